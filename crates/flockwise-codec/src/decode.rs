@@ -1,0 +1,272 @@
+//! Events in: bytes to [`Event`].
+
+use std::ops::Range;
+
+use flockwise_core::event::{Event, hash};
+use flockwise_core::plan::Plan;
+use serde::de::DeserializeSeed;
+
+use crate::format::Format;
+use crate::projection::{Field, LARGEST_NUMBER, Projection};
+use crate::visit::{Identity, IdentityValue, Reader, Sink};
+
+/// A customer id's length in bytes, at most.
+pub const LONGEST_CUSTOMER_ID: usize = 1024;
+
+/// An event's size in bytes, at most.
+pub const LARGEST_EVENT: usize = 3 << 20;
+
+/// Decodes the events of one input.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    projection: Projection,
+    format: Format,
+}
+
+/// Why bytes are not an event: what a dead letter says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Reject {
+    /// Which kind of trouble, for headers and metrics.
+    pub reason: Reason,
+    /// What was found and what was expected.
+    pub detail: String,
+}
+
+/// Kinds of trouble with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// No value, or none but white space.
+    Empty,
+    /// Not one JSON object.
+    NotJson,
+    /// A field that every event needs is not there.
+    MissingField,
+    /// A field is of a kind that it cannot be.
+    WrongType,
+    /// A time that cannot be read.
+    BadTime,
+    /// A number too large to be added to others.
+    NumberOutOfRange,
+    /// Too large to be forwarded or put aside whole.
+    TooLarge,
+    /// Too far behind its input partition.
+    TooLate,
+    /// Too far ahead of the clock.
+    TooFarAhead,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Empty,
+        Self::NotJson,
+        Self::MissingField,
+        Self::WrongType,
+        Self::BadTime,
+        Self::NumberOutOfRange,
+        Self::TooLarge,
+        Self::TooLate,
+        Self::TooFarAhead,
+    ];
+
+    /// As headers and metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::NotJson => "not_json",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::BadTime => "bad_time",
+            Self::NumberOutOfRange => "number_out_of_range",
+            Self::TooLarge => "too_large",
+            Self::TooLate => "too_late",
+            Self::TooFarAhead => "too_far_ahead",
+        }
+    }
+}
+
+fn reject<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Reject> {
+    Err(Reject {
+        reason,
+        detail: detail.into(),
+    })
+}
+
+impl Decoder {
+    /// A decoder for a format that fills the slots of a plan.
+    #[must_use]
+    pub fn new(format: &Format, plan: &Plan) -> Self {
+        Self {
+            projection: Projection::compile(format, plan),
+            format: format.clone(),
+        }
+    }
+
+    /// Decodes a record's value into `event`.
+    ///
+    /// # Errors
+    /// Where it is no event, with what is wrong; `event` then holds rubbish.
+    pub fn decode(
+        &self,
+        plan: &Plan,
+        value: Option<&[u8]>,
+        event: &mut Event,
+    ) -> Result<(), Reject> {
+        let bytes = value.unwrap_or_default();
+        if bytes.trim_ascii().is_empty() {
+            return reject(Reason::Empty, "no value: an event is one JSON object");
+        }
+        if bytes.len() > LARGEST_EVENT {
+            let detail = format!("{} bytes: at most {LARGEST_EVENT} are taken", bytes.len());
+            return reject(Reason::TooLarge, detail);
+        }
+        event.clear(self.projection.slots);
+        let mut sink = Sink {
+            event,
+            fields: [const { None }; Field::COUNT],
+            out_of_range: false,
+        };
+        read(&self.projection, bytes, &mut sink)?;
+        if sink.out_of_range {
+            return reject(
+                Reason::NumberOutOfRange,
+                format!("a number is beyond ±{LARGEST_NUMBER:e}"),
+            );
+        }
+        let fields = sink.fields;
+        self.identify(plan, event, &fields)
+    }
+
+    fn identify(
+        &self,
+        plan: &Plan,
+        event: &mut Event,
+        fields: &[Option<Identity>; Field::COUNT],
+    ) -> Result<(), Reject> {
+        let field = |field: Field| fields[field as usize].as_ref().map(|found| &found.value);
+        let required = |wanted: Field| field(wanted).ok_or_else(|| self.missing(wanted));
+        let customer_id = text(event, Field::CustomerId, required(Field::CustomerId)?)?;
+        let length = customer_id.len();
+        if length == 0 || length > LONGEST_CUSTOMER_ID {
+            return reject(
+                Reason::WrongType,
+                format!("customer_id has {length} bytes: 1 to {LONGEST_CUSTOMER_ID} are allowed"),
+            );
+        }
+        let name = text(event, Field::Event, required(Field::Event)?)?;
+        event.time_ms = time_ms(event, required(Field::Time)?)?;
+        event.id = optional_hash(event, Field::EventId, field(Field::EventId))?;
+        event.order = optional_hash(event, Field::OrderId, field(Field::OrderId))?;
+        event.name = plan.name(event.text(&name));
+        event.name_hash = hash(event.text(&name).as_bytes());
+        event.set_customer_id(customer_id);
+        Ok(())
+    }
+
+    fn missing(&self, field: Field) -> Reject {
+        let pointers = match field {
+            Field::CustomerId => &self.format.customer_id,
+            Field::Event => &self.format.event,
+            Field::Time => &self.format.time,
+            Field::EventId => &self.format.event_id,
+            Field::OrderId => &self.format.order_id,
+        };
+        let places: Vec<String> = pointers.iter().map(ToString::to_string).collect();
+        let expected = places.join(" or ");
+        let detail = format!(
+            "no {}: expected at {expected} in format {}",
+            field.name(),
+            self.format.name
+        );
+        Reject {
+            reason: Reason::MissingField,
+            detail,
+        }
+    }
+}
+
+fn read(projection: &Projection, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    Reader {
+        node: &projection.root,
+        sink,
+        is_root: true,
+    }
+    .deserialize(&mut json)
+    .and_then(|()| json.end())
+    .or_else(|error| reject(Reason::NotJson, format!("not one JSON object: {error}")))
+}
+
+/// Where a field's text lies; an integer is written as text.
+fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<u32>, Reject> {
+    let found = match value {
+        IdentityValue::Text(range) => return Ok(range.clone()),
+        IdentityValue::Integer(number) if field != Field::Event => {
+            return Ok(event.keep(&number.to_string()));
+        }
+        IdentityValue::Integer(_) | IdentityValue::Number(_) => "a number",
+        IdentityValue::Other(kind) => kind,
+    };
+    let expected = if field == Field::Event {
+        "text"
+    } else {
+        "text or an integer"
+    };
+    reject(
+        Reason::WrongType,
+        format!("{} is {found}: {expected} was expected", field.name()),
+    )
+}
+
+fn optional_hash(
+    event: &mut Event,
+    field: Field,
+    value: Option<&IdentityValue>,
+) -> Result<Option<u64>, Reject> {
+    let Some(value) = value else { return Ok(None) };
+    let range = text(event, field, value)?;
+    Ok(Some(hash(event.text(&range).as_bytes())))
+}
+
+/// RFC 3339, or epoch seconds below 1e11, milliseconds below 1e14, microseconds from there on.
+fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
+    match value {
+        IdentityValue::Text(range) => {
+            let text = event.text(range);
+            text.parse::<jiff::Timestamp>()
+                .map(jiff::Timestamp::as_millisecond)
+                .or_else(|_| {
+                    let shown: String = text.chars().take(40).collect();
+                    reject(
+                        Reason::BadTime,
+                        format!(
+                            "time `{shown}` is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z"
+                        ),
+                    )
+                })
+        }
+        IdentityValue::Integer(number) => epoch_ms(*number as f64),
+        IdentityValue::Number(number) => epoch_ms(*number),
+        IdentityValue::Other(kind) => reject(
+            Reason::WrongType,
+            format!("time is {kind}: RFC 3339 text or epoch was expected"),
+        ),
+    }
+}
+
+fn epoch_ms(number: f64) -> Result<i64, Reject> {
+    let ms = match number.abs() {
+        size if size < 1e11 => number * 1e3,
+        size if size < 1e14 => number,
+        size if size < 1e17 => number / 1e3,
+        _ => {
+            return reject(
+                Reason::BadTime,
+                format!("time {number:e} is no epoch in s, ms or µs"),
+            );
+        }
+    };
+    Ok(ms.floor() as i64)
+}

@@ -1,0 +1,81 @@
+//! `where` and `base`: pointer = a value, a list of values, or a table of operators.
+
+use figment::value::Value;
+use flockwise_core::feature::{Condition, Constant, Test};
+use flockwise_core::pointer::Pointer;
+
+use crate::found::{Found, date};
+use crate::section::{Section, noted};
+
+pub(crate) fn read(section: &mut Section<'_>, key: &'static str) -> Vec<Condition> {
+    let Some(found) = section.find(key) else {
+        return Vec::new();
+    };
+    let Some(table) = noted(&found, Found::table) else {
+        return Vec::new();
+    };
+    let mut conditions = Vec::new();
+    for (pointer, value) in table {
+        let operand = found.member(pointer, value);
+        let tests = tests(&operand);
+        if let Some(pointer) = noted(&operand, |_| {
+            Pointer::parse(pointer).map_err(|error| error.to_string())
+        }) {
+            conditions.extend(tests.into_iter().map(|test| Condition {
+                pointer: pointer.clone(),
+                test,
+            }));
+        }
+    }
+    conditions
+}
+
+fn tests(operand: &Found<'_>) -> Vec<Test> {
+    match operand.value {
+        Value::Dict(..) if date(operand.value).is_none() => operators(operand),
+        _ => one_of(operand).into_iter().collect(),
+    }
+}
+
+/// All operators of one table must hold.
+fn operators(operand: &Found<'_>) -> Vec<Test> {
+    let Some(mut section) = noted(operand, Section::of) else {
+        return Vec::new();
+    };
+    let tests = [
+        section.find("eq").and_then(|found| one_of(&found)),
+        section.find("in").and_then(|found| one_of(&found)),
+        section.read("ne", Found::constant).map(Test::NotEqual),
+        section.read("gt", Found::number).map(Test::Greater),
+        section.read("ge", Found::number).map(Test::AtLeast),
+        section.read("lt", Found::number).map(Test::Less),
+        section.read("le", Found::number).map(Test::AtMost),
+        section.read("exists", Found::flag).map(Test::Exists),
+        section
+            .read("prefix", Found::text)
+            .map(|prefix| Test::Prefix(prefix.into_owned())),
+    ];
+    if section.is_empty() {
+        section.blame_whole("is an empty table; give a value, a list of values, or one of eq, ne, in, gt, ge, lt, le, exists, prefix");
+    }
+    section.finish();
+    tests.into_iter().flatten().collect()
+}
+
+/// A plain value is a list of one.
+fn one_of(operand: &Found<'_>) -> Option<Test> {
+    let elements = operand.one_or_many();
+    if elements.is_empty() {
+        return noted(operand, |_| {
+            Err("is an empty list, which nothing is in; give at least one value".to_owned())
+        });
+    }
+    let constants: Vec<Option<Constant>> = elements
+        .iter()
+        .map(|element| noted(element, Found::constant))
+        .collect();
+    constants
+        .into_iter()
+        .collect::<Option<Vec<Constant>>>()
+        .map(Test::In)
+}

@@ -1,0 +1,196 @@
+//! `[[feature]]`
+
+use flockwise_core::feature::{Aggregate, Feature, Transform, Wording};
+use flockwise_core::pointer::Pointer;
+
+use crate::found::{Found, Read};
+use crate::section::Section;
+use crate::{condition, horizon};
+
+/// A customer's row has one slot or more for each.
+const MOST_FEATURES: usize = 256;
+
+const AGGREGATES: [(&str, Aggregate); 6] = [
+    ("count", Aggregate::Count),
+    ("sum", Aggregate::Sum),
+    ("mean", Aggregate::Mean),
+    ("share", Aggregate::Share),
+    ("recency", Aggregate::Recency),
+    ("last", Aggregate::Last),
+];
+
+/// Aggregates that have a meaning but no code yet.
+const LATER: [&str; 7] = [
+    "min", "max", "mean_gap", "distinct", "sessions", "hour_sin", "hour_cos",
+];
+
+const TRANSFORMS: [(&str, Transform); 3] = [
+    ("none", Transform::None),
+    ("log1p", Transform::Log1p),
+    ("sqrt", Transform::Sqrt),
+];
+
+pub(crate) fn read_all(root: &mut Section<'_>) -> Vec<Feature> {
+    let sections = root.tables("feature", "name");
+    root.need_some(
+        "feature",
+        "there is none; give at least one, under [[feature]]",
+    );
+    if sections.len() > MOST_FEATURES {
+        let found = sections.len();
+        root.blame(
+            "feature",
+            &format!("found {found} features, expected at most {MOST_FEATURES}"),
+        );
+    }
+    let mut features: Vec<Feature> = Vec::new();
+    for section in sections {
+        let feature = read(section, &features);
+        features.push(feature);
+    }
+    features
+}
+
+/// Where a problem was noted, a stand-in lets the rest of the feature be looked at too.
+fn read(mut section: Section<'_>, before: &[Feature]) -> Feature {
+    let name = section.required("name", "a name such as \"orders_30d\"", |found| {
+        unused_name(found, before)
+    });
+    let aggregate = section.required(
+        "aggregate",
+        "one of count, sum, mean, share, recency, last",
+        aggregate,
+    );
+    let events = section.texts("event");
+    let feature = Feature {
+        name: name.unwrap_or_default(),
+        base: condition::read(&mut section, "base"),
+        conditions: condition::read(&mut section, "where"),
+        value: value(&mut section, aggregate),
+        horizon: horizon::read(&mut section, aggregate),
+        reversed_by: reversed_by(&mut section, aggregate, &events),
+        default: default(&mut section, aggregate),
+        transform: section
+            .read("transform", |found| found.choice(&TRANSFORMS))
+            .unwrap_or_default(),
+        clip: section.read("clip", clip),
+        weight: section.read("weight", weight).unwrap_or(1.0),
+        wording: wording(&mut section),
+        aggregate: aggregate.unwrap_or(Aggregate::Count),
+        events,
+    };
+    section.not_yet("gap", "it belongs to sessions, which are not either");
+    section.finish();
+    feature
+}
+
+fn unused_name(found: &Found<'_>, before: &[Feature]) -> Read<String> {
+    let name = found.text()?.into_owned();
+    match before.iter().position(|feature| feature.name == name) {
+        Some(index) => Err(format!(
+            "feature[{}] has this name already; choose another",
+            index + 1
+        )),
+        None => Ok(name),
+    }
+}
+
+fn aggregate(found: &Found<'_>) -> Read<Aggregate> {
+    match found.value.as_str() {
+        Some(name) if LATER.contains(&name) => Err(format!(
+            "\"{name}\" is not offered yet; use one of count, sum, mean, share, recency, last"
+        )),
+        _ => found.choice(&AGGREGATES),
+    }
+}
+
+fn value(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Option<Pointer> {
+    let value = section.read("value", Found::pointer);
+    match aggregate {
+        Some(Aggregate::Sum | Aggregate::Mean | Aggregate::Last) if !section.has("value") => {
+            section.blame("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
+        }
+        Some(Aggregate::Count | Aggregate::Recency | Aggregate::Share) if section.has("value") => {
+            section.blame("value", "count, recency and share look at no value; leave it out, or say what must hold under where");
+        }
+        _ => {}
+    }
+    value
+}
+
+fn reversed_by(
+    section: &mut Section<'_>,
+    aggregate: Option<Aggregate>,
+    events: &[String],
+) -> Vec<String> {
+    let reversals = section.texts("reversed_by");
+    if !section.has("reversed_by") {
+        return reversals;
+    }
+    if matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last)) {
+        section.blame(
+            "reversed_by",
+            "what came last cannot be taken back; count, sum, mean and share can",
+        );
+    }
+    if !section.has("event") {
+        section.blame(
+            "reversed_by",
+            "needs event beside it: the names of the events that are taken back",
+        );
+    }
+    if let Some(both) = reversals.iter().find(|name| events.contains(name)) {
+        section.blame(
+            "reversed_by",
+            &format!("\"{both}\" is in event too; an event cannot take itself back"),
+        );
+    }
+    reversals
+}
+
+fn default(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> f64 {
+    if aggregate == Some(Aggregate::Recency) {
+        let what = "the days to assume of a customer without such an event, such as 365.0";
+        return section
+            .required("default", what, Found::number)
+            .unwrap_or_default();
+    }
+    section.read("default", Found::number).unwrap_or_default()
+}
+
+fn clip(found: &Found<'_>) -> Read<(f64, f64)> {
+    let bounds: Option<Vec<f64>> = match found.value {
+        figment::value::Value::Array(_, elements) => found
+            .elements(elements)
+            .iter()
+            .map(|element| element.number().ok())
+            .collect(),
+        _ => None,
+    };
+    match bounds.as_deref() {
+        Some([lowest, highest]) if lowest < highest => Ok((*lowest, *highest)),
+        Some([lowest, highest]) => Err(format!(
+            "found [{lowest}, {highest}], expected the lower number first and the higher second"
+        )),
+        _ => Err(found.unlike("two numbers, lowest and highest, such as [0.0, 10.0]")),
+    }
+}
+
+fn weight(found: &Found<'_>) -> Read<f64> {
+    let weight = found.number()?;
+    if weight > 0.0 {
+        Ok(weight)
+    } else {
+        Err(found.unlike("a number above zero; leave the feature out if it is not to count"))
+    }
+}
+
+fn wording(section: &mut Section<'_>) -> Wording {
+    let mut text = |key| section.read(key, |found| Ok(found.text()?.into_owned()));
+    Wording {
+        label: text("label"),
+        unit: text("unit"),
+        low: text("low"),
+        high: text("high"),
+    }
+}

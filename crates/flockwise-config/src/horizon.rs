@@ -1,0 +1,63 @@
+//! How far back a feature looks: `half_life`, `window` with `buckets`, or `lifetime`.
+
+use flockwise_core::feature::{Aggregate, Horizon};
+
+use crate::duration::Readable;
+use crate::found::Found;
+use crate::section::Section;
+
+const BUCKETS: u32 = 30;
+const MOST_BUCKETS: u32 = 400;
+
+pub(crate) fn read(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Horizon {
+    let half_life_ms = section.read("half_life", Found::span);
+    let window = window(section);
+    let is_lifetime = section.read("lifetime", Found::flag) == Some(true);
+    check_choice(section, aggregate, is_lifetime);
+    match (half_life_ms, window) {
+        (Some(half_life_ms), _) => Horizon::HalfLife(half_life_ms),
+        (None, Some(window)) => window,
+        (None, None) => Horizon::Lifetime,
+    }
+}
+
+/// Exactly one; the last event alone needs none, and has nothing that could decay.
+fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime: bool) {
+    let given = [section.has("half_life"), section.has("window"), is_lifetime];
+    let looks_at_last = matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last));
+    match given.into_iter().filter(|is_given| *is_given).count() {
+        // What an unknown aggregate needs is not known either.
+        0 if looks_at_last || aggregate.is_none() => {}
+        0 => section.blame_whole("does not say how far back it looks; give half_life, window or lifetime = true"),
+        1 if looks_at_last && section.has("half_life") => section.blame(
+            "half_life",
+            "recency and last look at the last event alone, nothing decays; give a window or leave it out",
+        ),
+        1 => {}
+        _ => section.blame_whole("says several times how far back it looks; keep one of half_life, window and lifetime"),
+    }
+    if section.has("buckets") && !section.has("window") {
+        section.blame(
+            "buckets",
+            "belongs to a window, and there is none; leave it out",
+        );
+    }
+}
+
+fn window(section: &mut Section<'_>) -> Option<Horizon> {
+    let span_ms = section.read("window", Found::span);
+    let buckets = section.read("buckets", |found| found.whole(&(1..=MOST_BUCKETS)));
+    let (span_ms, buckets) = (span_ms?, buckets.unwrap_or(BUCKETS));
+    let divides = |buckets: &u32| span_ms % i64::from(*buckets) == 0;
+    if !divides(&buckets) {
+        let near = (1..=MOST_BUCKETS)
+            .filter(divides)
+            .min_by_key(|near| near.abs_diff(buckets))
+            .unwrap_or(1);
+        section.blame(
+            "window",
+            &format!("{} does not fall into {buckets} buckets of whole milliseconds; buckets = {near} would do", Readable(span_ms)),
+        );
+    }
+    Some(Horizon::Window { span_ms, buckets })
+}

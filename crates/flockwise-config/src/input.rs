@@ -1,0 +1,182 @@
+//! `[[input]]` and `[format.NAME]`
+
+use std::collections::BTreeMap;
+
+use flockwise_codec::format::Format;
+use flockwise_core::pointer::Pointer;
+
+use crate::found::{Found, Read, date};
+use crate::nearest::meant;
+use crate::root::is_kafka_name;
+use crate::section::{Section, noted};
+use crate::{Input, Start};
+
+/// Formats with a name of their own that this version does not bring along.
+const LATER: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
+
+/// Nobody calls one thing by more names, and every event pays for each.
+const MOST_POINTERS: usize = 16;
+
+/// What Flockwise's own topics are called behind the name of the app.
+const INTERNAL: [&str; 7] = [
+    "repartition",
+    "deltas",
+    "model",
+    "changelog",
+    "segment-changes",
+    "profiles",
+    "dead-letters",
+];
+
+pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> Vec<Input> {
+    let formats = formats(root);
+    let mut inputs: Vec<Input> = Vec::new();
+    for mut section in root.tables("input", "topic") {
+        let topic = section.required("topic", "the name of a Kafka topic", |found| {
+            topic(found, app, &inputs)
+        });
+        let start = section.read("start", start).unwrap_or_default();
+        let is_native = !section.has("format");
+        let format = section
+            .read("format", |found| format(found, &formats))
+            .or_else(|| Format::builtin("native").filter(|_| is_native));
+        section.finish();
+        if let (Some(topic), Some(format)) = (topic, format) {
+            inputs.push(Input {
+                topic,
+                start,
+                format,
+            });
+        }
+    }
+    root.need_some(
+        "input",
+        "there is none; give at least one topic to read, under [[input]]",
+    );
+    inputs
+}
+
+fn topic(found: &Found<'_>, app: &str, inputs: &[Input]) -> Read<String> {
+    let topic = found.text()?;
+    if !is_kafka_name(&topic, 249) || topic == "." || topic == ".." {
+        return Err(
+            found.unlike("a name that Kafka allows: 1 to 249 of the letters a-z A-Z 0-9 . _ -")
+        );
+    }
+    if inputs.iter().any(|input| *input.topic == *topic) {
+        return Err(found.unlike("every topic once"));
+    }
+    let is_internal = |part: &str| INTERNAL.contains(&part);
+    if topic
+        .strip_prefix(app)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(is_internal)
+    {
+        return Err(found.unlike("another topic: this one is written by the app itself"));
+    }
+    Ok(topic.into_owned())
+}
+
+fn start(found: &Found<'_>) -> Read<Start> {
+    let text = match date(found.value) {
+        Some(date) => date.into(),
+        None => found.text()?,
+    };
+    match &*text {
+        "earliest" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Latest),
+        time => match time.parse::<jiff::Timestamp>() {
+            Ok(time) => Ok(Start::Time(time.as_millisecond())),
+            Err(_) => Err(found.unlike("\"earliest\", \"latest\" or a time with its zone, such as \"2026-01-31T00:00:00Z\"")),
+        },
+    }
+}
+
+fn format(found: &Found<'_>, formats: &BTreeMap<String, Format>) -> Read<Format> {
+    let name = found.text()?;
+    if let Some(format) = formats.get(&*name) {
+        return Ok(format.clone());
+    }
+    if LATER.contains(&&*name) {
+        return Err(format!(
+            "\"{name}\" is not offered yet; name its pointers under a [format.NAME] of your own"
+        ));
+    }
+    Format::builtin(&name).ok_or_else(|| {
+        let known = Format::BUILTIN
+            .into_iter()
+            .chain(formats.keys().map(String::as_str));
+        format!(
+            "there is no format \"{name}\"; {}; or declare it under [format.{name}]",
+            meant(&name, known)
+        )
+    })
+}
+
+fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
+    let mut formats = BTreeMap::new();
+    for (name, mut section) in root.named("format") {
+        if Format::BUILTIN.contains(&name) || LATER.contains(&name) {
+            section.blame_whole("this name belongs to a format of Flockwise's own; choose another");
+        }
+        let format = Format {
+            name: name.to_owned(),
+            customer_id: required_pointers(
+                &mut section,
+                "customer_id",
+                "where the customer's id lies, such as \"/customer\"",
+            ),
+            event: required_pointers(
+                &mut section,
+                "event",
+                "where the name of what happened lies, such as \"/kind\"",
+            ),
+            time: required_pointers(
+                &mut section,
+                "time",
+                "where the time of the event lies, such as \"/at\"",
+            ),
+            event_id: pointers(&mut section, "event_id"),
+            order_id: pointers(&mut section, "order_id"),
+        };
+        section.finish();
+        formats.insert(name.to_owned(), format);
+    }
+    formats
+}
+
+fn required_pointers(section: &mut Section<'_>, key: &'static str, what: &str) -> Vec<Pointer> {
+    section.required(key, what, |_| Ok(()));
+    pointers(section, key)
+}
+
+/// One pointer or a list of at least one.
+fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
+    let Some(found) = section.find(key) else {
+        return Vec::new();
+    };
+    let elements = found.one_or_many();
+    if elements.is_empty() {
+        section.blame(key, "is an empty list; give a JSON pointer, or several of which the first that is there wins");
+    } else if elements.len() > MOST_POINTERS {
+        let found = elements.len();
+        section.blame(
+            key,
+            &format!("found {found} pointers, expected at most {MOST_POINTERS}"),
+        );
+    }
+    elements
+        .iter()
+        .filter_map(|element| noted(element, single))
+        .collect()
+}
+
+/// Whose event it is must not depend on which of many values came first.
+fn single(found: &Found<'_>) -> Read<Pointer> {
+    let pointer = found.pointer()?;
+    if pointer.is_many() {
+        Err(found.unlike("a pointer to one value, without `*`"))
+    } else {
+        Ok(pointer)
+    }
+}

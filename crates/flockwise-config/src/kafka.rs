@@ -1,0 +1,125 @@
+//! `[kafka]`
+
+use std::collections::BTreeMap;
+
+use figment::value::Value;
+
+use crate::Kafka;
+use crate::found::Found;
+use crate::section::{Section, noted};
+
+/// A transaction that stays open for longer runs into the brokers' time limit.
+const LONGEST_COMMIT_INTERVAL_MS: i64 = 30_000;
+
+/// Properties that exactly-once processing rests on, or that have a key of their own.
+const OURS: [(&str, &str); 9] = [
+    ("bootstrap.servers", "it is bootstrap_servers under [kafka]"),
+    (
+        "metadata.broker.list",
+        "it is bootstrap_servers under [kafka]",
+    ),
+    ("group.id", "it is app at the top of the file"),
+    ("auto.offset.reset", "it is start of each [[input]]"),
+    (
+        "transactional.id",
+        "Flockwise sets it for exactly-once processing",
+    ),
+    (
+        "enable.idempotence",
+        "Flockwise sets it for exactly-once processing",
+    ),
+    (
+        "isolation.level",
+        "Flockwise sets it for exactly-once processing",
+    ),
+    (
+        "enable.auto.commit",
+        "Flockwise sets it for exactly-once processing",
+    ),
+    (
+        "enable.auto.offset.store",
+        "Flockwise sets it for exactly-once processing",
+    ),
+];
+
+pub(crate) fn read(mut section: Section<'_>) -> Kafka {
+    delivery(&mut section);
+    let kafka = Kafka {
+        bootstrap_servers: section
+            .read("bootstrap_servers", Found::text)
+            .map_or_else(|| "localhost:9092".to_owned(), std::borrow::Cow::into_owned),
+        commit_interval_ms: section
+            .read("commit_interval", commit_interval)
+            .unwrap_or(100),
+        properties: section
+            .find("properties")
+            .map(|found| properties(&found))
+            .unwrap_or_default(),
+    };
+    section.finish();
+    kafka
+}
+
+fn delivery(section: &mut Section<'_>) {
+    let exactly_once = section.read("delivery", |found| {
+        found.choice(&[("exactly_once", true), ("at_least_once", false)])
+    });
+    if exactly_once == Some(false) {
+        section.blame(
+            "delivery",
+            "\"at_least_once\" is not offered yet; write \"exactly_once\" or leave the key out",
+        );
+    }
+}
+
+fn commit_interval(found: &Found<'_>) -> Result<u64, String> {
+    let interval_ms = found.span()?;
+    if interval_ms > LONGEST_COMMIT_INTERVAL_MS {
+        return Err(found.unlike("at most \"30s\": brokers abort transactions that stay open"));
+    }
+    Ok(interval_ms.unsigned_abs())
+}
+
+fn properties(found: &Found<'_>) -> BTreeMap<String, String> {
+    let mut leaves = Vec::new();
+    let Some(table) = noted(found, Found::table) else {
+        return BTreeMap::new();
+    };
+    for (name, value) in table {
+        flatten(name, &found.member(name, value), &mut leaves);
+    }
+    // The same property may be there in both spellings: the environment's comes last and wins.
+    leaves.sort_by_key(|(_, found)| found.sources.is_from_environment(found.value));
+    leaves
+        .into_iter()
+        .filter_map(|(name, found)| {
+            Some((name.clone(), noted(&found, |found| property(&name, found))?))
+        })
+        .collect()
+}
+
+/// `security.protocol = ..` without quotes is a table in a table to TOML, and means the same.
+fn flatten<'a>(name: &str, found: &Found<'a>, leaves: &mut Vec<(String, Found<'a>)>) {
+    match found.value {
+        Value::Dict(_, table) => {
+            for (key, value) in table {
+                flatten(&format!("{name}.{key}"), &found.member(key, value), leaves);
+            }
+        }
+        value => leaves.push((
+            name.to_owned(),
+            Found {
+                sources: found.sources,
+                path: found.path.clone(),
+                value,
+            },
+        )),
+    }
+}
+
+fn property(name: &str, found: &Found<'_>) -> Result<String, String> {
+    match OURS.iter().find(|(ours, _)| *ours == name) {
+        Some((_, why)) => Err(format!("cannot be set here: {why}")),
+        None => found.text_or_plain(),
+    }
+}

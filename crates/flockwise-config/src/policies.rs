@@ -1,0 +1,148 @@
+//! `[model]`, `[decision]`, `[sweep]` and `[time]`
+
+use std::path::PathBuf;
+
+use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+
+use crate::duration;
+use crate::found::{Found, Read};
+use crate::section::Section;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+const FEWEST_SEGMENTS: usize = 8;
+const MOST_SEGMENTS: usize = 32;
+
+/// More than this nobody can tell apart, and every event would be compared with all of them.
+const SEGMENTS_LIMIT: usize = 1024;
+
+/// Sweeps that follow each other faster leave no time for events.
+const SHORTEST_SWEEP_MS: i64 = 1_000;
+
+pub(crate) fn model(mut section: Section<'_>) -> (LearningPolicy, Option<PathBuf>) {
+    section.not_yet("churn_budget", "leave it out");
+    let (k_min, k_max) = segments(&mut section);
+    let import = section
+        .read("import", Found::text)
+        .map(|path| PathBuf::from(&*path));
+    let (warm_up_customers, warm_up_ms) = warm_up(section.table("warm_up"));
+    if import.is_none() && warm_up_customers < k_min {
+        section.blame(
+            "warm_up",
+            &format!("{warm_up_customers} customers cannot make the {k_min} segments that k asks for; give at least {k_min}"),
+        );
+    }
+    let learning = LearningPolicy {
+        k_min,
+        k_max,
+        half_life_ms: section
+            .read("half_life", Found::span)
+            .unwrap_or(30 * DAY_MS),
+        warm_up_customers,
+        warm_up_ms,
+        learn: section.read("learn", Found::flag).unwrap_or(true),
+        seed: section
+            .read("seed", |found| found.whole(&(0..=i64::MAX.unsigned_abs())))
+            .unwrap_or(42),
+    };
+    section.finish();
+    (learning, import)
+}
+
+/// `k` is a number or `{ min, max }`.
+fn segments(section: &mut Section<'_>) -> (usize, usize) {
+    let Some(k) = section.find("k") else {
+        return (FEWEST_SEGMENTS, MOST_SEGMENTS);
+    };
+    let range = 1..=SEGMENTS_LIMIT;
+    let Ok(mut bounds) = Section::of(&k) else {
+        let or_table = |found: &Found<'_>| {
+            found
+                .whole(&range)
+                .map_err(|error| format!("{error}, or {{ min = 8, max = 32 }}"))
+        };
+        let only = section.read("k", or_table);
+        return only.map_or((FEWEST_SEGMENTS, MOST_SEGMENTS), |only| (only, only));
+    };
+    let min = bounds.read("min", |found| found.whole(&range));
+    let max = bounds.read("max", |found| found.whole(&range));
+    bounds.finish();
+    // One bound alone takes the other's default along rather than contradict it.
+    let k_min = min.unwrap_or_else(|| FEWEST_SEGMENTS.min(max.unwrap_or(FEWEST_SEGMENTS)));
+    let k_max = max.unwrap_or_else(|| MOST_SEGMENTS.max(k_min));
+    if k_min > k_max {
+        section.blame("k", &format!("min {k_min} is above max {k_max}; swap them"));
+    }
+    (k_min, k_max.max(k_min))
+}
+
+fn warm_up(mut section: Section<'_>) -> (usize, i64) {
+    let customers = section
+        .read("customers", |found| found.whole(&(1..=10_000_000)))
+        .unwrap_or(2_000);
+    let time_ms = section.read("time", Found::duration).unwrap_or(0);
+    section.finish();
+    (customers, time_ms)
+}
+
+pub(crate) fn decision(mut section: Section<'_>) -> DecisionPolicy {
+    let policy = DecisionPolicy {
+        margin: section.read("margin", margin).unwrap_or(0.1),
+        dwell: section
+            .read("dwell", |found| found.whole(&(1..=u16::MAX)))
+            .unwrap_or(1),
+        cooldown_ms: section.read("cooldown", Found::duration).unwrap_or(DAY_MS),
+    };
+    section.finish();
+    policy
+}
+
+fn margin(found: &Found<'_>) -> Read<f64> {
+    found
+        .number()
+        .ok()
+        .filter(|margin| (0.0..1.0).contains(margin))
+        .ok_or_else(|| {
+            found.unlike(
+                "a share from 0 to below 1; 0.1 asks the new segment to be nearer by a tenth",
+            )
+        })
+}
+
+/// The policy and `max_skew`, which belongs to reading and not to the tasks.
+pub(crate) fn time(mut section: Section<'_>, sweep: Section<'_>) -> (TimePolicy, i64) {
+    let policy = TimePolicy {
+        lateness_ms: section
+            .read("lateness", Found::duration)
+            .unwrap_or(30 * DAY_MS),
+        max_ahead_ms: Some(
+            section
+                .read("max_ahead", Found::duration)
+                .unwrap_or(HOUR_MS),
+        ),
+        sweep_ms: sweep_every(sweep),
+        remembered_ids: section
+            .read("remembered_ids", |found| found.whole(&(1..=1024)))
+            .unwrap_or(32),
+    };
+    let max_skew_ms = section
+        .read("max_skew", Found::span)
+        .unwrap_or(10 * MINUTE_MS);
+    section.finish();
+    (policy, max_skew_ms)
+}
+
+fn sweep_every(mut section: Section<'_>) -> Option<i64> {
+    let every = section.read("every", |found| match found.text()? {
+        text if text == "off" => Ok(None),
+        text => match duration::parse(&text) {
+            Ok(span_ms) if span_ms >= SHORTEST_SWEEP_MS => Ok(Some(span_ms)),
+            Ok(_) => Err(found.unlike("at least \"1s\", or \"off\"")),
+            Err(error) => Err(format!("{error}; or \"off\"")),
+        },
+    });
+    section.finish();
+    every.unwrap_or(Some(HOUR_MS))
+}

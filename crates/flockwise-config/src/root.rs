@@ -1,0 +1,107 @@
+//! The file as a whole, from top to bottom.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use flockwise_core::feature::{Aggregate, Feature};
+
+use crate::found::{Found, Read};
+use crate::nearest::meant;
+use crate::problem::ConfigErrors;
+use crate::section::Section;
+use crate::sources::Sources;
+use crate::{Config, Partitioner, feature, input, kafka, policies};
+
+pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
+    let mut root = Section::root(sources);
+    // Where a problem was noted, a stand-in lets the rest be looked at too; the verdict keeps it from getting out.
+    let app = root
+        .required(
+            "app",
+            "a name for this pipeline, such as app = \"shop\"",
+            app,
+        )
+        .unwrap_or_default();
+    let state_partitions = root.read("state_partitions", |found| found.whole(&(1..=100_000)));
+    let shards = root.read("shards", |found| found.whole(&(1..=1024)));
+    let partitioner = root.read("partitioner", partitioner).unwrap_or_default();
+    let kafka = kafka::read(root.table("kafka"));
+    let inputs = input::read_all(&mut root, &app);
+    let features = feature::read_all(&mut root);
+    let (learning, import) = policies::model(root.table("model"));
+    let decision = policies::decision(root.table("decision"));
+    let (time, max_skew_ms) = policies::time(root.table("time"), root.table("sweep"));
+    let http_listen = http(root.table("http"));
+    let brings_in = report(root.table("report"), &features);
+    root.not_yet(
+        "state",
+        "leave the section out: state is restored from its changelog topic",
+    );
+    root.finish();
+    sources.verdict(Config {
+        app,
+        state_partitions,
+        shards,
+        partitioner,
+        kafka,
+        inputs,
+        features,
+        learning,
+        import,
+        decision,
+        time,
+        max_skew_ms,
+        http_listen,
+        brings_in,
+    })
+}
+
+fn app(found: &Found<'_>) -> Read<String> {
+    let name = found.text()?;
+    if is_kafka_name(&name, 200) {
+        return Ok(name.into_owned());
+    }
+    Err(found.unlike("1 to 200 of the letters a-z A-Z 0-9 . _ -, since topics are named after it"))
+}
+
+/// What Kafka takes as a part of a topic's name.
+pub(crate) fn is_kafka_name(name: &str, longest: usize) -> bool {
+    let is_legal =
+        |letter: char| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter);
+    (1..=longest).contains(&name.len()) && name.chars().all(is_legal)
+}
+
+fn partitioner(found: &Found<'_>) -> Read<Partitioner> {
+    found.choice(&[
+        ("murmur2", Partitioner::Murmur2),
+        ("crc32", Partitioner::Crc32),
+    ])
+}
+
+fn http(mut section: Section<'_>) -> SocketAddr {
+    let listen = section.read("listen", |found| {
+        found.text()?.parse().map_err(|_| {
+            found.unlike("a numeric address and a port, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for everyone")
+        })
+    });
+    section.finish();
+    listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))
+}
+
+fn report(mut section: Section<'_>, features: &[Feature]) -> Option<String> {
+    let name = section.read("brings_in", |found| {
+        let name = found.text()?.into_owned();
+        match features.iter().find(|feature| feature.name == name) {
+            Some(feature) if feature.aggregate == Aggregate::Sum => Ok(name),
+            Some(_) => Err(found.unlike("a feature with aggregate = \"sum\"")),
+            None => {
+                let names = features.iter().map(|feature| feature.name.as_str());
+                Err(format!(
+                    "there is no feature \"{name}\"; {}",
+                    meant(&name, names)
+                ))
+            }
+        }
+    });
+    section.finish();
+    name
+}

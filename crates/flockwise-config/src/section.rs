@@ -1,0 +1,236 @@
+//! A table that remembers which keys it was asked for.
+
+use figment::value::{Dict, Value};
+
+use crate::found::{Found, Read};
+use crate::nearest::meant;
+use crate::sources::Sources;
+
+/// Keys that stand above every section. In TOML they are easily written below one and so become part of it.
+const TOP_LEVEL: [&str; 4] = ["app", "state_partitions", "shards", "partitioner"];
+
+static NOTHING: Dict = Dict::new();
+
+/// One table of the configuration and its path.
+pub(crate) struct Section<'a> {
+    sources: &'a Sources,
+    path: String,
+    table: &'a Dict,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Section<'a> {
+    fn new(sources: &'a Sources, path: String, table: &'a Dict) -> Self {
+        Self {
+            sources,
+            path,
+            table,
+            known: Vec::new(),
+        }
+    }
+
+    pub(crate) fn root(sources: &'a Sources) -> Self {
+        Self::new(sources, String::new(), sources.tree())
+    }
+
+    pub(crate) fn of(found: &Found<'a>) -> Read<Self> {
+        Ok(Self::new(found.sources, found.path.clone(), found.table()?))
+    }
+
+    /// Is the key there, right or wrong?
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    pub(crate) fn find(&mut self, key: &'static str) -> Option<Found<'a>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        let value = self.table.get(key)?;
+        Some(Found {
+            sources: self.sources,
+            path: join(&self.path, key),
+            value,
+        })
+    }
+
+    /// The value of a key; a problem is noted and gives none, as does a missing key.
+    pub(crate) fn read<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Found<'a>) -> Read<T>,
+    ) -> Option<T> {
+        let found = self.find(key)?;
+        noted(&found, read)
+    }
+
+    /// As [`Self::read`], but a missing key is a problem too.
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        read: impl FnOnce(&Found<'a>) -> Read<T>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.blame(key, &format!("is missing; give {what}"));
+        }
+        self.read(key, read)
+    }
+
+    /// One text or a list of at least one; missing: none.
+    pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
+        let Some(found) = self.find(key) else {
+            return Vec::new();
+        };
+        let elements = found.one_or_many();
+        if elements.is_empty() {
+            self.blame(
+                key,
+                "is an empty list; name at least one or leave the key out",
+            );
+        }
+        let mut texts: Vec<String> = Vec::new();
+        for element in &elements {
+            if let Some(text) = noted(element, Found::text) {
+                if texts.iter().any(|known| **known == *text) {
+                    noted::<()>(element, |element| Err(element.unlike("every name once")));
+                }
+                texts.push(text.into_owned());
+            }
+        }
+        texts
+    }
+
+    /// A section in its own right; missing: an empty one.
+    pub(crate) fn table(&mut self, key: &'static str) -> Section<'a> {
+        let path = join(&self.path, key);
+        let how = |error| format!("{error}, written [{path}]");
+        self.read(key, |found| Section::of(found).map_err(how))
+            .unwrap_or(Section::new(self.sources, path.clone(), &NOTHING))
+    }
+
+    /// Sections under a repeated heading, each called by its number and by what stands under `name`.
+    pub(crate) fn tables(&mut self, key: &'static str, name: &str) -> Vec<Section<'a>> {
+        let list = self.read(key, |found| match found.value {
+            Value::Array(_, elements) => Ok(found.elements(elements)),
+            _ => Err(found.unlike(format_args!(
+                "a list of tables, each written [[{key}]] with two brackets"
+            ))),
+        });
+        let sections = list
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|found| noted(&found, Section::of));
+        sections.map(|section| section.called(name)).collect()
+    }
+
+    /// Notes a problem where the list under a key is missing or empty.
+    pub(crate) fn need_some(&self, key: &str, text: &str) {
+        let list = self.table.get(key).map(Value::as_array);
+        if list.is_none_or(|list| list.is_some_and(<[Value]>::is_empty)) {
+            self.blame(key, text);
+        }
+    }
+
+    fn called(mut self, name: &str) -> Self {
+        if let Some(Value::String(_, name)) = self.table.get(name)
+            && !name.trim().is_empty()
+        {
+            self.path = format!("{} \"{}\"", self.path, name.escape_debug());
+        }
+        self
+    }
+
+    /// The tables in a table whose keys are names of the user's own choice.
+    pub(crate) fn named(&mut self, key: &'static str) -> Vec<(&'a str, Section<'a>)> {
+        let Some(found) = self.find(key) else {
+            return Vec::new();
+        };
+        let table = noted(&found, Found::table).unwrap_or(&NOTHING);
+        let sections = table
+            .iter()
+            .map(|(name, value)| (name.as_str(), found.member(name, value)));
+        sections
+            .filter_map(|(name, found)| Some((name, noted(&found, Section::of)?)))
+            .collect()
+    }
+
+    /// Refuses a key that has a place in the configuration but no work behind it yet.
+    pub(crate) fn not_yet(&mut self, key: &'static str, instead: &str) {
+        // Unasked where it is absent, so that nobody is advised to use it.
+        if self.has(key) {
+            self.read::<()>(key, |_| Err(format!("is not offered yet; {instead}")));
+        }
+    }
+
+    /// Notes a problem with a key.
+    pub(crate) fn blame(&self, key: &str, text: &str) {
+        self.sources.blame(
+            self.table.get(key),
+            format!("{}: {text}", join(&self.path, key)),
+        );
+    }
+
+    /// Notes a problem with the section as a whole.
+    pub(crate) fn blame_whole(&self, text: &str) {
+        self.sources
+            .blame(self.table.values().next(), format!("{}: {text}", self.path));
+    }
+
+    /// Notes every key that nobody asked for.
+    pub(crate) fn finish(self) {
+        for (key, value) in self.table {
+            if !self.known.contains(&key.as_str()) {
+                let hint = self.hint(key);
+                self.sources.blame(
+                    Some(value),
+                    format!("unknown key `{}`: {hint}", join(&self.path, key)),
+                );
+            }
+        }
+    }
+
+    fn hint(&self, key: &str) -> String {
+        if !self.path.is_empty() && TOP_LEVEL.contains(&key) {
+            return "it belongs at the top of the file, above the first [section]".to_owned();
+        }
+        if self.path == "kafka" && key.contains('.') {
+            return "what librdkafka knows belongs under [kafka.properties]".to_owned();
+        }
+        meant(key, self.known.iter().copied())
+    }
+}
+
+/// What a reader makes of a value; a problem is noted and gives nothing.
+pub(crate) fn noted<'a, T>(
+    found: &Found<'a>,
+    read: impl FnOnce(&Found<'a>) -> Read<T>,
+) -> Option<T> {
+    match read(found) {
+        Ok(value) => Some(value),
+        Err(text) => {
+            let text = format!("{}: {text}", found.path);
+            found.sources.blame(Some(found.value), text);
+            None
+        }
+    }
+}
+
+/// `kafka.properties."sasl.password"`
+pub(crate) fn join(path: &str, key: &str) -> String {
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let key = if !key.is_empty() && key.chars().all(is_bare) {
+        key.to_owned()
+    } else {
+        format!("\"{key}\"")
+    };
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
+}

@@ -1,0 +1,86 @@
+//! `[[input]]` and `[format.NAME]`
+
+use super::{check, input, sections};
+
+#[test]
+fn inputs() {
+    for (lines, expected) in [
+        (
+            "",
+            "input[1].topic: is missing; give the name of a Kafka topic",
+        ),
+        (
+            "topic = \"a b\"",
+            "input[1] \"a b\".topic: found \"a b\", expected a name that Kafka allows: 1 to 249 of the letters a-z A-Z 0-9 . _ -",
+        ),
+        (
+            "topic = \"shop-deltas\"",
+            "input[1] \"shop-deltas\".topic: found \"shop-deltas\", expected another topic: this one is written by the app itself",
+        ),
+        (
+            "topic = \"a\"\n[[input]]\ntopic = \"a\"",
+            "input[2] \"a\".topic: found \"a\", expected every topic once",
+        ),
+        (
+            "topic = \"a\"\nstart = \"2026-01-31\"",
+            "input[1] \"a\".start: found \"2026-01-31\", expected \"earliest\", \"latest\" or a time with its zone, such as \
+             \"2026-01-31T00:00:00Z\"",
+        ),
+        (
+            "topic = \"a\"\nstart = 2026-01-31",
+            "input[1] \"a\".start: found a date without quotes, expected \"earliest\", \"latest\" or a time with its zone, such \
+             as \"2026-01-31T00:00:00Z\"",
+        ),
+        (
+            "topic = \"a\"\nstart = 0",
+            "input[1] \"a\".start: found the number 0, expected a text in quotes",
+        ),
+        (
+            "topic = \"a\"\nfrom = \"latest\"",
+            "unknown key `input[1] \"a\".from`: expected one of topic, start, format",
+        ),
+        (
+            "topic = \"a\"\nformat = \"segmnt\"",
+            "input[1] \"a\".format: there is no format \"segmnt\"; did you mean `segment`?; or declare it under [format.segmnt]",
+        ),
+        (
+            "topic = \"a\"\nformat = \"ga4\"",
+            "input[1] \"a\".format: \"ga4\" is not offered yet; name its pointers under a [format.NAME] of your own",
+        ),
+    ] {
+        check(&input(lines), expected);
+    }
+}
+
+#[test]
+fn formats() {
+    for (lines, expected) in [
+        (
+            "[format.till]",
+            "format.till.customer_id: is missing; give where the customer's id lies, such as \"/customer\"\n\
+             format.till.event: is missing; give where the name of what happened lies, such as \"/kind\"\n\
+             format.till.time: is missing; give where the time of the event lies, such as \"/at\"",
+        ),
+        (
+            "[format.till]\ncustomer_id = \"customer\"\nevent = []\ntime = [\"/at\", 3]\nevent_id = \"/ids/*\"",
+            "format.till.customer_id: `customer` is not a JSON pointer: it must start with `/`, as in `/properties/revenue`\n\
+             format.till.event: is an empty list; give a JSON pointer, or several of which the first that is there wins\n\
+             format.till.time[2]: found the number 3, expected a JSON pointer in quotes, such as \"/properties/revenue\"\n\
+             format.till.event_id: found \"/ids/*\", expected a pointer to one value, without `*`",
+        ),
+        (
+            "[format.segment]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
+            "format.segment: this name belongs to a format of Flockwise's own; choose another",
+        ),
+        (
+            "[format.till]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\ncustomer = \"/d\"",
+            "unknown key `format.till.customer`: did you mean `customer_id`?",
+        ),
+        (
+            "[format]\ntill = 3",
+            "format.till: found the number 3, expected a table",
+        ),
+    ] {
+        check(&sections(lines), expected);
+    }
+}

@@ -1,0 +1,213 @@
+//! `[kafka]`, `[model]`, `[decision]`, `[sweep]`, `[time]`, `[http]`, `[report]`
+
+use super::{check, sections};
+
+#[test]
+fn kafka() {
+    for (lines, expected) in [
+        (
+            "bootstrap_servers = \"\"",
+            "kafka.bootstrap_servers: is empty; give a text or leave the key out",
+        ),
+        (
+            "bootstrapServers = \"a:1\"",
+            "unknown key `kafka.bootstrapServers`: did you mean `bootstrap_servers`?",
+        ),
+        (
+            "bootstrap_servers = [\"a:1\"]",
+            "kafka.bootstrap_servers: found a list, expected a text in quotes",
+        ),
+        (
+            "delivery = \"at_least_once\"",
+            "kafka.delivery: \"at_least_once\" is not offered yet; write \"exactly_once\" or leave the key out",
+        ),
+        (
+            "delivery = \"exactlyonce\"",
+            "kafka.delivery: found \"exactlyonce\"; did you mean `exactly_once`?",
+        ),
+        (
+            "commit_interval = 100",
+            "kafka.commit_interval: found the number 100, expected a duration in quotes, such as \"30s\", \"1h\" or \"30d\"",
+        ),
+        (
+            "commit_interval = \"0ms\"",
+            "kafka.commit_interval: found \"0ms\", expected a duration above zero",
+        ),
+        (
+            "commit_interval = \"1m\"",
+            "kafka.commit_interval: found \"1m\", expected at most \"30s\": brokers abort transactions that stay open",
+        ),
+        (
+            "\"security.protocol\" = \"SSL\"",
+            "unknown key `kafka.\"security.protocol\"`: what librdkafka knows belongs under [kafka.properties]",
+        ),
+        (
+            "shards = 2",
+            "unknown key `kafka.shards`: it belongs at the top of the file, above the first [section]",
+        ),
+        (
+            "properties = { \"group.id\" = \"x\", \"isolation.level\" = \"read_uncommitted\" }",
+            "kafka.properties.\"group.id\": cannot be set here: it is app at the top of the file\n\
+             kafka.properties.\"isolation.level\": cannot be set here: Flockwise sets it for exactly-once processing",
+        ),
+        (
+            "properties = { \"sasl.password\" = [\"secret\"] }",
+            "kafka.properties.\"sasl.password\": found a list, expected a text, a number, true or false",
+        ),
+        (
+            "properties = 3",
+            "kafka.properties: found the number 3, expected a table",
+        ),
+    ] {
+        check(&sections(&format!("[kafka]\n{lines}")), expected);
+    }
+}
+
+#[test]
+fn model() {
+    for (lines, expected) in [
+        (
+            "k = 0",
+            "model.k: found the number 0, expected a whole number from 1 to 1024, or { min = 8, max = 32 }",
+        ),
+        (
+            "k = \"8\"",
+            "model.k: found \"8\", expected a whole number from 1 to 1024, or { min = 8, max = 32 }",
+        ),
+        (
+            "k = { min = 9, max = 8 }",
+            "model.k: min 9 is above max 8; swap them",
+        ),
+        (
+            "k = { min = 0 }",
+            "model.k.min: found the number 0, expected a whole number from 1 to 1024",
+        ),
+        (
+            "k = { most = 9 }",
+            "unknown key `model.k.most`: expected one of min, max",
+        ),
+        (
+            "half_life = \"1 month\"",
+            "model.half_life: found \"1 month\": months and years differ in length; say it in days, such as 30d or 365d",
+        ),
+        (
+            "half_life = \"1.5d\"",
+            "model.half_life: found \"1.5d\", expected a whole number and a unit: 100ms, 30s, 10m, 1h, 30d or 2w",
+        ),
+        (
+            "half_life = \"99999d\"",
+            "model.half_life: found \"99999d\", expected at most a hundred years (36525d)",
+        ),
+        (
+            "warm_up = 2000",
+            "model.warm_up: found the number 2000, expected a table, written [model.warm_up]",
+        ),
+        (
+            "warm_up = { customers = 0, time = \"x\", clients = 1 }",
+            "model.warm_up.customers: found the number 0, expected a whole number from 1 to 10000000\n\
+             model.warm_up.time: found \"x\", expected a whole number and a unit: 100ms, 30s, 10m, 1h, 30d or 2w\n\
+             unknown key `model.warm_up.clients`: expected one of customers, time",
+        ),
+        (
+            "k = 20\nwarm_up = { customers = 19 }",
+            "model.warm_up: 19 customers cannot make the 20 segments that k asks for; give at least 20",
+        ),
+        (
+            "learn = \"yes\"",
+            "model.learn: found \"yes\", expected true or false, without quotes",
+        ),
+        (
+            "import = true",
+            "model.import: found true, expected a text in quotes",
+        ),
+        (
+            "seed = -1",
+            "model.seed: found the number -1, expected a whole number from 0 to 9223372036854775807",
+        ),
+        (
+            "churn_budget = 0.05",
+            "model.churn_budget: is not offered yet; leave it out",
+        ),
+    ] {
+        check(&sections(&format!("[model]\n{lines}")), expected);
+    }
+}
+
+#[test]
+fn decision_sweep_time_http_and_report() {
+    let margin =
+        "expected a share from 0 to below 1; 0.1 asks the new segment to be nearer by a tenth";
+    for (lines, expected) in [
+        (
+            "[decision]\nmargin = 1.0",
+            &*format!("decision.margin: found the number 1, {margin}"),
+        ),
+        (
+            "[decision]\nmargin = -0.1",
+            &*format!("decision.margin: found the number -0.1, {margin}"),
+        ),
+        (
+            "[decision]\nmargin = nan",
+            &*format!("decision.margin: found the number NaN, {margin}"),
+        ),
+        (
+            "[decision]\ndwell = 0",
+            "decision.dwell: found the number 0, expected a whole number from 1 to 65535",
+        ),
+        (
+            "[decision]\ncooldown = \"-1d\"",
+            "decision.cooldown: found \"-1d\", expected a whole number and a unit: 100ms, 30s, 10m, 1h, 30d or 2w",
+        ),
+        (
+            "[decision]\ncool_down = \"1d\"",
+            "unknown key `decision.cool_down`: did you mean `cooldown`?",
+        ),
+        (
+            "[sweep]\nevery = \"never\"",
+            "sweep.every: found \"never\", expected a whole number and a unit: 100ms, 30s, 10m, 1h, 30d or 2w; or \"off\"",
+        ),
+        (
+            "[sweep]\nevery = \"10ms\"",
+            "sweep.every: found \"10ms\", expected at least \"1s\", or \"off\"",
+        ),
+        (
+            "[sweep]\nevery = false",
+            "sweep.every: found false, expected a text in quotes",
+        ),
+        (
+            "[time]\nlateness = 30",
+            "time.lateness: found the number 30, expected a duration in quotes, such as \"30s\", \"1h\" or \"30d\"",
+        ),
+        (
+            "[time]\nmax_skew = \"0s\"",
+            "time.max_skew: found \"0s\", expected a duration above zero",
+        ),
+        (
+            "[time]\nremembered_ids = 1025",
+            "time.remembered_ids: found the number 1025, expected a whole number from 1 to 1024",
+        ),
+        (
+            "[http]\nlisten = \"localhost:8080\"",
+            "http.listen: found \"localhost:8080\", expected a numeric address and a port, such as \"127.0.0.1:8080\", or \
+             \"0.0.0.0:8080\" for everyone",
+        ),
+        (
+            "[http]\nlisten = 8080",
+            "http.listen: found the number 8080, expected a text in quotes",
+        ),
+        (
+            "[report]\nbrings_in = \"order\"",
+            "report.brings_in: there is no feature \"order\"; did you mean `orders`?",
+        ),
+        (
+            "[report]\nbrings_in = \"orders\"",
+            "report.brings_in: found \"orders\", expected a feature with aggregate = \"sum\"",
+        ),
+        (
+            "[state]\ndirectory = \"state\"",
+            "state: is not offered yet; leave the section out: state is restored from its changelog topic",
+        ),
+    ] {
+        check(&sections(lines), expected);
+    }
+}

@@ -1,0 +1,74 @@
+//! The configurations that come with Flockwise.
+
+use std::path::{Path, PathBuf};
+
+use flockwise_config::Config;
+
+fn shipped() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let files = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_one_is_accepted() {
+    let files = shipped();
+    assert!(!files.is_empty());
+    for path in files {
+        if let Err(errors) = Config::load(&path, []) {
+            panic!("{errors}");
+        }
+    }
+}
+
+fn commented_default() -> PathBuf {
+    let mut files = shipped().into_iter();
+    files.find(|path| path.ends_with("flockwise.toml")).unwrap()
+}
+
+/// Settings without a default are shown behind a `#`, without a space: those must be right too.
+#[test]
+fn what_is_commented_out_is_accepted() {
+    let text = std::fs::read_to_string(commented_default()).unwrap();
+    let is_setting =
+        |line: &&str| line.starts_with(|first: char| first.is_ascii_lowercase() || first == '[');
+    let shown: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(is_setting).unwrap_or(line))
+        .collect();
+    let config = Config::parse(&shown.join("\n")).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(
+        config.state_partitions.is_some() && config.shards.is_some() && config.import.is_some()
+    );
+}
+
+/// The commented file says that it holds every default: it must not drift from the code.
+#[test]
+fn the_commented_default_holds_the_defaults() {
+    let commented = Config::load(&commented_default(), []).unwrap();
+    let features_alone = "
+        app = \"shop\"
+        [[input]]
+        topic = \"events\"
+        [[feature]]
+        name = \"any\"
+        aggregate = \"count\"
+        lifetime = true
+    ";
+    let default = Config::parse(features_alone).unwrap();
+    let expected = Config {
+        features: commented.features.clone(),
+        brings_in: commented.brings_in.clone(),
+        ..default
+    };
+    assert_eq!(commented, expected);
+}

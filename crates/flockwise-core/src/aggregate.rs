@@ -1,0 +1,281 @@
+//! Rolling features of one row: what an event adds, what they are worth at a time.
+//!
+//! A row is [`Plan::stride`] columns and a reference time, the latest event time seen. Decaying sums
+//! are kept as of the reference time, so an event that comes late adds what it is worth by then and the
+//! order of events does not matter.
+
+use crate::event::Event;
+use crate::feature::{Aggregate, DAY_MS};
+use crate::plan::{Cell, Compiled, Plan};
+
+/// The reference time of a row without events.
+pub const NEVER_MS: i64 = i64::MIN;
+
+/// Below this, sums of a feature that takes events back are rounding left over from zero.
+const RESIDUE: f64 = 1e-9;
+
+/// A row without events.
+#[must_use]
+pub fn empty(plan: &Plan) -> Vec<f64> {
+    let mut columns = vec![0.0; plan.stride()];
+    for feature in &plan.features {
+        match feature.cell {
+            Cell::Windowed { at, .. } | Cell::Latest { at, .. } => columns[at] = f64::NEG_INFINITY,
+            Cell::Decayed { .. } | Cell::Lifetime { .. } => {}
+        }
+    }
+    columns
+}
+
+/// Adds an event to a row. `ordered_ms` finds the time of the order that the event names, if it is one
+/// of an event name (by number) and still remembered: a reversal is weighed at that time.
+pub fn observe(
+    plan: &Plan,
+    columns: &mut [f64],
+    reference_ms: &mut i64,
+    event: &Event,
+    ordered_ms: impl Fn(u16) -> Option<i64>,
+) {
+    move_on(plan, columns, reference_ms, event.time_ms);
+    for touch in plan.touched(event.name) {
+        let feature = &plan.features[touch.feature];
+        if !feature.base.iter().all(|check| check.holds(event)) {
+            continue;
+        }
+        let (sign, time_ms) = if touch.reverses {
+            let ordered_ms = feature.events.iter().find_map(|name| ordered_ms(*name));
+            (-1.0, ordered_ms.unwrap_or(event.time_ms))
+        } else {
+            (1.0, event.time_ms)
+        };
+        if let Some((first, second)) = terms(feature, event) {
+            let added = Added {
+                first: sign * first,
+                second: sign * second,
+                time_ms,
+                sign,
+            };
+            add(plan, feature, columns, *reference_ms, &added);
+        }
+    }
+}
+
+/// Decays a row's sums from its reference time to a later one.
+fn move_on(plan: &Plan, columns: &mut [f64], reference_ms: &mut i64, time_ms: i64) {
+    if time_ms <= *reference_ms {
+        return;
+    }
+    if *reference_ms != NEVER_MS {
+        let elapsed = (time_ms - *reference_ms) as f64;
+        for decay in &plan.decay {
+            let factor = (-elapsed / decay.half_life_ms).exp2();
+            for column in &mut columns[decay.columns.clone()] {
+                *column *= factor;
+            }
+        }
+    }
+    *reference_ms = time_ms;
+}
+
+/// What an event adds to a feature's sums, before its weight: the sum's or numerator's term and the
+/// denominator's. `None`: it does not count.
+fn terms(feature: &Compiled, event: &Event) -> Option<(f64, f64)> {
+    let holds = feature.conditions.iter().all(|check| check.holds(event));
+    match feature.spec.aggregate {
+        Aggregate::Share => Some((f64::from(u8::from(holds)), 1.0)),
+        _ if !holds => None,
+        Aggregate::Count | Aggregate::Recency => Some((1.0, 0.0)),
+        Aggregate::Sum | Aggregate::Mean => {
+            let mut count = 0.0;
+            let sum = event.numbers(feature.value?).fold(0.0, |sum, number| {
+                count += 1.0;
+                sum + number
+            });
+            (count > 0.0).then_some((sum, count))
+        }
+        Aggregate::Last => event
+            .numbers(feature.value?)
+            .last()
+            .map(|value| (value, 0.0)),
+    }
+}
+
+struct Added {
+    first: f64,
+    second: f64,
+    time_ms: i64,
+    sign: f64,
+}
+
+fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, added: &Added) {
+    let pair = crate::plan::sums(feature.spec.aggregate) == 2;
+    match feature.cell {
+        Cell::Lifetime { at } => add_at(columns, at, at + 1, added, 1.0, pair),
+        Cell::Decayed { at, decay } => {
+            let age = (reference_ms - added.time_ms) as f64;
+            let weight = if age == 0.0 {
+                1.0
+            } else {
+                (-age / plan.decay[decay].half_life_ms).exp2()
+            };
+            add_at(columns, at, at + 1, added, weight, pair);
+        }
+        Cell::Windowed {
+            at,
+            buckets,
+            width_ms,
+        } => {
+            let bucket = bucket(added.time_ms, width_ms);
+            turn(
+                &mut columns[at..],
+                buckets,
+                crate::plan::sums(feature.spec.aggregate),
+                bucket,
+            );
+            if bucket as f64 > columns[at] - buckets as f64 {
+                let first = at + 1 + bucket.rem_euclid(buckets as i64) as usize;
+                add_at(columns, first, first + buckets, added, 1.0, pair);
+            }
+        }
+        Cell::Latest { at, .. } => {
+            if added.sign > 0.0 && added.time_ms as f64 >= columns[at] {
+                columns[at] = added.time_ms as f64;
+                if feature.spec.aggregate == Aggregate::Last {
+                    columns[at + 1] = added.first;
+                }
+            }
+        }
+    }
+}
+
+fn add_at(
+    columns: &mut [f64],
+    first: usize,
+    second: usize,
+    added: &Added,
+    weight: f64,
+    pair: bool,
+) {
+    columns[first] += weight * added.first;
+    if pair {
+        columns[second] += weight * added.second;
+    }
+}
+
+/// The bucket of an instant: buckets are open below and closed above, so that at a time on a bucket's
+/// edge the window `T - w < t <= T` is a whole number of them.
+fn bucket(time_ms: i64, width_ms: i64) -> i64 {
+    (time_ms - 1).div_euclid(width_ms)
+}
+
+/// Makes `bucket` the newest if it is newer, emptying those that fall out of the window.
+fn turn(cell: &mut [f64], buckets: usize, sums: usize, bucket: i64) {
+    let newest = cell[0];
+    if (bucket as f64) <= newest {
+        return;
+    }
+    if newest.is_finite() {
+        let passed = ((bucket - newest as i64) as usize).min(buckets);
+        for index in (bucket - passed as i64 + 1)..=bucket {
+            let slot = 1 + index.rem_euclid(buckets as i64) as usize;
+            for sum in 0..sums {
+                cell[slot + sum * buckets] = 0.0;
+            }
+        }
+    }
+    cell[0] = bucket as f64;
+}
+
+/// The features of a row at a time not before its reference time, in their own units, into `raw`
+/// (length [`Plan::len`]), and after transform and clip into `vector`.
+pub fn evaluate(
+    plan: &Plan,
+    columns: &[f64],
+    reference_ms: i64,
+    at_ms: i64,
+    raw: &mut [f64],
+    vector: &mut [f64],
+) {
+    let elapsed = at_ms.saturating_sub(reference_ms).max(0) as f64;
+    for (index, feature) in plan.features.iter().enumerate() {
+        let value = value(plan, feature, columns, elapsed, at_ms).unwrap_or(feature.spec.default);
+        raw[index] = value;
+        let transformed = feature.spec.transform.apply(value);
+        vector[index] = match feature.spec.clip {
+            Some((lowest, highest)) => transformed.clamp(lowest, highest),
+            None => transformed,
+        };
+    }
+}
+
+fn value(
+    plan: &Plan,
+    feature: &Compiled,
+    columns: &[f64],
+    elapsed_ms: f64,
+    at_ms: i64,
+) -> Option<f64> {
+    let (first, second) = match feature.cell {
+        Cell::Latest { at, span_ms } => return latest(feature, &columns[at..], span_ms, at_ms),
+        Cell::Lifetime { at } => (columns[at], columns.get(at + 1)),
+        Cell::Decayed { at, decay } => {
+            let ratio = crate::plan::sums(feature.spec.aggregate) == 2;
+            let factor = if ratio || elapsed_ms == 0.0 {
+                1.0
+            } else {
+                (-elapsed_ms / plan.decay[decay].half_life_ms).exp2()
+            };
+            (columns[at] * factor, columns.get(at + 1))
+        }
+        Cell::Windowed {
+            at,
+            buckets,
+            width_ms,
+        } => {
+            let current = bucket(at_ms, width_ms);
+            let first = window_sum(columns[at], &columns[at + 1..=at + buckets], current);
+            if crate::plan::sums(feature.spec.aggregate) == 1 {
+                return Some(first);
+            }
+            let second = &columns[at + 1 + buckets..=at + 2 * buckets];
+            return ratio(feature, first, window_sum(columns[at], second, current));
+        }
+    };
+    match (crate::plan::sums(feature.spec.aggregate), second) {
+        (2, Some(second)) => ratio(feature, first, *second),
+        _ => Some(first),
+    }
+}
+
+fn ratio(feature: &Compiled, numerator: f64, denominator: f64) -> Option<f64> {
+    let least = if feature.spec.reversed_by.is_empty() {
+        0.0
+    } else {
+        RESIDUE
+    };
+    (denominator > least).then(|| numerator / denominator)
+}
+
+fn latest(feature: &Compiled, cell: &[f64], span_ms: Option<i64>, at_ms: i64) -> Option<f64> {
+    let age = at_ms as f64 - cell[0];
+    let seen = cell[0].is_finite() && span_ms.is_none_or(|span| age < span as f64);
+    seen.then(|| match feature.spec.aggregate {
+        Aggregate::Last => cell[1],
+        _ => age / DAY_MS,
+    })
+}
+
+/// The sum over the buckets `(current - n, current]` of those kept, `(newest - n, newest]`.
+fn window_sum(newest: f64, sums: &[f64], current: i64) -> f64 {
+    if !newest.is_finite() {
+        return 0.0;
+    }
+    let buckets = sums.len() as i64;
+    let newest = newest as i64;
+    if current <= newest {
+        return sums.iter().sum();
+    }
+    ((current - buckets + 1)..=newest)
+        .map(|index| sums[index.rem_euclid(buckets) as usize])
+        .sum()
+}

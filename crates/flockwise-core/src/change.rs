@@ -1,0 +1,112 @@
+//! A customer's change of segment, with what drove it.
+
+use crate::decide::Cause;
+use crate::model::Model;
+use crate::plan::Plan;
+
+/// Features named in a change, at most.
+pub const DRIVERS: usize = 3;
+
+/// A change of segment as the task decides it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The customer's row in the task.
+    pub row: u32,
+    /// From 1, without gaps for a customer.
+    pub sequence: u32,
+    /// When, event time, milliseconds since the epoch.
+    pub occurred_ms: i64,
+    /// Segment id before; `None` the first time.
+    pub from: Option<u32>,
+    /// Segment id after.
+    pub to: u32,
+    /// Why.
+    pub cause: Cause,
+    /// Distance to the new centroid.
+    pub distance: f64,
+    /// Distance to the former one, where there was one that still is.
+    pub distance_from: Option<f64>,
+    /// 1 - distance / distance to the former centroid (the first time: to the second nearest).
+    pub margin: f64,
+    /// The features that pulled hardest, hardest first.
+    pub drivers: [Option<Driver>; DRIVERS],
+    /// The version that scored.
+    pub model_version: u64,
+    /// The event that made it, if one did.
+    pub trigger: Option<Trigger>,
+}
+
+/// A feature that drove a change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Driver {
+    /// Index of the feature.
+    pub feature: usize,
+    /// What it is for this customer, in its own units.
+    pub value: f64,
+    /// What is typical of the segment left (the first time: of all customers), in the same units.
+    pub typical: f64,
+    /// Its part of the difference of the squared distances; the parts of all features add up to 1.
+    pub pull: f64,
+}
+
+/// Where an event was read first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Number of the input topic.
+    pub input: u16,
+    /// Its partition.
+    pub partition: u32,
+    /// The event's offset.
+    pub offset: i64,
+}
+
+/// The features that pulled a customer from one centroid to another: with x the scaled vector, a the
+/// point left and b the centroid reached, feature i has the part
+/// ((xᵢ-aᵢ)² - (xᵢ-bᵢ)²) / (|x-a|² - |x-b|²). `left` is a point in the feature vector's units.
+#[must_use]
+pub fn drivers(
+    plan: &Plan,
+    model: &Model,
+    raw: &[f64],
+    vector: &[f64],
+    left: &[f64],
+    reached: &[f64],
+) -> [Option<Driver>; DRIVERS] {
+    let pull = |index: usize| {
+        let scale = model.scale()[index];
+        let gap = |from: f64| ((vector[index] - from) * scale).powi(2);
+        gap(left[index]) - gap(reached[index])
+    };
+    let total: f64 = (0..plan.len()).map(pull).sum();
+    let mut strongest = [None; DRIVERS];
+    for index in 0..plan.len() {
+        let part = if total > 0.0 {
+            pull(index) / total
+        } else {
+            0.0
+        };
+        if part > 0.0 {
+            let typical = plan.feature(index).transform.invert(left[index]);
+            insert(
+                &mut strongest,
+                Driver {
+                    feature: index,
+                    value: raw[index],
+                    typical,
+                    pull: part,
+                },
+            );
+        }
+    }
+    strongest
+}
+
+fn insert(strongest: &mut [Option<Driver>; DRIVERS], driver: Driver) {
+    let place = strongest
+        .iter()
+        .position(|slot| slot.is_none_or(|other| driver.pull > other.pull));
+    if let Some(place) = place {
+        strongest[place..].rotate_right(1);
+        strongest[place] = Some(driver);
+    }
+}

@@ -1,0 +1,286 @@
+//! From distance to decision: margin, dwell, cooldown.
+
+use crate::policy::DecisionPolicy;
+
+/// Why a customer changed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Something the customer did.
+    Behaviour,
+    /// Nothing: time passed.
+    Time,
+    /// A new version of the model.
+    Model,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Behaviour, Self::Time, Self::Model];
+
+    /// As records and metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Behaviour => "behaviour",
+            Self::Time => "time",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Where a customer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Segment id, once there is one.
+    pub segment: Option<u32>,
+    /// Changes so far.
+    pub sequence: u32,
+    /// When the segment last changed, milliseconds since the epoch.
+    pub changed_ms: i64,
+    /// Time of the last scoring; [`crate::aggregate::NEVER_MS`] before the first.
+    pub as_of_ms: i64,
+    /// Version of the model at the last scoring; 0: none.
+    pub version: u64,
+    /// A segment on the way to being the customer's, by dwell.
+    pub candidate: Option<Candidate>,
+}
+
+/// A segment that scorings in a row have found nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Segment id.
+    pub segment: u32,
+    /// Scorings in a row that agreed.
+    pub agreed: u16,
+    /// Why the first of them found it.
+    pub cause: Cause,
+}
+
+impl Standing {
+    /// Of a customer never scored.
+    pub const NEW: Self = Self {
+        segment: None,
+        sequence: 0,
+        changed_ms: crate::aggregate::NEVER_MS,
+        as_of_ms: crate::aggregate::NEVER_MS,
+        version: 0,
+        candidate: None,
+    };
+}
+
+/// One scoring, for [`decide`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scoring {
+    /// The nearest segment's id.
+    pub nearest: u32,
+    /// Distance to it.
+    pub distance: f64,
+    /// Distance to the customer's present segment; `None` where there is none or it is gone.
+    pub distance_from: Option<f64>,
+    /// The time scored at, milliseconds since the epoch.
+    pub at_ms: i64,
+    /// What made the difference, should there be one.
+    pub cause: Cause,
+}
+
+/// What comes of a scoring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The present segment is the nearest.
+    Stay,
+    /// Another is nearer, but not so that the customer moves.
+    Suppressed(Suppression),
+    /// The customer moves to the nearest segment.
+    Change(Cause),
+}
+
+/// Why a nearer segment did not become the customer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suppression {
+    /// Not nearer by enough.
+    Margin,
+    /// Not often enough in a row.
+    Dwell,
+    /// Too soon after the last change.
+    Cooldown,
+}
+
+impl Suppression {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Margin, Self::Dwell, Self::Cooldown];
+
+    /// As metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Margin => "margin",
+            Self::Dwell => "dwell",
+            Self::Cooldown => "cooldown",
+        }
+    }
+}
+
+/// Judges a scoring and updates the candidate; the caller carries a change out.
+///
+/// A customer without a segment, or whose segment is gone, gets the nearest at once. Otherwise the
+/// nearest must be nearer than the present one by more than `margin` of the latter's distance, `dwell`
+/// scorings in a row must say so, and `cooldown` must have passed since the last change. The cause is
+/// that of the first of the scorings that agree.
+pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scoring) -> Verdict {
+    let Some(distance_from) = scoring.distance_from else {
+        standing.candidate = None;
+        return Verdict::Change(scoring.cause);
+    };
+    if standing.segment == Some(scoring.nearest) {
+        standing.candidate = None;
+        return Verdict::Stay;
+    }
+    if scoring.distance >= distance_from * (1.0 - policy.margin) {
+        standing.candidate = None;
+        return Verdict::Suppressed(Suppression::Margin);
+    }
+    let candidate = match standing.candidate {
+        Some(candidate) if candidate.segment == scoring.nearest => Candidate {
+            agreed: candidate.agreed.saturating_add(1),
+            ..candidate
+        },
+        _ => Candidate {
+            segment: scoring.nearest,
+            agreed: 1,
+            cause: scoring.cause,
+        },
+    };
+    standing.candidate = Some(candidate);
+    if candidate.agreed < policy.dwell {
+        return Verdict::Suppressed(Suppression::Dwell);
+    }
+    if scoring.at_ms.saturating_sub(standing.changed_ms) < policy.cooldown_ms {
+        return Verdict::Suppressed(Suppression::Cooldown);
+    }
+    standing.candidate = None;
+    Verdict::Change(candidate.cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays scorings given as `nearest distance distance_from hour`, one a line, and writes what comes
+    /// of each.
+    fn check(policy: DecisionPolicy, script: &str, expected: &str) {
+        let mut standing = Standing {
+            segment: Some(1),
+            changed_ms: 0,
+            ..Standing::NEW
+        };
+        let mut story = Vec::new();
+        for line in script.trim().lines() {
+            let word: Vec<f64> = line
+                .split_whitespace()
+                .map(|word| word.parse().unwrap())
+                .collect();
+            let scoring = Scoring {
+                nearest: word[0] as u32,
+                distance: word[1],
+                distance_from: Some(word[2]),
+                at_ms: word[3] as i64 * 3_600_000,
+                cause: if line.ends_with(" t") {
+                    Cause::Time
+                } else {
+                    Cause::Behaviour
+                },
+            };
+            let verdict = decide(&policy, &mut standing, &scoring);
+            if let Verdict::Change(_) = verdict {
+                standing.segment = Some(scoring.nearest);
+                standing.changed_ms = scoring.at_ms;
+            }
+            story.push(match verdict {
+                Verdict::Stay => "stay",
+                Verdict::Suppressed(why) => why.name(),
+                Verdict::Change(cause) => cause.name(),
+            });
+        }
+        assert_eq!(story.join(" "), expected);
+    }
+
+    const NOTHING: DecisionPolicy = DecisionPolicy {
+        margin: 0.0,
+        dwell: 1,
+        cooldown_ms: 0,
+    };
+
+    #[test]
+    fn without_a_policy_the_nearest_wins_and_a_tie_changes_nothing() {
+        check(
+            NOTHING,
+            "1 1 1 1\n2 0.9 1 1\n1 1 1 1",
+            "stay behaviour margin",
+        );
+    }
+
+    #[test]
+    fn a_margin_is_a_share_of_the_present_distance() {
+        let policy = DecisionPolicy {
+            margin: 0.5,
+            ..NOTHING
+        };
+        check(
+            policy,
+            "2 0.6 1 1\n2 0.5 1 1\n2 0.49 1 1",
+            "margin margin behaviour",
+        );
+    }
+
+    #[test]
+    fn dwell_wants_agreement_in_a_row_and_keeps_the_first_cause() {
+        let policy = DecisionPolicy {
+            dwell: 2,
+            ..NOTHING
+        };
+        check(
+            policy,
+            "2 0.1 1 1\n3 0.1 1 2\n3 0.1 1 3\n1 0.1 1 4 t\n1 0.1 1 5",
+            "dwell dwell behaviour dwell time",
+        );
+        check(policy, "2 0.1 1 1\n1 1 1 2\n2 0.1 1 3", "dwell stay dwell");
+    }
+
+    #[test]
+    fn a_cooldown_delays_but_does_not_forget() {
+        let policy = DecisionPolicy {
+            cooldown_ms: 24 * 3_600_000,
+            ..NOTHING
+        };
+        check(
+            policy,
+            "2 0.1 1 1 t\n2 0.1 1 23\n2 0.1 1 24",
+            "cooldown cooldown time",
+        );
+    }
+
+    #[test]
+    fn a_segment_that_is_gone_is_left_at_once() {
+        let policy = DecisionPolicy {
+            margin: 0.5,
+            dwell: 9,
+            cooldown_ms: i64::MAX,
+        };
+        let mut standing = Standing {
+            segment: Some(9),
+            changed_ms: 5,
+            ..Standing::NEW
+        };
+        let scoring = Scoring {
+            nearest: 1,
+            distance: 1.0,
+            distance_from: None,
+            at_ms: 6,
+            cause: Cause::Model,
+        };
+        assert_eq!(
+            decide(&policy, &mut standing, &scoring),
+            Verdict::Change(Cause::Model)
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! One event, decoded: what the pipeline computes with. Reused from event to event.
+
+use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A JSON value at one of the plan's pointers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Slot {
+    /// Nothing there, or `null`.
+    #[default]
+    Absent,
+    /// `true` or `false`
+    Bool(bool),
+    /// A finite number.
+    Number(f64),
+    /// Text, as a range of the event's own text.
+    Text(Range<u32>),
+    /// An object or an array.
+    Composite,
+}
+
+/// An event as a decoder fills it.
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    text: String,
+    customer_id: Range<u32>,
+    /// Index of the event's name among [`crate::plan::Plan::names`]; `None`: no feature names it.
+    pub name: Option<u16>,
+    /// [`hash`] of the event's name.
+    pub name_hash: u64,
+    /// When it happened, milliseconds since the epoch.
+    pub time_ms: i64,
+    /// [`hash`] of its id, where it has one.
+    pub id: Option<u64>,
+    /// [`hash`] of the id of the order it is about, where it has one.
+    pub order: Option<u64>,
+    single: Vec<Slot>,
+    many: Vec<(u16, Slot)>,
+}
+
+/// The hash by which ids are remembered and customers are sampled: XXH3, 64 bits. It is part of the
+/// changelog's format.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
+}
+
+/// Scrambles a number so that each of its bits depends on all (the finaliser of SplitMix64, Steele,
+/// Lea and Flood 2014).
+#[must_use]
+pub fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+impl Event {
+    /// Forgets the event before and makes room for `pointers` slots.
+    pub fn clear(&mut self, pointers: usize) {
+        self.text.clear();
+        self.customer_id = 0..0;
+        self.name = None;
+        self.id = None;
+        self.order = None;
+        self.many.clear();
+        self.single.clear();
+        self.single.resize(pointers, Slot::Absent);
+    }
+
+    /// Keeps a text and says where.
+    pub fn keep(&mut self, text: &str) -> Range<u32> {
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        start..self.text.len() as u32
+    }
+
+    /// The text of a range from [`Event::keep`].
+    #[must_use]
+    pub fn text(&self, range: &Range<u32>) -> &str {
+        &self.text[range.start as usize..range.end as usize]
+    }
+
+    /// Sets whose event it is, as a range from [`Event::keep`].
+    pub fn set_customer_id(&mut self, id: Range<u32>) {
+        self.customer_id = id;
+    }
+
+    /// Whose event it is.
+    #[must_use]
+    pub fn customer_id(&self) -> &str {
+        self.text(&self.customer_id)
+    }
+
+    /// Puts a value at a pointer without `*`.
+    pub fn put(&mut self, pointer: usize, slot: Slot) {
+        self.single[pointer] = slot;
+    }
+
+    /// Adds a value at a pointer with `*`.
+    pub fn add(&mut self, pointer: usize, slot: Slot) {
+        self.many.push((pointer as u16, slot));
+    }
+
+    /// The values at a pointer in document order; one without `*` has exactly one, maybe absent.
+    pub fn values(&self, pointer: Values) -> impl Iterator<Item = &Slot> {
+        let single = (!pointer.many).then(|| &self.single[pointer.index]);
+        let many = if pointer.many {
+            self.many.as_slice()
+        } else {
+            &[]
+        };
+        single.into_iter().chain(
+            many.iter()
+                .filter(move |(index, _)| usize::from(*index) == pointer.index)
+                .map(|(_, slot)| slot),
+        )
+    }
+
+    /// The finite numbers at a pointer, in document order.
+    pub fn numbers(&self, pointer: Values) -> impl Iterator<Item = f64> {
+        self.values(pointer).filter_map(|slot| match slot {
+            Slot::Number(number) => Some(*number),
+            _ => None,
+        })
+    }
+}
+
+/// One of the plan's pointers: which, and whether it stands for many values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// Index among [`crate::plan::Plan::pointers`].
+    pub index: usize,
+    /// Does it hold a `*`?
+    pub many: bool,
+}

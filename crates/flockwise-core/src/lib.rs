@@ -1,0 +1,25 @@
+//! Events, features, decisions, tasks and the trainer: pure and deterministic.
+//!
+//! Time and seeds are arguments; nothing here reads a clock, draws a random number of its own,
+//! starts a thread or does IO. The way of an event: [`event`] → [`task`] → [`aggregate`] →
+//! [`model`] → [`decide`] → [`change`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod aggregate;
+pub mod calendar;
+pub mod change;
+pub mod decide;
+pub mod event;
+pub mod feature;
+pub mod model;
+pub mod naming;
+pub mod plan;
+/// JSON pointers with `*`.
+pub mod pointer;
+pub mod policy;
+pub mod portrait;
+pub mod remembered;
+pub mod rows;
+pub mod task;
+pub mod trainer;

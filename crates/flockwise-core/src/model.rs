@@ -1,0 +1,246 @@
+//! One version of the model: segments, scaler, and the index to look up the nearest.
+
+use flockwise_kmeans::{Nearest, Scratch};
+
+use crate::plan::Plan;
+
+/// A version as it is learnt, stored and exchanged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelParts {
+    /// From 1; each published version is one more.
+    pub version: u64,
+    /// Event time up to which it has learnt, milliseconds since the epoch.
+    pub trained_ms: i64,
+    /// Names of the features, in the order of the vectors.
+    pub features: Vec<String>,
+    /// The scaler: means and variances over customers, in the feature vector's units.
+    pub scaler: Scaler,
+    /// Tactical segments, ascending by id.
+    pub segments: Vec<Segment>,
+}
+
+/// Decayed moments of the feature vectors of customers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaler {
+    /// Mean of each feature.
+    pub means: Vec<f64>,
+    /// Variance of each feature.
+    pub variances: Vec<f64>,
+    /// Customers that they stand for.
+    pub weight: f64,
+}
+
+/// A tactical segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Never used again for another segment.
+    pub id: u32,
+    /// What sets it apart, in words.
+    pub name: String,
+    /// In the feature vector's units: after transform and clip, not scaled and not weighted.
+    pub centroid: Vec<f64>,
+    /// Customers that it stands for, of those sampled lately.
+    pub weight: f64,
+}
+
+/// A feature counts as constant below this standard deviation and then has no say in distances.
+const CONSTANT: f64 = 1e-9;
+
+/// A version ready for use with a plan.
+#[derive(Clone, Debug)]
+pub struct Model {
+    parts: ModelParts,
+    /// What a dimension is multiplied by: weight / standard deviation.
+    scale: Vec<f64>,
+    nearest: Nearest,
+}
+
+/// Why a model does not go with a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Other features, or in another order.
+    #[error(
+        "the model is made of the features [{found}], the configuration has [{expected}]: use the configuration that it was made with, or make a new model"
+    )]
+    Features {
+        /// The model's.
+        found: String,
+        /// The plan's.
+        expected: String,
+    },
+    /// A row of numbers of the wrong length, or with a number that is not finite.
+    #[error("{what} must hold {expected} finite numbers, one a feature, and holds {found}")]
+    Shape {
+        /// Which row.
+        what: String,
+        /// Finite numbers it has.
+        found: usize,
+        /// Numbers it needs.
+        expected: usize,
+    },
+    /// Nobody could be anywhere.
+    #[error("the model has no segments: at least one is needed")]
+    NoSegments,
+    /// Ids name segments for ever.
+    #[error("the model has two segments with the id {0}: each needs its own")]
+    RepeatedId(u32),
+}
+
+impl Model {
+    /// Makes a version ready for a plan.
+    ///
+    /// # Errors
+    /// Where it does not fit the plan.
+    pub fn new(plan: &Plan, mut parts: ModelParts) -> Result<Self, ModelError> {
+        parts.segments.sort_by_key(|segment| segment.id);
+        check(plan, &parts)?;
+        let scale: Vec<f64> = parts
+            .scaler
+            .variances
+            .iter()
+            .enumerate()
+            .map(|(index, variance)| scale(plan.feature(index).weight, variance.sqrt()))
+            .collect();
+        let scaled: Vec<f64> = parts
+            .segments
+            .iter()
+            .flat_map(|segment| {
+                segment
+                    .centroid
+                    .iter()
+                    .zip(&scale)
+                    .map(|(x, scale)| x * scale)
+            })
+            .collect();
+        let nearest = Nearest::new(&scaled, plan.len());
+        Ok(Self {
+            parts,
+            scale,
+            nearest,
+        })
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn parts(&self) -> &ModelParts {
+        &self.parts
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.parts.version
+    }
+
+    /// Segments, ascending by id; an index here is a centroid's.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.parts.segments
+    }
+
+    /// The index of a segment id.
+    #[must_use]
+    pub fn index_of(&self, id: u32) -> Option<usize> {
+        self.parts
+            .segments
+            .binary_search_by_key(&id, |segment| segment.id)
+            .ok()
+    }
+
+    /// What each dimension is multiplied by before distances are taken: weight / standard deviation,
+    /// and 0 for a feature that is the same for everybody.
+    #[must_use]
+    pub fn scale(&self) -> &[f64] {
+        &self.scale
+    }
+
+    /// A feature vector in the space where distances are taken.
+    pub fn scaled(&self, vector: &[f64], into: &mut Vec<f64>) {
+        into.clear();
+        into.extend(vector.iter().zip(&self.scale).map(|(x, scale)| x * scale));
+    }
+
+    /// The centroids in the scaled space.
+    #[must_use]
+    pub fn nearest(&self) -> &Nearest {
+        &self.nearest
+    }
+
+    /// The index of the nearest centroid to a scaled point and the distance.
+    #[must_use]
+    pub fn score(&self, scaled: &[f64], scratch: &mut Scratch) -> (usize, f64) {
+        let hit = self.nearest.nearest(scaled, scratch);
+        (hit.centroid, hit.squared.sqrt())
+    }
+
+    /// A vector with outliers brought in to within five standard deviations of the mean: what the
+    /// model learns from, so that a few extremes drag neither centroids nor the scaler.
+    pub fn tamed(&self, vector: &[f64], into: &mut Vec<f64>) {
+        let scaler = &self.parts.scaler;
+        into.clear();
+        into.extend(
+            vector
+                .iter()
+                .zip(scaler.means.iter().zip(&scaler.variances))
+                .map(|(x, (mean, variance))| {
+                    let reach = 5.0 * variance.sqrt();
+                    if reach > 0.0 {
+                        x.clamp(mean - reach, mean + reach)
+                    } else {
+                        *x
+                    }
+                }),
+        );
+    }
+}
+
+fn scale(weight: f64, deviation: f64) -> f64 {
+    if deviation > CONSTANT {
+        weight / deviation
+    } else {
+        0.0
+    }
+}
+
+fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {
+    if !parts
+        .features
+        .iter()
+        .map(String::as_str)
+        .eq(plan.feature_names())
+    {
+        return Err(ModelError::Features {
+            found: parts.features.join(", "),
+            expected: plan.feature_names().collect::<Vec<_>>().join(", "),
+        });
+    }
+    row("scaler.means", &parts.scaler.means, plan.len())?;
+    row("scaler.variances", &parts.scaler.variances, plan.len())?;
+    if parts.segments.is_empty() {
+        return Err(ModelError::NoSegments);
+    }
+    for segment in &parts.segments {
+        row(
+            &format!("the centroid of segment {}", segment.id),
+            &segment.centroid,
+            plan.len(),
+        )?;
+    }
+    let repeated = parts
+        .segments
+        .windows(2)
+        .find(|pair| pair[0].id == pair[1].id);
+    repeated.map_or(Ok(()), |pair| Err(ModelError::RepeatedId(pair[0].id)))
+}
+
+fn row(what: &str, numbers: &[f64], expected: usize) -> Result<(), ModelError> {
+    let found = numbers.iter().filter(|number| number.is_finite()).count();
+    if found == expected && numbers.len() == expected {
+        return Ok(());
+    }
+    Err(ModelError::Shape {
+        what: what.to_owned(),
+        found,
+        expected,
+    })
+}

@@ -1,0 +1,374 @@
+//! The feature plan: declared features compiled to fixed columns of a row.
+
+use std::ops::Range;
+
+use crate::event::{Event, Slot, Values, hash};
+use crate::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test, Wording};
+use crate::pointer::Pointer;
+
+/// Features compiled together. Shape: [`Plan::len`] features over [`Plan::stride`] columns a row.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) features: Vec<Compiled>,
+    names: Vec<String>,
+    name_hashes: Vec<u64>,
+    pointers: Vec<Pointer>,
+    /// For each name, and last for names that no feature knows: what an event of it touches.
+    touched: Vec<Vec<Touch>>,
+    /// Names that take something back.
+    reversing: Vec<bool>,
+    /// Columns that decay, by half-life.
+    pub(crate) decay: Vec<Decay>,
+    stride: usize,
+    fingerprint: u64,
+}
+
+/// Columns with one half-life.
+#[derive(Clone, Debug)]
+pub(crate) struct Decay {
+    pub(crate) half_life_ms: f64,
+    pub(crate) columns: Range<usize>,
+}
+
+/// A feature and whether an event adds to it or takes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touch {
+    pub(crate) feature: usize,
+    pub(crate) reverses: bool,
+}
+
+/// A feature with everything resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    pub(crate) spec: Feature,
+    pub(crate) cell: Cell,
+    pub(crate) base: Vec<Check>,
+    pub(crate) conditions: Vec<Check>,
+    pub(crate) value: Option<Values>,
+    /// Indices of `spec.events` among the plan's names: whose orders a reversal may name.
+    pub(crate) events: Vec<u16>,
+}
+
+/// Where a feature's numbers lie in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cell {
+    /// Sums kept at the row's reference time, in the `decay`-th group.
+    Decayed { at: usize, decay: usize },
+    /// The newest bucket's number, then the buckets' sums.
+    Windowed {
+        at: usize,
+        buckets: usize,
+        width_ms: i64,
+    },
+    /// Plain sums.
+    Lifetime { at: usize },
+    /// The time of the last matching event, then for `last` its value; `span_ms` of a window.
+    Latest { at: usize, span_ms: Option<i64> },
+}
+
+/// Conditions on one pointer: with `*`, one element must pass them all.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    values: Values,
+    tests: Vec<Test>,
+}
+
+impl Plan {
+    /// Compiles features; their validity is the configuration's business.
+    #[must_use]
+    pub fn compile(features: &[Feature]) -> Self {
+        let mut pointers = Vec::new();
+        let mut names = Vec::new();
+        let mut compiled: Vec<Compiled> = features
+            .iter()
+            .map(|spec| Compiled {
+                base: checks(&spec.base, &mut pointers),
+                conditions: checks(&spec.conditions, &mut pointers),
+                value: spec
+                    .value
+                    .as_ref()
+                    .map(|pointer| values(pointer, &mut pointers)),
+                events: spec
+                    .events
+                    .iter()
+                    .map(|name| intern(name, &mut names) as u16)
+                    .collect(),
+                cell: Cell::Lifetime { at: 0 },
+                spec: spec.clone(),
+            })
+            .collect();
+        for name in features.iter().flat_map(|spec| &spec.reversed_by) {
+            intern(name, &mut names);
+        }
+        let (decay, stride) = lay_out(&mut compiled);
+        Self {
+            touched: touched(features, &names),
+            reversing: reversing(features, &names),
+            name_hashes: names.iter().map(|name| hash(name.as_bytes())).collect(),
+            fingerprint: hash(format!("{features:?}").as_bytes()),
+            features: compiled,
+            names,
+            pointers,
+            decay,
+            stride,
+        }
+    }
+
+    /// Number of features: the length of a feature vector.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Without features there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// Columns of a row.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Event names that features know.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of an event's name.
+    #[must_use]
+    pub fn name(&self, name: &str) -> Option<u16> {
+        self.names
+            .iter()
+            .position(|known| known == name)
+            .map(|index| index as u16)
+    }
+
+    /// The hash of a name by its number.
+    pub(crate) fn name_hash(&self, name: u16) -> u64 {
+        self.name_hashes[usize::from(name)]
+    }
+
+    /// Pointers to fill an [`Event`]'s slots from, in the order of its slots.
+    #[must_use]
+    pub fn pointers(&self) -> &[Pointer] {
+        &self.pointers
+    }
+
+    /// Names of the features in the order of the vector.
+    pub fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.features
+            .iter()
+            .map(|feature| feature.spec.name.as_str())
+    }
+
+    /// A feature as declared.
+    #[must_use]
+    pub fn feature(&self, index: usize) -> &Feature {
+        &self.features[index].spec
+    }
+
+    /// How people read a feature.
+    #[must_use]
+    pub fn wording(&self, index: usize) -> &Wording {
+        &self.features[index].spec.wording
+    }
+
+    /// Changes whenever rows of one plan mean something else under another.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// What an event of this name touches.
+    pub(crate) fn touched(&self, name: Option<u16>) -> &[Touch] {
+        &self.touched[name.map_or(self.names.len(), usize::from)]
+    }
+
+    /// Does an event of this name take back what another added?
+    pub(crate) fn is_reversing(&self, name: Option<u16>) -> bool {
+        name.is_some_and(|name| self.reversing[usize::from(name)])
+    }
+}
+
+impl Check {
+    /// Does one of the values (or, where there is none, its absence) pass all tests?
+    pub(crate) fn holds(&self, event: &Event) -> bool {
+        let passes_all = |slot: &Slot| self.tests.iter().all(|test| passes(slot, test, event));
+        let mut values = event.values(self.values).peekable();
+        if values.peek().is_none() {
+            passes_all(&Slot::Absent)
+        } else {
+            values.any(passes_all)
+        }
+    }
+}
+
+fn passes(slot: &Slot, test: &Test, event: &Event) -> bool {
+    match (test, slot) {
+        (Test::Exists(wanted), _) => (*slot != Slot::Absent) == *wanted,
+        (_, Slot::Absent) => false,
+        (Test::In(constants), _) => constants
+            .iter()
+            .any(|constant| equals(slot, constant, event)),
+        (Test::NotEqual(constant), _) => !equals(slot, constant, event),
+        (Test::Greater(bound), Slot::Number(number)) => number > bound,
+        (Test::AtLeast(bound), Slot::Number(number)) => number >= bound,
+        (Test::Less(bound), Slot::Number(number)) => number < bound,
+        (Test::AtMost(bound), Slot::Number(number)) => number <= bound,
+        (Test::Prefix(prefix), Slot::Text(range)) => event.text(range).starts_with(prefix),
+        _ => false,
+    }
+}
+
+fn equals(slot: &Slot, constant: &Constant, event: &Event) -> bool {
+    match (slot, constant) {
+        (Slot::Text(range), Constant::Text(text)) => event.text(range) == text,
+        (Slot::Number(left), Constant::Number(right)) => left == right,
+        (Slot::Bool(left), Constant::Bool(right)) => left == right,
+        _ => false,
+    }
+}
+
+fn intern(name: &str, names: &mut Vec<String>) -> usize {
+    names
+        .iter()
+        .position(|known| known == name)
+        .unwrap_or_else(|| {
+            names.push(name.to_owned());
+            names.len() - 1
+        })
+}
+
+fn values(pointer: &Pointer, pointers: &mut Vec<Pointer>) -> Values {
+    let index = pointers
+        .iter()
+        .position(|known| known == pointer)
+        .unwrap_or_else(|| {
+            pointers.push(pointer.clone());
+            pointers.len() - 1
+        });
+    Values {
+        index,
+        many: pointer.is_many(),
+    }
+}
+
+fn checks(conditions: &[Condition], pointers: &mut Vec<Pointer>) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    for condition in conditions {
+        let values = values(&condition.pointer, pointers);
+        match checks.iter_mut().find(|check| check.values == values) {
+            Some(check) => check.tests.push(condition.test.clone()),
+            None => checks.push(Check {
+                values,
+                tests: vec![condition.test.clone()],
+            }),
+        }
+    }
+    checks
+}
+
+fn touched(features: &[Feature], names: &[String]) -> Vec<Vec<Touch>> {
+    let mut known: Vec<Vec<Touch>> = names
+        .iter()
+        .map(|name| touches(features, Some(name)))
+        .collect();
+    known.push(touches(features, None));
+    known
+}
+
+fn touches(features: &[Feature], name: Option<&String>) -> Vec<Touch> {
+    let mut touches = Vec::new();
+    for (feature, spec) in features.iter().enumerate() {
+        if name.is_some_and(|name| spec.reversed_by.contains(name)) {
+            touches.push(Touch {
+                feature,
+                reverses: true,
+            });
+        } else if spec.events.is_empty() || name.is_some_and(|name| spec.events.contains(name)) {
+            touches.push(Touch {
+                feature,
+                reverses: false,
+            });
+        }
+    }
+    touches
+}
+
+fn reversing(features: &[Feature], names: &[String]) -> Vec<bool> {
+    names
+        .iter()
+        .map(|name| features.iter().any(|spec| spec.reversed_by.contains(name)))
+        .collect()
+}
+
+/// Decaying columns first, one run a half-life, so that moving a row on in time is a few plain loops.
+fn lay_out(features: &mut [Compiled]) -> (Vec<Decay>, usize) {
+    let mut half_lives: Vec<i64> = features
+        .iter()
+        .filter_map(|feature| match feature.spec.horizon {
+            Horizon::HalfLife(half_life) => Some(half_life),
+            _ => None,
+        })
+        .collect();
+    half_lives.sort_unstable();
+    half_lives.dedup();
+    let mut at = 0;
+    let mut decay = Vec::with_capacity(half_lives.len());
+    for (index, half_life) in half_lives.iter().enumerate() {
+        let start = at;
+        for feature in features.iter_mut() {
+            if feature.spec.horizon == Horizon::HalfLife(*half_life) {
+                feature.cell = Cell::Decayed { at, decay: index };
+                at += sums(feature.spec.aggregate);
+            }
+        }
+        decay.push(Decay {
+            half_life_ms: *half_life as f64,
+            columns: start..at,
+        });
+    }
+    for feature in features.iter_mut() {
+        let (cell, columns) = match (feature.spec.horizon, feature.spec.aggregate) {
+            (Horizon::HalfLife(_), _) => continue,
+            (horizon, Aggregate::Recency) => (latest(at, horizon), 1),
+            (horizon, Aggregate::Last) => (latest(at, horizon), 2),
+            (Horizon::Lifetime, aggregate) => (Cell::Lifetime { at }, sums(aggregate)),
+            (Horizon::Window { span_ms, buckets }, aggregate) => {
+                let width_ms = span_ms / i64::from(buckets);
+                let buckets = buckets as usize;
+                (
+                    Cell::Windowed {
+                        at,
+                        buckets,
+                        width_ms,
+                    },
+                    1 + buckets * sums(aggregate),
+                )
+            }
+        };
+        feature.cell = cell;
+        at += columns;
+    }
+    (decay, at)
+}
+
+fn latest(at: usize, horizon: Horizon) -> Cell {
+    let span_ms = match horizon {
+        Horizon::Window { span_ms, .. } => Some(span_ms),
+        _ => None,
+    };
+    Cell::Latest { at, span_ms }
+}
+
+/// Sums that an aggregate needs: Σ w or Σ w v alone, or a numerator and a denominator.
+pub(crate) fn sums(aggregate: Aggregate) -> usize {
+    match aggregate {
+        Aggregate::Mean | Aggregate::Share => 2,
+        _ => 1,
+    }
+}

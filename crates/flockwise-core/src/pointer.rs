@@ -1,0 +1,109 @@
+use std::fmt;
+
+/// A JSON pointer (RFC 6901) in which `*` stands for every element of an array.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pointer(Vec<Step>);
+
+/// One step of a [`Pointer`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Step {
+    /// A member of an object, or the decimal index of an element.
+    Name(String),
+    /// Every element of an array.
+    Every,
+}
+
+/// Why a text is not a pointer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PointerError {
+    /// Pointers start with a slash.
+    #[error("`{0}` is not a JSON pointer: it must start with `/`, as in `/properties/revenue`")]
+    NoSlash(String),
+    /// `~` is only legal in `~0` and `~1`.
+    #[error("`{0}` is not a JSON pointer: `~` is written `~0` and `/` inside a name `~1`")]
+    BadEscape(String),
+}
+
+impl Pointer {
+    /// Parses `/a/b`, `/a/*/b`; `~1` is a slash inside a name and `~0` a tilde.
+    ///
+    /// # Errors
+    /// When the text does not start with a slash or holds a stray tilde.
+    pub fn parse(text: &str) -> Result<Self, PointerError> {
+        let rest = text
+            .strip_prefix('/')
+            .ok_or_else(|| PointerError::NoSlash(text.to_owned()))?;
+        rest.split('/')
+            .map(|token| step(token).ok_or_else(|| PointerError::BadEscape(text.to_owned())))
+            .collect::<Result<_, _>>()
+            .map(Pointer)
+    }
+
+    /// The steps from the root, at least one.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Does it stand for any number of values?
+    #[must_use]
+    pub fn is_many(&self) -> bool {
+        self.0.contains(&Step::Every)
+    }
+}
+
+fn step(token: &str) -> Option<Step> {
+    if token == "*" {
+        return Some(Step::Every);
+    }
+    let mut name = String::with_capacity(token.len());
+    let mut rest = token.chars();
+    while let Some(letter) = rest.next() {
+        name.push(match letter {
+            '~' => match rest.next()? {
+                '0' => '~',
+                '1' => '/',
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(Step::Name(name))
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| match step {
+            Step::Every => out.write_str("/*"),
+            Step::Name(name) => write!(out, "/{}", name.replace('~', "~0").replace('/', "~1")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_and_stars_come_back_as_written() {
+        for text in [
+            "/a",
+            "/properties/products/*/category",
+            "/a~1b/~0c",
+            "/",
+            "/0/x",
+        ] {
+            assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_pointer_needs_its_slash_and_sound_escapes() {
+        assert!(matches!(Pointer::parse("a"), Err(PointerError::NoSlash(_))));
+        assert!(matches!(Pointer::parse(""), Err(PointerError::NoSlash(_))));
+        assert!(matches!(
+            Pointer::parse("/a~2"),
+            Err(PointerError::BadEscape(_))
+        ));
+    }
+}

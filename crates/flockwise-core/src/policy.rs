@@ -1,0 +1,44 @@
+//! When a customer may change segment, and how time passes.
+
+/// Margin, dwell and cooldown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecisionPolicy {
+    /// The new centroid must be nearer than the present one by more than this share, 0 to below 1.
+    pub margin: f64,
+    /// Scorings in a row that must agree, at least 1.
+    pub dwell: u16,
+    /// After a change, none for this long; milliseconds of event time.
+    pub cooldown_ms: i64,
+}
+
+/// How event time is judged and how the calendar of scorings turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimePolicy {
+    /// Older than this behind its own input partition: too late. Milliseconds.
+    pub lateness_ms: i64,
+    /// Further ahead of the wall clock than this: refused. Milliseconds; none in a replay.
+    pub max_ahead_ms: Option<i64>,
+    /// Everyone is scored again this often, milliseconds; `None`: only at events.
+    pub sweep_ms: Option<i64>,
+    /// Event ids remembered a customer, to catch repeated ones.
+    pub remembered_ids: usize,
+}
+
+/// How the model learns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearningPolicy {
+    /// Fewest segments.
+    pub k_min: usize,
+    /// Most segments.
+    pub k_max: usize,
+    /// Event time after which what was learnt weighs half; milliseconds.
+    pub half_life_ms: i64,
+    /// Customers that the first model is made from, at least.
+    pub warm_up_customers: usize,
+    /// Event time that must have passed before the first model; milliseconds.
+    pub warm_up_ms: i64,
+    /// `false`: the model stays as it is.
+    pub learn: bool,
+    /// Seeds sampling and the choice of the first centroids.
+    pub seed: u64,
+}

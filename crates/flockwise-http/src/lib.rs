@@ -1,0 +1,15 @@
+//! `/metrics`, `/livez` and `/readyz`.
+//!
+//! The one place where the pipeline is asynchronous: a runtime with a single worker thread, apart
+//! from the shards, which it only ever reads through atomics and the metrics registry.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod readiness;
+mod routes;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use readiness::{Readiness, ShardPresence};
+pub use server::{HttpError, HttpServer, start};

@@ -1,0 +1,162 @@
+//! Is the process alive, and may it be counted on? Written by the shards, read by the probes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+/// What the shards say of themselves. Probes poll: no order between the counts is relied upon.
+#[derive(Debug)]
+pub struct Readiness {
+    shards_expected: u32,
+    shards_alive: AtomicU32,
+    /// The most that ever lived at once: fewer than that, and one has ended.
+    shards_seen: AtomicU32,
+    shards_assigned: AtomicU32,
+    tasks_restoring: AtomicU32,
+    tasks_running: AtomicU32,
+    is_stopping: AtomicBool,
+}
+
+/// One shard's part in it. Dropping it, by a panic too, says that the shard's thread has ended.
+#[derive(Debug)]
+pub struct ShardPresence {
+    readiness: Arc<Readiness>,
+    is_assigned: bool,
+    restoring: u32,
+    running: u32,
+}
+
+/// The counts as of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) shards_expected: u32,
+    pub(crate) shards_alive: u32,
+    pub(crate) shards_ended: u32,
+    pub(crate) shards_assigned: u32,
+    pub(crate) tasks_restoring: u32,
+    pub(crate) tasks_running: u32,
+    pub(crate) is_stopping: bool,
+}
+
+impl Readiness {
+    /// So many shards are to come.
+    #[must_use]
+    pub fn new(shards_expected: u32) -> Arc<Self> {
+        Arc::new(Self {
+            shards_expected,
+            shards_alive: AtomicU32::new(0),
+            shards_seen: AtomicU32::new(0),
+            shards_assigned: AtomicU32::new(0),
+            tasks_restoring: AtomicU32::new(0),
+            tasks_running: AtomicU32::new(0),
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// A shard's thread has begun; to be held for as long as it runs.
+    #[must_use]
+    pub fn shard(self: &Arc<Self>) -> ShardPresence {
+        let alive = self.shards_alive.fetch_add(1, Relaxed) + 1;
+        self.shards_seen.fetch_max(alive, Relaxed);
+        ShardPresence {
+            readiness: Arc::clone(self),
+            is_assigned: false,
+            restoring: 0,
+            running: 0,
+        }
+    }
+
+    /// The process is going down in good order: not ready any more, but nothing is wrong.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Relaxed);
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let shards_alive = self.shards_alive.load(Relaxed);
+        Status {
+            shards_expected: self.shards_expected,
+            shards_alive,
+            shards_ended: self.shards_seen.load(Relaxed).saturating_sub(shards_alive),
+            shards_assigned: self.shards_assigned.load(Relaxed),
+            tasks_restoring: self.tasks_restoring.load(Relaxed),
+            tasks_running: self.tasks_running.load(Relaxed),
+            is_stopping: self.is_stopping.load(Relaxed),
+        }
+    }
+}
+
+impl ShardPresence {
+    /// The shard has been assigned its tasks (none, it may be): so many are still being restored,
+    /// the others run.
+    pub fn assigned(&mut self, restoring: u32, running: u32) {
+        if !std::mem::replace(&mut self.is_assigned, true) {
+            self.readiness.shards_assigned.fetch_add(1, Relaxed);
+        }
+        self.count(restoring, running);
+    }
+
+    /// The shard has handed over all it had, and waits for the next assignment.
+    pub fn revoked(&mut self) {
+        if std::mem::replace(&mut self.is_assigned, false) {
+            self.readiness.shards_assigned.fetch_sub(1, Relaxed);
+        }
+        self.count(0, 0);
+    }
+
+    fn count(&mut self, restoring: u32, running: u32) {
+        change(
+            &self.readiness.tasks_restoring,
+            &mut self.restoring,
+            restoring,
+        );
+        change(&self.readiness.tasks_running, &mut self.running, running);
+    }
+}
+
+impl Drop for ShardPresence {
+    fn drop(&mut self) {
+        self.revoked();
+        self.readiness.shards_alive.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Takes one shard's part of a total from what it was to what it is.
+fn change(total: &AtomicU32, part: &mut u32, now: u32) {
+    // Wrapping on purpose, as the atomic does: a smaller part is a huge one to be added.
+    total.fetch_add(now.wrapping_sub(*part), Relaxed);
+    *part = now;
+}
+
+impl Status {
+    /// Do all threads live that were ever started?
+    pub(crate) fn is_alive(&self) -> bool {
+        self.shards_ended == 0 || self.is_stopping
+    }
+
+    /// What is missing before the process may be counted on, in words; empty once it may.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.is_stopping {
+            missing.push("the process is stopping".to_owned());
+        }
+        if self.shards_alive < self.shards_expected {
+            missing.push(format!(
+                "{} of {} shards run",
+                self.shards_alive, self.shards_expected
+            ));
+        }
+        if self.shards_assigned < self.shards_alive {
+            missing.push(format!(
+                "{} of {} shards have been assigned their tasks",
+                self.shards_assigned, self.shards_alive
+            ));
+        }
+        if self.tasks_restoring > 0 {
+            missing.push(format!(
+                "{} of {} tasks are being restored",
+                self.tasks_restoring,
+                self.tasks_restoring + self.tasks_running
+            ));
+        }
+        missing
+    }
+}

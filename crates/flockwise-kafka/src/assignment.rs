@@ -1,0 +1,264 @@
+//! Which partitions are read, and what librdkafka is told about it.
+//!
+//! The group is subscribed to internal topics only; inputs are added by hand to every assignment.
+//! An eager protocol takes everything away before it gives anything, so the open sources and their
+//! positions are remembered here and handed back in full.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flockwise_runtime::broker::{Failure, Start};
+use flockwise_runtime::topics::{Source, Topics};
+use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::bell::Bell;
+use crate::clients::PATIENCE;
+use crate::events::{Events, RebalanceKind};
+use crate::faults;
+use crate::lanes::Lane;
+
+/// The open sources of one consumer.
+pub(crate) struct Assignment {
+    consumer: Arc<BaseConsumer<Events>>,
+    bell: Bell,
+    topics: Topics,
+    /// In the order of their sources.
+    pub(crate) lanes: Vec<Lane>,
+    /// Where sources stand that are not open yet.
+    told: BTreeMap<Source, i64>,
+    /// A rebalance that was handed out and waits for its answer.
+    owed: Option<RebalanceKind>,
+    /// Everything has been given back to an eager protocol, which has given nothing yet.
+    suspended: bool,
+}
+
+impl Assignment {
+    /// Nothing open.
+    pub(crate) fn new(consumer: Arc<BaseConsumer<Events>>, bell: Bell, topics: Topics) -> Self {
+        Self {
+            consumer,
+            bell,
+            topics,
+            lanes: Vec::new(),
+            told: BTreeMap::new(),
+            owed: None,
+            suspended: false,
+        }
+    }
+
+    /// The loop has been told of a rebalance.
+    pub(crate) fn owe(&mut self, kind: RebalanceKind) {
+        self.owed = Some(kind);
+    }
+
+    /// Is the loop still to answer a rebalance?
+    pub(crate) fn is_owing(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// May records be read?
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.suspended && self.owed.is_none()
+    }
+
+    /// How far a source has been processed.
+    pub(crate) fn lead(&mut self, source: Source, event_time_ms: i64) {
+        match self.index(source) {
+            Ok(index) => self.lanes[index].progress.told(event_time_ms),
+            Err(_) => {
+                self.told.insert(source, event_time_ms);
+            }
+        }
+    }
+
+    /// Records behind the end of a source.
+    pub(crate) fn lag(&self, source: Source) -> Option<u64> {
+        self.lanes[self.index(source).ok()?].lag()
+    }
+
+    /// Reads these sources from there on.
+    pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        let places = self.places(reads)?;
+        let owed = self.owed.take();
+        if self.is_cooperative() {
+            let again: Vec<Source> = reads.iter().map(|(source, _)| *source).collect();
+            self.unassign_some(&again, false)?;
+            self.place(&places, reads)?;
+            return self.assign_new(owed.is_some());
+        }
+        self.place(&places, reads)?;
+        if self.suspended && owed != Some(RebalanceKind::Assigned) {
+            return Ok(());
+        }
+        self.assign_all()
+    }
+
+    /// Reads these sources no more.
+    pub(crate) fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        let owed = self.owed.take();
+        let given_up = matches!(owed, Some(RebalanceKind::Revoked | RebalanceKind::Lost));
+        if self.is_cooperative() {
+            self.unassign_some(sources, given_up)?;
+            self.forget(sources);
+        } else {
+            let known = self.lanes.len();
+            self.forget(sources);
+            if given_up {
+                self.suspend()?;
+            } else if owed.is_none() && !self.suspended && self.lanes.len() < known {
+                self.assign_all()?;
+            }
+        }
+        if owed == Some(RebalanceKind::Assigned) {
+            self.owed = owed;
+        }
+        Ok(())
+    }
+
+    fn is_cooperative(&self) -> bool {
+        matches!(
+            self.consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        )
+    }
+
+    fn index(&self, source: Source) -> Result<usize, usize> {
+        self.lanes.binary_search_by_key(&source, |lane| lane.source)
+    }
+
+    fn forget(&mut self, sources: &[Source]) {
+        self.lanes.retain(|lane| !sources.contains(&lane.source));
+    }
+
+    /// Puts lanes where they are to be read from; librdkafka is told afterwards.
+    fn place(&mut self, places: &[i64], reads: &[(Source, Start)]) -> Result<(), Failure> {
+        for (&(source, start), &position) in reads.iter().zip(places) {
+            let topic = self.topics.name(source.topic);
+            // Anew each time, since the topic may have been made anew; and the old one first, since
+            // both would be woken by the same queue.
+            if let Ok(index) = self.index(source) {
+                self.lanes.remove(index);
+            }
+            let mut lane = Lane::open(&self.consumer, &self.bell, source, topic, position)?;
+            lane.at_oldest = start == Start::Earliest;
+            if let Some(event_time_ms) = self.told.remove(&source) {
+                lane.progress.told(event_time_ms);
+            }
+            let (Ok(index) | Err(index)) = self.index(source);
+            self.lanes.insert(index, lane);
+        }
+        Ok(())
+    }
+
+    fn assign_all(&mut self) -> Result<(), Failure> {
+        let list = list(self.lanes.iter())?;
+        done("assigning partitions", self.consumer.assign(&list))?;
+        for lane in &mut self.lanes {
+            lane.assigned = true;
+        }
+        self.suspended = false;
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> Result<(), Failure> {
+        done("giving up partitions", self.consumer.unassign())?;
+        for lane in &mut self.lanes {
+            lane.assigned = false;
+        }
+        self.suspended = true;
+        Ok(())
+    }
+
+    /// An empty list is told too where an answer is owed.
+    fn assign_new(&mut self, even_none: bool) -> Result<(), Failure> {
+        let list = list(self.lanes.iter().filter(|lane| !lane.assigned))?;
+        if list.count() > 0 || even_none {
+            done(
+                "assigning more partitions",
+                self.consumer.incremental_assign(&list),
+            )?;
+        }
+        for lane in &mut self.lanes {
+            lane.assigned = true;
+        }
+        Ok(())
+    }
+
+    fn unassign_some(&mut self, sources: &[Source], even_none: bool) -> Result<(), Failure> {
+        let gone = |lane: &&mut Lane| lane.assigned && sources.contains(&lane.source);
+        let mut named: Vec<&mut Lane> = self.lanes.iter_mut().filter(gone).collect();
+        let list = list(named.iter().map(|lane| &**lane))?;
+        if list.count() > 0 || even_none {
+            done(
+                "giving up some partitions",
+                self.consumer.incremental_unassign(&list),
+            )?;
+        }
+        for lane in &mut named {
+            lane.assigned = false;
+        }
+        Ok(())
+    }
+
+    /// Offsets to start at.
+    fn places(&self, reads: &[(Source, Start)]) -> Result<Vec<i64>, Failure> {
+        reads
+            .iter()
+            .map(|&(source, start)| self.offset(source, start))
+            .collect()
+    }
+
+    fn offset(&self, source: Source, start: Start) -> Result<i64, Failure> {
+        let topic = self.topics.name(source.topic);
+        let partition = source.partition.cast_signed();
+        let ends = || {
+            self.consumer
+                .fetch_watermarks(&topic, partition, PATIENCE)
+                .map_err(|error| faults::plain(&format!("asking for the ends of {topic}"), &error))
+        };
+        match start {
+            Start::Offset(offset) => Ok(offset),
+            Start::Earliest => Ok(ends()?.0),
+            Start::Latest => Ok(ends()?.1),
+            Start::Time(since_ms) => match self.first_since(&topic, partition, since_ms)? {
+                Some(offset) => Ok(offset),
+                None => Ok(ends()?.1),
+            },
+        }
+    }
+
+    fn first_since(
+        &self,
+        topic: &str,
+        partition: i32,
+        since_ms: i64,
+    ) -> Result<Option<i64>, Failure> {
+        let doing = format!("asking for the offset of a time in {topic}");
+        let mut asked = TopicPartitionList::new();
+        asked
+            .add_partition_offset(topic, partition, Offset::Offset(since_ms))
+            .and_then(|()| self.consumer.offsets_for_times(asked, PATIENCE))
+            .map(|answer| match answer.elements().first()?.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            })
+            .map_err(|error| faults::plain(&doing, &error))
+    }
+}
+
+fn list<'a>(lanes: impl Iterator<Item = &'a Lane>) -> Result<TopicPartitionList, Failure> {
+    let mut list = TopicPartitionList::new();
+    for lane in lanes {
+        let partition = lane.source.partition.cast_signed();
+        let added =
+            list.add_partition_offset(&lane.topic, partition, Offset::Offset(lane.position));
+        done("listing partitions", added)?;
+    }
+    Ok(list)
+}
+
+fn done(doing: &str, result: KafkaResult<()>) -> Result<(), Failure> {
+    result.map_err(|error| faults::plain(doing, &error))
+}

@@ -1,0 +1,328 @@
+//! [`Broker`] over Kafka: one consumer, one producer, blocking calls of one thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::batch::{Batch, Record};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{debug, warn};
+
+use crate::assignment::Assignment;
+use crate::bell::Bell;
+use crate::clients;
+use crate::committing::Committer;
+use crate::events::{Events, Rebalance, RebalanceKind};
+use crate::faults;
+use crate::lanes::{self, Filled};
+use crate::partition_queue::GroupQueue;
+use crate::producer::Outlet;
+use crate::restore::Restorer;
+use crate::settings::KafkaSettings;
+
+/// The group is served at least this often: a member that does not poll is thrown out.
+const SERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How soon partitions that are held back are looked at again.
+const HELD: Duration = Duration::from_millis(20);
+
+/// One shard's clients.
+pub struct KafkaBroker {
+    assignment: Assignment,
+    committer: Committer,
+    restorer: Option<Restorer>,
+    group: GroupQueue,
+    group_rang: Arc<AtomicBool>,
+    served: Instant,
+    bell: Bell,
+    events: Events,
+    settings: KafkaSettings,
+    topics: Topics,
+    leaving: bool,
+}
+
+impl KafkaBroker {
+    /// Connects a producer and a consumer, takes over the transactional id and joins the group.
+    ///
+    /// # Errors
+    /// [`Failure::Config`] where nothing but a person can help: settings that are refused, no broker
+    /// within the start timeout, wrong credentials, missing topics or permissions.
+    pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
+        settings.check()?;
+        let committer = connect_producer(&settings, &topics)?;
+        let bell = Bell::default();
+        let events = Events::new("consumer");
+        let group_rang = Arc::new(AtomicBool::new(true));
+        let partitions = committer.partitions(&topics)?;
+        let config = settings.member(partitions);
+        let consumer = connect_consumer(&config, &events, &bell, &group_rang)?;
+        let group = GroupQueue::of(&consumer)
+            .ok_or_else(|| Failure::Fatal("the consumer has no queue".into()))?;
+        join(&consumer, &topics)?;
+        Ok(Self {
+            assignment: Assignment::new(consumer, bell.clone(), topics.clone()),
+            committer,
+            restorer: None,
+            group,
+            group_rang,
+            served: Instant::now(),
+            bell,
+            events,
+            settings,
+            topics,
+            leaving: false,
+        })
+    }
+
+    /// A rebalance that waits to be acted on, after librdkafka has had its turn.
+    fn serve(&mut self) -> Result<Option<Turn>, Failure> {
+        let is_due = self.served.elapsed() >= SERVE_EVERY;
+        if is_due || self.group_rang.load(Ordering::Acquire) {
+            self.serve_group()?;
+        }
+        if self.assignment.is_owing() {
+            return Ok(None);
+        }
+        Ok(self.events.take_rebalance().map(|rebalance| {
+            self.assignment.owe(rebalance.kind);
+            self.turn(&rebalance)
+        }))
+    }
+
+    fn serve_group(&mut self) -> Result<(), Failure> {
+        // Taken down before looking, so that what arrives meanwhile puts it up again.
+        self.group_rang.store(false, Ordering::Release);
+        self.served = Instant::now();
+        loop {
+            match self.group.consumer().poll(Duration::ZERO) {
+                Some(Err(error)) => self.note(&error)?,
+                Some(Ok(_)) => {
+                    // Every partition has a queue of its own, so this would be one of nobody's.
+                    return Err(Failure::Fatal("a record came outside of its queue".into()));
+                }
+                None if self.group.is_empty() => break,
+                None => {}
+            }
+        }
+        match self.events.troubles().persistent_refusal() {
+            Some(reason) => Err(faults::refused(&self.settings.bootstrap_servers, &reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// An error of the consumer as a whole.
+    fn note(&self, error: &KafkaError) -> Result<(), Failure> {
+        match error {
+            KafkaError::MessageConsumptionFatal(code) => Err(Failure::Fatal(format!(
+                "the consumer can go on no more: {code}"
+            ))),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::InconsistentGroupProtocol
+                | RDKafkaErrorCode::InvalidSessionTimeout,
+            ) => Err(faults::plain(
+                &format!("joining group {}", self.settings.group),
+                error,
+            )),
+            // The rest is being tried again by librdkafka, and has been logged.
+            _ => Ok(()),
+        }
+    }
+
+    fn turn(&self, rebalance: &Rebalance) -> Turn {
+        let mut sources: Vec<Source> = rebalance
+            .partitions
+            .iter()
+            .filter_map(|(name, partition)| self.source(name, *partition))
+            .collect();
+        sources.sort_unstable();
+        match rebalance.kind {
+            RebalanceKind::Assigned => Turn::Assigned(sources),
+            RebalanceKind::Revoked => Turn::Revoked(sources),
+            RebalanceKind::Lost => Turn::Lost(sources),
+        }
+    }
+
+    fn source(&self, name: &str, partition: i32) -> Option<Source> {
+        let topic = SUBSCRIBED
+            .into_iter()
+            .find(|topic| self.topics.name(*topic) == name)?;
+        Some(Source {
+            topic,
+            partition: u32::try_from(partition).ok()?,
+        })
+    }
+
+    /// Fills the batch with what is at hand; how soon to look again at what is held back.
+    fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<Option<Duration>, Failure> {
+        if self.leaving || !self.assignment.is_readable() {
+            return Ok(None);
+        }
+        let lanes = &mut self.assignment.lanes;
+        match lanes::fill(lanes, self.settings.max_skew_ms, limit, batch)? {
+            Filled::Well => Ok(None),
+            Filled::Held => Ok(Some(HELD)),
+            Filled::OldestGone(source) => {
+                warn!(?source, "the oldest record was removed before it was read");
+                self.assignment.open(&[(source, Start::Earliest)])?;
+                Ok(Some(HELD))
+            }
+        }
+    }
+
+    fn list(&self, positions: &[(Source, i64)]) -> Result<TopicPartitionList, Failure> {
+        let mut list = TopicPartitionList::new();
+        for (source, position) in positions {
+            let name = self.topics.name(source.topic);
+            let partition = source.partition.cast_signed();
+            list.add_partition_offset(&name, partition, Offset::Offset(*position))
+                .map_err(|error| faults::plain("listing positions", &error))?;
+        }
+        Ok(list)
+    }
+}
+
+impl Broker for KafkaBroker {
+    fn poll(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Turn, Failure> {
+        batch.clear();
+        let start = Instant::now();
+        loop {
+            if let Some(turn) = self.serve()? {
+                return Ok(turn);
+            }
+            let again = self.read(limit, batch)?;
+            if !batch.is_empty() {
+                return Ok(Turn::Records);
+            }
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(Turn::Idle);
+            }
+            self.bell.wait(left.min(again.unwrap_or(SERVE_EVERY)));
+        }
+    }
+
+    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        self.assignment.open(reads)
+    }
+
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.assignment.close(sources)
+    }
+
+    fn lead(&mut self, source: Source, event_time_ms: i64) {
+        self.assignment.lead(source, event_time_ms);
+    }
+
+    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
+        let restorer = match self.restorer.take() {
+            Some(restorer) => restorer,
+            None => Restorer::new(&self.settings)?,
+        };
+        let topic = self.topics.name(source.topic);
+        // What the group has to say is noted, so that a long restore costs no membership.
+        let result = restorer.replay(&topic, source, each, &mut || self.serve_group());
+        self.restorer = Some(restorer);
+        result
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        self.committer.send(&record)
+    }
+
+    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        let list = self.list(positions)?;
+        let consumer = self.group.consumer();
+        self.committer.commit(&list, consumer)?;
+        if let Err(error) = consumer.store_offsets(&list) {
+            // Only librdkafka's own statistics of lag are made from these.
+            debug!(%error, "storing offsets");
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.committer.abort()
+    }
+
+    fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
+        clients::partitions(self.group.consumer().client(), &self.topics.name(topic))
+    }
+
+    fn lag(&self, source: Source) -> Option<u64> {
+        self.assignment.lag(source)
+    }
+
+    fn leave(&mut self) -> bool {
+        let consumer = self.group.consumer();
+        if !self.leaving {
+            self.leaving = true;
+            if let Err(error) = consumer.close_queue() {
+                warn!(%error, "leaving the group");
+                return true;
+            }
+        }
+        consumer.closed()
+    }
+}
+
+impl Drop for KafkaBroker {
+    fn drop(&mut self) {
+        // Nobody answers rebalances from here on, and the client's own drop waits for answers.
+        self.events.abandon();
+        if !self.group.consumer().closed() {
+            crate::events::give_up_everything(self.group.consumer());
+        }
+    }
+}
+
+/// What the group shares out; everything else is added by hand.
+const SUBSCRIBED: [Topic; 2] = [Topic::Repartition, Topic::Deltas];
+
+fn connect_producer(settings: &KafkaSettings, topics: &Topics) -> Result<Committer, Failure> {
+    let events = Events::new("producer");
+    let producer = clients::producer(&settings.producer(), events.clone())?;
+    let asked = topics.name(Topic::Changelog);
+    // The producer's own thread serves it.
+    clients::reach(producer.client(), &events, settings, &asked, || {})?;
+    let outlet = Outlet::new(producer, topics)?;
+    Committer::take_over(outlet, events, settings)
+}
+
+fn connect_consumer(
+    config: &ClientConfig,
+    events: &Events,
+    bell: &Bell,
+    group_rang: &Arc<AtomicBool>,
+) -> Result<Arc<BaseConsumer<Events>>, Failure> {
+    let mut consumer = clients::consumer(config, events.clone())?;
+    let (bell, group_rang) = (bell.clone(), Arc::clone(group_rang));
+    consumer.set_nonempty_callback(move || {
+        group_rang.store(true, Ordering::Release);
+        bell.ring();
+    });
+    Ok(Arc::new(consumer))
+}
+
+fn join(consumer: &BaseConsumer<Events>, topics: &Topics) -> Result<(), Failure> {
+    let names = SUBSCRIBED.map(|topic| topics.name(topic));
+    // Without this the first fetch of a partition that is added by hand waits for seconds.
+    for name in topics.inputs.iter().chain(&names) {
+        clients::partitions(consumer.client(), name)?;
+    }
+    consumer
+        .subscribe(&names.each_ref().map(String::as_str))
+        .map_err(|error| faults::plain("joining the group", &error))
+}

@@ -1,0 +1,213 @@
+//! The transaction protocol, in its one order that is fast: deliver, then offsets, then commit.
+
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::broker::{Failure, Outgoing};
+use flockwise_runtime::topics::Topics;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{Producer, ThreadedProducer};
+use tracing::{debug, warn};
+
+use crate::clients;
+use crate::events::Events;
+use crate::faults::{self, Answer};
+use crate::producer::Outlet;
+use crate::settings::{Delivery, KafkaSettings};
+
+/// The pause before the same call again.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// How often failed deliveries are looked for while waiting for the others.
+const FLUSH_STEP: Duration = Duration::from_millis(100);
+
+/// A shard's producer and its transaction.
+pub(crate) struct Committer {
+    outlet: Outlet,
+    events: Events,
+    delivery: Delivery,
+    /// Longer than this no transaction lives and no record waits.
+    timeout: Duration,
+    is_open: bool,
+}
+
+impl Committer {
+    /// Takes the transactional id over from whoever had it, ending what they left open.
+    pub(crate) fn take_over(
+        outlet: Outlet,
+        events: Events,
+        settings: &KafkaSettings,
+    ) -> Result<Self, Failure> {
+        let committer = Self {
+            outlet,
+            events,
+            delivery: settings.delivery,
+            timeout: Duration::from_millis(settings.transaction_timeout_ms()),
+            is_open: false,
+        };
+        if committer.is_transactional() {
+            let start = Instant::now();
+            committer.insist("taking over the transactional id", |producer, patience| {
+                producer.init_transactions(patience)
+            })?;
+            debug!(
+                elapsed_ms = start.elapsed().as_millis(),
+                "transactions initialised"
+            );
+        }
+        Ok(committer)
+    }
+
+    /// How many partitions a consumer may come to read.
+    pub(crate) fn partitions(&self, topics: &Topics) -> Result<u32, Failure> {
+        let client = self.outlet.producer().client();
+        let mut total = topics.state_partitions + 1;
+        for name in &topics.inputs {
+            total += clients::partitions(client, name)?;
+        }
+        Ok(total)
+    }
+
+    /// Hands a record over, beginning a transaction if none is open.
+    pub(crate) fn send(&mut self, record: &Outgoing<'_>) -> Result<(), Failure> {
+        self.begin()?;
+        self.outlet.send(record)
+    }
+
+    /// Makes everything sent, and these positions, count.
+    pub(crate) fn commit(
+        &mut self,
+        positions: &TopicPartitionList,
+        consumer: &BaseConsumer<Events>,
+    ) -> Result<(), Failure> {
+        if !self.is_open && positions.count() == 0 {
+            return Ok(());
+        }
+        self.begin()?;
+        self.deliver()?;
+        if self.is_transactional() {
+            self.commit_transaction(positions, consumer)?;
+        } else if positions.count() > 0 {
+            consumer
+                .commit(positions, CommitMode::Sync)
+                .map_err(|error| offsets_failure(&error))?;
+        }
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Takes back what was sent since the last commit.
+    pub(crate) fn abort(&mut self) -> Result<(), Failure> {
+        if !self.is_open {
+            return Ok(());
+        }
+        if self.is_transactional() {
+            self.insist("aborting the transaction", |producer, patience| {
+                producer.abort_transaction(patience)
+            })?;
+        } else {
+            self.outlet.flush(self.timeout);
+        }
+        self.events.take_undelivered();
+        self.is_open = false;
+        Ok(())
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.delivery == Delivery::ExactlyOnce
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        if !self.is_open {
+            if self.is_transactional() {
+                self.insist("beginning a transaction", |producer, _| {
+                    producer.begin_transaction()
+                })?;
+            }
+            self.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// Waits until every record is stored. Sending offsets before that makes the commit twenty times
+    /// slower, and leaving it to the commit does too.
+    fn deliver(&self) -> Result<(), Failure> {
+        let start = Instant::now();
+        while !self.outlet.flush(FLUSH_STEP) {
+            if let Some(record) = self.events.take_undelivered() {
+                return Err(faults::undelivered(&record));
+            }
+            if start.elapsed() > self.timeout * 2 {
+                return Err(Failure::Abort(format!(
+                    "records were not stored within {} s",
+                    start.elapsed().as_secs()
+                )));
+            }
+        }
+        match self.events.take_undelivered() {
+            Some(record) => Err(faults::undelivered(&record)),
+            None => Ok(()),
+        }
+    }
+
+    fn commit_transaction(
+        &self,
+        positions: &TopicPartitionList,
+        consumer: &BaseConsumer<Events>,
+    ) -> Result<(), Failure> {
+        if positions.count() > 0 {
+            // Read afresh: a generation that has passed must fail, and a new one must not.
+            let group = consumer
+                .group_metadata()
+                .ok_or_else(|| Failure::Fatal("the consumer has no group metadata".into()))?;
+            self.insist(
+                "sending offsets to the transaction",
+                |producer, patience| {
+                    producer.send_offsets_to_transaction(positions, &group, patience)
+                },
+            )?;
+        }
+        self.insist("committing the transaction", |producer, patience| {
+            producer.commit_transaction(patience)
+        })
+    }
+
+    /// Makes a call again as long as its error says that this may help.
+    fn insist(
+        &self,
+        doing: &str,
+        mut call: impl FnMut(&ThreadedProducer<Events>, Duration) -> KafkaResult<()>,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        loop {
+            let Err(error) = call(self.outlet.producer(), self.timeout) else {
+                return Ok(());
+            };
+            match faults::answer(doing, &error) {
+                Answer::Fail(failure) => return Err(failure),
+                Answer::Retry(text) if start.elapsed() > self.timeout * 4 => {
+                    return Err(Failure::Fatal(text));
+                }
+                Answer::Retry(text) => warn!("{text}; trying again"),
+            }
+            std::thread::sleep(BACKOFF);
+        }
+    }
+}
+
+/// Offsets committed without a transaction.
+fn offsets_failure(error: &KafkaError) -> Failure {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::RebalanceInProgress
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::WaitingForCoordinator,
+        ) => Failure::Abort(format!("committing offsets: {error}")),
+        _ => faults::plain("committing offsets", error),
+    }
+}

@@ -1,0 +1,253 @@
+//! What librdkafka calls back with, only noted: the shard loop acts on it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::ProducerContext;
+use rdkafka::types::RDKafkaRespErr;
+use tracing::{debug, warn};
+
+/// A change of what this member of the group owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rebalance {
+    pub(crate) kind: RebalanceKind,
+    /// Topic names and partitions.
+    pub(crate) partitions: Vec<(String, i32)>,
+}
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RebalanceKind {
+    Assigned,
+    Revoked,
+    Lost,
+}
+
+/// A record that did not arrive.
+#[derive(Clone, Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) code: RDKafkaErrorCode,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) bytes: usize,
+}
+
+/// What a client said about its connections, the latest of each kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Troubles {
+    /// Why a connection failed.
+    pub(crate) connection: Option<String>,
+    /// Every broker that is known was down.
+    pub(crate) all_down: bool,
+    /// Credentials were refused.
+    pub(crate) refused: Option<Refusal>,
+    latest: Option<(RDKafkaErrorCode, String)>,
+}
+
+/// Credentials that a broker did not take.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    since: Instant,
+    latest: Instant,
+    pub(crate) reason: String,
+}
+
+/// A refusal this long after the one before has nothing to do with it: librdkafka repeats an error
+/// every half minute.
+const UNRELATED: Duration = Duration::from_secs(90);
+
+/// A broker that has just started may refuse anybody for a moment.
+const PERSISTENT: Duration = Duration::from_secs(60);
+
+impl Troubles {
+    /// Some errors are said twice in a row.
+    fn is_news(&mut self, code: RDKafkaErrorCode, reason: &str) -> bool {
+        let is_known = matches!(&self.latest, Some((c, r)) if *c == code && r == reason);
+        if !is_known {
+            self.latest = Some((code, reason.to_owned()));
+        }
+        !is_known
+    }
+
+    fn refuse(&mut self, reason: &str, now: Instant) {
+        let since = match &self.refused {
+            Some(before) if now.duration_since(before.latest) < UNRELATED => before.since,
+            _ => now,
+        };
+        self.refused = Some(Refusal {
+            since,
+            latest: now,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Why credentials have been refused again and again.
+    pub(crate) fn persistent_refusal(&self) -> Option<String> {
+        let refusal = self.refused.as_ref()?;
+        let lasted = refusal.latest.duration_since(refusal.since);
+        (lasted >= PERSISTENT).then(|| refusal.reason.clone())
+    }
+}
+
+/// The notes of one client. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Events(Arc<Notes>);
+
+#[derive(Debug)]
+struct Notes {
+    client: &'static str,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    undelivered: Mutex<Option<Undelivered>>,
+    troubles: Mutex<Troubles>,
+    abandoned: AtomicBool,
+}
+
+impl Events {
+    /// Notes for a client, called `client` in the log.
+    pub(crate) fn new(client: &'static str) -> Self {
+        Self(Arc::new(Notes {
+            client,
+            rebalances: Mutex::default(),
+            undelivered: Mutex::default(),
+            troubles: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+        }))
+    }
+
+    /// The oldest rebalance that has not been acted on.
+    pub(crate) fn take_rebalance(&self) -> Option<Rebalance> {
+        lock(&self.0.rebalances).pop_front()
+    }
+
+    /// The first record that failed since this was last asked.
+    pub(crate) fn take_undelivered(&self) -> Option<Undelivered> {
+        lock(&self.0.undelivered).take()
+    }
+
+    /// What connections have suffered from.
+    pub(crate) fn troubles(&self) -> Troubles {
+        lock(&self.0.troubles).clone()
+    }
+
+    /// Something went well, so what was noted is of the past.
+    pub(crate) fn all_well(&self) {
+        *lock(&self.0.troubles) = Troubles::default();
+    }
+
+    /// Nobody will act on rebalances any more: the client is about to be dropped.
+    pub(crate) fn abandon(&self) {
+        self.0.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Log lines that come as errors too; and of the user's properties, which go to producers and
+/// consumers alike, each complains about the other's.
+const SAID_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR"];
+
+impl ClientContext for Events {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let client = self.0.client;
+        if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !SAID_ELSEWHERE.contains(&facility)
+        {
+            warn!(client, facility, "librdkafka: {message}");
+        } else {
+            debug!(client, facility, "librdkafka: {message}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else {
+            return;
+        };
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
+        let mut troubles = lock(&self.0.troubles);
+        if troubles.is_news(code, reason) {
+            warn!(client = self.0.client, %code, reason, "kafka client error");
+        }
+        match code {
+            RDKafkaErrorCode::AllBrokersDown => troubles.all_down = true,
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
+                troubles.refuse(reason, Instant::now());
+            }
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::SSL => troubles.connection = Some(reason.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+impl ConsumerContext for Events {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        what: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if self.0.abandoned.load(Ordering::Relaxed) {
+            return give_up_everything(consumer);
+        }
+        let kind = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            RebalanceKind::Assigned
+        } else if consumer.assignment_lost() {
+            RebalanceKind::Lost
+        } else {
+            RebalanceKind::Revoked
+        };
+        let partitions = partitions
+            .elements()
+            .iter()
+            .map(|element| (element.topic().to_owned(), element.partition()))
+            .collect();
+        debug!(?kind, ?partitions, "rebalance");
+        lock(&self.0.rebalances).push_back(Rebalance { kind, partitions });
+    }
+}
+
+/// The client's own drop waits for this; there is no loop left to do it.
+pub(crate) fn give_up_everything(consumer: &BaseConsumer<Events>) {
+    let given_up = match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer
+            .assignment()
+            .and_then(|all| consumer.incremental_unassign(&all)),
+        _ => consumer.unassign(),
+    };
+    if let Err(error) = given_up {
+        warn!(%error, "giving up the assignment");
+    }
+}
+
+impl ProducerContext for Events {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        let Err((error, message)) = result else {
+            return;
+        };
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let mut first = lock(&self.0.undelivered);
+        // What an abort purges is no news, and what follows the first failure only follows it.
+        if first.is_none() && code != RDKafkaErrorCode::PurgeQueue {
+            *first = Some(Undelivered {
+                code,
+                topic: message.topic().to_owned(),
+                partition: message.partition(),
+                bytes: message.payload_len() + message.key_len(),
+            });
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What librdkafka's errors ask for: to be tried again, or a [`Failure`] of which kind.
+
+use std::time::Duration;
+
+use flockwise_runtime::broker::Failure;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::events::{Troubles, Undelivered};
+
+/// What to do about a call that failed.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The same call again.
+    Retry(String),
+    /// Give up on it.
+    Fail(Failure),
+}
+
+/// What a failed call of the transaction protocol asks for.
+pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
+    let KafkaError::Transaction(cause) = error else {
+        return Answer::Fail(plain(doing, error));
+    };
+    let text = format!("{doing}: {cause} ({})", cause.name());
+    if let Some(way_out) = way_out(cause.code()) {
+        Answer::Fail(Failure::Config(format!("{text}; {way_out}")))
+    } else if cause.is_fatal() {
+        Answer::Fail(Failure::Fatal(text))
+    } else if cause.txn_requires_abort() {
+        Answer::Fail(Failure::Abort(text))
+    } else if cause.is_retriable() {
+        Answer::Retry(text)
+    } else {
+        Answer::Fail(Failure::Fatal(text))
+    }
+}
+
+/// What a failed call outside of the transaction protocol asks for.
+pub(crate) fn plain(doing: &str, error: &KafkaError) -> Failure {
+    if let KafkaError::ClientConfig(_, reason, key, value) = error {
+        return Failure::Config(format!(
+            "kafka.properties: \"{key}\" = \"{value}\": {reason}; see librdkafka's CONFIGURATION.md"
+        ));
+    }
+    if let KafkaError::ClientCreation(reason) = error {
+        return Failure::Config(format!("{doing}: {reason}; correct kafka.properties"));
+    }
+    match error.rdkafka_error_code().and_then(way_out) {
+        Some(way_out) => Failure::Config(format!("{doing}: {error}; {way_out}")),
+        None => Failure::Fatal(format!("{doing}: {error}")),
+    }
+}
+
+/// What a record that did not arrive asks for.
+pub(crate) fn undelivered(record: &Undelivered) -> Failure {
+    let Undelivered {
+        code,
+        topic,
+        partition,
+        bytes,
+    } = record;
+    let text = format!("a record of {bytes} bytes for {topic}/{partition} was not stored: {code}");
+    match way_out(*code) {
+        Some(way_out) => Failure::Config(format!("{text}; {way_out}")),
+        None => Failure::Abort(text),
+    }
+}
+
+/// No broker answered at start.
+pub(crate) fn unreachable(servers: &str, waited: Duration, troubles: &Troubles) -> Failure {
+    let seconds = waited.as_secs_f32();
+    if let Some(refusal) = &troubles.refused {
+        return refused(servers, &refusal.reason);
+    }
+    let reason = match &troubles.connection {
+        Some(reason) => reason.as_str(),
+        None if troubles.all_down => {
+            "every broker refused the connection or the credentials, without a reason"
+        }
+        None => "no connection was refused either",
+    };
+    Failure::Config(format!(
+        "no broker answers at {servers} within {seconds:.0} s ({reason}); is it running, is \
+         kafka.bootstrap_servers right, and does kafka.properties set the listener's \
+         security.protocol, sasl.username and sasl.password?"
+    ))
+}
+
+/// The broker does not accept who we say we are.
+pub(crate) fn refused(servers: &str, reason: &str) -> Failure {
+    Failure::Config(format!(
+        "the broker at {servers} refuses the credentials ({reason}); correct sasl.mechanism, \
+         sasl.username and sasl.password in kafka.properties"
+    ))
+}
+
+/// A topic that must be there is not.
+pub(crate) fn missing_topic(name: &str) -> Failure {
+    Failure::Config(format!(
+        "there is no topic {name}; create it, or correct its name in the configuration \
+         (a principal without permission to describe a topic is told the same)"
+    ))
+}
+
+/// Reading cannot go on from where it is to.
+pub(crate) fn no_such_offset(topic: &str, partition: u32, offset: i64, reason: &str) -> Failure {
+    Failure::Config(format!(
+        "{topic}/{partition} has no record at offset {offset} any more ({reason}): retention has \
+         removed what was not processed yet, or the topic was made anew; reset the position with \
+         `flockwise reset`, and raise retention.ms of the topic"
+    ))
+}
+
+/// What a person can do about an error that asking again does not cure.
+pub(crate) fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
+    Some(match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            "give the principal Read, Write and Describe on this topic"
+        }
+        RDKafkaErrorCode::GroupAuthorizationFailed => {
+            "give the principal Read on the consumer group named after `app`"
+        }
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+            "give the principal Write and Describe on transactional ids prefixed with `app`"
+        }
+        RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            "give the principal IdempotentWrite on the cluster"
+        }
+        RDKafkaErrorCode::SaslAuthenticationFailed => {
+            "correct sasl.mechanism, sasl.username and sasl.password in kafka.properties"
+        }
+        RDKafkaErrorCode::MessageSizeTooLarge => {
+            "raise max.message.bytes of the topic, and message.max.bytes in kafka.properties"
+        }
+        RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::UnknownPartition
+        | RDKafkaErrorCode::UnknownTopicOrPartition => {
+            "the topic is gone or has fewer partitions: `flockwise topics --apply` makes ours anew"
+        }
+        RDKafkaErrorCode::InvalidTransactionTimeout => {
+            "lower transaction.timeout.ms below the broker's transaction.max.timeout.ms"
+        }
+        RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature => {
+            "the broker is too old: Flockwise needs Apache Kafka 2.5 or later"
+        }
+        RDKafkaErrorCode::InvalidSessionTimeout => {
+            "set session.timeout.ms within the broker's group.min and group.max.session.timeout.ms"
+        }
+        RDKafkaErrorCode::InconsistentGroupProtocol => {
+            "every member of the group must have the same partition.assignment.strategy"
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,294 @@
+//! The queue of one partition: its records apart from all others, without an allocation for each.
+//!
+//! librdkafka forwards every partition's queue to the consumer's one. A queue whose forwarding the
+//! application has taken away stays apart through all later assignments.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CString, c_void};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use flockwise_runtime::broker::ORIGIN_HEADER;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka_sys as sys;
+
+use crate::bell::Bell;
+use crate::events::Events;
+
+/// Records that are taken from a queue at a time.
+pub(crate) const SLICE: usize = 256;
+
+static ORIGIN: LazyLock<Option<CString>> = LazyLock::new(|| CString::new(ORIGIN_HEADER).ok());
+
+/// One partition's queue.
+pub(crate) struct PartitionQueue {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    signal: Box<Signal>,
+    topic: CString,
+    partition: i32,
+    consumer: Arc<BaseConsumer<Events>>,
+}
+
+/// What librdkafka's threads touch when the queue was empty and is no more.
+struct Signal {
+    ready: AtomicBool,
+    bell: Bell,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and the signal is made of Sync parts.
+unsafe impl Send for PartitionQueue {}
+
+/// Where a partition's readable records end, and how far they have been taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The end as of the latest fetch.
+    pub(crate) end: Option<i64>,
+    /// The next offset, past control records and what was aborted.
+    pub(crate) position: Option<i64>,
+}
+
+impl PartitionQueue {
+    /// Sets a partition's queue apart; to be called before the partition is assigned. The bell rings
+    /// when records arrive in an empty queue.
+    pub(crate) fn open(
+        consumer: &Arc<BaseConsumer<Events>>,
+        topic: &str,
+        partition: i32,
+        bell: &Bell,
+    ) -> Option<Self> {
+        let topic = CString::new(topic).ok()?;
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client lives as long as the Arc, the name as long as the call.
+        let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
+        let queue = NonNull::new(queue)?;
+        let signal = Box::new(Signal {
+            ready: AtomicBool::new(true),
+            bell: bell.clone(),
+        });
+        let opaque = ptr::from_ref::<Signal>(&signal).cast_mut().cast::<c_void>();
+        // SAFETY: the queue is ours until drop, which takes the callback away before the signal,
+        // whose address the box keeps, is freed. Both calls lock the queue themselves.
+        unsafe {
+            sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
+            sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_records), opaque);
+        }
+        Some(Self {
+            queue,
+            signal,
+            topic,
+            partition,
+            consumer: Arc::clone(consumer),
+        })
+    }
+
+    /// May there be records at hand?
+    pub(crate) fn is_ready(&self) -> bool {
+        self.signal.ready.load(Ordering::Acquire)
+    }
+
+    /// Takes at most `most` (and at most [`SLICE`]) records without waiting, calls `each` with them in
+    /// order, and returns how many there were.
+    pub(crate) fn take(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
+        let most = most.min(SLICE);
+        let mut messages = [ptr::null_mut::<sys::rd_kafka_message_t>(); SLICE];
+        // Taken down before looking, so that what arrives meanwhile puts it up again.
+        self.signal.ready.store(false, Ordering::Release);
+        // SAFETY: the array has room for `most` pointers; the queue is ours.
+        let taken = unsafe {
+            sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), most)
+        };
+        let taken = usize::try_from(taken).unwrap_or(0);
+        if taken == most {
+            self.signal.ready.store(true, Ordering::Release);
+        }
+        for message in messages
+            .iter()
+            .take(taken)
+            .filter_map(|raw| NonNull::new(*raw))
+        {
+            each(&Message {
+                raw: message,
+                lifetime: PhantomData,
+            });
+            // SAFETY: the message was handed to us above, and nothing of it outlives `each`.
+            unsafe { sys::rd_kafka_message_destroy(message.as_ptr()) };
+        }
+        taken
+    }
+
+    /// Where its records end and how far they have been taken, without asking the broker.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            end: self.end(),
+            position: self.position(),
+        }
+    }
+
+    fn end(&self) -> Option<i64> {
+        let (mut low, mut high) = (-1, -1);
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the client lives as long as the Arc; the rest is borrowed for the call.
+        let answer = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                client,
+                self.topic.as_ptr(),
+                self.partition,
+                &mut low,
+                &mut high,
+            )
+        };
+        let known = answer == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
+        known.then_some(high)
+    }
+
+    fn position(&self) -> Option<i64> {
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the list is made, read and freed here; its one element lives as long as it does.
+        let offset = unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(1);
+            let element =
+                sys::rd_kafka_topic_partition_list_add(list, self.topic.as_ptr(), self.partition);
+            sys::rd_kafka_position(client, list);
+            let offset = (*element).offset;
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            offset
+        };
+        (offset >= 0).then_some(offset)
+    }
+}
+
+impl Drop for PartitionQueue {
+    fn drop(&mut self) {
+        // SAFETY: the callback is taken away under the queue's lock, so that it runs no more when the
+        // signal is freed; then our reference to the queue is given back, while the client lives.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+        }
+    }
+}
+
+unsafe extern "C" fn on_records(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
+    // SAFETY: `PartitionQueue` keeps the signal alive until it has taken this callback away.
+    let signal = unsafe { &*opaque.cast::<Signal>() };
+    signal.ready.store(true, Ordering::Release);
+    signal.bell.ring();
+}
+
+/// A record, or an error of its partition, within librdkafka's memory.
+pub(crate) struct Message<'a> {
+    raw: NonNull<sys::rd_kafka_message_t>,
+    lifetime: PhantomData<&'a sys::rd_kafka_message_t>,
+}
+
+impl Message<'_> {
+    fn fields(&self) -> &sys::rd_kafka_message_t {
+        // SAFETY: `PartitionQueue::take` destroys the message only after its last use.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// The partition's error that stands in a record's place, and what is said about it.
+    pub(crate) fn error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        let fields = self.fields();
+        if fields.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        let text = self.bytes(fields.payload, fields.len).unwrap_or_default();
+        Some((
+            fields.err.into(),
+            String::from_utf8_lossy(text).into_owned(),
+        ))
+    }
+
+    /// Its offset; of an error, where it happened.
+    pub(crate) fn offset(&self) -> i64 {
+        self.fields().offset
+    }
+
+    /// Milliseconds since the epoch; -1 where there is none.
+    pub(crate) fn timestamp_ms(&self) -> i64 {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive, see `fields`.
+        unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &mut kind) }
+    }
+
+    /// Its key, if it has one.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.bytes(self.fields().key, self.fields().key_len)
+    }
+
+    /// Its value; `None` for a tombstone.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        self.bytes(self.fields().payload, self.fields().len)
+    }
+
+    /// Its [`ORIGIN_HEADER`].
+    pub(crate) fn origin(&self) -> Option<&[u8]> {
+        let name = ORIGIN.as_ref()?;
+        let mut headers = ptr::null_mut();
+        let (mut value, mut length) = (ptr::null::<c_void>(), 0);
+        // SAFETY: the message is alive, see `fields`; it keeps its headers, which are not changed.
+        unsafe {
+            let found = sys::rd_kafka_message_headers(self.raw.as_ptr(), &mut headers);
+            if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+            let found =
+                sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut length);
+            if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+        }
+        self.bytes(value, length)
+    }
+
+    /// Bytes that librdkafka said are the message's.
+    fn bytes(&self, start: *const c_void, length: usize) -> Option<&[u8]> {
+        // SAFETY: it gives null, or `length` bytes that live as long as the message, see `fields`.
+        (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
+    }
+}
+
+/// The queue on which rebalances, errors and log lines arrive.
+pub(crate) struct GroupQueue {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    consumer: Arc<BaseConsumer<Events>>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl Send for GroupQueue {}
+
+impl GroupQueue {
+    /// The queue of a consumer that has a group.
+    pub(crate) fn of(consumer: &Arc<BaseConsumer<Events>>) -> Option<Self> {
+        // SAFETY: the client lives as long as the Arc.
+        let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
+        Some(Self {
+            queue: NonNull::new(queue)?,
+            consumer: Arc::clone(consumer),
+        })
+    }
+
+    /// Its consumer.
+    pub(crate) fn consumer(&self) -> &BaseConsumer<Events> {
+        &self.consumer
+    }
+
+    /// Is there nothing to serve?
+    pub(crate) fn is_empty(&self) -> bool {
+        // SAFETY: the queue is ours until drop.
+        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) == 0 }
+    }
+}
+
+impl Drop for GroupQueue {
+    fn drop(&mut self) {
+        // SAFETY: our own reference, given back once, while the client lives.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}

@@ -1,0 +1,321 @@
+//! What a client is made with: our defaults, then the user's properties, then what must hold.
+
+use std::collections::BTreeMap;
+
+use flockwise_runtime::broker::Failure;
+use rdkafka::ClientConfig;
+
+/// What is promised about every event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Counted once: everything that a commit covers is one Kafka transaction.
+    #[default]
+    ExactlyOnce,
+    /// Counted once or more: records are delivered first, then offsets are committed.
+    AtLeastOnce,
+}
+
+/// How one shard reaches Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port` of one or more brokers, comma separated.
+    pub bootstrap_servers: String,
+    /// librdkafka's own properties as the user gave them; they win over our defaults.
+    pub properties: BTreeMap<String, String>,
+    /// Consumer group.
+    pub group: String,
+    /// Stable across restarts of the same shard, different for every shard.
+    pub transactional_id: String,
+    /// `group.instance.id`: a member that comes back under it within the session timeout causes no
+    /// rebalance.
+    pub member_id: Option<String>,
+    /// Input partitions are read in step to within this, event time.
+    pub max_skew_ms: i64,
+    /// How long a broker may take to answer at start.
+    pub start_timeout_ms: u64,
+    /// What is promised about every event.
+    pub delivery: Delivery,
+}
+
+/// The largest record that is produced, and that the internal topics take.
+pub(crate) const MAX_MESSAGE_BYTES: u32 = 4 << 20;
+
+/// Records that wait to be polled, and bytes that are asked for at a time, over all partitions.
+const QUEUED_RECORDS: u32 = 100_000;
+const FETCHED_BYTES: u32 = 4 << 20;
+
+const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
+
+/// Properties that exactly-once or the shard loop depend on, and what to do instead.
+const REFUSED: [(&str, &str); 18] = [
+    ("bootstrap.servers", "set kafka.bootstrap_servers"),
+    ("metadata.broker.list", "set kafka.bootstrap_servers"),
+    ("group.id", "the group is named after `app`"),
+    ("group.instance.id", "it is the instance's own identity"),
+    ("transactional.id", "it is the instance's own identity"),
+    ("enable.idempotence", "every record must be stored once"),
+    ("acks", "every replica must have a record before it counts"),
+    (
+        "request.required.acks",
+        "every replica must have a record before it counts",
+    ),
+    ("message.timeout.ms", "set transaction.timeout.ms"),
+    ("delivery.timeout.ms", "set transaction.timeout.ms"),
+    (
+        "enable.auto.commit",
+        "positions are committed with what they led to",
+    ),
+    (
+        "enable.auto.offset.store",
+        "positions are committed with what they led to",
+    ),
+    ("isolation.level", "what was aborted must stay invisible"),
+    (
+        "auto.offset.reset",
+        "set `start` of the input; later a jump would lose events",
+    ),
+    ("enable.partition.eof", "the shard loop has no use for it"),
+    (
+        "delivery.report.only.error",
+        "the shard loop counts on its own setting",
+    ),
+    (
+        "partitioner",
+        "the partition is chosen before the record is handed over",
+    ),
+    ("log.queue", "logs are always taken from the queue"),
+];
+
+impl KafkaSettings {
+    /// Settings with nothing but defaults, exactly once, without static membership.
+    #[must_use]
+    pub fn new(bootstrap_servers: &str, group: &str, transactional_id: &str) -> Self {
+        Self {
+            bootstrap_servers: bootstrap_servers.to_owned(),
+            properties: BTreeMap::new(),
+            group: group.to_owned(),
+            transactional_id: transactional_id.to_owned(),
+            member_id: None,
+            max_skew_ms: 600_000,
+            start_timeout_ms: 10_000,
+            delivery: Delivery::ExactlyOnce,
+        }
+    }
+
+    /// Refuses what cannot work before any client is made.
+    ///
+    /// # Errors
+    /// [`Failure::Config`] names the key, says why it is refused and what to set instead.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.bootstrap_servers.trim().is_empty() {
+            return Err(Failure::Config(
+                "kafka.bootstrap_servers is empty; give it host:port of at least one broker".into(),
+            ));
+        }
+        for (key, reason) in REFUSED {
+            if self.properties.contains_key(key) {
+                return Err(Failure::Config(format!(
+                    "kafka.properties must not set \"{key}\": {reason}; take it out"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a transaction may stay open, and a record undelivered.
+    pub(crate) fn transaction_timeout_ms(&self) -> u64 {
+        self.properties
+            .get("transaction.timeout.ms")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(DEFAULT_TRANSACTION_TIMEOUT_MS)
+    }
+
+    /// The shard's consumer, a member of the group, that may come to read this many partitions.
+    pub(crate) fn member(&self, partitions: u32) -> ClientConfig {
+        let mut config = self.consumer("read_committed");
+        // Every partition has a queue of its own, so the room for all is shared out between them.
+        // What is fetched is compressed and may be many times as large in memory.
+        let records = (QUEUED_RECORDS / partitions.max(1)).clamp(1_000, 20_000);
+        let bytes = (FETCHED_BYTES / partitions.max(1)).clamp(64 << 10, 1 << 20);
+        self.default(
+            &mut config,
+            &[
+                ("queued.min.messages", &records.to_string()),
+                ("fetch.message.max.bytes", &bytes.to_string()),
+            ],
+        );
+        if let Some(member_id) = &self.member_id {
+            config.set("group.instance.id", member_id);
+        }
+        if self.properties.get("group.protocol").map(String::as_str) != Some("consumer") {
+            self.default(
+                &mut config,
+                &[
+                    ("partition.assignment.strategy", "range"),
+                    ("session.timeout.ms", "6000"),
+                    ("heartbeat.interval.ms", "1000"),
+                ],
+            );
+        }
+        config
+    }
+
+    /// A consumer that reads what it is told to and joins nothing. It goes by the same group, so
+    /// that no further permission is needed.
+    pub(crate) fn restorer(&self) -> ClientConfig {
+        let mut config = self.consumer("read_committed");
+        config.set("enable.partition.eof", "true");
+        self.default(
+            &mut config,
+            &[
+                ("queued.min.messages", "50000"),
+                // The next partition to restore waits until a fetch of the last has come back.
+                ("fetch.wait.max.ms", "10"),
+            ],
+        );
+        config
+    }
+
+    /// A consumer that only asks for ends of partitions, also of what is not committed.
+    pub(crate) fn surveyor(&self) -> ClientConfig {
+        self.consumer("read_uncommitted")
+    }
+
+    /// The shard's producer.
+    pub(crate) fn producer(&self) -> ClientConfig {
+        let mut config = self.client();
+        let timeout_ms = self.transaction_timeout_ms().to_string();
+        match self.delivery {
+            Delivery::ExactlyOnce => {
+                config
+                    .set("transactional.id", &self.transactional_id)
+                    .set("transaction.timeout.ms", &timeout_ms);
+            }
+            Delivery::AtLeastOnce => {
+                config
+                    .set("enable.idempotence", "true")
+                    .set("message.timeout.ms", &timeout_ms);
+                config.remove("transaction.timeout.ms");
+            }
+        }
+        // Successes need no report: librdkafka counts them itself, and a report costs as much as
+        // the record.
+        config.set("delivery.report.only.error", "true");
+        self.default(
+            &mut config,
+            &[
+                ("linger.ms", "0"),
+                ("queue.buffering.max.messages", "1000000"),
+                ("queue.buffering.max.kbytes", "1048576"),
+                ("message.max.bytes", &MAX_MESSAGE_BYTES.to_string()),
+            ],
+        );
+        config
+    }
+
+    /// A client with no part in the work.
+    pub(crate) fn admin(&self) -> ClientConfig {
+        self.client()
+    }
+
+    fn consumer(&self, isolation_level: &str) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("group.id", &self.group)
+            .set("isolation.level", isolation_level)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error");
+        self.default(
+            &mut config,
+            &[
+                // The default of a second stalls a consumer that is faster than one fetch.
+                ("fetch.queue.backoff.ms", "5"),
+                // What is newly assigned waits until a fetch without it has come back.
+                ("fetch.wait.max.ms", "100"),
+            ],
+        );
+        config
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config.set("bootstrap.servers", &self.bootstrap_servers);
+        self.default(&mut config, &[("client.id", &self.transactional_id)]);
+        config
+    }
+
+    /// Sets what the user left open.
+    fn default(&self, config: &mut ClientConfig, defaults: &[(&str, &str)]) {
+        for (key, value) in defaults {
+            if !self.properties.contains_key(*key) {
+                config.set(*key, *value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
+        let mut settings = KafkaSettings::new("localhost:9092", "shop", "shop-a-0");
+        settings.properties = properties
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        settings
+    }
+
+    #[test]
+    fn what_exactly_once_depends_on_cannot_be_changed() {
+        let error = settings(&[("isolation.level", "read_uncommitted")])
+            .check()
+            .expect_err("refused")
+            .to_string();
+        assert!(error.contains("isolation.level"), "{error}");
+        assert!(settings(&[("sasl.mechanism", "PLAIN")]).check().is_ok());
+    }
+
+    #[test]
+    fn the_users_properties_win_over_our_defaults() {
+        let settings = settings(&[
+            ("linger.ms", "5"),
+            ("session.timeout.ms", "30000"),
+            ("transaction.timeout.ms", "25000"),
+        ]);
+        assert_eq!(settings.producer().get("linger.ms"), Some("5"));
+        assert_eq!(settings.member(1).get("session.timeout.ms"), Some("30000"));
+        assert_eq!(
+            settings.producer().get("transaction.timeout.ms"),
+            Some("25000")
+        );
+        assert_eq!(
+            settings.member(1).get("isolation.level"),
+            Some("read_committed")
+        );
+    }
+
+    #[test]
+    fn partitions_share_the_room_for_records_that_wait() {
+        let settings = settings(&[]);
+        let queued = |partitions| {
+            let config = settings.member(partitions);
+            config.get("queued.min.messages").map(str::to_owned)
+        };
+        assert_eq!(queued(1).as_deref(), Some("20000"));
+        assert_eq!(queued(25).as_deref(), Some("4000"));
+        assert_eq!(queued(10_000).as_deref(), Some("1000"));
+    }
+
+    #[test]
+    fn the_next_group_protocol_has_no_assignor_of_ours() {
+        let config = settings(&[("group.protocol", "consumer")]).member(1);
+        assert_eq!(config.get("partition.assignment.strategy"), None);
+        assert_eq!(config.get("session.timeout.ms"), None);
+    }
+}

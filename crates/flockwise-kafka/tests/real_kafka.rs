@@ -1,0 +1,315 @@
+//! The broker against a real Apache Kafka. Skipped, with a word, where none is named.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use flockwise_kafka::{KafkaBroker, admin};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing};
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use support::{Shard, everything, kafka, make_topic, put, settings, topics};
+
+const CHANGELOG: Source = Source {
+    topic: Topic::Changelog,
+    partition: 0,
+};
+
+fn row<'a>(key: &'a str, value: &'a str) -> Outgoing<'a> {
+    Outgoing {
+        topic: Topic::Changelog,
+        partition: 0,
+        key: Some(key.as_bytes()),
+        value: Some(value.as_bytes()),
+        timestamp_ms: None,
+        headers: &[],
+    }
+}
+
+fn replayed(broker: &mut KafkaBroker) -> Vec<String> {
+    let mut keys = Vec::new();
+    broker
+        .replay(CHANGELOG, &mut |record| {
+            keys.push(String::from_utf8_lossy(record.key.expect("a key")).into_owned());
+        })
+        .expect("replayed");
+    keys
+}
+
+#[test]
+fn what_goes_in_comes_out_once_and_lag_ends_at_zero() {
+    let Some(servers) = kafka() else { return };
+    let inputs = [4, 2];
+    let topics = topics(&servers, 2, &inputs);
+    for (name, partitions) in topics.inputs.iter().zip(inputs) {
+        put(
+            &servers,
+            name,
+            partitions,
+            (0..1_000).map(|n| n.to_string()),
+        );
+    }
+    let mut shard = Shard::connect(settings(&servers, &topics, "a"), &topics, &inputs);
+    shard.run_until(|shard| shard.handled == 2_000);
+    let lag = shard.broker.lag(Source {
+        topic: Topic::Input(0),
+        partition: 3,
+    });
+    assert_eq!(lag, Some(0));
+    shard.leave();
+    let name = topics.name(Topic::SegmentChanges);
+    let out = everything(&servers, &name, 2, "read_committed");
+    assert_eq!(out.len(), 2_000);
+}
+
+#[test]
+fn what_is_aborted_is_never_seen() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let mut broker =
+        KafkaBroker::connect(settings(&servers, &topics, "a"), topics.clone()).expect("connected");
+    broker.send(row("kept", "1")).expect("sent");
+    broker.commit(&[]).expect("committed");
+    broker.send(row("aborted", "2")).expect("sent");
+    std::thread::sleep(Duration::from_millis(50));
+    broker.abort().expect("aborted");
+    broker.send(row("kept too", "3")).expect("sent");
+    broker.commit(&[]).expect("committed");
+    broker.send(row("aborted in the end", "4")).expect("sent");
+    std::thread::sleep(Duration::from_millis(50));
+    broker.abort().expect("aborted");
+    assert_eq!(replayed(&mut broker), ["kept", "kept too"]);
+    let name = topics.name(Topic::Changelog);
+    assert_eq!(everything(&servers, &name, 1, "read_uncommitted").len(), 4);
+    assert_eq!(everything(&servers, &name, 1, "read_committed").len(), 2);
+}
+
+#[test]
+fn a_successor_ends_the_open_transaction_that_its_restore_would_wait_for() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let connect = || KafkaBroker::connect(settings(&servers, &topics, "a"), topics.clone());
+    let mut first = connect().expect("connected");
+    first.send(row("kept", "1")).expect("sent");
+    first.commit(&[]).expect("committed");
+    first.send(row("left open", "2")).expect("sent");
+    std::thread::sleep(Duration::from_millis(100));
+    let mut second = connect().expect("connected");
+    let start = Instant::now();
+    assert_eq!(replayed(&mut second), ["kept"]);
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let fenced = first.commit(&[]).expect_err("fenced");
+    assert!(matches!(fenced, Failure::Fatal(_)), "{fenced}");
+    let t = Instant::now();
+    drop(first);
+    eprintln!("first {:?}", t.elapsed());
+    drop(second);
+    eprintln!("second {:?}", t.elapsed());
+}
+
+#[test]
+fn forwarded_records_carry_their_origin_and_time() {
+    use flockwise_runtime::batch::Batch;
+    use flockwise_runtime::broker::{ORIGIN_HEADER, Start, Turn};
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let mut broker =
+        KafkaBroker::connect(settings(&servers, &topics, "a"), topics.clone()).expect("connected");
+    let source = Source {
+        topic: Topic::Repartition,
+        partition: 0,
+    };
+    for (key, value) in [(Some(&b""[..]), None), (None, Some(&b"v"[..]))] {
+        broker
+            .send(Outgoing {
+                topic: Topic::Repartition,
+                partition: 0,
+                key,
+                value,
+                timestamp_ms: Some(1_700_000_000_123),
+                headers: &[("other", b"x"), (ORIGIN_HEADER, b"clicks/3/7")],
+            })
+            .expect("sent");
+    }
+    broker.commit(&[]).expect("committed");
+    let mut batch = Batch::default();
+    let start = Instant::now();
+    while batch.len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        match broker
+            .poll(Duration::from_millis(100), 10, &mut batch)
+            .expect("polled")
+        {
+            Turn::Assigned(_) => broker.open(&[(source, Start::Earliest)]).expect("opened"),
+            Turn::Revoked(_) => broker.close(&[]).expect("closed"),
+            _ => {}
+        }
+    }
+    let records: Vec<_> = batch.records().collect();
+    assert_eq!((records[0].key, records[0].value), (Some(&b""[..]), None));
+    assert_eq!((records[1].key, records[1].value), (None, Some(&b"v"[..])));
+    assert_eq!(records[1].origin, Some(&b"clicks/3/7"[..]));
+    assert_eq!(records[1].timestamp_ms, 1_700_000_000_123);
+}
+
+#[test]
+fn two_members_share_and_hand_over_without_a_loss_or_a_double() {
+    let Some(servers) = kafka() else { return };
+    let inputs = [8];
+    let topics = topics(&servers, 4, &inputs);
+    const TOTAL: usize = 20_000;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            let settings = settings(&servers, &topics, "a");
+            let mut shard = Shard::connect(settings, &topics, &inputs);
+            shard.run_until(|_| stop.load(Ordering::Relaxed));
+            shard.leave();
+            (shard.handled, shard.rebalances)
+        });
+        scope.spawn(|| {
+            for part in 0..100 {
+                let values = (0..TOTAL / 100).map(|n| (part * TOTAL / 100 + n).to_string());
+                put(&servers, &topics.inputs[0], 8, values);
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        });
+        std::thread::sleep(Duration::from_millis(800));
+        for round in 0..2 {
+            let settings = settings(&servers, &topics, &format!("b{round}"));
+            let mut shard = Shard::connect(settings, &topics, &inputs);
+            shard.run_until(|shard| shard.owned.len() == 2);
+            let until = shard.handled + 500;
+            shard.run_until(|shard| shard.handled >= until);
+            shard.leave();
+            drop(shard);
+        }
+        let name = topics.name(Topic::SegmentChanges);
+        let start = Instant::now();
+        let mut out = Vec::new();
+        while out.len() < TOTAL && start.elapsed() < Duration::from_secs(20) {
+            out = everything(&servers, &name, 4, "read_committed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let (handled, rebalances) = first.join().expect("the first shard");
+        eprintln!("the first handled {handled}: {rebalances:?}");
+        let mut seen = BTreeMap::new();
+        for (key, _) in &out {
+            *seen.entry(key).or_insert(0) += 1;
+        }
+        assert_eq!(out.len(), TOTAL);
+        assert_eq!(seen.len(), TOTAL);
+        assert!(handled < TOTAL);
+    });
+}
+
+#[test]
+fn a_dropped_broker_does_not_hang_and_its_place_is_taken() {
+    let Some(servers) = kafka() else { return };
+    let inputs = [2];
+    let topics = topics(&servers, 2, &inputs);
+    put(
+        &servers,
+        &topics.inputs[0],
+        2,
+        (0..100).map(|n| n.to_string()),
+    );
+    let mut settings = settings(&servers, &topics, "a");
+    settings.member_id = Some("member-a".into());
+    let mut shard = Shard::connect(settings.clone(), &topics, &inputs);
+    shard.run_until(|shard| shard.handled == 100);
+    let start = Instant::now();
+    drop(shard);
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+    put(
+        &servers,
+        &topics.inputs[0],
+        2,
+        (0..10).map(|n| n.to_string()),
+    );
+    let mut shard = Shard::connect(settings, &topics, &inputs);
+    shard.run_until(|shard| shard.handled == 10);
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn nobody_answers() {
+    let topics = Topics {
+        app: "nobody".into(),
+        inputs: vec!["in".into()],
+        state_partitions: 1,
+    };
+    let mut settings = settings("127.0.0.1:1", &topics, "a");
+    settings.start_timeout_ms = 1_000;
+    let start = Instant::now();
+    let Err(error) = KafkaBroker::connect(settings, topics) else {
+        panic!("connected to nobody");
+    };
+    let text = error.to_string();
+    assert!(matches!(error, Failure::Config(_)), "{text}");
+    assert!(
+        text.contains("127.0.0.1:1") && text.contains("Connection refused"),
+        "{text}"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn topics_that_are_missing_or_of_another_size_are_named() {
+    let Some(servers) = kafka() else { return };
+    let mut topics = topics(&servers, 2, &[3]);
+    let settings = settings(&servers, &topics, "a");
+    let count = admin::input_partitions(&settings, &topics.inputs).expect("counted");
+    assert_eq!(count, [3]);
+    let missing = admin::input_partitions(&settings, &["no-such-topic".into()])
+        .expect_err("missing")
+        .to_string();
+    assert!(missing.contains("no-such-topic"), "{missing}");
+    assert_eq!(
+        admin::ensure_topics(&settings, &topics).expect("all there"),
+        Vec::<String>::new()
+    );
+    topics.state_partitions = 3;
+    let error = admin::ensure_topics(&settings, &topics)
+        .expect_err("another size")
+        .to_string();
+    assert!(
+        error.contains("has 2 partitions where 3 are expected"),
+        "{error}"
+    );
+    make_topic(&servers, &format!("{}-extra", topics.app), 1);
+}
+
+#[test]
+fn a_record_that_is_too_large_is_refused_and_the_rest_goes_on() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let mut broker =
+        KafkaBroker::connect(settings(&servers, &topics, "a"), topics).expect("connected");
+    broker.send(row("small", "1")).expect("sent");
+    let large = "x".repeat(5 << 20);
+    let error = broker.send(row("large", &large)).expect_err("too large");
+    assert!(matches!(error, Failure::Config(_)), "{error}");
+    let fits = "x".repeat(3 << 20);
+    broker.send(row("fits", &fits)).expect("sent");
+    broker.commit(&[]).expect("committed");
+    assert_eq!(replayed(&mut broker), ["small", "fits"]);
+}

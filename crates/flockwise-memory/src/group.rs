@@ -1,0 +1,232 @@
+//! The consumer group: who is in it and who has which partitions.
+//!
+//! Eager and in two phases: everybody hands over all that it has, and once everybody has, all is
+//! given out anew. So no partition ever has two owners.
+
+use std::collections::BTreeMap;
+
+use flockwise_runtime::broker::Turn;
+use flockwise_runtime::topics::{Source, Topic};
+
+/// The members of the group by name.
+#[derive(Debug)]
+pub(crate) struct Group {
+    subscribed: Vec<(Topic, u32)>,
+    members: BTreeMap<String, Member>,
+    is_rebalancing: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    standing: Standing,
+    is_leaving: bool,
+}
+
+/// What a member has, and what it has been told of it.
+#[derive(Debug)]
+enum Standing {
+    /// Has nothing, and waits for the others to hand over.
+    Waiting,
+    /// Has been given this, and has yet to hear of it.
+    Chosen(Vec<Source>),
+    /// Has this, and knows.
+    Serving(Vec<Source>),
+    /// Is to hand this over.
+    Revoking { sources: Vec<Source>, is_told: bool },
+    /// Has been put out of the group: this is no longer its own, and nobody waits for it.
+    Losing { sources: Vec<Source>, is_told: bool },
+}
+
+impl Group {
+    pub(crate) fn new(subscribed: Vec<(Topic, u32)>) -> Self {
+        Self {
+            subscribed,
+            members: BTreeMap::new(),
+            is_rebalancing: false,
+        }
+    }
+
+    /// A member comes, in the place of one of the same name.
+    pub(crate) fn join(&mut self, name: &str) {
+        let member = Member {
+            standing: Standing::Waiting,
+            is_leaving: false,
+        };
+        self.members.insert(name.to_owned(), member);
+        self.rebalance();
+    }
+
+    /// A member is gone without a word.
+    pub(crate) fn remove(&mut self, name: &str) {
+        if self.members.remove(name).is_some() {
+            self.rebalance();
+        }
+    }
+
+    /// A member is put out, and learns of it when it next asks.
+    pub(crate) fn expel(&mut self, name: &str) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        let sources = member.standing.sources().to_vec();
+        member.standing = match sources.is_empty() {
+            true => Standing::Waiting,
+            false => Standing::Losing {
+                sources,
+                is_told: false,
+            },
+        };
+        self.rebalance();
+    }
+
+    /// A member wants to go. Is it gone?
+    pub(crate) fn leave(&mut self, name: &str) -> bool {
+        let Some(member) = self.members.get_mut(name) else {
+            return true;
+        };
+        member.is_leaving = true;
+        member.standing.revoke();
+        if member.standing.has_nothing() {
+            self.remove(name);
+            return true;
+        }
+        false
+    }
+
+    /// What a member is to be told next.
+    pub(crate) fn turn(&mut self, name: &str) -> Option<Turn> {
+        self.members.get_mut(name)?.standing.tell()
+    }
+
+    /// A member no longer reads these.
+    pub(crate) fn hand_over(&mut self, name: &str, closed: &[Source]) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        let (sources, is_lost) = match &mut member.standing {
+            Standing::Revoking { sources, is_told } if *is_told => (sources, false),
+            Standing::Losing { sources, is_told } if *is_told => (sources, true),
+            _ => return,
+        };
+        sources.retain(|source| !closed.contains(source));
+        if !sources.is_empty() {
+            return;
+        }
+        member.standing = Standing::Waiting;
+        if member.is_leaving {
+            self.remove(name);
+        } else if is_lost {
+            self.rebalance();
+        } else {
+            self.give_out_if_all_wait();
+        }
+    }
+
+    /// May a member read?
+    pub(crate) fn is_serving(&self, name: &str) -> bool {
+        self.standing(name)
+            .is_some_and(|standing| matches!(standing, Standing::Serving(_)))
+    }
+
+    /// May a member commit positions?
+    pub(crate) fn is_current(&self, name: &str) -> bool {
+        self.standing(name).is_some_and(|standing| {
+            matches!(standing, Standing::Serving(_) | Standing::Revoking { .. })
+        })
+    }
+
+    /// Was a member put out of the group, and has yet to take it in?
+    pub(crate) fn is_lost(&self, name: &str) -> bool {
+        self.standing(name)
+            .is_some_and(|standing| matches!(standing, Standing::Losing { .. }))
+    }
+
+    fn standing(&self, name: &str) -> Option<&Standing> {
+        self.members.get(name).map(|member| &member.standing)
+    }
+
+    fn rebalance(&mut self) {
+        self.is_rebalancing = true;
+        for member in self.members.values_mut() {
+            member.standing.revoke();
+        }
+        self.give_out_if_all_wait();
+    }
+
+    fn give_out_if_all_wait(&mut self) {
+        let is_ready = |member: &Member| !matches!(member.standing, Standing::Revoking { .. });
+        if !self.is_rebalancing || !self.members.values().all(is_ready) {
+            return;
+        }
+        self.is_rebalancing = false;
+        let mut waiting: Vec<&mut Member> = self
+            .members
+            .values_mut()
+            .filter(|member| matches!(member.standing, Standing::Waiting))
+            .collect();
+        let lists = ranges(&self.subscribed, waiting.len());
+        for (member, sources) in waiting.iter_mut().zip(lists) {
+            member.standing = Standing::Chosen(sources);
+        }
+    }
+}
+
+impl Standing {
+    fn sources(&self) -> &[Source] {
+        match self {
+            Self::Waiting | Self::Chosen(_) => &[],
+            Self::Serving(sources)
+            | Self::Revoking { sources, .. }
+            | Self::Losing { sources, .. } => sources,
+        }
+    }
+
+    fn has_nothing(&self) -> bool {
+        matches!(self, Self::Waiting)
+    }
+
+    /// Asks for what is there; where there is nothing, nothing need be said.
+    fn revoke(&mut self) {
+        *self = match std::mem::replace(self, Self::Waiting) {
+            Self::Waiting | Self::Chosen(_) => Self::Waiting,
+            Self::Serving(sources) if sources.is_empty() => Self::Waiting,
+            Self::Serving(sources) => Self::Revoking {
+                sources,
+                is_told: false,
+            },
+            asked => asked,
+        }
+    }
+
+    fn tell(&mut self) -> Option<Turn> {
+        match self {
+            Self::Chosen(sources) => {
+                let sources = std::mem::take(sources);
+                *self = Self::Serving(sources.clone());
+                Some(Turn::Assigned(sources))
+            }
+            Self::Revoking { sources, is_told } if !*is_told => {
+                *is_told = true;
+                Some(Turn::Revoked(sources.clone()))
+            }
+            Self::Losing { sources, is_told } if !*is_told => {
+                *is_told = true;
+                Some(Turn::Lost(sources.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Kafka's range assignment: of each topic every member gets a run, the first ones one more.
+fn ranges(subscribed: &[(Topic, u32)], members: usize) -> Vec<Vec<Source>> {
+    let mut lists = vec![Vec::new(); members];
+    for &(topic, count) in subscribed {
+        let mut partitions = (0..count).map(|partition| Source { topic, partition });
+        for (member, list) in lists.iter_mut().enumerate() {
+            let extra = usize::from(member < count as usize % members);
+            list.extend(partitions.by_ref().take(count as usize / members + extra));
+        }
+    }
+    lists
+}

@@ -1,0 +1,114 @@
+//! Which partitions there are, and under which number each lies.
+
+use flockwise_runtime::topics::{Source, Topic, Topics};
+
+use crate::record::LARGEST_RECORD_BYTES;
+
+/// The partitions of all topics, numbered; fixed for the life of a broker.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    topics: Topics,
+    /// Of each topic, internal ones first, the number of its first partition and how many it has.
+    spans: Vec<(usize, u32)>,
+}
+
+impl Layout {
+    pub(crate) fn new(topics: Topics, input_partitions: &[u32]) -> Self {
+        assert_eq!(
+            topics.inputs.len(),
+            input_partitions.len(),
+            "every input topic has a number of partitions"
+        );
+        let internal = Topics::internal().map(|topic| topics.partitions(topic));
+        let counts = internal.iter().chain(input_partitions);
+        let spans = counts
+            .scan(0, |first, count| {
+                let span = (*first, *count);
+                *first += *count as usize;
+                Some(span)
+            })
+            .collect();
+        Self { topics, spans }
+    }
+
+    /// Partitions of all topics.
+    pub(crate) fn len(&self) -> usize {
+        self.spans
+            .last()
+            .map_or(0, |(first, count)| first + *count as usize)
+    }
+
+    /// The number of a partition, if it exists.
+    pub(crate) fn number(&self, source: Source) -> Option<usize> {
+        let (first, count) = *self.spans.get(index(source.topic))?;
+        (source.partition < count).then_some(first + source.partition as usize)
+    }
+
+    /// The number of a partition, or what is wrong about asking for it.
+    pub(crate) fn require(&self, source: Source) -> Result<usize, String> {
+        self.number(source).ok_or_else(|| {
+            let count = self.partitions(source.topic).unwrap_or(0);
+            format!(
+                "there is no partition {} of {:?}: it has {count}",
+                source.partition, source.topic
+            )
+        })
+    }
+
+    /// The number of a partition that takes this record, or why it does not.
+    pub(crate) fn accept(
+        &self,
+        source: Source,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<usize, String> {
+        let number = self.require(source)?;
+        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        if bytes > LARGEST_RECORD_BYTES {
+            return Err(format!(
+                "a record of {bytes} bytes for {}: at most {LARGEST_RECORD_BYTES} are taken",
+                self.topics.name(source.topic)
+            ));
+        }
+        if key.is_none() && Topics::is_compacted(source.topic) {
+            return Err(format!(
+                "a record without a key for {}, which is compacted by key",
+                self.topics.name(source.topic)
+            ));
+        }
+        Ok(number)
+    }
+
+    /// Partitions of a topic, if it exists.
+    pub(crate) fn partitions(&self, topic: Topic) -> Option<u32> {
+        self.spans.get(index(topic)).map(|(_, count)| *count)
+    }
+
+    /// Every partition in the order of its number.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+        let inputs = (0..self.topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
+        let topics = Topics::internal()
+            .into_iter()
+            .chain(inputs.map(Topic::Input));
+        topics.zip(&self.spans).flat_map(|(topic, (_, count))| {
+            (0..*count).map(move |partition| Source { topic, partition })
+        })
+    }
+}
+
+/// Does the group commit how far it has read this topic?
+pub(crate) fn is_consumed(topic: Topic) -> bool {
+    matches!(topic, Topic::Input(_) | Topic::Repartition | Topic::Deltas)
+}
+
+fn index(topic: Topic) -> usize {
+    match topic {
+        Topic::Repartition => 0,
+        Topic::Deltas => 1,
+        Topic::Model => 2,
+        Topic::Changelog => 3,
+        Topic::SegmentChanges => 4,
+        Topic::DeadLetters => 5,
+        Topic::Input(input) => 6 + usize::from(input),
+    }
+}

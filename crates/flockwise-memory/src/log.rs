@@ -1,0 +1,218 @@
+//! One partition: records in order, in chunks of one arena each.
+
+use std::collections::VecDeque;
+
+use crate::record::{Parts, Shape};
+
+/// A chunk is let go of as a whole, so it is the grain of the memory held.
+const CHUNK_BYTES: usize = 128 * 1024;
+const CHUNK_RECORDS: usize = 2048;
+/// Chunks kept for reuse, over all partitions.
+const SPARE_CHUNKS: usize = 128;
+
+/// A partition's records and how far the group has committed to have read them.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) chunks: VecDeque<Chunk>,
+    /// The oldest offset that may be asked for.
+    pub(crate) start: i64,
+    /// The offset of the record to come.
+    pub(crate) end: i64,
+    pub(crate) committed: Option<i64>,
+    /// Bytes of the records held, their entries included.
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// A record without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) offset: i64,
+    /// Its place among all appends to the broker.
+    pub(crate) sequence: u64,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) shape: Shape,
+    first_byte: u32,
+}
+
+/// Where in a log a record lies; good until the log is next changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    chunk: usize,
+    index: usize,
+}
+
+/// Chunks that were let go of, with their memory.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Vec<Chunk>);
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            start: 0,
+            end: 0,
+            committed: None,
+            bytes: 0,
+        }
+    }
+
+    /// Appends a record and says its offset.
+    pub(crate) fn append(
+        &mut self,
+        pool: &mut Pool,
+        sequence: u64,
+        timestamp_ms: i64,
+        shape: Shape,
+        bytes: &[u8],
+    ) -> i64 {
+        let offset = self.end;
+        self.end += 1;
+        let entry = Entry {
+            offset,
+            sequence,
+            timestamp_ms,
+            shape,
+            first_byte: 0,
+        };
+        self.push(pool, entry, bytes);
+        offset
+    }
+
+    /// Puts a record that has its offset already behind all others.
+    pub(crate) fn push(&mut self, pool: &mut Pool, entry: Entry, bytes: &[u8]) {
+        self.bytes += bytes.len() + size_of::<Entry>();
+        match self.chunks.back_mut() {
+            Some(chunk) if chunk.has_room_for(bytes.len()) => chunk.push(entry, bytes),
+            _ => {
+                let mut chunk = pool.take();
+                chunk.push(entry, bytes);
+                self.chunks.push_back(chunk);
+            }
+        }
+    }
+
+    /// Lets go of the chunks that lie wholly below an offset.
+    pub(crate) fn trim(&mut self, pool: &mut Pool, below: i64) {
+        while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.end() <= below) {
+            self.start = chunk.end();
+            self.bytes -= chunk.len_bytes();
+            pool.give(chunk);
+        }
+    }
+
+    /// The first record at or after an offset.
+    pub(crate) fn place(&self, offset: i64) -> Place {
+        let chunk = self.chunks.partition_point(|chunk| chunk.end() <= offset);
+        let index = self
+            .chunks
+            .get(chunk)
+            .map_or(0, |chunk| chunk.index(offset));
+        Place { chunk, index }
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self, place: Place) -> Option<&Entry> {
+        self.chunks.get(place.chunk)?.entries.get(place.index)
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, place: Place) -> Option<(&Entry, Parts<'_>)> {
+        let chunk = self.chunks.get(place.chunk)?;
+        let entry = chunk.entries.get(place.index)?;
+        let bytes = &chunk.bytes[entry.first_byte as usize..];
+        Some((entry, entry.shape.split(bytes)))
+    }
+
+    /// The place behind a place that holds a record.
+    #[inline]
+    pub(crate) fn after(&self, place: Place) -> Place {
+        let Place { chunk, index } = place;
+        if index + 1 < self.chunks[chunk].entries.len() {
+            let index = index + 1;
+            Place { chunk, index }
+        } else {
+            let chunk = chunk + 1;
+            Place { chunk, index: 0 }
+        }
+    }
+
+    /// Records from an offset on, oldest first.
+    pub(crate) fn records(&self, from: i64) -> impl Iterator<Item = (&Entry, Parts<'_>)> {
+        let mut place = self.place(from);
+        std::iter::from_fn(move || {
+            let record = self.record(place)?;
+            place = self.after(place);
+            Some(record)
+        })
+    }
+
+    /// Records that the group has yet to commit.
+    pub(crate) fn backlog(&self) -> u64 {
+        let committed = self.committed.unwrap_or(self.start);
+        u64::try_from(self.end - committed).unwrap_or(0)
+    }
+}
+
+impl Chunk {
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = (&Entry, &[u8])> {
+        self.entries.iter().map(|entry| {
+            let first = entry.first_byte as usize;
+            (entry, &self.bytes[first..first + entry.shape.len()])
+        })
+    }
+
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes.len() + bytes <= CHUNK_BYTES && self.entries.len() < CHUNK_RECORDS
+    }
+
+    fn push(&mut self, entry: Entry, bytes: &[u8]) {
+        let first_byte = u32::try_from(self.bytes.len()).expect("a chunk with room is small");
+        self.entries.push(Entry {
+            first_byte,
+            ..entry
+        });
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The offset behind its last record; no chunk in a log is empty.
+    fn end(&self) -> i64 {
+        self.entries.last().map_or(0, |entry| entry.offset + 1)
+    }
+
+    fn index(&self, offset: i64) -> usize {
+        let first = self.entries.first().map_or(0, |entry| entry.offset);
+        let dense = usize::try_from(offset - first).unwrap_or(0);
+        match self.entries.get(dense) {
+            Some(entry) if entry.offset == offset => dense,
+            _ => self.entries.partition_point(|entry| entry.offset < offset),
+        }
+    }
+
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>()
+    }
+}
+
+impl Pool {
+    fn take(&mut self) -> Chunk {
+        self.0.pop().unwrap_or_else(|| Chunk {
+            bytes: Vec::with_capacity(CHUNK_BYTES),
+            entries: Vec::new(),
+        })
+    }
+
+    pub(crate) fn give(&mut self, mut chunk: Chunk) {
+        let is_outsize = chunk.bytes.capacity() > 2 * CHUNK_BYTES;
+        if self.0.len() < SPARE_CHUNKS && !is_outsize {
+            chunk.bytes.clear();
+            chunk.entries.clear();
+            self.0.push(chunk);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The broker as one shard sees it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use flockwise_runtime::batch::{Batch, Record};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::topics::{Source, Topic};
+
+use crate::log::{Entry, Log, Place};
+use crate::record::Parts;
+use crate::state::{Shared, State, after, until};
+use crate::transaction::Transaction;
+
+/// Records copied out under one lock when a partition is replayed.
+const REPLAY_RECORDS: usize = 1024;
+
+/// One member of the group with its transaction; leaves the group when dropped.
+#[derive(Debug)]
+pub struct MemoryShard {
+    shared: Arc<Shared>,
+    member: String,
+    epoch: u64,
+    /// Has the last assignment been answered?
+    is_open: bool,
+    reads: Vec<Read>,
+    heads: BinaryHeap<Reverse<Head>>,
+    transaction: Transaction,
+}
+
+/// A source that is read.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    source: Source,
+    number: usize,
+    /// The offset to come.
+    next: i64,
+}
+
+/// The next record of a read; the smallest sequence comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    sequence: u64,
+    read: usize,
+    place: Place,
+}
+
+impl MemoryShard {
+    pub(crate) fn join(shared: Arc<Shared>, member: &str) -> Self {
+        let mut state = shared.lock();
+        let epoch = state.begin_epoch(member);
+        state.group.join(member);
+        shared.notify(&state);
+        drop(state);
+        Self {
+            shared,
+            member: member.to_owned(),
+            epoch,
+            is_open: false,
+            reads: Vec::new(),
+            heads: BinaryHeap::new(),
+            transaction: Transaction::default(),
+        }
+    }
+
+    /// What there is to be told or read now.
+    fn next(
+        &mut self,
+        state: &mut State,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Option<Turn>, Failure> {
+        state.require_unfenced(&self.member, self.epoch)?;
+        if let Some(turn) = state.group.turn(&self.member) {
+            self.is_open &= !matches!(turn, Turn::Assigned(_));
+            return Ok(Some(turn));
+        }
+        if self.is_open && state.group.is_serving(&self.member) {
+            self.fill(&state.logs, limit, batch);
+        }
+        Ok((!batch.is_empty()).then_some(Turn::Records))
+    }
+
+    /// Merges what is at hand in the order of appending.
+    fn fill(&mut self, logs: &[Log], limit: usize, batch: &mut Batch) {
+        self.heads.clear();
+        for (index, read) in self.reads.iter().enumerate() {
+            let log = &logs[read.number];
+            self.heads.extend(head(log, index, log.place(read.next)));
+        }
+        while batch.len() < limit
+            && let Some(mut first) = self.heads.peek_mut()
+        {
+            let Head { read, place, .. } = first.0;
+            let Read { source, number, .. } = self.reads[read];
+            let log = &logs[number];
+            if let Some((entry, parts)) = log.record(place) {
+                batch.push(record(source, entry, parts));
+                self.reads[read].next = entry.offset + 1;
+            }
+            match head(log, read, log.after(place)) {
+                Some(next) => *first = next,
+                None => drop(PeekMut::pop(first)),
+            }
+        }
+    }
+
+    fn read(&self, source: Source) -> Option<&Read> {
+        self.reads.iter().find(|read| read.source == source)
+    }
+}
+
+impl Broker for MemoryShard {
+    fn poll(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Turn, Failure> {
+        batch.clear();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let mut deadline = None;
+        loop {
+            if let Some(turn) = self.next(&mut state, limit, batch)? {
+                return Ok(turn);
+            }
+            if patience.is_zero() {
+                return Ok(Turn::Idle);
+            }
+            let deadline = *deadline.get_or_insert_with(|| after(patience));
+            let Some(left) = until(deadline) else {
+                return Ok(Turn::Idle);
+            };
+            state = shared.wait(state, left);
+        }
+    }
+
+    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        let state = self.shared.lock();
+        for &(source, start) in reads {
+            let number = self.shared.layout.require(source);
+            let number = number.map_err(Failure::Config)?;
+            let next = begin(&state.logs[number], source, start)?;
+            self.reads.retain(|read| read.source != source);
+            self.reads.push(Read {
+                source,
+                number,
+                next,
+            });
+        }
+        self.is_open = true;
+        Ok(())
+    }
+
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.reads.retain(|read| !sources.contains(&read.source));
+        let mut state = self.shared.lock();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.group.hand_over(&self.member, sources);
+        self.shared.notify(&state);
+        Ok(())
+    }
+
+    /// Records come in the order of appending whatever their event time: there is no lead to be lost.
+    fn lead(&mut self, _source: Source, _event_time_ms: i64) {}
+
+    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
+        let number = self.shared.layout.require(source);
+        let number = number.map_err(Failure::Config)?;
+        let mut from = 0;
+        let end = self.shared.lock().logs[number].end;
+        let mut batch = Batch::default();
+        while from < end {
+            batch.clear();
+            let state = self.shared.lock();
+            let before_end = state.logs[number]
+                .records(from)
+                .take_while(|(entry, _)| entry.offset < end);
+            for (entry, parts) in before_end.take(REPLAY_RECORDS) {
+                batch.push(record(source, entry, parts));
+            }
+            drop(state);
+            batch.records().for_each(&mut *each);
+            from = batch.records().last().map_or(end, |last| last.offset + 1);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        let Outgoing {
+            topic,
+            partition,
+            key,
+            value,
+            ..
+        } = record;
+        let source = Source { topic, partition };
+        let number = self.shared.layout.accept(source, key, value);
+        let number = number.map_err(Failure::Config)?;
+        let timestamp_ms = record.timestamp_ms.unwrap_or_else(now_ms);
+        self.transaction
+            .push(number, timestamp_ms, key, value, record.headers);
+        Ok(())
+    }
+
+    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        let numbered = positions.iter().map(|&(source, position)| {
+            let number = self.shared.layout.require(source)?;
+            Ok((number, position))
+        });
+        let numbered: Result<Vec<_>, String> = numbered.collect();
+        let numbered = numbered.map_err(Failure::Config)?;
+        let mut state = self.shared.lock();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.require_current(&self.member, positions)?;
+        state.commit(&self.transaction, &numbered);
+        self.transaction.clear();
+        self.shared.notify(&state);
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.transaction.clear();
+        let state = self.shared.lock();
+        state.require_unfenced(&self.member, self.epoch)
+    }
+
+    fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
+        let count = self.shared.layout.partitions(topic);
+        count.ok_or_else(|| Failure::Config(format!("there is no topic {topic:?}")))
+    }
+
+    fn lag(&self, source: Source) -> Option<u64> {
+        let read = self.read(source)?;
+        let end = self.shared.lock().logs[read.number].end;
+        u64::try_from(end - read.next).ok()
+    }
+
+    fn leave(&mut self) -> bool {
+        let mut state = self.shared.lock();
+        if state.is_fenced(&self.member, self.epoch) {
+            return true;
+        }
+        let is_gone = state.group.leave(&self.member);
+        self.shared.notify(&state);
+        is_gone
+    }
+}
+
+impl Drop for MemoryShard {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if !state.is_fenced(&self.member, self.epoch) {
+            state.group.remove(&self.member);
+            self.shared.notify(&state);
+        }
+    }
+}
+
+fn head(log: &Log, read: usize, place: Place) -> Option<Reverse<Head>> {
+    let sequence = log.entry(place)?.sequence;
+    Some(Reverse(Head {
+        sequence,
+        read,
+        place,
+    }))
+}
+
+/// The offset at which reading starts.
+fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
+    match start {
+        Start::Earliest => Ok(log.start),
+        Start::Latest => Ok(log.end),
+        Start::Time(time) => {
+            let mut records = log.records(log.start);
+            let first = records.find(|(entry, _)| entry.timestamp_ms >= time);
+            Ok(first.map_or(log.end, |(entry, _)| entry.offset))
+        }
+        Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
+        Start::Offset(offset) => Err(Failure::Config(format!(
+            "offset {offset} of {source:?} is out of range: {} to {} are there",
+            log.start, log.end
+        ))),
+    }
+}
+
+fn record<'a>(source: Source, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
+    Record {
+        source,
+        offset: entry.offset,
+        timestamp_ms: entry.timestamp_ms,
+        key: parts.key,
+        value: parts.value,
+        origin: parts.origin(),
+    }
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}

@@ -1,0 +1,136 @@
+//! The broker against what the loop counts on.
+
+mod group;
+mod order;
+mod retention;
+mod transactions;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flockwise_runtime::batch::Batch;
+use flockwise_runtime::broker::{Broker, Outgoing, Start, Turn};
+use flockwise_runtime::topics::{Source, Topic, Topics};
+
+use crate::{MemoryBroker, MemoryShard};
+
+/// Two inputs of as many partitions as there are state partitions.
+fn broker(state_partitions: u32) -> MemoryBroker {
+    let topics = Topics {
+        app: "shop".to_owned(),
+        inputs: vec!["clicks".to_owned(), "orders".to_owned()],
+        state_partitions,
+    };
+    MemoryBroker::new(topics, &[state_partitions, state_partitions])
+}
+
+fn source(topic: Topic, partition: u32) -> Source {
+    Source { topic, partition }
+}
+
+fn outgoing<'a>(topic: Topic, partition: u32, key: &'a str, value: &'a str) -> Outgoing<'a> {
+    Outgoing {
+        topic,
+        partition,
+        key: Some(key.as_bytes()),
+        value: Some(value.as_bytes()),
+        timestamp_ms: Some(7),
+        headers: &[],
+    }
+}
+
+fn poll(shard: &mut MemoryShard) -> Turn {
+    shard
+        .poll(Duration::ZERO, 100, &mut Batch::default())
+        .unwrap()
+}
+
+fn values(broker: &MemoryBroker, topic: Topic, partition: u32) -> Vec<String> {
+    let records = broker.read(topic, partition, 0);
+    let values = records.into_iter().filter_map(|record| record.value);
+    values
+        .map(|value| String::from_utf8(value).unwrap())
+        .collect()
+}
+
+/// What a shard loop does, in small: it answers, reads, and commits what it has read.
+struct Worker {
+    broker: MemoryBroker,
+    shard: MemoryShard,
+    owned: BTreeSet<Source>,
+    /// Every record in the order in which it came.
+    log: Vec<(Source, i64)>,
+}
+
+impl Worker {
+    fn join(broker: &MemoryBroker, name: &str) -> Self {
+        Self {
+            broker: broker.clone(),
+            shard: broker.shard(name),
+            owned: BTreeSet::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// One turn; says which it was.
+    fn turn(&mut self, limit: usize) -> Turn {
+        let mut batch = Batch::default();
+        let turn = self.shard.poll(Duration::ZERO, limit, &mut batch).unwrap();
+        match &turn {
+            Turn::Records => self.process(&batch),
+            Turn::Assigned(sources) => self.open(sources),
+            Turn::Revoked(sources) | Turn::Lost(sources) => self.close(sources),
+            Turn::Idle => {}
+        }
+        turn
+    }
+
+    fn process(&mut self, batch: &Batch) {
+        let read = batch.records().map(|record| (record.source, record.offset));
+        self.log.extend(read);
+        let positions: Vec<(Source, i64)> = batch
+            .records()
+            .map(|record| (record.source, record.offset + 1))
+            .collect();
+        self.shard.commit(&positions).unwrap();
+    }
+
+    fn open(&mut self, sources: &[Source]) {
+        self.owned = sources.iter().copied().collect();
+        let reads: Vec<(Source, Start)> = sources
+            .iter()
+            .flat_map(|owned| with_inputs(*owned))
+            .map(|read| {
+                let committed = self.broker.committed(read.topic, read.partition);
+                (read, committed.map_or(Start::Earliest, Start::Offset))
+            })
+            .collect();
+        self.shard.open(&reads).unwrap();
+    }
+
+    fn close(&mut self, sources: &[Source]) {
+        self.owned.clear();
+        let closed: Vec<Source> = sources.iter().copied().flat_map(with_inputs).collect();
+        self.shard.close(&closed).unwrap();
+    }
+}
+
+fn with_inputs(owned: Source) -> Vec<Source> {
+    match owned.topic {
+        Topic::Repartition => [Topic::Repartition, Topic::Input(0), Topic::Input(1)]
+            .map(|topic| source(topic, owned.partition))
+            .to_vec(),
+        _ => vec![owned],
+    }
+}
+
+/// Turns for everybody until nobody has anything left to do.
+fn settle(workers: &mut [Worker]) {
+    while workers
+        .iter_mut()
+        .map(|worker| worker.turn(3))
+        .filter(|turn| *turn != Turn::Idle)
+        .count()
+        > 0
+    {}
+}

@@ -1,0 +1,137 @@
+use super::*;
+use flockwise_runtime::broker::Failure;
+use std::thread;
+
+/// Fails where two workers own one partition, or read one input.
+fn check_owners(workers: &[Worker]) {
+    let mut owners = BTreeSet::new();
+    for worker in workers {
+        for owned in &worker.owned {
+            assert!(owners.insert(*owned), "{owned:?} has two owners");
+        }
+    }
+}
+
+fn owned(worker: &Worker) -> Vec<u32> {
+    let sources = worker.owned.iter();
+    let repartition = sources.filter(|source| source.topic == Topic::Repartition);
+    repartition.map(|source| source.partition).collect()
+}
+
+#[test]
+fn three_members_come_and_go_and_no_partition_has_two_owners() {
+    let broker = broker(7);
+    let mut workers = vec![Worker::join(&broker, "a")];
+    for round in 0..60 {
+        match round {
+            10 => workers.push(Worker::join(&broker, "b")),
+            // In the middle of the rebalance that the one before has brought about.
+            11 => workers.push(Worker::join(&broker, "c")),
+            30 => drop(workers.remove(1)),
+            31 => workers.push(Worker::join(&broker, "b")),
+            _ => {}
+        }
+        // One turn each in uneven steps, so that the members are at different stages.
+        let count = workers.len();
+        workers[round * 7 % count].turn(2);
+        check_owners(&workers);
+    }
+    settle(&mut workers);
+    check_owners(&workers);
+    assert_eq!(owned(&workers[0]), [0, 1, 2]);
+    assert_eq!(owned(&workers[1]), [5, 6]);
+    assert_eq!(owned(&workers[2]), [3, 4]);
+    assert!(workers[0].owned.contains(&source(Topic::Deltas, 0)));
+}
+
+#[test]
+fn whoever_leaves_hands_over_first() {
+    let broker = broker(2);
+    let mut workers = [Worker::join(&broker, "a"), Worker::join(&broker, "b")];
+    settle(&mut workers);
+    assert!(!workers[0].shard.leave());
+    assert_eq!(workers[1].turn(1), Turn::Idle);
+    assert!(matches!(workers[0].turn(1), Turn::Revoked(_)));
+    assert!(workers[0].shard.leave());
+    settle(&mut workers);
+    assert_eq!(owned(&workers[1]), [0, 1]);
+    assert!(workers[0].owned.is_empty());
+}
+
+#[test]
+fn more_members_than_partitions_have_an_empty_assignment() {
+    let broker = broker(1);
+    let mut workers = ["a", "b", "c"].map(|name| Worker::join(&broker, name));
+    assert_eq!(workers[2].turn(1), Turn::Assigned(Vec::new()));
+    assert!(workers[2].shard.leave());
+    settle(&mut workers);
+    assert_eq!(owned(&workers[0]), [0]);
+}
+
+#[test]
+fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
+    let broker = broker(2);
+    let mut first = Worker::join(&broker, "a");
+    first.turn(1);
+    broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
+    let mut second = Worker::join(&broker, "b");
+    assert!(matches!(poll(&mut first.shard), Turn::Revoked(_)));
+    assert_eq!(poll(&mut first.shard), Turn::Idle);
+    assert_eq!(second.turn(1), Turn::Idle);
+    // The inputs stay open over the revocation of what the group gives out.
+    first
+        .shard
+        .close(&[0, 1].map(|p| source(Topic::Repartition, p)))
+        .unwrap();
+    assert_eq!(second.turn(1), Turn::Idle);
+    first.shard.close(&[source(Topic::Deltas, 0)]).unwrap();
+    assert!(matches!(second.turn(1), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut first.shard), Turn::Assigned(_)));
+    assert_eq!(poll(&mut first.shard), Turn::Idle);
+    first.shard.open(&[]).unwrap();
+    assert_eq!(poll(&mut first.shard), Turn::Records);
+}
+
+#[test]
+fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
+    let broker = broker(2);
+    broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
+    let mut workers = [Worker::join(&broker, "a"), Worker::join(&broker, "b")];
+    settle(&mut workers);
+    broker.expel("a");
+    // Nobody waits for it.
+    assert!(matches!(workers[1].turn(1), Turn::Revoked(_)));
+    assert!(matches!(workers[1].turn(1), Turn::Assigned(_)));
+    assert_eq!(owned(&workers[1]), [0, 1]);
+
+    let shard = &mut workers[0].shard;
+    shard
+        .send(outgoing(Topic::Changelog, 0, "anna", "void"))
+        .unwrap();
+    let refused = shard.commit(&[(source(Topic::Input(0), 0), 1)]);
+    assert!(matches!(refused, Err(Failure::Abort(_))));
+    shard.abort().unwrap();
+    assert!(matches!(workers[0].turn(1), Turn::Lost(_)));
+    settle(&mut workers);
+    assert_eq!((owned(&workers[0]), owned(&workers[1])), (vec![0], vec![1]));
+    assert!(values(&broker, Topic::Changelog, 0).is_empty());
+}
+
+#[test]
+fn a_patient_poll_wakes_for_a_record() {
+    let broker = broker(1);
+    let mut worker = Worker::join(&broker, "a");
+    worker.turn(1);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(20));
+            broker.append(Topic::Input(1), 0, 0, None, Some(b"{}"));
+        });
+        let patience = Duration::from_secs(60);
+        let turn = worker.shard.poll(patience, 1, &mut Batch::default());
+        assert_eq!(turn.unwrap(), Turn::Records);
+    });
+    let patience = Duration::from_millis(5);
+    let turn = worker.shard.poll(patience, 1, &mut Batch::default());
+    assert_eq!(turn.unwrap(), Turn::Idle);
+}

@@ -1,0 +1,143 @@
+//! The port behind which Kafka and the in-process broker stand.
+//!
+//! Blocking calls in the order in which the shard loop makes them. A shard owns one `Broker`: one
+//! consumer, one transactional producer.
+
+use std::time::Duration;
+
+use crate::batch::{Batch, Record};
+use crate::topics::{Source, Topic};
+
+/// The header under which a forwarded event carries `topic/partition/offset` of where it came from.
+pub const ORIGIN_HEADER: &str = "flockwise.origin";
+
+/// What a poll brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The batch holds at least one record.
+    Records,
+    /// These partitions of subscribed topics are now this shard's; under an eager protocol the list
+    /// is all that the shard has, under a cooperative one what is new. Answer with [`Broker::open`].
+    Assigned(Vec<Source>),
+    /// These are to be handed over in good order: commit, then answer with [`Broker::close`].
+    Revoked(Vec<Source>),
+    /// These are already somebody else's: abort, then answer with [`Broker::close`].
+    Lost(Vec<Source>),
+    /// Nothing arrived within the patience.
+    Idle,
+}
+
+/// Where reading starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At this offset.
+    Offset(i64),
+    /// At the oldest record there is.
+    Earliest,
+    /// After the newest record there is.
+    Latest,
+    /// At the first record with a timestamp not below, milliseconds since the epoch.
+    Time(i64),
+}
+
+/// A record to be produced within the present transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub topic: Topic,
+    /// Which partition of it.
+    pub partition: u32,
+    /// Its key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// `None`: a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Its timestamp, milliseconds since the epoch; `None`: now.
+    pub timestamp_ms: Option<i64>,
+    /// Headers in order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// What the caller must do next is what tells errors apart.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// This shard's client is of no more use (fenced, or the broker said so): build a new one.
+    #[error("{0}; the shard starts again with a new client")]
+    Fatal(String),
+    /// The transaction is void: abort, take back what it did, go on.
+    #[error("{0}; the transaction is aborted and done again")]
+    Abort(String),
+    /// Nothing here can help: wrong password, missing topic, no permission.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// One shard's view of a broker.
+pub trait Broker {
+    /// Waits at most `patience` for something to happen and clears and fills `batch` with at most
+    /// `limit` records. Partitions are read in step: of those with records at hand, the one that
+    /// [`Broker::lead`] says is furthest behind comes first.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn poll(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Turn, Failure>;
+
+    /// Acknowledges an assignment (an empty one too) by reading these sources from there on. A
+    /// source that is open already starts again where it is told; the others go on undisturbed,
+    /// also where an eager revocation came in between: [`Broker::close`] alone ends a source.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure>;
+
+    /// Acknowledges a revocation or loss by reading from these sources no more.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure>;
+
+    /// Says how far in event time a source has been processed, milliseconds since the epoch.
+    fn lead(&mut self, source: Source, event_time_ms: i64);
+
+    /// Every committed record of a source, oldest first, up to its end as of now.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure>;
+
+    /// Produces a record, beginning a transaction if none is open. Delivery is known at commit.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure>;
+
+    /// Commits the open transaction (or a new empty one) together with the next offset to read of
+    /// each source given, under the consumer group.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure>;
+
+    /// Aborts the open transaction, if any.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn abort(&mut self) -> Result<(), Failure>;
+
+    /// Partitions of a topic as of now.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn partitions(&mut self, topic: Topic) -> Result<u32, Failure>;
+
+    /// Records behind the end of a source, where it is known.
+    fn lag(&self, source: Source) -> Option<u64>;
+
+    /// Leaves the group in good order: what is assigned is revoked through [`Broker::poll`] first.
+    /// Returns `true` once there is nothing left to serve; call [`Broker::poll`] until then.
+    fn leave(&mut self) -> bool;
+}

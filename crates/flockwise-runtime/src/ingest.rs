@@ -1,0 +1,256 @@
+//! What a batch of records does to the tasks.
+
+use flockwise_codec::decode::{Reason, Reject};
+use flockwise_core::change::Trigger;
+use flockwise_core::task::Untimely;
+
+use crate::batch::Record;
+use crate::broker::{Broker, Failure};
+use crate::outbox::parse_origin;
+use crate::shard::Shard;
+use crate::topics::Topic;
+
+/// Idle this long, time moves on by the wall clock; milliseconds.
+const IDLE_MS: i64 = 10_000;
+
+impl<B: Broker> Shard<B> {
+    /// Deals with the records polled, in order.
+    pub(crate) fn process(&mut self) -> Result<(), Failure> {
+        let batch = std::mem::take(&mut self.batch);
+        let now_ms = self.pace.now_ms();
+        let mut result = Ok(());
+        for record in batch.records() {
+            result = self.receive(&record, now_ms);
+            if result.is_err() {
+                break;
+            }
+        }
+        self.batch = batch;
+        self.last_record = std::time::Instant::now();
+        result
+    }
+
+    fn receive(&mut self, record: &Record<'_>, now_ms: Option<i64>) -> Result<(), Failure> {
+        match record.source.topic {
+            Topic::Input(input) => self.read_input(input, record, now_ms),
+            Topic::Repartition => self.read_forwarded(record),
+            Topic::Deltas => self.train(record),
+            Topic::Model => self.adopt(record),
+            Topic::Changelog | Topic::SegmentChanges | Topic::DeadLetters => Ok(()),
+        }
+    }
+
+    fn read_input(
+        &mut self,
+        input: u16,
+        record: &Record<'_>,
+        now_ms: Option<i64>,
+    ) -> Result<(), Failure> {
+        let partition = record.source.partition;
+        let owner = partition % self.pipeline.topics.state_partitions;
+        if !self.tasks.contains_key(&owner) {
+            return Ok(());
+        }
+        self.advanced.insert(record.source, record.offset + 1);
+        self.is_pending = true;
+        self.meter.events += 1;
+        self.received_ms.push(record.timestamp_ms);
+        let decoded = self.decode(input, record);
+        let Some(open) = self.tasks.get_mut(&owner) else {
+            return Ok(());
+        };
+        open.is_dirty = true;
+        open.task
+            .advance_input((input, partition), record.offset + 1);
+        let judged = decoded.and_then(|()| {
+            let time_ms = self.event.time_ms;
+            open.task
+                .judge_time((input, partition), time_ms, now_ms)
+                .map_err(|untimely| refuse(untimely, time_ms))
+        });
+        if let Err(reject) = judged {
+            self.meter.dead_letters[reject.reason as usize] += 1;
+            return self.outbox.dead_letter(
+                &mut self.broker,
+                &self.pipeline,
+                owner,
+                record,
+                &reject,
+            );
+        }
+        self.broker.lead(record.source, self.event.time_ms);
+        self.event_times.insert(record.source, self.event.time_ms);
+        let customer_id = self.event.customer_id();
+        let home = self.pipeline.partitioner.partition(
+            customer_id.as_bytes(),
+            self.pipeline.topics.state_partitions,
+        );
+        if home == owner {
+            return self.update(
+                owner,
+                Trigger {
+                    input,
+                    partition,
+                    offset: record.offset,
+                },
+            );
+        }
+        self.meter.forwarded_events += 1;
+        self.outbox
+            .forward(&mut self.broker, &self.pipeline, home, customer_id, record)
+    }
+
+    fn read_forwarded(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        let number = record.source.partition;
+        let Some(open) = self.tasks.get_mut(&number) else {
+            return Ok(());
+        };
+        open.is_dirty = true;
+        open.task.advance_repartition(record.offset + 1);
+        self.advanced.insert(record.source, record.offset + 1);
+        self.is_pending = true;
+        let origin = record
+            .origin
+            .and_then(|origin| parse_origin(&self.pipeline, origin));
+        let decoded = match origin {
+            Some((input, _, _)) => self.decode(input, record),
+            None => Err(Reject {
+                reason: Reason::MissingField,
+                detail: "a forwarded event without a known origin".to_owned(),
+            }),
+        };
+        match (decoded, origin) {
+            (Ok(()), Some((input, partition, offset))) => {
+                self.received_ms.push(record.timestamp_ms);
+                self.update(
+                    number,
+                    Trigger {
+                        input,
+                        partition,
+                        offset,
+                    },
+                )
+            }
+            (Ok(()), None) => Ok(()),
+            (Err(reject), _) => {
+                self.meter.dead_letters[reject.reason as usize] += 1;
+                self.outbox
+                    .dead_letter(&mut self.broker, &self.pipeline, number, record, &reject)
+            }
+        }
+    }
+
+    fn decode(&mut self, input: u16, record: &Record<'_>) -> Result<(), Reject> {
+        let decoder = &self.pipeline.decoders[usize::from(input)];
+        decoder.decode(&self.pipeline.task.plan, record.value, &mut self.event)
+    }
+
+    fn update(&mut self, number: u32, trigger: Trigger) -> Result<(), Failure> {
+        let Some(open) = self.tasks.get_mut(&number) else {
+            return Ok(());
+        };
+        open.task.process(
+            &self.event,
+            trigger,
+            self.versions.as_ref(),
+            &mut self.output,
+        );
+        open.stream_ms = open.task.stream_ms();
+        self.give_out(number)
+    }
+
+    /// Moves idle tasks' time on by the wall clock.
+    pub(crate) fn let_time_pass(&mut self) -> Result<(), Failure> {
+        let Some(_) = self.pace.now_ms() else {
+            return Ok(());
+        };
+        let idle_ms = self.last_record.elapsed().as_millis() as i64;
+        if idle_ms < IDLE_MS {
+            return Ok(());
+        }
+        let due: Vec<(u32, i64)> = self
+            .tasks
+            .iter()
+            .filter(|(_, open)| open.stream_ms > i64::MIN)
+            .map(|(number, open)| (*number, open.stream_ms.saturating_add(idle_ms)))
+            .collect();
+        due.into_iter()
+            .try_for_each(|(number, to_ms)| self.pass_time(number, to_ms))
+    }
+
+    /// Sweeps one task up to a time.
+    pub(crate) fn pass_time(&mut self, number: u32, to_ms: i64) -> Result<(), Failure> {
+        let Some(open) = self.tasks.get_mut(&number) else {
+            return Ok(());
+        };
+        open.task
+            .advance_time(to_ms, self.versions.as_ref(), &mut self.output);
+        self.give_out(number)
+    }
+
+    /// Sends what a task gave out and counts it.
+    fn give_out(&mut self, number: u32) -> Result<(), Failure> {
+        self.count();
+        if self.output.changes.is_empty() && self.output.mini_batches.is_empty() {
+            return Ok(());
+        }
+        self.is_pending = true;
+        let Some(open) = self.tasks.get_mut(&number) else {
+            return Ok(());
+        };
+        open.is_dirty = true;
+        if let Some(versions) = &self.versions {
+            for change in &self.output.changes {
+                let customer_id = open.task.rows().customer_id(change.row);
+                self.outbox.change(
+                    &mut self.broker,
+                    &self.pipeline,
+                    versions,
+                    number,
+                    customer_id,
+                    change,
+                )?;
+            }
+        }
+        for batch in &self.output.mini_batches {
+            self.outbox.mini_batch(&mut self.broker, batch)?;
+        }
+        self.output.changes.clear();
+        self.output.mini_batches.clear();
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        let output = &mut self.output;
+        for change in &output.changes {
+            self.meter.changes[change.cause as usize] += 1;
+        }
+        for (total, suppressed) in self
+            .meter
+            .flips_suppressed
+            .iter_mut()
+            .zip(&output.suppressed)
+        {
+            *total += suppressed;
+        }
+        self.meter.duplicates += output.duplicates;
+        self.meter.sweep_scorings += output.swept;
+        output.suppressed = Default::default();
+        output.duplicates = 0;
+        output.swept = 0;
+    }
+}
+
+fn refuse(untimely: Untimely, time_ms: i64) -> Reject {
+    let time = flockwise_codec::time::write_time(time_ms);
+    match untimely {
+        Untimely::TooLate => Reject {
+            reason: Reason::TooLate,
+            detail: format!("{time} is further behind its partition than `time.lateness` allows"),
+        },
+        Untimely::TooFarAhead => Reject {
+            reason: Reason::TooFarAhead,
+            detail: format!("{time} is further ahead of the clock than `time.max_ahead` allows"),
+        },
+    }
+}

@@ -1,0 +1,15 @@
+//! The shard loop over the [`broker::Broker`] port: restore, process, commit, hand over.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod batch;
+pub mod broker;
+mod commit;
+mod ingest;
+pub mod metrics;
+mod outbox;
+mod ownership;
+pub mod pipeline;
+pub mod shard;
+pub mod topics;
+mod training;

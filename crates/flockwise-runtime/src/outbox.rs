@@ -1,0 +1,201 @@
+//! Records on their way out, encoded into buffers that are used again.
+
+use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
+use flockwise_codec::decode::{LARGEST_EVENT, Reject};
+use flockwise_codec::lesson::encode_mini_batch;
+use flockwise_codec::model::encode_model;
+use flockwise_core::change::Change;
+use flockwise_core::model::ModelParts;
+use flockwise_core::task::{Task, Versions};
+use flockwise_core::trainer::MiniBatch;
+
+use crate::batch::Record;
+use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
+use crate::pipeline::Pipeline;
+use crate::topics::{Source, Topic};
+
+/// Encodes and sends.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Outbox {
+    /// A customer's change of segment.
+    pub(crate) fn change(
+        &mut self,
+        broker: &mut impl Broker,
+        pipeline: &Pipeline,
+        versions: &Versions,
+        partition: u32,
+        customer_id: &str,
+        change: &Change,
+    ) -> Result<(), Failure> {
+        let context = ChangeContext {
+            app: &pipeline.topics.app,
+            topics: &pipeline.topics.inputs,
+            plan: &pipeline.task.plan,
+            model: &versions.current,
+            previous: versions.previous.as_deref(),
+        };
+        self.value.clear();
+        encode_change(&context, customer_id, change, &mut self.value);
+        broker.send(Outgoing {
+            topic: Topic::SegmentChanges,
+            partition,
+            key: Some(customer_id.as_bytes()),
+            value: Some(&self.value),
+            timestamp_ms: None,
+            headers: &[],
+        })
+    }
+
+    /// The rows touched and the bookmark of a task.
+    pub(crate) fn state(
+        &mut self,
+        broker: &mut impl Broker,
+        pipeline: &Pipeline,
+        partition: u32,
+        task: &Task,
+    ) -> Result<(), Failure> {
+        let fingerprint = pipeline.task.plan.fingerprint();
+        for row in task.rows().touched() {
+            let row = task.rows().row(*row);
+            self.key.clear();
+            row_key(row.customer_id, &mut self.key);
+            self.value.clear();
+            encode_row(&row, fingerprint, &mut self.value);
+            broker.send(changelog(partition, &self.key, &self.value))?;
+        }
+        self.value.clear();
+        encode_bookmark(&task.bookmark(), &pipeline.topics.inputs, &mut self.value);
+        broker.send(changelog(partition, &[BOOKMARK], &self.value))
+    }
+
+    /// A mini-batch for the trainer.
+    pub(crate) fn mini_batch(
+        &mut self,
+        broker: &mut impl Broker,
+        batch: &MiniBatch,
+    ) -> Result<(), Failure> {
+        self.value.clear();
+        encode_mini_batch(batch, &mut self.value);
+        broker.send(Outgoing {
+            topic: Topic::Deltas,
+            partition: 0,
+            key: None,
+            value: Some(&self.value),
+            timestamp_ms: None,
+            headers: &[],
+        })
+    }
+
+    /// A version of the model, and where its successor goes on learning.
+    pub(crate) fn model(
+        &mut self,
+        broker: &mut impl Broker,
+        model: &ModelParts,
+        deltas_offset: i64,
+    ) -> Result<(), Failure> {
+        let key = model.version.to_string();
+        broker.send(Outgoing {
+            topic: Topic::Model,
+            partition: 0,
+            key: Some(key.as_bytes()),
+            value: Some(&encode_model(model, Some(deltas_offset))),
+            timestamp_ms: None,
+            headers: &[],
+        })
+    }
+
+    /// An event for the task that owns its customer.
+    pub(crate) fn forward(
+        &mut self,
+        broker: &mut impl Broker,
+        pipeline: &Pipeline,
+        partition: u32,
+        customer_id: &str,
+        record: &Record<'_>,
+    ) -> Result<(), Failure> {
+        let origin = origin(pipeline, record.source, record.offset);
+        broker.send(Outgoing {
+            topic: Topic::Repartition,
+            partition,
+            key: Some(customer_id.as_bytes()),
+            value: record.value,
+            timestamp_ms: Some(record.timestamp_ms),
+            headers: &[(ORIGIN_HEADER, origin.as_bytes())],
+        })
+    }
+
+    /// What could not be processed, as it came, with what was wrong and where it was read.
+    pub(crate) fn dead_letter(
+        &mut self,
+        broker: &mut impl Broker,
+        pipeline: &Pipeline,
+        partition: u32,
+        record: &Record<'_>,
+        reject: &Reject,
+    ) -> Result<(), Failure> {
+        let value = record
+            .value
+            .map(|value| &value[..value.len().min(LARGEST_EVENT)]);
+        let topic = pipeline.topics.name(record.source.topic);
+        let numbers = [
+            record.source.partition.to_string(),
+            record.offset.to_string(),
+            record.timestamp_ms.to_string(),
+        ];
+        broker.send(Outgoing {
+            topic: Topic::DeadLetters,
+            partition,
+            key: record.key,
+            value,
+            timestamp_ms: None,
+            headers: &[
+                ("flockwise.reason", reject.reason.name().as_bytes()),
+                ("flockwise.detail", reject.detail.as_bytes()),
+                ("flockwise.topic", topic.as_bytes()),
+                ("flockwise.partition", numbers[0].as_bytes()),
+                ("flockwise.offset", numbers[1].as_bytes()),
+                ("flockwise.timestamp", numbers[2].as_bytes()),
+            ],
+        })
+    }
+}
+
+fn changelog<'a>(partition: u32, key: &'a [u8], value: &'a [u8]) -> Outgoing<'a> {
+    Outgoing {
+        topic: Topic::Changelog,
+        partition,
+        key: Some(key),
+        value: Some(value),
+        timestamp_ms: None,
+        headers: &[],
+    }
+}
+
+/// `topic/partition/offset`: a topic's name cannot hold a slash.
+fn origin(pipeline: &Pipeline, source: Source, offset: i64) -> String {
+    format!(
+        "{}/{}/{offset}",
+        pipeline.topics.name(source.topic),
+        source.partition
+    )
+}
+
+/// The input, partition and offset that [`origin`] wrote.
+pub(crate) fn parse_origin(pipeline: &Pipeline, origin: &[u8]) -> Option<(u16, u32, i64)> {
+    let mut parts = std::str::from_utf8(origin).ok()?.rsplitn(3, '/');
+    let offset = parts.next()?.parse().ok()?;
+    let partition = parts.next()?.parse().ok()?;
+    let topic = parts.next()?;
+    let input = pipeline
+        .topics
+        .inputs
+        .iter()
+        .position(|input| input == topic)?;
+    Some((input as u16, partition, offset))
+}

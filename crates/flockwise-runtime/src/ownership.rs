@@ -1,0 +1,216 @@
+//! Taking tasks over, and handing them on.
+
+use std::sync::Arc;
+
+use flockwise_codec::changelog::{BOOKMARK, ChangelogError, ROW, decode_bookmark, decode_row};
+use flockwise_core::task::Task;
+
+use crate::batch::Record;
+use crate::broker::{Broker, Failure, Start};
+use crate::metrics::Abort;
+use crate::pipeline::Pipeline;
+use crate::shard::{OpenTask, Shard};
+use crate::topics::{Source, Topic};
+
+impl<B: Broker> Shard<B> {
+    /// Takes over what was assigned: goes on with tasks that were only resting, restores new ones from
+    /// their changelogs, and lets go of those that did not come back.
+    pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        let deltas_offset = self.load_model()?;
+        let mut reads = vec![self.model_read()];
+        for source in sources {
+            match source.topic {
+                Topic::Repartition if !self.tasks.contains_key(&source.partition) => {
+                    match self.resting.remove(&source.partition) {
+                        Some(open) => drop(self.tasks.insert(source.partition, open)),
+                        None => self.restore(source.partition)?,
+                    }
+                    reads.extend(self.task_reads(source.partition)?);
+                }
+                Topic::Deltas if self.trainer.is_none() => {
+                    reads.push(self.open_trainer(deltas_offset)?);
+                }
+                _ => {}
+            }
+        }
+        self.resting.clear();
+        self.broker.open(&reads)?;
+        self.is_assigned = true;
+        self.meter.tasks_running = self.tasks.len() as u64;
+        tracing::info!(tasks = ?self.tasks.keys().collect::<Vec<_>>(), "tasks assigned");
+        Ok(())
+    }
+
+    /// Hands tasks over in good order; the caller has committed.
+    pub(crate) fn revoked(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        let resting = sources
+            .iter()
+            .filter(|source| source.topic == Topic::Repartition);
+        for source in resting {
+            if let Some(open) = self.tasks.remove(&source.partition) {
+                self.resting.insert(source.partition, open);
+            }
+        }
+        self.close(sources)
+    }
+
+    /// Lets go of tasks that are already somebody else's.
+    pub(crate) fn lost(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        tracing::warn!(?sources, "tasks lost to another instance");
+        self.meter.aborts[Abort::Lost as usize] += 1;
+        self.broker.abort()?;
+        self.forget_uncommitted();
+        self.close(sources)?;
+        // What is left was in the same transaction as what was lost.
+        self.reopen()
+    }
+
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        let mut closed = Vec::new();
+        for source in sources {
+            closed.push(*source);
+            match source.topic {
+                Topic::Repartition => {
+                    self.tasks.remove(&source.partition);
+                    closed.extend(self.input_sources(source.partition)?);
+                }
+                Topic::Deltas => self.trainer = None,
+                _ => {}
+            }
+        }
+        self.meter.tasks_running = self.tasks.len() as u64;
+        self.broker.close(&closed)
+    }
+
+    /// Takes back everything since the last commit, after an abort.
+    pub(crate) fn roll_back(&mut self) -> Result<(), Failure> {
+        self.broker.abort()?;
+        self.forget_uncommitted();
+        self.reopen()
+    }
+
+    fn forget_uncommitted(&mut self) {
+        self.is_pending = false;
+        self.advanced.clear();
+        self.received_ms.clear();
+        self.output = Default::default();
+    }
+
+    /// Restores every task and the trainer as of the last commit and reads on from there.
+    fn reopen(&mut self) -> Result<(), Failure> {
+        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
+        let mut reads = Vec::new();
+        for number in numbers {
+            self.restore(number)?;
+            reads.extend(self.task_reads(number)?);
+        }
+        if self.trainer.take().is_some() {
+            let deltas_offset = self.load_model()?;
+            reads.push(self.open_trainer(deltas_offset)?);
+        }
+        self.broker.open(&reads)
+    }
+
+    /// Builds a task from its changelog.
+    fn restore(&mut self, number: u32) -> Result<(), Failure> {
+        let mut task = Task::new(Arc::clone(&self.pipeline.task));
+        let source = Source {
+            topic: Topic::Changelog,
+            partition: number,
+        };
+        let (mut bookmark, mut records, mut error) = (None, 0_u64, None);
+        let pipeline = Arc::clone(&self.pipeline);
+        self.broker.replay(source, &mut |record| {
+            records += 1;
+            let applied = apply(&pipeline, &mut task, &mut bookmark, &record);
+            error = error.take().or(applied.err());
+        })?;
+        if let Some(error) = error {
+            let topic = pipeline.topics.name(Topic::Changelog);
+            return Err(Failure::Config(format!(
+                "{topic}, partition {number}: {error}"
+            )));
+        }
+        if let Some(bookmark) = bookmark {
+            task.restore_bookmark(bookmark);
+        }
+        tracing::debug!(
+            task = number,
+            records,
+            customers = task.rows().len(),
+            "task restored"
+        );
+        let stream_ms = task.stream_ms();
+        self.tasks.insert(
+            number,
+            OpenTask {
+                task,
+                stream_ms,
+                is_dirty: false,
+            },
+        );
+        Ok(())
+    }
+
+    /// Where a task's inputs and its repartition partition go on.
+    fn task_reads(&mut self, number: u32) -> Result<Vec<(Source, Start)>, Failure> {
+        let inputs = self.input_sources(number)?;
+        let Some(open) = self.tasks.get(&number) else {
+            return Ok(Vec::new());
+        };
+        let bookmark = open.task.bookmark();
+        let repartition = Source {
+            topic: Topic::Repartition,
+            partition: number,
+        };
+        let mut reads = vec![(repartition, Start::Offset(bookmark.repartition_offset))];
+        for source in inputs {
+            let Topic::Input(input) = source.topic else {
+                continue;
+            };
+            let start = match bookmark.inputs.get(&(input, source.partition)) {
+                Some(progress) => Start::Offset(progress.next_offset),
+                None => self.pipeline.starts[usize::from(input)],
+            };
+            reads.push((source, start));
+        }
+        Ok(reads)
+    }
+
+    /// The input partitions that a task reads: those congruent to its number.
+    fn input_sources(&mut self, number: u32) -> Result<Vec<Source>, Failure> {
+        let mut sources = Vec::new();
+        for input in 0..self.pipeline.topics.inputs.len() as u16 {
+            let topic = Topic::Input(input);
+            let partitions = self.broker.partitions(topic)?;
+            let own = (number..partitions).step_by(self.pipeline.topics.state_partitions as usize);
+            sources.extend(own.map(|partition| Source { topic, partition }));
+        }
+        Ok(sources)
+    }
+}
+
+fn apply(
+    pipeline: &Pipeline,
+    task: &mut Task,
+    bookmark: &mut Option<flockwise_core::task::Bookmark>,
+    record: &Record<'_>,
+) -> Result<(), ChangelogError> {
+    let (Some((kind, id)), Some(value)) = (record.key.and_then(<[u8]>::split_first), record.value)
+    else {
+        return Ok(());
+    };
+    match *kind {
+        BOOKMARK => *bookmark = Some(decode_bookmark(value, &pipeline.topics.inputs)?),
+        ROW => {
+            let row = decode_row(id, value, pipeline.task.plan.fingerprint())?;
+            task.restore_row(&row.as_row());
+        }
+        other => {
+            return Err(ChangelogError::Malformed(format!(
+                "unknown kind of key {other}"
+            )));
+        }
+    }
+    Ok(())
+}

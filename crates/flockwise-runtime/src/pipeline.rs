@@ -1,0 +1,71 @@
+//! What every shard of a pipeline goes by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_codec::decode::Decoder;
+use flockwise_codec::format::Format;
+use flockwise_codec::partitioner::Partitioner;
+use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::task::TaskSettings;
+
+use crate::broker::Start;
+use crate::topics::Topics;
+
+/// A pipeline, settled before the first shard starts.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// Names and sizes of its topics.
+    pub topics: Topics,
+    /// Where an input is read from on the very first start, in the order of the inputs.
+    pub starts: Vec<Start>,
+    /// How the inputs' events are decoded, in their order.
+    pub decoders: Vec<Decoder>,
+    /// Which task a customer belongs to.
+    pub partitioner: Partitioner,
+    /// What tasks go by.
+    pub task: Arc<TaskSettings>,
+    /// The model to start from instead of a warm-up.
+    pub import: Option<ModelParts>,
+    /// What was processed is committed at least this often.
+    pub commit_interval: Duration,
+}
+
+impl Pipeline {
+    /// Decoders for the formats of the inputs.
+    #[must_use]
+    pub fn decoders(formats: &[Format], task: &TaskSettings) -> Vec<Decoder> {
+        formats
+            .iter()
+            .map(|format| Decoder::new(format, &task.plan))
+            .collect()
+    }
+
+    /// The imported model, ready for use.
+    pub(crate) fn imported(&self) -> Option<Arc<Model>> {
+        let parts = self.import.clone()?;
+        Model::new(&self.task.plan, parts).ok().map(Arc::new)
+    }
+}
+
+/// Whose time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The wall clock judges events from the future, and moves time on once the inputs are idle.
+    Live,
+    /// Time is that of the events alone, so the same input gives the same output.
+    Replay,
+}
+
+impl Pace {
+    /// Milliseconds since the epoch by the wall clock, if that is to be looked at.
+    pub(crate) fn now_ms(self) -> Option<i64> {
+        match self {
+            Self::Replay => None,
+            Self::Live => {
+                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                Some(since.map_or(0, |since| since.as_millis() as i64))
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The shard loop: one place waits, one `match` decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use flockwise_core::event::Event;
+use flockwise_core::task::{Output, Task, Versions};
+
+use crate::batch::Batch;
+use crate::broker::{Broker, Failure, Turn};
+use crate::metrics::{Abort, Metrics, ShardMeter};
+use crate::outbox::Outbox;
+use crate::pipeline::{Pace, Pipeline};
+use crate::topics::Source;
+use crate::training::OpenTrainer;
+
+/// Records of one poll, at most.
+const BATCH: usize = 1000;
+/// How long a poll waits when nothing is pending.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One shard: a broker's client, the tasks it owns, and the loop.
+pub struct Shard<B> {
+    pub(crate) broker: B,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) pace: Pace,
+    pub(crate) tasks: BTreeMap<u32, OpenTask>,
+    /// Tasks handed over that may come back with the next assignment, as they do under an eager
+    /// protocol: until then nobody else can have had them.
+    pub(crate) resting: BTreeMap<u32, OpenTask>,
+    pub(crate) trainer: Option<OpenTrainer>,
+    pub(crate) versions: Option<Versions>,
+    /// The next offset to read of the model topic, once it was read to its end.
+    pub(crate) model_offset: Option<i64>,
+    pub(crate) batch: Batch,
+    pub(crate) event: Event,
+    pub(crate) output: Output,
+    pub(crate) outbox: Outbox,
+    /// Next offsets of what was processed since the last commit.
+    pub(crate) advanced: BTreeMap<Source, i64>,
+    /// Timestamps of the records processed since the last commit, for the latency.
+    pub(crate) received_ms: Vec<i64>,
+    pub(crate) is_pending: bool,
+    pub(crate) committed: Instant,
+    pub(crate) last_record: Instant,
+    pub(crate) metrics: Metrics,
+    pub(crate) meter: ShardMeter,
+    /// Latest event time by input, for the lag.
+    pub(crate) event_times: BTreeMap<Source, i64>,
+    pub(crate) is_assigned: bool,
+}
+
+/// A task and what of it is not yet committed.
+#[derive(Debug)]
+pub(crate) struct OpenTask {
+    pub(crate) task: Task,
+    /// Its stream time when the last record arrived, from which idle time counts.
+    pub(crate) stream_ms: i64,
+    /// The bookmark is to be written.
+    pub(crate) is_dirty: bool,
+}
+
+impl<B: Broker> Shard<B> {
+    /// A shard that owns nothing yet.
+    pub fn new(
+        number: usize,
+        broker: B,
+        pipeline: Arc<Pipeline>,
+        pace: Pace,
+        metrics: Metrics,
+    ) -> Self {
+        let versions = pipeline.imported().map(|current| Versions {
+            current,
+            previous: None,
+        });
+        Self {
+            broker,
+            pace,
+            tasks: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            trainer: None,
+            versions,
+            model_offset: None,
+            batch: Batch::default(),
+            event: Event::default(),
+            output: Output::default(),
+            outbox: Outbox::default(),
+            advanced: BTreeMap::new(),
+            received_ms: Vec::new(),
+            is_pending: false,
+            committed: Instant::now(),
+            last_record: Instant::now(),
+            metrics,
+            meter: ShardMeter::new(number),
+            event_times: BTreeMap::new(),
+            is_assigned: false,
+            pipeline,
+        }
+    }
+
+    /// Works until told to stop, then commits, hands over and leaves; `watch` sees the shard after every
+    /// turn.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`]: start a new shard; [`Failure::Config`]: nothing here can help.
+    pub fn run(mut self, stop: &AtomicBool, mut watch: impl FnMut(&Self)) -> Result<(), Failure> {
+        while !stop.load(Ordering::Relaxed) {
+            self.turn(PATIENCE)?;
+            watch(&self);
+        }
+        self.leave()
+    }
+
+    /// Waits for one thing and deals with it; `false` where nothing came within the patience.
+    ///
+    /// # Errors
+    /// As [`Shard::run`]; a transaction that must be aborted is done again here.
+    pub fn turn(&mut self, patience: Duration) -> Result<bool, Failure> {
+        match self.step(patience) {
+            Err(Failure::Abort(reason)) => {
+                tracing::warn!(reason, "transaction aborted; going back to the last commit");
+                self.meter.aborts[Abort::Refused as usize] += 1;
+                self.roll_back()?;
+                Ok(true)
+            }
+            other => other,
+        }
+    }
+
+    fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
+        let patience = if self.is_pending {
+            Duration::ZERO
+        } else {
+            patience
+        };
+        let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
+        let is_idle = turn == Turn::Idle;
+        match turn {
+            Turn::Records => self.process()?,
+            Turn::Assigned(sources) => self.assigned(&sources)?,
+            Turn::Revoked(sources) => self.commit().and_then(|()| self.revoked(&sources))?,
+            Turn::Lost(sources) => self.lost(&sources)?,
+            Turn::Idle => self.let_time_pass()?,
+        }
+        if self.commit_is_due(is_idle) {
+            self.commit()?;
+        }
+        Ok(!is_idle)
+    }
+
+    fn commit_is_due(&self, is_idle: bool) -> bool {
+        let interval = self.pipeline.commit_interval;
+        self.is_pending
+            && (is_idle || self.pace == Pace::Replay || self.committed.elapsed() >= interval)
+    }
+
+    /// Commits, hands everything over and leaves the group.
+    ///
+    /// # Errors
+    /// As [`Shard::run`].
+    pub fn leave(mut self) -> Result<(), Failure> {
+        tracing::info!("leaving");
+        self.commit()?;
+        while !self.broker.leave() {
+            self.turn(PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// Has it been given its tasks, even if none?
+    #[must_use]
+    pub fn is_assigned(&self) -> bool {
+        self.is_assigned
+    }
+
+    /// The tasks that the shard owns.
+    pub fn tasks(&self) -> impl Iterator<Item = (u32, &Task)> {
+        self.tasks
+            .iter()
+            .map(|(number, open)| (*number, &open.task))
+    }
+
+    /// The model in use.
+    #[must_use]
+    pub fn versions(&self) -> Option<&Versions> {
+        self.versions.as_ref()
+    }
+
+    /// Lets event time pass up to `to_ms` for every task, as at the end of a replay.
+    ///
+    /// # Errors
+    /// As [`Shard::run`].
+    pub fn advance_time(&mut self, to_ms: i64) -> Result<(), Failure> {
+        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
+        for number in numbers {
+            self.pass_time(number, to_ms)?;
+        }
+        self.commit()
+    }
+}

@@ -1,0 +1,85 @@
+//! The topics a pipeline reads and writes.
+
+/// A topic by its part in the pipeline. Brokers map it to a name with [`Topics::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// The n-th configured input.
+    Input(u16),
+    /// Events on their way to the task that owns their customer; the group subscribes to it.
+    Repartition,
+    /// Mini-batches on their way to the trainer, one partition; the group subscribes to it.
+    Deltas,
+    /// Model versions, one partition, compacted.
+    Model,
+    /// Rows and positions of every task, compacted.
+    Changelog,
+    /// What promotion engines subscribe to.
+    SegmentChanges,
+    /// What could not be processed.
+    DeadLetters,
+}
+
+/// A partition of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// The topic.
+    pub topic: Topic,
+    /// From zero.
+    pub partition: u32,
+}
+
+/// Names and sizes of a pipeline's topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Consumer group and prefix of every internal topic.
+    pub app: String,
+    /// Input topics' names, in the order of the configuration.
+    pub inputs: Vec<String>,
+    /// Partitions of the repartition topic, the changelog, the changes and the dead letters.
+    pub state_partitions: u32,
+}
+
+impl Topics {
+    /// The topic's name on the broker.
+    #[must_use]
+    pub fn name(&self, topic: Topic) -> String {
+        let part = match topic {
+            Topic::Input(input) => return self.inputs[usize::from(input)].clone(),
+            Topic::Repartition => "repartition",
+            Topic::Deltas => "deltas",
+            Topic::Model => "model",
+            Topic::Changelog => "changelog",
+            Topic::SegmentChanges => "segment-changes",
+            Topic::DeadLetters => "dead-letters",
+        };
+        format!("{}-{part}", self.app)
+    }
+
+    /// The topics that Flockwise makes for itself.
+    #[must_use]
+    pub fn internal() -> [Topic; 6] {
+        [
+            Topic::Repartition,
+            Topic::Deltas,
+            Topic::Model,
+            Topic::Changelog,
+            Topic::SegmentChanges,
+            Topic::DeadLetters,
+        ]
+    }
+
+    /// Partitions of an internal topic.
+    #[must_use]
+    pub fn partitions(&self, topic: Topic) -> u32 {
+        match topic {
+            Topic::Deltas | Topic::Model => 1,
+            _ => self.state_partitions,
+        }
+    }
+
+    /// Is an internal topic compacted (the last record of a key is kept for ever)?
+    #[must_use]
+    pub fn is_compacted(topic: Topic) -> bool {
+        matches!(topic, Topic::Model | Topic::Changelog)
+    }
+}

@@ -1,0 +1,142 @@
+//! The trainer's part of a shard, and the adoption of what it publishes.
+
+use std::sync::Arc;
+
+use flockwise_codec::lesson::decode_mini_batch;
+use flockwise_codec::model::decode_model;
+use flockwise_core::model::Model;
+use flockwise_core::task::Versions;
+use flockwise_core::trainer::Trainer;
+
+use crate::batch::Record;
+use crate::broker::{Broker, Failure, Start};
+use crate::shard::Shard;
+use crate::topics::{Source, Topic};
+
+/// The trainer, where this shard is it.
+#[derive(Debug)]
+pub(crate) struct OpenTrainer {
+    trainer: Trainer,
+}
+
+const DELTAS: Source = Source {
+    topic: Topic::Deltas,
+    partition: 0,
+};
+const MODEL: Source = Source {
+    topic: Topic::Model,
+    partition: 0,
+};
+
+impl<B: Broker> Shard<B> {
+    /// Reads the versions there are, so that tasks score with the newest from their first event on.
+    /// Returns where the trainer goes on learning.
+    pub(crate) fn load_model(&mut self) -> Result<Option<i64>, Failure> {
+        let mut records: Vec<(i64, Option<Vec<u8>>)> = Vec::new();
+        self.broker.replay(MODEL, &mut |record| {
+            records.push((record.offset, record.value.map(<[u8]>::to_vec)));
+            // The last two are enough: the one in use and its predecessor.
+            if records.len() > 2 {
+                records.remove(0);
+            }
+        })?;
+        let mut deltas_offset = None;
+        for (offset, value) in records {
+            self.model_offset = Some(offset + 1);
+            deltas_offset = self.take_version(value.as_deref())?.or(deltas_offset);
+        }
+        Ok(deltas_offset)
+    }
+
+    /// Where to read new versions from.
+    pub(crate) fn model_read(&self) -> (Source, Start) {
+        (
+            MODEL,
+            self.model_offset.map_or(Start::Earliest, Start::Offset),
+        )
+    }
+
+    /// Starts being the trainer; returns where to read mini-batches from.
+    pub(crate) fn open_trainer(
+        &mut self,
+        deltas_offset: Option<i64>,
+    ) -> Result<(Source, Start), Failure> {
+        let settings = &self.pipeline.task;
+        let model = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.current.parts().clone());
+        let is_unpublished = model.is_some() && deltas_offset.is_none();
+        if let Some(parts) = model.as_ref().filter(|_| is_unpublished) {
+            self.outbox.model(&mut self.broker, parts, 0)?;
+            self.is_pending = true;
+        }
+        let trainer = Trainer::new(
+            Arc::clone(&settings.plan),
+            settings.learning,
+            settings.period_ms(),
+            model,
+        );
+        self.trainer = Some(OpenTrainer { trainer });
+        tracing::info!("this shard is the trainer");
+        Ok((DELTAS, deltas_offset.map_or(Start::Earliest, Start::Offset)))
+    }
+
+    /// Folds a mini-batch into the model; a new version is published in the same transaction.
+    pub(crate) fn train(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        let Some(open) = &mut self.trainer else {
+            return Ok(());
+        };
+        self.advanced.insert(record.source, record.offset + 1);
+        self.is_pending = true;
+        let batch = match record.value.map(decode_mini_batch) {
+            Some(Ok(batch)) => batch,
+            _ => {
+                tracing::error!(
+                    offset = record.offset,
+                    "a mini-batch cannot be read; skipped"
+                );
+                return Ok(());
+            }
+        };
+        let Some(version) = open.trainer.fold(batch) else {
+            return Ok(());
+        };
+        tracing::debug!(version = version.version, "publishing a model version");
+        self.outbox
+            .model(&mut self.broker, &version, record.offset + 1)
+    }
+
+    /// Takes a published version into use.
+    pub(crate) fn adopt(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        self.model_offset = Some(record.offset + 1);
+        self.take_version(record.value).map(|_| ())
+    }
+
+    fn take_version(&mut self, value: Option<&[u8]>) -> Result<Option<i64>, Failure> {
+        let Some(value) = value else { return Ok(None) };
+        let plan = &self.pipeline.task.plan;
+        let unfit = |error: String| {
+            Failure::Config(format!(
+                "the model on topic {} cannot be used: {error}",
+                self.pipeline.topics.name(Topic::Model)
+            ))
+        };
+        let (parts, deltas_offset) = decode_model(value, plan).map_err(unfit)?;
+        let is_newer = self
+            .versions
+            .as_ref()
+            .is_none_or(|versions| parts.version > versions.current.version());
+        if is_newer {
+            let current = Model::new(plan, parts).map_err(|error| unfit(error.to_string()))?;
+            let previous = self.versions.take().map(|versions| versions.current);
+            self.meter.model_version = current.version();
+            self.meter.segments = current.segments().len() as u64;
+            self.versions = Some(Versions {
+                current: Arc::new(current),
+                previous,
+            });
+        }
+        Ok(deltas_offset)
+    }
+}

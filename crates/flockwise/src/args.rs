@@ -1,0 +1,93 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Real-time customer segments from a stream of clicks and purchases.
+#[derive(Debug, Parser)]
+#[command(name = "flockwise", version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Logs as JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play a year of a real shop's orders through the pipeline, nothing to install.
+    #[command(after_help = "Example:\n  flockwise demo --once")]
+    Demo(DemoArguments),
+    /// Run the pipeline over files of events, without a broker or a server.
+    #[command(
+        after_help = "Example:\n  flockwise replay orders.jsonl.zst --config web-shop.toml --out result"
+    )]
+    Replay(ReplayArguments),
+    /// Run the pipeline on Kafka.
+    #[command(after_help = "Example:\n  flockwise run --config flockwise.toml")]
+    Run(RunArguments),
+    /// Say whether a configuration is valid, and with --connect whether the cluster is as it should be.
+    #[command(after_help = "Example:\n  flockwise check --config flockwise.toml --connect")]
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// End with the orders instead of staying up for /metrics.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Days of the shop's year that pass in a second, once there are segments.
+    #[arg(long, default_value_t = 7.0, value_name = "DAYS")]
+    pub(crate) speed: f64,
+    /// Where /metrics listens.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: std::net::SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// Files of events, one JSON object a line; .gz and .zst too. With several inputs a file belongs to
+    /// the input whose topic its name starts with.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The configuration.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Start from this model instead of a warm-up.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    /// Write segment-changes.jsonl, customers.jsonl, model.json, dead-letters.jsonl and summary.json here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Stop before the first event after this instant (RFC 3339) and show everybody as of then.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Shards; with a fixed model the result is the same for any number.
+    #[arg(long)]
+    pub(crate) shards: Option<usize>,
+    /// The summary as JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The configuration.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The configuration.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Ask the cluster too: topics, partition counts, message sizes.
+    #[arg(long)]
+    pub(crate) connect: bool,
+    /// The findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,167 @@
+//! `flockwise demo`: a year of a real shop, played fast.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flockwise_config::Config;
+use flockwise_core::feature::DAY_MS;
+use flockwise_http::Readiness;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::topics::Topic;
+use prometheus::Registry;
+
+use crate::args::DemoArguments;
+use crate::exit::Failed;
+use crate::feed::{self, Chunk, Placing, Tap};
+use crate::figures::{figures, label, readable};
+use crate::pipeline::pipeline;
+use crate::progress::Progress;
+use crate::replay::{PARTITIONS, print};
+use crate::report::feature;
+use crate::session::Session;
+use crate::tally::{SeenChange, Tally};
+
+/// The orders of a British shop for gifts, 2010-12-01 to 2011-12-09.
+const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");
+const CONFIG: &str = include_str!("../../../config/web-shop.toml");
+/// Changes shown as they happen: one in so many milliseconds, so that a person can read them.
+const SHOWN_EVERY_MS: u64 = 150;
+
+pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
+    let config = Config::parse(CONFIG).map_err(Failed::running)?;
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry).map_err(Failed::running)?;
+    let readiness = Readiness::new(1);
+    let mut presence = readiness.shard();
+    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness))
+        .map_err(Failed::wrong)?;
+    let mut session = Session::start(pipeline(&config, PARTITIONS, None)?, 1, &metrics)?;
+    presence.assigned(0, PARTITIONS);
+    println!(
+        "A year of orders of a British gift shop, {} days a second; metrics on http://{}/metrics\n\
+         Sixty days make the first segments; from then on customers move:\n",
+        arguments.speed,
+        server.address()
+    );
+    let tally = play(&config, &mut session, arguments.speed)?;
+    let portraits = session.portraits(None);
+    let brings_in = config.brings_in.as_deref();
+    if let Some(model) = session.model() {
+        let plan = &session.pipeline.task.plan;
+        let segments = figures(plan, model, &portraits, brings_in, &tally);
+        println!();
+        print(&session, &tally, &segments, brings_in);
+    }
+    if !arguments.once {
+        println!("\nThe year is over; /metrics stays up. Ctrl-C ends.");
+        wait_for_signal()?;
+    }
+    readiness.stop();
+    drop(presence);
+    server.stop();
+    Ok(())
+}
+
+fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Failed> {
+    let reader = feed::unpack("orders.zst", ORDERS).map_err(Failed::running)?;
+    let taps = vec![Tap {
+        name: "the demo's orders".to_owned(),
+        input: 0,
+        reader,
+    }];
+    let progress = Progress::start();
+    let mut tally = Tally::default();
+    let mut pacer = Pacer::new(speed);
+    for chunk in feed::start(taps, Placing::new(config, PARTITIONS, None))? {
+        for slice in chunk?.slices(session.slice_ms()) {
+            pacer.wait(&slice, session.model().is_some());
+            session.play(&slice)?;
+            session
+                .drain(Topic::DeadLetters)
+                .iter()
+                .for_each(|letter| tally.dead_letter(letter));
+            for record in session.drain(Topic::SegmentChanges) {
+                if let Some(change) = tally.change(&record).filter(|_| pacer.may_show()) {
+                    progress.line(&sentence(session, &change));
+                }
+            }
+            progress.show(session, tally.changes);
+        }
+    }
+    progress.done();
+    Ok(tally)
+}
+
+/// Keeps event time at its speed, and the lines few enough to be read.
+struct Pacer {
+    ms_per_second: f64,
+    began: Option<(Instant, i64)>,
+    shown: Option<Instant>,
+}
+
+impl Pacer {
+    fn new(speed: f64) -> Self {
+        Self {
+            ms_per_second: speed.max(0.01) * DAY_MS,
+            began: None,
+            shown: None,
+        }
+    }
+
+    /// Waits until a slice's time has come; what makes the first model is played at once.
+    fn wait(&mut self, slice: &Chunk, has_model: bool) {
+        let Some(time_ms) = slice.lines().map(|(line, _)| line.time_ms).max() else {
+            return;
+        };
+        if !has_model {
+            return;
+        }
+        let (began, first_ms) = *self.began.get_or_insert((Instant::now(), time_ms));
+        let due =
+            Duration::from_secs_f64(((time_ms - first_ms) as f64 / self.ms_per_second).max(0.0));
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+
+    fn may_show(&mut self) -> bool {
+        let gap = Duration::from_millis(SHOWN_EVERY_MS);
+        if self.shown.is_some_and(|shown| shown.elapsed() < gap) {
+            return false;
+        }
+        self.shown = Some(Instant::now());
+        true
+    }
+}
+
+/// `2011-03-04 customer 14911: newcomer → regular (behaviour; orders in a quarter 6.2, there 1.1)`
+fn sentence(session: &Session, change: &SeenChange) -> String {
+    let plan = &session.pipeline.task.plan;
+    let name = |name: &Option<String>| {
+        name.clone()
+            .unwrap_or_else(|| "a former segment".to_owned())
+    };
+    let from = change
+        .from
+        .as_ref()
+        .map_or_else(|| "new here".to_owned(), |from| name(&from.name));
+    let why = change.drivers.first().and_then(|driver| {
+        let feature = feature(plan, &driver.feature)?;
+        let unit = feature.wording.unit.as_deref();
+        let (value, typical) = (readable(driver.value, unit), readable(driver.typical, unit));
+        Some(format!("; {} {value}, not {typical}", label(feature)))
+    });
+    format!(
+        "{} customer {}: {from} → {} ({}{})",
+        &change.occurred_at[..10],
+        change.customer_id,
+        name(&change.to.name),
+        change.cause,
+        why.unwrap_or_default()
+    )
+}
+
+fn wait_for_signal() -> Result<(), Failed> {
+    let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+    let mut signals = signal_hook::iterator::Signals::new(signals).map_err(Failed::running)?;
+    signals.forever().next();
+    Ok(())
+}

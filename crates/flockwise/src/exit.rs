@@ -1,0 +1,35 @@
+//! How a command ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// A command that did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    code: u8,
+    message: String,
+}
+
+impl Failed {
+    /// Something failed while running.
+    pub(crate) fn running(message: impl fmt::Display) -> Self {
+        Self {
+            code: 1,
+            message: message.to_string(),
+        }
+    }
+
+    /// The command line, the configuration or a file named in them is wrong.
+    pub(crate) fn wrong(message: impl fmt::Display) -> Self {
+        Self {
+            code: 2,
+            message: message.to_string(),
+        }
+    }
+
+    /// Says why on stderr.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("flockwise: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}

@@ -1,0 +1,299 @@
+//! Files of events, merged in the order of their times and cut into chunks, on a thread of its own.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use flockwise_codec::decode::Decoder;
+use flockwise_codec::partitioner::Partitioner;
+use flockwise_config::Config;
+use flockwise_core::event::Event;
+use flockwise_core::plan::Plan;
+
+use crate::exit::Failed;
+
+/// Lines in a chunk.
+const CHUNK: usize = 8192;
+/// Chunks read ahead.
+const AHEAD: usize = 4;
+
+/// Lines with where they go, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// One line of a chunk.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    text: Range<usize>,
+    /// Number of the input.
+    pub(crate) input: u16,
+    /// Partition of the customer; 0 for a line that is no event.
+    pub(crate) partition: u32,
+    /// When it happened; for a line that is no event, as the line before.
+    pub(crate) time_ms: i64,
+}
+
+impl Chunk {
+    /// The lines with their bytes.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Line, &[u8])> {
+        self.lines
+            .iter()
+            .map(|line| (line, &self.bytes[line.text.clone()]))
+    }
+
+    /// The same lines, cut so that none spans more of event time than this: what the trainer learns from
+    /// one slice is in use for the next.
+    pub(crate) fn slices(&self, span_ms: i64) -> Vec<Self> {
+        let span = |line: &Line| line.time_ms.div_euclid(span_ms);
+        self.lines
+            .chunk_by(|left, right| span(left) == span(right))
+            .map(|lines| {
+                let mut slice = Self::default();
+                for line in lines {
+                    slice.push(line, &self.bytes[line.text.clone()]);
+                }
+                slice
+            })
+            .collect()
+    }
+
+    fn push(&mut self, line: &Line, text: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        self.lines.push(Line {
+            text: start..self.bytes.len(),
+            ..line.clone()
+        });
+    }
+}
+
+/// Where lines come from: a reader, and the input they belong to.
+pub(crate) struct Tap {
+    pub(crate) name: String,
+    pub(crate) input: u16,
+    pub(crate) reader: Box<dyn BufRead + Send>,
+}
+
+/// How lines are placed.
+pub(crate) struct Placing {
+    decoders: Vec<Decoder>,
+    plan: Plan,
+    partitioner: Partitioner,
+    partitions: u32,
+    /// Events after this are left out.
+    until_ms: Option<i64>,
+}
+
+impl Placing {
+    pub(crate) fn new(config: &Config, partitions: u32, until_ms: Option<i64>) -> Self {
+        // Who and when is all that placing asks, so the plan is that of no features.
+        let plan = Plan::compile(&[]);
+        let decoders = config
+            .inputs
+            .iter()
+            .map(|input| Decoder::new(&input.format, &plan))
+            .collect();
+        Self {
+            decoders,
+            plan,
+            partitioner: config.partitioner,
+            partitions,
+            until_ms,
+        }
+    }
+
+    /// Says where a line goes; `None`: after the end.
+    fn place(&self, line: &mut Line, text: &[u8], event: &mut Event) -> Option<()> {
+        let decoder = &self.decoders[usize::from(line.input)];
+        if decoder.decode(&self.plan, Some(text), event).is_err() {
+            line.partition = 0;
+            return Some(());
+        }
+        line.time_ms = event.time_ms;
+        line.partition = self
+            .partitioner
+            .partition(event.customer_id().as_bytes(), self.partitions);
+        self.until_ms
+            .is_none_or(|until_ms| event.time_ms <= until_ms)
+            .then_some(())
+    }
+}
+
+/// Reads the taps on a thread of its own; an error ends the chunks.
+pub(crate) fn start(
+    taps: Vec<Tap>,
+    placing: Placing,
+) -> Result<Receiver<Result<Chunk, Failed>>, Failed> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    let work = move || {
+        if let Err(error) = merge(taps, &placing, &sender) {
+            // Nobody listens any more: the replay has ended for another reason.
+            let _ = sender.send(Err(error));
+        }
+    };
+    std::thread::Builder::new()
+        .name("flockwise-feed".to_owned())
+        .spawn(work)
+        .map_err(|error| Failed::running(format!("cannot start a thread: {error}")))?;
+    Ok(receiver)
+}
+
+/// A tap and its next line.
+struct Head {
+    tap: Tap,
+    line: Line,
+    text: Vec<u8>,
+    number: u64,
+}
+
+fn merge(
+    taps: Vec<Tap>,
+    placing: &Placing,
+    chunks: &SyncSender<Result<Chunk, Failed>>,
+) -> Result<(), Failed> {
+    let mut event = Event::default();
+    let mut heads = Vec::with_capacity(taps.len());
+    for tap in taps {
+        let line = Line {
+            text: 0..0,
+            input: tap.input,
+            partition: 0,
+            time_ms: i64::MIN,
+        };
+        let mut head = Head {
+            tap,
+            line,
+            text: Vec::new(),
+            number: 0,
+        };
+        if head.advance(placing, &mut event)? {
+            heads.push(head);
+        }
+    }
+    let mut chunk = Chunk::default();
+    while let Some(first) = earliest(&heads) {
+        let head = &mut heads[first];
+        chunk.push(&head.line, &head.text);
+        if !head.advance(placing, &mut event)? {
+            heads.remove(first);
+        }
+        if (chunk.lines.len() >= CHUNK || heads.is_empty())
+            && chunks.send(Ok(std::mem::take(&mut chunk))).is_err()
+        {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn earliest(heads: &[Head]) -> Option<usize> {
+    (0..heads.len()).min_by_key(|index| heads[*index].line.time_ms)
+}
+
+impl Head {
+    /// Reads on to the next line that counts; `false` at the end.
+    fn advance(&mut self, placing: &Placing, event: &mut Event) -> Result<bool, Failed> {
+        loop {
+            self.text.clear();
+            self.number += 1;
+            let read = self
+                .tap
+                .reader
+                .read_until(b'\n', &mut self.text)
+                .map_err(|error| {
+                    let (name, number) = (&self.tap.name, self.number);
+                    Failed::running(format!("{name}, line {number}: cannot be read: {error}"))
+                })?;
+            if read == 0 {
+                return Ok(false);
+            }
+            if self.text.trim_ascii().is_empty() {
+                continue;
+            }
+            if placing.place(&mut self.line, &self.text, event).is_some() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// Opens files of events for a configuration's inputs.
+pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Tap>, Failed> {
+    files
+        .iter()
+        .map(|path| {
+            Ok(Tap {
+                name: path.display().to_string(),
+                input: input_of(path, config)?,
+                reader: reader(path).map_err(|error| {
+                    Failed::wrong(format!("{}: cannot be read: {error}", path.display()))
+                })?,
+            })
+        })
+        .collect()
+}
+
+fn reader(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::other("it is a folder; name the files in it"));
+    }
+    unpack(&path.to_string_lossy(), file)
+}
+
+/// Unpacks what a name ends with: `.gz`, `.zst`, or nothing.
+pub(crate) fn unpack(
+    name: &str,
+    packed: impl Read + Send + 'static,
+) -> io::Result<Box<dyn BufRead + Send>> {
+    const BUFFER: usize = 1 << 18;
+    Ok(match name.rsplit('.').next() {
+        Some("gz") => Box::new(BufReader::with_capacity(
+            BUFFER,
+            flate2::read::MultiGzDecoder::new(packed),
+        )),
+        Some("zst") => Box::new(BufReader::with_capacity(
+            BUFFER,
+            zstd::stream::read::Decoder::new(packed)?,
+        )),
+        _ => Box::new(BufReader::with_capacity(BUFFER, packed)),
+    })
+}
+
+/// The input that a file belongs to: the only one, or the one whose topic its name starts with (of
+/// several such the longest).
+fn input_of(path: &Path, config: &Config) -> Result<u16, Failed> {
+    if config.inputs.len() == 1 {
+        return Ok(0);
+    }
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let topics = config
+        .inputs
+        .iter()
+        .map(|input| input.topic.as_str())
+        .enumerate();
+    topics
+        .filter(|(_, topic)| name.starts_with(topic))
+        .max_by_key(|(_, topic)| topic.len())
+        .map(|(input, _)| input as u16)
+        .ok_or_else(|| {
+            let topics: Vec<&str> = config
+                .inputs
+                .iter()
+                .map(|input| input.topic.as_str())
+                .collect();
+            Failed::wrong(format!(
+                "{}: which input is it for? Its name must start with one of the topics [{}]",
+                path.display(),
+                topics.join(", ")
+            ))
+        })
+}

@@ -1,0 +1,116 @@
+//! From a configuration to a pipeline.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_codec::model::decode_model;
+use flockwise_config::{Config, Start as ConfiguredStart};
+use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::plan::Plan;
+use flockwise_core::task::TaskSettings;
+use flockwise_runtime::broker::Start;
+use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::topics::Topics;
+
+use crate::exit::Failed;
+
+/// Settles a pipeline with so many state partitions; `model` overrides the configured import.
+pub(crate) fn pipeline(
+    config: &Config,
+    state_partitions: u32,
+    model: Option<&Path>,
+) -> Result<Pipeline, Failed> {
+    let plan = Arc::new(Plan::compile(&config.features));
+    let import = model
+        .or(config.import.as_deref())
+        .map(|path| import(path, &plan))
+        .transpose()?;
+    let task = Arc::new(TaskSettings {
+        plan,
+        decision: config.decision,
+        time: config.time,
+        learning: config.learning,
+        tasks: state_partitions,
+    });
+    let formats: Vec<_> = config
+        .inputs
+        .iter()
+        .map(|input| input.format.clone())
+        .collect();
+    Ok(Pipeline {
+        topics: Topics {
+            app: config.app.clone(),
+            inputs: config
+                .inputs
+                .iter()
+                .map(|input| input.topic.clone())
+                .collect(),
+            state_partitions,
+        },
+        starts: config
+            .inputs
+            .iter()
+            .map(|input| start(input.start))
+            .collect(),
+        decoders: Pipeline::decoders(&formats, &task),
+        partitioner: config.partitioner,
+        task,
+        import,
+        commit_interval: Duration::from_millis(config.kafka.commit_interval_ms),
+    })
+}
+
+fn start(start: ConfiguredStart) -> Start {
+    match start {
+        ConfiguredStart::Earliest => Start::Earliest,
+        ConfiguredStart::Latest => Start::Latest,
+        ConfiguredStart::Time(time_ms) => Start::Time(time_ms),
+    }
+}
+
+fn import(path: &Path, plan: &Plan) -> Result<ModelParts, Failed> {
+    let unfit = |reason: String| Failed::wrong(format!("model {}: {reason}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| unfit(format!("cannot be read: {error}")))?;
+    let (parts, _) = decode_model(&bytes, plan).map_err(unfit)?;
+    Model::new(plan, parts.clone()).map_err(|error| unfit(error.to_string()))?;
+    Ok(parts)
+}
+
+/// State partitions where the configuration leaves them out: the greatest common divisor of the input
+/// topics' partition counts where that is at least half of the largest, else the largest.
+pub(crate) fn state_partitions(configured: Option<u32>, inputs: &[u32]) -> u32 {
+    let largest = inputs.iter().copied().max().unwrap_or(1).max(1);
+    let divisor = inputs
+        .iter()
+        .copied()
+        .fold(0, greatest_common_divisor)
+        .max(1);
+    configured.unwrap_or(if divisor * 2 >= largest {
+        divisor
+    } else {
+        largest
+    })
+}
+
+fn greatest_common_divisor(left: u32, right: u32) -> u32 {
+    if right == 0 {
+        left
+    } else {
+        greatest_common_divisor(right, left % right)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_partitions_follow_the_inputs() {
+        assert_eq!(state_partitions(None, &[12]), 12);
+        assert_eq!(state_partitions(None, &[12, 6]), 6);
+        assert_eq!(state_partitions(None, &[12, 5]), 12);
+        assert_eq!(state_partitions(None, &[12, 4]), 12);
+        assert_eq!(state_partitions(Some(3), &[12, 4]), 3);
+    }
+}

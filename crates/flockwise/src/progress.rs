@@ -1,0 +1,55 @@
+//! Progress of long work, on a terminal.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use flockwise_codec::time::write_time;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::figures::number;
+use crate::session::Session;
+
+/// A line on stderr that tells how far it is; nothing where stderr is no terminal.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    pub(crate) fn start() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.set_style(ProgressStyle::default_spinner());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { bar }
+    }
+
+    /// Shows where a session is.
+    pub(crate) fn show(&self, session: &Session, changes: u64) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let day = session
+            .stream_ms
+            .map(|(_, last)| write_time(last)[..10].to_owned());
+        let seconds = self.bar.elapsed().as_secs_f64().max(1e-3);
+        self.bar.set_message(format!(
+            "{}  {} events/s  {} customers  {} segments  {} changes",
+            day.unwrap_or_default(),
+            number(session.events as f64 / seconds),
+            number(session.customers() as f64),
+            session.model().map_or(0, |model| model.segments().len()),
+            number(changes as f64),
+        ));
+    }
+
+    /// Prints a line on stdout without breaking the progress line.
+    pub(crate) fn line(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    pub(crate) fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,138 @@
+//! `flockwise replay`: the same pipeline over files of events.
+
+use std::time::Instant;
+
+use flockwise_codec::time::parse_time;
+use flockwise_config::Config;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::topics::Topic;
+use prometheus::Registry;
+
+use crate::args::ReplayArguments;
+use crate::exit::Failed;
+use crate::feed::{self, Placing};
+use crate::figures::{SegmentFigures, figures, number};
+use crate::pipeline::pipeline;
+use crate::progress::Progress;
+use crate::report;
+use crate::results::{Results, summary};
+use crate::session::Session;
+use crate::tally::Tally;
+
+/// State partitions where the configuration says none: enough for any machine, and the same on all.
+pub(crate) const PARTITIONS: u32 = 12;
+
+pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
+    let config =
+        Config::load(&arguments.config, flockwise_config::environment()).map_err(Failed::wrong)?;
+    let at_ms = arguments.at.as_deref().map(instant).transpose()?;
+    let partitions = config.state_partitions.unwrap_or(PARTITIONS);
+    let pipeline = pipeline(&config, partitions, arguments.model.as_deref())?;
+    let taps = feed::open(&arguments.files, &config)?;
+    let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
+    let shards = arguments.shards.or(config.shards).unwrap_or(1).max(1);
+    let metrics = Metrics::register(&Registry::new()).map_err(Failed::running)?;
+    let mut session = Session::start(pipeline, shards, &metrics)?;
+
+    let started = Instant::now();
+    let progress = Progress::start();
+    let mut tally = Tally::default();
+    for chunk in feed::start(taps, Placing::new(&config, partitions, at_ms))? {
+        for slice in chunk?.slices(session.slice_ms()) {
+            session.play(&slice)?;
+        }
+        drain(&mut session, &mut tally, &mut results);
+        progress.show(&session, tally.changes);
+    }
+    if let Some(at_ms) = at_ms {
+        session.advance_time(at_ms)?;
+        drain(&mut session, &mut tally, &mut results);
+    }
+    progress.done();
+    let seconds = started.elapsed().as_secs_f64();
+
+    let portraits = session.portraits(at_ms);
+    let brings_in = config.brings_in.as_deref();
+    let segments = session.model().map_or_else(Vec::new, |model| {
+        figures(
+            &session.pipeline.task.plan,
+            model,
+            &portraits,
+            brings_in,
+            &tally,
+        )
+    });
+    let summary = summary(&session, &tally, &segments, at_ms);
+    if let Some(results) = results {
+        results.finish(&session, &portraits, &summary)?;
+    }
+    if arguments.json {
+        println!("{summary:#}");
+    } else {
+        print(&session, &tally, &segments, brings_in);
+    }
+    eprintln!(
+        "{} events in {seconds:.1} s ({} a second)",
+        number(session.events as f64),
+        number(session.events as f64 / seconds)
+    );
+    Ok(())
+}
+
+fn instant(text: &str) -> Result<i64, Failed> {
+    parse_time(text).ok_or_else(|| {
+        Failed::wrong(format!(
+            "--at {text}: RFC 3339 was expected, as in 2026-01-02T03:04:05Z"
+        ))
+    })
+}
+
+fn drain(session: &mut Session, tally: &mut Tally, results: &mut Option<Results>) {
+    for record in session.drain(Topic::SegmentChanges) {
+        tally.change(&record);
+        if let Some(results) = results {
+            results.changes.push(record);
+        }
+    }
+    for record in session.drain(Topic::DeadLetters) {
+        tally.dead_letter(&record);
+        if let Some(results) = results {
+            results.dead_letters.push(record);
+        }
+    }
+}
+
+/// The table, and what else is worth a line.
+pub(crate) fn print(
+    session: &Session,
+    tally: &Tally,
+    segments: &[SegmentFigures],
+    brings_in: Option<&str>,
+) {
+    if segments.is_empty() {
+        println!(
+            "No segments yet: {} customers were seen, and the warm-up wants {} (model.warm_up).",
+            number(session.customers() as f64),
+            number(session.pipeline.task.learning.warm_up_customers as f64)
+        );
+    } else {
+        println!(
+            "{}",
+            report::table(&session.pipeline.task.plan, segments, brings_in)
+        );
+    }
+    let causes: Vec<String> = tally
+        .by_cause
+        .iter()
+        .map(|(cause, count)| format!("{cause} {}", number(*count as f64)))
+        .collect();
+    println!(
+        "{} customers, {} changes of segment ({})",
+        number(session.customers() as f64),
+        number(tally.changes as f64),
+        causes.join(", ")
+    );
+    for (reason, count) in &tally.dead_letters {
+        println!("{} dead letters: {reason}", number(*count as f64));
+    }
+}

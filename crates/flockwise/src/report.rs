@@ -1,0 +1,69 @@
+//! The table that `demo` and `replay` end with.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use flockwise_core::feature::Feature;
+use flockwise_core::plan::Plan;
+
+use crate::figures::{SegmentFigures, label, number, readable};
+
+/// Width where the output is no terminal.
+const WIDTH: u16 = 120;
+
+/// Segments as a table for a marketer.
+pub(crate) fn table(plan: &Plan, figures: &[SegmentFigures], brings_in: Option<&str>) -> String {
+    let money = brings_in.and_then(|name| feature(plan, name));
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    let mut header = vec!["segment".to_owned(), "customers".to_owned()];
+    header.extend(money.map(|money| format!("brings in ({})", label(money))));
+    header.extend(["what sets it apart (all customers)", "came", "went"].map(str::to_owned));
+    table.set_header(header);
+    for segment in figures {
+        let mut row = vec![
+            segment.name.clone(),
+            format!(
+                "{} ({:.0} %)",
+                number(segment.customers as f64),
+                segment.share * 100.0
+            ),
+        ];
+        if let (Some(money), Some(sum)) = (money, segment.brings_in) {
+            let share = segment.brings_in_share.unwrap_or(0.0) * 100.0;
+            row.push(format!(
+                "{} ({share:.0} %)",
+                readable(sum, money.wording.unit.as_deref())
+            ));
+        }
+        row.push(traits(plan, segment));
+        row.push(number(segment.changes_in as f64));
+        row.push(number(segment.changes_out as f64));
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+fn traits(plan: &Plan, segment: &SegmentFigures) -> String {
+    let lines: Vec<String> = segment
+        .traits
+        .iter()
+        .filter_map(|found| {
+            let feature = feature(plan, &found.feature)?;
+            let unit = feature.wording.unit.as_deref();
+            let (here, everybody) = (readable(found.here, unit), readable(found.everybody, unit));
+            Some(format!("{}: {here} ({everybody})", label(feature)))
+        })
+        .collect();
+    if lines.is_empty() {
+        "like everybody".to_owned()
+    } else {
+        lines.join("\n")
+    }
+}
+
+/// A feature by its name.
+pub(crate) fn feature<'p>(plan: &'p Plan, name: &str) -> Option<&'p Feature> {
+    let index = plan.feature_names().position(|known| known == name)?;
+    Some(plan.feature(index))
+}

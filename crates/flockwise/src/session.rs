@@ -1,0 +1,158 @@
+//! The pipeline in this process: the real shard loop over the in-process broker, driven from one
+//! thread, so that the same events give the same result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_core::model::Model;
+use flockwise_core::portrait::{Portrait, portrait};
+use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+
+use crate::exit::Failed;
+use crate::feed::Chunk;
+
+/// A pipeline in this process.
+pub(crate) struct Session {
+    pub(crate) pipeline: Arc<Pipeline>,
+    broker: MemoryBroker,
+    shards: Vec<Shard<MemoryShard>>,
+    read: BTreeMap<(Topic, u32), i64>,
+    pub(crate) events: u64,
+    pub(crate) stream_ms: Option<(i64, i64)>,
+}
+
+impl Session {
+    /// Starts shards and gives them their tasks.
+    pub(crate) fn start(
+        pipeline: Pipeline,
+        shards: usize,
+        metrics: &Metrics,
+    ) -> Result<Self, Failed> {
+        let partitions = vec![pipeline.topics.state_partitions; pipeline.topics.inputs.len()];
+        let broker = MemoryBroker::new(pipeline.topics.clone(), &partitions);
+        let pipeline = Arc::new(pipeline);
+        let shards = (0..shards)
+            .map(|number| {
+                let client = broker.shard(&format!("{}-{number}", pipeline.topics.app));
+                let pipeline = Arc::clone(&pipeline);
+                Shard::new(number, client, pipeline, Pace::Replay, metrics.clone())
+            })
+            .collect();
+        let mut session = Self {
+            pipeline,
+            broker,
+            shards,
+            read: BTreeMap::new(),
+            events: 0,
+            stream_ms: None,
+        };
+        session.settle()?;
+        Ok(session)
+    }
+
+    /// Event time that a slice may span: as often as tasks hand mini-batches to the trainer.
+    pub(crate) fn slice_ms(&self) -> i64 {
+        (self.pipeline.task.period_ms() / 16).max(1)
+    }
+
+    /// Plays a slice of events and works until nothing is left to do.
+    pub(crate) fn play(&mut self, chunk: &Chunk) -> Result<(), Failed> {
+        for (line, text) in chunk.lines() {
+            let text = text.trim_ascii_end();
+            let topic = Topic::Input(line.input);
+            self.broker
+                .append(topic, line.partition, line.time_ms.max(0), None, Some(text));
+            self.events += 1;
+            if line.time_ms > i64::MIN {
+                let (first, last) = self.stream_ms.unwrap_or((line.time_ms, line.time_ms));
+                self.stream_ms = Some((first.min(line.time_ms), last.max(line.time_ms)));
+            }
+        }
+        self.settle()
+    }
+
+    /// Lets time pass up to an instant for everybody, as far as there is a sweep.
+    pub(crate) fn advance_time(&mut self, to_ms: i64) -> Result<(), Failed> {
+        for shard in &mut self.shards {
+            shard
+                .advance_time(to_ms)
+                .map_err(|failure| failed(&failure))?;
+        }
+        self.settle()
+    }
+
+    fn settle(&mut self) -> Result<(), Failed> {
+        loop {
+            let mut worked = false;
+            for shard in &mut self.shards {
+                worked |= shard
+                    .turn(Duration::ZERO)
+                    .map_err(|failure| failed(&failure))?;
+            }
+            if !worked && self.shards.iter().all(Shard::is_assigned) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What came out on a topic since the last call, by partition and then in order.
+    pub(crate) fn drain(&mut self, topic: Topic) -> Vec<Committed> {
+        let mut drained = Vec::new();
+        for partition in 0..self.pipeline.topics.partitions(topic) {
+            let from = self.read.entry((topic, partition)).or_insert(0);
+            let records = self.broker.read(topic, partition, *from);
+            if let Some(last) = records.last() {
+                *from = last.offset + 1;
+                self.broker.forget(topic, partition, *from);
+            }
+            drained.extend(records);
+        }
+        drained
+    }
+
+    /// The model in use.
+    pub(crate) fn model(&self) -> Option<&Arc<Model>> {
+        let versions = self.shards.iter().filter_map(|shard| shard.versions());
+        versions
+            .map(|versions| &versions.current)
+            .max_by_key(|model| model.version())
+    }
+
+    /// Customers so far.
+    pub(crate) fn customers(&self) -> usize {
+        self.shards
+            .iter()
+            .flat_map(Shard::tasks)
+            .map(|(_, task)| task.rows().len())
+            .sum()
+    }
+
+    /// Everybody, by id, as of their last scoring or as of an instant.
+    pub(crate) fn portraits(&self, at_ms: Option<i64>) -> Vec<Portrait> {
+        let (plan, model) = (&self.pipeline.task.plan, self.model());
+        let mut portraits: Vec<Portrait> = self
+            .shards
+            .iter()
+            .flat_map(Shard::tasks)
+            .flat_map(|(_, task)| {
+                (0..task.rows().len() as u32).map(|row| {
+                    let row = task.rows().row(row);
+                    let as_of_ms = at_ms.unwrap_or(row.standing.as_of_ms);
+                    portrait(plan, model.map(Arc::as_ref), &row, as_of_ms)
+                })
+            })
+            .collect();
+        portraits.sort_by(|left, right| left.customer_id.cmp(&right.customer_id));
+        portraits
+    }
+}
+
+fn failed(failure: &Failure) -> Failed {
+    Failed::running(failure)
+}

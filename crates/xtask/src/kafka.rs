@@ -1,0 +1,34 @@
+//! Real Apache Kafka (KRaft, no containers) on this machine, for tests and benchmarks.
+//!
+//! Every node is a JVM of its own with its files under one directory, which is also the only record of what runs:
+//! `n1/server.properties`, `n1/pid`, `n1/log`, `n1/data`, ... So any process may start what another one stops.
+
+mod cluster;
+mod command;
+mod jars;
+mod node;
+mod ports;
+mod process;
+mod properties;
+mod servers;
+mod tls;
+
+pub use cluster::{Cluster, Running};
+pub use command::{KafkaArgs, run};
+pub use process::Signal;
+pub use servers::Servers;
+pub use tls::Secured;
+
+use std::path::{Path, PathBuf};
+
+/// Where a cluster keeps its files unless told otherwise.
+pub fn default_directory() -> PathBuf {
+    workspace().join("target/kafka")
+}
+
+fn workspace() -> &'static Path {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    crates
+        .and_then(Path::parent)
+        .expect("crates/xtask is two folders below the workspace")
+}

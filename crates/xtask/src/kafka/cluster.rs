@@ -1,0 +1,325 @@
+//! A cluster: as it is to be, and as its directory says it is.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::node::Node;
+use super::process::Signal;
+use super::properties::Settings;
+use super::servers::Servers;
+use super::tls::Secured;
+use super::{jars, ports, tls};
+
+/// A cluster of real brokers on 127.0.0.1, as it is to be.
+///
+/// ```no_run
+/// # fn main() -> anyhow::Result<()> {
+/// use xtask::kafka::{Cluster, Signal};
+/// let kafka = Cluster::at("target/kafka-faults").first_port(0).nodes(3).run()?;
+/// println!("{}", kafka.servers.plain);
+/// kafka.cluster.stop_node(2, Signal::Kill)?;
+/// kafka.cluster.start_node(2)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    directory: PathBuf,
+    settings: Settings,
+    heap: String,
+}
+
+/// A cluster of one's own, taken down when dropped; after a panic its files stay, to be looked at.
+#[derive(Debug)]
+pub struct Running {
+    /// To stop and start single nodes.
+    pub cluster: Cluster,
+    /// Where clients connect.
+    pub servers: Servers,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let ended = if thread::panicking() {
+            self.cluster.stop()
+        } else {
+            self.cluster.down()
+        };
+        if let Err(error) = ended {
+            eprintln!("cannot take Kafka down: {error:#}");
+        }
+    }
+}
+
+impl Cluster {
+    /// One node on port 19092, its files in `directory`.
+    pub fn at(directory: impl AsRef<Path>) -> Self {
+        let directory = directory.as_ref();
+        // The nodes run elsewhere, and are known again by the path on their command line.
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let settings = Settings {
+            nodes: 1,
+            first_port: 19092,
+            tls: false,
+            overrides: Vec::new(),
+        };
+        Self {
+            directory,
+            settings,
+            heap: "256m".to_owned(),
+        }
+    }
+
+    /// How many brokers; each is a controller too.
+    pub fn nodes(mut self, nodes: u16) -> Self {
+        self.settings.nodes = nodes;
+        self
+    }
+
+    /// Port of the first node; controllers are 100 above, SASL_SSL 200 above. 0 picks free ones.
+    pub fn first_port(mut self, port: u16) -> Self {
+        self.settings.first_port = port;
+        self
+    }
+
+    /// Adds a SASL_SSL listener with SCRAM-SHA-512.
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.settings.tls = tls;
+        self
+    }
+
+    /// Memory of each node's JVM, such as `256m`.
+    pub fn heap(mut self, heap: &str) -> Self {
+        heap.clone_into(&mut self.heap);
+        self
+    }
+
+    /// A broker setting, over the defaults for tests.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings
+            .overrides
+            .push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Starts what does not run yet and waits until every node is ready.
+    ///
+    /// # Errors
+    /// When the directory holds a cluster of another shape, a port is taken, Java or Maven is missing, or a node dies.
+    pub fn up(&self) -> Result<Servers> {
+        let _lock = self.lock()?;
+        let settings = Settings {
+            first_port: self.choose_port()?,
+            ..self.settings.clone()
+        };
+        let nodes: Vec<Node> = settings
+            .numbers()
+            .map(|number| Node::new(&self.directory, number))
+            .collect();
+        let wanted: Vec<String> = nodes
+            .iter()
+            .zip(settings.numbers())
+            .map(|(node, number)| settings.render(number, node.home()))
+            .collect();
+        self.check_same_shape(&nodes, &wanted)?;
+        if nodes.iter().any(|node| node.pid().is_none()) {
+            self.start(settings.tls, &nodes, &wanted)?;
+        }
+        let servers = self.servers()?;
+        servers
+            .secured
+            .iter()
+            .try_for_each(Secured::write_client_file)?;
+        Ok(servers)
+    }
+
+    /// Starts from nothing, and takes the cluster down when the value is dropped.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`] and [`Cluster::down`].
+    pub fn run(self) -> Result<Running> {
+        self.down()?;
+        let servers = self.up()?;
+        Ok(Running {
+            cluster: self,
+            servers,
+        })
+    }
+
+    /// Stops every node; the data stays for the next `up`.
+    ///
+    /// # Errors
+    /// When a process cannot be ended.
+    pub fn stop(&self) -> Result<()> {
+        if !self.directory.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        at_once(&self.existing(), Node::end)
+    }
+
+    /// Stops every node and deletes its files.
+    ///
+    /// # Errors
+    /// When a process cannot be ended or a file not deleted.
+    pub fn down(&self) -> Result<()> {
+        self.stop()?;
+        for node in self.existing() {
+            fs::remove_dir_all(node.home())
+                .with_context(|| format!("cannot delete {}", node.home().display()))?;
+        }
+        let _ = fs::remove_dir_all(self.directory.join("tls"));
+        let _ = fs::remove_file(self.directory.join("lock"));
+        // Somebody else's files in there stay, and so does the directory then.
+        let _ = fs::remove_dir(&self.directory);
+        Ok(())
+    }
+
+    /// Stops (or freezes) node `number`, counted from 1.
+    ///
+    /// # Errors
+    /// When there is no such node, or it does not end.
+    pub fn stop_node(&self, number: u16, signal: Signal) -> Result<()> {
+        self.node(number)?.signal(signal)
+    }
+
+    /// Starts node `number` again, or thaws it, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When there is no such node, or it dies.
+    pub fn start_node(&self, number: u16) -> Result<()> {
+        let node = self.node(number)?;
+        if node.pid().is_some() {
+            return node.signal(Signal::Cont);
+        }
+        node.start(&jars::resolve()?, &self.heap)
+    }
+
+    /// Every node's name and, if it runs, its pid.
+    pub fn status(&self) -> Vec<(String, Option<u32>)> {
+        self.existing()
+            .iter()
+            .map(|node| (node.name(), node.pid()))
+            .collect()
+    }
+
+    /// Where clients connect, as the directory has it.
+    ///
+    /// # Errors
+    /// When there is no cluster in the directory.
+    pub fn servers(&self) -> Result<Servers> {
+        let properties: Vec<String> = self
+            .existing()
+            .iter()
+            .filter_map(Node::properties)
+            .collect();
+        Servers::advertised(&properties, &self.directory).ok_or_else(|| {
+            anyhow!(
+                "no cluster in {}: start one with `cargo xtask kafka up`",
+                self.directory.display()
+            )
+        })
+    }
+
+    fn start(&self, tls: bool, nodes: &[Node], properties: &[String]) -> Result<()> {
+        let jars = jars::resolve()?;
+        if tls {
+            tls::ensure(&self.directory)?;
+        }
+        let missing: Vec<(&Node, &String)> = nodes
+            .iter()
+            .zip(properties)
+            .filter(|(node, _)| node.pid().is_none())
+            .collect();
+        for (node, text) in &missing {
+            node.check_ports_are_free(text)?;
+            node.write_properties(text)?;
+        }
+        let started = at_once(&missing, |(node, _)| {
+            node.format(&jars, tls)?;
+            node.start(&jars, &self.heap)
+        });
+        if started.is_err() {
+            at_once(&missing, |(node, _)| node.end())?;
+        }
+        started
+    }
+
+    fn existing(&self) -> Vec<Node> {
+        Node::in_directory(&self.directory)
+    }
+
+    fn node(&self, number: u16) -> Result<Node> {
+        let mut existing = self.existing();
+        let (directory, count) = (self.directory.display(), existing.len());
+        if number == 0 || usize::from(number) > count {
+            bail!("no node {number} in {directory}: it has {count}, counted from 1");
+        }
+        Ok(existing.swap_remove(usize::from(number) - 1))
+    }
+
+    fn choose_port(&self) -> Result<u16> {
+        match (self.settings.first_port, self.servers()) {
+            (0, Ok(servers)) => servers.first_port(),
+            (0, Err(_)) => ports::find(self.settings.nodes),
+            (port, _) => Ok(port),
+        }
+    }
+
+    fn check_same_shape(&self, nodes: &[Node], wanted: &[String]) -> Result<()> {
+        let directory = self.directory.display();
+        let remedy = format!(
+            "`cargo xtask kafka down --dir {directory}` removes it, another --dir leaves it"
+        );
+        let count = self.existing().len();
+        if count != 0 && count != nodes.len() {
+            bail!(
+                "{directory} holds a cluster with a node count of {count}, wanted {}: {remedy}",
+                nodes.len()
+            );
+        }
+        for (node, wanted) in nodes.iter().zip(wanted) {
+            let found = node.properties().unwrap_or_default();
+            if node.pid().is_some() && found != *wanted {
+                let other = wanted
+                    .lines()
+                    .find(|line| !found.lines().any(|has| has == *line));
+                bail!(
+                    "{directory} runs with other settings, wanted {}: {remedy}",
+                    other.unwrap_or("fewer")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Held while nodes are started or stopped: several test programs may share a cluster.
+    fn lock(&self) -> Result<File> {
+        fs::create_dir_all(&self.directory)
+            .with_context(|| format!("cannot create {}", self.directory.display()))?;
+        let lock =
+            File::create(self.directory.join("lock")).context("cannot create the lock file")?;
+        lock.lock().context("cannot lock the cluster's directory")?;
+        Ok(lock)
+    }
+}
+
+/// Does the same with all of them, each in a thread: a JVM takes seconds to start and to stop.
+fn at_once<T: Sync>(items: &[T], act: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| act(item))).collect();
+        let results: Vec<Result<()>> = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a node's thread panicked"))
+            .collect();
+        results.into_iter().collect()
+    })
+}

@@ -1,0 +1,119 @@
+//! Kafka's jars, resolved once by Maven into `target/`, and the JVM that runs them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::{process, workspace};
+
+const POM: &str = include_str!("../../kafka/pom.xml");
+const NO_MAVEN: &str = "Kafka's jars come from Maven; on Debian: apt-get install maven";
+const NO_JAVA: &str = "Kafka 4 runs on a JDK of version 17 or later; on Debian: apt-get install openjdk-17-jdk-headless";
+
+/// Kafka's tools by their usual short names.
+const TOOLS: &[(&str, &str)] = &[
+    ("acls", "kafka.admin.AclCommand"),
+    ("configs", "kafka.admin.ConfigCommand"),
+    (
+        "consumer",
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    ),
+    (
+        "delete-records",
+        "org.apache.kafka.tools.DeleteRecordsCommand",
+    ),
+    (
+        "groups",
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    ),
+    ("offsets", "org.apache.kafka.tools.GetOffsetShell"),
+    ("producer", "org.apache.kafka.tools.ConsoleProducer"),
+    ("topics", "org.apache.kafka.tools.TopicCommand"),
+    ("transactions", "org.apache.kafka.tools.TransactionsCommand"),
+];
+
+/// The folder of jars; the first call downloads them.
+pub(super) fn resolve() -> Result<PathBuf> {
+    let target = workspace().join("target");
+    fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
+    // Two test programs may come here at once.
+    let lock = File::create(target.join("kafka-jars.lock"))
+        .context("cannot create target/kafka-jars.lock")?;
+    lock.lock().context("cannot lock target/kafka-jars.lock")?;
+    let jars = target.join("kafka-jars");
+    if fs::read_to_string(jars.join("pom.xml")).is_ok_and(|resolved| resolved == POM) {
+        return Ok(jars);
+    }
+    eprintln!("resolving Kafka's jars with Maven into {}", jars.display());
+    download(&target, &jars)?;
+    Ok(jars)
+}
+
+fn download(target: &Path, jars: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(jars);
+    fs::create_dir_all(jars)?;
+    let mut maven = Command::new("mvn");
+    maven
+        .args(["-q", "-B", "-ntp", "-f"])
+        .arg(workspace().join("crates/xtask/kafka/pom.xml"))
+        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .arg(format!("-DoutputDirectory={}", jars.display()))
+        .arg(format!(
+            "-Dmaven.repo.local={}",
+            target.join("m2").display()
+        ));
+    process::run(&mut maven, NO_MAVEN)?;
+    // Written last: it says that the folder is whole.
+    fs::write(jars.join("pom.xml"), POM)
+        .with_context(|| format!("cannot write into {}", jars.display()))
+}
+
+/// A JVM with Kafka on its class path and little appetite; the main class and its arguments are to be added.
+pub(super) fn java(jars: &Path, heap: &str, log_level: &str) -> Command {
+    let mut java = Command::new("java");
+    java.arg(format!("-Xmx{heap}"))
+        .arg("-XX:+UseSerialGC")
+        .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
+        .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+        .arg(format!(
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}"
+        ))
+        .args(["-cp", &format!("{}/*", jars.display())]);
+    java
+}
+
+/// The same for a program that ends at once: compiled quickly rather than well, and quiet.
+pub(super) fn short_lived(jars: &Path) -> Command {
+    let mut java = java(jars, "96m", "error");
+    java.arg("-XX:TieredStopAtLevel=1");
+    java
+}
+
+pub(super) fn run(java: &mut Command) -> Result<()> {
+    process::run(java, NO_JAVA)
+}
+
+pub(super) fn spawn(java: &mut Command) -> Result<Child> {
+    java.stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot run java: {NO_JAVA}"))
+}
+
+/// Runs one of Kafka's tools on the caller's terminal.
+pub(super) fn tool(name: &str, args: &[String]) -> Result<()> {
+    let Some((_, class)) = TOOLS.iter().find(|(short, _)| *short == name) else {
+        let known: Vec<&str> = TOOLS.iter().map(|(short, _)| *short).collect();
+        bail!("no tool {name:?}: expected one of {}", known.join(", "));
+    };
+    let status: ExitStatus = short_lived(&resolve()?)
+        .arg(class)
+        .args(args)
+        .status()
+        .context(NO_JAVA)?;
+    if !status.success() {
+        bail!("kafka {name} failed ({status})");
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Which TCP ports a node takes: broker P, controller P + 100, SASL_SSL P + 200.
+
+use std::net::TcpListener;
+
+use anyhow::{Result, anyhow, bail};
+
+pub(super) const CONTROLLER: u16 = 100;
+pub(super) const SECURED: u16 = 200;
+
+/// Fails if another program listens there.
+pub(super) fn check_free(port: u16) -> Result<()> {
+    if !is_free(port) {
+        bail!(
+            "port {port} of 127.0.0.1 is taken by another program: choose others with --port, or --port 0"
+        );
+    }
+    Ok(())
+}
+
+/// A first port from which `nodes` nodes have all of theirs free.
+pub(super) fn find(nodes: u16) -> Result<u16> {
+    // Below the ports that Linux hands out to outgoing connections, and apart from what another process tries now.
+    let start = u16::try_from(std::process::id() % 40).unwrap_or_default();
+    (0..40)
+        .map(|step| 20_000 + (start + step) % 40 * 300)
+        .find(|first| {
+            (0..nodes).all(|node| {
+                [0, CONTROLLER, SECURED]
+                    .iter()
+                    .all(|kind| is_free(first + node + kind))
+            })
+        })
+        .ok_or_else(|| anyhow!("no free ports for {nodes} nodes between 20000 and 32000"))
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}

@@ -1,0 +1,126 @@
+//! Processes by pid file: started in a group of their own, and ended only if they are still what was started.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// What `stop-node` can do to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Signal {
+    /// An orderly shutdown.
+    Term,
+    /// Sudden death.
+    Kill,
+    /// Frozen: connected, and silent.
+    Stop,
+    /// Goes on after `Stop`.
+    Cont,
+}
+
+impl Signal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Kill => "KILL",
+            Self::Stop => "STOP",
+            Self::Cont => "CONT",
+        }
+    }
+}
+
+/// The pid in `file`, if a process with it lives and has `mark` on its command line: pids are used again.
+pub(super) fn living(file: &Path, mark: &str) -> Option<u32> {
+    let pid: u32 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    command_line(pid).contains(mark).then_some(pid)
+}
+
+/// Empty for what is gone and for a zombie.
+fn command_line(pid: u32) -> String {
+    if Path::new("/proc/self/cmdline").exists() {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        return String::from_utf8_lossy(&bytes).into_owned();
+    }
+    let listed = Command::new("ps")
+        .args(["-o", "args=", "-p", &pid.to_string()])
+        .output();
+    listed
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
+}
+
+pub(super) fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let kill = Command::new("sh")
+        .args([
+            "-c",
+            "kill -s \"$1\" \"$2\"",
+            "kill",
+            signal.name(),
+            &pid.to_string(),
+        ])
+        .stderr(Stdio::null())
+        .status();
+    kill.context("cannot run sh to signal a process")?;
+    Ok(())
+}
+
+/// Polls `done` until it holds; false if it did not within `patience`.
+pub(super) fn wait_until(
+    patience: Duration,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<bool> {
+    let deadline = Instant::now() + patience;
+    while !done()? {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(true)
+}
+
+/// Runs `command` to its end, quietly; `remedy` says what to do where the program is missing.
+pub(super) fn run(command: &mut Command, remedy: &str) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {program}: {remedy}"))?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!(
+            "{program} failed ({}):\n{}",
+            output.status,
+            String::from_utf8_lossy(&said).trim_end()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_used_again_by_another_program_is_not_ours() {
+        let file = std::env::temp_dir().join(format!("xtask-pid-{}", std::process::id()));
+        fs::write(&file, std::process::id().to_string()).unwrap();
+        let found = (
+            living(&file, "xtask"),
+            living(&file, "n1/server.properties"),
+        );
+        fs::remove_file(&file).unwrap();
+        assert_eq!(found, (Some(std::process::id()), None));
+    }
+
+    #[test]
+    fn a_failing_program_is_quoted() {
+        let error = run(
+            Command::new("sh").args(["-c", "echo why; exit 3"]),
+            "install sh",
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("why"), "{error}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Development tasks of the Flockwise workspace, also usable from its tests and benchmarks.
+
+pub mod data;
+pub mod kafka;
+
+use std::path::Path;
+
+fn workspace() -> &'static Path {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    crates
+        .and_then(Path::parent)
+        .expect("crates/xtask is two folders below the workspace")
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask`: development tasks of the workspace.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use xtask::{data, kafka};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Development tasks of Flockwise"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Real Apache Kafka on this machine, for tests and benchmarks
+    Kafka(kafka::KafkaArgs),
+    /// Data sets to try the pipeline on
+    Data(data::DataArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Kafka(args) => kafka::run(args),
+        Task::Data(args) => data::run(args),
+    }
+}
