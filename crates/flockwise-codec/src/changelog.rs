@@ -3,7 +3,7 @@
 //! Key: one byte, [`BOOKMARK`] or [`ROW`], then the customer's id. A row's value is binary, little
 //! endian: version u8, plan u64, latest event time i64, segment u32, sequence u32, changed i64, as of
 //! i64, model version u64, candidate (u8: 0 none, else cause + 1; segment u32; agreed u16), columns
-//! (u16, f64 each), event ids (u16, u64 each), orders (u16, u64 and i64 each). A bookmark's is JSON.
+//! (u32, f64 each), event ids (u16, u64 each), orders (u16, u64 and i64 each). A bookmark's is JSON.
 
 use std::collections::BTreeMap;
 
@@ -84,7 +84,7 @@ pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
             .map_or(0, |candidate| candidate.agreed)
             .to_le_bytes(),
     );
-    out.extend_from_slice(&(row.columns.len() as u16).to_le_bytes());
+    out.extend_from_slice(&(row.columns.len() as u32).to_le_bytes());
     put_f64s(out, row.columns);
     out.extend_from_slice(&(row.remembered.ids().count() as u16).to_le_bytes());
     for id in row.remembered.ids() {
@@ -153,7 +153,7 @@ pub fn decode_row(id: &[u8], value: &[u8], fingerprint: u64) -> Result<StoredRow
         version: input.u64()?,
         candidate: candidate(&mut input)?,
     };
-    let columns = usize::from(input.u16()?);
+    let columns = input.u32()? as usize;
     let columns = input.f64s(columns)?;
     let ids = (0..input.u16()?)
         .map(|_| input.u64())
@@ -192,6 +192,8 @@ struct BookmarkRecord {
     repartition_offset: i64,
     stream_ms: i64,
     swept: Option<i64>,
+    version: u64,
+    version_since: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,6 +222,8 @@ pub fn encode_bookmark(bookmark: &Bookmark, topics: &[String], out: &mut Vec<u8>
         repartition_offset: bookmark.repartition_offset,
         stream_ms: bookmark.stream_ms,
         swept: bookmark.swept,
+        version: bookmark.version,
+        version_since: bookmark.version_since,
     };
     // Writing to memory cannot fail, and neither can a map without keys that are not text.
     let _ = serde_json::to_writer(out, &record);
@@ -254,5 +258,7 @@ pub fn decode_bookmark(value: &[u8], topics: &[String]) -> Result<Bookmark, Chan
         repartition_offset: record.repartition_offset,
         stream_ms: record.stream_ms,
         swept: record.swept,
+        version: record.version,
+        version_since: record.version_since,
     })
 }

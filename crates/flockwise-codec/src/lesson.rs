@@ -62,6 +62,10 @@ pub fn decode_mini_batch(bytes: &[u8]) -> Result<MiniBatch, Malformed> {
         DELTA => {
             let version = input.u64()?;
             let (k, dimensions) = (usize::from(input.u16()?), usize::from(input.u16()?));
+            // Before anything of that size is made: 65,535 squared would be 69 GB.
+            if input.0.len() != 8 * k * (1 + 2 * dimensions) {
+                return Err(Malformed);
+            }
             let mut delta = Delta::new(k, dimensions);
             delta.counts = input.f64s(k)?;
             delta.sums = input.f64s(k * dimensions)?;

@@ -1,7 +1,8 @@
 //! Model versions as JSON: on the model topic, exported and imported.
 
+use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
-use flockwise_core::naming::name_segments;
+use flockwise_core::naming::name_unnamed;
 use flockwise_core::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +54,7 @@ struct SegmentRecord {
 pub fn encode_model(parts: &ModelParts, deltas_offset: Option<i64>) -> Vec<u8> {
     let record = ModelRecord {
         version: parts.version,
-        trained_at: Some(write_time(parts.trained_ms)),
+        trained_at: (parts.trained_ms != NEVER_MS).then(|| write_time(parts.trained_ms)),
         features: parts.features.clone(),
         scaler: ScalerRecord {
             means: Some(parts.scaler.means.clone()),
@@ -89,7 +90,7 @@ pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<(ModelParts, Option<i64
     let record: ModelRecord =
         serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
     let trained_ms = match &record.trained_at {
-        None => 0,
+        None => NEVER_MS,
         Some(text) => {
             parse_time(text).ok_or_else(|| format!("trained_at `{text}` is not RFC 3339"))?
         }
@@ -118,10 +119,7 @@ pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<(ModelParts, Option<i64
     let fits = |numbers: &[f64]| numbers.len() == plan.len();
     if fits(&scaler.means) && fits(&scaler.variances) && segments.iter().all(|s| fits(&s.centroid))
     {
-        let unnamed = segments.iter().any(|segment| segment.name.is_empty());
-        if unnamed {
-            name_segments(plan, &scaler, &mut segments);
-        }
+        name_unnamed(plan, &scaler, &mut segments);
     }
     let parts = ModelParts {
         version: record.version,

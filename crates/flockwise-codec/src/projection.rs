@@ -43,8 +43,10 @@ pub(crate) enum Target {
 /// A place in the document that something is wanted from, at or below.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
-    pub(crate) names: Vec<(String, Node)>,
-    pub(crate) every: Option<Box<Node>>,
+    names: Vec<(String, Node)>,
+    every: Option<Box<Node>>,
+    /// Elements wanted by their place, along with what is wanted of every element.
+    elements: Vec<(usize, Node)>,
     pub(crate) targets: Vec<Target>,
 }
 
@@ -98,6 +100,7 @@ impl Projection {
                 }),
             );
         }
+        root.place();
         Self {
             root,
             slots: plan.pointers().len(),
@@ -132,12 +135,44 @@ impl Node {
             .map(|(_, node)| node)
     }
 
-    /// The child for an element by its place, `/0`.
+    /// The child for an element: by its place, `/0`, else that for every element.
     pub(crate) fn element(&self, place: usize) -> Option<&Self> {
-        if self.names.is_empty() {
-            None
-        } else {
-            self.member(&place.to_string())
+        self.elements
+            .iter()
+            .find(|(known, _)| *known == place)
+            .map(|(_, node)| node)
+            .or(self.every.as_deref())
+    }
+
+    /// Finds the names that are places of elements too: decimal, without leading zeros (RFC 6901).
+    fn place(&mut self) {
+        for (name, node) in &self.names {
+            let place = name.parse().ok();
+            if let Some(place) = place.filter(|place: &usize| place.to_string() == *name) {
+                let mut node = node.clone();
+                if let Some(every) = &self.every {
+                    node.merge(every);
+                }
+                self.elements.push((place, node));
+            }
+        }
+        let children = self.names.iter_mut().map(|(_, node)| node);
+        let elements = self.elements.iter_mut().map(|(_, node)| node);
+        let every = self.every.iter_mut().map(|node| &mut **node);
+        children.chain(elements).chain(every).for_each(Self::place);
+    }
+
+    /// Wants here what another node wants, too.
+    fn merge(&mut self, other: &Self) {
+        self.targets.extend_from_slice(&other.targets);
+        if let Some(every) = &other.every {
+            self.every.get_or_insert_default().merge(every);
+        }
+        for (name, node) in &other.names {
+            match self.names.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.merge(node),
+                None => self.names.push((name.clone(), node.clone())),
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::projection::{Field, Found, Node, Target, put};
 pub(crate) struct Sink<'e> {
     pub(crate) event: &'e mut Event,
     pub(crate) fields: [Option<Identity>; Field::COUNT],
-    /// A value of the plan was a number out of range.
-    pub(crate) out_of_range: bool,
+    /// The pointer at which a value of the plan was a number out of range.
+    pub(crate) out_of_range: Option<usize>,
 }
 
 /// A field's value and the rank of the pointer that found it.
@@ -34,7 +34,11 @@ impl Sink<'_> {
     fn take(&mut self, targets: &[Target], found: Found<'_>) {
         for target in targets {
             match *target {
-                Target::Slot(values) => self.out_of_range |= !put(self.event, values, found),
+                Target::Slot(values) => {
+                    if !put(self.event, values, found) {
+                        self.out_of_range = Some(values.index);
+                    }
+                }
                 Target::Field { field, rank } => self.identify(field, rank, found),
             }
         }
@@ -119,8 +123,7 @@ impl<'de> Visitor<'de> for Reader<'_, '_> {
         self.sink.take(&self.node.targets, Found::Composite);
         let mut place = 0;
         while let Some(()) = elements.next_element_seed(Element {
-            every: self.node.every.as_deref(),
-            own: self.node.element(place),
+            node: self.node.element(place),
             sink: self.sink,
         })? {
             place += 1;
@@ -169,10 +172,9 @@ impl<'r> Visitor<'_> for Key<'r> {
     }
 }
 
-/// Reads an element of an array: for `*`, or for its own place.
+/// Reads an element of an array, if it is wanted.
 struct Element<'r, 'e> {
-    every: Option<&'r Node>,
-    own: Option<&'r Node>,
+    node: Option<&'r Node>,
     sink: &'r mut Sink<'e>,
 }
 
@@ -180,7 +182,7 @@ impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.own.or(self.every) {
+        match self.node {
             Some(node) => Reader {
                 node,
                 sink: self.sink,

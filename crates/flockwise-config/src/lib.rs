@@ -61,6 +61,8 @@ pub struct Config {
     pub time: TimePolicy,
     /// Input partitions are read in step, to within this; milliseconds of event time.
     pub max_skew_ms: i64,
+    /// Where an instance keeps what is its own, from the working directory.
+    pub state_directory: PathBuf,
     /// Where the HTTP API and `/metrics` listen.
     pub http_listen: SocketAddr,
     /// The feature, one of [`Self::features`], whose sum is what a segment brings in.

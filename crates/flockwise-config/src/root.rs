@@ -1,6 +1,7 @@
 //! The file as a whole, from top to bottom.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use flockwise_core::feature::{Aggregate, Feature};
 
@@ -30,12 +31,9 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let (learning, import) = policies::model(root.table("model"));
     let decision = policies::decision(root.table("decision"));
     let (time, max_skew_ms) = policies::time(root.table("time"), root.table("sweep"));
+    let state_directory = state(root.table("state"));
     let http_listen = http(root.table("http"));
     let brings_in = report(root.table("report"), &features);
-    root.not_yet(
-        "state",
-        "leave the section out: state is restored from its changelog topic",
-    );
     root.finish();
     sources.verdict(Config {
         app,
@@ -50,6 +48,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         decision,
         time,
         max_skew_ms,
+        state_directory,
         http_listen,
         brings_in,
     })
@@ -75,6 +74,12 @@ fn partitioner(found: &Found<'_>) -> Read<Partitioner> {
         ("murmur2", Partitioner::Murmur2),
         ("crc32", Partitioner::Crc32),
     ])
+}
+
+fn state(mut section: Section<'_>) -> PathBuf {
+    let directory = section.read("directory", |found| Ok(PathBuf::from(&*found.text()?)));
+    section.finish();
+    directory.unwrap_or_else(|| PathBuf::from("flockwise-state"))
 }
 
 fn http(mut section: Section<'_>) -> SocketAddr {

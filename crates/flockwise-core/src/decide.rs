@@ -177,6 +177,7 @@ mod tests {
         for line in script.trim().lines() {
             let word: Vec<f64> = line
                 .split_whitespace()
+                .take(4)
                 .map(|word| word.parse().unwrap())
                 .collect();
             let scoring = Scoring {

@@ -9,7 +9,8 @@ use crate::plan::Plan;
 pub struct ModelParts {
     /// From 1; each published version is one more.
     pub version: u64,
-    /// Event time up to which it has learnt, milliseconds since the epoch.
+    /// Event time up to which it has learnt, milliseconds since the epoch;
+    /// [`crate::aggregate::NEVER_MS`] where it does not say.
     pub trained_ms: i64,
     /// Names of the features, in the order of the vectors.
     pub features: Vec<String>,
@@ -43,8 +44,43 @@ pub struct Segment {
     pub weight: f64,
 }
 
-/// A feature counts as constant below this standard deviation and then has no say in distances.
+/// A feature counts as constant below this standard deviation and then has no say in distances,
 const CONSTANT: f64 = 1e-9;
+/// and below this share of its mean: a variance taken from sums of squares is rounding by then.
+const ROUNDING: f64 = 1e-6;
+
+impl Scaler {
+    /// Standard deviation of a feature; 0 where it is the same for everybody but for rounding.
+    #[must_use]
+    pub fn deviation(&self, index: usize) -> f64 {
+        let deviation = self.variances[index].sqrt();
+        if deviation > CONSTANT.max(ROUNDING * self.means[index].abs()) {
+            deviation
+        } else {
+            0.0
+        }
+    }
+
+    /// What a dimension of this weight is multiplied by: weight / standard deviation, 0 where constant.
+    #[must_use]
+    pub fn scale(&self, index: usize, weight: f64) -> f64 {
+        match self.deviation(index) {
+            0.0 => 0.0,
+            deviation => weight / deviation,
+        }
+    }
+
+    /// A value brought in to within five standard deviations of the mean; as it is where constant.
+    #[must_use]
+    pub fn tame(&self, index: usize, x: f64) -> f64 {
+        let (mean, reach) = (self.means[index], 5.0 * self.deviation(index));
+        if reach > 0.0 {
+            x.clamp(mean - reach, mean + reach)
+        } else {
+            x
+        }
+    }
+}
 
 /// A version ready for use with a plan.
 #[derive(Clone, Debug)]
@@ -81,6 +117,14 @@ pub enum ModelError {
     /// Nobody could be anywhere.
     #[error("the model has no segments: at least one is needed")]
     NoSegments,
+    /// Numbers of customers are neither below zero nor endless.
+    #[error("the weight of {what} is {found}: a finite number not below zero is needed")]
+    Weight {
+        /// Whose weight.
+        what: String,
+        /// As it is.
+        found: String,
+    },
     /// Ids name segments for ever.
     #[error("the model has two segments with the id {0}: each needs its own")]
     RepeatedId(u32),
@@ -94,12 +138,8 @@ impl Model {
     pub fn new(plan: &Plan, mut parts: ModelParts) -> Result<Self, ModelError> {
         parts.segments.sort_by_key(|segment| segment.id);
         check(plan, &parts)?;
-        let scale: Vec<f64> = parts
-            .scaler
-            .variances
-            .iter()
-            .enumerate()
-            .map(|(index, variance)| scale(plan.feature(index).weight, variance.sqrt()))
+        let scale: Vec<f64> = (0..plan.len())
+            .map(|index| parts.scaler.scale(index, plan.feature(index).weight))
             .collect();
         let scaled: Vec<f64> = parts
             .segments
@@ -181,24 +221,9 @@ impl Model {
         into.extend(
             vector
                 .iter()
-                .zip(scaler.means.iter().zip(&scaler.variances))
-                .map(|(x, (mean, variance))| {
-                    let reach = 5.0 * variance.sqrt();
-                    if reach > 0.0 {
-                        x.clamp(mean - reach, mean + reach)
-                    } else {
-                        *x
-                    }
-                }),
+                .enumerate()
+                .map(|(index, x)| scaler.tame(index, *x)),
         );
-    }
-}
-
-fn scale(weight: f64, deviation: f64) -> f64 {
-    if deviation > CONSTANT {
-        weight / deviation
-    } else {
-        0.0
     }
 }
 
@@ -216,21 +241,30 @@ fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {
     }
     row("scaler.means", &parts.scaler.means, plan.len())?;
     row("scaler.variances", &parts.scaler.variances, plan.len())?;
+    weight("the scaler", parts.scaler.weight)?;
     if parts.segments.is_empty() {
         return Err(ModelError::NoSegments);
     }
     for segment in &parts.segments {
-        row(
-            &format!("the centroid of segment {}", segment.id),
-            &segment.centroid,
-            plan.len(),
-        )?;
+        let what = format!("the centroid of segment {}", segment.id);
+        row(&what, &segment.centroid, plan.len())?;
+        weight(&format!("segment {}", segment.id), segment.weight)?;
     }
     let repeated = parts
         .segments
         .windows(2)
         .find(|pair| pair[0].id == pair[1].id);
     repeated.map_or(Ok(()), |pair| Err(ModelError::RepeatedId(pair[0].id)))
+}
+
+fn weight(what: &str, found: f64) -> Result<(), ModelError> {
+    if found.is_finite() && found >= 0.0 {
+        return Ok(());
+    }
+    Err(ModelError::Weight {
+        what: what.to_owned(),
+        found: found.to_string(),
+    })
 }
 
 fn row(what: &str, numbers: &[f64], expected: usize) -> Result<(), ModelError> {

@@ -7,6 +7,9 @@ use crate::plan::Plan;
 const NOTABLE: f64 = 0.35;
 /// Words in a name, at most.
 const WORDS: usize = 3;
+/// A name is kept while its words are among so many strongest: more than it has, so that two traits
+/// that change places do not rename a segment.
+const STRONGEST: usize = WORDS + 1;
 
 /// Names the segments that have none, or whose name no longer holds, so that no two are alike.
 ///
@@ -16,17 +19,35 @@ const WORDS: usize = 3;
 pub fn name_segments(plan: &Plan, scaler: &Scaler, segments: &mut [Segment]) {
     for index in 0..segments.len() {
         let traits = traits(plan, scaler, &segments[index]);
-        if holds(&segments[index].name, &traits) {
+        let name_now = &segments[index].name;
+        let is_alone = segments[..index]
+            .iter()
+            .all(|other| other.name != *name_now);
+        if is_alone && holds(name_now, &traits) {
             continue;
         }
-        let taken: Vec<String> = segments
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index)
-            .map(|(_, segment)| segment.name.clone())
-            .collect();
-        segments[index].name = name(&traits, &taken, segments[index].id);
+        rename(segments, index, &traits);
     }
+}
+
+/// Names the segments that have no name; those given by people stay as they are.
+pub fn name_unnamed(plan: &Plan, scaler: &Scaler, segments: &mut [Segment]) {
+    for index in 0..segments.len() {
+        if segments[index].name.is_empty() {
+            let traits = traits(plan, scaler, &segments[index]);
+            rename(segments, index, &traits);
+        }
+    }
+}
+
+fn rename(segments: &mut [Segment], index: usize, traits: &[String]) {
+    let taken: Vec<String> = segments
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != index)
+        .map(|(_, segment)| segment.name.clone())
+        .collect();
+    segments[index].name = name(traits, &taken, segments[index].id);
 }
 
 /// Words for a segment, strongest first.
@@ -34,7 +55,8 @@ fn traits(plan: &Plan, scaler: &Scaler, segment: &Segment) -> Vec<String> {
     let mut traits: Vec<(f64, String)> = (0..plan.len())
         .filter_map(|index| {
             let off = deviation(scaler, segment, index);
-            (off.abs() >= NOTABLE).then(|| (off.abs(), word(plan, index, off > 0.0)))
+            let word = word(plan, index, off > 0.0).filter(|_| off.abs() >= NOTABLE)?;
+            Some((off.abs(), word))
         })
         .collect();
     traits.sort_by(|left, right| right.0.total_cmp(&left.0));
@@ -48,33 +70,39 @@ fn traits(plan: &Plan, scaler: &Scaler, segment: &Segment) -> Vec<String> {
 }
 
 fn deviation(scaler: &Scaler, segment: &Segment, index: usize) -> f64 {
-    let deviation = scaler.variances[index].sqrt();
-    if deviation > 0.0 {
-        (segment.centroid[index] - scaler.means[index]) / deviation
-    } else {
-        0.0
+    match scaler.deviation(index) {
+        0.0 => 0.0,
+        deviation => (segment.centroid[index] - scaler.means[index]) / deviation,
     }
 }
 
-fn word(plan: &Plan, index: usize, is_high: bool) -> String {
+/// A feature's word for a side; `None` where only the other side has one, and so this is nothing to
+/// speak of.
+fn word(plan: &Plan, index: usize, is_high: bool) -> Option<String> {
     let wording = plan.wording(index);
-    let own = if is_high { &wording.high } else { &wording.low };
-    own.clone().unwrap_or_else(|| {
-        let label = wording
-            .label
-            .as_deref()
-            .unwrap_or(&plan.feature(index).name);
-        format!("{} {label}", if is_high { "high" } else { "low" })
-    })
+    match (&wording.low, &wording.high, is_high) {
+        (_, Some(high), true) => Some(high.clone()),
+        (Some(low), _, false) => Some(low.clone()),
+        (None, None, _) => {
+            let label = wording
+                .label
+                .as_deref()
+                .unwrap_or(&plan.feature(index).name);
+            Some(format!("{} {label}", if is_high { "high" } else { "low" }))
+        }
+        _ => None,
+    }
 }
 
-/// A name holds while all of its words still apply.
+/// A name holds while all of its words are still among the strongest.
 fn holds(name: &str, traits: &[String]) -> bool {
     let base = name.split(" #").next().unwrap_or_default();
-    !base.is_empty()
-        && base
-            .split(", ")
-            .all(|word| word == ORDINARY || traits.iter().any(|known| known == word))
+    if traits.is_empty() || base.is_empty() {
+        return base == ORDINARY;
+    }
+    let strongest = &traits[..traits.len().min(STRONGEST)];
+    base.split(", ")
+        .all(|word| strongest.iter().any(|known| known == word))
 }
 
 /// What a segment is called that is like everybody.

@@ -68,6 +68,10 @@ pub struct Bookmark {
     pub stream_ms: i64,
     /// Slots of the calendar swept.
     pub swept: Option<i64>,
+    /// Version of the model in use; 0: none.
+    pub version: u64,
+    /// Slots swept before it came into use: customers due later were scored by it.
+    pub version_since: Option<i64>,
 }
 
 /// The model in use and the one before, which tells what a new version alone has moved.
@@ -143,6 +147,8 @@ impl Task {
                 repartition_offset: 0,
                 stream_ms: NEVER_MS,
                 swept: None,
+                version: 0,
+                version_since: None,
             },
             collected: Collected::default(),
             raw: vec![0.0; features],
@@ -170,11 +176,33 @@ impl Task {
         if self.settings.time.sweep_ms.is_none() {
             return;
         }
+        let since = self.bookmark.version_since;
+        let since_ms = since.map_or(NEVER_MS, |slot| self.calendar.instant_ms(slot));
         for row in 0..self.rows.len() as u32 {
             let due_ms = self.calendar.last_due_ms(self.rows.customer_hash(row));
             let standing = self.rows.standing_mut(row);
-            standing.as_of_ms = standing.as_of_ms.max(due_ms.unwrap_or(NEVER_MS));
+            let Some(due_ms) = due_ms.filter(|due_ms| *due_ms > standing.as_of_ms) else {
+                continue;
+            };
+            standing.as_of_ms = due_ms;
+            if due_ms > since_ms && self.bookmark.version > 0 {
+                standing.version = self.bookmark.version;
+            }
         }
+    }
+
+    /// How far each of its input partitions has been read.
+    pub fn inputs(&self) -> impl Iterator<Item = (InputPartition, Progress)> {
+        self.bookmark
+            .inputs
+            .iter()
+            .map(|(input, progress)| (*input, *progress))
+    }
+
+    /// The next offset of its repartition partition.
+    #[must_use]
+    pub fn repartition_offset(&self) -> i64 {
+        self.bookmark.repartition_offset
     }
 
     /// Where the task stands in its inputs and in time.
@@ -268,6 +296,19 @@ impl Task {
         let at_ms = event.time_ms.max(self.rows.row(row).standing.as_of_ms);
         let at_ms = at_ms.max(self.rows.row(row).reference_ms);
         self.score(row, at_ms, Occasion::Event(trigger), versions, output);
+        if is_new {
+            self.catch_up(row, versions, output);
+        }
+    }
+
+    /// Scores a customer who comes late as of when the sweep has gone by, so that everybody stands as
+    /// of the last sweep at least: a restored task takes that for granted.
+    fn catch_up(&mut self, row: u32, versions: Option<&Versions>, output: &mut Output) {
+        let due_ms = self.calendar.last_due_ms(self.rows.customer_hash(row));
+        let as_of_ms = self.rows.row(row).standing.as_of_ms;
+        if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms > as_of_ms) {
+            self.sweep(row, due_ms, versions, output);
+        }
     }
 
     fn is_duplicate(&mut self, row: u32, event: &Event) -> bool {
@@ -301,10 +342,14 @@ impl Task {
     /// Lets time pass for the task's customers: those due up to `to_ms` are scored as of when they are
     /// due and sampled for the trainer.
     pub fn advance_time(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
+        self.note_version(versions);
         if to_ms <= self.bookmark.stream_ms {
             return;
         }
         self.bookmark.stream_ms = to_ms;
+        if self.settings.time.sweep_ms.is_none() && !self.settings.learning.learn {
+            return;
+        }
         while let Some(slot) = self.calendar.next_slot(to_ms) {
             let due_ms = self.calendar.instant_ms(slot);
             for place in 0..self.calendar.rows(slot).len() {
@@ -317,21 +362,33 @@ impl Task {
         }
     }
 
+    fn note_version(&mut self, versions: Option<&Versions>) {
+        let version = versions.map_or(0, |versions| versions.current.version());
+        if version != self.bookmark.version {
+            self.bookmark.version = version;
+            self.bookmark.version_since = self.calendar.swept();
+        }
+    }
+
     fn visit(&mut self, row: u32, due_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         let state = self.rows.row(row);
         if state.reference_ms > due_ms || state.standing.as_of_ms > due_ms {
             return;
         }
+        self.sweep(row, due_ms, versions, output);
         let is_scored = self.settings.time.sweep_ms.is_some() && versions.is_some();
-        if is_scored {
-            output.swept += 1;
-            self.score(row, due_ms, Occasion::Sweep, versions, output);
-        }
         if self.is_sampled(row, due_ms, versions.is_some()) {
             if !is_scored {
                 self.evaluate(row, due_ms);
             }
             self.collect(row, versions);
+        }
+    }
+
+    fn sweep(&mut self, row: u32, due_ms: i64, versions: Option<&Versions>, output: &mut Output) {
+        if self.settings.time.sweep_ms.is_some() {
+            output.swept += u64::from(versions.is_some());
+            self.score(row, due_ms, Occasion::Sweep, versions, output);
         }
     }
 

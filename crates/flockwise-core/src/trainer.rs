@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flockwise_kmeans::{Delta, fit, simplified_silhouette};
 use ndarray::Array2;
 
+use crate::aggregate::NEVER_MS;
 use crate::model::{ModelParts, Scaler, Segment};
 use crate::naming::name_segments;
 use crate::plan::Plan;
@@ -61,7 +62,7 @@ impl Trainer {
         publish_ms: i64,
         model: Option<ModelParts>,
     ) -> Self {
-        let now_ms = model.as_ref().map_or(i64::MIN, |model| model.trained_ms);
+        let now_ms = model.as_ref().map_or(NEVER_MS, |model| model.trained_ms);
         Self {
             plan,
             policy,
@@ -91,7 +92,9 @@ impl Trainer {
         }
         let first_ms = *self.first_ms.get_or_insert(at_ms);
         for (customer, vector) in sample {
-            if self.sample.len() < SAMPLE_BOUND || self.sample.contains_key(&customer) {
+            let has_room = self.sample.len() < SAMPLE_BOUND || self.sample.contains_key(&customer);
+            let fits = vector.len() == self.plan.len() && vector.iter().all(|x| x.is_finite());
+            if has_room && fits {
                 self.sample.insert(customer, vector);
             }
         }
@@ -111,32 +114,25 @@ impl Trainer {
         let count = self.sample.len();
         let scaler = scaler(&rows, dimensions, count as f64);
         let scale: Vec<f64> = (0..dimensions)
-            .map(|index| {
-                let deviation = scaler.variances[index].sqrt();
-                if deviation > 0.0 {
-                    self.plan.feature(index).weight / deviation
-                } else {
-                    0.0
-                }
-            })
+            .map(|index| scaler.scale(index, self.plan.feature(index).weight))
             .collect();
-        let mut points = Array2::from_shape_fn((count, dimensions), |(row, column)| {
-            tame(rows[row * dimensions + column], &scaler, column) * scale[column]
+        let tamed = Array2::from_shape_fn((count, dimensions), |(row, column)| {
+            scaler.tame(column, rows[row * dimensions + column])
         });
-        let labels = self.cluster(&points);
-        points
-            .iter_mut()
-            .zip(&rows)
-            .for_each(|(point, raw)| *point = *raw);
-        let mut segments = means(&points, &labels);
+        let points = Array2::from_shape_fn((count, dimensions), |(row, column)| {
+            tamed[(row, column)] * scale[column]
+        });
+        let mut segments = means(&tamed, &self.cluster(&points));
         name_segments(&self.plan, &scaler, &mut segments);
-        ModelParts {
+        let mut model = ModelParts {
             version: 1,
             trained_ms: self.now_ms,
             features: self.plan.feature_names().map(str::to_owned).collect(),
             scaler,
             segments,
-        }
+        };
+        round(&mut model.scaler);
+        model
     }
 
     /// Labels of the best k within bounds: by the simplified silhouette where there is a choice.
@@ -157,8 +153,9 @@ impl Trainer {
         if elapsed <= 0 {
             return;
         }
+        let is_first = self.now_ms == NEVER_MS;
         self.now_ms = at_ms;
-        if let Some(model) = &mut self.model {
+        if let Some(model) = self.model.as_mut().filter(|_| !is_first) {
             let factor = (-(elapsed as f64) / self.policy.half_life_ms as f64).exp2();
             model.scaler.weight *= factor;
             for segment in &mut model.segments {
@@ -176,12 +173,13 @@ impl Trainer {
             segment.weight = delta.move_centroid(index, segment.weight, &mut segment.centroid);
         }
         rescale(&mut model.scaler, delta);
-        if self.now_ms - model.trained_ms < self.publish_ms {
+        if self.now_ms.saturating_sub(model.trained_ms) < self.publish_ms {
             return None;
         }
         model.version += 1;
         model.trained_ms = self.now_ms;
         name_segments(&self.plan, &model.scaler, &mut model.segments);
+        round(&mut model.scaler);
         Some(model.clone())
     }
 }
@@ -211,7 +209,7 @@ fn scaler(rows: &[f64], dimensions: usize, weight: f64) -> Scaler {
         weight,
     };
     let (means, variances) = (0..dimensions)
-        .map(|column| moments(column, &|x| tame(x, &first, column)))
+        .map(|column| moments(column, &|x| first.tame(column, x)))
         .unzip();
     Scaler {
         means,
@@ -220,9 +218,13 @@ fn scaler(rows: &[f64], dimensions: usize, weight: f64) -> Scaler {
     }
 }
 
-fn tame(x: f64, scaler: &Scaler, column: usize) -> f64 {
-    let reach = 5.0 * scaler.variances[column].sqrt();
-    x.clamp(scaler.means[column] - reach, scaler.means[column] + reach)
+/// Makes variances squares of deviations, as which they are written: who goes on from the published
+/// version has the very same numbers.
+fn round(scaler: &mut Scaler) {
+    for variance in &mut scaler.variances {
+        let deviation = variance.sqrt();
+        *variance = deviation * deviation;
+    }
 }
 
 /// Folds a mini-batch's moments into the scaler's.

@@ -1,5 +1,7 @@
 //! Topics: made, checked and counted before any shard starts.
 
+mod survey;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::clients::{self, PATIENCE};
 use crate::events::Events;
 use crate::faults;
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
+
+pub use survey::{FoundTopic, largest_record_bytes, survey};
 
 /// Partitions of each input topic, in order. Waits at most the start timeout for a broker.
 ///
@@ -56,10 +60,15 @@ pub fn topic_settings(topic: Topic) -> Vec<(&'static str, String)> {
     } else {
         "delete"
     };
-    vec![
+    let mut settings = vec![
         ("cleanup.policy", cleanup.to_owned()),
         ("max.message.bytes", MAX_MESSAGE_BYTES.to_string()),
-    ]
+    ];
+    if topic == Topic::Repartition {
+        // What is not processed yet must not go, however long that takes; what is gets deleted.
+        settings.push(("retention.ms", "-1".to_owned()));
+    }
+    settings
 }
 
 /// A client that makes topics and one that asks about them.
@@ -194,7 +203,7 @@ fn not_made(name: &str, code: RDKafkaErrorCode) -> Failure {
     Failure::Config(format!("topic {name} could not be made: {code}; {way_out}"))
 }
 
-fn admin_client(settings: &KafkaSettings) -> Result<AdminClient<Events>, Failure> {
+pub(crate) fn admin_client(settings: &KafkaSettings) -> Result<AdminClient<Events>, Failure> {
     AdminClient::from_config_and_context(&settings.admin(), Events::new("admin"))
         .map_err(|error| faults::plain("making an admin client", &error))
 }

@@ -28,6 +28,8 @@ pub(crate) struct Assignment {
     pub(crate) lanes: Vec<Lane>,
     /// Where sources stand that are not open yet.
     told: BTreeMap<Source, i64>,
+    /// Index of the lane that was last told of.
+    latest: usize,
     /// A rebalance that was handed out and waits for its answer.
     owed: Option<RebalanceKind>,
     /// Everything has been given back to an eager protocol, which has given nothing yet.
@@ -43,6 +45,7 @@ impl Assignment {
             topics,
             lanes: Vec::new(),
             told: BTreeMap::new(),
+            latest: 0,
             owed: None,
             suspended: false,
         }
@@ -65,12 +68,26 @@ impl Assignment {
 
     /// How far a source has been processed.
     pub(crate) fn lead(&mut self, source: Source, event_time_ms: i64) {
+        // Told for every record, and records of one source follow one another.
+        if let Some(lane) = self.lanes.get_mut(self.latest)
+            && lane.source == source
+        {
+            return lane.progress.told(event_time_ms);
+        }
         match self.index(source) {
-            Ok(index) => self.lanes[index].progress.told(event_time_ms),
+            Ok(index) => {
+                self.latest = index;
+                self.lanes[index].progress.told(event_time_ms);
+            }
             Err(_) => {
                 self.told.insert(source, event_time_ms);
             }
         }
+    }
+
+    /// The next offset to read of a source.
+    pub(crate) fn next_offset(&self, source: Source) -> Option<i64> {
+        Some(self.lanes[self.index(source).ok()?].next_offset())
     }
 
     /// Records behind the end of a source.
@@ -152,7 +169,16 @@ impl Assignment {
         Ok(())
     }
 
+    /// What librdkafka forgets when a partition is taken away: retention may remove a control record,
+    /// and an offset before the oldest record cannot be gone back to.
+    fn note_positions(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.assigned) {
+            lane.position = lane.next_offset();
+        }
+    }
+
     fn assign_all(&mut self) -> Result<(), Failure> {
+        self.note_positions();
         let list = list(self.lanes.iter())?;
         done("assigning partitions", self.consumer.assign(&list))?;
         for lane in &mut self.lanes {
@@ -163,6 +189,7 @@ impl Assignment {
     }
 
     fn suspend(&mut self) -> Result<(), Failure> {
+        self.note_positions();
         done("giving up partitions", self.consumer.unassign())?;
         for lane in &mut self.lanes {
             lane.assigned = false;

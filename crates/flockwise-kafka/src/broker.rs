@@ -1,5 +1,6 @@
 //! [`Broker`] over Kafka: one consumer, one producer, blocking calls of one thread.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,11 +24,15 @@ use crate::faults;
 use crate::lanes::{self, Filled};
 use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
+use crate::purge::Purger;
 use crate::restore::Restorer;
 use crate::settings::KafkaSettings;
 
 /// The group is served at least this often: a member that does not poll is thrown out.
 const SERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// The number of a topic's partitions is not asked for again within this time.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// How soon partitions that are held back are looked at again.
 const HELD: Duration = Duration::from_millis(20);
@@ -36,6 +41,8 @@ const HELD: Duration = Duration::from_millis(20);
 pub struct KafkaBroker {
     assignment: Assignment,
     committer: Committer,
+    purger: Purger,
+    partitions: BTreeMap<Topic, (Instant, u32)>,
     restorer: Option<Restorer>,
     group: GroupQueue,
     group_rang: Arc<AtomicBool>,
@@ -68,6 +75,8 @@ impl KafkaBroker {
         Ok(Self {
             assignment: Assignment::new(consumer, bell.clone(), topics.clone()),
             committer,
+            purger: Purger::new(topics.name(Topic::Repartition), settings.clone()),
+            partitions: BTreeMap::new(),
             restorer: None,
             group,
             group_rang,
@@ -78,6 +87,15 @@ impl KafkaBroker {
             topics,
             leaving: false,
         })
+    }
+
+    /// The next offset to read of an open source: behind the last record that was handed out, and
+    /// past control records and aborted ones that follow it. To be kept in place of the last record's
+    /// offset plus one: retention may leave nothing but a control record behind, and then that offset
+    /// is gone.
+    #[must_use]
+    pub fn position(&self, source: Source) -> Option<i64> {
+        self.assignment.next_offset(source)
     }
 
     /// A rebalance that waits to be acted on, after librdkafka has had its turn.
@@ -246,6 +264,7 @@ impl Broker for KafkaBroker {
         let list = self.list(positions)?;
         let consumer = self.group.consumer();
         self.committer.commit(&list, consumer)?;
+        self.purger.committed(positions);
         if let Err(error) = consumer.store_offsets(&list) {
             // Only librdkafka's own statistics of lag are made from these.
             debug!(%error, "storing offsets");
@@ -258,7 +277,15 @@ impl Broker for KafkaBroker {
     }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
-        clients::partitions(self.group.consumer().client(), &self.topics.name(topic))
+        if let Some((asked, count)) = self.partitions.get(&topic)
+            && asked.elapsed() < FRESH
+        {
+            return Ok(*count);
+        }
+        let client = self.group.consumer().client();
+        let count = clients::partitions(client, &self.topics.name(topic))?;
+        self.partitions.insert(topic, (Instant::now(), count));
+        Ok(count)
     }
 
     fn lag(&self, source: Source) -> Option<u64> {

@@ -17,6 +17,9 @@ use crate::settings::KafkaSettings;
 /// How long one question may take before the client's troubles are looked at.
 const ATTEMPT: Duration = Duration::from_millis(250);
 
+/// A broker that has just started may refuse good credentials for a moment.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// How long a question may take once a broker has answered before.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,7 +61,7 @@ pub(crate) fn reach<C: ClientContext>(
         }
         serve();
         let troubles = events.troubles();
-        if let Some(refusal) = &troubles.refused {
+        if let Some(refusal) = troubles.refused.as_ref().filter(|_| start.elapsed() > DOUBT) {
             return Err(faults::refused(servers, &refusal.reason));
         }
         if start.elapsed() >= timeout {

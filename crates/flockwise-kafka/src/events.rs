@@ -1,6 +1,6 @@
 //! What librdkafka calls back with, only noted: the shard loop acts on it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,7 +49,8 @@ pub(crate) struct Troubles {
     pub(crate) all_down: bool,
     /// Credentials were refused.
     pub(crate) refused: Option<Refusal>,
-    latest: Option<(RDKafkaErrorCode, String)>,
+    /// When each error was last said.
+    said: BTreeMap<i32, Instant>,
 }
 
 /// Credentials that a broker did not take.
@@ -60,6 +61,9 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
+/// An error that goes on is worth a line after a pause, not every second.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// A refusal this long after the one before has nothing to do with it: librdkafka repeats an error
 /// every half minute.
 const UNRELATED: Duration = Duration::from_secs(90);
@@ -68,13 +72,10 @@ const UNRELATED: Duration = Duration::from_secs(90);
 const PERSISTENT: Duration = Duration::from_secs(60);
 
 impl Troubles {
-    /// Some errors are said twice in a row.
-    fn is_news(&mut self, code: RDKafkaErrorCode, reason: &str) -> bool {
-        let is_known = matches!(&self.latest, Some((c, r)) if *c == code && r == reason);
-        if !is_known {
-            self.latest = Some((code, reason.to_owned()));
-        }
-        !is_known
+    /// The same error is said again and again, with some other detail.
+    fn is_news(&mut self, code: RDKafkaErrorCode, now: Instant) -> bool {
+        let said = self.said.insert(code as i32, now);
+        said.is_none_or(|before| now.duration_since(before) > QUIET)
     }
 
     fn refuse(&mut self, reason: &str, now: Instant) {
@@ -159,6 +160,11 @@ const SAID_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR
 impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.0.client;
+        if facility == "FAIL" {
+            // A listener that hangs up at once is told of here alone.
+            let reason = message.split_once("]: ").map_or(message, |(_, reason)| reason);
+            lock(&self.0.troubles).connection = Some(reason.to_owned());
+        }
         if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !SAID_ELSEWHERE.contains(&facility)
         {
             warn!(client, facility, "librdkafka: {message}");
@@ -175,7 +181,7 @@ impl ClientContext for Events {
             return;
         }
         let mut troubles = lock(&self.0.troubles);
-        if troubles.is_news(code, reason) {
+        if troubles.is_news(code, Instant::now()) {
             warn!(client = self.0.client, %code, reason, "kafka client error");
         }
         match code {

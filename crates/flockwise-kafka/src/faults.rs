@@ -103,12 +103,12 @@ pub(crate) fn missing_topic(name: &str) -> Failure {
 }
 
 /// Reading cannot go on from where it is to.
-pub(crate) fn no_such_offset(topic: &str, partition: u32, offset: i64, reason: &str) -> Failure {
-    Failure::Config(format!(
+pub(crate) fn no_such_offset(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
+    format!(
         "{topic}/{partition} has no record at offset {offset} any more ({reason}): retention has \
          removed what was not processed yet, or the topic was made anew; reset the position with \
          `flockwise reset`, and raise retention.ms of the topic"
-    ))
+    )
 }
 
 /// What a person can do about an error that asking again does not cure.

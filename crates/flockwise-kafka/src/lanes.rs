@@ -27,7 +27,18 @@ pub(crate) struct Lane {
     /// It was opened at the oldest record and has given none yet.
     pub(crate) at_oldest: bool,
     pub(crate) progress: Progress,
+    /// What ended it; librdkafka says this once and then is silent about the partition for ever.
+    broken: Option<Broken>,
     queue: PartitionQueue,
+}
+
+/// An error after which a partition is read no more.
+#[derive(Clone, Debug)]
+enum Broken {
+    /// There is no record at its position any more.
+    PlaceGone(String),
+    /// It may not be read.
+    Forbidden(String),
 }
 
 /// What became of a fill.
@@ -59,65 +70,66 @@ impl Lane {
             assigned: false,
             at_oldest: false,
             progress: Progress::default(),
+            broken: None,
             queue,
         })
     }
 
-    /// Moves at most `most` records into the batch; how many, unless the partition is in error.
-    fn read(&mut self, most: usize, batch: &mut Batch) -> Result<usize, Failure> {
-        let with_origin = self.source.topic == Topic::Repartition;
-        let (mut first_ms, mut last_ms, mut count) = (None, i64::MIN, 0);
+    /// The next offset to read, past control records and what was aborted.
+    pub(crate) fn next_offset(&self) -> i64 {
+        let reached = self.queue.extent().position.unwrap_or(i64::MIN);
+        self.position.max(reached)
+    }
+
+    /// Moves at most `most` records into the batch.
+    fn read(&mut self, most: usize, batch: &mut Batch) {
+        let forwarded = self.source.topic == Topic::Repartition;
+        let (mut first_ms, mut last_ms) = (None, i64::MIN);
         let mut error = None;
         let (source, position) = (self.source, &mut self.position);
         self.queue.take(most, |message| {
             if let Some(found) = message.error() {
-                error.get_or_insert((found, message.offset()));
+                error = error.take().or(Some(found));
                 return;
             }
-            batch.push(record(source, message, with_origin));
-            *position = message.offset() + 1;
-            first_ms.get_or_insert(message.timestamp_ms());
-            last_ms = last_ms.max(message.timestamp_ms());
-            count += 1;
+            let record = record(source, message, forwarded);
+            *position = record.offset + 1;
+            first_ms.get_or_insert(record.timestamp_ms);
+            last_ms = last_ms.max(record.timestamp_ms);
+            batch.push(record);
         });
         if let Some(first_ms) = first_ms {
             self.progress.read(first_ms, last_ms);
             self.at_oldest = false;
         }
-        match error {
-            Some(((code, reason), offset)) => self.answer(code, &reason, offset).map(|()| count),
-            None => Ok(count),
+        if let Some((code, reason)) = error {
+            self.broken = self.verdict(code, &reason);
         }
     }
 
-    fn answer(&self, code: RDKafkaErrorCode, reason: &str, offset: i64) -> Result<(), Failure> {
+    fn verdict(&self, code: RDKafkaErrorCode, reason: &str) -> Option<Broken> {
         let (topic, partition) = (&self.topic, self.source.partition);
         match code {
-            // Said once, then librdkafka is silent about this partition for ever.
-            RDKafkaErrorCode::AutoOffsetReset => Err(faults::no_such_offset(
-                topic,
-                partition,
-                if offset < 0 { self.position } else { offset },
-                reason,
-            )),
-            RDKafkaErrorCode::TopicAuthorizationFailed => Err(Failure::Config(format!(
+            RDKafkaErrorCode::AutoOffsetReset => {
+                let failure = faults::no_such_offset(topic, partition, self.position, reason);
+                Some(Broken::PlaceGone(failure))
+            }
+            RDKafkaErrorCode::TopicAuthorizationFailed => Some(Broken::Forbidden(format!(
                 "no permission to read {topic}: {reason}; give the principal Read on it"
             ))),
-            RDKafkaErrorCode::PartitionEOF => Ok(()),
+            RDKafkaErrorCode::PartitionEOF => None,
             _ => {
-                warn!(%topic, partition, offset, %code, reason, "reading a partition");
-                Ok(())
+                warn!(%topic, partition, %code, reason, "reading a partition");
+                None
             }
         }
     }
 
     /// Records behind the end, where that is known.
     pub(crate) fn lag(&self) -> Option<u64> {
-        let extent = self.queue.extent();
-        let position = self.position.max(extent.position.unwrap_or(i64::MIN));
-        extent
-            .end
-            .map(|end| u64::try_from(end.saturating_sub(position)).unwrap_or(0))
+        let end = self.queue.extent().end?;
+        let behind = end.saturating_sub(self.next_offset());
+        Some(u64::try_from(behind).unwrap_or(0))
     }
 }
 
@@ -152,41 +164,54 @@ pub(crate) fn fill(
     for lane in internal.iter_mut().filter(|lane| lane.is_ready()) {
         // Never all of the room, so that inputs are not starved by what they were forwarded to.
         let room = (limit - batch.len()) / 2;
-        lane.read(room.clamp(1, SLICE), batch)?;
+        lane.read(room.clamp(1, SLICE), batch);
     }
-    if !inputs.iter().any(Candidate::is_ready) {
+    let mut held = false;
+    if inputs.iter().any(Candidate::is_ready) {
+        held = fill_in_step(inputs, max_skew_ms, limit, batch);
+    }
+    if !batch.is_empty() {
         return Ok(Filled::Well);
     }
-    let now = Instant::now();
-    while batch.len() < limit {
-        let lane = match choose(inputs, max_skew_ms, now) {
-            Choice::Read(index) => &mut inputs[index],
-            Choice::Hold => return Ok(Filled::Held),
-            Choice::Nothing => break,
-        };
-        let room = limit - batch.len();
-        match lane.read(room.min(SLICE), batch) {
-            Err(Failure::Config(_)) if lane.at_oldest => {
+    for lane in lanes {
+        match &lane.broken {
+            None => {}
+            Some(Broken::PlaceGone(_)) if lane.at_oldest => {
                 return Ok(Filled::OldestGone(lane.source));
             }
-            read => read?,
-        };
+            Some(Broken::PlaceGone(text) | Broken::Forbidden(text)) => {
+                return Err(Failure::Config(text.clone()));
+            }
+        }
     }
-    Ok(Filled::Well)
+    Ok(if held { Filled::Held } else { Filled::Well })
+}
+
+/// Were some held back?
+fn fill_in_step(inputs: &mut [Lane], max_skew_ms: i64, limit: usize, batch: &mut Batch) -> bool {
+    let now = Instant::now();
+    while batch.len() < limit {
+        match choose(inputs, max_skew_ms, now) {
+            Choice::Read(index) => {
+                let room = limit - batch.len();
+                inputs[index].read(room.min(SLICE), batch);
+            }
+            Choice::Hold => return true,
+            Choice::Nothing => return false,
+        }
+    }
+    false
 }
 
 /// The message as a record.
-pub(crate) fn record<'a>(
-    source: Source,
-    message: &'a Message<'a>,
-    with_origin: bool,
-) -> Record<'a> {
+pub(crate) fn record<'a>(source: Source, message: &'a Message<'a>, forwarded: bool) -> Record<'a> {
+    let sent_ms = forwarded.then(|| message.sent_timestamp_ms()).flatten();
     Record {
         source,
         offset: message.offset(),
-        timestamp_ms: message.timestamp_ms(),
+        timestamp_ms: sent_ms.unwrap_or_else(|| message.timestamp_ms()),
         key: message.key(),
         value: message.value(),
-        origin: with_origin.then(|| message.origin()).flatten(),
+        origin: forwarded.then(|| message.origin()).flatten(),
     }
 }

@@ -16,6 +16,7 @@ mod in_step;
 mod lanes;
 mod partition_queue;
 mod producer;
+mod purge;
 mod restore;
 mod settings;
 

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -19,6 +19,7 @@ use rdkafka_sys as sys;
 
 use crate::bell::Bell;
 use crate::events::Events;
+use crate::producer::TIMESTAMP_HEADER;
 
 /// Records that are taken from a queue at a time.
 pub(crate) const SLICE: usize = 256;
@@ -229,7 +230,16 @@ impl Message<'_> {
 
     /// Its [`ORIGIN_HEADER`].
     pub(crate) fn origin(&self) -> Option<&[u8]> {
-        let name = ORIGIN.as_ref()?;
+        self.header(ORIGIN.as_ref()?)
+    }
+
+    /// The time that was sent along with it, see [`TIMESTAMP_HEADER`].
+    pub(crate) fn sent_timestamp_ms(&self) -> Option<i64> {
+        let text = str::from_utf8(self.header(TIMESTAMP_HEADER)?).ok()?;
+        text.parse().ok()
+    }
+
+    fn header(&self, name: &CStr) -> Option<&[u8]> {
         let mut headers = ptr::null_mut();
         let (mut value, mut length) = (ptr::null::<c_void>(), 0);
         // SAFETY: the message is alive, see `fields`; it keeps its headers, which are not changed.

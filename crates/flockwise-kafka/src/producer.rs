@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ use sys::rd_kafka_vtype_t as vtype;
 
 use crate::events::Events;
 use crate::faults;
+
+/// Under which a forwarded record carries its time, in digits. Kafka's own timestamp of it is when it
+/// was forwarded: retention goes by that, and would remove old events before they are read.
+pub(crate) const TIMESTAMP_HEADER: &CStr = c"flockwise.timestamp";
 
 /// Where a shard's records go.
 pub(crate) struct Outlet {
@@ -102,7 +106,11 @@ impl Outlet {
     ) -> RDKafkaErrorCode {
         let (key, key_bytes) = pointer(record.key);
         let (value, value_bytes) = pointer(record.value);
-        let headers = headers(record.headers);
+        let (sent_ms, timestamp_ms) = match record.topic {
+            Topic::Repartition => (record.timestamp_ms, None),
+            _ => (None, record.timestamp_ms),
+        };
+        let headers = headers(record.headers, sent_ms);
         // SAFETY: each tag is followed by what librdkafka reads for it. Key and value are copied
         // during the call; the headers are taken over if it succeeds and freed here if it does not.
         unsafe {
@@ -121,7 +129,7 @@ impl Outlet {
                 value,
                 value_bytes,
                 vtype::RD_KAFKA_VTYPE_TIMESTAMP,
-                record.timestamp_ms.unwrap_or(0),
+                timestamp_ms.unwrap_or(0),
                 vtype::RD_KAFKA_VTYPE_HEADERS,
                 headers,
                 vtype::RD_KAFKA_VTYPE_END,
@@ -200,23 +208,32 @@ fn pointer(bytes: Option<&[u8]>) -> (*const c_void, usize) {
     })
 }
 
-fn headers(headers: &[(&str, &[u8])]) -> *mut sys::rd_kafka_headers_t {
-    if headers.is_empty() {
+fn headers(headers: &[(&str, &[u8])], sent_ms: Option<i64>) -> *mut sys::rd_kafka_headers_t {
+    if headers.is_empty() && sent_ms.is_none() {
         return ptr::null_mut();
     }
-    // SAFETY: names and values are copied with the lengths given.
+    // SAFETY: a new list, ours until it is handed over.
+    let list = unsafe { sys::rd_kafka_headers_new(headers.len() + 1) };
+    for (name, value) in headers {
+        add_header(list, name.as_bytes(), value);
+    }
+    if let Some(sent_ms) = sent_ms {
+        let name = TIMESTAMP_HEADER.to_bytes();
+        add_header(list, name, sent_ms.to_string().as_bytes());
+    }
+    list
+}
+
+fn add_header(list: *mut sys::rd_kafka_headers_t, name: &[u8], value: &[u8]) {
+    // SAFETY: name and value are copied, with the lengths given; the list is the caller's own.
     unsafe {
-        let list = sys::rd_kafka_headers_new(headers.len());
-        for (name, value) in headers {
-            sys::rd_kafka_header_add(
-                list,
-                name.as_ptr().cast(),
-                name.len().cast_signed(),
-                value.as_ptr().cast(),
-                value.len().cast_signed(),
-            );
-        }
-        list
+        sys::rd_kafka_header_add(
+            list,
+            name.as_ptr().cast(),
+            name.len().cast_signed(),
+            value.as_ptr().cast(),
+            value.len().cast_signed(),
+        );
     }
 }
 

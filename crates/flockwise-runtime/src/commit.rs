@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, Failure};
 use crate::shard::Shard;
-use crate::topics::Source;
+use crate::topics::{Source, Topic};
+use crate::training::DELTAS;
 
 impl<B: Broker> Shard<B> {
     /// Commits what was processed, if anything: rows, bookmarks and positions in the transaction that
@@ -15,12 +16,7 @@ impl<B: Broker> Shard<B> {
         }
         let started = Instant::now();
         self.write_state()?;
-        let positions: Vec<(Source, i64)> = self
-            .advanced
-            .iter()
-            .map(|(source, offset)| (*source, *offset))
-            .collect();
-        self.broker.commit(&positions)?;
+        self.broker.commit(&self.positions())?;
         self.settle();
         self.report(started);
         self.committed = Instant::now();
@@ -35,12 +31,26 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
+    /// The next offset of everything that the tasks with something new read.
+    fn positions(&self) -> Vec<(Source, i64)> {
+        let mut positions: Vec<(Source, i64)> = Vec::new();
+        for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
+            let repartition = Source { topic: Topic::Repartition, partition: *number };
+            positions.push((repartition, open.task.repartition_offset()));
+            positions.extend(open.task.inputs().map(|((input, partition), progress)| {
+                (Source { topic: Topic::Input(input), partition }, progress.next_offset)
+            }));
+        }
+        positions.extend(self.deltas_offset.map(|offset| (DELTAS, offset)));
+        positions
+    }
+
     fn settle(&mut self) {
         for open in self.tasks.values_mut().filter(|open| open.is_dirty) {
             open.task.settle();
             open.is_dirty = false;
         }
-        self.advanced.clear();
+        self.deltas_offset = None;
         self.is_pending = false;
     }
 
@@ -57,14 +67,20 @@ impl<B: Broker> Shard<B> {
             self.meter
                 .end_to_end
                 .extend(self.received_ms.iter().map(since));
-            for (source, time_ms) in std::mem::take(&mut self.event_times) {
-                let topic = self.pipeline.topics.name(source.topic);
-                let lag = self.broker.lag(source);
-                self.metrics
-                    .input(&topic, source.partition, since(&time_ms), lag);
-            }
+            self.report_lags(now_ms);
         }
         self.received_ms.clear();
         self.meter.export(&self.metrics);
+    }
+
+    fn report_lags(&self, now_ms: i64) {
+        for open in self.tasks.values() {
+            for ((input, partition), progress) in open.task.inputs() {
+                let source = Source { topic: Topic::Input(input), partition };
+                let topic = &self.pipeline.topics.inputs[usize::from(input)];
+                let behind = Duration::from_millis((now_ms - progress.time_ms).max(0) as u64);
+                self.metrics.input(topic, partition, behind, self.broker.lag(source));
+            }
+        }
     }
 }

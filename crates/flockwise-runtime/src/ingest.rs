@@ -8,7 +8,7 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure};
 use crate::outbox::parse_origin;
 use crate::shard::Shard;
-use crate::topics::Topic;
+use crate::topics::{Source, Topic};
 
 /// Idle this long, time moves on by the wall clock; milliseconds.
 const IDLE_MS: i64 = 10_000;
@@ -26,8 +26,19 @@ impl<B: Broker> Shard<B> {
             }
         }
         self.batch = batch;
+        self.tell_progress();
         self.last_record = std::time::Instant::now();
         result
+    }
+
+    /// Tells the broker how far inputs are, so that it reads them in step.
+    fn tell_progress(&mut self) {
+        for open in self.tasks.values().filter(|open| open.is_dirty) {
+            for ((input, partition), progress) in open.task.inputs() {
+                let source = Source { topic: Topic::Input(input), partition };
+                self.broker.lead(source, progress.time_ms);
+            }
+        }
     }
 
     fn receive(&mut self, record: &Record<'_>, now_ms: Option<i64>) -> Result<(), Failure> {
@@ -51,7 +62,6 @@ impl<B: Broker> Shard<B> {
         if !self.tasks.contains_key(&owner) {
             return Ok(());
         }
-        self.advanced.insert(record.source, record.offset + 1);
         self.is_pending = true;
         self.meter.events += 1;
         self.received_ms.push(record.timestamp_ms);
@@ -78,8 +88,6 @@ impl<B: Broker> Shard<B> {
                 &reject,
             );
         }
-        self.broker.lead(record.source, self.event.time_ms);
-        self.event_times.insert(record.source, self.event.time_ms);
         let customer_id = self.event.customer_id();
         let home = self.pipeline.partitioner.partition(
             customer_id.as_bytes(),
@@ -107,7 +115,6 @@ impl<B: Broker> Shard<B> {
         };
         open.is_dirty = true;
         open.task.advance_repartition(record.offset + 1);
-        self.advanced.insert(record.source, record.offset + 1);
         self.is_pending = true;
         let origin = record
             .origin

@@ -8,7 +8,7 @@ mod commit;
 mod ingest;
 pub mod metrics;
 mod outbox;
-mod ownership;
+pub mod ownership;
 pub mod pipeline;
 pub mod shard;
 pub mod topics;

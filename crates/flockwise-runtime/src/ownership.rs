@@ -91,7 +91,7 @@ impl<B: Broker> Shard<B> {
 
     fn forget_uncommitted(&mut self) {
         self.is_pending = false;
-        self.advanced.clear();
+        self.deltas_offset = None;
         self.received_ms.clear();
         self.output = Default::default();
     }
@@ -111,44 +111,10 @@ impl<B: Broker> Shard<B> {
         self.broker.open(&reads)
     }
 
-    /// Builds a task from its changelog.
     fn restore(&mut self, number: u32) -> Result<(), Failure> {
-        let mut task = Task::new(Arc::clone(&self.pipeline.task));
-        let source = Source {
-            topic: Topic::Changelog,
-            partition: number,
-        };
-        let (mut bookmark, mut records, mut error) = (None, 0_u64, None);
-        let pipeline = Arc::clone(&self.pipeline);
-        self.broker.replay(source, &mut |record| {
-            records += 1;
-            let applied = apply(&pipeline, &mut task, &mut bookmark, &record);
-            error = error.take().or(applied.err());
-        })?;
-        if let Some(error) = error {
-            let topic = pipeline.topics.name(Topic::Changelog);
-            return Err(Failure::Config(format!(
-                "{topic}, partition {number}: {error}"
-            )));
-        }
-        if let Some(bookmark) = bookmark {
-            task.restore_bookmark(bookmark);
-        }
-        tracing::debug!(
-            task = number,
-            records,
-            customers = task.rows().len(),
-            "task restored"
-        );
+        let task = restore(&mut self.broker, &self.pipeline, number)?;
         let stream_ms = task.stream_ms();
-        self.tasks.insert(
-            number,
-            OpenTask {
-                task,
-                stream_ms,
-                is_dirty: false,
-            },
-        );
+        self.tasks.insert(number, OpenTask { task, stream_ms, is_dirty: false });
         Ok(())
     }
 
@@ -163,7 +129,11 @@ impl<B: Broker> Shard<B> {
             topic: Topic::Repartition,
             partition: number,
         };
-        let mut reads = vec![(repartition, Start::Offset(bookmark.repartition_offset))];
+        let repartition_start = match bookmark.repartition_offset {
+            0 => Start::Earliest,
+            offset => Start::Offset(offset),
+        };
+        let mut reads = vec![(repartition, repartition_start)];
         for source in inputs {
             let Topic::Input(input) = source.topic else {
                 continue;
@@ -188,6 +158,34 @@ impl<B: Broker> Shard<B> {
         }
         Ok(sources)
     }
+}
+
+/// Builds a task from its changelog, as of the last commit.
+///
+/// # Errors
+/// Where the changelog cannot be read, or was written by a later version or under another plan.
+pub fn restore<B: Broker>(
+    broker: &mut B,
+    pipeline: &Pipeline,
+    number: u32,
+) -> Result<Task, Failure> {
+    let mut task = Task::new(Arc::clone(&pipeline.task));
+    let source = Source { topic: Topic::Changelog, partition: number };
+    let (mut bookmark, mut records, mut error) = (None, 0_u64, None);
+    broker.replay(source, &mut |record| {
+        records += 1;
+        let applied = apply(pipeline, &mut task, &mut bookmark, &record);
+        error = error.take().or(applied.err());
+    })?;
+    if let Some(error) = error {
+        let topic = pipeline.topics.name(Topic::Changelog);
+        return Err(Failure::Config(format!("{topic}, partition {number}: {error}")));
+    }
+    if let Some(bookmark) = bookmark {
+        task.restore_bookmark(bookmark);
+    }
+    tracing::debug!(task = number, records, customers = task.rows().len(), "task restored");
+    Ok(task)
 }
 
 fn apply(

@@ -13,7 +13,6 @@ use crate::broker::{Broker, Failure, Turn};
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
-use crate::topics::Source;
 use crate::training::OpenTrainer;
 
 /// Records of one poll, at most.
@@ -38,8 +37,8 @@ pub struct Shard<B> {
     pub(crate) event: Event,
     pub(crate) output: Output,
     pub(crate) outbox: Outbox,
-    /// Next offsets of what was processed since the last commit.
-    pub(crate) advanced: BTreeMap<Source, i64>,
+    /// The next mini-batch to read, where some were read since the last commit.
+    pub(crate) deltas_offset: Option<i64>,
     /// Timestamps of the records processed since the last commit, for the latency.
     pub(crate) received_ms: Vec<i64>,
     pub(crate) is_pending: bool,
@@ -47,8 +46,6 @@ pub struct Shard<B> {
     pub(crate) last_record: Instant,
     pub(crate) metrics: Metrics,
     pub(crate) meter: ShardMeter,
-    /// Latest event time by input, for the lag.
-    pub(crate) event_times: BTreeMap<Source, i64>,
     pub(crate) is_assigned: bool,
 }
 
@@ -87,14 +84,13 @@ impl<B: Broker> Shard<B> {
             event: Event::default(),
             output: Output::default(),
             outbox: Outbox::default(),
-            advanced: BTreeMap::new(),
+            deltas_offset: None,
             received_ms: Vec::new(),
             is_pending: false,
             committed: Instant::now(),
             last_record: Instant::now(),
             metrics,
             meter: ShardMeter::new(number),
-            event_times: BTreeMap::new(),
             is_assigned: false,
             pipeline,
         }

@@ -19,7 +19,7 @@ pub(crate) struct OpenTrainer {
     trainer: Trainer,
 }
 
-const DELTAS: Source = Source {
+pub(crate) const DELTAS: Source = Source {
     topic: Topic::Deltas,
     partition: 0,
 };
@@ -87,7 +87,7 @@ impl<B: Broker> Shard<B> {
         let Some(open) = &mut self.trainer else {
             return Ok(());
         };
-        self.advanced.insert(record.source, record.offset + 1);
+        self.deltas_offset = Some(record.offset + 1);
         self.is_pending = true;
         let batch = match record.value.map(decode_mini_batch) {
             Some(Ok(batch)) => batch,

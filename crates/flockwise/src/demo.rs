@@ -9,17 +9,18 @@ use flockwise_http::Readiness;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
+use serde::Deserialize;
 
 use crate::args::DemoArguments;
 use crate::exit::Failed;
-use crate::feed::{self, Chunk, Placing, Tap};
+use crate::feed::{self, Placing, Tap};
 use crate::figures::{figures, label, readable};
 use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::replay::{PARTITIONS, print};
 use crate::report::feature;
 use crate::session::Session;
-use crate::tally::{SeenChange, Tally};
+use crate::tally::Tally;
 
 /// The orders of a British shop for gifts, 2010-12-01 to 2011-12-09.
 const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");
@@ -73,16 +74,19 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
     let mut tally = Tally::default();
     let mut pacer = Pacer::new(speed);
     for chunk in feed::start(taps, Placing::new(config, PARTITIONS, None))? {
-        for slice in chunk?.slices(session.slice_ms()) {
-            pacer.wait(&slice, session.model().is_some());
-            session.play(&slice)?;
+        let chunk = chunk?;
+        for slice in chunk.slices(session.slice_ms()) {
+            let time_ms = chunk.lines(slice.clone()).map(|(line, _)| line.time_ms).max();
+            pacer.wait(time_ms.filter(|_| session.model().is_some()));
+            session.play(&chunk, slice)?;
             session
                 .drain(Topic::DeadLetters)
                 .iter()
                 .for_each(|letter| tally.dead_letter(letter));
             for record in session.drain(Topic::SegmentChanges) {
-                if let Some(change) = tally.change(&record).filter(|_| pacer.may_show()) {
-                    progress.line(&sentence(session, &change));
+                tally.change(&record);
+                if let Some(change) = record.value.as_deref().filter(|_| pacer.may_show()) {
+                    progress.line(&sentence(session, change)?);
                 }
             }
             progress.show(session, tally.changes);
@@ -108,14 +112,9 @@ impl Pacer {
         }
     }
 
-    /// Waits until a slice's time has come; what makes the first model is played at once.
-    fn wait(&mut self, slice: &Chunk, has_model: bool) {
-        let Some(time_ms) = slice.lines().map(|(line, _)| line.time_ms).max() else {
-            return;
-        };
-        if !has_model {
-            return;
-        }
+    /// Waits until an instant's turn has come; what makes the first model is played at once.
+    fn wait(&mut self, time_ms: Option<i64>) {
+        let Some(time_ms) = time_ms else { return };
         let (began, first_ms) = *self.began.get_or_insert((Instant::now(), time_ms));
         let due =
             Duration::from_secs_f64(((time_ms - first_ms) as f64 / self.ms_per_second).max(0.0));
@@ -132,8 +131,32 @@ impl Pacer {
     }
 }
 
+/// What a person is told of a change.
+#[derive(Deserialize)]
+struct ShownChange {
+    customer_id: String,
+    occurred_at: String,
+    from: Option<ShownPlace>,
+    to: ShownPlace,
+    cause: String,
+    drivers: Vec<ShownDriver>,
+}
+
+#[derive(Deserialize)]
+struct ShownPlace {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ShownDriver {
+    feature: String,
+    value: f64,
+    typical: f64,
+}
+
 /// `2011-03-04 customer 14911: newcomer → regular (behaviour; orders in a quarter 6.2, there 1.1)`
-fn sentence(session: &Session, change: &SeenChange) -> String {
+fn sentence(session: &Session, change: &[u8]) -> Result<String, Failed> {
+    let change: ShownChange = serde_json::from_slice(change).map_err(Failed::running)?;
     let plan = &session.pipeline.task.plan;
     let name = |name: &Option<String>| {
         name.clone()
@@ -149,14 +172,14 @@ fn sentence(session: &Session, change: &SeenChange) -> String {
         let (value, typical) = (readable(driver.value, unit), readable(driver.typical, unit));
         Some(format!("; {} {value}, not {typical}", label(feature)))
     });
-    format!(
+    Ok(format!(
         "{} customer {}: {from} → {} ({}{})",
         &change.occurred_at[..10],
         change.customer_id,
         name(&change.to.name),
         change.cause,
         why.unwrap_or_default()
-    )
+    ))
 }
 
 fn wait_for_signal() -> Result<(), Failed> {

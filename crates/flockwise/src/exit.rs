@@ -29,7 +29,13 @@ impl Failed {
 
     /// Says why on stderr.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("flockwise: {}", self.message);
+        eprintln!("flockwise: {self}");
         ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
     }
 }

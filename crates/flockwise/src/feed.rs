@@ -39,27 +39,21 @@ pub(crate) struct Line {
 }
 
 impl Chunk {
-    /// The lines with their bytes.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Line, &[u8])> {
-        self.lines
-            .iter()
-            .map(|line| (line, &self.bytes[line.text.clone()]))
+    /// Some of the lines, with their bytes.
+    pub(crate) fn lines(&self, slice: Range<usize>) -> impl Iterator<Item = (&Line, &[u8])> {
+        self.lines[slice].iter().map(|line| (line, &self.bytes[line.text.clone()]))
     }
 
-    /// The same lines, cut so that none spans more of event time than this: what the trainer learns from
-    /// one slice is in use for the next.
-    pub(crate) fn slices(&self, span_ms: i64) -> Vec<Self> {
-        let span = |line: &Line| line.time_ms.div_euclid(span_ms);
-        self.lines
-            .chunk_by(|left, right| span(left) == span(right))
-            .map(|lines| {
-                let mut slice = Self::default();
-                for line in lines {
-                    slice.push(line, &self.bytes[line.text.clone()]);
-                }
-                slice
-            })
-            .collect()
+    /// Where to cut, so that no slice spans more of event time than this: what the trainer learns from
+    /// one is in use for the next.
+    pub(crate) fn slices(&self, span_ms: i64) -> impl Iterator<Item = Range<usize>> {
+        let span = move |line: &Line| line.time_ms.div_euclid(span_ms);
+        let mut end = 0;
+        self.lines.chunk_by(move |left, right| span(left) == span(right)).map(move |lines| {
+            let start = end;
+            end += lines.len();
+            start..end
+        })
     }
 
     fn push(&mut self, line: &Line, text: &[u8]) {

@@ -2,10 +2,12 @@
 
 mod args;
 mod check;
+mod connection;
 mod demo;
 mod exit;
 mod feed;
 mod figures;
+mod instance;
 mod logging;
 mod pipeline;
 mod progress;
@@ -14,17 +16,26 @@ mod report;
 mod results;
 mod run;
 mod session;
+mod shards;
+mod stopping;
+mod summary;
 mod tally;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logging::start(arguments.log_json);
+    // Only a service tells of its life: other commands have their results to show.
+    let level = match arguments.command {
+        Command::Run(_) => LevelFilter::INFO,
+        _ => LevelFilter::WARN,
+    };
+    logging::start(level, arguments.log_json);
     let done = match &arguments.command {
         Command::Demo(arguments) => demo::demo(arguments),
         Command::Replay(arguments) => replay::replay(arguments),

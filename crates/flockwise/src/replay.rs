@@ -38,8 +38,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let progress = Progress::start();
     let mut tally = Tally::default();
     for chunk in feed::start(taps, Placing::new(&config, partitions, at_ms))? {
-        for slice in chunk?.slices(session.slice_ms()) {
-            session.play(&slice)?;
+        let chunk = chunk?;
+        for slice in chunk.slices(session.slice_ms()) {
+            session.play(&chunk, slice)?;
         }
         drain(&mut session, &mut tally, &mut results);
         progress.show(&session, tally.changes);

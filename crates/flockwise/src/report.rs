@@ -17,8 +17,8 @@ pub(crate) fn table(plan: &Plan, figures: &[SegmentFigures], brings_in: Option<&
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(WIDTH);
     let mut header = vec!["segment".to_owned(), "customers".to_owned()];
-    header.extend(money.map(|money| format!("brings in ({})", label(money))));
-    header.extend(["what sets it apart (all customers)", "came", "went"].map(str::to_owned));
+    header.extend(money.map(|_| "brings in".to_owned()));
+    header.extend(["what sets it apart (all)", "came", "went"].map(str::to_owned));
     table.set_header(header);
     for segment in figures {
         let mut row = vec![
@@ -52,7 +52,7 @@ fn traits(plan: &Plan, segment: &SegmentFigures) -> String {
             let feature = feature(plan, &found.feature)?;
             let unit = feature.wording.unit.as_deref();
             let (here, everybody) = (readable(found.here, unit), readable(found.everybody, unit));
-            Some(format!("{}: {here} ({everybody})", label(feature)))
+            (here != everybody).then(|| format!("{} {here} ({everybody})", label(feature)))
         })
         .collect();
     if lines.is_empty() {

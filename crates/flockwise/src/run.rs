@@ -1,4 +1,128 @@
-//! Placeholder until the command is written.
-pub(crate) fn run(_: &crate::args::RunArguments) -> Result<(), crate::exit::Failed> {
-    Err(crate::exit::Failed::running("not there yet"))
+//! `flockwise run`: the pipeline on Kafka.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use flockwise_config::Config;
+use flockwise_http::{HttpError, Readiness};
+use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use prometheus::Registry;
+
+use crate::args::RunArguments;
+use crate::connection::{input_names, load, settings, settled};
+use crate::exit::Failed;
+use crate::instance::Instance;
+use crate::pipeline::pipeline;
+use crate::shards::{Crew, run_shards};
+use crate::stopping::stop_on_signal;
+use crate::summary::Summary;
+
+pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
+    let config = load(&arguments.config)?;
+    let instance = Instance::claim(&config.state_directory)?;
+    let pipeline = Arc::new(prepare(&config, &instance)?);
+    let shards = shards(&config, pipeline.topics.state_partitions);
+
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry).map_err(Failed::running)?;
+    let readiness = Readiness::new(u32::try_from(shards).unwrap_or(u32::MAX));
+    let server =
+        flockwise_http::start(config.http_listen, registry.clone(), Arc::clone(&readiness))
+            .map_err(not_listening)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signal(&stop, &readiness)?;
+    let summary = Summary::start(&registry)?;
+
+    let connect =
+        |number| KafkaBroker::connect(member(&config, &instance, number), pipeline.topics.clone());
+    let crew = Crew {
+        pipeline: &pipeline,
+        pace: Pace::Live,
+        metrics: &metrics,
+        readiness: &readiness,
+        stop: &stop,
+    };
+    let ended = run_shards(shards, connect, &crew);
+    drop(summary);
+    readiness.stop();
+    server.stop();
+    ended
+}
+
+/// Looks at the cluster and makes what is missing there.
+fn prepare(config: &Config, instance: &Instance) -> Result<Pipeline, Failed> {
+    let settings = settings(config, &format!("{}-{}", config.app, instance.id()));
+    let inputs = admin::input_partitions(&settings, &input_names(config)).map_err(failed)?;
+    let topics = settled(config, &inputs);
+    say_partitions(config, &inputs, topics.state_partitions);
+    let pipeline = pipeline(config, topics.state_partitions, None)?;
+    admin::ensure_topics(&settings, &topics).map_err(failed)?;
+    Ok(pipeline)
+}
+
+fn say_partitions(config: &Config, inputs: &[u32], state_partitions: u32) {
+    if inputs.iter().all(|input| *input == state_partitions) {
+        tracing::info!(
+            state_partitions,
+            "as many state partitions as every input has"
+        );
+        return;
+    }
+    let inputs: Vec<String> = config
+        .inputs
+        .iter()
+        .zip(inputs)
+        .map(|(input, partitions)| format!("{} {partitions}", input.topic))
+        .collect();
+    tracing::info!(
+        state_partitions,
+        inputs = inputs.join(", "),
+        "state partitions differ from an input's, so some of its events are passed on between tasks"
+    );
+}
+
+/// One a core unless configured, and none that could never own a task.
+fn shards(config: &Config, state_partitions: u32) -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let wanted = config.shards.unwrap_or(cores);
+    let most = state_partitions as usize;
+    if wanted > most && config.shards.is_some() {
+        tracing::warn!(
+            shards = wanted,
+            state_partitions,
+            "more shards than state partitions: those beyond would have nothing to do and are left out"
+        );
+    }
+    wanted.min(most)
+}
+
+/// Stable across restarts, so that the brokers know the shard again.
+fn member(config: &Config, instance: &Instance, number: usize) -> KafkaSettings {
+    let id = format!("{}-{}-{number}", config.app, instance.id());
+    let mut settings = settings(config, &id);
+    settings.member_id = Some(id);
+    settings
+}
+
+fn failed(failure: Failure) -> Failed {
+    match failure {
+        Failure::Fatal(reason) | Failure::Abort(reason) | Failure::Config(reason) => {
+            Failed::running(reason)
+        }
+    }
+}
+
+/// A port that is taken may be free a moment later, so a supervisor should try again.
+fn not_listening(error: HttpError) -> Failed {
+    match &error {
+        HttpError::Listen { source, .. } if source.kind() != io::ErrorKind::AddrInUse => {
+            Failed::wrong(error)
+        }
+        _ => Failed::running(error),
+    }
 }

@@ -2,6 +2,7 @@
 //! thread, so that the same events give the same result.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,9 +62,9 @@ impl Session {
         (self.pipeline.task.period_ms() / 16).max(1)
     }
 
-    /// Plays a slice of events and works until nothing is left to do.
-    pub(crate) fn play(&mut self, chunk: &Chunk) -> Result<(), Failed> {
-        for (line, text) in chunk.lines() {
+    /// Plays a slice of a chunk and works until nothing is left to do.
+    pub(crate) fn play(&mut self, chunk: &Chunk, slice: Range<usize>) -> Result<(), Failed> {
+        for (line, text) in chunk.lines(slice) {
             let text = text.trim_ascii_end();
             let topic = Topic::Input(line.input);
             self.broker

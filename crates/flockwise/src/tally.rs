@@ -18,43 +18,33 @@ pub(crate) struct Tally {
     pub(crate) dead_letters: BTreeMap<String, u64>,
 }
 
-/// What is read of a change.
-#[derive(Debug, Deserialize)]
-pub(crate) struct SeenChange {
-    pub(crate) customer_id: String,
-    pub(crate) occurred_at: String,
-    pub(crate) from: Option<SeenPlace>,
-    pub(crate) to: SeenPlace,
-    pub(crate) cause: String,
-    pub(crate) drivers: Vec<SeenDriver>,
+/// What is counted of a change.
+#[derive(Deserialize)]
+struct SeenChange<'a> {
+    from: Option<SeenPlace>,
+    to: SeenPlace,
+    cause: &'a str,
 }
 
-/// A segment as a change names it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct SeenPlace {
-    pub(crate) segment: u32,
-    pub(crate) name: Option<String>,
-}
-
-/// A driver of a change.
-#[derive(Debug, Deserialize)]
-pub(crate) struct SeenDriver {
-    pub(crate) feature: String,
-    pub(crate) value: f64,
-    pub(crate) typical: f64,
+#[derive(Deserialize)]
+struct SeenPlace {
+    segment: u32,
 }
 
 impl Tally {
     /// Counts a record of the changes topic.
-    pub(crate) fn change(&mut self, record: &Committed) -> Option<SeenChange> {
-        let change: SeenChange = serde_json::from_slice(record.value.as_deref()?).ok()?;
+    pub(crate) fn change(&mut self, record: &Committed) {
+        let value = record.value.as_deref().unwrap_or_default();
+        let Ok(change) = serde_json::from_slice::<SeenChange<'_>>(value) else { return };
         self.changes += 1;
-        *self.by_cause.entry(change.cause.clone()).or_default() += 1;
+        match self.by_cause.get_mut(change.cause) {
+            Some(count) => *count += 1,
+            None => drop(self.by_cause.insert(change.cause.to_owned(), 1)),
+        }
         if let Some(from) = &change.from {
             self.moves.entry(from.segment).or_default().1 += 1;
             self.moves.entry(change.to.segment).or_default().0 += 1;
         }
-        Some(change)
     }
 
     /// Counts a record of the dead letters' topic.

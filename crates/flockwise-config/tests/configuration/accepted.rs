@@ -102,6 +102,7 @@ fn what_is_left_out_has_its_default() {
             remembered_ids: 32,
         },
         max_skew_ms: 600_000,
+        state_directory: "flockwise-state".into(),
         http_listen: "127.0.0.1:8080".parse().unwrap(),
         brings_in: None,
     };
@@ -203,7 +204,7 @@ fn policies() {
          [decision]\nmargin = 0\ndwell = 3\ncooldown = \"0s\"\n\
          [sweep]\nevery = \"off\"\n\
          [time]\nlateness = \"0s\"\nmax_ahead = \"5m\"\nmax_skew = \"1ms\"\nremembered_ids = 1024\n\
-         [http]\nlisten = \"[::]:80\"",
+         [state]\ndirectory = \"/var/lib/shop\"\n[http]\nlisten = \"[::]:80\"",
     );
     assert_eq!(config.learning.half_life_ms, 14 * DAY_MS);
     assert_eq!((config.learning.learn, config.learning.seed), (false, 7));
@@ -229,6 +230,7 @@ fn policies() {
     };
     assert_eq!(config.time, time);
     assert_eq!(config.max_skew_ms, 1);
+    assert_eq!(config.state_directory, PathBuf::from("/var/lib/shop"));
     assert_eq!(config.http_listen, "[::]:80".parse().unwrap());
     assert_eq!(
         smallest_with("[sweep]\nevery = \"2h\"").time.sweep_ms,

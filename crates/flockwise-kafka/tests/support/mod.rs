@@ -2,7 +2,7 @@
 
 #![allow(dead_code, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,7 @@ pub(crate) fn put(
             .map_err(|(error, _)| error)
             .expect("sent");
     }
-    producer.flush(PATIENCE).expect("delivered");
+    producer.flush(PATIENCE * 6).expect("delivered");
 }
 
 /// Keys and values of every record of a topic, partition by partition.
@@ -164,9 +164,12 @@ pub(crate) fn everything(
 /// Echoes every input record to the segment changes, its positions in the changelog.
 pub(crate) struct Shard {
     pub(crate) broker: KafkaBroker,
-    pub(crate) owned: BTreeSet<u32>,
+    /// The next offset of every source, by task; what is not committed is in `dirty` too.
+    pub(crate) tasks: BTreeMap<u32, BTreeMap<Source, i64>>,
     pub(crate) handled: usize,
+    pub(crate) aborts: Vec<String>,
     pub(crate) rebalances: Vec<String>,
+    resting: BTreeMap<u32, BTreeMap<Source, i64>>,
     inputs: Vec<u32>,
     state_partitions: u32,
     dirty: BTreeMap<Source, i64>,
@@ -177,9 +180,11 @@ impl Shard {
     pub(crate) fn connect(settings: KafkaSettings, topics: &Topics, inputs: &[u32]) -> Self {
         Self {
             broker: KafkaBroker::connect(settings, topics.clone()).expect("connected"),
-            owned: BTreeSet::new(),
+            tasks: BTreeMap::new(),
             handled: 0,
+            aborts: Vec::new(),
             rebalances: Vec::new(),
+            resting: BTreeMap::new(),
             inputs: inputs.to_vec(),
             state_partitions: topics.state_partitions,
             dirty: BTreeMap::new(),
@@ -187,8 +192,20 @@ impl Shard {
         }
     }
 
-    /// One turn of the loop; commits when idle or after a batch.
+    /// One turn of the loop; commits after every batch.
     pub(crate) fn turn(&mut self, patience: Duration) -> Result<(), Failure> {
+        match self.step(patience) {
+            Err(Failure::Abort(reason)) => {
+                self.aborts.push(reason);
+                self.broker.abort()?;
+                self.dirty.clear();
+                self.reopen()
+            }
+            other => other,
+        }
+    }
+
+    fn step(&mut self, patience: Duration) -> Result<(), Failure> {
         let turn = self.broker.poll(patience, 1000, &mut self.batch)?;
         if !matches!(turn, Turn::Records | Turn::Idle) {
             self.rebalances.push(format!("{turn:?}"));
@@ -202,12 +219,13 @@ impl Shard {
             Turn::Assigned(sources) => self.assigned(&sources),
             Turn::Revoked(sources) => {
                 self.commit()?;
-                self.revoked(&sources)
+                self.close(&sources, true)
             }
             Turn::Lost(sources) => {
                 self.broker.abort()?;
                 self.dirty.clear();
-                self.revoked(&sources)
+                self.close(&sources, false)?;
+                self.reopen()
             }
         }
     }
@@ -217,8 +235,8 @@ impl Shard {
         let start = Instant::now();
         while !enough(self) {
             assert!(
-                start.elapsed() < PATIENCE,
-                "too slow: {:?}",
+                start.elapsed() < PATIENCE * 2,
+                "slow: {:?}",
                 self.rebalances
             );
             self.turn(Duration::from_millis(50)).expect("a turn");
@@ -255,7 +273,7 @@ impl Shard {
     }
 
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
-        let positions: Vec<_> = std::mem::take(&mut self.dirty).into_iter().collect();
+        let positions: Vec<_> = self.dirty.clone().into_iter().collect();
         for (source, position) in &positions {
             let Topic::Input(input) = source.topic else {
                 continue;
@@ -270,51 +288,79 @@ impl Shard {
                 headers: &[],
             })?;
         }
-        self.broker.commit(&positions)
+        self.broker.commit(&positions)?;
+        for (source, position) in std::mem::take(&mut self.dirty) {
+            let task = source.partition % self.state_partitions;
+            let task = self.tasks.get_mut(&task).expect("an open task");
+            task.insert(source, position);
+        }
+        Ok(())
     }
 
     fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        let new: BTreeSet<u32> = state(sources).collect();
-        // Under an eager protocol: what did not come back.
-        let gone: Vec<u32> = self.owned.difference(&new).copied().collect();
-        if self.rebalances.iter().any(|r| r.starts_with("Revoked")) && !sources.is_empty() {
-            let gone: Vec<Source> = gone.iter().flat_map(|p| self.sources_of(*p)).collect();
-            self.broker.close(&gone)?;
-        }
-        let mut reads: Vec<_> = sources
-            .iter()
-            .filter(|source| source.topic == Topic::Deltas)
-            .map(|source| (*source, Start::Latest))
-            .collect();
-        let added: Vec<u32> = new.difference(&self.owned).copied().collect();
-        for partition in added {
-            let positions = self.positions(partition)?;
-            for source in self.sources_of(partition) {
-                let start = match (positions.get(&source), source.topic) {
-                    (Some(position), _) => Start::Offset(*position),
-                    (None, _) => Start::Earliest,
-                };
-                reads.push((source, start));
+        let mut reads = Vec::new();
+        for source in sources {
+            if source.topic == Topic::Deltas {
+                reads.push((*source, Start::Latest));
+                continue;
             }
+            if self.tasks.contains_key(&source.partition) {
+                continue;
+            }
+            let task = match self.resting.remove(&source.partition) {
+                Some(task) => task,
+                None => self.restored(source.partition)?,
+            };
+            self.tasks.insert(source.partition, task);
+            reads.extend(self.reads(source.partition));
         }
-        self.owned = new;
+        self.resting.clear();
         self.broker.open(&reads)
     }
 
-    /// Eager: everything, kept open until it is known what comes back.
-    fn revoked(&mut self, _: &[Source]) -> Result<(), Failure> {
-        self.broker.close(&[])
+    fn close(&mut self, sources: &[Source], rest: bool) -> Result<(), Failure> {
+        let mut closed = sources.to_vec();
+        for source in sources {
+            if source.topic == Topic::Repartition {
+                closed.extend(self.sources_of(source.partition));
+                let task = self.tasks.remove(&source.partition);
+                if let Some(task) = task.filter(|_| rest) {
+                    self.resting.insert(source.partition, task);
+                }
+            }
+        }
+        self.broker.close(&closed)
     }
 
-    fn positions(&mut self, partition: u32) -> Result<BTreeMap<Source, i64>, Failure> {
+    /// Back to the last commit.
+    fn reopen(&mut self) -> Result<(), Failure> {
+        let reads: Vec<_> = self
+            .tasks
+            .keys()
+            .flat_map(|task| self.reads(*task))
+            .collect();
+        self.broker.open(&reads)
+    }
+
+    fn reads(&self, task: u32) -> Vec<(Source, Start)> {
+        let positions = &self.tasks[&task];
+        let start = |source| match positions.get(&source) {
+            Some(position) => Start::Offset(*position),
+            None => Start::Earliest,
+        };
+        let sources = self.sources_of(task).into_iter();
+        sources.map(|source| (source, start(source))).collect()
+    }
+
+    fn restored(&mut self, partition: u32) -> Result<BTreeMap<Source, i64>, Failure> {
         let mut positions = BTreeMap::new();
         let source = Source {
             topic: Topic::Changelog,
             partition,
         };
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.expect("some")).into_owned();
         self.broker.replay(source, &mut |record| {
-            let text =
-                |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.expect("some")).into_owned();
             let key = text(record.key);
             let (input, partition) = key.split_once('/').expect("a key");
             let source = Source {
@@ -326,13 +372,13 @@ impl Shard {
         Ok(positions)
     }
 
-    fn sources_of(&self, state_partition: u32) -> Vec<Source> {
+    fn sources_of(&self, task: u32) -> Vec<Source> {
         let mut sources = vec![Source {
             topic: Topic::Repartition,
-            partition: state_partition,
+            partition: task,
         }];
         for (input, partitions) in self.inputs.iter().enumerate() {
-            let own = (0..*partitions).filter(|p| p % self.state_partitions == state_partition);
+            let own = (0..*partitions).filter(|p| p % self.state_partitions == task);
             sources.extend(own.map(|partition| Source {
                 topic: Topic::Input(input as u16),
                 partition,
@@ -340,11 +386,4 @@ impl Shard {
         }
         sources
     }
-}
-
-fn state(sources: &[Source]) -> impl Iterator<Item = u32> {
-    sources
-        .iter()
-        .filter(|source| source.topic == Topic::Repartition)
-        .map(|source| source.partition)
 }

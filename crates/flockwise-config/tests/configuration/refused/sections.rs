@@ -1,4 +1,4 @@
-//! `[kafka]`, `[model]`, `[decision]`, `[sweep]`, `[time]`, `[http]`, `[report]`
+//! `[kafka]`, `[model]`, `[decision]`, `[sweep]`, `[time]`, `[state]`, `[http]`, `[report]`
 
 use super::{check, sections};
 
@@ -204,8 +204,12 @@ fn decision_sweep_time_http_and_report() {
             "report.brings_in: found \"orders\", expected a feature with aggregate = \"sum\"",
         ),
         (
-            "[state]\ndirectory = \"state\"",
-            "state: is not offered yet; leave the section out: state is restored from its changelog topic",
+            "[state]\ndirectory = \"\"",
+            "state.directory: is empty; give a text or leave the key out",
+        ),
+        (
+            "[state]\ndir = \"state\"",
+            "unknown key `state.dir`: expected directory",
         ),
     ] {
         check(&sections(lines), expected);

@@ -1,0 +1,206 @@
+//! Documents that are events.
+
+use flockwise_codec::format::Format;
+use flockwise_core::pointer::Pointer;
+
+use crate::script::{check, check_bytes, native, plan, story};
+
+#[test]
+fn the_native_format_has_its_fields_at_the_top() {
+    check(
+        &native(),
+        &["/properties/revenue"],
+        r#"
+        {"customer_id":"c","event":"Order","time":"2026-01-02T03:04:05Z"} => c Order 2026-01-02T03:04:05.000Z
+        {"time":0,"event":"Other","customer_id":"c"} => c ? 1970-01-01T00:00:00.000Z
+        {"customer_id":"c","event":"Order","time":0,"event_id":"e1","order_id":"o9","properties":{"revenue":1.5}} => c Order 1970-01-01T00:00:00.000Z id=e1 order=o9 /properties/revenue=1.5
+        "#,
+    );
+}
+
+#[test]
+fn segment_falls_back_to_anonymous_id_type_and_other_times() {
+    check(
+        &Format::builtin("segment").unwrap(),
+        &["/properties/revenue"],
+        r#"
+        {"userId":"u","anonymousId":"a","type":"track","event":"Order","timestamp":1,"sentAt":2,"messageId":"e1","properties":{"order_id":"o9","revenue":3}} => u Order 1970-01-01T00:00:01.000Z id=e1 order=o9 /properties/revenue=3
+        {"anonymousId":"a","userId":null,"type":"page","sentAt":2} => a page 1970-01-01T00:00:02.000Z
+        {"anonymousId":"a","type":"identify","sentAt":3,"originalTimestamp":2} => a ? 1970-01-01T00:00:02.000Z
+        {"sentAt":3,"timestamp":1,"event":"Order","type":"track","anonymousId":"a","userId":"u"} => u Order 1970-01-01T00:00:01.000Z
+        "#,
+    );
+}
+
+#[test]
+fn a_table_of_ones_own_takes_the_first_pointer_that_is_there() {
+    let pointers = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| Pointer::parse(text).unwrap())
+            .collect()
+    };
+    let till = Format {
+        name: "till".to_owned(),
+        customer_id: pointers(&["/card/id", "/customer", "/customers/0"]),
+        event: pointers(&["/kind"]),
+        time: pointers(&["/at"]),
+        event_id: pointers(&["/id"]),
+        order_id: pointers(&[]),
+    };
+    check(
+        &till,
+        &[],
+        r#"
+        {"card":{"id":"c","customer":"x"},"customer":"d","kind":"Order","at":0,"id":17} => c ? 1970-01-01T00:00:00.000Z id=17
+        {"customer":"d","card":{"id":null},"kind":"k","at":0,"id":-3} => d ? 1970-01-01T00:00:00.000Z id=-3
+        {"card":[{"id":"c"}],"customer":"d","kind":"k","at":0} => d ? 1970-01-01T00:00:00.000Z
+        {"customers":["e","f"],"kind":"k","at":0} => e ? 1970-01-01T00:00:00.000Z
+        {"card":{},"kind":"k","at":0} => missing_field: no customer_id: expected at /card/id or /customer or /customers/0 in format till
+        "#,
+    );
+}
+
+#[test]
+fn integers_are_ids_and_written_as_text() {
+    check(
+        &native(),
+        &[],
+        r#"
+        {"customer_id":12345,"event":"e","time":0,"event_id":17,"order_id":-3} => 12345 ? 1970-01-01T00:00:00.000Z id=17 order=-3
+        {"customer_id":"12345","event":"e","time":0,"event_id":"17","order_id":"-3"} => 12345 ? 1970-01-01T00:00:00.000Z id=17 order=-3
+        {"customer_id":0,"event":"e","time":0,"event_id":18446744073709551615} => 0 ? 1970-01-01T00:00:00.000Z id=18446744073709551615
+        {"customer_id":"c","event":"e","time":0,"event_id":null,"order_id":""} => c ? 1970-01-01T00:00:00.000Z order=
+        "#,
+    );
+}
+
+#[test]
+fn values_are_found_at_nested_pointers_stars_and_places() {
+    check(
+        &native(),
+        &[
+            "/p/a",
+            "/p/list/*/price",
+            "/p/list/1/price",
+            "/p/grid/*/*",
+            "/0",
+            "/p/list/01",
+        ],
+        r#"
+        {"p":{"a":true,"list":[{"price":1},{"price":2},{"x":3},4]},"customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z /p/a=true /p/list/*/price=1,2 /p/list/1/price=2
+        {"p":{"grid":[[1,"b"],[],[null,{}],5]},"0":"zero","customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z /p/grid/*/*=1,"b",[] /0="zero"
+        {"p":{"list":{"1":{"price":7},"*":{"price":8}}},"customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z /p/list/1/price=7
+        {"p":[{"a":1}],"customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z
+        {"p":null,"customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z
+        "#,
+    );
+}
+
+#[test]
+fn an_element_wanted_by_its_place_is_still_one_of_all() {
+    check(
+        &native(),
+        &["/l/0", "/l/*", "/m/0/a/*", "/m/*/a/1", "/m/*/b"],
+        r#"
+        {"l":[1,2],"m":[{"a":[3,4],"b":5},{"a":[6,7],"b":8}],"customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z /l/0=1 /l/*=1,2 /m/0/a/*=3,4 /m/*/a/1=4,7 /m/*/b=5,8
+        "#,
+    );
+}
+
+#[test]
+fn escapes_in_names_and_texts_mean_what_they_stand_for() {
+    check(
+        &native(),
+        &["/a~1b/~0c", "/"],
+        r#"
+        {"a/b":{"~c":1},"":2,"customer_id":"c","event":"e","time":0} => c ? 1970-01-01T00:00:00.000Z /a~1b/~0c=1 /=2
+        {"\u0061\/b":{"\u007ec":"\u0041\n\ud83d\ude00"},"cust\u006fmer_id":"\u0041\u00e9","event":"\u004frder","time":0} => Aé Order 1970-01-01T00:00:00.000Z /a~1b/~0c="A\n😀"
+        "#,
+    );
+}
+
+#[test]
+fn of_repeated_names_the_last_that_is_not_null_counts() {
+    check(
+        &native(),
+        &["/x", "/a/*"],
+        r#"
+        {"customer_id":"a","customer_id":"b","event":"e","time":0,"x":1,"x":2} => b ? 1970-01-01T00:00:00.000Z /x=2
+        {"customer_id":"a","customer_id":null,"event":"e","time":0,"x":1,"x":null} => a ? 1970-01-01T00:00:00.000Z /x=1
+        {"a":[1],"a":[2],"customer_id":"a","event":"e","time":0} => a ? 1970-01-01T00:00:00.000Z /a/*=1,2
+        "#,
+    );
+}
+
+#[test]
+fn times_come_in_many_forms() {
+    let script: String = [
+        (r#""2026-01-02T03:04:05.678Z""#, "2026-01-02T03:04:05.678Z"),
+        (r#""2026-01-02t03:04:05z""#, "2026-01-02T03:04:05.000Z"),
+        (r#""2026-01-02T03:04:05+02:30""#, "2026-01-02T00:34:05.000Z"),
+        (
+            r#""2026-01-02T03:04:05.123456789-00:00""#,
+            "2026-01-02T03:04:05.123Z",
+        ),
+        (r#""2026-01-02 03:04:05.5Z""#, "2026-01-02T03:04:05.500Z"),
+        (r#""2024-02-29T23:59:60Z""#, "2024-02-29T23:59:59.000Z"),
+        ("1767323045", "2026-01-02T03:04:05.000Z"),
+        ("1767323045.678", "2026-01-02T03:04:05.678Z"),
+        ("1767323045678", "2026-01-02T03:04:05.678Z"),
+        ("1767323045678901", "2026-01-02T03:04:05.678Z"),
+        ("1.767323045e9", "2026-01-02T03:04:05.000Z"),
+        ("0", "1970-01-01T00:00:00.000Z"),
+        ("-1", "1969-12-31T23:59:59.000Z"),
+        ("-0.0005", "1969-12-31T23:59:59.999Z"),
+        ("99999999999", "5138-11-16T09:46:39.000Z"),
+        ("100000000000", "1973-03-03T09:46:40.000Z"),
+        ("99999999999999", "5138-11-16T09:46:39.999Z"),
+        ("100000000000000", "1973-03-03T09:46:40.000Z"),
+    ]
+    .iter()
+    .map(|(time, expected)| {
+        format!("{{\"customer_id\":\"c\",\"event\":\"e\",\"time\":{time}}} => c ? {expected}\n")
+    })
+    .collect();
+    check(&native(), &[], &script);
+}
+
+#[test]
+fn seconds_with_a_fraction_keep_their_milliseconds() {
+    let plan = plan(&[]);
+    for ms in (1_700_000_000_000_i64..1_700_100_000_000).step_by(49_999) {
+        let (seconds, fraction) = (ms / 1000, ms % 1000);
+        let document =
+            format!("{{\"customer_id\":\"c\",\"event\":\"e\",\"time\":{seconds}.{fraction:03}}}");
+        let expected = format!("c ? {}", flockwise_codec::time::write_time(ms));
+        assert_eq!(story(&native(), &plan, Some(document.as_bytes())), expected);
+    }
+}
+
+#[test]
+fn what_nobody_wants_may_be_deep_long_or_out_of_range() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let long = "x".repeat(1 << 20);
+    let wanted = r#""customer_id":"c","event":"e","time":0"#;
+    let event = "c ? 1970-01-01T00:00:00.000Z";
+    check_bytes(format!("{{\"skipped\":{deep},{wanted}}}"), event);
+    check_bytes(format!("{{\"skipped\":\"{long}\",{wanted}}}"), event);
+    check_bytes(
+        format!("{{\"skipped\":[1e999,1e16,\"\\ud800\"],{wanted}}}"),
+        event,
+    );
+    check_bytes(format!(" \r\n\t{{{wanted}}} \n\n"), event);
+    check_bytes(
+        format!("{{\"x\":{deep},{wanted}}}"),
+        "c ? 1970-01-01T00:00:00.000Z /x=[]",
+    );
+    check_bytes(
+        format!("{{\"a\":{deep},{wanted}}}"),
+        "c ? 1970-01-01T00:00:00.000Z /a/*=[]",
+    );
+    check_bytes(
+        format!("{{\"x\":1e15,{wanted}}}"),
+        "c ? 1970-01-01T00:00:00.000Z /x=1000000000000000",
+    );
+}

@@ -1,0 +1,412 @@
+//! Every wire format as it was first written: a change here breaks what is stored out there.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use flockwise_codec::Malformed;
+use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::changelog::{
+    ChangelogError, StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
+};
+use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
+use flockwise_codec::model::{decode_model, encode_model};
+use flockwise_core::change::{Change, Driver, Trigger};
+use flockwise_core::decide::{Candidate, Cause, Standing};
+use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_core::remembered::Remembered;
+use flockwise_core::task::{Bookmark, Progress};
+use flockwise_core::trainer::{Lesson, MiniBatch};
+use flockwise_kmeans::Delta;
+
+const CHANGE: &str = include_str!("golden/change.json");
+const FIRST_CHANGE: &str = include_str!("golden/first_change.json");
+const ROW: &str = include_str!("golden/row.hex");
+const BOOKMARK: &str = include_str!("golden/bookmark.json");
+const SAMPLE: &str = include_str!("golden/sample.hex");
+const DELTA: &str = include_str!("golden/delta.hex");
+const MODEL: &str = include_str!("golden/model.json");
+
+const PLAN: u64 = 0x0123_4567_89ab_cdef;
+
+fn topics() -> Vec<String> {
+    ["clicks", "orders"].map(str::to_owned).to_vec()
+}
+
+/// 64 hexadecimal digits a line.
+fn hex(bytes: &[u8]) -> String {
+    let digits =
+        |line: &[u8]| -> String { line.iter().map(|byte| format!("{byte:02x}")).collect() };
+    bytes.chunks(32).map(|line| digits(line) + "\n").collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .collect();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    assert!(rest.is_empty(), "whole bytes");
+    pairs
+        .iter()
+        .map(|[high, low]| (high * 16 + low) as u8)
+        .collect()
+}
+
+fn feature(name: &str, aggregate: Aggregate) -> Feature {
+    Feature {
+        name: name.to_owned(),
+        events: vec![],
+        base: vec![],
+        conditions: vec![],
+        aggregate,
+        value: None,
+        horizon: Horizon::Lifetime,
+        reversed_by: vec![],
+        default: 0.0,
+        transform: Transform::Log1p,
+        clip: None,
+        weight: 1.0,
+        wording: Wording::default(),
+    }
+}
+
+fn plan() -> Plan {
+    Plan::compile(&[
+        feature("orders", Aggregate::Count),
+        feature("days_since_order", Aggregate::Recency),
+    ])
+}
+
+fn parts() -> ModelParts {
+    let segment = |id, name: &str, centroid: [f64; 2], weight| Segment {
+        id,
+        name: name.to_owned(),
+        centroid: centroid.to_vec(),
+        weight,
+    };
+    ModelParts {
+        version: 42,
+        trained_ms: 1_767_323_045_678,
+        features: vec!["orders".to_owned(), "days_since_order".to_owned()],
+        scaler: Scaler {
+            means: vec![0.5, 3.25],
+            variances: vec![0.25, 2.25],
+            weight: 1234.5,
+        },
+        segments: vec![
+            segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
+            segment(12, "lapsed", [0.1, 6.0], 234.25),
+        ],
+    }
+}
+
+fn change() -> Change {
+    let driver = |feature, value, typical, pull| {
+        Some(Driver {
+            feature,
+            value,
+            typical,
+            pull,
+        })
+    };
+    Change {
+        row: 0,
+        sequence: 7,
+        occurred_ms: 1_767_323_045_678,
+        from: Some(12),
+        to: 4,
+        cause: Cause::Behaviour,
+        distance: 0.41,
+        distance_from: Some(0.77),
+        margin: 0.47,
+        drivers: [driver(0, 3.2, 0.4, 0.61), driver(1, 0.5, 402.0, 0.39), None],
+        model_version: 42,
+        trigger: Some(Trigger {
+            input: 0,
+            partition: 3,
+            offset: 912,
+        }),
+    }
+}
+
+fn encoded(change: &Change) -> String {
+    let (plan, topics) = (plan(), topics());
+    let model = Model::new(&plan, parts()).unwrap();
+    let context = ChangeContext {
+        app: "shop",
+        topics: &topics,
+        plan: &plan,
+        model: &model,
+        previous: None,
+    };
+    let mut out = Vec::new();
+    encode_change(&context, "h\"1\u{e9}", change, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_change() {
+    assert_eq!(encoded(&change()), CHANGE.trim_end());
+}
+
+#[test]
+fn a_first_change_by_a_sweep_has_neither_from_nor_trigger() {
+    let change = Change {
+        sequence: 1,
+        from: None,
+        to: 99,
+        cause: Cause::Time,
+        distance_from: None,
+        drivers: [None; 3],
+        trigger: None,
+        ..change()
+    };
+    assert_eq!(encoded(&change), FIRST_CHANGE.trim_end());
+}
+
+fn row() -> StoredRow {
+    StoredRow {
+        customer_id: "h0001\u{e9}".to_owned(),
+        reference_ms: 1_767_323_045_678,
+        columns: vec![3.2, f64::NEG_INFINITY, -0.0],
+        standing: Standing {
+            segment: Some(12),
+            sequence: 7,
+            changed_ms: 1_767_000_000_000,
+            as_of_ms: 1_767_323_999_999,
+            version: 42,
+            candidate: Some(Candidate {
+                segment: 4,
+                agreed: 2,
+                cause: Cause::Time,
+            }),
+        },
+        remembered: Remembered::restore(vec![1, u64::MAX], vec![(5, -6)]),
+    }
+}
+
+#[test]
+fn a_row_of_the_changelog() {
+    let row = row();
+    let mut value = Vec::new();
+    encode_row(&row.as_row(), PLAN, &mut value);
+    assert_eq!(hex(&value), ROW);
+    assert_eq!(
+        decode_row(row.customer_id.as_bytes(), &unhex(ROW), PLAN),
+        Ok(row)
+    );
+    let mut key = Vec::new();
+    row_key("h1", &mut key);
+    assert_eq!(key, b"\x01h1");
+}
+
+#[test]
+fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
+    let told = |value: &[u8], plan| decode_row(b"h", value, plan).unwrap_err().to_string();
+    assert_eq!(
+        told(&unhex(ROW), 7),
+        "the state was kept under another feature plan (0123456789abcdef, now 0000000000000007): bring the former features back, or give the pipeline a new `app` name so that it starts anew from its inputs"
+    );
+    assert_eq!(
+        told(&[2], PLAN),
+        "a changelog record has format 2, this version reads up to 1: use the version that wrote it or a later one"
+    );
+    assert!(matches!(
+        decode_bookmark(
+            BOOKMARK.replace("\"format\":1", "\"format\":9").as_bytes(),
+            &topics()
+        ),
+        Err(ChangelogError::Version { found: 9 })
+    ));
+}
+
+#[test]
+fn a_row_cut_short_or_too_long_is_malformed() {
+    let whole = unhex(ROW);
+    for length in 0..whole.len() {
+        let found = decode_row(b"h", &whole[..length], PLAN);
+        assert!(
+            matches!(found, Err(ChangelogError::Malformed(_))),
+            "{length}"
+        );
+    }
+    let longer = [whole.as_slice(), b"\0"].concat();
+    assert!(matches!(
+        decode_row(b"h", &longer, PLAN),
+        Err(ChangelogError::Malformed(_))
+    ));
+    assert!(matches!(
+        decode_row(b"\xff", &whole, PLAN),
+        Err(ChangelogError::Malformed(_))
+    ));
+}
+
+#[test]
+fn a_bookmark() {
+    let progress = |next_offset, time_ms| Progress {
+        next_offset,
+        time_ms,
+    };
+    let bookmark = Bookmark {
+        inputs: BTreeMap::from([
+            ((0, 3), progress(912, 1_767_323_045_678)),
+            ((1, 0), progress(0, i64::MIN)),
+        ]),
+        repartition_offset: 17,
+        stream_ms: 1_767_323_045_678,
+        swept: Some(490_923_068),
+        version: 42,
+        version_since: Some(490_923_000),
+    };
+    let mut out = Vec::new();
+    encode_bookmark(&bookmark, &topics(), &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), BOOKMARK.trim_end());
+    assert_eq!(
+        decode_bookmark(BOOKMARK.as_bytes(), &topics()),
+        Ok(bookmark)
+    );
+}
+
+#[test]
+fn a_bookmark_leaves_out_inputs_that_are_gone_and_follows_their_names() {
+    let topics = ["orders".to_owned()];
+    let found = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
+    assert_eq!(found.inputs.keys().collect::<Vec<_>>(), [&(0, 0)]);
+}
+
+fn check_mini_batch(batch: &MiniBatch, golden: &str) {
+    let mut out = Vec::new();
+    encode_mini_batch(batch, &mut out);
+    assert_eq!(hex(&out), golden);
+    assert_eq!(decode_mini_batch(&unhex(golden)).as_ref(), Ok(batch));
+    for length in 0..out.len() {
+        assert_eq!(decode_mini_batch(&out[..length]), Err(Malformed));
+    }
+    out.push(0);
+    assert_eq!(decode_mini_batch(&out), Err(Malformed));
+}
+
+#[test]
+fn a_sample() {
+    let lesson = Lesson::Sample(vec![(7, vec![1.0, -2.5]), (u64::MAX, vec![0.0, 1e15])]);
+    check_mini_batch(
+        &MiniBatch {
+            at_ms: 1_767_323_045_678,
+            lesson,
+        },
+        SAMPLE,
+    );
+}
+
+#[test]
+fn a_delta() {
+    let mut delta = Delta::new(2, 2);
+    delta.add(0, &[1.0, 2.0]);
+    delta.add(1, &[3.0, -4.0]);
+    delta.add(1, &[3.0, 0.5]);
+    let lesson = Lesson::Delta { version: 42, delta };
+    check_mini_batch(&MiniBatch { at_ms: -1, lesson }, DELTA);
+}
+
+#[test]
+fn a_delta_that_claims_to_be_huge_takes_no_memory() {
+    let mut bytes = vec![1, 2];
+    bytes.extend_from_slice(&[0; 16]);
+    bytes.extend_from_slice(&[0xff; 4]);
+    assert_eq!(decode_mini_batch(&bytes), Err(Malformed));
+}
+
+#[test]
+fn a_model() {
+    let encoded = String::from_utf8(encode_model(&parts(), Some(17))).unwrap();
+    assert_eq!(encoded, MODEL.trim_end());
+    assert_eq!(
+        decode_model(MODEL.as_bytes(), &plan()),
+        Ok((parts(), Some(17)))
+    );
+}
+
+#[test]
+fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
+    let by_hand = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
+        "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}"#;
+    let (parts, offset) = decode_model(by_hand.as_bytes(), &plan()).unwrap();
+    assert_eq!((parts.version, offset), (1, None));
+    assert_eq!(parts.scaler.means, [0.0, 0.0]);
+    let names: Vec<&str> = parts
+        .segments
+        .iter()
+        .map(|segment| segment.name.as_str())
+        .collect();
+    assert_eq!(names, ["VIP", "low orders"]);
+    let again = encode_model(&parts, None);
+    assert_eq!(
+        decode_model(&again, &plan()),
+        Ok((parts, None)),
+        "no time is no time"
+    );
+}
+
+#[test]
+fn a_model_that_cannot_be_says_why() {
+    let told = |text: &str| {
+        decode_model(text.as_bytes(), &plan())
+            .and_then(|(parts, _)| Model::new(&plan(), parts).map_err(|error| error.to_string()))
+            .unwrap_err()
+    };
+    let cases = [
+        (
+            "",
+            "",
+            "not a model: EOF while parsing a value at line 1 column 0",
+        ),
+        (
+            "\"version\"",
+            "\"verison\"",
+            "not a model: unknown field `verison`, expected one of",
+        ),
+        (
+            "2026-01-02T",
+            "yesterday",
+            "trained_at `yesterday03:04:05.678Z` is not RFC 3339",
+        ),
+        (
+            "\"orders\"",
+            "\"visits\"",
+            "the model is made of the features [visits, days_since_order], the configuration has [orders, days_since_order]",
+        ),
+        (
+            "\"id\": 12",
+            "\"id\": 4",
+            "the model has two segments with the id 4",
+        ),
+        (
+            "1234.5",
+            "-1",
+            "the weight of the scaler is -1: a finite number not below zero is needed",
+        ),
+        (
+            "234.25",
+            "-2",
+            "the weight of segment 12 is -2: a finite number not below zero is needed",
+        ),
+        (
+            "6.0",
+            "6.0, 7.0",
+            "the centroid of segment 12 must hold 2 finite numbers, one a feature, and holds 3",
+        ),
+        ("0.1,", "1e400,", "not a model: number out of range"),
+    ];
+    for (from, to, expected) in cases {
+        let text = if from.is_empty() {
+            String::new()
+        } else {
+            MODEL.replacen(from, to, 1)
+        };
+        assert!(text != MODEL, "{from} is in the golden file");
+        let found = told(&text);
+        assert!(found.starts_with(expected), "{found}");
+    }
+}

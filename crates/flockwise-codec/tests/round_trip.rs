@@ -1,0 +1,205 @@
+//! What is written is read back, whatever it is.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use flockwise_codec::changelog::{
+    StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row,
+};
+use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
+use flockwise_codec::model::{decode_model, encode_model};
+use flockwise_core::decide::{Candidate, Cause, Standing};
+use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_core::remembered::Remembered;
+use flockwise_core::task::{Bookmark, Progress};
+use flockwise_core::trainer::{Lesson, MiniBatch};
+use flockwise_kmeans::Delta;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+/// Anything that is a number, the awkward ones often.
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>().prop_filter("finite", |x| x.is_finite()),
+        -1e15..1e15_f64,
+        (0_u32..100).prop_map(|x| f64::from(x) * 0.1),
+        prop::sample::select(&[0.0, -0.0, 1e15, 5e-324, f64::MAX, 0.1 + 0.2][..]),
+    ]
+}
+
+fn candidate() -> impl Strategy<Value = Candidate> {
+    (
+        0..u32::MAX,
+        any::<u16>(),
+        prop::sample::select(&Cause::ALL[..]),
+    )
+        .prop_map(|(segment, agreed, cause)| Candidate {
+            segment,
+            agreed,
+            cause,
+        })
+}
+
+fn standing() -> impl Strategy<Value = Standing> {
+    (
+        prop::option::of(0..u32::MAX),
+        any::<u32>(),
+        any::<[i64; 2]>(),
+        any::<u64>(),
+        prop::option::of(candidate()),
+    )
+        .prop_map(
+            |(segment, sequence, [changed_ms, as_of_ms], version, candidate)| Standing {
+                segment,
+                sequence,
+                changed_ms,
+                as_of_ms,
+                version,
+                candidate,
+            },
+        )
+}
+
+fn row() -> impl Strategy<Value = StoredRow> {
+    let column = prop_oneof![number(), Just(f64::NEG_INFINITY)];
+    (
+        any::<String>(),
+        any::<i64>(),
+        prop_oneof![vec(column, 0..20), Just(vec![1.5; 70_000])],
+        standing(),
+        (vec(any::<u64>(), 0..40), vec(any::<(u64, i64)>(), 0..40)),
+    )
+        .prop_map(
+            |(customer_id, reference_ms, columns, standing, (ids, orders))| StoredRow {
+                customer_id,
+                reference_ms,
+                columns,
+                standing,
+                remembered: Remembered::restore(ids, orders),
+            },
+        )
+}
+
+fn bookmark() -> impl Strategy<Value = Bookmark> {
+    let progress = any::<(i64, i64)>().prop_map(|(next_offset, time_ms)| Progress {
+        next_offset,
+        time_ms,
+    });
+    (
+        btree_map((0..3_u16, any::<u32>()), progress, 0..6),
+        any::<[i64; 2]>(),
+        any::<(Option<i64>, u64, Option<i64>)>(),
+    )
+        .prop_map(
+            |(inputs, [repartition_offset, stream_ms], (swept, version, version_since))| {
+                let inputs: BTreeMap<_, _> = inputs;
+                Bookmark {
+                    inputs,
+                    repartition_offset,
+                    stream_ms,
+                    swept,
+                    version,
+                    version_since,
+                }
+            },
+        )
+}
+
+fn lesson() -> impl Strategy<Value = Lesson> {
+    let sample = (0_usize..6).prop_flat_map(|dimensions| {
+        vec((any::<u64>(), vec(number(), dimensions)), 0..20).prop_map(Lesson::Sample)
+    });
+    let delta = (0_usize..6, 0_usize..6, any::<u64>()).prop_flat_map(|(k, dimensions, version)| {
+        let rows = k * dimensions;
+        (vec(number(), k), vec(number(), rows), vec(number(), rows)).prop_map(
+            move |(counts, sums, squares)| {
+                let mut delta = Delta::new(k, dimensions);
+                (delta.counts, delta.sums, delta.squares) = (counts, sums, squares);
+                Lesson::Delta { version, delta }
+            },
+        )
+    });
+    prop_oneof![sample, delta]
+}
+
+/// Versions as the trainer publishes them: variances are squares of deviations.
+fn parts() -> impl Strategy<Value = ModelParts> {
+    let segment = (any::<u32>(), "[a-z,# \"é]{1,9}", vec(number(), 2), number()).prop_map(
+        |(id, name, centroid, weight)| Segment {
+            id,
+            name,
+            centroid,
+            weight,
+        },
+    );
+    let deviation = prop_oneof![0.0..1e15_f64, (0_u32..50).prop_map(|x| f64::from(x) * 0.1)];
+    (
+        (
+            any::<u64>(),
+            prop_oneof![Just(i64::MIN), -62_135_596_800_000..253_402_200_000_000_i64],
+        ),
+        (vec(number(), 2), vec(deviation, 2), number()),
+        vec(segment, 0..5),
+    )
+        .prop_map(
+            |((version, trained_ms), (means, deviations, weight), segments)| ModelParts {
+                version,
+                trained_ms,
+                features: vec!["a".to_owned(), "b".to_owned()],
+                scaler: Scaler {
+                    means,
+                    variances: deviations
+                        .iter()
+                        .map(|deviation| deviation * deviation)
+                        .collect(),
+                    weight,
+                },
+                segments,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn rows(row in row(), plan in any::<u64>()) {
+        let mut value = Vec::new();
+        encode_row(&row.as_row(), plan, &mut value);
+        prop_assert_eq!(decode_row(row.customer_id.as_bytes(), &value, plan), Ok(row));
+    }
+
+    #[test]
+    fn bookmarks(bookmark in bookmark()) {
+        let topics = ["a", "b/\"é", "c"].map(str::to_owned);
+        let mut value = Vec::new();
+        encode_bookmark(&bookmark, &topics, &mut value);
+        prop_assert_eq!(decode_bookmark(&value, &topics), Ok(bookmark));
+    }
+
+    #[test]
+    fn mini_batches(at_ms in any::<i64>(), lesson in lesson()) {
+        let batch = MiniBatch { at_ms, lesson };
+        let mut value = Vec::new();
+        encode_mini_batch(&batch, &mut value);
+        prop_assert_eq!(decode_mini_batch(&value), Ok(batch));
+    }
+
+    #[test]
+    fn models(parts in parts(), offset in any::<Option<i64>>()) {
+        let plan = Plan::compile(&[]);
+        let bytes = encode_model(&parts, offset);
+        prop_assert_eq!(decode_model(&bytes, &plan), Ok((parts, offset)));
+    }
+
+    #[test]
+    fn random_bytes_are_refused_or_read_but_never_panic(bytes in vec(any::<u8>(), 0..200)) {
+        let plan = Plan::compile(&[]);
+        let _ = decode_row(b"h", &bytes, 0);
+        let _ = decode_row(b"h", &[&[1; 1], &[0; 8][..], &bytes].concat(), 0);
+        let _ = decode_bookmark(&bytes, &[]);
+        let _ = decode_mini_batch(&bytes);
+        let _ = decode_mini_batch(&[&[1, 2][..], &bytes].concat());
+        let _ = decode_mini_batch(&[&[1, 1][..], &bytes].concat());
+        let _ = decode_model(&bytes, &plan);
+    }
+}

@@ -1,0 +1,88 @@
+//! Events as the naive twin keeps them, and as the core takes them.
+
+use flockwise_core::event::{Event, Slot, hash};
+use flockwise_core::plan::Plan;
+
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Absent,
+    Bool(bool),
+    Number(f64),
+    Text(&'static str),
+    Composite,
+}
+
+/// One event, kept whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    pub(crate) name: &'static str,
+    pub(crate) time_ms: i64,
+    /// At `/x`.
+    pub(crate) x: Value,
+    /// At `/s`.
+    pub(crate) s: Value,
+    /// At `/n/*`.
+    pub(crate) n: Vec<Value>,
+    /// Index of the document that a reversal takes back.
+    pub(crate) reverses: Option<usize>,
+}
+
+impl Document {
+    pub(crate) fn at(time_ms: i64) -> Self {
+        Self {
+            name: "A",
+            time_ms,
+            x: Value::Number(2.5),
+            s: Value::Text("web"),
+            n: vec![Value::Number(1.0), Value::Number(4.0)],
+            reverses: None,
+        }
+    }
+
+    /// Values at a pointer; one without `*` has exactly one.
+    pub(crate) fn values(&self, pointer: &str) -> Vec<Value> {
+        match pointer {
+            "/x" => vec![self.x.clone()],
+            "/s" => vec![self.s.clone()],
+            "/n/*" => self.n.clone(),
+            other => panic!("no document has {other}"),
+        }
+    }
+
+    /// Numbers at a pointer.
+    pub(crate) fn numbers(&self, pointer: &str) -> Vec<f64> {
+        let number = |value: &Value| match value {
+            Value::Number(number) => Some(*number),
+            _ => None,
+        };
+        self.values(pointer).iter().filter_map(number).collect()
+    }
+}
+
+/// As a decoder would fill it.
+pub(crate) fn event(plan: &Plan, document: &Document) -> Event {
+    let mut event = Event::default();
+    event.clear(plan.pointers().len());
+    event.name = plan.name(document.name);
+    event.name_hash = hash(document.name.as_bytes());
+    event.time_ms = document.time_ms;
+    for (index, pointer) in plan.pointers().iter().enumerate() {
+        for value in document.values(&pointer.to_string()) {
+            let slot = match value {
+                Value::Absent if pointer.is_many() => continue,
+                Value::Absent => Slot::Absent,
+                Value::Bool(value) => Slot::Bool(value),
+                Value::Number(number) => Slot::Number(number),
+                Value::Text(text) => Slot::Text(event.keep(text)),
+                Value::Composite => Slot::Composite,
+            };
+            if pointer.is_many() {
+                event.add(index, slot);
+            } else {
+                event.put(index, slot);
+            }
+        }
+    }
+    event
+}

@@ -1,0 +1,158 @@
+//! Rolling features against their naive twin, over random plans and events in any order.
+#![allow(clippy::unwrap_used)]
+
+mod document;
+mod naive;
+mod random;
+
+use std::collections::BTreeMap;
+
+use flockwise_core::aggregate::{NEVER_MS, empty, evaluate, observe};
+use flockwise_core::feature::Feature;
+use flockwise_core::plan::Plan;
+use proptest::prelude::*;
+
+use document::{Document, event};
+use random::{DAY_MS, HOUR_MS, documents, feature, plain};
+
+/// A row that has seen documents in an order, and its features at a time.
+struct Seen {
+    columns: Vec<f64>,
+    reference_ms: i64,
+}
+
+/// Feeds documents, in the order of `order`, to a row of its own; a reversal names its order by index.
+fn observe_all(plan: &Plan, documents: &[Document], order: &[usize]) -> Seen {
+    let placed: BTreeMap<usize, (&str, i64)> = documents
+        .iter()
+        .enumerate()
+        .map(|(index, document)| (index, (document.name, document.time_ms)))
+        .collect();
+    let (mut columns, mut reference_ms) = (empty(plan), NEVER_MS);
+    for index in order {
+        let document = &documents[*index];
+        let event = event(plan, document);
+        observe(plan, &mut columns, &mut reference_ms, &event, |name| {
+            let (known, time_ms) = placed[&document.reverses?];
+            (plan.name(known) == Some(name)).then_some(time_ms)
+        });
+    }
+    Seen {
+        columns,
+        reference_ms,
+    }
+}
+
+fn features_at(plan: &Plan, seen: &Seen, at_ms: i64) -> (Vec<f64>, Vec<f64>) {
+    let (mut raw, mut vector) = (vec![f64::NAN; plan.len()], vec![f64::NAN; plan.len()]);
+    evaluate(
+        plan,
+        &seen.columns,
+        seen.reference_ms,
+        at_ms,
+        &mut raw,
+        &mut vector,
+    );
+    (raw, vector)
+}
+
+/// Times not before the last event: at it, around it, on edges of buckets, and much later.
+fn times(last_ms: i64, later: &[i64]) -> Vec<i64> {
+    let edge = |width_ms: i64| (last_ms.div_euclid(width_ms) + 1) * width_ms;
+    let mut times = vec![
+        last_ms,
+        last_ms + 1,
+        edge(HOUR_MS),
+        edge(DAY_MS),
+        edge(DAY_MS) + 1,
+    ];
+    times.extend(later.iter().map(|later| last_ms + later));
+    times
+}
+
+fn compare(
+    features: &[Feature],
+    documents: &[Document],
+    order: &[usize],
+    later: &[i64],
+) -> Result<(), TestCaseError> {
+    let plan = Plan::compile(features);
+    let seen = observe_all(&plan, documents, order);
+    let arrived: Vec<&Document> = order.iter().map(|index| &documents[*index]).collect();
+    for at_ms in times(seen.reference_ms, later) {
+        let (raw, vector) = features_at(&plan, &seen, at_ms);
+        for (index, feature) in features.iter().enumerate() {
+            let expected = naive::value(feature, documents, &arrived, at_ms);
+            prop_assert!(
+                expected.is_like(raw[index]),
+                "{} found, {:?} expected at {} of {:?} after {:?}",
+                raw[index],
+                expected,
+                at_ms,
+                feature,
+                arrived
+            );
+            prop_assert_eq!(vector[index], naive::transformed(feature, raw[index]));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn features_are_what_the_table_says(
+        features in prop::collection::vec(feature(), 1..6),
+        (documents, order) in documents(),
+        later in prop::collection::vec(0..100 * DAY_MS, 3),
+    ) {
+        compare(&features, &documents, &order, &later)?;
+    }
+
+    #[test]
+    fn the_order_of_events_does_not_matter(
+        features in prop::collection::vec(feature(), 1..6),
+        (documents, order) in documents(),
+        later in 0..100 * DAY_MS,
+    ) {
+        let plan = Plan::compile(&features);
+        let mut sorted = order.clone();
+        sorted.sort_by_key(|index| documents[*index].time_ms);
+        let (left, right) = (observe_all(&plan, &documents, &order), observe_all(&plan, &documents, &sorted));
+        let at_ms = left.reference_ms + later;
+        let arrived: Vec<&Document> = sorted.iter().map(|index| &documents[*index]).collect();
+        let (left, right) = (features_at(&plan, &left, at_ms).0, features_at(&plan, &right, at_ms).0);
+        for (index, feature) in features.iter().enumerate() {
+            let slack = naive::value(feature, &documents, &arrived, at_ms).slack();
+            prop_assert!((left[index] - right[index]).abs() <= 2.0 * slack, "{left:?} {right:?} {feature:?}");
+        }
+    }
+}
+
+#[test]
+fn a_long_silence_leaves_numbers_and_no_customer_without_one() {
+    let features = plain();
+    let plan = Plan::compile(&features);
+    let documents = [Document::at(5), Document::at(5 + HOUR_MS)];
+    let seen = observe_all(&plan, &documents, &[0, 1]);
+    for at_ms in [seen.reference_ms, 1 << 40, 1 << 50, i64::MAX] {
+        let (raw, vector) = features_at(&plan, &seen, at_ms);
+        assert!(raw.iter().chain(&vector).all(|x| x.is_finite()), "{raw:?}");
+    }
+    let nobody = Seen {
+        columns: empty(&plan),
+        reference_ms: NEVER_MS,
+    };
+    for at_ms in [0, 1 << 50, i64::MAX] {
+        let (raw, _) = features_at(&plan, &nobody, at_ms);
+        for (value, feature) in raw.iter().zip(&features) {
+            let expected = if naive::is_sum(feature) {
+                0.0
+            } else {
+                feature.default
+            };
+            assert_eq!(*value, expected, "{feature:?}");
+        }
+    }
+}

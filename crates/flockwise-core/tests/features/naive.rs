@@ -1,0 +1,231 @@
+//! The naive twin: all events kept, each feature computed anew from its definition.
+
+use flockwise_core::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test, Transform};
+
+use crate::document::{Document, Value};
+
+const DAY_MS: f64 = 86_400_000.0;
+
+/// What a feature should be, and by how much rounding may move it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    value: f64,
+    /// What the terms add up to without their signs: sums that cancel lose digits of this.
+    magnitude: f64,
+    /// So near to "nothing below the line" that either side of it is right.
+    alternative: f64,
+}
+
+impl Expected {
+    fn exactly(value: f64) -> Self {
+        Self {
+            value,
+            magnitude: 0.0,
+            alternative: value,
+        }
+    }
+
+    pub(crate) fn slack(&self) -> f64 {
+        let either = (self.value - self.alternative).abs();
+        1e-9 * self.value.abs() + 1e-12 * self.magnitude + either
+    }
+
+    pub(crate) fn is_like(&self, found: f64) -> bool {
+        let near = |expected: f64| {
+            (found - expected).abs() <= 1e-9 * expected.abs() + 1e-12 * self.magnitude
+        };
+        near(self.value) || near(self.alternative)
+    }
+}
+
+/// A number to be added: an event's term above and below the line, its sign and when it counts as of.
+struct Term {
+    above: f64,
+    below: f64,
+    sign: f64,
+    time_ms: i64,
+}
+
+pub(crate) fn value(
+    feature: &Feature,
+    all: &[Document],
+    arrived: &[&Document],
+    at_ms: i64,
+) -> Expected {
+    match feature.aggregate {
+        Aggregate::Recency | Aggregate::Last => last(feature, arrived, at_ms),
+        _ => summed(feature, all, arrived, at_ms),
+    }
+}
+
+pub(crate) fn is_sum(feature: &Feature) -> bool {
+    matches!(feature.aggregate, Aggregate::Count | Aggregate::Sum)
+}
+
+pub(crate) fn transformed(feature: &Feature, value: f64) -> f64 {
+    let sign = if value < 0.0 { -1.0 } else { 1.0 };
+    let transformed = match feature.transform {
+        Transform::None => value,
+        Transform::Log1p => sign * value.abs().ln_1p(),
+        Transform::Sqrt => sign * value.abs().sqrt(),
+    };
+    feature.clip.map_or(transformed, |(lowest, highest)| {
+        transformed.max(lowest).min(highest)
+    })
+}
+
+/// Of equal times the event that arrived later is the last.
+fn last(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
+    let matching = arrived.iter().filter(|document| {
+        let is_within = match feature.horizon {
+            Horizon::Window { span_ms, .. } => at_ms - span_ms < document.time_ms,
+            _ => true,
+        };
+        is_within && term(feature, document).is_some_and(|term| term.sign > 0.0)
+    });
+    let last = matching.max_by_key(|document| document.time_ms);
+    let value = last.map_or(feature.default, |document| match feature.aggregate {
+        Aggregate::Last => *document.numbers(&pointer(feature)).last().unwrap(),
+        _ => (at_ms - document.time_ms) as f64 / DAY_MS,
+    });
+    Expected::exactly(value)
+}
+
+fn summed(feature: &Feature, all: &[Document], arrived: &[&Document], at_ms: i64) -> Expected {
+    let (mut above, mut below, mut above_size, mut below_size) = (0.0, 0.0, 0.0, 0.0);
+    for document in arrived {
+        let Some(mut term) = term(feature, document) else {
+            continue;
+        };
+        let order = document.reverses.map(|order| &all[order]);
+        if let Some(order) = order
+            .filter(|order| term.sign < 0.0 && feature.events.iter().any(|name| name == order.name))
+        {
+            term.time_ms = order.time_ms;
+        }
+        let weight = weight(feature.horizon, term.time_ms, at_ms);
+        above += weight * term.sign * term.above;
+        below += weight * term.sign * term.below;
+        above_size += weight * term.above.abs();
+        below_size += weight * term.below;
+    }
+    if is_sum(feature) {
+        return Expected {
+            value: above,
+            magnitude: above_size,
+            alternative: above,
+        };
+    }
+    ratio(feature, (above, above_size), (below, below_size))
+}
+
+fn ratio(
+    feature: &Feature,
+    (above, above_size): (f64, f64),
+    (below, below_size): (f64, f64),
+) -> Expected {
+    // What reversals leave may be rounding or one event long ago: the row cannot tell below 1e-9.
+    let is_unsure = !feature.reversed_by.is_empty() && below.abs() <= 1e-4 * below_size;
+    let value = if below > 0.0 {
+        above / below
+    } else {
+        feature.default
+    };
+    Expected {
+        value,
+        magnitude: (above_size + value.abs() * below_size) / below.abs().max(f64::MIN_POSITIVE),
+        alternative: if is_unsure { feature.default } else { value },
+    }
+}
+
+fn weight(horizon: Horizon, time_ms: i64, at_ms: i64) -> f64 {
+    match horizon {
+        Horizon::HalfLife(half_life_ms) => (-(at_ms - time_ms) as f64 / half_life_ms as f64).exp2(),
+        Horizon::Lifetime => 1.0,
+        Horizon::Window { span_ms, buckets } => {
+            let width_ms = span_ms / i64::from(buckets);
+            let bucket = |time_ms: i64| (time_ms - 1).div_euclid(width_ms);
+            let age = bucket(at_ms) - bucket(time_ms);
+            f64::from(u8::from((0..i64::from(buckets)).contains(&age)))
+        }
+    }
+}
+
+/// What an event adds to a feature, if it has to do with it.
+fn term(feature: &Feature, document: &Document) -> Option<Term> {
+    let named = |names: &[String]| names.iter().any(|name| name == document.name);
+    let is_reversal = named(&feature.reversed_by);
+    let matches = is_reversal || feature.events.is_empty() || named(&feature.events);
+    if !matches || !holds(&feature.base, document) {
+        return None;
+    }
+    let holds = holds(&feature.conditions, document);
+    let (above, below) = match feature.aggregate {
+        Aggregate::Share => (f64::from(u8::from(holds)), 1.0),
+        _ if !holds => return None,
+        Aggregate::Count | Aggregate::Recency => (1.0, 0.0),
+        Aggregate::Sum | Aggregate::Mean | Aggregate::Last => {
+            let numbers = document.numbers(&pointer(feature));
+            if numbers.is_empty() {
+                return None;
+            }
+            (numbers.iter().sum(), numbers.len() as f64)
+        }
+    };
+    Some(Term {
+        above,
+        below,
+        sign: if is_reversal { -1.0 } else { 1.0 },
+        time_ms: document.time_ms,
+    })
+}
+
+fn pointer(feature: &Feature) -> String {
+    feature.value.as_ref().unwrap().to_string()
+}
+
+/// One value must pass all conditions on its pointer; where there is none, its absence must.
+fn holds(conditions: &[Condition], document: &Document) -> bool {
+    conditions.iter().all(|condition| {
+        let on_same = |other: &&Condition| other.pointer == condition.pointer;
+        let tests: Vec<&Test> = conditions
+            .iter()
+            .filter(on_same)
+            .map(|other| &other.test)
+            .collect();
+        let mut values = document.values(&condition.pointer.to_string());
+        if condition.pointer.is_many() {
+            values.retain(|value| *value != Value::Absent);
+        }
+        if values.is_empty() {
+            values.push(Value::Absent);
+        }
+        values
+            .iter()
+            .any(|value| tests.iter().all(|test| passes(value, test)))
+    })
+}
+
+fn passes(value: &Value, test: &Test) -> bool {
+    let equals = |constant: &Constant| match (value, constant) {
+        (Value::Text(left), Constant::Text(right)) => left == right,
+        (Value::Number(left), Constant::Number(right)) => left == right,
+        (Value::Bool(left), Constant::Bool(right)) => left == right,
+        _ => false,
+    };
+    let number = match value {
+        Value::Number(number) => Some(*number),
+        _ => None,
+    };
+    match test {
+        Test::Exists(wanted) => (*value != Value::Absent) == *wanted,
+        _ if *value == Value::Absent => false,
+        Test::In(constants) => constants.iter().any(equals),
+        Test::NotEqual(constant) => !equals(constant),
+        Test::Greater(bound) => number.is_some_and(|number| number > *bound),
+        Test::AtLeast(bound) => number.is_some_and(|number| number >= *bound),
+        Test::Less(bound) => number.is_some_and(|number| number < *bound),
+        Test::AtMost(bound) => number.is_some_and(|number| number <= *bound),
+        Test::Prefix(prefix) => matches!(value, Value::Text(text) if text.starts_with(prefix)),
+    }
+}

@@ -1,0 +1,41 @@
+//! From a configuration to what a Kafka client needs.
+
+use std::path::Path;
+
+use flockwise_config::Config;
+use flockwise_kafka::KafkaSettings;
+use flockwise_runtime::topics::Topics;
+
+use crate::exit::Failed;
+use crate::pipeline::state_partitions;
+
+/// Reads the configuration that a command is given.
+pub(crate) fn load(path: &Path) -> Result<Config, Failed> {
+    Config::load(path, flockwise_config::environment()).map_err(Failed::wrong)
+}
+
+/// How a client called `name` reaches the brokers.
+pub(crate) fn settings(config: &Config, name: &str) -> KafkaSettings {
+    let mut settings = KafkaSettings::new(&config.kafka.bootstrap_servers, &config.app, name);
+    settings.properties.clone_from(&config.kafka.properties);
+    settings.max_skew_ms = config.max_skew_ms;
+    settings
+}
+
+/// The topics of a pipeline over inputs with these partitions.
+pub(crate) fn settled(config: &Config, input_partitions: &[u32]) -> Topics {
+    Topics {
+        app: config.app.clone(),
+        inputs: input_names(config),
+        state_partitions: state_partitions(config.state_partitions, input_partitions),
+    }
+}
+
+/// Names of the input topics, in the order of the configuration.
+pub(crate) fn input_names(config: &Config) -> Vec<String> {
+    config
+        .inputs
+        .iter()
+        .map(|input| input.topic.clone())
+        .collect()
+}

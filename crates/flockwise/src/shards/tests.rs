@@ -1,0 +1,155 @@
+//! Shards over the in-process broker.
+
+use std::sync::atomic::AtomicUsize;
+
+use flockwise_config::Config;
+use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_runtime::topics::Topic;
+use prometheus::Registry;
+
+use super::*;
+use crate::pipeline::pipeline;
+
+const CONFIG: &str = "
+    app = \"shop\"
+    [[input]]
+    topic = \"clicks\"
+    [[feature]]
+    name = \"clicks\"
+    aggregate = \"count\"
+    lifetime = true
+";
+const PARTITIONS: u32 = 4;
+
+struct Stage {
+    broker: MemoryBroker,
+    pipeline: Arc<Pipeline>,
+    registry: Registry,
+    metrics: Metrics,
+    readiness: Arc<Readiness>,
+    stop: AtomicBool,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let config = Config::parse(CONFIG).unwrap();
+        let pipeline = Arc::new(pipeline(&config, PARTITIONS, None).unwrap());
+        let registry = Registry::new();
+        Self {
+            broker: MemoryBroker::new(pipeline.topics.clone(), &[PARTITIONS]),
+            pipeline,
+            metrics: Metrics::register(&registry).unwrap(),
+            registry,
+            readiness: Readiness::new(2),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    fn run(
+        &self,
+        shards: usize,
+        connect: impl Fn(usize) -> Result<MemoryShard, Failure> + Sync,
+    ) -> Result<(), String> {
+        let crew = Crew {
+            pipeline: &self.pipeline,
+            pace: Pace::Replay,
+            metrics: &self.metrics,
+            readiness: &self.readiness,
+            stop: &self.stop,
+        };
+        run_shards(shards, connect, &crew).map_err(|failed| failed.to_string())
+    }
+
+    fn join(&self, number: usize) -> MemoryShard {
+        self.broker.shard(&format!("shop-{number}"))
+    }
+
+    fn click(&self) {
+        let event = br#"{"customer_id":"ann","event":"click","time":1700000000}"#;
+        self.broker.append(Topic::Input(0), 1, 0, None, Some(event));
+    }
+
+    /// Ends everything once the click has been dealt with.
+    fn stop_when_drained(&self) {
+        let is_drained = self.broker.wait_for_backlog(0, Duration::from_secs(20));
+        self.stop.store(true, Ordering::Relaxed);
+        assert!(is_drained);
+    }
+
+    fn shows(&self, line: &str) -> bool {
+        let families = self.registry.gather();
+        let text = prometheus::TextEncoder::new().encode_to_string(&families);
+        text.unwrap().lines().any(|found| found == line)
+    }
+}
+
+#[test]
+fn shards_share_the_work_and_leave_when_told() {
+    let stage = Stage::set();
+    stage.click();
+    thread::scope(|scope| {
+        let running = scope.spawn(|| stage.run(2, |number| Ok(stage.join(number))));
+        stage.stop_when_drained();
+        assert_eq!(running.join().unwrap(), Ok(()));
+    });
+    assert!(stage.shows("flockwise_events_total 1"));
+}
+
+#[test]
+fn a_shard_whose_client_is_of_no_more_use_starts_again() {
+    let stage = Stage::set();
+    stage.click();
+    let tries = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            stage.run(1, |number| match tries.fetch_add(1, Ordering::Relaxed) {
+                0..2 => Err(Failure::Fatal("fenced".to_owned())),
+                _ => Ok(stage.join(number)),
+            })
+        });
+        stage.stop_when_drained();
+        assert_eq!(running.join().unwrap(), Ok(()));
+    });
+    assert_eq!(tries.into_inner(), 3);
+    assert!(stage.shows("flockwise_aborts_total{reason=\"fatal\"} 2"));
+}
+
+#[test]
+fn what_nothing_here_can_help_ends_all_and_is_told() {
+    let stage = Stage::set();
+    let ended = stage.run(2, |number| match number {
+        1 => Err(Failure::Config("wrong password".to_owned())),
+        _ => Ok(stage.join(number)),
+    });
+    assert_eq!(ended, Err("wrong password".to_owned()));
+}
+
+#[test]
+fn a_panic_ends_all_and_is_told() {
+    let stage = Stage::set();
+    let ended = stage.run(2, |number| {
+        assert_ne!(number, 1, "bad luck");
+        Ok(stage.join(number))
+    });
+    let told = ended.unwrap_err();
+    assert!(
+        told.contains("shard 1 panicked") && told.contains("bad luck"),
+        "{told}"
+    );
+}
+
+#[test]
+fn waits_grow_to_a_bound_and_begin_anew_after_good_work() {
+    let mut troubles = Troubles::default();
+    let waits: Vec<u128> = (0..9).map(|_| troubles.backoff().as_millis()).collect();
+    assert_eq!(
+        waits,
+        [250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
+    );
+    assert!(!troubles.may_be_outage());
+    troubles.worked_for(Duration::from_secs(1));
+    assert_eq!(troubles.backoff(), LONGEST_BACKOFF);
+    troubles.worked_for(RECOVERED);
+    assert_eq!(troubles.backoff(), BACKOFF);
+    assert!(troubles.may_be_outage());
+}
