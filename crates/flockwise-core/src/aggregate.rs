@@ -275,7 +275,8 @@ fn window_sum(newest: f64, sums: &[f64], current: i64) -> f64 {
     if current <= newest {
         return sums.iter().sum();
     }
+    // The sum of no numbers at all would be -0.0, which shows in records.
     ((current - buckets + 1)..=newest)
         .map(|index| sums[index.rem_euclid(buckets) as usize])
-        .sum()
+        .fold(0.0, |sum, bucket| sum + bucket)
 }

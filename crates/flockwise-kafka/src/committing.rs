@@ -16,6 +16,10 @@ use crate::faults::{self, Answer};
 use crate::producer::Outlet;
 use crate::settings::{Delivery, KafkaSettings};
 
+/// How long a call is made again: an outage of the brokers is sat out. A member that does not poll for
+/// longer than this loses its partitions anyway (max.poll.interval.ms).
+const PERSISTENCE: Duration = Duration::from_secs(300);
+
 /// The pause before the same call again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -186,7 +190,7 @@ impl Committer {
             };
             match faults::answer(doing, &error) {
                 Answer::Fail(failure) => return Err(failure),
-                Answer::Retry(text) if start.elapsed() > self.timeout * 4 => {
+                Answer::Retry(text) if start.elapsed() > PERSISTENCE => {
                     return Err(Failure::Fatal(text));
                 }
                 Answer::Retry(text) => warn!("{text}; trying again"),

@@ -35,10 +35,19 @@ impl<B: Broker> Shard<B> {
     fn positions(&self) -> Vec<(Source, i64)> {
         let mut positions: Vec<(Source, i64)> = Vec::new();
         for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
-            let repartition = Source { topic: Topic::Repartition, partition: *number };
+            let repartition = Source {
+                topic: Topic::Repartition,
+                partition: *number,
+            };
             positions.push((repartition, open.task.repartition_offset()));
             positions.extend(open.task.inputs().map(|((input, partition), progress)| {
-                (Source { topic: Topic::Input(input), partition }, progress.next_offset)
+                (
+                    Source {
+                        topic: Topic::Input(input),
+                        partition,
+                    },
+                    progress.next_offset,
+                )
             }));
         }
         positions.extend(self.deltas_offset.map(|offset| (DELTAS, offset)));
@@ -76,10 +85,14 @@ impl<B: Broker> Shard<B> {
     fn report_lags(&self, now_ms: i64) {
         for open in self.tasks.values() {
             for ((input, partition), progress) in open.task.inputs() {
-                let source = Source { topic: Topic::Input(input), partition };
+                let source = Source {
+                    topic: Topic::Input(input),
+                    partition,
+                };
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
                 let behind = Duration::from_millis((now_ms - progress.time_ms).max(0) as u64);
-                self.metrics.input(topic, partition, behind, self.broker.lag(source));
+                self.metrics
+                    .input(topic, partition, behind, self.broker.lag(source));
             }
         }
     }

@@ -35,7 +35,10 @@ impl<B: Broker> Shard<B> {
     fn tell_progress(&mut self) {
         for open in self.tasks.values().filter(|open| open.is_dirty) {
             for ((input, partition), progress) in open.task.inputs() {
-                let source = Source { topic: Topic::Input(input), partition };
+                let source = Source {
+                    topic: Topic::Input(input),
+                    partition,
+                };
                 self.broker.lead(source, progress.time_ms);
             }
         }
@@ -231,6 +234,10 @@ impl<B: Broker> Shard<B> {
         let output = &mut self.output;
         for change in &output.changes {
             self.meter.changes[change.cause as usize] += 1;
+            *self
+                .moves
+                .entry((change.cause, change.from, change.to))
+                .or_default() += 1;
         }
         for (total, suppressed) in self
             .meter

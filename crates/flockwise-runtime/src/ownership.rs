@@ -114,7 +114,14 @@ impl<B: Broker> Shard<B> {
     fn restore(&mut self, number: u32) -> Result<(), Failure> {
         let task = restore(&mut self.broker, &self.pipeline, number)?;
         let stream_ms = task.stream_ms();
-        self.tasks.insert(number, OpenTask { task, stream_ms, is_dirty: false });
+        self.tasks.insert(
+            number,
+            OpenTask {
+                task,
+                stream_ms,
+                is_dirty: false,
+            },
+        );
         Ok(())
     }
 
@@ -170,7 +177,10 @@ pub fn restore<B: Broker>(
     number: u32,
 ) -> Result<Task, Failure> {
     let mut task = Task::new(Arc::clone(&pipeline.task));
-    let source = Source { topic: Topic::Changelog, partition: number };
+    let source = Source {
+        topic: Topic::Changelog,
+        partition: number,
+    };
     let (mut bookmark, mut records, mut error) = (None, 0_u64, None);
     broker.replay(source, &mut |record| {
         records += 1;
@@ -179,12 +189,19 @@ pub fn restore<B: Broker>(
     })?;
     if let Some(error) = error {
         let topic = pipeline.topics.name(Topic::Changelog);
-        return Err(Failure::Config(format!("{topic}, partition {number}: {error}")));
+        return Err(Failure::Config(format!(
+            "{topic}, partition {number}: {error}"
+        )));
     }
     if let Some(bookmark) = bookmark {
         task.restore_bookmark(bookmark);
     }
-    tracing::debug!(task = number, records, customers = task.rows().len(), "task restored");
+    tracing::debug!(
+        task = number,
+        records,
+        customers = task.rows().len(),
+        "task restored"
+    );
     Ok(task)
 }
 

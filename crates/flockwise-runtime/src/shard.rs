@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use flockwise_core::decide::Cause;
 use flockwise_core::event::Event;
 use flockwise_core::task::{Output, Task, Versions};
 
@@ -41,6 +42,8 @@ pub struct Shard<B> {
     pub(crate) deltas_offset: Option<i64>,
     /// Timestamps of the records processed since the last commit, for the latency.
     pub(crate) received_ms: Vec<i64>,
+    /// Changes since the start, whether committed or not.
+    pub(crate) moves: Moves,
     pub(crate) is_pending: bool,
     pub(crate) committed: Instant,
     pub(crate) last_record: Instant,
@@ -48,6 +51,9 @@ pub struct Shard<B> {
     pub(crate) meter: ShardMeter,
     pub(crate) is_assigned: bool,
 }
+
+/// Changes of segment by cause, segment left and segment reached.
+pub type Moves = BTreeMap<(Cause, Option<u32>, u32), u64>;
 
 /// A task and what of it is not yet committed.
 #[derive(Debug)]
@@ -86,6 +92,7 @@ impl<B: Broker> Shard<B> {
             outbox: Outbox::default(),
             deltas_offset: None,
             received_ms: Vec::new(),
+            moves: Moves::new(),
             is_pending: false,
             committed: Instant::now(),
             last_record: Instant::now(),
@@ -146,10 +153,11 @@ impl<B: Broker> Shard<B> {
         Ok(!is_idle)
     }
 
+    /// A replay commits when it has worked off what there was; a live pipeline also at intervals.
     fn commit_is_due(&self, is_idle: bool) -> bool {
         let interval = self.pipeline.commit_interval;
-        self.is_pending
-            && (is_idle || self.pace == Pace::Replay || self.committed.elapsed() >= interval)
+        let is_late = self.pace == Pace::Live && self.committed.elapsed() >= interval;
+        self.is_pending && (is_idle || is_late)
     }
 
     /// Commits, hands everything over and leaves the group.
@@ -169,6 +177,12 @@ impl<B: Broker> Shard<B> {
     #[must_use]
     pub fn is_assigned(&self) -> bool {
         self.is_assigned
+    }
+
+    /// How customers moved since the shard started.
+    #[must_use]
+    pub fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     /// The tasks that the shard owns.

@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// Say whether a configuration is valid, and with --connect whether the cluster is as it should be.
     #[command(after_help = "Example:\n  flockwise check --config flockwise.toml --connect")]
     Check(CheckArguments),
+    /// Show Flockwise's own topics as they are and as they should be, and make those that are missing.
+    #[command(after_help = "Example:\n  flockwise topics --config flockwise.toml --apply")]
+    Topics(TopicsArguments),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +91,19 @@ pub(crate) struct CheckArguments {
     #[arg(long)]
     pub(crate) connect: bool,
     /// The findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsArguments {
+    /// The configuration.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Make the topics that are missing.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// The topics as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

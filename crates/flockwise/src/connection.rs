@@ -4,6 +4,7 @@ use std::path::Path;
 
 use flockwise_config::Config;
 use flockwise_kafka::KafkaSettings;
+use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::Topics;
 
 use crate::exit::Failed;
@@ -38,4 +39,16 @@ pub(crate) fn input_names(config: &Config) -> Vec<String> {
         .iter()
         .map(|input| input.topic.clone())
         .collect()
+}
+
+/// A failure of a client that no shard depends on: nobody will start it again.
+pub(crate) fn failed(failure: Failure) -> Failed {
+    Failed::running(reason(failure))
+}
+
+/// What happened, without what a shard would do about it.
+pub(crate) fn reason(failure: Failure) -> String {
+    match failure {
+        Failure::Fatal(reason) | Failure::Abort(reason) | Failure::Config(reason) => reason,
+    }
 }

@@ -76,7 +76,10 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
     for chunk in feed::start(taps, Placing::new(config, PARTITIONS, None))? {
         let chunk = chunk?;
         for slice in chunk.slices(session.slice_ms()) {
-            let time_ms = chunk.lines(slice.clone()).map(|(line, _)| line.time_ms).max();
+            let time_ms = chunk
+                .lines(slice.clone())
+                .map(|(line, _)| line.time_ms)
+                .max();
             pacer.wait(time_ms.filter(|_| session.model().is_some()));
             session.play(&chunk, slice)?;
             session
@@ -84,14 +87,14 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
                 .iter()
                 .for_each(|letter| tally.dead_letter(letter));
             for record in session.drain(Topic::SegmentChanges) {
-                tally.change(&record);
                 if let Some(change) = record.value.as_deref().filter(|_| pacer.may_show()) {
                     progress.line(&sentence(session, change)?);
                 }
             }
-            progress.show(session, tally.changes);
+            progress.show(session);
         }
     }
+    session.count_moves(&mut tally);
     progress.done();
     Ok(tally)
 }

@@ -41,7 +41,9 @@ pub(crate) struct Line {
 impl Chunk {
     /// Some of the lines, with their bytes.
     pub(crate) fn lines(&self, slice: Range<usize>) -> impl Iterator<Item = (&Line, &[u8])> {
-        self.lines[slice].iter().map(|line| (line, &self.bytes[line.text.clone()]))
+        self.lines[slice]
+            .iter()
+            .map(|line| (line, &self.bytes[line.text.clone()]))
     }
 
     /// Where to cut, so that no slice spans more of event time than this: what the trainer learns from
@@ -49,11 +51,13 @@ impl Chunk {
     pub(crate) fn slices(&self, span_ms: i64) -> impl Iterator<Item = Range<usize>> {
         let span = move |line: &Line| line.time_ms.div_euclid(span_ms);
         let mut end = 0;
-        self.lines.chunk_by(move |left, right| span(left) == span(right)).map(move |lines| {
-            let start = end;
-            end += lines.len();
-            start..end
-        })
+        self.lines
+            .chunk_by(move |left, right| span(left) == span(right))
+            .map(move |lines| {
+                let start = end;
+                end += lines.len();
+                start..end
+            })
     }
 
     fn push(&mut self, line: &Line, text: &[u8]) {

@@ -64,8 +64,11 @@ pub(crate) fn figures(
                 .copied()
                 .collect();
             let brings_in = money.map(|index| sum(&members, index));
-            let (changes_in, changes_out) =
-                tally.moves.get(&segment.id).copied().unwrap_or_default();
+            let (changes_in, changes_out) = tally
+                .by_segment
+                .get(&segment.id)
+                .copied()
+                .unwrap_or_default();
             SegmentFigures {
                 segment: segment.id,
                 name: segment.name.clone(),

@@ -2,8 +2,10 @@
 
 mod args;
 mod check;
+mod cluster;
 mod connection;
 mod demo;
+mod describe;
 mod exit;
 mod feed;
 mod figures;
@@ -20,6 +22,7 @@ mod shards;
 mod stopping;
 mod summary;
 mod tally;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(arguments),
+        Command::Topics(arguments) => topics::topics(arguments),
     };
     done.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
 }

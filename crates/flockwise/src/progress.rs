@@ -26,7 +26,7 @@ impl Progress {
     }
 
     /// Shows where a session is.
-    pub(crate) fn show(&self, session: &Session, changes: u64) {
+    pub(crate) fn show(&self, session: &Session) {
         if self.bar.is_hidden() {
             return;
         }
@@ -40,7 +40,7 @@ impl Progress {
             number(session.events as f64 / seconds),
             number(session.customers() as f64),
             session.model().map_or(0, |model| model.segments().len()),
-            number(changes as f64),
+            number(session.changes() as f64),
         ));
     }
 

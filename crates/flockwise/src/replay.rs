@@ -43,12 +43,13 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
             session.play(&chunk, slice)?;
         }
         drain(&mut session, &mut tally, &mut results);
-        progress.show(&session, tally.changes);
+        progress.show(&session);
     }
     if let Some(at_ms) = at_ms {
         session.advance_time(at_ms)?;
         drain(&mut session, &mut tally, &mut results);
     }
+    session.count_moves(&mut tally);
     progress.done();
     let seconds = started.elapsed().as_secs_f64();
 
@@ -89,17 +90,16 @@ fn instant(text: &str) -> Result<i64, Failed> {
 }
 
 fn drain(session: &mut Session, tally: &mut Tally, results: &mut Option<Results>) {
-    for record in session.drain(Topic::SegmentChanges) {
-        tally.change(&record);
-        if let Some(results) = results {
-            results.changes.push(record);
+    let dead_letters = session.drain(Topic::DeadLetters);
+    dead_letters
+        .iter()
+        .for_each(|letter| tally.dead_letter(letter));
+    match results {
+        Some(results) => {
+            results.dead_letters.extend(dead_letters);
+            results.changes.extend(session.drain(Topic::SegmentChanges));
         }
-    }
-    for record in session.drain(Topic::DeadLetters) {
-        tally.dead_letter(&record);
-        if let Some(results) = results {
-            results.dead_letters.push(record);
-        }
+        None => session.discard(Topic::SegmentChanges),
     }
 }
 

@@ -8,13 +8,12 @@ use std::thread;
 use flockwise_config::Config;
 use flockwise_http::{HttpError, Readiness};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
-use flockwise_runtime::broker::Failure;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use prometheus::Registry;
 
 use crate::args::RunArguments;
-use crate::connection::{input_names, load, settings, settled};
+use crate::connection::{failed, input_names, load, settings, settled};
 use crate::exit::Failed;
 use crate::instance::Instance;
 use crate::pipeline::pipeline;
@@ -107,14 +106,6 @@ fn member(config: &Config, instance: &Instance, number: usize) -> KafkaSettings 
     let mut settings = settings(config, &id);
     settings.member_id = Some(id);
     settings
-}
-
-fn failed(failure: Failure) -> Failed {
-    match failure {
-        Failure::Fatal(reason) | Failure::Abort(reason) | Failure::Config(reason) => {
-            Failed::running(reason)
-        }
-    }
 }
 
 /// A port that is taken may be free a moment later, so a supervisor should try again.

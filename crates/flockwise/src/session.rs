@@ -17,6 +17,7 @@ use flockwise_runtime::topics::Topic;
 
 use crate::exit::Failed;
 use crate::feed::Chunk;
+use crate::tally::Tally;
 
 /// A pipeline in this process.
 pub(crate) struct Session {
@@ -57,9 +58,15 @@ impl Session {
         Ok(session)
     }
 
-    /// Event time that a slice may span: as often as tasks hand mini-batches to the trainer.
+    /// Event time that a slice may span: as often as tasks hand mini-batches to the trainer, or any where
+    /// nobody learns.
     pub(crate) fn slice_ms(&self) -> i64 {
-        (self.pipeline.task.period_ms() / 16).max(1)
+        let task = &self.pipeline.task;
+        if task.learning.learn {
+            (task.period_ms() / 16).max(1)
+        } else {
+            i64::MAX
+        }
     }
 
     /// Plays a slice of a chunk and works until nothing is left to do.
@@ -99,6 +106,28 @@ impl Session {
             if !worked && self.shards.iter().all(Shard::is_assigned) {
                 return Ok(());
             }
+        }
+    }
+
+    /// How customers moved so far.
+    pub(crate) fn count_moves(&self, tally: &mut Tally) {
+        self.shards
+            .iter()
+            .for_each(|shard| tally.moves(shard.moves()));
+    }
+
+    /// Changes of segment so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.moves().values())
+            .sum()
+    }
+
+    /// Lets go of what came out on a topic and nobody asks for.
+    pub(crate) fn discard(&mut self, topic: Topic) {
+        for partition in 0..self.pipeline.topics.partitions(topic) {
+            self.broker.forget(topic, partition, i64::MAX);
         }
     }
 

@@ -15,6 +15,7 @@ use flockwise_runtime::metrics::{Abort, Metrics, ShardMeter};
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::shard::Shard;
 
+use crate::connection::reason;
 use crate::exit::Failed;
 
 /// The wait before a shard starts again, the first and the longest.
@@ -196,13 +197,6 @@ fn count_failure(number: usize, metrics: &Metrics) {
     let mut meter = ShardMeter::new(number);
     meter.aborts[Abort::Fatal as usize] = 1;
     meter.export(metrics);
-}
-
-/// What happened, without what the failure's kind would add on what is done about it.
-fn reason(failure: Failure) -> String {
-    match failure {
-        Failure::Fatal(reason) | Failure::Abort(reason) | Failure::Config(reason) => reason,
-    }
 }
 
 fn panicked(number: usize, panic: &(dyn Any + Send)) -> Failed {

@@ -60,12 +60,12 @@ impl Admin {
         let answers = block_on(self.client.describe_configs(&topics, &options));
         let answers = answers.unwrap_or_default().into_iter();
         answers
-            .filter_map(|answer| topic_settings(answer.ok()?))
+            .filter_map(|answer| settings_of(answer.ok()?))
             .collect()
     }
 }
 
-fn topic_settings(resource: ConfigResource) -> Option<(String, BTreeMap<String, String>)> {
+fn settings_of(resource: ConfigResource) -> Option<(String, BTreeMap<String, String>)> {
     let OwnedResourceSpecifier::Topic(name) = resource.specifier else {
         return None;
     };

@@ -1,0 +1,271 @@
+//! What a configuration means, in short.
+
+use std::fmt::Write;
+
+use flockwise_codec::time::write_time;
+use flockwise_config::duration::Readable;
+use flockwise_config::{Config, Input, Start};
+use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
+use flockwise_core::policy::LearningPolicy;
+use serde_json::{Value, json};
+
+/// Lines under headings, for people.
+pub(crate) fn text(config: &Config) -> String {
+    let features = columns(config.features.iter().map(|feature| {
+        let Feature { name, .. } = feature;
+        (
+            name.as_str(),
+            format!("{}, {}{}", what(feature), horizon(feature), shape(feature)),
+        )
+    }));
+    let inputs = columns(config.inputs.iter().map(|input| {
+        (
+            input.topic.as_str(),
+            format!("{}, from {}", input.format.name, start(input)),
+        )
+    }));
+    let sections = [
+        ("inputs", inputs),
+        ("features", features),
+        ("model", vec![model(config)]),
+        ("decision", vec![decision(config)]),
+        ("sweep", vec![sweep(config)]),
+        ("time", vec![time(config)]),
+        ("kafka", kafka(config)),
+        ("instance", vec![instance(config)]),
+    ];
+    let mut text = String::new();
+    for (heading, lines) in sections {
+        for (index, line) in lines.iter().enumerate() {
+            let heading = if index == 0 { heading } else { "" };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{heading:<10}{line}");
+        }
+    }
+    text
+}
+
+/// The same for programs; durations as in the configuration.
+pub(crate) fn json(config: &Config) -> Value {
+    let LearningPolicy { k_min, k_max, .. } = config.learning;
+    json!({
+        "app": config.app,
+        "state_partitions": config.state_partitions,
+        "shards": config.shards,
+        "inputs": config.inputs.iter().map(|input| json!({
+            "topic": input.topic,
+            "format": input.format.name,
+            "start": start(input),
+        })).collect::<Vec<_>>(),
+        "features": config.features.iter().map(|feature| json!({
+            "name": feature.name,
+            "what": what(feature),
+            "horizon": horizon(feature),
+            "weight": feature.weight,
+        })).collect::<Vec<_>>(),
+        "model": {
+            "k": { "min": k_min, "max": k_max },
+            "half_life": duration(config.learning.half_life_ms),
+            "warm_up": {
+                "customers": config.learning.warm_up_customers,
+                "time": duration(config.learning.warm_up_ms),
+            },
+            "learn": config.learning.learn,
+            "import": config.import,
+        },
+        "decision": {
+            "margin": config.decision.margin,
+            "dwell": config.decision.dwell,
+            "cooldown": duration(config.decision.cooldown_ms),
+        },
+        "sweep": { "every": config.time.sweep_ms.map(duration) },
+        "time": {
+            "lateness": duration(config.time.lateness_ms),
+            "max_ahead": config.time.max_ahead_ms.map(duration),
+            "max_skew": duration(config.max_skew_ms),
+        },
+        "kafka": {
+            "bootstrap_servers": config.kafka.bootstrap_servers,
+            "commit_interval": duration(config.kafka.commit_interval_ms.cast_signed()),
+            "properties": config.kafka.properties.keys().collect::<Vec<_>>(),
+        },
+        "state": { "directory": config.state_directory },
+        "http": { "listen": config.http_listen },
+    })
+}
+
+/// Names and what is said of them, one under the other.
+fn columns<'a>(rows: impl Iterator<Item = (&'a str, String)> + Clone) -> Vec<String> {
+    let width = rows
+        .clone()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    rows.map(|(name, text)| format!("{name:<width$}  {text}"))
+        .collect()
+}
+
+fn duration(span_ms: i64) -> String {
+    Readable(span_ms).to_string()
+}
+
+fn start(input: &Input) -> String {
+    match input.start {
+        Start::Earliest => "the earliest event on".to_owned(),
+        Start::Latest => "what arrives from the first start on".to_owned(),
+        Start::Time(time_ms) => format!("{} on", write_time(time_ms)),
+    }
+}
+
+fn what(feature: &Feature) -> String {
+    let events = if feature.events.is_empty() {
+        "every event".to_owned()
+    } else {
+        feature.events.join(", ")
+    };
+    let value = feature
+        .value
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let what = match feature.aggregate {
+        Aggregate::Count => format!("count of {events}"),
+        Aggregate::Sum => format!("sum of {value} of {events}"),
+        Aggregate::Mean => format!("mean of {value} of {events}"),
+        Aggregate::Last => format!("last {value} of {events}"),
+        Aggregate::Share => format!("share of {events}"),
+        Aggregate::Recency => format!("days since {events}"),
+    };
+    let conditions = feature.base.len() + feature.conditions.len();
+    let given = match conditions {
+        0 => String::new(),
+        1 => " under one condition".to_owned(),
+        _ => format!(" under {conditions} conditions"),
+    };
+    let less = if feature.reversed_by.is_empty() {
+        String::new()
+    } else {
+        format!(" less {}", feature.reversed_by.join(", "))
+    };
+    format!("{what}{given}{less}")
+}
+
+fn horizon(feature: &Feature) -> String {
+    match feature.horizon {
+        Horizon::HalfLife(half_life_ms) => format!("half-life {}", duration(half_life_ms)),
+        Horizon::Window { span_ms, buckets } => {
+            format!("window {} in {buckets} buckets", duration(span_ms))
+        }
+        Horizon::Lifetime => "lifetime".to_owned(),
+    }
+}
+
+/// What is done to the number, where anything is.
+fn shape(feature: &Feature) -> String {
+    let transform = match feature.transform {
+        Transform::None => "",
+        Transform::Log1p => ", log1p",
+        Transform::Sqrt => ", sqrt",
+    };
+    let clip = feature
+        .clip
+        .map(|(lowest, highest)| format!(", {lowest} to {highest}"));
+    let weight = (feature.weight != 1.0).then(|| format!(", weight {}", feature.weight));
+    format!(
+        "{transform}{}{}",
+        clip.unwrap_or_default(),
+        weight.unwrap_or_default()
+    )
+}
+
+fn model(config: &Config) -> String {
+    let LearningPolicy {
+        k_min,
+        k_max,
+        half_life_ms,
+        warm_up_customers,
+        warm_up_ms,
+        learn,
+        ..
+    } = config.learning;
+    let segments = if k_min == k_max {
+        format!("{k_min} segments")
+    } else {
+        format!("{k_min} to {k_max} segments")
+    };
+    let first = match &config.import {
+        Some(path) => format!("begins with {}", path.display()),
+        None if warm_up_ms > 0 => {
+            format!(
+                "the first after {warm_up_customers} customers and {}",
+                duration(warm_up_ms)
+            )
+        }
+        None => format!("the first after {warm_up_customers} customers"),
+    };
+    let learning = if learn {
+        format!("learns with half-life {}", duration(half_life_ms))
+    } else {
+        "stays as it is".to_owned()
+    };
+    format!("{segments}; {first}; {learning}")
+}
+
+fn decision(config: &Config) -> String {
+    let policy = &config.decision;
+    let dwell = match policy.dwell {
+        1 => String::new(),
+        dwell => format!(", {dwell} scorings in a row"),
+    };
+    format!(
+        "moves where another segment is nearer by more than {} %{dwell}; then not for {}",
+        policy.margin * 100.0,
+        duration(policy.cooldown_ms)
+    )
+}
+
+fn sweep(config: &Config) -> String {
+    match config.time.sweep_ms {
+        Some(sweep_ms) => format!("everyone is scored again every {}", duration(sweep_ms)),
+        None => "off: customers are scored at their events alone".to_owned(),
+    }
+}
+
+fn time(config: &Config) -> String {
+    let ahead = config
+        .time
+        .max_ahead_ms
+        .map(|ahead_ms| format!(" and {} ahead", duration(ahead_ms)));
+    format!(
+        "events may be {} late{}; partitions are read in step to within {}",
+        duration(config.time.lateness_ms),
+        ahead.unwrap_or_default(),
+        duration(config.max_skew_ms)
+    )
+}
+
+fn kafka(config: &Config) -> Vec<String> {
+    let kafka = &config.kafka;
+    let interval = duration(kafka.commit_interval_ms.cast_signed());
+    let mut lines = vec![format!(
+        "{}, group {}, exactly once, commits every {interval} under load",
+        kafka.bootstrap_servers, config.app
+    )];
+    if !kafka.properties.is_empty() {
+        let names: Vec<&str> = kafka.properties.keys().map(String::as_str).collect();
+        lines.push(format!("with {}", names.join(", ")));
+    }
+    lines
+}
+
+fn instance(config: &Config) -> String {
+    let shards = match config.shards {
+        Some(shards) => format!("{shards} shards"),
+        None => "a shard a core".to_owned(),
+    };
+    format!(
+        "{shards}; identity in {}; HTTP on {}",
+        config.state_directory.display(),
+        config.http_listen
+    )
+}

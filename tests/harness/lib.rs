@@ -1,0 +1,32 @@
+//! What the end-to-end tests share: brokers seen from outside, shards on threads, the scenarios that every
+//! broker must pass, and the built command.
+
+pub mod broker;
+pub mod checks;
+pub mod events;
+pub mod faulty;
+pub mod kafka;
+pub mod memory;
+pub mod pipeline;
+pub mod process;
+pub mod reference;
+pub mod scenarios;
+pub mod scene;
+pub mod worker;
+
+use std::time::{Duration, Instant};
+
+/// Nothing here is timed: this only ends what hangs.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until something holds.
+///
+/// # Panics
+/// With what was waited for, where it does not come to hold.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

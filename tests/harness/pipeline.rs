@@ -1,0 +1,108 @@
+//! A pipeline for the scenarios: every aggregate over every horizon, and a model.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use flockwise_config::Config;
+use flockwise_core::model::ModelParts;
+use flockwise_core::plan::Plan;
+use flockwise_core::task::TaskSettings;
+use flockwise_runtime::broker::Start;
+use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::topics::Topics;
+
+use crate::{events, reference};
+
+/// Features that between them use every aggregate, horizon and kind of condition.
+pub const FEATURES: &str = include_str!("features.toml");
+
+/// With these every scoring decides, so that a customer's changes follow from the customer's events alone.
+pub const AT_ONCE: &str = r#"
+[decision]
+margin = 0.0
+dwell = 1
+cooldown = "0s"
+
+[sweep]
+every = "off"
+
+[time]
+max_ahead = "36500d"
+remembered_ids = 256
+"#;
+
+/// The imported model never changes.
+pub const FIXED: &str = "
+[model]
+learn = false
+";
+
+/// Learns soon and scores daily.
+pub const LEARNING: &str = r#"
+[model]
+k = 4
+warm_up = { customers = 50 }
+half_life = "7d"
+
+[sweep]
+every = "1d"
+
+[time]
+max_ahead = "36500d"
+remembered_ids = 256
+"#;
+
+/// Inputs by format.
+#[must_use]
+pub fn config(formats: &[&str], rest: &[&str]) -> Config {
+    let inputs = formats.iter().enumerate().map(|(number, format)| {
+        format!("[[input]]\ntopic = \"in{number}\"\nformat = \"{format}\"\n")
+    });
+    let inputs: String = inputs.collect();
+    let text = format!("app = \"test\"\n{inputs}\n{FEATURES}\n{}", rest.join("\n"));
+    Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The pipeline of a configuration under the topics of a test.
+#[must_use]
+pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> Pipeline {
+    let task = Arc::new(TaskSettings {
+        plan: Arc::new(Plan::compile(&config.features)),
+        decision: config.decision,
+        time: config.time,
+        learning: config.learning,
+        tasks: topics.state_partitions,
+    });
+    let formats: Vec<_> = config.inputs.iter().map(|input| input.format.clone()).collect();
+    Pipeline {
+        starts: vec![Start::Earliest; formats.len()],
+        decoders: Pipeline::decoders(&formats, &task),
+        partitioner: config.partitioner,
+        import,
+        // Short, so that there are many transactions to go wrong.
+        commit_interval: Duration::from_millis(20),
+        topics,
+        task,
+    }
+}
+
+/// A model learnt from the made-up shop, once a process.
+#[must_use]
+pub fn model() -> ModelParts {
+    static MODEL: LazyLock<ModelParts> = LazyLock::new(|| {
+        let config = config(&["segment"], &[LEARNING]);
+        let topics = Topics {
+            app: "model".to_owned(),
+            inputs: vec!["in0".to_owned()],
+            state_partitions: 1,
+        };
+        let pipeline = pipeline(&config, topics, None);
+        let learnt = reference::play(&pipeline, &events::generated(4_000, 200, 7));
+        let model = learnt.model.expect("enough customers for a model");
+        ModelParts {
+            version: 1,
+            ..model
+        }
+    });
+    MODEL.clone()
+}
