@@ -76,7 +76,7 @@ fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<TaskSettings
 
 /// Versions lie a little apart, so that some customers are moved by them.
 fn model(version: u64) -> Arc<Model> {
-    let shift = version as f64 * 0.15;
+    let shift = [-0.2, 0.0, -0.45, 0.3][version as usize % 4];
     let segment = |id, centroid: [f64; 3]| Segment {
         id,
         name: format!("segment {id}"),
@@ -132,7 +132,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     let ahead = prop_oneof![-20 * HOUR_MS..30 * HOUR_MS, 0..10 * HOUR_MS];
     let name = prop::sample::select(&["Order", "Order", "Page", "Refund"][..]);
     prop_oneof![
-        20 => (0..6_u8, name, ahead, 0..40_u64).prop_map(|(customer, name, ahead_ms, id)| Turn::Event {
+        20 => (0..20_u8, name, ahead, 0..40_u64).prop_map(|(customer, name, ahead_ms, id)| Turn::Event {
             customer,
             name,
             ahead_ms,
@@ -157,8 +157,8 @@ struct Life {
 }
 
 impl Life {
-    fn live(settings: &Arc<TaskSettings>, turns: &[Turn], may_restart: bool) -> Self {
-        let mut life = Self {
+    fn new(settings: &Arc<TaskSettings>) -> Self {
+        Self {
             settings: Arc::clone(settings),
             task: Task::new(Arc::clone(settings)),
             output: Output::default(),
@@ -166,11 +166,7 @@ impl Life {
             now_ms: 1000 * DAY_MS,
             changelog: BTreeMap::new(),
             given: BTreeMap::new(),
-        };
-        for (index, turn) in turns.iter().enumerate() {
-            life.turn(turn, index as i64, may_restart);
         }
-        life
     }
 
     fn turn(&mut self, turn: &Turn, offset: i64, may_restart: bool) {
@@ -288,18 +284,33 @@ proptest! {
     ) {
         let decision = DecisionPolicy { margin, dwell, cooldown_ms };
         let settings = settings(decision, sweep_ms);
-        let whole = Life::live(&settings, &turns, false);
-        let restarted = Life::live(&settings, &turns, true);
-        prop_assert_eq!(&whole.given, &restarted.given);
-        prop_assert_eq!(whole.task.bookmark(), restarted.task.bookmark());
-        for row in 0..whole.task.rows().len() as u32 {
-            let left = whole.task.rows().row(row);
-            let right = restarted.task.rows().find(left.customer_id).unwrap();
-            let right = restarted.task.rows().row(right);
-            prop_assert_eq!((left.reference_ms, left.columns), (right.reference_ms, right.columns));
-            prop_assert_eq!(left.standing.as_of_ms, right.standing.as_of_ms);
+        let (mut whole, mut restarted) = (Life::new(&settings), Life::new(&settings));
+        for (index, turn) in turns.iter().enumerate() {
+            whole.turn(turn, index as i64, false);
+            restarted.turn(turn, index as i64, true);
+            are_alike(&whole.task, &restarted.task)?;
         }
+        prop_assert_eq!(&whole.given, &restarted.given);
     }
+}
+
+/// The order of rows may differ: a changelog has its own.
+fn are_alike(left: &Task, right: &Task) -> Result<(), TestCaseError> {
+    prop_assert_eq!(left.bookmark(), right.bookmark());
+    prop_assert_eq!(left.rows().len(), right.rows().len());
+    for row in 0..left.rows().len() as u32 {
+        let left = left.rows().row(row);
+        let right = right
+            .rows()
+            .row(right.rows().find(left.customer_id).unwrap());
+        prop_assert_eq!(
+            (left.reference_ms, left.columns),
+            (right.reference_ms, right.columns)
+        );
+        prop_assert_eq!(left.standing.as_of_ms, right.standing.as_of_ms);
+        prop_assert_eq!(left.standing.candidate, right.standing.candidate);
+    }
+    Ok(())
 }
 
 #[test]
@@ -319,9 +330,6 @@ fn what_restarts_are_tried_on_has_changes_of_every_cause() {
         Turn::NewVersion,
         order(0, 1),
         Turn::Restart,
-        order(HOUR_MS, 2),
-        Turn::Silence { ahead_ms: DAY_MS },
-        Turn::NewVersion,
         Turn::NewVersion,
         Turn::Silence { ahead_ms: HOUR_MS },
         Turn::Silence {
@@ -330,7 +338,10 @@ fn what_restarts_are_tried_on_has_changes_of_every_cause() {
         Turn::Restart,
         order(0, 3),
     ];
-    let life = Life::live(&settings(decision, Some(HOUR_MS)), &turns, true);
+    let mut life = Life::new(&settings(decision, Some(HOUR_MS)));
+    for turn in &turns {
+        life.turn(turn, 0, true);
+    }
     let given = life.given["customer 1"].join("\n");
     for cause in ["behaviour", "time", "model"] {
         assert!(

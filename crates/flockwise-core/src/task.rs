@@ -370,6 +370,30 @@ impl Task {
         }
     }
 
+    /// Gives customers who have no segment yet the nearest one, as of the stream's time: for when the
+    /// first model comes after the customers did. Looks at so many rows from `row` on; returns where to
+    /// go on, or `None` at the end. Does nothing where only events score.
+    pub fn place_unplaced(
+        &mut self,
+        row: u32,
+        most: u32,
+        versions: &Versions,
+        output: &mut Output,
+    ) -> Option<u32> {
+        self.settings.time.sweep_ms?;
+        let end = row.saturating_add(most).min(self.rows.len() as u32);
+        for row in row..end {
+            let state = self.rows.row(row);
+            if state.standing.segment.is_none() {
+                let at_ms = self.bookmark.stream_ms.max(state.reference_ms);
+                let at_ms = at_ms.max(state.standing.as_of_ms);
+                output.swept += 1;
+                self.score(row, at_ms, Occasion::Sweep, Some(versions), output);
+            }
+        }
+        (end < self.rows.len() as u32).then_some(end)
+    }
+
     fn visit(&mut self, row: u32, due_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         let state = self.rows.row(row);
         if state.reference_ms > due_ms || state.standing.as_of_ms > due_ms {

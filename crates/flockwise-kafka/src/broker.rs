@@ -309,6 +309,7 @@ impl Drop for KafkaBroker {
     fn drop(&mut self) {
         // Nobody answers rebalances from here on, and the client's own drop waits for answers.
         self.events.abandon();
+        self.committer.give_up();
         if !self.group.consumer().closed() {
             crate::events::give_up_everything(self.group.consumer());
         }

@@ -61,7 +61,11 @@ pub(crate) fn reach<C: ClientContext>(
         }
         serve();
         let troubles = events.troubles();
-        if let Some(refusal) = troubles.refused.as_ref().filter(|_| start.elapsed() > DOUBT) {
+        if let Some(refusal) = troubles
+            .refused
+            .as_ref()
+            .filter(|_| start.elapsed() > DOUBT)
+        {
             return Err(faults::refused(servers, &refusal.reason));
         }
         if start.elapsed() >= timeout {

@@ -20,6 +20,9 @@ use crate::settings::{Delivery, KafkaSettings};
 /// longer than this loses its partitions anyway (max.poll.interval.ms).
 const PERSISTENCE: Duration = Duration::from_secs(300);
 
+/// How long a broker that is dropped waits for its transaction to be aborted.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// The pause before the same call again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -116,6 +119,16 @@ impl Committer {
         self.events.take_undelivered();
         self.is_open = false;
         Ok(())
+    }
+
+    /// Ends an open transaction if that can be done at once, so that readers need not wait for it to
+    /// time out.
+    pub(crate) fn give_up(&mut self) {
+        if self.is_open && self.is_transactional() {
+            let aborted = self.outlet.producer().abort_transaction(PARTING);
+            debug!(?aborted, "given up with a transaction open");
+        }
+        self.is_open = false;
     }
 
     fn is_transactional(&self) -> bool {

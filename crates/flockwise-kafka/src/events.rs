@@ -162,7 +162,9 @@ impl ClientContext for Events {
         let client = self.0.client;
         if facility == "FAIL" {
             // A listener that hangs up at once is told of here alone.
-            let reason = message.split_once("]: ").map_or(message, |(_, reason)| reason);
+            let reason = message
+                .split_once("]: ")
+                .map_or(message, |(_, reason)| reason);
             lock(&self.0.troubles).connection = Some(reason.to_owned());
         }
         if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !SAID_ELSEWHERE.contains(&facility)

@@ -176,7 +176,8 @@ pub(crate) fn fill(
     for lane in lanes {
         match &lane.broken {
             None => {}
-            Some(Broken::PlaceGone(_)) if lane.at_oldest => {
+            // A mini-batch that is gone is a sample less, and no reason to stop.
+            Some(Broken::PlaceGone(_)) if lane.at_oldest || lane.source.topic == Topic::Deltas => {
                 return Ok(Filled::OldestGone(lane.source));
             }
             Some(Broken::PlaceGone(text) | Broken::Forbidden(text)) => {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use flockwise_runtime::broker::Failure;
 use rdkafka::ClientConfig;
 
+use crate::faults;
+
 /// What is promised about every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
@@ -119,7 +121,10 @@ impl KafkaSettings {
                 )));
             }
         }
-        Ok(())
+        self.client()
+            .create_native_config()
+            .map(drop)
+            .map_err(|error| faults::plain("reading kafka.properties", &error))
     }
 
     /// How long a transaction may stay open, and a record undelivered.
@@ -279,6 +284,20 @@ mod tests {
             .to_string();
         assert!(error.contains("isolation.level"), "{error}");
         assert!(settings(&[("sasl.mechanism", "PLAIN")]).check().is_ok());
+    }
+
+    #[test]
+    fn what_librdkafka_does_not_know_is_named() {
+        let refused = |key, value| {
+            settings(&[(key, value)])
+                .check()
+                .expect_err("refused")
+                .to_string()
+        };
+        let error = refused("linger.mss", "5");
+        assert!(error.contains("\"linger.mss\" = \"5\": No such"), "{error}");
+        let error = refused("linger.ms", "soon");
+        assert!(error.contains("\"linger.ms\" = \"soon\""), "{error}");
     }
 
     #[test]

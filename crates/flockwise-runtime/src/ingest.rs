@@ -13,6 +13,9 @@ use crate::topics::{Source, Topic};
 /// Idle this long, time moves on by the wall clock; milliseconds.
 const IDLE_MS: i64 = 10_000;
 
+/// Rows looked at in a turn for customers without a segment.
+const PLACED_A_TURN: u32 = 1000;
+
 impl<B: Broker> Shard<B> {
     /// Deals with the records polled, in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
@@ -186,6 +189,29 @@ impl<B: Broker> Shard<B> {
             .collect();
         due.into_iter()
             .try_for_each(|(number, to_ms)| self.pass_time(number, to_ms))
+    }
+
+    /// Is there a model, and customers whom nobody has looked at since it came?
+    pub(crate) fn has_unplaced(&self) -> bool {
+        self.versions.is_some() && self.tasks.values().any(|open| open.unplaced.is_some())
+    }
+
+    /// Gives some of the customers without a segment one, a slice a turn; `true` where there was one to
+    /// look at.
+    pub(crate) fn place_some(&mut self) -> Result<bool, Failure> {
+        let waiting = self
+            .tasks
+            .iter_mut()
+            .find(|(_, open)| open.unplaced.is_some());
+        let (Some(versions), Some((number, open))) = (&self.versions, waiting) else {
+            return Ok(false);
+        };
+        let (number, from) = (*number, open.unplaced.unwrap_or(0));
+        open.unplaced = open
+            .task
+            .place_unplaced(from, PLACED_A_TURN, versions, &mut self.output);
+        self.give_out(number)?;
+        Ok(true)
     }
 
     /// Sweeps one task up to a time.

@@ -120,6 +120,7 @@ impl<B: Broker> Shard<B> {
                 task,
                 stream_ms,
                 is_dirty: false,
+                unplaced: Some(0),
             },
         );
         Ok(())

@@ -63,6 +63,8 @@ pub(crate) struct OpenTask {
     pub(crate) stream_ms: i64,
     /// The bookmark is to be written.
     pub(crate) is_dirty: bool,
+    /// From which row on customers may be without a segment although there is a model.
+    pub(crate) unplaced: Option<u32>,
 }
 
 impl<B: Broker> Shard<B> {
@@ -133,11 +135,8 @@ impl<B: Broker> Shard<B> {
     }
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
-        let patience = if self.is_pending {
-            Duration::ZERO
-        } else {
-            patience
-        };
+        let has_work = self.is_pending || self.has_unplaced();
+        let patience = if has_work { Duration::ZERO } else { patience };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
         let is_idle = turn == Turn::Idle;
         match turn {
@@ -147,10 +146,11 @@ impl<B: Broker> Shard<B> {
             Turn::Lost(sources) => self.lost(&sources)?,
             Turn::Idle => self.let_time_pass()?,
         }
+        let placed = self.place_some()?;
         if self.commit_is_due(is_idle) {
             self.commit()?;
         }
-        Ok(!is_idle)
+        Ok(!is_idle || placed)
     }
 
     /// A replay commits when it has worked off what there was; a live pipeline also at intervals.

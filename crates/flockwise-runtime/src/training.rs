@@ -130,6 +130,11 @@ impl<B: Broker> Shard<B> {
         if is_newer {
             let current = Model::new(plan, parts).map_err(|error| unfit(error.to_string()))?;
             let previous = self.versions.take().map(|versions| versions.current);
+            if previous.is_none() {
+                self.tasks
+                    .values_mut()
+                    .for_each(|open| open.unplaced = Some(0));
+            }
             self.meter.model_version = current.version();
             self.meter.segments = current.segments().len() as u64;
             self.versions = Some(Versions {

@@ -1,5 +1,6 @@
 //! `flockwise check`: is the configuration valid, and does the cluster fit it?
 
+use flockwise_codec::decode::LARGEST_EVENT;
 use flockwise_config::{Config, Problem};
 use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{FoundTopic, largest_record_bytes};
@@ -42,9 +43,9 @@ impl Finding {
 }
 
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
-    let config = valid(arguments)?;
+    let (config, settings) = valid(arguments)?;
     let findings = if arguments.connect {
-        connect(&config)
+        connect(&config, &settings)
     } else {
         Vec::new()
     };
@@ -74,15 +75,17 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
     }
 }
 
-/// The configuration, if it and the model that it names are in order.
-fn valid(arguments: &CheckArguments) -> Result<Config, Failed> {
+/// The configuration and its settings for Kafka, if these and the model that it names are in order.
+fn valid(arguments: &CheckArguments) -> Result<(Config, KafkaSettings), Failed> {
     let config = Config::load(&arguments.config, flockwise_config::environment())
         .map_err(|errors| refused(arguments, errors.problems(), Failed::wrong(&errors)))?;
-    pipeline(&config, 1, None).map_err(|failed| {
+    let settings = settings(&config, &format!("{}-check", config.app));
+    let sound = settings.and_then(|settings| pipeline(&config, 1, None).map(|_| settings));
+    let settings = sound.map_err(|failed| {
         let (source, text) = (None, failed.to_string());
         refused(arguments, &[Problem { source, text }], failed)
     })?;
-    Ok(config)
+    Ok((config, settings))
 }
 
 /// Programs read the problems where they would have read the result.
@@ -111,19 +114,17 @@ fn print(findings: &[Finding]) {
 }
 
 /// What the brokers have to say.
-fn connect(config: &Config) -> Vec<Finding> {
-    let settings = settings(config, &format!("{}-check", config.app));
-    let servers = &config.kafka.bootstrap_servers;
-    let cluster = match Cluster::look(config, &settings) {
+fn connect(config: &Config, settings: &KafkaSettings) -> Vec<Finding> {
+    let cluster = match Cluster::look(config, settings) {
         Ok(cluster) => cluster,
         Err(failure) => return vec![Finding::problem("kafka", reason(failure))],
     };
-    let mut findings = vec![Finding::ok("kafka", format!("{servers} answers"))];
+    let mut findings = vec![answers(config, settings)];
     findings.extend(
         cluster
             .inputs
             .iter()
-            .map(|(name, found)| input(config, &settings, name, found)),
+            .map(|(name, found)| input(name, found)),
     );
     let Some(topics) = cluster.topics(config) else {
         findings.push(Finding::problem(
@@ -133,21 +134,34 @@ fn connect(config: &Config) -> Vec<Finding> {
         ));
         return findings;
     };
-    let from = if config.state_partitions.is_some() {
-        "as configured"
-    } else {
-        "from the inputs"
+    let from = match config.state_partitions {
+        Some(_) => "as configured",
+        None => "from the inputs",
     };
-    let partitions = topics.state_partitions;
-    findings.push(Finding::ok(
-        &config.app,
-        format!("{partitions} state partitions, {from}"),
-    ));
+    let text = format!("{} state partitions, {from}", topics.state_partitions);
+    findings.push(Finding::ok(&config.app, text));
     findings.extend(cluster.standings(&topics).iter().flat_map(internal));
     findings
 }
 
-fn input(config: &Config, settings: &KafkaSettings, name: &str, found: &Found) -> Finding {
+fn answers(config: &Config, settings: &KafkaSettings) -> Finding {
+    let largest = largest_record_bytes(settings);
+    if largest as usize > LARGEST_EVENT {
+        return Finding::ok(
+            "kafka",
+            format!("{} answers", config.kafka.bootstrap_servers),
+        );
+    }
+    Finding::problem(
+        "kafka",
+        format!(
+            "\"message.max.bytes\" under [kafka.properties] is {largest}, so that an event of up to \
+             {LARGEST_EVENT} bytes could not be passed on between tasks; leave it out"
+        ),
+    )
+}
+
+fn input(name: &str, found: &Found) -> Finding {
     let found = match found {
         Ok(Some(found)) => found,
         Ok(None) => {
@@ -158,56 +172,47 @@ fn input(config: &Config, settings: &KafkaSettings, name: &str, found: &Found) -
         }
         Err(failure) => return Finding::problem(name, failure.to_string()),
     };
-    let (largest, taken) = (largest_message_bytes(found), largest_record_bytes(settings));
-    let partitions = found.partitions;
-    match largest {
-        Some(largest) if largest > u64::from(taken) => Finding::problem(
-            name,
-            format!(
-                "takes records of up to {largest} bytes, of which those above {taken} could not be passed \
-                 on between tasks or kept as dead letters; lower its max.message.bytes, or raise \
-                 \"message.max.bytes\" under [kafka.properties] and max.message.bytes of {app}-repartition and \
-                 {app}-dead-letters",
-                app = config.app
-            ),
+    let partitions = partitions(found.partitions);
+    let text = match largest_message_bytes(found) {
+        None => format!("{partitions}; its settings may not be seen"),
+        Some(largest) if largest > LARGEST_EVENT as u64 => format!(
+            "{partitions}, records of up to {largest} bytes, of which those above {LARGEST_EVENT} go to \
+             the dead letters"
         ),
-        Some(largest) => Finding::ok(
-            name,
-            format!("{partitions} partitions, records of up to {largest} bytes"),
-        ),
-        None => Finding::ok(
-            name,
-            format!("{partitions} partitions; its settings may not be seen"),
-        ),
-    }
+        Some(largest) => format!("{partitions}, records of up to {largest} bytes"),
+    };
+    Finding::ok(name, text)
 }
 
 fn largest_message_bytes(found: &FoundTopic) -> Option<u64> {
-    found
-        .settings
-        .as_ref()?
-        .get("max.message.bytes")?
-        .parse()
-        .ok()
+    let bytes = found.settings.as_ref()?.get("max.message.bytes")?;
+    bytes.parse().ok()
 }
 
 fn internal(standing: &Standing) -> Vec<Finding> {
     let Standing {
         topic,
         state,
-        partitions,
         problems,
         ..
     } = standing;
+    let partitions = partitions(standing.partitions);
     match state {
-        State::Right => vec![Finding::ok(topic, format!("{partitions} partitions"))],
-        State::Missing => vec![Finding::ok(
-            topic,
-            format!("not there yet; `flockwise run` makes it, with {partitions} partitions"),
-        )],
+        State::Right => vec![Finding::ok(topic, partitions)],
+        State::Missing => {
+            let text = format!("not there yet; `flockwise run` makes it, with {partitions}");
+            vec![Finding::ok(topic, text)]
+        }
         State::Wrong => problems
             .iter()
             .map(|text| Finding::problem(topic, text))
             .collect(),
+    }
+}
+
+fn partitions(count: u32) -> String {
+    match count {
+        1 => "1 partition".to_owned(),
+        _ => format!("{count} partitions"),
     }
 }

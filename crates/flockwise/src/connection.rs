@@ -15,12 +15,15 @@ pub(crate) fn load(path: &Path) -> Result<Config, Failed> {
     Config::load(path, flockwise_config::environment()).map_err(Failed::wrong)
 }
 
-/// How a client called `name` reaches the brokers.
-pub(crate) fn settings(config: &Config, name: &str) -> KafkaSettings {
+/// How a client called `name` reaches the brokers; what librdkafka does not know is refused.
+pub(crate) fn settings(config: &Config, name: &str) -> Result<KafkaSettings, Failed> {
     let mut settings = KafkaSettings::new(&config.kafka.bootstrap_servers, &config.app, name);
     settings.properties.clone_from(&config.kafka.properties);
     settings.max_skew_ms = config.max_skew_ms;
     settings
+        .check()
+        .map_err(|failure| Failed::wrong(reason(failure)))?;
+    Ok(settings)
 }
 
 /// The topics of a pipeline over inputs with these partitions.

@@ -24,7 +24,9 @@ use crate::summary::Summary;
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
     let instance = Instance::claim(&config.state_directory)?;
-    let pipeline = Arc::new(prepare(&config, &instance)?);
+    let identity = format!("{}-{}", config.app, instance.id());
+    let settings = settings(&config, &identity)?;
+    let pipeline = Arc::new(prepare(&config, &settings)?);
     let shards = shards(&config, pipeline.topics.state_partitions);
 
     let registry = Registry::new();
@@ -37,8 +39,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     stop_on_signal(&stop, &readiness)?;
     let summary = Summary::start(&registry)?;
 
-    let connect =
-        |number| KafkaBroker::connect(member(&config, &instance, number), pipeline.topics.clone());
+    let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
     let crew = Crew {
         pipeline: &pipeline,
         pace: Pace::Live,
@@ -54,13 +55,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
 }
 
 /// Looks at the cluster and makes what is missing there.
-fn prepare(config: &Config, instance: &Instance) -> Result<Pipeline, Failed> {
-    let settings = settings(config, &format!("{}-{}", config.app, instance.id()));
-    let inputs = admin::input_partitions(&settings, &input_names(config)).map_err(failed)?;
+fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed> {
+    let inputs = admin::input_partitions(settings, &input_names(config)).map_err(failed)?;
     let topics = settled(config, &inputs);
     say_partitions(config, &inputs, topics.state_partitions);
     let pipeline = pipeline(config, topics.state_partitions, None)?;
-    admin::ensure_topics(&settings, &topics).map_err(failed)?;
+    admin::ensure_topics(settings, &topics).map_err(failed)?;
     Ok(pipeline)
 }
 
@@ -101,10 +101,11 @@ fn shards(config: &Config, state_partitions: u32) -> usize {
 }
 
 /// Stable across restarts, so that the brokers know the shard again.
-fn member(config: &Config, instance: &Instance, number: usize) -> KafkaSettings {
-    let id = format!("{}-{}-{number}", config.app, instance.id());
-    let mut settings = settings(config, &id);
-    settings.member_id = Some(id);
+fn member(instance: &KafkaSettings, number: usize) -> KafkaSettings {
+    let id = format!("{}-{number}", instance.transactional_id);
+    let mut settings = instance.clone();
+    settings.member_id = Some(id.clone());
+    settings.transactional_id = id;
     settings
 }
 

@@ -13,7 +13,7 @@ use crate::exit::Failed;
 
 pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
-    let settings = settings(&config, &format!("{}-topics", config.app));
+    let settings = settings(&config, &format!("{}-topics", config.app))?;
     let topics = expected(&config, &settings)?;
     if arguments.apply {
         let made = admin::ensure_topics(&settings, &topics).map_err(failed)?;
@@ -61,7 +61,7 @@ fn print(standings: &[Standing]) {
         table.add_row([
             standing.topic.clone(),
             standing.partitions.to_string(),
-            settings.join("\n"),
+            settings.join(" "),
             state(standing.state).to_owned(),
         ]);
     }

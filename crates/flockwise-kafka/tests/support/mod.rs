@@ -119,6 +119,50 @@ pub(crate) fn put(
     producer.flush(PATIENCE * 6).expect("delivered");
 }
 
+/// Puts values with these times into one partition of a topic.
+pub(crate) fn put_timed(
+    servers: &str,
+    topic: &str,
+    partition: i32,
+    times_ms: impl Iterator<Item = i64>,
+) {
+    let producer: ThreadedProducer<_> = client(servers)
+        .set("linger.ms", "1")
+        .create()
+        .expect("producer");
+    for time_ms in times_ms {
+        let record = BaseRecord::<str, str>::to(topic)
+            .partition(partition)
+            .timestamp(time_ms)
+            .payload("x");
+        producer
+            .send(record)
+            .map_err(|(error, _)| error)
+            .expect("sent");
+    }
+    producer.flush(PATIENCE).expect("delivered");
+}
+
+/// Removes what lies before an offset, as retention does.
+pub(crate) fn delete_before(servers: &str, topic: &str, partition: i32, offset: i64) {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("admin client");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset))
+        .expect("listed");
+    drop(admin.delete_records(&list, &AdminOptions::new()));
+    let consumer = reader(servers, "read_committed");
+    for _ in 0..200 {
+        let ends = consumer
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .expect("ends");
+        if ends.0 >= offset {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("records of {topic} were not deleted");
+}
+
 /// Keys and values of every record of a topic, partition by partition.
 pub(crate) fn everything(
     servers: &str,

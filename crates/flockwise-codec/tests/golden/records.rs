@@ -1,6 +1,4 @@
-//! Every wire format as it was first written: a change here breaks what is stored out there.
-#![allow(clippy::unwrap_used)]
-
+//! Changes, the changelog and mini-batches.
 use std::collections::BTreeMap;
 
 use flockwise_codec::Malformed;
@@ -9,24 +7,22 @@ use flockwise_codec::changelog::{
     ChangelogError, StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
 };
 use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
-use flockwise_codec::model::{decode_model, encode_model};
 use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
-use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
-use flockwise_core::plan::Plan;
+use flockwise_core::model::Model;
 use flockwise_core::remembered::Remembered;
 use flockwise_core::task::{Bookmark, Progress};
 use flockwise_core::trainer::{Lesson, MiniBatch};
 use flockwise_kmeans::Delta;
 
-const CHANGE: &str = include_str!("golden/change.json");
-const FIRST_CHANGE: &str = include_str!("golden/first_change.json");
-const ROW: &str = include_str!("golden/row.hex");
-const BOOKMARK: &str = include_str!("golden/bookmark.json");
-const SAMPLE: &str = include_str!("golden/sample.hex");
-const DELTA: &str = include_str!("golden/delta.hex");
-const MODEL: &str = include_str!("golden/model.json");
+use crate::{parts, plan};
+
+const CHANGE: &str = include_str!("change.json");
+const FIRST_CHANGE: &str = include_str!("first_change.json");
+const ROW: &str = include_str!("row.hex");
+const BOOKMARK: &str = include_str!("bookmark.json");
+const SAMPLE: &str = include_str!("sample.hex");
+const DELTA: &str = include_str!("delta.hex");
 
 const PLAN: u64 = 0x0123_4567_89ab_cdef;
 
@@ -52,54 +48,6 @@ fn unhex(text: &str) -> Vec<u8> {
         .iter()
         .map(|[high, low]| (high * 16 + low) as u8)
         .collect()
-}
-
-fn feature(name: &str, aggregate: Aggregate) -> Feature {
-    Feature {
-        name: name.to_owned(),
-        events: vec![],
-        base: vec![],
-        conditions: vec![],
-        aggregate,
-        value: None,
-        horizon: Horizon::Lifetime,
-        reversed_by: vec![],
-        default: 0.0,
-        transform: Transform::Log1p,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
-    }
-}
-
-fn plan() -> Plan {
-    Plan::compile(&[
-        feature("orders", Aggregate::Count),
-        feature("days_since_order", Aggregate::Recency),
-    ])
-}
-
-fn parts() -> ModelParts {
-    let segment = |id, name: &str, centroid: [f64; 2], weight| Segment {
-        id,
-        name: name.to_owned(),
-        centroid: centroid.to_vec(),
-        weight,
-    };
-    ModelParts {
-        version: 42,
-        trained_ms: 1_767_323_045_678,
-        features: vec!["orders".to_owned(), "days_since_order".to_owned()],
-        scaler: Scaler {
-            means: vec![0.5, 3.25],
-            variances: vec![0.25, 2.25],
-            weight: 1234.5,
-        },
-        segments: vec![
-            segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
-            segment(12, "lapsed", [0.1, 6.0], 234.25),
-        ],
-    }
 }
 
 fn change() -> Change {
@@ -316,97 +264,4 @@ fn a_delta_that_claims_to_be_huge_takes_no_memory() {
     bytes.extend_from_slice(&[0; 16]);
     bytes.extend_from_slice(&[0xff; 4]);
     assert_eq!(decode_mini_batch(&bytes), Err(Malformed));
-}
-
-#[test]
-fn a_model() {
-    let encoded = String::from_utf8(encode_model(&parts(), Some(17))).unwrap();
-    assert_eq!(encoded, MODEL.trim_end());
-    assert_eq!(
-        decode_model(MODEL.as_bytes(), &plan()),
-        Ok((parts(), Some(17)))
-    );
-}
-
-#[test]
-fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
-    let by_hand = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
-        "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}"#;
-    let (parts, offset) = decode_model(by_hand.as_bytes(), &plan()).unwrap();
-    assert_eq!((parts.version, offset), (1, None));
-    assert_eq!(parts.scaler.means, [0.0, 0.0]);
-    let names: Vec<&str> = parts
-        .segments
-        .iter()
-        .map(|segment| segment.name.as_str())
-        .collect();
-    assert_eq!(names, ["VIP", "low orders"]);
-    let again = encode_model(&parts, None);
-    assert_eq!(
-        decode_model(&again, &plan()),
-        Ok((parts, None)),
-        "no time is no time"
-    );
-}
-
-#[test]
-fn a_model_that_cannot_be_says_why() {
-    let told = |text: &str| {
-        decode_model(text.as_bytes(), &plan())
-            .and_then(|(parts, _)| Model::new(&plan(), parts).map_err(|error| error.to_string()))
-            .unwrap_err()
-    };
-    let cases = [
-        (
-            "",
-            "",
-            "not a model: EOF while parsing a value at line 1 column 0",
-        ),
-        (
-            "\"version\"",
-            "\"verison\"",
-            "not a model: unknown field `verison`, expected one of",
-        ),
-        (
-            "2026-01-02T",
-            "yesterday",
-            "trained_at `yesterday03:04:05.678Z` is not RFC 3339",
-        ),
-        (
-            "\"orders\"",
-            "\"visits\"",
-            "the model is made of the features [visits, days_since_order], the configuration has [orders, days_since_order]",
-        ),
-        (
-            "\"id\": 12",
-            "\"id\": 4",
-            "the model has two segments with the id 4",
-        ),
-        (
-            "1234.5",
-            "-1",
-            "the weight of the scaler is -1: a finite number not below zero is needed",
-        ),
-        (
-            "234.25",
-            "-2",
-            "the weight of segment 12 is -2: a finite number not below zero is needed",
-        ),
-        (
-            "6.0",
-            "6.0, 7.0",
-            "the centroid of segment 12 must hold 2 finite numbers, one a feature, and holds 3",
-        ),
-        ("0.1,", "1e400,", "not a model: number out of range"),
-    ];
-    for (from, to, expected) in cases {
-        let text = if from.is_empty() {
-            String::new()
-        } else {
-            MODEL.replacen(from, to, 1)
-        };
-        assert!(text != MODEL, "{from} is in the golden file");
-        let found = told(&text);
-        assert!(found.starts_with(expected), "{found}");
-    }
 }

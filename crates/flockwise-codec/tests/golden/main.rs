@@ -1,0 +1,57 @@
+//! Every wire format as it was first written: a change here breaks what is stored out there.
+#![allow(clippy::unwrap_used)]
+
+mod model;
+mod records;
+
+use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
+
+fn feature(name: &str, aggregate: Aggregate) -> Feature {
+    Feature {
+        name: name.to_owned(),
+        events: vec![],
+        base: vec![],
+        conditions: vec![],
+        aggregate,
+        value: None,
+        horizon: Horizon::Lifetime,
+        reversed_by: vec![],
+        default: 0.0,
+        transform: Transform::Log1p,
+        clip: None,
+        weight: 1.0,
+        wording: Wording::default(),
+    }
+}
+
+pub(crate) fn plan() -> Plan {
+    Plan::compile(&[
+        feature("orders", Aggregate::Count),
+        feature("days_since_order", Aggregate::Recency),
+    ])
+}
+
+pub(crate) fn parts() -> ModelParts {
+    let segment = |id, name: &str, centroid: [f64; 2], weight| Segment {
+        id,
+        name: name.to_owned(),
+        centroid: centroid.to_vec(),
+        weight,
+    };
+    ModelParts {
+        version: 42,
+        trained_ms: 1_767_323_045_678,
+        features: vec!["orders".to_owned(), "days_since_order".to_owned()],
+        scaler: Scaler {
+            means: vec![0.5, 3.25],
+            variances: vec![0.25, 2.25],
+            weight: 1234.5,
+        },
+        segments: vec![
+            segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
+            segment(12, "lapsed", [0.1, 6.0], 234.25),
+        ],
+    }
+}

@@ -1,0 +1,101 @@
+//! Versions of the model.
+
+use flockwise_codec::model::{decode_model, encode_model};
+use flockwise_core::model::Model;
+
+use crate::{parts, plan};
+
+const MODEL: &str = include_str!("model.json");
+
+#[test]
+fn a_model() {
+    let encoded = String::from_utf8(encode_model(&parts(), Some(17))).unwrap();
+    assert_eq!(encoded, MODEL.trim_end());
+    assert_eq!(
+        decode_model(MODEL.as_bytes(), &plan()),
+        Ok((parts(), Some(17)))
+    );
+}
+
+#[test]
+fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
+    let by_hand = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
+        "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}"#;
+    let (parts, offset) = decode_model(by_hand.as_bytes(), &plan()).unwrap();
+    assert_eq!((parts.version, offset), (1, None));
+    assert_eq!(parts.scaler.means, [0.0, 0.0]);
+    let names: Vec<&str> = parts
+        .segments
+        .iter()
+        .map(|segment| segment.name.as_str())
+        .collect();
+    assert_eq!(names, ["VIP", "low orders"]);
+    let again = encode_model(&parts, None);
+    assert_eq!(
+        decode_model(&again, &plan()),
+        Ok((parts, None)),
+        "no time is no time"
+    );
+}
+
+#[test]
+fn a_model_that_cannot_be_says_why() {
+    let told = |text: &str| {
+        decode_model(text.as_bytes(), &plan())
+            .and_then(|(parts, _)| Model::new(&plan(), parts).map_err(|error| error.to_string()))
+            .unwrap_err()
+    };
+    let cases = [
+        (
+            "",
+            "",
+            "not a model: EOF while parsing a value at line 1 column 0",
+        ),
+        (
+            "\"version\"",
+            "\"verison\"",
+            "not a model: unknown field `verison`, expected one of",
+        ),
+        (
+            "2026-01-02T",
+            "yesterday",
+            "trained_at `yesterday03:04:05.678Z` is not RFC 3339",
+        ),
+        (
+            "\"orders\"",
+            "\"visits\"",
+            "the model is made of the features [visits, days_since_order], the configuration has [orders, days_since_order]",
+        ),
+        (
+            "\"id\": 12",
+            "\"id\": 4",
+            "the model has two segments with the id 4",
+        ),
+        (
+            "1234.5",
+            "-1",
+            "the weight of the scaler is -1: a finite number not below zero is needed",
+        ),
+        (
+            "234.25",
+            "-2",
+            "the weight of segment 12 is -2: a finite number not below zero is needed",
+        ),
+        (
+            "6.0",
+            "6.0, 7.0",
+            "the centroid of segment 12 must hold 2 finite numbers, one a feature, and holds 3",
+        ),
+        ("0.1,", "1e400,", "not a model: number out of range"),
+    ];
+    for (from, to, expected) in cases {
+        let text = if from.is_empty() {
+            String::new()
+        } else {
+            MODEL.replacen(from, to, 1)
+        };
+        assert!(text != MODEL, "{from} is in the golden file");
+        let found = told(&text);
+        assert!(found.starts_with(expected), "{found}");
+    }
+}

@@ -1,0 +1,196 @@
+//! Data that is constant, equal, scarce, endless or broken: never a number that is none, and always a
+//! model that can be used.
+
+use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::naming::name_segments;
+use flockwise_core::trainer::{Lesson, MiniBatch, Trainer};
+use flockwise_kmeans::{Delta, Scratch};
+use proptest::prelude::*;
+
+use crate::school::{DAY_MS, groups, learnt, plan, policy, sample, trainer, version};
+
+/// Uses a model for all it is for: finds the nearest segment, tames, has names that differ.
+fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
+    let dimensions = parts.features.len();
+    let model = Model::new(&plan(dimensions), parts.clone()).unwrap();
+    assert!(
+        model.scale().iter().all(|scale| scale.is_finite()),
+        "{:?}",
+        model.scale()
+    );
+    let (mut scaled, mut tamed) = (Vec::new(), Vec::new());
+    for vector in vectors {
+        model.scaled(vector, &mut scaled);
+        let (_, distance) = model.score(&scaled, &mut Scratch::default());
+        assert!(distance.is_finite(), "{distance} from {vector:?}");
+        model.tamed(vector, &mut tamed);
+        assert!(tamed.iter().all(|x| x.is_finite()));
+    }
+    let mut names: Vec<&str> = parts
+        .segments
+        .iter()
+        .map(|segment| segment.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), parts.segments.len(), "names differ");
+    assert!(!names.contains(&""));
+}
+
+/// Learns on from what a task would make of the vectors under the model.
+fn learn_on(parts: ModelParts, vectors: &[Vec<f64>], days: i64) -> ModelParts {
+    let plan = plan(parts.features.len());
+    let mut trainer = Trainer::new(plan.clone(), policy(1, 1), 0, Some(parts.clone()));
+    let mut parts = parts;
+    for day in 1..=days {
+        let model = Model::new(&plan, parts).unwrap();
+        let mut delta = Delta::new(model.segments().len(), plan.len());
+        let (mut scaled, mut tamed) = (Vec::new(), Vec::new());
+        for vector in vectors {
+            model.scaled(vector, &mut scaled);
+            let (centroid, _) = model.score(&scaled, &mut Scratch::default());
+            model.tamed(vector, &mut tamed);
+            delta.add(centroid, &tamed);
+        }
+        let lesson = Lesson::Delta {
+            version: model.version(),
+            delta,
+        };
+        parts = trainer
+            .fold(MiniBatch {
+                at_ms: day * DAY_MS,
+                lesson,
+            })
+            .unwrap();
+    }
+    parts
+}
+
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        (-3_i32..3).prop_map(|x| f64::from(x) * 0.1),
+        prop::sample::select(&[0.1, 90.3, 1e15, -1e15, 1e-300, -0.0, 5e-324][..]),
+        -1e15..1e15_f64,
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_number_is_lost_whatever_the_customers(
+        vectors in prop::collection::vec(prop::collection::vec(value(), 3), 1..40),
+        later in prop::collection::vec(prop::collection::vec(value(), 3), 1..10),
+        k_min in 1..4_usize, more in 0..4_usize,
+    ) {
+        let first = learnt(3, policy(k_min, k_min + more), &vectors);
+        prop_assert!(first.segments.len() <= k_min + more);
+        check(&first, &vectors);
+        check(&first, &later);
+        let last = learn_on(first, &later, 5);
+        check(&last, &vectors);
+    }
+}
+
+#[test]
+fn customers_who_are_all_equal_are_one_ordinary_segment() {
+    for value in [0.0, 0.1, 90.3, 1e15, -1e15] {
+        let vectors = vec![vec![value, 0.1]; 1000];
+        let parts = learn_on(learnt(2, policy(2, 5), &vectors), &vectors, 50);
+        check(&parts, &vectors);
+        assert_eq!(parts.segments.len(), 1, "{value}");
+        assert_eq!(parts.segments[0].name, "ordinary", "{value}");
+        let model = Model::new(&plan(2), parts).unwrap();
+        assert_eq!(model.scale(), [0.0, 0.0], "{value}");
+    }
+}
+
+#[test]
+fn one_customer_is_enough_for_a_model() {
+    let parts = learnt(2, policy(3, 8), &[vec![1.0, 2.0]]);
+    check(&parts, &[vec![1.0, 2.0], vec![1e15, -1e15]]);
+    assert_eq!((parts.segments.len(), parts.scaler.weight), (1, 1.0));
+}
+
+#[test]
+fn there_are_no_more_segments_than_distinct_customers() {
+    let vectors: Vec<Vec<f64>> = (0..300)
+        .map(|i| vec![f64::from(i % 3), f64::from(i % 3) * 2.0])
+        .collect();
+    for (k_min, k_max) in [(2, 8), (8, 8), (5, 20)] {
+        let parts = learnt(2, policy(k_min, k_max), &vectors);
+        check(&parts, &vectors);
+        assert_eq!(parts.segments.len(), 3, "{k_min} to {k_max}");
+    }
+}
+
+/// Rounding must not pass for spread: what is the same for everybody has no say, however often it is
+/// averaged, until somebody differs.
+#[test]
+fn a_constant_feature_has_no_say_until_somebody_differs() {
+    for value in [0.1, 90.3, 1e6 + 0.1, 1e15] {
+        let mut vectors = groups(&[&[0.0, 0.0], &[5.0, 5.0]], 500);
+        vectors.iter_mut().for_each(|vector| vector[1] = value);
+        let first = learnt(2, policy(2, 4), &vectors);
+        assert_eq!(first.segments.len(), 2, "{value}");
+        let parts = learn_on(first, &vectors, 200);
+        check(&parts, &vectors);
+        let model = Model::new(&plan(2), parts.clone()).unwrap();
+        assert_eq!(model.scale()[1], 0.0, "{value} {:?}", parts.scaler);
+        assert!(
+            parts
+                .segments
+                .iter()
+                .all(|segment| !segment.name.contains("f1"))
+        );
+        for vector in vectors.iter_mut().step_by(3) {
+            vector[1] = value * 1.5;
+        }
+        let parts = learn_on(parts, &vectors, 20);
+        let model = Model::new(&plan(2), parts).unwrap();
+        assert!(model.scale()[1] > 0.0, "{value}");
+    }
+}
+
+#[test]
+fn a_few_extremes_drag_no_centroid_away() {
+    let mut vectors = groups(&[&[0.0, 0.0], &[5.0, 5.0]], 500);
+    vectors[7] = vec![1e4, 0.0];
+    let parts = learnt(2, policy(3, 3), &vectors);
+    check(&parts, &vectors);
+    let bound = parts.scaler.means[0] + 5.0 * parts.scaler.deviation(0);
+    for segment in &parts.segments {
+        assert!(
+            segment.centroid[0] <= bound * 1.01,
+            "{:?} beyond {bound}",
+            segment.centroid
+        );
+    }
+}
+
+#[test]
+fn vectors_of_another_plan_or_with_no_numbers_are_left_out() {
+    let mut vectors = groups(&[&[0.0, 0.0], &[5.0, 5.0]], 50);
+    let clean = learnt(2, policy(2, 2), &vectors);
+    vectors.extend([
+        vec![1.0],
+        vec![1.0; 3],
+        vec![f64::NAN, 0.0],
+        vec![0.0, f64::INFINITY],
+        vec![],
+    ]);
+    assert_eq!(learnt(2, policy(2, 2), &vectors), clean);
+    assert_eq!(
+        trainer(2, policy(2, 2)).fold(sample(0, &vectors[100..])),
+        None
+    );
+}
+
+#[test]
+fn a_version_of_no_weight_learns_from_the_first_lesson_on() {
+    let mut parts = version(0, &[&[0.0, 0.0], &[5.0, 5.0]], &[0.0, 0.0]);
+    name_segments(&plan(2), &parts.scaler.clone(), &mut parts.segments);
+    let vectors = groups(&[&[1.0, 1.0]], 10);
+    let parts = learn_on(parts, &vectors, 3);
+    check(&parts, &vectors);
+    assert!((parts.segments[0].centroid[0] - 1.0).abs() < 0.2);
+    assert_eq!(parts.segments[1].centroid, [5.0, 5.0], "nobody came");
+}

@@ -1,0 +1,8 @@
+//! The trainer: the first model from a sample, later ones from mini-batches, on awkward data too.
+#![allow(clippy::unwrap_used)]
+
+mod awkward;
+mod first;
+mod later;
+mod names;
+mod school;

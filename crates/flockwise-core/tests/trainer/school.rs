@@ -1,0 +1,109 @@
+//! Plans, policies and samples to learn from.
+
+use std::sync::Arc;
+
+use flockwise_core::event::hash;
+use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_core::policy::LearningPolicy;
+use flockwise_core::trainer::{Lesson, MiniBatch, Trainer};
+
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+pub(crate) fn plan(features: usize) -> Arc<Plan> {
+    let feature = |index: usize| Feature {
+        name: format!("f{index}"),
+        events: vec![],
+        base: vec![],
+        conditions: vec![],
+        aggregate: Aggregate::Count,
+        value: None,
+        horizon: Horizon::Lifetime,
+        reversed_by: vec![],
+        default: 0.0,
+        transform: Transform::None,
+        clip: None,
+        weight: 1.0,
+        wording: Wording::default(),
+    };
+    let features: Vec<Feature> = (0..features).map(feature).collect();
+    Arc::new(Plan::compile(&features))
+}
+
+/// Learns from any sample at once; the half-life is ten days.
+pub(crate) fn policy(k_min: usize, k_max: usize) -> LearningPolicy {
+    LearningPolicy {
+        k_min,
+        k_max,
+        half_life_ms: 10 * DAY_MS,
+        warm_up_customers: 1,
+        warm_up_ms: 0,
+        learn: true,
+        seed: 7,
+    }
+}
+
+pub(crate) fn trainer(features: usize, policy: LearningPolicy) -> Trainer {
+    Trainer::new(plan(features), policy, DAY_MS, None)
+}
+
+pub(crate) fn sample(at_ms: i64, vectors: &[Vec<f64>]) -> MiniBatch {
+    let customers = vectors.iter().enumerate();
+    let customers = customers.map(|(index, vector)| (hash(&index.to_le_bytes()), vector.clone()));
+    MiniBatch {
+        at_ms,
+        lesson: Lesson::Sample(customers.collect()),
+    }
+}
+
+/// The first model of a sample, without ado.
+pub(crate) fn learnt(features: usize, policy: LearningPolicy, vectors: &[Vec<f64>]) -> ModelParts {
+    trainer(features, policy).fold(sample(0, vectors)).unwrap()
+}
+
+/// Groups of customers around points, a little spread, as long as the points are.
+pub(crate) fn groups(around: &[&[f64]], each: usize) -> Vec<Vec<f64>> {
+    let mut vectors = Vec::new();
+    for step in 0..each {
+        let off = (step as f64 / each as f64 - 0.5) * 0.2;
+        for (place, point) in around.iter().enumerate() {
+            let sign = if (step + place) % 2 == 0 { 1.0 } else { -1.0 };
+            vectors.push(
+                point
+                    .iter()
+                    .enumerate()
+                    .map(|(i, x)| x + off * if i % 2 == 0 { 1.0 } else { sign })
+                    .collect(),
+            );
+        }
+    }
+    vectors
+}
+
+/// A version with a segment at each centroid.
+pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) -> ModelParts {
+    let dimensions = centroids[0].len();
+    let segments = centroids.iter().zip(weights).enumerate();
+    ModelParts {
+        version: 1,
+        trained_ms,
+        features: plan(dimensions)
+            .feature_names()
+            .map(str::to_owned)
+            .collect(),
+        scaler: Scaler {
+            means: vec![0.5; dimensions],
+            variances: vec![4.0; dimensions],
+            weight: weights.iter().sum(),
+        },
+        segments: segments
+            .map(|(index, (centroid, weight))| Segment {
+                id: index as u32 + 1,
+                name: String::new(),
+                centroid: centroid.to_vec(),
+                weight: *weight,
+            })
+            .collect(),
+    }
+}

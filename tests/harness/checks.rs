@@ -1,0 +1,140 @@
+//! What must hold of what comes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flockwise_core::plan::Plan;
+use flockwise_core::portrait::{Portrait, portrait};
+use flockwise_core::task::Task;
+use flockwise_memory::Committed;
+use serde_json::Value;
+
+/// How far two computations of the same feature may be apart.
+const TOLERANCE: f64 = 1e-9;
+
+/// Checks that every customer's changes are numbered 1..n without gap or repeat, that each leaves the
+/// segment that the one before reached, that all have ids of their own, and that they are under the
+/// customer's key in one partition. Returns how many there are.
+///
+/// # Panics
+/// Where that is not so.
+pub fn chains(changes: &[Vec<Committed>]) -> usize {
+    let mut last: BTreeMap<String, (usize, Value)> = BTreeMap::new();
+    let mut ids = BTreeSet::new();
+    for (partition, record) in in_order(changes) {
+        let change = json(record);
+        let customer = text(&change, "customer_id");
+        assert_eq!(record.key.as_deref(), Some(customer.as_bytes()), "{change}");
+        assert!(ids.insert(text(&change, "id")), "an id comes twice: {change}");
+        let sequence = change["sequence"].as_u64();
+        match last.get(&customer) {
+            None => {
+                assert_eq!(sequence, Some(1), "does not begin at 1: {change}");
+                assert!(change["from"].is_null(), "begins elsewhere: {change}");
+            }
+            Some((home, before)) => {
+                assert_eq!(*home, partition, "moved to another partition: {change}");
+                let next = before["sequence"].as_u64().map(|number| number + 1);
+                assert_eq!(sequence, next, "a gap or a repeat: {before} then {change}");
+                let (from, to) = (&change["from"]["segment"], &before["to"]["segment"]);
+                assert_eq!(from, to, "not where it was: {before} then {change}");
+                assert_ne!(from, &change["to"]["segment"], "no change: {change}");
+            }
+        }
+        last.insert(customer, (partition, change));
+    }
+    ids.len()
+}
+
+/// Checks that both hold the same changes, but for where their events were read.
+///
+/// # Panics
+/// Where one differs.
+pub fn same_changes(found: &[Vec<Committed>], expected: &[Vec<Committed>]) {
+    let (found, expected) = (by_customer(found), by_customer(expected));
+    let mut differing = expected.iter().filter(|(key, change)| found.get(*key) != Some(change));
+    if let Some((key, change)) = differing.next() {
+        let found = found.get(key);
+        panic!("{key:?}: {change} was expected, found {found:?}");
+    }
+    assert_eq!(found.len(), expected.len(), "changes that should not be");
+}
+
+/// Changes without their trigger, by customer and sequence.
+fn by_customer(changes: &[Vec<Committed>]) -> BTreeMap<(String, u64), Value> {
+    let changes = in_order(changes).map(|(_, record)| {
+        let mut change = json(record);
+        change["trigger"] = Value::Null;
+        let sequence = change["sequence"].as_u64().expect("a sequence");
+        ((text(&change, "customer_id"), sequence), change)
+    });
+    changes.collect()
+}
+
+/// Checks that restored tasks know the same customers as the reference, and the same of them as of the
+/// time at which the restored ones stand.
+///
+/// # Panics
+/// Where they do not.
+pub fn same_features(plan: &Plan, restored: &[Task], reference: &[Task]) {
+    let ids = |tasks: &[Task]| -> BTreeSet<String> {
+        let rows = tasks.iter().flat_map(rows_of);
+        rows.map(|(task, row)| task.rows().customer_id(row).to_owned()).collect()
+    };
+    assert_eq!(ids(restored), ids(reference), "customers");
+    let find = |id: &str| {
+        let mut found = reference.iter().filter_map(|task| Some((task, task.rows().find(id)?)));
+        found.next().expect("the same customers")
+    };
+    for (task, row) in restored.iter().flat_map(rows_of) {
+        let row = task.rows().row(row);
+        let as_of_ms = row.standing.as_of_ms;
+        let (known, place) = find(row.customer_id);
+        let expected = portrait(plan, None, &known.rows().row(place), as_of_ms);
+        same_portrait(plan, &portrait(plan, None, &row, as_of_ms), &expected);
+    }
+}
+
+fn same_portrait(plan: &Plan, found: &Portrait, expected: &Portrait) {
+    let values = found.features.iter().zip(&expected.features);
+    for (name, (found_value, value)) in plan.feature_names().zip(values) {
+        let customer = &found.customer_id;
+        assert!(is_near(*found_value, *value), "{customer}: {name} is {found_value}, not {value}");
+    }
+}
+
+/// Are two values the same but for rounding?
+#[must_use]
+pub fn is_near(left: f64, right: f64) -> bool {
+    (left - right).abs() <= TOLERANCE * left.abs().max(right.abs()).max(1.0)
+}
+
+fn rows_of(task: &Task) -> impl Iterator<Item = (&Task, u32)> {
+    (0..task.rows().len() as u32).map(move |row| (task, row))
+}
+
+fn in_order(changes: &[Vec<Committed>]) -> impl Iterator<Item = (usize, &Committed)> {
+    changes
+        .iter()
+        .enumerate()
+        .flat_map(|(partition, records)| records.iter().map(move |record| (partition, record)))
+}
+
+fn json(record: &Committed) -> Value {
+    let value = record.value.as_deref().expect("a value");
+    serde_json::from_slice(value).expect("JSON")
+}
+
+fn text(change: &Value, key: &str) -> String {
+    change[key].as_str().expect("a text").to_owned()
+}
+
+/// A header's text.
+///
+/// # Panics
+/// Where the record has none of this name.
+#[must_use]
+pub fn header(record: &Committed, name: &str) -> String {
+    let mut found = record.headers.iter().filter(|(known, _)| known == name);
+    let (_, value) = found.next().unwrap_or_else(|| panic!("no header {name}"));
+    String::from_utf8_lossy(value).into_owned()
+}

@@ -1,0 +1,122 @@
+//! A client that fails where a script says so: what its shard sees is what a broker that fails would show.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use flockwise_runtime::batch::{Batch, Record};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::topics::{Source, Topic};
+
+/// What happens instead of a commit, or right after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The broker declares the transaction void.
+    Abort,
+    /// The client dies with the transaction open.
+    DieBefore,
+    /// The client dies when the commit is done and before anybody is told.
+    DieAfter,
+}
+
+/// Faults by the number of the commit, counted from 1 over all clients that share the script.
+#[derive(Debug, Default)]
+pub struct Script {
+    faults: Vec<(u64, Fault)>,
+    commits: AtomicU64,
+}
+
+impl Script {
+    /// A script with these faults.
+    #[must_use]
+    pub fn new(faults: &[(u64, Fault)]) -> Self {
+        Self {
+            faults: faults.to_vec(),
+            commits: AtomicU64::new(0),
+        }
+    }
+
+    /// Have all of its faults happened?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let commits = self.commits.load(Ordering::Relaxed);
+        self.faults.iter().all(|(number, _)| *number <= commits)
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let number = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        self.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+    }
+}
+
+/// A client and its script.
+pub struct Faulty<B> {
+    inner: B,
+    script: Arc<Script>,
+}
+
+impl<B> Faulty<B> {
+    /// A client that fails by a script.
+    pub fn new(inner: B, script: Arc<Script>) -> Self {
+        Self { inner, script }
+    }
+}
+
+impl<B: Broker> Broker for Faulty<B> {
+    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        match self.script.next() {
+            None => self.inner.commit(positions),
+            Some(Fault::Abort) => Err(Failure::Abort("as the script says".to_owned())),
+            Some(Fault::DieBefore) => Err(Failure::Fatal("dead before the commit".to_owned())),
+            Some(Fault::DieAfter) => {
+                self.inner.commit(positions)?;
+                Err(Failure::Fatal("dead after the commit".to_owned()))
+            }
+        }
+    }
+
+    fn poll(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Turn, Failure> {
+        self.inner.poll(patience, limit, batch)
+    }
+
+    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        self.inner.open(reads)
+    }
+
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.inner.close(sources)
+    }
+
+    fn lead(&mut self, source: Source, event_time_ms: i64) {
+        self.inner.lead(source, event_time_ms);
+    }
+
+    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
+        self.inner.replay(source, each)
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        self.inner.send(record)
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.inner.abort()
+    }
+
+    fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
+        self.inner.partitions(topic)
+    }
+
+    fn lag(&self, source: Source) -> Option<u64> {
+        self.inner.lag(source)
+    }
+
+    fn leave(&mut self) -> bool {
+        self.inner.leave()
+    }
+}

@@ -1,0 +1,264 @@
+//! Kafka from outside.
+
+use std::time::{Duration, Instant};
+
+use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
+use flockwise_memory::Committed;
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::topics::{Topic, Topics};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::broker::Stage;
+use crate::events::Put;
+use crate::{PATIENCE, eventually};
+
+/// More than the largest event that is taken.
+const LARGEST: &str = "8000000";
+
+/// A Kafka for tests.
+pub struct Kafka {
+    servers: String,
+    topics: Topics,
+    /// Of the pipeline's group, without being a member.
+    group: BaseConsumer,
+}
+
+/// Where the Kafka for tests is; `None`, with a word on stderr, where there is none.
+#[must_use]
+pub fn servers() -> Option<String> {
+    let servers = std::env::var("FLOCKWISE_TEST_KAFKA").ok();
+    if servers.is_none() {
+        eprintln!(
+            "skipped: FLOCKWISE_TEST_KAFKA is not set to host:port of an Apache Kafka for tests \
+             (`cargo xtask kafka up` starts one)"
+        );
+    }
+    servers
+}
+
+impl Kafka {
+    /// A view of a pipeline's topics, whoever makes them.
+    ///
+    /// # Panics
+    /// Where no client can be made.
+    #[must_use]
+    pub fn of(servers: &str, topics: Topics) -> Self {
+        Self {
+            group: consumer(servers, &topics.app),
+            servers: servers.to_owned(),
+            topics,
+        }
+    }
+
+    /// Makes an input topic that takes records of any size.
+    ///
+    /// # Panics
+    /// Where it is not made.
+    pub fn make_input(&self, name: &str, partitions: u32) {
+        let client: AdminClient<DefaultClientContext> =
+            config(&self.servers).create().expect("an admin client");
+        let topic = NewTopic::new(name, partitions.cast_signed(), TopicReplication::Fixed(1))
+            .set("max.message.bytes", LARGEST);
+        // The request goes out when it is made; the answer is not needed, since the topic is waited for.
+        drop(client.create_topics([&topic], &AdminOptions::new()));
+        eventually("the input topic is made", || {
+            let found = self.group.fetch_metadata(Some(name), PATIENCE).expect("metadata");
+            found.topics()[0].partitions().len() == partitions as usize
+        });
+    }
+
+    /// The first offset there is and the one to come, by partition.
+    fn ends(&self, topic: Topic) -> Vec<(i64, i64)> {
+        let name = self.topics.name(topic);
+        let metadata = self.group.fetch_metadata(Some(&name), PATIENCE).expect("metadata");
+        let count = metadata.topics()[0].partitions().len();
+        let ends = |partition| self.group.fetch_watermarks(&name, partition, PATIENCE);
+        (0..count as i32).map(|partition| ends(partition).expect("watermarks")).collect()
+    }
+
+    /// What the group has committed, by partition; fails while a commit is under way.
+    fn positions(&self, topic: Topic, count: usize) -> Result<Vec<Option<i64>>, KafkaError> {
+        let name = self.topics.name(topic);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&name, 0, count as i32 - 1);
+        let found = self.group.committed_offsets(list, Duration::from_secs(5))?;
+        let offset = |partition| match found.find_partition(&name, partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Ok((0..count as i32).map(offset).collect())
+    }
+
+    /// Records that the group has processed in full, over all inputs; fails as [`Kafka::positions`].
+    ///
+    /// # Errors
+    /// While a commit is under way.
+    pub fn processed(&self) -> Result<u64, KafkaError> {
+        let mut processed = 0;
+        for input in 0..self.topics.inputs.len() as u16 {
+            let count = self.ends(Topic::Input(input)).len();
+            let positions = self.positions(Topic::Input(input), count)?;
+            processed += positions.into_iter().flatten().sum::<i64>().cast_unsigned();
+        }
+        Ok(processed)
+    }
+
+    fn is_read(&self, topic: Topic) -> bool {
+        let ends = self.ends(topic);
+        let Ok(positions) = self.positions(topic, ends.len()) else { return false };
+        let rest: Vec<Option<(i64, i64)>> = ends
+            .iter()
+            .zip(positions)
+            .map(|((start, end), position)| (position.unwrap_or(*start).max(*start), *end))
+            .map(|(from, end)| (from < end).then_some((from, end)))
+            .collect();
+        // What is left may be the marks of transactions alone, which nobody processes.
+        self.fetch(topic, &rest).iter().all(Vec::is_empty)
+    }
+
+    /// The committed records of these ranges, by partition.
+    fn fetch(&self, topic: Topic, ranges: &[Option<(i64, i64)>]) -> Vec<Vec<Committed>> {
+        let mut found = vec![Vec::new(); ranges.len()];
+        let name = self.topics.name(topic);
+        let mut list = TopicPartitionList::new();
+        for (partition, range) in (0..).zip(ranges) {
+            if let Some((from, _)) = range {
+                list.add_partition_offset(&name, partition, Offset::Offset(*from)).expect("listed");
+            }
+        }
+        if list.count() == 0 {
+            return found;
+        }
+        let reader = consumer(&self.servers, "outside");
+        reader.assign(&list).expect("assigned");
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(message) = reader.poll(Duration::from_millis(20)) {
+                let message = message.expect("a record");
+                found[message.partition() as usize].push(record(&message));
+            } else if is_at_end(&reader, &name, ranges) {
+                return found;
+            }
+        }
+        panic!("{name} could not be read to its end");
+    }
+}
+
+impl Stage for Kafka {
+    type Client = KafkaBroker;
+
+    fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
+        let kafka = Self::of(&servers()?, topics);
+        for (name, partitions) in kafka.topics.inputs.iter().zip(input_partitions) {
+            kafka.make_input(name, *partitions);
+        }
+        let settings = KafkaSettings::new(&kafka.servers, &kafka.topics.app, "stage");
+        admin::ensure_topics(&settings, &kafka.topics).expect("internal topics");
+        Some(kafka)
+    }
+
+    fn join(&self, member: &str) -> Result<KafkaBroker, Failure> {
+        let app = &self.topics.app;
+        let settings = KafkaSettings::new(&self.servers, app, &format!("{app}-{member}"));
+        KafkaBroker::connect(settings, self.topics.clone())
+    }
+
+    fn put(&self, records: &[Put]) {
+        let producer: ThreadedProducer<_> = config(&self.servers)
+            .set("linger.ms", "5")
+            .set("message.max.bytes", LARGEST)
+            .set("queue.buffering.max.messages", "1000000")
+            .create()
+            .expect("a producer");
+        for put in records {
+            let topic = self.topics.name(Topic::Input(put.input));
+            send(&producer, &topic, put);
+        }
+        producer.flush(PATIENCE).expect("delivered");
+    }
+
+    fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
+        let ends = self.ends(topic);
+        let ranges = ends.into_iter().map(|(start, end)| (start < end).then_some((start, end)));
+        self.fetch(topic, &ranges.collect::<Vec<_>>())
+    }
+
+    fn committed(&self, topic: Topic, partition: u32) -> Option<i64> {
+        let positions = self.positions(topic, partition as usize + 1).expect("positions");
+        positions.last().copied().flatten()
+    }
+
+    fn is_drained(&self) -> bool {
+        // Inputs first: what they led to on the others is then committed as well.
+        let inputs = (0..self.topics.inputs.len() as u16).map(Topic::Input);
+        inputs.chain([Topic::Repartition, Topic::Deltas]).all(|topic| self.is_read(topic))
+    }
+
+    fn void(&self, member: &str) {
+        let producer: BaseProducer = config(&self.servers)
+            .set("transactional.id", format!("{}-{member}", self.topics.app))
+            .create()
+            .expect("a producer");
+        producer.init_transactions(PATIENCE).expect("taken over");
+    }
+}
+
+fn config(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    config
+}
+
+fn consumer(servers: &str, group: &str) -> BaseConsumer {
+    config(servers)
+        .set("group.id", group)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "20")
+        .create()
+        .expect("a consumer")
+}
+
+fn send(producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>, topic: &str, put: &Put) {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic)
+        .partition(put.partition.cast_signed())
+        .timestamp(put.timestamp_ms)
+        .key(&put.key);
+    record.payload = put.value.as_deref();
+    while let Err((error, unsent)) = producer.send(record) {
+        let code = error.rdkafka_error_code();
+        assert_eq!(code, Some(RDKafkaErrorCode::QueueFull), "{error}");
+        record = unsent;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is_at_end(reader: &BaseConsumer, name: &str, ranges: &[Option<(i64, i64)>]) -> bool {
+    let position = reader.position().expect("positions");
+    (0..).zip(ranges).all(|(partition, range)| {
+        range.is_none_or(|(_, end)| {
+            let at = position.find_partition(name, partition).map(|found| found.offset());
+            matches!(at, Some(Offset::Offset(at)) if at >= end)
+        })
+    })
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Committed {
+    let headers = message.headers().map(|headers| {
+        let headers = headers.iter();
+        headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+    });
+    Committed {
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers.map(Iterator::collect).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,52 @@
+//! The in-process broker from outside.
+
+use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::topics::{Topic, Topics};
+
+use crate::broker::Stage;
+use crate::events::Put;
+
+/// The in-process broker.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    broker: MemoryBroker,
+    topics: Topics,
+}
+
+impl Stage for Memory {
+    type Client = MemoryShard;
+
+    fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
+        let broker = MemoryBroker::new(topics.clone(), input_partitions);
+        Some(Self { broker, topics })
+    }
+
+    fn join(&self, member: &str) -> Result<MemoryShard, Failure> {
+        Ok(self.broker.shard(member))
+    }
+
+    fn put(&self, records: &[Put]) {
+        for put in records {
+            let (topic, value) = (Topic::Input(put.input), put.value.as_deref());
+            self.broker.append(topic, put.partition, put.timestamp_ms, Some(&put.key), value);
+        }
+    }
+
+    fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
+        let partitions = 0..self.topics.partitions(topic);
+        partitions.map(|partition| self.broker.read(topic, partition, 0)).collect()
+    }
+
+    fn committed(&self, topic: Topic, partition: u32) -> Option<i64> {
+        self.broker.committed(topic, partition)
+    }
+
+    fn is_drained(&self) -> bool {
+        self.broker.is_drained()
+    }
+
+    fn void(&self, member: &str) {
+        self.broker.expel(member);
+    }
+}

@@ -1,0 +1,63 @@
+//! What should come out: the same events in order, one shard, one thread, nothing that goes wrong.
+
+use std::time::Duration;
+
+use flockwise_core::model::ModelParts;
+use flockwise_core::task::Task;
+use flockwise_memory::{Committed, MemoryBroker};
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+use prometheus::Registry;
+use std::sync::Arc;
+
+use crate::events::Put;
+
+/// Records played between two turns, so that what the trainer learns is soon in use.
+const SLICE: usize = 50;
+
+/// What a play came to.
+#[derive(Debug)]
+pub struct Reference {
+    /// Every task.
+    pub tasks: Vec<Task>,
+    /// The segment changes, by partition.
+    pub changes: Vec<Vec<Committed>>,
+    /// The model in use in the end.
+    pub model: Option<ModelParts>,
+}
+
+/// Plays records as if their producers had keyed them well.
+///
+/// # Panics
+/// Where the shard fails.
+#[must_use]
+pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
+    let topics = &pipeline.topics;
+    let partitions = vec![topics.state_partitions; topics.inputs.len()];
+    let broker = MemoryBroker::new(topics.clone(), &partitions);
+    let metrics = Metrics::register(&Registry::new()).expect("a new registry");
+    let client = broker.shard("reference");
+    let mut shard = Shard::new(0, client, Arc::new(pipeline.clone()), Pace::Replay, metrics);
+    for slice in records.chunks(SLICE) {
+        for put in slice {
+            let put = put.clone().keyed(pipeline.partitioner, topics.state_partitions);
+            let (topic, key) = (Topic::Input(put.input), Some(&*put.key));
+            let value = put.value.as_deref();
+            broker.append(topic, put.partition, put.timestamp_ms, key, value);
+        }
+        settle(&mut shard);
+    }
+    let changes = (0..topics.state_partitions)
+        .map(|partition| broker.read(Topic::SegmentChanges, partition, 0));
+    Reference {
+        tasks: shard.tasks().map(|(_, task)| task.clone()).collect(),
+        changes: changes.collect(),
+        model: shard.versions().map(|versions| versions.current.parts().clone()),
+    }
+}
+
+fn settle<B: flockwise_runtime::broker::Broker>(shard: &mut Shard<B>) {
+    while shard.turn(Duration::ZERO).expect("a turn") || !shard.is_assigned() {}
+}

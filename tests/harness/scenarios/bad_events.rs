@@ -1,0 +1,168 @@
+//! Events that are none, events that come twice, events that take others back.
+
+use std::collections::BTreeMap;
+
+use flockwise_codec::decode::LARGEST_EVENT;
+use flockwise_memory::Committed;
+use flockwise_runtime::topics::Topic;
+
+use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
+use crate::broker::Stage;
+use crate::checks::header;
+use crate::events::{Put, generated, put};
+use crate::worker::Worker;
+
+/// Bad events of every kind become dead letters as they came; the rest flows.
+pub fn bad_events_are_put_aside_whole<S: Stage>() {
+    let Some(mut scene) = plain::<S>() else { return };
+    let good = wrongly_keyed(generated(3_000, 150, 9));
+    let bad = bad_events();
+    let records = among(&good, &bad);
+    let expected = expected_letters(&records, &scene.pipeline.topics.inputs[0]);
+    assert_eq!(expected.len(), bad.len());
+    let all: Vec<Put> = records.into_iter().map(|(put, _)| put).collect();
+    scene.put(&all);
+    let workers = ["a", "b"].map(|member| scene.worker(member));
+    scene.wait_until_drained(&workers.each_ref());
+    workers.into_iter().for_each(Worker::leave);
+    let letters = scene.stage.read(Topic::DeadLetters);
+    assert_eq!(letters.iter().flatten().map(letter).collect::<BTreeMap<_, _>>(), expected);
+    assert_eq!(letters.iter().flatten().count(), bad.len());
+    assert_eq!(scene.counter("dead_letters_total"), bad.len() as u64);
+    scene.check_all(&good);
+}
+
+/// Where it came from: partition and offset.
+type Place = (String, String);
+/// What else a dead letter holds.
+type Letter = (String, String, Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn letter(record: &Committed) -> (Place, Letter) {
+    assert!(!header(record, "flockwise.detail").is_empty());
+    assert!(header(record, "flockwise.timestamp").parse::<i64>().is_ok());
+    let place = (header(record, "flockwise.partition"), header(record, "flockwise.offset"));
+    let topic = header(record, "flockwise.topic");
+    let reason = header(record, "flockwise.reason");
+    (place, (topic, reason, record.key.clone(), record.value.clone()))
+}
+
+fn expected_letters(
+    records: &[(Put, Option<&'static str>)],
+    topic: &str,
+) -> BTreeMap<Place, Letter> {
+    let mut offsets = [0; PARTITIONS as usize];
+    let mut letters = BTreeMap::new();
+    for (put, reason) in records {
+        let offset = &mut offsets[put.partition as usize];
+        let place = (put.partition.to_string(), offset.to_string());
+        *offset += 1;
+        let Some(reason) = reason else { continue };
+        let mut value = put.value.clone();
+        value.iter_mut().for_each(|value| value.truncate(LARGEST_EVENT));
+        let letter = (topic.to_owned(), (*reason).to_owned(), Some(put.key.clone()), value);
+        letters.insert(place, letter);
+    }
+    letters
+}
+
+/// Spreads bad events over good ones, all partitions and both halves of the year.
+fn among(
+    good: &[Put],
+    bad: &[(Option<Vec<u8>>, &'static str)],
+) -> Vec<(Put, Option<&'static str>)> {
+    let step = good.len() / (bad.len() + 1);
+    let mut records: Vec<_> = good.iter().map(|put| (put.clone(), None)).collect();
+    for (number, (value, reason)) in bad.iter().enumerate().rev() {
+        let place = (number + 1) * step;
+        let put = Put {
+            key: format!("bad-{number}").into_bytes(),
+            value: value.clone(),
+            ..good[place].clone()
+        };
+        records.insert(place, (put.at(0, number as u32 % PARTITIONS), Some(*reason)));
+    }
+    records
+}
+
+fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let time = r#""timestamp":"2026-02-01T00:00:00Z""#;
+    let texts = [
+        ("", "empty"),
+        (" \t\r ", "empty"),
+        ("{", "not_json"),
+        ("nonsense", "not_json"),
+        (r#"{"userId":"anna"} {"userId":"anna"}"#, "not_json"),
+        ("[1,2,3]", "not_json"),
+        ("null", "not_json"),
+        (&deep, "not_json"),
+        (&format!(r#"{{"type":"track","event":"x",{time}}}"#), "missing_field"),
+        (&format!(r#"{{"userId":"anna",{time}}}"#), "missing_field"),
+        (r#"{"type":"track","event":"x","userId":"anna"}"#, "missing_field"),
+        (&format!(r#"{{"event":"x","userId":{{"id":1}},{time}}}"#), "wrong_type"),
+        (&format!(r#"{{"event":7,"userId":"anna",{time}}}"#), "wrong_type"),
+        (r#"{"event":"x","userId":"anna","timestamp":"yesterday"}"#, "bad_time"),
+        (r#"{"event":"x","userId":"anna","timestamp":"2026-02-30T00:00:00Z"}"#, "bad_time"),
+        (
+            &format!(
+                r#"{{"event":"Order Completed","userId":"anna",{time},"properties":{{"revenue":1e300}}}}"#
+            ),
+            "number_out_of_range",
+        ),
+        (r#"{"event":"x","userId":"anna","timestamp":"2020-01-01T00:00:00Z"}"#, "too_late"),
+        (r#"{"event":"x","userId":"anna","timestamp":"9000-01-01T00:00:00Z"}"#, "too_far_ahead"),
+    ];
+    let mut bad: Vec<_> = texts
+        .into_iter()
+        .map(|(text, reason)| (Some(text.as_bytes().to_vec()), reason))
+        .collect();
+    bad.push((None, "empty"));
+    bad.push((Some(b"{\"userId\":\"\xff\xfe\"}".to_vec()), "not_json"));
+    bad.push((Some(vec![b'x'; LARGEST_EVENT + 1]), "too_large"));
+    bad
+}
+
+/// Events that come again change nothing; refunds take back what the order added.
+pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
+    let Some(mut scene) = plain::<S>() else { return };
+    let once = well_keyed(generated(2_000, 100, 10));
+    let order = |id: &str, event: &str, message: &str, revenue: f64, day: u32| {
+        let line = format!(
+            r#"{{"type":"track","event":"{event}","messageId":"{message}","userId":"refunder","timestamp":"2026-03-{day:02}T12:00:00Z","properties":{{"order_id":"{id}","revenue":{revenue},"currency":"EUR","products":[{{"category":"toys","quantity":1}}]}}}}"#
+        );
+        put("segment", &line)
+    };
+    let own = well_keyed(vec![
+        order("o-1", "Order Completed", "m-1", 100.0, 2),
+        order("o-1", "Order Completed", "m-2", 100.0, 2),
+        order("o-2", "Order Completed", "m-3", 40.0, 3),
+        order("o-1", "Order Refunded", "m-4", 30.0, 4),
+        order("o-1", "Order Refunded", "m-4", 30.0, 4),
+        order("o-1", "Order Refunded", "m-5", 70.0, 5),
+    ]);
+    let is_repeated = [false, true, false, false, true, false];
+    // Every tenth comes again at once, every hundredth much later.
+    let again = once.iter().step_by(10).chain(once.iter().step_by(100)).cloned();
+    let mut records = once.clone();
+    records.extend(again);
+    let repeated = records.len() - once.len() + 2;
+    records.extend(own.iter().cloned());
+    scene.put(&records);
+    let workers = ["a", "b"].map(|member| scene.worker(member));
+    scene.wait_until_drained(&workers.each_ref());
+    workers.into_iter().for_each(Worker::leave);
+    // Some of the made-up shop's own lines come twice as well.
+    let counted = scene.counter("duplicates_total");
+    assert!(counted >= repeated as u64, "{counted} of {repeated}");
+    let singles = own.into_iter().zip(is_repeated).filter(|(_, again)| !again);
+    let mut clean = once;
+    clean.extend(singles.map(|(put, _)| put));
+    scene.check_all(&clean);
+    let tasks = scene.restored();
+    let refunder = tasks.iter().find_map(|task| Some(task.rows().row(task.rows().find("refunder")?)));
+    let plan = &scene.pipeline.task.plan;
+    let row = refunder.expect("a customer who sends back");
+    let seen = flockwise_core::portrait::portrait(plan, None, &row, row.standing.as_of_ms);
+    let ever = plan.feature_names().position(|name| name == "spend_ever").expect("a feature");
+    assert!((seen.features[ever] - 40.0).abs() < 1e-9, "{}", seen.features[ever]);
+}

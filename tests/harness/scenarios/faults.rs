@@ -1,0 +1,62 @@
+//! Transactions that come to nothing, and shards that die.
+
+use std::sync::Arc;
+
+use super::{plain, wrongly_keyed};
+use crate::broker::Stage;
+use crate::events::generated;
+use crate::faulty::{Fault, Script};
+use crate::worker::Worker;
+
+/// What an aborted transaction held is seen by nobody and done again.
+pub fn aborted_transactions_are_done_again<S: Stage>() {
+    let aborts = [1, 3, 4, 6].map(|number| (number, Fault::Abort));
+    let deaths = play::<S>([&aborts, &[(2, Fault::Abort), (5, Fault::Abort)]]);
+    assert_eq!(deaths, Some(0).filter(|_| deaths.is_some()));
+}
+
+/// Before the commit or right after it: whoever is next goes on where the last commit was.
+pub fn shards_that_die_around_commits_lose_and_double_nothing<S: Stage>() {
+    use Fault::{Abort, DieAfter, DieBefore};
+    let deaths = play::<S>([
+        &[(1, DieBefore), (3, DieAfter), (5, DieBefore)],
+        &[(2, DieAfter), (4, Abort)],
+    ]);
+    assert_eq!(deaths, Some(4).filter(|_| deaths.is_some()));
+}
+
+/// Two shards with a script each; how often they died, where there is such a broker.
+fn play<S: Stage>(faults: [&[(u64, Fault)]; 2]) -> Option<usize> {
+    let mut scene = plain::<S>()?;
+    let events = wrongly_keyed(generated(6_000, 200, 6));
+    let scripts = faults.map(|faults| Arc::new(Script::new(faults)));
+    let workers = [("a", &scripts[0]), ("b", &scripts[1])]
+        .map(|(member, script)| scene.scripted_worker(member, script));
+    // In steps, so that there are enough commits for all that is to go wrong.
+    for slice in events.chunks(300) {
+        scene.put(slice);
+        scene.wait_until_drained(&workers.each_ref());
+    }
+    assert!(scripts.iter().all(|script| script.is_over()), "{scripts:?}");
+    let deaths = workers.iter().map(Worker::deaths).sum();
+    workers.into_iter().for_each(Worker::leave);
+    scene.check_all(&events);
+    Some(deaths)
+}
+
+/// What the broker has given up on comes back and does it again.
+pub fn a_transaction_made_void_by_the_broker_is_done_again<S: Stage>() {
+    let Some(mut scene) = plain::<S>() else { return };
+    let events = wrongly_keyed(generated(6_000, 200, 8));
+    let workers = ["a", "b"].map(|member| scene.worker(member));
+    for (slice, member) in events.chunks(1_000).zip(["a", "b", "a", "a", "b", "b"]) {
+        scene.wait(&workers.each_ref(), "both have tasks", || {
+            workers.iter().all(|worker| worker.tasks() > 0)
+        });
+        scene.put(slice);
+        scene.stage.void(member);
+    }
+    scene.wait_until_drained(&workers.each_ref());
+    workers.into_iter().for_each(Worker::leave);
+    scene.check_all(&events);
+}

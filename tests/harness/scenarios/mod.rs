@@ -1,0 +1,77 @@
+//! What every broker must pass.
+
+mod bad_events;
+mod faults;
+mod handing_over;
+mod keying;
+mod learning;
+
+pub use bad_events::{bad_events_are_put_aside_whole, duplicates_and_refunds_count_as_they_should};
+pub use faults::{
+    a_transaction_made_void_by_the_broker_is_done_again, aborted_transactions_are_done_again,
+    shards_that_die_around_commits_lose_and_double_nothing,
+};
+pub use handing_over::{a_second_shard_joins_and_the_first_leaves, everything_starts_again};
+pub use keying::{
+    two_inputs_of_different_shape_become_one_customer, well_keyed_events_are_not_forwarded,
+    wrongly_keyed_events_are_forwarded_once,
+};
+pub use learning::a_model_is_learnt_published_adopted_and_handed_over;
+
+use crate::events::Put;
+use crate::pipeline::{AT_ONCE, FIXED, model};
+use crate::scene::{Scene, Setting};
+use flockwise_codec::partitioner::Partitioner;
+
+/// Makes a test of each scenario on one broker.
+#[macro_export]
+macro_rules! suite {
+    ($stage:ty) => {
+        $crate::suite!($stage:
+            a_model_is_learnt_published_adopted_and_handed_over
+            a_second_shard_joins_and_the_first_leaves
+            a_transaction_made_void_by_the_broker_is_done_again
+            aborted_transactions_are_done_again
+            bad_events_are_put_aside_whole
+            duplicates_and_refunds_count_as_they_should
+            everything_starts_again
+            shards_that_die_around_commits_lose_and_double_nothing
+            two_inputs_of_different_shape_become_one_customer
+            well_keyed_events_are_not_forwarded
+            wrongly_keyed_events_are_forwarded_once
+        );
+    };
+    ($stage:ty: $($scenario:ident)*) => {
+        $(
+            #[test]
+            fn $scenario() {
+                flockwise_tests::scenarios::$scenario::<$stage>();
+            }
+        )*
+    };
+}
+
+const PARTITIONS: u32 = 4;
+
+/// One input of four partitions, a fixed model, decisions at once.
+const PLAIN: Setting<'static> = Setting {
+    formats: &["segment"],
+    partitions: &[PARTITIONS],
+    state_partitions: PARTITIONS,
+    rest: &[AT_ONCE, FIXED],
+};
+
+fn plain<S: crate::broker::Stage>() -> Option<Scene<S>> {
+    Scene::set(&PLAIN, Some(model()))
+}
+
+/// Keyed by what the pipeline does not go by; each customer's events stay in order.
+fn wrongly_keyed(records: Vec<Put>) -> Vec<Put> {
+    let keyed = |put: Put| put.keyed(Partitioner::Crc32, PARTITIONS);
+    records.into_iter().map(keyed).collect()
+}
+
+fn well_keyed(records: Vec<Put>) -> Vec<Put> {
+    let keyed = |put: Put| put.keyed(Partitioner::Murmur2, PARTITIONS);
+    records.into_iter().map(keyed).collect()
+}

@@ -1,0 +1,166 @@
+//! One scenario's broker, pipeline and events, and what must hold when it is over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flockwise_core::model::ModelParts;
+use flockwise_core::task::Task;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::ownership::restore;
+use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::topics::Topic;
+use prometheus::Registry;
+
+use crate::broker::{Stage, topics};
+use crate::events::Put;
+use crate::faulty::{Fault, Script};
+use crate::pipeline::{config, pipeline};
+use crate::reference::{Reference, play};
+use crate::worker::{Role, Worker};
+use crate::{checks, eventually};
+
+/// What a scenario is set up with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Format of each input.
+    pub formats: &'a [&'a str],
+    /// Partitions of each input.
+    pub partitions: &'a [u32],
+    /// Partitions of the state.
+    pub state_partitions: u32,
+    /// The rest of the configuration.
+    pub rest: &'a [&'a str],
+}
+
+/// A pipeline on a broker, and what was put into it.
+pub struct Scene<S> {
+    /// The broker.
+    pub stage: Arc<S>,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    metrics: Metrics,
+    registry: Registry,
+    /// Records put into each input partition.
+    put: BTreeMap<(u16, u32), i64>,
+}
+
+impl<S: Stage> Scene<S> {
+    /// Makes the topics; `None` where there is no such broker.
+    ///
+    /// # Panics
+    /// Where the configuration is wrong.
+    #[must_use]
+    pub fn set(setting: &Setting<'_>, import: Option<ModelParts>) -> Option<Self> {
+        let config = config(setting.formats, setting.rest);
+        let topics = topics(setting.state_partitions, setting.formats.len());
+        let stage = S::set(topics.clone(), setting.partitions)?;
+        let registry = Registry::new();
+        Some(Self {
+            stage: Arc::new(stage),
+            pipeline: Arc::new(pipeline(&config, topics, import)),
+            metrics: Metrics::register(&registry).expect("a new registry"),
+            registry,
+            put: BTreeMap::new(),
+        })
+    }
+
+    /// Puts records into the inputs.
+    pub fn put(&mut self, records: &[Put]) {
+        for put in records {
+            *self.put.entry((put.input, put.partition)).or_default() += 1;
+        }
+        self.stage.put(records);
+    }
+
+    /// A shard at work.
+    #[must_use]
+    pub fn worker(&self, member: &str) -> Worker {
+        self.faulty_worker(member, &[])
+    }
+
+    /// A shard at work whose client fails.
+    #[must_use]
+    pub fn faulty_worker(&self, member: &str, faults: &[(u64, Fault)]) -> Worker {
+        self.scripted_worker(member, &Arc::new(Script::new(faults)))
+    }
+
+    /// A shard at work whose client goes by a script.
+    #[must_use]
+    pub fn scripted_worker(&self, member: &str, script: &Arc<Script>) -> Worker {
+        Worker::start(Role {
+            stage: Arc::clone(&self.stage),
+            pipeline: Arc::clone(&self.pipeline),
+            member: member.to_owned(),
+            script: Arc::clone(script),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    /// Waits while workers are at it.
+    ///
+    /// # Panics
+    /// Where one of them ends.
+    pub fn wait(&self, workers: &[&Worker], what: &str, mut holds: impl FnMut() -> bool) {
+        eventually(what, || {
+            let has_ended = workers.iter().any(|worker| worker.has_ended());
+            assert!(!has_ended, "a shard ended while waiting: {what}");
+            holds()
+        });
+    }
+
+    /// Waits until everything is committed.
+    pub fn wait_until_drained(&self, workers: &[&Worker]) {
+        self.wait(workers, "everything is committed", || self.stage.is_drained());
+    }
+
+    /// A counter, summed over its labels and all shards.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> u64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == format!("flockwise_{name}"));
+        let metrics = family.into_iter().flat_map(|family| family.get_metric());
+        metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
+    }
+
+    /// Every task as its changelog has it.
+    ///
+    /// # Panics
+    /// Where a changelog cannot be read.
+    #[must_use]
+    pub fn restored(&self) -> Vec<Task> {
+        let mut client = self.stage.join("checker").expect("connected");
+        (0..self.pipeline.topics.state_partitions)
+            .map(|number| restore(&mut client, &self.pipeline, number).expect("restored"))
+            .collect()
+    }
+
+    /// Checks what must hold however events are interleaved: chains, positions, and features as if
+    /// `good`, the events without the bad ones, had been played in order.
+    pub fn check(&self, good: &[Put]) -> Reference {
+        checks::chains(&self.stage.read(Topic::SegmentChanges));
+        let restored = self.restored();
+        self.check_positions(&restored);
+        let reference = play(&self.pipeline, good);
+        checks::same_features(&self.pipeline.task.plan, &restored, &reference.tasks);
+        reference
+    }
+
+    /// Checks also that the changes are the very same, which holds where each customer's events kept
+    /// their order and the model does not learn.
+    pub fn check_all(&self, good: &[Put]) {
+        let reference = self.check(good);
+        checks::same_changes(&self.stage.read(Topic::SegmentChanges), &reference.changes);
+    }
+
+    fn check_positions(&self, restored: &[Task]) {
+        let mut bookmarks = BTreeMap::new();
+        for task in restored {
+            bookmarks.extend(task.inputs().map(|(source, progress)| (source, progress.next_offset)));
+        }
+        assert_eq!(bookmarks, self.put, "positions in the changelog");
+        for ((input, partition), count) in &self.put {
+            let committed = self.stage.committed(Topic::Input(*input), *partition);
+            assert_eq!(committed, Some(*count), "position of input {input}, {partition}");
+        }
+    }
+}

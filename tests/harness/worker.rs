@@ -1,0 +1,120 @@
+//! A shard on a thread of its own, started again whenever it dies.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+
+use crate::broker::Stage;
+use crate::faulty::{Faulty, Script};
+
+/// A shard that works until it is told to leave.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    thread: JoinHandle<Result<(), Failure>>,
+}
+
+/// What is seen of a worker, and what it is told.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    is_assigned: AtomicBool,
+    tasks: AtomicUsize,
+    version: AtomicU64,
+    deaths: AtomicUsize,
+}
+
+/// What a worker is made from.
+pub struct Role<S> {
+    /// The broker.
+    pub stage: Arc<S>,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The name under which the group knows it.
+    pub member: String,
+    /// What goes wrong.
+    pub script: Arc<Script>,
+    /// Where it counts.
+    pub metrics: Metrics,
+}
+
+impl Worker {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// Where there is no thread for it.
+    #[must_use]
+    pub fn start<S: Stage>(role: Role<S>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let thread = Builder::new()
+            .name(role.member.clone())
+            .spawn(move || keep_going(&role, &seen))
+            .expect("a thread");
+        Self { shared, thread }
+    }
+
+    /// Tasks that it owns.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.shared.tasks.load(Ordering::Relaxed)
+    }
+
+    /// Has it been given its tasks, even if none?
+    #[must_use]
+    pub fn is_assigned(&self) -> bool {
+        self.shared.is_assigned.load(Ordering::Relaxed)
+    }
+
+    /// The version of the model that it uses; 0: none.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.shared.version.load(Ordering::Relaxed)
+    }
+
+    /// How often it died.
+    #[must_use]
+    pub fn deaths(&self) -> usize {
+        self.shared.deaths.load(Ordering::Relaxed)
+    }
+
+    /// Commits, hands over and leaves.
+    ///
+    /// # Panics
+    /// Where it does not end in good order.
+    pub fn leave(self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.join().expect("no panic");
+        ended.expect("an end in good order");
+    }
+
+    /// Has its thread ended of itself, which it should not?
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+fn keep_going<S: Stage>(role: &Role<S>, shared: &Shared) -> Result<(), Failure> {
+    loop {
+        let client = Faulty::new(role.stage.join(&role.member)?, Arc::clone(&role.script));
+        let (pipeline, metrics) = (Arc::clone(&role.pipeline), role.metrics.clone());
+        let shard = Shard::new(0, client, pipeline, Pace::Live, metrics);
+        let ended = shard.run(&shared.stop, |shard| {
+            shared.tasks.store(shard.tasks().count(), Ordering::Relaxed);
+            shared.is_assigned.store(shard.is_assigned(), Ordering::Relaxed);
+            let version = shard.versions().map_or(0, |versions| versions.current.version());
+            shared.version.store(version, Ordering::Relaxed);
+        });
+        shared.tasks.store(0, Ordering::Relaxed);
+        match ended {
+            Err(Failure::Fatal(_)) => shared.deaths.fetch_add(1, Ordering::Relaxed),
+            ended => return ended,
+        };
+    }
+}

@@ -1,0 +1,3 @@
+//! The scenarios on the in-process broker.
+
+flockwise_tests::suite!(flockwise_tests::memory::Memory);
