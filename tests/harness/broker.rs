@@ -47,7 +47,9 @@ pub fn topics(state_partitions: u32, inputs: usize) -> Topics {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let app = format!("test-{}-{number}", std::process::id());
     Topics {
-        inputs: (0..inputs).map(|input| format!("{app}-in{input}")).collect(),
+        inputs: (0..inputs)
+            .map(|input| format!("{app}-in{input}"))
+            .collect(),
         app,
         state_partitions,
     }

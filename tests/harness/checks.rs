@@ -24,7 +24,10 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
         let change = json(record);
         let customer = text(&change, "customer_id");
         assert_eq!(record.key.as_deref(), Some(customer.as_bytes()), "{change}");
-        assert!(ids.insert(text(&change, "id")), "an id comes twice: {change}");
+        assert!(
+            ids.insert(text(&change, "id")),
+            "an id comes twice: {change}"
+        );
         let sequence = change["sequence"].as_u64();
         match last.get(&customer) {
             None => {
@@ -51,7 +54,9 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
 /// Where one differs.
 pub fn same_changes(found: &[Vec<Committed>], expected: &[Vec<Committed>]) {
     let (found, expected) = (by_customer(found), by_customer(expected));
-    let mut differing = expected.iter().filter(|(key, change)| found.get(*key) != Some(change));
+    let mut differing = expected
+        .iter()
+        .filter(|(key, change)| found.get(*key) != Some(change));
     if let Some((key, change)) = differing.next() {
         let found = found.get(key);
         panic!("{key:?}: {change} was expected, found {found:?}");
@@ -78,11 +83,14 @@ fn by_customer(changes: &[Vec<Committed>]) -> BTreeMap<(String, u64), Value> {
 pub fn same_features(plan: &Plan, restored: &[Task], reference: &[Task]) {
     let ids = |tasks: &[Task]| -> BTreeSet<String> {
         let rows = tasks.iter().flat_map(rows_of);
-        rows.map(|(task, row)| task.rows().customer_id(row).to_owned()).collect()
+        rows.map(|(task, row)| task.rows().customer_id(row).to_owned())
+            .collect()
     };
     assert_eq!(ids(restored), ids(reference), "customers");
     let find = |id: &str| {
-        let mut found = reference.iter().filter_map(|task| Some((task, task.rows().find(id)?)));
+        let mut found = reference
+            .iter()
+            .filter_map(|task| Some((task, task.rows().find(id)?)));
         found.next().expect("the same customers")
     };
     for (task, row) in restored.iter().flat_map(rows_of) {
@@ -98,7 +106,10 @@ fn same_portrait(plan: &Plan, found: &Portrait, expected: &Portrait) {
     let values = found.features.iter().zip(&expected.features);
     for (name, (found_value, value)) in plan.feature_names().zip(values) {
         let customer = &found.customer_id;
-        assert!(is_near(*found_value, *value), "{customer}: {name} is {found_value}, not {value}");
+        assert!(
+            is_near(*found_value, *value),
+            "{customer}: {name} is {found_value}, not {value}"
+        );
     }
 }
 

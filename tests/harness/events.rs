@@ -57,7 +57,10 @@ pub fn lines(events: u64, customers: u32, seed: u64) -> Vec<String> {
 /// The lines as records of the first input, without a partition yet.
 #[must_use]
 pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<Put> {
-    lines(events, customers, seed).iter().map(|line| put("segment", line)).collect()
+    lines(events, customers, seed)
+        .iter()
+        .map(|line| put("segment", line))
+        .collect()
 }
 
 /// A line of a format that comes with Flockwise as a record, keyed by its customer.

@@ -45,7 +45,10 @@ impl Script {
 
     fn next(&self) -> Option<Fault> {
         let number = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
-        self.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        self.faults
+            .iter()
+            .find(|(at, _)| *at == number)
+            .map(|(_, fault)| *fault)
     }
 }
 

@@ -68,7 +68,10 @@ impl Kafka {
         // The request goes out when it is made; the answer is not needed, since the topic is waited for.
         drop(client.create_topics([&topic], &AdminOptions::new()));
         eventually("the input topic is made", || {
-            let found = self.group.fetch_metadata(Some(name), PATIENCE).expect("metadata");
+            let found = self
+                .group
+                .fetch_metadata(Some(name), PATIENCE)
+                .expect("metadata");
             found.topics()[0].partitions().len() == partitions as usize
         });
     }
@@ -76,10 +79,15 @@ impl Kafka {
     /// The first offset there is and the one to come, by partition.
     fn ends(&self, topic: Topic) -> Vec<(i64, i64)> {
         let name = self.topics.name(topic);
-        let metadata = self.group.fetch_metadata(Some(&name), PATIENCE).expect("metadata");
+        let metadata = self
+            .group
+            .fetch_metadata(Some(&name), PATIENCE)
+            .expect("metadata");
         let count = metadata.topics()[0].partitions().len();
         let ends = |partition| self.group.fetch_watermarks(&name, partition, PATIENCE);
-        (0..count as i32).map(|partition| ends(partition).expect("watermarks")).collect()
+        (0..count as i32)
+            .map(|partition| ends(partition).expect("watermarks"))
+            .collect()
     }
 
     /// What the group has committed, by partition; fails while a commit is under way.
@@ -109,9 +117,22 @@ impl Kafka {
         Ok(processed)
     }
 
+    /// Has the group committed all of an input? No transaction leaves its marks there.
+    fn is_consumed(&self, input: Topic) -> bool {
+        let ends = self.ends(input);
+        let Ok(positions) = self.positions(input, ends.len()) else {
+            return false;
+        };
+        let mut pairs = ends.iter().zip(positions);
+        pairs.all(|((start, end), position)| position.unwrap_or(*start) >= *end)
+    }
+
+    /// Has the group committed all records of a topic that is written in transactions?
     fn is_read(&self, topic: Topic) -> bool {
         let ends = self.ends(topic);
-        let Ok(positions) = self.positions(topic, ends.len()) else { return false };
+        let Ok(positions) = self.positions(topic, ends.len()) else {
+            return false;
+        };
         let rest: Vec<Option<(i64, i64)>> = ends
             .iter()
             .zip(positions)
@@ -129,7 +150,8 @@ impl Kafka {
         let mut list = TopicPartitionList::new();
         for (partition, range) in (0..).zip(ranges) {
             if let Some((from, _)) = range {
-                list.add_partition_offset(&name, partition, Offset::Offset(*from)).expect("listed");
+                list.add_partition_offset(&name, partition, Offset::Offset(*from))
+                    .expect("listed");
             }
         }
         if list.count() == 0 {
@@ -146,7 +168,8 @@ impl Kafka {
                 return found;
             }
         }
-        panic!("{name} could not be read to its end");
+        let position = reader.position();
+        panic!("{name} could not be read to its end: {ranges:?}, {position:?}");
     }
 }
 
@@ -185,19 +208,26 @@ impl Stage for Kafka {
 
     fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
         let ends = self.ends(topic);
-        let ranges = ends.into_iter().map(|(start, end)| (start < end).then_some((start, end)));
+        let ranges = ends
+            .into_iter()
+            .map(|(start, end)| (start < end).then_some((start, end)));
         self.fetch(topic, &ranges.collect::<Vec<_>>())
     }
 
     fn committed(&self, topic: Topic, partition: u32) -> Option<i64> {
-        let positions = self.positions(topic, partition as usize + 1).expect("positions");
+        let positions = self
+            .positions(topic, partition as usize + 1)
+            .expect("positions");
         positions.last().copied().flatten()
     }
 
     fn is_drained(&self) -> bool {
         // Inputs first: what they led to on the others is then committed as well.
-        let inputs = (0..self.topics.inputs.len() as u16).map(Topic::Input);
-        inputs.chain([Topic::Repartition, Topic::Deltas]).all(|topic| self.is_read(topic))
+        let mut inputs = (0..self.topics.inputs.len() as u16).map(Topic::Input);
+        inputs.all(|input| self.is_consumed(input))
+            && [Topic::Repartition, Topic::Deltas]
+                .into_iter()
+                .all(|topic| self.is_read(topic))
     }
 
     fn void(&self, member: &str) {
@@ -225,7 +255,11 @@ fn consumer(servers: &str, group: &str) -> BaseConsumer {
         .expect("a consumer")
 }
 
-fn send(producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>, topic: &str, put: &Put) {
+fn send(
+    producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
+    topic: &str,
+    put: &Put,
+) {
     let mut record = BaseRecord::<[u8], [u8]>::to(topic)
         .partition(put.partition.cast_signed())
         .timestamp(put.timestamp_ms)
@@ -243,7 +277,9 @@ fn is_at_end(reader: &BaseConsumer, name: &str, ranges: &[Option<(i64, i64)>]) -
     let position = reader.position().expect("positions");
     (0..).zip(ranges).all(|(partition, range)| {
         range.is_none_or(|(_, end)| {
-            let at = position.find_partition(name, partition).map(|found| found.offset());
+            let at = position
+                .find_partition(name, partition)
+                .map(|found| found.offset());
             matches!(at, Some(Offset::Offset(at)) if at >= end)
         })
     })
@@ -252,7 +288,12 @@ fn is_at_end(reader: &BaseConsumer, name: &str, ranges: &[Option<(i64, i64)>]) -
 fn record(message: &BorrowedMessage<'_>) -> Committed {
     let headers = message.headers().map(|headers| {
         let headers = headers.iter();
-        headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+        headers.map(|header| {
+            (
+                header.key.to_owned(),
+                header.value.unwrap_or_default().to_vec(),
+            )
+        })
     });
     Committed {
         offset: message.offset(),

@@ -29,13 +29,21 @@ impl Stage for Memory {
     fn put(&self, records: &[Put]) {
         for put in records {
             let (topic, value) = (Topic::Input(put.input), put.value.as_deref());
-            self.broker.append(topic, put.partition, put.timestamp_ms, Some(&put.key), value);
+            self.broker.append(
+                topic,
+                put.partition,
+                put.timestamp_ms,
+                Some(&put.key),
+                value,
+            );
         }
     }
 
     fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
         let partitions = 0..self.topics.partitions(topic);
-        partitions.map(|partition| self.broker.read(topic, partition, 0)).collect()
+        partitions
+            .map(|partition| self.broker.read(topic, partition, 0))
+            .collect()
     }
 
     fn committed(&self, topic: Topic, partition: u32) -> Option<i64> {

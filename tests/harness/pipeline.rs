@@ -73,7 +73,11 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         learning: config.learning,
         tasks: topics.state_partitions,
     });
-    let formats: Vec<_> = config.inputs.iter().map(|input| input.format.clone()).collect();
+    let formats: Vec<_> = config
+        .inputs
+        .iter()
+        .map(|input| input.format.clone())
+        .collect();
     Pipeline {
         starts: vec![Start::Earliest; formats.len()],
         decoders: Pipeline::decoders(&formats, &task),

@@ -42,7 +42,9 @@ pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
     let mut shard = Shard::new(0, client, Arc::new(pipeline.clone()), Pace::Replay, metrics);
     for slice in records.chunks(SLICE) {
         for put in slice {
-            let put = put.clone().keyed(pipeline.partitioner, topics.state_partitions);
+            let put = put
+                .clone()
+                .keyed(pipeline.partitioner, topics.state_partitions);
             let (topic, key) = (Topic::Input(put.input), Some(&*put.key));
             let value = put.value.as_deref();
             broker.append(topic, put.partition, put.timestamp_ms, key, value);
@@ -54,7 +56,9 @@ pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
     Reference {
         tasks: shard.tasks().map(|(_, task)| task.clone()).collect(),
         changes: changes.collect(),
-        model: shard.versions().map(|versions| versions.current.parts().clone()),
+        model: shard
+            .versions()
+            .map(|versions| versions.current.parts().clone()),
     }
 }
 

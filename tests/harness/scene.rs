@@ -102,24 +102,30 @@ impl<S: Stage> Scene<S> {
     /// Where one of them ends.
     pub fn wait(&self, workers: &[&Worker], what: &str, mut holds: impl FnMut() -> bool) {
         eventually(what, || {
-            let has_ended = workers.iter().any(|worker| worker.has_ended());
-            assert!(!has_ended, "a shard ended while waiting: {what}");
+            let trouble = workers.iter().find_map(|worker| worker.trouble());
+            assert_eq!(trouble, None, "a shard ended while waiting: {what}");
             holds()
         });
     }
 
     /// Waits until everything is committed.
     pub fn wait_until_drained(&self, workers: &[&Worker]) {
-        self.wait(workers, "everything is committed", || self.stage.is_drained());
+        self.wait(workers, "everything is committed", || {
+            self.stage.is_drained()
+        });
     }
 
     /// A counter, summed over its labels and all shards.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == format!("flockwise_{name}"));
+        let family = families
+            .iter()
+            .find(|family| family.name() == format!("flockwise_{name}"));
         let metrics = family.into_iter().flat_map(|family| family.get_metric());
-        metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
+        metrics
+            .map(|metric| metric.get_counter().get_value() as u64)
+            .sum()
     }
 
     /// Every task as its changelog has it.
@@ -155,12 +161,19 @@ impl<S: Stage> Scene<S> {
     fn check_positions(&self, restored: &[Task]) {
         let mut bookmarks = BTreeMap::new();
         for task in restored {
-            bookmarks.extend(task.inputs().map(|(source, progress)| (source, progress.next_offset)));
+            bookmarks.extend(
+                task.inputs()
+                    .map(|(source, progress)| (source, progress.next_offset)),
+            );
         }
         assert_eq!(bookmarks, self.put, "positions in the changelog");
         for ((input, partition), count) in &self.put {
             let committed = self.stage.committed(Topic::Input(*input), *partition);
-            assert_eq!(committed, Some(*count), "position of input {input}, {partition}");
+            assert_eq!(
+                committed,
+                Some(*count),
+                "position of input {input}, {partition}"
+            );
         }
     }
 }

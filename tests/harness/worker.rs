@@ -1,7 +1,7 @@
 //! A shard on a thread of its own, started again whenever it dies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
 use flockwise_runtime::broker::Failure;
@@ -27,6 +27,7 @@ struct Shared {
     tasks: AtomicUsize,
     version: AtomicU64,
     deaths: AtomicUsize,
+    trouble: OnceLock<String>,
 }
 
 /// What a worker is made from.
@@ -54,7 +55,11 @@ impl Worker {
         let seen = Arc::clone(&shared);
         let thread = Builder::new()
             .name(role.member.clone())
-            .spawn(move || keep_going(&role, &seen))
+            .spawn(move || {
+                keep_going(&role, &seen).inspect_err(|failure| {
+                    seen.trouble.get_or_init(|| failure.to_string());
+                })
+            })
             .expect("a thread");
         Self { shared, thread }
     }
@@ -93,10 +98,15 @@ impl Worker {
         ended.expect("an end in good order");
     }
 
-    /// Has its thread ended of itself, which it should not?
+    /// Why its thread has ended of itself, which it should not.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.thread.is_finished()
+    pub fn trouble(&self) -> Option<&str> {
+        let panicked = || self.thread.is_finished().then_some("a panic");
+        self.shared
+            .trouble
+            .get()
+            .map(String::as_str)
+            .or_else(panicked)
     }
 }
 
@@ -107,8 +117,12 @@ fn keep_going<S: Stage>(role: &Role<S>, shared: &Shared) -> Result<(), Failure> 
         let shard = Shard::new(0, client, pipeline, Pace::Live, metrics);
         let ended = shard.run(&shared.stop, |shard| {
             shared.tasks.store(shard.tasks().count(), Ordering::Relaxed);
-            shared.is_assigned.store(shard.is_assigned(), Ordering::Relaxed);
-            let version = shard.versions().map_or(0, |versions| versions.current.version());
+            shared
+                .is_assigned
+                .store(shard.is_assigned(), Ordering::Relaxed);
+            let version = shard
+                .versions()
+                .map_or(0, |versions| versions.current.version());
             shared.version.store(version, Ordering::Relaxed);
         });
         shared.tasks.store(0, Ordering::Relaxed);

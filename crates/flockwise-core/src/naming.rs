@@ -23,7 +23,7 @@ pub fn name_segments(plan: &Plan, scaler: &Scaler, segments: &mut [Segment]) {
         let is_alone = segments[..index]
             .iter()
             .all(|other| other.name != *name_now);
-        if is_alone && holds(name_now, &traits) {
+        if is_alone && holds(plan, name_now, &traits) {
             continue;
         }
         rename(segments, index, &traits);
@@ -94,15 +94,26 @@ fn word(plan: &Plan, index: usize, is_high: bool) -> Option<String> {
     }
 }
 
-/// A name holds while all of its words are still among the strongest.
-fn holds(name: &str, traits: &[String]) -> bool {
+/// A name holds while all of its words are still among the strongest; one that people gave, of other
+/// words than the features have, always does.
+fn holds(plan: &Plan, name: &str, traits: &[String]) -> bool {
     let base = name.split(" #").next().unwrap_or_default();
     if traits.is_empty() || base.is_empty() {
         return base == ORDINARY;
     }
     let strongest = &traits[..traits.len().min(STRONGEST)];
-    base.split(", ")
-        .all(|word| strongest.iter().any(|known| known == word))
+    let mut words = base.split(", ");
+    words.clone().any(|word| !is_ours(plan, word))
+        || words.all(|word| strongest.iter().any(|known| known == word))
+}
+
+fn is_ours(plan: &Plan, word: &str) -> bool {
+    let speaks = |index| {
+        [true, false]
+            .into_iter()
+            .any(|is_high| self::word(plan, index, is_high).is_some_and(|known| known == word))
+    };
+    word == ORDINARY || (0..plan.len()).any(speaks)
 }
 
 /// What a segment is called that is like everybody.

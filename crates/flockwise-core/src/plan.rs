@@ -105,7 +105,7 @@ impl Plan {
             touched: touched(features, &names),
             reversing: reversing(features, &names),
             name_hashes: names.iter().map(|name| hash(name.as_bytes())).collect(),
-            fingerprint: hash(format!("{features:?}").as_bytes()),
+            fingerprint: fingerprint(features),
             features: compiled,
             names,
             pointers,
@@ -177,7 +177,7 @@ impl Plan {
         &self.features[index].spec.wording
     }
 
-    /// Changes whenever rows of one plan mean something else under another.
+    /// Differs where rows of one plan mean something else under another.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
@@ -231,6 +231,23 @@ fn equals(slot: &Slot, constant: &Constant, event: &Event) -> bool {
         (Slot::Bool(left), Constant::Bool(right)) => left == right,
         _ => false,
     }
+}
+
+/// Over what decides which numbers lie in a row: names, words, transforms, clips and weights may change.
+fn fingerprint(features: &[Feature]) -> u64 {
+    let kept: Vec<_> = features
+        .iter()
+        .map(|spec| {
+            let filter = (
+                &spec.events,
+                &spec.base,
+                &spec.conditions,
+                &spec.reversed_by,
+            );
+            (filter, spec.aggregate, &spec.value, spec.horizon)
+        })
+        .collect();
+    hash(format!("{kept:?}").as_bytes())
 }
 
 fn intern(name: &str, names: &mut Vec<String>) -> usize {

@@ -16,6 +16,12 @@ struct Ring<T> {
 
 impl<T: Copy> Ring<T> {
     fn push(&mut self, entry: T, bound: usize) {
+        if self.entries.len() > bound {
+            // Kept under a larger bound.
+            self.entries.rotate_left(self.next);
+            self.entries.drain(..self.entries.len() - bound);
+            self.next = 0;
+        }
         if self.entries.len() < bound {
             self.entries.push(entry);
         } else {
@@ -99,6 +105,17 @@ mod tests {
         assert!(!memory.is_repeated(4, 3));
         assert!(!memory.is_repeated(1, 3), "1 made room for 4");
         assert_eq!(memory.ids().collect::<Vec<_>>(), [3, 4, 1]);
+    }
+
+    #[test]
+    fn under_a_smaller_bound_the_latest_are_kept_and_under_a_larger_one_all() {
+        let mut memory = Remembered::restore((0..10).collect(), vec![]);
+        assert!(!memory.is_repeated(10, 3));
+        assert_eq!(memory.ids().collect::<Vec<_>>(), [8, 9, 10]);
+        assert!(!memory.is_repeated(11, 3));
+        let mut memory = Remembered::restore(memory.ids().collect(), vec![]);
+        assert!(!memory.is_repeated(12, 4));
+        assert_eq!(memory.ids().collect::<Vec<_>>(), [9, 10, 11, 12]);
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! A task: the customers of one state partition, and what happens to them.
 
+mod scoring;
+mod sweeping;
+
+pub use scoring::share_nearer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,19 +12,15 @@ use flockwise_kmeans::{Delta, Scratch};
 
 use crate::aggregate::{self, NEVER_MS};
 use crate::calendar::Calendar;
-use crate::change::{Change, Trigger, drivers};
-use crate::decide::{Cause, Scoring, Standing, Suppression, Verdict, decide};
-use crate::event::{Event, mix};
+use crate::change::{Change, Trigger};
+use crate::event::Event;
 use crate::feature::DAY_MS;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use crate::remembered::order_key;
 use crate::rows::{Row, Rows};
-use crate::trainer::{Lesson, MiniBatch};
-
-/// Share of all customers that a day's mini-batches hold.
-const SAMPLED_A_DAY: f64 = 0.1;
+use crate::trainer::MiniBatch;
 
 /// What every task of a pipeline goes by.
 #[derive(Clone, Debug)]
@@ -90,7 +91,7 @@ pub struct Output {
     pub changes: Vec<Change>,
     /// For the trainer.
     pub mini_batches: Vec<MiniBatch>,
-    /// Flips suppressed, in the order of [`Suppression::ALL`].
+    /// Flips suppressed, in the order of [`crate::decide::Suppression::ALL`].
     pub suppressed: [u64; 3],
     /// Scorings by the sweep.
     pub swept: u64,
@@ -337,280 +338,5 @@ impl Task {
             let key = order_key(plan.name_hash(name), event.order?);
             remembered.ordered_ms(key)
         });
-    }
-
-    /// Lets time pass for the task's customers: those due up to `to_ms` are scored as of when they are
-    /// due and sampled for the trainer.
-    pub fn advance_time(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
-        self.note_version(versions);
-        if to_ms <= self.bookmark.stream_ms {
-            return;
-        }
-        self.bookmark.stream_ms = to_ms;
-        if self.settings.time.sweep_ms.is_none() && !self.settings.learning.learn {
-            return;
-        }
-        while let Some(slot) = self.calendar.next_slot(to_ms) {
-            let due_ms = self.calendar.instant_ms(slot);
-            for place in 0..self.calendar.rows(slot).len() {
-                let row = self.calendar.rows(slot)[place];
-                self.visit(row, due_ms, versions, output);
-            }
-            if self.calendar.hands_over(slot) {
-                self.hand_over(due_ms, output);
-            }
-        }
-    }
-
-    fn note_version(&mut self, versions: Option<&Versions>) {
-        let version = versions.map_or(0, |versions| versions.current.version());
-        if version != self.bookmark.version {
-            self.bookmark.version = version;
-            self.bookmark.version_since = self.calendar.swept();
-        }
-    }
-
-    /// Gives customers who have no segment yet the nearest one, as of the stream's time: for when the
-    /// first model comes after the customers did. Looks at so many rows from `row` on; returns where to
-    /// go on, or `None` at the end. Does nothing where only events score.
-    pub fn place_unplaced(
-        &mut self,
-        row: u32,
-        most: u32,
-        versions: &Versions,
-        output: &mut Output,
-    ) -> Option<u32> {
-        self.settings.time.sweep_ms?;
-        let end = row.saturating_add(most).min(self.rows.len() as u32);
-        for row in row..end {
-            let state = self.rows.row(row);
-            if state.standing.segment.is_none() {
-                let at_ms = self.bookmark.stream_ms.max(state.reference_ms);
-                let at_ms = at_ms.max(state.standing.as_of_ms);
-                output.swept += 1;
-                self.score(row, at_ms, Occasion::Sweep, Some(versions), output);
-            }
-        }
-        (end < self.rows.len() as u32).then_some(end)
-    }
-
-    fn visit(&mut self, row: u32, due_ms: i64, versions: Option<&Versions>, output: &mut Output) {
-        let state = self.rows.row(row);
-        if state.reference_ms > due_ms || state.standing.as_of_ms > due_ms {
-            return;
-        }
-        self.sweep(row, due_ms, versions, output);
-        let is_scored = self.settings.time.sweep_ms.is_some() && versions.is_some();
-        if self.is_sampled(row, due_ms, versions.is_some()) {
-            if !is_scored {
-                self.evaluate(row, due_ms);
-            }
-            self.collect(row, versions);
-        }
-    }
-
-    fn sweep(&mut self, row: u32, due_ms: i64, versions: Option<&Versions>, output: &mut Output) {
-        if self.settings.time.sweep_ms.is_some() {
-            output.swept += u64::from(versions.is_some());
-            self.score(row, due_ms, Occasion::Sweep, versions, output);
-        }
-    }
-
-    fn is_sampled(&self, row: u32, due_ms: i64, has_model: bool) -> bool {
-        let learning = &self.settings.learning;
-        if !learning.learn {
-            return false;
-        }
-        let share = if has_model {
-            SAMPLED_A_DAY * self.settings.period_ms() as f64 / DAY_MS
-        } else {
-            // Enough of everybody for a warm-up several times over.
-            let everybody = self.rows.len() as f64 * f64::from(self.settings.tasks);
-            4.0 * learning.warm_up_customers as f64 / everybody
-        };
-        let draw = mix(self.rows.customer_hash(row) ^ mix(due_ms as u64 ^ learning.seed));
-        (draw >> 11) as f64 / ((1_u64 << 53) as f64) < share
-    }
-
-    fn collect(&mut self, row: u32, versions: Option<&Versions>) {
-        let Some(versions) = versions else {
-            self.collected
-                .sample
-                .push((self.rows.customer_hash(row), self.vector.clone()));
-            return;
-        };
-        let model = &versions.current;
-        model.scaled(&self.vector, &mut self.scaled);
-        let (centroid, _) = model.score(&self.scaled, &mut self.scratch);
-        model.tamed(&self.vector, &mut self.scaled);
-        let shape = (model.segments().len(), self.vector.len());
-        let (_, delta) = match &mut self.collected.delta {
-            Some(same) if same.0 == model.version() => same,
-            other => other.insert((model.version(), Delta::new(shape.0, shape.1))),
-        };
-        delta.add(centroid, &self.scaled);
-    }
-
-    fn hand_over(&mut self, at_ms: i64, output: &mut Output) {
-        let sample = std::mem::take(&mut self.collected.sample);
-        if !sample.is_empty() {
-            output.mini_batches.push(MiniBatch {
-                at_ms,
-                lesson: Lesson::Sample(sample),
-            });
-        }
-        if let Some((version, delta)) = self.collected.delta.take() {
-            output.mini_batches.push(MiniBatch {
-                at_ms,
-                lesson: Lesson::Delta { version, delta },
-            });
-        }
-    }
-
-    fn evaluate(&mut self, row: u32, at_ms: i64) {
-        let state = self.rows.row(row);
-        aggregate::evaluate(
-            &self.settings.plan,
-            state.columns,
-            state.reference_ms,
-            at_ms,
-            &mut self.raw,
-            &mut self.vector,
-        );
-    }
-
-    fn score(
-        &mut self,
-        row: u32,
-        at_ms: i64,
-        occasion: Occasion,
-        versions: Option<&Versions>,
-        output: &mut Output,
-    ) {
-        let Some(versions) = versions else {
-            self.rows.standing_mut(row).as_of_ms = at_ms;
-            return;
-        };
-        self.evaluate(row, at_ms);
-        let model = &versions.current;
-        model.scaled(&self.vector, &mut self.scaled);
-        let (nearest, distance) = model.score(&self.scaled, &mut self.scratch);
-        let standing = *self.rows.row(row).standing;
-        let present = standing.segment.and_then(|id| model.index_of(id));
-        let scoring = Scoring {
-            nearest: model.segments()[nearest].id,
-            distance,
-            distance_from: present
-                .map(|index| model.nearest().squared_distance(&self.scaled, index).sqrt()),
-            at_ms,
-            cause: self.cause(&standing, present == Some(nearest), occasion, versions),
-        };
-        let before = standing.candidate;
-        let standing = self.rows.standing_mut(row);
-        standing.as_of_ms = at_ms;
-        standing.version = model.version();
-        let verdict = decide(&self.settings.decision, standing, &scoring);
-        let is_unchanged = standing.candidate == before;
-        match verdict {
-            Verdict::Stay => {}
-            Verdict::Suppressed(why) => {
-                let place = Suppression::ALL.iter().position(|known| *known == why);
-                output.suppressed[place.unwrap_or(0)] += 1;
-            }
-            Verdict::Change(cause) => {
-                let change = self.change(row, nearest, &scoring, cause, occasion, model);
-                output.changes.push(change);
-            }
-        }
-        if !is_unchanged || matches!(verdict, Verdict::Change(_)) {
-            self.rows.touch(row);
-        }
-    }
-
-    /// What makes the difference, should the customer move: the version, if the one before would have
-    /// left the customer alone.
-    fn cause(
-        &mut self,
-        standing: &Standing,
-        stays: bool,
-        occasion: Occasion,
-        versions: &Versions,
-    ) -> Cause {
-        let plain = match occasion {
-            Occasion::Event(_) => Cause::Behaviour,
-            Occasion::Sweep if standing.segment.is_none() => Cause::Model,
-            Occasion::Sweep => Cause::Time,
-        };
-        if stays || standing.segment.is_none() || standing.version == versions.current.version() {
-            return plain;
-        }
-        let Some(previous) = &versions.previous else {
-            return Cause::Model;
-        };
-        let mut scaled = Vec::with_capacity(self.vector.len());
-        previous.scaled(&self.vector, &mut scaled);
-        let (before, _) = previous.score(&scaled, &mut self.scratch);
-        let would_stay = standing.segment == Some(previous.segments()[before].id);
-        if would_stay { Cause::Model } else { plain }
-    }
-
-    fn change(
-        &mut self,
-        row: u32,
-        nearest: usize,
-        scoring: &Scoring,
-        cause: Cause,
-        occasion: Occasion,
-        model: &Model,
-    ) -> Change {
-        let from = self.rows.row(row).standing.segment;
-        let left = from
-            .and_then(|id| model.index_of(id))
-            .map(|index| &model.segments()[index]);
-        let left = left.map_or(&model.parts().scaler.means, |segment| &segment.centroid);
-        let reached = &model.segments()[nearest].centroid;
-        let other = scoring.distance_from.or_else(|| {
-            let second = model.nearest().nearest_but(&self.scaled, nearest);
-            second.map(|hit| hit.squared.sqrt())
-        });
-        let drivers = drivers(
-            &self.settings.plan,
-            model,
-            &self.raw,
-            &self.vector,
-            left,
-            reached,
-        );
-        let standing = self.rows.standing_mut(row);
-        standing.segment = Some(scoring.nearest);
-        standing.sequence += 1;
-        standing.changed_ms = scoring.at_ms;
-        Change {
-            row,
-            sequence: standing.sequence,
-            occurred_ms: scoring.at_ms,
-            from,
-            to: scoring.nearest,
-            cause,
-            distance: scoring.distance,
-            distance_from: scoring.distance_from,
-            margin: other.map_or(1.0, |other| share_nearer(scoring.distance, other)),
-            drivers,
-            model_version: model.version(),
-            trigger: match occasion {
-                Occasion::Event(trigger) => Some(trigger),
-                Occasion::Sweep => None,
-            },
-        }
-    }
-}
-
-/// By what share one distance is below another: 1 - d / other; 0 where both are 0.
-#[must_use]
-pub fn share_nearer(distance: f64, other: f64) -> f64 {
-    if other > 0.0 {
-        1.0 - distance / other
-    } else {
-        0.0
     }
 }

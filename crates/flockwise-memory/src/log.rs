@@ -99,7 +99,15 @@ impl Log {
 
     /// Lets go of the chunks that lie wholly below an offset.
     pub(crate) fn trim(&mut self, pool: &mut Pool, below: i64) {
-        while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.end() <= below) {
+        self.trim_to(pool, below, 0);
+    }
+
+    /// Lets go of the chunks that lie wholly below an offset, the oldest first, while more bytes than
+    /// these are held.
+    pub(crate) fn trim_to(&mut self, pool: &mut Pool, below: i64, bytes: usize) {
+        while self.bytes > bytes
+            && let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.end() <= below)
+        {
             self.start = chunk.end();
             self.bytes -= chunk.len_bytes();
             pool.give(chunk);

@@ -280,6 +280,10 @@ fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
             let first = records.find(|(entry, _)| entry.timestamp_ms >= time);
             Ok(first.map_or(log.end, |(entry, _)| entry.offset))
         }
+        // As after Kafka's retention, what is gone is not learnt from.
+        Start::Offset(offset) if offset < log.start && source.topic == Topic::Deltas => {
+            Ok(log.start)
+        }
         Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
         Start::Offset(offset) => Err(Failure::Config(format!(
             "offset {offset} of {source:?} is out of range: {} to {} are there",

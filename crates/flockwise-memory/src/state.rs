@@ -14,6 +14,10 @@ use crate::log::{Log, Pool};
 use crate::record::Shape;
 use crate::transaction::Transaction;
 
+/// A trainer that takes over reads again what came after the last version, so mini-batches are kept
+/// for a while, as Kafka keeps them.
+const LESSONS_BYTES: usize = 16 << 20;
+
 /// The state behind its lock, and the condition that it has changed.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -30,6 +34,8 @@ pub(crate) struct State {
     pub(crate) is_retaining: bool,
     /// `None` where a partition is not compacted.
     compactions: Vec<Option<Compaction>>,
+    /// Bytes of each partition that are kept although the group has committed to have read them.
+    keeps: Vec<usize>,
     pool: Pool,
     sequence: u64,
     epochs: HashMap<String, u64>,
@@ -48,7 +54,12 @@ impl Shared {
             let is_compacted = Topics::is_compacted(source.topic);
             is_compacted.then(Compaction::new)
         });
+        let keeps = layout.sources().map(|source| match source.topic {
+            Topic::Deltas => LESSONS_BYTES,
+            _ => 0,
+        });
         let state = State {
+            keeps: keeps.collect(),
             logs: (0..layout.len()).map(|_| Log::new()).collect(),
             group: Group::new(subscribed),
             is_retaining: false,
@@ -130,7 +141,8 @@ impl State {
             self.logs[number].committed = Some(position);
             // A compacted topic is not consumed once and for all: everybody reads it from the start.
             if self.compactions[number].is_none() && !self.is_retaining {
-                self.logs[number].trim(&mut self.pool, position);
+                let log = &mut self.logs[number];
+                log.trim_to(&mut self.pool, position, self.keeps[number]);
             }
         }
         for number in 0..self.logs.len() {

@@ -41,8 +41,20 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
-    /// Hands tasks over in good order; the caller has committed.
-    pub(crate) fn revoked(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    /// Commits and hands tasks over. They go also where the commit comes to nothing, as of the one
+    /// before: whoever waits for them must not wait for ever.
+    pub(crate) fn hand_over(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        match self.commit() {
+            Ok(()) => self.rest(sources),
+            Err(Failure::Abort(reason)) => {
+                self.note_abort(&reason);
+                self.let_go(sources)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn rest(&mut self, sources: &[Source]) -> Result<(), Failure> {
         let resting = sources
             .iter()
             .filter(|source| source.topic == Topic::Repartition);
@@ -58,10 +70,15 @@ impl<B: Broker> Shard<B> {
     pub(crate) fn lost(&mut self, sources: &[Source]) -> Result<(), Failure> {
         tracing::warn!(?sources, "tasks lost to another instance");
         self.meter.aborts[Abort::Lost as usize] += 1;
+        self.let_go(sources)
+    }
+
+    /// Hands over without what is not committed.
+    fn let_go(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.forget_uncommitted();
         self.close(sources)?;
-        // What is left was in the same transaction as what was lost.
+        // What is left was in the same transaction.
         self.reopen()
     }
 

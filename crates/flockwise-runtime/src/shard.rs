@@ -125,13 +125,17 @@ impl<B: Broker> Shard<B> {
     pub fn turn(&mut self, patience: Duration) -> Result<bool, Failure> {
         match self.step(patience) {
             Err(Failure::Abort(reason)) => {
-                tracing::warn!(reason, "transaction aborted; going back to the last commit");
-                self.meter.aborts[Abort::Refused as usize] += 1;
+                self.note_abort(&reason);
                 self.roll_back()?;
                 Ok(true)
             }
             other => other,
         }
+    }
+
+    pub(crate) fn note_abort(&mut self, reason: &str) {
+        tracing::warn!(reason, "transaction aborted; going back to the last commit");
+        self.meter.aborts[Abort::Refused as usize] += 1;
     }
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
@@ -142,7 +146,7 @@ impl<B: Broker> Shard<B> {
         match turn {
             Turn::Records => self.process()?,
             Turn::Assigned(sources) => self.assigned(&sources)?,
-            Turn::Revoked(sources) => self.commit().and_then(|()| self.revoked(&sources))?,
+            Turn::Revoked(sources) => self.hand_over(&sources)?,
             Turn::Lost(sources) => self.lost(&sources)?,
             Turn::Idle => self.let_time_pass()?,
         }
@@ -166,7 +170,7 @@ impl<B: Broker> Shard<B> {
     /// As [`Shard::run`].
     pub fn leave(mut self) -> Result<(), Failure> {
         tracing::info!("leaving");
-        self.commit()?;
+        // What is pending is committed when the tasks are handed over.
         while !self.broker.leave() {
             self.turn(PATIENCE)?;
         }

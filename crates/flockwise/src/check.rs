@@ -117,7 +117,7 @@ fn print(findings: &[Finding]) {
 fn connect(config: &Config, settings: &KafkaSettings) -> Vec<Finding> {
     let cluster = match Cluster::look(config, settings) {
         Ok(cluster) => cluster,
-        Err(failure) => return vec![Finding::problem("kafka", reason(failure))],
+        Err(failure) => return vec![Finding::problem("kafka", reason(&failure))],
     };
     let mut findings = vec![answers(config, settings)];
     findings.extend(
@@ -170,7 +170,7 @@ fn input(name: &str, found: &Found) -> Finding {
                 "there is no such topic; create it, or correct its name in the configuration",
             );
         }
-        Err(failure) => return Finding::problem(name, failure.to_string()),
+        Err(failure) => return Finding::problem(name, reason(failure)),
     };
     let partitions = partitions(found.partitions);
     let text = match largest_message_bytes(found) {

@@ -9,7 +9,8 @@ use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
-use crate::connection::{input_names, settled};
+use crate::connection::{input_names, reason, settled};
+use crate::exit::Failed;
 
 /// What looking a topic up brought.
 pub(crate) type Found = Result<Option<FoundTopic>, Failure>;
@@ -61,6 +62,19 @@ impl Cluster {
         })
     }
 
+    /// Partitions of every input, in order; all must be there.
+    pub(crate) fn input_partitions(&self) -> Result<Vec<u32>, Failed> {
+        let partitions = |(name, found): &(String, Found)| match found {
+            Ok(Some(found)) => Ok(found.partitions),
+            Ok(None) => Err(Failed::running(format!(
+                "there is no topic {name}; create it, or correct its name in the configuration (a \
+                 principal without permission to describe a topic is told the same)"
+            ))),
+            Err(failure) => Err(Failed::running(reason(failure))),
+        };
+        self.inputs.iter().map(partitions).collect()
+    }
+
     /// The pipeline's topics with their sizes; `None` where these follow from an input that is not
     /// there.
     pub(crate) fn topics(&self, config: &Config) -> Option<Topics> {
@@ -101,7 +115,7 @@ fn standing(topics: &Topics, topic: Topic, found: &Found) -> Standing {
                 false,
             )
         }
-        Err(failure) => (vec![failure.to_string()], false),
+        Err(failure) => (vec![reason(failure).to_owned()], false),
     };
     let state = match (is_missing, problems.is_empty()) {
         (true, _) => State::Missing,

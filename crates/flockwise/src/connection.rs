@@ -22,7 +22,7 @@ pub(crate) fn settings(config: &Config, name: &str) -> Result<KafkaSettings, Fai
     settings.max_skew_ms = config.max_skew_ms;
     settings
         .check()
-        .map_err(|failure| Failed::wrong(reason(failure)))?;
+        .map_err(|failure| Failed::wrong(reason(&failure)))?;
     Ok(settings)
 }
 
@@ -46,11 +46,11 @@ pub(crate) fn input_names(config: &Config) -> Vec<String> {
 
 /// A failure of a client that no shard depends on: nobody will start it again.
 pub(crate) fn failed(failure: Failure) -> Failed {
-    Failed::running(reason(failure))
+    Failed::running(reason(&failure))
 }
 
 /// What happened, without what a shard would do about it.
-pub(crate) fn reason(failure: Failure) -> String {
+pub(crate) fn reason(failure: &Failure) -> &str {
     match failure {
         Failure::Fatal(reason) | Failure::Abort(reason) | Failure::Config(reason) => reason,
     }

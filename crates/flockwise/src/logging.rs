@@ -14,7 +14,10 @@ pub(crate) fn start(level: LevelFilter, json: bool) {
         .with_env_filter(filter)
         .with_writer(io::stderr);
     if json {
-        logs.json().flatten_event(true).init();
+        logs.json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .init();
     } else {
         logs.with_ansi(io::stderr().is_terminal()).init();
     }

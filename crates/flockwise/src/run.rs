@@ -13,7 +13,8 @@ use flockwise_runtime::pipeline::{Pace, Pipeline};
 use prometheus::Registry;
 
 use crate::args::RunArguments;
-use crate::connection::{failed, input_names, load, settings, settled};
+use crate::cluster::{Cluster, Standing};
+use crate::connection::{failed, load, settings, settled};
 use crate::exit::Failed;
 use crate::instance::Instance;
 use crate::pipeline::pipeline;
@@ -32,11 +33,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).map_err(Failed::running)?;
     let readiness = Readiness::new(u32::try_from(shards).unwrap_or(u32::MAX));
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signal(&stop, &readiness)?;
     let server =
         flockwise_http::start(config.http_listen, registry.clone(), Arc::clone(&readiness))
             .map_err(not_listening)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_signal(&stop, &readiness)?;
     let summary = Summary::start(&registry)?;
 
     let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
@@ -56,11 +57,27 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
 
 /// Looks at the cluster and makes what is missing there.
 fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed> {
-    let inputs = admin::input_partitions(settings, &input_names(config)).map_err(failed)?;
+    let cluster = Cluster::look(config, settings).map_err(failed)?;
+    let inputs = cluster.input_partitions()?;
     let topics = settled(config, &inputs);
     say_partitions(config, &inputs, topics.state_partitions);
     let pipeline = pipeline(config, topics.state_partitions, None)?;
-    admin::ensure_topics(settings, &topics).map_err(failed)?;
+    let standings = cluster.standings(&topics);
+    if standings
+        .iter()
+        .any(|standing| standing.partitions_found != Some(standing.partitions))
+    {
+        admin::ensure_topics(settings, &topics).map_err(failed)?;
+    }
+    // Only settings are left to differ, and these may be as somebody wants them.
+    for Standing {
+        topic, problems, ..
+    } in &standings
+    {
+        problems
+            .iter()
+            .for_each(|problem| tracing::warn!(topic, "{problem}"));
+    }
     Ok(pipeline)
 }
 

@@ -80,6 +80,7 @@ fn keep_going<B: Broker>(
     crew: &Crew<'_>,
 ) -> Result<(), Failed> {
     let _alarm = Alarm(crew.stop);
+    let _said_in_every_line = tracing::info_span!("shard", number).entered();
     let mut presence = crew.readiness.shard();
     let mut troubles = Troubles::default();
     while !crew.is_stopping() {
@@ -89,7 +90,7 @@ fn keep_going<B: Broker>(
             Ok(()) => {}
             // What is not committed will be done again after the next start.
             Err(failure) if crew.is_stopping() => {
-                tracing::warn!(shard = number, "while stopping: {}", reason(failure));
+                tracing::warn!("while stopping: {}", reason(&failure));
             }
             Err(Failure::Config(reason)) => {
                 crew.stop.store(true, Ordering::Relaxed);
@@ -98,11 +99,10 @@ fn keep_going<B: Broker>(
             Err(failure) => {
                 let backoff = troubles.backoff();
                 tracing::warn!(
-                    shard = number,
                     failures = troubles.failures,
                     ?backoff,
                     "shard starts again: {}",
-                    reason(failure)
+                    reason(&failure)
                 );
                 count_failure(number, crew.metrics);
                 crew.wait(backoff);
@@ -130,7 +130,10 @@ fn live<B: Broker>(
     let ended = shard.run(crew.stop, |shard| {
         if shard.is_assigned() {
             has_worked = true;
-            presence.assigned(0, u32::try_from(shard.tasks().count()).unwrap_or(u32::MAX));
+            let running = u32::try_from(shard.tasks().count());
+            presence.assigned(0, running.unwrap_or(u32::MAX));
+        } else {
+            presence.revoked();
         }
     });
     if has_worked {

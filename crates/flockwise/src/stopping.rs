@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use flockwise_http::Readiness;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -10,6 +11,10 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use crate::exit::Failed;
+
+/// Supervisors that send SIGTERM send SIGKILL half a minute later, after which nothing says why.
+const GRACE: Duration = Duration::from_secs(20);
+const STEP: Duration = Duration::from_millis(50);
 
 /// Sets `stop` at the first signal, from a thread of its own.
 pub(crate) fn stop_on_signal(
@@ -26,22 +31,32 @@ pub(crate) fn stop_on_signal(
 }
 
 fn obey(mut signals: Signals, stop: &AtomicBool, readiness: &Readiness) {
-    let mut is_second = false;
-    for signal in &mut signals {
-        let name = low_level::signal_name(signal);
-        if is_second {
-            tracing::warn!(signal = name, "ending at once");
-            // As if nobody had listened, so that the parent sees a process ended by a signal.
-            if low_level::emulate_default_handler(signal).is_err() {
-                std::process::exit(1);
-            }
+    let first = signals.forever().next();
+    tracing::info!(
+        signal = first.and_then(low_level::signal_name),
+        "stopping: committing and leaving the group; one more signal ends at once"
+    );
+    readiness.stop();
+    stop.store(true, Ordering::Relaxed);
+    let since = Instant::now();
+    while since.elapsed() < GRACE {
+        if let Some(second) = signals.pending().next() {
+            end_at_once(second);
         }
-        is_second = true;
-        tracing::info!(
-            signal = name,
-            "stopping: committing and leaving the group; once more ends at once"
-        );
-        readiness.stop();
-        stop.store(true, Ordering::Relaxed);
+        thread::sleep(STEP);
+    }
+    tracing::error!(
+        "the brokers did not let go of this instance within {} s; ending all the same: what is not \
+         committed will be done again",
+        GRACE.as_secs()
+    );
+    low_level::exit(1);
+}
+
+/// As if nobody had listened, so that the parent sees a process that a signal ended.
+fn end_at_once(signal: i32) {
+    tracing::warn!(signal = low_level::signal_name(signal), "ending at once");
+    if low_level::emulate_default_handler(signal).is_err() {
+        low_level::exit(1);
     }
 }

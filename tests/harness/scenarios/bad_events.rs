@@ -14,7 +14,9 @@ use crate::worker::Worker;
 
 /// Bad events of every kind become dead letters as they came; the rest flows.
 pub fn bad_events_are_put_aside_whole<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else { return };
+    let Some(mut scene) = plain::<S>() else {
+        return;
+    };
     let good = wrongly_keyed(generated(3_000, 150, 9));
     let bad = bad_events();
     let records = among(&good, &bad);
@@ -26,7 +28,14 @@ pub fn bad_events_are_put_aside_whole<S: Stage>() {
     scene.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(Worker::leave);
     let letters = scene.stage.read(Topic::DeadLetters);
-    assert_eq!(letters.iter().flatten().map(letter).collect::<BTreeMap<_, _>>(), expected);
+    assert_eq!(
+        letters
+            .iter()
+            .flatten()
+            .map(letter)
+            .collect::<BTreeMap<_, _>>(),
+        expected
+    );
     assert_eq!(letters.iter().flatten().count(), bad.len());
     assert_eq!(scene.counter("dead_letters_total"), bad.len() as u64);
     scene.check_all(&good);
@@ -40,10 +49,16 @@ type Letter = (String, String, Option<Vec<u8>>, Option<Vec<u8>>);
 fn letter(record: &Committed) -> (Place, Letter) {
     assert!(!header(record, "flockwise.detail").is_empty());
     assert!(header(record, "flockwise.timestamp").parse::<i64>().is_ok());
-    let place = (header(record, "flockwise.partition"), header(record, "flockwise.offset"));
+    let place = (
+        header(record, "flockwise.partition"),
+        header(record, "flockwise.offset"),
+    );
     let topic = header(record, "flockwise.topic");
     let reason = header(record, "flockwise.reason");
-    (place, (topic, reason, record.key.clone(), record.value.clone()))
+    (
+        place,
+        (topic, reason, record.key.clone(), record.value.clone()),
+    )
 }
 
 fn expected_letters(
@@ -58,8 +73,15 @@ fn expected_letters(
         *offset += 1;
         let Some(reason) = reason else { continue };
         let mut value = put.value.clone();
-        value.iter_mut().for_each(|value| value.truncate(LARGEST_EVENT));
-        let letter = (topic.to_owned(), (*reason).to_owned(), Some(put.key.clone()), value);
+        value
+            .iter_mut()
+            .for_each(|value| value.truncate(LARGEST_EVENT));
+        let letter = (
+            topic.to_owned(),
+            (*reason).to_owned(),
+            Some(put.key.clone()),
+            value,
+        );
         letters.insert(place, letter);
     }
     letters
@@ -79,7 +101,10 @@ fn among(
             value: value.clone(),
             ..good[place].clone()
         };
-        records.insert(place, (put.at(0, number as u32 % PARTITIONS), Some(*reason)));
+        records.insert(
+            place,
+            (put.at(0, number as u32 % PARTITIONS), Some(*reason)),
+        );
     }
     records
 }
@@ -96,21 +121,45 @@ fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
         ("[1,2,3]", "not_json"),
         ("null", "not_json"),
         (&deep, "not_json"),
-        (&format!(r#"{{"type":"track","event":"x",{time}}}"#), "missing_field"),
+        (
+            &format!(r#"{{"type":"track","event":"x",{time}}}"#),
+            "missing_field",
+        ),
         (&format!(r#"{{"userId":"anna",{time}}}"#), "missing_field"),
-        (r#"{"type":"track","event":"x","userId":"anna"}"#, "missing_field"),
-        (&format!(r#"{{"event":"x","userId":{{"id":1}},{time}}}"#), "wrong_type"),
-        (&format!(r#"{{"event":7,"userId":"anna",{time}}}"#), "wrong_type"),
-        (r#"{"event":"x","userId":"anna","timestamp":"yesterday"}"#, "bad_time"),
-        (r#"{"event":"x","userId":"anna","timestamp":"2026-02-30T00:00:00Z"}"#, "bad_time"),
+        (
+            r#"{"type":"track","event":"x","userId":"anna"}"#,
+            "missing_field",
+        ),
+        (
+            &format!(r#"{{"event":"x","userId":{{"id":1}},{time}}}"#),
+            "wrong_type",
+        ),
+        (
+            &format!(r#"{{"event":7,"userId":"anna",{time}}}"#),
+            "wrong_type",
+        ),
+        (
+            r#"{"event":"x","userId":"anna","timestamp":"yesterday"}"#,
+            "bad_time",
+        ),
+        (
+            r#"{"event":"x","userId":"anna","timestamp":"2026-02-30T00:00:00Z"}"#,
+            "bad_time",
+        ),
         (
             &format!(
                 r#"{{"event":"Order Completed","userId":"anna",{time},"properties":{{"revenue":1e300}}}}"#
             ),
             "number_out_of_range",
         ),
-        (r#"{"event":"x","userId":"anna","timestamp":"2020-01-01T00:00:00Z"}"#, "too_late"),
-        (r#"{"event":"x","userId":"anna","timestamp":"9000-01-01T00:00:00Z"}"#, "too_far_ahead"),
+        (
+            r#"{"event":"x","userId":"anna","timestamp":"2020-01-01T00:00:00Z"}"#,
+            "too_late",
+        ),
+        (
+            r#"{"event":"x","userId":"anna","timestamp":"9000-01-01T00:00:00Z"}"#,
+            "too_far_ahead",
+        ),
     ];
     let mut bad: Vec<_> = texts
         .into_iter()
@@ -122,9 +171,26 @@ fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
     bad
 }
 
+/// Every tenth comes again at once, every twentieth again a while later; and how many that makes.
+fn with_repeats(once: &[Put]) -> (Vec<Put>, u64) {
+    let (mut records, mut later) = (Vec::new(), Vec::new());
+    for (number, put) in once.iter().enumerate() {
+        records.push(put.clone());
+        records.extend((number % 10 == 0).then(|| put.clone()));
+        later.extend((number % 20 == 0).then(|| put.clone()));
+        if number % 200 == 199 {
+            records.append(&mut later);
+        }
+    }
+    let repeated = records.len() - once.len();
+    (records, repeated as u64)
+}
+
 /// Events that come again change nothing; refunds take back what the order added.
 pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else { return };
+    let Some(mut scene) = plain::<S>() else {
+        return;
+    };
     let once = well_keyed(generated(2_000, 100, 10));
     let order = |id: &str, event: &str, message: &str, revenue: f64, day: u32| {
         let line = format!(
@@ -141,28 +207,34 @@ pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
         order("o-1", "Order Refunded", "m-5", 70.0, 5),
     ]);
     let is_repeated = [false, true, false, false, true, false];
-    // Every tenth comes again at once, every hundredth much later.
-    let again = once.iter().step_by(10).chain(once.iter().step_by(100)).cloned();
-    let mut records = once.clone();
-    records.extend(again);
-    let repeated = records.len() - once.len() + 2;
+    let (mut records, repeated) = with_repeats(&once);
     records.extend(own.iter().cloned());
+    let repeated = repeated + 2;
     scene.put(&records);
     let workers = ["a", "b"].map(|member| scene.worker(member));
     scene.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(Worker::leave);
     // Some of the made-up shop's own lines come twice as well.
     let counted = scene.counter("duplicates_total");
-    assert!(counted >= repeated as u64, "{counted} of {repeated}");
+    assert!(counted >= repeated, "{counted} of {repeated}");
     let singles = own.into_iter().zip(is_repeated).filter(|(_, again)| !again);
     let mut clean = once;
     clean.extend(singles.map(|(put, _)| put));
     scene.check_all(&clean);
     let tasks = scene.restored();
-    let refunder = tasks.iter().find_map(|task| Some(task.rows().row(task.rows().find("refunder")?)));
+    let refunder = tasks
+        .iter()
+        .find_map(|task| Some(task.rows().row(task.rows().find("refunder")?)));
     let plan = &scene.pipeline.task.plan;
     let row = refunder.expect("a customer who sends back");
     let seen = flockwise_core::portrait::portrait(plan, None, &row, row.standing.as_of_ms);
-    let ever = plan.feature_names().position(|name| name == "spend_ever").expect("a feature");
-    assert!((seen.features[ever] - 40.0).abs() < 1e-9, "{}", seen.features[ever]);
+    let ever = plan
+        .feature_names()
+        .position(|name| name == "spend_ever")
+        .expect("a feature");
+    assert!(
+        (seen.features[ever] - 40.0).abs() < 1e-9,
+        "{}",
+        seen.features[ever]
+    );
 }

@@ -46,7 +46,9 @@ fn play<S: Stage>(faults: [&[(u64, Fault)]; 2]) -> Option<usize> {
 
 /// What the broker has given up on comes back and does it again.
 pub fn a_transaction_made_void_by_the_broker_is_done_again<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else { return };
+    let Some(mut scene) = plain::<S>() else {
+        return;
+    };
     let events = wrongly_keyed(generated(6_000, 200, 8));
     let workers = ["a", "b"].map(|member| scene.worker(member));
     for (slice, member) in events.chunks(1_000).zip(["a", "b", "a", "a", "b", "b"]) {

@@ -11,7 +11,9 @@ use crate::scene::{Scene, Setting};
 
 /// Where producers key as the pipeline does, nothing is passed on.
 pub fn well_keyed_events_are_not_forwarded<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else { return };
+    let Some(mut scene) = plain::<S>() else {
+        return;
+    };
     let events = well_keyed(generated(3_000, 150, 1));
     scene.put(&events);
     let workers = [scene.worker("a"), scene.worker("b")];
@@ -24,11 +26,12 @@ pub fn well_keyed_events_are_not_forwarded<S: Stage>() {
 
 /// Where producers key otherwise, what is not at home is passed on, once.
 pub fn wrongly_keyed_events_are_forwarded_once<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else { return };
-    let events = wrongly_keyed(generated(3_000, 150, 2));
-    let is_away = |put: &&Put| {
-        Partitioner::Murmur2.partition(&put.key, PARTITIONS) != put.partition
+    let Some(mut scene) = plain::<S>() else {
+        return;
     };
+    let events = wrongly_keyed(generated(3_000, 150, 2));
+    let is_away =
+        |put: &&Put| Partitioner::Murmur2.partition(&put.key, PARTITIONS) != put.partition;
     let away = events.iter().filter(is_away).count() as u64;
     assert!(away > events.len() as u64 / 2, "{away}");
     scene.put(&events);
@@ -48,15 +51,27 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: Stage>() {
         state_partitions: 5,
         rest: &[AT_ONCE, FIXED],
     };
-    let Some(mut scene) = Scene::<S>::set(&setting, Some(model())) else { return };
-    let events: Vec<Put> = generated(3_000, 150, 3).into_iter().zip(0..).map(split).collect();
+    let Some(mut scene) = Scene::<S>::set(&setting, Some(model())) else {
+        return;
+    };
+    let events: Vec<Put> = generated(3_000, 150, 3)
+        .into_iter()
+        .zip(0..)
+        .map(split)
+        .collect();
     scene.put(&events);
     let workers = [scene.worker("a"), scene.worker("b")];
     scene.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(crate::worker::Worker::leave);
     // Two topics have no common order, so which changes there are depends on how they were read.
     scene.check(&events);
-    assert!(scene.stage.read(Topic::DeadLetters).iter().all(Vec::is_empty));
+    assert!(
+        scene
+            .stage
+            .read(Topic::DeadLetters)
+            .iter()
+            .all(Vec::is_empty)
+    );
 }
 
 /// An order and its refund keep their order, since they share a partition.

@@ -19,7 +19,9 @@ const SETTING: Setting<'static> = Setting {
 /// The first model comes of itself, better ones follow, all shards use the newest, and whoever trains may
 /// go.
 pub fn a_model_is_learnt_published_adopted_and_handed_over<S: Stage>() {
-    let Some(mut scene) = Scene::<S>::set(&SETTING, None) else { return };
+    let Some(mut scene) = Scene::<S>::set(&SETTING, None) else {
+        return;
+    };
     let events = well_keyed(generated(9_000, 300, 11));
     let mut parts = events.chunks(3_000);
     let mut put = |scene: &mut Scene<S>| scene.put(parts.next().expect("three parts"));
@@ -58,5 +60,8 @@ fn adopted<S: Stage>(scene: &Scene<S>, workers: &[&Worker]) -> u64 {
 fn published<S: Stage>(scene: &Scene<S>) -> Vec<u64> {
     let versions = scene.stage.read(Topic::Model).concat();
     let number = |key: Option<Vec<u8>>| String::from_utf8(key?).ok()?.parse().ok();
-    versions.into_iter().map(|version| number(version.key).expect("a version")).collect()
+    versions
+        .into_iter()
+        .map(|version| number(version.key).expect("a version"))
+        .collect()
 }

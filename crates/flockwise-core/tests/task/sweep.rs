@@ -1,5 +1,6 @@
 //! What happens to customers who do nothing: time passes, models change.
 
+use flockwise_core::change::Trigger;
 use flockwise_core::decide::Cause;
 use flockwise_core::task::{Output, Task, Untimely, Versions};
 
@@ -82,7 +83,7 @@ fn a_customer_who_comes_late_is_caught_up_by_the_sweep() {
 fn before_there_is_a_model_nobody_has_a_segment_and_then_the_model_is_the_cause() {
     let settings = settings(AT_ONCE, Some(HOUR_MS));
     let (mut task, mut output) = (Task::new(settings.clone()), Output::default());
-    let trigger = flockwise_core::change::Trigger {
+    let trigger = Trigger {
         input: 0,
         partition: 0,
         offset: 0,
@@ -93,6 +94,49 @@ fn before_there_is_a_model_nobody_has_a_segment_and_then_the_model_is_the_cause(
     assert_eq!((told(&output).len(), output.swept), (0, 0));
     task.advance_time(at(7), Some(&fixed()), &mut output);
     assert_eq!(told(&output), ["model -->2"]);
+}
+
+/// A task with three customers who came before there was a model.
+fn unplaced(sweep_ms: Option<i64>) -> (Task, Output) {
+    let settings = settings(AT_ONCE, sweep_ms);
+    let (mut task, mut output) = (Task::new(settings.clone()), Output::default());
+    let trigger = Trigger {
+        input: 0,
+        partition: 0,
+        offset: 0,
+    };
+    for customer in 0..3 {
+        let order = Act::order(customer, at(24 * i64::from(customer)));
+        task.process(&order.event(&settings.plan), trigger, None, &mut output);
+    }
+    (task, output)
+}
+
+#[test]
+fn the_first_model_places_everybody_slice_by_slice_as_of_the_streams_time() {
+    let (mut task, mut output) = unplaced(Some(30 * DAY_MS));
+    let placed =
+        |task: &mut Task, row, output: &mut Output| task.place_unplaced(row, 2, &fixed(), output);
+    assert_eq!(placed(&mut task, 0, &mut output), Some(2));
+    assert_eq!(placed(&mut task, 2, &mut output), None);
+    assert_eq!(told(&output), ["model -->2"; 3]);
+    assert!(
+        output
+            .changes
+            .iter()
+            .all(|change| change.occurred_ms == at(48))
+    );
+    assert_eq!(task.rows().touched(), [0, 1, 2]);
+    assert_eq!(placed(&mut task, 0, &mut output), Some(2));
+    assert_eq!(output.changes.len(), 3, "once is enough");
+    assert_eq!(placed(&mut task, 99, &mut output), None, "beyond the end");
+}
+
+#[test]
+fn where_only_events_score_the_first_model_places_nobody() {
+    let (mut task, mut output) = unplaced(None);
+    assert_eq!(task.place_unplaced(0, 2, &fixed(), &mut output), None);
+    assert!(output.changes.is_empty());
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! The nearest centroid: every kernel this processor can run, beside the search without any.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use flockwise_kmeans::{Kernel, Nearest, Scratch};
+
+const POINTS: usize = 4096;
+
+criterion_group!(benches, nearest);
+criterion_main!(benches);
+
+fn nearest(criterion: &mut Criterion) {
+    for (dimensions, count) in [(16, 32), (32, 64)] {
+        let centroids = coordinates(1, count * dimensions);
+        let points = coordinates(2, POINTS * dimensions);
+        let mut group = criterion.benchmark_group(format!("nearest D={dimensions} K={count}"));
+        group.throughput(Throughput::Elements(POINTS as u64));
+        group.sample_size(30);
+        group.bench_function(BenchmarkId::from_parameter("naive"), |bencher| {
+            bencher.iter(|| sum(&points, dimensions, |point| naive(point, &centroids)));
+        });
+        for kernel in Kernel::available() {
+            let nearest = Nearest::with_kernel(&centroids, dimensions, kernel);
+            let mut scratch = Scratch::default();
+            group.bench_function(
+                BenchmarkId::from_parameter(format!("{kernel:?}")),
+                |bencher| {
+                    bencher.iter(|| {
+                        sum(&points, dimensions, |point| {
+                            nearest.nearest(point, &mut scratch).centroid
+                        })
+                    });
+                },
+            );
+        }
+        group.finish();
+    }
+}
+
+/// Numbers between 0 and 4, as scaled features mostly are; the same on every machine.
+fn coordinates(seed: u64, count: usize) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        // Weyl sequence and the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 51) as f64
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn sum(points: &[f64], dimensions: usize, mut find: impl FnMut(&[f64]) -> usize) -> usize {
+    points.chunks_exact(dimensions).map(&mut find).sum()
+}
+
+fn naive(point: &[f64], centroids: &[f64]) -> usize {
+    let mut best = (0, f64::INFINITY);
+    for (index, centroid) in centroids.chunks_exact(point.len()).enumerate() {
+        let gaps = point.iter().zip(centroid).map(|(left, right)| left - right);
+        let squared: f64 = gaps.map(|gap| gap * gap).sum();
+        if squared < best.1 {
+            best = (index, squared);
+        }
+    }
+    best.0
+}

@@ -1,0 +1,67 @@
+//! The job, as the pure crates take it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use flockwise_codec::decode::Decoder;
+use flockwise_codec::model::decode_model;
+use flockwise_config::Config;
+use flockwise_core::model::Model;
+use flockwise_core::plan::Plan;
+use flockwise_core::task::{TaskSettings, Versions};
+
+use crate::workspace;
+
+/// State partitions, and partitions of the input.
+pub const PARTITIONS: u32 = 12;
+
+/// Everything that a task needs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// How its events are decoded.
+    pub decoder: Decoder,
+    /// What its tasks go by.
+    pub settings: Arc<TaskSettings>,
+    /// Its model.
+    pub versions: Versions,
+    /// Names of its inputs.
+    pub topics: Vec<String>,
+}
+
+/// The configuration's file.
+#[must_use]
+pub fn file() -> PathBuf {
+    workspace("benches/job/job.toml")
+}
+
+impl Job {
+    /// Reads the job's configuration and model.
+    ///
+    /// # Errors
+    /// Where they are not valid.
+    pub fn load() -> Result<Self> {
+        let config = Config::load(&file(), [])?;
+        let plan = Arc::new(Plan::compile(&config.features));
+        let path = config.import.as_ref().context("the job has no model")?;
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let (parts, _) = decode_model(&bytes, &plan).map_err(|reason| anyhow!(reason))?;
+        let current = Arc::new(Model::new(&plan, parts)?);
+        let input = config.inputs.first().context("the job has no input")?;
+        Ok(Self {
+            decoder: Decoder::new(&input.format, &plan),
+            topics: vec![input.topic.clone()],
+            versions: Versions {
+                current,
+                previous: None,
+            },
+            settings: Arc::new(TaskSettings {
+                plan,
+                decision: config.decision,
+                time: config.time,
+                learning: config.learning,
+                tasks: PARTITIONS,
+            }),
+        })
+    }
+}

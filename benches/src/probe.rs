@@ -1,0 +1,45 @@
+//! What the system says of a process. Linux alone.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+/// In which Linux counts CPU time for user programs, on every architecture.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// User and system time of a process since it began, all its threads, in seconds.
+pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
+    let stat = read(process, "stat")?;
+    // The name in parentheses may hold anything; of the fields after it utime and stime are 12th and 13th.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
+    Ok(ticks / TICKS_A_SECOND)
+}
+
+/// The most memory it ever held at once, in MB.
+pub(crate) fn peak_mb(process: u32) -> Result<f64> {
+    let status = read(process, "status")?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
+        .context("no VmHWM")?;
+    Ok(kib * 1024.0 / 1e6)
+}
+
+/// How many were running or waiting to, on average over a minute.
+pub(crate) fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn read(process: u32, name: &str) -> Result<String> {
+    let path = format!("/proc/{process}/{name}");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+}

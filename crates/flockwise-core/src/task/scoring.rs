@@ -1,0 +1,156 @@
+//! One customer is scored, and moves or stays.
+
+use super::{Occasion, Output, Task, Versions};
+use crate::aggregate;
+use crate::change::{Change, drivers};
+use crate::decide::{Cause, Scoring, Standing, Suppression, Verdict, decide};
+use crate::model::Model;
+
+impl Task {
+    pub(super) fn evaluate(&mut self, row: u32, at_ms: i64) {
+        let state = self.rows.row(row);
+        aggregate::evaluate(
+            &self.settings.plan,
+            state.columns,
+            state.reference_ms,
+            at_ms,
+            &mut self.raw,
+            &mut self.vector,
+        );
+    }
+
+    pub(super) fn score(
+        &mut self,
+        row: u32,
+        at_ms: i64,
+        occasion: Occasion,
+        versions: Option<&Versions>,
+        output: &mut Output,
+    ) {
+        let Some(versions) = versions else {
+            self.rows.standing_mut(row).as_of_ms = at_ms;
+            return;
+        };
+        self.evaluate(row, at_ms);
+        let model = &versions.current;
+        model.scaled(&self.vector, &mut self.scaled);
+        let (nearest, distance) = model.score(&self.scaled, &mut self.scratch);
+        let standing = *self.rows.row(row).standing;
+        let present = standing.segment.and_then(|id| model.index_of(id));
+        let scoring = Scoring {
+            nearest: model.segments()[nearest].id,
+            distance,
+            distance_from: present
+                .map(|index| model.nearest().squared_distance(&self.scaled, index).sqrt()),
+            at_ms,
+            cause: self.cause(&standing, present == Some(nearest), occasion, versions),
+        };
+        let before = standing.candidate;
+        let standing = self.rows.standing_mut(row);
+        standing.as_of_ms = at_ms;
+        standing.version = model.version();
+        let verdict = decide(&self.settings.decision, standing, &scoring);
+        let is_unchanged = standing.candidate == before;
+        match verdict {
+            Verdict::Stay => {}
+            Verdict::Suppressed(why) => {
+                let place = Suppression::ALL.iter().position(|known| *known == why);
+                output.suppressed[place.unwrap_or(0)] += 1;
+            }
+            Verdict::Change(cause) => {
+                let change = self.change(row, nearest, &scoring, cause, occasion, model);
+                output.changes.push(change);
+            }
+        }
+        if !is_unchanged || matches!(verdict, Verdict::Change(_)) {
+            self.rows.touch(row);
+        }
+    }
+
+    /// What makes the difference, should the customer move: the version, if the one before would have
+    /// left the customer alone.
+    pub(super) fn cause(
+        &mut self,
+        standing: &Standing,
+        stays: bool,
+        occasion: Occasion,
+        versions: &Versions,
+    ) -> Cause {
+        let plain = match occasion {
+            Occasion::Event(_) => Cause::Behaviour,
+            Occasion::Sweep if standing.segment.is_none() => Cause::Model,
+            Occasion::Sweep => Cause::Time,
+        };
+        if stays || standing.segment.is_none() || standing.version == versions.current.version() {
+            return plain;
+        }
+        let Some(previous) = &versions.previous else {
+            return Cause::Model;
+        };
+        let mut scaled = Vec::with_capacity(self.vector.len());
+        previous.scaled(&self.vector, &mut scaled);
+        let (before, _) = previous.score(&scaled, &mut self.scratch);
+        let would_stay = standing.segment == Some(previous.segments()[before].id);
+        if would_stay { Cause::Model } else { plain }
+    }
+
+    pub(super) fn change(
+        &mut self,
+        row: u32,
+        nearest: usize,
+        scoring: &Scoring,
+        cause: Cause,
+        occasion: Occasion,
+        model: &Model,
+    ) -> Change {
+        let from = self.rows.row(row).standing.segment;
+        let left = from
+            .and_then(|id| model.index_of(id))
+            .map(|index| &model.segments()[index]);
+        let left = left.map_or(&model.parts().scaler.means, |segment| &segment.centroid);
+        let reached = &model.segments()[nearest].centroid;
+        let other = scoring.distance_from.or_else(|| {
+            let second = model.nearest().nearest_but(&self.scaled, nearest);
+            second.map(|hit| hit.squared.sqrt())
+        });
+        let drivers = drivers(
+            &self.settings.plan,
+            model,
+            &self.raw,
+            &self.vector,
+            left,
+            reached,
+        );
+        let standing = self.rows.standing_mut(row);
+        standing.segment = Some(scoring.nearest);
+        standing.sequence += 1;
+        standing.changed_ms = scoring.at_ms;
+        Change {
+            row,
+            sequence: standing.sequence,
+            occurred_ms: scoring.at_ms,
+            from,
+            to: scoring.nearest,
+            cause,
+            distance: scoring.distance,
+            distance_from: scoring.distance_from,
+            margin: other.map_or(1.0, |other| share_nearer(scoring.distance, other)),
+            drivers,
+            model_version: model.version(),
+            trigger: match occasion {
+                Occasion::Event(trigger) => Some(trigger),
+                Occasion::Sweep => None,
+            },
+        }
+    }
+}
+
+/// By what share one distance is below another: 1 - d / other; 0 where both are 0.
+#[must_use]
+pub fn share_nearer(distance: f64, other: f64) -> f64 {
+    if other > 0.0 {
+        1.0 - distance / other
+    } else {
+        0.0
+    }
+}
