@@ -52,7 +52,7 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
 ///
 /// # Panics
 /// Where one differs.
-pub fn same_changes(found: &[Vec<Committed>], expected: &[Vec<Committed>]) {
+pub fn same_changes(found: Vec<Value>, expected: Vec<Value>) {
     let (found, expected) = (by_customer(found), by_customer(expected));
     let mut differing = expected
         .iter()
@@ -64,10 +64,15 @@ pub fn same_changes(found: &[Vec<Committed>], expected: &[Vec<Committed>]) {
     assert_eq!(found.len(), expected.len(), "changes that should not be");
 }
 
+/// The records' values.
+#[must_use]
+pub fn values(records: &[Vec<Committed>]) -> Vec<Value> {
+    records.iter().flatten().map(json).collect()
+}
+
 /// Changes without their trigger, by customer and sequence.
-fn by_customer(changes: &[Vec<Committed>]) -> BTreeMap<(String, u64), Value> {
-    let changes = in_order(changes).map(|(_, record)| {
-        let mut change = json(record);
+fn by_customer(changes: Vec<Value>) -> BTreeMap<(String, u64), Value> {
+    let changes = changes.into_iter().map(|mut change| {
         change["trigger"] = Value::Null;
         let sequence = change["sequence"].as_u64().expect("a sequence");
         ((text(&change, "customer_id"), sequence), change)

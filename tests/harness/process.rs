@@ -30,9 +30,15 @@ impl Ended {
     /// # Panics
     /// Where that is not so.
     pub fn expect(self, code: i32, words: &[&str]) -> Self {
-        let missing: Vec<_> = words.iter().filter(|word| !self.stderr.contains(**word)).collect();
+        let missing: Vec<_> = words
+            .iter()
+            .filter(|word| !self.stderr.contains(**word))
+            .collect();
         let is_right = self.code == Some(code) && missing.is_empty();
-        assert!(is_right, "expected code {code} and {missing:?} on stderr: {self:#?}");
+        assert!(
+            is_right,
+            "expected code {code} and {missing:?} on stderr: {self:#?}"
+        );
         self
     }
 }
@@ -48,7 +54,9 @@ pub struct Process {
 /// The workspace's folder.
 #[must_use]
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests is a folder of the workspace")
 }
 
 /// A folder that goes when it is dropped.
@@ -69,7 +77,10 @@ pub fn flockwise(arguments: &[&str]) -> Command {
     for name in ours.filter(|name| name.to_string_lossy().starts_with("FLOCKWISE__")) {
         command.env_remove(name);
     }
-    command.env_remove("RUST_LOG").args(arguments).stdin(Stdio::null());
+    command
+        .env_remove("RUST_LOG")
+        .args(arguments)
+        .stdin(Stdio::null());
     command
 }
 
@@ -90,8 +101,14 @@ impl Process {
         let (stdout, stderr) = (file(), file());
         let again = |file: &NamedTempFile| file.reopen().expect("the file again");
         command.stdout(again(&stdout)).stderr(again(&stderr));
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child, stdout, stderr }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -100,7 +117,12 @@ impl Process {
     /// Where it was gone already.
     pub fn kill(mut self) {
         let ended = self.child.try_wait().expect("its state");
-        assert_eq!(ended, None, "ended before it was killed: {}", text(&self.stderr));
+        assert_eq!(
+            ended,
+            None,
+            "ended before it was killed: {}",
+            text(&self.stderr)
+        );
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
@@ -112,7 +134,10 @@ impl Process {
     #[must_use]
     pub fn terminate(self) -> Ended {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill");
         assert!(sent.success(), "no process {pid}: {}", text(&self.stderr));
         self.wait()
     }
@@ -202,7 +227,9 @@ pub fn get(address: SocketAddr, path: &str) -> Option<String> {
 #[must_use]
 pub fn json_lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 /// Writes lines.
@@ -212,7 +239,9 @@ pub fn json_lines(path: &Path) -> Vec<Value> {
 pub fn write_lines<'a>(path: &Path, lines: impl IntoIterator<Item = &'a [u8]>) {
     let mut file = std::io::BufWriter::new(File::create(path).expect("a file"));
     for line in lines {
-        file.write_all(line).and_then(|()| file.write_all(b"\n")).expect("written");
+        file.write_all(line)
+            .and_then(|()| file.write_all(b"\n"))
+            .expect("written");
     }
     file.flush().expect("written");
 }
@@ -227,14 +256,33 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace());
-    command.args(["build", "--quiet", "--package", "flockwise", "--message-format", "json"]);
-    command.args(["--profile", &profile()]).stderr(Stdio::inherit());
-    let built = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(built.status.success(), "flockwise cannot be built: {command:?}");
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "flockwise",
+        "--message-format",
+        "json",
+    ]);
+    command
+        .args(["--profile", &profile()])
+        .stderr(Stdio::inherit());
+    let built = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        built.status.success(),
+        "flockwise cannot be built: {command:?}"
+    );
     let messages = String::from_utf8_lossy(&built.stdout).into_owned();
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables.last().unwrap_or_else(|| panic!("{command:?} names no executable"))
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let executables =
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables
+        .last()
+        .unwrap_or_else(|| panic!("{command:?} names no executable"))
 }
 
 /// Tests lie in `target/PROFILE/deps`, and the profile `dev` in `target/debug`.

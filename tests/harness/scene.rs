@@ -155,7 +155,8 @@ impl<S: Stage> Scene<S> {
     /// their order and the model does not learn.
     pub fn check_all(&self, good: &[Put]) {
         let reference = self.check(good);
-        checks::same_changes(&self.stage.read(Topic::SegmentChanges), &reference.changes);
+        let found = checks::values(&self.stage.read(Topic::SegmentChanges));
+        checks::same_changes(found, checks::values(&reference.changes));
     }
 
     fn check_positions(&self, restored: &[Task]) {

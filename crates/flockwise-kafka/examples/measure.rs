@@ -1,4 +1,4 @@
-//! What the broker itself costs: `measure HOST:PORT [throughput|latency]`.
+//! What the broker itself costs: `measure HOST:PORT [throughput|latency|restore] [COUNT] [PROPERTY=VALUE...]`.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,10 +44,10 @@ fn main() -> Result<(), Failure> {
     );
     drop(admin.create_topics([&topic], &AdminOptions::new()));
     admin::ensure_topics(&settings, &topics)?;
-    if what == "latency" {
-        latency(&settings, &topics, servers)
-    } else {
-        throughput(&settings, &topics, servers, count)
+    match what {
+        "latency" => latency(&settings, &topics, servers),
+        "restore" => restore(&settings, &topics, count),
+        _ => throughput(&settings, &topics, servers, count),
     }
 }
 
@@ -108,6 +108,41 @@ fn throughput(
         let mut settings = settings.clone();
         settings.group = format!("{}-{share}", settings.group);
         run(&settings, topics, count, share)?;
+    }
+    Ok(())
+}
+
+fn restore(settings: &KafkaSettings, topics: &Topics, count: u64) -> Result<(), Failure> {
+    let mut broker = KafkaBroker::connect(settings.clone(), topics.clone())?;
+    let value = [7; 180];
+    for n in 0..count {
+        broker.send(Outgoing {
+            topic: Topic::Changelog,
+            partition: (n % u64::from(PARTITIONS)) as u32,
+            key: Some(format!("h{n:09}").as_bytes()),
+            value: Some(&value),
+            timestamp_ms: None,
+            headers: &[],
+        })?;
+        if n % 50_000 == 0 {
+            broker.commit(&[])?;
+        }
+    }
+    broker.commit(&[])?;
+    drop(broker);
+    let mut broker = KafkaBroker::connect(settings.clone(), topics.clone())?;
+    for _ in 0..2 {
+        let (start, cpu) = (Instant::now(), cpu_s());
+        let mut seen = 0;
+        for partition in 0..PARTITIONS {
+            let topic = Topic::Changelog;
+            broker.replay(Source { topic, partition }, &mut |_| seen += 1)?;
+        }
+        let (wall, used) = (start.elapsed(), cpu_s() - cpu);
+        println!(
+            "restored {seen} of {count} in {wall:?}, {used:.2} CPU s, {}",
+            rss()
+        );
     }
     Ok(())
 }

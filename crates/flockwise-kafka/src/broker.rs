@@ -89,15 +89,6 @@ impl KafkaBroker {
         })
     }
 
-    /// The next offset to read of an open source: behind the last record that was handed out, and
-    /// past control records and aborted ones that follow it. To be kept in place of the last record's
-    /// offset plus one: retention may leave nothing but a control record behind, and then that offset
-    /// is gone.
-    #[must_use]
-    pub fn position(&self, source: Source) -> Option<i64> {
-        self.assignment.next_offset(source)
-    }
-
     /// A rebalance that waits to be acted on, after librdkafka has had its turn.
     fn serve(&mut self) -> Result<Option<Turn>, Failure> {
         let is_due = self.served.elapsed() >= SERVE_EVERY;
@@ -242,6 +233,10 @@ impl Broker for KafkaBroker {
 
     fn lead(&mut self, source: Source, event_time_ms: i64) {
         self.assignment.lead(source, event_time_ms);
+    }
+
+    fn position(&self, source: Source) -> Option<i64> {
+        self.assignment.next_offset(source)
     }
 
     fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {

@@ -103,6 +103,13 @@ pub trait Broker {
     /// Says how far in event time a source has been processed, milliseconds since the epoch.
     fn lead(&mut self, source: Source, event_time_ms: i64);
 
+    /// The next offset to read of an open source where that is further than the last record handed out:
+    /// past control records and what was aborted. It is the one to keep, since retention may leave
+    /// nothing but a control record behind, and the offset before it is then gone.
+    fn position(&self, _source: Source) -> Option<i64> {
+        None
+    }
+
     /// Every committed record of a source, oldest first, up to its end as of now.
     ///
     /// # Errors

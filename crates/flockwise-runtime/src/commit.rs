@@ -24,11 +24,35 @@ impl<B: Broker> Shard<B> {
     }
 
     fn write_state(&mut self) -> Result<(), Failure> {
+        self.note_positions();
         for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
             self.outbox
                 .state(&mut self.broker, &self.pipeline, *number, &open.task)?;
         }
         Ok(())
+    }
+
+    /// Passes control records: every record handed out has been processed by now.
+    fn note_positions(&mut self) {
+        for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
+            let inputs: Vec<_> = open.task.inputs().collect();
+            for ((input, partition), progress) in inputs {
+                let source = Source {
+                    topic: Topic::Input(input),
+                    partition,
+                };
+                let position = self.broker.position(source).unwrap_or(progress.next_offset);
+                open.task
+                    .advance_input((input, partition), position.max(progress.next_offset));
+            }
+            let source = Source {
+                topic: Topic::Repartition,
+                partition: *number,
+            };
+            let known = open.task.repartition_offset();
+            let position = self.broker.position(source).unwrap_or(known);
+            open.task.advance_repartition(position.max(known));
+        }
     }
 
     /// The next offset of everything that the tasks with something new read.

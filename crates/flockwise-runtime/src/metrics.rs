@@ -79,7 +79,6 @@ struct Gauges {
     customers: IntGaugeVec,
     model_version: IntGaugeVec,
     segments: IntGaugeVec,
-    restore_remaining: IntGaugeVec,
     tasks: IntGaugeVec,
     event_lag: GaugeVec,
     input_lag: IntGaugeVec,
@@ -168,7 +167,6 @@ impl Gauges {
             customers: by_shard("customers", "Customers held.")?,
             model_version: by_shard("model_version", "Version of the model; 0: none yet.")?,
             segments: by_shard("segments", "Segments of the model.")?,
-            restore_remaining: by_shard("restore_remaining_records", "Records to be replayed.")?,
             tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["shard", "state"])?,
             event_lag: registrar.keep(GaugeVec::new(event_lag, &input)?)?,
             input_lag: registrar.gauges("input_lag_events", "Events still to be read.", &input)?,
@@ -207,8 +205,6 @@ pub struct ShardMeter {
     pub model_version: u64,
     /// Segments of the model.
     pub segments: u64,
-    /// Changelog records still to be replayed.
-    pub restore_remaining_records: u64,
     /// Tasks that run.
     pub tasks_running: u64,
     /// Tasks that are being restored.
@@ -251,8 +247,6 @@ impl ShardMeter {
         set(&gauges.customers, &[shard], self.customers);
         set(&gauges.model_version, &[shard], self.model_version);
         set(&gauges.segments, &[shard], self.segments);
-        let remaining = self.restore_remaining_records;
-        set(&gauges.restore_remaining, &[shard], remaining);
         set(&gauges.tasks, &[shard, "running"], self.tasks_running);
         set(&gauges.tasks, &[shard, "restoring"], self.tasks_restoring);
     }
@@ -457,7 +451,7 @@ mod tests {
     #[test]
     fn names_helps_and_types_are_as_prometheus_wants_them() {
         let families = filled().0.gather();
-        assert_eq!(families.len(), 18);
+        assert_eq!(families.len(), 17);
         for family in &families {
             let (name, help) = (family.name(), family.help());
             assert!(name.starts_with("flockwise_"), "{name}");

@@ -18,13 +18,11 @@ impl<B: Broker> Shard<B> {
     pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
         let deltas_offset = self.load_model()?;
         let mut reads = vec![self.model_read()];
+        self.meter.tasks_restoring = self.to_be_restored(sources);
         for source in sources {
             match source.topic {
                 Topic::Repartition if !self.tasks.contains_key(&source.partition) => {
-                    match self.resting.remove(&source.partition) {
-                        Some(open) => drop(self.tasks.insert(source.partition, open)),
-                        None => self.restore(source.partition)?,
-                    }
+                    self.take_over(source.partition)?;
                     reads.extend(self.task_reads(source.partition)?);
                 }
                 Topic::Deltas if self.trainer.is_none() => {
@@ -37,7 +35,30 @@ impl<B: Broker> Shard<B> {
         self.broker.open(&reads)?;
         self.is_assigned = true;
         self.meter.tasks_running = self.tasks.len() as u64;
+        self.meter.export(&self.metrics);
         tracing::info!(tasks = ?self.tasks.keys().collect::<Vec<_>>(), "tasks assigned");
+        Ok(())
+    }
+
+    fn to_be_restored(&self, sources: &[Source]) -> u64 {
+        let is_new = |source: &&Source| {
+            let number = source.partition;
+            source.topic == Topic::Repartition
+                && !self.tasks.contains_key(&number)
+                && !self.resting.contains_key(&number)
+        };
+        sources.iter().filter(is_new).count() as u64
+    }
+
+    fn take_over(&mut self, number: u32) -> Result<(), Failure> {
+        if let Some(open) = self.resting.remove(&number) {
+            self.tasks.insert(number, open);
+            return Ok(());
+        }
+        self.meter.export(&self.metrics);
+        self.restore(number)?;
+        self.meter.tasks_restoring -= 1;
+        self.meter.tasks_running = self.tasks.len() as u64;
         Ok(())
     }
 
@@ -55,20 +76,19 @@ impl<B: Broker> Shard<B> {
     }
 
     fn rest(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        let resting = sources
-            .iter()
-            .filter(|source| source.topic == Topic::Repartition);
-        for source in resting {
-            if let Some(open) = self.tasks.remove(&source.partition) {
-                self.resting.insert(source.partition, open);
-            }
+        let closed = self.forget(sources);
+        for (number, open) in closed.tasks {
+            self.resting.insert(number, open);
         }
-        self.close(sources)
+        self.broker.close(&closed.sources)
     }
 
-    /// Lets go of tasks that are already somebody else's.
+    /// Lets go of tasks that the group has taken away without asking.
     pub(crate) fn lost(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        tracing::warn!(?sources, "tasks lost to another instance");
+        tracing::warn!(
+            ?sources,
+            "tasks lost: the group did not hear of this shard for too long"
+        );
         self.meter.aborts[Abort::Lost as usize] += 1;
         self.let_go(sources)
     }
@@ -77,26 +97,41 @@ impl<B: Broker> Shard<B> {
     fn let_go(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.forget_uncommitted();
-        self.close(sources)?;
+        let closed = self.forget(sources);
+        self.broker.close(&closed.sources)?;
         // What is left was in the same transaction.
         self.reopen()
     }
 
-    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        let mut closed = Vec::new();
+    /// Takes tasks out of the shard, and says what they read besides.
+    fn forget(&mut self, sources: &[Source]) -> Closed {
+        let mut closed = Closed {
+            sources: sources.to_vec(),
+            tasks: Vec::new(),
+        };
         for source in sources {
-            closed.push(*source);
             match source.topic {
                 Topic::Repartition => {
-                    self.tasks.remove(&source.partition);
-                    closed.extend(self.input_sources(source.partition)?);
+                    if let Some(open) = self.tasks.remove(&source.partition) {
+                        self.forget_lags(&open.inputs);
+                        closed.sources.extend(&open.inputs);
+                        closed.tasks.push((source.partition, open));
+                    }
                 }
                 Topic::Deltas => self.trainer = None,
                 _ => {}
             }
         }
+        self.is_assigned = false;
         self.meter.tasks_running = self.tasks.len() as u64;
-        self.broker.close(&closed)
+        closed
+    }
+
+    fn forget_lags(&self, inputs: &[Source]) {
+        for source in inputs {
+            self.metrics
+                .forget_input(&self.pipeline.topics.name(source.topic), source.partition);
+        }
     }
 
     /// Takes back everything since the last commit, after an abort.
@@ -137,6 +172,7 @@ impl<B: Broker> Shard<B> {
                 task,
                 stream_ms,
                 is_dirty: false,
+                inputs: Vec::new(),
                 unplaced: Some(0),
             },
         );
@@ -146,9 +182,10 @@ impl<B: Broker> Shard<B> {
     /// Where a task's inputs and its repartition partition go on.
     fn task_reads(&mut self, number: u32) -> Result<Vec<(Source, Start)>, Failure> {
         let inputs = self.input_sources(number)?;
-        let Some(open) = self.tasks.get(&number) else {
+        let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(Vec::new());
         };
+        open.inputs.clone_from(&inputs);
         let bookmark = open.task.bookmark();
         let repartition = Source {
             topic: Topic::Repartition,
@@ -183,6 +220,12 @@ impl<B: Broker> Shard<B> {
         }
         Ok(sources)
     }
+}
+
+/// What a shard has let go of.
+struct Closed {
+    sources: Vec<Source>,
+    tasks: Vec<(u32, OpenTask)>,
 }
 
 /// Builds a task from its changelog, as of the last commit.

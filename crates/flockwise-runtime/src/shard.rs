@@ -14,6 +14,7 @@ use crate::broker::{Broker, Failure, Turn};
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
+use crate::topics::Source;
 use crate::training::OpenTrainer;
 
 /// Records of one poll, at most.
@@ -63,6 +64,8 @@ pub(crate) struct OpenTask {
     pub(crate) stream_ms: i64,
     /// The bookmark is to be written.
     pub(crate) is_dirty: bool,
+    /// Input partitions that it reads.
+    pub(crate) inputs: Vec<Source>,
     /// From which row on customers may be without a segment although there is a model.
     pub(crate) unplaced: Option<u32>,
 }
