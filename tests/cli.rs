@@ -1,1 +1,292 @@
-//! To be written.
+//! The command line: what is wrong is said, with what to do, under the right exit code.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use flockwise_tests::events::lines;
+use flockwise_tests::process::{
+    Ended, flockwise, folder, free_address, run, workspace, write_lines,
+};
+use tempfile::TempDir;
+
+/// A folder with a good configuration and a few good events.
+struct Desk(TempDir);
+
+impl Desk {
+    fn set() -> Self {
+        let folder = folder();
+        let config = workspace().join("config/web-shop.toml");
+        fs::copy(config, folder.path().join("good.toml")).expect("copied");
+        let lines = lines(3_000, 100, 1);
+        write_lines(
+            &folder.path().join("good.jsonl"),
+            lines.iter().map(String::as_bytes),
+        );
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn good_bytes(&self) -> Vec<u8> {
+        fs::read(self.path("good.jsonl")).expect("events")
+    }
+
+    /// `flockwise` in the folder.
+    fn command(&self, line: &str) -> Command {
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        let mut command = flockwise(&arguments);
+        command.current_dir(self.0.path());
+        command
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        run(&mut self.command(line))
+    }
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    let desk = Desk::set();
+    let help = desk.run("--help").expect(0, &[]).stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = commands.take_while(|line| !line.is_empty());
+    let names = commands.filter_map(|line| line.split_whitespace().next());
+    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    assert!(
+        ["demo", "replay", "run", "check"]
+            .iter()
+            .all(|name| names.contains(name)),
+        "{names:?}"
+    );
+    for name in names {
+        let help = desk.run(&format!("{name} --help")).expect(0, &[]).stdout;
+        let example = help.split("Example:\n").nth(1).unwrap_or_default();
+        assert!(
+            example.contains(&format!("flockwise {name} ")),
+            "{name}: {help}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_word_on_the_command_line_is_named() {
+    let desk = Desk::set();
+    desk.run("replya good.jsonl")
+        .expect(2, &["replya", "replay"]);
+    desk.run("replay good.jsonl --confg good.toml")
+        .expect(2, &["--confg", "--config"]);
+    desk.run("replay good.jsonl").expect(2, &["--config"]);
+    desk.run("replay --config good.toml").expect(2, &["FILES"]);
+    desk.run("").expect(2, &["Usage"]);
+}
+
+#[test]
+fn every_unknown_key_is_named_with_the_nearest_that_there_is() {
+    let desk = Desk::set();
+    let good = fs::read_to_string(desk.path("good.toml")).expect("a configuration");
+    let bad = good
+        .replace("remembered_ids", "rememberd_ids")
+        .replace("margin", "margn");
+    fs::write(desk.path("bad.toml"), bad).expect("written");
+    let named = [
+        "bad.toml",
+        "rememberd_ids",
+        "`remembered_ids`",
+        "margn",
+        "`margin`",
+    ];
+    for command in [
+        "replay good.jsonl --config bad.toml",
+        "check --config bad.toml",
+        "run --config bad.toml",
+    ] {
+        let ended = desk.run(command).expect(2, &named);
+        assert_eq!(ended.stdout, "");
+    }
+    let mut command = desk.command("check --config good.toml");
+    let ended = run(command.env("FLOCKWISE__DECISION__MARGN", "0.2"));
+    ended.expect(2, &["FLOCKWISE__DECISION__MARGN"]);
+}
+
+#[test]
+fn a_configuration_or_model_that_is_not_one_is_named() {
+    let desk = Desk::set();
+    fs::write(desk.path("torn.toml"), "app = \"shop\n[").expect("written");
+    fs::write(desk.path("other.json"), r#"{"version":1}"#).expect("written");
+    desk.run("check --config missing.toml")
+        .expect(2, &["missing.toml"]);
+    desk.run("check --config .").expect(2, &[]);
+    desk.run("check --config torn.toml")
+        .expect(2, &["torn.toml"]);
+    let replay = "replay good.jsonl --config good.toml --model";
+    desk.run(&format!("{replay} missing.json"))
+        .expect(2, &["missing.json"]);
+    desk.run(&format!("{replay} other.json"))
+        .expect(2, &["other.json"]);
+    desk.run(&format!("{replay} good.jsonl"))
+        .expect(2, &["good.jsonl"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let desk = Desk::set();
+    fs::create_dir(desk.path("folder")).expect("a folder");
+    let replay = |file: &str| desk.run(&format!("replay {file} --config good.toml"));
+    replay("missing.jsonl").expect(2, &["missing.jsonl"]);
+    replay("folder").expect(2, &["folder", "name the files in it"]);
+    let cut = |name: &str, bytes: Vec<u8>| {
+        fs::write(desk.path(name), &bytes[..bytes.len() / 2]).expect("written");
+        replay(name).expect(1, &[name, "line"]);
+    };
+    cut("cut.jsonl.gz", gzip(&desk.good_bytes()));
+    cut(
+        "cut.jsonl.zst",
+        zstd::encode_all(&*desk.good_bytes(), 1).expect("packed"),
+    );
+    fs::copy(desk.path("good.jsonl"), desk.path("plain.jsonl.gz")).expect("copied");
+    replay("plain.jsonl.gz").expect(1, &["plain.jsonl.gz"]);
+    fs::write(desk.path("none.jsonl"), "").expect("written");
+    replay("none.jsonl").expect(0, &[]);
+}
+
+#[test]
+fn packed_files_are_as_good_as_plain_ones() {
+    let desk = Desk::set();
+    fs::write(desk.path("good.jsonl.gz"), gzip(&desk.good_bytes())).expect("written");
+    let packed = zstd::encode_all(&*desk.good_bytes(), 1).expect("packed");
+    fs::write(desk.path("good.jsonl.zst"), packed).expect("written");
+    let summary = |file: &str| {
+        let ended = desk.run(&format!("replay {file} --config good.toml --json"));
+        let ended = ended.expect(0, &[]);
+        serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("JSON and nothing else")
+    };
+    let plain = summary("good.jsonl");
+    assert_eq!(plain["events"], 3_000);
+    assert_eq!(summary("good.jsonl.gz"), plain);
+    assert_eq!(summary("good.jsonl.zst"), plain);
+}
+
+#[test]
+fn a_time_that_is_none_is_named() {
+    let desk = Desk::set();
+    for time in ["yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "12"] {
+        let ended = desk.run(&format!("replay good.jsonl --config good.toml --at {time}"));
+        ended.expect(2, &[time, "RFC 3339"]);
+    }
+    desk.run("replay good.jsonl --config good.toml --shards many")
+        .expect(2, &["many"]);
+}
+
+#[test]
+fn results_that_cannot_be_written_are_said_to_be() {
+    let desk = Desk::set();
+    fs::write(desk.path("taken"), "").expect("written");
+    let replay = "replay good.jsonl --config good.toml --out";
+    desk.run(&format!("{replay} taken")).expect(2, &["taken"]);
+    desk.run(&format!("{replay} taken/deeper"))
+        .expect(2, &["taken/deeper"]);
+    let Some(full) = on_a_mount(&desk, "size=16k", &format!("{replay} mount")) else {
+        return;
+    };
+    full.expect(1, &["mount/", "No space left"]);
+    let Some(fixed) = on_a_mount(&desk, "ro", &format!("{replay} mount/deeper")) else {
+        return;
+    };
+    fixed.expect(2, &["mount/deeper", "Read-only"]);
+}
+
+/// Runs `flockwise` where `mount` is a file system of its own, which goes with it; `None`, with a word,
+/// where that is not allowed.
+fn on_a_mount(desk: &Desk, options: &str, line: &str) -> Option<Ended> {
+    fs::create_dir_all(desk.path("mount")).expect("a folder");
+    let mount = format!("mount -t tmpfs -o {options} none mount");
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        command.current_dir(desk.0.path()).stdin(Stdio::null());
+        command
+    };
+    let tried = unshare(&mount).stderr(Stdio::null()).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no file system of its own may be mounted here");
+        return None;
+    }
+    let flockwise = desk.command(line);
+    let mut command = unshare(&format!("{mount} && exec \"$@\""));
+    Some(run(command
+        .arg(flockwise.get_program())
+        .args(flockwise.get_args())))
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_named_by_run() {
+    without_a_broker("run --config good.toml");
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_named_by_check() {
+    without_a_broker("check --config good.toml --connect");
+}
+
+fn without_a_broker(line: &str) {
+    let desk = Desk::set();
+    let mut command = desk.command(line);
+    let ended = run(command.env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1"));
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, Some(1), "{said}");
+    assert!(said.contains("127.0.0.1:1"), "{said}");
+}
+
+#[test]
+fn the_demo_ends_with_a_table_of_segments() {
+    let desk = Desk::set();
+    let ended = desk
+        .run("demo --once --speed 100000 --listen 127.0.0.1:0")
+        .expect(0, &[]);
+    let table = ended
+        .stdout
+        .lines()
+        .skip_while(|line| !line.contains("brings in"))
+        .count();
+    assert!(table > 20, "{}", ended.stdout);
+    assert!(ended.stdout.contains("4,372 customers"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let desk = Desk::set();
+    let address = free_address();
+    let taken = std::net::TcpListener::bind(address).expect("the port");
+    let ended = desk.run(&format!("demo --once --listen {address}"));
+    assert!(
+        ended.code != Some(0) && ended.stderr.contains(&address.to_string()),
+        "{ended:?}"
+    );
+    drop(taken);
+    desk.run("demo --listen nowhere").expect(2, &["nowhere"]);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).expect("packed");
+    packer.finish().expect("packed")
+}
+
+#[test]
+fn results_alone_are_on_stdout() {
+    let desk = Desk::set();
+    let json = desk
+        .run("check --config good.toml --json")
+        .expect(0, &[])
+        .stdout;
+    serde_json::from_str::<serde_json::Value>(&json).expect("JSON and nothing else");
+    let ended = desk
+        .run("replay good.jsonl --config good.toml --out result")
+        .expect(0, &[]);
+    assert!(ended.stdout.contains("customers"), "{ended:?}");
+    assert!(Path::new(&desk.path("result/summary.json")).exists());
+}

@@ -1,1 +1,162 @@
-//! To be written.
+//! Which crate may use which: the directions that `ARCHITECTURE.md` promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use flockwise_tests::process::workspace;
+use serde_json::Value;
+
+/// Names of the dependencies of every crate of the workspace, those of its tests aside.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(workspace());
+    let answer = command.output().expect("cargo metadata");
+    assert!(
+        answer.status.success(),
+        "{}",
+        String::from_utf8_lossy(&answer.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    packages
+        .map(|package| (text(&package["name"]), named(package)))
+        .collect()
+}
+
+fn named(package: &Value) -> BTreeSet<String> {
+    let dependencies = package["dependencies"]
+        .as_array()
+        .expect("dependencies")
+        .iter();
+    let counts = dependencies.filter(|dependency| dependency["kind"] != "dev");
+    counts.map(|dependency| text(&dependency["name"])).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a name").to_owned()
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("flockwise") || name == "xtask"
+}
+
+/// What a crate may use of ours; the command, tests and measurements may use all.
+fn allowed(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "flockwise-kmeans" | "flockwise-http" | "xtask" => &[],
+        "flockwise-core" => &["flockwise-kmeans"],
+        "flockwise-codec" | "flockwise-config" => {
+            &["flockwise-kmeans", "flockwise-core", "flockwise-codec"]
+        }
+        "flockwise-runtime" => &["flockwise-kmeans", "flockwise-core", "flockwise-codec"],
+        "flockwise-kafka" | "flockwise-memory" | "flockwise-store" => {
+            &["flockwise-core", "flockwise-codec", "flockwise-runtime"]
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn crates_use_each_other_in_one_direction_only() {
+    let unbound = ["flockwise", "flockwise-tests", "flockwise-benches"];
+    for (name, used) in dependencies() {
+        let Some(allowed) = allowed(&name) else {
+            let is_known = unbound.contains(&&*name);
+            assert!(
+                is_known,
+                "{name} is new: say here and in ARCHITECTURE.md what it may use"
+            );
+            continue;
+        };
+        let wrong = used
+            .iter()
+            .filter(|used| is_ours(used) && !allowed.contains(&&***used));
+        let wrong: Vec<_> = wrong.collect();
+        assert!(wrong.is_empty(), "{name} must not use {wrong:?}");
+    }
+}
+
+#[test]
+fn the_product_uses_neither_tests_nor_development_tasks() {
+    let outside = ["flockwise-tests", "flockwise-benches", "xtask"];
+    for (name, used) in dependencies() {
+        let wrong = used.iter().find(|used| outside.contains(&&***used));
+        let may = outside.contains(&&*name);
+        assert!(may || wrong.is_none(), "{name} must not use {wrong:?}");
+    }
+}
+
+#[test]
+fn one_crate_names_each_outside_system() {
+    let owners = [
+        ("rdkafka", "flockwise-kafka"),
+        ("rdkafka-sys", "flockwise-kafka"),
+        ("axum", "flockwise-http"),
+        ("tokio", "flockwise-http"),
+        ("heed", "flockwise-store"),
+        ("figment", "flockwise-config"),
+        ("clap", "flockwise"),
+    ];
+    let helpers = ["flockwise-tests", "flockwise-benches", "xtask"];
+    let dependencies = dependencies();
+    for (system, owner) in owners {
+        let users = dependencies
+            .iter()
+            .filter(|(_, used)| used.contains(system));
+        let strangers = users
+            .map(|(name, _)| &**name)
+            .filter(|name| !helpers.contains(name));
+        let strangers: Vec<_> = strangers.filter(|name| *name != owner).collect();
+        assert!(
+            strangers.is_empty(),
+            "{system} belongs to {owner}, not to {strangers:?}"
+        );
+    }
+}
+
+#[test]
+fn pure_crates_can_do_no_io() {
+    let impure = [
+        "tokio",
+        "rdkafka",
+        "rdkafka-sys",
+        "tracing",
+        "tracing-subscriber",
+        "log",
+        "heed",
+        "axum",
+        "prometheus",
+        "signal-hook",
+        "tempfile",
+        "figment",
+        "anyhow",
+        "libc",
+        "rustix",
+        "mio",
+    ];
+    let dependencies = dependencies();
+    for name in ["flockwise-kmeans", "flockwise-core", "flockwise-codec"] {
+        let used = &dependencies[name];
+        let wrong: Vec<_> = impure
+            .iter()
+            .filter(|impure| used.contains(**impure))
+            .collect();
+        assert!(wrong.is_empty(), "{name} must not use {wrong:?}");
+        let bans = workspace().join("crates").join(name).join("clippy.toml");
+        let bans = std::fs::read_to_string(bans).expect("a clippy.toml of its own");
+        for banned in [
+            "std::fs",
+            "std::thread",
+            "std::time::SystemTime::now",
+            "std::net",
+        ] {
+            assert!(
+                bans.contains(banned),
+                "{name}'s clippy.toml does not ban {banned}"
+            );
+        }
+    }
+}

@@ -278,11 +278,10 @@ fn build() -> PathBuf {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables =
+    let mut executables =
         messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables
-        .last()
-        .unwrap_or_else(|| panic!("{command:?} names no executable"))
+    let executable = executables.next();
+    executable.unwrap_or_else(|| panic!("{command:?} names no executable"))
 }
 
 /// Tests lie in `target/PROFILE/deps`, and the profile `dev` in `target/debug`.

@@ -1,5 +1,6 @@
 //! What should come out: the same events in order, one shard, one thread, nothing that goes wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_core::model::ModelParts;
@@ -10,7 +11,6 @@ use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::shard::Shard;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
-use std::sync::Arc;
 
 use crate::events::Put;
 

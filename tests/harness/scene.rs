@@ -10,6 +10,7 @@ use flockwise_runtime::ownership::restore;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 
 use crate::broker::{Stage, topics};
 use crate::events::Put;
@@ -122,7 +123,10 @@ impl<S: Stage> Scene<S> {
         let family = families
             .iter()
             .find(|family| family.name() == format!("flockwise_{name}"));
-        let metrics = family.into_iter().flat_map(|family| family.get_metric());
+        let metrics = family
+            .map(MetricFamily::get_metric)
+            .unwrap_or_default()
+            .iter();
         metrics
             .map(|metric| metric.get_counter().get_value() as u64)
             .sum()

@@ -113,11 +113,14 @@ def share(feature, events, as_of_ms):
     return ratio(*([sign * weight(feature, t, as_of_ms) for t, sign, _ in side] for side in (above, below)))
 
 
-def in_horizon(feature, events, as_of_ms):
+def of_all_time(feature, events):
     """(time, event) of the feature's own events, oldest first; those of one time stay in order of arrival."""
-    found = [(t, event) for t, sign, event in matching(feature, events, [feature.where, feature.base])
-             if sign > 0 and horizon_holds(feature, t, as_of_ms)]
+    found = [(t, event) for t, sign, event in matching(feature, events, [feature.where, feature.base]) if sign > 0]
     return sorted(found, key=lambda pair: pair[0])
+
+
+def in_horizon(feature, events, as_of_ms):
+    return [(t, event) for t, event in of_all_time(feature, events) if horizon_holds(feature, t, as_of_ms)]
 
 
 def values_in_horizon(feature, events, as_of_ms):
@@ -133,12 +136,18 @@ def maximum(feature, events, as_of_ms):
 
 
 def last(feature, events, as_of_ms):
-    return Worth(next(reversed(values_in_horizon(feature, events, as_of_ms)), None))
+    found = [(t, value) for t, event in of_all_time(feature, events) for value in numbers(feature, event)]
+    return Worth(found[-1][1] if found and is_within(feature, found[-1][0], as_of_ms) else None)
 
 
 def recency(feature, events, as_of_ms):
-    found = in_horizon(feature, events, as_of_ms)
-    return Worth((as_of_ms - found[-1][0]) / DAY_MS if found else None)
+    found = of_all_time(feature, events)
+    return Worth((as_of_ms - found[-1][0]) / DAY_MS if found and is_within(feature, found[-1][0], as_of_ms) else None)
+
+
+def is_within(feature, time_ms, as_of_ms):
+    """What came last is known to the millisecond, so its window needs no buckets."""
+    return not feature.window_ms or as_of_ms - feature.window_ms < time_ms
 
 
 def mean_gap(feature, events, as_of_ms):

@@ -175,7 +175,7 @@ impl KafkaSettings {
             &[
                 ("queued.min.messages", "50000"),
                 // The next partition to restore waits until a fetch of the last has come back.
-                ("fetch.wait.max.ms", "10"),
+                ("fetch.wait.max.ms", "2"),
             ],
         );
         config

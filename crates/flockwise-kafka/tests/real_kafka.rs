@@ -10,9 +10,7 @@ use flockwise_kafka::{Delivery, KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use support::{
-    PATIENCE, Shard, delete_before, everything, kafka, make_topic, put, put_timed, settings, topics,
-};
+use support::{Shard, everything, kafka, make_topic, put, settings, topics};
 
 const CHANGELOG: Source = Source {
     topic: Topic::Changelog,
@@ -340,138 +338,6 @@ fn a_record_that_is_too_large_is_refused_and_the_rest_goes_on() {
     assert_eq!(replayed(&mut broker), ["small", "fits"]);
 }
 
-/// A broker with its one input partition open, and nothing else read.
-fn reading(servers: &str, topics: &Topics, start: Start) -> KafkaBroker {
-    let mut broker =
-        KafkaBroker::connect(settings(servers, topics, "a"), topics.clone()).expect("connected");
-    let mut batch = Batch::default();
-    loop {
-        let turn = broker.poll(PATIENCE, 10, &mut batch).expect("polled");
-        if let Turn::Assigned(_) = turn {
-            broker.open(&[(INPUT, start)]).expect("opened");
-            return broker;
-        }
-    }
-}
-
-const INPUT: Source = Source {
-    topic: Topic::Input(0),
-    partition: 0,
-};
-
-#[test]
-fn a_position_that_retention_has_passed_is_an_error_that_says_so() {
-    let Some(servers) = kafka() else { return };
-    let topics = topics(&servers, 1, &[1]);
-    put(
-        &servers,
-        &topics.inputs[0],
-        1,
-        (0..100).map(|n| n.to_string()),
-    );
-    delete_before(&servers, &topics.inputs[0], 0, 50);
-    let mut broker = reading(&servers, &topics, Start::Offset(10));
-    let mut batch = Batch::default();
-    for _ in 0..2 {
-        let error = broker.poll(PATIENCE, 10, &mut batch).expect_err("gone");
-        let text = error.to_string();
-        assert!(matches!(error, Failure::Config(_)), "{text}");
-        assert!(
-            text.contains("in0/0") && text.contains("offset 10"),
-            "{text}"
-        );
-    }
-    broker.open(&[(INPUT, Start::Earliest)]).expect("opened");
-    assert_eq!(
-        broker.poll(PATIENCE, 10, &mut batch).expect("polled"),
-        Turn::Records
-    );
-    assert_eq!(batch.records().next().expect("one").offset, 50);
-}
-
-#[test]
-fn reading_starts_at_a_time_or_at_the_end() {
-    let Some(servers) = kafka() else { return };
-    let topics = topics(&servers, 1, &[1]);
-    let now_ms = 1_000 * (std::time::UNIX_EPOCH.elapsed().expect("now").as_secs() as i64);
-    let times = (0..100).map(|n| now_ms + n * 1_000);
-    put_timed(&servers, &topics.inputs[0], 0, times);
-    let mut broker = reading(&servers, &topics, Start::Time(now_ms + 41_500));
-    let mut batch = Batch::default();
-    assert_eq!(
-        broker.poll(PATIENCE, 10, &mut batch).expect("polled"),
-        Turn::Records
-    );
-    assert_eq!(batch.records().next().expect("one").offset, 42);
-    broker.open(&[(INPUT, Start::Latest)]).expect("opened");
-    let patience = Duration::from_millis(500);
-    assert_eq!(
-        broker.poll(patience, 10, &mut batch).expect("polled"),
-        Turn::Idle
-    );
-    put(
-        &servers,
-        &topics.inputs[0],
-        1,
-        ["new".to_owned()].into_iter(),
-    );
-    assert_eq!(
-        broker.poll(PATIENCE, 10, &mut batch).expect("polled"),
-        Turn::Records
-    );
-    assert_eq!(batch.records().next().expect("one").offset, 100);
-}
-
-#[test]
-fn a_backlog_is_read_in_step() {
-    let Some(servers) = kafka() else { return };
-    let topics = topics(&servers, 1, &[3]);
-    let now_ms = 1_000 * (std::time::UNIX_EPOCH.elapsed().expect("now").as_secs() as i64);
-    const RECORDS: i64 = 20_000;
-    for partition in 0..3 {
-        // The same hours, at different densities.
-        let step_ms = 10 * i64::from(partition + 1);
-        let times = (0..RECORDS / i64::from(partition + 1)).map(|n| now_ms + n * step_ms);
-        put_timed(&servers, &topics.inputs[0], partition, times);
-    }
-    let mut settings = settings(&servers, &topics, "a");
-    settings.max_skew_ms = 5_000;
-    let mut broker = KafkaBroker::connect(settings, topics.clone()).expect("connected");
-    let inputs = (0..3).map(|partition| Source {
-        topic: Topic::Input(0),
-        partition,
-    });
-    let mut leads = std::collections::BTreeMap::new();
-    let (mut batch, mut read) = (Batch::default(), 0);
-    let start = Instant::now();
-    while read < RECORDS + RECORDS / 2 + RECORDS / 3 {
-        assert!(start.elapsed() < PATIENCE);
-        match broker.poll(PATIENCE, 1_000, &mut batch).expect("polled") {
-            Turn::Assigned(_) => {
-                let reads: Vec<_> = inputs.clone().map(|s| (s, Start::Earliest)).collect();
-                broker.open(&reads).expect("opened");
-            }
-            Turn::Records => {
-                for record in batch.records() {
-                    read += 1;
-                    leads.insert(record.source, record.timestamp_ms);
-                }
-                for (source, time_ms) in &leads {
-                    broker.lead(*source, *time_ms);
-                }
-                let (first, last) = (leads.values().min(), leads.values().max());
-                let spread_ms = last.expect("some") - first.expect("some");
-                // The skew, and a slice of the sparsest partition on top.
-                assert!(
-                    leads.len() < 3 || spread_ms <= 5_000 + 256 * 30,
-                    "{spread_ms}"
-                );
-            }
-            _ => {}
-        }
-    }
-}
-
 #[test]
 fn at_least_once_goes_on_where_it_committed() {
     let Some(servers) = kafka() else { return };
@@ -499,31 +365,4 @@ fn at_least_once_goes_on_where_it_committed() {
     }
     let name = topics.name(Topic::SegmentChanges);
     assert_eq!(everything(&servers, &name, 2, "read_committed").len(), 110);
-}
-
-#[test]
-fn a_position_is_past_the_control_record_that_ends_a_transaction() {
-    let Some(servers) = kafka() else { return };
-    let topics = topics(&servers, 1, &[1]);
-    let mut outsider = settings(&servers, &topics, "b");
-    // A member of the same group that is not polled would hold the other up.
-    outsider.group += "-other";
-    let mut other = KafkaBroker::connect(outsider, topics.clone()).expect("connected");
-    let mut broker = reading(&servers, &topics, Start::Earliest);
-    let event = Outgoing {
-        topic: Topic::Input(0),
-        ..row("key", "value")
-    };
-    other.send(event).expect("sent");
-    other.commit(&[]).expect("committed");
-    let mut batch = Batch::default();
-    assert_eq!(
-        broker.poll(PATIENCE, 10, &mut batch).expect("polled"),
-        Turn::Records
-    );
-    while broker.position(INPUT) != Some(2) {
-        let turn = broker.poll(Duration::from_millis(10), 10, &mut batch);
-        assert_eq!(turn.expect("polled"), Turn::Idle);
-    }
-    assert_eq!(broker.lag(INPUT), Some(0));
 }
