@@ -91,8 +91,9 @@ pub fn encode_change(
         };
         count += 1;
     }
+    let id = change_id(context.app, customer_id, change, out);
     let record = ChangeRecord {
-        id: &change_id(context.app, customer_id, change),
+        id: str::from_utf8(&id).unwrap_or_default(),
         r#type: "segment.changed",
         customer_id,
         sequence: change.sequence,
@@ -129,15 +130,21 @@ impl<'a> ChangeContext<'a> {
 }
 
 /// The same whenever the same change is computed again: 128 bits of XXH3 over what makes it this one.
-fn change_id(app: &str, customer_id: &str, change: &Change) -> String {
-    let mut bytes = Vec::with_capacity(app.len() + customer_id.len() + 34);
-    bytes.extend_from_slice(app.as_bytes());
-    bytes.push(0);
-    bytes.extend_from_slice(customer_id.as_bytes());
-    bytes.push(0);
-    bytes.extend_from_slice(&change.sequence.to_le_bytes());
-    bytes.extend_from_slice(&change.occurred_ms.to_le_bytes());
-    bytes.extend_from_slice(&change.from.map_or(-1, i64::from).to_le_bytes());
-    bytes.extend_from_slice(&change.to.to_le_bytes());
-    format!("{:032x}", xxh3_128(&bytes))
+/// The end of `scratch` is used and left as it was.
+fn change_id(app: &str, customer_id: &str, change: &Change, scratch: &mut Vec<u8>) -> [u8; 32] {
+    let start = scratch.len();
+    scratch.extend_from_slice(app.as_bytes());
+    scratch.push(0);
+    scratch.extend_from_slice(customer_id.as_bytes());
+    scratch.push(0);
+    scratch.extend_from_slice(&change.sequence.to_le_bytes());
+    scratch.extend_from_slice(&change.occurred_ms.to_le_bytes());
+    scratch.extend_from_slice(&change.from.map_or(-1, i64::from).to_le_bytes());
+    scratch.extend_from_slice(&change.to.to_le_bytes());
+    let id = xxh3_128(&scratch[start..]);
+    scratch.truncate(start);
+    std::array::from_fn(|place| {
+        let digit = (id >> (124 - 4 * place)) & 15;
+        b"0123456789abcdef"[digit as usize]
+    })
 }

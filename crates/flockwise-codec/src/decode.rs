@@ -8,6 +8,7 @@ use serde::de::DeserializeSeed;
 
 use crate::format::Format;
 use crate::projection::{Field, LARGEST_NUMBER, Projection};
+use crate::time::parse_time;
 use crate::visit::{Identity, IdentityValue, Reader, Sink};
 
 /// A customer id's length in bytes, at most.
@@ -261,17 +262,16 @@ fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
     match value {
         IdentityValue::Text(range) => {
             let text = event.text(range);
-            text.parse::<jiff::Timestamp>()
-                .map(jiff::Timestamp::as_millisecond)
-                .or_else(|_| {
-                    let shown: String = text.chars().take(40).collect();
-                    reject(
-                        Reason::BadTime,
-                        format!(
-                            "time `{shown}` is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z"
-                        ),
-                    )
-                })
+            parse_time(text).ok_or_else(|| {
+                let shown: String = text.chars().take(40).collect();
+                let detail = format!(
+                    "time `{shown}` is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z"
+                );
+                Reject {
+                    reason: Reason::BadTime,
+                    detail,
+                }
+            })
         }
         IdentityValue::Integer(number) => epoch_ms(*number as f64),
         IdentityValue::Number(number) => epoch_ms(*number),

@@ -79,24 +79,28 @@ pub fn drivers(
     };
     let total: f64 = (0..plan.len()).map(pull).sum();
     let mut strongest = [None; DRIVERS];
-    for index in 0..plan.len() {
+    for (index, value) in raw.iter().enumerate() {
         let part = if total > 0.0 {
             pull(index) / total
         } else {
             0.0
         };
         if part > 0.0 {
-            let typical = plan.feature(index).transform.invert(left[index]);
-            insert(
-                &mut strongest,
-                Driver {
-                    feature: index,
-                    value: raw[index],
-                    typical,
-                    pull: part,
-                },
-            );
+            let driver = Driver {
+                feature: index,
+                value: *value,
+                typical: 0.0,
+                pull: part,
+            };
+            insert(&mut strongest, driver);
         }
+    }
+    // Only of those that are told, since going back from a logarithm is not cheap.
+    for driver in strongest.iter_mut().flatten() {
+        driver.typical = plan
+            .feature(driver.feature)
+            .transform
+            .invert(left[driver.feature]);
     }
     strongest
 }

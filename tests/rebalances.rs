@@ -1,0 +1,104 @@
+//! Rebalances that follow one another faster than a shard looks, played turn by turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+use flockwise_tests::broker::topics;
+use flockwise_tests::checks;
+use flockwise_tests::events::{Put, generated};
+use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
+use flockwise_tests::reference::play;
+use prometheus::Registry;
+
+const PARTITIONS: u32 = 4;
+
+/// Shards over the in-process broker that work only when told to.
+struct Table {
+    broker: MemoryBroker,
+    pipeline: Arc<Pipeline>,
+}
+
+impl Table {
+    fn set() -> Self {
+        let config = config(&["segment"], &[AT_ONCE, FIXED]);
+        let pipeline = pipeline(&config, topics(PARTITIONS, 1), Some(model()));
+        let broker = MemoryBroker::new(pipeline.topics.clone(), &[PARTITIONS]);
+        Self {
+            broker,
+            pipeline: Arc::new(pipeline),
+        }
+    }
+
+    fn join(&self, member: &str) -> Shard<MemoryShard> {
+        let metrics = Metrics::register(&Registry::new()).expect("a new registry");
+        let client = self.broker.shard(member);
+        Shard::new(0, client, Arc::clone(&self.pipeline), Pace::Replay, metrics)
+    }
+
+    fn put(&self, records: &[Put]) {
+        for put in records {
+            let put = put.clone().keyed(self.pipeline.partitioner, PARTITIONS);
+            let (key, value) = (Some(&*put.key), put.value.as_deref());
+            self.broker
+                .append(Topic::Input(0), put.partition, put.timestamp_ms, key, value);
+        }
+    }
+
+    fn check(&self, records: &[Put]) {
+        let partitions = 0..PARTITIONS;
+        let changes: Vec<_> = partitions
+            .map(|partition| self.broker.read(Topic::SegmentChanges, partition, 0))
+            .collect();
+        checks::chains(&changes);
+        let reference = play(&self.pipeline, records);
+        checks::same_changes(checks::values(&changes), checks::values(&reference.changes));
+    }
+}
+
+/// Turns for these in turn until nobody has anything left to do.
+fn settle(shards: &mut [&mut Shard<MemoryShard>]) {
+    let turn = |shard: &mut &mut Shard<MemoryShard>| shard.turn(Duration::ZERO).expect("a turn");
+    while shards.iter_mut().map(turn).filter(|worked| *worked).count() > 0 {}
+}
+
+fn owned(shard: &Shard<MemoryShard>) -> Vec<u32> {
+    shard.tasks().map(|(number, _)| number).collect()
+}
+
+/// A hands over and gets task 2 back, but in between B had it: A missed that round of the group.
+#[test]
+fn a_task_that_another_had_for_a_round_is_not_taken_up_as_it_was() {
+    let table = Table::set();
+    let events = generated(3_000, 100, 21);
+    let (before, rest) = events.split_at(1_000);
+    let (between, after) = rest.split_at(1_000);
+    table.put(before);
+    let mut a = table.join("a");
+    settle(&mut [&mut a]);
+    assert_eq!(owned(&a), [0, 1, 2, 3]);
+
+    let mut b = table.join("b");
+    assert!(a.turn(Duration::ZERO).expect("a turn"), "revoked");
+    assert_eq!(owned(&a), [0_u32; 0]);
+    table.put(between);
+    settle(&mut [&mut b]);
+    assert_eq!(owned(&b), [2, 3]);
+
+    // Sorts before both, so that what they have moves on.
+    let mut c = table.join("0");
+    settle(&mut [&mut b]);
+    settle(&mut [&mut a, &mut b, &mut c]);
+    assert_eq!(
+        (owned(&c), owned(&a), owned(&b)),
+        (vec![0, 1], vec![2], vec![3])
+    );
+    table.put(after);
+    settle(&mut [&mut a, &mut b, &mut c]);
+    assert!(table.broker.is_drained());
+    table.check(&events);
+}
