@@ -77,8 +77,8 @@ fn an_unknown_word_on_the_command_line_is_named() {
     let desk = Desk::set();
     desk.run("replya good.jsonl")
         .expect(2, &["replya", "replay"]);
-    desk.run("replay good.jsonl --confg good.toml")
-        .expect(2, &["--confg", "--config"]);
+    desk.run("replay good.jsonl --configg good.toml")
+        .expect(2, &["--configg", "--config"]);
     desk.run("replay good.jsonl").expect(2, &["--config"]);
     desk.run("replay --config good.toml").expect(2, &["FILES"]);
     desk.run("").expect(2, &["Usage"]);
@@ -89,12 +89,12 @@ fn every_unknown_key_is_named_with_the_nearest_that_there_is() {
     let desk = Desk::set();
     let good = fs::read_to_string(desk.path("good.toml")).expect("a configuration");
     let bad = good
-        .replace("remembered_ids", "rememberd_ids")
+        .replace("remembered_ids", "remembered_idss")
         .replace("margin", "margn");
     fs::write(desk.path("bad.toml"), bad).expect("written");
     let named = [
         "bad.toml",
-        "rememberd_ids",
+        "remembered_idss",
         "`remembered_ids`",
         "margn",
         "`margin`",

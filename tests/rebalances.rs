@@ -11,11 +11,14 @@ use flockwise_runtime::topics::Topic;
 use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
+use flockwise_tests::faulty::{Faulty, Script};
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference::play;
 use prometheus::Registry;
 
 const PARTITIONS: u32 = 4;
+
+type Member = Shard<Faulty<MemoryShard>>;
 
 /// Shards over the in-process broker that work only when told to.
 struct Table {
@@ -34,9 +37,13 @@ impl Table {
         }
     }
 
-    fn join(&self, member: &str) -> Shard<MemoryShard> {
+    fn join(&self, member: &str) -> Member {
+        self.join_with(member, Script::default())
+    }
+
+    fn join_with(&self, member: &str, script: Script) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let client = self.broker.shard(member);
+        let client = Faulty::new(self.broker.shard(member), Arc::new(script));
         Shard::new(0, client, Arc::clone(&self.pipeline), Pace::Replay, metrics)
     }
 
@@ -61,12 +68,12 @@ impl Table {
 }
 
 /// Turns for these in turn until nobody has anything left to do.
-fn settle(shards: &mut [&mut Shard<MemoryShard>]) {
-    let turn = |shard: &mut &mut Shard<MemoryShard>| shard.turn(Duration::ZERO).expect("a turn");
+fn settle(shards: &mut [&mut Member]) {
+    let turn = |shard: &mut &mut Member| shard.turn(Duration::ZERO).expect("a turn");
     while shards.iter_mut().map(turn).filter(|worked| *worked).count() > 0 {}
 }
 
-fn owned(shard: &Shard<MemoryShard>) -> Vec<u32> {
+fn owned(shard: &Member) -> Vec<u32> {
     shard.tasks().map(|(number, _)| number).collect()
 }
 
@@ -100,5 +107,20 @@ fn a_task_that_another_had_for_a_round_is_not_taken_up_as_it_was() {
     table.put(after);
     settle(&mut [&mut a, &mut b, &mut c]);
     assert!(table.broker.is_drained());
+    table.check(&events);
+}
+
+/// The imported model is published with the first assignment; where that comes to nothing, the
+/// assignment is taken up all the same.
+#[test]
+fn an_assignment_is_taken_up_although_a_transaction_is_aborted() {
+    let table = Table::set();
+    let events = generated(1_000, 100, 22);
+    table.put(&events);
+    let mut a = table.join_with("a", Script::failing_first_send());
+    settle(&mut [&mut a]);
+    assert_eq!(owned(&a), [0, 1, 2, 3]);
+    assert!(table.broker.is_drained());
+    assert_eq!(table.broker.read(Topic::Model, 0, 0).len(), 1);
     table.check(&events);
 }

@@ -91,7 +91,7 @@ impl Kafka {
         let names: Vec<&str> = metadata
             .topics()
             .iter()
-            .map(|topic| topic.name())
+            .map(rdkafka::metadata::MetadataTopic::name)
             .filter(|name| name.starts_with(prefix))
             .collect();
         let admin = self.admin()?;

@@ -9,16 +9,22 @@ const TICKS_A_SECOND: f64 = 100.0;
 
 /// User and system time of a process since it began, all its threads, in seconds.
 pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
-    let stat = read(process, "stat")?;
-    // The name in parentheses may hold anything; of the fields after it utime and stime are 12th and 13th.
+    // utime and stime
+    Ok(two_times(&read(process, "stat")?, 11))
+}
+
+/// The same of all our processes that have ended and been waited for.
+pub(crate) fn cpu_seconds_of_ended() -> Result<f64> {
+    // cutime and cstime
+    Ok(two_times(&read(std::process::id(), "stat")?, 13))
+}
+
+/// Seconds in two fields, counted behind the name in parentheses, which may hold anything.
+fn two_times(stat: &str, from: usize) -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: f64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<f64>().ok())
-        .sum();
-    Ok(ticks / TICKS_A_SECOND)
+    let fields = fields.split_whitespace().skip(from).take(2);
+    let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / TICKS_A_SECOND
 }
 
 /// The most memory it ever held at once, in MB.

@@ -16,7 +16,10 @@ use crate::{Settings, probe, program};
 #[derive(Serialize)]
 struct Round {
     load: f64,
+    /// Over the whole process, from its start to its end.
     events_a_second: f64,
+    /// User and system time, both threads: one reads and places lines, one is the shard.
+    cpu_seconds: f64,
     changes: u64,
 }
 
@@ -28,12 +31,23 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
         .map(|_| round(&program))
         .collect::<Result<_>>()?;
     let rate = Spread::of(rounds.iter().map(|round| round.events_a_second / 1e3));
+    let cpu = Spread::of(
+        rounds
+            .iter()
+            .map(|round| round.cpu_seconds * 1e6 / EVENTS as f64),
+    );
     let load = Spread::of(rounds.iter().map(|round| round.load));
     print_table(
-        &["replay, one shard", "thousand events a second", "load"],
+        &[
+            "replay, one shard",
+            "thousand events a second",
+            "CPU s a million events",
+            "load",
+        ],
         &[vec![
             format!("{EVENTS} events"),
             rate.shown(0),
+            cpu.shown(2),
             load.shown(1),
         ]],
     );
@@ -42,12 +56,14 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
 
 fn round(program: &Path) -> Result<Round> {
     let load = probe::load();
+    let cpu = probe::cpu_seconds_of_ended()?;
     let start = Instant::now();
     let summary = replay(program)?;
     let seconds = start.elapsed().as_secs_f64();
     let round = Round {
         load,
         events_a_second: EVENTS as f64 / seconds,
+        cpu_seconds: probe::cpu_seconds_of_ended()? - cpu,
         changes: changes(&summary)?,
     };
     eprintln!(

@@ -1,7 +1,7 @@
 //! A client that fails where a script says so: what its shard sees is what a broker that fails would show.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use flockwise_runtime::batch::{Batch, Record};
@@ -24,6 +24,7 @@ pub enum Fault {
 pub struct Script {
     faults: Vec<(u64, Fault)>,
     commits: AtomicU64,
+    fails_first_send: AtomicBool,
 }
 
 impl Script {
@@ -32,7 +33,16 @@ impl Script {
     pub fn new(faults: &[(u64, Fault)]) -> Self {
         Self {
             faults: faults.to_vec(),
-            commits: AtomicU64::new(0),
+            ..Self::default()
+        }
+    }
+
+    /// A script by which the first record that is sent makes the transaction void.
+    #[must_use]
+    pub fn failing_first_send() -> Self {
+        Self {
+            fails_first_send: AtomicBool::new(true),
+            ..Self::default()
         }
     }
 
@@ -99,11 +109,22 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.lead(source, event_time_ms);
     }
 
+    fn round(&self) -> Option<i64> {
+        self.inner.round()
+    }
+
+    fn position(&self, source: Source) -> Option<i64> {
+        self.inner.position(source)
+    }
+
     fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
         self.inner.replay(source, each)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        if self.script.fails_first_send.swap(false, Ordering::Relaxed) {
+            return Err(Failure::Abort("as the script says".to_owned()));
+        }
         self.inner.send(record)
     }
 

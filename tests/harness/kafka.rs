@@ -64,7 +64,9 @@ impl Kafka {
         let client: AdminClient<DefaultClientContext> =
             config(&self.servers).create().expect("an admin client");
         let topic = NewTopic::new(name, partitions.cast_signed(), TopicReplication::Fixed(1))
-            .set("max.message.bytes", LARGEST);
+            .set("max.message.bytes", LARGEST)
+            // The events are of a time long past, by which retention would go.
+            .set("retention.ms", "-1");
         // The request goes out when it is made; the answer is not needed, since the topic is waited for.
         drop(client.create_topics([&topic], &AdminOptions::new()));
         eventually("the input topic is made", || {

@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod kafka;
 pub mod memory;
 pub mod pipeline;
+pub mod plant;
 pub mod process;
 pub mod reference;
 pub mod scenarios;

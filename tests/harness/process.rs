@@ -133,13 +133,27 @@ impl Process {
     /// Where it does not end.
     #[must_use]
     pub fn terminate(self) -> Ended {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Freezes it, as a long pause of its machine would.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
-            .args(["-TERM", &pid])
+            .args(["-s", name, &pid])
             .status()
             .expect("kill");
         assert!(sent.success(), "no process {pid}: {}", text(&self.stderr));
-        self.wait()
     }
 
     /// Waits until it ends.

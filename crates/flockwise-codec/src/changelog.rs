@@ -191,9 +191,9 @@ struct BookmarkRecord {
     inputs: Vec<InputRecord>,
     repartition_offset: i64,
     stream_ms: i64,
-    swept: Option<i64>,
+    swept_ms: Option<i64>,
     version: u64,
-    version_since: Option<i64>,
+    version_since_ms: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -221,9 +221,9 @@ pub fn encode_bookmark(bookmark: &Bookmark, topics: &[String], out: &mut Vec<u8>
         inputs,
         repartition_offset: bookmark.repartition_offset,
         stream_ms: bookmark.stream_ms,
-        swept: bookmark.swept,
+        swept_ms: bookmark.swept_ms,
         version: bookmark.version,
-        version_since: bookmark.version_since,
+        version_since_ms: bookmark.version_since_ms,
     };
     // Writing to memory cannot fail, and neither can a map without keys that are not text.
     let _ = serde_json::to_writer(out, &record);
@@ -257,8 +257,8 @@ pub fn decode_bookmark(value: &[u8], topics: &[String]) -> Result<Bookmark, Chan
         inputs,
         repartition_offset: record.repartition_offset,
         stream_ms: record.stream_ms,
-        swept: record.swept,
+        swept_ms: record.swept_ms,
         version: record.version,
-        version_since: record.version_since,
+        version_since_ms: record.version_since_ms,
     })
 }

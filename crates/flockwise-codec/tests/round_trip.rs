@@ -92,15 +92,15 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
         any::<(Option<i64>, u64, Option<i64>)>(),
     )
         .prop_map(
-            |(inputs, [repartition_offset, stream_ms], (swept, version, version_since))| {
+            |(inputs, [repartition_offset, stream_ms], (swept_ms, version, version_since_ms))| {
                 let inputs: BTreeMap<_, _> = inputs;
                 Bookmark {
                     inputs,
                     repartition_offset,
                     stream_ms,
-                    swept,
+                    swept_ms,
                     version,
-                    version_since,
+                    version_since_ms,
                 }
             },
         )

@@ -42,15 +42,15 @@ impl Calendar {
         (mix(customer_hash) % self.slots.len() as u64) as usize
     }
 
-    /// The last slot swept.
+    /// The instant of the last slot swept, milliseconds since the epoch.
     #[must_use]
-    pub fn swept(&self) -> Option<i64> {
-        self.swept
+    pub fn swept_ms(&self) -> Option<i64> {
+        self.swept.map(|slot| self.instant_ms(slot))
     }
 
-    /// Goes on where a former owner stopped.
-    pub fn resume(&mut self, swept: Option<i64>) {
-        self.swept = swept;
+    /// Goes on where a former owner stopped, be it with another period.
+    pub fn resume(&mut self, swept_ms: Option<i64>) {
+        self.swept = swept_ms.map(|swept_ms| swept_ms.div_euclid(self.slot_ms));
     }
 
     /// Moves on to the next slot whose instant is not after `to_ms` and returns it, or `None` when

@@ -100,6 +100,8 @@ impl Transform {
     pub fn apply(self, value: f64) -> f64 {
         match self {
             Self::None => value,
+            // Most counts are zero, and a logarithm is not free.
+            Self::Log1p if value == 0.0 => 0.0,
             Self::Log1p => value.abs().ln_1p().copysign(value),
             Self::Sqrt => value.abs().sqrt().copysign(value),
         }

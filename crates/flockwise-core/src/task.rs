@@ -67,12 +67,13 @@ pub struct Bookmark {
     pub repartition_offset: i64,
     /// Latest event time of the task's customers.
     pub stream_ms: i64,
-    /// Slots of the calendar swept.
-    pub swept: Option<i64>,
+    /// The instant that the sweep has reached.
+    pub swept_ms: Option<i64>,
     /// Version of the model in use; 0: none.
     pub version: u64,
-    /// Slots swept before it came into use: customers due later were scored by it.
-    pub version_since: Option<i64>,
+    /// The instant that the sweep had reached when it came into use: customers due later were scored by
+    /// it.
+    pub version_since_ms: Option<i64>,
 }
 
 /// The model in use and the one before, which tells what a new version alone has moved.
@@ -147,9 +148,9 @@ impl Task {
                 inputs: BTreeMap::new(),
                 repartition_offset: 0,
                 stream_ms: NEVER_MS,
-                swept: None,
+                swept_ms: None,
                 version: 0,
-                version_since: None,
+                version_since_ms: None,
             },
             collected: Collected::default(),
             raw: vec![0.0; features],
@@ -172,13 +173,12 @@ impl Task {
     /// Goes on from a bookmark, once all rows are restored: customers whom the sweep has scored since
     /// they were last written stand as of that scoring.
     pub fn restore_bookmark(&mut self, bookmark: Bookmark) {
-        self.calendar.resume(bookmark.swept);
+        self.calendar.resume(bookmark.swept_ms);
         self.bookmark = bookmark;
         if self.settings.time.sweep_ms.is_none() {
             return;
         }
-        let since = self.bookmark.version_since;
-        let since_ms = since.map_or(NEVER_MS, |slot| self.calendar.instant_ms(slot));
+        let since_ms = self.bookmark.version_since_ms.unwrap_or(NEVER_MS);
         for row in 0..self.rows.len() as u32 {
             let due_ms = self.calendar.last_due_ms(self.rows.customer_hash(row));
             let standing = self.rows.standing_mut(row);
@@ -210,7 +210,7 @@ impl Task {
     #[must_use]
     pub fn bookmark(&self) -> Bookmark {
         Bookmark {
-            swept: self.calendar.swept(),
+            swept_ms: self.calendar.swept_ms(),
             ..self.bookmark.clone()
         }
     }

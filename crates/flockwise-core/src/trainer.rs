@@ -14,8 +14,13 @@ use crate::policy::LearningPolicy;
 
 /// Runs of k-means for the first model; the best is kept.
 const RESTARTS: usize = 10;
+/// Runs for each number of segments while that is being chosen.
+const TRIALS: usize = 2;
 /// Customers in the warm-up sample, at most, whatever the configuration asks for.
-const SAMPLE_BOUND: usize = 65_536;
+pub(crate) const SAMPLE_BOUND: usize = 65_536;
+/// Customers that the first model is made from, at most: more would not make it better, and the shard
+/// that is the trainer stands still meanwhile.
+const FITTED: usize = 10_000;
 
 /// What a task learnt from the customers that were due, on its way to the trainer.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +68,7 @@ impl Trainer {
         model: Option<ModelParts>,
     ) -> Self {
         let now_ms = model.as_ref().map_or(NEVER_MS, |model| model.trained_ms);
+        let model = model.map(|model| weighed(model, policy.warm_up_customers));
         Self {
             plan,
             policy,
@@ -110,8 +116,15 @@ impl Trainer {
 
     fn first_model(&self) -> ModelParts {
         let dimensions = self.plan.len();
-        let rows: Vec<f64> = self.sample.values().flatten().copied().collect();
-        let count = self.sample.len();
+        // They are in the order of their ids' hashes, so the first ones are a fair sample.
+        let count = self.sample.len().min(FITTED);
+        let rows: Vec<f64> = self
+            .sample
+            .values()
+            .take(count)
+            .flatten()
+            .copied()
+            .collect();
         let scaler = scaler(&rows, dimensions, count as f64);
         let scale: Vec<f64> = (0..dimensions)
             .map(|index| scaler.scale(index, self.plan.feature(index).weight))
@@ -137,14 +150,17 @@ impl Trainer {
 
     /// Labels of the best k within bounds: by the simplified silhouette where there is a choice.
     fn cluster(&self, points: &Array2<f64>) -> Vec<usize> {
-        let mut fits = (self.policy.k_min..=self.policy.k_max)
-            .map(|k| fit(points.view(), k, RESTARTS, self.policy.seed));
-        if self.policy.k_min == self.policy.k_max {
-            return fits.next_back().map_or_else(Vec::new, |fit| fit.labels);
-        }
-        fits.map(|fit| (simplified_silhouette(points.view(), &fit), fit))
-            .max_by(|left, right| left.0.total_cmp(&right.0))
-            .map_or_else(Vec::new, |(_, fit)| fit.labels)
+        let fit = |k, restarts| fit(points.view(), k, restarts, self.policy.seed);
+        let (fewest, most) = (self.policy.k_min, self.policy.k_max);
+        let best = if fewest == most {
+            fewest
+        } else {
+            (fewest..=most)
+                .map(|k| (simplified_silhouette(points.view(), &fit(k, TRIALS)), k))
+                .max_by(|left, right| left.0.total_cmp(&right.0))
+                .map_or(most, |(_, k)| k)
+        };
+        fit(best, RESTARTS).labels
     }
 
     /// What was learnt before weighs less as event time passes.
@@ -153,6 +169,9 @@ impl Trainer {
         if elapsed <= 0 {
             return;
         }
+        // A gap in which nobody was seen teaches nothing: it must not make the first few after it
+        // count for everybody.
+        let elapsed = elapsed.min(self.policy.half_life_ms);
         let is_first = self.now_ms == NEVER_MS;
         self.now_ms = at_ms;
         if let Some(model) = self.model.as_mut().filter(|_| !is_first) {
@@ -182,6 +201,29 @@ impl Trainer {
         round(&mut model.scaler);
         Some(model.clone())
     }
+}
+
+/// A model made by hand need not say how many customers it stands for; it then counts for as many as a
+/// warm-up, so that the first mini-batch does not replace it.
+fn weighed(mut model: ModelParts, customers: usize) -> ModelParts {
+    let customers = customers.max(1) as f64;
+    if model.scaler.weight < 1.0 {
+        model.scaler.weight = customers;
+    }
+    if model
+        .segments
+        .iter()
+        .map(|segment| segment.weight)
+        .sum::<f64>()
+        < 1.0
+    {
+        let each = customers / model.segments.len().max(1) as f64;
+        model
+            .segments
+            .iter_mut()
+            .for_each(|segment| segment.weight = each);
+    }
+    model
 }
 
 /// Means and variances of rows, the variance taken again without what lies beyond five standard

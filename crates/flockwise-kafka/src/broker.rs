@@ -21,6 +21,7 @@ use crate::clients;
 use crate::committing::Committer;
 use crate::events::{Events, Rebalance, RebalanceKind};
 use crate::faults;
+use crate::generation::generation;
 use crate::lanes::{self, Filled};
 use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
@@ -237,6 +238,10 @@ impl Broker for KafkaBroker {
 
     fn position(&self, source: Source) -> Option<i64> {
         self.assignment.next_offset(source)
+    }
+
+    fn round(&self) -> Option<i64> {
+        generation(self.group.consumer())
     }
 
     fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {

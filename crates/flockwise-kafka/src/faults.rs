@@ -106,8 +106,8 @@ pub(crate) fn missing_topic(name: &str) -> Failure {
 pub(crate) fn no_such_offset(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
     format!(
         "{topic}/{partition} has no record at offset {offset} any more ({reason}): retention has \
-         removed what was not processed yet, or the topic was made anew; reset the position with \
-         `flockwise reset`, and raise retention.ms of the topic"
+         removed what was not processed yet, or the topic was made anew; raise retention.ms of the \
+         topic, and give the pipeline a new `app` name, under which it starts anew from what is there"
     )
 }
 

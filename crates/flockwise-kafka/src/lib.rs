@@ -12,6 +12,7 @@ mod clients;
 mod committing;
 mod events;
 mod faults;
+mod generation;
 mod in_step;
 mod lanes;
 mod partition_queue;

@@ -14,6 +14,8 @@ pub(crate) struct Group {
     subscribed: Vec<(Topic, u32)>,
     members: BTreeMap<String, Member>,
     is_rebalancing: bool,
+    /// How often all was given out.
+    pub(crate) round: i64,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl Group {
             subscribed,
             members: BTreeMap::new(),
             is_rebalancing: false,
+            round: 0,
         }
     }
 
@@ -159,6 +162,7 @@ impl Group {
             return;
         }
         self.is_rebalancing = false;
+        self.round += 1;
         let mut waiting: Vec<&mut Member> = self
             .members
             .values_mut()

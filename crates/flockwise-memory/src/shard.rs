@@ -168,6 +168,10 @@ impl Broker for MemoryShard {
     /// Records come in the order of appending whatever their event time: there is no lead to be lost.
     fn lead(&mut self, _source: Source, _event_time_ms: i64) {}
 
+    fn round(&self) -> Option<i64> {
+        Some(self.shared.lock().group.round)
+    }
+
     fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
         let number = self.shared.layout.require(source);
         let number = number.map_err(Failure::Config)?;

@@ -110,6 +110,13 @@ pub trait Broker {
         None
     }
 
+    /// Number of the group's present round of assignments, one more with each; `None` where it is not
+    /// known. Whoever was told of round n and then of n + 1 has missed none in between, in which others
+    /// may have worked on what it has handed over.
+    fn round(&self) -> Option<i64> {
+        None
+    }
+
     /// Every committed record of a source, oldest first, up to its end as of now.
     ///
     /// # Errors

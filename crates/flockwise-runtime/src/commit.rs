@@ -114,7 +114,8 @@ impl<B: Broker> Shard<B> {
                     partition,
                 };
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
-                let behind = Duration::from_millis((now_ms - progress.time_ms).max(0) as u64);
+                let behind =
+                    Duration::from_millis(now_ms.saturating_sub(progress.time_ms).max(0) as u64);
                 self.metrics
                     .input(topic, partition, behind, self.broker.lag(source));
             }

@@ -1,5 +1,7 @@
 //! What a batch of records does to the tasks.
 
+use std::time::{Duration, Instant};
+
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::change::Trigger;
 use flockwise_core::task::Untimely;
@@ -7,11 +9,12 @@ use flockwise_core::task::Untimely;
 use crate::batch::Record;
 use crate::broker::{Broker, Failure};
 use crate::outbox::parse_origin;
-use crate::shard::Shard;
+use crate::pipeline::Pace;
+use crate::shard::{OpenTask, Shard};
 use crate::topics::{Source, Topic};
 
-/// Idle this long, time moves on by the wall clock; milliseconds.
-const IDLE_MS: i64 = 10_000;
+/// Without an event for so long, a task's time moves on by the wall clock.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Rows looked at in a turn for customers without a segment.
 const PLACED_A_TURN: u32 = 1000;
@@ -30,7 +33,6 @@ impl<B: Broker> Shard<B> {
         }
         self.batch = batch;
         self.tell_progress();
-        self.last_record = std::time::Instant::now();
         result
     }
 
@@ -169,23 +171,34 @@ impl<B: Broker> Shard<B> {
             &mut self.output,
         );
         open.stream_ms = open.task.stream_ms();
+        open.last_event = Instant::now();
         self.give_out(number)
     }
 
-    /// Moves idle tasks' time on by the wall clock.
+    /// Moves the time of tasks on by the wall clock that have had no event for a while and have none to
+    /// come.
     pub(crate) fn let_time_pass(&mut self) -> Result<(), Failure> {
-        let Some(_) = self.pace.now_ms() else {
-            return Ok(());
-        };
-        let idle_ms = self.last_record.elapsed().as_millis() as i64;
-        if idle_ms < IDLE_MS {
+        if self.pace == Pace::Replay {
             return Ok(());
         }
+        let broker = &self.broker;
+        let is_waiting = |open: &OpenTask| {
+            open.inputs
+                .iter()
+                .any(|source| broker.lag(*source).is_some_and(|lag| lag > 0))
+        };
         let due: Vec<(u32, i64)> = self
             .tasks
             .iter()
             .filter(|(_, open)| open.stream_ms > i64::MIN)
-            .map(|(number, open)| (*number, open.stream_ms.saturating_add(idle_ms)))
+            .map(|(number, open)| (*number, open, open.last_event.elapsed()))
+            .filter(|(_, open, idle)| *idle >= IDLE && !is_waiting(open))
+            .map(|(number, open, idle)| {
+                (
+                    number,
+                    open.stream_ms.saturating_add(idle.as_millis() as i64),
+                )
+            })
             .collect();
         due.into_iter()
             .try_for_each(|(number, to_ms)| self.pass_time(number, to_ms))

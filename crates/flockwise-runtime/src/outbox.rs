@@ -15,6 +15,9 @@ use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::pipeline::Pipeline;
 use crate::topics::{Source, Topic};
 
+/// Versions that the model topic keeps.
+const VERSIONS_KEPT: u64 = 100;
+
 /// Encodes and sends.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -92,7 +95,8 @@ impl Outbox {
         })
     }
 
-    /// A version of the model, and where its successor goes on learning.
+    /// A version of the model, and where its successor goes on learning. One that is long past makes
+    /// room.
     pub(crate) fn model(
         &mut self,
         broker: &mut impl Broker,
@@ -105,6 +109,21 @@ impl Outbox {
             partition: 0,
             key: Some(key.as_bytes()),
             value: Some(&encode_model(model, Some(deltas_offset))),
+            timestamp_ms: None,
+            headers: &[],
+        })?;
+        let Some(past) = model
+            .version
+            .checked_sub(VERSIONS_KEPT)
+            .filter(|past| *past > 0)
+        else {
+            return Ok(());
+        };
+        broker.send(Outgoing {
+            topic: Topic::Model,
+            partition: 0,
+            key: Some(past.to_string().as_bytes()),
+            value: None,
             timestamp_ms: None,
             headers: &[],
         })

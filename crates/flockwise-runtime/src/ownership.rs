@@ -1,9 +1,10 @@
 //! Taking tasks over, and handing them on.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flockwise_codec::changelog::{BOOKMARK, ChangelogError, ROW, decode_bookmark, decode_row};
-use flockwise_core::task::Task;
+use flockwise_core::task::{Bookmark, Task};
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, Start};
@@ -13,9 +14,25 @@ use crate::shard::{OpenTask, Shard};
 use crate::topics::{Source, Topic};
 
 impl<B: Broker> Shard<B> {
+    /// Takes an assignment up, if need be twice: one that is answered by halves would leave tasks, the
+    /// trainer or the model unread until the next.
+    pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        match self.take_up(sources) {
+            Err(Failure::Abort(reason)) => {
+                self.note_abort(&reason);
+                self.broker.abort()?;
+                self.forget_uncommitted();
+                self.forget(sources);
+                self.take_up(sources)
+            }
+            other => other,
+        }
+    }
+
     /// Takes over what was assigned: goes on with tasks that were only resting, restores new ones from
     /// their changelogs, and lets go of those that did not come back.
-    pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn take_up(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.wake_no_stale_task();
         let deltas_offset = self.load_model()?;
         let mut reads = vec![self.model_read()];
         self.meter.tasks_restoring = self.to_be_restored(sources);
@@ -33,11 +50,45 @@ impl<B: Broker> Shard<B> {
         }
         self.resting.clear();
         self.broker.open(&reads)?;
+        self.note_starts()?;
         self.is_assigned = true;
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.export(&self.metrics);
         tracing::info!(tasks = ?self.tasks.keys().collect::<Vec<_>>(), "tasks assigned");
         Ok(())
+    }
+
+    /// What rests is good for the very next round alone: where rebalances follow one another fast, a
+    /// round may pass before this shard hears of it, and another works on the task meanwhile.
+    fn wake_no_stale_task(&mut self) {
+        let next = self.resting_since.take().map(|round| round + 1);
+        if next.is_none() || next != self.broker.round() {
+            self.resting.clear();
+        }
+    }
+
+    /// Writes down where inputs begin that have not been read before: `latest` must mean the same after
+    /// a restart, or what arrived in between would be lost.
+    fn note_starts(&mut self) -> Result<(), Failure> {
+        for open in self.tasks.values_mut() {
+            let known: Vec<_> = open.task.inputs().map(|(input, _)| input).collect();
+            for source in &open.inputs {
+                let Topic::Input(input) = source.topic else {
+                    continue;
+                };
+                let input = (input, source.partition);
+                if let Some(position) = self
+                    .broker
+                    .position(*source)
+                    .filter(|_| !known.contains(&input))
+                {
+                    open.task.advance_input(input, position);
+                    open.is_dirty = true;
+                    self.is_pending = true;
+                }
+            }
+        }
+        self.commit()
     }
 
     fn to_be_restored(&self, sources: &[Source]) -> u64 {
@@ -77,9 +128,8 @@ impl<B: Broker> Shard<B> {
 
     fn rest(&mut self, sources: &[Source]) -> Result<(), Failure> {
         let closed = self.forget(sources);
-        for (number, open) in closed.tasks {
-            self.resting.insert(number, open);
-        }
+        self.resting.extend(closed.tasks);
+        self.resting_since = self.broker.round();
         self.broker.close(&closed.sources)
     }
 
@@ -97,6 +147,7 @@ impl<B: Broker> Shard<B> {
     fn let_go(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.forget_uncommitted();
+        self.resting.clear();
         let closed = self.forget(sources);
         self.broker.close(&closed.sources)?;
         // What is left was in the same transaction.
@@ -160,6 +211,8 @@ impl<B: Broker> Shard<B> {
             let deltas_offset = self.load_model()?;
             reads.push(self.open_trainer(deltas_offset)?);
         }
+        // Versions that were polled with what was aborted are read again.
+        reads.push(self.model_read());
         self.broker.open(&reads)
     }
 
@@ -171,6 +224,7 @@ impl<B: Broker> Shard<B> {
             OpenTask {
                 task,
                 stream_ms,
+                last_event: Instant::now(),
                 is_dirty: false,
                 inputs: Vec::new(),
                 unplaced: Some(0),
@@ -202,6 +256,8 @@ impl<B: Broker> Shard<B> {
             };
             let start = match bookmark.inputs.get(&(input, source.partition)) {
                 Some(progress) => Start::Offset(progress.next_offset),
+                // One that was added since, and has nothing but events that are new.
+                None if is_known(&bookmark, input) => Start::Earliest,
                 None => self.pipeline.starts[usize::from(input)],
             };
             reads.push((source, start));
@@ -220,6 +276,11 @@ impl<B: Broker> Shard<B> {
         }
         Ok(sources)
     }
+}
+
+/// Has this input been read before, be it from other partitions?
+fn is_known(bookmark: &Bookmark, input: u16) -> bool {
+    bookmark.inputs.keys().any(|(known, _)| *known == input)
 }
 
 /// What a shard has let go of.
@@ -269,7 +330,7 @@ pub fn restore<B: Broker>(
 fn apply(
     pipeline: &Pipeline,
     task: &mut Task,
-    bookmark: &mut Option<flockwise_core::task::Bookmark>,
+    bookmark: &mut Option<Bookmark>,
     record: &Record<'_>,
 ) -> Result<(), ChangelogError> {
     let (Some((kind, id)), Some(value)) = (record.key.and_then(<[u8]>::split_first), record.value)

@@ -31,8 +31,12 @@ pub struct Shard<B> {
     /// Tasks handed over that may come back with the next assignment, as they do under an eager
     /// protocol: until then nobody else can have had them.
     pub(crate) resting: BTreeMap<u32, OpenTask>,
+    /// The round of assignments in which they were handed over.
+    pub(crate) resting_since: Option<i64>,
     pub(crate) trainer: Option<OpenTrainer>,
     pub(crate) versions: Option<Versions>,
+    /// The model in use is the configured import, and not yet one of the model topic.
+    pub(crate) is_imported: bool,
     /// The next offset to read of the model topic, once it was read to its end.
     pub(crate) model_offset: Option<i64>,
     pub(crate) batch: Batch,
@@ -47,7 +51,6 @@ pub struct Shard<B> {
     pub(crate) moves: Moves,
     pub(crate) is_pending: bool,
     pub(crate) committed: Instant,
-    pub(crate) last_record: Instant,
     pub(crate) metrics: Metrics,
     pub(crate) meter: ShardMeter,
     pub(crate) is_assigned: bool,
@@ -60,8 +63,10 @@ pub type Moves = BTreeMap<(Cause, Option<u32>, u32), u64>;
 #[derive(Debug)]
 pub(crate) struct OpenTask {
     pub(crate) task: Task,
-    /// Its stream time when the last record arrived, from which idle time counts.
+    /// Its stream time when its last event arrived, from which idle time counts.
     pub(crate) stream_ms: i64,
+    /// When that was.
+    pub(crate) last_event: Instant,
     /// The bookmark is to be written.
     pub(crate) is_dirty: bool,
     /// Input partitions that it reads.
@@ -88,7 +93,9 @@ impl<B: Broker> Shard<B> {
             pace,
             tasks: BTreeMap::new(),
             resting: BTreeMap::new(),
+            resting_since: None,
             trainer: None,
+            is_imported: versions.is_some(),
             versions,
             model_offset: None,
             batch: Batch::default(),
@@ -100,7 +107,6 @@ impl<B: Broker> Shard<B> {
             moves: Moves::new(),
             is_pending: false,
             committed: Instant::now(),
-            last_record: Instant::now(),
             metrics,
             meter: ShardMeter::new(number),
             is_assigned: false,
@@ -151,13 +157,15 @@ impl<B: Broker> Shard<B> {
             Turn::Assigned(sources) => self.assigned(&sources)?,
             Turn::Revoked(sources) => self.hand_over(&sources)?,
             Turn::Lost(sources) => self.lost(&sources)?,
-            Turn::Idle => self.let_time_pass()?,
+            Turn::Idle => {}
         }
+        self.let_time_pass()?;
         let placed = self.place_some()?;
-        if self.commit_is_due(is_idle) {
+        let commits = self.commit_is_due(is_idle);
+        if commits {
             self.commit()?;
         }
-        Ok(!is_idle || placed)
+        Ok(!is_idle || placed || commits)
     }
 
     /// A replay commits when it has worked off what there was; a live pipeline also at intervals.

@@ -32,18 +32,23 @@ impl<B: Broker> Shard<B> {
     /// Reads the versions there are, so that tasks score with the newest from their first event on.
     /// Returns where the trainer goes on learning.
     pub(crate) fn load_model(&mut self) -> Result<Option<i64>, Failure> {
-        let mut records: Vec<(i64, Option<Vec<u8>>)> = Vec::new();
+        let (mut versions, mut next_offset) = (Vec::new(), None);
         self.broker.replay(MODEL, &mut |record| {
-            records.push((record.offset, record.value.map(<[u8]>::to_vec)));
+            next_offset = Some(record.offset + 1);
+            versions.extend(record.value.map(<[u8]>::to_vec));
             // The last two are enough: the one in use and its predecessor.
-            if records.len() > 2 {
-                records.remove(0);
+            if versions.len() > 2 {
+                versions.remove(0);
             }
         })?;
+        self.model_offset = next_offset;
+        if !versions.is_empty() && std::mem::take(&mut self.is_imported) {
+            tracing::info!("the model topic has a model: the imported one was for the first start");
+            self.versions = None;
+        }
         let mut deltas_offset = None;
-        for (offset, value) in records {
-            self.model_offset = Some(offset + 1);
-            deltas_offset = self.take_version(value.as_deref())?.or(deltas_offset);
+        for version in versions {
+            deltas_offset = self.take_version(Some(&version))?.or(deltas_offset);
         }
         Ok(deltas_offset)
     }
@@ -69,6 +74,8 @@ impl<B: Broker> Shard<B> {
         let is_unpublished = model.is_some() && deltas_offset.is_none();
         if let Some(parts) = model.as_ref().filter(|_| is_unpublished) {
             self.outbox.model(&mut self.broker, parts, 0)?;
+            // With a position, so that a trainer of a former round cannot publish.
+            self.deltas_offset = Some(0);
             self.is_pending = true;
         }
         let trainer = Trainer::new(
@@ -130,6 +137,7 @@ impl<B: Broker> Shard<B> {
         if is_newer {
             let current = Model::new(plan, parts).map_err(|error| unfit(error.to_string()))?;
             let previous = self.versions.take().map(|versions| versions.current);
+            self.is_imported = false;
             if previous.is_none() {
                 self.tasks
                     .values_mut()

@@ -64,7 +64,7 @@ pub(crate) struct ReplayArguments {
     /// Write segment-changes.jsonl, customers.jsonl, model.json, dead-letters.jsonl and summary.json here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Stop before the first event after this instant (RFC 3339) and show everybody as of then.
+    /// Leave events after this instant (RFC 3339) out and show everybody as of then.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
     /// Shards; with a fixed model the result is the same for any number.

@@ -112,13 +112,17 @@ impl Placing {
             line.partition = 0;
             return Some(());
         }
+        if self
+            .until_ms
+            .is_some_and(|until_ms| event.time_ms > until_ms)
+        {
+            return None;
+        }
         line.time_ms = event.time_ms;
         line.partition = self
             .partitioner
             .partition(event.customer_id().as_bytes(), self.partitions);
-        self.until_ms
-            .is_none_or(|until_ms| event.time_ms <= until_ms)
-            .then_some(())
+        Some(())
     }
 }
 

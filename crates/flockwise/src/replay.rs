@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use flockwise_codec::time::parse_time;
 use flockwise_config::Config;
+use flockwise_core::feature::DAY_MS;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
@@ -112,9 +113,11 @@ pub(crate) fn print(
 ) {
     if segments.is_empty() {
         println!(
-            "No segments yet: {} customers were seen, and the warm-up wants {} (model.warm_up).",
+            "No segments yet: {} customers were seen; the first model wants {} of them sampled, which \
+             takes a round of the sweep, and {} days of events (model.warm_up)",
             number(session.customers() as f64),
-            number(session.pipeline.task.learning.warm_up_customers as f64)
+            number(session.pipeline.task.learning.warm_up_customers as f64),
+            number(session.pipeline.task.learning.warm_up_ms as f64 / DAY_MS)
         );
     } else {
         println!(

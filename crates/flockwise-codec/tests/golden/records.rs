@@ -204,9 +204,9 @@ fn a_bookmark() {
         ]),
         repartition_offset: 17,
         stream_ms: 1_767_323_045_678,
-        swept: Some(490_923_068),
+        swept_ms: Some(490_923_068),
         version: 42,
-        version_since: Some(490_923_000),
+        version_since_ms: Some(490_923_000),
     };
     let mut out = Vec::new();
     encode_bookmark(&bookmark, &topics(), &mut out);

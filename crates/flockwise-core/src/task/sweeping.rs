@@ -5,7 +5,7 @@ use flockwise_kmeans::Delta;
 use super::{Occasion, Output, Task, Versions};
 use crate::event::mix;
 use crate::feature::DAY_MS;
-use crate::trainer::{Lesson, MiniBatch};
+use crate::trainer::{Lesson, MiniBatch, SAMPLE_BOUND};
 
 /// Share of all customers that a day's mini-batches hold.
 const SAMPLED_A_DAY: f64 = 0.1;
@@ -38,7 +38,7 @@ impl Task {
         let version = versions.map_or(0, |versions| versions.current.version());
         if version != self.bookmark.version {
             self.bookmark.version = version;
-            self.bookmark.version_since = self.calendar.swept();
+            self.bookmark.version_since_ms = self.calendar.swept_ms();
         }
     }
 
@@ -110,7 +110,7 @@ impl Task {
         } else {
             // Enough of everybody for a warm-up several times over.
             let everybody = self.rows.len() as f64 * f64::from(self.settings.tasks);
-            4.0 * learning.warm_up_customers as f64 / everybody
+            4.0 * learning.warm_up_customers.min(SAMPLE_BOUND) as f64 / everybody
         };
         let draw = mix(self.rows.customer_hash(row) ^ mix(due_ms as u64 ^ learning.seed));
         (draw >> 11) as f64 / ((1_u64 << 53) as f64) < share

@@ -47,7 +47,8 @@ type Points = Vec<(usize, Vec<f64>)>;
 
 fn batches() -> impl Strategy<Value = Vec<(i64, Points)>> {
     let point = (0..2_usize, prop::collection::vec(-5.0..5.0_f64, 2));
-    let batch = (-DAY_MS..20 * DAY_MS, prop::collection::vec(point, 1..10));
+    // Within a half-life: a longer gap counts as one.
+    let batch = (-DAY_MS..10 * DAY_MS, prop::collection::vec(point, 1..10));
     prop::collection::vec(batch, 1..12)
 }
 
@@ -89,6 +90,34 @@ proptest! {
             prop_assert!(near(model.scaler.weight, total));
         }
     }
+}
+
+#[test]
+fn after_years_without_customers_the_first_few_do_not_count_for_everybody() {
+    let start = version(0, &[&[0.0, 0.0], &[4.0, 4.0]], &[500.0, 500.0]);
+    let mut trainer = Trainer::new(plan(2), policy(2, 2), 0, Some(start));
+    let points: Points = vec![(0, vec![3.0, 3.0])];
+    let model = trainer.fold(delta(1000 * DAY_MS, 2, &points)).unwrap();
+    assert!(model.segments[0].centroid[0] < 0.02, "{:?}", model.segments);
+    assert!(model.scaler.weight > 400.0);
+}
+
+#[test]
+fn a_model_that_says_no_weights_counts_as_a_warm_up() {
+    let mut start = version(0, &[&[0.0, 0.0], &[4.0, 4.0]], &[0.0, 0.0]);
+    start.scaler.weight = 0.0;
+    let policy = policy(2, 2);
+    let customers = policy.warm_up_customers as f64;
+    let mut trainer = Trainer::new(plan(2), policy, 0, Some(start));
+    let model = trainer
+        .fold(delta(1, 2, &vec![(0, vec![3.0, 3.0])]))
+        .unwrap();
+    let expected = 3.0 / (customers / 2.0 + 1.0);
+    assert!(
+        (model.segments[0].centroid[0] - expected).abs() < 1e-6,
+        "{:?}",
+        model.segments
+    );
 }
 
 #[test]

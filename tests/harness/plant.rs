@@ -1,0 +1,220 @@
+//! A pipeline on Kafka that `flockwise run` processes work on, and the replay that they are held against.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flockwise_codec::partitioner::Partitioner;
+use flockwise_codec::time::write_time;
+use flockwise_config::Config;
+use flockwise_core::portrait::{Portrait, portrait};
+use flockwise_runtime::ownership::restore;
+use flockwise_runtime::topics::{Topic, Topics};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::broker::{Stage, topics};
+use crate::events::{Put, lines, put};
+use crate::kafka::{Kafka, servers};
+use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
+use crate::process::{Process, flockwise, folder, free_address, json_lines, run, write_lines};
+use crate::{checks, eventually};
+
+/// Partitions of the input and of the state.
+const PARTITIONS: u32 = 12;
+
+/// A pipeline and its files.
+pub struct Plant {
+    folder: TempDir,
+    /// Its topics from outside.
+    pub kafka: Kafka,
+    /// Their names.
+    pub topics: Topics,
+    /// Names of the features, in order.
+    features: Vec<String>,
+}
+
+impl Plant {
+    /// Makes the input and the configurations, `learning.toml` and `run.toml`; `None`, with a word on
+    /// stderr, where there is no Kafka.
+    ///
+    /// # Panics
+    /// Where they cannot be made.
+    #[must_use]
+    pub fn set() -> Option<Self> {
+        let servers = &*servers()?;
+        let topics = topics(PARTITIONS, 1);
+        let kafka = Kafka::of(servers, topics.clone());
+        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        let features = config(&["segment"], &[]).features.into_iter();
+        let features = features.map(|feature| feature.name).collect();
+        let plant = Self {
+            folder: folder(),
+            kafka,
+            topics,
+            features,
+        };
+        let model = "[model]\nk = 6\nwarm_up = { customers = 50 }\n";
+        fs::write(plant.path("learning.toml"), plant.config(servers, model)).expect("written");
+        let model = "[model]\nlearn = false\nimport = \"learnt/model.json\"\n";
+        fs::write(plant.path("run.toml"), plant.config(servers, model)).expect("written");
+        Some(plant)
+    }
+
+    fn config(&self, servers: &str, model: &str) -> String {
+        let Topics { app, inputs, .. } = &self.topics;
+        let input = &inputs[0];
+        format!(
+            "app = \"{app}\"\nshards = 2\n[kafka]\nbootstrap_servers = \"{servers}\"\n\
+             [[input]]\ntopic = \"{input}\"\nformat = \"segment\"\n{FEATURES}\n{model}\n{AT_ONCE}"
+        )
+    }
+
+    /// One of its files.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `flockwise replay`.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub fn replay(&self, events: &str, config: &str, out: &str) {
+        let [events, config, out] = [events, config, out].map(|name| self.path(name));
+        let arguments = ["--config", text(&config), "--out", text(&out)];
+        run(flockwise(&["replay", text(&events)]).args(arguments)).expect(0, &[]);
+    }
+
+    /// Learns the model that `run` imports from the first events, and replays them all with it: what is
+    /// expected. Returns them in the partitions of a producer that keys otherwise than the pipeline.
+    #[must_use]
+    pub fn expect(&self, events: u64, customers: u32, first: usize) -> Vec<Put> {
+        let lines = lines(events, customers, 1);
+        let write = |name: &str, lines: &[String]| {
+            write_lines(&self.path(name), lines.iter().map(String::as_bytes));
+        };
+        write("first.jsonl", &lines[..first]);
+        write("all.jsonl", &lines);
+        self.replay("first.jsonl", "learning.toml", "learnt");
+        self.replay("all.jsonl", "run.toml", "expected");
+        let puts = lines.iter().map(|line| put("segment", line));
+        puts.map(|put| put.keyed(Partitioner::Crc32, PARTITIONS))
+            .collect()
+    }
+
+    /// An instance with an identity of its own, the same whenever it is started.
+    #[must_use]
+    pub fn start(&self, instance: &str) -> Process {
+        Process::start(&mut self.command(instance))
+    }
+
+    /// The command that starts an instance.
+    #[must_use]
+    pub fn command(&self, instance: &str) -> Command {
+        let mut command = flockwise(&["run", "--config", text(&self.path("run.toml"))]);
+        command.env("FLOCKWISE__STATE__DIRECTORY", self.path(instance));
+        command.env("FLOCKWISE__HTTP__LISTEN", free_address().to_string());
+        command
+    }
+
+    /// Events that are committed; 0 while that cannot be said.
+    #[must_use]
+    pub fn processed(&self) -> u64 {
+        self.kafka.processed().unwrap_or(0)
+    }
+
+    /// Waits until so many events are committed, all processes running.
+    ///
+    /// # Panics
+    /// Where one of them ends.
+    pub fn wait_for(&self, events: u64, processes: &mut [&mut Process]) {
+        eventually("events are committed", || {
+            processes
+                .iter_mut()
+                .try_for_each(|process| process.is_running())
+                .expect("running");
+            self.processed() >= events
+        });
+    }
+
+    /// Every customer as the changelog has it.
+    fn customers(&self) -> BTreeMap<String, Portrait> {
+        let config = Config::load(&self.path("run.toml"), []).expect("a configuration");
+        let pipeline = pipeline(&config, self.topics.clone(), None);
+        let plan = &pipeline.task.plan;
+        let mut client = self.kafka.join("checker").expect("connected");
+        let mut customers = BTreeMap::new();
+        for number in 0..PARTITIONS {
+            let task = restore(&mut client, &pipeline, number).expect("restored");
+            for row in 0..task.rows().len() as u32 {
+                let row = task.rows().row(row);
+                let portrait = portrait(plan, None, &row, row.standing.as_of_ms);
+                customers.insert(row.customer_id.to_owned(), portrait);
+            }
+        }
+        customers
+    }
+
+    /// Waits until everything is committed.
+    pub fn wait_until_drained(&self) {
+        eventually("everything is committed", || self.kafka.is_drained());
+    }
+
+    /// A reader that sees committed records alone finds what the replay wrote, in unbroken chains.
+    ///
+    /// # Panics
+    /// Where it finds anything else.
+    pub fn check_changes(&self) {
+        let changes = self.kafka.read(Topic::SegmentChanges);
+        checks::chains(&changes);
+        let expected = json_lines(&self.path("expected/segment-changes.jsonl"));
+        assert!(expected.len() > 100, "too few changes to prove anything");
+        checks::same_changes(checks::values(&changes), expected);
+        let dead_letters = self.kafka.read(Topic::DeadLetters);
+        assert!(dead_letters.iter().all(Vec::is_empty));
+    }
+
+    /// The changelog holds the features, the segment and the sequence that the replay came to.
+    ///
+    /// # Panics
+    /// Where it holds anything else.
+    pub fn check_customers(&self) {
+        let customers = self.customers();
+        let expected = json_lines(&self.path("expected/customers.jsonl"));
+        assert_eq!(customers.len(), expected.len());
+        for line in &expected {
+            let id = line["customer_id"].as_str().expect("an id");
+            self.check_customer(&customers[id], line);
+        }
+    }
+
+    fn check_customer(&self, found: &Portrait, line: &Value) {
+        assert_eq!(
+            line["segment"].as_u64(),
+            found.segment.map(u64::from),
+            "{line}"
+        );
+        assert_eq!(
+            line["sequence"].as_u64(),
+            Some(found.sequence.into()),
+            "{line}"
+        );
+        assert_eq!(line["as_of"], write_time(found.as_of_ms), "{line}");
+        let features = self.features.iter().map(|name| &line["features"][name]);
+        let vector = line["vector"].as_array().expect("a vector").iter();
+        let values = found.features.iter().chain(&found.vector);
+        for (value, expected) in values.zip(features.chain(vector)) {
+            let expected = expected.as_f64().expect("a number");
+            assert!(
+                checks::is_near(*value, expected),
+                "{value} is not {expected}: {line}"
+            );
+        }
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
