@@ -11,7 +11,7 @@ use crate::args::CheckArguments;
 use crate::cluster::{Cluster, Found, Standing, State};
 use crate::connection::{reason, settings};
 use crate::describe;
-use crate::exit::Failed;
+use crate::exit::{Failed, say};
 use crate::pipeline::pipeline;
 
 /// One thing that was looked at.
@@ -51,12 +51,12 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
     };
     if arguments.json {
         let pipeline = describe::json(&config);
-        println!(
+        say!(
             "{:#}",
             json!({ "valid": true, "pipeline": pipeline, "findings": findings })
         );
     } else {
-        println!(
+        say!(
             "{} is valid: pipeline {}\n",
             arguments.config.display(),
             config.app
@@ -93,7 +93,7 @@ fn refused(arguments: &CheckArguments, problems: &[Problem], failed: Failed) -> 
     if arguments.json {
         let problem = |problem: &Problem| json!({ "source": problem.source, "text": problem.text });
         let problems: Vec<_> = problems.iter().map(problem).collect();
-        println!("{:#}", json!({ "valid": false, "problems": problems }));
+        say!("{:#}", json!({ "valid": false, "problems": problems }));
     }
     failed
 }
@@ -106,10 +106,10 @@ fn print(findings: &[Finding]) {
         .unwrap_or(0);
     for (index, Finding { ok, about, text }) in findings.iter().enumerate() {
         if index == 0 {
-            println!();
+            say!("");
         }
         let verdict = if *ok { "ok" } else { "PROBLEM" };
-        println!("{verdict:<8}{about:<width$}  {text}");
+        say!("{verdict:<8}{about:<width$}  {text}");
     }
 }
 

@@ -12,7 +12,7 @@ use prometheus::Registry;
 use serde::Deserialize;
 
 use crate::args::DemoArguments;
-use crate::exit::Failed;
+use crate::exit::{Failed, say};
 use crate::feed::{self, Placing, Tap};
 use crate::figures::{figures, label, readable};
 use crate::pipeline::pipeline;
@@ -38,7 +38,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
         .map_err(Failed::wrong)?;
     let mut session = Session::start(pipeline(&config, PARTITIONS, None)?, 1, &metrics)?;
     presence.assigned(0, PARTITIONS);
-    println!(
+    say!(
         "A year of orders of a British gift shop, {} days a second; metrics on http://{}/metrics\n\
          Sixty days make the first segments; from then on customers move:\n",
         arguments.speed,
@@ -50,11 +50,11 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     if let Some(model) = session.model() {
         let plan = &session.pipeline.task.plan;
         let segments = figures(plan, model, &portraits, brings_in, &tally);
-        println!();
+        say!("");
         print(&session, &tally, &segments, brings_in);
     }
     if !arguments.once {
-        println!("\nThe year is over; /metrics stays up. Ctrl-C ends.");
+        say!("\nThe year is over; /metrics stays up. Ctrl-C ends.");
         wait_for_signal()?;
     }
     readiness.stop();

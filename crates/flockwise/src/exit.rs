@@ -1,6 +1,7 @@
 //! How a command ends.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// A command that did not do what it was asked to.
@@ -37,5 +38,24 @@ impl Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.message)
+    }
+}
+
+/// Prints a line of the result on stdout.
+macro_rules! say {
+    ($($words:tt)*) => { crate::exit::print_line(format_args!($($words)*)) };
+}
+pub(crate) use say;
+
+/// Whoever reads the result may have read enough (`| head`): that is no failure, and there is nothing
+/// left to do.
+pub(crate) fn print_line(words: fmt::Arguments<'_>) {
+    match writeln!(io::stdout().lock(), "{words}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("flockwise: the result cannot be written to stdout: {error}");
+            std::process::exit(1);
+        }
     }
 }

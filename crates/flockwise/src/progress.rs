@@ -6,6 +6,7 @@ use std::time::Duration;
 use flockwise_codec::time::write_time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::exit::say;
 use crate::figures::number;
 use crate::session::Session;
 
@@ -46,7 +47,7 @@ impl Progress {
 
     /// Prints a line on stdout without breaking the progress line.
     pub(crate) fn line(&self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
+        self.bar.suspend(|| say!("{text}"));
     }
 
     pub(crate) fn done(&self) {

@@ -10,7 +10,7 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
 use crate::args::ReplayArguments;
-use crate::exit::Failed;
+use crate::exit::{Failed, say};
 use crate::feed::{self, Placing};
 use crate::figures::{SegmentFigures, figures, number};
 use crate::pipeline::pipeline;
@@ -70,7 +70,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
         results.finish(&session, &portraits, &summary)?;
     }
     if arguments.json {
-        println!("{summary:#}");
+        say!("{summary:#}");
     } else {
         print(&session, &tally, &segments, brings_in);
     }
@@ -112,7 +112,7 @@ pub(crate) fn print(
     brings_in: Option<&str>,
 ) {
     if segments.is_empty() {
-        println!(
+        say!(
             "No segments yet: {} customers were seen; the first model wants {} of them sampled, which \
              takes a round of the sweep, and {} days of events (model.warm_up)",
             number(session.customers() as f64),
@@ -120,7 +120,7 @@ pub(crate) fn print(
             number(session.pipeline.task.learning.warm_up_ms as f64 / DAY_MS)
         );
     } else {
-        println!(
+        say!(
             "{}",
             report::table(&session.pipeline.task.plan, segments, brings_in)
         );
@@ -130,13 +130,13 @@ pub(crate) fn print(
         .iter()
         .map(|(cause, count)| format!("{cause} {}", number(*count as f64)))
         .collect();
-    println!(
+    say!(
         "{} customers, {} changes of segment ({})",
         number(session.customers() as f64),
         number(tally.changes as f64),
         causes.join(", ")
     );
     for (reason, count) in &tally.dead_letters {
-        println!("{} dead letters: {reason}", number(*count as f64));
+        say!("{} dead letters: {reason}", number(*count as f64));
     }
 }

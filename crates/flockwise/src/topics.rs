@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::TopicsArguments;
 use crate::cluster::{Cluster, Standing, State};
 use crate::connection::{failed, input_names, load, settings, settled};
-use crate::exit::Failed;
+use crate::exit::{Failed, say};
 
 pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
@@ -22,7 +22,7 @@ pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
     let cluster = Cluster::look(&config, &settings).map_err(failed)?;
     let standings = cluster.standings(&topics);
     if arguments.json {
-        println!("{:#}", json!({ "topics": standings }));
+        say!("{:#}", json!({ "topics": standings }));
     } else {
         print(&standings);
     }
@@ -65,10 +65,10 @@ fn print(standings: &[Standing]) {
             state(standing.state).to_owned(),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     for standing in standings {
         for problem in &standing.problems {
-            println!("{}: {problem}", standing.topic);
+            say!("{}: {problem}", standing.topic);
         }
     }
 }

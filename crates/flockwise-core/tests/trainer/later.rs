@@ -109,9 +109,7 @@ fn a_model_that_says_no_weights_counts_as_a_warm_up() {
     let policy = policy(2, 2);
     let customers = policy.warm_up_customers as f64;
     let mut trainer = Trainer::new(plan(2), policy, 0, Some(start));
-    let model = trainer
-        .fold(delta(1, 2, &vec![(0, vec![3.0, 3.0])]))
-        .unwrap();
+    let model = trainer.fold(delta(1, 2, &[(0, vec![3.0, 3.0])])).unwrap();
     let expected = 3.0 / (customers / 2.0 + 1.0);
     assert!(
         (model.segments[0].centroid[0] - expected).abs() < 1e-6,
