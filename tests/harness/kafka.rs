@@ -105,7 +105,7 @@ impl Kafka {
         Ok((0..count as i32).map(offset).collect())
     }
 
-    /// Records that the group has processed in full, over all inputs; fails as [`Kafka::positions`].
+    /// Records that the group has processed in full, over all inputs; fails as its look-up of positions.
     ///
     /// # Errors
     /// While a commit is under way.

@@ -98,15 +98,11 @@ impl Nearest {
             .resize(self.count.next_multiple_of(LANES), 0.0);
         self.kernel
             .squared_distances(&scratch.point, &self.blocks, &mut scratch.squared);
-        let least = scratch
-            .squared
-            .iter()
-            .copied()
-            .fold(f32::INFINITY, f32::min);
+        let least = least(&scratch.squared);
         if !least.is_finite() {
             return self.best(point, 0..self.count);
         }
-        let limit = self.limit(point, least);
+        let limit = self.limit(least);
         let candidates = (0..self.count).filter(|index| scratch.squared[*index] <= limit);
         self.best(point, candidates)
     }
@@ -114,11 +110,13 @@ impl Nearest {
     /// Largest single-precision squared distance that may still be the least in truth.
     ///
     /// Rounding point and centroid to single precision moves their gap by at most half an ulp of each
-    /// norm; the sum of `d` squares is off by at most about `d` ulps of itself.
-    fn limit(&self, point: &[f64], least: f32) -> f32 {
-        let moved = f32::EPSILON * (norm(point) + self.reach);
+    /// norm, the point's being at most that of the farthest centroid and the distance together; the sum
+    /// of `d` squares is off by at most about `d` ulps of itself.
+    fn limit(&self, least: f32) -> f32 {
         let relative = 1.0 + f32::EPSILON * (2 * self.dimensions + 8) as f32;
-        let distance = least.sqrt() * relative + 2.0 * moved;
+        let distance = least.sqrt() * relative;
+        let moved = f32::EPSILON * (distance + 2.0 * self.reach);
+        let distance = distance + 2.0 * moved;
         distance * distance * relative
     }
 
@@ -157,6 +155,17 @@ pub(crate) fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
         .zip(right)
         .map(|(left, right)| (left - right) * (left - right))
         .sum()
+}
+
+/// The least of blocks of [`LANES`] numbers, lane by lane, so that no comparison waits for the one before.
+fn least(squared: &[f32]) -> f32 {
+    let mut lanes = [f32::INFINITY; LANES];
+    for block in squared.as_chunks::<LANES>().0 {
+        for (lane, squared) in lanes.iter_mut().zip(block) {
+            *lane = if *squared < *lane { *squared } else { *lane };
+        }
+    }
+    lanes.into_iter().fold(f32::INFINITY, f32::min)
 }
 
 fn norm(point: &[f64]) -> f32 {
