@@ -24,6 +24,7 @@ impl<B: Broker> Shard<B> {
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
         let now_ms = self.pace.now_ms();
+        self.polled = Instant::now();
         let mut result = Ok(());
         for record in batch.records() {
             result = self.receive(&record, now_ms);
@@ -171,7 +172,7 @@ impl<B: Broker> Shard<B> {
             &mut self.output,
         );
         open.stream_ms = open.task.stream_ms();
-        open.last_event = Instant::now();
+        open.last_event = self.polled;
         self.give_out(number)
     }
 

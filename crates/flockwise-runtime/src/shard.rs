@@ -51,6 +51,8 @@ pub struct Shard<B> {
     pub(crate) moves: Moves,
     pub(crate) is_pending: bool,
     pub(crate) committed: Instant,
+    /// When the present batch arrived: the clock is read once a batch, not for every event.
+    pub(crate) polled: Instant,
     pub(crate) metrics: Metrics,
     pub(crate) meter: ShardMeter,
     pub(crate) is_assigned: bool,
@@ -107,6 +109,7 @@ impl<B: Broker> Shard<B> {
             moves: Moves::new(),
             is_pending: false,
             committed: Instant::now(),
+            polled: Instant::now(),
             metrics,
             meter: ShardMeter::new(number),
             is_assigned: false,
