@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic};
 
 /// What happens instead of a commit, or right after it.
@@ -117,8 +117,29 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.position(source)
     }
 
-    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
-        self.inner.replay(source, each)
+    fn replay(
+        &mut self,
+        source: Source,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
+        self.inner.replay(source, from, each)
+    }
+
+    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+        self.inner.ends(sources)
+    }
+
+    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
+        self.inner.identity(topic)
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn evict(&mut self, name: &str) -> Result<(), Failure> {
+        self.inner.evict(name)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {

@@ -16,11 +16,11 @@ struct ChangeRecord<'a> {
     sequence: u32,
     occurred_at: &'a str,
     from: Option<Place<'a>>,
-    to: Place<'a>,
+    to: Option<Place<'a>>,
     cause: &'static str,
-    distance: f64,
+    distance: Option<f64>,
     distance_from: Option<f64>,
-    margin: f64,
+    margin: Option<f64>,
     drivers: &'a [DriverRecord<'a>],
     model_version: u64,
     trigger: Option<TriggerRecord<'a>>,
@@ -99,7 +99,7 @@ pub fn encode_change(
         sequence: change.sequence,
         occurred_at: &write_time(change.occurred_ms),
         from: change.from.map(place),
-        to: place(change.to),
+        to: change.to.map(place),
         cause: change.cause.name(),
         distance: change.distance,
         distance_from: change.distance_from,
@@ -140,7 +140,7 @@ fn change_id(app: &str, customer_id: &str, change: &Change, scratch: &mut Vec<u8
     scratch.extend_from_slice(&change.sequence.to_le_bytes());
     scratch.extend_from_slice(&change.occurred_ms.to_le_bytes());
     scratch.extend_from_slice(&change.from.map_or(-1, i64::from).to_le_bytes());
-    scratch.extend_from_slice(&change.to.to_le_bytes());
+    scratch.extend_from_slice(&change.to.unwrap_or(u32::MAX).to_le_bytes());
     let id = xxh3_128(&scratch[start..]);
     scratch.truncate(start);
     std::array::from_fn(|place| {

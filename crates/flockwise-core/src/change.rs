@@ -18,16 +18,16 @@ pub struct Change {
     pub occurred_ms: i64,
     /// Segment id before; `None` the first time.
     pub from: Option<u32>,
-    /// Segment id after.
-    pub to: u32,
+    /// Segment id after; `None` where the customer is let go of, and would begin anew.
+    pub to: Option<u32>,
     /// Why.
     pub cause: Cause,
-    /// Distance to the new centroid.
-    pub distance: f64,
+    /// Distance to the new centroid, where there is one.
+    pub distance: Option<f64>,
     /// Distance to the former one, where there was one that still is.
     pub distance_from: Option<f64>,
     /// 1 - distance / distance to the former centroid (the first time: to the second nearest).
-    pub margin: f64,
+    pub margin: Option<f64>,
     /// The features that pulled hardest, hardest first.
     pub drivers: [Option<Driver>; DRIVERS],
     /// The version that scored.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -244,16 +244,46 @@ impl Broker for KafkaBroker {
         generation(self.group.consumer())
     }
 
-    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
+    fn replay(
+        &mut self,
+        source: Source,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
         let restorer = match self.restorer.take() {
             Some(restorer) => restorer,
             None => Restorer::new(&self.settings)?,
         };
         let topic = self.topics.name(source.topic);
         // What the group has to say is noted, so that a long restore costs no membership.
-        let result = restorer.replay(&topic, source, each, &mut || self.serve_group());
+        let result = restorer.replay(&topic, source, from, each, &mut || self.serve_group());
         self.restorer = Some(restorer);
         result
+    }
+
+    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+        let restorer = match self.restorer.take() {
+            Some(restorer) => restorer,
+            None => Restorer::new(&self.settings)?,
+        };
+        let ends = sources
+            .iter()
+            .map(|source| restorer.end(&self.topics.name(source.topic), source.partition))
+            .collect();
+        self.restorer = Some(restorer);
+        ends
+    }
+
+    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
+        Ok(self.topics.name(topic))
+    }
+
+    fn name(&self) -> &str {
+        &self.settings.transactional_id
+    }
+
+    fn evict(&mut self, _name: &str) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {

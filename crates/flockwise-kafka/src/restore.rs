@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::Record;
-use flockwise_runtime::broker::Failure;
+use flockwise_runtime::broker::{Failure, Replayed};
 use flockwise_runtime::topics::Source;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -58,13 +58,18 @@ impl Restorer {
         &self,
         topic: &str,
         source: Source,
+        from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
         meanwhile: &mut dyn FnMut() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Replayed, Failure> {
         let start = Instant::now();
-        let goal = self.goal(topic, source.partition)?;
+        let mut goal = self.goal(topic, source.partition)?;
+        if from.is_some_and(|from| !(goal.start..=goal.end).contains(&from)) {
+            return Ok(Replayed::Gone);
+        }
+        goal.start = from.unwrap_or(goal.start);
         if goal.start >= goal.end {
-            return Ok(());
+            return Ok(Replayed::Whole(goal.end));
         }
         let partition = source.partition.cast_signed();
         let mut queue = PartitionQueue::open(&self.consumer, topic, partition, &self.bell)
@@ -81,7 +86,12 @@ impl Restorer {
             elapsed_ms = start.elapsed().as_millis(),
             "restored"
         );
-        Ok(())
+        Ok(Replayed::Whole(goal.end))
+    }
+
+    /// The offset behind the newest record.
+    pub(crate) fn end(&self, topic: &str, partition: u32) -> Result<i64, Failure> {
+        Ok(self.goal(topic, partition)?.end)
     }
 
     fn goal(&self, topic: &str, partition: u32) -> Result<Goal, Failure> {

@@ -31,7 +31,7 @@ fn row<'a>(key: &'a str, value: &'a str) -> Outgoing<'a> {
 fn replayed(broker: &mut KafkaBroker) -> Vec<String> {
     let mut keys = Vec::new();
     broker
-        .replay(CHANGELOG, &mut |record| {
+        .replay(CHANGELOG, None, &mut |record| {
             keys.push(String::from_utf8_lossy(record.key.expect("a key")).into_owned());
         })
         .expect("replayed");

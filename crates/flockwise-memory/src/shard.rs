@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic};
 
 use crate::log::{Entry, Log, Place};
@@ -172,11 +172,19 @@ impl Broker for MemoryShard {
         Some(self.shared.lock().group.round)
     }
 
-    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure> {
+    fn replay(
+        &mut self,
+        source: Source,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
         let number = self.shared.layout.require(source);
         let number = number.map_err(Failure::Config)?;
-        let mut from = 0;
         let end = self.shared.lock().logs[number].end;
+        let mut from = from.unwrap_or(0);
+        if !(0..=end).contains(&from) {
+            return Ok(Replayed::Gone);
+        }
         let mut batch = Batch::default();
         while from < end {
             batch.clear();
@@ -191,6 +199,30 @@ impl Broker for MemoryShard {
             batch.records().for_each(&mut *each);
             from = batch.records().last().map_or(end, |last| last.offset + 1);
         }
+        Ok(Replayed::Whole(end))
+    }
+
+    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+        let state = self.shared.lock();
+        let ends = sources.iter().map(|source| {
+            let number = self.shared.layout.require(*source)?;
+            Ok(state.logs[number].end)
+        });
+        ends.collect::<Result<_, String>>().map_err(Failure::Config)
+    }
+
+    /// A broker lives no longer than its process, so there is no other.
+    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
+        Ok(format!("{topic:?}"))
+    }
+
+    fn name(&self) -> &str {
+        &self.member
+    }
+
+    fn evict(&mut self, name: &str) -> Result<(), Failure> {
+        let mut state = self.shared.lock();
+        state.begin_epoch(name);
         Ok(())
     }
 

@@ -40,6 +40,17 @@ pub enum Start {
     Time(i64),
 }
 
+/// How far [`Broker::replay`] got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// To the end: the next offset.
+    Whole(i64),
+    /// Up to this offset, behind which a transaction is open that has not ended within a moment.
+    Held(i64),
+    /// The offset asked for is not there: before the oldest or behind the newest record.
+    Gone,
+}
+
 /// A record to be produced within the present transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
@@ -117,11 +128,38 @@ pub trait Broker {
         None
     }
 
-    /// Every committed record of a source, oldest first, up to its end as of now.
+    /// Every committed record of a source from an offset on (`None`: from the oldest), oldest first, up
+    /// to its end as of now.
     ///
     /// # Errors
     /// See [`Failure`].
-    fn replay(&mut self, source: Source, each: &mut dyn FnMut(Record<'_>)) -> Result<(), Failure>;
+    fn replay(
+        &mut self,
+        source: Source,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure>;
+
+    /// The offset behind the newest record of each source, committed or not.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure>;
+
+    /// What tells a topic from another of the same name, made before or after or on another cluster.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn identity(&mut self, topic: Topic) -> Result<String, Failure>;
+
+    /// The name under which this shard's transactions stand, which no other has: see [`Broker::evict`].
+    fn name(&self) -> &str;
+
+    /// Ends the transaction that somebody has open under this name, and fences whoever it is.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn evict(&mut self, name: &str) -> Result<(), Failure>;
 
     /// Produces a record, beginning a transaction if none is open. Delivery is known at commit.
     ///
@@ -154,4 +192,20 @@ pub trait Broker {
     /// Leaves the group in good order: what is assigned is revoked through [`Broker::poll`] first.
     /// Returns `true` once there is nothing left to serve; call [`Broker::poll`] until then.
     fn leave(&mut self) -> bool;
+}
+
+/// Reads committed records of partitions as they come, as a member of no group: for standbys.
+pub trait Follower {
+    /// Reads these from these offsets on (`None`: from the oldest) in place of what was read before; a
+    /// source that was read already goes on where it is.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure>;
+
+    /// Waits at most `patience` and clears and fills `batch` with at most `limit` records.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure>;
 }

@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod broker;
+pub mod clock;
 mod commit;
 mod ingest;
 pub mod metrics;
@@ -11,5 +12,6 @@ mod outbox;
 pub mod ownership;
 pub mod pipeline;
 pub mod shard;
+pub mod store;
 pub mod topics;
 mod training;

@@ -304,7 +304,7 @@ pub fn restore<B: Broker>(
         partition: number,
     };
     let (mut bookmark, mut records, mut error) = (None, 0_u64, None);
-    broker.replay(source, &mut |record| {
+    broker.replay(source, None, &mut |record| {
         records += 1;
         let applied = apply(pipeline, &mut task, &mut bookmark, &record);
         error = error.take().or(applied.err());

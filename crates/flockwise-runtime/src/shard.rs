@@ -59,7 +59,7 @@ pub struct Shard<B> {
 }
 
 /// Changes of segment by cause, segment left and segment reached.
-pub type Moves = BTreeMap<(Cause, Option<u32>, u32), u64>;
+pub type Moves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
 
 /// A task and what of it is not yet committed.
 #[derive(Debug)]

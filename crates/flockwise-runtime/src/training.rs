@@ -33,7 +33,7 @@ impl<B: Broker> Shard<B> {
     /// Returns where the trainer goes on learning.
     pub(crate) fn load_model(&mut self) -> Result<Option<i64>, Failure> {
         let (mut versions, mut next_offset) = (Vec::new(), None);
-        self.broker.replay(MODEL, &mut |record| {
+        self.broker.replay(MODEL, None, &mut |record| {
             next_offset = Some(record.offset + 1);
             versions.extend(record.value.map(<[u8]>::to_vec));
             // The last two are enough: the one in use and its predecessor.

@@ -26,6 +26,8 @@ impl Tally {
             *self.by_cause.entry(cause.name()).or_default() += count;
             if let Some(from) = from {
                 self.by_segment.entry(*from).or_default().1 += count;
+            }
+            if let (Some(_), Some(to)) = (from, to) {
                 self.by_segment.entry(*to).or_default().0 += count;
             }
         }

@@ -64,11 +64,11 @@ fn change() -> Change {
         sequence: 7,
         occurred_ms: 1_767_323_045_678,
         from: Some(12),
-        to: 4,
+        to: Some(4),
         cause: Cause::Behaviour,
-        distance: 0.41,
+        distance: Some(0.41),
         distance_from: Some(0.77),
-        margin: 0.47,
+        margin: Some(0.47),
         drivers: [driver(0, 3.2, 0.4, 0.61), driver(1, 0.5, 402.0, 0.39), None],
         model_version: 42,
         trigger: Some(Trigger {
@@ -104,7 +104,7 @@ fn a_first_change_by_a_sweep_has_neither_from_nor_trigger() {
     let change = Change {
         sequence: 1,
         from: None,
-        to: 99,
+        to: Some(99),
         cause: Cause::Time,
         distance_from: None,
         drivers: [None; 3],

@@ -35,9 +35,18 @@ fn is_as_expected(change: &Change, expected: &naive::Expected) -> bool {
         (found, expected) => found == expected,
     };
     (change.from, change.to, change.occurred_ms, change.cause)
-        == (expected.from, expected.to, expected.occurred_ms, CAUSE)
-        && near(change.distance, expected.distance)
-        && near(change.margin, expected.margin)
+        == (
+            expected.from,
+            Some(expected.to),
+            expected.occurred_ms,
+            CAUSE,
+        )
+        && change
+            .distance
+            .is_some_and(|distance| near(distance, expected.distance))
+        && change
+            .margin
+            .is_some_and(|margin| near(margin, expected.margin))
         && is_distance_from_right
         && are_drivers_right
 }
@@ -72,9 +81,9 @@ proptest! {
             for (index, change) in changes.iter().enumerate() {
                 prop_assert_eq!(change.sequence as usize, index + 1);
                 prop_assert_eq!(change.from, segment);
-                prop_assert_ne!(change.from, Some(change.to));
+                prop_assert_ne!(change.from, change.to);
                 prop_assert!(change.occurred_ms >= occurred_ms);
-                (segment, occurred_ms) = (Some(change.to), change.occurred_ms);
+                (segment, occurred_ms) = (change.to, change.occurred_ms);
             }
             let row = task.rows().row(task.rows().find(&customer).unwrap());
             prop_assert_eq!(row.standing.segment, segment);

@@ -13,10 +13,9 @@ fn at(hours: i64) -> i64 {
 /// Changes as `cause from->to`.
 fn told(output: &Output) -> Vec<String> {
     let told = output.changes.iter().map(|change| {
-        let from = change
-            .from
-            .map_or("-".to_owned(), |segment| segment.to_string());
-        format!("{} {from}->{}", change.cause.name(), change.to)
+        let place = |segment: Option<u32>| segment.map_or("-".to_owned(), |id| id.to_string());
+        let (from, to) = (place(change.from), place(change.to));
+        format!("{} {from}->{to}", change.cause.name())
     });
     told.collect()
 }
@@ -73,7 +72,10 @@ fn a_customer_who_comes_late_is_caught_up_by_the_sweep() {
         own.map(|change| (change.from, change.to, change.cause))
             .collect::<Vec<_>>()
     };
-    let expected = [(None, 2, Cause::Behaviour), (Some(2), 9, Cause::Time)];
+    let expected = [
+        (None, Some(2), Cause::Behaviour),
+        (Some(2), Some(9), Cause::Time),
+    ];
     assert_eq!(last(&in_time, 0), expected);
     assert_eq!(last(&out_of_time, 1), expected);
     assert!(task.rows().row(1).standing.as_of_ms > at(30 * 24 - 1));

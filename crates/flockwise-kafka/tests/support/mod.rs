@@ -404,7 +404,7 @@ impl Shard {
         };
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.expect("some")).into_owned();
-        self.broker.replay(source, &mut |record| {
+        self.broker.replay(source, None, &mut |record| {
             let key = text(record.key);
             let (input, partition) = key.split_once('/').expect("a key");
             let source = Source {

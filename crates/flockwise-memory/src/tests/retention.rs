@@ -18,7 +18,7 @@ fn a_compacted_topic_keeps_the_last_record_of_every_key() {
     let mut offset_before = -1;
     let mut shard = broker.shard("a");
     shard
-        .replay(source(Topic::Changelog, 0), &mut |record| {
+        .replay(source(Topic::Changelog, 0), None, &mut |record| {
             assert!(record.offset > offset_before);
             offset_before = record.offset;
             last.insert(record.key.unwrap().to_vec(), record.timestamp_ms);

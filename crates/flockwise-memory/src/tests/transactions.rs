@@ -125,7 +125,9 @@ fn a_record_comes_as_it_was_sent() {
     assert_eq!(read[0].headers[0], ("other".to_owned(), b"x".to_vec()));
     assert_eq!(read[0].headers[1].0, ORIGIN_HEADER);
     let mut replayed = 0;
-    shard.replay(repartition, &mut |_| replayed += 1).unwrap();
+    shard
+        .replay(repartition, None, &mut |_| replayed += 1)
+        .unwrap();
     assert_eq!(replayed, 2);
 }
 

@@ -1,0 +1,146 @@
+//! The port behind which local state stands: a copy of what tasks' changelogs hold, so that a start need
+//! not read them whole.
+//!
+//! A store holds for each task the changelog's records by key, and an offset: with the changelog's
+//! committed records from there on put over them, they are the state as of the last commit. Records may
+//! be newer than the offset, never than the last commit. What a store lost, or gets wrong, costs time
+//! and nothing else.
+
+/// Records of one task on their way to the store, in one arena.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Which changelog they are of: what tells it from another topic of the same name.
+    pub changelog: String,
+    /// The fingerprint of the plan under which rows were kept.
+    pub plan: u64,
+    /// From this offset on the changelog tells what is newer, if that has moved.
+    pub offset: Option<i64>,
+    /// When the last of them was committed, wall clock, milliseconds since the epoch.
+    pub committed_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: usize,
+    /// `None`: the key is gone.
+    value: Option<usize>,
+}
+
+impl Kept {
+    /// Appends a record; `value` writes it, and there is none where it is to be removed.
+    pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.entries.push(Entry {
+            key: key.len(),
+            value: value.map(<[u8]>::len),
+        });
+    }
+
+    /// Key and value of each record in order.
+    pub fn records(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let mut rest = self.bytes.as_slice();
+        self.entries.iter().map(move |entry| {
+            let (key, after) = rest.split_at(entry.key);
+            let (value, after) = after.split_at(entry.value.unwrap_or(0));
+            rest = after;
+            (key, entry.value.map(|_| value))
+        })
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Which state a load wants: anything else is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The changelog's identity, as [`Kept::changelog`].
+    pub changelog: String,
+    /// The plan's fingerprint.
+    pub plan: u64,
+    /// The wall clock, milliseconds since the epoch: what was written too long ago may hold customers whose
+    /// tombstones the changelog no longer has.
+    pub now_ms: i64,
+}
+
+/// How a task's copy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copy {
+    /// Ready for what is newer.
+    Ready,
+    /// The last records given are being written.
+    Busy,
+    /// There is none: it is to be given everything, with the offset only along with the last of it.
+    Empty,
+}
+
+/// Local state of the tasks of a shard. It never fails a shard: what goes wrong is logged, counted, and
+/// the copy begins anew.
+pub trait Store {
+    /// Calls `each` with every record kept of a task, and returns the offset from which the changelog goes
+    /// on; `None` where there is nothing that may be trusted, and then nothing was called. `each`
+    /// returns `false` where a record cannot be used: the copy is then set aside, and the caller starts
+    /// over without it.
+    fn load(
+        &mut self,
+        task: u32,
+        wanted: &Wanted,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Option<i64>;
+
+    /// How a task's copy stands.
+    fn copy(&mut self, task: u32) -> Copy;
+
+    /// Writes records of a task, all or none, behind the caller's back. Only while the copy is not busy.
+    fn write(&mut self, task: u32, records: Kept);
+
+    /// The task goes elsewhere: what was given is written, and the copy is left as it is.
+    fn release(&mut self, task: u32);
+
+    /// Sets a task's copy aside and begins with an empty one.
+    fn discard(&mut self, task: u32, reason: &str);
+}
+
+/// No local state: every start reads the changelogs whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoStore;
+
+impl Store for NoStore {
+    fn load(
+        &mut self,
+        _task: u32,
+        _wanted: &Wanted,
+        _each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Option<i64> {
+        None
+    }
+
+    /// Always busy, so that nothing is ever prepared for it.
+    fn copy(&mut self, _task: u32) -> Copy {
+        Copy::Busy
+    }
+
+    fn write(&mut self, _task: u32, _records: Kept) {}
+
+    fn release(&mut self, _task: u32) {}
+
+    fn discard(&mut self, _task: u32, _reason: &str) {}
+}
