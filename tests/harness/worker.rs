@@ -114,7 +114,7 @@ fn keep_going<S: Stage>(role: &Role<S>, shared: &Shared) -> Result<(), Failure> 
     loop {
         let client = Faulty::new(role.stage.join(&role.member)?, Arc::clone(&role.script));
         let (pipeline, metrics) = (Arc::clone(&role.pipeline), role.metrics.clone());
-        let shard = Shard::new(0, client, pipeline, Pace::Live, metrics);
+        let shard = Shard::new(0, client, pipeline, Pace::live(), metrics);
         let ended = shard.run(&shared.stop, |shard| {
             shared.tasks.store(shard.tasks().count(), Ordering::Relaxed);
             shared

@@ -1,8 +1,9 @@
 //! Commit in three visible phases: state out, transaction, settle.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::broker::{Broker, Failure};
+use crate::clock::Moment;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 use crate::training::DELTAS;
@@ -14,12 +15,12 @@ impl<B: Broker> Shard<B> {
         if !self.is_pending {
             return Ok(());
         }
-        let started = Instant::now();
+        let started = self.pace.clock().now();
         self.write_state()?;
         self.broker.commit(&self.positions())?;
         self.settle();
         self.report(started);
-        self.committed = Instant::now();
+        self.committed = self.pace.clock().now();
         Ok(())
     }
 
@@ -87,9 +88,9 @@ impl<B: Broker> Shard<B> {
         self.is_pending = false;
     }
 
-    fn report(&mut self, started: Instant) {
+    fn report(&mut self, started: Moment) {
         self.meter.commits += 1;
-        self.meter.commit.push(started.elapsed());
+        self.meter.commit.push(self.pace.clock().since(started));
         self.meter.customers = self
             .tasks
             .values()

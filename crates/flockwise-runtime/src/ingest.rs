@@ -1,6 +1,6 @@
 //! What a batch of records does to the tasks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::change::Trigger;
@@ -9,7 +9,6 @@ use flockwise_core::task::Untimely;
 use crate::batch::Record;
 use crate::broker::{Broker, Failure};
 use crate::outbox::parse_origin;
-use crate::pipeline::Pace;
 use crate::shard::{OpenTask, Shard};
 use crate::topics::{Source, Topic};
 
@@ -24,7 +23,7 @@ impl<B: Broker> Shard<B> {
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
         let now_ms = self.pace.now_ms();
-        self.polled = Instant::now();
+        self.polled = self.pace.clock().now();
         let mut result = Ok(());
         for record in batch.records() {
             result = self.receive(&record, now_ms);
@@ -179,7 +178,7 @@ impl<B: Broker> Shard<B> {
     /// Moves the time of tasks on by the wall clock that have had no event for a while and have none to
     /// come.
     pub(crate) fn let_time_pass(&mut self) -> Result<(), Failure> {
-        if self.pace == Pace::Replay {
+        if !self.pace.is_live() {
             return Ok(());
         }
         let broker = &self.broker;
@@ -192,7 +191,7 @@ impl<B: Broker> Shard<B> {
             .tasks
             .iter()
             .filter(|(_, open)| open.stream_ms > i64::MIN)
-            .map(|(number, open)| (*number, open, open.last_event.elapsed()))
+            .map(|(number, open)| (*number, open, self.pace.clock().since(open.last_event)))
             .filter(|(_, open, idle)| *idle >= IDLE && !is_waiting(open))
             .map(|(number, open, idle)| {
                 (

@@ -1,7 +1,6 @@
 //! Taking tasks over, and handing them on.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use flockwise_codec::changelog::{BOOKMARK, ChangelogError, ROW, decode_bookmark, decode_row};
 use flockwise_core::task::{Bookmark, Task};
@@ -224,7 +223,7 @@ impl<B: Broker> Shard<B> {
             OpenTask {
                 task,
                 stream_ms,
-                last_event: Instant::now(),
+                last_event: self.pace.clock().now(),
                 is_dirty: false,
                 inputs: Vec::new(),
                 unplaced: Some(0),

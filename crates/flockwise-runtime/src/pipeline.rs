@@ -10,6 +10,7 @@ use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::task::TaskSettings;
 
 use crate::broker::Start;
+use crate::clock::Clock;
 use crate::topics::Topics;
 
 /// A pipeline, settled before the first shard starts.
@@ -49,23 +50,38 @@ impl Pipeline {
 }
 
 /// Whose time it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Pace {
-    /// The wall clock judges events from the future, and moves time on once the inputs are idle.
-    Live,
+    /// The clock judges events from the future, and moves time on once the inputs are idle.
+    Live(Clock),
     /// Time is that of the events alone, so the same input gives the same output.
     Replay,
 }
 
 impl Pace {
-    /// Milliseconds since the epoch by the wall clock, if that is to be looked at.
-    pub(crate) fn now_ms(self) -> Option<i64> {
+    /// A pipeline at work.
+    #[must_use]
+    pub fn live() -> Self {
+        Self::Live(Clock::System)
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
+    /// What measures spans.
+    pub(crate) fn clock(&self) -> &Clock {
+        match self {
+            Self::Live(clock) => clock,
+            Self::Replay => &Clock::System,
+        }
+    }
+
+    /// Milliseconds since the epoch by the clock, if that is to be looked at.
+    pub(crate) fn now_ms(&self) -> Option<i64> {
         match self {
             Self::Replay => None,
-            Self::Live => {
-                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                Some(since.map_or(0, |since| since.as_millis() as i64))
-            }
+            Self::Live(clock) => Some(clock.wall_ms()),
         }
     }
 }

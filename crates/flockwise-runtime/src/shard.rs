@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flockwise_core::decide::Cause;
 use flockwise_core::event::Event;
@@ -11,9 +11,11 @@ use flockwise_core::task::{Output, Task, Versions};
 
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, Turn};
+use crate::clock::Moment;
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
+use crate::store::{NoStore, Store};
 use crate::topics::Source;
 use crate::training::OpenTrainer;
 
@@ -25,6 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// One shard: a broker's client, the tasks it owns, and the loop.
 pub struct Shard<B> {
     pub(crate) broker: B,
+    pub(crate) store: Box<dyn Store>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) pace: Pace,
     pub(crate) tasks: BTreeMap<u32, OpenTask>,
@@ -50,9 +53,9 @@ pub struct Shard<B> {
     /// Changes since the start, whether committed or not.
     pub(crate) moves: Moves,
     pub(crate) is_pending: bool,
-    pub(crate) committed: Instant,
+    pub(crate) committed: Moment,
     /// When the present batch arrived: the clock is read once a batch, not for every event.
-    pub(crate) polled: Instant,
+    pub(crate) polled: Moment,
     pub(crate) metrics: Metrics,
     pub(crate) meter: ShardMeter,
     pub(crate) is_assigned: bool,
@@ -68,7 +71,7 @@ pub(crate) struct OpenTask {
     /// Its stream time when its last event arrived, from which idle time counts.
     pub(crate) stream_ms: i64,
     /// When that was.
-    pub(crate) last_event: Instant,
+    pub(crate) last_event: Moment,
     /// The bookmark is to be written.
     pub(crate) is_dirty: bool,
     /// Input partitions that it reads.
@@ -90,8 +93,10 @@ impl<B: Broker> Shard<B> {
             current,
             previous: None,
         });
+        let now = pace.clock().now();
         Self {
             broker,
+            store: Box::new(NoStore),
             pace,
             tasks: BTreeMap::new(),
             resting: BTreeMap::new(),
@@ -108,13 +113,20 @@ impl<B: Broker> Shard<B> {
             received_ms: Vec::new(),
             moves: Moves::new(),
             is_pending: false,
-            committed: Instant::now(),
-            polled: Instant::now(),
+            committed: now,
+            polled: now,
             metrics,
             meter: ShardMeter::new(number),
             is_assigned: false,
             pipeline,
         }
+    }
+
+    /// Keeps the tasks' state in a store as well, so that the next start is quick.
+    #[must_use]
+    pub fn keeping_in(mut self, store: Box<dyn Store>) -> Self {
+        self.store = store;
+        self
     }
 
     /// Works until told to stop, then commits, hands over and leaves; `watch` sees the shard after every
@@ -174,7 +186,7 @@ impl<B: Broker> Shard<B> {
     /// A replay commits when it has worked off what there was; a live pipeline also at intervals.
     fn commit_is_due(&self, is_idle: bool) -> bool {
         let interval = self.pipeline.commit_interval;
-        let is_late = self.pace == Pace::Live && self.committed.elapsed() >= interval;
+        let is_late = self.pace.is_live() && self.pace.clock().since(self.committed) >= interval;
         self.is_pending && (is_idle || is_late)
     }
 

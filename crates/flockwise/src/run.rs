@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
     let crew = Crew {
         pipeline: &pipeline,
-        pace: Pace::Live,
+        pace: Pace::live(),
         metrics: &metrics,
         readiness: &readiness,
         stop: &stop,

@@ -125,7 +125,13 @@ fn live<B: Broker>(
         connected => connected,
     }?;
     let pipeline = Arc::clone(crew.pipeline);
-    let shard = Shard::new(number, broker, pipeline, crew.pace, crew.metrics.clone());
+    let shard = Shard::new(
+        number,
+        broker,
+        pipeline,
+        crew.pace.clone(),
+        crew.metrics.clone(),
+    );
     let (started, mut has_worked) = (Instant::now(), false);
     let ended = shard.run(crew.stop, |shard| {
         if shard.is_assigned() {
