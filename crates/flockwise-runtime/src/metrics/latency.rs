@@ -1,0 +1,108 @@
+//! Latencies: recorded to three digits, shown as a histogram.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use prometheus::core::{Collector, Desc, Describer};
+use prometheus::proto::{self, MetricFamily, MetricType};
+
+use super::options;
+
+/// Upper bounds of the latencies' buckets, microseconds.
+const BOUNDS_US: [u64; 13] = [
+    1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
+    5_000_000, 10_000_000,
+];
+/// Latencies above ten minutes count as that long.
+const LONGEST_US: u64 = 600_000_000;
+const US_PER_S: f64 = 1e6;
+
+/// Latencies to three digits, shown to Prometheus as a histogram; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    recorded: Arc<Mutex<Recorded>>,
+    description: Desc,
+}
+
+#[derive(Debug)]
+struct Recorded {
+    histogram: Histogram<u64>,
+    sum_us: u64,
+}
+
+impl Latency {
+    pub(super) fn new(name: &str, help: &str) -> prometheus::Result<Self> {
+        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
+            .map_err(|error| prometheus::Error::Msg(error.to_string()))?;
+        let sum_us = 0;
+        Ok(Self {
+            recorded: Arc::new(Mutex::new(Recorded { histogram, sum_us })),
+            description: options(name, help).describe()?,
+        })
+    }
+
+    /// Records these under one lock.
+    pub fn record(&self, latencies: impl Iterator<Item = Duration>) {
+        let mut recorded = self.lock();
+        for latency in latencies {
+            let us = u64::try_from(latency.as_micros()).map_or(LONGEST_US, |us| us.min(LONGEST_US));
+            recorded.histogram.saturating_record(us);
+            recorded.sum_us += us;
+        }
+    }
+
+    /// The latency that this share of all stays within; zero where there is none yet.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Duration {
+        Duration::from_micros(self.lock().histogram.value_at_quantile(share))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Latency {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.description]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut metric = proto::Metric::default();
+        metric.set_histogram(self.lock().shown());
+        let mut family = MetricFamily::default();
+        family.set_name(self.description.fq_name.clone());
+        family.set_help(self.description.help.clone());
+        family.set_field_type(MetricType::HISTOGRAM);
+        family.set_metric(vec![metric]);
+        vec![family]
+    }
+}
+
+impl Recorded {
+    fn shown(&self) -> proto::Histogram {
+        let mut counts = [0; BOUNDS_US.len()];
+        for cell in self.histogram.iter_recorded() {
+            // A cell is known by its highest value; one that begins on a bound belongs below it.
+            let us = self.histogram.lowest_equivalent(cell.value_iterated_to());
+            let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
+            if let Some(count) = counts.get_mut(bucket) {
+                *count += cell.count_at_value();
+            }
+        }
+        let mut cumulative = 0;
+        let buckets = BOUNDS_US.iter().zip(counts).map(|(bound, count)| {
+            cumulative += count;
+            let mut bucket = proto::Bucket::default();
+            bucket.set_upper_bound(*bound as f64 / US_PER_S);
+            bucket.set_cumulative_count(cumulative);
+            bucket
+        });
+        let mut shown = proto::Histogram::default();
+        shown.set_bucket(buckets.collect());
+        shown.set_sample_count(self.histogram.len());
+        shown.set_sample_sum(self.sum_us as f64 / US_PER_S);
+        shown
+    }
+}
