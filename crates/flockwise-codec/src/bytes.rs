@@ -35,12 +35,24 @@ impl Input<'_> {
         self.take().map(i64::from_le_bytes)
     }
 
-    pub(crate) fn f64(&mut self) -> Result<f64, Malformed> {
-        self.take().map(f64::from_le_bytes)
+    pub(crate) fn f64s(&mut self, count: usize) -> Result<Vec<f64>, Malformed> {
+        let mut numbers = Vec::new();
+        self.f64s_into(count, &mut numbers)?;
+        Ok(numbers)
     }
 
-    pub(crate) fn f64s(&mut self, count: usize) -> Result<Vec<f64>, Malformed> {
-        (0..count).map(|_| self.f64()).collect()
+    /// Appends so many numbers.
+    pub(crate) fn f64s_into(&mut self, count: usize, to: &mut Vec<f64>) -> Result<(), Malformed> {
+        let bytes = count.checked_mul(8).ok_or(Malformed)?;
+        let (head, rest) = self.0.split_at_checked(bytes).ok_or(Malformed)?;
+        to.extend(
+            head.as_chunks()
+                .0
+                .iter()
+                .map(|number| f64::from_le_bytes(*number)),
+        );
+        self.0 = rest;
+        Ok(())
     }
 
     pub(crate) fn end(&self) -> Result<(), Malformed> {
@@ -53,7 +65,10 @@ impl Input<'_> {
 }
 
 pub(crate) fn put_f64s(out: &mut Vec<u8>, numbers: &[f64]) {
-    for number in numbers {
-        out.extend_from_slice(&number.to_le_bytes());
+    let start = out.len();
+    out.resize(start + 8 * numbers.len(), 0);
+    let places = out[start..].as_chunks_mut().0;
+    for (place, number) in places.iter_mut().zip(numbers) {
+        *place = number.to_le_bytes();
     }
 }

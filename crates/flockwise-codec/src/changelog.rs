@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use flockwise_core::calendar::Leap;
 use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::remembered::Remembered;
 use flockwise_core::rows::Row;
@@ -63,7 +64,7 @@ pub fn row_key(customer_id: &str, out: &mut Vec<u8>) {
 
 /// Writes a row's value.
 pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
-    let standing = row.standing;
+    let standing = &row.standing;
     out.push(VERSION);
     out.extend_from_slice(&fingerprint.to_le_bytes());
     out.extend_from_slice(&row.reference_ms.to_le_bytes());
@@ -97,7 +98,7 @@ pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// A row read back, owning what [`Row`] borrows.
+/// A row read back, owning what [`Row`] borrows; its buffers are used again from row to row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredRow {
     /// Whose.
@@ -112,6 +113,18 @@ pub struct StoredRow {
     pub remembered: Remembered,
 }
 
+impl Default for StoredRow {
+    fn default() -> Self {
+        Self {
+            customer_id: String::new(),
+            reference_ms: 0,
+            columns: Vec::new(),
+            standing: Standing::NEW,
+            remembered: Remembered::default(),
+        }
+    }
+}
+
 impl StoredRow {
     /// As the task takes it.
     #[must_use]
@@ -120,17 +133,22 @@ impl StoredRow {
             customer_id: &self.customer_id,
             reference_ms: self.reference_ms,
             columns: &self.columns,
-            standing: &self.standing,
-            remembered: &self.remembered,
+            standing: self.standing,
+            remembered: self.remembered.view(),
         }
     }
 }
 
-/// Reads a row: the id from the key without its first byte, the rest from the value.
+/// Reads a row into `row`: the id from the key without its first byte, the rest from the value.
 ///
 /// # Errors
-/// Where it is malformed, of a later format or of another plan.
-pub fn decode_row(id: &[u8], value: &[u8], fingerprint: u64) -> Result<StoredRow, ChangelogError> {
+/// Where it is malformed, of a later format or of another plan; `row` then holds rubbish.
+pub fn decode_row(
+    id: &[u8],
+    value: &[u8],
+    fingerprint: u64,
+    row: &mut StoredRow,
+) -> Result<(), ChangelogError> {
     let mut input = Input(value);
     let version = input.u8()?;
     if version > VERSION {
@@ -143,9 +161,12 @@ pub fn decode_row(id: &[u8], value: &[u8], fingerprint: u64) -> Result<StoredRow
             expected: fingerprint,
         });
     }
-    let reference_ms = input.i64()?;
+    let id = str::from_utf8(id).map_err(|error| ChangelogError::Malformed(error.to_string()))?;
+    row.customer_id.clear();
+    row.customer_id.push_str(id);
+    row.reference_ms = input.i64()?;
     let segment = input.u32()?;
-    let standing = Standing {
+    row.standing = Standing {
         segment: (segment != NO_SEGMENT).then_some(segment),
         sequence: input.u32()?,
         changed_ms: input.i64()?,
@@ -154,22 +175,17 @@ pub fn decode_row(id: &[u8], value: &[u8], fingerprint: u64) -> Result<StoredRow
         candidate: candidate(&mut input)?,
     };
     let columns = input.u32()? as usize;
-    let columns = input.f64s(columns)?;
-    let ids = (0..input.u16()?)
-        .map(|_| input.u64())
-        .collect::<Result<_, _>>()?;
-    let orders = (0..input.u16()?)
-        .map(|_| Ok((input.u64()?, input.i64()?)))
-        .collect::<Result<_, Malformed>>()?;
+    row.columns.clear();
+    input.f64s_into(columns, &mut row.columns)?;
+    row.remembered.clear();
+    for _ in 0..input.u16()? {
+        row.remembered.push_id(input.u64()?);
+    }
+    for _ in 0..input.u16()? {
+        row.remembered.push_order(input.u64()?, input.i64()?);
+    }
     input.end()?;
-    Ok(StoredRow {
-        customer_id: String::from_utf8(id.to_vec())
-            .map_err(|error| ChangelogError::Malformed(error.to_string()))?,
-        reference_ms,
-        columns,
-        standing,
-        remembered: Remembered::restore(ids, orders),
-    })
+    Ok(())
 }
 
 fn candidate(input: &mut Input<'_>) -> Result<Option<Candidate>, Malformed> {
@@ -192,8 +208,18 @@ struct BookmarkRecord {
     repartition_offset: i64,
     stream_ms: i64,
     swept_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leap: Option<LeapRecord>,
     version: u64,
     version_since_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeapRecord {
+    from_ms: i64,
+    to_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -204,8 +230,14 @@ struct InputRecord {
     time_ms: i64,
 }
 
-/// Writes a bookmark's value; inputs go by their topics' names.
-pub fn encode_bookmark(bookmark: &Bookmark, topics: &[String], out: &mut Vec<u8>) {
+/// Writes a bookmark's value; inputs go by their topics' names. `owner` is who writes it: the name of
+/// its transactions.
+pub fn encode_bookmark(
+    bookmark: &Bookmark,
+    topics: &[String],
+    owner: Option<&str>,
+    out: &mut Vec<u8>,
+) {
     let inputs = bookmark
         .inputs
         .iter()
@@ -222,18 +254,26 @@ pub fn encode_bookmark(bookmark: &Bookmark, topics: &[String], out: &mut Vec<u8>
         repartition_offset: bookmark.repartition_offset,
         stream_ms: bookmark.stream_ms,
         swept_ms: bookmark.swept_ms,
+        leap: bookmark.leap.map(|leap| LeapRecord {
+            from_ms: leap.from_ms,
+            to_ms: leap.to_ms,
+        }),
         version: bookmark.version,
         version_since_ms: bookmark.version_since_ms,
+        owner: owner.map(str::to_owned),
     };
     // Writing to memory cannot fail, and neither can a map without keys that are not text.
     let _ = serde_json::to_writer(out, &record);
 }
 
-/// Reads a bookmark; inputs that are no longer configured are left out.
+/// Reads a bookmark and who wrote it; inputs that are no longer configured are left out.
 ///
 /// # Errors
 /// Where it is malformed or of a later format.
-pub fn decode_bookmark(value: &[u8], topics: &[String]) -> Result<Bookmark, ChangelogError> {
+pub fn decode_bookmark(
+    value: &[u8],
+    topics: &[String],
+) -> Result<(Bookmark, Option<String>), ChangelogError> {
     let record: BookmarkRecord = serde_json::from_slice(value)
         .map_err(|error| ChangelogError::Malformed(error.to_string()))?;
     if record.format > VERSION {
@@ -253,12 +293,17 @@ pub fn decode_bookmark(value: &[u8], topics: &[String]) -> Result<Bookmark, Chan
             Some(((topic as u16, input.partition), progress))
         })
         .collect();
-    Ok(Bookmark {
+    let bookmark = Bookmark {
         inputs,
         repartition_offset: record.repartition_offset,
         stream_ms: record.stream_ms,
         swept_ms: record.swept_ms,
+        leap: record.leap.map(|leap| Leap {
+            from_ms: leap.from_ms,
+            to_ms: leap.to_ms,
+        }),
         version: record.version,
         version_since_ms: record.version_since_ms,
-    })
+    };
+    Ok((bookmark, record.owner))
 }

@@ -8,6 +8,7 @@ use flockwise_codec::changelog::{
 };
 use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
 use flockwise_codec::model::{decode_model, encode_model};
+use flockwise_core::calendar::Leap;
 use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
@@ -89,16 +90,21 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
     (
         btree_map((0..3_u16, any::<u32>()), progress, 0..6),
         any::<[i64; 2]>(),
-        any::<(Option<i64>, u64, Option<i64>)>(),
+        any::<(Option<i64>, u64, Option<i64>, Option<(i64, i64)>)>(),
     )
         .prop_map(
-            |(inputs, [repartition_offset, stream_ms], (swept_ms, version, version_since_ms))| {
+            |(
+                inputs,
+                [repartition_offset, stream_ms],
+                (swept_ms, version, version_since_ms, leap),
+            )| {
                 let inputs: BTreeMap<_, _> = inputs;
                 Bookmark {
                     inputs,
                     repartition_offset,
                     stream_ms,
                     swept_ms,
+                    leap: leap.map(|(from_ms, to_ms)| Leap { from_ms, to_ms }),
                     version,
                     version_since_ms,
                 }
@@ -165,15 +171,19 @@ proptest! {
     fn rows(row in row(), plan in any::<u64>()) {
         let mut value = Vec::new();
         encode_row(&row.as_row(), plan, &mut value);
-        prop_assert_eq!(decode_row(row.customer_id.as_bytes(), &value, plan), Ok(row));
+        let mut read = StoredRow::default();
+        prop_assert_eq!(decode_row(row.customer_id.as_bytes(), &value, plan, &mut read), Ok(()));
+        prop_assert_eq!(read, row);
     }
 
     #[test]
     fn bookmarks(bookmark in bookmark()) {
         let topics = ["a", "b/\"é", "c"].map(str::to_owned);
         let mut value = Vec::new();
-        encode_bookmark(&bookmark, &topics, &mut value);
-        prop_assert_eq!(decode_bookmark(&value, &topics), Ok(bookmark));
+        let owner = (bookmark.version % 2 == 0).then_some("shop-1");
+        encode_bookmark(&bookmark, &topics, owner, &mut value);
+        let read = (bookmark, owner.map(str::to_owned));
+        prop_assert_eq!(decode_bookmark(&value, &topics), Ok(read));
     }
 
     #[test]
@@ -194,8 +204,9 @@ proptest! {
     #[test]
     fn random_bytes_are_refused_or_read_but_never_panic(bytes in vec(any::<u8>(), 0..200)) {
         let plan = Plan::compile(&[]);
-        let _ = decode_row(b"h", &bytes, 0);
-        let _ = decode_row(b"h", &[&[1; 1], &[0; 8][..], &bytes].concat(), 0);
+        let mut row = StoredRow::default();
+        let _ = decode_row(b"h", &bytes, 0, &mut row);
+        let _ = decode_row(b"h", &[&[1; 1], &[0; 8][..], &bytes].concat(), 0, &mut row);
         let _ = decode_bookmark(&bytes, &[]);
         let _ = decode_mini_batch(&bytes);
         let _ = decode_mini_batch(&[&[1, 2][..], &bytes].concat());

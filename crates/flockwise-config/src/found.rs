@@ -11,6 +11,7 @@ use flockwise_core::pointer::Pointer;
 use crate::duration;
 use crate::nearest::{meant, one_of};
 use crate::section::join;
+use crate::size;
 use crate::sources::Sources;
 
 /// A typed value, or what was found and what was expected instead.
@@ -113,6 +114,15 @@ impl<'a> Found<'a> {
         match self.duration()? {
             0 => Err(self.unlike("a duration above zero")),
             span_ms => Ok(span_ms),
+        }
+    }
+
+    /// Bytes, above zero.
+    pub(crate) fn size(&self) -> Read<u64> {
+        let expected = "a size in quotes, such as \"512MiB\" or \"4GiB\"";
+        match self.value {
+            Value::String(_, text) => size::parse(text).ok_or_else(|| self.unlike(expected)),
+            _ => Err(self.unlike(expected)),
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use figment::value::Value;
 
-use crate::Kafka;
 use crate::found::Found;
 use crate::section::{Section, noted};
+use crate::{Kafka, LostRecords};
 
 /// A transaction that stays open for longer runs into the brokers' time limit.
 const LONGEST_COMMIT_INTERVAL_MS: i64 = 30_000;
@@ -19,7 +19,10 @@ const OURS: [(&str, &str); 9] = [
         "it is bootstrap_servers under [kafka]",
     ),
     ("group.id", "it is app at the top of the file"),
-    ("auto.offset.reset", "it is start of each [[input]]"),
+    (
+        "auto.offset.reset",
+        "it is start of each [[input]], and lost_records under [kafka] for what is gone later",
+    ),
     (
         "transactional.id",
         "Flockwise sets it for exactly-once processing",
@@ -51,6 +54,11 @@ pub(crate) fn read(mut section: Section<'_>) -> Kafka {
         commit_interval_ms: section
             .read("commit_interval", commit_interval)
             .unwrap_or(100),
+        lost_records: section
+            .read("lost_records", |found| {
+                found.choice(&[("stop", LostRecords::Stop), ("skip", LostRecords::Skip)])
+            })
+            .unwrap_or_default(),
         properties: section
             .find("properties")
             .map(|found| properties(&found))

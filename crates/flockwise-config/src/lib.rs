@@ -28,6 +28,7 @@ mod policies;
 mod problem;
 mod root;
 mod section;
+mod size;
 mod sources;
 
 pub use flockwise_codec::partitioner::Partitioner;
@@ -43,6 +44,8 @@ pub struct Config {
     pub state_partitions: Option<u32>,
     /// Threads; left out: one a core.
     pub shards: Option<usize>,
+    /// Of the tasks of others, how many are kept warm on either side for each of one's own.
+    pub standbys: usize,
     /// Which state partition a customer belongs to.
     pub partitioner: Partitioner,
     /// How to reach the brokers.
@@ -63,6 +66,8 @@ pub struct Config {
     pub max_skew_ms: i64,
     /// Where an instance keeps what is its own, from the working directory.
     pub state_directory: PathBuf,
+    /// Memory that the customers' state may take, bytes; left out: any.
+    pub memory: Option<u64>,
     /// Where the HTTP API and `/metrics` listen.
     pub http_listen: SocketAddr,
     /// The feature, one of [`Self::features`], whose sum is what a segment brings in.
@@ -76,8 +81,20 @@ pub struct Kafka {
     pub bootstrap_servers: String,
     /// Under load a transaction is committed this often.
     pub commit_interval_ms: u64,
+    /// What happens where events are gone before they were read.
+    pub lost_records: LostRecords,
     /// Handed to librdkafka as they are.
     pub properties: BTreeMap<String, String>,
+}
+
+/// What happens to a partition whose next event is gone: retention was faster, or the topic was made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LostRecords {
+    /// It is read no more until somebody decides; the other partitions go on.
+    #[default]
+    Stop,
+    /// It is read on from the oldest event there is.
+    Skip,
 }
 
 /// One input topic.
@@ -134,6 +151,7 @@ impl fmt::Debug for Kafka {
         out.debug_struct("Kafka")
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("commit_interval_ms", &self.commit_interval_ms)
+            .field("lost_records", &self.lost_records)
             .field("properties", &self.properties.keys())
             .finish()
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use flockwise_core::feature::{Feature, trace_ms};
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
 use crate::duration;
@@ -112,11 +113,16 @@ fn margin(found: &Found<'_>) -> Read<f64> {
 }
 
 /// The policy and `max_skew`, which belongs to reading and not to the tasks.
-pub(crate) fn time(mut section: Section<'_>, sweep: Section<'_>) -> (TimePolicy, i64) {
+pub(crate) fn time(
+    mut section: Section<'_>,
+    sweep: Section<'_>,
+    features: &[Feature],
+) -> (TimePolicy, i64) {
+    let lateness_ms = section
+        .read("lateness", Found::duration)
+        .unwrap_or(30 * DAY_MS);
     let policy = TimePolicy {
-        lateness_ms: section
-            .read("lateness", Found::duration)
-            .unwrap_or(30 * DAY_MS),
+        lateness_ms,
         max_ahead_ms: Some(
             section
                 .read("max_ahead", Found::duration)
@@ -126,12 +132,28 @@ pub(crate) fn time(mut section: Section<'_>, sweep: Section<'_>) -> (TimePolicy,
         remembered_ids: section
             .read("remembered_ids", |found| found.whole(&(1..=1024)))
             .unwrap_or(32),
+        forget_ms: forget_after(&mut section, lateness_ms, features),
     };
     let max_skew_ms = section
         .read("max_skew", Found::span)
         .unwrap_or(10 * MINUTE_MS);
     section.finish();
     (policy, max_skew_ms)
+}
+
+/// Left out: when nothing of a customer is left in any feature, and no late event can come.
+fn forget_after(section: &mut Section<'_>, lateness_ms: i64, features: &[Feature]) -> Option<i64> {
+    let after = section.read("forget_after", |found| match found.text()? {
+        text if text == "off" => Ok(None),
+        text => match duration::parse(&text) {
+            Ok(span_ms) if span_ms >= lateness_ms => Ok(Some(span_ms)),
+            Ok(_) => Err(found.unlike(
+                "at least time.lateness, or an event that comes late would find its customer gone and begin anew; or \"off\"",
+            )),
+            Err(error) => Err(format!("{error}; or \"off\"")),
+        },
+    });
+    after.unwrap_or_else(|| trace_ms(features).map(|trace_ms| trace_ms.max(lateness_ms)))
 }
 
 fn sweep_every(mut section: Section<'_>) -> Option<i64> {

@@ -24,14 +24,15 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         .unwrap_or_default();
     let state_partitions = root.read("state_partitions", |found| found.whole(&(1..=100_000)));
     let shards = root.read("shards", |found| found.whole(&(1..=1024)));
+    let standbys = root.read("standbys", |found| found.whole(&(0..=16)));
     let partitioner = root.read("partitioner", partitioner).unwrap_or_default();
     let kafka = kafka::read(root.table("kafka"));
     let inputs = input::read_all(&mut root, &app);
     let features = feature::read_all(&mut root);
     let (learning, import) = policies::model(root.table("model"));
     let decision = policies::decision(root.table("decision"));
-    let (time, max_skew_ms) = policies::time(root.table("time"), root.table("sweep"));
-    let state_directory = state(root.table("state"));
+    let (time, max_skew_ms) = policies::time(root.table("time"), root.table("sweep"), &features);
+    let (state_directory, memory) = state(root.table("state"));
     let http_listen = http(root.table("http"));
     let brings_in = report(root.table("report"), &features);
     root.finish();
@@ -39,6 +40,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         app,
         state_partitions,
         shards,
+        standbys: standbys.unwrap_or(0),
         partitioner,
         kafka,
         inputs,
@@ -49,6 +51,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         time,
         max_skew_ms,
         state_directory,
+        memory,
         http_listen,
         brings_in,
     })
@@ -76,10 +79,12 @@ fn partitioner(found: &Found<'_>) -> Read<Partitioner> {
     ])
 }
 
-fn state(mut section: Section<'_>) -> PathBuf {
+fn state(mut section: Section<'_>) -> (PathBuf, Option<u64>) {
     let directory = section.read("directory", |found| Ok(PathBuf::from(&*found.text()?)));
+    let memory = section.read("memory", Found::size);
     section.finish();
-    directory.unwrap_or_else(|| PathBuf::from("flockwise-state"))
+    let directory = directory.unwrap_or_else(|| PathBuf::from("flockwise-state"));
+    (directory, memory)
 }
 
 fn http(mut section: Section<'_>) -> SocketAddr {

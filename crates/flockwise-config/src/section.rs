@@ -7,7 +7,13 @@ use crate::nearest::meant;
 use crate::sources::Sources;
 
 /// Keys that stand above every section. In TOML they are easily written below one and so become part of it.
-const TOP_LEVEL: [&str; 4] = ["app", "state_partitions", "shards", "partitioner"];
+const TOP_LEVEL: [&str; 5] = [
+    "app",
+    "state_partitions",
+    "shards",
+    "standbys",
+    "partitioner",
+];
 
 static NOTHING: Dict = Dict::new();
 

@@ -5,6 +5,9 @@ use crate::pointer::Pointer;
 /// Milliseconds in a day, the unit of `recency`.
 pub const DAY_MS: f64 = 86_400_000.0;
 
+/// Half-lives after which an event weighs nothing: 2⁻⁴⁰ is below 10⁻¹².
+const HALF_LIVES: i64 = 40;
+
 /// One declared feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
@@ -34,6 +37,15 @@ pub struct Feature {
     pub weight: f64,
     /// How people read it.
     pub wording: Wording,
+}
+
+/// After how long without an event nothing is left of a customer: no event weighs anything in any of the
+/// features, and whoever comes then might as well be new. `None`: something stays for ever.
+pub fn trace_ms<'a>(features: impl IntoIterator<Item = &'a Feature>) -> Option<i64> {
+    let mut traces = features
+        .into_iter()
+        .map(|feature| feature.horizon.trace_ms());
+    traces.try_fold(0, |longest, trace| Some(longest.max(trace?)))
 }
 
 /// How a feature is spoken of in tables and segment names.
@@ -80,6 +92,19 @@ pub enum Horizon {
     },
     /// Every event weighs 1 for ever.
     Lifetime,
+}
+
+impl Horizon {
+    fn trace_ms(self) -> Option<i64> {
+        match self {
+            Self::HalfLife(half_life_ms) => Some(half_life_ms.saturating_mul(HALF_LIVES)),
+            // Buckets are aligned to the epoch, so an event stays for up to one longer.
+            Self::Window { span_ms, buckets } => {
+                Some(span_ms.saturating_add(span_ms / i64::from(buckets.max(1))))
+            }
+            Self::Lifetime => None,
+        }
+    }
 }
 
 /// Applied to an aggregate; keeps the sign.

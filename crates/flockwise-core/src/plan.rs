@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::event::{Event, Slot, Values, hash};
-use crate::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test, Wording};
+use crate::feature::{self, Aggregate, Condition, Constant, Feature, Horizon, Test, Wording};
 use crate::pointer::Pointer;
 
 /// Features compiled together. Shape: [`Plan::len`] features over [`Plan::stride`] columns a row.
@@ -181,6 +181,12 @@ impl Plan {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// After how long without an event nothing is left of a customer, as [`feature::trace_ms`].
+    #[must_use]
+    pub fn trace_ms(&self) -> Option<i64> {
+        feature::trace_ms(self.features.iter().map(|feature| &feature.spec))
     }
 
     /// What an event of this name touches.

@@ -22,6 +22,9 @@ pub struct TimePolicy {
     pub sweep_ms: Option<i64>,
     /// Event ids remembered a customer, to catch repeated ones.
     pub remembered_ids: usize,
+    /// A customer without an event for longer than this is let go of by the sweep, milliseconds; `None`:
+    /// never.
+    pub forget_ms: Option<i64>,
 }
 
 /// How the model learns.

@@ -1,89 +1,93 @@
 //! A bounded memory of a customer's event ids and orders.
 
-/// The latest ids and orders of one customer, oldest forgotten first.
+/// The most ids, and the most orders, that are kept of a customer, whatever the configuration asks for.
+pub const MOST_REMEMBERED: usize = 4096;
+
+/// What a customer's memory holds, on its way from a record to a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remembered {
-    ids: Ring<u64>,
-    orders: Ring<(u64, i64)>,
-}
-
-/// The last few of many; grows to its bound by need.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Ring<T> {
-    entries: Vec<T>,
-    next: usize,
-}
-
-impl<T: Copy> Ring<T> {
-    fn push(&mut self, entry: T, bound: usize) {
-        if self.entries.len() > bound {
-            // Kept under a larger bound.
-            self.entries.rotate_left(self.next);
-            self.entries.drain(..self.entries.len() - bound);
-            self.next = 0;
-        }
-        if self.entries.len() < bound {
-            self.entries.push(entry);
-        } else {
-            self.entries[self.next] = entry;
-            self.next = (self.next + 1) % bound;
-        }
-    }
-
-    fn oldest_first(&self) -> impl Iterator<Item = T> {
-        let (newer, older) = self.entries.split_at(self.next);
-        older.iter().chain(newer).copied()
-    }
+    ids: Vec<u64>,
+    /// Order and time, one after the other.
+    orders: Vec<u64>,
 }
 
 impl Remembered {
-    /// Was this id seen? If not it is kept, in place of the oldest once there are `bound`.
-    pub fn is_repeated(&mut self, id: u64, bound: usize) -> bool {
-        let repeated = self.ids.entries.contains(&id);
-        if !repeated {
-            self.ids.push(id, bound);
-        }
-        repeated
-    }
-
-    /// When an order (a [`order_key`]) was placed, if it is still remembered.
+    /// As it was, from [`Remembered::ids`] and [`Remembered::orders`]: oldest first.
     #[must_use]
-    pub fn ordered_ms(&self, key: u64) -> Option<i64> {
-        self.orders
-            .entries
+    pub fn restore(ids: Vec<u64>, orders: Vec<(u64, i64)>) -> Self {
+        let words = orders
             .iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, time_ms)| *time_ms)
+            .flat_map(|(order, time_ms)| [*order, time_ms.cast_unsigned()]);
+        Self {
+            ids,
+            orders: words.collect(),
+        }
     }
 
-    /// Keeps an order, in place of the oldest once there are `bound`.
-    pub fn keep_order(&mut self, key: u64, time_ms: i64, bound: usize) {
-        self.orders.push((key, time_ms), bound);
+    /// Forgets everything, and keeps the room.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.orders.clear();
+    }
+
+    /// Adds an event id, newer than those before.
+    pub fn push_id(&mut self, id: u64) {
+        self.ids.push(id);
+    }
+
+    /// Adds an order and its time, newer than those before.
+    pub fn push_order(&mut self, order: u64, time_ms: i64) {
+        self.orders.extend([order, time_ms.cast_unsigned()]);
+    }
+
+    /// As a row has it.
+    #[must_use]
+    pub fn view(&self) -> RememberedRef<'_> {
+        RememberedRef {
+            ids: [&self.ids, &[]],
+            orders: [&self.orders, &[]],
+        }
     }
 
     /// Event ids, oldest first.
     pub fn ids(&self) -> impl Iterator<Item = u64> {
-        self.ids.oldest_first()
+        self.view().ids()
     }
 
     /// Orders and their times, oldest first.
     pub fn orders(&self) -> impl Iterator<Item = (u64, i64)> {
-        self.orders.oldest_first()
+        self.view().orders()
+    }
+}
+
+/// The latest ids and orders of one customer, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub struct RememberedRef<'a> {
+    /// The older ones, then the newer ones.
+    pub(crate) ids: [&'a [u64]; 2],
+    pub(crate) orders: [&'a [u64]; 2],
+}
+
+impl<'a> RememberedRef<'a> {
+    /// Event ids, oldest first.
+    pub fn ids(self) -> impl Iterator<Item = u64> + use<'a> {
+        self.ids.into_iter().flatten().copied()
     }
 
-    /// As it was, from [`Remembered::ids`] and [`Remembered::orders`].
+    /// Orders and their times, oldest first.
+    pub fn orders(self) -> impl Iterator<Item = (u64, i64)> + use<'a> {
+        self.orders
+            .into_iter()
+            .flat_map(|words| words.as_chunks::<2>().0)
+            .map(|[order, time_ms]| (*order, time_ms.cast_signed()))
+    }
+
+    /// When an order (an [`order_key`]) was placed, if it is still remembered.
     #[must_use]
-    pub fn restore(ids: Vec<u64>, orders: Vec<(u64, i64)>) -> Self {
-        Self {
-            ids: Ring {
-                entries: ids,
-                next: 0,
-            },
-            orders: Ring {
-                entries: orders,
-                next: 0,
-            },
-        }
+    pub fn ordered_ms(self, key: u64) -> Option<i64> {
+        self.orders()
+            .find(|(known, _)| *known == key)
+            .map(|(_, time_ms)| time_ms)
     }
 }
 
@@ -98,41 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_id_is_forgotten_first() {
-        let mut memory = Remembered::default();
-        assert!((1..=3).all(|id| !memory.is_repeated(id, 3)));
-        assert!(memory.is_repeated(1, 3));
-        assert!(!memory.is_repeated(4, 3));
-        assert!(!memory.is_repeated(1, 3), "1 made room for 4");
-        assert_eq!(memory.ids().collect::<Vec<_>>(), [3, 4, 1]);
-    }
-
-    #[test]
-    fn under_a_smaller_bound_the_latest_are_kept_and_under_a_larger_one_all() {
-        let mut memory = Remembered::restore((0..10).collect(), vec![]);
-        assert!(!memory.is_repeated(10, 3));
-        assert_eq!(memory.ids().collect::<Vec<_>>(), [8, 9, 10]);
-        assert!(!memory.is_repeated(11, 3));
-        let mut memory = Remembered::restore(memory.ids().collect(), vec![]);
-        assert!(!memory.is_repeated(12, 4));
-        assert_eq!(memory.ids().collect::<Vec<_>>(), [9, 10, 11, 12]);
-    }
-
-    #[test]
-    fn a_restored_memory_goes_on_forgetting_in_the_same_order() {
-        let mut memory = Remembered::default();
-        for id in 0..10 {
-            memory.is_repeated(id, 4);
-            memory.keep_order(id, id as i64 * 10, 4);
-        }
-        let mut restored = Remembered::restore(memory.ids().collect(), memory.orders().collect());
-        assert!(!restored.is_repeated(99, 4));
-        assert!(!memory.is_repeated(99, 4));
+    fn what_is_restored_is_told_in_the_same_order() {
+        let memory = Remembered::restore(vec![3, 1, 2], vec![(9, -1), (8, i64::MAX)]);
+        assert_eq!(memory.ids().collect::<Vec<_>>(), [3, 1, 2]);
         assert_eq!(
-            restored.ids().collect::<Vec<_>>(),
-            memory.ids().collect::<Vec<_>>()
+            memory.orders().collect::<Vec<_>>(),
+            [(9, -1), (8, i64::MAX)]
         );
-        assert_eq!(restored.ordered_ms(8), Some(80));
-        assert_eq!(restored.ordered_ms(1), None);
+        assert_eq!(memory.view().ordered_ms(9), Some(-1));
+        assert_eq!(memory.view().ordered_ms(3), None);
     }
 }

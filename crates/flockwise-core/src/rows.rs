@@ -1,27 +1,47 @@
-//! The customers of one task, struct of arrays: an index id -> row, then flat columns.
+//! The customers of one task: an index id -> row, a fixed head a row, flat columns, and slabs for what
+//! differs in length.
+//!
+//! Whatever is done to rows can be taken back until the task is settled: see `undo`.
+
+mod blocks;
+mod chunked;
+mod head;
+mod names;
+mod rings;
+mod transaction;
+mod undo;
+mod unkept;
 
 use hashbrown::HashTable;
 
-use crate::aggregate::{self, NEVER_MS};
+use crate::aggregate;
 use crate::decide::Standing;
 use crate::event::hash;
 use crate::plan::Plan;
-use crate::remembered::Remembered;
+use crate::remembered::RememberedRef;
 
-/// Rows of one task. A row's number is its place and stays.
+use blocks::Blocks;
+use chunked::Chunked;
+use head::{ADDED, COLUMNS_LOGGED, GONE, Head, IDS_NEW, LOGGED, ORDERS_NEW, TOUCHED, UNKEPT};
+use names::Names;
+use rings::{ID, ORDER, Ring, Room};
+use undo::{Move, Undo};
+pub use unkept::Unkept;
+use unkept::Waiting;
+
+/// Rows of one task. A row's number is its place and stays; one that is nobody's any more is for others.
 #[derive(Clone, Debug)]
 pub struct Rows {
     index: HashTable<u32>,
-    hashes: Vec<u64>,
-    ids: String,
-    id_ends: Vec<usize>,
-    stride: usize,
-    columns: Vec<f64>,
-    reference_ms: Vec<i64>,
-    standings: Vec<Standing>,
-    remembered: Vec<Remembered>,
-    is_touched: Vec<bool>,
+    heads: Chunked<Head>,
+    columns: Chunked<f64>,
+    names: Names,
+    blocks: Blocks,
+    free: Vec<u32>,
+    gone: usize,
     touched: Vec<u32>,
+    undo: Undo,
+    waiting: Waiting,
     empty: Vec<f64>,
 }
 
@@ -35,9 +55,9 @@ pub struct Row<'a> {
     /// The plan's columns.
     pub columns: &'a [f64],
     /// Segment, sequence, dwell.
-    pub standing: &'a Standing,
+    pub standing: Standing,
     /// Event ids and orders.
-    pub remembered: &'a Remembered,
+    pub remembered: RememberedRef<'a>,
 }
 
 impl Rows {
@@ -46,16 +66,15 @@ impl Rows {
     pub fn new(plan: &Plan) -> Self {
         Self {
             index: HashTable::new(),
-            hashes: Vec::new(),
-            ids: String::new(),
-            id_ends: Vec::new(),
-            stride: plan.stride(),
-            columns: Vec::new(),
-            reference_ms: Vec::new(),
-            standings: Vec::new(),
-            remembered: Vec::new(),
-            is_touched: Vec::new(),
+            heads: Chunked::new(1),
+            columns: Chunked::new(plan.stride()),
+            names: Names::default(),
+            blocks: Blocks::default(),
+            free: Vec::new(),
+            gone: 0,
             touched: Vec::new(),
+            undo: Undo::default(),
+            waiting: Waiting::default(),
             empty: aggregate::empty(plan),
         }
     }
@@ -63,13 +82,45 @@ impl Rows {
     /// Number of customers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.hashes.len()
+        self.heads.len() - self.free.len() - self.gone
     }
 
     /// Nobody?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
+        self.len() == 0
+    }
+
+    /// Row numbers are below this.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.heads.len() as u32
+    }
+
+    /// Is it a customer's row?
+    #[must_use]
+    pub fn is_live(&self, row: u32) -> bool {
+        self.heads.get(row).is_live()
+    }
+
+    /// Every customer's row by number.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        (0..self.end()).filter(|row| self.is_live(*row))
+    }
+
+    /// Memory taken, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.index.allocation_size()
+            + self.heads.bytes()
+            + self.columns.bytes()
+            + self.names.bytes()
+            + self.blocks.bytes()
+            + undo::bytes(&self.free)
+            + undo::bytes(&self.touched)
+            + self.undo.bytes()
+            + self.waiting.bytes()
+            + undo::bytes(&self.empty)
     }
 
     /// The row of a customer, if there is one.
@@ -78,108 +129,133 @@ impl Rows {
         self.look_up(hash(customer_id.as_bytes()), customer_id)
     }
 
-    fn look_up(&self, hash: u64, customer_id: &str) -> Option<u32> {
-        let matches =
-            |row: &u32| self.hashes[*row as usize] == hash && self.customer_id(*row) == customer_id;
+    /// The row of a customer by the [`hash`] of the id, too.
+    pub(crate) fn look_up(&self, hash: u64, customer_id: &str) -> Option<u32> {
+        let matches = |row: &u32| {
+            let head = self.heads.get(*row);
+            head.hash == hash && self.names.get(head.name()) == customer_id.as_bytes()
+        };
         self.index.find(hash, matches).copied()
     }
 
-    /// The row of a customer, made if need be; `true` if it is new.
-    pub fn find_or_add(&mut self, customer_id: &str) -> (u32, bool) {
-        let hash = hash(customer_id.as_bytes());
-        if let Some(row) = self.look_up(hash, customer_id) {
-            return (row, false);
-        }
-        let row = self.hashes.len() as u32;
-        self.hashes.push(hash);
-        self.ids.push_str(customer_id);
-        self.id_ends.push(self.ids.len());
-        self.columns.extend_from_slice(&self.empty);
-        self.reference_ms.push(NEVER_MS);
-        self.standings.push(Standing::NEW);
-        self.remembered.push(Remembered::default());
-        self.is_touched.push(false);
-        let hashes = &self.hashes;
-        self.index
-            .insert_unique(hash, row, |other| hashes[*other as usize]);
-        (row, true)
-    }
-
-    /// Whose row it is.
+    /// Whose row it is; of one who was let go of, until that is settled.
     #[must_use]
     pub fn customer_id(&self, row: u32) -> &str {
-        let row = row as usize;
-        let start = if row == 0 { 0 } else { self.id_ends[row - 1] };
-        &self.ids[start..self.id_ends[row]]
+        self.names.text(self.heads.get(row).name())
     }
 
     /// [`hash`] of the customer's id.
     #[must_use]
     pub fn customer_hash(&self, row: u32) -> u64 {
-        self.hashes[row as usize]
+        self.heads.get(row).hash
     }
 
     /// The whole row.
     #[must_use]
     pub fn row(&self, row: u32) -> Row<'_> {
-        let at = row as usize;
+        let head = self.heads.get(row);
         Row {
-            customer_id: self.customer_id(row),
-            reference_ms: self.reference_ms[at],
-            columns: &self.columns[at * self.stride..(at + 1) * self.stride],
-            standing: &self.standings[at],
-            remembered: &self.remembered[at],
+            customer_id: self.names.text(head.name()),
+            reference_ms: head.reference_ms,
+            columns: self.columns.row(row as usize),
+            standing: head.standing(),
+            remembered: remembered(head, &self.blocks),
         }
     }
 
-    /// A row's sums and reference time, to be changed.
-    pub fn sums_mut(&mut self, row: u32) -> (&mut [f64], &mut i64, &mut Remembered) {
-        let at = row as usize;
-        (
-            &mut self.columns[at * self.stride..(at + 1) * self.stride],
-            &mut self.reference_ms[at],
-            &mut self.remembered[at],
-        )
+    /// A row's sums and its reference time.
+    pub(crate) fn sums(&self, row: u32) -> (&[f64], i64) {
+        let reference_ms = self.heads.get(row).reference_ms;
+        (self.columns.row(row as usize), reference_ms)
     }
 
-    /// Where the customer stands, to be changed.
-    pub fn standing_mut(&mut self, row: u32) -> &mut Standing {
-        &mut self.standings[row as usize]
+    /// Latest event time of a row.
+    pub(crate) fn reference_ms(&self, row: u32) -> i64 {
+        self.heads.get(row).reference_ms
     }
 
-    /// Notes that the row is to be written to the changelog.
-    pub fn touch(&mut self, row: u32) {
-        if !self.is_touched[row as usize] {
-            self.is_touched[row as usize] = true;
-            self.touched.push(row);
-        }
-    }
-
-    /// Rows touched since [`Rows::settle`], in the order of their first touch.
+    /// Where the customer stands.
     #[must_use]
-    pub fn touched(&self) -> &[u32] {
-        &self.touched
+    pub fn standing(&self, row: u32) -> Standing {
+        self.heads.get(row).standing()
     }
 
-    /// The touched rows are written.
-    pub fn settle(&mut self) {
-        for row in self.touched.drain(..) {
-            self.is_touched[row as usize] = false;
-        }
+    /// Event ids and orders.
+    pub(crate) fn remembered(&self, row: u32) -> RememberedRef<'_> {
+        remembered(self.heads.get(row), &self.blocks)
     }
 
-    /// Puts a row as the changelog has it; a later one of the same customer replaces it.
+    /// Rows touched since the task was settled, in the order of their first touch; not those of
+    /// customers who were let go of since.
+    pub fn touched(&self) -> impl Iterator<Item = &u32> {
+        self.touched.iter().filter(|row| self.is_live(**row))
+    }
+
+    /// Puts a row as the changelog has it; a later one of the same customer replaces it. Returns its
+    /// number, and whether the customer is new.
     ///
     /// # Panics
     /// Where the number of columns is not the plan's: the caller has compared fingerprints.
-    pub fn restore(&mut self, row: &Row<'_>) -> u32 {
-        assert_eq!(row.columns.len(), self.stride, "a row of another plan");
-        let (number, _) = self.find_or_add(row.customer_id);
-        let at = number as usize;
-        self.columns[at * self.stride..(at + 1) * self.stride].copy_from_slice(row.columns);
-        self.reference_ms[at] = row.reference_ms;
-        self.standings[at] = *row.standing;
-        self.remembered[at] = row.remembered.clone();
-        number
+    pub(crate) fn restore(&mut self, row: &Row<'_>) -> (u32, bool) {
+        debug_assert!(self.undo.is_empty(), "restored amid a transaction");
+        assert_eq!(row.columns.len(), self.empty.len(), "a row of another plan");
+        let hash = hash(row.customer_id.as_bytes());
+        let known = self.look_up(hash, row.customer_id);
+        let number = known.unwrap_or_else(|| self.put(hash, row.customer_id, 0));
+        self.columns
+            .row_mut(number as usize)
+            .copy_from_slice(row.columns);
+        let head = self.heads.get_mut(number);
+        head.reference_ms = row.reference_ms;
+        head.set_standing(&row.standing);
+        head.ids.give_back(&mut self.blocks, ID);
+        head.orders.give_back(&mut self.blocks, ORDER);
+        head.ids = Ring::fill(row.remembered.ids, ID, &mut self.blocks);
+        head.orders = Ring::fill(row.remembered.orders, ORDER, &mut self.blocks);
+        (number, known.is_none())
+    }
+
+    /// Sets where a customer stands, as nothing that happened but as a restored task knows it.
+    pub(crate) fn restore_standing(&mut self, row: u32, standing: &Standing) {
+        self.heads.get_mut(row).set_standing(standing);
+    }
+
+    /// Makes a row for a customer who has none.
+    fn put(&mut self, hash: u64, customer_id: &str, flags: u8) -> u32 {
+        let name = self.names.add(customer_id);
+        let row = if let Some(row) = self.free.pop() {
+            let kept = self.heads.get(row).flags & UNKEPT;
+            *self.heads.get_mut(row) = Head::new(hash, name, flags | kept);
+            self.columns
+                .row_mut(row as usize)
+                .copy_from_slice(&self.empty);
+            row
+        } else {
+            self.heads.push(&[Head::new(hash, name, flags)]);
+            self.columns.push(&self.empty);
+            (self.heads.len() - 1) as u32
+        };
+        self.list(row, hash);
+        row
+    }
+
+    fn list(&mut self, row: u32, hash: u64) {
+        let heads = &self.heads;
+        self.index
+            .insert_unique(hash, row, |other| heads.get(*other).hash);
+    }
+
+    fn unlist(&mut self, row: u32) {
+        let hash = self.heads.get(row).hash;
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == row) {
+            entry.remove();
+        }
+    }
+}
+
+fn remembered<'a>(head: &Head, blocks: &'a Blocks) -> RememberedRef<'a> {
+    RememberedRef {
+        ids: head.ids.halves(blocks, ID),
+        orders: head.orders.halves(blocks, ORDER),
     }
 }

@@ -1,6 +1,10 @@
 //! A task: the customers of one state partition, and what happens to them.
 
+mod learning;
+mod letting_go;
+mod restoring;
 mod scoring;
+mod settling;
 mod sweeping;
 
 pub use scoring::share_nearer;
@@ -8,19 +12,21 @@ pub use scoring::share_nearer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flockwise_kmeans::{Delta, Scratch};
+use flockwise_kmeans::Scratch;
 
 use crate::aggregate::{self, NEVER_MS};
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Leap};
 use crate::change::{Change, Trigger};
-use crate::event::Event;
+use crate::event::{Event, hash};
 use crate::feature::DAY_MS;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use crate::remembered::order_key;
-use crate::rows::{Row, Rows};
+use crate::rows::Rows;
 use crate::trainer::MiniBatch;
+use learning::Collected;
+use settling::Settled;
 
 /// What every task of a pipeline goes by.
 #[derive(Clone, Debug)]
@@ -69,6 +75,8 @@ pub struct Bookmark {
     pub stream_ms: i64,
     /// The instant that the sweep has reached.
     pub swept_ms: Option<i64>,
+    /// What it left out on the way, less than a period before.
+    pub leap: Option<Leap>,
     /// Version of the model in use; 0: none.
     pub version: u64,
     /// The instant that the sweep had reached when it came into use: customers due later were scored by
@@ -117,17 +125,22 @@ pub struct Task {
     calendar: Calendar,
     bookmark: Bookmark,
     collected: Collected,
+    settled: Settled,
+    sweeping: Sweeping,
     raw: Vec<f64>,
     vector: Vec<f64>,
     scaled: Vec<f64>,
     scratch: Scratch,
 }
 
-/// Customers sampled since the last hand-over.
-#[derive(Clone, Debug, Default)]
-struct Collected {
-    sample: Vec<(u64, Vec<f64>)>,
-    delta: Option<(u64, Delta)>,
+/// When customers who have become due are scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sweeping {
+    /// As soon as time has come to it, all of them.
+    #[default]
+    AtOnce,
+    /// By and by, as [`Task::sweep_some`] is called; each before anything else happens to that customer.
+    Later,
 }
 
 #[derive(Clone, Copy)]
@@ -141,18 +154,22 @@ impl Task {
     #[must_use]
     pub fn new(settings: Arc<TaskSettings>) -> Self {
         let features = settings.plan.len();
+        let bookmark = Bookmark {
+            inputs: BTreeMap::new(),
+            repartition_offset: 0,
+            stream_ms: NEVER_MS,
+            swept_ms: None,
+            leap: None,
+            version: 0,
+            version_since_ms: None,
+        };
         Self {
             rows: Rows::new(&settings.plan),
             calendar: Calendar::new(settings.period_ms()),
-            bookmark: Bookmark {
-                inputs: BTreeMap::new(),
-                repartition_offset: 0,
-                stream_ms: NEVER_MS,
-                swept_ms: None,
-                version: 0,
-                version_since_ms: None,
-            },
+            settled: Settled::new(&bookmark),
+            bookmark,
             collected: Collected::default(),
+            sweeping: Sweeping::AtOnce,
             raw: vec![0.0; features],
             vector: vec![0.0; features],
             scaled: Vec::with_capacity(features),
@@ -161,35 +178,15 @@ impl Task {
         }
     }
 
-    /// Puts a row as the changelog has it.
-    pub fn restore_row(&mut self, row: &Row<'_>) {
-        let known = self.rows.len();
-        let number = self.rows.restore(row);
-        if self.rows.len() > known {
-            self.calendar.enter(number, self.rows.customer_hash(number));
-        }
-    }
-
-    /// Goes on from a bookmark, once all rows are restored: customers whom the sweep has scored since
-    /// they were last written stand as of that scoring.
-    pub fn restore_bookmark(&mut self, bookmark: Bookmark) {
-        self.calendar.resume(bookmark.swept_ms);
-        self.bookmark = bookmark;
-        if self.settings.time.sweep_ms.is_none() {
-            return;
-        }
-        let since_ms = self.bookmark.version_since_ms.unwrap_or(NEVER_MS);
-        for row in 0..self.rows.len() as u32 {
-            let due_ms = self.calendar.last_due_ms(self.rows.customer_hash(row));
-            let standing = self.rows.standing_mut(row);
-            let Some(due_ms) = due_ms.filter(|due_ms| *due_ms > standing.as_of_ms) else {
-                continue;
-            };
-            standing.as_of_ms = due_ms;
-            if due_ms > since_ms && self.bookmark.version > 0 {
-                standing.version = self.bookmark.version;
-            }
-        }
+    /// From now on whoever is due is scored at once or later. Without a sweep the calendar only samples,
+    /// which is always done at once.
+    pub fn set_sweeping(&mut self, sweeping: Sweeping) {
+        let has_sweep = self.settings.time.sweep_ms.is_some();
+        self.sweeping = if has_sweep {
+            sweeping
+        } else {
+            Sweeping::AtOnce
+        };
     }
 
     /// How far each of its input partitions has been read.
@@ -211,6 +208,7 @@ impl Task {
     pub fn bookmark(&self) -> Bookmark {
         Bookmark {
             swept_ms: self.calendar.swept_ms(),
+            leap: self.calendar.leap(),
             ..self.bookmark.clone()
         }
     }
@@ -219,11 +217,6 @@ impl Task {
     #[must_use]
     pub fn rows(&self) -> &Rows {
         &self.rows
-    }
-
-    /// The rows touched since the last call are written.
-    pub fn settle(&mut self) {
-        self.rows.settle();
     }
 
     /// Latest event time of the task's customers; [`NEVER_MS`] before the first event.
@@ -284,29 +277,45 @@ impl Task {
         output: &mut Output,
     ) {
         self.advance_time(event.time_ms, versions, output);
-        let (row, is_new) = self.rows.find_or_add(event.customer_id());
-        if is_new {
-            self.calendar.enter(row, self.rows.customer_hash(row));
-        }
+        let (row, is_new) = self.row_of(event.customer_id(), versions, output);
         if self.is_duplicate(row, event) {
             output.duplicates += 1;
             return;
         }
         self.rows.touch(row);
         self.observe(row, event);
-        let at_ms = event.time_ms.max(self.rows.row(row).standing.as_of_ms);
-        let at_ms = at_ms.max(self.rows.row(row).reference_ms);
+        let at_ms = event.time_ms.max(self.rows.standing(row).as_of_ms);
+        let at_ms = at_ms.max(self.rows.reference_ms(row));
         self.score(row, at_ms, Occasion::Event(trigger), versions, output);
         if is_new {
             self.catch_up(row, versions, output);
         }
     }
 
+    /// A customer's row, made if need be, and whether it is new. Who is there and due is scored first.
+    fn row_of(
+        &mut self,
+        customer_id: &str,
+        versions: Option<&Versions>,
+        output: &mut Output,
+    ) -> (u32, bool) {
+        let hash = hash(customer_id.as_bytes());
+        if let Some(row) = self.rows.look_up(hash, customer_id) {
+            self.visit_waiting(row, versions, output);
+            if self.rows.is_live(row) {
+                return (row, false);
+            }
+        }
+        let row = self.rows.add(hash, customer_id);
+        self.calendar.enter(row, hash);
+        (row, true)
+    }
+
     /// Scores a customer who comes late as of when the sweep has gone by, so that everybody stands as
     /// of the last sweep at least: a restored task takes that for granted.
     fn catch_up(&mut self, row: u32, versions: Option<&Versions>, output: &mut Output) {
         let due_ms = self.calendar.last_due_ms(self.rows.customer_hash(row));
-        let as_of_ms = self.rows.row(row).standing.as_of_ms;
+        let as_of_ms = self.rows.standing(row).as_of_ms;
         if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms > as_of_ms) {
             self.sweep(row, due_ms, versions, output);
         }
@@ -316,27 +325,30 @@ impl Task {
         let plan = &self.settings.plan;
         let bound = self.settings.time.remembered_ids;
         let key = event.order.map(|order| order_key(event.name_hash, order));
-        let (_, _, remembered) = self.rows.sums_mut(row);
         // Several partial refunds of one order are all real, so for them the event id alone tells.
         if let Some(key) = key.filter(|_| !plan.is_reversing(event.name)) {
-            if remembered.ordered_ms(key).is_some() {
+            if self.rows.remembered(row).ordered_ms(key).is_some() {
                 return true;
             }
-            if event.id.is_some_and(|id| remembered.is_repeated(id, bound)) {
+            if event
+                .id
+                .is_some_and(|id| self.rows.is_repeated(row, id, bound))
+            {
                 return true;
             }
-            remembered.keep_order(key, event.time_ms, bound);
+            self.rows.keep_order(row, key, event.time_ms, bound);
             return false;
         }
-        event.id.is_some_and(|id| remembered.is_repeated(id, bound))
+        event
+            .id
+            .is_some_and(|id| self.rows.is_repeated(row, id, bound))
     }
 
     fn observe(&mut self, row: u32, event: &Event) {
         let plan = &self.settings.plan;
-        let (columns, reference_ms, remembered) = self.rows.sums_mut(row);
+        let (columns, reference_ms, ordered_ms) = self.rows.sums_mut(row);
         aggregate::observe(plan, columns, reference_ms, event, |name| {
-            let key = order_key(plan.name_hash(name), event.order?);
-            remembered.ordered_ms(key)
+            ordered_ms(order_key(plan.name_hash(name), event.order?))
         });
     }
 }

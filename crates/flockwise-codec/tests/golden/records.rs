@@ -114,6 +114,11 @@ fn a_first_change_by_a_sweep_has_neither_from_nor_trigger() {
     assert_eq!(encoded(&change), FIRST_CHANGE.trim_end());
 }
 
+fn read_row(id: &[u8], value: &[u8], plan: u64) -> Result<StoredRow, ChangelogError> {
+    let mut row = StoredRow::default();
+    decode_row(id, value, plan, &mut row).map(|()| row)
+}
+
 fn row() -> StoredRow {
     StoredRow {
         customer_id: "h0001\u{e9}".to_owned(),
@@ -142,7 +147,7 @@ fn a_row_of_the_changelog() {
     encode_row(&row.as_row(), PLAN, &mut value);
     assert_eq!(hex(&value), ROW);
     assert_eq!(
-        decode_row(row.customer_id.as_bytes(), &unhex(ROW), PLAN),
+        read_row(row.customer_id.as_bytes(), &unhex(ROW), PLAN),
         Ok(row)
     );
     let mut key = Vec::new();
@@ -152,7 +157,7 @@ fn a_row_of_the_changelog() {
 
 #[test]
 fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
-    let told = |value: &[u8], plan| decode_row(b"h", value, plan).unwrap_err().to_string();
+    let told = |value: &[u8], plan| read_row(b"h", value, plan).unwrap_err().to_string();
     assert_eq!(
         told(&unhex(ROW), 7),
         "the state was kept under another feature plan (0123456789abcdef, now 0000000000000007): bring the former features back, or give the pipeline a new `app` name so that it starts anew from its inputs"
@@ -174,7 +179,7 @@ fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
 fn a_row_cut_short_or_too_long_is_malformed() {
     let whole = unhex(ROW);
     for length in 0..whole.len() {
-        let found = decode_row(b"h", &whole[..length], PLAN);
+        let found = read_row(b"h", &whole[..length], PLAN);
         assert!(
             matches!(found, Err(ChangelogError::Malformed(_))),
             "{length}"
@@ -182,11 +187,11 @@ fn a_row_cut_short_or_too_long_is_malformed() {
     }
     let longer = [whole.as_slice(), b"\0"].concat();
     assert!(matches!(
-        decode_row(b"h", &longer, PLAN),
+        read_row(b"h", &longer, PLAN),
         Err(ChangelogError::Malformed(_))
     ));
     assert!(matches!(
-        decode_row(b"\xff", &whole, PLAN),
+        read_row(b"\xff", &whole, PLAN),
         Err(ChangelogError::Malformed(_))
     ));
 }
@@ -205,22 +210,23 @@ fn a_bookmark() {
         repartition_offset: 17,
         stream_ms: 1_767_323_045_678,
         swept_ms: Some(490_923_068),
+        leap: None,
         version: 42,
         version_since_ms: Some(490_923_000),
     };
     let mut out = Vec::new();
-    encode_bookmark(&bookmark, &topics(), &mut out);
+    encode_bookmark(&bookmark, &topics(), Some("shop-1"), &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), BOOKMARK.trim_end());
     assert_eq!(
         decode_bookmark(BOOKMARK.as_bytes(), &topics()),
-        Ok(bookmark)
+        Ok((bookmark, Some("shop-1".to_owned())))
     );
 }
 
 #[test]
 fn a_bookmark_leaves_out_inputs_that_are_gone_and_follows_their_names() {
     let topics = ["orders".to_owned()];
-    let found = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
+    let (found, _) = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
     assert_eq!(found.inputs.keys().collect::<Vec<_>>(), [&(0, 0)]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flockwise_codec::change::{ChangeContext, encode_change};
 use flockwise_codec::changelog::{
-    decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
+    StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
 };
 use flockwise_core::change::Trigger;
 use flockwise_core::event::{Event, hash};
@@ -157,18 +157,20 @@ impl Life {
         }
         self.task.settle();
         let mut value = Vec::new();
-        encode_bookmark(&self.task.bookmark(), &[], &mut value);
+        encode_bookmark(&self.task.bookmark(), &[], None, &mut value);
         self.changelog.insert(vec![0], value);
     }
 
     fn restart(&mut self) {
         self.task = Task::new(Arc::clone(&self.settings));
+        let mut row = StoredRow::default();
         for (key, value) in self.changelog.iter().filter(|(key, _)| key[0] == 1) {
-            let row = decode_row(&key[1..], value, self.settings.plan.fingerprint()).unwrap();
+            let plan = self.settings.plan.fingerprint();
+            decode_row(&key[1..], value, plan, &mut row).unwrap();
             self.task.restore_row(&row.as_row());
         }
         self.task
-            .restore_bookmark(decode_bookmark(&self.changelog[&vec![0]], &[]).unwrap());
+            .restore_bookmark(decode_bookmark(&self.changelog[&vec![0]], &[]).unwrap().0);
     }
 }
 

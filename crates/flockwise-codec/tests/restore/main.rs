@@ -39,7 +39,7 @@ proptest! {
 fn are_alike(left: &Task, right: &Task) -> Result<(), TestCaseError> {
     prop_assert_eq!(left.bookmark(), right.bookmark());
     prop_assert_eq!(left.rows().len(), right.rows().len());
-    for row in 0..left.rows().len() as u32 {
+    for row in left.rows().numbers() {
         let left = left.rows().row(row);
         let right = right
             .rows()

@@ -50,6 +50,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             max_ahead_ms: None,
             sweep_ms,
             remembered_ids: 3,
+            forget_ms: None,
         },
         learning: LearningPolicy {
             k_min: 1,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use flockwise_codec::format::Format;
-use flockwise_config::{Config, Input, Kafka, Partitioner, Start};
+use flockwise_config::{Config, Input, Kafka, LostRecords, Partitioner, Start};
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
@@ -68,10 +68,12 @@ fn what_is_left_out_has_its_default() {
         app: "shop".to_owned(),
         state_partitions: None,
         shards: None,
+        standbys: 0,
         partitioner: Partitioner::Murmur2,
         kafka: Kafka {
             bootstrap_servers: "localhost:9092".to_owned(),
             commit_interval_ms: 100,
+            lost_records: LostRecords::Stop,
             properties: [].into(),
         },
         inputs: vec![Input {
@@ -100,9 +102,11 @@ fn what_is_left_out_has_its_default() {
             max_ahead_ms: Some(3_600_000),
             sweep_ms: Some(3_600_000),
             remembered_ids: 32,
+            forget_ms: None,
         },
         max_skew_ms: 600_000,
         state_directory: "flockwise-state".into(),
+        memory: None,
         http_listen: "127.0.0.1:8080".parse().unwrap(),
         brings_in: None,
     };
@@ -137,6 +141,14 @@ fn properties_in_either_spelling_are_texts() {
     assert_eq!(config.kafka.properties, expected.into());
     assert_eq!(config.kafka.bootstrap_servers, "a:1,b:2");
     assert_eq!(config.kafka.commit_interval_ms, 1000);
+}
+
+#[test]
+fn lost_records_stop_their_partition_or_are_skipped() {
+    for (word, expected) in [("stop", LostRecords::Stop), ("skip", LostRecords::Skip)] {
+        let config = smallest_with(&format!("[kafka]\nlost_records = \"{word}\"\n"));
+        assert_eq!(config.kafka.lost_records, expected);
+    }
 }
 
 #[test]
@@ -181,6 +193,14 @@ fn inputs_start_and_format() {
 }
 
 #[test]
+fn memory_is_limited_and_tasks_of_others_kept_warm_where_it_says_so() {
+    let config = smallest_with("[state]\nmemory = \"2GiB\"");
+    assert_eq!(config.memory, Some(2 << 30));
+    let lines = "app = \"shop\"\nstandbys = 1\n[[input]]\ntopic = \"clicks\"\n[[feature]]\nname = \"orders\"\naggregate = \"count\"\nlifetime = true";
+    assert_eq!(parse(lines).standbys, 1);
+}
+
+#[test]
 fn segments_are_a_number_or_a_range() {
     for (lines, expected) in [
         ("k = 1\nwarm_up = { customers = 1 }", (1, 1)),
@@ -194,6 +214,25 @@ fn segments_are_a_number_or_a_range() {
         let learning = smallest_with(&format!("[model]\n{lines}")).learning;
         assert_eq!((learning.k_min, learning.k_max), expected, "{lines}");
     }
+}
+
+#[test]
+fn customers_are_forgotten_when_told_or_when_nothing_is_left() {
+    let forgotten = |time: &str, features: &str| {
+        let text =
+            format!("app = \"shop\"\n[[input]]\ntopic = \"events\"\n{features}\n[time]\n{time}");
+        parse(&text).time.forget_ms
+    };
+    let week = "[[feature]]\nname = \"a\"\naggregate = \"count\"\nhalf_life = \"1w\"\n";
+    let month = "[[feature]]\nname = \"b\"\naggregate = \"count\"\nwindow = \"30d\"\n";
+    let ever = "[[feature]]\nname = \"c\"\naggregate = \"count\"\nlifetime = true\n";
+    let (lasting, all) = (format!("{week}{month}"), format!("{week}{month}{ever}"));
+    assert_eq!(forgotten("", &lasting), Some(280 * DAY_MS));
+    assert_eq!(forgotten("", month), Some(31 * DAY_MS));
+    assert_eq!(forgotten("lateness = \"99d\"", month), Some(99 * DAY_MS));
+    assert_eq!(forgotten("", &all), None);
+    assert_eq!(forgotten("forget_after = \"30d\"", &all), Some(30 * DAY_MS));
+    assert_eq!(forgotten("forget_after = \"off\"", month), None);
 }
 
 #[test]
@@ -227,6 +266,7 @@ fn policies() {
         max_ahead_ms: Some(300_000),
         sweep_ms: None,
         remembered_ids: 1024,
+        forget_ms: None,
     };
     assert_eq!(config.time, time);
     assert_eq!(config.max_skew_ms, 1);

@@ -73,7 +73,7 @@ fn the_top_of_the_file() {
         ("shard = 2", "unknown key `shard`: did you mean `shards`?"),
         (
             "colour = 1",
-            "unknown key `colour`: expected one of app, state_partitions, shards, partitioner, kafka, format, input, \
+            "unknown key `colour`: expected one of app, state_partitions, shards, standbys, partitioner, kafka, format, input, \
              feature, model, decision, time, sweep, state, http, report",
         ),
     ] {

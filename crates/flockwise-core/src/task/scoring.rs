@@ -8,11 +8,11 @@ use crate::model::Model;
 
 impl Task {
     pub(super) fn evaluate(&mut self, row: u32, at_ms: i64) {
-        let state = self.rows.row(row);
+        let (columns, reference_ms) = self.rows.sums(row);
         aggregate::evaluate(
             &self.settings.plan,
-            state.columns,
-            state.reference_ms,
+            columns,
+            reference_ms,
             at_ms,
             &mut self.raw,
             &mut self.vector,
@@ -27,15 +27,17 @@ impl Task {
         versions: Option<&Versions>,
         output: &mut Output,
     ) {
+        let mut standing = self.rows.standing(row);
+        let before = standing.candidate;
+        standing.as_of_ms = at_ms;
         let Some(versions) = versions else {
-            self.rows.standing_mut(row).as_of_ms = at_ms;
+            self.rows.set_standing(row, &standing);
             return;
         };
         self.evaluate(row, at_ms);
         let model = &versions.current;
         model.scaled(&self.vector, &mut self.scaled);
         let (nearest, distance) = model.score(&self.scaled, &mut self.scratch);
-        let standing = *self.rows.row(row).standing;
         let present = standing.segment.and_then(|id| model.index_of(id));
         let scoring = Scoring {
             nearest: model.segments()[nearest].id,
@@ -45,12 +47,8 @@ impl Task {
             at_ms,
             cause: self.cause(&standing, present == Some(nearest), occasion, versions),
         };
-        let before = standing.candidate;
-        let standing = self.rows.standing_mut(row);
-        standing.as_of_ms = at_ms;
         standing.version = model.version();
-        let verdict = decide(&self.settings.decision, standing, &scoring);
-        let is_unchanged = standing.candidate == before;
+        let verdict = decide(&self.settings.decision, &mut standing, &scoring);
         match verdict {
             Verdict::Stay => {}
             Verdict::Suppressed(why) => {
@@ -59,17 +57,21 @@ impl Task {
             }
             Verdict::Change(cause) => {
                 let change = self.change(row, nearest, &scoring, cause, occasion, model);
+                standing.segment = change.to;
+                standing.sequence = change.sequence;
+                standing.changed_ms = change.occurred_ms;
                 output.changes.push(change);
             }
         }
-        if !is_unchanged || matches!(verdict, Verdict::Change(_)) {
+        self.rows.set_standing(row, &standing);
+        if standing.candidate != before || matches!(verdict, Verdict::Change(_)) {
             self.rows.touch(row);
         }
     }
 
     /// What makes the difference, should the customer move: the version, if the one before would have
     /// left the customer alone.
-    pub(super) fn cause(
+    fn cause(
         &mut self,
         standing: &Standing,
         stays: bool,
@@ -94,8 +96,8 @@ impl Task {
         if would_stay { Cause::Model } else { plain }
     }
 
-    pub(super) fn change(
-        &mut self,
+    fn change(
+        &self,
         row: u32,
         nearest: usize,
         scoring: &Scoring,
@@ -103,7 +105,8 @@ impl Task {
         occasion: Occasion,
         model: &Model,
     ) -> Change {
-        let from = self.rows.row(row).standing.segment;
+        let standing = self.rows.standing(row);
+        let from = standing.segment;
         let left = from
             .and_then(|id| model.index_of(id))
             .map(|index| &model.segments()[index]);
@@ -121,13 +124,9 @@ impl Task {
             left,
             reached,
         );
-        let standing = self.rows.standing_mut(row);
-        standing.segment = Some(scoring.nearest);
-        standing.sequence += 1;
-        standing.changed_ms = scoring.at_ms;
         Change {
             row,
-            sequence: standing.sequence,
+            sequence: standing.sequence + 1,
             occurred_ms: scoring.at_ms,
             from,
             to: Some(scoring.nearest),

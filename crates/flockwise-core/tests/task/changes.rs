@@ -150,7 +150,7 @@ proptest! {
         let mut as_of: BTreeMap<u32, i64> = BTreeMap::new();
         for act in &shuffled {
             act.give(&mut task, &settings.plan, &fixed(), &mut output);
-            for row in 0..task.rows().len() as u32 {
+            for row in task.rows().numbers() {
                 let row_now = task.rows().row(row);
                 let before = as_of.insert(row, row_now.standing.as_of_ms);
                 prop_assert!(before.is_none_or(|before| before <= row_now.standing.as_of_ms));

@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod changes;
+mod letting_go;
+mod life;
 mod naive;
 mod shop;
+mod slices;
 mod sweep;
+mod undo;
+mod unkept;

@@ -70,6 +70,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             max_ahead_ms: None,
             sweep_ms,
             remembered_ids: 1024,
+            forget_ms: None,
         },
         learning: LearningPolicy {
             k_min: 1,
@@ -161,12 +162,23 @@ impl Act {
         versions: &Versions,
         output: &mut Output,
     ) {
+        self.give_by(task, plan, Some(versions), output);
+    }
+
+    /// Gives the act to a task that may have no model yet.
+    pub(crate) fn give_by(
+        &self,
+        task: &mut Task,
+        plan: &Plan,
+        versions: Option<&Versions>,
+        output: &mut Output,
+    ) {
         let trigger = Trigger {
             input: 0,
             partition: 0,
             offset: self.time_ms,
         };
-        task.process(&self.event(plan), trigger, Some(versions), output);
+        task.process(&self.event(plan), trigger, versions, output);
     }
 }
 

@@ -38,6 +38,19 @@ fn kafka() {
             "kafka.commit_interval: found \"1m\", expected at most \"30s\": brokers abort transactions that stay open",
         ),
         (
+            "lost_records = \"skp\"",
+            "kafka.lost_records: found \"skp\"; did you mean `skip`?",
+        ),
+        (
+            "lost_records = true",
+            "kafka.lost_records: found true, expected one of stop, skip",
+        ),
+        (
+            "properties = { \"auto.offset.reset\" = \"earliest\" }",
+            "kafka.properties.\"auto.offset.reset\": cannot be set here: it is start of each [[input]], and \
+             lost_records under [kafka] for what is gone later",
+        ),
+        (
             "\"security.protocol\" = \"SSL\"",
             "unknown key `kafka.\"security.protocol\"`: what librdkafka knows belongs under [kafka.properties]",
         ),
@@ -187,6 +200,15 @@ fn decision_sweep_time_http_and_report() {
             "time.remembered_ids: found the number 1025, expected a whole number from 1 to 1024",
         ),
         (
+            "[time]\nlateness = \"2d\"\nforget_after = \"1d\"",
+            "time.forget_after: found \"1d\", expected at least time.lateness, or an event that comes late would find its \
+             customer gone and begin anew; or \"off\"",
+        ),
+        (
+            "[time]\nforget_after = \"never\"",
+            "time.forget_after: found \"never\", expected a whole number and a unit: 100ms, 30s, 10m, 1h, 30d or 2w; or \"off\"",
+        ),
+        (
             "[http]\nlisten = \"localhost:8080\"",
             "http.listen: found \"localhost:8080\", expected a numeric address and a port, such as \"127.0.0.1:8080\", or \
              \"0.0.0.0:8080\" for everyone",
@@ -209,7 +231,19 @@ fn decision_sweep_time_http_and_report() {
         ),
         (
             "[state]\ndir = \"state\"",
-            "unknown key `state.dir`: expected directory",
+            "unknown key `state.dir`: expected one of directory, memory",
+        ),
+        (
+            "[state]\nmemory = \"4GB\"",
+            "state.memory: found \"4GB\", expected a size in quotes, such as \"512MiB\" or \"4GiB\"",
+        ),
+        (
+            "[state]\nmemory = 4",
+            "state.memory: found the number 4, expected a size in quotes, such as \"512MiB\" or \"4GiB\"",
+        ),
+        (
+            "[state]\nstandbys = 1",
+            "unknown key `state.standbys`: it belongs at the top of the file, above the first [section]",
         ),
     ] {
         check(&sections(lines), expected);

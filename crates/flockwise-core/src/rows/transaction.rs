@@ -1,0 +1,234 @@
+//! Changes of rows that can be taken back: each first sees to it that the log has what it changes.
+
+use super::head::OPEN;
+use super::*;
+
+impl Rows {
+    /// Makes a row for a customer who has none, by the [`hash`] of the id.
+    pub(crate) fn add(&mut self, hash: u64, customer_id: &str) -> u32 {
+        let was_free = !self.free.is_empty();
+        let row = self.put(hash, customer_id, ADDED);
+        self.undo.moves.push(Move::Came { row, was_free });
+        row
+    }
+
+    /// A row's sums and reference time, to be changed, and when orders were placed that it remembers.
+    pub(crate) fn sums_mut(
+        &mut self,
+        row: u32,
+    ) -> (&mut [f64], &mut i64, impl Fn(u64) -> Option<i64>) {
+        self.log(row);
+        self.log_columns(row);
+        let head = self.heads.get_mut(row);
+        let (orders, blocks) = (head.orders, &self.blocks);
+        let ordered_ms = move |key| {
+            let remembered = RememberedRef {
+                ids: [&[], &[]],
+                orders: orders.halves(blocks, ORDER),
+            };
+            remembered.ordered_ms(key)
+        };
+        let columns = self.columns.row_mut(row as usize);
+        (columns, &mut head.reference_ms, ordered_ms)
+    }
+
+    /// Sets where the customer stands.
+    pub(crate) fn set_standing(&mut self, row: u32, standing: &Standing) {
+        self.log(row);
+        self.heads.get_mut(row).set_standing(standing);
+    }
+
+    /// Notes that the row is to be written to the changelog.
+    pub(crate) fn touch(&mut self, row: u32) {
+        self.log(row);
+        let head = self.heads.get_mut(row);
+        if !head.has(TOUCHED) {
+            head.flags |= TOUCHED;
+            self.touched.push(row);
+        }
+    }
+
+    /// Was this id seen? If not it is kept, in place of the oldest once there are `bound`.
+    pub(crate) fn is_repeated(&mut self, row: u32, id: u64, bound: usize) -> bool {
+        let ids = self.remembered(row).ids;
+        let repeated = ids[0].contains(&id) || ids[1].contains(&id);
+        if !repeated {
+            self.log(row);
+            let head = self.heads.get_mut(row);
+            let is_new = head.has(IDS_NEW);
+            let room = &mut room(&mut self.blocks, &mut self.undo, bound, is_new);
+            if head.ids.push(&[id], room) {
+                head.flags |= IDS_NEW;
+            }
+        }
+        repeated
+    }
+
+    /// Keeps an order, in place of the oldest once there are `bound`.
+    pub(crate) fn keep_order(&mut self, row: u32, key: u64, time_ms: i64, bound: usize) {
+        self.log(row);
+        let head = self.heads.get_mut(row);
+        let is_new = head.has(ORDERS_NEW);
+        let room = &mut room(&mut self.blocks, &mut self.undo, bound, is_new);
+        if head.orders.push(&[key, time_ms.cast_unsigned()], room) {
+            head.flags |= ORDERS_NEW;
+        }
+    }
+
+    /// Lets a customer go: nobody finds the row any more, and it is free once that is settled.
+    pub(crate) fn let_go(&mut self, row: u32) {
+        self.log(row);
+        self.heads.get_mut(row).flags |= GONE;
+        self.unlist(row);
+        self.gone += 1;
+        self.undo.moves.push(Move::Went { row });
+    }
+
+    /// Ids of the customers let go of since [`Rows::settle`].
+    pub(crate) fn departed(&self) -> impl Iterator<Item = &str> {
+        self.undo.moves.iter().filter_map(|step| match step {
+            Move::Went { row } => Some(self.customer_id(*row)),
+            Move::Came { .. } => None,
+        })
+    }
+
+    pub(crate) fn has_departed(&self) -> bool {
+        self.gone > 0
+    }
+
+    /// Keeps a row's head as it was before the transaction.
+    fn log(&mut self, row: u32) {
+        let head = self.heads.get_mut(row);
+        if !head.has(LOGGED) {
+            self.undo.heads.push((row, *head));
+            head.flags |= LOGGED;
+        }
+    }
+
+    fn log_columns(&mut self, row: u32) {
+        let head = self.heads.get_mut(row);
+        if !head.has(COLUMNS_LOGGED) {
+            head.flags |= COLUMNS_LOGGED;
+            self.undo.columns_of.push(row);
+            let columns = self.columns.row(row as usize);
+            self.undo.columns.extend_from_slice(columns);
+        }
+    }
+
+    /// What was done stands, the touched rows are written. `freed` is called with each row that is
+    /// nobody's any more, and the hash of whose it was.
+    pub(crate) fn settle(&mut self, mut freed: impl FnMut(u32, u64)) {
+        let touched = std::mem::take(&mut self.touched);
+        for row in &touched {
+            if self.is_live(*row) {
+                self.mark_unkept(*row);
+            }
+        }
+        self.touched = touched;
+        undo::empty(&mut self.touched);
+        let mut log = std::mem::take(&mut self.undo);
+        for (row, _) in &log.heads {
+            self.heads.get_mut(*row).flags &= !OPEN;
+        }
+        for step in &log.moves {
+            match *step {
+                Move::Came { row, .. } => self.heads.get_mut(row).flags &= !OPEN,
+                Move::Went { row } => {
+                    self.gone -= 1;
+                    freed(row, self.customer_hash(row));
+                    self.discard(row);
+                }
+            }
+        }
+        for (block, words) in &log.released {
+            self.blocks.give_back(*block, *words as usize);
+        }
+        log.clear();
+        self.undo = log;
+    }
+
+    /// Takes everything back that was done since [`Rows::settle`]. `left` is called with each row that
+    /// was added, the last first, and the hash of whose it was.
+    pub(crate) fn roll_back(&mut self, mut left: impl FnMut(u32, u64)) {
+        undo::empty(&mut self.touched);
+        let mut log = std::mem::take(&mut self.undo);
+        for step in log.moves.iter().rev() {
+            match *step {
+                Move::Came { row, was_free } => {
+                    left(row, self.customer_hash(row));
+                    self.take_out(row, was_free);
+                }
+                Move::Went { row } => {
+                    self.gone -= 1;
+                    self.list(row, self.customer_hash(row));
+                }
+            }
+        }
+        for (row, before) in &log.heads {
+            let head = self.heads.get_mut(*row);
+            if head.has(IDS_NEW) {
+                head.ids.give_back(&mut self.blocks, ID);
+            }
+            if head.has(ORDERS_NEW) {
+                head.orders.give_back(&mut self.blocks, ORDER);
+            }
+            *head = *before;
+        }
+        let columns = log.columns.chunks_exact(self.empty.len().max(1));
+        for (row, before) in log.columns_of.iter().zip(columns) {
+            self.columns.row_mut(*row as usize).copy_from_slice(before);
+        }
+        for (at, before) in log.overwritten.iter().rev() {
+            self.blocks.words_mut(*at, 1)[0] = *before;
+        }
+        log.clear();
+        self.undo = log;
+    }
+
+    /// Removes a customer as the changelog does: nothing of it is logged. Returns the row, now free, and
+    /// the hash of whose it was.
+    pub(crate) fn remove(&mut self, customer_id: &str) -> Option<(u32, u64)> {
+        debug_assert!(self.undo.is_empty(), "removed amid a transaction");
+        let row = self.find(customer_id)?;
+        let hash = self.customer_hash(row);
+        self.unlist(row);
+        self.discard(row);
+        Some((row, hash))
+    }
+
+    /// Frees a row that nobody finds any more.
+    fn discard(&mut self, row: u32) {
+        let head = *self.heads.get(row);
+        head.ids.give_back(&mut self.blocks, ID);
+        head.orders.give_back(&mut self.blocks, ORDER);
+        self.waiting.gone.push_back(head.name());
+        *self.heads.get_mut(row) = Head::free(head.flags & UNKEPT);
+        self.free.push(row);
+    }
+
+    /// Undoes [`Rows::add`], for the last row added that still is.
+    fn take_out(&mut self, row: u32, was_free: bool) {
+        self.unlist(row);
+        let head = *self.heads.get(row);
+        head.ids.give_back(&mut self.blocks, ID);
+        head.orders.give_back(&mut self.blocks, ORDER);
+        self.names.remove(head.name());
+        if was_free {
+            *self.heads.get_mut(row) = Head::free(head.flags & UNKEPT);
+            self.free.push(row);
+        } else {
+            self.heads.pop();
+            self.columns.pop();
+        }
+    }
+}
+
+fn room<'a>(blocks: &'a mut Blocks, undo: &'a mut Undo, bound: usize, is_new: bool) -> Room<'a> {
+    Room {
+        blocks,
+        bound,
+        is_new,
+        overwritten: &mut undo.overwritten,
+        released: &mut undo.released,
+    }
+}

@@ -1,0 +1,65 @@
+//! What was done stands, or is taken back; and local state is told what stands.
+
+use super::{Bookmark, Task};
+use crate::calendar::Position;
+use crate::rows::Unkept;
+
+/// Where the task stood when it was last settled.
+#[derive(Clone, Debug)]
+pub(super) struct Settled {
+    bookmark: Bookmark,
+    position: Position,
+}
+
+impl Settled {
+    pub(super) fn new(bookmark: &Bookmark) -> Self {
+        Self {
+            bookmark: bookmark.clone(),
+            position: Position::default(),
+        }
+    }
+}
+
+impl Task {
+    /// Memory taken by the customers and what is known of them, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.bytes() + self.calendar.bytes() + self.collected.bytes()
+    }
+
+    /// What was done since the last call stands: the rows touched are written, and who was let go of is
+    /// gone.
+    pub fn settle(&mut self) {
+        let calendar = &mut self.calendar;
+        self.rows.settle(|row, hash| calendar.leave(row, hash));
+        self.collected.settle();
+        self.settled.bookmark.clone_from(&self.bookmark);
+        self.settled.position = self.calendar.position();
+    }
+
+    /// Takes back everything that was done since [`Task::settle`], as if it had never been.
+    pub fn roll_back(&mut self) {
+        let calendar = &mut self.calendar;
+        self.rows.roll_back(|row, hash| calendar.leave(row, hash));
+        self.collected.roll_back();
+        self.bookmark.clone_from(&self.settled.bookmark);
+        self.calendar.go_back(self.settled.position);
+    }
+
+    /// Customers whom local state does not have as they are, at most.
+    #[must_use]
+    pub fn unkept_len(&self) -> usize {
+        self.rows.unkept_len()
+    }
+
+    /// Hands out up to `limit` of them as of the last [`Task::settle`], right after which it is to be
+    /// called; what was handed out is taken for kept.
+    pub fn take_unkept(&mut self, limit: usize, each: &mut dyn FnMut(Unkept<'_>)) {
+        self.rows.take_unkept(limit, each);
+    }
+
+    /// Local state begins anew: it has none of the customers.
+    pub fn mark_all_unkept(&mut self) {
+        self.rows.mark_all_unkept();
+    }
+}

@@ -1,0 +1,178 @@
+//! A task through all that can happen to one.
+
+use std::sync::Arc;
+
+use flockwise_core::policy::DecisionPolicy;
+use flockwise_core::task::{Output, Sweeping, Task, TaskSettings, Versions};
+use proptest::prelude::*;
+
+use crate::shop::{Act, DAY_MS, HOUR_MS, decision, model, settings};
+
+/// What happens, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) enum Turn {
+    /// An event, so much ahead of the last (or behind it).
+    Event {
+        act: Act,
+        ahead_ms: i64,
+    },
+    Silence {
+        ahead_ms: i64,
+    },
+    Slice {
+        rows: usize,
+    },
+    NewVersion,
+    Position {
+        offset: i64,
+    },
+}
+
+pub(crate) fn turn() -> impl Strategy<Value = Turn> {
+    let ahead = prop_oneof![
+        6 => -20 * HOUR_MS..30 * HOUR_MS,
+        6 => 0..5 * HOUR_MS,
+        1 => 0..60 * DAY_MS,
+    ];
+    let name = prop::sample::select(&["Order", "Order", "Page", "Refund"][..]);
+    let event = (0..9_u8, name, ahead.clone(), 0..60_u64, 0.0..300.0_f64);
+    prop_oneof![
+        20 => event.prop_map(|(customer, name, ahead_ms, id, revenue)| Turn::Event {
+            act: Act {
+                customer,
+                name,
+                time_ms: 0,
+                // Few of them, so that some repeat, and more than are remembered.
+                id: (!id.is_multiple_of(4)).then_some(id),
+                order: (name != "Page" && id.is_multiple_of(2)).then_some(id / 4),
+                revenue,
+            },
+            ahead_ms,
+        }),
+        3 => ahead.prop_map(|ahead_ms| Turn::Silence { ahead_ms: ahead_ms.abs() }),
+        4 => (1..9_usize).prop_map(|rows| Turn::Slice { rows }),
+        2 => Just(Turn::NewVersion),
+        2 => (0..1000_i64).prop_map(|offset| Turn::Position { offset }),
+    ]
+}
+
+/// Settings under which everything happens now and then.
+pub(crate) fn restless() -> impl Strategy<Value = Arc<TaskSettings>> {
+    let sweeps = [None, Some(HOUR_MS), Some(DAY_MS), Some(DAY_MS)];
+    let forgets = [None, Some(3 * DAY_MS), Some(20 * DAY_MS)];
+    (
+        decision(),
+        prop::sample::select(sweeps.to_vec()),
+        prop::sample::select(forgets.to_vec()),
+        1..6_usize,
+    )
+        .prop_map(|(decision, sweep_ms, forget_ms, remembered)| {
+            restless_with(decision, sweep_ms, forget_ms, remembered)
+        })
+}
+
+pub(crate) fn restless_with(
+    decision: DecisionPolicy,
+    sweep_ms: Option<i64>,
+    forget_ms: Option<i64>,
+    remembered: usize,
+) -> Arc<TaskSettings> {
+    let mut settings = settings(decision, sweep_ms);
+    let changed = Arc::make_mut(&mut settings);
+    changed.time.forget_ms = forget_ms;
+    changed.time.remembered_ids = remembered;
+    changed.learning.learn = true;
+    settings
+}
+
+/// A task and what is outside of it.
+#[derive(Clone)]
+pub(crate) struct Life {
+    settings: Arc<TaskSettings>,
+    pub(crate) task: Task,
+    pub(crate) output: Output,
+    now_ms: i64,
+    newest: u64,
+}
+
+impl Life {
+    pub(crate) fn new(settings: &Arc<TaskSettings>, sweeping: Sweeping) -> Self {
+        let mut task = Task::new(Arc::clone(settings));
+        task.set_sweeping(sweeping);
+        Self {
+            settings: Arc::clone(settings),
+            task,
+            output: Output::default(),
+            now_ms: 1000 * DAY_MS,
+            newest: 0,
+        }
+    }
+
+    pub(crate) fn versions(&self) -> Option<Versions> {
+        (self.newest > 0).then(|| Versions {
+            current: model(self.newest, shift(self.newest)),
+            previous: (self.newest > 1).then(|| model(self.newest - 1, shift(self.newest - 1))),
+        })
+    }
+
+    pub(crate) fn turn(&mut self, turn: &Turn) {
+        let versions = self.versions();
+        let (task, output) = (&mut self.task, &mut self.output);
+        match turn {
+            Turn::Event { act, ahead_ms } => {
+                let time_ms = self.now_ms + ahead_ms;
+                let act = Act {
+                    time_ms,
+                    ..act.clone()
+                };
+                act.give_by(task, &self.settings.plan, versions.as_ref(), output);
+                self.now_ms = self.now_ms.max(time_ms);
+            }
+            Turn::Silence { ahead_ms } => {
+                self.now_ms += ahead_ms;
+                task.advance_time(self.now_ms, versions.as_ref(), output);
+            }
+            Turn::Slice { rows } => {
+                task.sweep_some(*rows, versions.as_ref(), output);
+            }
+            Turn::NewVersion => {
+                self.newest += 1;
+                if let (1, Some(first)) = (self.newest, self.versions()) {
+                    self.task
+                        .place_unplaced(0, u32::MAX, &first, &mut self.output);
+                }
+            }
+            Turn::Position { offset } => {
+                task.advance_input((0, *offset as u32 % 3), *offset);
+                task.advance_repartition(offset + 1);
+                let _ = task.judge_time((0, *offset as u32 % 2), self.now_ms, None);
+            }
+        }
+    }
+
+    /// Goes back to a moment that the task was at, too.
+    pub(crate) fn forget_turns_since(&mut self, before: &Self) {
+        (self.now_ms, self.newest) = (before.now_ms, before.newest);
+        self.output = before.output.clone();
+    }
+}
+
+fn shift(version: u64) -> f64 {
+    [0.0, -0.4, 0.3][version as usize % 3]
+}
+
+/// All that is known of everybody, and of the task.
+pub(crate) fn content(task: &Task) -> String {
+    let rows = task.rows();
+    let story: Vec<String> = rows
+        .numbers()
+        .map(|row| format!("{row} {:?}", rows.row(row)))
+        .collect();
+    let touched: Vec<u32> = rows.touched().copied().collect();
+    let departed: Vec<&str> = task.departed().collect();
+    let (bookmark, count) = (task.bookmark(), rows.len());
+    format!(
+        "{count}\n{}\n{bookmark:?} {touched:?} {departed:?}",
+        story.join("\n")
+    )
+}
