@@ -1,0 +1,248 @@
+//! The store of a process, and the handles that its shards have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use flockwise_runtime::clock::Clock;
+use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
+use prometheus::Registry;
+use tracing::{debug, warn};
+
+use crate::desk::{Desk, Job, Standing};
+use crate::folders::Folders;
+use crate::load::{Expected, Loaded, load};
+use crate::metrics::StoreMetrics;
+use crate::refusal::Refusal;
+use crate::writer::Writer;
+
+/// Address space for each open copy. It costs nothing until it is used, and no copy of a task comes near;
+/// there are 2^47 bytes of it, or 2^32.
+const MAP_BYTES: usize = if size_of::<usize>() > 4 {
+    64 << 30
+} else {
+    64 << 20
+};
+/// What went wrong is not tried again before that.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// A load waits that long for the writer, well within the time that a group allows its members.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause before a copy that is being written is looked at again.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Where and how a store keeps its copies.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// The state directory, which this process alone uses; made where it is missing.
+    pub directory: PathBuf,
+    /// The pipeline's name, and that of the folder in the directory.
+    pub app: String,
+    /// The largest size of a copy, bytes: a multiple of the machine's page size.
+    pub map_bytes: usize,
+    /// How long a copy that failed is left alone.
+    pub retry_after: Duration,
+    /// The machine's, or a simulation's.
+    pub clock: Clock,
+}
+
+impl StoreSettings {
+    /// The usual ones: copies of up to 64 GiB (64 MiB on 32 bits), failures left alone for a minute.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>, app: impl Into<String>) -> Self {
+        Self {
+            directory: directory.into(),
+            app: app.into(),
+            map_bytes: MAP_BYTES,
+            retry_after: RETRY_AFTER,
+            clock: Clock::System,
+        }
+    }
+}
+
+/// Why a store cannot be begun. What is wrong with the disk is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The metrics have their names already.
+    #[error("the store's metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The system gives no thread.
+    #[error("no thread for writing local state: {0}")]
+    Thread(io::Error),
+}
+
+/// The local state of a process; clones are the same one. Its thread ends some time after the last
+/// of them and of their handles: [`finish`](Self::finish) waits for it.
+#[derive(Clone, Debug)]
+pub struct DiskStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    desk: Arc<Desk>,
+    folders: Folders,
+    settings: StoreSettings,
+    metrics: StoreMetrics,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.desk.close();
+    }
+}
+
+impl DiskStore {
+    /// Begins with what the directory holds, and one thread named `flockwise-store`.
+    ///
+    /// # Errors
+    /// Where the registry has such metrics already, or there is no thread to be had. A directory that
+    /// cannot be used is no error: that is logged and counted when a copy is to be written.
+    pub fn start(settings: StoreSettings, registry: &Registry) -> Result<Self, StoreError> {
+        let metrics = StoreMetrics::register(registry)?;
+        let clock = settings.clock.clone();
+        let desk = Arc::new(Desk::new(clock.clone(), settings.retry_after));
+        let folders = Folders::new(&settings.directory, &settings.app);
+        let writer = Writer {
+            desk: Arc::clone(&desk),
+            folders: folders.clone(),
+            app: settings.app.clone(),
+            map_bytes: settings.map_bytes,
+            clock,
+            metrics: metrics.clone(),
+            open: BTreeMap::new(),
+            told: BTreeSet::new(),
+        };
+        let thread = thread::Builder::new().name("flockwise-store".to_owned());
+        thread
+            .spawn(move || writer.run())
+            .map_err(StoreError::Thread)?;
+        let shared = Shared {
+            desk,
+            folders,
+            settings,
+            metrics,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// A handle for a shard.
+    #[must_use]
+    pub fn handle(&self) -> ShardStore {
+        ShardStore {
+            number: self.shared.desk.handle(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Waits until everything given is written, and every copy closed; `false` where that takes longer
+    /// than the patience, or the writer is no more.
+    #[must_use]
+    pub fn finish(&self, patience: Duration) -> bool {
+        self.shared.desk.finish(patience)
+    }
+}
+
+/// A shard's handle of a [`DiskStore`].
+///
+/// A task belongs to the handle that loaded it last, until it releases it. To every other there is
+/// none, and what it gives is dropped: a shard that learns late that its task is another's must not
+/// put old records over newer ones.
+#[derive(Debug)]
+pub struct ShardStore {
+    number: u64,
+    shared: Arc<Shared>,
+}
+
+impl Store for ShardStore {
+    /// Waits until the writer has done what it was given for this task. Reads the file twice, so that
+    /// nothing is handed over before everything was checked.
+    fn load(
+        &mut self,
+        task: u32,
+        wanted: &Wanted,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Option<i64> {
+        let Shared {
+            desk,
+            folders,
+            settings,
+            metrics,
+        } = &*self.shared;
+        if !desk.take_over(task, self.number, PATIENCE) {
+            warn!(
+                task,
+                "the writer of local state does not come to an end with this task, which is restored \
+                 from its changelog"
+            );
+            desk.discard(task, self.number, Job::Remove);
+            return None;
+        }
+        let expected = Expected {
+            app: &settings.app,
+            task,
+            wanted,
+            map_bytes: settings.map_bytes,
+        };
+        match load(&folders.file(task), expected, each) {
+            Ok(Loaded { offset, bytes }) => {
+                metrics.show_bytes(task, bytes);
+                desk.stands(task, self.number, Standing::Ready);
+                Some(offset)
+            }
+            Err(refusal) => {
+                self.begin_anew(task, refusal);
+                None
+            }
+        }
+    }
+
+    fn copy(&mut self, task: u32) -> Copy {
+        self.shared.desk.copy(task, self.number)
+    }
+
+    fn settled(&mut self, task: u32, patience: Duration) -> Copy {
+        let start = Instant::now();
+        loop {
+            match self.copy(task) {
+                Copy::Busy if start.elapsed() < patience => thread::sleep(STEP),
+                copy => return copy,
+            }
+        }
+    }
+
+    fn write(&mut self, task: u32, records: Kept) {
+        self.shared.desk.write(task, self.number, records);
+    }
+
+    /// Returns at once; the writer closes the copy when it comes to it.
+    fn release(&mut self, task: u32) {
+        self.shared.desk.release(task, self.number);
+    }
+
+    fn discard(&mut self, task: u32, reason: &str) {
+        let found = reason.to_owned();
+        let job = Job::SetAside { found };
+        self.shared.desk.discard(task, self.number, job);
+    }
+}
+
+impl ShardStore {
+    fn begin_anew(&self, task: u32, refusal: Refusal) {
+        let desk = &self.shared.desk;
+        match refusal {
+            Refusal::Absent => desk.stands(task, self.number, Standing::Empty),
+            Refusal::Unfinished => {
+                debug!(task, "a copy was begun and not completed: removed");
+                desk.discard(task, self.number, Job::Remove);
+            }
+            Refusal::Unusable(found) => {
+                desk.discard(task, self.number, Job::SetAside { found });
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Where copies lie: `<state directory>/<app>/task-<n>`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the state directory itself holds.
+const TAKEN: [&str; 4] = ["lock", "instance", "instance.new", ""];
+
+/// The folders of an app's copies.
+#[derive(Clone, Debug)]
+pub(crate) struct Folders {
+    app: PathBuf,
+}
+
+impl Folders {
+    /// Within a state directory; nothing is made yet.
+    pub(crate) fn new(directory: &Path, app: &str) -> Self {
+        let name: String = app
+            .chars()
+            .map(|letter| {
+                if std::path::is_separator(letter) {
+                    '_'
+                } else {
+                    letter
+                }
+            })
+            .collect();
+        let is_special = TAKEN.contains(&&*name) || name.starts_with('.');
+        let name = if is_special {
+            format!("app-{name}")
+        } else {
+            name
+        };
+        Self {
+            app: directory.join(name),
+        }
+    }
+
+    /// A task's folder.
+    pub(crate) fn task(&self, task: u32) -> PathBuf {
+        self.app.join(format!("task-{task}"))
+    }
+
+    /// LMDB's file in it.
+    pub(crate) fn file(&self, task: u32) -> PathBuf {
+        self.task(task).join("data.mdb")
+    }
+
+    /// Renames a task's folder, for somebody to look into; one that was set aside before goes.
+    pub(crate) fn set_aside(&self, task: u32, now_ms: i64) -> io::Result<PathBuf> {
+        let prefix = format!("task-{task}.aside-");
+        for entry in fs::read_dir(&self.app)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                remove(&entry.path())?;
+            }
+        }
+        let aside = self.app.join(format!("{prefix}{now_ms}"));
+        fs::rename(self.task(task), &aside)?;
+        Ok(aside)
+    }
+
+    /// Removes a task's folder, if there is one.
+    pub(crate) fn remove(&self, task: u32) -> io::Result<()> {
+        remove(&self.task(task))
+    }
+}
+
+/// Removes whatever is there; a link goes, and not what it leads to.
+fn remove(path: &Path) -> io::Result<()> {
+    let is_folder = match path.symlink_metadata() {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if is_folder {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_app_lies_outside_or_upon_what_is_there() {
+        let folder = |app| Folders::new(Path::new("state"), app).task(7);
+        let cases = [
+            ("shop", "state/shop/task-7"),
+            ("lock", "state/app-lock/task-7"),
+            ("..", "state/app-../task-7"),
+            ("", "state/app-/task-7"),
+            ("/etc", "state/_etc/task-7"),
+        ];
+        for (app, expected) in cases {
+            assert_eq!(folder(app), Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn one_of_each_task_stays_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let folders = Folders::new(directory.path(), "shop");
+        for (task, now_ms) in [(1, 5), (11, 6), (1, 7), (1, 7)] {
+            fs::create_dir_all(folders.task(task)).unwrap();
+            folders.set_aside(task, now_ms).unwrap();
+        }
+        // A file in the folder's place goes the same way.
+        fs::write(folders.task(2), "oops").unwrap();
+        folders.set_aside(2, 8).unwrap();
+        let entries = fs::read_dir(directory.path().join("shop")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["task-1.aside-7", "task-11.aside-6", "task-2.aside-8"]
+        );
+        folders.remove(1).unwrap();
+    }
+}

@@ -1,0 +1,299 @@
+//! LMDB's file format, version 1, read without trust.
+//!
+//! LMDB itself believes every byte of its file: a wrong pointer in a page makes it read or write
+//! anywhere in memory. So nothing is given to it that did not pass here first. Names and layouts are
+//! those of `mdb.c`, where integers have the machine's byte order and page numbers its word size.
+
+use crate::page_file::PageFile;
+use crate::refusal::{Refusal, damaged};
+
+const WORD: usize = size_of::<usize>();
+/// `PAGEHDRSZ`: number, pad u16, flags u16, and lower u16 with upper u16 or a count u32.
+pub(crate) const PAGE_HEADER: usize = WORD + 8;
+/// `NODESIZE`: size or page number u32, flags u16, size of the key u16.
+const NODE_HEADER: usize = 8;
+/// `MDB_db`: pad u32, flags u16, depth u16, and five words.
+const TREE: usize = 8 + 5 * WORD;
+/// `MDB_meta`: magic u32, version u32, address, map size, two trees, last page, transaction.
+const META: usize = 8 + 2 * WORD + 2 * TREE + 2 * WORD;
+const MAGIC: u32 = 0xBEEF_C0DE;
+const DATA_VERSION: u32 = 1;
+/// `P_META`.
+const META_PAGE: u16 = 8;
+/// `MDB_INTEGERKEY`, which the tree of free pages has, and nothing else.
+const INTEGER_KEYS: u32 = 8;
+/// `F_BIGDATA`: the value has pages of its own.
+const BIG: u16 = 1;
+/// `MDB_MAXKEYSIZE`.
+pub(crate) const LONGEST_KEY: usize = 511;
+/// `CURSOR_STACK`.
+const DEEPEST: u16 = 32;
+
+/// `mp_flags` of the pages that trees are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Branch = 1,
+    Leaf = 2,
+    Overflow = 4,
+}
+
+/// Where a tree begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tree {
+    pub(crate) depth: u16,
+    pub(crate) entries: u64,
+    /// `None`: it is empty.
+    pub(crate) root: Option<u64>,
+    pad: u32,
+    flags: u32,
+}
+
+/// What a file says of itself as of its last transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meta {
+    pub(crate) free: Tree,
+    pub(crate) records: Tree,
+    pub(crate) last_page: u64,
+    pub(crate) transaction: u64,
+}
+
+impl Meta {
+    /// Reads both meta pages and takes the later, as LMDB does; the file learns the size of its pages.
+    pub(crate) fn read(file: &mut PageFile) -> Result<Self, Refusal> {
+        let mut bytes = Vec::new();
+        file.read(0, PAGE_HEADER + META, &mut bytes)?;
+        let (page_bytes, first) = Self::of(&bytes).ok_or_else(not_lmdb)?;
+        if !page_bytes.is_power_of_two() || !(512..=32_768).contains(&page_bytes) {
+            return Err(damaged(0, "pages cannot have that size"));
+        }
+        file.page_bytes = page_bytes;
+        file.read(page_bytes as u64, PAGE_HEADER + META, &mut bytes)?;
+        let (others, second) = Self::of(&bytes).ok_or_else(not_lmdb)?;
+        if others != page_bytes {
+            return Err(damaged(1, "pages have another size there"));
+        }
+        let is_second = second.transaction > first.transaction;
+        let (meta, former) = if is_second {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        // Transactions take the two pages in turn. Were it otherwise, the next one would write over the
+        // very page that holds this one.
+        if is_second != (meta.transaction % 2 == 1)
+            || meta.transaction.saturating_sub(former.transaction) > 1
+        {
+            return Err(damaged(
+                u64::from(is_second),
+                "it is not the last one's turn",
+            ));
+        }
+        meta.judge(u64::from(is_second))?;
+        Ok(meta)
+    }
+
+    fn of(bytes: &[u8]) -> Option<(usize, Self)> {
+        let is_meta = u16_at(bytes, WORD + 2)? & META_PAGE != 0;
+        let bytes = bytes.get(PAGE_HEADER..)?;
+        if !is_meta || u32_at(bytes, 0)? != MAGIC || u32_at(bytes, 4)? != DATA_VERSION {
+            return None;
+        }
+        let trees = 8 + 2 * WORD;
+        let (free, records) = (tree_at(bytes, trees)?, tree_at(bytes, trees + TREE)?);
+        let meta = Self {
+            free,
+            records,
+            last_page: word_at(bytes, trees + 2 * TREE)?,
+            transaction: word_at(bytes, trees + 2 * TREE + WORD)?,
+        };
+        Some((free.pad as usize, meta))
+    }
+
+    fn judge(&self, page: u64) -> Result<(), Refusal> {
+        let are_known = self.free.flags == INTEGER_KEYS && self.records.flags == 0;
+        if !are_known || self.records.pad != 0 {
+            return Err(damaged(page, "the trees have unknown properties"));
+        }
+        let deepest = self.free.depth.max(self.records.depth);
+        if deepest > DEEPEST || self.last_page < 1 {
+            return Err(damaged(page, "the trees cannot be like that"));
+        }
+        Ok(())
+    }
+}
+
+fn not_lmdb() -> Refusal {
+    Refusal::Unusable("the file is not LMDB's, or of another version of it".to_owned())
+}
+
+fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
+    let root = word_at(bytes, at + 8 + 4 * WORD)?;
+    Some(Tree {
+        pad: u32_at(bytes, at)?,
+        flags: u32::from(u16_at(bytes, at + 4)?),
+        depth: u16_at(bytes, at + 6)?,
+        entries: word_at(bytes, at + 8 + 3 * WORD)?,
+        root: (root != usize::MAX as u64).then_some(root),
+    })
+}
+
+/// Is a page what it should be?
+fn is_page(page: &[u8], number: u64, kind: Kind) -> bool {
+    word_at(page, 0) == Some(number) && u16_at(page, WORD + 2) == Some(kind as u16)
+}
+
+/// Pages that a value takes which has some of its own.
+pub(crate) fn overflow_pages(value_bytes: usize, page_bytes: usize) -> usize {
+    (PAGE_HEADER - 1 + value_bytes) / page_bytes + 1
+}
+
+/// The number of pages that the first of a value's own pages says it has.
+pub(crate) fn overflow_count(page: &[u8], number: u64) -> Result<u64, Refusal> {
+    let count = u32_at(page, WORD + 4).filter(|_| is_page(page, number, Kind::Overflow));
+    count
+        .map(u64::from)
+        .ok_or_else(|| damaged(number, "it should hold a value"))
+}
+
+/// The nodes of a branch or a leaf: all lie within the page, and beside each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nodes<'p> {
+    page: &'p [u8],
+    count: usize,
+}
+
+/// What a node of a leaf holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'p> {
+    Here(&'p [u8]),
+    /// On pages of its own from this one on.
+    Elsewhere {
+        page: u64,
+        bytes: usize,
+    },
+}
+
+impl<'p> Nodes<'p> {
+    /// Checks a page; `spans` is memory to work in.
+    pub(crate) fn of(
+        page: &'p [u8],
+        number: u64,
+        kind: Kind,
+        spans: &mut Vec<(u16, u16)>,
+    ) -> Result<Self, Refusal> {
+        if !is_page(page, number, kind) {
+            return Err(damaged(number, "its header is another's"));
+        }
+        let nodes = Self::with_header(page)
+            .ok_or_else(|| damaged(number, "its header cannot be like that"))?;
+        spans.clear();
+        for index in 0..nodes.count {
+            spans.push(
+                nodes
+                    .span(index, kind)
+                    .ok_or_else(|| damaged(number, "a record reaches out of it"))?,
+            );
+        }
+        spans.sort_unstable();
+        let mut free_until = u16_at(page, WORD + 6).unwrap_or(0);
+        for (start, end) in spans.iter() {
+            if *start != free_until {
+                return Err(damaged(number, "its records do not lie side by side"));
+            }
+            free_until = *end;
+        }
+        if usize::from(free_until) != page.len() {
+            return Err(damaged(number, "its records do not fill it"));
+        }
+        Ok(nodes)
+    }
+
+    fn with_header(page: &'p [u8]) -> Option<Self> {
+        let lower = usize::from(u16_at(page, WORD + 4)?);
+        let upper = usize::from(u16_at(page, WORD + 6)?);
+        let pointers = lower.checked_sub(PAGE_HEADER)?;
+        let count = pointers / 2;
+        let is_right = pointers % 2 == 0 && count > 0 && lower <= upper && upper <= page.len();
+        is_right.then_some(Self { page, count })
+    }
+
+    /// From where to where a node lies, if all of it does within the page.
+    fn span(&self, index: usize, kind: Kind) -> Option<(u16, u16)> {
+        let at = self.at(index);
+        let (size, flags) = (u32_at(self.page, at)?, u16_at(self.page, at + 4)?);
+        let key = usize::from(u16_at(self.page, at + 6)?);
+        let value = match (kind, flags) {
+            (Kind::Branch, _) => 0,
+            (_, 0) => size as usize,
+            (_, BIG) => WORD,
+            _ => return None,
+        };
+        let end = (at + NODE_HEADER + key).checked_add(value)?;
+        let end = end.checked_next_multiple_of(2)?;
+        let is_within = end <= self.page.len() && key <= LONGEST_KEY;
+        // Pages have at most 32,768 bytes.
+        is_within.then_some((at as u16, end as u16))
+    }
+
+    fn at(&self, index: usize) -> usize {
+        usize::from(u16_at(self.page, PAGE_HEADER + 2 * index).unwrap_or(u16::MAX))
+    }
+
+    /// Number of nodes, one at least.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// A node's key; the first of a branch counts for nothing.
+    pub(crate) fn key(&self, index: usize) -> &'p [u8] {
+        let at = self.at(index);
+        let length = usize::from(u16_at(self.page, at + 6).unwrap_or(0));
+        &self.page[at + NODE_HEADER..at + NODE_HEADER + length]
+    }
+
+    /// The page under a branch's node.
+    pub(crate) fn child(&self, index: usize) -> u64 {
+        let at = self.at(index);
+        let low = u64::from(u32_at(self.page, at).unwrap_or(0));
+        // On 32 bits the flags are not part of it.
+        let high = u64::from(u16_at(self.page, at + 4).unwrap_or(0));
+        if WORD > 4 { low | high << 32 } else { low }
+    }
+
+    /// What a leaf's node holds.
+    pub(crate) fn value(&self, index: usize) -> Value<'p> {
+        let at = self.at(index);
+        let bytes = u32_at(self.page, at).unwrap_or(0) as usize;
+        let start = at + NODE_HEADER + self.key(index).len();
+        match u16_at(self.page, at + 4) {
+            Some(BIG) => Value::Elsewhere {
+                page: word_at(self.page, start).unwrap_or(0),
+                bytes,
+            },
+            _ => Value::Here(&self.page[start..start + bytes]),
+        }
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let bytes = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+/// A word of the machine's: a page number, a count.
+pub(crate) fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at.checked_add(WORD)?)?;
+    Some(usize::from_ne_bytes(bytes.try_into().ok()?) as u64)
+}
+
+/// Words one after the other, if it is nothing but words.
+pub(crate) fn words(bytes: &[u8]) -> Option<impl Iterator<Item = u64>> {
+    let are_whole = bytes.len().is_multiple_of(WORD);
+    let words = bytes.chunks_exact(WORD);
+    are_whole.then(|| words.map(|word| word_at(word, 0).unwrap_or(0)))
+}

@@ -1,0 +1,140 @@
+//! How a record of the changelog lies in LMDB.
+//!
+//! Key: one byte, [`RECORD`], then the changelog's key; value: the changelog's. LMDB's keys have at most
+//! 511 bytes: one that does not fit is cut and ends with a hash of all of it, and the value begins with
+//! the whole key, its length (u32, little endian) first. So cut keys are ordered by their beginning
+//! alone. The [`SEAL`] stands before all records.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::page::LONGEST_KEY;
+
+/// Key of what a copy says of itself.
+pub(crate) const SEAL: &[u8] = &[0];
+const RECORD: u8 = 1;
+const HASH_BYTES: usize = 16;
+/// Keys shorter than this stand as they are, so that none of them looks like one that was cut.
+const CUT_BYTES: usize = LONGEST_KEY - 1;
+
+/// A record on its way into LMDB; used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Slot {
+    /// The key as LMDB has it.
+    pub(crate) fn key(&mut self, key: &[u8]) -> &[u8] {
+        self.key.clear();
+        self.key.push(RECORD);
+        if key.len() < CUT_BYTES {
+            self.key.extend_from_slice(key);
+        } else {
+            self.key.extend_from_slice(&key[..CUT_BYTES - HASH_BYTES]);
+            self.key.extend_from_slice(&xxh3_128(key).to_le_bytes());
+        }
+        &self.key
+    }
+
+    /// The value as LMDB has it.
+    pub(crate) fn value<'v>(&'v mut self, key: &[u8], value: &'v [u8]) -> &'v [u8] {
+        if key.len() < CUT_BYTES {
+            return value;
+        }
+        self.value.clear();
+        self.value
+            .extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.value.extend_from_slice(key);
+        self.value.extend_from_slice(value);
+        &self.value
+    }
+}
+
+/// The changelog's key and value of a record in LMDB; `None` where it is none.
+pub(crate) fn unpack<'r>(key: &'r [u8], value: &'r [u8]) -> Option<(&'r [u8], &'r [u8])> {
+    let key = key.strip_prefix(&[RECORD])?;
+    if key.len() < CUT_BYTES {
+        return Some((key, value));
+    }
+    let (length, rest) = value.split_first_chunk()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// What a copy holds, in two numbers: any difference in keys or values shows, save by a chance of one
+/// in 2^64, while a change costs no more than itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Digest {
+    /// Number of records.
+    pub(crate) records: u64,
+    /// Sum of their hashes.
+    pub(crate) sum: u64,
+}
+
+impl Digest {
+    /// A record came, as LMDB has it.
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.records = self.records.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(hash(key, value));
+    }
+
+    /// A record went.
+    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.records = self.records.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(hash(key, value));
+    }
+}
+
+/// Hashed once more together, so that two records that swap their values show.
+fn hash(key: &[u8], value: &[u8]) -> u64 {
+    let both = [xxh3_64(key).to_le_bytes(), xxh3_64(value).to_le_bytes()];
+    xxh3_64(both.as_flattened())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_any_length_come_back() {
+        let mut slot = Slot::default();
+        for length in [0, 1, 20, 493, 494, 508, 509, 510, 511, 512, 5_000] {
+            let id = vec![7; length];
+            let key = slot.key(&id).to_vec();
+            assert!(key.len() <= LONGEST_KEY && key.as_slice() > SEAL);
+            let value = slot.value(&id, b"value").to_vec();
+            assert_eq!(unpack(&key, &value), Some((id.as_slice(), &b"value"[..])));
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_none() {
+        let long = [RECORD; LONGEST_KEY];
+        let cases: [(&[u8], &[u8]); 5] = [
+            (b"", b""),
+            (SEAL, b""),
+            (&long, b""),
+            (&long, &[9, 0, 0, 0, 1]),
+            (&long, &[255, 255, 255, 255, 1]),
+        ];
+        for (key, value) in cases {
+            assert_eq!(unpack(key, value), None);
+        }
+    }
+
+    #[test]
+    fn a_digest_knows_what_is_there_and_not_how_it_came() {
+        let mut digest = Digest::default();
+        digest.add(b"a", b"1");
+        digest.add(b"b", b"2");
+        let mut swapped = Digest::default();
+        swapped.add(b"a", b"2");
+        swapped.add(b"b", b"1");
+        assert_ne!(digest, swapped);
+        swapped.remove(b"b", b"1");
+        swapped.remove(b"a", b"2");
+        swapped.add(b"b", b"2");
+        swapped.add(b"a", b"1");
+        assert_eq!(digest, swapped);
+    }
+}

@@ -1,0 +1,234 @@
+//! What a copy gives back.
+
+use std::time::Duration;
+
+use flockwise_runtime::store::{Copy, Store, Wanted};
+
+use crate::desk::{Desk, NOW_MS, Records, batch, kept, load, load_as, sample, settled, wanted};
+
+#[test]
+fn a_copy_comes_back_as_it_was_written() {
+    let desk = Desk::set();
+    let mut shard = desk.store.handle();
+    assert_eq!(load(&mut shard, 3), None);
+    assert_eq!(shard.copy(3), Copy::Empty);
+    let records = sample(3_000, 1);
+    shard.write(3, kept(&records, Some(40)));
+    assert_eq!(settled(&mut shard, 3), Copy::Ready);
+    // Once while it is open, as after a transaction that was taken back; and once closed.
+    assert_eq!(load(&mut shard, 3), Some((40, records.clone())));
+    shard.release(3);
+    assert_eq!(load(&mut desk.store.handle(), 3), Some((40, records)));
+    assert_eq!(desk.names(), ["task-3"]);
+    assert_eq!(desk.metric("writes_total"), Some(1.0));
+    assert_eq!(desk.metric("records_total"), Some(3_000.0));
+    assert_eq!(desk.metric("write_seconds_count"), Some(1.0));
+    let bytes = desk.file(3).metadata().unwrap().len();
+    assert_eq!(desk.metric("bytes{task=\"3\"}"), Some(bytes as f64));
+    desk.finish();
+    assert_eq!(desk.metric("bytes{task=\"3\"}"), None);
+    assert_eq!(desk.metric("failures_total"), Some(0.0));
+    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+}
+
+#[test]
+fn later_batches_overwrite_and_remove() {
+    let desk = Desk::set();
+    let mut records = sample(2_000, 1);
+    desk.written(0, &records, 10);
+    let mut shard = desk.store.handle();
+    load(&mut shard, 0);
+    let mut changes = batch(None);
+    for (number, (key, value)) in records.clone().iter().enumerate() {
+        match number % 4 {
+            0 => changes.push(key, None),
+            1 => changes.push(key, Some(&value[..20])),
+            2 => changes.push(key, Some(&value.repeat(3))),
+            _ => continue,
+        }
+        match number % 4 {
+            0 => records.remove(key),
+            1 => records.insert(key.clone(), value[..20].to_vec()),
+            _ => records.insert(key.clone(), value.repeat(3)),
+        };
+    }
+    // Of two records of a key the later counts; what is not there is removed in vain.
+    changes.push(b"\x01twice", Some(b"first"));
+    changes.push(b"\x01twice", Some(b"second"));
+    changes.push(b"\x01gone", Some(b"first"));
+    changes.push(b"\x01gone", None);
+    changes.push(b"\x01never", None);
+    records.insert(b"\x01twice".to_vec(), b"second".to_vec());
+    shard.write(0, changes);
+    desk.finish();
+    // The batch had no offset: the former stands.
+    assert_eq!(load(&mut shard, 0), Some((10, records.clone())));
+    shard.write(0, batch(Some(25)));
+    assert_eq!(load(&mut shard, 0), Some((25, records)));
+}
+
+#[test]
+fn a_copy_that_becomes_empty_is_one_still() {
+    let desk = Desk::set();
+    let records = sample(500, 1);
+    desk.written(0, &records, 10);
+    let mut shard = desk.store.handle();
+    load(&mut shard, 0);
+    let mut removal = batch(Some(11));
+    for key in records.keys() {
+        removal.push(key, None);
+    }
+    shard.write(0, removal);
+    assert_eq!(load(&mut shard, 0), Some((11, Records::new())));
+}
+
+#[test]
+fn keys_of_any_length_come_back() {
+    let desk = Desk::set();
+    let lengths = [0, 1, 493, 494, 495, 508, 509, 510, 511, 512, 4_000, 70_000];
+    let mut records = Records::new();
+    for length in lengths {
+        for last in [b'a', b'b'] {
+            let mut key = vec![b'k'; length];
+            key.extend((length > 0).then_some(last));
+            records.insert(key, vec![last; length % 700]);
+        }
+    }
+    desk.written(0, &records, 10);
+    let mut shard = desk.store.handle();
+    assert_eq!(load(&mut shard, 0), Some((10, records.clone())));
+    let mut removal = batch(Some(11));
+    for key in records.keys().filter(|key| key.last() == Some(&b'a')) {
+        removal.push(key, None);
+    }
+    records.retain(|key, _| key.last() != Some(&b'a'));
+    shard.write(0, removal);
+    assert_eq!(load(&mut shard, 0), Some((11, records)));
+}
+
+#[test]
+fn a_copy_without_an_offset_is_not_trusted() {
+    let desk = Desk::set();
+    let mut shard = desk.store.handle();
+    load(&mut shard, 0);
+    let (first, second) = (sample(100, 1), sample(200, 1));
+    shard.write(0, kept(&first, None));
+    assert_eq!(settled(&mut shard, 0), Copy::Ready);
+    // Not whole, so it starts over; and that is nothing to look into.
+    assert_eq!(load(&mut desk.store.handle(), 0), None);
+    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+    load(&mut shard, 0);
+    assert_eq!(settled(&mut shard, 0), Copy::Empty);
+    shard.write(0, kept(&first, None));
+    assert_eq!(settled(&mut shard, 0), Copy::Ready);
+    shard.write(0, kept(&second, Some(5)));
+    assert_eq!(load(&mut shard, 0), Some((5, second)));
+    assert_eq!(desk.names(), ["task-0"]);
+}
+
+#[test]
+fn a_discarded_copy_is_set_aside_and_begun_anew() {
+    let desk = Desk::set();
+    desk.written(4, &sample(300, 1), 10);
+    let mut shard = desk.store.handle();
+    load(&mut shard, 4);
+    shard.discard(4, "tested");
+    assert_eq!(settled(&mut shard, 4), Copy::Empty);
+    assert_eq!(desk.names(), [format!("task-4.aside-{NOW_MS}")]);
+    let records = sample(50, 2);
+    shard.write(4, kept(&records, Some(20)));
+    assert_eq!(load(&mut shard, 4), Some((20, records)));
+    desk.clock.advance(Duration::from_millis(1));
+    shard.discard(4, "tested once more");
+    desk.finish();
+    assert_eq!(desk.names(), [format!("task-4.aside-{}", NOW_MS + 1)]);
+    // Nothing is there to be set aside.
+    shard.discard(4, "tested a third time");
+    desk.finish();
+    assert_eq!(desk.metric("set_aside_total"), Some(2.0));
+    assert_eq!(desk.metric("failures_total"), Some(0.0));
+}
+
+#[test]
+fn a_record_that_cannot_be_used_sets_the_copy_aside() {
+    let desk = Desk::set();
+    desk.written(0, &sample(300, 1), 10);
+    let mut shard = desk.store.handle();
+    let mut calls = 0;
+    let offset = shard.load(0, &wanted(), &mut |_, _| {
+        calls += 1;
+        calls < 7
+    });
+    assert_eq!((offset, calls), (None, 7));
+    assert_eq!(settled(&mut shard, 0), Copy::Empty);
+    assert_eq!(desk.names(), [format!("task-0.aside-{NOW_MS}")]);
+}
+
+#[test]
+fn a_copy_of_something_else_is_set_aside() {
+    let others = [
+        Wanted {
+            changelog: "shop-changelog 2".to_owned(),
+            ..wanted()
+        },
+        Wanted {
+            plan: 8,
+            ..wanted()
+        },
+        Wanted {
+            now_ms: NOW_MS + 12 * 3_600_000 + 1,
+            ..wanted()
+        },
+        Wanted {
+            now_ms: NOW_MS - 12 * 3_600_000 - 1,
+            ..wanted()
+        },
+    ];
+    for (count, other) in others.iter().enumerate() {
+        let desk = Desk::set();
+        desk.written(0, &sample(30, 1), 10);
+        let mut shard = desk.store.handle();
+        assert_eq!(load_as(&mut shard, 0, other), None, "{count}");
+        desk.finish();
+        assert_eq!(desk.metric("set_aside_total"), Some(1.0), "{count}");
+    }
+    // As of just within twelve hours, it is right.
+    let desk = Desk::set();
+    desk.written(0, &sample(30, 1), 10);
+    let latest = Wanted {
+        now_ms: NOW_MS + 12 * 3_600_000,
+        ..wanted()
+    };
+    assert!(load_as(&mut desk.store.handle(), 0, &latest).is_some());
+}
+
+#[test]
+fn the_age_of_a_copy_is_that_of_its_offset() {
+    let desk = Desk::set();
+    desk.written(0, &sample(30, 1), 10);
+    let mut shard = desk.store.handle();
+    load(&mut shard, 0);
+    let later_ms = NOW_MS + 12 * 3_600_000;
+    let mut newer = batch(None);
+    newer.committed_ms = later_ms;
+    shard.write(0, newer);
+    let later = Wanted {
+        now_ms: later_ms + 1,
+        ..wanted()
+    };
+    assert_eq!(load_as(&mut shard, 0, &later), None);
+}
+
+#[test]
+fn a_batch_of_another_changelog_costs_the_copy() {
+    let desk = Desk::set();
+    desk.written(0, &sample(30, 1), 10);
+    let mut shard = desk.store.handle();
+    load(&mut shard, 0);
+    let mut stray = batch(Some(11));
+    stray.changelog = "shop-changelog 2".to_owned();
+    shard.write(0, stray);
+    desk.finish();
+    assert_eq!(desk.metric("failures_total"), Some(1.0));
+    assert_eq!(load(&mut desk.store.handle(), 0), None);
+}

@@ -1,0 +1,105 @@
+//! A process that is killed while it writes leaves a whole batch, and none that was confirmed is lost.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use flockwise_runtime::store::{Copy, Store};
+use flockwise_store::StoreSettings;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::desk::{APP, Desk, Records, kept, load, settled};
+
+/// Tells the process that is to be killed where to write.
+const FOLDER: &str = "FLOCKWISE_TEST_FOLDER";
+const SEED: u64 = 11;
+
+/// What a copy holds as of an offset, all of it.
+fn generation(offset: i64) -> Records {
+    let count = 300 + offset % 7 * 40;
+    let record = |number: i64| {
+        let bytes = 30 + (offset * 13 + number * 7) % 400;
+        let value = [
+            offset.to_le_bytes().as_slice(),
+            &vec![number as u8; bytes as usize],
+        ]
+        .concat();
+        (format!("\u{1}customer-{number:05}").into_bytes(), value)
+    };
+    (0..count).map(record).collect()
+}
+
+#[test]
+fn a_killed_process_leaves_a_whole_batch() {
+    eprintln!("seed {SEED}");
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let settings = StoreSettings::new(folder.path(), APP);
+    let desk = Desk::with(Some(folder), settings);
+    let mut former = -1;
+    for round in 0..15 {
+        let mut child = writer(&path);
+        // Held until the end, lest it stumble over nobody listening.
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let confirmed = confirmed(&mut said, random.random_range(1..20));
+        // Anywhere within a batch: one takes a few times as long as the longest of these.
+        for _ in 0..random.random_range(0..2_000_000_u32) {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (offset, records) = load(&mut desk.store.handle(), 0).expect("a copy");
+        assert!(offset >= confirmed && confirmed > former, "round {round}");
+        assert!(
+            records == generation(offset),
+            "round {round}, offset {offset}"
+        );
+        former = offset;
+    }
+    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+}
+
+fn writer(folder: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "killed::writes_until_it_is_killed"])
+        .args(["--ignored", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Waits for so many batches, and returns the offset of the last.
+fn confirmed(said: impl BufRead, batches: usize) -> i64 {
+    let offsets = said
+        .lines()
+        .filter_map(|line| line.unwrap().strip_prefix("written ")?.parse().ok());
+    offsets.take(batches).last().expect("a batch")
+}
+
+#[test]
+#[ignore = "a part of the test above, in a process of its own"]
+fn writes_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let settings = StoreSettings::new(folder, APP);
+    let desk = Desk::with(None, settings);
+    let mut shard = desk.store.handle();
+    let loaded = load(&mut shard, 0);
+    let (former, mut records) = loaded.unwrap_or((-1, Records::new()));
+    for offset in former + 1.. {
+        let next = generation(offset);
+        let mut batch = kept(&next, Some(offset));
+        for key in records.keys().filter(|key| !next.contains_key(*key)) {
+            batch.push(key, None);
+        }
+        records = next;
+        shard.write(0, batch);
+        assert_eq!(settled(&mut shard, 0), Copy::Ready);
+        println!("written {offset}");
+    }
+}

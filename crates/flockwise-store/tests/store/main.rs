@@ -1,0 +1,11 @@
+//! The store through its port: what it gives back, and what becomes of files that are not as they were.
+
+#![allow(clippy::unwrap_used)]
+
+mod copies;
+mod damage;
+mod desk;
+mod failing;
+mod handing_over;
+mod killed;
+mod twin;
