@@ -21,7 +21,7 @@ use crate::lanes::Lane;
 
 /// The open sources of one consumer.
 pub(crate) struct Assignment {
-    consumer: Arc<BaseConsumer<Events>>,
+    pub(crate) consumer: Arc<BaseConsumer<Events>>,
     bell: Bell,
     topics: Topics,
     /// In the order of their sources.
@@ -141,7 +141,7 @@ impl Assignment {
         )
     }
 
-    fn index(&self, source: Source) -> Result<usize, usize> {
+    pub(crate) fn index(&self, source: Source) -> Result<usize, usize> {
         self.lanes.binary_search_by_key(&source, |lane| lane.source)
     }
 

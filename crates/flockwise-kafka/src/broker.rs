@@ -13,21 +13,24 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::assignment::Assignment;
 use crate::bell::Bell;
 use crate::clients;
 use crate::committing::Committer;
 use crate::events::{Events, Rebalance, RebalanceKind};
+use crate::evicting::evict;
 use crate::faults;
 use crate::generation::generation;
 use crate::lanes::{self, Filled};
+use crate::leaving::Leaving;
 use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
 use crate::purge::Purger;
 use crate::restore::Restorer;
 use crate::settings::KafkaSettings;
+use crate::surveyor::Surveyor;
 
 /// The group is served at least this often: a member that does not poll is thrown out.
 const SERVE_EVERY: Duration = Duration::from_secs(1);
@@ -52,7 +55,7 @@ pub struct KafkaBroker {
     events: Events,
     settings: KafkaSettings,
     topics: Topics,
-    leaving: bool,
+    leaving: Leaving,
 }
 
 impl KafkaBroker {
@@ -86,7 +89,7 @@ impl KafkaBroker {
             events,
             settings,
             topics,
-            leaving: false,
+            leaving: Leaving::default(),
         })
     }
 
@@ -101,6 +104,7 @@ impl KafkaBroker {
         }
         Ok(self.events.take_rebalance().map(|rebalance| {
             self.assignment.owe(rebalance.kind);
+            self.leaving.note(rebalance.kind);
             self.turn(&rebalance)
         }))
     }
@@ -120,6 +124,7 @@ impl KafkaBroker {
                 None => {}
             }
         }
+        self.assignment.remind(self.served);
         match self.events.troubles().persistent_refusal() {
             Some(reason) => Err(faults::refused(&self.settings.bootstrap_servers, &reason)),
             None => Ok(()),
@@ -172,19 +177,29 @@ impl KafkaBroker {
 
     /// Fills the batch with what is at hand; how soon to look again at what is held back.
     fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<Option<Duration>, Failure> {
-        if self.leaving || !self.assignment.is_readable() {
+        if self.leaving.is_under_way() || !self.assignment.is_readable() {
             return Ok(None);
         }
         let lanes = &mut self.assignment.lanes;
         match lanes::fill(lanes, self.settings.max_skew_ms, limit, batch)? {
             Filled::Well => Ok(None),
             Filled::Held => Ok(Some(HELD)),
-            Filled::OldestGone(source) => {
-                warn!(?source, "the oldest record was removed before it was read");
-                self.assignment.open(&[(source, Start::Earliest)])?;
+            Filled::Gone(source) => {
+                self.assignment.lose(source, self.settings.lost_records)?;
                 Ok(Some(HELD))
             }
         }
+    }
+
+    /// Connects it at first use.
+    fn take_restorer(&mut self) -> Result<Restorer, Failure> {
+        let known = self.restorer.take();
+        known.map_or_else(|| Restorer::new(&self.settings), Ok)
+    }
+
+    fn surveyor(&mut self) -> Result<&Surveyor, Failure> {
+        let restorer = self.take_restorer()?;
+        Ok(self.restorer.insert(restorer).surveyor())
     }
 
     fn list(&self, positions: &[(Source, i64)]) -> Result<TopicPartitionList, Failure> {
@@ -250,10 +265,7 @@ impl Broker for KafkaBroker {
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
-        let restorer = match self.restorer.take() {
-            Some(restorer) => restorer,
-            None => Restorer::new(&self.settings)?,
-        };
+        let mut restorer = self.take_restorer()?;
         let topic = self.topics.name(source.topic);
         // What the group has to say is noted, so that a long restore costs no membership.
         let result = restorer.replay(&topic, source, from, each, &mut || self.serve_group());
@@ -262,28 +274,28 @@ impl Broker for KafkaBroker {
     }
 
     fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
-        let restorer = match self.restorer.take() {
-            Some(restorer) => restorer,
-            None => Restorer::new(&self.settings)?,
-        };
-        let ends = sources
+        let partitions: Vec<(String, u32)> = sources
             .iter()
-            .map(|source| restorer.end(&self.topics.name(source.topic), source.partition))
+            .map(|source| (self.topics.name(source.topic), source.partition))
             .collect();
-        self.restorer = Some(restorer);
-        ends
+        self.surveyor()?.ends(&partitions)
     }
 
     fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
-        Ok(self.topics.name(topic))
+        let name = self.topics.name(topic);
+        self.surveyor()?.identity(&name)
     }
 
     fn name(&self) -> &str {
         &self.settings.transactional_id
     }
 
-    fn evict(&mut self, _name: &str) -> Result<(), Failure> {
-        Ok(())
+    fn evict(&mut self, name: &str) -> Result<(), Failure> {
+        if name == self.name() {
+            // Its own is in nobody's way but its own, and to take the id over would fence itself.
+            return self.committer.refuse_if_open();
+        }
+        evict(&self.settings, name)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
@@ -322,16 +334,17 @@ impl Broker for KafkaBroker {
         self.assignment.lag(source)
     }
 
+    fn stopped(&self) -> Vec<Source> {
+        self.assignment.stopped()
+    }
+
     fn leave(&mut self) -> bool {
-        let consumer = self.group.consumer();
-        if !self.leaving {
-            self.leaving = true;
-            if let Err(error) = consumer.close_queue() {
-                warn!(%error, "leaving the group");
-                return true;
-            }
+        // What was handed out is answered before the next step.
+        if self.assignment.is_owing() {
+            return false;
         }
-        consumer.closed()
+        let (consumer, hands_over) = (self.group.consumer(), self.settings.hands_over);
+        self.leaving.step(consumer, &self.topics, hands_over)
     }
 }
 
@@ -355,7 +368,8 @@ fn connect_producer(settings: &KafkaSettings, topics: &Topics) -> Result<Committ
     let asked = topics.name(Topic::Changelog);
     // The producer's own thread serves it.
     clients::reach(producer.client(), &events, settings, &asked, || {})?;
-    let outlet = Outlet::new(producer, topics)?;
+    let patience = Duration::from_millis(settings.transaction_timeout_ms());
+    let outlet = Outlet::new(producer, topics, patience * 2)?;
     Committer::take_over(outlet, events, settings)
 }
 

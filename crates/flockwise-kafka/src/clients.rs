@@ -8,10 +8,10 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::ThreadedProducer;
 
 use crate::events::Events;
 use crate::faults;
+use crate::served::ServedProducer;
 use crate::settings::KafkaSettings;
 
 /// How long one question may take before the client's troubles are looked at.
@@ -33,14 +33,12 @@ pub(crate) fn consumer(
         .map_err(|error| faults::plain("making a consumer", &error))
 }
 
-/// Makes a producer. Its thread serves nothing but errors and failed deliveries.
-pub(crate) fn producer(
-    config: &ClientConfig,
-    events: Events,
-) -> Result<ThreadedProducer<Events>, Failure> {
-    config
+/// Makes a producer, with a thread that serves nothing but errors and failed deliveries.
+pub(crate) fn producer(config: &ClientConfig, events: Events) -> Result<ServedProducer, Failure> {
+    let producer = config
         .create_with_context(events)
-        .map_err(|error| faults::plain("making a producer", &error))
+        .map_err(|error| faults::plain("making a producer", &error))?;
+    ServedProducer::new(producer)
 }
 
 /// Waits until a broker answers. Any topic will do to ask for; naming one keeps the answer short.

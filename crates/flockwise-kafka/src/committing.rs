@@ -6,25 +6,20 @@ use flockwise_runtime::broker::{Failure, Outgoing};
 use flockwise_runtime::topics::Topics;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{Producer, ThreadedProducer};
-use tracing::{debug, warn};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer;
+use tracing::debug;
 
 use crate::clients;
 use crate::events::Events;
-use crate::faults::{self, Answer};
+use crate::faults;
+use crate::persistence::insist;
 use crate::producer::Outlet;
+use crate::served::ServedProducer;
 use crate::settings::{Delivery, KafkaSettings};
-
-/// How long a call is made again: an outage of the brokers is sat out. A member that does not poll for
-/// longer than this loses its partitions anyway (max.poll.interval.ms).
-const PERSISTENCE: Duration = Duration::from_secs(300);
 
 /// How long a broker that is dropped waits for its transaction to be aborted.
 const PARTING: Duration = Duration::from_secs(1);
-
-/// The pause before the same call again.
-const BACKOFF: Duration = Duration::from_millis(50);
 
 /// How often failed deliveries are looked for while waiting for the others.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
@@ -55,8 +50,8 @@ impl Committer {
         };
         if committer.is_transactional() {
             let start = Instant::now();
-            committer.insist("taking over the transactional id", |producer, patience| {
-                producer.init_transactions(patience)
+            insist("taking over the transactional id", || {
+                committer.producer().init_transactions(committer.timeout)
             })?;
             debug!(
                 elapsed_ms = start.elapsed().as_millis(),
@@ -68,7 +63,7 @@ impl Committer {
 
     /// How many partitions a consumer may come to read.
     pub(crate) fn partitions(&self, topics: &Topics) -> Result<u32, Failure> {
-        let client = self.outlet.producer().client();
+        let client = self.producer().client();
         let mut total = topics.state_partitions + 1;
         for name in &topics.inputs {
             total += clients::partitions(client, name)?;
@@ -92,6 +87,7 @@ impl Committer {
             return Ok(());
         }
         self.begin()?;
+        self.outlet.hand_over()?;
         self.deliver()?;
         if self.is_transactional() {
             self.commit_transaction(positions, consumer)?;
@@ -106,18 +102,28 @@ impl Committer {
 
     /// Takes back what was sent since the last commit.
     pub(crate) fn abort(&mut self) -> Result<(), Failure> {
+        self.outlet.forget();
         if !self.is_open {
             return Ok(());
         }
         if self.is_transactional() {
-            self.insist("aborting the transaction", |producer, patience| {
-                producer.abort_transaction(patience)
+            insist("aborting the transaction", || {
+                self.producer().abort_transaction(self.timeout)
             })?;
-        } else {
-            self.outlet.flush(self.timeout);
         }
+        // An abort has thrown away what was not stored yet.
+        self.outlet.flush(self.timeout);
         self.events.take_undelivered();
         self.is_open = false;
+        Ok(())
+    }
+
+    /// An open transaction can only be ended by an abort, after which its shard has to go back.
+    pub(crate) fn refuse_if_open(&self) -> Result<(), Failure> {
+        if self.is_open {
+            let text = "what is read is held back by this shard's own transaction";
+            return Err(Failure::Abort(text.to_owned()));
+        }
         Ok(())
     }
 
@@ -125,10 +131,14 @@ impl Committer {
     /// time out.
     pub(crate) fn give_up(&mut self) {
         if self.is_open && self.is_transactional() {
-            let aborted = self.outlet.producer().abort_transaction(PARTING);
+            let aborted = self.producer().abort_transaction(PARTING);
             debug!(?aborted, "given up with a transaction open");
         }
         self.is_open = false;
+    }
+
+    fn producer(&self) -> &ServedProducer {
+        self.outlet.producer()
     }
 
     fn is_transactional(&self) -> bool {
@@ -138,8 +148,8 @@ impl Committer {
     fn begin(&mut self) -> Result<(), Failure> {
         if !self.is_open {
             if self.is_transactional() {
-                self.insist("beginning a transaction", |producer, _| {
-                    producer.begin_transaction()
+                insist("beginning a transaction", || {
+                    self.producer().begin_transaction()
                 })?;
             }
             self.is_open = true;
@@ -149,7 +159,7 @@ impl Committer {
 
     /// Waits until every record is stored. Sending offsets before that makes the commit twenty times
     /// slower, and leaving it to the commit does too.
-    fn deliver(&self) -> Result<(), Failure> {
+    fn deliver(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
         while !self.outlet.flush(FLUSH_STEP) {
             if let Some(record) = self.events.take_undelivered() {
@@ -178,38 +188,14 @@ impl Committer {
             let group = consumer
                 .group_metadata()
                 .ok_or_else(|| Failure::Fatal("the consumer has no group metadata".into()))?;
-            self.insist(
-                "sending offsets to the transaction",
-                |producer, patience| {
-                    producer.send_offsets_to_transaction(positions, &group, patience)
-                },
-            )?;
+            insist("sending offsets to the transaction", || {
+                self.producer()
+                    .send_offsets_to_transaction(positions, &group, self.timeout)
+            })?;
         }
-        self.insist("committing the transaction", |producer, patience| {
-            producer.commit_transaction(patience)
+        insist("committing the transaction", || {
+            self.producer().commit_transaction(self.timeout)
         })
-    }
-
-    /// Makes a call again as long as its error says that this may help.
-    fn insist(
-        &self,
-        doing: &str,
-        mut call: impl FnMut(&ThreadedProducer<Events>, Duration) -> KafkaResult<()>,
-    ) -> Result<(), Failure> {
-        let start = Instant::now();
-        loop {
-            let Err(error) = call(self.outlet.producer(), self.timeout) else {
-                return Ok(());
-            };
-            match faults::answer(doing, &error) {
-                Answer::Fail(failure) => return Err(failure),
-                Answer::Retry(text) if start.elapsed() > PERSISTENCE => {
-                    return Err(Failure::Fatal(text));
-                }
-                Answer::Retry(text) => warn!("{text}; trying again"),
-            }
-            std::thread::sleep(BACKOFF);
-        }
     }
 }
 

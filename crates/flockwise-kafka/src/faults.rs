@@ -102,15 +102,6 @@ pub(crate) fn missing_topic(name: &str) -> Failure {
     ))
 }
 
-/// Reading cannot go on from where it is to.
-pub(crate) fn no_such_offset(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
-    format!(
-        "{topic}/{partition} has no record at offset {offset} any more ({reason}): retention has \
-         removed what was not processed yet, or the topic was made anew; raise retention.ms of the \
-         topic, and give the pipeline a new `app` name, under which it starts anew from what is there"
-    )
-}
-
 /// What a person can do about an error that asking again does not cure.
 pub(crate) fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
     Some(match code {

@@ -14,6 +14,7 @@ use crate::bell::Bell;
 use crate::events::Events;
 use crate::faults;
 use crate::in_step::{Candidate, Choice, Progress, choose};
+use crate::lost::Stopped;
 use crate::partition_queue::{Message, PartitionQueue, SLICE};
 
 /// One open source.
@@ -28,15 +29,17 @@ pub(crate) struct Lane {
     pub(crate) at_oldest: bool,
     pub(crate) progress: Progress,
     /// What ended it; librdkafka says this once and then is silent about the partition for ever.
-    broken: Option<Broken>,
+    pub(crate) broken: Option<Broken>,
     queue: PartitionQueue,
 }
 
 /// An error after which a partition is read no more.
 #[derive(Clone, Debug)]
-enum Broken {
-    /// There is no record at its position any more.
-    PlaceGone(String),
+pub(crate) enum Broken {
+    /// There is no record at its position any more; what to do about it is not decided yet.
+    Gone,
+    /// As that, and it is to stay so.
+    Stopped(Stopped),
     /// It may not be read.
     Forbidden(String),
 }
@@ -48,8 +51,8 @@ pub(crate) enum Filled {
     Well,
     /// There is more, held back until another partition has caught up.
     Held,
-    /// The oldest record of this source was removed before it could be read.
-    OldestGone(Source),
+    /// The next record of this source was removed before it could be read.
+    Gone(Source),
 }
 
 impl Lane {
@@ -102,7 +105,10 @@ impl Lane {
             self.progress.read(first_ms, last_ms);
             self.at_oldest = false;
         }
-        if let Some((code, reason)) = error {
+        // One that is stopped is told of its loss again with every new assignment.
+        if let Some((code, reason)) = error
+            && !matches!(self.broken, Some(Broken::Stopped(_)))
+        {
             self.broken = self.verdict(code, &reason);
         }
     }
@@ -110,10 +116,7 @@ impl Lane {
     fn verdict(&self, code: RDKafkaErrorCode, reason: &str) -> Option<Broken> {
         let (topic, partition) = (&self.topic, self.source.partition);
         match code {
-            RDKafkaErrorCode::AutoOffsetReset => {
-                let failure = faults::no_such_offset(topic, partition, self.position, reason);
-                Some(Broken::PlaceGone(failure))
-            }
+            RDKafkaErrorCode::AutoOffsetReset => Some(Broken::Gone),
             RDKafkaErrorCode::TopicAuthorizationFailed => Some(Broken::Forbidden(format!(
                 "no permission to read {topic}: {reason}; give the principal Read on it"
             ))),
@@ -147,7 +150,7 @@ impl Candidate for Lane {
     }
 
     fn has_backlog(&self) -> bool {
-        self.lag() != Some(0)
+        self.broken.is_none() && self.lag() != Some(0)
     }
 }
 
@@ -170,22 +173,20 @@ pub(crate) fn fill(
     if inputs.iter().any(Candidate::is_ready) {
         held = fill_in_step(inputs, max_skew_ms, limit, batch);
     }
-    if !batch.is_empty() {
-        return Ok(Filled::Well);
-    }
     for lane in lanes {
         match &lane.broken {
-            None => {}
-            // A mini-batch that is gone is a sample less, and no reason to stop.
-            Some(Broken::PlaceGone(_)) if lane.at_oldest || lane.source.topic == Topic::Deltas => {
-                return Ok(Filled::OldestGone(lane.source));
-            }
-            Some(Broken::PlaceGone(text) | Broken::Forbidden(text)) => {
+            Some(Broken::Gone) => return Ok(Filled::Gone(lane.source)),
+            Some(Broken::Forbidden(text)) if batch.is_empty() => {
                 return Err(Failure::Config(text.clone()));
             }
+            _ => {}
         }
     }
-    Ok(if held { Filled::Held } else { Filled::Well })
+    Ok(if held && batch.is_empty() {
+        Filled::Held
+    } else {
+        Filled::Well
+    })
 }
 
 /// Were some held back?

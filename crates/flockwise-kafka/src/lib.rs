@@ -1,7 +1,8 @@
 //! The Kafka broker: the only crate that names rdkafka.
 //!
 //! [`KafkaBroker`] is what a shard thread owns: one consumer, one transactional producer, blocking
-//! calls. [`admin`] makes and checks topics before any shard starts.
+//! calls. [`KafkaFollower`] is what a standby's thread owns. [`admin`] makes and checks topics
+//! before any shard starts.
 
 pub mod admin;
 
@@ -11,15 +12,26 @@ mod broker;
 mod clients;
 mod committing;
 mod events;
+mod evicting;
 mod faults;
+mod follower;
+mod gathered;
 mod generation;
+mod identity;
 mod in_step;
 mod lanes;
+mod leaving;
+mod lent;
+mod lost;
 mod partition_queue;
+mod persistence;
 mod producer;
 mod purge;
 mod restore;
+mod served;
 mod settings;
+mod surveyor;
 
 pub use broker::KafkaBroker;
-pub use settings::{Delivery, KafkaSettings};
+pub use follower::KafkaFollower;
+pub use settings::{Delivery, KafkaSettings, LostRecords};

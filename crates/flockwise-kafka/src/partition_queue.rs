@@ -33,6 +33,10 @@ pub(crate) struct PartitionQueue {
     topic: CString,
     partition: i32,
     consumer: Arc<BaseConsumer<Events>>,
+    /// Where the latest error was, unless a record has been taken there since. librdkafka counts what is
+    /// taken from a queue as read, the end of a partition and other errors as well: its position is then
+    /// behind a record that nobody has had.
+    misread: Option<i64>,
 }
 
 /// What librdkafka's threads touch when the queue was empty and is no more.
@@ -84,6 +88,7 @@ impl PartitionQueue {
             topic,
             partition,
             consumer: Arc::clone(consumer),
+            misread: None,
         })
     }
 
@@ -112,14 +117,25 @@ impl PartitionQueue {
             .take(taken)
             .filter_map(|raw| NonNull::new(*raw))
         {
-            each(&Message {
+            let taken = Message {
                 raw: message,
                 lifetime: PhantomData,
-            });
+            };
+            self.note(&taken);
+            each(&taken);
             // SAFETY: the message was handed to us above, and nothing of it outlives `each`.
             unsafe { sys::rd_kafka_message_destroy(message.as_ptr()) };
         }
         taken
+    }
+
+    fn note(&mut self, message: &Message<'_>) {
+        let offset = message.offset();
+        if message.is_error() {
+            self.misread = (offset >= 0).then_some(offset);
+        } else if self.misread.is_some_and(|misread| misread <= offset) {
+            self.misread = None;
+        }
     }
 
     /// Where its records end and how far they have been taken, without asking the broker.
@@ -159,7 +175,8 @@ impl PartitionQueue {
             sys::rd_kafka_topic_partition_list_destroy(list);
             offset
         };
-        (offset >= 0).then_some(offset)
+        let is_misread = self.misread.is_some_and(|misread| misread + 1 == offset);
+        (offset >= 0).then(|| offset - i64::from(is_misread))
     }
 }
 
@@ -193,12 +210,16 @@ impl Message<'_> {
         unsafe { self.raw.as_ref() }
     }
 
+    fn is_error(&self) -> bool {
+        self.fields().err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
     /// The partition's error that stands in a record's place, and what is said about it.
     pub(crate) fn error(&self) -> Option<(RDKafkaErrorCode, String)> {
-        let fields = self.fields();
-        if fields.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        if !self.is_error() {
             return None;
         }
+        let fields = self.fields();
         let text = self.bytes(fields.payload, fields.len).unwrap_or_default();
         Some((
             fields.err.into(),

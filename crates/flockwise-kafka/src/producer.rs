@@ -1,4 +1,4 @@
-//! Records on their way out, without an allocation and without a delivery report for each.
+//! Records on their way out, many at a time and without a delivery report for each.
 //!
 //! Only failures are reported. librdkafka counts what is in flight itself, and its flush waits for
 //! that count on a condition variable.
@@ -7,17 +7,19 @@
 
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Outgoing};
 use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::Producer;
 use rdkafka_sys as sys;
 use sys::rd_kafka_vtype_t as vtype;
 
-use crate::events::Events;
 use crate::faults;
+use crate::gathered::Gathered;
+use crate::lent::Lent;
+use crate::served::ServedProducer;
 
 /// Under which a forwarded record carries its time, in digits. Kafka's own timestamp of it is when it
 /// was forwarded: retention goes by that, and would remove old events before they are read.
@@ -26,13 +28,35 @@ pub(crate) const TIMESTAMP_HEADER: &CStr = c"flockwise.timestamp";
 /// Where a shard's records go.
 pub(crate) struct Outlet {
     /// In the order of [`place`].
-    topics: Vec<NonNull<sys::rd_kafka_topic_t>>,
-    names: Vec<String>,
-    producer: ThreadedProducer<Events>,
+    topics: Vec<Way>,
+    producer: ServedProducer,
+    /// How long records may wait for room in librdkafka's queue.
+    patience: Duration,
+    /// A record of the present transaction was refused, so it must come to nothing.
+    is_void: bool,
+    /// Below the producer, so that it is dropped after it.
+    lent: Lent,
+}
+
+/// To one topic.
+struct Way {
+    name: String,
+    handle: NonNull<sys::rd_kafka_topic_t>,
+    gathered: Gathered,
 }
 
 // SAFETY: librdkafka's topic handles may be used from any thread.
 unsafe impl Send for Outlet {}
+
+/// Larger ones are not gathered: they fill the room of many, and may be too large for the topic, of which
+/// the sender is to be told at once.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// Topics of more partitions than this are left to librdkafka's own queues.
+const MOST_PARTITIONS: u32 = 1 << 16;
+
+/// How soon room is looked for again where librdkafka's queue was full.
+const ROOM_STEP: Duration = Duration::from_millis(5);
 
 /// Blocks while the queue is full; its records time out, so this ends.
 const FLAGS: i32 = sys::RD_KAFKA_MSG_F_COPY | sys::RD_KAFKA_MSG_F_BLOCK;
@@ -40,25 +64,31 @@ const FLAGS: i32 = sys::RD_KAFKA_MSG_F_COPY | sys::RD_KAFKA_MSG_F_BLOCK;
 impl Outlet {
     /// An outlet to every topic of the pipeline.
     pub(crate) fn new(
-        producer: ThreadedProducer<Events>,
+        producer: ServedProducer,
         topics: &Topics,
+        patience: Duration,
     ) -> Result<Self, Failure> {
         let inputs = (0..topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
-        let names: Vec<String> = Topics::internal()
+        let all = Topics::internal()
             .into_iter()
-            .chain(inputs.map(Topic::Input))
-            .map(|topic| topics.name(topic))
-            .collect();
+            .chain(inputs.map(Topic::Input));
         let mut outlet = Self {
-            topics: Vec::with_capacity(names.len()),
-            names,
+            topics: Vec::new(),
             producer,
+            patience,
+            is_void: false,
+            lent: Lent::default(),
         };
-        for name in &outlet.names {
+        for topic in all {
+            let name = topics.name(topic);
             let handle = outlet
-                .handle(name)
-                .ok_or_else(|| faults::missing_topic(name))?;
-            outlet.topics.push(handle);
+                .handle(&name)
+                .ok_or_else(|| faults::missing_topic(&name))?;
+            outlet.topics.push(Way {
+                name,
+                handle,
+                gathered: Gathered::default(),
+            });
         }
         Ok(outlet)
     }
@@ -71,32 +101,86 @@ impl Outlet {
     }
 
     /// The client behind it.
-    pub(crate) fn producer(&self) -> &ThreadedProducer<Events> {
+    pub(crate) fn producer(&self) -> &ServedProducer {
         &self.producer
     }
 
-    /// Hands a record over; whether it arrives is known after [`Outlet::flush`].
-    pub(crate) fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
+    /// Takes a record; whether it arrives is known after [`Outlet::hand_over`] and [`Outlet::flush`].
+    pub(crate) fn send(&mut self, record: &Outgoing<'_>) -> Result<(), Failure> {
         let place = place(record.topic);
-        let topic = self.topics[place];
-        let code = if record.timestamp_ms.is_none() && record.headers.is_empty() {
-            produce(topic, record)
-        } else {
-            self.produce_with_extras(topic, record)
-        };
-        match code {
+        if is_plain(record) {
+            if self.keep(place, record) {
+                return Ok(());
+            }
+            self.hand_over_to(place)?;
+            if self.keep(place, record) {
+                return Ok(());
+            }
+        }
+        // What was sent before it comes before it.
+        self.hand_over_to(place)?;
+        match self.produce(place, record) {
             RDKafkaErrorCode::NoError => Ok(()),
-            code => Err(self.refusal(code, place, record)),
+            code => Err(self.refusal(code, place, record.partition, bytes(record))),
         }
     }
 
+    fn keep(&mut self, place: usize, record: &Outgoing<'_>) -> bool {
+        let gathered = &mut self.topics[place].gathered;
+        gathered.keep(record.partition, record.key, record.value)
+    }
+
+    /// Hands over what was gathered.
+    pub(crate) fn hand_over(&mut self) -> Result<(), Failure> {
+        (0..self.topics.len()).try_for_each(|place| self.hand_over_to(place))
+    }
+
+    /// Forgets what was gathered: the transaction has come to nothing.
+    pub(crate) fn forget(&mut self) {
+        self.topics.iter_mut().for_each(|way| way.gathered.clear());
+        self.is_void = false;
+    }
+
+    fn hand_over_to(&mut self, place: usize) -> Result<(), Failure> {
+        if self.is_void {
+            let text = "a record of this transaction was refused before";
+            return Err(Failure::Abort(text.to_owned()));
+        }
+        if self.lent.is_much() && !self.flush(self.patience) {
+            self.is_void = true;
+            return Err(Failure::Abort("records were not stored in time".to_owned()));
+        }
+        let (client, start) = (self.producer.client().native_ptr(), Instant::now());
+        let patience = self.patience;
+        let way = &mut self.topics[place];
+        let handed_over = way.gathered.hand_over(way.handle, &mut self.lent, &mut || {
+            // Not waited for within the call, which holds the topic locked.
+            flush(client, ROOM_STEP);
+            start.elapsed() < patience
+        });
+        self.lent.take_back();
+        handed_over.map_err(|refused| {
+            self.is_void = true;
+            self.refusal(refused.code, place, refused.partition, refused.bytes)
+        })
+    }
+
     /// Waits until nothing is in flight; `false` if that takes longer than `patience`.
-    pub(crate) fn flush(&self, patience: Duration) -> bool {
-        let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
-        let client = self.producer.client().native_ptr();
-        // SAFETY: the client lives as long as self.
-        let result = unsafe { sys::rd_kafka_flush(client, patience_ms) };
-        result == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    pub(crate) fn flush(&mut self, patience: Duration) -> bool {
+        let is_empty = flush(self.producer.client().native_ptr(), patience);
+        if is_empty {
+            self.lent.take_back();
+        }
+        is_empty
+    }
+
+    fn produce(&self, place: usize, record: &Outgoing<'_>) -> RDKafkaErrorCode {
+        let topic = self.topics[place].handle;
+        if record.timestamp_ms.is_none() && record.headers.is_empty() {
+            produce(topic, record)
+        } else {
+            self.produce_with_extras(topic, record)
+        }
     }
 
     fn produce_with_extras(
@@ -142,13 +226,15 @@ impl Outlet {
         }
     }
 
-    fn refusal(&self, code: RDKafkaErrorCode, place: usize, record: &Outgoing<'_>) -> Failure {
-        let name = &self.names[place];
-        let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-        let doing = format!(
-            "sending {bytes} bytes to {name}/{}: {code}",
-            record.partition
-        );
+    fn refusal(
+        &self,
+        code: RDKafkaErrorCode,
+        place: usize,
+        partition: u32,
+        bytes: usize,
+    ) -> Failure {
+        let name = &self.topics[place].name;
+        let doing = format!("sending {bytes} bytes to {name}/{partition}: {code}");
         match faults::way_out(code) {
             Some(way_out) => Failure::Config(format!("{doing}; {way_out}")),
             None if code == RDKafkaErrorCode::Fatal => Failure::Fatal(doing),
@@ -159,11 +245,31 @@ impl Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        for topic in &self.topics {
+        for way in &self.topics {
             // SAFETY: our own reference, given back once, while the client lives.
-            unsafe { sys::rd_kafka_topic_destroy(topic.as_ptr()) };
+            unsafe { sys::rd_kafka_topic_destroy(way.handle.as_ptr()) };
         }
     }
+}
+
+/// May it be gathered with others?
+fn is_plain(record: &Outgoing<'_>) -> bool {
+    record.headers.is_empty()
+        && record.timestamp_ms.is_none()
+        && record.partition < MOST_PARTITIONS
+        && bytes(record) <= LARGE_BYTES
+}
+
+fn bytes(record: &Outgoing<'_>) -> usize {
+    record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
+}
+
+/// Does librdkafka hold no message any more, at the latest after `patience`?
+fn flush(client: *mut sys::rd_kafka_t, patience: Duration) -> bool {
+    let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is that of the outlet at work, which lives as long as the call.
+    let result = unsafe { sys::rd_kafka_flush(client, patience_ms) };
+    result == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
 fn place(topic: Topic) -> usize {

@@ -17,6 +17,17 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
+/// What happens to a partition whose next record is not there any more, since retention was faster or the
+/// topic was made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LostRecords {
+    /// It is read no more, and an error says so every minute; the other partitions go on.
+    #[default]
+    Stop,
+    /// It is read on from the oldest record there is; a warning says how many are lost.
+    Skip,
+}
+
 /// How one shard reaches Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSettings {
@@ -31,12 +42,17 @@ pub struct KafkaSettings {
     /// `group.instance.id`: a member that comes back under it within the session timeout causes no
     /// rebalance.
     pub member_id: Option<String>,
+    /// When it leaves in good order its partitions go to the others at once. Otherwise those of a member with a
+    /// `member_id` wait for it until its session times out, and it disturbs nobody if it is back by then.
+    pub hands_over: bool,
     /// Input partitions are read in step to within this, event time.
     pub max_skew_ms: i64,
     /// How long a broker may take to answer at start.
     pub start_timeout_ms: u64,
     /// What is promised about every event.
     pub delivery: Delivery,
+    /// What to do where the next record of a partition is gone.
+    pub lost_records: LostRecords,
 }
 
 /// The largest record that is produced, and that the internal topics take.
@@ -74,7 +90,7 @@ const REFUSED: [(&str, &str); 18] = [
     ("isolation.level", "what was aborted must stay invisible"),
     (
         "auto.offset.reset",
-        "set `start` of the input; later a jump would lose events",
+        "set `start` of the input, and `lost_records` for what is gone later",
     ),
     ("enable.partition.eof", "the shard loop has no use for it"),
     (
@@ -98,9 +114,11 @@ impl KafkaSettings {
             group: group.to_owned(),
             transactional_id: transactional_id.to_owned(),
             member_id: None,
+            hands_over: false,
             max_skew_ms: 600_000,
             start_timeout_ms: 10_000,
             delivery: Delivery::ExactlyOnce,
+            lost_records: LostRecords::Stop,
         }
     }
 
@@ -181,6 +199,23 @@ impl KafkaSettings {
         config
     }
 
+    /// A consumer that follows many partitions without haste.
+    pub(crate) fn follower(&self) -> ClientConfig {
+        let mut config = self.consumer("read_committed");
+        self.default(
+            &mut config,
+            &[
+                // An answer every half second in place of one for every commit.
+                ("fetch.min.bytes", "65536"),
+                ("fetch.wait.max.ms", "500"),
+                // Room for each partition, of which there may be hundreds.
+                ("queued.min.messages", "2000"),
+                ("fetch.message.max.bytes", "262144"),
+            ],
+        );
+        config
+    }
+
     /// A consumer that only asks for ends of partitions, also of what is not committed.
     pub(crate) fn surveyor(&self) -> ClientConfig {
         self.consumer("read_uncommitted")
@@ -188,21 +223,38 @@ impl KafkaSettings {
 
     /// The shard's producer.
     pub(crate) fn producer(&self) -> ClientConfig {
-        let mut config = self.client();
-        let timeout_ms = self.transaction_timeout_ms().to_string();
         match self.delivery {
-            Delivery::ExactlyOnce => {
-                config
-                    .set("transactional.id", &self.transactional_id)
-                    .set("transaction.timeout.ms", &timeout_ms);
-            }
-            Delivery::AtLeastOnce => {
-                config
-                    .set("enable.idempotence", "true")
-                    .set("message.timeout.ms", &timeout_ms);
-                config.remove("transaction.timeout.ms");
-            }
+            Delivery::ExactlyOnce => self.transactional(&self.transactional_id),
+            Delivery::AtLeastOnce => self.idempotent(),
         }
+    }
+
+    /// A producer that takes somebody's transactional id over.
+    pub(crate) fn evictor(&self, name: &str) -> ClientConfig {
+        self.transactional(name)
+    }
+
+    fn transactional(&self, name: &str) -> ClientConfig {
+        let mut config = self.any_producer();
+        let timeout_ms = self.transaction_timeout_ms().to_string();
+        config
+            .set("transactional.id", name)
+            .set("transaction.timeout.ms", timeout_ms);
+        config
+    }
+
+    fn idempotent(&self) -> ClientConfig {
+        let mut config = self.any_producer();
+        config.remove("transaction.timeout.ms");
+        config.set("enable.idempotence", "true").set(
+            "message.timeout.ms",
+            self.transaction_timeout_ms().to_string(),
+        );
+        config
+    }
+
+    fn any_producer(&self) -> ClientConfig {
+        let mut config = self.client();
         // Successes need no report: librdkafka counts them itself, and a report costs as much as
         // the record.
         config.set("delivery.report.only.error", "true");

@@ -3,18 +3,22 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flockwise_kafka::KafkaBroker;
+use flockwise_kafka::{KafkaBroker, KafkaSettings, LostRecords};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::broker::{Broker, Outgoing, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 use support::{PATIENCE, delete_before, kafka, put, put_timed, settings, topics};
 
 /// A broker with its one input partition open, and nothing else read.
 fn reading(servers: &str, topics: &Topics, start: Start) -> KafkaBroker {
-    let mut broker =
-        KafkaBroker::connect(settings(servers, topics, "a"), topics.clone()).expect("connected");
+    reading_with(settings(servers, topics, "a"), topics, start)
+}
+
+fn reading_with(settings: KafkaSettings, topics: &Topics, start: Start) -> KafkaBroker {
+    let mut broker = KafkaBroker::connect(settings, topics.clone()).expect("connected");
     let mut batch = Batch::default();
     loop {
         let turn = broker.poll(PATIENCE, 10, &mut batch).expect("polled");
@@ -30,34 +34,67 @@ const INPUT: Source = Source {
     partition: 0,
 };
 
+/// Offsets read within a second, by partition.
+fn offsets(broker: &mut KafkaBroker) -> BTreeMap<u32, Vec<i64>> {
+    let (mut batch, mut offsets) = (Batch::default(), BTreeMap::<u32, Vec<i64>>::new());
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(1) {
+        broker
+            .poll(Duration::from_millis(50), 10, &mut batch)
+            .expect("polled");
+        for record in batch.records() {
+            let of_partition = offsets.entry(record.source.partition);
+            of_partition.or_default().push(record.offset);
+        }
+    }
+    offsets
+}
+
 #[test]
-fn a_position_that_retention_has_passed_is_an_error_that_says_so() {
+fn a_partition_whose_next_record_is_gone_stops_and_the_others_go_on() {
     let Some(servers) = kafka() else { return };
-    let topics = topics(&servers, 1, &[1]);
-    put(
-        &servers,
-        &topics.inputs[0],
-        1,
-        (0..100).map(|n| n.to_string()),
-    );
+    let topics = topics(&servers, 1, &[2]);
+    let values = || (0..200).map(|n| n.to_string());
+    put(&servers, &topics.inputs[0], 2, values());
     delete_before(&servers, &topics.inputs[0], 0, 50);
     let mut broker = reading(&servers, &topics, Start::Offset(10));
-    let mut batch = Batch::default();
-    for _ in 0..2 {
-        let error = broker.poll(PATIENCE, 10, &mut batch).expect_err("gone");
-        let text = error.to_string();
-        assert!(matches!(error, Failure::Config(_)), "{text}");
-        assert!(
-            text.contains("in0/0") && text.contains("offset 10"),
-            "{text}"
-        );
-    }
+    let other = Source {
+        partition: 1,
+        ..INPUT
+    };
+    broker.open(&[(other, Start::Offset(10))]).expect("opened");
+    let read = offsets(&mut broker);
+    assert_eq!(read.keys().collect::<Vec<_>>(), [&1]);
+    assert_eq!(read[&1], (10..100).collect::<Vec<_>>());
+    assert_eq!(broker.stopped(), [INPUT]);
+    assert_eq!(broker.position(INPUT), Some(10), "nothing of it was read");
+    put(&servers, &topics.inputs[0], 2, values());
+    assert_eq!(offsets(&mut broker)[&1].len(), 100);
+    assert_eq!(broker.stopped(), [INPUT]);
+
     broker.open(&[(INPUT, Start::Earliest)]).expect("opened");
-    assert_eq!(
-        broker.poll(PATIENCE, 10, &mut batch).expect("polled"),
-        Turn::Records
-    );
-    assert_eq!(batch.records().next().expect("one").offset, 50);
+    assert_eq!(offsets(&mut broker)[&0].first(), Some(&50));
+    assert_eq!(broker.stopped(), []);
+}
+
+#[test]
+fn what_is_lost_is_skipped_where_that_is_wanted() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let values = (0..100).map(|n| n.to_string());
+    put(&servers, &topics.inputs[0], 1, values);
+    delete_before(&servers, &topics.inputs[0], 0, 50);
+    let mut settings = settings(&servers, &topics, "a");
+    settings.lost_records = LostRecords::Skip;
+    let mut broker = reading_with(settings, &topics, Start::Offset(10));
+    assert_eq!(offsets(&mut broker)[&0], (50..100).collect::<Vec<_>>());
+    // Behind the end, as where the topic was made anew.
+    broker
+        .open(&[(INPUT, Start::Offset(5_000))])
+        .expect("opened");
+    assert_eq!(offsets(&mut broker)[&0], (50..100).collect::<Vec<_>>());
+    assert_eq!(broker.stopped(), []);
+    assert_eq!(broker.position(INPUT), Some(100));
 }
 
 #[test]
@@ -112,7 +149,7 @@ fn a_backlog_is_read_in_step() {
         topic: Topic::Input(0),
         partition,
     });
-    let mut leads = std::collections::BTreeMap::new();
+    let mut leads = BTreeMap::new();
     let (mut batch, mut read) = (Batch::default(), 0);
     let start = Instant::now();
     while read < RECORDS + RECORDS / 2 + RECORDS / 3 {

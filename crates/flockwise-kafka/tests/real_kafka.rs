@@ -24,7 +24,8 @@ fn row<'a>(key: &'a str, value: &'a str) -> Outgoing<'a> {
         key: Some(key.as_bytes()),
         value: Some(value.as_bytes()),
         timestamp_ms: None,
-        headers: &[],
+        // With one it goes out at once, and is not gathered with others.
+        headers: &[("at", b"once")],
     }
 }
 

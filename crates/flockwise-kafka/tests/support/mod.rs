@@ -76,6 +76,36 @@ pub(crate) fn make_topic(servers: &str, name: &str, partitions: u32) {
     panic!("topic {name} was not made");
 }
 
+pub(crate) fn delete_topic(servers: &str, name: &str) {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("admin client");
+    drop(admin.delete_topics(&[name], &AdminOptions::new()));
+    let consumer = reader(servers, "read_committed");
+    eventually(|| {
+        let found = consumer.fetch_metadata(Some(name), PATIENCE);
+        found.expect("metadata").topics()[0].partitions().is_empty()
+    });
+}
+
+/// User and system time of this process. Linux alone.
+pub(crate) fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
+}
+
+/// Asks until it is so.
+pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "it does not come about");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 pub(crate) fn settings(servers: &str, topics: &Topics, shard: &str) -> KafkaSettings {
     KafkaSettings::new(servers, &topics.app, &format!("{}-{shard}", topics.app))
 }

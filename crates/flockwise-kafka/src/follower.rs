@@ -1,0 +1,229 @@
+//! [`Follower`] over Kafka: a consumer that joins nothing and reads committed records as they come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::batch::Batch;
+use flockwise_runtime::broker::{Failure, Follower};
+use flockwise_runtime::topics::{Source, Topics};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::warn;
+
+use crate::bell::Bell;
+use crate::clients;
+use crate::events::Events;
+use crate::faults;
+use crate::lanes::record;
+use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::settings::KafkaSettings;
+
+/// How often the client has its turn.
+const SERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// Reads partitions for a standby. It waits for data on the broker's side and gathers it there for half a
+/// second, so that one that follows many quiet partitions costs next to nothing.
+pub struct KafkaFollower {
+    consumer: Arc<BaseConsumer<Events>>,
+    events: Events,
+    bell: Bell,
+    servers: String,
+    topics: Topics,
+    followed: Vec<Followed>,
+    /// Whose turn it is first.
+    turn: usize,
+    served: Instant,
+}
+
+/// A partition that is read.
+struct Followed {
+    topic: String,
+    source: Source,
+    from: Option<i64>,
+    queue: PartitionQueue,
+}
+
+impl KafkaFollower {
+    /// Connects a consumer that reads nothing yet.
+    ///
+    /// # Errors
+    /// [`Failure::Config`] where nothing but a person can help: settings that are refused, no broker within
+    /// the start timeout, wrong credentials.
+    pub fn connect(settings: &KafkaSettings, topics: Topics) -> Result<Self, Failure> {
+        settings.check()?;
+        let events = Events::new("follower");
+        let consumer = clients::consumer(&settings.follower(), events.clone())?;
+        let asked = &settings.group;
+        clients::reach(consumer.client(), &events, settings, asked, || {
+            consumer.poll(Duration::ZERO);
+        })?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            events,
+            bell: Bell::default(),
+            servers: settings.bootstrap_servers.clone(),
+            topics,
+            followed: Vec::new(),
+            turn: 0,
+            served: Instant::now(),
+        })
+    }
+
+    fn unfollow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+        let is_wanted = |source: &Source| reads.iter().any(|(wanted, _)| wanted == source);
+        let gone = self.followed.iter().filter(|f| !is_wanted(&f.source));
+        let list = list(gone)?;
+        if list.count() > 0 {
+            self.consumer
+                .incremental_unassign(&list)
+                .map_err(|error| faults::plain("following no more", &error))?;
+        }
+        self.followed.retain(|followed| is_wanted(&followed.source));
+        Ok(())
+    }
+
+    fn follow_new(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+        let mut counts = BTreeMap::new();
+        let mut new = Vec::new();
+        for (source, from) in reads {
+            if self.followed.iter().any(|known| known.source == *source) {
+                continue;
+            }
+            let topic = self.topics.name(source.topic);
+            // Without this the first fetch waits for seconds.
+            let count = match counts.get(&topic) {
+                Some(count) => *count,
+                None => clients::partitions(self.consumer.client(), &topic)?,
+            };
+            counts.insert(topic.clone(), count);
+            if source.partition >= count {
+                let name = format!("{topic} with partition {}", source.partition);
+                return Err(faults::missing_topic(&name));
+            }
+            new.push(self.set_apart(*source, *from, topic)?);
+        }
+        let list = list(new.iter())?;
+        if list.count() > 0 {
+            self.consumer
+                .incremental_assign(&list)
+                .map_err(|error| faults::plain("following", &error))?;
+        }
+        self.followed.extend(new);
+        Ok(())
+    }
+
+    fn set_apart(
+        &self,
+        source: Source,
+        from: Option<i64>,
+        topic: String,
+    ) -> Result<Followed, Failure> {
+        let partition = source.partition.cast_signed();
+        let queue = PartitionQueue::open(&self.consumer, &topic, partition, &self.bell)
+            .ok_or_else(|| faults::missing_topic(&topic))?;
+        Ok(Followed {
+            topic,
+            source,
+            from,
+            queue,
+        })
+    }
+
+    fn serve(&mut self) -> Result<(), Failure> {
+        self.served = Instant::now();
+        self.consumer.poll(Duration::ZERO);
+        match self.events.troubles().persistent_refusal() {
+            Some(reason) => Err(faults::refused(&self.servers, &reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// A slice of each that has records at hand, and again while there is room; another comes first every
+    /// time.
+    fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
+        self.turn = (self.turn + 1) % self.followed.len().max(1);
+        let mut read = true;
+        while read {
+            read = false;
+            let (last, first) = self.followed.split_at_mut(self.turn);
+            for followed in first.iter_mut().chain(last) {
+                let room = limit - batch.len();
+                if room == 0 {
+                    return Ok(());
+                }
+                read |= followed.queue.is_ready() && followed.read(room, batch)? > 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Follower for KafkaFollower {
+    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+        self.unfollow(reads)?;
+        self.follow_new(reads)
+    }
+
+    fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
+        batch.clear();
+        let start = Instant::now();
+        loop {
+            if self.served.elapsed() >= SERVE_EVERY {
+                self.serve()?;
+            }
+            self.read(limit, batch)?;
+            let left = patience.saturating_sub(start.elapsed());
+            if !batch.is_empty() || left.is_zero() {
+                return Ok(());
+            }
+            self.bell.wait(left.min(SERVE_EVERY));
+        }
+    }
+}
+
+impl Followed {
+    /// Moves at most `most` records into the batch; how many there were.
+    fn read(&mut self, most: usize, batch: &mut Batch) -> Result<usize, Failure> {
+        let mut error = None;
+        let source = self.source;
+        let taken = self
+            .queue
+            .take(most.min(SLICE), |message| match message.error() {
+                None => batch.push(record(source, message, false)),
+                Some(found) => error = Some(found),
+            });
+        match error {
+            Some((code, reason)) => self.judge(code, &reason).map(|()| taken),
+            None => Ok(taken),
+        }
+    }
+
+    fn judge(&self, code: RDKafkaErrorCode, reason: &str) -> Result<(), Failure> {
+        let (topic, partition) = (&self.topic, self.source.partition);
+        if code == RDKafkaErrorCode::AutoOffsetReset {
+            return Err(Failure::Fatal(format!(
+                "following {topic}/{partition}: the record to go on at is gone ({reason}); what was \
+                 made of those before it is of no use"
+            )));
+        }
+        if let Some(way_out) = faults::way_out(code) {
+            let text = format!("following {topic}/{partition}: {reason}; {way_out}");
+            return Err(Failure::Config(text));
+        }
+        warn!(%topic, partition, %code, reason, "following a partition");
+        Ok(())
+    }
+}
+
+fn list<'a>(followed: impl Iterator<Item = &'a Followed>) -> Result<TopicPartitionList, Failure> {
+    let mut list = TopicPartitionList::new();
+    for followed in followed {
+        let offset = followed.from.map_or(Offset::Beginning, Offset::Offset);
+        let partition = followed.source.partition.cast_signed();
+        list.add_partition_offset(&followed.topic, partition, offset)
+            .map_err(|error| faults::plain("listing partitions", &error))?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,165 @@
+//! Reading a log to its end, and what may stand in the way, on a real Apache Kafka. Skipped, with a word,
+//! where none is named.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use flockwise_kafka::KafkaBroker;
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed};
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use support::{delete_before, delete_topic, kafka, make_topic, put, settings, topics};
+
+const CHANGELOG: Source = Source {
+    topic: Topic::Changelog,
+    partition: 0,
+};
+const INPUT: Source = Source {
+    topic: Topic::Input(0),
+    partition: 0,
+};
+
+/// A shard that is no member of the others' group.
+fn outsider(servers: &str, topics: &Topics, shard: &str) -> KafkaBroker {
+    let mut settings = settings(servers, topics, shard);
+    settings.group = format!("{}-{shard}", settings.group);
+    KafkaBroker::connect(settings, topics.clone()).expect("connected")
+}
+
+/// A row that goes out at once, since it has a header.
+fn row(key: &str) -> Outgoing<'_> {
+    Outgoing {
+        topic: Topic::Changelog,
+        partition: 0,
+        key: Some(key.as_bytes()),
+        value: Some(b"value"),
+        timestamp_ms: None,
+        headers: &[("at", b"once")],
+    }
+}
+
+fn replay(broker: &mut KafkaBroker, from: Option<i64>) -> (Replayed, Vec<String>) {
+    let mut keys = Vec::new();
+    let replayed = broker.replay(CHANGELOG, from, &mut |record| {
+        keys.push(String::from_utf8_lossy(record.key.expect("a key")).into_owned());
+    });
+    (replayed.expect("replayed"), keys)
+}
+
+#[test]
+fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let mut zombie = outsider(&servers, &topics, "zombie");
+    zombie.send(row("kept")).expect("sent");
+    zombie.commit(&[]).expect("committed");
+    zombie.send(row("left open")).expect("sent");
+    let mut broker = outsider(&servers, &topics, "heir");
+    broker.send(row("behind it")).expect("sent");
+    broker.commit(&[]).expect("committed");
+    // The record and its predecessor's end, what is open, what is committed behind it, and its end.
+    support::eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [5]);
+
+    for _ in 0..2 {
+        let start = Instant::now();
+        let (replayed, keys) = replay(&mut broker, None);
+        assert_eq!(keys, ["kept"]);
+        assert_eq!(replayed, Replayed::Held(2));
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(1_500), "{took:?}");
+    }
+    broker.evict(zombie.name()).expect("evicted");
+    let (replayed, keys) = replay(&mut broker, Some(2));
+    // One more: the end of what was aborted.
+    assert_eq!(replayed, Replayed::Whole(6));
+    assert_eq!(keys, ["behind it"]);
+    let fenced = zombie.commit(&[]).expect_err("fenced");
+    assert!(matches!(fenced, Failure::Fatal(_)), "{fenced}");
+    assert_eq!(replay(&mut broker, None).1, ["kept", "behind it"]);
+}
+
+#[test]
+fn a_shard_in_its_own_way_is_told_to_abort() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let mut broker = outsider(&servers, &topics, "a");
+    let name = broker.name().to_owned();
+    broker.evict(&name).expect("nothing is open");
+    broker.send(row("left open")).expect("sent");
+    support::eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [1]);
+    assert_eq!(replay(&mut broker, None), (Replayed::Held(0), Vec::new()));
+    let error = broker.evict(&name).expect_err("its own");
+    assert!(matches!(error, Failure::Abort(_)), "{error}");
+    broker.abort().expect("aborted");
+    let (replayed, keys) = replay(&mut broker, None);
+    assert!(matches!(replayed, Replayed::Whole(_)), "{replayed:?}");
+    assert!(keys.is_empty(), "{keys:?}");
+}
+
+#[test]
+fn an_offset_that_is_not_there_is_gone() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let values = (0..100).map(|n| n.to_string());
+    put(&servers, &topics.inputs[0], 1, values);
+    delete_before(&servers, &topics.inputs[0], 0, 50);
+    let mut broker = outsider(&servers, &topics, "a");
+    let mut replayed = |from| {
+        let mut offsets = Vec::new();
+        let replayed = broker.replay(INPUT, from, &mut |record| offsets.push(record.offset));
+        let replayed = replayed.expect("replayed");
+        (replayed, offsets.first().copied(), offsets.len())
+    };
+    let whole = Replayed::Whole(100);
+    assert_eq!(replayed(None), (whole, Some(50), 50));
+    assert_eq!(replayed(Some(50)), (whole, Some(50), 50));
+    assert_eq!(replayed(Some(99)), (whole, Some(99), 1));
+    assert_eq!(replayed(Some(100)), (whole, None, 0));
+    for gone in [0, 49, 101, 1_000_000, -1] {
+        assert_eq!(replayed(Some(gone)), (Replayed::Gone, None, 0), "{gone}");
+    }
+    assert_eq!(replayed(Some(98)), (whole, Some(98), 2));
+}
+
+#[test]
+fn ends_count_what_is_not_committed_and_what_is_missing_is_named() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 3, &[2]);
+    put(
+        &servers,
+        &topics.inputs[0],
+        2,
+        (0..30).map(|n| n.to_string()),
+    );
+    let mut broker = outsider(&servers, &topics, "a");
+    let source = |topic, partition| Source { topic, partition };
+    let asked = [
+        source(Topic::Changelog, 2),
+        source(Topic::Input(0), 1),
+        source(Topic::Changelog, 0),
+    ];
+    assert_eq!(broker.ends(&asked).expect("ends"), [0, 15, 0]);
+    broker.send(row("uncommitted")).expect("sent");
+    support::eventually(|| broker.ends(&asked).expect("ends") == [0, 15, 1]);
+    assert_eq!(broker.ends(&[]).expect("ends"), [0; 0]);
+    let error = broker.ends(&[source(Topic::Changelog, 3)]);
+    let error = error.expect_err("missing");
+    assert!(matches!(error, Failure::Config(_)), "{error}");
+    assert!(error.to_string().contains("changelog"), "{error}");
+}
+
+#[test]
+fn a_topic_made_anew_is_another() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let mut broker = outsider(&servers, &topics, "a");
+    let input = broker.identity(Topic::Input(0)).expect("identity");
+    assert_eq!(broker.identity(Topic::Input(0)).expect("identity"), input);
+    assert_ne!(broker.identity(Topic::Model).expect("identity"), input);
+    delete_topic(&servers, &topics.inputs[0]);
+    make_topic(&servers, &topics.inputs[0], 1);
+    assert_ne!(broker.identity(Topic::Input(0)).expect("identity"), input);
+    delete_topic(&servers, &topics.inputs[0]);
+    let error = broker.identity(Topic::Input(0)).expect_err("missing");
+    assert!(error.to_string().contains("in0"), "{error}");
+}
