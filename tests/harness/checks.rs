@@ -125,7 +125,7 @@ pub fn is_near(left: f64, right: f64) -> bool {
 }
 
 fn rows_of(task: &Task) -> impl Iterator<Item = (&Task, u32)> {
-    (0..task.rows().len() as u32).map(move |row| (task, row))
+    task.rows().numbers().map(move |row| (task, row))
 }
 
 fn in_order(changes: &[Vec<Committed>]) -> impl Iterator<Item = (usize, &Committed)> {

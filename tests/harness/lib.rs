@@ -13,6 +13,8 @@ pub mod process;
 pub mod reference;
 pub mod scenarios;
 pub mod scene;
+#[path = "../simulator/mod.rs"]
+pub mod simulator;
 pub mod worker;
 
 use std::time::{Duration, Instant};

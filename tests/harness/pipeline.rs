@@ -85,6 +85,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         import,
         // Short, so that there are many transactions to go wrong.
         commit_interval: Duration::from_millis(20),
+        memory: Arc::default(),
         topics,
         task,
     }

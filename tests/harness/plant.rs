@@ -9,7 +9,7 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_config::Config;
 use flockwise_core::portrait::{Portrait, portrait};
-use flockwise_runtime::ownership::restore;
+use flockwise_runtime::restoring::restore;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -148,7 +148,7 @@ impl Plant {
         let mut customers = BTreeMap::new();
         for number in 0..PARTITIONS {
             let task = restore(&mut client, &pipeline, number).expect("restored");
-            for row in 0..task.rows().len() as u32 {
+            for row in task.rows().numbers() {
                 let row = task.rows().row(row);
                 let portrait = portrait(plan, None, &row, row.standing.as_of_ms);
                 customers.insert(row.customer_id.to_owned(), portrait);

@@ -12,7 +12,7 @@ use crate::state::{Shared, after, until};
 /// A handle to a broker; clones are handles to the same one.
 #[derive(Clone, Debug)]
 pub struct MemoryBroker {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl MemoryBroker {
@@ -148,7 +148,7 @@ impl MemoryBroker {
         self.shared.notify(&state);
     }
 
-    fn require(&self, topic: Topic, partition: u32) -> usize {
+    pub(crate) fn require(&self, topic: Topic, partition: u32) -> usize {
         let number = self.shared.layout.require(Source { topic, partition });
         number.unwrap_or_else(|reason| panic!("{reason}"))
     }

@@ -30,27 +30,22 @@ impl Compaction {
         }
     }
 
-    fn run(&mut self, log: &mut Log, pool: &mut Pool) {
+    /// Compacts now what may be read.
+    pub(crate) fn run(&mut self, log: &mut Log, pool: &mut Pool) {
         let superseded = superseded(log);
         let mut superseded = superseded.into_iter().rev();
-        let old = std::mem::take(&mut log.chunks);
-        log.bytes = 0;
-        for chunk in old {
-            for (entry, bytes) in chunk.entries() {
-                let is_old = superseded.next().unwrap_or(false);
-                let is_gone = entry.shape.is_tombstone() && entry.offset < self.seen_up_to;
-                if !is_old && !is_gone {
-                    log.push(pool, *entry, bytes);
-                }
-            }
-            pool.give(chunk);
-        }
-        self.seen_up_to = log.end;
+        let seen_up_to = std::mem::replace(&mut self.seen_up_to, log.stable());
+        log.retain(pool, |entry| {
+            let is_old = superseded.next().unwrap_or(false);
+            let is_gone = entry.shape.is_tombstone() && entry.offset < seen_up_to;
+            !is_old && !is_gone
+        });
         self.due_at_bytes = SMALLEST_BYTES.max(2 * log.bytes);
     }
 }
 
-/// Has each record a later one of its key? From the last record to the first.
+/// Has each record a later one of its key? From the last record to the first. What may come to nothing
+/// takes the place of nothing.
 fn superseded(log: &Log) -> Vec<bool> {
     let mut keys = HashSet::new();
     let backwards = log
@@ -59,6 +54,8 @@ fn superseded(log: &Log) -> Vec<bool> {
         .rev()
         .flat_map(|chunk| chunk.entries().rev());
     backwards
-        .map(|(entry, bytes)| !keys.insert(entry.shape.split(bytes).key))
+        .map(|(entry, bytes)| {
+            entry.offset < log.held_from && !keys.insert(entry.shape.split(bytes).key)
+        })
         .collect()
 }

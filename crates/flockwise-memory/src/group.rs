@@ -22,6 +22,8 @@ pub(crate) struct Group {
 struct Member {
     standing: Standing,
     is_leaving: bool,
+    /// The last round in which it was given something.
+    round: i64,
 }
 
 /// What a member has, and what it has been told of it.
@@ -54,9 +56,56 @@ impl Group {
         let member = Member {
             standing: Standing::Waiting,
             is_leaving: false,
+            round: 0,
         };
         self.members.insert(name.to_owned(), member);
         self.rebalance();
+    }
+
+    /// A member comes back under a name that the group holds a place for: what it had is given to it again,
+    /// and the others do not hear of it.
+    pub(crate) fn rejoin(&mut self, name: &str) {
+        let Some(member) = self
+            .members
+            .get_mut(name)
+            .filter(|member| !member.is_leaving)
+        else {
+            return self.join(name);
+        };
+        match std::mem::replace(&mut member.standing, Standing::Waiting) {
+            Standing::Serving(sources) | Standing::Chosen(sources) => {
+                member.standing = Standing::Chosen(sources);
+            }
+            Standing::Revoking { .. } => self.give_out_if_all_wait(),
+            Standing::Waiting | Standing::Losing { .. } => self.join(name),
+        }
+    }
+
+    /// Is somebody of this name in the group, or has yet to hear that it is not?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Names of all.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.members.keys().cloned().collect()
+    }
+
+    /// May a member read, as far as it knows?
+    pub(crate) fn believes_to_serve(&self, name: &str) -> bool {
+        self.standing(name).is_some_and(|standing| {
+            matches!(
+                standing,
+                Standing::Serving(_)
+                    | Standing::Revoking { is_told: false, .. }
+                    | Standing::Losing { is_told: false, .. }
+            )
+        })
+    }
+
+    /// The last round in which a member was given something.
+    pub(crate) fn round_of(&self, name: &str) -> Option<i64> {
+        self.members.get(name).map(|member| member.round)
     }
 
     /// A member is gone without a word.
@@ -171,6 +220,7 @@ impl Group {
         let lists = ranges(&self.subscribed, waiting.len());
         for (member, sources) in waiting.iter_mut().zip(lists) {
             member.standing = Standing::Chosen(sources);
+            member.round = self.round;
         }
     }
 }

@@ -10,6 +10,8 @@
 //! a replay of any size runs in bounded memory. Forwarded events take their place in that order
 //! when their transaction commits.
 //!
+//! For simulations it can be made to behave as a real cluster does, faults and all: see [`Conditions`].
+//!
 //! Measured on one thread, 20 million records of 206 bytes over twelve input partitions in turn,
 //! 4,096 to a poll and a commit: append and poll take 66 ns a record (15 million a second). With a
 //! changelog row of 126 bytes sent for each, over 100,000 keys, it is 210 to 250 ns, compaction
@@ -19,16 +21,20 @@
 
 mod broker;
 mod compaction;
+mod follower;
 mod group;
 mod layout;
 mod log;
 mod record;
 mod shard;
+mod simulation;
 mod state;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use broker::MemoryBroker;
+pub use follower::MemoryFollower;
 pub use record::Committed;
 pub use shard::MemoryShard;
+pub use simulation::Conditions;

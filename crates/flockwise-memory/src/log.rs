@@ -19,6 +19,8 @@ pub(crate) struct Log {
     /// The offset of the record to come.
     pub(crate) end: i64,
     pub(crate) committed: Option<i64>,
+    /// Records from this offset on are not to be read: a transaction that has one of them is open.
+    pub(crate) held_from: i64,
     /// Bytes of the records held, their entries included.
     pub(crate) bytes: usize,
 }
@@ -58,6 +60,7 @@ impl Log {
             start: 0,
             end: 0,
             committed: None,
+            held_from: i64::MAX,
             bytes: 0,
         }
     }
@@ -97,6 +100,35 @@ impl Log {
         }
     }
 
+    /// Offsets that no record ever has, as those of control records.
+    pub(crate) fn skip(&mut self, offsets: i64) {
+        self.end += offsets;
+    }
+
+    /// Takes out the records that are not to be kept; their offsets stay behind.
+    pub(crate) fn retain(&mut self, pool: &mut Pool, mut keeps: impl FnMut(&Entry) -> bool) {
+        self.bytes = 0;
+        for chunk in std::mem::take(&mut self.chunks) {
+            for (entry, bytes) in chunk.entries() {
+                if keeps(entry) {
+                    self.push(pool, *entry, bytes);
+                }
+            }
+            pool.give(chunk);
+        }
+    }
+
+    /// The offset behind the last that may be read.
+    pub(crate) fn stable(&self) -> i64 {
+        self.end.min(self.held_from)
+    }
+
+    /// The offset of the first record from here on, or behind the last that may be read.
+    pub(crate) fn next_readable(&self, from: i64) -> i64 {
+        let entry = self.entry(self.place(from));
+        entry.map_or(self.stable().max(from), |entry| entry.offset)
+    }
+
     /// Lets go of the chunks that lie wholly below an offset.
     pub(crate) fn trim(&mut self, pool: &mut Pool, below: i64) {
         self.trim_to(pool, below, 0);
@@ -126,13 +158,17 @@ impl Log {
 
     #[inline]
     pub(crate) fn entry(&self, place: Place) -> Option<&Entry> {
-        self.chunks.get(place.chunk)?.entries.get(place.index)
+        let entry = self.chunks.get(place.chunk)?.entries.get(place.index)?;
+        (entry.offset < self.held_from).then_some(entry)
     }
 
     #[inline]
     pub(crate) fn record(&self, place: Place) -> Option<(&Entry, Parts<'_>)> {
         let chunk = self.chunks.get(place.chunk)?;
         let entry = chunk.entries.get(place.index)?;
+        if entry.offset >= self.held_from {
+            return None;
+        }
         let bytes = &chunk.bytes[entry.first_byte as usize..];
         Some((entry, entry.shape.split(bytes)))
     }

@@ -11,7 +11,7 @@ use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn
 use flockwise_runtime::topics::{Source, Topic};
 
 use crate::log::{Entry, Log, Place};
-use crate::record::Parts;
+use crate::record::{Parts, Shape};
 use crate::state::{Shared, State, after, until};
 use crate::transaction::Transaction;
 
@@ -29,15 +29,17 @@ pub struct MemoryShard {
     reads: Vec<Read>,
     heads: BinaryHeap<Reverse<Head>>,
     transaction: Transaction,
+    /// Everything goes by what a real cluster does: see [`crate::Conditions`].
+    is_simulated: bool,
 }
 
 /// A source that is read.
 #[derive(Clone, Copy, Debug)]
-struct Read {
-    source: Source,
-    number: usize,
+pub(crate) struct Read {
+    pub(crate) source: Source,
+    pub(crate) number: usize,
     /// The offset to come.
-    next: i64,
+    pub(crate) next: i64,
 }
 
 /// The next record of a read; the smallest sequence comes first.
@@ -51,8 +53,13 @@ struct Head {
 impl MemoryShard {
     pub(crate) fn join(shared: Arc<Shared>, member: &str) -> Self {
         let mut state = shared.lock();
-        let epoch = state.begin_epoch(member);
-        state.group.join(member);
+        let is_simulated = state.simulation.is_some();
+        let epoch = if is_simulated {
+            state.take_over(member)
+        } else {
+            state.group.join(member);
+            state.begin_epoch(member)
+        };
         shared.notify(&state);
         drop(state);
         Self {
@@ -63,6 +70,7 @@ impl MemoryShard {
             reads: Vec::new(),
             heads: BinaryHeap::new(),
             transaction: Transaction::default(),
+            is_simulated,
         }
     }
 
@@ -74,11 +82,20 @@ impl MemoryShard {
         batch: &mut Batch,
     ) -> Result<Option<Turn>, Failure> {
         state.require_unfenced(&self.member, self.epoch)?;
-        if let Some(turn) = state.group.turn(&self.member) {
+        if self.is_simulated {
+            state.hear(&self.member);
+        }
+        let is_news_late = state
+            .simulation
+            .as_mut()
+            .is_some_and(|simulation| simulation.delays_news(&self.member));
+        if !is_news_late && let Some(turn) = state.group.turn(&self.member) {
             self.is_open &= !matches!(turn, Turn::Assigned(_));
             return Ok(Some(turn));
         }
-        if self.is_open && state.group.is_serving(&self.member) {
+        if self.is_simulated && self.is_open && state.group.believes_to_serve(&self.member) {
+            state.fill(&mut self.reads, limit, batch);
+        } else if self.is_open && state.group.is_serving(&self.member) {
             self.fill(&state.logs, limit, batch);
         }
         Ok((!batch.is_empty()).then_some(Turn::Records))
@@ -111,6 +128,57 @@ impl MemoryShard {
     fn read(&self, source: Source) -> Option<&Read> {
         self.reads.iter().find(|read| read.source == source)
     }
+
+    fn numbered(&self, positions: &[(Source, i64)]) -> Result<Vec<(usize, i64)>, Failure> {
+        let numbered = positions.iter().map(|&(source, position)| {
+            let number = self.shared.layout.require(source)?;
+            Ok((number, position))
+        });
+        let numbered: Result<_, String> = numbered.collect();
+        numbered.map_err(Failure::Config)
+    }
+}
+
+/// In a simulation alone: records take their places as they are sent, and a commit has two phases.
+impl MemoryShard {
+    fn send_at_once(&mut self, number: usize, record: &Outgoing<'_>) -> Result<(), Failure> {
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        let mut bytes = std::mem::take(&mut state.scratch);
+        bytes.clear();
+        let shape = Shape::lay(&mut bytes, record.key, record.value, record.headers);
+        let now_ms = state
+            .simulation
+            .as_ref()
+            .map_or(0, |simulation| simulation.conditions.clock.wall_ms());
+        let timestamp_ms = record.timestamp_ms.unwrap_or(now_ms);
+        state.send(&self.member, number, timestamp_ms, shape, &bytes);
+        state.scratch = bytes;
+        Ok(())
+    }
+
+    /// The first phase of a commit: the group takes the positions, for when the transaction ends. Who is
+    /// left behind after this commits all the same, and whoever comes next waits for it.
+    ///
+    /// # Errors
+    /// As [`Broker::commit`].
+    pub fn send_offsets(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        let numbered = self.numbered(positions)?;
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.send_offsets(&self.member, positions, &numbered)
+    }
+
+    /// The second: everything sent is seen, and the positions count.
+    ///
+    /// # Errors
+    /// As [`Broker::commit`].
+    pub fn end_commit(&mut self) -> Result<(), Failure> {
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.end_transaction(&self.member, true);
+        Ok(())
+    }
 }
 
 impl Broker for MemoryShard {
@@ -122,13 +190,13 @@ impl Broker for MemoryShard {
     ) -> Result<Turn, Failure> {
         batch.clear();
         let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
+        let mut state = shared.look();
         let mut deadline = None;
         loop {
             if let Some(turn) = self.next(&mut state, limit, batch)? {
                 return Ok(turn);
             }
-            if patience.is_zero() {
+            if patience.is_zero() || self.is_simulated {
                 return Ok(Turn::Idle);
             }
             let deadline = *deadline.get_or_insert_with(|| after(patience));
@@ -144,7 +212,12 @@ impl Broker for MemoryShard {
         for &(source, start) in reads {
             let number = self.shared.layout.require(source);
             let number = number.map_err(Failure::Config)?;
-            let next = begin(&state.logs[number], source, start)?;
+            let log = &state.logs[number];
+            let next = match start {
+                // As on a real cluster, it shows with the first record that what was before it is gone.
+                Start::Offset(offset) if self.is_simulated && offset < log.start => log.start,
+                _ => begin(log, source, start)?,
+            };
             self.reads.retain(|read| read.source != source);
             self.reads.push(Read {
                 source,
@@ -168,8 +241,20 @@ impl Broker for MemoryShard {
     /// Records come in the order of appending whatever their event time: there is no lead to be lost.
     fn lead(&mut self, _source: Source, _event_time_ms: i64) {}
 
+    fn position(&self, source: Source) -> Option<i64> {
+        if !self.is_simulated {
+            return None;
+        }
+        let read = self.read(source)?;
+        self.shared.lock().position(read)
+    }
+
     fn round(&self) -> Option<i64> {
-        Some(self.shared.lock().group.round)
+        let state = self.shared.lock();
+        if self.is_simulated {
+            return state.group.round_of(&self.member);
+        }
+        Some(state.group.round)
     }
 
     fn replay(
@@ -180,12 +265,16 @@ impl Broker for MemoryShard {
     ) -> Result<Replayed, Failure> {
         let number = self.shared.layout.require(source);
         let number = number.map_err(Failure::Config)?;
-        let end = self.shared.lock().logs[number].end;
-        let mut from = from.unwrap_or(0);
-        if !(0..=end).contains(&from) {
+        let state = self.shared.look();
+        let log = &state.logs[number];
+        let (start, stable, whole) = (log.start, log.stable(), log.end);
+        drop(state);
+        let mut from = from.unwrap_or(start);
+        if !(start..=whole).contains(&from) {
             return Ok(Replayed::Gone);
         }
         let mut batch = Batch::default();
+        let end = stable.max(from);
         while from < end {
             batch.clear();
             let state = self.shared.lock();
@@ -199,11 +288,14 @@ impl Broker for MemoryShard {
             batch.records().for_each(&mut *each);
             from = batch.records().last().map_or(end, |last| last.offset + 1);
         }
-        Ok(Replayed::Whole(end))
+        match end < whole {
+            true => Ok(Replayed::Held(end)),
+            false => Ok(Replayed::Whole(end)),
+        }
     }
 
     fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
-        let state = self.shared.lock();
+        let state = self.shared.look();
         let ends = sources.iter().map(|source| {
             let number = self.shared.layout.require(*source)?;
             Ok(state.logs[number].end)
@@ -221,8 +313,8 @@ impl Broker for MemoryShard {
     }
 
     fn evict(&mut self, name: &str) -> Result<(), Failure> {
-        let mut state = self.shared.lock();
-        state.begin_epoch(name);
+        let mut state = self.shared.look();
+        state.fence(name);
         Ok(())
     }
 
@@ -237,6 +329,9 @@ impl Broker for MemoryShard {
         let source = Source { topic, partition };
         let number = self.shared.layout.accept(source, key, value);
         let number = number.map_err(Failure::Config)?;
+        if self.is_simulated {
+            return self.send_at_once(number, &record);
+        }
         let timestamp_ms = record.timestamp_ms.unwrap_or_else(now_ms);
         self.transaction
             .push(number, timestamp_ms, key, value, record.headers);
@@ -244,12 +339,11 @@ impl Broker for MemoryShard {
     }
 
     fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
-        let numbered = positions.iter().map(|&(source, position)| {
-            let number = self.shared.layout.require(source)?;
-            Ok((number, position))
-        });
-        let numbered: Result<Vec<_>, String> = numbered.collect();
-        let numbered = numbered.map_err(Failure::Config)?;
+        if self.is_simulated {
+            self.send_offsets(positions)?;
+            return self.end_commit();
+        }
+        let numbered = self.numbered(positions)?;
         let mut state = self.shared.lock();
         state.require_unfenced(&self.member, self.epoch)?;
         state.require_current(&self.member, positions)?;
@@ -261,19 +355,28 @@ impl Broker for MemoryShard {
 
     fn abort(&mut self) -> Result<(), Failure> {
         self.transaction.clear();
-        let state = self.shared.lock();
-        state.require_unfenced(&self.member, self.epoch)
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.end_transaction(&self.member, false);
+        Ok(())
     }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         let count = self.shared.layout.partitions(topic);
-        count.ok_or_else(|| Failure::Config(format!("there is no topic {topic:?}")))
+        let count = count.ok_or_else(|| Failure::Config(format!("there is no topic {topic:?}")))?;
+        Ok(self.shared.lock().seen(topic, count))
     }
 
     fn lag(&self, source: Source) -> Option<u64> {
         let read = self.read(source)?;
-        let end = self.shared.lock().logs[read.number].end;
-        u64::try_from(end - read.next).ok()
+        let log = &self.shared.lock().logs[read.number];
+        // What nobody will ever read is not behind.
+        let next = if self.is_simulated {
+            log.next_readable(read.next)
+        } else {
+            read.next
+        };
+        u64::try_from(log.stable() - next).ok()
     }
 
     fn leave(&mut self) -> bool {
@@ -290,7 +393,8 @@ impl Broker for MemoryShard {
 impl Drop for MemoryShard {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if !state.is_fenced(&self.member, self.epoch) {
+        // A real cluster is not told when a process dies.
+        if !self.is_simulated && !state.is_fenced(&self.member, self.epoch) {
             state.group.remove(&self.member);
             self.shared.notify(&state);
         }
@@ -328,7 +432,7 @@ fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
     }
 }
 
-fn record<'a>(source: Source, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
+pub(crate) fn record<'a>(source: Source, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
     Record {
         source,
         offset: entry.offset,

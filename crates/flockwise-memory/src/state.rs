@@ -12,6 +12,7 @@ use crate::group::Group;
 use crate::layout::{Layout, is_consumed};
 use crate::log::{Log, Pool};
 use crate::record::Shape;
+use crate::simulation::Simulation;
 use crate::transaction::Transaction;
 
 /// A trainer that takes over reads again what came after the last version, so mini-batches are kept
@@ -32,14 +33,16 @@ pub(crate) struct State {
     pub(crate) logs: Vec<Log>,
     pub(crate) group: Group,
     pub(crate) is_retaining: bool,
+    /// What a real cluster does besides; `None` where all goes well.
+    pub(crate) simulation: Option<Box<Simulation>>,
     /// `None` where a partition is not compacted.
     compactions: Vec<Option<Compaction>>,
     /// Bytes of each partition that are kept although the group has committed to have read them.
     keeps: Vec<usize>,
-    pool: Pool,
+    pub(crate) pool: Pool,
     sequence: u64,
     epochs: HashMap<String, u64>,
-    scratch: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
     /// Threads that wait for a change: waking nobody costs a system call too.
     waiting: usize,
 }
@@ -63,6 +66,7 @@ impl Shared {
             logs: (0..layout.len()).map(|_| Log::new()).collect(),
             group: Group::new(subscribed),
             is_retaining: false,
+            simulation: None,
             compactions: compactions.collect(),
             pool: Pool::default(),
             sequence: 0,
@@ -80,6 +84,15 @@ impl Shared {
     /// A shard that panicked has changed nothing by halves: its transaction is its own until commit.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Shared::lock`], once what is overdue in a simulation has happened.
+    pub(crate) fn look(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if state.simulation.is_some() {
+            state.let_time_pass();
+        }
+        state
     }
 
     /// Gives the lock back until something has changed, or for so long.
@@ -155,10 +168,25 @@ impl State {
         self.logs[number].trim(&mut self.pool, below);
     }
 
-    fn push(&mut self, number: usize, timestamp_ms: i64, shape: Shape, bytes: &[u8]) -> i64 {
+    pub(crate) fn push(
+        &mut self,
+        number: usize,
+        timestamp_ms: i64,
+        shape: Shape,
+        bytes: &[u8],
+    ) -> i64 {
         let sequence = self.sequence;
         self.sequence += 1;
         self.logs[number].append(&mut self.pool, sequence, timestamp_ms, shape, bytes)
+    }
+
+    /// Compacts what is compacted, due or not.
+    pub(crate) fn compact_all(&mut self) {
+        for (log, compaction) in self.logs.iter_mut().zip(&mut self.compactions) {
+            if let Some(compaction) = compaction {
+                compaction.run(log, &mut self.pool);
+            }
+        }
     }
 
     fn compact(&mut self, number: usize) {

@@ -3,6 +3,7 @@
 mod group;
 mod order;
 mod retention;
+mod simulation;
 mod transactions;
 
 use std::collections::BTreeSet;

@@ -1,7 +1,9 @@
 //! Development tasks of the Flockwise workspace, also usable from its tests and benchmarks.
 
+pub mod bench;
 pub mod data;
 pub mod kafka;
+pub mod mutants;
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{data, kafka};
+use xtask::{bench, data, kafka, mutants};
 
 #[derive(Parser)]
 #[command(
@@ -21,8 +21,12 @@ struct Cli {
 enum Task {
     /// Real Apache Kafka on this machine, for tests and benchmarks
     Kafka(kafka::KafkaArgs),
+    /// Every measurement of BENCHMARKS.md, beside Kafka Streams and Flink
+    Bench(bench::BenchArgs),
     /// Data sets to try the pipeline on
     Data(data::DataArgs),
+    /// Break one thing at a time and see that the simulator finds it
+    Mutants(mutants::MutantsArgs),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
 fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Kafka(args) => kafka::run(args),
+        Task::Bench(args) => bench::run(&args),
         Task::Data(args) => data::run(args),
+        Task::Mutants(args) => mutants::run(&args),
     }
 }

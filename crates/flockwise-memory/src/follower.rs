@@ -1,0 +1,71 @@
+//! A reader of committed records outside of the group, for standbys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_runtime::batch::Batch;
+use flockwise_runtime::broker::{Failure, Follower};
+use flockwise_runtime::topics::Source;
+
+use crate::shard::{Read, record};
+use crate::state::{Shared, State, after, until};
+
+/// Reads partitions as they come.
+#[derive(Debug)]
+pub struct MemoryFollower {
+    shared: Arc<Shared>,
+    reads: Vec<Read>,
+}
+
+impl MemoryFollower {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            reads: Vec::new(),
+        }
+    }
+
+    fn fill(&mut self, state: &State, limit: usize, batch: &mut Batch) {
+        for read in &mut self.reads {
+            let left = limit - batch.len();
+            for (entry, parts) in state.logs[read.number].records(read.next).take(left) {
+                batch.push(record(read.source, entry, parts));
+                read.next = entry.offset + 1;
+            }
+        }
+    }
+}
+
+impl Follower for MemoryFollower {
+    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+        let before = std::mem::take(&mut self.reads);
+        for &(source, from) in reads {
+            let number = self
+                .shared
+                .layout
+                .require(source)
+                .map_err(Failure::Config)?;
+            let known = before.iter().find(|read| read.source == source);
+            let next = known.map_or(from.unwrap_or(0), |read| read.next);
+            self.reads.push(Read {
+                source,
+                number,
+                next,
+            });
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
+        batch.clear();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let deadline = after(patience);
+        loop {
+            self.fill(&state, limit, batch);
+            let left = until(deadline).filter(|_| batch.is_empty() && state.simulation.is_none());
+            let Some(left) = left else { return Ok(()) };
+            state = shared.wait(state, left);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What befalls members and topics of a simulated cluster.
+
+use flockwise_runtime::batch::Batch;
+use flockwise_runtime::topics::Topic;
+
+use crate::broker::MemoryBroker;
+use crate::follower::MemoryFollower;
+use crate::shard::{Read, record};
+use crate::simulation::{Conditions, Simulation};
+use crate::state::State;
+
+impl MemoryBroker {
+    /// Makes this a cluster that does what real ones do, and keeps every record but for those that
+    /// [`MemoryBroker::remove`] and [`MemoryBroker::compact`] take away.
+    #[must_use]
+    pub fn simulated(self, conditions: Conditions) -> Self {
+        let mut state = self.shared.lock();
+        state.is_retaining = true;
+        state.simulation = Some(Box::new(Simulation::new(conditions)));
+        drop(state);
+        self
+    }
+
+    /// Shows only so many partitions of a topic, until it is told to show more.
+    pub fn show(&self, topic: Topic, partitions: u32) {
+        if let Some(simulation) = &mut self.shared.lock().simulation {
+            simulation.show(topic, partitions);
+        }
+    }
+
+    /// Takes offsets of a partition that no reader of committed records ever sees, as an aborted
+    /// transaction of somebody else does.
+    ///
+    /// # Panics
+    /// Where there is no such partition.
+    pub fn occupy(&self, topic: Topic, partition: u32, offsets: u32) {
+        let number = self.require(topic, partition);
+        self.shared.lock().logs[number].skip(i64::from(offsets));
+    }
+
+    /// Removes the records of a partition below an offset, as retention does.
+    ///
+    /// # Panics
+    /// Where there is no such partition.
+    pub fn remove(&self, topic: Topic, partition: u32, below: i64) {
+        let number = self.require(topic, partition);
+        self.shared.lock().remove(number, below);
+    }
+
+    /// Leaves of every key of the compacted topics the last committed record.
+    pub fn compact(&self) {
+        self.shared.lock().compact_all();
+    }
+
+    /// Forgets what the group has committed.
+    pub fn expire_offsets(&self) {
+        for log in &mut self.shared.lock().logs {
+            log.committed = None;
+        }
+    }
+
+    /// The offset behind the last record of a partition that may be read.
+    ///
+    /// # Panics
+    /// Where there is no such partition.
+    #[must_use]
+    pub fn stable(&self, topic: Topic, partition: u32) -> i64 {
+        let number = self.require(topic, partition);
+        self.shared.lock().logs[number].stable()
+    }
+
+    /// Ends what is overdue by the clock, as every call of a client does too.
+    pub fn let_time_pass(&self) {
+        self.shared.lock().let_time_pass();
+    }
+
+    /// A reader that is a member of no group.
+    #[must_use]
+    pub fn follower(&self) -> MemoryFollower {
+        MemoryFollower::new(self.shared.clone())
+    }
+}
+
+impl State {
+    /// Ends what is overdue by the clock.
+    pub(crate) fn let_time_pass(&mut self) {
+        self.end_overdue_transactions();
+        self.expel_the_silent();
+    }
+
+    fn expel_the_silent(&mut self) {
+        let Some(simulation) = &mut self.simulation else {
+            return;
+        };
+        let Conditions { clock, session, .. } = &simulation.conditions;
+        for name in self.group.names() {
+            if self.group.is_lost(&name) {
+                continue;
+            }
+            let heard = *simulation
+                .heard
+                .entry(name.clone())
+                .or_insert_with(|| clock.now());
+            if clock.since(heard) > *session {
+                simulation.heard.insert(name.clone(), clock.now());
+                self.group.expel(&name);
+                if !self.group.is_lost(&name) {
+                    // It had nothing: there is nothing to tell it either.
+                    self.group.remove(&name);
+                }
+            }
+        }
+    }
+
+    /// A member has polled: it is there, and back in the group if it was put out without having had
+    /// anything.
+    pub(crate) fn hear(&mut self, member: &str) {
+        let Some(simulation) = &mut self.simulation else {
+            return;
+        };
+        let now = simulation.conditions.clock.now();
+        simulation.heard.insert(member.to_owned(), now);
+        if !self.group.has(member) {
+            self.group.join(member);
+        }
+    }
+
+    /// Joins as a client of this name, ending what one before has left open.
+    pub(crate) fn take_over(&mut self, member: &str) -> u64 {
+        let epoch = self.fence(member);
+        if let Some(simulation) = &mut self.simulation {
+            let now = simulation.conditions.clock.now();
+            simulation.heard.insert(member.to_owned(), now);
+            match simulation.conditions.is_static {
+                true => self.group.rejoin(member),
+                false => self.group.join(member),
+            }
+        }
+        epoch
+    }
+
+    /// Fills a batch from sources in an order that is drawn; within each, in its own.
+    pub(crate) fn fill(&mut self, reads: &mut [Read], limit: usize, batch: &mut Batch) {
+        let Some(simulation) = &mut self.simulation else {
+            return;
+        };
+        if simulation.is_slow() {
+            return;
+        }
+        let dice = &mut simulation.dice;
+        let limit = limit.min(1 + dice.place(simulation.conditions.most_records));
+        let mut drawn: Vec<usize> = (0..reads.len()).filter(|_| dice.below(3) > 0).collect();
+        while batch.len() < limit && !drawn.is_empty() {
+            let place = dice.place(drawn.len());
+            let Read {
+                source,
+                number,
+                next,
+            } = &mut reads[drawn[place]];
+            let log = &self.logs[*number];
+            match log.record(log.place(*next)) {
+                Some((entry, parts)) => {
+                    batch.push(record(*source, entry, parts));
+                    *next = entry.offset + 1;
+                }
+                None => {
+                    drawn.swap_remove(place);
+                }
+            }
+        }
+    }
+
+    /// How far a source is read, past what will never be; at times that is not known.
+    pub(crate) fn position(&mut self, read: &Read) -> Option<i64> {
+        let is_known = self.simulation.as_mut()?.dice.below(4) > 0;
+        is_known.then(|| self.logs[read.number].next_readable(read.next))
+    }
+
+    /// Partitions of a topic that are seen.
+    pub(crate) fn seen(&self, topic: Topic, partitions: u32) -> u32 {
+        let simulation = self.simulation.as_ref();
+        simulation.map_or(partitions, |simulation| simulation.seen(topic, partitions))
+    }
+
+    fn remove(&mut self, number: usize, below: i64) {
+        let log = &mut self.logs[number];
+        log.start = below.clamp(log.start, log.stable());
+        let start = log.start;
+        log.retain(&mut self.pool, |entry| entry.offset >= start);
+    }
+}

@@ -1,0 +1,87 @@
+//! Is the simulator any good? Builds the pipeline with one thing broken at a time, and expects each to be caught.
+//!
+//! A mutant is a file of `tests/mutants`: words on what is broken, and for each change the file, the text to be found
+//! in it, exactly once, and what to put there. The work is done on a copy of the workspace under `target/mutants`.
+
+mod copy;
+mod mutation;
+mod trial;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::workspace;
+use copy::Copy;
+use mutation::Mutation;
+use trial::{Outcome, Trial};
+
+/// What `cargo xtask mutants` is asked for.
+#[derive(Args)]
+pub struct MutantsArgs {
+    /// Seeds within which each mutant must be caught
+    #[arg(long, default_value_t = 3_000)]
+    seeds: u64,
+    /// Only those whose names hold this
+    #[arg(long)]
+    only: Option<String>,
+    /// Only see whether every mutant still fits the sources
+    #[arg(long)]
+    check: bool,
+}
+
+/// Tries every mutant.
+pub fn run(args: &MutantsArgs) -> Result<()> {
+    let mutations = read(args.only.as_deref())?;
+    for mutation in &mutations {
+        mutation.apply(workspace())?;
+    }
+    if args.check {
+        println!("{} mutants fit the sources", mutations.len());
+        return Ok(());
+    }
+    let copy = Copy::make(workspace(), &workspace().join("target/mutants/work"))?;
+    let trial = Trial {
+        folder: copy.folder(),
+        target: workspace().join("target/mutants/target"),
+        seeds: args.seeds,
+    };
+    if let Outcome::Caught { seed, .. } = trial.run()? {
+        bail!("seed {seed} fails without any mutation: mend that first");
+    }
+    let mut survivors = 0;
+    for mutation in &mutations {
+        copy.with(&mutation.apply(workspace())?, || {
+            let outcome = trial.run().with_context(|| mutation.name.clone())?;
+            survivors += usize::from(outcome == Outcome::Survived);
+            println!("{:<36} {outcome}", mutation.name);
+            Ok(())
+        })?;
+    }
+    if survivors > 0 {
+        bail!(
+            "{survivors} of {} mutants survived {} seeds",
+            mutations.len(),
+            args.seeds
+        );
+    }
+    Ok(())
+}
+
+fn read(only: Option<&str>) -> Result<Vec<Mutation>> {
+    let folder = workspace().join("tests/mutants");
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
+        .with_context(|| folder.display().to_string())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    let mutations = paths.iter().map(|path| Mutation::read(path));
+    let mut mutations: Vec<Mutation> = mutations.collect::<Result<_>>()?;
+    mutations.retain(|mutation| only.is_none_or(|only| mutation.name.contains(only)));
+    if mutations.is_empty() {
+        bail!("no such mutant in {}", folder.display());
+    }
+    Ok(mutations)
+}

@@ -1,0 +1,85 @@
+//! A copy of the workspace's sources, so that nothing is ever broken in the sources themselves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// What is no source.
+const LEFT_OUT: [&str; 3] = ["target", ".git", "flockwise-state"];
+
+/// The copy.
+pub(super) struct Copy {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl Copy {
+    /// Brings the copy up to date. What is the same is not touched, so that little is built again.
+    pub(super) fn make(from: &Path, to: &Path) -> Result<Self> {
+        mirror(from, to)?;
+        Ok(Self {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.to
+    }
+
+    /// Does something while some files are others.
+    pub(super) fn with(
+        &self,
+        files: &BTreeMap<PathBuf, String>,
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        for (path, text) in files {
+            fs::write(self.to.join(path), text)?;
+        }
+        let done = act();
+        for path in files.keys() {
+            let text = fs::read_to_string(self.from.join(path))?;
+            fs::write(self.to.join(path), text)?;
+        }
+        done
+    }
+}
+
+fn mirror(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if LEFT_OUT.iter().any(|left_out| name == *left_out) {
+            continue;
+        }
+        let (source, place) = (entry.path(), to.join(&name));
+        if entry.file_type()?.is_dir() {
+            mirror(&source, &place)?;
+        } else {
+            bring(&source, &place)?;
+        }
+        names.push(name);
+    }
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        if !names.contains(&entry.file_name()) {
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn bring(source: &Path, place: &Path) -> Result<()> {
+    let bytes = fs::read(source).with_context(|| source.display().to_string())?;
+    if fs::read(place).is_ok_and(|known| known == bytes) {
+        return Ok(());
+    }
+    fs::write(place, bytes).with_context(|| place.display().to_string())
+}

@@ -1,0 +1,125 @@
+//! One thing broken.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// Lines that begin the parts of a change.
+const FILE: &str = "--- ";
+const FIND: &str = "<<< find";
+const REPLACE: &str = "=== replace";
+const END: &str = ">>> end";
+
+/// Changes that belong together, under the name of their file.
+#[derive(Debug)]
+pub(super) struct Mutation {
+    pub(super) name: String,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    file: String,
+    find: String,
+    replace: String,
+}
+
+impl Mutation {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let changes = parse(&text).with_context(|| path.display().to_string())?;
+        Ok(Self {
+            name: name.into_owned(),
+            changes,
+        })
+    }
+
+    /// The files that it changes, with what they hold then.
+    pub(super) fn apply(&self, workspace: &Path) -> Result<BTreeMap<PathBuf, String>> {
+        let mut files = BTreeMap::new();
+        for change in &self.changes {
+            let path = PathBuf::from(&change.file);
+            let before = match files.remove(&path) {
+                Some(changed) => changed,
+                None => fs::read_to_string(workspace.join(&path))
+                    .with_context(|| format!("{}: {}", self.name, change.file))?,
+            };
+            let after = change
+                .apply(&before)
+                .with_context(|| format!("{}: {}", self.name, change.file))?;
+            files.insert(path, after);
+        }
+        Ok(files)
+    }
+}
+
+impl Change {
+    fn apply(&self, text: &str) -> Result<String> {
+        match text.matches(&self.find).count() {
+            1 => Ok(text.replacen(&self.find, &self.replace, 1)),
+            count => bail!("found {count} times, once was expected:\n{}", self.find),
+        }
+    }
+}
+
+/// Words, then for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in between.
+fn parse(text: &str) -> Result<Vec<Change>> {
+    let (mut changes, mut file) = (Vec::new(), None);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix(FILE) {
+            file = Some(name.to_owned());
+        } else if line == FIND {
+            changes.push(Change {
+                file: file.clone().context("no file before a change")?,
+                find: until(&mut lines, REPLACE)?,
+                replace: until(&mut lines, END)?,
+            });
+        }
+    }
+    if changes.is_empty() {
+        bail!("nothing is changed");
+    }
+    Ok(changes)
+}
+
+fn until<'a>(lines: &mut impl Iterator<Item = &'a str>, end: &str) -> Result<String> {
+    let mut text = String::new();
+    for line in lines {
+        if line == end {
+            return Ok(text);
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    bail!("no line `{end}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "Words.\n--- a/b.rs\n<<< find\none\ntwo\n=== replace\n>>> end\n<<< find\nx\n=== replace\ny\n>>> end\n";
+
+    #[test]
+    fn a_file_of_changes_is_read() {
+        let changes = parse(TEXT).unwrap();
+        assert_eq!(changes.len(), 2);
+        assert_eq!(changes[0].file, "a/b.rs");
+        assert_eq!(changes[0].find, "one\ntwo\n");
+        assert_eq!(changes[0].replace, "");
+        assert_eq!(changes[1].replace, "y\n");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let change = &parse(TEXT).unwrap()[1];
+        assert_eq!(change.apply("x\nz\n").unwrap(), "y\nz\n");
+        assert!(change.apply("z\n").is_err());
+        assert!(change.apply("x\nx\n").is_err());
+        assert!(parse("words").is_err());
+    }
+}

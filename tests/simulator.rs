@@ -1,0 +1,24 @@
+//! Worlds drawn from seeds: see `simulator/mod.rs`.
+
+use flockwise_tests::simulator::{replay, run, sweep};
+
+/// So many are played where nobody says otherwise: about a minute's worth.
+const SEEDS: u64 = 1_000;
+
+#[test]
+fn every_seed_holds() {
+    sweep(SEEDS);
+}
+
+/// Plays `FLOCKWISE_SIMULATOR_SEED`, if there is one.
+#[test]
+fn replay_one() {
+    replay();
+}
+
+#[test]
+fn a_seed_is_always_the_same_story() {
+    for seed in 0..20 {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+}

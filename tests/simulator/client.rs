@@ -1,0 +1,199 @@
+//! A shard's client in a world where any call may be the last, or take long.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use flockwise_memory::MemoryShard;
+use flockwise_runtime::batch::{Batch, Record};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
+use flockwise_runtime::topics::{Source, Topic};
+
+use super::ledger::Sent;
+use super::staff::{Place, Post};
+use super::world::World;
+
+/// A client of the simulated cluster.
+pub(super) struct Client {
+    world: Rc<World>,
+    post: Post,
+    inner: MemoryShard,
+    /// Records of the open transaction.
+    sent: Vec<Sent>,
+}
+
+impl Client {
+    pub(super) fn new(world: Rc<World>, post: Post, inner: MemoryShard) -> Self {
+        Self {
+            world,
+            post,
+            inner,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Between two things that a client does, anything may happen to it.
+    fn befall(&self) -> Result<(), Failure> {
+        self.befall_at(Place::Anywhere)
+    }
+
+    fn befall_at(&self, place: Place) -> Result<(), Failure> {
+        self.world.befall(&self.post, place)
+    }
+
+    fn note(&self, what: &'static str, numbers: [i64; 2]) {
+        self.world.note(Some(self.post.seat), what, numbers);
+    }
+
+    /// What a call came to, unless something happens before the caller hears of it.
+    fn hear<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        self.befall()?;
+        outcome
+    }
+}
+
+impl Broker for Client {
+    fn poll(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Turn, Failure> {
+        self.befall()?;
+        let outcome = self.inner.poll(patience, limit, batch);
+        match &outcome {
+            Ok(Turn::Records) => self.note("polls records", [batch.len() as i64, 0]),
+            Ok(Turn::Assigned(sources)) => self.note("is assigned", [sources.len() as i64, 0]),
+            Ok(Turn::Revoked(sources)) => self.note("hands over", [sources.len() as i64, 0]),
+            Ok(Turn::Lost(sources)) => self.note("has lost", [sources.len() as i64, 0]),
+            Ok(Turn::Idle) => {}
+            Err(_) => self.note("cannot poll", [0, 0]),
+        }
+        let is_plain = matches!(outcome, Ok(Turn::Records | Turn::Idle));
+        self.world.staff().begin_turn(self.post.seat, is_plain);
+        self.hear(outcome)
+    }
+
+    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        self.befall()?;
+        let outcome = self.inner.open(reads);
+        self.hear(outcome)
+    }
+
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.befall()?;
+        let outcome = self.inner.close(sources);
+        self.hear(outcome)
+    }
+
+    fn lead(&mut self, source: Source, event_time_ms: i64) {
+        self.inner.lead(source, event_time_ms);
+    }
+
+    fn position(&self, source: Source) -> Option<i64> {
+        self.inner.position(source)
+    }
+
+    fn round(&self) -> Option<i64> {
+        self.inner.round()
+    }
+
+    fn replay(
+        &mut self,
+        source: Source,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
+        self.befall()?;
+        let outcome = self.inner.replay(source, from, each);
+        let number = i64::from(source.partition);
+        match (&outcome, source.topic) {
+            (Ok(Replayed::Whole(end)), Topic::Changelog) => {
+                self.note("restores task", [number, *end]);
+                let client = self.post.client;
+                self.world.ledger().read(client, source.partition);
+            }
+            (Ok(Replayed::Held(at)), _) => self.note("is held back at", [number, *at]),
+            (Ok(Replayed::Gone), _) => self.note("finds nothing of", [number, 0]),
+            _ => {}
+        }
+        self.hear(outcome)
+    }
+
+    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+        self.befall()?;
+        let outcome = self.inner.ends(sources);
+        self.hear(outcome)
+    }
+
+    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
+        self.befall()?;
+        self.inner.identity(topic)
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn evict(&mut self, name: &str) -> Result<(), Failure> {
+        self.befall()?;
+        self.note("evicts another", [0, 0]);
+        let outcome = self.inner.evict(name);
+        self.hear(outcome)
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        self.befall()?;
+        self.world.refuse(&self.post, true)?;
+        self.inner.send(record)?;
+        self.world.staff().go_on(self.post.seat);
+        self.sent.push(Sent {
+            topic: record.topic,
+            partition: record.partition,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+        });
+        self.befall()
+    }
+
+    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        self.befall_at(Place::BeforeOffsets)?;
+        self.world.refuse(&self.post, false)?;
+        let count = self.sent.len() as i64;
+        self.inner
+            .send_offsets(positions)
+            .inspect_err(|_| self.note("cannot send offsets", [count, 0]))?;
+        self.befall_at(Place::BeforeEnd)?;
+        self.inner
+            .end_commit()
+            .inspect_err(|_| self.note("cannot commit", [count, 0]))?;
+        self.note("commits", [count, positions.len() as i64]);
+        let sent = std::mem::take(&mut self.sent);
+        let tasks = self
+            .world
+            .ledger()
+            .commit(self.post.client, sent, positions);
+        self.world.staff().commit(self.post.seat, tasks);
+        self.befall_at(Place::AfterEnd)
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.befall()?;
+        let outcome = self.inner.abort();
+        self.note("aborts", [self.sent.len() as i64, 0]);
+        self.sent.clear();
+        self.hear(outcome)
+    }
+
+    fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
+        self.befall()?;
+        self.inner.partitions(topic)
+    }
+
+    fn lag(&self, source: Source) -> Option<u64> {
+        self.inner.lag(source)
+    }
+
+    fn leave(&mut self) -> bool {
+        self.inner.leave()
+    }
+}

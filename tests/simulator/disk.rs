@@ -1,0 +1,258 @@
+//! An instance's disk, and the store that shards keep on it.
+//!
+//! What is written is there for good after a while, and may be lost by a crash before: whole or not at all. It
+//! outlives its instance, is nobody else's, and may be found older, damaged or gone.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
+use flockwise_runtime::topics::Topic;
+
+use super::dice::Dice;
+use super::ledger::Changelog;
+use super::staff::{Place, Post};
+use super::state;
+use super::world::World;
+
+/// A task's records as they lie on a disk.
+#[derive(Clone, Debug, Default)]
+struct Page {
+    changelog: String,
+    plan: u64,
+    records: Changelog,
+    /// `None` as long as it is not complete.
+    offset: Option<i64>,
+    /// Somebody has tampered with it, in a way that a store sees.
+    is_damaged: bool,
+}
+
+/// A disk.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pages: BTreeMap<u32, Page>,
+    /// On their way, each with when it will be there.
+    writing: BTreeMap<u32, (Kept, i64)>,
+    /// As it was at some time.
+    before: BTreeMap<u32, Page>,
+}
+
+impl Page {
+    fn take(&mut self, kept: &Kept) {
+        if self.changelog != kept.changelog || self.plan != kept.plan {
+            *self = Self {
+                changelog: kept.changelog.clone(),
+                plan: kept.plan,
+                ..Self::default()
+            };
+        }
+        for (key, value) in kept.records() {
+            match value {
+                Some(value) => self.records.insert(key.to_vec(), value.to_vec()),
+                None => self.records.remove(key),
+            };
+        }
+        self.offset = kept.offset.or(self.offset);
+    }
+}
+
+impl Disk {
+    fn finish(&mut self, task: u32) {
+        if let Some((kept, _)) = self.writing.remove(&task) {
+            self.pages.entry(task).or_default().take(&kept);
+        }
+    }
+
+    fn finish_what_is_due(&mut self, now_ms: i64) {
+        let is_due = |(_, (_, at_ms)): &(&u32, &(Kept, i64))| *at_ms <= now_ms;
+        let due: Vec<u32> = self
+            .writing
+            .iter()
+            .filter(is_due)
+            .map(|(task, _)| *task)
+            .collect();
+        due.into_iter().for_each(|task| self.finish(task));
+    }
+
+    /// The power goes: what is on its way is there or not.
+    pub(super) fn crash(&mut self, dice: &Dice) {
+        let tasks: Vec<u32> = self.writing.keys().copied().collect();
+        for task in tasks {
+            if dice.percent(50) {
+                self.finish(task);
+            }
+        }
+        self.writing.clear();
+    }
+
+    /// What a restart may find.
+    pub(super) fn age(&mut self, dice: &Dice) -> &'static str {
+        // An instance that left in good order has seen to it that all is written.
+        let writing: Vec<u32> = self.writing.keys().copied().collect();
+        writing.into_iter().for_each(|task| self.finish(task));
+        match dice.below(12) {
+            0 => {
+                self.pages.clear();
+                "finds an empty disk"
+            }
+            1 => {
+                self.pages.clone_from(&self.before);
+                "finds an old disk"
+            }
+            2 => {
+                self.pages.values_mut().for_each(|page| page.damage(dice));
+                "finds a damaged disk"
+            }
+            3 | 4 => {
+                self.before.clone_from(&self.pages);
+                "finds its disk"
+            }
+            _ => "finds its disk",
+        }
+    }
+}
+
+impl Page {
+    fn damage(&mut self, dice: &Dice) {
+        match dice.below(4) {
+            0 => self.is_damaged = true,
+            1 => self.changelog.push_str(", made anew"),
+            2 => self.offset = self.offset.map(|offset| offset + 1_000_000),
+            _ => {
+                let place = dice.place(self.records.len().max(1));
+                if let Some(value) = self.records.values_mut().nth(place) {
+                    value.truncate(value.len() / 2);
+                }
+            }
+        }
+    }
+}
+
+/// The store of one shard.
+pub(super) struct DiskStore {
+    world: Rc<World>,
+    post: Post,
+}
+
+impl DiskStore {
+    pub(super) fn new(world: Rc<World>, post: Post) -> Self {
+        Self { world, post }
+    }
+
+    /// Between two things that a store does, its process may die.
+    fn is_alive(&self) -> bool {
+        self.world.befall(&self.post, Place::Anywhere).is_ok()
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> T {
+        let disk = &mut self.world.disks()[self.post.instance];
+        disk.finish_what_is_due(self.world.clock.wall_ms());
+        act(disk)
+    }
+
+    fn note(&self, what: &'static str, task: u32, number: i64) {
+        let numbers = [i64::from(task), number];
+        self.world.note(Some(self.post.seat), what, numbers);
+    }
+}
+
+impl Store for DiskStore {
+    fn load(
+        &mut self,
+        task: u32,
+        wanted: &Wanted,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Option<i64> {
+        if !self.is_alive() {
+            return None;
+        }
+        let page = self.with(|disk| disk.pages.get(&task).cloned())?;
+        let is_wanted = page.changelog == wanted.changelog && page.plan == wanted.plan;
+        let offset = page.offset.filter(|_| is_wanted && !page.is_damaged);
+        let is_good = offset.is_some() && page.records.iter().all(|(key, value)| each(key, value));
+        if !is_good {
+            self.note("sets its copy aside", task, 0);
+            self.with(|disk| disk.pages.remove(&task));
+            return None;
+        }
+        self.note("loads task", task, offset.unwrap_or(0));
+        offset
+    }
+
+    fn copy(&mut self, task: u32) -> Copy {
+        self.with(|disk| match disk.pages.get(&task) {
+            _ if disk.writing.contains_key(&task) => Copy::Busy,
+            Some(page) if page.offset.is_some() => Copy::Ready,
+            _ => Copy::Empty,
+        })
+    }
+
+    fn settled(&mut self, task: u32, _patience: Duration) -> Copy {
+        self.with(|disk| disk.finish(task));
+        self.copy(task)
+    }
+
+    fn write(&mut self, task: u32, records: Kept) {
+        if !self.is_alive() {
+            return;
+        }
+        self.note("keeps records of task", task, records.len() as i64);
+        let mut page = self
+            .with(|disk| disk.pages.get(&task).cloned())
+            .unwrap_or_default();
+        page.take(&records);
+        self.world.check_page(task, &page);
+        let done_ms = self.world.later_ms(1, 2_000) - 1;
+        self.with(|disk| {
+            let before = disk.writing.insert(task, (records, done_ms));
+            assert!(
+                before.is_none(),
+                "task {task} is written while its copy is busy"
+            );
+        });
+    }
+
+    fn release(&mut self, task: u32) {
+        if self.is_alive() {
+            self.with(|disk| disk.finish(task));
+        }
+    }
+
+    fn discard(&mut self, task: u32, _reason: &str) {
+        if self.is_alive() {
+            self.note("begins its copy anew", task, 0);
+            self.with(|disk| {
+                disk.writing.remove(&task);
+                disk.pages.remove(&task);
+            });
+        }
+    }
+}
+
+impl World {
+    /// A copy and what the changelog has committed from its offset on are what the whole changelog says.
+    fn check_page(&self, task: u32, page: &Page) {
+        let Some(offset) = page.offset else {
+            return;
+        };
+        let end = self.broker.stable(Topic::Changelog, task);
+        assert!(
+            offset <= end,
+            "the copy of task {task} is at {offset}, the changelog at {end}"
+        );
+        let mut records = page.records.clone();
+        for record in self.broker.read(Topic::Changelog, task, offset) {
+            let key = record.key.expect("a key");
+            match record.value {
+                Some(value) => records.insert(key, value),
+                None => records.remove(&key),
+            };
+        }
+        let ledger = self.ledger();
+        let none = Changelog::new();
+        let whole = ledger.changelogs.get(&task).unwrap_or(&none);
+        let restored = |records| state::restore(&self.pipeline, records);
+        state::same(&restored(whole), &restored(&records), task);
+    }
+}

@@ -1,0 +1,203 @@
+//! The producers, and what should become of each record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flockwise_codec::decode::Decoder;
+use flockwise_codec::format::Format;
+use flockwise_codec::partitioner::Partitioner;
+use flockwise_core::event::Event;
+use flockwise_core::plan::Plan;
+use flockwise_memory::MemoryBroker;
+use flockwise_runtime::topics::Topic;
+
+use super::dice::Dice;
+use super::scenario::{Keying, Scenario};
+use crate::events::{Put, lines, native};
+
+/// No event, whatever the format.
+const BAD: [Option<&[u8]>; 6] = [
+    None,
+    Some(b""),
+    Some(b"{"),
+    Some(b"[1,2,3]"),
+    Some(br#"{"event":"x","time":"2026-02-01T00:00:00Z","timestamp":"2026-02-01T00:00:00Z"}"#),
+    Some(br#"{"event":"x","userId":"anna","customer_id":"anna","time":"yesterday","timestamp":"yesterday"}"#),
+];
+
+/// A record to come.
+struct Next {
+    put: Put,
+    /// When it happened; `None` where it is no event.
+    time_ms: Option<i64>,
+    /// Wherever it is put, it must be in order with the customer's others.
+    is_bound: bool,
+}
+
+/// What is still to be produced, and what should come of what was.
+pub(super) struct Feed {
+    to_come: Vec<Next>,
+    keying: Keying,
+    lateness_ms: i64,
+    /// Partitions of each input now, and in the end.
+    partitions: Vec<(u32, u32)>,
+    first: Vec<u32>,
+    latest_ms: BTreeMap<(u16, u32), i64>,
+    /// The offset behind the last record of each partition.
+    pub(super) ends: BTreeMap<(u16, u32), i64>,
+    /// Events that count, in the order in which they were produced.
+    pub(super) good: Vec<Put>,
+    /// Where dead letters come from.
+    pub(super) dead: BTreeSet<(u16, u32, i64)>,
+    pub(super) put: usize,
+}
+
+impl Feed {
+    pub(super) fn new(scenario: &Scenario, dice: &Dice) -> Self {
+        let mut feed = Self {
+            to_come: Vec::new(),
+            keying: scenario.keying,
+            lateness_ms: scenario.time.lateness_ms,
+            partitions: scenario.input_partitions.clone(),
+            first: scenario
+                .input_partitions
+                .iter()
+                .map(|(first, _)| *first)
+                .collect(),
+            latest_ms: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            good: Vec::new(),
+            dead: BTreeSet::new(),
+            put: 0,
+        };
+        let (plan, mut event) = (Plan::compile(&[]), Event::default());
+        let format = Format::builtin("segment").expect("a format that comes with Flockwise");
+        let decoder = Decoder::new(&format, &plan);
+        for line in lines(scenario.events, scenario.customers, scenario.seed) {
+            let value = line.into_bytes();
+            decoder
+                .decode(&plan, Some(&value), &mut event)
+                .expect("an event");
+            let next = Next {
+                put: Put {
+                    input: 0,
+                    partition: 0,
+                    key: event.customer_id().as_bytes().to_vec(),
+                    value: Some(value),
+                    timestamp_ms: event.time_ms,
+                },
+                time_ms: Some(event.time_ms),
+                is_bound: event.order.is_some(),
+            };
+            feed.plan(next, scenario, dice);
+        }
+        feed.to_come.reverse();
+        feed
+    }
+
+    fn plan(&mut self, mut next: Next, scenario: &Scenario, dice: &Dice) {
+        if scenario.input_partitions.len() > 1 && !next.is_bound {
+            let value = next.put.value.as_deref().unwrap_or_default();
+            next.put = Put {
+                input: 1,
+                value: Some(native(value)),
+                ..next.put
+            };
+        }
+        if dice.percent(scenario.bad_percent) {
+            let bad = BAD[dice.place(BAD.len())];
+            self.to_come.push(Next {
+                put: Put {
+                    value: bad.map(<[u8]>::to_vec),
+                    ..next.put.clone()
+                },
+                time_ms: None,
+                is_bound: false,
+            });
+        }
+        if dice.percent(scenario.repeats_percent) && !self.to_come.is_empty() {
+            let back = dice.scale(1, 8.min(self.to_come.len() as u64)) as usize;
+            let again = &self.to_come[self.to_come.len() - back];
+            let again = Next {
+                put: again.put.clone(),
+                ..*again
+            };
+            self.to_come.push(again);
+        }
+        self.to_come.push(next);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.to_come.is_empty()
+    }
+
+    /// Produces so many records.
+    pub(super) fn produce(&mut self, broker: &MemoryBroker, count: usize, dice: &Dice) {
+        for _ in 0..count {
+            let Some(next) = self.to_come.pop() else {
+                return;
+            };
+            self.append(next, broker, dice);
+        }
+    }
+
+    fn append(&mut self, next: Next, broker: &MemoryBroker, dice: &Dice) {
+        let partition = self.partition(&next, dice);
+        let put = next.put.at_partition(partition);
+        let offset = broker.append(
+            Topic::Input(put.input),
+            partition,
+            put.timestamp_ms,
+            Some(&put.key),
+            put.value.as_deref(),
+        );
+        self.put += 1;
+        let place = (put.input, partition);
+        self.ends.insert(place, offset + 1);
+        let latest_ms = self.latest_ms.entry(place).or_insert(i64::MIN);
+        let in_time = |time_ms: &i64| *time_ms >= latest_ms.saturating_sub(self.lateness_ms);
+        match next.time_ms.filter(in_time) {
+            Some(time_ms) => {
+                *latest_ms = time_ms.max(*latest_ms);
+                self.good.push(put);
+            }
+            None => {
+                self.dead.insert((put.input, partition, offset));
+            }
+        }
+    }
+
+    fn partition(&self, next: &Next, dice: &Dice) -> u32 {
+        let (mut partitions, _) = self.partitions[usize::from(next.put.input)];
+        if next.is_bound {
+            // What takes an order back must not overtake it.
+            partitions = self.first[usize::from(next.put.input)];
+        }
+        let key = &next.put.key;
+        match self.keying {
+            Keying::Well => Partitioner::Murmur2.partition(key, partitions),
+            Keying::Scattered if !next.is_bound => dice.below(u64::from(partitions)) as u32,
+            _ => Partitioner::Crc32.partition(key, partitions),
+        }
+    }
+
+    /// Adds to the inputs the partitions that they have in the end.
+    pub(super) fn grow(&mut self, broker: &MemoryBroker) {
+        for (input, (now, last)) in (0..).zip(&mut self.partitions) {
+            *now = *last;
+            broker.show(Topic::Input(input), *last);
+        }
+    }
+
+    /// Partitions of an input as of now.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (u16, u32)> {
+        (0..)
+            .zip(&self.partitions)
+            .flat_map(|(input, (now, _))| (0..*now).map(move |p| (input, p)))
+    }
+}
+
+impl Put {
+    fn at_partition(self, partition: u32) -> Self {
+        Self { partition, ..self }
+    }
+}

@@ -1,0 +1,225 @@
+//! What was committed, noted beside the broker as each transaction ends, and what must hold of it then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
+use flockwise_core::task::{Bookmark, Output, Task, Versions};
+use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::topics::{Source, Topic};
+
+use super::state;
+
+/// A record as a client sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) topic: Topic,
+    pub(super) partition: u32,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// Keys and values of a changelog's partition.
+pub(super) type Changelog = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// One client: no two in a world have the same.
+pub(super) type Client = u64;
+
+/// Everything that was ever committed.
+pub(super) struct Ledger {
+    pipeline: Arc<Pipeline>,
+    /// Keys and values by topic and partition, in the order of commits.
+    pub(super) records: BTreeMap<Source, Vec<Sent>>,
+    pub(super) changelogs: BTreeMap<u32, Changelog>,
+    pub(super) bookmarks: BTreeMap<u32, Bookmark>,
+    /// How often each changelog was committed to.
+    commits: BTreeMap<u32, u64>,
+    /// Of each client, the commits of each changelog that its state comes from.
+    known: BTreeMap<(Client, u32), u64>,
+    /// The positions that the group has, had they not expired.
+    pub(super) positions: BTreeMap<Source, i64>,
+    pub(super) versions: BTreeSet<u64>,
+}
+
+impl Ledger {
+    pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
+        let imported = pipeline.import.as_ref().map(|model| model.version);
+        Self {
+            pipeline,
+            records: BTreeMap::new(),
+            changelogs: BTreeMap::new(),
+            bookmarks: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            known: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            versions: imported.into_iter().collect(),
+        }
+    }
+
+    fn commits_of(&self, task: u32) -> u64 {
+        self.commits.get(&task).copied().unwrap_or(0)
+    }
+
+    /// A client has read a changelog to its end.
+    pub(super) fn read(&mut self, client: Client, task: u32) {
+        self.known.insert((client, task), self.commits_of(task));
+    }
+
+    /// Is nothing newer than what a client knows of a task?
+    pub(super) fn is_current(&self, client: Client, task: u32) -> bool {
+        self.known.get(&(client, task)) == Some(&self.commits_of(task))
+    }
+
+    /// A transaction is committed; returns the tasks whose state it holds.
+    pub(super) fn commit(
+        &mut self,
+        client: Client,
+        sent: Vec<Sent>,
+        positions: &[(Source, i64)],
+    ) -> Vec<u32> {
+        let written: BTreeSet<u32> = sent
+            .iter()
+            .filter(|sent| sent.topic == Topic::Changelog)
+            .map(|sent| sent.partition)
+            .collect();
+        for task in &written {
+            assert!(
+                self.is_current(client, *task),
+                "task {task} is committed by one who does not know its last commit"
+            );
+            *self.commits.entry(*task).or_default() += 1;
+            self.read(client, *task);
+        }
+        for sent in sent {
+            self.note(sent);
+        }
+        self.take_positions(positions, &written);
+        written.into_iter().collect()
+    }
+
+    fn note(&mut self, sent: Sent) {
+        let source = Source {
+            topic: sent.topic,
+            partition: sent.partition,
+        };
+        match sent.topic {
+            Topic::Changelog => self.note_state(&sent),
+            Topic::Model => self.note_version(&sent),
+            _ => {}
+        }
+        self.records.entry(source).or_default().push(sent);
+    }
+
+    fn note_state(&mut self, sent: &Sent) {
+        let key = sent.key.clone().expect("a key");
+        let Some(value) = sent.value.clone() else {
+            self.changelog(sent.partition).remove(&key);
+            return;
+        };
+        if key == [BOOKMARK] {
+            let topics = &self.pipeline.topics.inputs;
+            let (bookmark, _) = decode_bookmark(&value, topics).expect("a bookmark");
+            self.check_bookmark(sent.partition, &bookmark);
+            self.bookmarks.insert(sent.partition, bookmark);
+        }
+        self.changelog(sent.partition).insert(key, value);
+    }
+
+    fn changelog(&mut self, task: u32) -> &mut Changelog {
+        self.changelogs.entry(task).or_default()
+    }
+
+    /// Nothing in a bookmark goes back.
+    fn check_bookmark(&self, task: u32, bookmark: &Bookmark) {
+        let version = bookmark.version;
+        assert!(
+            version == 0 || self.versions.contains(&version),
+            "task {task} uses version {version}, which is not on the model topic"
+        );
+        let Some(before) = self.bookmarks.get(&task) else {
+            return;
+        };
+        let pairs = [
+            (before.repartition_offset, bookmark.repartition_offset),
+            (before.stream_ms, bookmark.stream_ms),
+            (before.version as i64, version as i64),
+        ];
+        for (before, after) in pairs {
+            assert!(
+                before <= after,
+                "task {task} goes back from {before} to {after}"
+            );
+        }
+        for (input, before) in &before.inputs {
+            let after = bookmark.inputs.get(input);
+            let goes_on = after.is_some_and(|after| {
+                after.next_offset >= before.next_offset && after.time_ms >= before.time_ms
+            });
+            assert!(
+                goes_on,
+                "task {task}, input {input:?}: {before:?} then {after:?}"
+            );
+        }
+    }
+
+    fn note_version(&mut self, sent: &Sent) {
+        if sent.value.is_none() {
+            return;
+        }
+        let key = sent.key.as_deref().unwrap_or_default();
+        let version = String::from_utf8_lossy(key).parse().expect("a version");
+        let source = Source {
+            topic: Topic::Model,
+            partition: 0,
+        };
+        let published = self.records.get(&source).map_or(0, Vec::len);
+        let is_new = self.versions.insert(version) || published == 0;
+        assert!(is_new, "version {version} is published twice");
+        let newest = self.versions.last().copied();
+        assert_eq!(Some(version), newest, "an old version is published");
+    }
+
+    /// The positions are those of the bookmarks, and the other way round.
+    fn take_positions(&mut self, positions: &[(Source, i64)], written: &BTreeSet<u32>) {
+        let mut expected = BTreeMap::new();
+        for task in written {
+            let Some(bookmark) = self.bookmarks.get(task) else {
+                panic!("task {task} is committed without a bookmark");
+            };
+            let repartition = Source {
+                topic: Topic::Repartition,
+                partition: *task,
+            };
+            expected.insert(repartition, bookmark.repartition_offset);
+            for ((input, partition), progress) in &bookmark.inputs {
+                let input = Source {
+                    topic: Topic::Input(*input),
+                    partition: *partition,
+                };
+                expected.insert(input, progress.next_offset);
+            }
+        }
+        let found: BTreeMap<Source, i64> = positions
+            .iter()
+            .copied()
+            .filter(|(source, _)| source.topic != Topic::Deltas)
+            .collect();
+        assert_eq!(found, expected, "positions and bookmarks");
+        self.positions.extend(positions.iter().copied());
+    }
+
+    /// Holds a task right after its commit against what its changelog says. Time may have passed since that
+    /// changed nobody: it passes for both.
+    pub(super) fn check_live(&self, number: u32, live: &Task, versions: Option<&Versions>) {
+        let none = Changelog::new();
+        let changelog = self.changelogs.get(&number).unwrap_or(&none);
+        let restored = state::restore(&self.pipeline, changelog);
+        let caught_up = |task: &Task| {
+            let (mut task, mut output) = (task.clone(), Output::default());
+            task.advance_time(live.stream_ms(), versions, &mut output);
+            while task.sweep_some(usize::MAX, versions, &mut output) {}
+            task
+        };
+        state::same(&caught_up(&restored), &caught_up(live), number);
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes wrong.
+
+use std::rc::Rc;
+
+use flockwise_runtime::topics::Topic;
+
+use super::staff::{Nap, Place, Refusal};
+use super::world::World;
+
+/// One kind of thing that goes wrong.
+type Mischief = fn(&Rc<World>);
+
+impl World {
+    /// Perhaps something goes wrong, now or soon.
+    pub(super) fn make_mischief(self: &Rc<Self>) {
+        let rates = self.scenario.rates;
+        let kinds: [(u64, Mischief); 10] = [
+            (rates.crash, |world| world.light_fuse()),
+            (rates.abort, |world| world.prepare_refusal()),
+            (rates.nap, |world| world.prepare_nap()),
+            (rates.supersede, Self::supersede),
+            (rates.leave, Self::leave),
+            (rates.expire, |world| world.broker.expire_offsets()),
+            (rates.compact, |world| world.broker.compact()),
+            (rates.retain, |world| world.remove_what_was_read()),
+            (rates.occupy, |world| world.occupy_offsets()),
+            (rates.leap, |world| world.leap()),
+        ];
+        for (rate, happens) in kinds {
+            if self.dice.per_mille(rate) {
+                happens(self);
+            }
+        }
+        if self.dice.per_mille(5) {
+            self.feed().grow(&self.broker);
+        }
+    }
+
+    fn somewhere(&self) -> usize {
+        self.dice
+            .place(self.scenario.instances * self.scenario.shards)
+    }
+
+    fn light_fuse(&self) {
+        let instance = self.dice.place(self.scenario.instances);
+        let mut staff = self.staff();
+        let instance = &mut staff.instances[instance];
+        if instance.is_up {
+            instance.fuse = Some(self.dice.scale(1, 200) - 1);
+        }
+    }
+
+    fn prepare_refusal(&self) {
+        let is_send = self.dice.percent(30);
+        let after = self.dice.scale(1, if is_send { 20 } else { 3 }) - 1;
+        let again = self.dice.scale(1, 4) - 1;
+        self.staff().seats[self.somewhere()].refusal = Some(Refusal {
+            is_send,
+            after,
+            again,
+        });
+    }
+
+    fn prepare_nap(&self) {
+        let place = self.dice.one_of(&[
+            None,
+            Some(Place::BeforeOffsets),
+            Some(Place::BeforeEnd),
+            Some(Place::BeforeEnd),
+            Some(Place::AfterEnd),
+        ]);
+        let after = match place {
+            None => self.dice.scale(1, 60) - 1,
+            Some(_) => 0,
+        };
+        let steps = self.dice.scale(1, 60);
+        self.staff().seats[self.somewhere()].nap = Some(Nap {
+            place,
+            after,
+            steps,
+        });
+    }
+
+    /// Another starts under the same name although there is one.
+    fn supersede(self: &Rc<Self>) {
+        let seat = self.somewhere();
+        let is_taken = self.staff().seats[seat].post.is_some();
+        if is_taken {
+            self.sit(seat);
+        }
+    }
+
+    /// An instance goes in good order, for a while.
+    fn leave(self: &Rc<Self>) {
+        let instance = self.dice.place(self.scenario.instances);
+        let back_at_ms = self.later_ms(100, 60_000);
+        self.depart(instance, Some(back_at_ms));
+    }
+
+    /// All shards of an instance leave that do not stand still somewhere.
+    pub(super) fn depart(self: &Rc<Self>, instance: usize, back_at_ms: Option<i64>) {
+        if !self.staff().instances[instance].is_up {
+            return;
+        }
+        let seats = self.staff().seats_of(instance);
+        for seat in seats {
+            let taken = self.staff().take(seat);
+            if let Some((post, shard)) = taken {
+                self.note(Some(seat), "leaves", [0, 0]);
+                if let Err(failure) = shard.leave() {
+                    self.end(post, &failure);
+                }
+            }
+        }
+        let killed = self.staff().kill(instance, i64::MAX);
+        drop(killed);
+        self.staff().instances[instance].back_at_ms = back_at_ms;
+    }
+
+    /// Retention takes what the tasks have read.
+    fn remove_what_was_read(&self) {
+        let ledger = self.ledger();
+        let bookmarks: Vec<_> = ledger.bookmarks.iter().collect();
+        if bookmarks.is_empty() {
+            return;
+        }
+        let (task, bookmark) = bookmarks[self.dice.place(bookmarks.len())];
+        let share = |offset: i64| match self.dice.percent(50) {
+            true => offset,
+            false => offset - offset / 3,
+        };
+        for ((input, partition), progress) in &bookmark.inputs {
+            let below = share(progress.next_offset);
+            self.broker.remove(Topic::Input(*input), *partition, below);
+        }
+        let below = share(bookmark.repartition_offset);
+        self.broker.remove(Topic::Repartition, *task, below);
+    }
+
+    /// Somebody else's transaction comes to nothing, or ends.
+    fn occupy_offsets(&self) {
+        let partitions: Vec<_> = self.feed().partitions().collect();
+        let (input, partition) = partitions[self.dice.place(partitions.len())];
+        let offsets = self.dice.between(1, 4) as u32;
+        self.broker.occupy(Topic::Input(input), partition, offsets);
+    }
+
+    fn leap(&self) {
+        self.clock.advance(self.dice.ms(500, 60_000));
+    }
+}

@@ -1,0 +1,21 @@
+//! A whole cluster and its pipeline on one thread, drawn from one seed: shards, brokers, disks, producers,
+//! what goes wrong, and in which order it all happens. The same seed is the same story on every machine.
+//!
+//! `FLOCKWISE_SIMULATOR_SEED=7 cargo test -p flockwise-tests --test simulator -- replay_one --nocapture` plays
+//! one story again; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test play so many.
+
+mod client;
+mod dice;
+mod disk;
+mod feed;
+mod ledger;
+mod mischief;
+mod runner;
+mod scenario;
+mod staff;
+mod state;
+mod story;
+mod verdict;
+mod world;
+
+pub use runner::{replay, run, sweep};

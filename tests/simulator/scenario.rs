@@ -1,0 +1,237 @@
+//! What a seed stands for: the sizes, the settings, and what may go wrong how often.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use flockwise_config::Config;
+use flockwise_core::model::ModelParts;
+use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::topics::Topics;
+
+use super::dice::Dice;
+use crate::pipeline::{AT_ONCE, config, model, pipeline};
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How producers spread events over partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keying {
+    /// As the pipeline does.
+    Well,
+    /// By the customer, but otherwise.
+    Otherwise,
+    /// Anyhow, but for orders and what takes them back.
+    Scattered,
+}
+
+/// Where the model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Learning {
+    /// It is imported and stays.
+    Fixed,
+    /// It is imported and goes on learning.
+    Imported,
+    /// It is learnt from a warm-up.
+    Learnt,
+}
+
+/// How often something happens, of a thousand steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    pub(super) crash: u64,
+    pub(super) abort: u64,
+    pub(super) nap: u64,
+    pub(super) supersede: u64,
+    pub(super) leave: u64,
+    pub(super) expire: u64,
+    pub(super) compact: u64,
+    pub(super) retain: u64,
+    pub(super) occupy: u64,
+    pub(super) leap: u64,
+}
+
+/// One seed's world before anything happens in it.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub(super) seed: u64,
+    pub(super) instances: usize,
+    /// Of each instance.
+    pub(super) shards: usize,
+    pub(super) state_partitions: u32,
+    /// Of each input, first and in the end.
+    pub(super) input_partitions: Vec<(u32, u32)>,
+    pub(super) keying: Keying,
+    /// All of a customer's events are in one partition.
+    pub(super) is_orderly: bool,
+    pub(super) learning: Learning,
+    pub(super) decision: DecisionPolicy,
+    pub(super) time: TimePolicy,
+    pub(super) policy: LearningPolicy,
+    pub(super) commit_interval: Duration,
+    pub(super) events: u64,
+    pub(super) customers: u32,
+    pub(super) repeats_percent: u64,
+    pub(super) bad_percent: u64,
+    /// Steps in which things go wrong.
+    pub(super) steps: u64,
+    /// How far the clock moves in a step, at most.
+    pub(super) tick_ms: u64,
+    pub(super) session: Duration,
+    pub(super) transaction: Duration,
+    pub(super) is_static: bool,
+    pub(super) idle_percent: u32,
+    pub(super) most_records: usize,
+    pub(super) rates: Rates,
+}
+
+impl Scenario {
+    pub(super) fn draw(seed: u64) -> Self {
+        let dice = Dice::new(seed);
+        let state_partitions = dice.scale(1, 6) as u32;
+        let learning = dice.one_of(&[
+            Learning::Fixed,
+            Learning::Fixed,
+            Learning::Imported,
+            Learning::Learnt,
+        ]);
+        let keying = dice.one_of(&[Keying::Well, Keying::Otherwise, Keying::Scattered]);
+        let input_partitions = input_partitions(&dice, state_partitions);
+        let is_orderly = keying != Keying::Scattered
+            && input_partitions.len() == 1
+            && input_partitions.iter().all(|(first, last)| first == last);
+        Self {
+            seed,
+            instances: dice.between(1, 4) as usize,
+            shards: dice.between(1, 2) as usize,
+            state_partitions,
+            input_partitions,
+            keying,
+            is_orderly,
+            learning,
+            decision: DecisionPolicy {
+                margin: dice.one_of(&[0.0, 0.0, 0.1]),
+                dwell: dice.one_of(&[1, 1, 2]),
+                cooldown_ms: dice.one_of(&[0, 0, DAY_MS]),
+            },
+            time: TimePolicy {
+                lateness_ms: dice.one_of(&[30 * DAY_MS, HOUR_MS, DAY_MS]),
+                max_ahead_ms: Some(36_500 * DAY_MS),
+                sweep_ms: (learning != Learning::Fixed || dice.percent(40))
+                    .then(|| dice.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS])),
+                remembered_ids: if is_orderly {
+                    dice.one_of(&[256, 16, 2])
+                } else {
+                    256
+                },
+                forget_ms: None,
+            },
+            policy: LearningPolicy {
+                k_min: 2,
+                k_max: dice.between(2, 3) as usize,
+                half_life_ms: 7 * DAY_MS,
+                warm_up_customers: dice.between(3, 12) as usize,
+                warm_up_ms: dice.one_of(&[0, 2 * DAY_MS]),
+                learn: learning != Learning::Fixed,
+                seed: dice.number(),
+            },
+            commit_interval: dice.ms(10, 1_000),
+            events: dice.scale(40, 240),
+            customers: dice.scale(3, 40) as u32,
+            repeats_percent: dice.one_of(&[0, 5, 20]),
+            bad_percent: dice.one_of(&[0, 3]),
+            steps: dice.scale(100, 600),
+            tick_ms: dice.one_of(&[10, 100, 1_000]),
+            session: dice.ms(3_000, 20_000),
+            transaction: dice.ms(1_000, 15_000),
+            is_static: dice.percent(50),
+            idle_percent: dice.one_of(&[0, 10, 40]),
+            most_records: dice.scale(1, 60) as usize,
+            rates: rates(&dice),
+        }
+    }
+
+    /// Do the changes follow from each customer's events alone?
+    pub(super) fn is_exact(&self) -> bool {
+        self.learning == Learning::Fixed && self.time.sweep_ms.is_none() && self.is_orderly
+    }
+
+    /// Does an input gain partitions on the way?
+    pub(super) fn grows(&self) -> bool {
+        let mut inputs = self.input_partitions.iter();
+        inputs.any(|(first, last)| first < last)
+    }
+
+    /// May an event be left out that was seen before?
+    pub(super) fn forgets(&self) -> bool {
+        self.time.remembered_ids < 256
+    }
+
+    pub(super) fn pipeline(&self) -> Pipeline {
+        let topics = Topics {
+            app: "sim".to_owned(),
+            inputs: (0..self.input_partitions.len())
+                .map(|input| format!("in{input}"))
+                .collect(),
+            state_partitions: self.state_partitions,
+        };
+        let mut pipeline = pipeline(self.config(), topics, self.import());
+        let task = Arc::make_mut(&mut pipeline.task);
+        task.decision = self.decision;
+        task.time = self.time;
+        task.learning = self.policy;
+        pipeline.commit_interval = self.commit_interval;
+        pipeline
+    }
+
+    fn config(&self) -> &'static Config {
+        static ONE: LazyLock<Config> = LazyLock::new(|| config(&["segment"], &[AT_ONCE]));
+        static TWO: LazyLock<Config> = LazyLock::new(|| config(&["segment", "native"], &[AT_ONCE]));
+        match self.input_partitions.len() {
+            1 => &ONE,
+            _ => &TWO,
+        }
+    }
+
+    pub(super) fn import(&self) -> Option<ModelParts> {
+        (self.learning != Learning::Learnt).then(model)
+    }
+}
+
+fn input_partitions(dice: &Dice, state_partitions: u32) -> Vec<(u32, u32)> {
+    let inputs = if dice.percent(25) { 2 } else { 1 };
+    let mut counts = Vec::new();
+    for _ in 0..inputs {
+        let first = match dice.percent(50) {
+            true => state_partitions,
+            false => dice.between(1, 7) as u32,
+        };
+        let more = match dice.percent(25) {
+            true => dice.between(1, 3) as u32,
+            false => 0,
+        };
+        counts.push((first, first + more));
+    }
+    counts
+}
+
+/// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
+fn rates(dice: &Dice) -> Rates {
+    let rate = |high: u64| match dice.percent(55) {
+        true => dice.scale(1, high),
+        false => 0,
+    };
+    Rates {
+        crash: rate(60),
+        abort: rate(150),
+        nap: rate(200),
+        supersede: rate(30),
+        leave: rate(40),
+        expire: rate(10),
+        compact: rate(30),
+        retain: rate(30),
+        occupy: rate(30),
+        leap: rate(10),
+    }
+}

@@ -1,0 +1,187 @@
+//! Who is there: instances with their seats, a shard in each.
+
+use flockwise_runtime::shard::Shard;
+
+use super::client::Client;
+
+/// A shard at work.
+pub(super) type Member = Shard<Client>;
+
+/// Where a client stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Post {
+    /// No two clients of a world have the same.
+    pub(super) client: u64,
+    pub(super) seat: usize,
+    pub(super) instance: usize,
+    /// The how-manieth start of the instance it belongs to.
+    pub(super) life: u64,
+}
+
+/// Where in its work a client is when something may befall it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Anywhere,
+    /// A commit has begun.
+    BeforeOffsets,
+    /// The group has the positions, and the transaction is open.
+    BeforeEnd,
+    /// A commit has taken effect, and nobody has heard of it.
+    AfterEnd,
+}
+
+/// A shard will stand still, for so many steps of the world.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nap {
+    /// Where; `None`: wherever it is.
+    pub(super) place: Option<Place>,
+    /// Times that it goes by such a place before.
+    pub(super) after: u64,
+    pub(super) steps: u64,
+}
+
+/// A call will be refused, and the transaction is void.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) is_send: bool,
+    pub(super) after: u64,
+    /// And so many more right after it.
+    pub(super) again: u64,
+}
+
+/// A process and the disk that outlives it.
+#[derive(Debug, Default)]
+pub(super) struct Instance {
+    pub(super) life: u64,
+    pub(super) is_up: bool,
+    pub(super) back_at_ms: Option<i64>,
+    /// Things that its clients still do before it dies.
+    pub(super) fuse: Option<u64>,
+}
+
+/// The place of one shard.
+#[derive(Default)]
+pub(super) struct Seat {
+    /// `None` while it works, and while there is none.
+    pub(super) shard: Option<Member>,
+    /// Whose turn it is to sit here.
+    pub(super) post: Option<Post>,
+    pub(super) back_at_ms: Option<i64>,
+    pub(super) nap: Option<Nap>,
+    pub(super) refusal: Option<Refusal>,
+    /// Did the present turn begin with records, or nothing?
+    is_plain: bool,
+    /// Tasks committed as the last thing of this turn.
+    committed: Vec<u32>,
+}
+
+/// Everybody.
+pub(super) struct Staff {
+    pub(super) instances: Vec<Instance>,
+    pub(super) seats: Vec<Seat>,
+    /// Shards in whose place there is another of the same name.
+    pub(super) superseded: Vec<(Post, Member)>,
+    clients: u64,
+}
+
+impl Staff {
+    pub(super) fn new(instances: usize, shards: usize) -> Self {
+        Self {
+            instances: (0..instances).map(|_| Instance::default()).collect(),
+            seats: (0..instances * shards).map(|_| Seat::default()).collect(),
+            superseded: Vec::new(),
+            clients: 0,
+        }
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.seats.len() / self.instances.len()
+    }
+
+    pub(super) fn seats_of(&self, instance: usize) -> std::ops::Range<usize> {
+        let shards = self.shards();
+        instance * shards..(instance + 1) * shards
+    }
+
+    /// A new client for a seat.
+    pub(super) fn appoint(&mut self, seat: usize) -> Post {
+        self.clients += 1;
+        let instance = seat / self.shards();
+        let post = Post {
+            client: self.clients,
+            seat,
+            instance,
+            life: self.instances[instance].life,
+        };
+        let before = self.seats[seat].post.replace(post);
+        let shard = self.seats[seat].shard.take();
+        self.superseded.extend(before.zip(shard));
+        post
+    }
+
+    pub(super) fn is_alive(&self, post: &Post) -> bool {
+        let instance = &self.instances[post.instance];
+        instance.is_up && instance.life == post.life
+    }
+
+    /// Takes a shard from its seat, to work.
+    pub(super) fn take(&mut self, seat: usize) -> Option<(Post, Member)> {
+        let seat = &mut self.seats[seat];
+        Some((seat.post?, seat.shard.take()?))
+    }
+
+    /// Puts a shard back where it belongs, if it still does; else it comes back.
+    pub(super) fn put_back(&mut self, post: Post, shard: Member) -> Option<Member> {
+        if !self.is_alive(&post) {
+            return Some(shard);
+        }
+        let seat = &mut self.seats[post.seat];
+        if seat.post == Some(post) {
+            seat.shard = Some(shard);
+        } else {
+            self.superseded.push((post, shard));
+        }
+        None
+    }
+
+    /// An instance dies; its shards that do not work just now are given out, to be dropped.
+    pub(super) fn kill(&mut self, instance: usize, back_at_ms: i64) -> Vec<Member> {
+        let state = &mut self.instances[instance];
+        state.is_up = false;
+        state.fuse = None;
+        state.back_at_ms = Some(back_at_ms);
+        let mut dead = Vec::new();
+        for seat in self.seats_of(instance) {
+            let seat = &mut self.seats[seat];
+            *seat = Seat {
+                shard: {
+                    dead.extend(seat.shard.take());
+                    None
+                },
+                ..Seat::default()
+            };
+        }
+        dead
+    }
+
+    pub(super) fn begin_turn(&mut self, seat: usize, is_plain: bool) {
+        let seat = &mut self.seats[seat];
+        seat.is_plain = is_plain;
+        seat.committed.clear();
+    }
+
+    pub(super) fn commit(&mut self, seat: usize, tasks: Vec<u32>) {
+        self.seats[seat].committed = tasks;
+    }
+
+    /// The turn went on after its commit.
+    pub(super) fn go_on(&mut self, seat: usize) {
+        self.seats[seat].committed.clear();
+    }
+
+    /// Tasks that stand as they were committed.
+    pub(super) fn committed(&self, seat: usize) -> &[u32] {
+        let seat = &self.seats[seat];
+        if seat.is_plain { &seat.committed } else { &[] }
+    }
+}

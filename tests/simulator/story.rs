@@ -1,0 +1,81 @@
+//! The last steps of a world, for whoever has to understand what went wrong.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+
+/// Steps that are kept.
+const KEPT: usize = 60;
+
+/// One thing that happened. Plain data: thousands are noted for each that is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beat {
+    pub(super) at_ms: i64,
+    /// How many shards stand still in the middle of a call meanwhile.
+    pub(super) depth: usize,
+    /// Whom it concerns; `None`: the world.
+    pub(super) seat: Option<usize>,
+    pub(super) what: &'static str,
+    pub(super) numbers: [i64; 2],
+}
+
+/// What happened, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    beats: RefCell<VecDeque<Beat>>,
+    /// Over everything that ever happened: two plays of one seed come to the same.
+    digest: Cell<u64>,
+    count: Cell<u64>,
+    /// How often each thing happened.
+    counts: RefCell<BTreeMap<&'static str, u64>>,
+}
+
+impl Story {
+    pub(super) fn note(&self, beat: Beat) {
+        let mut digest = self.digest.get();
+        let letters = beat.what.bytes().map(u64::from);
+        let numbers = beat.numbers.map(|number| number as u64);
+        for number in letters.chain(numbers).chain([beat.at_ms as u64]) {
+            digest = flockwise_core::event::mix(digest ^ number);
+        }
+        self.digest.set(digest);
+        self.count.set(self.count.get() + 1);
+        *self.counts.borrow_mut().entry(beat.what).or_default() += 1;
+        let mut beats = self.beats.borrow_mut();
+        if beats.len() == KEPT {
+            beats.pop_front();
+        }
+        beats.push_back(beat);
+    }
+
+    /// Adds how often each thing happened.
+    pub(super) fn add_to(&self, totals: &mut BTreeMap<&'static str, u64>) {
+        for (what, count) in self.counts.borrow().iter() {
+            *totals.entry(what).or_default() += count;
+        }
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.digest.get()
+    }
+
+    /// A line for each of the last steps.
+    pub(super) fn tell(&self, start_ms: i64, name: impl Fn(usize) -> String) -> String {
+        let mut lines = String::new();
+        let beats = self.beats.borrow();
+        let skipped = self.count.get() - beats.len() as u64;
+        for (beat, number) in beats.iter().zip(skipped + 1..) {
+            let who = beat.seat.map_or_else(|| "-".to_owned(), &name);
+            let [first, second] = beat.numbers;
+            let _ = writeln!(
+                lines,
+                "{number:>6} {:>9.3} s {:>width$}{who:<9} {} {first} {second}",
+                (beat.at_ms - start_ms) as f64 / 1e3,
+                "",
+                beat.what,
+                width = 4 * beat.depth,
+            );
+        }
+        lines
+    }
+}

@@ -1,0 +1,295 @@
+//! What must hold once nothing goes wrong any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_codec::lesson::decode_mini_batch;
+use flockwise_codec::model::decode_model;
+use flockwise_core::model::ModelParts;
+use flockwise_core::policy::TimePolicy;
+use flockwise_core::task::Task;
+use flockwise_core::trainer::Trainer;
+use flockwise_memory::Committed;
+use flockwise_runtime::topics::{Source, Topic, Topics};
+
+use super::scenario::Scenario;
+use super::world::World;
+use super::{ledger::Changelog, state};
+use crate::checks::{self, header};
+use crate::events::Put;
+use crate::reference;
+
+/// Rounds in which everybody has a turn, until all must be done.
+const ROUNDS: usize = 3_000;
+
+const DELTAS: Source = Source {
+    topic: Topic::Deltas,
+    partition: 0,
+};
+
+impl World {
+    /// Nothing goes wrong any more: everything that was produced is worked off.
+    pub(super) fn calm_down(self: &Rc<Self>) {
+        self.is_calm.set(true);
+        self.note(None, "it is calm from here on", [0, 0]);
+        self.feed().grow(&self.broker);
+        self.revive();
+        if self.scenario.grows() {
+            // New partitions are found at the next assignment.
+            self.depart(0, Some(self.clock.wall_ms()));
+        }
+        for _ in 0..ROUNDS {
+            self.round();
+            if self.feed().is_over() && self.is_drained() {
+                self.round();
+                self.check_readiness();
+                (0..self.scenario.instances).for_each(|instance| self.depart(instance, None));
+                return;
+            }
+        }
+        panic!(
+            "stuck: not everything is worked off; {}",
+            self.what_is_left()
+        );
+    }
+
+    /// Everybody is there, or soon will be.
+    fn revive(&self) {
+        let now_ms = self.clock.wall_ms();
+        let mut staff = self.staff();
+        for instance in &mut staff.instances {
+            instance.fuse = None;
+            if !instance.is_up {
+                instance.back_at_ms = Some(now_ms);
+            }
+        }
+        for seat in &mut staff.seats {
+            seat.nap = None;
+            seat.refusal = None;
+        }
+    }
+
+    fn round(self: &Rc<Self>) {
+        self.clock.advance(Duration::from_millis(100));
+        self.broker.let_time_pass();
+        self.start_what_is_due();
+        let share = self.dice.scale(1, self.scenario.events) as usize;
+        self.feed().produce(&self.broker, share, &self.dice);
+        let superseded = std::mem::take(&mut self.staff().superseded);
+        for (post, shard) in superseded {
+            self.turn(post, shard);
+        }
+        let seats = self.scenario.instances * self.scenario.shards;
+        (0..seats).for_each(|seat| self.turn_at(seat));
+    }
+
+    /// Whoever has had its assignment says so.
+    fn check_readiness(&self) {
+        let staff = self.staff();
+        for shard in staff.seats.iter().filter_map(|seat| seat.shard.as_ref()) {
+            let tasks = shard.tasks().count();
+            assert!(
+                shard.is_assigned() || tasks == 0,
+                "{tasks} tasks, and not ready"
+            );
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.what_is_left().is_empty()
+    }
+
+    /// Input partitions, repartition partitions and mini-batches that are not read to their ends.
+    fn what_is_left(&self) -> String {
+        let (ledger, feed) = (self.ledger(), self.feed());
+        let read = |topic, partition| {
+            let source = Source { topic, partition };
+            ledger.positions.get(&source).copied().unwrap_or(0)
+        };
+        let mut left = String::new();
+        for ((input, partition), end) in &feed.ends {
+            let topic = Topic::Input(*input);
+            if read(topic, *partition) < *end {
+                left += &format!("{topic:?}/{partition} ");
+            }
+        }
+        let own = [
+            (Topic::Repartition, self.pipeline.topics.state_partitions),
+            (Topic::Deltas, 1),
+        ];
+        for (topic, partitions) in own {
+            for partition in 0..partitions {
+                let position = read(topic, partition);
+                if !self.broker.read(topic, partition, position).is_empty() {
+                    left += &format!("{topic:?}/{partition} ");
+                }
+            }
+        }
+        left
+    }
+
+    /// Holds all that came out against what was put in.
+    pub(super) fn judge(&self) {
+        self.check_what_is_seen();
+        self.check_dead_letters();
+        let changes = self.seen(Topic::SegmentChanges);
+        checks::chains(&changes);
+        let tasks = self.restored();
+        self.check_positions(&tasks);
+        let reference = reference::play(&self.undisturbed(), &self.good());
+        checks::same_features(&self.pipeline.task.plan, &tasks, &reference.tasks);
+        if self.scenario.is_exact() {
+            let expected = checks::values(&reference.changes);
+            checks::same_changes(checks::values(&changes), expected);
+        }
+        self.check_versions();
+    }
+
+    fn seen(&self, topic: Topic) -> Vec<Vec<Committed>> {
+        let partitions = 0..self.pipeline.topics.partitions(topic);
+        partitions
+            .map(|partition| self.broker.read(topic, partition, 0))
+            .collect()
+    }
+
+    /// Exactly what was committed is seen, but for what retention and compaction take away.
+    fn check_what_is_seen(&self) {
+        let ledger = self.ledger();
+        for topic in Topics::internal() {
+            for (partition, seen) in (0..).zip(self.seen(topic)) {
+                let source = Source { topic, partition };
+                let committed = ledger.records.get(&source).map_or(&[][..], Vec::as_slice);
+                let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
+                let seen = seen.iter().map(|record| (&record.key, &record.value));
+                if Topics::is_compacted(topic) {
+                    let committed: BTreeMap<_, _> = committed.collect();
+                    assert_eq!(seen.collect::<BTreeMap<_, _>>(), committed, "{source:?}");
+                } else {
+                    // Transactions overlap: the order of their records is not that of their ends.
+                    let (mut seen, mut committed): (Vec<_>, Vec<_>) =
+                        (seen.collect(), committed.collect());
+                    seen.sort_unstable();
+                    committed.sort_unstable();
+                    if topic == Topic::Repartition {
+                        // What retention took away is not missed.
+                        seen.dedup();
+                        committed.retain(|record| seen.binary_search(record).is_ok());
+                        committed.dedup();
+                    }
+                    assert_eq!(seen, committed, "{source:?}");
+                }
+            }
+        }
+    }
+
+    fn check_dead_letters(&self) {
+        let mut found = BTreeSet::new();
+        for letter in self.seen(Topic::DeadLetters).iter().flatten() {
+            let topic = header(letter, "flockwise.topic");
+            let inputs = &self.pipeline.topics.inputs;
+            let input = inputs
+                .iter()
+                .position(|name| *name == topic)
+                .expect("an input");
+            let number = |name| header(letter, name).parse::<i64>().expect("a number");
+            let (partition, offset) = (number("flockwise.partition"), number("flockwise.offset"));
+            let is_first = found.insert((input as u16, partition as u32, offset));
+            assert!(
+                is_first,
+                "two dead letters for {topic}/{partition}/{offset}"
+            );
+        }
+        assert_eq!(found, self.feed().dead, "dead letters");
+    }
+
+    /// Every task as the changelog on the broker has it.
+    fn restored(&self) -> Vec<Task> {
+        let changelogs = self.seen(Topic::Changelog);
+        let tasks = changelogs.into_iter().map(|records| {
+            let pairs = records
+                .into_iter()
+                .filter_map(|record| Some((record.key?, record.value?)));
+            state::restore(&self.pipeline, &pairs.collect::<Changelog>())
+        });
+        tasks.collect()
+    }
+
+    fn check_positions(&self, tasks: &[Task]) {
+        let feed = self.feed();
+        let read: BTreeMap<_, _> = tasks.iter().flat_map(Task::inputs).collect();
+        for (place, end) in &feed.ends {
+            let next_offset = read.get(place).map(|progress| progress.next_offset);
+            assert!(
+                next_offset >= Some(*end),
+                "input {place:?} is read up to {next_offset:?} of {end}"
+            );
+        }
+    }
+
+    /// Events that count, each once, in the order of their production.
+    fn good(&self) -> Vec<Put> {
+        let mut good = self.feed().good.clone();
+        if !self.scenario.forgets() {
+            let mut known = BTreeSet::new();
+            good.retain(|put| known.insert(put.value.clone()));
+        }
+        good
+    }
+
+    /// The pipeline for the reference: what is late was judged where it was produced, and where changes are
+    /// not compared, nothing need be decided.
+    fn undisturbed(&self) -> flockwise_runtime::pipeline::Pipeline {
+        let Scenario { time, .. } = &self.scenario;
+        let mut pipeline = (*self.pipeline).clone();
+        let task = Arc::make_mut(&mut pipeline.task);
+        task.time = TimePolicy {
+            lateness_ms: i64::MAX,
+            ..*time
+        };
+        if !self.scenario.is_exact() {
+            task.time.sweep_ms = None;
+            task.learning.learn = false;
+            pipeline.import = None;
+        }
+        pipeline
+    }
+
+    /// The versions are those that one trainer makes of all mini-batches in their order.
+    fn check_versions(&self) {
+        let plan = &self.pipeline.task.plan;
+        let task = &self.pipeline.task;
+        let imported = self.scenario.import();
+        let mut trainer = Trainer::new(
+            Arc::clone(plan),
+            task.learning,
+            task.period_ms(),
+            imported.clone(),
+        );
+        let mut expected: Vec<ModelParts> = imported.into_iter().collect();
+        for lesson in self.broker.read(DELTAS.topic, DELTAS.partition, 0) {
+            let lesson = decode_mini_batch(lesson.value.as_deref().unwrap_or_default());
+            expected.extend(trainer.fold(lesson.expect("a mini-batch")));
+        }
+        let versions = self.broker.read(Topic::Model, 0, 0);
+        let published: Vec<ModelParts> = versions
+            .iter()
+            .map(|version| {
+                let value = version.value.as_deref().unwrap_or_default();
+                decode_model(value, plan).expect("a version").0
+            })
+            .collect();
+        let numbers = |versions: &[ModelParts]| -> Vec<u64> {
+            versions.iter().map(|version| version.version).collect()
+        };
+        assert_eq!(
+            numbers(&published),
+            numbers(&expected),
+            "versions published"
+        );
+        for (published, expected) in published.iter().zip(&expected) {
+            assert_eq!(published, expected, "version {}", expected.version);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! A world and its steps.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use flockwise_memory::{Conditions, MemoryBroker};
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::clock::Clock;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+use prometheus::Registry;
+
+use super::client::Client;
+use super::dice::Dice;
+use super::disk::{Disk, DiskStore};
+use super::feed::Feed;
+use super::ledger::Ledger;
+use super::scenario::Scenario;
+use super::staff::{Member, Place, Post, Staff};
+use super::story::{Beat, Story};
+
+/// When every world begins.
+pub(super) const START_MS: i64 = 1_800_000_000_000;
+
+/// Shards that stand still inside of each other, at most.
+const DEEPEST: usize = 3;
+
+/// Everything that there is.
+pub(super) struct World {
+    pub(super) scenario: Scenario,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) broker: MemoryBroker,
+    pub(super) clock: Clock,
+    pub(super) dice: Dice,
+    pub(super) story: Rc<Story>,
+    /// Nothing goes wrong any more.
+    pub(super) is_calm: Cell<bool>,
+    feed: RefCell<Feed>,
+    ledger: RefCell<Ledger>,
+    staff: RefCell<Staff>,
+    /// Of each instance.
+    disks: RefCell<Vec<Disk>>,
+    depth: Cell<usize>,
+}
+
+impl World {
+    pub(super) fn new(scenario: Scenario, story: Rc<Story>) -> Rc<Self> {
+        let dice = Dice::new(!scenario.seed);
+        let pipeline = Arc::new(scenario.pipeline());
+        let clock = Clock::simulated(START_MS);
+        let last: Vec<u32> = scenario
+            .input_partitions
+            .iter()
+            .map(|(_, last)| *last)
+            .collect();
+        let conditions = Conditions {
+            clock: clock.clone(),
+            seed: dice.number(),
+            session: scenario.session,
+            transaction: scenario.transaction,
+            is_static: scenario.is_static,
+            idle_percent: scenario.idle_percent,
+            most_records: scenario.most_records,
+        };
+        let broker = MemoryBroker::new(pipeline.topics.clone(), &last).simulated(conditions);
+        for (input, (first, _)) in (0..).zip(&scenario.input_partitions) {
+            broker.show(Topic::Input(input), *first);
+        }
+        let world = Self {
+            feed: RefCell::new(Feed::new(&scenario, &dice)),
+            ledger: RefCell::new(Ledger::new(Arc::clone(&pipeline))),
+            staff: RefCell::new(Staff::new(scenario.instances, scenario.shards)),
+            disks: RefCell::new((0..scenario.instances).map(|_| Disk::default()).collect()),
+            is_calm: Cell::new(false),
+            depth: Cell::new(0),
+            scenario,
+            pipeline,
+            broker,
+            clock,
+            dice,
+            story,
+        };
+        world.staff().instances.iter_mut().for_each(|instance| {
+            let late = u64::from(world.dice.percent(50)) * world.dice.scale(1, 20_000);
+            instance.back_at_ms = Some(START_MS + late as i64);
+        });
+        Rc::new(world)
+    }
+
+    pub(super) fn staff(&self) -> RefMut<'_, Staff> {
+        self.staff.borrow_mut()
+    }
+
+    pub(super) fn ledger(&self) -> RefMut<'_, Ledger> {
+        self.ledger.borrow_mut()
+    }
+
+    pub(super) fn disks(&self) -> RefMut<'_, Vec<Disk>> {
+        self.disks.borrow_mut()
+    }
+
+    pub(super) fn feed(&self) -> RefMut<'_, Feed> {
+        self.feed.borrow_mut()
+    }
+
+    pub(super) fn note(&self, seat: Option<usize>, what: &'static str, numbers: [i64; 2]) {
+        self.story.note(Beat {
+            at_ms: self.clock.wall_ms(),
+            depth: self.depth.get(),
+            seat,
+            what,
+            numbers,
+        });
+    }
+
+    /// The name under which the group knows the shard of a seat.
+    pub(super) fn name(shards: usize, seat: usize) -> String {
+        format!("i{}s{}", seat / shards, seat % shards)
+    }
+
+    /// One thing happens.
+    pub(super) fn step(self: &Rc<Self>) {
+        let tick = self.dice.below(self.scenario.tick_ms + 1);
+        self.clock.advance(Duration::from_millis(tick));
+        self.broker.let_time_pass();
+        self.start_what_is_due();
+        self.produce_some();
+        if !self.is_calm.get() {
+            self.make_mischief();
+        }
+        let superseded = self.staff().superseded.len();
+        if superseded > 0 && self.dice.percent(20) {
+            let place = self.dice.place(superseded);
+            let (post, shard) = self.staff().superseded.swap_remove(place);
+            self.turn(post, shard);
+        } else {
+            let seat = self.dice.place(self.staff().seats.len());
+            self.turn_at(seat);
+        }
+    }
+
+    fn produce_some(&self) {
+        let share = self.scenario.events.div_ceil(self.scenario.steps).max(1);
+        if self.dice.percent(40) {
+            let count = self.dice.below(5 * share) as usize;
+            self.feed().produce(&self.broker, count, &self.dice);
+        }
+    }
+
+    /// The shard of a seat has a turn, if it is there.
+    pub(super) fn turn_at(self: &Rc<Self>, seat: usize) {
+        let taken = self.staff().take(seat);
+        if let Some((post, shard)) = taken {
+            self.turn(post, shard);
+        }
+    }
+
+    pub(super) fn turn(self: &Rc<Self>, post: Post, mut shard: Member) {
+        match shard.turn(Duration::ZERO) {
+            Ok(_) => {
+                self.check_commit(&post, &shard);
+                let dropped = self.staff().put_back(post, shard);
+                drop(dropped);
+            }
+            Err(failure) => self.end(post, &failure),
+        }
+    }
+
+    /// A shard has ended by itself: another takes its seat after a while.
+    pub(super) fn end(&self, post: Post, failure: &Failure) {
+        assert!(
+            !matches!(failure, Failure::Config(_)),
+            "nothing is wrong that only people can mend: {failure}"
+        );
+        let mut staff = self.staff();
+        if staff.is_alive(&post) && staff.seats[post.seat].post == Some(post) {
+            let seat = &mut staff.seats[post.seat];
+            seat.post = None;
+            seat.back_at_ms = Some(self.later_ms(10, 3_000));
+        }
+        drop(staff);
+        self.note(Some(post.seat), "ends", [0, 0]);
+    }
+
+    pub(super) fn later_ms(&self, low: u64, high: u64) -> i64 {
+        self.clock.wall_ms() + self.dice.scale(low, high) as i64
+    }
+
+    /// What a shard has just committed is what it holds.
+    fn check_commit(&self, post: &Post, shard: &Member) {
+        let staff = self.staff();
+        let is_there = staff.is_alive(post) && staff.seats[post.seat].post == Some(*post);
+        if !is_there {
+            return;
+        }
+        let ledger = self.ledger();
+        for (number, task) in shard.tasks() {
+            let is_committed = staff.committed(post.seat).contains(&number);
+            if is_committed && ledger.is_current(post.client, number) {
+                ledger.check_live(number, task, shard.versions());
+            }
+        }
+    }
+
+    /// Starts instances and shards whose time has come.
+    pub(super) fn start_what_is_due(self: &Rc<Self>) {
+        let now_ms = self.clock.wall_ms();
+        let is_due = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        for instance in 0..self.scenario.instances {
+            if is_due(self.staff().instances[instance].back_at_ms) {
+                self.start(instance);
+            }
+        }
+        for seat in 0..self.scenario.instances * self.scenario.shards {
+            if is_due(self.staff().seats[seat].back_at_ms) {
+                self.sit(seat);
+            }
+        }
+    }
+
+    fn start(self: &Rc<Self>, instance: usize) {
+        let seats = {
+            let mut staff = self.staff();
+            let state = &mut staff.instances[instance];
+            state.life += 1;
+            state.is_up = true;
+            state.back_at_ms = None;
+            state.fuse = None;
+            staff.seats_of(instance)
+        };
+        let found = self.disks()[instance].age(&self.dice);
+        self.note(Some(seats.start), found, [0, 0]);
+        seats.for_each(|seat| self.sit(seat));
+    }
+
+    /// A new shard takes a seat, in the place of one of the same name if there is one.
+    pub(super) fn sit(self: &Rc<Self>, seat: usize) {
+        static METRICS: LazyLock<Metrics> =
+            LazyLock::new(|| Metrics::register(&Registry::new()).expect("a new registry"));
+        self.note(Some(seat), "starts", [0, 0]);
+        let post = self.staff().appoint(seat);
+        let inner = self.broker.shard(&Self::name(self.scenario.shards, seat));
+        let client = Client::new(Rc::clone(self), post, inner);
+        let (pipeline, pace) = (Arc::clone(&self.pipeline), Pace::Live(self.clock.clone()));
+        let store = Box::new(DiskStore::new(Rc::clone(self), post));
+        let shard = Shard::new(seat, client, pipeline, pace, METRICS.clone()).keeping_in(store);
+        let mut staff = self.staff();
+        staff.seats[seat].back_at_ms = None;
+        staff.seats[seat].shard = Some(shard);
+    }
+
+    /// What happens to a client between two things that it does.
+    pub(super) fn befall(self: &Rc<Self>, post: &Post, place: Place) -> Result<(), Failure> {
+        self.die_if_due(post)?;
+        if let Some(steps) = self.nap_due(post, place) {
+            self.note(Some(post.seat), "stands still", [steps as i64, 0]);
+            self.depth.set(self.depth.get() + 1);
+            if self.dice.percent(40) {
+                self.clock.advance(self.dice.ms(500, 30_000));
+            }
+            (0..steps).for_each(|_| self.step());
+            self.depth.set(self.depth.get() - 1);
+            self.note(Some(post.seat), "goes on", [0, 0]);
+            self.die_if_due(post)?;
+        }
+        Ok(())
+    }
+
+    fn die_if_due(&self, post: &Post) -> Result<(), Failure> {
+        let dead = || Err(Failure::Fatal("the process is dead".to_owned()));
+        let mut staff = self.staff();
+        if !staff.is_alive(post) {
+            return dead();
+        }
+        match &mut staff.instances[post.instance].fuse {
+            None => return Ok(()),
+            Some(0) => {}
+            Some(left) => {
+                *left -= 1;
+                return Ok(());
+            }
+        }
+        let killed = staff.kill(post.instance, self.later_ms(1, 40_000));
+        drop(staff);
+        drop(killed);
+        self.disks()[post.instance].crash(&self.dice);
+        self.note(Some(post.seat), "dies", [0, 0]);
+        dead()
+    }
+
+    fn nap_due(&self, post: &Post, place: Place) -> Option<u64> {
+        if self.is_calm.get() || self.depth.get() >= DEEPEST {
+            return None;
+        }
+        let mut staff = self.staff();
+        let seat = &mut staff.seats[post.seat];
+        let nap = seat.nap.as_mut().filter(|_| seat.post == Some(*post))?;
+        if nap.place.is_some_and(|wanted| wanted != place) {
+            return None;
+        }
+        if nap.after > 0 {
+            nap.after -= 1;
+            return None;
+        }
+        seat.nap.take().map(|nap| nap.steps)
+    }
+
+    /// Does a call come to nothing?
+    pub(super) fn refuse(&self, post: &Post, is_send: bool) -> Result<(), Failure> {
+        let mut staff = self.staff();
+        let seat = &mut staff.seats[post.seat];
+        let Some(refusal) = seat
+            .refusal
+            .as_mut()
+            .filter(|refusal| refusal.is_send == is_send)
+        else {
+            return Ok(());
+        };
+        if refusal.after > 0 {
+            refusal.after -= 1;
+            return Ok(());
+        }
+        match refusal.again {
+            0 => seat.refusal = None,
+            _ => refusal.again -= 1,
+        }
+        drop(staff);
+        self.note(Some(post.seat), "is refused", [i64::from(is_send), 0]);
+        Err(Failure::Abort("as it was drawn".to_owned()))
+    }
+}
