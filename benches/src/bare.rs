@@ -1,17 +1,17 @@
 //! The least that any program over Kafka must do: read every event and parse it.
 
 use std::borrow::Cow;
-use std::io::{Read, stdin};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use flockwise_benches::events::EVENTS;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::all_partitions;
+use crate::probe::Memory;
+use crate::trace::Trace;
 
 /// What the job needs of an event, borrowed where nothing is escaped.
 #[derive(Deserialize)]
@@ -58,13 +58,14 @@ impl Event<'_> {
 /// What it says when it is done.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Done {
-    pub(crate) seconds: f64,
+    /// At the first event, half way, at the last.
+    pub(crate) trace: Trace,
+    pub(crate) memory: Memory,
     letters: usize,
 }
 
-/// Reads and parses every event, says so on stdout, and stays until stdin ends, so that it can be
-/// looked at.
-pub(crate) fn consume(servers: &str, topic: &str) -> Result<()> {
+/// Reads and parses so many events, and says on stdout what that cost.
+pub(crate) fn consume(servers: &str, topic: &str, events: u64) -> Result<()> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("group.id", "bare")
@@ -74,22 +75,25 @@ pub(crate) fn consume(servers: &str, topic: &str) -> Result<()> {
         .create()?;
     consumer.assign(&all_partitions(&consumer, topic)?)?;
     let (mut seen, mut letters) = (0, 0);
-    let mut first = Instant::now();
-    while seen < EVENTS {
+    let (mut trace, start, process) = (Trace::new(), Instant::now(), std::process::id());
+    while seen < events {
         let Some(message) = consumer.poll(Duration::from_millis(500)) else {
             continue;
         };
-        if seen == 0 {
-            first = Instant::now();
-        }
         let message = message?;
         let value = message.payload().context("an event without a value")?;
-        let event: Event<'_> = serde_json::from_slice(value)?;
-        letters += event.letters();
+        letters += serde_json::from_slice::<Event<'_>>(value)?.letters();
         seen += 1;
+        if [1, events.div_ceil(2), events].contains(&seen) {
+            trace.note(process, start, seen)?;
+        }
     }
-    let seconds = first.elapsed().as_secs_f64();
-    println!("{}", serde_json::to_string(&Done { seconds, letters })?);
-    stdin().read_to_end(&mut Vec::new())?;
+    let memory = Memory::of(process)?;
+    let done = Done {
+        trace,
+        memory,
+        letters,
+    };
+    println!("{}", serde_json::to_string(&done)?);
     Ok(())
 }

@@ -2,60 +2,71 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use flockwise_codec::time::write_time;
 use xtask::data::generate::{Generator, Load};
 
 use crate::workspace;
 
-/// Lines of the whole load.
+/// Lines of the job.
 pub const EVENTS: u64 = 2_000_000;
 
-/// The load that everything is measured with.
-fn load() -> Load {
+/// Customers that the job may have.
+pub const CUSTOMERS: u32 = 100_000;
+
+/// So many lines of so many customers.
+#[must_use]
+pub fn load(events: u64, customers: u32) -> Load {
     Load {
-        events: EVENTS,
-        customers: 100_000,
+        events,
+        customers,
         seed: 42,
         days: 90,
     }
 }
 
-/// The first lines of the load, in memory.
+/// The first lines of the job, in memory.
 #[must_use]
 pub fn first(count: usize) -> Vec<String> {
-    Generator::new(&load()).take(count).collect()
+    Generator::new(&load(EVENTS, CUSTOMERS))
+        .take(count)
+        .collect()
 }
 
-/// The file with the whole load, made if it is not there.
+/// The file with all lines of a load, made if it is not there.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn file() -> Result<PathBuf> {
-    let path = workspace("target/bench/events.jsonl");
+pub fn file(load: &Load) -> Result<PathBuf> {
+    let name = format!("events-{}-{}.jsonl", load.events, load.customers);
+    let path = workspace("target/bench").join(name);
     if path.exists() {
         return Ok(path);
     }
     eprintln!("making {}", path.display());
     let draft = path.with_extension("draft");
-    let cannot = || format!("cannot write {}", draft.display());
-    fs::create_dir_all(workspace("target/bench")).with_context(cannot)?;
-    let mut out = BufWriter::new(File::create(&draft).with_context(cannot)?);
-    for line in Generator::new(&load()) {
-        writeln!(out, "{line}").with_context(cannot)?;
-    }
-    out.flush().with_context(cannot)?;
-    fs::rename(&draft, &path).with_context(cannot)?;
+    write(load, &draft).with_context(|| format!("cannot write {}", draft.display()))?;
+    fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-/// Calls `each` with every line of the load.
+fn write(load: &Load, path: &Path) -> Result<()> {
+    fs::create_dir_all(workspace("target/bench"))?;
+    let mut out = BufWriter::new(File::create(path)?);
+    for line in Generator::new(load) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Calls `each` with every line of a load.
 ///
 /// # Errors
 /// Where the file cannot be read, and those of `each`.
-pub fn each(mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
-    let path = file()?;
+pub fn each(load: &Load, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let path = file(load)?;
     let cannot = || format!("cannot read {}", path.display());
     let mut reader = BufReader::with_capacity(1 << 20, File::open(&path).with_context(cannot)?);
     let mut line = String::new();
@@ -67,8 +78,23 @@ pub fn each(mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
 }
 
 /// The customer of a line.
+///
+/// # Errors
+/// Where it has none.
+pub fn customer(line: &str) -> Result<&str> {
+    let (_, rest) = line
+        .split_once("\"userId\":\"")
+        .context("an event without a customer")?;
+    rest.split('"')
+        .next()
+        .context("an event without a customer")
+}
+
+/// The one product that a customer looked at: as a customer's first event it always gives a change.
 #[must_use]
-pub fn customer(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once("\"userId\":\"")?;
-    rest.split('"').next()
+pub fn viewed(customer: &str, time_ms: i64) -> String {
+    let time = write_time(time_ms);
+    format!(
+        r#"{{"type":"track","event":"Product Viewed","messageId":"m-{customer}-{time_ms}","userId":"{customer}","timestamp":"{time}","context":{{"library":{{"name":"analytics.js","version":"4.1.2"}},"locale":"en-GB"}},"properties":{{"currency":"EUR","product_id":"p15885","category":"music","price":44.43,"quantity":1}}}}"#
+    )
 }

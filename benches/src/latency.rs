@@ -1,206 +1,138 @@
-//! From an event produced to its change readable by others, exactly once.
-//!
-//! Events are due at fixed times whatever happens to those before, and their latency counts from when
-//! they were due: one that could not be sent in time because the machine was busy waited as well.
+//! From an event due to its change readable by others, exactly once, at a rate that leaves time to spare.
 
-use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
-use flockwise_codec::time::write_time;
-use hdrhistogram::Histogram;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use flockwise_benches::events;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer};
 use serde::Serialize;
 
-use crate::broker::{Kafka, all_partitions};
-use crate::program::{Instance, Start};
-use crate::report::{Spread, print_table, write};
-use crate::{Settings, probe, program};
+use crate::bench::Bench;
+use crate::broker::{Kafka, PATIENCE, send};
+use crate::first::start_ready;
+use crate::probe;
+use crate::program::{Program, Start};
+use crate::report::{Table, cell, write};
+use crate::schedule::{Figures, Latencies, Schedule, now_ms};
 
-/// What a measurement of latency may be told.
-#[derive(Args)]
-pub(crate) struct LatencySettings {
-    #[command(flatten)]
-    common: Settings,
-    /// Events a second
-    #[arg(long, default_value_t = 200)]
-    rate: u32,
-    /// How long each round is measured
-    #[arg(long, default_value_t = 40)]
-    seconds: u32,
-    /// How long before that events flow unmeasured
-    #[arg(long, default_value_t = 10)]
-    warm_up: u32,
-}
-
-/// The events of a round: when each is due.
-#[derive(Clone, Copy)]
-struct Schedule {
-    start: Instant,
-    rate: u32,
-    warm_up: u64,
-    total: u64,
-}
+/// Events a second.
+const RATE: u32 = 200;
 
 #[derive(Serialize)]
 struct Round {
+    program: Program,
     load: f64,
-    events: u64,
-    p50_ms: f64,
-    p90_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
+    figures: Figures,
     /// Of one core, over the whole round.
     cpu_share: f64,
 }
 
-/// Measures several rounds, each under a new name.
-pub(crate) fn measure(settings: &LatencySettings) -> Result<()> {
-    let program = program::find(&settings.common)?;
-    let kafka = Kafka::start()?;
-    let rounds: Vec<Round> = (1..=settings.common.rounds)
-        .map(|number| round(&kafka, &program, settings, number))
-        .collect::<Result<_>>()?;
-    print(settings, &rounds);
-    write("latency", &rounds)
+/// Measures the programs in turn.
+pub(crate) fn measure(bench: &Bench) -> Result<()> {
+    let programs = bench.among(&[Program::Flockwise, Program::Streams]);
+    let mut rounds = Vec::new();
+    for number in 1..=bench.settings.rounds {
+        for program in &programs {
+            rounds.push(round(bench, *program, number)?);
+            write("latency", &rounds)?;
+        }
+    }
+    let head = [
+        "",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "max ms",
+        "CPU, cores",
+        "load",
+    ];
+    let mut table = Table::new("latency", &head);
+    for program in programs {
+        table.row(&row(program, &rounds));
+    }
+    table.publish(bench.settings.print)
 }
 
-fn round(
-    kafka: &Kafka,
-    program: &Path,
-    settings: &LatencySettings,
-    number: usize,
-) -> Result<Round> {
-    let app = format!("latency-{}-{number}", std::process::id());
+fn round(bench: &Bench, program: Program, number: usize) -> Result<Round> {
+    let app = bench.app(program, "latency", number);
     let topic = format!("{app}-events");
+    let kafka = &bench.kafka;
     kafka.make_topic(&topic)?;
-    let mut instance = Instance::start(&Start {
-        program,
-        app: &app,
-        topic: &topic,
-        servers: &kafka.servers,
-        properties: &settings.common.properties,
-    })?;
-    instance.wait_until_ready()?;
-    let reader = kafka.reader()?;
-    reader.assign(&all_partitions(&reader, &format!("{app}-segment-changes"))?)?;
+    let (instance, listener) = start_ready(bench, program, &Start::new(&app, &topic))?;
 
-    let load = probe::load();
-    let cpu = probe::cpu_seconds(instance.process())?;
-    let schedule = Schedule::starting_now(settings);
-    let histogram = thread::scope(|scope| {
+    let (load, process) = (probe::load(), instance.process.id());
+    let cpu = probe::cpu_seconds(process)?;
+    let (rate, settings) = (u64::from(RATE), &bench.settings);
+    let warm_up = rate * u64::from(settings.warm_up);
+    let total = warm_up + rate * u64::from(settings.seconds);
+    let schedule = Schedule::new(f64::from(RATE), warm_up, total);
+    let latencies = thread::scope(|scope| {
         let writer = thread::Builder::new().name("writer".to_owned());
         let writer = writer.spawn_scoped(scope, || produce(kafka, &topic, schedule))?;
-        let histogram = listen(&reader, schedule);
+        let latencies = listen(&listener, schedule);
         writer.join().expect("the writer does not panic")?;
-        histogram
+        latencies
     })?;
-    let cpu = probe::cpu_seconds(instance.process())? - cpu;
-    instance.stop()?;
+    let cpu = probe::cpu_seconds(process)? - cpu;
+    instance.process.stop()?;
     kafka.delete_topics(&app)?;
-    let round = Round::of(
-        &histogram,
+    Ok(told(Round {
+        program,
         load,
-        cpu / schedule.start.elapsed().as_secs_f64(),
-    );
-    eprintln!(
-        "p50 {:.1} p90 {:.1} p99 {:.1} max {:.1} ms, load {load}",
-        round.p50_ms, round.p90_ms, round.p99_ms, round.max_ms
-    );
-    Ok(round)
+        figures: latencies.figures(),
+        cpu_share: cpu / schedule.elapsed(),
+    }))
 }
 
-impl Schedule {
-    fn starting_now(settings: &LatencySettings) -> Self {
-        let rate = u64::from(settings.rate);
-        let warm_up = rate * u64::from(settings.warm_up);
-        Self {
-            start: Instant::now() + Duration::from_secs(1),
-            rate: settings.rate,
-            warm_up,
-            total: warm_up + rate * u64::from(settings.seconds),
-        }
-    }
-
-    fn due(&self, number: u64) -> Instant {
-        self.start + Duration::from_secs(number) / self.rate
-    }
-}
-
-impl Round {
-    fn of(histogram: &Histogram<u64>, load: f64, cpu_share: f64) -> Self {
-        let ms = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
-        Self {
-            load,
-            events: histogram.len(),
-            p50_ms: ms(0.5),
-            p90_ms: ms(0.9),
-            p99_ms: ms(0.99),
-            max_ms: histogram.max() as f64 / 1e3,
-            cpu_share,
-        }
-    }
+fn told(round: Round) -> Round {
+    let Figures { p50_ms, p99_ms, .. } = round.figures;
+    let (program, load) = (round.program.title(), round.load);
+    eprintln!("{program}: p50 {p50_ms:.1}, p99 {p99_ms:.1} ms, load {load}");
+    round
 }
 
 /// Sends every event when it is due. Each is of a customer never seen before, so each gives a change.
 fn produce(kafka: &Kafka, topic: &str, schedule: Schedule) -> Result<()> {
-    let producer: ThreadedProducer<DefaultProducerContext> = kafka
-        .client()
-        .set("partitioner", "murmur2_random")
-        .set("linger.ms", "0")
-        .create()?;
+    let producer = kafka.sender("0", "none")?;
     for number in 0..schedule.total {
         let customer = format!("c{number:08}");
-        let value = event(&customer)?;
-        thread::sleep(
-            schedule
-                .due(number)
-                .saturating_duration_since(Instant::now()),
-        );
-        producer
-            .send(BaseRecord::to(topic).key(&customer).payload(&value))
-            .map_err(|(error, _)| error)?;
+        schedule.wait_for(number);
+        let event = events::viewed(&customer, now_ms()?);
+        send(
+            &producer,
+            BaseRecord::to(topic).key(&*customer).payload(&*event),
+        )?;
     }
-    Ok(producer.flush(Duration::from_secs(30))?)
+    Ok(producer.flush(PATIENCE)?)
 }
 
-fn event(customer: &str) -> Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let time = write_time(i64::try_from(now.as_millis())?);
-    Ok(format!(
-        r#"{{"type":"track","event":"Product Viewed","messageId":"m-{customer}","userId":"{customer}","timestamp":"{time}","context":{{"library":{{"name":"analytics.js","version":"4.1.2"}},"locale":"en-GB"}},"properties":{{"currency":"EUR","product_id":"p15885","category":"music","price":44.43,"quantity":1}}}}"#
-    ))
-}
-
-/// Reads changes until there is one of every event; their latencies in microseconds.
-fn listen(reader: &BaseConsumer, schedule: Schedule) -> Result<Histogram<u64>> {
-    let mut histogram = Histogram::new(3)?;
+/// Reads changes until there is one of every event.
+fn listen(listener: &BaseConsumer, schedule: Schedule) -> Result<Latencies> {
+    let mut latencies = Latencies::of(schedule)?;
     let mut is_seen = vec![false; usize::try_from(schedule.total)?];
     let mut missing = schedule.total;
-    let end = schedule.due(schedule.total) + Duration::from_secs(30);
     while missing > 0 {
-        ensure!(Instant::now() < end, "{missing} changes did not come");
-        let Some(Ok(message)) = reader.poll(Duration::from_millis(100)) else {
+        ensure!(
+            Instant::now() < schedule.deadline(),
+            "{missing} changes did not come"
+        );
+        let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) else {
             continue;
         };
-        let now = Instant::now();
-        let number = number(message.key()).context("a change of a customer nobody knows")?;
+        let number = number(change.key()).context("a change of a customer nobody knows")?;
         let is_seen = is_seen
             .get_mut(usize::try_from(number)?)
             .context("a change of a customer nobody knows")?;
         ensure!(!*is_seen, "two changes for event {number}");
         *is_seen = true;
         missing -= 1;
-        if number >= schedule.warm_up {
-            let latency = now.saturating_duration_since(schedule.due(number));
-            histogram.record(u64::try_from(latency.as_micros())?)?;
-        }
+        latencies.record(number)?;
     }
-    Ok(histogram)
+    Ok(latencies)
 }
 
 /// Of the event, from its customer's id.
@@ -209,26 +141,17 @@ fn number(key: Option<&[u8]>) -> Option<u64> {
     id.strip_prefix('c')?.parse().ok()
 }
 
-fn print(settings: &LatencySettings, rounds: &[Round]) {
-    let spread = |figure: fn(&Round) -> f64| Spread::of(rounds.iter().map(figure));
-    print_table(
-        &[
-            "events a second",
-            "p50 ms",
-            "p90 ms",
-            "p99 ms",
-            "max ms",
-            "CPU, cores",
-            "load",
-        ],
-        &[vec![
-            settings.rate.to_string(),
-            spread(|round| round.p50_ms).shown(1),
-            spread(|round| round.p90_ms).shown(1),
-            spread(|round| round.p99_ms).shown(1),
-            spread(|round| round.max_ms).shown(1),
-            spread(|round| round.cpu_share).shown(2),
-            spread(|round| round.load).shown(1),
-        ]],
-    );
+fn row(program: Program, rounds: &[Round]) -> Vec<String> {
+    let mine = rounds.iter().filter(|round| round.program == program);
+    let mine: Vec<&Round> = mine.collect();
+    vec![
+        format!("{}, {RATE} events a second", program.title()),
+        cell(&mine, 1, |round| Some(round.figures.p50_ms)),
+        cell(&mine, 1, |round| Some(round.figures.p90_ms)),
+        cell(&mine, 1, |round| Some(round.figures.p99_ms)),
+        cell(&mine, 1, |round| Some(round.figures.p999_ms)),
+        cell(&mine, 1, |round| Some(round.figures.max_ms)),
+        cell(&mine, 2, |round| Some(round.cpu_share)),
+        cell(&mine, 1, |round| Some(round.load)),
+    ]
 }

@@ -1,58 +1,62 @@
-//! Measures Flockwise: `cargo run --release -p flockwise-benches -- kafka`, `latency` or `replay`.
+//! Measures Flockwise, and its peers beside it: `cargo xtask bench`.
 //!
-//! Tables go to stdout, what is going on to stderr, every figure to a JSON file under `target/bench`.
+//! Tables go to stdout and into `BENCHMARKS.md`, what is going on to stderr, every figure to a JSON file
+//! under `target/bench`.
 
 mod bare;
+mod bench;
 mod broker;
+mod children;
+mod cpu;
+mod first;
+mod flockwise;
+mod jvm;
 mod latency;
+mod micro;
+mod outcome;
+mod pressure;
 mod probe;
 mod program;
 mod replay;
 mod report;
-mod throughput;
+mod restart;
+mod scaling;
+mod schedule;
+mod trace;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+
+use bench::{Bench, Part, Settings};
 
 #[derive(Parser)]
-#[command(name = "flockwise-benches", about = "Measures Flockwise")]
+#[command(
+    name = "flockwise-benches",
+    about = "Measures Flockwise, and its peers beside it",
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
-    what: What,
+    inner: Option<Inner>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// CPU and speed on real Kafka, exactly once, beside a consumer that only parses
-    Kafka(Settings),
-    /// From an event produced to its change readable, 200 events a second
-    Latency(latency::LatencySettings),
-    /// Events a second of one shard without a broker
-    Replay(Settings),
+enum Inner {
     /// The consumer that only parses
     #[command(hide = true)]
-    Bare { servers: String, topic: String },
-}
-
-/// What all measurements may be told.
-#[derive(Args, Clone)]
-struct Settings {
-    /// Rounds of each
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Measure this program instead of building `flockwise` of this workspace
-    #[arg(long, value_name = "PROGRAM")]
-    flockwise: Option<PathBuf>,
-    /// A property of librdkafka that Flockwise is to be given, as in linger.ms=5
-    #[arg(long = "property", value_name = "NAME=VALUE")]
-    properties: Vec<String>,
+    Bare {
+        servers: String,
+        topic: String,
+        events: u64,
+    },
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().what) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -61,11 +65,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(what: What) -> Result<()> {
-    match what {
-        What::Kafka(settings) => throughput::measure(&settings),
-        What::Latency(settings) => latency::measure(&settings),
-        What::Replay(settings) => replay::measure(&settings),
-        What::Bare { servers, topic } => bare::consume(&servers, &topic),
+fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Inner::Bare {
+        servers,
+        topic,
+        events,
+    }) = &arguments.inner
+    {
+        return bare::consume(servers, topic, *events);
     }
+    children::end_on_signal(|| {
+        // Told by the exit code alone: there is nobody left to tell.
+        let _ = broker::cluster().down();
+    })?;
+    measure(&arguments.settings)
+}
+
+fn measure(settings: &Settings) -> Result<()> {
+    let program = flockwise::find(settings)?;
+    let wanted = |part: Part| settings.only.contains(&part);
+    if wanted(Part::Kernels) {
+        micro::measure(settings, &program)?;
+    }
+    if settings.only == [Part::Kernels] {
+        return Ok(());
+    }
+    let bench = Bench::prepare(settings, program)?;
+    let mut highest = None;
+    if wanted(Part::Cpu) {
+        highest = cpu::measure(&bench)?;
+    }
+    if wanted(Part::Latency) {
+        latency::measure(&bench)?;
+        pressure::measure(&bench, highest)?;
+    }
+    if wanted(Part::Scaling) {
+        scaling::measure(&bench)?;
+    }
+    if wanted(Part::Restart) {
+        restart::measure(&bench)?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 /// In which Linux counts CPU time for user programs, on every architecture.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -27,15 +28,28 @@ fn two_times(stat: &str, from: usize) -> f64 {
     ticks / TICKS_A_SECOND
 }
 
-/// The most memory it ever held at once, in MB.
-pub(crate) fn peak_mb(process: u32) -> Result<f64> {
-    let status = read(process, "status")?;
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
-        .context("no VmHWM")?;
-    Ok(kib * 1024.0 / 1e6)
+/// Memory that a process holds, in MB.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub(crate) resident_mb: f64,
+    /// The most that it ever held at once.
+    pub(crate) peak_mb: f64,
+}
+
+impl Memory {
+    pub(crate) fn of(process: u32) -> Result<Self> {
+        let status = read(process, "status")?;
+        Ok(Self {
+            resident_mb: mb(&status, "VmRSS:")?,
+            peak_mb: mb(&status, "VmHWM:")?,
+        })
+    }
+}
+
+fn mb(status: &str, name: &str) -> Result<f64> {
+    let kib = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = kib.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.with_context(|| format!("no {name}"))? * 1024.0 / 1e6)
 }
 
 /// How many were running or waiting to, on average over a minute.

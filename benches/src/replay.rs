@@ -5,13 +5,14 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use flockwise_benches::events::{self, EVENTS};
-use flockwise_benches::job;
+use flockwise_benches::{events, job};
 use serde::Serialize;
 use serde_json::Value;
+use xtask::data::generate::Load;
 
-use crate::report::{Spread, print_table, write};
-use crate::{Settings, probe, program};
+use crate::bench::{self, Settings};
+use crate::report::{Table, cell, write};
+use crate::{children, probe};
 
 #[derive(Serialize)]
 struct Round {
@@ -19,63 +20,57 @@ struct Round {
     /// Over the whole process, from its start to its end.
     events_a_second: f64,
     /// User and system time, both threads: one reads and places lines, one is the shard.
-    cpu_seconds: f64,
+    cpu_seconds_a_million: f64,
     changes: u64,
 }
 
-/// Replays the whole load several times.
-pub(crate) fn measure(settings: &Settings) -> Result<()> {
-    let program = program::find(settings)?;
-    events::file()?;
+/// Replays the job several times.
+pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {
+    let load = bench::job(settings.events);
+    events::file(&load)?;
     let rounds: Vec<Round> = (0..settings.rounds)
-        .map(|_| round(&program))
+        .map(|_| round(program, &load))
         .collect::<Result<_>>()?;
-    let rate = Spread::of(rounds.iter().map(|round| round.events_a_second / 1e3));
-    let cpu = Spread::of(
-        rounds
-            .iter()
-            .map(|round| round.cpu_seconds * 1e6 / EVENTS as f64),
-    );
-    let load = Spread::of(rounds.iter().map(|round| round.load));
-    print_table(
-        &[
-            "replay, one shard",
-            "thousand events a second",
-            "CPU s a million events",
-            "load",
-        ],
-        &[vec![
-            format!("{EVENTS} events"),
-            rate.shown(0),
-            cpu.shown(2),
-            load.shown(1),
-        ]],
-    );
-    write("replay", &rounds)
+    write("replay", &rounds)?;
+    let all: Vec<&Round> = rounds.iter().collect();
+    let head = [
+        "replay, one shard",
+        "thousand events a second",
+        "CPU s a million events",
+        "load",
+    ];
+    let mut table = Table::new("replay", &head);
+    table.row(&[
+        format!("{} events", load.events),
+        cell(&all, 0, |round| Some(round.events_a_second / 1e3)),
+        cell(&all, 2, |round| Some(round.cpu_seconds_a_million)),
+        cell(&all, 1, |round| Some(round.load)),
+    ]);
+    table.publish(settings.print)
 }
 
-fn round(program: &Path) -> Result<Round> {
-    let load = probe::load();
+fn round(program: &Path, load: &Load) -> Result<Round> {
+    let machine = probe::load();
     let cpu = probe::cpu_seconds_of_ended()?;
     let start = Instant::now();
-    let summary = replay(program)?;
-    let seconds = start.elapsed().as_secs_f64();
+    let summary = replay(program, load)?;
+    let (seconds, events) = (start.elapsed().as_secs_f64(), load.events as f64);
     let round = Round {
-        load,
-        events_a_second: EVENTS as f64 / seconds,
-        cpu_seconds: probe::cpu_seconds_of_ended()? - cpu,
+        load: machine,
+        events_a_second: events / seconds,
+        cpu_seconds_a_million: (probe::cpu_seconds_of_ended()? - cpu) / events * 1e6,
         changes: changes(&summary)?,
     };
     eprintln!(
-        "replay: {:.0} events a second, load {load}",
+        "replay: {:.0} events a second, load {machine}",
         round.events_a_second
     );
     Ok(round)
 }
 
-/// How many changes a replay of the whole load gives.
-pub(crate) fn expected_changes(program: &Path) -> Result<u64> {
-    changes(&replay(program)?)
+/// How many changes a replay of a load gives.
+pub(crate) fn expected_changes(program: &Path, load: &Load) -> Result<u64> {
+    changes(&replay(program, load)?)
 }
 
 fn changes(summary: &Value) -> Result<u64> {
@@ -84,18 +79,15 @@ fn changes(summary: &Value) -> Result<u64> {
         .context("a summary without changes")
 }
 
-fn replay(program: &Path) -> Result<Value> {
-    let output = Command::new(program)
-        .arg("replay")
-        .arg(events::file()?)
-        .arg("--config")
-        .arg(job::file())
-        .args(["--shards", "1", "--json"])
-        .output()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "flockwise replay failed: {error}");
-    let summary: Value = serde_json::from_slice(&output.stdout)?;
-    ensure!(summary["events"] == EVENTS, "not every event was replayed");
+fn replay(program: &Path, load: &Load) -> Result<Value> {
+    let mut command = Command::new(program);
+    command.arg("replay").arg(events::file(load)?);
+    command.arg("--config").arg(job::file());
+    command.args(["--shards", "1", "--json"]);
+    let summary: Value = serde_json::from_str(&children::output(&mut command)?)?;
+    ensure!(
+        summary["events"] == load.events,
+        "not every event was replayed"
+    );
     Ok(summary)
 }

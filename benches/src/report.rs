@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use flockwise_benches::workspace;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one figure.
+    /// Of several figures; not a number where there are none.
     pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
@@ -28,20 +28,59 @@ impl Spread {
         }
     }
 
-    /// `min / median / max` with so many digits behind the point.
+    /// `min / median / max` with so many digits behind the point; nothing where there is none.
     pub(crate) fn shown(self, digits: usize) -> String {
         let Self { min, median, max } = self;
+        if median.is_nan() {
+            return String::new();
+        }
         format!("{min:.digits$} / {median:.digits$} / {max:.digits$}")
     }
 }
 
-/// Prints a table in Markdown.
-pub(crate) fn print_table(head: &[&str], rows: &[Vec<String>]) {
-    println!("| {} |", head.join(" | "));
-    println!("|{}", "---|".repeat(head.len()));
-    for row in rows {
-        println!("| {} |", row.join(" | "));
+/// What several rounds say of one thing, with so many digits.
+pub(crate) fn cell<R>(rounds: &[&R], digits: usize, figure: impl Fn(&R) -> Option<f64>) -> String {
+    Spread::of(rounds.iter().filter_map(|round| figure(round))).shown(digits)
+}
+
+/// A table of BENCHMARKS.md.
+pub(crate) struct Table {
+    name: &'static str,
+    text: String,
+}
+
+impl Table {
+    pub(crate) fn new(name: &'static str, head: &[&str]) -> Self {
+        let text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
+        Self { name, text }
     }
+
+    pub(crate) fn row(&mut self, cells: &[String]) {
+        self.text += &format!("| {} |\n", cells.join(" | "));
+    }
+
+    /// Prints it, and unless told otherwise puts it where its predecessor is.
+    pub(crate) fn publish(&self, only_print: bool) -> Result<()> {
+        println!("\n{}:\n\n{}", self.name, self.text);
+        if only_print {
+            return Ok(());
+        }
+        let path = workspace("BENCHMARKS.md");
+        let document = fs::read_to_string(&path)?;
+        let document = replaced(&document, self.name, &self.text)?;
+        fs::write(&path, document).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// The document with another table between the marks of this name.
+fn replaced(document: &str, name: &str, table: &str) -> Result<String> {
+    let (open, close) = (format!("<!-- table: {name} -->\n"), "<!-- /table -->");
+    let missing =
+        || format!("BENCHMARKS.md has no table {name}: it stands between {open}and {close}");
+    let (before, rest) = document.split_once(&open).with_context(missing)?;
+    let (old, after) = rest.split_once(close).with_context(missing)?;
+    ensure!(!old.contains("<!-- table: "), missing());
+    Ok(format!("{before}{open}\n{table}\n{close}{after}"))
 }
 
 /// Writes every round's figures to `target/bench/NAME.json`.

@@ -189,6 +189,12 @@ pub trait Broker {
     /// Records behind the end of a source, where it is known.
     fn lag(&self, source: Source) -> Option<u64>;
 
+    /// Open sources that are read no more since their next record is gone: retention removed it before it
+    /// was read, or the topic was made anew. They stay so until they are opened again.
+    fn stopped(&self) -> Vec<Source> {
+        Vec::new()
+    }
+
     /// Leaves the group in good order: what is assigned is revoked through [`Broker::poll`] first.
     /// Returns `true` once there is nothing left to serve; call [`Broker::poll`] until then.
     fn leave(&mut self) -> bool;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::shard::Shard;
-use crate::topics::{Source, Topic};
+use crate::topics::Source;
 use crate::training::DELTAS;
 
 impl<B: Broker> Shard<B> {
@@ -19,6 +19,7 @@ impl<B: Broker> Shard<B> {
         self.write_state()?;
         self.broker.commit(&self.positions())?;
         self.settle();
+        self.weigh()?;
         self.report(started);
         self.committed = self.pace.clock().now();
         Ok(())
@@ -37,20 +38,13 @@ impl<B: Broker> Shard<B> {
     fn note_positions(&mut self) {
         for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
             let inputs: Vec<_> = open.task.inputs().collect();
-            for ((input, partition), progress) in inputs {
-                let source = Source {
-                    topic: Topic::Input(input),
-                    partition,
-                };
-                let position = self.broker.position(source).unwrap_or(progress.next_offset);
-                open.task
-                    .advance_input((input, partition), position.max(progress.next_offset));
+            for (input, progress) in inputs {
+                let known = progress.next_offset;
+                let position = self.broker.position(input.into()).unwrap_or(known);
+                open.task.advance_input(input, position.max(known));
             }
-            let source = Source {
-                topic: Topic::Repartition,
-                partition: *number,
-            };
             let known = open.task.repartition_offset();
+            let source = Source::repartition(*number);
             let position = self.broker.position(source).unwrap_or(known);
             open.task.advance_repartition(position.max(known));
         }
@@ -60,20 +54,10 @@ impl<B: Broker> Shard<B> {
     fn positions(&self) -> Vec<(Source, i64)> {
         let mut positions: Vec<(Source, i64)> = Vec::new();
         for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
-            let repartition = Source {
-                topic: Topic::Repartition,
-                partition: *number,
-            };
+            let repartition = Source::repartition(*number);
             positions.push((repartition, open.task.repartition_offset()));
-            positions.extend(open.task.inputs().map(|((input, partition), progress)| {
-                (
-                    Source {
-                        topic: Topic::Input(input),
-                        partition,
-                    },
-                    progress.next_offset,
-                )
-            }));
+            let inputs = open.task.inputs();
+            positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
         }
         positions.extend(self.deltas_offset.map(|offset| (DELTAS, offset)));
         positions
@@ -83,13 +67,34 @@ impl<B: Broker> Shard<B> {
         for open in self.tasks.values_mut().filter(|open| open.is_dirty) {
             open.task.settle();
             open.is_dirty = false;
+            open.is_ahead = false;
         }
         self.deltas_offset = None;
         self.is_pending = false;
     }
 
+    /// Counts what the state takes of the memory allowed.
+    ///
+    /// # Errors
+    /// Where it is too much.
+    pub(crate) fn weigh(&mut self) -> Result<(), Failure> {
+        let bytes: usize = self.tasks.values().map(|open| open.task.bytes()).sum();
+        let memory = &self.pipeline.memory;
+        let was_nearly_full = memory.is_nearly_full();
+        memory.change(self.meter.state_bytes, bytes as u64);
+        self.meter.state_bytes = bytes as u64;
+        if memory.is_nearly_full() && !was_nearly_full {
+            tracing::warn!(
+                mebibytes = memory.used() >> 20,
+                "the customers' state takes most of what `memory` under [state] allows"
+            );
+        }
+        memory.check()
+    }
+
     fn report(&mut self, started: Moment) {
         self.meter.commits += 1;
+        self.meter.stopped = self.broker.stopped().len() as u64;
         self.meter.commit.push(self.pace.clock().since(started));
         self.meter.customers = self
             .tasks
@@ -110,10 +115,7 @@ impl<B: Broker> Shard<B> {
     fn report_lags(&self, now_ms: i64) {
         for open in self.tasks.values() {
             for ((input, partition), progress) in open.task.inputs() {
-                let source = Source {
-                    topic: Topic::Input(input),
-                    partition,
-                };
+                let source = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
                 let behind =
                     Duration::from_millis(now_ms.saturating_sub(progress.time_ms).max(0) as u64);

@@ -10,13 +10,16 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure};
 use crate::outbox::parse_origin;
 use crate::shard::{OpenTask, Shard};
-use crate::topics::{Source, Topic};
+use crate::topics::Topic;
 
 /// Without an event for so long, a task's time moves on by the wall clock.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Rows looked at in a turn for customers without a segment.
 const PLACED_A_TURN: u32 = 1000;
+
+/// Rows of each task that the sweep looks at in a turn, about: what is due must not hold up what comes.
+const SWEPT_A_TURN: usize = 500;
 
 impl<B: Broker> Shard<B> {
     /// Deals with the records polled, in order.
@@ -39,12 +42,8 @@ impl<B: Broker> Shard<B> {
     /// Tells the broker how far inputs are, so that it reads them in step.
     fn tell_progress(&mut self) {
         for open in self.tasks.values().filter(|open| open.is_dirty) {
-            for ((input, partition), progress) in open.task.inputs() {
-                let source = Source {
-                    topic: Topic::Input(input),
-                    partition,
-                };
-                self.broker.lead(source, progress.time_ms);
+            for (input, progress) in open.task.inputs() {
+                self.broker.lead(input.into(), progress.time_ms);
             }
         }
     }
@@ -224,7 +223,45 @@ impl<B: Broker> Shard<B> {
             .task
             .place_unplaced(from, PLACED_A_TURN, versions, &mut self.output);
         self.give_out(number)?;
+        self.let_stand(number);
         Ok(true)
+    }
+
+    /// Are there customers due whom the sweep has not come to?
+    pub(crate) fn has_due(&self) -> bool {
+        self.tasks.values().any(|open| open.task.has_due())
+    }
+
+    /// Goes on with the sweep of tasks that are behind, a slice a turn; `true` where there was one.
+    pub(crate) fn sweep_some(&mut self) -> Result<bool, Failure> {
+        let behind = self.tasks.iter().filter(|(_, open)| open.task.has_due());
+        let numbers: Vec<u32> = behind.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            let Some(open) = self.tasks.get_mut(number) else {
+                continue;
+            };
+            let versions = self.versions.as_ref();
+            open.task
+                .sweep_some(SWEPT_A_TURN, versions, &mut self.output);
+            self.give_out(*number)?;
+            self.let_stand(*number);
+        }
+        Ok(!numbers.is_empty())
+    }
+
+    /// Time that has passed and changed no row is no part of a transaction, and need not be taken back
+    /// with one.
+    fn let_stand(&mut self, number: u32) {
+        let Some(open) = self.tasks.get_mut(&number).filter(|open| !open.is_dirty) else {
+            return;
+        };
+        if open.task.rows().touched().next().is_some() {
+            open.is_dirty = true;
+            self.is_pending = true;
+        } else {
+            open.task.settle();
+            open.is_ahead = true;
+        }
     }
 
     /// Sweeps one task up to a time.
@@ -234,19 +271,22 @@ impl<B: Broker> Shard<B> {
         };
         open.task
             .advance_time(to_ms, self.versions.as_ref(), &mut self.output);
-        self.give_out(number)
+        self.give_out(number)?;
+        self.let_stand(number);
+        Ok(())
     }
 
     /// Sends what a task gave out and counts it.
     fn give_out(&mut self, number: u32) -> Result<(), Failure> {
         self.count();
-        if self.output.changes.is_empty() && self.output.mini_batches.is_empty() {
-            return Ok(());
-        }
-        self.is_pending = true;
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
+        let is_silent = self.output.changes.is_empty() && self.output.mini_batches.is_empty();
+        if is_silent && !open.task.has_departed() {
+            return Ok(());
+        }
+        self.is_pending = true;
         open.is_dirty = true;
         if let Some(versions) = &self.versions {
             for change in &self.output.changes {

@@ -71,6 +71,7 @@ struct Counters {
 struct Gauges {
     customers: IntGaugeVec,
     state_bytes: IntGaugeVec,
+    stopped: IntGaugeVec,
     standby_tasks: IntGauge,
     standby_bytes: IntGauge,
     model_version: IntGaugeVec,
@@ -168,6 +169,10 @@ impl Gauges {
         Ok(Self {
             customers: by_shard("customers", "Customers held.")?,
             state_bytes: by_shard("state_bytes", "Memory of the customers held.")?,
+            stopped: by_shard(
+                "stopped_partitions",
+                "Not read on: their next record is gone.",
+            )?,
             standby_tasks: registrar.gauge("standby_tasks", "Tasks of others kept warm.")?,
             standby_bytes: registrar.gauge("standby_bytes", "Memory of tasks kept warm.")?,
             model_version: by_shard("model_version", "Version of the model; 0: none yet.")?,
@@ -208,6 +213,8 @@ pub struct ShardMeter {
     pub customers: u64,
     /// Memory of their state, bytes.
     pub state_bytes: u64,
+    /// Partitions that are not read on since their next record is gone.
+    pub stopped: u64,
     /// Version of the model; 0: none.
     pub model_version: u64,
     /// Segments of the model.
@@ -253,6 +260,7 @@ impl ShardMeter {
         let shard = self.shard.as_str();
         set(&gauges.customers, &[shard], self.customers);
         set(&gauges.state_bytes, &[shard], self.state_bytes);
+        set(&gauges.stopped, &[shard], self.stopped);
         set(&gauges.model_version, &[shard], self.model_version);
         set(&gauges.segments, &[shard], self.segments);
         set(&gauges.tasks, &[shard, "running"], self.tasks_running);

@@ -55,7 +55,7 @@ impl Outbox {
         })
     }
 
-    /// The rows touched and the bookmark of a task.
+    /// Tombstones of the customers let go of, the rows touched and the bookmark of a task.
     pub(crate) fn state(
         &mut self,
         broker: &mut impl Broker,
@@ -64,17 +64,24 @@ impl Outbox {
         task: &Task,
     ) -> Result<(), Failure> {
         let fingerprint = pipeline.task.plan.fingerprint();
+        // First, since one who was let go of may be back already.
+        for customer_id in task.departed() {
+            self.key.clear();
+            row_key(customer_id, &mut self.key);
+            broker.send(changelog(partition, &self.key, None))?;
+        }
         for row in task.rows().touched() {
             let row = task.rows().row(*row);
             self.key.clear();
             row_key(row.customer_id, &mut self.key);
             self.value.clear();
             encode_row(&row, fingerprint, &mut self.value);
-            broker.send(changelog(partition, &self.key, &self.value))?;
+            broker.send(changelog(partition, &self.key, Some(&self.value)))?;
         }
         self.value.clear();
-        encode_bookmark(&task.bookmark(), &pipeline.topics.inputs, &mut self.value);
-        broker.send(changelog(partition, &[BOOKMARK], &self.value))
+        let (inputs, owner) = (&pipeline.topics.inputs, Some(broker.name()));
+        encode_bookmark(&task.bookmark(), inputs, owner, &mut self.value);
+        broker.send(changelog(partition, &[BOOKMARK], Some(&self.value)))
     }
 
     /// A mini-batch for the trainer.
@@ -185,12 +192,12 @@ impl Outbox {
     }
 }
 
-fn changelog<'a>(partition: u32, key: &'a [u8], value: &'a [u8]) -> Outgoing<'a> {
+fn changelog<'a>(partition: u32, key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing<'a> {
     Outgoing {
         topic: Topic::Changelog,
         partition,
         key: Some(key),
-        value: Some(value),
+        value,
         timestamp_ms: None,
         headers: &[],
     }

@@ -1,16 +1,20 @@
 //! Taking tasks over, and handing them on.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use flockwise_codec::changelog::{BOOKMARK, ChangelogError, ROW, decode_bookmark, decode_row};
-use flockwise_core::task::{Bookmark, Task};
+use flockwise_core::task::Sweeping;
 
-use crate::batch::Record;
-use crate::broker::{Broker, Failure, Start};
+use crate::broker::{Broker, Failure, Replayed};
+use crate::keeping::Keeping;
 use crate::metrics::Abort;
-use crate::pipeline::Pipeline;
+use crate::restoring::Restoring;
 use crate::shard::{OpenTask, Shard};
+use crate::store::Wanted;
 use crate::topics::{Source, Topic};
+
+/// How often a partition that an open transaction holds back is read again, a moment each time, before
+/// the shard gives up: longer than a transaction may live.
+pub(crate) const HELD: u32 = 400;
 
 impl<B: Broker> Shard<B> {
     /// Takes an assignment up, if need be twice: one that is answered by halves would leave tasks, the
@@ -20,9 +24,9 @@ impl<B: Broker> Shard<B> {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
                 self.broker.abort()?;
-                self.forget_uncommitted();
+                self.undo();
                 self.forget(sources);
-                self.take_up(sources)
+                self.take_up(sources).map_err(give_up)
             }
             other => other,
         }
@@ -47,10 +51,12 @@ impl<B: Broker> Shard<B> {
                 _ => {}
             }
         }
-        self.resting.clear();
+        self.forget_resting();
         self.broker.open(&reads)?;
         self.note_starts()?;
         self.is_assigned = true;
+        let owned: BTreeSet<u32> = self.tasks.keys().copied().collect();
+        self.standbys.owned_by(self.number(), owned);
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.export(&self.metrics);
         tracing::info!(tasks = ?self.tasks.keys().collect::<Vec<_>>(), "tasks assigned");
@@ -62,32 +68,15 @@ impl<B: Broker> Shard<B> {
     fn wake_no_stale_task(&mut self) {
         let next = self.resting_since.take().map(|round| round + 1);
         if next.is_none() || next != self.broker.round() {
-            self.resting.clear();
+            self.forget_resting();
         }
     }
 
-    /// Writes down where inputs begin that have not been read before: `latest` must mean the same after
-    /// a restart, or what arrived in between would be lost.
-    fn note_starts(&mut self) -> Result<(), Failure> {
-        for open in self.tasks.values_mut() {
-            let known: Vec<_> = open.task.inputs().map(|(input, _)| input).collect();
-            for source in &open.inputs {
-                let Topic::Input(input) = source.topic else {
-                    continue;
-                };
-                let input = (input, source.partition);
-                if let Some(position) = self
-                    .broker
-                    .position(*source)
-                    .filter(|_| !known.contains(&input))
-                {
-                    open.task.advance_input(input, position);
-                    open.is_dirty = true;
-                    self.is_pending = true;
-                }
-            }
+    /// What did not come back is somebody else's.
+    fn forget_resting(&mut self) {
+        for number in std::mem::take(&mut self.resting).into_keys() {
+            self.store.release(number);
         }
-        self.commit()
     }
 
     fn to_be_restored(&self, sources: &[Source]) -> u64 {
@@ -145,9 +134,12 @@ impl<B: Broker> Shard<B> {
     /// Hands over without what is not committed.
     fn let_go(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.broker.abort()?;
-        self.forget_uncommitted();
-        self.resting.clear();
+        self.undo();
+        self.forget_resting();
         let closed = self.forget(sources);
+        for (number, _) in &closed.tasks {
+            self.store.release(*number);
+        }
         self.broker.close(&closed.sources)?;
         // What is left was in the same transaction.
         self.reopen()
@@ -187,23 +179,29 @@ impl<B: Broker> Shard<B> {
     /// Takes back everything since the last commit, after an abort.
     pub(crate) fn roll_back(&mut self) -> Result<(), Failure> {
         self.broker.abort()?;
-        self.forget_uncommitted();
+        self.undo();
         self.reopen()
     }
 
-    fn forget_uncommitted(&mut self) {
+    /// Every task as of the last commit, which the broker no longer holds anything beyond.
+    fn undo(&mut self) {
         self.is_pending = false;
         self.deltas_offset = None;
         self.received_ms.clear();
         self.output = Default::default();
+        for open in self.tasks.values_mut() {
+            open.task.roll_back();
+            open.is_dirty = false;
+            open.stream_ms = open.task.stream_ms();
+            open.unplaced = Some(0);
+        }
     }
 
-    /// Restores every task and the trainer as of the last commit and reads on from there.
+    /// Reads on from where the tasks stand, with the trainer as of the last version.
     fn reopen(&mut self) -> Result<(), Failure> {
         let numbers: Vec<u32> = self.tasks.keys().copied().collect();
         let mut reads = Vec::new();
         for number in numbers {
-            self.restore(number)?;
             reads.extend(self.task_reads(number)?);
         }
         if self.trainer.take().is_some() {
@@ -216,137 +214,111 @@ impl<B: Broker> Shard<B> {
     }
 
     fn restore(&mut self, number: u32) -> Result<(), Failure> {
-        let task = restore(&mut self.broker, &self.pipeline, number)?;
+        let mut task = self.bring_back(number)?.finish();
+        task.set_sweeping(if self.pace.is_live() {
+            Sweeping::Later
+        } else {
+            Sweeping::AtOnce
+        });
+        let now = self.pace.clock().now();
         let stream_ms = task.stream_ms();
         self.tasks.insert(
             number,
             OpenTask {
                 task,
                 stream_ms,
-                last_event: self.pace.clock().now(),
+                last_event: now,
                 is_dirty: false,
                 inputs: Vec::new(),
                 unplaced: Some(0),
+                is_ahead: false,
+                keeping: Keeping::new(now),
             },
         );
-        Ok(())
+        self.weigh()
     }
 
-    /// Where a task's inputs and its repartition partition go on.
-    fn task_reads(&mut self, number: u32) -> Result<Vec<(Source, Start)>, Failure> {
-        let inputs = self.input_sources(number)?;
-        let Some(open) = self.tasks.get_mut(&number) else {
-            return Ok(Vec::new());
+    /// A task from its warm standby, else from local state, else from nothing, and from there on from its
+    /// changelog.
+    fn bring_back(&mut self, number: u32) -> Result<Restoring, Failure> {
+        let mut restoring = match self.standbys.take(self.number(), number) {
+            Some(warm) => {
+                self.store.discard(number, "a warm standby is newer");
+                warm
+            }
+            None => self.load(number)?,
         };
-        open.inputs.clone_from(&inputs);
-        let bookmark = open.task.bookmark();
-        let repartition = Source {
-            topic: Topic::Repartition,
-            partition: number,
-        };
-        let repartition_start = match bookmark.repartition_offset {
-            0 => Start::Earliest,
-            offset => Start::Offset(offset),
-        };
-        let mut reads = vec![(repartition, repartition_start)];
-        for source in inputs {
-            let Topic::Input(input) = source.topic else {
-                continue;
-            };
-            let start = match bookmark.inputs.get(&(input, source.partition)) {
-                Some(progress) => Start::Offset(progress.next_offset),
-                // One that was added since, and has nothing but events that are new.
-                None if is_known(&bookmark, input) => Start::Earliest,
-                None => self.pipeline.starts[usize::from(input)],
-            };
-            reads.push((source, start));
+        let mut held = 0;
+        loop {
+            match restoring.read_on(&mut self.broker, &self.pipeline)? {
+                Replayed::Whole(_) => return Ok(restoring),
+                Replayed::Held(_) => {
+                    held += 1;
+                    self.end_what_holds(&restoring, held)?;
+                }
+                Replayed::Gone => {
+                    self.store
+                        .discard(number, "the changelog does not hold its next offset");
+                    restoring = Restoring::new(&self.pipeline, number);
+                }
+            }
         }
-        Ok(reads)
     }
 
-    /// The input partitions that a task reads: those congruent to its number.
-    fn input_sources(&mut self, number: u32) -> Result<Vec<Source>, Failure> {
-        let mut sources = Vec::new();
-        for input in 0..self.pipeline.topics.inputs.len() as u16 {
-            let topic = Topic::Input(input);
-            let partitions = self.broker.partitions(topic)?;
-            let own = (number..partitions).step_by(self.pipeline.topics.state_partitions as usize);
-            sources.extend(own.map(|partition| Source { topic, partition }));
+    fn load(&mut self, number: u32) -> Result<Restoring, Failure> {
+        let wanted = Wanted {
+            changelog: self.changelog_identity()?,
+            plan: self.pipeline.task.plan.fingerprint(),
+            now_ms: self.pace.clock().wall_ms(),
+        };
+        let pipeline = &self.pipeline;
+        let mut restoring = Restoring::new(pipeline, number);
+        let offset = self.store.load(number, &wanted, &mut |key, value| {
+            restoring.take_kept(pipeline, key, value).is_ok()
+        });
+        Ok(match offset {
+            Some(offset) => {
+                restoring.go_on_from(offset);
+                restoring
+            }
+            None => Restoring::new(pipeline, number),
+        })
+    }
+
+    /// The task's former owner left a transaction open, and whoever it is no longer owns the task: dead, or
+    /// about to find out. Waiting for the transaction to time out would take long.
+    fn end_what_holds(&mut self, restoring: &Restoring, held: u32) -> Result<(), Failure> {
+        if held > HELD {
+            return Err(Failure::Fatal(format!(
+                "a transaction is open in the changelog of task {} and does not end; find it with \
+                 `kafka-transactions.sh find-hanging` and abort it",
+                restoring.number()
+            )));
         }
-        Ok(sources)
+        match restoring.owner() {
+            Some(owner) if held == 1 && owner != self.broker.name() => {
+                tracing::warn!(
+                    task = restoring.number(),
+                    owner,
+                    "the former owner left a transaction open; it is ended"
+                );
+                self.broker.evict(owner)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// Has this input been read before, be it from other partitions?
-fn is_known(bookmark: &Bookmark, input: u16) -> bool {
-    bookmark.inputs.keys().any(|(known, _)| *known == input)
+/// An assignment answered by halves would leave the trainer out until the next: better to start anew.
+fn give_up(failure: Failure) -> Failure {
+    match failure {
+        Failure::Abort(reason) => Failure::Fatal(format!("{reason}, twice in one assignment")),
+        other => other,
+    }
 }
 
 /// What a shard has let go of.
 struct Closed {
     sources: Vec<Source>,
     tasks: Vec<(u32, OpenTask)>,
-}
-
-/// Builds a task from its changelog, as of the last commit.
-///
-/// # Errors
-/// Where the changelog cannot be read, or was written by a later version or under another plan.
-pub fn restore<B: Broker>(
-    broker: &mut B,
-    pipeline: &Pipeline,
-    number: u32,
-) -> Result<Task, Failure> {
-    let mut task = Task::new(Arc::clone(&pipeline.task));
-    let source = Source {
-        topic: Topic::Changelog,
-        partition: number,
-    };
-    let (mut bookmark, mut records, mut error) = (None, 0_u64, None);
-    broker.replay(source, None, &mut |record| {
-        records += 1;
-        let applied = apply(pipeline, &mut task, &mut bookmark, &record);
-        error = error.take().or(applied.err());
-    })?;
-    if let Some(error) = error {
-        let topic = pipeline.topics.name(Topic::Changelog);
-        return Err(Failure::Config(format!(
-            "{topic}, partition {number}: {error}"
-        )));
-    }
-    if let Some(bookmark) = bookmark {
-        task.restore_bookmark(bookmark);
-    }
-    tracing::debug!(
-        task = number,
-        records,
-        customers = task.rows().len(),
-        "task restored"
-    );
-    Ok(task)
-}
-
-fn apply(
-    pipeline: &Pipeline,
-    task: &mut Task,
-    bookmark: &mut Option<Bookmark>,
-    record: &Record<'_>,
-) -> Result<(), ChangelogError> {
-    let (Some((kind, id)), Some(value)) = (record.key.and_then(<[u8]>::split_first), record.value)
-    else {
-        return Ok(());
-    };
-    match *kind {
-        BOOKMARK => *bookmark = Some(decode_bookmark(value, &pipeline.topics.inputs)?),
-        ROW => {
-            let row = decode_row(id, value, pipeline.task.plan.fingerprint())?;
-            task.restore_row(&row.as_row());
-        }
-        other => {
-            return Err(ChangelogError::Malformed(format!(
-                "unknown kind of key {other}"
-            )));
-        }
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ use flockwise_core::task::TaskSettings;
 
 use crate::broker::Start;
 use crate::clock::Clock;
+use crate::memory::Memory;
 use crate::topics::Topics;
 
 /// A pipeline, settled before the first shard starts.
@@ -30,6 +31,8 @@ pub struct Pipeline {
     pub import: Option<ModelParts>,
     /// What was processed is committed at least this often.
     pub commit_interval: Duration,
+    /// What the state may take.
+    pub memory: Arc<Memory>,
 }
 
 impl Pipeline {

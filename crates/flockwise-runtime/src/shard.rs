@@ -12,9 +12,11 @@ use flockwise_core::task::{Output, Task, Versions};
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, Turn};
 use crate::clock::Moment;
+use crate::keeping::{Keeping, write_last_words};
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
+use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::topics::Source;
 use crate::training::OpenTrainer;
@@ -27,7 +29,13 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// One shard: a broker's client, the tasks it owns, and the loop.
 pub struct Shard<B> {
     pub(crate) broker: B,
+    number: usize,
     pub(crate) store: Box<dyn Store>,
+    pub(crate) standbys: Standbys,
+    /// What tells the changelog from another of the same name, once it was asked for.
+    pub(crate) changelog: Option<String>,
+    /// When input topics were last looked at for new partitions.
+    pub(crate) looked: Moment,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) pace: Pace,
     pub(crate) tasks: BTreeMap<u32, OpenTask>,
@@ -78,6 +86,10 @@ pub(crate) struct OpenTask {
     pub(crate) inputs: Vec<Source>,
     /// From which row on customers may be without a segment although there is a model.
     pub(crate) unplaced: Option<u32>,
+    /// Time has passed that changed nobody, and that the changelog does not know of.
+    pub(crate) is_ahead: bool,
+    /// How far its local copy is.
+    pub(crate) keeping: Keeping,
 }
 
 impl<B: Broker> Shard<B> {
@@ -96,7 +108,11 @@ impl<B: Broker> Shard<B> {
         let now = pace.clock().now();
         Self {
             broker,
+            number,
             store: Box::new(NoStore),
+            standbys: Standbys::new(0, pipeline.topics.state_partitions),
+            changelog: None,
+            looked: now,
             pace,
             tasks: BTreeMap::new(),
             resting: BTreeMap::new(),
@@ -127,6 +143,17 @@ impl<B: Broker> Shard<B> {
     pub fn keeping_in(mut self, store: Box<dyn Store>) -> Self {
         self.store = store;
         self
+    }
+
+    /// Takes tasks over from what the process keeps warm.
+    #[must_use]
+    pub fn taking_over_from(mut self, standbys: Standbys) -> Self {
+        self.standbys = standbys;
+        self
+    }
+
+    pub(crate) fn number(&self) -> usize {
+        self.number
     }
 
     /// Works until told to stop, then commits, hands over and leaves; `watch` sees the shard after every
@@ -163,7 +190,7 @@ impl<B: Broker> Shard<B> {
     }
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
-        let has_work = self.is_pending || self.has_unplaced();
+        let has_work = self.is_pending || self.has_unplaced() || self.has_due();
         let patience = if has_work { Duration::ZERO } else { patience };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
         let is_idle = turn == Turn::Idle;
@@ -175,12 +202,15 @@ impl<B: Broker> Shard<B> {
             Turn::Idle => {}
         }
         self.let_time_pass()?;
+        let swept = self.sweep_some()?;
         let placed = self.place_some()?;
         let commits = self.commit_is_due(is_idle);
         if commits {
             self.commit()?;
         }
-        Ok(!is_idle || placed || commits)
+        self.keep_some()?;
+        self.look_for_inputs()?;
+        Ok(!is_idle || swept || placed || commits)
     }
 
     /// A replay commits when it has worked off what there was; a live pipeline also at intervals.
@@ -196,10 +226,17 @@ impl<B: Broker> Shard<B> {
     /// As [`Shard::run`].
     pub fn leave(mut self) -> Result<(), Failure> {
         tracing::info!("leaving");
-        // What is pending is committed when the tasks are handed over.
+        let words = self.last_words().unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "local state stays as it is; the next start reads more of the changelog");
+            Vec::new()
+        });
+        // What they say has been taken out of the tasks, so nothing else may be written before them.
+        let store = std::mem::replace(&mut self.store, Box::new(NoStore));
+        // What is pending by then is committed when the tasks are handed over.
         while !self.broker.leave() {
             self.turn(PATIENCE)?;
         }
+        write_last_words(store, words);
         Ok(())
     }
 
@@ -238,5 +275,11 @@ impl<B: Broker> Shard<B> {
             self.pass_time(number, to_ms)?;
         }
         self.commit()
+    }
+}
+
+impl<B> Drop for Shard<B> {
+    fn drop(&mut self) {
+        self.pipeline.memory.change(self.meter.state_bytes, 0);
     }
 }

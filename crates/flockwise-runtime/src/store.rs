@@ -6,6 +6,8 @@
 //! be newer than the offset, never than the last commit. What a store lost, or gets wrong, costs time
 //! and nothing else.
 
+use std::time::Duration;
+
 /// Records of one task on their way to the store, in one arena.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
@@ -90,6 +92,16 @@ pub enum Copy {
     Busy,
     /// There is none: it is to be given everything, with the offset only along with the last of it.
     Empty,
+    /// There is none and will be none.
+    Off,
+}
+
+impl Copy {
+    /// May records be given?
+    #[must_use]
+    pub fn takes(self) -> bool {
+        matches!(self, Self::Ready | Self::Empty)
+    }
 }
 
 /// Local state of the tasks of a shard. It never fails a shard: what goes wrong is logged, counted, and
@@ -108,6 +120,9 @@ pub trait Store {
 
     /// How a task's copy stands.
     fn copy(&mut self, task: u32) -> Copy;
+
+    /// As [`Store::copy`], once what is being written is written, or `patience` has passed.
+    fn settled(&mut self, task: u32, patience: Duration) -> Copy;
 
     /// Writes records of a task, all or none, behind the caller's back. Only while the copy is not busy.
     fn write(&mut self, task: u32, records: Kept);
@@ -133,9 +148,12 @@ impl Store for NoStore {
         None
     }
 
-    /// Always busy, so that nothing is ever prepared for it.
     fn copy(&mut self, _task: u32) -> Copy {
-        Copy::Busy
+        Copy::Off
+    }
+
+    fn settled(&mut self, _task: u32, _patience: Duration) -> Copy {
+        Copy::Off
     }
 
     fn write(&mut self, _task: u32, _records: Kept) {}

@@ -1,5 +1,7 @@
 //! The topics a pipeline reads and writes.
 
+use flockwise_core::task::InputPartition;
+
 /// A topic by its part in the pipeline. Brokers map it to a name with [`Topics::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
@@ -26,6 +28,35 @@ pub struct Source {
     pub topic: Topic,
     /// From zero.
     pub partition: u32,
+}
+
+impl Source {
+    /// Partition of the changelog that holds a task's state.
+    #[must_use]
+    pub fn changelog(task: u32) -> Self {
+        Self {
+            topic: Topic::Changelog,
+            partition: task,
+        }
+    }
+
+    /// Partition of the repartition topic whose owner owns a task.
+    #[must_use]
+    pub fn repartition(task: u32) -> Self {
+        Self {
+            topic: Topic::Repartition,
+            partition: task,
+        }
+    }
+}
+
+impl From<InputPartition> for Source {
+    fn from((input, partition): InputPartition) -> Self {
+        Self {
+            topic: Topic::Input(input),
+            partition,
+        }
+    }
 }
 
 /// Names and sizes of a pipeline's topics.

@@ -9,7 +9,8 @@ use flockwise_core::task::Versions;
 use flockwise_core::trainer::Trainer;
 
 use crate::batch::Record;
-use crate::broker::{Broker, Failure, Start};
+use crate::broker::{Broker, Failure, Replayed, Start};
+use crate::ownership::HELD;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 
@@ -32,16 +33,7 @@ impl<B: Broker> Shard<B> {
     /// Reads the versions there are, so that tasks score with the newest from their first event on.
     /// Returns where the trainer goes on learning.
     pub(crate) fn load_model(&mut self) -> Result<Option<i64>, Failure> {
-        let (mut versions, mut next_offset) = (Vec::new(), None);
-        self.broker.replay(MODEL, None, &mut |record| {
-            next_offset = Some(record.offset + 1);
-            versions.extend(record.value.map(<[u8]>::to_vec));
-            // The last two are enough: the one in use and its predecessor.
-            if versions.len() > 2 {
-                versions.remove(0);
-            }
-        })?;
-        self.model_offset = next_offset;
+        let versions = self.read_versions()?;
         if !versions.is_empty() && std::mem::take(&mut self.is_imported) {
             tracing::info!("the model topic has a model: the imported one was for the first start");
             self.versions = None;
@@ -51,6 +43,29 @@ impl<B: Broker> Shard<B> {
             deltas_offset = self.take_version(Some(&version))?.or(deltas_offset);
         }
         Ok(deltas_offset)
+    }
+
+    /// The last two versions: the one in use and its predecessor. One that a trainer is just publishing is
+    /// waited for.
+    fn read_versions(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+        let (mut versions, mut next_offset) = (Vec::new(), None);
+        for _ in 0..HELD {
+            let replayed = self.broker.replay(MODEL, next_offset, &mut |record| {
+                next_offset = Some(record.offset + 1);
+                versions.extend(record.value.map(<[u8]>::to_vec));
+                if versions.len() > 2 {
+                    versions.remove(0);
+                }
+            })?;
+            if !matches!(replayed, Replayed::Held(_)) {
+                self.model_offset = next_offset;
+                return Ok(versions);
+            }
+        }
+        Err(Failure::Fatal(format!(
+            "a transaction is open in {} and does not end",
+            self.pipeline.topics.name(Topic::Model)
+        )))
     }
 
     /// Where to read new versions from.

@@ -10,6 +10,7 @@ use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::TaskSettings;
 use flockwise_runtime::broker::Start;
+use flockwise_runtime::memory::Memory;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
 
@@ -58,6 +59,7 @@ pub(crate) fn pipeline(
         task,
         import,
         commit_interval: Duration::from_millis(config.kafka.commit_interval_ms),
+        memory: Arc::new(Memory::new(config.memory)),
     })
 }
 

@@ -2,14 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use flockwise_config::Config;
 use flockwise_http::{HttpError, Readiness};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::standby::Standbys;
+use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
 use crate::args::RunArguments;
@@ -21,6 +24,10 @@ use crate::pipeline::pipeline;
 use crate::shards::{Crew, run_shards};
 use crate::stopping::stop_on_signal;
 use crate::summary::Summary;
+use crate::warm::keep_warm;
+
+/// How long local state may take to be written when everything else has ended.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
@@ -41,17 +48,32 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let summary = Summary::start(&registry)?;
 
     let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
+    let state = StoreSettings::new(&config.state_directory, &config.app);
+    let store = DiskStore::start(state, &registry).map_err(Failed::running)?;
+    let standbys = Standbys::new(config.standbys, pipeline.topics.state_partitions);
+    let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
     let crew = Crew {
         pipeline: &pipeline,
         pace: Pace::live(),
         metrics: &metrics,
         readiness: &readiness,
+        store: Some(&store),
+        standbys: &standbys,
         stop: &stop,
     };
     let ended = run_shards(shards, connect, &crew);
+    stop.store(true, Ordering::Relaxed);
     drop(summary);
     readiness.stop();
     server.stop();
+    if !store.finish(LAST_WRITES) {
+        tracing::warn!(
+            "local state is not written to its end; the next start reads more of the changelog"
+        );
+    }
+    if warm.is_some_and(|thread| thread.join().is_err()) {
+        tracing::warn!("the thread that kept tasks warm panicked");
+    }
     ended
 }
 

@@ -171,7 +171,7 @@ impl Session {
             .iter()
             .flat_map(Shard::tasks)
             .flat_map(|(_, task)| {
-                (0..task.rows().len() as u32).map(|row| {
+                task.rows().numbers().map(|row| {
                     let row = task.rows().row(row);
                     let as_of_ms = at_ms.unwrap_or(row.standing.as_of_ms);
                     portrait(plan, model.map(Arc::as_ref), &row, as_of_ms)

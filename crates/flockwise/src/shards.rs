@@ -14,6 +14,9 @@ use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::metrics::{Abort, Metrics, ShardMeter};
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::shard::Shard;
+use flockwise_runtime::standby::Standbys;
+use flockwise_runtime::store::{NoStore, Store};
+use flockwise_store::DiskStore;
 
 use crate::connection::reason;
 use crate::exit::Failed;
@@ -34,6 +37,9 @@ pub(crate) struct Crew<'a> {
     pub(crate) pace: Pace,
     pub(crate) metrics: &'a Metrics,
     pub(crate) readiness: &'a Arc<Readiness>,
+    /// Local state, if there is any.
+    pub(crate) store: Option<&'a DiskStore>,
+    pub(crate) standbys: &'a Standbys,
     /// Set from outside, or where one of them can go on no more.
     pub(crate) stop: &'a AtomicBool,
 }
@@ -131,7 +137,9 @@ fn live<B: Broker>(
         pipeline,
         crew.pace.clone(),
         crew.metrics.clone(),
-    );
+    )
+    .keeping_in(crew.store())
+    .taking_over_from(crew.standbys.clone());
     let (started, mut has_worked) = (Instant::now(), false);
     let ended = shard.run(crew.stop, |shard| {
         if shard.is_assigned() {
@@ -151,6 +159,13 @@ fn live<B: Broker>(
 impl Crew<'_> {
     fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        match self.store {
+            Some(store) => Box::new(store.handle()),
+            None => Box::new(NoStore),
+        }
     }
 
     fn wait(&self, patience: Duration) {

@@ -55,6 +55,8 @@ impl Stage {
             pace: Pace::Replay,
             metrics: &self.metrics,
             readiness: &self.readiness,
+            store: None,
+            standbys: &Standbys::new(0, PARTITIONS),
             stop: &self.stop,
         };
         run_shards(shards, connect, &crew).map_err(|failed| failed.to_string())

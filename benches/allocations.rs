@@ -1,0 +1,194 @@
+//! Allocations per event on warm state: decoding, the task, the records of changes and rows.
+//!
+//! Half of the events come first, so that buffers have grown and most customers are known; the other half
+//! is counted stage by stage. What remains is due to customers who are new and whose memory grows.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use flockwise_benches::job::Job;
+use flockwise_benches::{events, workspace};
+use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::changelog::{encode_row, row_key};
+use flockwise_core::change::Trigger;
+use flockwise_core::event::Event;
+use flockwise_core::task::{Output, Task};
+
+const EVENTS: usize = 400_000;
+
+/// Events between two commits: how often rows are written.
+const BATCH: usize = 1_000;
+
+/// The system's allocator, which counts.
+struct Counting {
+    allocations: AtomicU64,
+    bytes: AtomicU64,
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting {
+    allocations: AtomicU64::new(0),
+    bytes: AtomicU64::new(0),
+};
+
+impl Counting {
+    fn count(&self, bytes: usize) {
+        self.allocations.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    fn counts(&self) -> [u64; 2] {
+        [self.allocations.load(Relaxed), self.bytes.load(Relaxed)]
+    }
+}
+
+// SAFETY: every call goes to the system's allocator as it came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.count(layout.size());
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        self.count(size);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+/// What a stage has allocated.
+#[derive(Default)]
+struct Stage([u64; 2]);
+
+impl Stage {
+    fn count<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        let before = COUNTING.counts();
+        let result = act();
+        let after = COUNTING.counts();
+        self.0 = [0, 1].map(|kind| self.0[kind] + after[kind] - before[kind]);
+        result
+    }
+
+    fn an_event(&self, name: &str) -> (String, f64, f64) {
+        let [allocations, bytes] = self.0.map(|count| count as f64 / (EVENTS / 2) as f64);
+        println!("{name}: {allocations:.4} allocations, {bytes:.1} bytes an event");
+        (name.to_owned(), allocations, bytes)
+    }
+}
+
+#[derive(Default)]
+struct Stages {
+    decode: Stage,
+    process: Stage,
+    changes: Stage,
+    rows: Stage,
+}
+
+/// Buffers that are used again, as the shard does.
+#[derive(Default)]
+struct Buffers {
+    event: Event,
+    output: Output,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let job = Job::load()?;
+    let lines = events::first(EVENTS);
+    let (cold, warm) = lines.split_at(EVENTS / 2);
+    let (mut task, mut buffers) = (Task::new(job.settings.clone()), Buffers::default());
+    work(&job, cold, &mut task, &mut buffers, &mut Stages::default());
+    let mut stages = Stages::default();
+    work(&job, warm, &mut task, &mut buffers, &mut stages);
+    let figures = [
+        stages.decode.an_event("decode"),
+        stages.process.an_event("process"),
+        stages.changes.an_event("encode changes"),
+        stages.rows.an_event("encode rows"),
+    ];
+    let path = workspace("target/bench/allocations.json");
+    std::fs::create_dir_all(workspace("target/bench"))?;
+    Ok(std::fs::write(path, serde_json::to_string(&figures)?)?)
+}
+
+fn work(job: &Job, lines: &[String], task: &mut Task, buffers: &mut Buffers, stages: &mut Stages) {
+    for batch in lines.chunks(BATCH) {
+        for (offset, line) in batch.iter().enumerate() {
+            take(job, line, offset as i64, task, buffers, stages);
+        }
+        stages.rows.count(|| write_rows(job, task, buffers));
+        task.settle();
+    }
+}
+
+fn take(
+    job: &Job,
+    line: &str,
+    offset: i64,
+    task: &mut Task,
+    buffers: &mut Buffers,
+    stages: &mut Stages,
+) {
+    let Buffers {
+        event,
+        output,
+        value,
+        ..
+    } = buffers;
+    let (plan, line) = (&job.settings.plan, Some(line.as_bytes()));
+    let decoded = stages
+        .decode
+        .count(|| job.decoder.decode(plan, line, event));
+    if decoded.is_err() || task.judge_time((0, 0), event.time_ms, None).is_err() {
+        return;
+    }
+    let trigger = Trigger {
+        input: 0,
+        partition: 0,
+        offset,
+    };
+    stages
+        .process
+        .count(|| task.process(event, trigger, Some(&job.versions), output));
+    stages
+        .changes
+        .count(|| write_changes(job, task, output, value));
+}
+
+fn write_changes(job: &Job, task: &Task, output: &mut Output, value: &mut Vec<u8>) {
+    let context = ChangeContext {
+        app: "bench",
+        topics: &job.topics,
+        plan: &job.settings.plan,
+        model: &job.versions.current,
+        previous: None,
+    };
+    for change in output.changes.drain(..) {
+        value.clear();
+        encode_change(
+            &context,
+            task.rows().customer_id(change.row),
+            &change,
+            value,
+        );
+    }
+}
+
+fn write_rows(job: &Job, task: &Task, buffers: &mut Buffers) {
+    let fingerprint = job.settings.plan.fingerprint();
+    for row in task.rows().touched() {
+        let row = task.rows().row(*row);
+        buffers.key.clear();
+        row_key(row.customer_id, &mut buffers.key);
+        buffers.value.clear();
+        encode_row(&row, fingerprint, &mut buffers.value);
+    }
+}

@@ -1,0 +1,85 @@
+//! The first changes of a program that starts: events of customers that nobody has seen.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use flockwise_benches::events;
+use flockwise_benches::job::PARTITIONS;
+use flockwise_codec::partitioner::Partitioner;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, Producer};
+
+use crate::bench::Bench;
+use crate::broker::{Kafka, PATIENCE, send};
+use crate::program::{Instance, Program, Start};
+use crate::schedule::now_ms;
+
+/// A JVM on a busy machine may take long.
+const LONGEST: Duration = Duration::from_secs(180);
+
+/// Starts a program and waits until a change of it has come; with it a listener to those that will.
+pub(crate) fn start_ready(
+    bench: &Bench,
+    program: Program,
+    start: &Start<'_>,
+) -> Result<(Instance, BaseConsumer)> {
+    let mut instance = program.start(bench, start)?;
+    let listener = bench.kafka.listener(&start.changes())?;
+    let newcomers = send_newcomers(&bench.kafka, start.topic, "probe")?;
+    await_changes(&listener, &mut instance, newcomers)?;
+    Ok((instance, listener))
+}
+
+/// Sends an event of a new customer into every partition; the customers.
+pub(crate) fn send_newcomers(kafka: &Kafka, topic: &str, prefix: &str) -> Result<BTreeSet<String>> {
+    let (producer, now_ms) = (kafka.sender("0", "none")?, now_ms()?);
+    let mut newcomers = BTreeSet::new();
+    for partition in 0..PARTITIONS {
+        let name = |number: u32| format!("{prefix}-{number}");
+        let is_there = |name: &String| {
+            Partitioner::Murmur2.partition(name.as_bytes(), PARTITIONS) == partition
+        };
+        let customer = (0..).map(name).find(is_there).context("no such name")?;
+        let event = events::viewed(&customer, now_ms);
+        send(
+            &producer,
+            BaseRecord::to(topic).key(&*customer).payload(&*event),
+        )?;
+        newcomers.insert(customer);
+    }
+    producer.flush(PATIENCE)?;
+    Ok(newcomers)
+}
+
+/// When the first of these customers had a change, and when all.
+pub(crate) struct Seen {
+    pub(crate) first: Instant,
+    pub(crate) all: Instant,
+}
+
+/// Waits until each of these customers has a change.
+pub(crate) fn await_changes(
+    listener: &BaseConsumer,
+    instance: &mut Instance,
+    mut customers: BTreeSet<String>,
+) -> Result<Seen> {
+    let (start, mut first) = (Instant::now(), None);
+    while !customers.is_empty() {
+        instance.process.check_alive()?;
+        ensure!(start.elapsed() < LONGEST, "no change of {customers:?}");
+        let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) else {
+            continue;
+        };
+        let customer = String::from_utf8_lossy(change.key().unwrap_or_default()).into_owned();
+        if customers.remove(&customer) {
+            first.get_or_insert_with(Instant::now);
+        }
+    }
+    let all = Instant::now();
+    Ok(Seen {
+        first: first.unwrap_or(all),
+        all,
+    })
+}

@@ -1,0 +1,88 @@
+//! What a program made of the job: how many changes, and which.
+
+use std::borrow::Cow;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use flockwise_core::event::{hash, mix};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{Kafka, PATIENCE};
+
+/// Of a topic of changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) changes: u64,
+    /// Over who moved, when in the customer's own order, from where, to where.
+    pub(crate) digest: u64,
+}
+
+#[derive(Deserialize)]
+struct Change<'a> {
+    #[serde(borrow)]
+    customer_id: Cow<'a, str>,
+    sequence: u32,
+    from: Option<Place>,
+    to: Place,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    segment: u32,
+}
+
+impl Outcome {
+    fn add(&mut self, change: &Change<'_>) {
+        let from = change.from.as_ref().map_or(0, |from| from.segment);
+        let numbers = [change.sequence, from, change.to.segment];
+        let customer = hash(change.customer_id.as_bytes());
+        let scrambled = |hash: u64, number: &u32| mix(hash ^ u64::from(*number));
+        self.changes += 1;
+        self.digest = self
+            .digest
+            .wrapping_add(numbers.iter().fold(customer, scrambled));
+    }
+
+    /// Reads all changes that are committed.
+    pub(crate) fn read(kafka: &Kafka, topic: &str) -> Result<Self> {
+        let consumer = kafka.reader()?;
+        let partitions = kafka.partitions(topic)?;
+        consumer.assign(&partitions)?;
+        let (mut outcome, mut ended) = (Self::default(), 0);
+        while ended < partitions.count() {
+            match consumer
+                .poll(PATIENCE)
+                .context("reading changes: nothing comes")?
+            {
+                Ok(record) => {
+                    let value = record.payload().context("a change without a value")?;
+                    outcome.add(&serde_json::from_slice(value)?);
+                }
+                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => return Err(error).context("reading changes"),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// The same, once there are as many as there must be.
+    pub(crate) fn await_changes(kafka: &Kafka, topic: &str, expected: u64) -> Result<Self> {
+        let start = Instant::now();
+        loop {
+            let outcome = Self::read(kafka, topic)?;
+            if outcome.changes == expected {
+                return Ok(outcome);
+            }
+            let found = outcome.changes;
+            ensure!(
+                found < expected && start.elapsed() < PATIENCE,
+                "{found} changes in {topic}, a replay gives {expected}"
+            );
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Events due at fixed times, whatever became of those before.
+//!
+//! The latency of each counts from when it was due: one that could not be sent in time because the
+//! machine was busy waited as well.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// When each event of a round is due.
+#[derive(Clone, Copy)]
+pub(crate) struct Schedule {
+    start: Instant,
+    rate: f64,
+    /// Events before those that count.
+    warm_up: u64,
+    pub(crate) total: u64,
+}
+
+impl Schedule {
+    /// So many events a second, from a second from now on.
+    pub(crate) fn new(rate: f64, warm_up: u64, total: u64) -> Self {
+        Self {
+            start: Instant::now() + Duration::from_secs(1),
+            rate,
+            warm_up,
+            total,
+        }
+    }
+
+    fn due(&self, number: u64) -> Instant {
+        self.start + Duration::from_secs_f64(number as f64 / self.rate)
+    }
+
+    /// Returns when an event is due, or at once.
+    pub(crate) fn wait_for(&self, number: u64) {
+        let left = self.due(number).saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            thread::sleep(left);
+        }
+    }
+
+    /// When all should long have come.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.due(self.total) + Duration::from_secs(60)
+    }
+
+    pub(crate) fn elapsed(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+}
+
+/// Latencies of the events that count.
+pub(crate) struct Latencies {
+    schedule: Schedule,
+    microseconds: Histogram<u64>,
+}
+
+impl Latencies {
+    pub(crate) fn of(schedule: Schedule) -> Result<Self> {
+        Ok(Self {
+            schedule,
+            microseconds: Histogram::new(3)?,
+        })
+    }
+
+    /// The change of this event can be read by now.
+    pub(crate) fn record(&mut self, number: u64) -> Result<()> {
+        if number >= self.schedule.warm_up {
+            let latency = self.schedule.due(number).elapsed();
+            self.microseconds
+                .record(u64::try_from(latency.as_micros())?)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let ms = |quantile| self.microseconds.value_at_quantile(quantile) as f64 / 1e3;
+        Figures {
+            events: self.microseconds.len(),
+            p50_ms: ms(0.5),
+            p90_ms: ms(0.9),
+            p99_ms: ms(0.99),
+            p999_ms: ms(0.999),
+            max_ms: self.microseconds.max() as f64 / 1e3,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) events: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p90_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+/// By the wall clock.
+pub(crate) fn now_ms() -> Result<i64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(i64::try_from(now.as_millis())?)
+}

@@ -1,0 +1,94 @@
+//! Local state of a million customers: written whole, written in part, loaded. The file is in the system's
+//! page cache, and its disk is that of temporary files.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
+use flockwise_store::{DiskStore, ShardStore, StoreSettings};
+use prometheus::Registry;
+
+const CUSTOMERS: u64 = 1_000_000;
+const VALUE_BYTES: usize = 220;
+/// A twentieth of all, of anywhere.
+const BATCH: u64 = 50_000;
+/// Has no divisor with the number of customers: every one comes once, in an order unlike that of the keys.
+const STRIDE: u64 = 618_033;
+const NOW_MS: i64 = 1_800_000_000_000;
+
+criterion_group!(benches, store);
+criterion_main!(benches);
+
+fn store(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = StoreSettings::new(folder.path(), "bench");
+    let store = DiskStore::start(settings, &Registry::new()).expect("a store");
+    let mut shard = store.handle();
+    let mut group = criterion.benchmark_group("local state, a customer");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(CUSTOMERS));
+    let all = batch(0, CUSTOMERS, 1);
+    group.bench_function("write all", |bencher| {
+        bencher.iter(|| {
+            shard.discard(0, "measured anew");
+            write(&mut shard, all.clone());
+        });
+    });
+    group.bench_function("load", |bencher| bencher.iter(|| load(&mut shard)));
+    group.throughput(Throughput::Elements(BATCH));
+    let mut round = 0;
+    group.bench_function("write a batch", |bencher| {
+        bencher.iter(|| {
+            round += 1;
+            write(&mut shard, batch(round * BATCH, BATCH, round));
+        });
+    });
+    group.throughput(Throughput::Elements(CUSTOMERS));
+    group.bench_function("load after batches", |bencher| {
+        bencher.iter(|| load(&mut shard));
+    });
+    group.finish();
+    assert!(store.finish(Duration::from_secs(60)));
+}
+
+fn batch(first: u64, count: u64, fill: u64) -> Kept {
+    let mut kept = Kept::default();
+    (kept.offset, kept.committed_ms) = (Some(first as i64), NOW_MS);
+    let value = [fill as u8; VALUE_BYTES];
+    for number in first..first + count {
+        let customer = number * STRIDE % CUSTOMERS;
+        kept.push(
+            format!("\u{1}customer-{customer:010}").as_bytes(),
+            Some(&value),
+        );
+    }
+    kept
+}
+
+fn write(shard: &mut ShardStore, kept: Kept) {
+    settle(shard);
+    shard.write(0, kept);
+    settle(shard);
+}
+
+fn settle(shard: &mut ShardStore) {
+    while shard.copy(0) == Copy::Busy {
+        std::thread::yield_now();
+    }
+}
+
+fn load(shard: &mut ShardStore) -> usize {
+    let wanted = Wanted {
+        changelog: String::new(),
+        plan: 0,
+        now_ms: NOW_MS,
+    };
+    let mut bytes = 0;
+    let offset = shard.load(0, &wanted, &mut |key, value| {
+        bytes += black_box(key).len() + black_box(value).len();
+        true
+    });
+    assert!(offset.is_some(), "the copy is whole");
+    bytes
+}

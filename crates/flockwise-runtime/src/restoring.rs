@@ -1,0 +1,185 @@
+//! A task on its way back to life: records of its changelog, from wherever a copy of them is at hand.
+
+use std::sync::Arc;
+
+use flockwise_codec::changelog::{
+    BOOKMARK, ChangelogError, ROW, StoredRow, decode_bookmark, decode_row,
+};
+use flockwise_core::task::{Bookmark, Task};
+
+use crate::batch::Record;
+use crate::broker::{Broker, Failure, Replayed};
+use crate::pipeline::Pipeline;
+use crate::topics::{Source, Topic};
+
+/// A task as far as its changelog has been read.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    number: u32,
+    task: Task,
+    bookmark: Option<Bookmark>,
+    /// Who wrote the bookmark: the name of a shard's transactions.
+    owner: Option<String>,
+    /// The next offset of the changelog; `None`: from its oldest record.
+    next: Option<i64>,
+    row: StoredRow,
+}
+
+/// Where a record comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Changelog,
+    /// Local state, which has the record already.
+    Store,
+}
+
+impl Restoring {
+    /// Nothing read yet.
+    pub(crate) fn new(pipeline: &Pipeline, number: u32) -> Self {
+        Self {
+            number,
+            task: Task::new(Arc::clone(&pipeline.task)),
+            bookmark: None,
+            owner: None,
+            next: None,
+            row: StoredRow::default(),
+        }
+    }
+
+    /// The offset of the changelog to go on from; `None`: from its oldest record.
+    pub(crate) fn next(&self) -> Option<i64> {
+        self.next
+    }
+
+    /// Goes on from an offset.
+    pub(crate) fn go_on_from(&mut self, offset: i64) {
+        self.next = Some(offset);
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Who wrote the last bookmark read.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.task.bytes()
+    }
+
+    /// Takes in a committed record of the changelog.
+    ///
+    /// # Errors
+    /// Where it was written by a later version or under another plan, or is malformed.
+    pub(crate) fn take(
+        &mut self,
+        pipeline: &Pipeline,
+        record: &Record<'_>,
+    ) -> Result<(), ChangelogError> {
+        self.next = Some(record.offset + 1);
+        let key = record.key.unwrap_or_default();
+        self.put(pipeline, key, record.value, Origin::Changelog)
+    }
+
+    /// Takes in a record of the local state.
+    ///
+    /// # Errors
+    /// As [`Restoring::take`].
+    pub(crate) fn take_kept(
+        &mut self,
+        pipeline: &Pipeline,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), ChangelogError> {
+        self.put(pipeline, key, Some(value), Origin::Store)
+    }
+
+    fn put(
+        &mut self,
+        pipeline: &Pipeline,
+        key: &[u8],
+        value: Option<&[u8]>,
+        origin: Origin,
+    ) -> Result<(), ChangelogError> {
+        match (key.split_first(), value) {
+            (Some((&BOOKMARK, _)), Some(value)) => {
+                let (bookmark, owner) = decode_bookmark(value, &pipeline.topics.inputs)?;
+                self.bookmark = Some(bookmark);
+                self.owner = owner;
+            }
+            (Some((&ROW, id)), Some(value)) => {
+                decode_row(id, value, pipeline.task.plan.fingerprint(), &mut self.row)?;
+                let row = self.row.as_row();
+                match origin {
+                    Origin::Changelog => self.task.restore_row(&row),
+                    Origin::Store => self.task.restore_kept_row(&row),
+                }
+            }
+            (Some((&ROW, id)), None) => {
+                let id = std::str::from_utf8(id)
+                    .map_err(|error| ChangelogError::Malformed(error.to_string()))?;
+                self.task.remove(id);
+            }
+            (Some((other, _)), _) => {
+                let reason = format!("unknown kind of key {other}");
+                return Err(ChangelogError::Malformed(reason));
+            }
+            (None, _) => return Err(ChangelogError::Malformed("no key".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Reads on to the changelog's end as of now.
+    ///
+    /// # Errors
+    /// Where the changelog cannot be read, or holds what this version or plan cannot use.
+    pub(crate) fn read_on<B: Broker>(
+        &mut self,
+        broker: &mut B,
+        pipeline: &Pipeline,
+    ) -> Result<Replayed, Failure> {
+        let mut unfit = None;
+        let source = Source::changelog(self.number);
+        let replayed = broker.replay(source, self.next, &mut |record| {
+            if unfit.is_none() {
+                unfit = self.take(pipeline, &record).err();
+            }
+        })?;
+        if let Some(error) = unfit {
+            let topic = pipeline.topics.name(Topic::Changelog);
+            return Err(Failure::Config(format!(
+                "{topic}, partition {}: {error}",
+                self.number
+            )));
+        }
+        if let Replayed::Whole(next) | Replayed::Held(next) = replayed {
+            self.next = Some(next);
+        }
+        Ok(replayed)
+    }
+
+    /// The task as of the last commit read.
+    pub(crate) fn finish(mut self) -> Task {
+        if let Some(bookmark) = self.bookmark {
+            self.task.restore_bookmark(bookmark);
+        }
+        self.task
+    }
+}
+
+/// Builds a task from its changelog alone, as of the last commit.
+///
+/// # Errors
+/// Where the changelog cannot be read, or was written by a later version or under another plan.
+pub fn restore<B: Broker>(
+    broker: &mut B,
+    pipeline: &Pipeline,
+    number: u32,
+) -> Result<Task, Failure> {
+    let mut restoring = Restoring::new(pipeline, number);
+    while let Replayed::Held(_) = restoring.read_on(broker, pipeline)? {}
+    Ok(restoring.finish())
+}

@@ -1,0 +1,248 @@
+//! Warm standbys: tasks of other processes, kept up to date from their changelogs, so that taking one
+//! over costs milliseconds.
+//!
+//! Who takes a task over is the group's decision, and the assignor is Kafka's `range`: members in order
+//! of their names get runs of neighbouring tasks, and where one goes the borders move. So a process keeps
+//! the tasks next to its own, for each of its own so many on either side as `standbys` says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batch::{Batch, Record};
+use crate::broker::{Failure, Follower};
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+use crate::restoring::Restoring;
+use crate::topics::{Source, Topic};
+
+/// How long the follower waits for records before it looks whether it is to follow others.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Records taken in under one lock, so that nobody waits long for a task.
+const BATCH: usize = 1000;
+
+/// The standbys of a process; clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct Standbys {
+    shared: Arc<Mutex<Shared>>,
+    /// How many tasks on either side for each of its own.
+    reach: usize,
+    tasks: u32,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    warm: BTreeMap<u32, Restoring>,
+    /// Tasks of this process, by shard.
+    owned: BTreeMap<usize, BTreeSet<u32>>,
+    /// Was a shard given its tasks, even if none?
+    is_told: bool,
+    /// There was no room for them.
+    is_given_up: bool,
+}
+
+impl Standbys {
+    /// Standbys of a pipeline with so many tasks; with `reach` 0 there are none.
+    #[must_use]
+    pub fn new(reach: usize, tasks: u32) -> Self {
+        Self {
+            shared: Arc::default(),
+            reach,
+            tasks,
+        }
+    }
+
+    /// Is anything to be kept warm?
+    #[must_use]
+    pub fn are_wanted(&self) -> bool {
+        self.reach > 0
+    }
+
+    /// A task that is kept warm, from here on the shard's.
+    pub(crate) fn take(&self, shard: usize, number: u32) -> Option<Restoring> {
+        let mut shared = self.lock();
+        // Lest it be begun anew before the shard says what it has.
+        shared.owned.entry(shard).or_default().insert(number);
+        shared.warm.remove(&number)
+    }
+
+    /// A shard has these tasks from here on.
+    pub(crate) fn owned_by(&self, shard: usize, tasks: BTreeSet<u32>) {
+        let mut shared = self.lock();
+        shared.owned.insert(shard, tasks);
+        shared.is_told = true;
+    }
+
+    /// Follows the changelogs until told to stop.
+    ///
+    /// # Errors
+    /// Where the follower fails: what is warm stays so, and another may go on.
+    pub fn follow(
+        &self,
+        follower: &mut impl Follower,
+        pipeline: &Pipeline,
+        metrics: &Metrics,
+        stop: &AtomicBool,
+    ) -> Result<(), Failure> {
+        let mut batch = Batch::default();
+        let mut followed = None;
+        while !stop.load(Ordering::Relaxed) {
+            self.follow_on(follower, pipeline, &mut followed, &mut batch)?;
+            let mut shared = self.lock();
+            shared.keep_within(&pipeline.memory);
+            metrics.standbys(shared.warm.len(), shared.bytes());
+        }
+        Ok(())
+    }
+
+    /// One step: sees what is to be kept warm, waits for records, takes them in. `followed` is what the
+    /// follower reads; `None` at first.
+    ///
+    /// # Errors
+    /// See [`Standbys::follow`].
+    pub fn follow_on(
+        &self,
+        follower: &mut impl Follower,
+        pipeline: &Pipeline,
+        followed: &mut Option<BTreeSet<u32>>,
+        batch: &mut Batch,
+    ) -> Result<(), Failure> {
+        let reads = self.settle(pipeline);
+        let wanted: BTreeSet<u32> = reads.iter().map(|(source, _)| source.partition).collect();
+        if followed.as_ref() != Some(&wanted) {
+            follower.follow(&reads)?;
+            *followed = Some(wanted);
+        }
+        follower.poll(PATIENCE, BATCH, batch)?;
+        let mut shared = self.lock();
+        for record in batch.records() {
+            shared.take_in(pipeline, &record);
+        }
+        Ok(())
+    }
+
+    /// Lets go of what is no longer wanted, begins with what is, and says where to read on.
+    fn settle(&self, pipeline: &Pipeline) -> Vec<(Source, Option<i64>)> {
+        let mut shared = self.lock();
+        let wanted = shared.wanted(self.reach, self.tasks);
+        shared.warm.retain(|number, _| wanted.contains(number));
+        for number in wanted {
+            let warm = &mut shared.warm;
+            warm.entry(number)
+                .or_insert_with(|| Restoring::new(pipeline, number));
+        }
+        let warm = shared.warm.iter();
+        warm.map(|(number, restoring)| (Source::changelog(*number), restoring.next()))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn wanted(&self, reach: usize, tasks: u32) -> BTreeSet<u32> {
+        let owned: BTreeSet<u32> = self.owned.values().flatten().copied().collect();
+        if reach == 0 || !self.is_told || self.is_given_up {
+            return BTreeSet::new();
+        }
+        if owned.is_empty() {
+            // A spare, which may come to own any.
+            return (0..tasks).collect();
+        }
+        let reach = (reach * owned.len()).min(tasks as usize) as i64;
+        let count = i64::from(tasks);
+        let near = |number: &u32| {
+            let number = i64::from(*number);
+            (-reach..=reach).map(move |step| (number + step).rem_euclid(count) as u32)
+        };
+        // From the borders of a run its inner tasks reach no further.
+        let borders = owned.iter().filter(|number| {
+            let before = (i64::from(**number) - 1).rem_euclid(count) as u32;
+            let after = (**number + 1) % tasks;
+            !(owned.contains(&before) && owned.contains(&after))
+        });
+        borders
+            .flat_map(near)
+            .filter(|number| !owned.contains(number))
+            .collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.warm.values().map(Restoring::bytes).sum()
+    }
+
+    /// A process's own tasks come first.
+    fn keep_within(&mut self, memory: &Memory) {
+        let bytes = self.bytes() as u64;
+        if memory.left().is_some_and(|left| bytes > left) {
+            tracing::error!(
+                mebibytes = bytes >> 20,
+                tasks = self.warm.len(),
+                "no room to keep tasks of others warm beside the own: given up until the next start; \
+                 allow more with `memory` under [state], or start more instances"
+            );
+            self.is_given_up = true;
+            self.warm.clear();
+        }
+    }
+
+    fn take_in(&mut self, pipeline: &Pipeline, record: &Record<'_>) {
+        let number = record.source.partition;
+        if record.source.topic != Topic::Changelog {
+            return;
+        }
+        let Some(restoring) = self.warm.get_mut(&number) else {
+            return;
+        };
+        // Behind what was taken in already where the follower began anew.
+        if restoring.next().is_some_and(|next| record.offset < next) {
+            return;
+        }
+        if let Err(error) = restoring.take(pipeline, record) {
+            tracing::error!(task = number, %error, "a standby cannot be kept warm; it begins anew");
+            self.warm.remove(&number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(owned: &[u32], reach: usize, tasks: u32) -> Vec<u32> {
+        let mut shared = Shared {
+            is_told: true,
+            ..Shared::default()
+        };
+        shared.owned.insert(0, owned.iter().copied().collect());
+        shared.wanted(reach, tasks).into_iter().collect()
+    }
+
+    #[test]
+    fn the_neighbours_are_kept_warm_as_many_as_the_own_on_either_side() {
+        assert_eq!(wanted(&[4, 5], 1, 12), [2, 3, 6, 7]);
+        assert_eq!(wanted(&[0, 1], 1, 12), [2, 3, 10, 11]);
+        assert_eq!(
+            wanted(&[0, 1, 2], 1, 6),
+            [3, 4, 5],
+            "all others, for one of two"
+        );
+        assert_eq!(
+            wanted(&[0, 1, 2, 3], 1, 12).len(),
+            8,
+            "all others, for one of three"
+        );
+        assert_eq!(wanted(&[7], 2, 12), [5, 6, 8, 9]);
+    }
+
+    #[test]
+    fn a_spare_keeps_everything_warm_and_nobody_anything_where_none_is_wanted() {
+        assert_eq!(wanted(&[], 1, 3), [0, 1, 2]);
+        assert_eq!(wanted(&[1], 0, 3), Vec::<u32>::new());
+        assert_eq!(wanted(&[0, 1, 2], 1, 3), Vec::<u32>::new());
+    }
+}
