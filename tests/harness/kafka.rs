@@ -63,7 +63,9 @@ impl Kafka {
     pub fn make_input(&self, name: &str, partitions: u32) {
         let client: AdminClient<DefaultClientContext> =
             config(&self.servers).create().expect("an admin client");
-        let topic = NewTopic::new(name, partitions.cast_signed(), TopicReplication::Fixed(1))
+        // The broker's own default replication.
+        let replication = TopicReplication::Fixed(-1);
+        let topic = NewTopic::new(name, partitions.cast_signed(), replication)
             .set("max.message.bytes", LARGEST)
             // The events are of a time long past, by which retention would go.
             .set("retention.ms", "-1");

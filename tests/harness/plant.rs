@@ -22,7 +22,7 @@ use crate::process::{Process, flockwise, folder, free_address, json_lines, run, 
 use crate::{checks, eventually};
 
 /// Partitions of the input and of the state.
-const PARTITIONS: u32 = 12;
+pub const PARTITIONS: u32 = 12;
 
 /// A pipeline and its files.
 pub struct Plant {
@@ -43,23 +43,44 @@ impl Plant {
     /// Where they cannot be made.
     #[must_use]
     pub fn set() -> Option<Self> {
-        let servers = &*servers()?;
+        Some(Self::on(&servers()?, folder(), ""))
+    }
+
+    /// The same on this Kafka, in this folder and with more in its configurations.
+    ///
+    /// # Panics
+    /// Where they cannot be made.
+    #[must_use]
+    pub fn on(servers: &str, folder: TempDir, more: &str) -> Self {
         let topics = topics(PARTITIONS, 1);
         let kafka = Kafka::of(servers, topics.clone());
         kafka.make_input(&topics.inputs[0], PARTITIONS);
         let features = config(&["segment"], &[]).features.into_iter();
         let features = features.map(|feature| feature.name).collect();
         let plant = Self {
-            folder: folder(),
+            folder,
             kafka,
             topics,
             features,
         };
-        let model = "[model]\nk = 6\nwarm_up = { customers = 50 }\n";
-        fs::write(plant.path("learning.toml"), plant.config(servers, model)).expect("written");
-        let model = "[model]\nlearn = false\nimport = \"learnt/model.json\"\n";
-        fs::write(plant.path("run.toml"), plant.config(servers, model)).expect("written");
-        Some(plant)
+        let write = |name: &str, model: &str| {
+            let config = plant.config(servers, &format!("{model}{more}"));
+            fs::write(plant.path(name), config).expect("written");
+        };
+        write(
+            "learning.toml",
+            "[model]\nk = 6\nwarm_up = { customers = 50 }\n",
+        );
+        write(
+            "run.toml",
+            "[model]\nlearn = false\nimport = \"learnt/model.json\"\n",
+        );
+        plant
+    }
+
+    /// Its files stay when it is dropped, to be looked at.
+    pub fn keep_files(&mut self) {
+        self.folder.disable_cleanup(true);
     }
 
     fn config(&self, servers: &str, model: &str) -> String {

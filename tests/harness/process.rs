@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -18,6 +19,8 @@ use crate::PATIENCE;
 pub struct Ended {
     /// Exit code; `None` where a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     /// Results.
     pub stdout: String,
     /// Everything else.
@@ -133,8 +136,13 @@ impl Process {
     /// Where it does not end.
     #[must_use]
     pub fn terminate(self) -> Ended {
-        self.signal("TERM");
+        self.ask_to_end();
         self.wait()
+    }
+
+    /// SIGTERM.
+    pub fn ask_to_end(&self) {
+        self.signal("TERM");
     }
 
     /// Freezes it, as a long pause of its machine would.
@@ -162,19 +170,31 @@ impl Process {
     /// Where it does not.
     #[must_use]
     pub fn wait(mut self) -> Ended {
+        self.ended_within(PATIENCE)
+            .unwrap_or_else(|| panic!("does not end: {}", text(&self.stderr)))
+    }
+
+    /// How it ended; `None` where it still runs after so long.
+    ///
+    /// # Panics
+    /// Where the system does not say.
+    pub fn ended_within(&mut self, patience: Duration) -> Option<Ended> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        loop {
             if let Some(status) = self.child.try_wait().expect("its state") {
-                return self.ended(status);
+                return Some(self.ended(status));
+            }
+            if start.elapsed() >= patience {
+                return None;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        panic!("does not end: {}", text(&self.stderr));
     }
 
     fn ended(&self, status: ExitStatus) -> Ended {
         Ended {
             code: status.code(),
+            signal: status.signal(),
             stdout: text(&self.stdout),
             stderr: text(&self.stderr),
         }
@@ -298,10 +318,11 @@ fn build() -> PathBuf {
     executable.unwrap_or_else(|| panic!("{command:?} names no executable"))
 }
 
-/// Tests lie in `target/PROFILE/deps`, and the profile `dev` in `target/debug`.
+/// Programs lie in `target/PROFILE`, tests in `deps` there, and the profile `dev` in `target/debug`.
 fn profile() -> String {
-    let test = std::env::current_exe().expect("this test's path");
-    let folder = test.ancestors().nth(2).and_then(Path::file_name);
+    let this = std::env::current_exe().expect("this program's path");
+    let mut folders = this.ancestors().skip(1).filter_map(Path::file_name);
+    let folder = folders.find(|name| *name != "deps");
     match folder.map(|name| name.to_string_lossy().into_owned()) {
         Some(name) if name != "debug" => name,
         _ => "dev".to_owned(),

@@ -158,7 +158,6 @@ impl Outlet {
             flush(client, ROOM_STEP);
             start.elapsed() < patience
         });
-        self.lent.take_back();
         handed_over.map_err(|refused| {
             self.is_void = true;
             self.refusal(refused.code, place, refused.partition, refused.bytes)

@@ -15,8 +15,9 @@ mod tls;
 
 pub use cluster::{Cluster, Running};
 pub use command::{KafkaArgs, run};
+pub use jars::are_at_hand;
 pub use process::Signal;
-pub use servers::Servers;
+pub use servers::{Detour, Servers};
 pub use tls::Secured;
 
 use std::path::{Path, PathBuf};

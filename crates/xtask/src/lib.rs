@@ -1,6 +1,7 @@
 //! Development tasks of the Flockwise workspace, also usable from its tests and benchmarks.
 
 pub mod bench;
+pub mod chaos;
 pub mod data;
 pub mod kafka;
 pub mod mutants;

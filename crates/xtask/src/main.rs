@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{bench, data, kafka, mutants};
+use xtask::{bench, chaos, data, kafka, mutants};
 
 #[derive(Parser)]
 #[command(
@@ -25,6 +25,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Data sets to try the pipeline on
     Data(data::DataArgs),
+    /// Breaks a real deployment from a seed, and compares what comes out with an undisturbed replay
+    Chaos(chaos::ChaosArgs),
     /// Break one thing at a time and see that the simulator finds it
     Mutants(mutants::MutantsArgs),
 }
@@ -44,6 +46,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Kafka(args) => kafka::run(args),
         Task::Bench(args) => bench::run(&args),
         Task::Data(args) => data::run(args),
+        Task::Chaos(args) => chaos::run(args),
         Task::Mutants(args) => mutants::run(&args),
     }
 }

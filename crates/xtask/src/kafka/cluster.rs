@@ -39,11 +39,19 @@ pub struct Running {
     pub cluster: Cluster,
     /// Where clients connect.
     pub servers: Servers,
+    keeps_files: bool,
+}
+
+impl Running {
+    /// Its files stay when it is taken down, to be looked at.
+    pub fn keep_files(&mut self) {
+        self.keeps_files = true;
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let ended = if thread::panicking() {
+        let ended = if self.keeps_files || thread::panicking() {
             self.cluster.stop()
         } else {
             self.cluster.down()
@@ -64,6 +72,7 @@ impl Cluster {
             nodes: 1,
             first_port: 19092,
             tls: false,
+            detours: 0,
             overrides: Vec::new(),
         };
         Self {
@@ -88,6 +97,12 @@ impl Cluster {
     /// Adds a SASL_SSL listener with SCRAM-SHA-512.
     pub fn tls(mut self, tls: bool) -> Self {
         self.settings.tls = tls;
+        self
+    }
+
+    /// Adds so many listeners, at most 4, that send clients elsewhere: [`Servers::detours`] says where.
+    pub fn detours(mut self, detours: u16) -> Self {
+        self.settings.detours = detours;
         self
     }
 
@@ -151,6 +166,7 @@ impl Cluster {
         Ok(Running {
             cluster: self,
             servers,
+            keeps_files: false,
         })
     }
 

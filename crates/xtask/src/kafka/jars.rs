@@ -34,6 +34,13 @@ const TOOLS: &[(&str, &str)] = &[
     ("transactions", "org.apache.kafka.tools.TransactionsCommand"),
 ];
 
+/// Could a cluster start without installing or downloading anything?
+pub fn are_at_hand() -> bool {
+    let jars = fs::read_to_string(workspace().join("target/kafka-jars/pom.xml"));
+    let java = Command::new("java").arg("-version").output();
+    jars.is_ok_and(|resolved| resolved == POM) && java.is_ok_and(|java| java.status.success())
+}
+
 /// The folder of jars; the first call downloads them.
 pub(super) fn resolve() -> Result<PathBuf> {
     let target = workspace().join("target");

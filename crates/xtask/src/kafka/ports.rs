@@ -1,4 +1,5 @@
-//! Which TCP ports a node takes: broker P, controller P + 100, SASL_SSL P + 200.
+//! Which TCP ports a node takes: broker P, controller P + 100, SASL_SSL P + 200; detour K listens on
+//! P + 10 K and says that it listens on P + 50 + 10 K.
 
 use std::net::TcpListener;
 
@@ -6,6 +7,8 @@ use anyhow::{Result, anyhow, bail};
 
 pub(super) const CONTROLLER: u16 = 100;
 pub(super) const SECURED: u16 = 200;
+pub(super) const DETOUR: u16 = 10;
+pub(super) const ADVERTISED: u16 = 50;
 
 /// Fails if another program listens there.
 pub(super) fn check_free(port: u16) -> Result<()> {
@@ -25,8 +28,10 @@ pub(super) fn find(nodes: u16) -> Result<u16> {
         .map(|step| 20_000 + (start + step) % 40 * 300)
         .find(|first| {
             (0..nodes).all(|node| {
+                let detours = (DETOUR..CONTROLLER).step_by(usize::from(DETOUR));
                 [0, CONTROLLER, SECURED]
-                    .iter()
+                    .into_iter()
+                    .chain(detours)
                     .all(|kind| is_free(first + node + kind))
             })
         })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::ports::{CONTROLLER, SECURED};
+use super::ports::{ADVERTISED, CONTROLLER, DETOUR, SECURED};
 
 /// What every node of a cluster has in common.
 #[derive(Debug, Clone)]
@@ -10,15 +10,19 @@ pub(super) struct Settings {
     pub(super) nodes: u16,
     pub(super) first_port: u16,
     pub(super) tls: bool,
+    /// Listeners that say they are elsewhere.
+    pub(super) detours: u16,
     /// Over the defaults; of two for the same key the last one counts.
     pub(super) overrides: Vec<(String, String)>,
 }
+
+const PROTOCOLS: &str = "listener.security.protocol.map";
 
 /// Small and quick: Kafka's own defaults are for servers.
 const FOR_TESTS: &[(&str, &str)] = &[
     ("process.roles", "broker,controller"),
     (
-        "listener.security.protocol.map",
+        PROTOCOLS,
         "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
     ),
     ("inter.broker.listener.name", "PLAINTEXT"),
@@ -71,6 +75,11 @@ impl Settings {
             "log.dirs".to_owned(),
             home.join("data").display().to_string(),
         ));
+        if self.detours > 0 {
+            let protocols = self.protocols(&lines);
+            lines.retain(|(key, _)| key != PROTOCOLS);
+            lines.push((PROTOCOLS.to_owned(), protocols));
+        }
         if self.tls {
             lines.extend(pairs(SECURITY));
             let keystore = home.with_file_name("tls").join("server.pem");
@@ -89,13 +98,29 @@ impl Settings {
             .collect()
     }
 
+    fn protocols(&self, lines: &[(String, String)]) -> String {
+        let known = lines.iter().find(|(key, _)| key == PROTOCOLS);
+        let known = known.map(|(_, protocols)| protocols.clone());
+        let detours = (1..=self.detours).map(|detour| format!("DETOUR{detour}:PLAINTEXT"));
+        known
+            .into_iter()
+            .chain(detours)
+            .collect::<Vec<_>>()
+            .join(",")
+    }
+
     fn identity(&self, number: u16) -> [(String, String); 4] {
         let port = self.port(number);
         let mut advertised = format!("PLAINTEXT://127.0.0.1:{port}");
         if self.tls {
             advertised += &format!(",SASL_SSL://127.0.0.1:{}", port + SECURED);
         }
-        let listeners = format!("{advertised},CONTROLLER://127.0.0.1:{}", port + CONTROLLER);
+        let mut listeners = format!("{advertised},CONTROLLER://127.0.0.1:{}", port + CONTROLLER);
+        for detour in 1..=self.detours {
+            let listens = port + detour * DETOUR;
+            listeners += &format!(",DETOUR{detour}://127.0.0.1:{listens}");
+            advertised += &format!(",DETOUR{detour}://127.0.0.1:{}", listens + ADVERTISED);
+        }
         let voters: Vec<String> = self
             .numbers()
             .map(|n| format!("{n}@127.0.0.1:{}", self.port(n) + CONTROLLER))
@@ -158,6 +183,7 @@ mod tests {
             nodes,
             first_port: 19092,
             tls,
+            detours: 0,
             overrides: Vec::new(),
         }
     }
@@ -195,6 +221,25 @@ mod tests {
                 "ssl.keystore.location"
             ),
             None
+        );
+    }
+
+    #[test]
+    fn a_detour_listens_where_it_says_that_it_does_not() {
+        let detours = 2;
+        let settings = Settings {
+            detours,
+            ..settings(3, false)
+        };
+        let text = settings.render(2, Path::new("/k/n2"));
+        let listeners = value(&text, "listeners").unwrap();
+        let advertised = value(&text, "advertised.listeners").unwrap();
+        assert!(listeners.ends_with("DETOUR1://127.0.0.1:19103,DETOUR2://127.0.0.1:19113"));
+        assert!(advertised.ends_with("DETOUR1://127.0.0.1:19153,DETOUR2://127.0.0.1:19163"));
+        assert!(
+            value(&text, PROTOCOLS)
+                .unwrap()
+                .ends_with("DETOUR2:PLAINTEXT")
         );
     }
 

@@ -14,6 +14,17 @@ pub struct Servers {
     pub plain: String,
     /// The SASL_SSL listeners, if there are any.
     pub secured: Option<Secured>,
+    /// Every node's part of each detour.
+    pub detours: Vec<Vec<Detour>>,
+}
+
+/// A listener that clients are sent to by way of something in between, which can get in their way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// `host:port` where clients are sent; whatever is in between listens there.
+    pub advertised: String,
+    /// `host:port` of the broker.
+    pub listens: String,
 }
 
 impl Servers {
@@ -22,7 +33,12 @@ impl Servers {
         let plain = addresses(properties, "PLAINTEXT://")?;
         let secured =
             addresses(properties, "SASL_SSL://").map(|servers| Secured::new(servers, directory));
-        Some(Self { plain, secured })
+        let detours = (1..).map_while(|number| detour(properties, number));
+        Some(Self {
+            plain,
+            secured,
+            detours: detours.collect(),
+        })
     }
 
     pub(super) fn first_port(&self) -> Result<u16> {
@@ -43,14 +59,31 @@ impl Servers {
 
 /// The addresses of one kind, comma-separated.
 fn addresses(properties: &[String], scheme: &str) -> Option<String> {
-    let advertised = properties
+    let addresses = listeners(properties, "advertised.listeners", scheme);
+    (!addresses.is_empty()).then(|| addresses.join(","))
+}
+
+fn detour(properties: &[String], number: u16) -> Option<Vec<Detour>> {
+    let scheme = format!("DETOUR{number}://");
+    let advertised = listeners(properties, "advertised.listeners", &scheme);
+    let listens = listeners(properties, "listeners", &scheme);
+    let nodes = advertised.iter().zip(listens);
+    let nodes = nodes.map(|(advertised, listens)| Detour {
+        advertised: (*advertised).to_owned(),
+        listens: listens.to_owned(),
+    });
+    (!advertised.is_empty()).then(|| nodes.collect())
+}
+
+/// Every node's addresses of one kind under one key.
+fn listeners<'a>(properties: &'a [String], key: &str, scheme: &str) -> Vec<&'a str> {
+    let values = properties
         .iter()
-        .filter_map(|text| properties::value(text, "advertised.listeners"));
-    let addresses: Vec<&str> = advertised
+        .filter_map(|text| properties::value(text, key));
+    values
         .flat_map(|listeners| listeners.split(','))
         .filter_map(|one| one.strip_prefix(scheme))
-        .collect();
-    (!addresses.is_empty()).then(|| addresses.join(","))
+        .collect()
 }
 
 #[cfg(test)]
@@ -64,7 +97,19 @@ mod tests {
         let servers = Servers::advertised(&properties, Path::new("/k")).unwrap();
         assert_eq!(servers.plain, "a:1,a:2");
         assert_eq!(servers.first_port().unwrap(), 1);
+        assert!(servers.detours.is_empty());
         assert_eq!(servers.secured.unwrap().servers, "a:201,a:202");
         assert_eq!(Servers::advertised(&[], Path::new("/k")), None);
+    }
+
+    #[test]
+    fn a_detour_has_two_addresses_at_every_node() {
+        let properties = [1, 2].map(|n| {
+            format!("listeners=PLAINTEXT://a:{n},DETOUR1://a:1{n}\nadvertised.listeners=PLAINTEXT://a:{n},DETOUR1://a:6{n}\n")
+        });
+        let servers = Servers::advertised(&properties, Path::new("/k")).unwrap();
+        assert_eq!(servers.detours.len(), 1);
+        let second = &servers.detours[0][1];
+        assert_eq!((&*second.advertised, &*second.listens), ("a:62", "a:12"));
     }
 }

@@ -1,0 +1,172 @@
+//! One run: events come, faults come, and somebody watches.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use flockwise_tests::broker::Stage;
+use flockwise_tests::events::Put;
+
+use crate::clock::Clock;
+use crate::faults::{Hand, Past};
+use crate::halt::Halt;
+use crate::journal::{Journal, Stall};
+use crate::observer::observe;
+use crate::producer::{Stream, produce};
+use crate::schedule::{Fault, WARM_UP_MS};
+use crate::site::{PROCESSES, Site};
+
+/// How soon a process that ended is seen, and started again.
+const SUPERVISION: Duration = Duration::from_millis(200);
+/// How often it is said how far all has come.
+const PROGRESS: Duration = Duration::from_secs(5);
+/// How long everything may take to be processed once all faults are over.
+const CATCH_UP: Duration = Duration::from_secs(90);
+
+/// What a run is made of.
+pub(crate) struct Course<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) halt: &'a Halt,
+    pub(crate) clock: Clock,
+    pub(crate) journal: Arc<Mutex<Journal>>,
+    pub(crate) faults: &'a [Fault],
+    pub(crate) events: &'a [Put],
+    pub(crate) rate: u32,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) past: Vec<Past>,
+    pub(crate) stalls: Vec<Stall>,
+    pub(crate) failures: Vec<String>,
+}
+
+impl Course<'_> {
+    /// From the first event until all of them are processed, whatever happens in between.
+    pub(crate) fn run(&self) -> Outcome {
+        let (past, failures): (Mutex<Vec<Past>>, Mutex<Vec<String>>) = Default::default();
+        thread::scope(|scope| {
+            let _ends = self.halt.at_last();
+            scope.spawn(|| self.guarded(&failures, || self.watch()));
+            scope.spawn(|| self.guarded(&failures, || self.supervise(&failures)));
+            scope.spawn(|| self.guarded(&failures, || self.say_progress()));
+            let producing = scope.spawn(|| self.guarded(&failures, || self.produce()));
+            self.halt.wait(Duration::from_millis(WARM_UP_MS));
+            lock(&self.journal).begin(self.clock.now());
+            self.strike_all(&past);
+            // A panic has set the halt.
+            let _ = producing.join();
+            self.catch_up(&failures);
+        });
+        let mut past = taken(past);
+        past.sort_by_key(|past| past.from);
+        Outcome {
+            past,
+            stalls: lock(&self.journal).stalls(self.clock.now()),
+            failures: taken(failures),
+        }
+    }
+
+    /// A part of it: all end where one fails.
+    fn guarded(&self, failures: &Mutex<Vec<String>>, part: impl FnOnce() -> Result<()>) {
+        let ends = self.halt.at_last();
+        match part() {
+            Ok(()) => ends.not_yet(),
+            Err(error) => lock(failures).push(format!("{error:#}")),
+        }
+    }
+
+    fn watch(&self) -> Result<()> {
+        let Site { servers, plant, .. } = self.site;
+        observe(servers, &plant.topics, &self.journal, self.clock, self.halt)
+    }
+
+    fn produce(&self) -> Result<()> {
+        let stream = Stream {
+            servers: &self.site.servers,
+            topic: &self.site.plant.topics.inputs[0],
+            events: self.events,
+            rate: self.rate,
+        };
+        produce(&stream, &self.journal, self.clock, self.halt)
+    }
+
+    /// Starts what ended by itself again, as any supervisor would, but does not forget it.
+    fn supervise(&self, failures: &Mutex<Vec<String>>) -> Result<()> {
+        while !self.halt.is_set() {
+            for index in 0..PROCESSES {
+                let Some(mut instance) = self.site.idle_instance(index) else {
+                    continue;
+                };
+                if let Some(failure) = instance.ended_by_itself() {
+                    let at = self.clock.now().as_secs_f64();
+                    eprintln!("{at:7.1} s  {failure}");
+                    lock(failures).push(format!("after {at:.1} s {failure}"));
+                    instance.start();
+                }
+            }
+            self.halt.wait(SUPERVISION);
+        }
+        Ok(())
+    }
+
+    fn say_progress(&self) -> Result<()> {
+        while !self.halt.is_set() {
+            self.halt.wait(PROGRESS);
+            let (count, finished) = {
+                let journal = lock(&self.journal);
+                (journal.count(), journal.finished())
+            };
+            let at = self.clock.now().as_secs_f64();
+            eprintln!("{at:7.1} s  {count} events, {finished} processed");
+        }
+        Ok(())
+    }
+
+    /// Every fault in a thread of its own, since the next may not wait for it.
+    fn strike_all(&self, past: &Mutex<Vec<Past>>) {
+        let hand = Hand {
+            site: self.site,
+            clock: self.clock,
+            halt: self.halt,
+            until: Duration::from_secs_f64(self.events.len() as f64 / f64::from(self.rate)),
+        };
+        thread::scope(|scope| {
+            for fault in self.faults {
+                let left = fault.at().saturating_sub(self.clock.now());
+                self.halt.wait(left);
+                if self.halt.is_set() {
+                    return;
+                }
+                scope.spawn(|| {
+                    let struck = hand.strike(*fault);
+                    lock(past).extend(struck);
+                });
+            }
+        });
+    }
+
+    fn catch_up(&self, failures: &Mutex<Vec<String>>) {
+        let is_done = || {
+            let is_observed = || {
+                let journal = lock(&self.journal);
+                journal.finished() == journal.count()
+            };
+            is_observed() && self.site.plant.kafka.is_drained()
+        };
+        if !self.halt.wait_for(CATCH_UP, is_done) && !self.halt.is_set() {
+            let failure = format!("not everything is processed {CATCH_UP:?} after the last fault");
+            lock(failures).push(failure);
+        }
+    }
+}
+
+fn taken<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,174 @@
+//! Each fault, done and undone.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use xtask::kafka::Signal;
+
+use crate::clock::Clock;
+use crate::gate::{Gate, Mode};
+use crate::halt::Halt;
+use crate::schedule::{Fault, Kind, Victim};
+use crate::site::{BROKERS, PROCESSES, Site};
+
+/// A fault that has been.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    pub(crate) fault: Fault,
+    /// Later than it was due where its victim was still held by another.
+    pub(crate) from: Duration,
+    /// When all was in place again; what was lost by it may still be caught up with.
+    pub(crate) to: Duration,
+    /// What should not have happened.
+    pub(crate) failures: Vec<String>,
+}
+
+/// What faults need to happen.
+pub(crate) struct Hand<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) clock: Clock,
+    pub(crate) halt: &'a Halt,
+    /// Later nothing comes any more that could suffer.
+    pub(crate) until: Duration,
+}
+
+impl Hand<'_> {
+    /// Does it, waits, and undoes it, whoever halts it. Nobody else does anything to its victim
+    /// meanwhile. `None` where the victim was held by another until it was too late.
+    pub(crate) fn strike(&self, fault: Fault) -> Option<Past> {
+        let mut past = Past {
+            fault,
+            from: Duration::ZERO,
+            to: Duration::ZERO,
+            failures: Vec::new(),
+        };
+        let done = match fault.victim {
+            Victim::Process(index) => self.strike_process(index, &mut past),
+            Victim::Broker(index) => self.strike_broker(index, &mut past),
+            Victim::Links { process, broker } => self.strike_links(process, broker, &mut past),
+            Victim::Everybody => self.roll(&mut past),
+        };
+        if let Err(error) = done {
+            let failure = format!("{}: {error:#}", fault.kind.name());
+            past.failures.push(failure);
+        }
+        past.to = self.clock.now();
+        (past.from > Duration::ZERO).then_some(past)
+    }
+
+    /// To be asked as soon as the victim is held.
+    fn begins(&self, past: &mut Past) -> bool {
+        let (now, what) = (self.clock.now(), past.fault.what());
+        let at = now.as_secs_f64();
+        if now > self.until || self.halt.is_set() {
+            eprintln!("{at:7.1} s  too late for: {what}");
+            return false;
+        }
+        eprintln!("{at:7.1} s  {what}");
+        past.from = now;
+        true
+    }
+
+    fn hold(&self, past: &Past) {
+        self.halt.wait(past.fault.hold());
+    }
+
+    fn strike_process(&self, index: usize, past: &mut Past) -> Result<()> {
+        let mut instance = self.site.instance(index);
+        if !self.begins(past) {
+            return Ok(());
+        }
+        // It is to be struck alive.
+        past.failures.extend(instance.ended_by_itself());
+        match past.fault.kind {
+            Kind::Freeze => {
+                instance.pause();
+                self.hold(past);
+                instance.resume();
+            }
+            Kind::Disk => {
+                let half = past.fault.hold() / 2;
+                instance.fill_disk()?;
+                self.halt.wait(half);
+                past.failures.extend(instance.ended_by_itself());
+                instance.start();
+                self.halt.wait(half);
+                instance.clear_disk()?;
+            }
+            _ => {
+                instance.kill();
+                self.hold(past);
+                instance.start();
+            }
+        }
+        Ok(())
+    }
+
+    fn strike_broker(&self, index: usize, past: &mut Past) -> Result<()> {
+        let _alone = self.site.with_brokers();
+        if !self.begins(past) {
+            return Ok(());
+        }
+        match past.fault.kind {
+            Kind::BrokerFreeze => self.site.stop_broker(index, Signal::Stop)?,
+            // One that takes too long would be killed by its supervisor as well.
+            Kind::BrokerStop if self.site.stop_broker(index, Signal::Term).is_ok() => {}
+            _ => self.site.stop_broker(index, Signal::Kill)?,
+        }
+        self.hold(past);
+        self.site.start_broker(index)?;
+        self.site.wait_until_in_sync(self.halt)
+    }
+
+    fn strike_links(
+        &self,
+        process: Option<usize>,
+        broker: Option<usize>,
+        past: &mut Past,
+    ) -> Result<()> {
+        let processes = chosen(process, PROCESSES);
+        let held = processes.iter().map(|index| self.site.instance(*index));
+        let _alone: Vec<_> = held.collect();
+        if !self.begins(past) {
+            return Ok(());
+        }
+        let brokers = chosen(broker, BROKERS);
+        let gates: Vec<&Gate> = processes
+            .iter()
+            .flat_map(|process| brokers.iter().map(|broker| (*process, *broker)))
+            .map(|(process, broker)| &self.site.gates[process][broker])
+            .collect();
+        let set = |mode| gates.iter().for_each(|gate| gate.set(mode));
+        match past.fault.kind {
+            Kind::Stall => set(Mode::Stalled),
+            Kind::Refuse => set(Mode::Refusing),
+            _ => {}
+        }
+        if past.fault.kind != Kind::Stall {
+            gates.iter().for_each(|gate| gate.cut());
+        }
+        self.hold(past);
+        set(Mode::Open);
+        Ok(())
+    }
+
+    fn roll(&self, past: &mut Past) -> Result<()> {
+        let _alone = self.site.with_all();
+        if !self.begins(past) {
+            return Ok(());
+        }
+        for index in 0..PROCESSES {
+            let mut instance = self.site.instance(index);
+            past.failures.extend(instance.ended_by_itself());
+            past.failures.extend(instance.stop());
+            instance.start();
+            self.site.wait_until_ready(&instance, self.halt)?;
+        }
+        Ok(())
+    }
+}
+
+/// One, or all of so many.
+fn chosen(one: Option<usize>, count: usize) -> Vec<usize> {
+    one.map_or_else(|| (0..count).collect(), |one| vec![one])
+}

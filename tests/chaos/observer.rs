@@ -1,0 +1,122 @@
+//! A reader from outside that sees committed records alone, and when it sees them.
+//!
+//! A task's bookmark is in the transaction of everything that it speaks for, so when it can be read,
+//! its changes can. Nobody has to ask for it, and so nothing is rounded up to the next question.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
+use flockwise_runtime::broker::ORIGIN_HEADER;
+use flockwise_runtime::topics::{Topic, Topics};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+use crate::clock::Clock;
+use crate::halt::Halt;
+use crate::journal::{Journal, Place};
+use crate::producer::eager;
+
+const STEP: Duration = Duration::from_millis(50);
+
+/// Keeps the journal of what is committed, until halted.
+pub(crate) fn observe(
+    servers: &str,
+    topics: &Topics,
+    journal: &Mutex<Journal>,
+    clock: Clock,
+    halt: &Halt,
+) -> Result<()> {
+    let consumer = connect(servers, topics)?;
+    let changelog = topics.name(Topic::Changelog);
+    while !halt.is_set() {
+        // Errors are of brokers that are down, and pass.
+        let Some(Ok(message)) = consumer.poll(STEP) else {
+            continue;
+        };
+        let now = clock.now();
+        let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = if message.topic() == changelog {
+            note_bookmark(&message, topics, &mut journal, now)
+        } else {
+            note_passed_on(&message, &mut journal, now)
+        };
+        if let Err(error) = noted {
+            journal.fail(format!("{error:#}"));
+        }
+    }
+    Ok(())
+}
+
+fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<Quiet>> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", servers)
+        .set("group.id", "observer")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "100");
+    let consumer: BaseConsumer<Quiet> = eager(&mut config)
+        .create_with_context(Quiet)
+        .context("cannot make a consumer")?;
+    let mut list = TopicPartitionList::new();
+    for topic in [Topic::Changelog, Topic::Repartition] {
+        for partition in 0..topics.state_partitions.cast_signed() {
+            list.add_partition_offset(&topics.name(topic), partition, Offset::Beginning)?;
+        }
+    }
+    consumer.assign(&list)?;
+    Ok(consumer)
+}
+
+fn note_bookmark(
+    message: &BorrowedMessage<'_>,
+    topics: &Topics,
+    journal: &mut Journal,
+    now: Duration,
+) -> Result<()> {
+    let (Some([BOOKMARK]), Some(value)) = (message.key(), message.payload()) else {
+        return Ok(());
+    };
+    let (bookmark, _) = decode_bookmark(value, &topics.inputs)?;
+    let read = bookmark.inputs.iter();
+    let read = read.map(|((_, partition), progress)| (*partition, progress.next_offset));
+    let task = message.partition().cast_unsigned();
+    journal.progressed(task, read, bookmark.repartition_offset, now);
+    Ok(())
+}
+
+fn note_passed_on(
+    message: &BorrowedMessage<'_>,
+    journal: &mut Journal,
+    now: Duration,
+) -> Result<()> {
+    let place = origin(message).ok_or_else(|| anyhow!("an event is passed on without origin"))?;
+    let task = message.partition().cast_unsigned();
+    journal.passed_on(task, message.offset(), place, now);
+    Ok(())
+}
+
+/// `topic/partition/offset`, of which there is one topic.
+fn origin(message: &BorrowedMessage<'_>) -> Option<Place> {
+    let headers = message.headers()?;
+    let header = headers.iter().find(|header| header.key == ORIGIN_HEADER)?;
+    let mut parts = std::str::from_utf8(header.value?).ok()?.rsplit('/');
+    let offset = parts.next()?.parse().ok()?;
+    Some((parts.next()?.parse().ok()?, offset))
+}
+
+/// Brokers go down here all the time.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, _: KafkaError, _: &str) {}
+
+    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
+}
+
+impl ConsumerContext for Quiet {}

@@ -1,0 +1,233 @@
+//! What a run came to: for people, and for machines.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::faults::Past;
+use crate::journal::Stall;
+use crate::schedule::Kind;
+
+/// A fault is still felt this long after it is over: members come back, leaders go home.
+const AFTERMATH: Duration = Duration::from_secs(3);
+
+/// Stalls worth a line of their own.
+const SHOWN: usize = 8;
+/// What is wrong beyond this is said in the JSON alone.
+const MOST: usize = 20;
+
+pub(crate) struct Report {
+    pub(crate) seed: u64,
+    pub(crate) standbys: u32,
+    pub(crate) rate: u32,
+    /// Programs that wanted to run at once, in the last minute.
+    pub(crate) load: Option<f64>,
+    pub(crate) events: u64,
+    pub(crate) changes: usize,
+    pub(crate) past: Vec<Past>,
+    pub(crate) stalls: Vec<Stall>,
+    /// Shortest first.
+    pub(crate) latencies: Vec<Duration>,
+    pub(crate) failures: Vec<String>,
+}
+
+impl Past {
+    /// Can this stall be due to it?
+    fn touches(&self, stall: &Stall) -> bool {
+        stall.from < self.to + AFTERMATH && self.from < stall.to
+    }
+}
+
+impl Report {
+    /// The longest of some stalls.
+    fn longest(&self, counts: impl Fn(&Stall) -> bool) -> Option<&Stall> {
+        let stalls = self.stalls.iter().filter(|stall| counts(stall));
+        stalls.max_by_key(|stall| stall.length())
+    }
+
+    fn causes(&self, stall: &Stall) -> impl Iterator<Item = &Past> {
+        let stall = stall.clone();
+        self.past.iter().filter(move |past| past.touches(&stall))
+    }
+
+    /// The longest stall that had to do with faults of a kind, others may have had a part in it; and
+    /// the longest that had to do with nothing else.
+    fn by_kind(&self, kind: Kind) -> [Option<&Stall>; 2] {
+        let any = |stall: &Stall| self.causes(stall).any(|past| past.fault.kind == kind);
+        let alone =
+            |stall: &Stall| any(stall) && self.causes(stall).all(|past| past.fault.kind == kind);
+        [self.longest(any), self.longest(alone)]
+    }
+
+    fn is_of_broker(&self, stall: &Stall) -> bool {
+        self.causes(stall)
+            .any(|past| past.fault.kind.is_of_broker())
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = self.past.iter().map(|past| past.fault.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The latency that this share of the events kept within.
+    fn quantile(&self, share: f64) -> Duration {
+        let last = self.latencies.len().saturating_sub(1);
+        let index = (last as f64 * share) as usize;
+        self.latencies.get(index).copied().unwrap_or_default()
+    }
+
+    fn worst(&self) -> Vec<&Stall> {
+        let mut worst: Vec<&Stall> = self.stalls.iter().collect();
+        worst.sort_by_key(|stall| std::cmp::Reverse(stall.length()));
+        worst
+    }
+
+    fn causes_text(&self, stall: &Stall) -> String {
+        let causes = self.causes(stall).map(|past| {
+            let (kind, victim) = (past.fault.kind.name(), past.fault.victim);
+            format!("{kind} of {victim} at {:.1} s", past.from.as_secs_f64())
+        });
+        let causes: Vec<String> = causes.collect();
+        match causes.is_empty() {
+            true => "no fault".to_owned(),
+            false => causes.join(", "),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let past = self.past.iter().map(|past| {
+            json!({
+                "kind": past.fault.kind.name(),
+                "victim": past.fault.victim.to_string(),
+                "due_s": past.fault.at().as_secs_f64(),
+                "held_s": past.fault.hold().as_secs_f64(),
+                "from_s": past.from.as_secs_f64(),
+                "to_s": past.to.as_secs_f64(),
+            })
+        });
+        let stalls = self.worst().into_iter().map(|stall| {
+            json!({
+                "partition": stall.partition,
+                "from_s": stall.from.as_secs_f64(),
+                "seconds": stall.length().as_secs_f64(),
+                "causes": self.causes_text(stall),
+            })
+        });
+        let kinds = self.kinds().into_iter().map(|kind| {
+            let count = self.past.iter().filter(|past| past.fault.kind == kind);
+            let [any, alone] = self.by_kind(kind).map(seconds);
+            let entry = json!({
+                "count": count.count(), "longest_stall_s": any, "longest_stall_alone_s": alone,
+            });
+            (kind.name(), entry)
+        });
+        json!({
+            "seed": self.seed,
+            "standbys": self.standbys,
+            "rate": self.rate,
+            "load": self.load,
+            "events": self.events,
+            "changes": self.changes,
+            "kinds": kinds.collect::<serde_json::Map<_, _>>(),
+            "longest_stall_s": {
+                "with_a_broker_away": seconds(self.longest(|stall| self.is_of_broker(stall))),
+                "otherwise": seconds(self.longest(|stall| !self.is_of_broker(stall))),
+            },
+            "latency_s": {
+                "p50": self.quantile(0.5).as_secs_f64(),
+                "p99": self.quantile(0.99).as_secs_f64(),
+                "max": self.quantile(1.0).as_secs_f64(),
+            },
+            "faults": past.collect::<Vec<_>>(),
+            "stalls": stalls.collect::<Vec<_>>(),
+            "failures": self.failures,
+        })
+    }
+
+    fn write_kinds(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "{:14} {:>5}  {:>13}  {:>13}",
+            "fault", "count", "longest stall", "of it alone"
+        )?;
+        for kind in self.kinds() {
+            let count = self.past.iter().filter(|past| past.fault.kind == kind);
+            let [any, alone] = self.by_kind(kind).map(shown);
+            let (name, count) = (kind.name(), count.count());
+            writeln!(formatter, "{name:14} {count:>5}  {any:>13}  {alone:>13}")?;
+        }
+        Ok(())
+    }
+
+    fn write_stalls(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let with = shown(self.longest(|stall| self.is_of_broker(stall)));
+        let without = shown(self.longest(|stall| !self.is_of_broker(stall)));
+        writeln!(
+            formatter,
+            "\nlongest stall: {with} with a broker away or back for less than {AFTERMATH:?}, {without} otherwise"
+        )?;
+        for stall in self.worst().into_iter().take(SHOWN) {
+            let (partition, from) = (&stall.partition, stall.from.as_secs_f64());
+            let (length, causes) = (shown(Some(stall)), self.causes_text(stall));
+            writeln!(
+                formatter,
+                "  {length:>8}  {partition:15} from {from:.1} s: {causes}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed,
+            standbys,
+            rate,
+            events,
+            changes,
+            ..
+        } = self;
+        let count = self.past.len();
+        writeln!(
+            formatter,
+            "\n{count} faults from seed {seed}, standbys {standbys}, {events} events at {rate} a second, {changes} changes\n"
+        )?;
+        self.write_kinds(formatter)?;
+        self.write_stalls(formatter)?;
+        let [half, most, all] = [0.5, 0.99, 1.0].map(|share| self.quantile(share).as_secs_f64());
+        writeln!(
+            formatter,
+            "\nlatency from event to committed effect: p50 {half:.3} s, p99 {most:.2} s, max {all:.2} s"
+        )?;
+        if let Some(load) = self.load {
+            writeln!(
+                formatter,
+                "load of the machine in the last minute: {load:.1}"
+            )?;
+        }
+        writeln!(formatter)?;
+        for failure in self.failures.iter().take(MOST) {
+            writeln!(formatter, "WRONG  {failure}")?;
+        }
+        match self.failures.is_empty() {
+            true => write!(formatter, "nothing lost, nothing doubled: as the replay"),
+            false => write!(formatter, "{} things are wrong", self.failures.len()),
+        }
+    }
+}
+
+fn seconds(stall: Option<&Stall>) -> f64 {
+    stall.map_or(0.0, |stall| stall.length().as_secs_f64())
+}
+
+/// Shorter ones are not noted.
+fn shown(stall: Option<&Stall>) -> String {
+    match stall {
+        Some(stall) => format!("{:.2} s", stall.length().as_secs_f64()),
+        None => "< 0.25 s".to_owned(),
+    }
+}

@@ -1,0 +1,227 @@
+//! Three brokers, three processes, and what lies between them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use flockwise_tests::plant::Plant;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::metadata::MetadataTopic;
+use xtask::kafka::{Cluster, Running, Signal};
+
+use crate::disk::Disk;
+use crate::gate::Gate;
+use crate::halt::Halt;
+use crate::instance::Instance;
+
+pub(crate) const BROKERS: usize = 3;
+pub(crate) const PROCESSES: usize = 3;
+
+/// Much shorter than usual, so that members that are silent are missed soon.
+pub(crate) const SESSION_MS: u64 = 2_000;
+
+/// How long a broker or a process may take to be as good as the others again, on a busy machine.
+const CATCH_UP: Duration = Duration::from_secs(120);
+
+/// How the names of the folders of configurations, states and what is expected begin.
+const FILES: &str = "plant-";
+
+/// What the faults hit. Taken down in the order of these fields.
+pub(crate) struct Site {
+    instances: Vec<Mutex<Instance>>,
+    /// By process and broker.
+    pub(crate) gates: Vec<Vec<Gate>>,
+    pub(crate) plant: Plant,
+    pub(crate) servers: String,
+    /// Held by whoever has one of them down.
+    brokers: Mutex<()>,
+    /// Held by whoever starts all processes anew.
+    rolling: Mutex<()>,
+    metadata: BaseConsumer,
+    kafka: Running,
+}
+
+/// How it is to be.
+pub(crate) struct Plan {
+    /// Where its files are; what is left there of another run goes.
+    pub(crate) folder: PathBuf,
+    pub(crate) shards: u32,
+    pub(crate) standbys: u32,
+    /// librdkafka's properties for the processes.
+    pub(crate) properties: Vec<String>,
+    /// For `RUST_LOG` of the processes.
+    pub(crate) log: String,
+}
+
+impl Site {
+    /// Everything but the processes is started.
+    pub(crate) fn set(plan: &Plan) -> Result<Self> {
+        let kafka = cluster(&plan.folder).run()?;
+        let servers = kafka.servers.plain.clone();
+        let gates = kafka.servers.detours.iter();
+        let gates = gates.map(|nodes| nodes.iter().map(Gate::open).collect());
+        clear(&plan.folder)?;
+        let files = tempfile::Builder::new()
+            .prefix(FILES)
+            .tempdir_in(&plan.folder)
+            .context("cannot make a folder")?;
+        let plant = Plant::on(&servers, files, &configuration(&plan.properties)?);
+        let gates = gates.collect::<Result<_>>()?;
+        let instances = (0..PROCESSES).map(|index| instance(index, plan, &plant, &kafka));
+        Ok(Self {
+            instances: instances
+                .map(|instance| instance.map(Mutex::new))
+                .collect::<Result<_>>()?,
+            gates,
+            servers: servers.clone(),
+            brokers: Mutex::default(),
+            rolling: Mutex::default(),
+            metadata: ClientConfig::new()
+                .set("bootstrap.servers", servers)
+                .create()?,
+            plant,
+            kafka,
+        })
+    }
+
+    /// A process, by whoever does something to it.
+    pub(crate) fn instance(&self, index: usize) -> MutexGuard<'_, Instance> {
+        lock(&self.instances[index])
+    }
+
+    /// A process to which nobody does anything at the moment.
+    pub(crate) fn idle_instance(&self, index: usize) -> Option<MutexGuard<'_, Instance>> {
+        match self.instances[index].try_lock() {
+            Ok(instance) => Some(instance),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Waits until a process that was started is ready.
+    pub(crate) fn wait_until_ready(&self, instance: &Instance, halt: &Halt) -> Result<()> {
+        let is_ready = halt.wait_for(CATCH_UP, || instance.is_ready());
+        if !is_ready && !halt.is_set() {
+            bail!("{} is not ready after {CATCH_UP:?}", instance.name);
+        }
+        Ok(())
+    }
+
+    /// Nobody else takes a broker down meanwhile.
+    pub(crate) fn with_brokers(&self) -> MutexGuard<'_, ()> {
+        lock(&self.brokers)
+    }
+
+    /// Nobody else starts all processes anew meanwhile.
+    pub(crate) fn with_all(&self) -> MutexGuard<'_, ()> {
+        lock(&self.rolling)
+    }
+
+    pub(crate) fn stop_broker(&self, index: usize, signal: Signal) -> Result<()> {
+        self.kafka.cluster.stop_node(number(index), signal)
+    }
+
+    /// Starts it again, or thaws it.
+    pub(crate) fn start_broker(&self, index: usize) -> Result<()> {
+        self.kafka.cluster.start_node(number(index))
+    }
+
+    /// Waits until every broker has every record: only then may the next one go.
+    pub(crate) fn wait_until_in_sync(&self, halt: &Halt) -> Result<()> {
+        let are_in_sync = halt.wait_for(CATCH_UP, || self.are_in_sync());
+        if !are_in_sync && !halt.is_set() {
+            bail!("the brokers are not in sync after {CATCH_UP:?}");
+        }
+        Ok(())
+    }
+
+    fn are_in_sync(&self) -> bool {
+        let metadata = self.metadata.fetch_metadata(None, Duration::from_secs(3));
+        metadata.is_ok_and(|metadata| {
+            let partitions = metadata.topics().iter();
+            let mut partitions = partitions.flat_map(MetadataTopic::partitions);
+            partitions.all(|partition| partition.isr().len() == BROKERS)
+        })
+    }
+
+    /// What was written stays, to be looked at.
+    pub(crate) fn keep_files(&mut self) {
+        self.plant.keep_files();
+        self.kafka.keep_files();
+    }
+}
+
+/// Deletes what earlier runs that went wrong have kept.
+fn clear(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(FILES) {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot delete {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn cluster(folder: &Path) -> Cluster {
+    // Leaders come home soon, or there would be less and less to lose with a broker.
+    Cluster::at(folder.join("kafka"))
+        .nodes(number(BROKERS - 1))
+        .first_port(0)
+        .detours(number(PROCESSES - 1))
+        .set("leader.imbalance.check.interval.seconds", "5")
+        .set("leader.imbalance.per.broker.percentage", "1")
+}
+
+/// Of two for the same key the last one counts.
+fn configuration(properties: &[String]) -> Result<String> {
+    let ours = [
+        format!("session.timeout.ms={SESSION_MS}"),
+        "heartbeat.interval.ms=500".to_owned(),
+    ];
+    let mut keyed = BTreeMap::new();
+    for property in ours.iter().chain(properties) {
+        let pair = property.split_once('=');
+        let (key, value) = pair.with_context(|| format!("{property:?} is not KEY=VALUE"))?;
+        keyed.insert(key, value);
+    }
+    let lines = keyed
+        .iter()
+        .map(|(key, value)| format!("{key:?} = {value:?}\n"));
+    Ok(format!(
+        "\n[kafka.properties]\n{}",
+        lines.collect::<String>()
+    ))
+}
+
+fn instance(index: usize, plan: &Plan, plant: &Plant, kafka: &Running) -> Result<Instance> {
+    let name = format!("process-{}", index + 1);
+    let disk = Disk::mount(&plant.path(&name))?;
+    let mut command = plant.command(&name);
+    let nodes = kafka.servers.detours[index].iter();
+    let servers: Vec<&str> = nodes.map(|detour| &*detour.advertised).collect();
+    command
+        .env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", servers.join(","))
+        // Any that is free; it says which.
+        .env("FLOCKWISE__HTTP__LISTEN", "127.0.0.1:0")
+        .env("FLOCKWISE__SHARDS", plan.shards.to_string())
+        .env("RUST_LOG", &plan.log);
+    if plan.standbys > 0 {
+        command.env("FLOCKWISE__STANDBYS", plan.standbys.to_string());
+    }
+    Instance::new(&name, command, disk, &plan.folder)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kafka's nodes are counted from 1.
+fn number(index: usize) -> u16 {
+    index as u16 + 1
+}
