@@ -2,8 +2,8 @@
 
 use flockwise_tests::simulator::{replay, run, sweep};
 
-/// So many are played where nobody says otherwise: about a minute's worth.
-const SEEDS: u64 = 1_000;
+/// So many are played where nobody says otherwise: about half a minute's worth.
+const SEEDS: u64 = 3_000;
 
 #[test]
 fn every_seed_holds() {

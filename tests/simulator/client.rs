@@ -162,7 +162,11 @@ impl Broker for Client {
         self.inner
             .send_offsets(positions)
             .inspect_err(|_| self.note("cannot send offsets", [count, 0]))?;
-        self.befall_at(Place::BeforeEnd)?;
+        let has_version = self.sent.iter().any(|sent| sent.topic == Topic::Model);
+        self.befall_at(match has_version {
+            true => Place::BeforeEndOfVersion,
+            false => Place::BeforeEnd,
+        })?;
         self.inner
             .end_commit()
             .inspect_err(|_| self.note("cannot commit", [count, 0]))?;

@@ -236,6 +236,10 @@ impl World {
         let Some(offset) = page.offset else {
             return;
         };
+        // Whoever restores from this copy waits for the end, and cannot be asked before.
+        if self.broker.is_held(Topic::Changelog, task) {
+            return;
+        }
         let end = self.broker.stable(Topic::Changelog, task);
         assert!(
             offset <= end,

@@ -66,19 +66,28 @@ impl World {
             None,
             Some(Place::BeforeOffsets),
             Some(Place::BeforeEnd),
-            Some(Place::BeforeEnd),
+            Some(Place::BeforeEndOfVersion),
             Some(Place::AfterEnd),
         ]);
         let after = match place {
             None => self.dice.scale(1, 60) - 1,
             Some(_) => 0,
         };
-        let steps = self.dice.scale(1, 60);
-        self.staff().seats[self.somewhere()].nap = Some(Nap {
+        let steps = self.dice.scale(1, 100);
+        let nap = Nap {
             place,
             after,
             steps,
-        });
+        };
+        let seat = self.somewhere();
+        let mut staff = self.staff();
+        match place {
+            // Whoever is the trainer.
+            Some(Place::BeforeEndOfVersion) => {
+                staff.seats.iter_mut().for_each(|seat| seat.nap = Some(nap));
+            }
+            _ => staff.seats[seat].nap = Some(nap),
+        }
     }
 
     /// Another starts under the same name although there is one.

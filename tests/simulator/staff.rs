@@ -26,6 +26,8 @@ pub(super) enum Place {
     BeforeOffsets,
     /// The group has the positions, and the transaction is open.
     BeforeEnd,
+    /// The same, and a version of the model is in it.
+    BeforeEndOfVersion,
     /// A commit has taken effect, and nobody has heard of it.
     AfterEnd,
 }

@@ -24,6 +24,9 @@ use crate::reference;
 /// Rounds in which everybody has a turn, until all must be done.
 const ROUNDS: usize = 3_000;
 
+/// Everybody has long been there by then.
+const REASSIGNED: usize = 50;
+
 const DELTAS: Source = Source {
     topic: Topic::Deltas,
     partition: 0,
@@ -36,12 +39,12 @@ impl World {
         self.note(None, "it is calm from here on", [0, 0]);
         self.feed().grow(&self.broker);
         self.revive();
-        if self.scenario.grows() {
-            // New partitions are found at the next assignment.
-            self.depart(0, Some(self.clock.wall_ms()));
-        }
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             self.round();
+            if round == REASSIGNED && self.scenario.grows() {
+                // New partitions are found at the next assignment.
+                self.depart(0, Some(self.clock.wall_ms()));
+            }
             if self.feed().is_over() && self.is_drained() {
                 self.round();
                 self.check_readiness();

@@ -259,9 +259,10 @@ impl World {
         if let Some(steps) = self.nap_due(post, place) {
             self.note(Some(post.seat), "stands still", [steps as i64, 0]);
             self.depth.set(self.depth.get() + 1);
-            if self.dice.percent(40) {
-                self.clock.advance(self.dice.ms(500, 30_000));
-            }
+            // Long enough for the group to go on without it, or for its transaction to be ended, or neither.
+            let behind = self.scenario.session + self.dice.ms(1, 1_500);
+            let pause = [Duration::ZERO, behind, self.dice.ms(500, 30_000)];
+            self.clock.advance(self.dice.one_of(&pause));
             (0..steps).for_each(|_| self.step());
             self.depth.set(self.depth.get() - 1);
             self.note(Some(post.seat), "goes on", [0, 0]);

@@ -11,7 +11,7 @@ use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn
 use flockwise_runtime::topics::{Source, Topic};
 
 use crate::log::{Entry, Log, Place};
-use crate::record::{Parts, Shape};
+use crate::record::Parts;
 use crate::state::{Shared, State, after, until};
 use crate::transaction::Transaction;
 
@@ -21,9 +21,9 @@ const REPLAY_RECORDS: usize = 1024;
 /// One member of the group with its transaction; leaves the group when dropped.
 #[derive(Debug)]
 pub struct MemoryShard {
-    shared: Arc<Shared>,
-    member: String,
-    epoch: u64,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) member: String,
+    pub(crate) epoch: u64,
     /// Has the last assignment been answered?
     is_open: bool,
     reads: Vec<Read>,
@@ -129,55 +129,16 @@ impl MemoryShard {
         self.reads.iter().find(|read| read.source == source)
     }
 
-    fn numbered(&self, positions: &[(Source, i64)]) -> Result<Vec<(usize, i64)>, Failure> {
+    pub(crate) fn numbered(
+        &self,
+        positions: &[(Source, i64)],
+    ) -> Result<Vec<(usize, i64)>, Failure> {
         let numbered = positions.iter().map(|&(source, position)| {
             let number = self.shared.layout.require(source)?;
             Ok((number, position))
         });
         let numbered: Result<_, String> = numbered.collect();
         numbered.map_err(Failure::Config)
-    }
-}
-
-/// In a simulation alone: records take their places as they are sent, and a commit has two phases.
-impl MemoryShard {
-    fn send_at_once(&mut self, number: usize, record: &Outgoing<'_>) -> Result<(), Failure> {
-        let mut state = self.shared.look();
-        state.require_unfenced(&self.member, self.epoch)?;
-        let mut bytes = std::mem::take(&mut state.scratch);
-        bytes.clear();
-        let shape = Shape::lay(&mut bytes, record.key, record.value, record.headers);
-        let now_ms = state
-            .simulation
-            .as_ref()
-            .map_or(0, |simulation| simulation.conditions.clock.wall_ms());
-        let timestamp_ms = record.timestamp_ms.unwrap_or(now_ms);
-        state.send(&self.member, number, timestamp_ms, shape, &bytes);
-        state.scratch = bytes;
-        Ok(())
-    }
-
-    /// The first phase of a commit: the group takes the positions, for when the transaction ends. Who is
-    /// left behind after this commits all the same, and whoever comes next waits for it.
-    ///
-    /// # Errors
-    /// As [`Broker::commit`].
-    pub fn send_offsets(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
-        let numbered = self.numbered(positions)?;
-        let mut state = self.shared.look();
-        state.require_unfenced(&self.member, self.epoch)?;
-        state.send_offsets(&self.member, positions, &numbered)
-    }
-
-    /// The second: everything sent is seen, and the positions count.
-    ///
-    /// # Errors
-    /// As [`Broker::commit`].
-    pub fn end_commit(&mut self) -> Result<(), Failure> {
-        let mut state = self.shared.look();
-        state.require_unfenced(&self.member, self.epoch)?;
-        state.end_transaction(&self.member, true);
-        Ok(())
     }
 }
 

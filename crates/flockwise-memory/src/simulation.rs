@@ -8,6 +8,7 @@
 
 mod dice;
 mod faults;
+mod phases;
 mod transactions;
 
 use std::collections::BTreeMap;

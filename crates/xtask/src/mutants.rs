@@ -22,7 +22,7 @@ use trial::{Outcome, Trial};
 #[derive(Args)]
 pub struct MutantsArgs {
     /// Seeds within which each mutant must be caught
-    #[arg(long, default_value_t = 3_000)]
+    #[arg(long, default_value_t = 10_000)]
     seeds: u64,
     /// Only those whose names hold this
     #[arg(long)]

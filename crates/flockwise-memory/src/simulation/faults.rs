@@ -69,6 +69,17 @@ impl MemoryBroker {
         self.shared.lock().logs[number].stable()
     }
 
+    /// Does an open transaction keep committed readers from the end of a partition?
+    ///
+    /// # Panics
+    /// Where there is no such partition.
+    #[must_use]
+    pub fn is_held(&self, topic: Topic, partition: u32) -> bool {
+        let number = self.require(topic, partition);
+        let log = &self.shared.lock().logs[number];
+        log.stable() < log.end
+    }
+
     /// Ends what is overdue by the clock, as every call of a client does too.
     pub fn let_time_pass(&self) {
         self.shared.lock().let_time_pass();

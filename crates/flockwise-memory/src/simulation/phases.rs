@@ -1,0 +1,52 @@
+//! A client in a simulation: records take their places as they are sent, and a commit has two phases.
+
+use flockwise_runtime::broker::{Failure, Outgoing};
+use flockwise_runtime::topics::Source;
+
+use crate::record::Shape;
+use crate::shard::MemoryShard;
+
+impl MemoryShard {
+    pub(crate) fn send_at_once(
+        &mut self,
+        number: usize,
+        record: &Outgoing<'_>,
+    ) -> Result<(), Failure> {
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        let mut bytes = std::mem::take(&mut state.scratch);
+        bytes.clear();
+        let shape = Shape::lay(&mut bytes, record.key, record.value, record.headers);
+        let now_ms = state
+            .simulation
+            .as_ref()
+            .map_or(0, |simulation| simulation.conditions.clock.wall_ms());
+        let timestamp_ms = record.timestamp_ms.unwrap_or(now_ms);
+        state.send(&self.member, number, timestamp_ms, shape, &bytes);
+        state.scratch = bytes;
+        Ok(())
+    }
+
+    /// The first phase of a commit: the group takes the positions, for when the transaction ends. Who is
+    /// left behind after this commits all the same, and whoever comes next waits for it.
+    ///
+    /// # Errors
+    /// As [`flockwise_runtime::broker::Broker::commit`].
+    pub fn send_offsets(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        let numbered = self.numbered(positions)?;
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.send_offsets(&self.member, positions, &numbered)
+    }
+
+    /// The second: everything sent is seen, and the positions count.
+    ///
+    /// # Errors
+    /// As [`flockwise_runtime::broker::Broker::commit`].
+    pub fn end_commit(&mut self) -> Result<(), Failure> {
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.end_transaction(&self.member, true);
+        Ok(())
+    }
+}
