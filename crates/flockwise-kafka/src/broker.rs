@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::assignment::Assignment;
 use crate::bell::Bell;
@@ -24,7 +24,6 @@ use crate::evicting::evict;
 use crate::faults;
 use crate::generation::generation;
 use crate::lanes::{self, Filled};
-use crate::leaving::Leaving;
 use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
 use crate::purge::Purger;
@@ -55,7 +54,7 @@ pub struct KafkaBroker {
     events: Events,
     settings: KafkaSettings,
     topics: Topics,
-    leaving: Leaving,
+    leaving: bool,
 }
 
 impl KafkaBroker {
@@ -89,7 +88,7 @@ impl KafkaBroker {
             events,
             settings,
             topics,
-            leaving: Leaving::default(),
+            leaving: false,
         })
     }
 
@@ -104,7 +103,6 @@ impl KafkaBroker {
         }
         Ok(self.events.take_rebalance().map(|rebalance| {
             self.assignment.owe(rebalance.kind);
-            self.leaving.note(rebalance.kind);
             self.turn(&rebalance)
         }))
     }
@@ -177,7 +175,7 @@ impl KafkaBroker {
 
     /// Fills the batch with what is at hand; how soon to look again at what is held back.
     fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<Option<Duration>, Failure> {
-        if self.leaving.is_under_way() || !self.assignment.is_readable() {
+        if self.leaving || !self.assignment.is_readable() {
             return Ok(None);
         }
         let lanes = &mut self.assignment.lanes;
@@ -339,12 +337,15 @@ impl Broker for KafkaBroker {
     }
 
     fn leave(&mut self) -> bool {
-        // What was handed out is answered before the next step.
-        if self.assignment.is_owing() {
-            return false;
+        let consumer = self.group.consumer();
+        if !self.leaving {
+            self.leaving = true;
+            if let Err(error) = consumer.close_queue() {
+                warn!(%error, "leaving the group");
+                return true;
+            }
         }
-        let (consumer, hands_over) = (self.group.consumer(), self.settings.hands_over);
-        self.leaving.step(consumer, &self.topics, hands_over)
+        consumer.closed()
     }
 }
 

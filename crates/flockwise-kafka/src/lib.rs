@@ -20,7 +20,6 @@ mod generation;
 mod identity;
 mod in_step;
 mod lanes;
-mod leaving;
 mod lent;
 mod lost;
 mod partition_queue;

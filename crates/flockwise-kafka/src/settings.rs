@@ -42,9 +42,6 @@ pub struct KafkaSettings {
     /// `group.instance.id`: a member that comes back under it within the session timeout causes no
     /// rebalance.
     pub member_id: Option<String>,
-    /// When it leaves in good order its partitions go to the others at once. Otherwise those of a member with a
-    /// `member_id` wait for it until its session times out, and it disturbs nobody if it is back by then.
-    pub hands_over: bool,
     /// Input partitions are read in step to within this, event time.
     pub max_skew_ms: i64,
     /// How long a broker may take to answer at start.
@@ -114,7 +111,6 @@ impl KafkaSettings {
             group: group.to_owned(),
             transactional_id: transactional_id.to_owned(),
             member_id: None,
-            hands_over: false,
             max_skew_ms: 600_000,
             start_timeout_ms: 10_000,
             delivery: Delivery::ExactlyOnce,

@@ -139,26 +139,3 @@ fn what_cannot_be_followed_is_an_error() {
     assert!(matches!(error, Failure::Fatal(_)), "{error}");
     assert!(error.to_string().contains("changelog/0"), "{error}");
 }
-
-#[test]
-#[ignore = "a measurement, to be run alone"]
-fn one_that_waits_costs_next_to_nothing() {
-    let Some(servers) = kafka() else { return };
-    let (_, mut writer, mut follower) = set(&servers, 12);
-    let reads: Vec<_> = (0..12)
-        .map(|partition| (changelog(partition), None))
-        .collect();
-    follower.follow(&reads).expect("followed");
-    writer.send(row(3, "first")).expect("sent");
-    writer.commit(&[]).expect("committed");
-    read(&mut follower, 1);
-    drop(writer);
-    let mut batch = Batch::default();
-    let (start, cpu) = (Instant::now(), support::cpu_seconds());
-    while start.elapsed() < Duration::from_secs(10) {
-        let patience = Duration::from_millis(500);
-        follower.poll(patience, 10, &mut batch).expect("polled");
-    }
-    let share = (support::cpu_seconds() - cpu) / 10.0;
-    eprintln!("{share:.3} of a core while nothing happens");
-}

@@ -86,17 +86,6 @@ pub(crate) fn delete_topic(servers: &str, name: &str) {
     });
 }
 
-/// User and system time of this process. Linux alone.
-pub(crate) fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks
-        .filter_map(|field| field.parse::<f64>().ok())
-        .sum::<f64>()
-        / 100.0
-}
-
 /// Asks until it is so.
 pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
