@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flockwise_benches::job::Job;
 use flockwise_benches::{events, workspace};
-use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{encode_row, row_key};
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
@@ -92,19 +92,31 @@ struct Stages {
 }
 
 /// Buffers that are used again, as the shard does.
-#[derive(Default)]
 struct Buffers {
     event: Event,
     output: Output,
+    changes: ChangeEncoder,
     key: Vec<u8>,
     value: Vec<u8>,
+}
+
+impl Buffers {
+    fn new(job: &Job) -> Self {
+        Self {
+            event: Event::default(),
+            output: Output::default(),
+            changes: ChangeEncoder::new("bench", &job.topics, &job.settings.plan),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let job = Job::load()?;
     let lines = events::first(EVENTS);
     let (cold, warm) = lines.split_at(EVENTS / 2);
-    let (mut task, mut buffers) = (Task::new(job.settings.clone()), Buffers::default());
+    let (mut task, mut buffers) = (Task::new(job.settings.clone()), Buffers::new(&job));
     work(&job, cold, &mut task, &mut buffers, &mut Stages::default());
     let mut stages = Stages::default();
     work(&job, warm, &mut task, &mut buffers, &mut stages);
@@ -140,6 +152,7 @@ fn take(
     let Buffers {
         event,
         output,
+        changes,
         value,
         ..
     } = buffers;
@@ -160,25 +173,20 @@ fn take(
         .count(|| task.process(event, trigger, Some(&job.versions), output));
     stages
         .changes
-        .count(|| write_changes(job, task, output, value));
+        .count(|| write_changes(job, task, output, changes, value));
 }
 
-fn write_changes(job: &Job, task: &Task, output: &mut Output, value: &mut Vec<u8>) {
-    let context = ChangeContext {
-        app: "bench",
-        topics: &job.topics,
-        plan: &job.settings.plan,
-        model: &job.versions.current,
-        previous: None,
-    };
+fn write_changes(
+    job: &Job,
+    task: &Task,
+    output: &mut Output,
+    changes: &mut ChangeEncoder,
+    value: &mut Vec<u8>,
+) {
     for change in output.changes.drain(..) {
         value.clear();
-        encode_change(
-            &context,
-            task.rows().customer_id(change.row),
-            &change,
-            value,
-        );
+        let customer_id = task.rows().customer_id(change.row);
+        changes.encode(&job.versions, customer_id, &change, value);
     }
 }
 

@@ -4,7 +4,7 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flockwise_benches::events;
 use flockwise_benches::job::Job;
-use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::change::ChangeEncoder;
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
 use flockwise_core::task::{Output, Task};
@@ -47,13 +47,7 @@ fn decode(job: &Job, lines: &[String], event: &mut Event) -> i64 {
 /// The task is given back so that freeing it is not measured.
 fn work(job: &Job, lines: &[String], mut task: Task) -> (Task, usize) {
     let plan = &job.settings.plan;
-    let context = ChangeContext {
-        app: "bench",
-        topics: &job.topics,
-        plan,
-        model: &job.versions.current,
-        previous: None,
-    };
+    let mut encoder = ChangeEncoder::new("bench", &job.topics, plan);
     let (mut event, mut output, mut bytes) = (Event::default(), Output::default(), Vec::new());
     let mut encoded = 0;
     for (offset, line) in lines.iter().enumerate() {
@@ -70,7 +64,7 @@ fn work(job: &Job, lines: &[String], mut task: Task) -> (Task, usize) {
         for change in output.changes.drain(..) {
             bytes.clear();
             let customer_id = task.rows().customer_id(change.row);
-            encode_change(&context, customer_id, &change, &mut bytes);
+            encoder.encode(&job.versions, customer_id, &change, &mut bytes);
             encoded += bytes.len();
         }
     }

@@ -1,137 +1,188 @@
 //! Changes of segment out, as JSON.
 
-use flockwise_core::change::Change;
+use std::sync::Arc;
+
+use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
-use serde::Serialize;
+use flockwise_core::task::Versions;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::time::write_time;
+use crate::literal::{put_hex, put_integer, put_number, put_text};
+use crate::time::put_time;
 
-#[derive(Serialize)]
-struct ChangeRecord<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    customer_id: &'a str,
-    sequence: u32,
-    occurred_at: &'a str,
-    from: Option<Place<'a>>,
-    to: Option<Place<'a>>,
-    cause: &'static str,
-    distance: Option<f64>,
-    distance_from: Option<f64>,
-    margin: Option<f64>,
-    drivers: &'a [DriverRecord<'a>],
-    model_version: u64,
-    trigger: Option<TriggerRecord<'a>>,
+/// Writes changes. What many of them have in common is written once: names of topics, features and
+/// segments, escaped.
+#[derive(Clone, Debug)]
+pub struct ChangeEncoder {
+    app: String,
+    /// `{"topic":"clicks","partition":`
+    topics: Vec<Vec<u8>>,
+    /// `{"feature":"orders","value":`
+    features: Vec<Vec<u8>>,
+    /// `{"segment":4,"name":"frequent","strategic":null}`, ascending by id.
+    places: Vec<(u32, Vec<u8>)>,
+    /// Whose segments `places` are.
+    models: [Option<Arc<Model>>; 2],
 }
 
-#[derive(Serialize)]
-struct Place<'a> {
-    segment: u32,
-    name: Option<&'a str>,
-    strategic: Option<&'a str>,
-}
-
-#[derive(Serialize, Clone, Copy)]
-struct DriverRecord<'a> {
-    feature: &'a str,
-    value: f64,
-    typical: f64,
-    pull: f64,
-}
-
-#[derive(Serialize)]
-struct TriggerRecord<'a> {
-    topic: &'a str,
-    partition: u32,
-    offset: i64,
-}
-
-/// What a change's record needs besides the change.
-#[derive(Clone, Copy, Debug)]
-pub struct ChangeContext<'a> {
-    /// The pipeline's name, part of the id.
-    pub app: &'a str,
-    /// Names of the input topics.
-    pub topics: &'a [String],
-    /// Names of the features.
-    pub plan: &'a Plan,
-    /// The version that scored.
-    pub model: &'a Model,
-    /// The version before, for the name of a segment that is gone.
-    pub previous: Option<&'a Model>,
-}
-
-/// Writes a change.
-pub fn encode_change(
-    context: &ChangeContext<'_>,
-    customer_id: &str,
-    change: &Change,
-    out: &mut Vec<u8>,
-) {
-    let place = |segment: u32| Place {
-        segment,
-        name: context.name(segment),
-        strategic: None,
-    };
-    let mut drivers = [DriverRecord {
-        feature: "",
-        value: 0.0,
-        typical: 0.0,
-        pull: 0.0,
-    }; 3];
-    let mut count = 0;
-    for (record, driver) in drivers.iter_mut().zip(change.drivers.iter().flatten()) {
-        *record = DriverRecord {
-            feature: &context.plan.feature(driver.feature).name,
-            value: driver.value,
-            typical: driver.typical,
-            pull: driver.pull,
+impl ChangeEncoder {
+    /// An encoder for the changes of an app, which is part of their ids, by the names of its input topics
+    /// and of its features.
+    #[must_use]
+    pub fn new(app: &str, topics: &[String], plan: &Plan) -> Self {
+        let written = |before: &str, name: &str, after: &str| {
+            let mut out = before.as_bytes().to_vec();
+            put_text(name, &mut out);
+            out.extend_from_slice(after.as_bytes());
+            out
         };
-        count += 1;
+        Self {
+            app: app.to_owned(),
+            topics: topics
+                .iter()
+                .map(|name| written("{\"topic\":", name, ",\"partition\":"))
+                .collect(),
+            features: plan
+                .feature_names()
+                .map(|name| written("{\"feature\":", name, ",\"value\":"))
+                .collect(),
+            places: Vec::new(),
+            models: [None, None],
+        }
     }
-    let id = change_id(context.app, customer_id, change, out);
-    let record = ChangeRecord {
-        id: str::from_utf8(&id).unwrap_or_default(),
-        r#type: "segment.changed",
-        customer_id,
-        sequence: change.sequence,
-        occurred_at: &write_time(change.occurred_ms),
-        from: change.from.map(place),
-        to: change.to.map(place),
-        cause: change.cause.name(),
-        distance: change.distance,
-        distance_from: change.distance_from,
-        margin: change.margin,
-        drivers: &drivers[..count],
-        model_version: change.model_version,
-        trigger: change.trigger.map(|trigger| TriggerRecord {
-            topic: &context.topics[usize::from(trigger.input)],
-            partition: trigger.partition,
-            offset: trigger.offset,
-        }),
-    };
-    // Plain structs of numbers and texts: nothing in them can fail to be written to memory.
-    let _ = serde_json::to_writer(out, &record);
+
+    /// Writes a change, with the segments' names of the version that scored, or of the one before for a
+    /// segment that is gone.
+    pub fn encode(
+        &mut self,
+        versions: &Versions,
+        customer_id: &str,
+        change: &Change,
+        out: &mut Vec<u8>,
+    ) {
+        self.follow(versions);
+        let id = change_id(&self.app, customer_id, change, out);
+        out.extend_from_slice(b"{\"id\":\"");
+        id.iter().for_each(|byte| put_hex(*byte, out));
+        out.extend_from_slice(b"\",\"type\":\"segment.changed\",\"customer_id\":");
+        put_text(customer_id, out);
+        out.extend_from_slice(b",\"sequence\":");
+        put_integer(change.sequence, out);
+        out.extend_from_slice(b",\"occurred_at\":\"");
+        put_time(change.occurred_ms, out);
+        out.extend_from_slice(b"\",\"from\":");
+        self.put_place(change.from, out);
+        out.extend_from_slice(b",\"to\":");
+        self.put_place(change.to, out);
+        out.extend_from_slice(b",\"cause\":\"");
+        out.extend_from_slice(change.cause.name().as_bytes());
+        out.extend_from_slice(b"\",\"distance\":");
+        put_optional(change.distance, out);
+        out.extend_from_slice(b",\"distance_from\":");
+        put_optional(change.distance_from, out);
+        out.extend_from_slice(b",\"margin\":");
+        put_optional(change.margin, out);
+        out.extend_from_slice(b",\"drivers\":[");
+        self.put_drivers(change, out);
+        out.extend_from_slice(b"],\"model_version\":");
+        put_integer(change.model_version, out);
+        out.extend_from_slice(b",\"trigger\":");
+        self.put_trigger(change.trigger, out);
+        out.push(b'}');
+    }
+
+    /// Takes the names of new versions.
+    fn follow(&mut self, versions: &Versions) {
+        let [current, previous] = &self.models;
+        let is_same = |known: &Option<Arc<Model>>, now: Option<&Arc<Model>>| {
+            known.as_ref().map(Arc::as_ptr) == now.map(Arc::as_ptr)
+        };
+        if is_same(current, Some(&versions.current))
+            && is_same(previous, versions.previous.as_ref())
+        {
+            return;
+        }
+        self.models = [
+            Some(Arc::clone(&versions.current)),
+            versions.previous.clone(),
+        ];
+        self.places.clear();
+        let segments = self
+            .models
+            .iter()
+            .flatten()
+            .flat_map(|model| model.segments());
+        for segment in segments {
+            self.places
+                .push((segment.id, place(segment.id, Some(&segment.name))));
+        }
+        // Of two alike the first stays, which is the current version's.
+        self.places.sort_by_key(|(id, _)| *id);
+        self.places.dedup_by_key(|(id, _)| *id);
+    }
+
+    fn put_place(&self, segment: Option<u32>, out: &mut Vec<u8>) {
+        let Some(segment) = segment else {
+            return out.extend_from_slice(b"null");
+        };
+        match self.places.binary_search_by_key(&segment, |(id, _)| *id) {
+            Ok(index) => out.extend_from_slice(&self.places[index].1),
+            Err(_) => out.extend_from_slice(&place(segment, None)),
+        }
+    }
+
+    fn put_drivers(&self, change: &Change, out: &mut Vec<u8>) {
+        for (place, driver) in change.drivers.iter().flatten().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            self.put_driver(driver, out);
+        }
+    }
+
+    fn put_driver(&self, driver: &Driver, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.features[driver.feature]);
+        put_number(driver.value, out);
+        out.extend_from_slice(b",\"typical\":");
+        put_number(driver.typical, out);
+        out.extend_from_slice(b",\"pull\":");
+        put_number(driver.pull, out);
+        out.push(b'}');
+    }
+
+    fn put_trigger(&self, trigger: Option<Trigger>, out: &mut Vec<u8>) {
+        let Some(trigger) = trigger else {
+            return out.extend_from_slice(b"null");
+        };
+        out.extend_from_slice(&self.topics[usize::from(trigger.input)]);
+        put_integer(trigger.partition, out);
+        out.extend_from_slice(b",\"offset\":");
+        put_integer(trigger.offset, out);
+        out.push(b'}');
+    }
 }
 
-impl<'a> ChangeContext<'a> {
-    fn name(&self, segment: u32) -> Option<&'a str> {
-        [Some(self.model), self.previous]
-            .into_iter()
-            .flatten()
-            .find_map(|model| {
-                model
-                    .index_of(segment)
-                    .map(|index| model.segments()[index].name.as_str())
-            })
+/// A segment as a record has it.
+fn place(segment: u32, name: Option<&str>) -> Vec<u8> {
+    let mut out = b"{\"segment\":".to_vec();
+    put_integer(segment, &mut out);
+    out.extend_from_slice(b",\"name\":");
+    match name {
+        Some(name) => put_text(name, &mut out),
+        None => out.extend_from_slice(b"null"),
     }
+    out.extend_from_slice(b",\"strategic\":null}");
+    out
+}
+
+fn put_optional(number: Option<f64>, out: &mut Vec<u8>) {
+    put_number(number.unwrap_or(f64::NAN), out);
 }
 
 /// The same whenever the same change is computed again: 128 bits of XXH3 over what makes it this one.
 /// The end of `scratch` is used and left as it was.
-fn change_id(app: &str, customer_id: &str, change: &Change, scratch: &mut Vec<u8>) -> [u8; 32] {
+fn change_id(app: &str, customer_id: &str, change: &Change, scratch: &mut Vec<u8>) -> [u8; 16] {
     let start = scratch.len();
     scratch.extend_from_slice(app.as_bytes());
     scratch.push(0);
@@ -143,8 +194,5 @@ fn change_id(app: &str, customer_id: &str, change: &Change, scratch: &mut Vec<u8
     scratch.extend_from_slice(&change.to.unwrap_or(u32::MAX).to_le_bytes());
     let id = xxh3_128(&scratch[start..]);
     scratch.truncate(start);
-    std::array::from_fn(|place| {
-        let digit = (id >> (124 - 4 * place)) & 15;
-        b"0123456789abcdef"[digit as usize]
-    })
+    id.to_be_bytes()
 }

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
-use serde::de::DeserializeSeed;
 
 use crate::format::Format;
-use crate::projection::{Field, LARGEST_NUMBER, Projection};
+use crate::projection::{Field, LARGEST_NUMBER, Node, Projection};
+use crate::refusal::verdict;
+use crate::scan::{Number, scan};
+use crate::sink::{Identity, IdentityValue, Sink};
 use crate::time::parse_time;
-use crate::visit::{Identity, IdentityValue, Reader, Sink};
 
 /// A customer id's length in bytes, at most.
 pub const LONGEST_CUSTOMER_ID: usize = 1024;
@@ -127,11 +128,7 @@ impl Decoder {
             return reject(Reason::TooLarge, detail);
         }
         event.clear(self.projection.slots);
-        let mut sink = Sink {
-            event,
-            fields: [const { None }; Field::COUNT],
-            out_of_range: None,
-        };
+        let mut sink = Sink::new(event);
         read(&self.projection, bytes, &mut sink)?;
         if let Some(index) = sink.out_of_range {
             let pointer = &plan.pointers()[index];
@@ -196,20 +193,13 @@ fn read(projection: &Projection, bytes: &[u8], sink: &mut Sink<'_>) -> Result<()
     // Checking the whole at once is several times cheaper than text by text.
     let text = std::str::from_utf8(bytes)
         .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    Reader {
-        node: &projection.root,
-        sink,
-        is_root: true,
-    }
-    .deserialize(&mut json)
-    .and_then(|()| json.end())
-    .or_else(|error| refuse(&error))
+    scan(&projection.root, text, sink).or_else(|_| refuse(&projection.root, text))
 }
 
 /// The error may quote all of a long text: a detail goes into a header.
-fn refuse(error: &serde_json::Error) -> Result<(), Reject> {
-    let error = error.to_string();
+#[cold]
+fn refuse(root: &Node, text: &str) -> Result<(), Reject> {
+    let error = verdict(root, text).map_or_else(|error| error.to_string(), |()| String::new());
     if error.starts_with("number out of range") {
         return reject(
             Reason::NumberOutOfRange,
@@ -229,11 +219,14 @@ fn refuse(error: &serde_json::Error) -> Result<(), Reject> {
 fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<u32>, Reject> {
     let found = match value {
         IdentityValue::Text(range) => return Ok(range.clone()),
-        IdentityValue::Integer(number) if field != Field::Event => {
+        IdentityValue::Number(_) if field == Field::Event => "a number",
+        IdentityValue::Number(Number::Natural(number)) => {
             return Ok(event.keep(&number.to_string()));
         }
-        IdentityValue::Number(_) if field != Field::Event => "a number that is no 64-bit integer",
-        IdentityValue::Integer(_) | IdentityValue::Number(_) => "a number",
+        IdentityValue::Number(Number::Negative(number)) => {
+            return Ok(event.keep(&number.to_string()));
+        }
+        IdentityValue::Number(Number::Float(_)) => "a number that is no 64-bit integer",
         IdentityValue::Other(kind) => kind,
     };
     let expected = if field == Field::Event {
@@ -273,8 +266,7 @@ fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
                 }
             })
         }
-        IdentityValue::Integer(number) => epoch_ms(*number as f64),
-        IdentityValue::Number(number) => epoch_ms(*number),
+        IdentityValue::Number(number) => epoch_ms(number.nearest()),
         IdentityValue::Other(kind) => reject(
             Reason::WrongType,
             format!("time is {kind}: RFC 3339 text or epoch was expected"),

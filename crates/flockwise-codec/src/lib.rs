@@ -8,10 +8,13 @@ pub mod changelog;
 pub mod decode;
 pub mod format;
 pub mod lesson;
+mod literal;
 pub mod model;
 pub mod partitioner;
 mod projection;
+mod refusal;
+mod scan;
+mod sink;
 pub mod time;
-mod visit;
 
 pub use bytes::Malformed;

@@ -1,11 +1,15 @@
 //! The compiled projection: the pointers that the feature plan and the format need become a tree, and
 //! one pass over the bytes fills their slots and skips the rest.
 
-use flockwise_core::event::{Event, Slot, Values};
+use flockwise_core::event::Values;
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::{Pointer, Step};
 
 use crate::format::Format;
+use crate::scan::{Raw, head, unescape};
+
+/// A number beyond this is no amount, count or rating: sums of such would lose what others add.
+pub(crate) const LARGEST_NUMBER: f64 = 1e15;
 
 /// What every event has or may have besides its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +45,26 @@ pub(crate) enum Target {
 }
 
 /// A place in the document that something is wanted from, at or below.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     names: Vec<(String, Node)>,
+    /// [`head`] of each name, all close together.
+    heads: Vec<u64>,
+    /// For each [`bucket`], where in `heads` to begin: at the first of that bucket.
+    starts: Starts,
     every: Option<Box<Node>>,
     /// Elements wanted by their place, along with what is wanted of every element.
     elements: Vec<(usize, Node)>,
     pub(crate) targets: Vec<Target>,
 }
 
-/// A value met at a target.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Found<'a> {
-    Null,
-    Bool(bool),
-    Integer(i128),
-    Number(f64),
-    Text(&'a str),
-    Composite,
+const BUCKETS: usize = 64;
+
+type Starts = [u16; BUCKETS];
+
+/// Spreads heads over buckets, so that most names that nobody wants meet an empty one.
+fn bucket(head: u64) -> usize {
+    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
 
 /// The tree for a format and a plan.
@@ -108,6 +114,19 @@ impl Projection {
     }
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            heads: Vec::new(),
+            starts: [u16::MAX; BUCKETS],
+            every: None,
+            elements: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+}
+
 impl Node {
     fn insert(&mut self, pointer: &Pointer, target: Target) {
         let mut node = self;
@@ -128,11 +147,42 @@ impl Node {
     }
 
     /// The child for a member's name.
-    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn named(&self, name: &str) -> Option<&Self> {
         self.names
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, node)| node)
+    }
+
+    /// The child for a member's name as it stands in a document.
+    #[inline(always)]
+    pub(crate) fn member(&self, name: &Raw<'_>) -> Option<&Self> {
+        if name.has_escapes {
+            return self.escaped(name.bytes());
+        }
+        let start = usize::from(self.starts[bucket(name.head)]);
+        let heads = self.heads.get(start..)?;
+        for (place, head) in heads.iter().enumerate() {
+            if *head == name.head {
+                let (known, node) = &self.names[start + place];
+                if name.goes_on_as(known) {
+                    return Some(node);
+                }
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn escaped(&self, raw: &[u8]) -> Option<&Self> {
+        let raw = str::from_utf8(raw).ok()?;
+        let is_it = |name: &str| {
+            let mut rest = Some(name);
+            let piece = |piece: &str| rest = rest.and_then(|rest| rest.strip_prefix(piece));
+            unescape(raw, piece).is_ok() && rest == Some("")
+        };
+        let mut names = self.names.iter();
+        names.find(|(name, _)| is_it(name)).map(|(_, node)| node)
     }
 
     /// The child for an element: by its place, `/0`, else that for every element.
@@ -144,8 +194,14 @@ impl Node {
             .or(self.every.as_deref())
     }
 
-    /// Finds the names that are places of elements too: decimal, without leading zeros (RFC 6901).
+    /// Once all pointers are in: finds the names that are places of elements too, which are decimal,
+    /// without leading zeros (RFC 6901).
     fn place(&mut self) {
+        let heads = self.names.iter().map(|(name, _)| head(name.as_bytes()));
+        self.heads = heads.collect();
+        for (place, head) in self.heads.iter().enumerate().rev() {
+            self.starts[bucket(*head)] = place as u16;
+        }
         for (name, node) in &self.names {
             let place = name.parse().ok();
             if let Some(place) = place.filter(|place: &usize| place.to_string() == *name) {
@@ -175,26 +231,4 @@ impl Node {
             }
         }
     }
-}
-
-/// A number beyond this is no amount, count or rating: sums of such would lose what others add.
-pub(crate) const LARGEST_NUMBER: f64 = 1e15;
-
-/// Puts a value of the plan into its slot; `false` where it is a number out of range.
-pub(crate) fn put(event: &mut Event, values: Values, found: Found<'_>) -> bool {
-    let slot = match found {
-        Found::Null => return true,
-        Found::Bool(value) => Slot::Bool(value),
-        Found::Integer(number) => Slot::Number(number as f64),
-        Found::Number(number) => Slot::Number(number),
-        Found::Text(text) => Slot::Text(event.keep(text)),
-        Found::Composite => Slot::Composite,
-    };
-    let in_range = !matches!(slot, Slot::Number(number) if number.abs() > LARGEST_NUMBER);
-    if values.many {
-        event.add(values.index, slot);
-    } else {
-        event.put(values.index, slot);
-    }
-    in_range
 }

@@ -291,14 +291,8 @@ impl<B: Broker> Shard<B> {
         if let Some(versions) = &self.versions {
             for change in &self.output.changes {
                 let customer_id = open.task.rows().customer_id(change.row);
-                self.outbox.change(
-                    &mut self.broker,
-                    &self.pipeline,
-                    versions,
-                    number,
-                    customer_id,
-                    change,
-                )?;
+                self.outbox
+                    .change(&mut self.broker, versions, number, customer_id, change)?;
             }
         }
         for batch in &self.output.mini_batches {

@@ -1,6 +1,6 @@
 //! Records on their way out, encoded into buffers that are used again.
 
-use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
 use flockwise_codec::decode::{LARGEST_EVENT, Reject};
 use flockwise_codec::lesson::encode_mini_batch;
@@ -19,32 +19,36 @@ use crate::topics::{Source, Topic};
 const VERSIONS_KEPT: u64 = 100;
 
 /// Encodes and sends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
+    changes: ChangeEncoder,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Outbox {
+    /// For the records of a pipeline.
+    pub(crate) fn new(pipeline: &Pipeline) -> Self {
+        let topics = &pipeline.topics;
+        Self {
+            changes: ChangeEncoder::new(&topics.app, &topics.inputs, &pipeline.task.plan),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
     /// A customer's change of segment.
     pub(crate) fn change(
         &mut self,
         broker: &mut impl Broker,
-        pipeline: &Pipeline,
         versions: &Versions,
         partition: u32,
         customer_id: &str,
         change: &Change,
     ) -> Result<(), Failure> {
-        let context = ChangeContext {
-            app: &pipeline.topics.app,
-            topics: &pipeline.topics.inputs,
-            plan: &pipeline.task.plan,
-            model: &versions.current,
-            previous: versions.previous.as_deref(),
-        };
         self.value.clear();
-        encode_change(&context, customer_id, change, &mut self.value);
+        self.changes
+            .encode(versions, customer_id, change, &mut self.value);
         broker.send(Outgoing {
             topic: Topic::SegmentChanges,
             partition,

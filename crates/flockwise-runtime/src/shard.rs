@@ -124,7 +124,7 @@ impl<B: Broker> Shard<B> {
             batch: Batch::default(),
             event: Event::default(),
             output: Output::default(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(&pipeline),
             deltas_offset: None,
             received_ms: Vec::new(),
             moves: Moves::new(),

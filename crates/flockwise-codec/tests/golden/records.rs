@@ -1,8 +1,9 @@
 //! Changes, the changelog and mini-batches.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flockwise_codec::Malformed;
-use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{
     ChangelogError, StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
 };
@@ -11,7 +12,7 @@ use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::model::Model;
 use flockwise_core::remembered::Remembered;
-use flockwise_core::task::{Bookmark, Progress};
+use flockwise_core::task::{Bookmark, Progress, Versions};
 use flockwise_core::trainer::{Lesson, MiniBatch};
 use flockwise_kmeans::Delta;
 
@@ -80,17 +81,13 @@ fn change() -> Change {
 }
 
 fn encoded(change: &Change) -> String {
-    let (plan, topics) = (plan(), topics());
-    let model = Model::new(&plan, parts()).unwrap();
-    let context = ChangeContext {
-        app: "shop",
-        topics: &topics,
-        plan: &plan,
-        model: &model,
+    let plan = plan();
+    let versions = Versions {
+        current: Arc::new(Model::new(&plan, parts()).unwrap()),
         previous: None,
     };
     let mut out = Vec::new();
-    encode_change(&context, "h\"1\u{e9}", change, &mut out);
+    ChangeEncoder::new("shop", &topics(), &plan).encode(&versions, "h\"1\u{e9}", change, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -123,7 +120,7 @@ fn row() -> StoredRow {
     StoredRow {
         customer_id: "h0001\u{e9}".to_owned(),
         reference_ms: 1_767_323_045_678,
-        columns: vec![3.2, f64::NEG_INFINITY, -0.0],
+        columns: vec![3.2, 0.0, f64::NEG_INFINITY, -0.0],
         standing: Standing {
             segment: Some(12),
             sequence: 7,
@@ -197,6 +194,21 @@ fn a_row_cut_short_or_too_long_is_malformed() {
 }
 
 #[test]
+fn a_row_that_claims_to_be_huge_takes_no_memory() {
+    let start = [&[1][..], &PLAN.to_le_bytes(), &[0; 7]].concat();
+    for count in [
+        [0xff, 0xff, 0xff, 0xff, 0x0f],
+        [0xff, 0xff, 0xff, 0xff, 0x7f],
+    ] {
+        for shorter in [&[][..], &[0], &[0, 0]] {
+            let value = [&start, shorter, &count, &[0; 9]].concat();
+            let found = read_row(b"h", &value, PLAN);
+            assert!(matches!(found, Err(ChangelogError::Malformed(_))));
+        }
+    }
+}
+
+#[test]
 fn a_bookmark() {
     let progress = |next_offset, time_ms| Progress {
         next_offset,
@@ -228,6 +240,16 @@ fn a_bookmark_leaves_out_inputs_that_are_gone_and_follows_their_names() {
     let topics = ["orders".to_owned()];
     let (found, _) = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
     assert_eq!(found.inputs.keys().collect::<Vec<_>>(), [&(0, 0)]);
+}
+
+#[test]
+fn a_bookmark_need_not_say_whose_it_is() {
+    let without = BOOKMARK.replace(",\"owner\":\"shop-1\"", "");
+    let (bookmark, owner) = decode_bookmark(without.as_bytes(), &topics()).unwrap();
+    assert_eq!(owner, None);
+    let mut out = Vec::new();
+    encode_bookmark(&bookmark, &topics(), None, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), without.trim_end());
 }
 
 fn check_mini_batch(batch: &MiniBatch, golden: &str) {

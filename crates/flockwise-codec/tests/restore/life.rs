@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flockwise_codec::change::{ChangeContext, encode_change};
+use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{
     StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
 };
@@ -55,6 +55,7 @@ pub(crate) struct Life {
     settings: Arc<TaskSettings>,
     pub(crate) task: Task,
     output: Output,
+    encoder: ChangeEncoder,
     newest: u64,
     now_ms: i64,
     changelog: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -67,6 +68,7 @@ impl Life {
             settings: Arc::clone(settings),
             task: Task::new(Arc::clone(settings)),
             output: Output::default(),
+            encoder: ChangeEncoder::new("shop", &["clicks".to_owned()], &settings.plan),
             newest: 0,
             now_ms: 1000 * DAY_MS,
             changelog: BTreeMap::new(),
@@ -127,19 +129,11 @@ impl Life {
     }
 
     fn give_out(&mut self, versions: Option<&Versions>) {
-        let topics = ["clicks".to_owned()];
         for change in self.output.changes.drain(..) {
-            let versions = versions.unwrap();
-            let context = ChangeContext {
-                app: "shop",
-                topics: &topics,
-                plan: &self.settings.plan,
-                model: &versions.current,
-                previous: versions.previous.as_deref(),
-            };
             let customer = self.task.rows().customer_id(change.row).to_owned();
             let mut bytes = Vec::new();
-            encode_change(&context, &customer, &change, &mut bytes);
+            self.encoder
+                .encode(versions.unwrap(), &customer, &change, &mut bytes);
             self.given
                 .entry(customer)
                 .or_default()

@@ -1,0 +1,205 @@
+//! A customer's row, binary, little endian.
+//!
+//! | what | as |
+//! |---|---|
+//! | version of this format | u8 |
+//! | fingerprint of the plan | u64 |
+//! | latest event time | signed |
+//! | segment + 1, 0: none | number |
+//! | sequence, model version | number each |
+//! | changed, as of: after the latest event time | signed each |
+//! | candidate: 0, or its cause + 1, segment and scorings agreed | number each |
+//! | columns | number |
+//! | which of them are not zero | a bit each, the first lowest, in whole bytes |
+//! | those | f64 each |
+//! | event ids | number, then u64 each |
+//! | orders, each with its time before the latest event time | number, then u64 and signed each |
+//!
+//! A number takes seven bits a byte, the lowest first, the top bit set where another follows. A signed
+//! one is folded first: 0, -1, 1, -2 become 0, 1, 2, 3. Differences of times wrap, so that no time at all
+//! is a time like any other.
+
+use flockwise_core::decide::{Candidate, Cause, Standing};
+use flockwise_core::remembered::Remembered;
+use flockwise_core::rows::Row;
+
+use super::{ChangelogError, VERSION};
+use crate::bytes::{Input, Malformed, put_number, put_signed};
+
+/// Writes a row's value.
+pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    out.extend_from_slice(&fingerprint.to_le_bytes());
+    put_signed(row.reference_ms, out);
+    let standing = &row.standing;
+    put_number(standing.segment.map_or(0, |id| u64::from(id) + 1), out);
+    put_number(u64::from(standing.sequence), out);
+    put_number(standing.version, out);
+    put_signed(standing.changed_ms.wrapping_sub(row.reference_ms), out);
+    put_signed(standing.as_of_ms.wrapping_sub(row.reference_ms), out);
+    put_candidate(standing.candidate, out);
+    put_columns(row.columns, out);
+    put_number(row.remembered.ids().count() as u64, out);
+    for id in row.remembered.ids() {
+        out.extend_from_slice(&id.to_le_bytes());
+    }
+    put_number(row.remembered.orders().count() as u64, out);
+    for (order, time_ms) in row.remembered.orders() {
+        out.extend_from_slice(&order.to_le_bytes());
+        put_signed(row.reference_ms.wrapping_sub(time_ms), out);
+    }
+}
+
+fn put_candidate(candidate: Option<Candidate>, out: &mut Vec<u8>) {
+    let Some(candidate) = candidate else {
+        return out.push(0);
+    };
+    out.push(candidate.cause as u8 + 1);
+    put_number(u64::from(candidate.segment), out);
+    put_number(u64::from(candidate.agreed), out);
+}
+
+/// Most columns of most rows are exactly zero: of what a customer never did, of days without a visit.
+fn put_columns(columns: &[f64], out: &mut Vec<u8>) {
+    put_number(columns.len() as u64, out);
+    let start = out.len();
+    let mut end = start + columns.len().div_ceil(8);
+    // Room for all of them; each is written, and stays where it is not overwritten by the next.
+    out.resize(end + 8 * columns.len(), 0);
+    for (place, column) in columns.iter().enumerate() {
+        // -0 is not zero here: what comes back is the same to the bit.
+        let bits = column.to_bits();
+        let is_kept = bits != 0;
+        out[start + place / 8] |= u8::from(is_kept) << (place % 8);
+        out[end..end + 8].copy_from_slice(&bits.to_le_bytes());
+        end += 8 * usize::from(is_kept);
+    }
+    out.truncate(end);
+}
+
+/// A row read back, owning what [`Row`] borrows; its buffers are used again from row to row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRow {
+    /// Whose.
+    pub customer_id: String,
+    /// Latest event time.
+    pub reference_ms: i64,
+    /// The plan's columns.
+    pub columns: Vec<f64>,
+    /// Segment, sequence, dwell.
+    pub standing: Standing,
+    /// Event ids and orders.
+    pub remembered: Remembered,
+}
+
+impl Default for StoredRow {
+    fn default() -> Self {
+        Self {
+            customer_id: String::new(),
+            reference_ms: 0,
+            columns: Vec::new(),
+            standing: Standing::NEW,
+            remembered: Remembered::default(),
+        }
+    }
+}
+
+impl StoredRow {
+    /// As the task takes it.
+    #[must_use]
+    pub fn as_row(&self) -> Row<'_> {
+        Row {
+            customer_id: &self.customer_id,
+            reference_ms: self.reference_ms,
+            columns: &self.columns,
+            standing: self.standing,
+            remembered: self.remembered.view(),
+        }
+    }
+}
+
+/// Reads a row into `row`: the id from the key without its first byte, the rest from the value.
+///
+/// # Errors
+/// Where it is malformed, of a later format or of another plan; `row` then holds rubbish.
+pub fn decode_row(
+    id: &[u8],
+    value: &[u8],
+    fingerprint: u64,
+    row: &mut StoredRow,
+) -> Result<(), ChangelogError> {
+    let mut input = Input(value);
+    let version = input.u8()?;
+    if version > VERSION {
+        return Err(ChangelogError::Version { found: version });
+    }
+    let found = input.u64()?;
+    if found != fingerprint {
+        return Err(ChangelogError::Plan {
+            found,
+            expected: fingerprint,
+        });
+    }
+    let id = str::from_utf8(id).map_err(|error| ChangelogError::Malformed(error.to_string()))?;
+    row.customer_id.clear();
+    row.customer_id.push_str(id);
+    row.reference_ms = input.signed()?;
+    row.standing = standing(&mut input, row.reference_ms)?;
+    columns(&mut input, &mut row.columns)?;
+    remembered(&mut input, row.reference_ms, &mut row.remembered)?;
+    Ok(input.end()?)
+}
+
+fn standing(input: &mut Input<'_>, reference_ms: i64) -> Result<Standing, Malformed> {
+    let segment = input.number()?.checked_sub(1).map(u32::try_from);
+    Ok(Standing {
+        segment: segment.transpose().map_err(|_| Malformed)?,
+        sequence: input.fitting()?,
+        version: input.number()?,
+        changed_ms: reference_ms.wrapping_add(input.signed()?),
+        as_of_ms: reference_ms.wrapping_add(input.signed()?),
+        candidate: candidate(input)?,
+    })
+}
+
+fn candidate(input: &mut Input<'_>) -> Result<Option<Candidate>, Malformed> {
+    let Some(cause) = usize::from(input.u8()?).checked_sub(1) else {
+        return Ok(None);
+    };
+    Ok(Some(Candidate {
+        cause: *Cause::ALL.get(cause).ok_or(Malformed)?,
+        segment: input.fitting()?,
+        agreed: input.fitting()?,
+    }))
+}
+
+fn columns(input: &mut Input<'_>, columns: &mut Vec<f64>) -> Result<(), Malformed> {
+    let count: u32 = input.fitting()?;
+    let bits = input.bytes(u64::from(count.div_ceil(8)))?;
+    columns.clear();
+    columns.resize(count as usize, 0.0);
+    for (byte, columns) in bits.iter().zip(columns.chunks_mut(8)) {
+        let mut left = *byte;
+        while left != 0 {
+            let column = columns.get_mut(left.trailing_zeros() as usize);
+            *column.ok_or(Malformed)? = f64::from_bits(input.u64()?);
+            left &= left - 1;
+        }
+    }
+    Ok(())
+}
+
+fn remembered(
+    input: &mut Input<'_>,
+    reference_ms: i64,
+    remembered: &mut Remembered,
+) -> Result<(), Malformed> {
+    remembered.clear();
+    for _ in 0..input.number()? {
+        remembered.push_id(input.u64()?);
+    }
+    for _ in 0..input.number()? {
+        remembered.push_order(input.u64()?, reference_ms.wrapping_sub(input.signed()?));
+    }
+    Ok(())
+}

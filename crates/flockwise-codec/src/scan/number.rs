@@ -1,0 +1,202 @@
+//! Numbers of JSON documents, as the nearest f64 or as the integer that they are.
+
+use super::Invalid;
+use super::cursor::Cursor;
+
+/// A number as it is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    /// Without fraction and exponent, and within 64 bits.
+    Natural(u64),
+    /// The same below zero. `-0` is none.
+    Negative(i64),
+    /// Any other, rounded to the nearest.
+    Float(f64),
+}
+
+impl Number {
+    /// As the nearest f64.
+    #[inline(always)]
+    pub(crate) fn nearest(self) -> f64 {
+        match self {
+            Self::Natural(number) => number as f64,
+            Self::Negative(number) => number as f64,
+            Self::Float(number) => number,
+        }
+    }
+}
+
+/// Powers of ten that are exact.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+/// Integers up to here are exact.
+const EXACT: u64 = 1 << 53;
+/// So many digits fit into 64 bits, whatever they are.
+const DIGITS: usize = 19;
+/// The standard library reads exponents to here, beyond them some digits only.
+const LARGEST_EXPONENT: i64 = 0xffff;
+/// No digits can make up for such an exponent.
+const BEYOND: u64 = 1 << 40;
+
+/// The parts of a number, checked.
+struct Parts {
+    is_negative: bool,
+    /// All digits before the exponent, modulo 2^64.
+    mantissa: u64,
+    /// How many.
+    digits: usize,
+    /// Digits after the point.
+    places: usize,
+    exponent: i64,
+    is_integer: bool,
+}
+
+impl Cursor<'_> {
+    /// Takes a number.
+    #[inline(always)]
+    pub(crate) fn number(&mut self) -> Result<Number, Invalid> {
+        let from = self.rest;
+        let parts = self.parts()?;
+        if let Some(number) = parts.quickly() {
+            return Ok(number);
+        }
+        slowly(&from[..from.len() - self.rest.len()], &parts)
+    }
+
+    /// Takes a number whose value nobody wants.
+    #[inline(always)]
+    pub(crate) fn skip_number(&mut self) -> Result<(), Invalid> {
+        self.parts().map(|_| ())
+    }
+
+    #[inline(always)]
+    fn parts(&mut self) -> Result<Parts, Invalid> {
+        let is_negative = self.here() == b'-';
+        if is_negative {
+            self.advance(1);
+        }
+        let is_zero = self.here() == b'0';
+        let (mut mantissa, mut digits) = self.digits(0)?;
+        if is_zero && digits > 1 {
+            return Err(Invalid);
+        }
+        let mut places = 0;
+        if self.here() == b'.' {
+            self.advance(1);
+            (mantissa, places) = self.digits(mantissa)?;
+            digits += places;
+        }
+        let mut is_integer = places == 0;
+        let mut power = 0;
+        if let [b'e' | b'E', rest @ ..] = self.rest {
+            (power, self.rest) = exponent(rest)?;
+            is_integer = false;
+        }
+        Ok(Parts {
+            is_negative,
+            mantissa,
+            digits,
+            places,
+            exponent: power,
+            is_integer,
+        })
+    }
+
+    /// Takes at least one digit and appends it to those before; says how many.
+    #[inline(always)]
+    fn digits(&mut self, mut number: u64) -> Result<(u64, usize), Invalid> {
+        let from = self.rest;
+        while let [byte @ b'0'..=b'9', rest @ ..] = self.rest {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            self.rest = rest;
+        }
+        match from.len() - self.rest.len() {
+            0 => Err(Invalid),
+            count => Ok((number, count)),
+        }
+    }
+}
+
+/// The exponent that is left after its `e`, and what is left after it; one that is beyond all measure is
+/// some large one.
+#[cold]
+fn exponent(rest: &[u8]) -> Result<(i64, &[u8]), Invalid> {
+    let mut cursor = Cursor { rest };
+    let sign = cursor.here();
+    if matches!(sign, b'+' | b'-') {
+        cursor.advance(1);
+    }
+    let (size, digits) = cursor.digits(0)?;
+    let size = if digits > DIGITS { u64::MAX } else { size };
+    let size = size.min(BEYOND) as i64;
+    Ok((if sign == b'-' { -size } else { size }, cursor.rest))
+}
+
+impl Parts {
+    /// The number where it can be had exactly by one operation (Clinger, "How to read floating point
+    /// numbers accurately", 1990).
+    #[inline(always)]
+    fn quickly(&self) -> Option<Number> {
+        if self.digits > DIGITS {
+            return None;
+        }
+        if self.is_integer {
+            return self.integer();
+        }
+        let power = self.exponent - self.places as i64;
+        let scale = POWERS.get(power.unsigned_abs() as usize)?;
+        if self.mantissa > EXACT {
+            return None;
+        }
+        let mantissa = self.mantissa as i64 as f64;
+        let size = if power < 0 {
+            mantissa / scale
+        } else {
+            mantissa * scale
+        };
+        Some(Number::Float(if self.is_negative { -size } else { size }))
+    }
+
+    #[inline(always)]
+    fn integer(&self) -> Option<Number> {
+        if !self.is_negative {
+            return Some(Number::Natural(self.mantissa));
+        }
+        let fits = (1..=i64::MIN.unsigned_abs()).contains(&self.mantissa);
+        fits.then(|| Number::Negative((self.mantissa as i64).wrapping_neg()))
+    }
+}
+
+/// Any number that the grammar allows, refused only where no f64 comes near.
+#[cold]
+fn slowly(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
+    let text = str::from_utf8(bytes).map_err(|_| Invalid)?;
+    if parts.is_integer
+        && let Ok(number) = text.parse()
+    {
+        return Ok(Number::Natural(number));
+    }
+    let parsed = if parts.exponent.abs() > LARGEST_EXPONENT {
+        normalised(text, parts).parse::<f64>()
+    } else {
+        text.parse::<f64>()
+    };
+    match parsed {
+        Ok(number) if number.is_finite() => Ok(Number::Float(number)),
+        _ => Err(Invalid),
+    }
+}
+
+/// The same number with its first digit just behind the point, and so with an exponent that says all.
+fn normalised(text: &str, parts: &Parts) -> String {
+    let (sign, size) = text.split_at(usize::from(parts.is_negative));
+    let mantissa = size.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.replace('.', "");
+    let significant = digits.trim_start_matches('0');
+    let power = parts.exponent + significant.len() as i64 - parts.places as i64;
+    // Beyond this all is endless or nothing.
+    let power = power.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT);
+    format!("{sign}0.{significant}0e{power}")
+}
