@@ -17,6 +17,14 @@ pub enum Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
+impl Moment {
+    /// From an earlier moment of the same clock to this one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 impl Clock {
     /// A clock that stands still at this instant, milliseconds since the epoch.
     #[must_use]
@@ -58,7 +66,7 @@ impl Clock {
     /// How long ago a moment was.
     #[must_use]
     pub fn since(&self, moment: Moment) -> Duration {
-        self.now().0.saturating_sub(moment.0)
+        self.now().since(moment)
     }
 }
 

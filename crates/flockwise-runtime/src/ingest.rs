@@ -180,7 +180,7 @@ impl<B: Broker> Shard<B> {
         if !self.pace.is_live() {
             return Ok(());
         }
-        let broker = &self.broker;
+        let (broker, now) = (&self.broker, self.pace.clock().now());
         let is_waiting = |open: &OpenTask| {
             open.inputs
                 .iter()
@@ -190,7 +190,7 @@ impl<B: Broker> Shard<B> {
             .tasks
             .iter()
             .filter(|(_, open)| open.stream_ms > i64::MIN)
-            .map(|(number, open)| (*number, open, self.pace.clock().since(open.last_event)))
+            .map(|(number, open)| (*number, open, now.since(open.last_event)))
             .filter(|(_, open, idle)| *idle >= IDLE && !is_waiting(open))
             .map(|(number, open, idle)| {
                 (

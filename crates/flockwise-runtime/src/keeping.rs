@@ -60,11 +60,10 @@ impl<B: Broker> Shard<B> {
 
     /// Begins a round for the tasks whose copies have become old.
     fn begin_to_keep(&mut self) -> Result<(), Failure> {
-        let clock = self.pace.clock();
-        let (now, store) = (clock.now(), &mut self.store);
+        let (now, store) = (self.pace.clock().now(), &mut self.store);
         let mut due = Vec::new();
         for (number, open) in &mut self.tasks {
-            let is_due = clock.since(open.keeping.began) >= KEEP_EVERY;
+            let is_due = now.since(open.keeping.began) >= KEEP_EVERY;
             if is_due && open.keeping.offset.is_none() {
                 open.keeping.began = now;
                 let copy = store.copy(*number);
@@ -90,14 +89,19 @@ impl<B: Broker> Shard<B> {
     fn ends_before_a_commit(&mut self, numbers: &[u32]) -> Result<Vec<i64>, Failure> {
         let sources: Vec<Source> = numbers.iter().copied().map(Source::changelog).collect();
         let ends = self.broker.ends(&sources)?;
+        self.commit_also(numbers)?;
+        Ok(ends)
+    }
+
+    /// Commits, and with it the bookmarks of these tasks, whether or not anything happened to them.
+    fn commit_also(&mut self, numbers: &[u32]) -> Result<(), Failure> {
         for number in numbers {
             if let Some(open) = self.tasks.get_mut(number) {
                 open.is_dirty = true;
                 self.is_pending = true;
             }
         }
-        self.commit()?;
-        Ok(ends)
+        self.commit()
     }
 
     fn keep(&mut self, number: u32) -> Result<(), Failure> {
@@ -109,9 +113,7 @@ impl<B: Broker> Shard<B> {
             open.task.mark_all_unkept();
         }
         if open.is_ahead {
-            open.is_dirty = true;
-            self.is_pending = true;
-            self.commit()?;
+            self.commit_also(&[number])?;
         }
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
