@@ -27,6 +27,9 @@ pub struct Kafka {
     topics: Topics,
     /// Of the pipeline's group, without being a member.
     group: BaseConsumer,
+    /// Sees the end of what was written, also while its transaction is open: a commit shows at different
+    /// times on different partitions, and what is not visible yet is not to be taken for absent.
+    seer: BaseConsumer,
 }
 
 /// Where the Kafka for tests is; `None`, with a word on stderr, where there is none.
@@ -50,7 +53,8 @@ impl Kafka {
     #[must_use]
     pub fn of(servers: &str, topics: Topics) -> Self {
         Self {
-            group: consumer(servers, &topics.app),
+            group: consumer(servers, &topics.app, "read_committed"),
+            seer: consumer(servers, &topics.app, "read_uncommitted"),
             servers: servers.to_owned(),
             topics,
         }
@@ -80,7 +84,7 @@ impl Kafka {
         });
     }
 
-    /// The first offset there is and the one to come, by partition.
+    /// The first offset there is and the one to come, by partition, open transactions included.
     fn ends(&self, topic: Topic) -> Vec<(i64, i64)> {
         let name = self.topics.name(topic);
         let metadata = self
@@ -88,7 +92,7 @@ impl Kafka {
             .fetch_metadata(Some(&name), PATIENCE)
             .expect("metadata");
         let count = metadata.topics()[0].partitions().len();
-        let ends = |partition| self.group.fetch_watermarks(&name, partition, PATIENCE);
+        let ends = |partition| self.seer.fetch_watermarks(&name, partition, PATIENCE);
         (0..count as i32)
             .map(|partition| ends(partition).expect("watermarks"))
             .collect()
@@ -161,7 +165,7 @@ impl Kafka {
         if list.count() == 0 {
             return found;
         }
-        let reader = consumer(&self.servers, "outside");
+        let reader = consumer(&self.servers, "outside", "read_committed");
         reader.assign(&list).expect("assigned");
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
@@ -249,10 +253,10 @@ fn config(servers: &str) -> ClientConfig {
     config
 }
 
-fn consumer(servers: &str, group: &str) -> BaseConsumer {
+fn consumer(servers: &str, group: &str, isolation: &str) -> BaseConsumer {
     config(servers)
         .set("group.id", group)
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "20")
         .create()
