@@ -197,14 +197,18 @@ pub fn evaluate(
     vector: &mut [f64],
 ) {
     let elapsed = at_ms.saturating_sub(reference_ms).max(0) as f64;
-    for (index, feature) in plan.features.iter().enumerate() {
-        let value = value(plan, feature, columns, elapsed, at_ms).unwrap_or(feature.spec.default);
-        raw[index] = value;
-        let transformed = feature.spec.transform.apply(value);
-        vector[index] = match feature.spec.clip {
-            Some((lowest, highest)) => transformed.clamp(lowest, highest),
-            None => transformed,
-        };
+    for (feature, raw) in plan.features.iter().zip(raw.iter_mut()) {
+        let value = value(plan, feature, columns, elapsed, at_ms);
+        *raw = value.unwrap_or(feature.spec.default);
+    }
+    vector.copy_from_slice(raw);
+    for (transform, features) in &plan.transforms {
+        transform.apply(&mut vector[features.clone()]);
+    }
+    for (feature, value) in plan.features.iter().zip(vector) {
+        if let Some((lowest, highest)) = feature.spec.clip {
+            *value = value.clamp(lowest, highest);
+        }
     }
 }
 

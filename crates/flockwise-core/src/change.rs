@@ -50,7 +50,7 @@ pub struct Driver {
 }
 
 /// Where an event was read first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trigger {
     /// Number of the input topic.
     pub input: u16,

@@ -1,5 +1,6 @@
 //! Features as they are declared. [`crate::plan`] compiles them.
 
+use crate::logarithm::log1p_all;
 use crate::pointer::Pointer;
 
 /// Milliseconds in a day, the unit of `recency`.
@@ -120,15 +121,14 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// From the feature's own units to those of the feature vector.
-    #[must_use]
-    pub fn apply(self, value: f64) -> f64 {
+    /// From the features' own units to those of the feature vector.
+    pub fn apply(self, values: &mut [f64]) {
         match self {
-            Self::None => value,
-            // Most counts are zero, and a logarithm is not free.
-            Self::Log1p if value == 0.0 => 0.0,
-            Self::Log1p => value.abs().ln_1p().copysign(value),
-            Self::Sqrt => value.abs().sqrt().copysign(value),
+            Self::None => {}
+            Self::Log1p => log1p_all(values),
+            Self::Sqrt => values
+                .iter_mut()
+                .for_each(|value| *value = value.abs().sqrt().copysign(*value)),
         }
     }
 

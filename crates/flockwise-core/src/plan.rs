@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::event::{Event, Slot, Values, hash};
-use crate::feature::{self, Aggregate, Condition, Constant, Feature, Horizon, Test, Wording};
+use crate::feature::{
+    self, Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
+};
 use crate::pointer::Pointer;
 
 /// Features compiled together. Shape: [`Plan::len`] features over [`Plan::stride`] columns a row.
@@ -19,8 +21,20 @@ pub struct Plan {
     reversing: Vec<bool>,
     /// Columns that decay, by half-life.
     pub(crate) decay: Vec<Decay>,
+    /// Features next to each other that are transformed alike.
+    pub(crate) transforms: Vec<(Transform, Range<usize>)>,
     stride: usize,
     fingerprint: u64,
+}
+
+fn transforms(features: &[Feature]) -> Vec<(Transform, Range<usize>)> {
+    let alike = features.chunk_by(|left, right| left.transform == right.transform);
+    let runs = alike.scan(0, |start, run| {
+        let features = *start..*start + run.len();
+        *start = features.end;
+        Some((run[0].transform, features))
+    });
+    runs.collect()
 }
 
 /// Columns with one half-life.
@@ -110,6 +124,7 @@ impl Plan {
             names,
             pointers,
             decay,
+            transforms: transforms(features),
             stride,
         }
     }

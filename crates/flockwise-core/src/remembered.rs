@@ -69,6 +69,12 @@ pub struct RememberedRef<'a> {
 }
 
 impl<'a> RememberedRef<'a> {
+    /// Event ids as they lie: the older ones, then the newer ones, each oldest first.
+    #[must_use]
+    pub fn id_halves(self) -> [&'a [u64]; 2] {
+        self.ids
+    }
+
     /// Event ids, oldest first.
     pub fn ids(self) -> impl Iterator<Item = u64> + use<'a> {
         self.ids.into_iter().flatten().copied()

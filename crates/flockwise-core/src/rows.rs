@@ -3,6 +3,7 @@
 //!
 //! Whatever is done to rows can be taken back until the task is settled: see `undo`.
 
+mod approach;
 mod blocks;
 mod chunked;
 mod head;
@@ -20,6 +21,7 @@ use crate::event::hash;
 use crate::plan::Plan;
 use crate::remembered::RememberedRef;
 
+use approach::TOGETHER;
 use blocks::Blocks;
 use chunked::Chunked;
 use head::{ADDED, COLUMNS_LOGGED, GONE, Head, IDS_NEW, LOGGED, ORDERS_NEW, TOUCHED, UNKEPT};
@@ -188,7 +190,11 @@ impl Rows {
     /// Rows touched since the task was settled, in the order of their first touch; not those of
     /// customers who were let go of since.
     pub fn touched(&self) -> impl Iterator<Item = &u32> {
-        self.touched.iter().filter(|row| self.is_live(**row))
+        let together = self.touched.chunks(TOGETHER);
+        together.flat_map(|rows| {
+            self.bring_near(rows);
+            rows.iter().filter(|row| self.is_live(**row))
+        })
     }
 
     /// Puts a row as the changelog has it; a later one of the same customer replaces it. Returns its

@@ -80,13 +80,20 @@ impl Batch {
 
     /// The records in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.entries.iter().map(|entry| Record {
+        (0..self.len()).map(|number| self.record(number))
+    }
+
+    /// One of the records by its number, below [`Batch::len`].
+    #[must_use]
+    pub fn record(&self, number: usize) -> Record<'_> {
+        let entry = &self.entries[number];
+        Record {
             source: entry.source,
             offset: entry.offset,
             timestamp_ms: entry.timestamp_ms,
             key: entry.key.clone().map(|range| &self.bytes[range]),
             value: entry.value.clone().map(|range| &self.bytes[range]),
             origin: entry.origin.clone().map(|range| &self.bytes[range]),
-        })
+        }
     }
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use flockwise_codec::decode::{Reason, Reject};
-use flockwise_core::change::Trigger;
 use flockwise_core::task::Untimely;
 
-use crate::batch::Record;
+use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure};
-use crate::outbox::parse_origin;
+use crate::lookahead::{AHEAD, Decoded};
 use crate::shard::{OpenTask, Shard};
 use crate::topics::Topic;
 
@@ -27,16 +26,21 @@ impl<B: Broker> Shard<B> {
         let batch = std::mem::take(&mut self.batch);
         let now_ms = self.pace.now_ms();
         self.polled = self.pace.clock().now();
-        let mut result = Ok(());
-        for record in batch.records() {
-            result = self.receive(&record, now_ms);
-            if result.is_err() {
-                break;
-            }
-        }
+        let result = self.work_off(&batch, now_ms);
         self.batch = batch;
         self.tell_progress();
         result
+    }
+
+    fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
+        for start in (0..batch.len()).step_by(AHEAD) {
+            let records = start..batch.len().min(start + AHEAD);
+            self.look_ahead(batch, records.clone());
+            for (place, record) in records.enumerate() {
+                self.receive(&batch.record(record), place, now_ms)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells the broker how far inputs are, so that it reads them in step.
@@ -48,10 +52,16 @@ impl<B: Broker> Shard<B> {
         }
     }
 
-    fn receive(&mut self, record: &Record<'_>, now_ms: Option<i64>) -> Result<(), Failure> {
+    /// Deals with a record, of which [`Shard::look_ahead`] has put what is in it at this place.
+    fn receive(
+        &mut self,
+        record: &Record<'_>,
+        place: usize,
+        now_ms: Option<i64>,
+    ) -> Result<(), Failure> {
         match record.source.topic {
-            Topic::Input(input) => self.read_input(input, record, now_ms),
-            Topic::Repartition => self.read_forwarded(record),
+            Topic::Input(_) => self.read_input(record, place, now_ms),
+            Topic::Repartition => self.read_forwarded(record, place),
             Topic::Deltas => self.train(record),
             Topic::Model => self.adopt(record),
             Topic::Changelog | Topic::SegmentChanges | Topic::DeadLetters => Ok(()),
@@ -60,62 +70,44 @@ impl<B: Broker> Shard<B> {
 
     fn read_input(
         &mut self,
-        input: u16,
         record: &Record<'_>,
+        place: usize,
         now_ms: Option<i64>,
     ) -> Result<(), Failure> {
-        let partition = record.source.partition;
+        let Decoded {
+            event,
+            refused,
+            trigger,
+            home,
+        } = self.lookahead.get(place);
+        let partition = trigger.partition;
         let owner = partition % self.pipeline.topics.state_partitions;
-        if !self.tasks.contains_key(&owner) {
-            return Ok(());
-        }
-        self.is_pending = true;
-        self.meter.events += 1;
-        self.received_ms.push(record.timestamp_ms);
-        let decoded = self.decode(input, record);
         let Some(open) = self.tasks.get_mut(&owner) else {
             return Ok(());
         };
+        self.is_pending = true;
+        self.meter.events += 1;
+        self.received_ms.push(record.timestamp_ms);
         open.is_dirty = true;
-        open.task
-            .advance_input((input, partition), record.offset + 1);
-        let judged = decoded.and_then(|()| {
-            let time_ms = self.event.time_ms;
-            open.task
-                .judge_time((input, partition), time_ms, now_ms)
-                .map_err(|untimely| refuse(untimely, time_ms))
-        });
-        if let Err(reject) = judged {
-            self.meter.dead_letters[reject.reason as usize] += 1;
-            return self.outbox.dead_letter(
-                &mut self.broker,
-                &self.pipeline,
-                owner,
-                record,
-                &reject,
-            );
+        let input = (trigger.input, partition);
+        open.task.advance_input(input, record.offset + 1);
+        if let Some(reject) = refused {
+            return self.refuse(owner, record, &reject.clone());
         }
-        let customer_id = self.event.customer_id();
-        let home = self.pipeline.partitioner.partition(
-            customer_id.as_bytes(),
-            self.pipeline.topics.state_partitions,
-        );
-        if home == owner {
-            return self.update(
-                owner,
-                Trigger {
-                    input,
-                    partition,
-                    offset: record.offset,
-                },
-            );
+        let time_ms = event.time_ms;
+        if let Err(untimely) = open.task.judge_time(input, time_ms, now_ms) {
+            return self.refuse(owner, record, &refusal(untimely, time_ms));
+        }
+        if *home == owner {
+            return self.update(owner, place);
         }
         self.meter.forwarded_events += 1;
+        let customer_id = event.customer_id();
         self.outbox
-            .forward(&mut self.broker, &self.pipeline, home, customer_id, record)
+            .forward(&mut self.broker, &self.pipeline, *home, customer_id, record)
     }
 
-    fn read_forwarded(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+    fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
         let number = record.source.partition;
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
@@ -123,52 +115,26 @@ impl<B: Broker> Shard<B> {
         open.is_dirty = true;
         open.task.advance_repartition(record.offset + 1);
         self.is_pending = true;
-        let origin = record
-            .origin
-            .and_then(|origin| parse_origin(&self.pipeline, origin));
-        let decoded = match origin {
-            Some((input, _, _)) => self.decode(input, record),
-            None => Err(Reject {
-                reason: Reason::MissingField,
-                detail: "a forwarded event without a known origin".to_owned(),
-            }),
-        };
-        match (decoded, origin) {
-            (Ok(()), Some((input, partition, offset))) => {
-                self.received_ms.push(record.timestamp_ms);
-                self.update(
-                    number,
-                    Trigger {
-                        input,
-                        partition,
-                        offset,
-                    },
-                )
-            }
-            (Ok(()), None) => Ok(()),
-            (Err(reject), _) => {
-                self.meter.dead_letters[reject.reason as usize] += 1;
-                self.outbox
-                    .dead_letter(&mut self.broker, &self.pipeline, number, record, &reject)
-            }
+        if let Some(reject) = &self.lookahead.get(place).refused {
+            return self.refuse(number, record, &reject.clone());
         }
+        self.received_ms.push(record.timestamp_ms);
+        self.update(number, place)
     }
 
-    fn decode(&mut self, input: u16, record: &Record<'_>) -> Result<(), Reject> {
-        let decoder = &self.pipeline.decoders[usize::from(input)];
-        decoder.decode(&self.pipeline.task.plan, record.value, &mut self.event)
+    fn refuse(&mut self, number: u32, record: &Record<'_>, reject: &Reject) -> Result<(), Failure> {
+        self.meter.dead_letters[reject.reason as usize] += 1;
+        self.outbox
+            .dead_letter(&mut self.broker, &self.pipeline, number, record, reject)
     }
 
-    fn update(&mut self, number: u32, trigger: Trigger) -> Result<(), Failure> {
+    fn update(&mut self, number: u32, place: usize) -> Result<(), Failure> {
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
-        open.task.process(
-            &self.event,
-            trigger,
-            self.versions.as_ref(),
-            &mut self.output,
-        );
+        let Decoded { event, trigger, .. } = self.lookahead.get(place);
+        open.task
+            .process(event, *trigger, self.versions.as_ref(), &mut self.output);
         open.stream_ms = open.task.stream_ms();
         open.last_event = self.polled;
         self.give_out(number)
@@ -328,7 +294,8 @@ impl<B: Broker> Shard<B> {
     }
 }
 
-fn refuse(untimely: Untimely, time_ms: i64) -> Reject {
+/// What is wrong with an event's time.
+fn refusal(untimely: Untimely, time_ms: i64) -> Reject {
     let time = flockwise_codec::time::write_time(time_ms);
     match untimely {
         Untimely::TooLate => Reject {

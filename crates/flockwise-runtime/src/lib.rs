@@ -9,6 +9,7 @@ mod commit;
 mod ingest;
 mod inputs;
 mod keeping;
+mod lookahead;
 pub mod memory;
 pub mod metrics;
 mod outbox;

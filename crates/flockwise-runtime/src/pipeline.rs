@@ -45,6 +45,12 @@ impl Pipeline {
             .collect()
     }
 
+    /// The task that a customer belongs to.
+    pub(crate) fn home(&self, customer_id: &str) -> u32 {
+        let tasks = self.topics.state_partitions;
+        self.partitioner.partition(customer_id.as_bytes(), tasks)
+    }
+
     /// The imported model, ready for use.
     pub(crate) fn imported(&self) -> Option<Arc<Model>> {
         let parts = self.import.clone()?;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flockwise_core::decide::Cause;
-use flockwise_core::event::Event;
 use flockwise_core::task::{Output, Task, Versions};
 
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, Turn};
 use crate::clock::Moment;
 use crate::keeping::{Keeping, write_last_words};
+use crate::lookahead::Lookahead;
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
@@ -51,7 +51,7 @@ pub struct Shard<B> {
     /// The next offset to read of the model topic, once it was read to its end.
     pub(crate) model_offset: Option<i64>,
     pub(crate) batch: Batch,
-    pub(crate) event: Event,
+    pub(crate) lookahead: Lookahead,
     pub(crate) output: Output,
     pub(crate) outbox: Outbox,
     /// The next mini-batch to read, where some were read since the last commit.
@@ -122,7 +122,7 @@ impl<B: Broker> Shard<B> {
             versions,
             model_offset: None,
             batch: Batch::default(),
-            event: Event::default(),
+            lookahead: Lookahead::default(),
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
             deltas_offset: None,

@@ -39,10 +39,7 @@ pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
     put_signed(standing.as_of_ms.wrapping_sub(row.reference_ms), out);
     put_candidate(standing.candidate, out);
     put_columns(row.columns, out);
-    put_number(row.remembered.ids().count() as u64, out);
-    for id in row.remembered.ids() {
-        out.extend_from_slice(&id.to_le_bytes());
-    }
+    put_ids(row.remembered.id_halves(), out);
     put_number(row.remembered.orders().count() as u64, out);
     for (order, time_ms) in row.remembered.orders() {
         out.extend_from_slice(&order.to_le_bytes());
@@ -75,6 +72,18 @@ fn put_columns(columns: &[f64], out: &mut Vec<u8>) {
         end += 8 * usize::from(is_kept);
     }
     out.truncate(end);
+}
+
+fn put_ids(halves: [&[u64]; 2], out: &mut Vec<u8>) {
+    put_number((halves[0].len() + halves[1].len()) as u64, out);
+    for ids in halves {
+        let start = out.len();
+        out.resize(start + size_of_val(ids), 0);
+        let (places, _) = out[start..].as_chunks_mut();
+        for (place, id) in places.iter_mut().zip(ids) {
+            *place = id.to_le_bytes();
+        }
+    }
 }
 
 /// A row read back, owning what [`Row`] borrows; its buffers are used again from row to row.

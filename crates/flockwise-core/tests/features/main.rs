@@ -92,7 +92,14 @@ fn compare(
                 feature,
                 arrived
             );
-            prop_assert_eq!(vector[index], naive::transformed(feature, raw[index]));
+            // The library's logarithm may differ in the last two places.
+            let expected = naive::transformed(feature, raw[index]);
+            let slack = 4.0 * f64::EPSILON * expected.abs();
+            prop_assert!(
+                (vector[index] - expected).abs() <= slack,
+                "{} {expected}",
+                vector[index]
+            );
         }
     }
     Ok(())
