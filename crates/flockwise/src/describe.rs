@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use flockwise_codec::time::write_time;
 use flockwise_config::duration::Readable;
-use flockwise_config::{Config, Input, Start};
+use flockwise_config::{Config, Input, LostRecords, Start};
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::policy::LearningPolicy;
 use serde_json::{Value, json};
@@ -30,9 +30,9 @@ pub(crate) fn text(config: &Config) -> String {
         ("model", vec![model(config)]),
         ("decision", vec![decision(config)]),
         ("sweep", vec![sweep(config)]),
-        ("time", vec![time(config)]),
+        ("time", vec![time(config), forgetting(config)]),
         ("kafka", kafka(config)),
-        ("instance", vec![instance(config)]),
+        ("instance", instance(config)),
     ];
     let mut text = String::new();
     for (heading, lines) in sections {
@@ -83,13 +83,16 @@ pub(crate) fn json(config: &Config) -> Value {
             "lateness": duration(config.time.lateness_ms),
             "max_ahead": config.time.max_ahead_ms.map(duration),
             "max_skew": duration(config.max_skew_ms),
+            "forget_after": config.time.forget_ms.map(duration),
         },
         "kafka": {
             "bootstrap_servers": config.kafka.bootstrap_servers,
             "commit_interval": duration(config.kafka.commit_interval_ms.cast_signed()),
+            "lost_records": lost_records(config),
             "properties": config.kafka.properties.keys().collect::<Vec<_>>(),
         },
-        "state": { "directory": config.state_directory },
+        "standbys": config.standbys,
+        "state": { "directory": config.state_directory, "memory_bytes": config.memory },
         "http": { "listen": config.http_listen },
     })
 }
@@ -244,6 +247,25 @@ fn time(config: &Config) -> String {
     )
 }
 
+/// Who is let go of, and when.
+fn forgetting(config: &Config) -> String {
+    match (config.time.forget_ms, config.time.sweep_ms) {
+        (Some(forget_ms), Some(_)) => format!(
+            "a customer without an event for {} is let go of",
+            duration(forget_ms)
+        ),
+        (Some(_), None) => "nobody is let go of, since there is no sweep".to_owned(),
+        (None, _) => "nobody is let go of".to_owned(),
+    }
+}
+
+fn lost_records(config: &Config) -> &'static str {
+    match config.kafka.lost_records {
+        LostRecords::Stop => "stop",
+        LostRecords::Skip => "skip",
+    }
+}
+
 fn kafka(config: &Config) -> Vec<String> {
     let kafka = &config.kafka;
     let interval = duration(kafka.commit_interval_ms.cast_signed());
@@ -251,6 +273,10 @@ fn kafka(config: &Config) -> Vec<String> {
         "{}, group {}, exactly once, commits every {interval} under load",
         kafka.bootstrap_servers, config.app
     )];
+    lines.push(match kafka.lost_records {
+        LostRecords::Stop => "a partition whose next event is gone stops".to_owned(),
+        LostRecords::Skip => "events that are gone unread are skipped".to_owned(),
+    });
     if !kafka.properties.is_empty() {
         let names: Vec<&str> = kafka.properties.keys().map(String::as_str).collect();
         lines.push(format!("with {}", names.join(", ")));
@@ -258,14 +284,25 @@ fn kafka(config: &Config) -> Vec<String> {
     lines
 }
 
-fn instance(config: &Config) -> String {
+fn instance(config: &Config) -> Vec<String> {
     let shards = match config.shards {
         Some(shards) => format!("{shards} shards"),
         None => "a shard a core".to_owned(),
     };
-    format!(
-        "{shards}; identity in {}; HTTP on {}",
-        config.state_directory.display(),
-        config.http_listen
-    )
+    let memory = match config.memory {
+        Some(bytes) => format!("{} MiB", bytes >> 20),
+        None => "any amount".to_owned(),
+    };
+    let standbys = match config.standbys {
+        0 => "keeps nobody else's customers warm".to_owned(),
+        count => format!("keeps {count} tasks warm on either side of each of its own"),
+    };
+    vec![
+        format!(
+            "{shards}; identity and state in {}; HTTP on {}",
+            config.state_directory.display(),
+            config.http_listen
+        ),
+        format!("{standbys}; customers may take {memory} of memory"),
+    ]
 }
