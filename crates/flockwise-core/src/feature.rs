@@ -40,6 +40,27 @@ pub struct Feature {
     pub wording: Wording,
 }
 
+impl Feature {
+    /// How many events there were, ever: of every name, without condition, as it is. Others are made from it.
+    pub fn count(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            events: Vec::new(),
+            base: Vec::new(),
+            conditions: Vec::new(),
+            aggregate: Aggregate::Count,
+            value: None,
+            horizon: Horizon::Lifetime,
+            reversed_by: Vec::new(),
+            default: 0.0,
+            transform: Transform::None,
+            clip: None,
+            weight: 1.0,
+            wording: Wording::default(),
+        }
+    }
+}
+
 /// After how long without an event nothing is left of a customer: no event weighs anything in any of the
 /// features, and whoever comes then might as well be new. `None`: something stays for ever.
 pub fn trace_ms<'a>(features: impl IntoIterator<Item = &'a Feature>) -> Option<i64> {

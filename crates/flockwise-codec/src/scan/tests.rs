@@ -1,7 +1,7 @@
 //! The scan against its naive twin: the same values and the same refusals, whatever the document.
 
 use flockwise_core::event::{Event, Slot, Values};
-use flockwise_core::feature::{Aggregate, Condition, Feature, Horizon, Test, Transform, Wording};
+use flockwise_core::feature::{Condition, Feature, Test};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 use proptest::collection::vec;
@@ -218,22 +218,11 @@ fn damaged(mut document: String, damage: &[Damage]) -> String {
 
 fn plan(pointers: &[&str]) -> Plan {
     let feature = |pointer: &&str| Feature {
-        name: (*pointer).to_owned(),
-        events: vec![],
-        base: vec![],
         conditions: vec![Condition {
             pointer: Pointer::parse(pointer).unwrap(),
             test: Test::Exists(true),
         }],
-        aggregate: Aggregate::Count,
-        value: None,
-        horizon: Horizon::Lifetime,
-        reversed_by: vec![],
-        default: 0.0,
-        transform: Transform::None,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
+        ..Feature::count(*pointer)
     };
     Plan::compile(&pointers.iter().map(feature).collect::<Vec<_>>())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flockwise_codec::change::ChangeEncoder;
 use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::Cause;
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::feature::Feature;
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
@@ -89,21 +89,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn plan(names: &[String]) -> Plan {
-    let feature = |name: &String| Feature {
-        name: name.clone(),
-        events: vec![],
-        base: vec![],
-        conditions: vec![],
-        aggregate: Aggregate::Count,
-        value: None,
-        horizon: Horizon::Lifetime,
-        reversed_by: vec![],
-        default: 0.0,
-        transform: Transform::None,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
-    };
+    let feature = |name: &String| Feature::count(name.clone());
     Plan::compile(&names.iter().map(feature).collect::<Vec<_>>())
 }
 

@@ -6,7 +6,7 @@ use flockwise_codec::decode::{Decoder, Reject};
 use flockwise_codec::format::Format;
 use flockwise_codec::time::write_time;
 use flockwise_core::event::{Event, Slot, Values, hash};
-use flockwise_core::feature::{Aggregate, Condition, Feature, Horizon, Test, Transform, Wording};
+use flockwise_core::feature::{Condition, Feature, Test};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 
@@ -18,22 +18,12 @@ pub(crate) fn plan(pointers: &[&str]) -> Plan {
     let features: Vec<Feature> = pointers
         .iter()
         .map(|pointer| Feature {
-            name: (*pointer).to_owned(),
             events: vec!["Order".to_owned(), "page".to_owned()],
-            base: vec![],
             conditions: vec![Condition {
                 pointer: Pointer::parse(pointer).unwrap(),
                 test: Test::Exists(true),
             }],
-            aggregate: Aggregate::Count,
-            value: None,
-            horizon: Horizon::Lifetime,
-            reversed_by: vec![],
-            default: 0.0,
-            transform: Transform::None,
-            clip: None,
-            weight: 1.0,
-            wording: Wording::default(),
+            ..Feature::count(*pointer)
         })
         .collect();
     Plan::compile(&features)

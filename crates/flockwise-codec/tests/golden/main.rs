@@ -4,25 +4,15 @@
 mod model;
 mod records;
 
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::feature::{Aggregate, Feature, Transform};
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 
 fn feature(name: &str, aggregate: Aggregate) -> Feature {
     Feature {
-        name: name.to_owned(),
-        events: vec![],
-        base: vec![],
-        conditions: vec![],
         aggregate,
-        value: None,
-        horizon: Horizon::Lifetime,
-        reversed_by: vec![],
-        default: 0.0,
         transform: Transform::Log1p,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
+        ..Feature::count(name)
     }
 }
 

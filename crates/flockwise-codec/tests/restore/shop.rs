@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
@@ -13,19 +13,12 @@ pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
 pub(crate) fn plan() -> Plan {
     let feature = |name: &str, aggregate, horizon| Feature {
-        name: name.to_owned(),
         events: vec!["Order".to_owned()],
-        base: vec![],
-        conditions: vec![],
         aggregate,
-        value: None,
         horizon,
-        reversed_by: vec![],
         default: 30.0,
         transform: Transform::Log1p,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
+        ..Feature::count(name)
     };
     let week = Horizon::Window {
         span_ms: 7 * DAY_MS,

@@ -36,21 +36,7 @@ fn pointer(text: &str) -> Pointer {
 }
 
 fn orders() -> Feature {
-    Feature {
-        name: "orders".to_owned(),
-        events: Vec::new(),
-        base: Vec::new(),
-        conditions: Vec::new(),
-        aggregate: Aggregate::Count,
-        value: None,
-        horizon: Horizon::Lifetime,
-        reversed_by: Vec::new(),
-        default: 0.0,
-        transform: Transform::None,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
-    }
+    Feature::count("orders")
 }
 
 /// The only feature of a configuration that says this of it.

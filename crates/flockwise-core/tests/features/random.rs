@@ -1,8 +1,6 @@
 //! Random plans and random events.
 
-use flockwise_core::feature::{
-    Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
-};
+use flockwise_core::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test, Transform};
 use flockwise_core::pointer::Pointer;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -179,19 +177,9 @@ fn one(aggregate: Aggregate, value: &str) -> Feature {
         Aggregate::Sum | Aggregate::Mean | Aggregate::Last
     );
     Feature {
-        name: "feature".to_owned(),
-        events: vec![],
-        base: vec![],
-        conditions: vec![],
         aggregate,
         value: has_value.then(|| Pointer::parse(value).unwrap()),
-        horizon: Horizon::Lifetime,
-        reversed_by: vec![],
-        default: 0.0,
-        transform: Transform::None,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
+        ..Feature::count("feature")
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flockwise_core::change::Trigger;
 use flockwise_core::event::{Event, hash};
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::feature::{Feature, Horizon};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use flockwise_core::task::{Output, Task, TaskSettings};
@@ -41,19 +41,9 @@ static ALLOCATOR: Counting = Counting;
 /// Sixteen features of a column each.
 fn settings() -> Arc<TaskSettings> {
     let feature = |number: i64| Feature {
-        name: format!("orders_{number}d"),
         events: vec!["Order".to_owned()],
-        base: vec![],
-        conditions: vec![],
-        aggregate: Aggregate::Count,
-        value: None,
         horizon: Horizon::HalfLife((number + 1) * DAY_MS),
-        reversed_by: vec![],
-        default: 0.0,
-        transform: Transform::None,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
+        ..Feature::count(format!("orders_{number}d"))
     };
     let features: Vec<Feature> = (0..16).map(feature).collect();
     Arc::new(TaskSettings {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flockwise_core::change::{Change, Trigger};
 use flockwise_core::event::{Event, Slot, hash};
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
@@ -24,14 +24,10 @@ pub(crate) const AT_ONCE: DecisionPolicy = DecisionPolicy {
 
 fn feature(name: &str, aggregate: Aggregate, horizon: Horizon) -> Feature {
     Feature {
-        name: name.to_owned(),
         events: vec!["Order".to_owned()],
-        base: vec![],
-        conditions: vec![],
         aggregate,
         value: (aggregate == Aggregate::Sum).then(|| Pointer::parse("/revenue").unwrap()),
         horizon,
-        reversed_by: vec![],
         default: if aggregate == Aggregate::Recency {
             60.0
         } else {
@@ -39,8 +35,7 @@ fn feature(name: &str, aggregate: Aggregate, horizon: Horizon) -> Feature {
         },
         transform: Transform::Log1p,
         clip: Some((0.0, 10.0)),
-        weight: 1.0,
-        wording: Wording::default(),
+        ..Feature::count(name)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flockwise_core::event::hash;
-use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform, Wording};
+use flockwise_core::feature::Feature;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
@@ -12,21 +12,7 @@ use flockwise_core::trainer::{Lesson, MiniBatch, Trainer};
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
 pub(crate) fn plan(features: usize) -> Arc<Plan> {
-    let feature = |index: usize| Feature {
-        name: format!("f{index}"),
-        events: vec![],
-        base: vec![],
-        conditions: vec![],
-        aggregate: Aggregate::Count,
-        value: None,
-        horizon: Horizon::Lifetime,
-        reversed_by: vec![],
-        default: 0.0,
-        transform: Transform::None,
-        clip: None,
-        weight: 1.0,
-        wording: Wording::default(),
-    };
+    let feature = |index: usize| Feature::count(format!("f{index}"));
     let features: Vec<Feature> = (0..features).map(feature).collect();
     Arc::new(Plan::compile(&features))
 }
