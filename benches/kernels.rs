@@ -32,6 +32,13 @@ fn nearest(criterion: &mut Criterion) {
                 },
             );
         }
+        for kernel in Kernel::available() {
+            let nearest = Nearest::with_kernel(&centroids, dimensions, kernel);
+            let name = format!("{kernel:?}, each after the one before");
+            group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+                bencher.iter(|| chase(&nearest, &points, dimensions));
+            });
+        }
         group.finish();
     }
 }
@@ -51,6 +58,19 @@ fn coordinates(seed: u64, count: usize) -> Vec<f64> {
 
 fn sum(points: &[f64], dimensions: usize, mut find: impl FnMut(&[f64]) -> usize) -> usize {
     points.chunks_exact(dimensions).map(&mut find).sum()
+}
+
+/// As many searches, the next point known only when the last centroid is: what one search takes from its
+/// beginning to its end, where those above run into each other.
+fn chase(nearest: &Nearest, points: &[f64], dimensions: usize) -> usize {
+    let mut scratch = Scratch::default();
+    (0..POINTS).fold(0, |last, step| {
+        // A permutation of the points, and a bit of the last result.
+        let place = (step * 1597 + (last & 1)) % POINTS;
+        let point = &points[place * dimensions..][..dimensions];
+        let hit = nearest.nearest(point, &mut scratch);
+        hit.centroid ^ (hit.squared > 1.0) as usize
+    })
 }
 
 fn naive(point: &[f64], centroids: &[f64]) -> usize {

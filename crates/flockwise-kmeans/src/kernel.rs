@@ -1,9 +1,8 @@
-//! Squared distances from one point to all centroids in single precision, by what the processor can do.
+//! The search, compiled for what the processor can do. The only `unsafe` of this crate is in here.
 
-/// Centroids that one step of a kernel handles.
-pub(crate) const LANES: usize = 16;
+use crate::lanes::{Lanes, Portable};
 
-/// An instruction set that the kernel is compiled for.
+/// An instruction set that the search is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// What every processor of the target has.
@@ -12,6 +11,16 @@ pub enum Kernel {
     Avx2,
     /// x86-64 with AVX-512.
     Avx512,
+}
+
+/// What [`Kernel::run`] does with [`Lanes`]. It and what it calls for every vector must be
+/// `#[inline(always)]`: only what is inlined is compiled for the instruction set.
+pub(crate) trait Search {
+    /// What is found.
+    type Found;
+
+    /// Searches with the registers of one instruction set.
+    fn run<L: Lanes>(self) -> Self::Found;
 }
 
 impl Kernel {
@@ -38,58 +47,252 @@ impl Kernel {
         kernels
     }
 
-    /// Fills `out` (blocks × [`LANES`]) with squared distances.
-    ///
-    /// `blocks` is the centroids' layout: for each block of [`LANES`] centroids, for each dimension,
-    /// the [`LANES`] coordinates side by side.
-    pub(crate) fn squared_distances(self, point: &[f32], blocks: &[f32], out: &mut [f32]) {
-        debug_assert_eq!(blocks.len(), point.len() * out.len());
+    /// [`Lanes::ROWS`] of what [`Kernel::run`] searches with.
+    pub(crate) fn rows(self) -> usize {
         match self {
-            Self::Portable => sweep::<false>(point, blocks, out),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `detect` and `available` alone hand out these variants, after asking the processor.
-            Self::Avx2 => unsafe { sweep_avx2(point, blocks, out) },
+            Self::Avx2 => x86::Avx2::ROWS,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => x86::Avx512::ROWS,
+            _ => Portable::ROWS,
+        }
+    }
+
+    /// Searches with this instruction set.
+    #[inline]
+    pub(crate) fn run<S: Search>(self, search: S) -> S::Found {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the one caller is a `Nearest`, and none is made with what is not among `available`.
+            Self::Avx2 => unsafe { x86::run_avx2(search) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Self::Avx512 => unsafe { sweep_avx512(point, blocks, out) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => sweep::<false>(point, blocks, out),
+            Self::Avx512 => unsafe { x86::run_avx512(search) },
+            _ => search.run::<Portable>(),
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn sweep_avx2(point: &[f32], blocks: &[f32], out: &mut [f32]) {
-    sweep::<true>(point, blocks, out);
-}
+mod x86 {
+    //! Rows in the registers of x86-64.
+    //!
+    //! What every `unsafe` here needs is that the processor has the instructions: it has, since these types
+    //! are named in `run_avx2` and `run_avx512` alone (and by `Kernel::rows`, for a constant), which may be
+    //! called only where it has them. Loads and stores are of the sixteen numbers of a row.
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,fma")]
-fn sweep_avx512(point: &[f32], blocks: &[f32], out: &mut [f32]) {
-    sweep::<true>(point, blocks, out);
-}
+    use std::arch::x86_64 as arch;
 
-/// One body for all instruction sets: the compiler vectorises the inner loop over lanes. `FUSED` only
-/// where the target has the instruction, since elsewhere it would be a library call.
-#[inline(always)]
-fn sweep<const FUSED: bool>(point: &[f32], blocks: &[f32], out: &mut [f32]) {
-    let block_len = point.len() * LANES;
-    for (block, out) in blocks
-        .chunks_exact(block_len)
-        .zip(out.chunks_exact_mut(LANES))
-    {
-        let mut sums = [0.0_f32; LANES];
-        for (coordinate, centroids) in point.iter().zip(block.as_chunks::<LANES>().0) {
-            for (sum, centroid) in sums.iter_mut().zip(centroids) {
-                let gap = coordinate - centroid;
-                *sum = if FUSED {
-                    gap.mul_add(gap, *sum)
-                } else {
-                    gap * gap + *sum
-                };
+    use super::Search;
+    use crate::lanes::{Lanes, Row};
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn run_avx2<S: Search>(search: S) -> S::Found {
+        search.run::<Avx2>()
+    }
+
+    #[target_feature(enable = "avx512f,fma")]
+    pub(super) fn run_avx512<S: Search>(search: S) -> S::Found {
+        search.run::<Avx512>()
+    }
+
+    /// Swaps the halves of each four lanes,
+    const HALVES: i32 = 0b01_00_11_10;
+    /// and neighbours.
+    const NEIGHBOURS: i32 = 0b10_11_00_01;
+
+    /// A row in two registers of sixteen.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2(arch::__m256, arch::__m256);
+
+    impl Lanes for Avx2 {
+        const SUMS: usize = 4;
+        const ROWS: usize = 4;
+
+        #[inline(always)]
+        fn splat(number: f32) -> Self {
+            // SAFETY: see the module.
+            let half = unsafe { arch::_mm256_set1_ps(number) };
+            Self(half, half)
+        }
+
+        #[inline(always)]
+        fn load(row: &Row) -> Self {
+            let from = row.0.as_ptr();
+            // SAFETY: see the module; two times eight numbers.
+            unsafe {
+                Self(
+                    arch::_mm256_load_ps(from),
+                    arch::_mm256_load_ps(from.add(8)),
+                )
             }
         }
-        out.copy_from_slice(&sums);
+
+        #[inline(always)]
+        fn store(self, row: &mut Row) {
+            let to = row.0.as_mut_ptr();
+            // SAFETY: see the module; two times eight numbers.
+            unsafe {
+                arch::_mm256_store_ps(to, self.0);
+                arch::_mm256_store_ps(to.add(8), self.1);
+            }
+        }
+
+        #[inline(always)]
+        fn first(self) -> f32 {
+            // SAFETY: see the module.
+            unsafe { arch::_mm256_cvtss_f32(self.0) }
+        }
+
+        #[inline(always)]
+        fn plus(self, other: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                Self(
+                    arch::_mm256_add_ps(self.0, other.0),
+                    arch::_mm256_add_ps(self.1, other.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn times_plus(self, factor: Self, summand: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                Self(
+                    arch::_mm256_fmadd_ps(self.0, factor.0, summand.0),
+                    arch::_mm256_fmadd_ps(self.1, factor.1, summand.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn plus_squared_gap(self, left: Self, right: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                let lower = arch::_mm256_sub_ps(left.0, right.0);
+                let upper = arch::_mm256_sub_ps(left.1, right.1);
+                Self(
+                    arch::_mm256_fmadd_ps(lower, lower, self.0),
+                    arch::_mm256_fmadd_ps(upper, upper, self.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn or_less(self, other: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                Self(
+                    arch::_mm256_min_ps(self.0, other.0),
+                    arch::_mm256_min_ps(self.1, other.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn least(self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                let eight = arch::_mm256_min_ps(self.0, self.1);
+                let swapped = arch::_mm256_permute2f128_ps::<1>(eight, eight);
+                let four = arch::_mm256_min_ps(eight, swapped);
+                let two = arch::_mm256_min_ps(four, arch::_mm256_permute_ps::<HALVES>(four));
+                let one = arch::_mm256_min_ps(two, arch::_mm256_permute_ps::<NEIGHBOURS>(two));
+                Self(one, one)
+            }
+        }
+
+        #[inline(always)]
+        fn at_most(self, limit: Self) -> u16 {
+            // SAFETY: see the module.
+            unsafe {
+                let lower = arch::_mm256_cmp_ps::<{ arch::_CMP_LE_OQ }>(self.0, limit.0);
+                let upper = arch::_mm256_cmp_ps::<{ arch::_CMP_LE_OQ }>(self.1, limit.1);
+                let upper = arch::_mm256_movemask_ps(upper) << 8;
+                (arch::_mm256_movemask_ps(lower) | upper) as u16
+            }
+        }
+    }
+
+    /// A row in one register of thirty-two.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512(arch::__m512);
+
+    impl Lanes for Avx512 {
+        const SUMS: usize = 8;
+        const ROWS: usize = 4;
+
+        #[inline(always)]
+        fn splat(number: f32) -> Self {
+            // SAFETY: see the module.
+            unsafe { Self(arch::_mm512_set1_ps(number)) }
+        }
+
+        #[inline(always)]
+        fn load(row: &Row) -> Self {
+            // SAFETY: see the module.
+            unsafe { Self(arch::_mm512_load_ps(row.0.as_ptr())) }
+        }
+
+        #[inline(always)]
+        fn store(self, row: &mut Row) {
+            // SAFETY: see the module.
+            unsafe { arch::_mm512_store_ps(row.0.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        fn first(self) -> f32 {
+            // SAFETY: see the module.
+            unsafe { arch::_mm512_cvtss_f32(self.0) }
+        }
+
+        #[inline(always)]
+        fn plus(self, other: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe { Self(arch::_mm512_add_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn times_plus(self, factor: Self, summand: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe { Self(arch::_mm512_fmadd_ps(self.0, factor.0, summand.0)) }
+        }
+
+        #[inline(always)]
+        fn plus_squared_gap(self, left: Self, right: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                let gap = arch::_mm512_sub_ps(left.0, right.0);
+                Self(arch::_mm512_fmadd_ps(gap, gap, self.0))
+            }
+        }
+
+        #[inline(always)]
+        fn or_less(self, other: Self) -> Self {
+            // SAFETY: see the module.
+            unsafe { Self(arch::_mm512_min_ps(self.0, other.0)) }
+        }
+
+        #[inline(always)]
+        fn least(self) -> Self {
+            // SAFETY: see the module.
+            unsafe {
+                let all = self.0;
+                let swapped = arch::_mm512_shuffle_f32x4::<HALVES>(all, all);
+                let eight = arch::_mm512_min_ps(all, swapped);
+                let swapped = arch::_mm512_shuffle_f32x4::<NEIGHBOURS>(eight, eight);
+                let four = arch::_mm512_min_ps(eight, swapped);
+                let two = arch::_mm512_min_ps(four, arch::_mm512_permute_ps::<HALVES>(four));
+                let swapped = arch::_mm512_permute_ps::<NEIGHBOURS>(two);
+                Self(arch::_mm512_min_ps(two, swapped))
+            }
+        }
+
+        #[inline(always)]
+        fn at_most(self, limit: Self) -> u16 {
+            // SAFETY: see the module.
+            unsafe { arch::_mm512_cmp_ps_mask::<{ arch::_CMP_LE_OQ }>(self.0, limit.0) }
+        }
     }
 }

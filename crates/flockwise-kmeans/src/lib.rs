@@ -3,9 +3,13 @@
 //! Points are rows of `d` numbers in a space where plain Euclidean distance is meant: the caller has
 //! scaled them. Seeds are arguments; nothing here reads a clock or does IO.
 
+mod bound;
 mod delta;
 mod kernel;
+mod lanes;
+mod layout;
 mod nearest;
+mod search;
 mod seeding;
 mod silhouette;
 

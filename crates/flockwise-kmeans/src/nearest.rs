@@ -1,19 +1,22 @@
 //! The nearest centroid: single precision to rule out, double precision to decide.
 
-use crate::kernel::{Kernel, LANES};
+use crate::bound::Bound;
+use crate::kernel::Kernel;
+use crate::lanes::Row;
+use crate::layout::Layout;
+use crate::search::{Groups, Look, OneGroup};
 
 /// Centroids laid out for looking up the nearest one.
 #[derive(Clone, Debug)]
 pub struct Nearest {
     dimensions: usize,
-    count: usize,
-    /// `count` × `dimensions`, row by row: what decides.
+    /// One after the other: what decides.
     exact: Vec<f64>,
-    /// The kernel's layout; lanes without a centroid are infinitely far.
-    blocks: Vec<f32>,
-    /// Largest Euclidean norm among the centroids.
-    reach: f32,
+    layout: Layout,
+    bound: Bound,
     kernel: Kernel,
+    /// Sums can stay in registers: there is one group, and no compiler that has to find that out.
+    one_group: bool,
 }
 
 /// A centroid and its squared distance.
@@ -28,8 +31,7 @@ pub struct Hit {
 /// Memory that look-ups reuse.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    point: Vec<f32>,
-    squared: Vec<f32>,
+    sums: Vec<Row>,
 }
 
 impl Nearest {
@@ -45,9 +47,13 @@ impl Nearest {
     /// As [`Nearest::new`], with a kernel of [`Kernel::available`].
     ///
     /// # Panics
-    /// As [`Nearest::new`].
+    /// As [`Nearest::new`], and where this processor cannot run the kernel.
     #[must_use]
     pub fn with_kernel(centroids: &[f64], dimensions: usize, kernel: Kernel) -> Self {
+        assert!(
+            Kernel::available().contains(&kernel),
+            "this processor has no {kernel:?}"
+        );
         assert!(
             dimensions > 0 && !centroids.is_empty(),
             "at least one centroid and one dimension"
@@ -57,16 +63,13 @@ impl Nearest {
             0,
             "rows of {dimensions} numbers"
         );
-        let count = centroids.len() / dimensions;
+        let layout = Layout::new(centroids, dimensions, kernel.rows());
         Self {
             dimensions,
-            count,
             exact: centroids.to_vec(),
-            blocks: blocks(centroids, dimensions, count),
-            reach: centroids
-                .chunks_exact(dimensions)
-                .map(norm)
-                .fold(0.0, f32::max),
+            one_group: layout.height <= layout.group && kernel != Kernel::Portable,
+            layout,
+            bound: Bound::new(centroids, dimensions),
             kernel,
         }
     }
@@ -74,50 +77,39 @@ impl Nearest {
     /// Number of centroids.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.exact.len() / self.dimensions
     }
 
     /// Never: there is at least one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.exact.is_empty()
     }
 
-    /// The nearest centroid of a point of `dimensions` numbers; of equally near ones the first.
+    /// The nearest centroid of a finite point of `dimensions` numbers; of equally near ones the first.
     ///
-    /// The result is that of an exhaustive search in double precision.
+    /// The result is that of an exhaustive search in double precision, whatever the kernel. Where no
+    /// squared distance is a finite number of double precision, it is the first centroid, infinitely far.
+    ///
+    /// # Panics
+    /// Where the point has another number of dimensions.
     #[must_use]
     pub fn nearest(&self, point: &[f64], scratch: &mut Scratch) -> Hit {
-        debug_assert_eq!(point.len(), self.dimensions);
-        scratch.point.clear();
-        scratch
-            .point
-            .extend(point.iter().map(|coordinate| *coordinate as f32));
-        scratch
-            .squared
-            .resize(self.count.next_multiple_of(LANES), 0.0);
-        self.kernel
-            .squared_distances(&scratch.point, &self.blocks, &mut scratch.squared);
-        let least = least(&scratch.squared);
-        if !least.is_finite() {
-            return self.best(point, 0..self.count);
-        }
-        let limit = self.limit(least);
-        let candidates = (0..self.count).filter(|index| scratch.squared[*index] <= limit);
-        self.best(point, candidates)
-    }
-
-    /// Largest single-precision squared distance that may still be the least in truth.
-    ///
-    /// Rounding point and centroid to single precision moves their gap by at most half an ulp of each
-    /// norm, the point's being at most that of the farthest centroid and the distance together; the sum
-    /// of `d` squares is off by at most about `d` ulps of itself.
-    fn limit(&self, least: f32) -> f32 {
-        let relative = 1.0 + f32::EPSILON * (2 * self.dimensions + 8) as f32;
-        let distance = least.sqrt() * relative;
-        let moved = f32::EPSILON * (distance + 2.0 * self.reach);
-        let distance = distance + 2.0 * moved;
-        distance * distance * relative
+        assert_eq!(point.len(), self.dimensions, "coordinates of a point");
+        let look = Look {
+            point,
+            centroids: &self.exact,
+            layout: &self.layout,
+            bound: self.bound,
+        };
+        let hit = match self.layout.height {
+            1 if self.one_group => self.kernel.run(OneGroup::<1>(look)),
+            2 if self.one_group => self.kernel.run(OneGroup::<2>(look)),
+            3 if self.one_group => self.kernel.run(OneGroup::<3>(look)),
+            4 if self.one_group => self.kernel.run(OneGroup::<4>(look)),
+            _ => self.kernel.run(Groups(look, &mut scratch.sums)),
+        };
+        hit.unwrap_or_else(|| self.best(point, 0..self.len()))
     }
 
     /// Squared distance to one centroid, in double precision.
@@ -130,55 +122,69 @@ impl Nearest {
     /// The nearest centroid but one, if there are two.
     #[must_use]
     pub fn nearest_but(&self, point: &[f64], excluded: usize) -> Option<Hit> {
-        (self.count > 1)
-            .then(|| self.best(point, (0..self.count).filter(|index| *index != excluded)))
+        let others = (0..self.len()).filter(|index| *index != excluded);
+        (self.len() > 1).then(|| self.best(point, others))
     }
 
+    #[cold]
     fn best(&self, point: &[f64], candidates: impl Iterator<Item = usize>) -> Hit {
-        let mut best = Hit {
+        let mut best = Best::new(point, &self.exact);
+        for centroid in candidates {
+            best.try_one(centroid);
+        }
+        best.hit
+    }
+}
+
+/// The nearest of the candidates so far, in double precision.
+pub(crate) struct Best<'a> {
+    point: &'a [f64],
+    centroids: &'a [f64],
+    pub(crate) hit: Hit,
+}
+
+impl<'a> Best<'a> {
+    #[inline(always)]
+    pub(crate) fn new(point: &'a [f64], centroids: &'a [f64]) -> Self {
+        let hit = Hit {
             centroid: 0,
             squared: f64::INFINITY,
         };
-        for centroid in candidates {
-            let squared = self.squared_distance(point, centroid);
-            if squared < best.squared {
-                best = Hit { centroid, squared };
-            }
-        }
-        best
-    }
-}
-
-/// Squared Euclidean distance of two points of equal length.
-pub(crate) fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
-    left.iter()
-        .zip(right)
-        .map(|(left, right)| (left - right) * (left - right))
-        .sum()
-}
-
-/// The least of blocks of [`LANES`] numbers, lane by lane, so that no comparison waits for the one before.
-fn least(squared: &[f32]) -> f32 {
-    let mut lanes = [f32::INFINITY; LANES];
-    for block in squared.as_chunks::<LANES>().0 {
-        for (lane, squared) in lanes.iter_mut().zip(block) {
-            *lane = if *squared < *lane { *squared } else { *lane };
+        Self {
+            point,
+            centroids,
+            hit,
         }
     }
-    lanes.into_iter().fold(f32::INFINITY, f32::min)
-}
 
-fn norm(point: &[f64]) -> f32 {
-    point.iter().map(|x| x * x).sum::<f64>().sqrt() as f32
-}
-
-fn blocks(centroids: &[f64], dimensions: usize, count: usize) -> Vec<f32> {
-    let mut blocks = vec![f32::INFINITY; count.next_multiple_of(LANES) * dimensions];
-    for (index, centroid) in centroids.chunks_exact(dimensions).enumerate() {
-        let start = index / LANES * LANES * dimensions + index % LANES;
-        for (dimension, coordinate) in centroid.iter().enumerate() {
-            blocks[start + dimension * LANES] = *coordinate as f32;
+    /// Candidates come in ascending order: of equally near ones the first stays.
+    #[inline(always)]
+    pub(crate) fn try_one(&mut self, centroid: usize) {
+        let dimensions = self.point.len();
+        let start = centroid * dimensions;
+        let squared = squared_distance(self.point, &self.centroids[start..start + dimensions]);
+        if squared < self.hit.squared {
+            self.hit = Hit { centroid, squared };
         }
     }
-    blocks
+}
+
+/// Squared Euclidean distance of two points of equal length, in four sums, since in one every addition would
+/// wait for the one before. Added in the same order on every processor, for the last bit to be the same.
+#[inline(always)]
+fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
+    let mut sums = [0.0; 4];
+    let (left, left_rest) = left.as_chunks::<4>();
+    let (right, right_rest) = right.as_chunks::<4>();
+    for (left, right) in left.iter().zip(right) {
+        for (place, sum) in sums.iter_mut().enumerate() {
+            let gap = left[place] - right[place];
+            *sum += gap * gap;
+        }
+    }
+    let rest = left_rest.iter().zip(right_rest);
+    for ((left, right), sum) in rest.zip(&mut sums) {
+        *sum += (left - right) * (left - right);
+    }
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
 }

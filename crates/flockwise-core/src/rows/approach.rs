@@ -31,7 +31,9 @@ impl Rows {
     /// Something of every line of memory that an event needs.
     fn read(&self, row: u32) -> u64 {
         let head = self.heads.get(row);
-        let columns = self.columns.row(row as usize).iter().step_by(LINE);
+        // The last too, since a row begins anywhere in a line.
+        let columns = self.columns.row(row as usize);
+        let columns = columns.iter().step_by(LINE).chain(columns.last());
         let ids = self.remembered(row).ids;
         let ids = ids[0]
             .iter()

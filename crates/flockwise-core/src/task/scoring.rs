@@ -39,11 +39,14 @@ impl Task {
         model.scaled(&self.vector, &mut self.scaled);
         let (nearest, distance) = model.score(&self.scaled, &mut self.scratch);
         let present = standing.segment.and_then(|id| model.index_of(id));
+        let distance_from = present.map(|index| match index == nearest {
+            true => distance,
+            false => model.nearest().squared_distance(&self.scaled, index).sqrt(),
+        });
         let scoring = Scoring {
             nearest: model.segments()[nearest].id,
             distance,
-            distance_from: present
-                .map(|index| model.nearest().squared_distance(&self.scaled, index).sqrt()),
+            distance_from,
             at_ms,
             cause: self.cause(&standing, present == Some(nearest), occasion, versions),
         };

@@ -1,0 +1,138 @@
+//! Sixteen numbers of single precision side by side, in plain code; what processors have is in `kernel`.
+
+/// Centroids side by side.
+pub(crate) const LANES: usize = 16;
+
+/// One number for each of [`LANES`] centroids, aligned so that no load spans two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Row(pub(crate) [f32; LANES]);
+
+/// A [`Row`] in registers.
+pub(crate) trait Lanes: Copy {
+    /// Sums of a row that are kept going at a time: as many as keep the processor busy, and no more than
+    /// its registers hold beside what is needed to add to them.
+    const SUMS: usize;
+
+    /// Rows of a group, so searched at a time: at most `SUMS`, and at most four.
+    const ROWS: usize;
+
+    /// The same number in every lane.
+    fn splat(number: f32) -> Self;
+
+    /// From memory.
+    fn load(row: &Row) -> Self;
+
+    /// Into memory.
+    fn store(self, row: &mut Row);
+
+    /// The first lane.
+    fn first(self) -> f32;
+
+    /// `self + other`.
+    fn plus(self, other: Self) -> Self;
+
+    /// `self * factor + summand`, rounded once or twice.
+    fn times_plus(self, factor: Self, summand: Self) -> Self;
+
+    /// `self + (left - right)²`, what follows the gap rounded once or twice.
+    fn plus_squared_gap(self, left: Self, right: Self) -> Self;
+
+    /// The lesser of two numbers; either where one is NaN.
+    fn or_less(self, other: Self) -> Self;
+
+    /// The least of all lanes, in every lane; some of them where one is NaN.
+    fn least(self) -> Self;
+
+    /// A bit for each lane that is at most the other's, the first lane's the lowest. NaN is not.
+    fn at_most(self, limit: Self) -> u16;
+}
+
+/// Plain code, which the compiler vectorises for what every processor of the target has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; LANES]);
+
+impl Lanes for Portable {
+    const SUMS: usize = 2;
+    const ROWS: usize = 1;
+
+    #[inline(always)]
+    fn splat(number: f32) -> Self {
+        Self([number; LANES])
+    }
+
+    #[inline(always)]
+    fn load(row: &Row) -> Self {
+        Self(row.0)
+    }
+
+    #[inline(always)]
+    fn store(self, row: &mut Row) {
+        row.0 = self.0;
+    }
+
+    #[inline(always)]
+    fn first(self) -> f32 {
+        self.0[0]
+    }
+
+    #[inline(always)]
+    fn plus(mut self, other: Self) -> Self {
+        for (number, other) in self.0.iter_mut().zip(other.0) {
+            *number += other;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn times_plus(mut self, factor: Self, summand: Self) -> Self {
+        for ((number, factor), summand) in self.0.iter_mut().zip(factor.0).zip(summand.0) {
+            *number = *number * factor + summand;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn plus_squared_gap(mut self, left: Self, right: Self) -> Self {
+        for ((number, left), right) in self.0.iter_mut().zip(left.0).zip(right.0) {
+            let gap = left - right;
+            *number += gap * gap;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn or_less(mut self, other: Self) -> Self {
+        for (number, other) in self.0.iter_mut().zip(other.0) {
+            *number = lesser(*number, other);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn least(self) -> Self {
+        let mut four = [f32::INFINITY; 4];
+        for numbers in self.0.as_chunks::<4>().0 {
+            for (least, number) in four.iter_mut().zip(numbers) {
+                *least = lesser(*number, *least);
+            }
+        }
+        Self::splat(lesser(lesser(four[0], four[1]), lesser(four[2], four[3])))
+    }
+
+    #[inline(always)]
+    fn at_most(self, limit: Self) -> u16 {
+        // Bits that no two lanes share, for the lanes to be compared and put together side by side.
+        let mut bits = [0_u32; LANES];
+        for (lane, (number, limit)) in self.0.into_iter().zip(limit.0).enumerate() {
+            bits[lane] = if number <= limit { 1 << lane } else { 0 };
+        }
+        bits.into_iter().fold(0, |all, bit| all | bit) as u16
+    }
+}
+
+/// As the instruction is on x86: `f32::min` also minds NaN, at a price.
+#[inline(always)]
+fn lesser(left: f32, right: f32) -> f32 {
+    if left < right { left } else { right }
+}

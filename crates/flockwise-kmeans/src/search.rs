@@ -1,0 +1,158 @@
+//! One search: all sums in single precision, then the few that may be the least in double precision.
+//!
+//! What runs for every vector is inlined, to be compiled for the instruction set of the kernel.
+
+use crate::bound::Bound;
+use crate::kernel::Search;
+use crate::lanes::{LANES, Lanes, Row};
+use crate::layout::Layout;
+use crate::nearest::{Best, Hit};
+
+/// What is looked for, and among what.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) point: &'a [f64],
+    pub(crate) centroids: &'a [f64],
+    pub(crate) layout: &'a Layout,
+    pub(crate) bound: Bound,
+}
+
+/// Where one group holds all: the sums never leave the registers. Through memory, one search would wait for
+/// the stores of the one before: twice the time, where many follow each other.
+pub(crate) struct OneGroup<'a, const ROWS: usize>(pub(crate) Look<'a>);
+
+/// Group by group, the sums kept in memory.
+pub(crate) struct Groups<'a>(pub(crate) Look<'a>, pub(crate) &'a mut Vec<Row>);
+
+/// Rows in a group at most, and centroids in them: as many as a word has bits.
+const ROWS: usize = u64::BITS as usize / LANES;
+
+impl<const ROWS: usize> Search for OneGroup<'_, ROWS> {
+    type Found = Option<Hit>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) -> Option<Hit> {
+        let Self(look) = self;
+        let sums = sums::<L, ROWS>(look.point, &look.layout.rows);
+        let mut least = sums[0];
+        for sum in &sums[1..] {
+            least = sum.or_less(least);
+        }
+        let limit = look.bound.limit(least);
+        if !limit.first().is_finite() {
+            return None;
+        }
+        let mut near = 0;
+        for (row, sum) in sums.iter().enumerate() {
+            near |= u64::from(sum.at_most(limit)) << (row * LANES);
+        }
+        let mut best = Best::new(look.point, look.centroids);
+        decide(&mut best, 0, near);
+        Some(best.hit)
+    }
+}
+
+impl Search for Groups<'_> {
+    type Found = Option<Hit>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) -> Option<Hit> {
+        let Self(look, kept) = self;
+        kept.resize(look.layout.height, Row([0.0; LANES]));
+        let mut least = L::splat(f32::INFINITY);
+        let mut rows = &look.layout.rows[..];
+        for kept in kept.chunks_mut(L::ROWS) {
+            let group;
+            (group, rows) = rows.split_at(kept.len() * look.point.len());
+            least = match kept.len() {
+                1 => keep(sums::<L, 1>(look.point, group), kept, least),
+                2 => keep(sums::<L, 2>(look.point, group), kept, least),
+                3 => keep(sums::<L, 3>(look.point, group), kept, least),
+                _ => keep(sums::<L, ROWS>(look.point, group), kept, least),
+            };
+        }
+        let limit = look.bound.limit(least);
+        if !limit.first().is_finite() {
+            return None;
+        }
+        let mut best = Best::new(look.point, look.centroids);
+        for (part, kept) in kept.chunks(ROWS).enumerate() {
+            let mut near = 0;
+            for (row, sums) in kept.iter().enumerate() {
+                near |= u64::from(L::load(sums).at_most(limit)) << (row * LANES);
+            }
+            decide(&mut best, part * ROWS * LANES, near);
+        }
+        Some(best.hit)
+    }
+}
+
+/// The candidates: a bit for each, the lowest that of the `first` centroid.
+#[inline(always)]
+fn decide(best: &mut Best<'_>, first: usize, mut near: u64) {
+    while near != 0 {
+        best.try_one(first + near.trailing_zeros() as usize);
+        near &= near - 1;
+    }
+}
+
+/// Keeps the sums of a group, and returns the least yet.
+#[inline(always)]
+fn keep<L: Lanes, const ROWS: usize>(sums: [L; ROWS], kept: &mut [Row], mut least: L) -> L {
+    for (sum, kept) in sums.into_iter().zip(kept) {
+        sum.store(kept);
+        least = sum.or_less(least);
+    }
+    least
+}
+
+/// Squared distances to the centroids of one group.
+#[inline(always)]
+fn sums<L: Lanes, const ROWS: usize>(point: &[f64], group: &[Row]) -> [L; ROWS] {
+    if 4 * ROWS <= L::SUMS {
+        chained::<L, ROWS, 4>(point, group)
+    } else if 2 * ROWS <= L::SUMS {
+        chained::<L, ROWS, 2>(point, group)
+    } else {
+        chained::<L, ROWS, 1>(point, group)
+    }
+}
+
+/// The same, every sum taken apart into `CHAINS`, for fewer additions to wait for the one before.
+#[inline(always)]
+fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
+    point: &[f64],
+    group: &[Row],
+) -> [L; ROWS] {
+    let mut sums = [[L::splat(0.0); ROWS]; CHAINS];
+    let (point, point_rest) = point.as_chunks::<CHAINS>();
+    let (group, group_rest) = group.as_chunks::<ROWS>().0.as_chunks::<CHAINS>();
+    for (point, group) in point.iter().zip(group) {
+        for chain in 0..CHAINS {
+            add(&mut sums[chain], point[chain], &group[chain]);
+        }
+    }
+    for (x, rows) in point_rest.iter().zip(group_rest) {
+        add(&mut sums[0], *x, rows);
+    }
+    let mut chains = CHAINS;
+    while chains > 1 {
+        chains /= 2;
+        for chain in 0..chains {
+            let other = sums[chain + chains];
+            for (sum, other) in sums[chain].iter_mut().zip(other) {
+                *sum = sum.plus(other);
+            }
+        }
+    }
+    sums[0]
+}
+
+/// Adds what one dimension adds.
+#[inline(always)]
+fn add<L: Lanes, const ROWS: usize>(sums: &mut [L; ROWS], x: f64, rows: &[Row; ROWS]) {
+    let x = L::splat(x as f32);
+    for (sum, row) in sums.iter_mut().zip(rows) {
+        *sum = sum.plus_squared_gap(x, L::load(row));
+    }
+}
