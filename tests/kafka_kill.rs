@@ -2,10 +2,12 @@
 //! the same events gives, every change once. Skipped, with a word, where no Kafka is named.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use flockwise_tests::broker::Stage;
 use flockwise_tests::eventually;
-use flockwise_tests::plant::Plant;
+use flockwise_tests::plant::{PARTITIONS, Plant};
 use flockwise_tests::process::{Process, free_address, get, run};
 
 const EVENTS: u64 = 200_000;
@@ -37,6 +39,88 @@ fn killed_instances_lose_and_double_nothing() {
     plant.wait_until_drained();
     first.terminate().expect(0, &[]);
     second.terminate().expect(0, &[]);
+    plant.check_changes();
+    plant.check_customers();
+}
+
+/// An instance that keeps its neighbours' tasks warm, and where it says how it does.
+fn start_warm(plant: &Plant, instance: &str) -> (Process, SocketAddr) {
+    let address = free_address();
+    let mut command = plant.command(instance);
+    command.env("FLOCKWISE__STANDBYS", "1");
+    command.env("FLOCKWISE__HTTP__LISTEN", address.to_string());
+    (Process::start(&mut command), address)
+}
+
+/// A metric of an instance; 0 where it does not answer.
+fn metric(address: SocketAddr, name: &str) -> u64 {
+    let text = get(address, "/metrics").unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    value.map_or(0, |value| value.trim().parse().expect("a number"))
+}
+
+#[test]
+fn what_was_kept_warm_is_taken_over_as_it_was() {
+    let Some(plant) = Plant::set() else { return };
+    let records = plant.expect(EVENTS, 8_000, 40_000);
+    let (backlog, rest) = records.split_at(records.len() / 2);
+    let (middle, last) = rest.split_at(rest.len() / 2);
+    let (mut first, _) = start_warm(&plant, "first");
+    let (mut second, address) = start_warm(&plant, "second");
+    for instance in [&first, &second] {
+        eventually("it runs", || instance.stderr().contains("tasks assigned"));
+    }
+    plant.kafka.put(backlog);
+    plant.wait_for(EVENTS / 2, &mut [&mut first, &mut second]);
+    eventually("the second keeps the first's tasks warm", || {
+        metric(address, "flockwise_standby_tasks") == u64::from(PARTITIONS / 2)
+    });
+    let before = metric(address, "flockwise_standbys_taken_total");
+    plant.kafka.put(middle);
+    plant.wait_for(EVENTS / 2 + 1, &mut [&mut first, &mut second]);
+    first.kill();
+    plant.wait_for(EVENTS * 3 / 4, &mut [&mut second]);
+    let taken = metric(address, "flockwise_standbys_taken_total") - before;
+    assert!(taken > 0, "nothing was warm");
+    let (mut first, _) = start_warm(&plant, "first");
+    plant.kafka.put(last);
+    plant.wait_for(EVENTS, &mut [&mut first, &mut second]);
+    plant.wait_until_drained();
+    first.terminate().expect(0, &[]);
+    second.terminate().expect(0, &["taken over from a standby"]);
+    plant.check_changes();
+    plant.check_customers();
+}
+
+#[test]
+fn instances_come_and_go_while_events_flow_and_nothing_is_lost_or_doubled() {
+    let Some(plant) = Plant::set() else { return };
+    let records = plant.expect(EVENTS, 8_000, 40_000);
+    let (mut first, _) = start_warm(&plant, "first");
+    eventually("it runs", || first.stderr().contains("tasks assigned"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for slice in records.chunks(records.len() / 200) {
+                plant.kafka.put(slice);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        plant.wait_for(EVENTS / 10, &mut [&mut first]);
+        let (mut second, second_says) = start_warm(&plant, "second");
+        let (mut third, third_says) = start_warm(&plant, "third");
+        for says in [second_says, third_says] {
+            eventually("it has tasks", || {
+                metric(says, "flockwise_events_total") > 0
+            });
+        }
+        plant.wait_for(EVENTS * 5 / 10, &mut [&mut first, &mut second, &mut third]);
+        second.terminate().expect(0, &[]);
+        plant.wait_for(EVENTS * 6 / 10, &mut [&mut first, &mut third]);
+        third.terminate().expect(0, &[]);
+    });
+    plant.wait_for(EVENTS, &mut [&mut first]);
+    plant.wait_until_drained();
+    first.terminate().expect(0, &[]);
     plant.check_changes();
     plant.check_customers();
 }

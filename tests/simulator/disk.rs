@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use flockwise_runtime::standby::TAKEN;
 use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
 use flockwise_runtime::topics::Topic;
 
@@ -15,6 +16,9 @@ use super::ledger::Changelog;
 use super::staff::{Place, Post};
 use super::state;
 use super::world::World;
+
+/// A task is taken over that was kept warm.
+pub(super) const TAKES_OVER: &str = "takes a standby over";
 
 /// A task's records as they lie on a disk.
 #[derive(Clone, Debug, Default)]
@@ -219,9 +223,13 @@ impl Store for DiskStore {
         }
     }
 
-    fn discard(&mut self, task: u32, _reason: &str) {
+    fn discard(&mut self, task: u32, reason: &str) {
         if self.is_alive() {
-            self.note("begins its copy anew", task, 0);
+            let what = match reason {
+                TAKEN => TAKES_OVER,
+                _ => "begins its copy anew",
+            };
+            self.note(what, task, 0);
             self.with(|disk| {
                 disk.writing.remove(&task);
                 disk.pages.remove(&task);

@@ -16,6 +16,7 @@ mod staff;
 mod state;
 mod story;
 mod verdict;
+mod warm;
 mod world;
 
 pub use runner::{replay, run, sweep};

@@ -84,6 +84,12 @@ pub(super) struct Scenario {
     pub(super) idle_percent: u32,
     pub(super) most_records: usize,
     pub(super) rates: Rates,
+    /// Tasks on either side that each instance keeps warm, for each of its own.
+    pub(super) standbys: usize,
+    /// Of a hundred steps, so many are also ones of an instance's standbys.
+    pub(super) follow_percent: u64,
+    /// What an instance takes over without a look at its disk is no further behind than this.
+    pub(super) warm_within: i64,
 }
 
 impl Scenario {
@@ -101,6 +107,9 @@ impl Scenario {
         let is_orderly = keying != Keying::Scattered
             && input_partitions.len() == 1
             && input_partitions.iter().all(|(first, last)| first == last);
+        let session = dice.ms(3_000, 20_000);
+        // Where it is the longer one, whoever is left behind amid a commit may end it all the same.
+        let longer = session * u32::from(dice.percent(40));
         Self {
             seed,
             instances: dice.between(1, 4) as usize,
@@ -143,12 +152,15 @@ impl Scenario {
             bad_percent: dice.one_of(&[0, 3]),
             steps: dice.scale(100, 600),
             tick_ms: dice.one_of(&[10, 100, 1_000]),
-            session: dice.ms(3_000, 20_000),
-            transaction: dice.ms(1_000, 15_000),
+            session,
+            transaction: longer + dice.ms(1_000, 15_000),
             is_static: dice.percent(50),
             idle_percent: dice.one_of(&[0, 10, 40]),
             most_records: dice.scale(1, 60) as usize,
             rates: rates(&dice),
+            standbys: dice.one_of(&[0, 0, 1, 1, 2]),
+            follow_percent: dice.scale(2, 100),
+            warm_within: dice.one_of(&[0, 30, 10_000]),
         }
     }
 

@@ -22,6 +22,7 @@ use super::ledger::Ledger;
 use super::scenario::Scenario;
 use super::staff::{Member, Place, Post, Staff};
 use super::story::{Beat, Story};
+use super::warm::Warm;
 
 /// When every world begins.
 pub(super) const START_MS: i64 = 1_800_000_000_000;
@@ -44,6 +45,8 @@ pub(super) struct World {
     staff: RefCell<Staff>,
     /// Of each instance.
     disks: RefCell<Vec<Disk>>,
+    /// Of each instance as of its latest start.
+    warm: RefCell<Vec<Warm>>,
     depth: Cell<usize>,
 }
 
@@ -75,6 +78,11 @@ impl World {
             ledger: RefCell::new(Ledger::new(Arc::clone(&pipeline))),
             staff: RefCell::new(Staff::new(scenario.instances, scenario.shards)),
             disks: RefCell::new((0..scenario.instances).map(|_| Disk::default()).collect()),
+            warm: RefCell::new(
+                (0..scenario.instances)
+                    .map(|_| Warm::new(&scenario))
+                    .collect(),
+            ),
             is_calm: Cell::new(false),
             depth: Cell::new(0),
             scenario,
@@ -101,6 +109,10 @@ impl World {
 
     pub(super) fn disks(&self) -> RefMut<'_, Vec<Disk>> {
         self.disks.borrow_mut()
+    }
+
+    pub(super) fn warm(&self) -> RefMut<'_, Vec<Warm>> {
+        self.warm.borrow_mut()
     }
 
     pub(super) fn feed(&self) -> RefMut<'_, Feed> {
@@ -131,6 +143,9 @@ impl World {
         self.produce_some();
         if !self.is_calm.get() {
             self.make_mischief();
+        }
+        if self.scenario.standbys > 0 && self.dice.percent(self.scenario.follow_percent) {
+            self.keep_warm(self.dice.place(self.scenario.instances));
         }
         let superseded = self.staff().superseded.len();
         if superseded > 0 && self.dice.percent(20) {
@@ -232,6 +247,7 @@ impl World {
             state.fuse = None;
             staff.seats_of(instance)
         };
+        self.warm()[instance] = Warm::new(&self.scenario);
         let found = self.disks()[instance].age(&self.dice);
         self.note(Some(seats.start), found, [0, 0]);
         seats.for_each(|seat| self.sit(seat));
@@ -247,7 +263,10 @@ impl World {
         let client = Client::new(Rc::clone(self), post, inner);
         let (pipeline, pace) = (Arc::clone(&self.pipeline), Pace::Live(self.clock.clone()));
         let store = Box::new(DiskStore::new(Rc::clone(self), post));
-        let shard = Shard::new(seat, client, pipeline, pace, METRICS.clone()).keeping_in(store);
+        let standbys = self.warm()[post.instance].standbys.clone();
+        let shard = Shard::new(seat, client, pipeline, pace, METRICS.clone())
+            .keeping_in(store)
+            .taking_over_from(standbys);
         let mut staff = self.staff();
         staff.seats[seat].back_at_ms = None;
         staff.seats[seat].shard = Some(shard);

@@ -124,6 +124,25 @@ fn others_come_and_go_and_the_rest_goes_on_where_it_was() {
     assert_eq!(read(&mut follower, 2)[&0], ["two", "three"]);
 }
 
+/// Of what the client holds of the first reading nothing comes after the second has begun.
+#[test]
+fn one_that_is_let_go_of_and_followed_again_is_read_from_its_beginning() {
+    let Some(servers) = kafka() else { return };
+    let (_, mut writer, mut follower) = set(&servers, 1);
+    for number in 0..5_000 {
+        let value = number.to_string();
+        writer.send(row(0, &value)).expect("sent");
+    }
+    writer.commit(&[]).expect("committed");
+    let reads = [(changelog(0), None)];
+    let expected: Vec<String> = (0..700).map(|n| n.to_string()).collect();
+    for _ in 0..3 {
+        follower.follow(&reads).expect("followed");
+        assert_eq!(read(&mut follower, 700)[&0], expected);
+        follower.follow(&[]).expect("followed");
+    }
+}
+
 #[test]
 fn what_cannot_be_followed_is_an_error() {
     let Some(servers) = kafka() else { return };

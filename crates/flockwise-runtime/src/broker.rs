@@ -212,6 +212,7 @@ pub trait Follower {
     /// Waits at most `patience` and clears and fills `batch` with at most `limit` records.
     ///
     /// # Errors
-    /// See [`Failure`].
+    /// See [`Failure`]. [`Failure::Fatal`]: the record to go on at is gone, and what was made of those before
+    /// it is of no use.
     fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure>;
 }

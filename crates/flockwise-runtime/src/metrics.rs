@@ -65,6 +65,7 @@ struct Counters {
     commits: IntCounter,
     aborts: [IntCounter; Abort::ALL.len()],
     sweep_scorings: IntCounter,
+    standbys_taken: IntCounter,
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +155,10 @@ impl Counters {
                 ("reason", Abort::ALL.map(Abort::name)),
             )?,
             sweep_scorings: one("sweep_scorings_total", "Customers scored by the sweep.")?,
+            standbys_taken: one(
+                "standbys_taken_total",
+                "Tasks taken over that were kept warm.",
+            )?,
         })
     }
 }
@@ -205,6 +210,8 @@ pub struct ShardMeter {
     pub aborts: [u64; Abort::ALL.len()],
     /// Customers scored by the sweep.
     pub sweep_scorings: u64,
+    /// Tasks taken over that had been kept warm.
+    pub standbys_taken: u64,
     /// From the record's timestamp to the commit, one for each event or a sample of them.
     pub end_to_end: Vec<Duration>,
     /// How long each commit took.
@@ -254,6 +261,7 @@ impl ShardMeter {
         add(&counters.commits, &mut self.commits);
         add_each(&counters.aborts, &mut self.aborts);
         add(&counters.sweep_scorings, &mut self.sweep_scorings);
+        add(&counters.standbys_taken, &mut self.standbys_taken);
     }
 
     fn show_in(&self, gauges: &Gauges) {

@@ -9,6 +9,7 @@ use crate::keeping::Keeping;
 use crate::metrics::Abort;
 use crate::restoring::Restoring;
 use crate::shard::{OpenTask, Shard};
+use crate::standby::TAKEN;
 use crate::store::Wanted;
 use crate::topics::{Source, Topic};
 
@@ -238,16 +239,9 @@ impl<B: Broker> Shard<B> {
         self.weigh()
     }
 
-    /// A task from its warm standby, else from local state, else from nothing, and from there on from its
-    /// changelog.
+    /// A task from what is at hand of it, and from there on from its changelog.
     fn bring_back(&mut self, number: u32) -> Result<Restoring, Failure> {
-        let mut restoring = match self.standbys.take(self.number(), number) {
-            Some(warm) => {
-                self.store.discard(number, "a warm standby is newer");
-                warm
-            }
-            None => self.load(number)?,
-        };
+        let mut restoring = self.at_hand(number)?;
         let mut held = 0;
         loop {
             match restoring.read_on(&mut self.broker, &self.pipeline)? {
@@ -263,6 +257,27 @@ impl<B: Broker> Shard<B> {
                 }
             }
         }
+    }
+
+    /// A task's standby if it is warm, else whichever is further, the standby or local state; nothing
+    /// where there is neither.
+    fn at_hand(&mut self, number: u32) -> Result<Restoring, Failure> {
+        let Some(standby) = self.standbys.take(self.number(), number) else {
+            return self.load(number);
+        };
+        let ends = self.broker.ends(&[Source::changelog(number)])?;
+        let end = ends.first().copied().unwrap_or(0);
+        let behind = end - standby.next().unwrap_or(0);
+        if standby.next().is_none() || !self.standbys.is_warm(behind) {
+            let kept = self.load(number)?;
+            if kept.next() >= standby.next() {
+                return Ok(kept);
+            }
+        }
+        tracing::info!(task = number, behind, "taken over from a standby");
+        self.meter.standbys_taken += 1;
+        self.store.discard(number, TAKEN);
+        Ok(standby)
     }
 
     fn load(&mut self, number: u32) -> Result<Restoring, Failure> {

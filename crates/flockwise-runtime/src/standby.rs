@@ -23,6 +23,13 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Records taken in under one lock, so that nobody waits long for a task.
 const BATCH: usize = 1000;
 
+/// A standby is warm that has so many offsets of its changelog still to read at most: a moment's work.
+const NEAR: i64 = 10_000;
+
+/// Why the local copy of a task that was kept warm begins anew: what is gone from the task since the copy
+/// was written is not known.
+pub const TAKEN: &str = "a warm standby is newer";
+
 /// The standbys of a process; clones are the same ones.
 #[derive(Clone, Debug)]
 pub struct Standbys {
@@ -30,17 +37,33 @@ pub struct Standbys {
     /// How many tasks on either side for each of its own.
     reach: usize,
     tasks: u32,
+    near: i64,
 }
+
+/// What a follower reads: each task, and which of its standbys the records are for. Nothing at first.
+#[derive(Debug, Default)]
+pub struct Followed(BTreeMap<u32, u64>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    warm: BTreeMap<u32, Restoring>,
+    warm: BTreeMap<u32, Standby>,
+    /// Standbys begun so far.
+    begun: u64,
+    /// Tasks with records that this process cannot use; with the next assignment it may.
+    unfit: BTreeSet<u32>,
     /// Tasks of this process, by shard.
     owned: BTreeMap<usize, BTreeSet<u32>>,
     /// Was a shard given its tasks, even if none?
     is_told: bool,
     /// There was no room for them.
     is_given_up: bool,
+}
+
+#[derive(Debug)]
+struct Standby {
+    restoring: Restoring,
+    /// What tells it from another of the same task, before or after.
+    number: u64,
 }
 
 impl Standbys {
@@ -51,7 +74,21 @@ impl Standbys {
             shared: Arc::default(),
             reach,
             tasks,
+            near: NEAR,
         }
+    }
+
+    /// Calls a standby warm that has no more than so many offsets still to read; the others are held
+    /// against local state.
+    #[must_use]
+    pub fn warm_within(mut self, offsets: i64) -> Self {
+        self.near = offsets;
+        self
+    }
+
+    /// Is a standby warm that has so many offsets still to read?
+    pub(crate) fn is_warm(&self, behind: i64) -> bool {
+        behind <= self.near
     }
 
     /// Is anything to be kept warm?
@@ -65,20 +102,22 @@ impl Standbys {
         let mut shared = self.lock();
         // Lest it be begun anew before the shard says what it has.
         shared.owned.entry(shard).or_default().insert(number);
-        shared.warm.remove(&number)
+        shared.warm.remove(&number).map(|standby| standby.restoring)
     }
 
     /// A shard has these tasks from here on.
     pub(crate) fn owned_by(&self, shard: usize, tasks: BTreeSet<u32>) {
         let mut shared = self.lock();
         shared.owned.insert(shard, tasks);
+        shared.unfit.clear();
         shared.is_told = true;
     }
 
     /// Follows the changelogs until told to stop.
     ///
     /// # Errors
-    /// Where the follower fails: what is warm stays so, and another may go on.
+    /// Where the follower fails. Another may go on: what is warm stays so, unless the records to go on at are
+    /// gone, which is [`Failure::Fatal`].
     pub fn follow(
         &self,
         follower: &mut impl Follower,
@@ -87,7 +126,7 @@ impl Standbys {
         stop: &AtomicBool,
     ) -> Result<(), Failure> {
         let mut batch = Batch::default();
-        let mut followed = None;
+        let mut followed = Followed::default();
         while !stop.load(Ordering::Relaxed) {
             self.follow_on(follower, pipeline, &mut followed, &mut batch)?;
             let mut shared = self.lock();
@@ -97,8 +136,7 @@ impl Standbys {
         Ok(())
     }
 
-    /// One step: sees what is to be kept warm, waits for records, takes them in. `followed` is what the
-    /// follower reads; `None` at first.
+    /// One step: sees what is to be kept warm, waits for records, takes them in.
     ///
     /// # Errors
     /// See [`Standbys::follow`].
@@ -106,17 +144,19 @@ impl Standbys {
         &self,
         follower: &mut impl Follower,
         pipeline: &Pipeline,
-        followed: &mut Option<BTreeSet<u32>>,
+        followed: &mut Followed,
         batch: &mut Batch,
     ) -> Result<(), Failure> {
         let reads = self.settle(pipeline);
-        let wanted: BTreeSet<u32> = reads.iter().map(|(source, _)| source.partition).collect();
-        if followed.as_ref() != Some(&wanted) {
-            follower.follow(&reads)?;
-            *followed = Some(wanted);
-        }
-        follower.poll(PATIENCE, BATCH, batch)?;
+        followed.become_these(&reads, follower)?;
+        let polled = follower.poll(PATIENCE, BATCH, batch);
         let mut shared = self.lock();
+        if let Err(failure @ Failure::Fatal(_)) = polled {
+            // The records to go on at are gone.
+            shared.warm.clear();
+            return Err(failure);
+        }
+        polled?;
         for record in batch.records() {
             shared.take_in(pipeline, &record);
         }
@@ -124,22 +164,66 @@ impl Standbys {
     }
 
     /// Lets go of what is no longer wanted, begins with what is, and says where to read on.
-    fn settle(&self, pipeline: &Pipeline) -> Vec<(Source, Option<i64>)> {
-        let mut shared = self.lock();
+    fn settle(&self, pipeline: &Pipeline) -> Vec<Read> {
+        let shared = &mut *self.lock();
         let wanted = shared.wanted(self.reach, self.tasks);
         shared.warm.retain(|number, _| wanted.contains(number));
-        for number in wanted {
-            let warm = &mut shared.warm;
-            warm.entry(number)
-                .or_insert_with(|| Restoring::new(pipeline, number));
+        for task in wanted.difference(&shared.unfit) {
+            shared.warm.entry(*task).or_insert_with(|| {
+                shared.begun += 1;
+                Standby {
+                    restoring: Restoring::new(pipeline, *task),
+                    number: shared.begun,
+                }
+            });
         }
-        let warm = shared.warm.iter();
-        warm.map(|(number, restoring)| (Source::changelog(*number), restoring.next()))
-            .collect()
+        let read = |(task, standby): (&u32, &Standby)| Read {
+            task: *task,
+            standby: standby.number,
+            from: standby.restoring.next(),
+        };
+        shared.warm.iter().map(read).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a standby needs to be read.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    task: u32,
+    standby: u64,
+    from: Option<i64>,
+}
+
+impl Read {
+    fn of_follower(&self) -> (Source, Option<i64>) {
+        (Source::changelog(self.task), self.from)
+    }
+}
+
+impl Followed {
+    /// Sees to it that these are read, each from where its standby is.
+    fn become_these(
+        &mut self,
+        reads: &[Read],
+        follower: &mut impl Follower,
+    ) -> Result<(), Failure> {
+        let wanted: BTreeMap<u32, u64> = reads.iter().map(|r| (r.task, r.standby)).collect();
+        if self.0 == wanted {
+            return Ok(());
+        }
+        // A follower goes on where it is with what it reads already: one that began anew would lack
+        // everything before.
+        let goes_on = |read: &&Read| self.0.get(&read.task) == Some(&read.standby);
+        let going_on = reads.iter().filter(goes_on).map(Read::of_follower);
+        follower.follow(&going_on.collect::<Vec<_>>())?;
+        let all = reads.iter().map(Read::of_follower);
+        follower.follow(&all.collect::<Vec<_>>())?;
+        self.0 = wanted;
+        Ok(())
     }
 }
 
@@ -172,7 +256,8 @@ impl Shared {
     }
 
     fn bytes(&self) -> usize {
-        self.warm.values().map(Restoring::bytes).sum()
+        let bytes = |standby: &Standby| standby.restoring.bytes();
+        self.warm.values().map(bytes).sum()
     }
 
     /// A process's own tasks come first.
@@ -195,7 +280,7 @@ impl Shared {
         if record.source.topic != Topic::Changelog {
             return;
         }
-        let Some(restoring) = self.warm.get_mut(&number) else {
+        let Some(Standby { restoring, .. }) = self.warm.get_mut(&number) else {
             return;
         };
         // Behind what was taken in already where the follower began anew.
@@ -203,8 +288,13 @@ impl Shared {
             return;
         }
         if let Err(error) = restoring.take(pipeline, record) {
-            tracing::error!(task = number, %error, "a standby cannot be kept warm; it begins anew");
+            tracing::error!(
+                task = number,
+                %error,
+                "a task cannot be kept warm; that is tried again with the next assignment"
+            );
             self.warm.remove(&number);
+            self.unfit.insert(number);
         }
     }
 }

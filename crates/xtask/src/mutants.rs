@@ -24,9 +24,9 @@ pub struct MutantsArgs {
     /// Seeds within which each mutant must be caught
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
-    /// Only those whose names hold this
+    /// Only those whose names hold this, or one of these
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// Only see whether every mutant still fits the sources
     #[arg(long)]
     check: bool,
@@ -34,7 +34,7 @@ pub struct MutantsArgs {
 
 /// Tries every mutant.
 pub fn run(args: &MutantsArgs) -> Result<()> {
-    let mutations = read(args.only.as_deref())?;
+    let mutations = read(&args.only)?;
     for mutation in &mutations {
         mutation.apply(workspace())?;
     }
@@ -53,7 +53,7 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
     }
     let mut survivors = 0;
     for mutation in &mutations {
-        copy.with(&mutation.apply(workspace())?, || {
+        copy.with(&mutation.apply(copy.folder())?, || {
             let outcome = trial.run().with_context(|| mutation.name.clone())?;
             survivors += usize::from(outcome == Outcome::Survived);
             println!("{:<36} {outcome}", mutation.name);
@@ -70,7 +70,7 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
     Ok(())
 }
 
-fn read(only: Option<&str>) -> Result<Vec<Mutation>> {
+fn read(only: &[String]) -> Result<Vec<Mutation>> {
     let folder = workspace().join("tests/mutants");
     let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
         .with_context(|| folder.display().to_string())?
@@ -79,7 +79,8 @@ fn read(only: Option<&str>) -> Result<Vec<Mutation>> {
     paths.sort();
     let mutations = paths.iter().map(|path| Mutation::read(path));
     let mut mutations: Vec<Mutation> = mutations.collect::<Result<_>>()?;
-    mutations.retain(|mutation| only.is_none_or(|only| mutation.name.contains(only)));
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|only| name.contains(only));
+    mutations.retain(|mutation| is_wanted(&mutation.name));
     if mutations.is_empty() {
         bail!("no such mutant in {}", folder.display());
     }

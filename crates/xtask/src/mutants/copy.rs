@@ -10,38 +10,34 @@ use anyhow::{Context, Result};
 const LEFT_OUT: [&str; 3] = ["target", ".git", "flockwise-state"];
 
 /// The copy.
-pub(super) struct Copy {
-    from: PathBuf,
-    to: PathBuf,
-}
+pub(super) struct Copy(PathBuf);
 
 impl Copy {
     /// Brings the copy up to date. What is the same is not touched, so that little is built again.
     pub(super) fn make(from: &Path, to: &Path) -> Result<Self> {
         mirror(from, to)?;
-        Ok(Self {
-            from: from.to_owned(),
-            to: to.to_owned(),
-        })
+        Ok(Self(to.to_owned()))
     }
 
     pub(super) fn folder(&self) -> &Path {
-        &self.to
+        &self.0
     }
 
-    /// Does something while some files are others.
+    /// Does something while some files are others. Somebody may be at work on the sources meanwhile.
     pub(super) fn with(
         &self,
         files: &BTreeMap<PathBuf, String>,
         act: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
+        let mut before = Vec::new();
         for (path, text) in files {
-            fs::write(self.to.join(path), text)?;
+            let path = self.0.join(path);
+            before.push((fs::read_to_string(&path)?, path.clone()));
+            fs::write(path, text)?;
         }
         let done = act();
-        for path in files.keys() {
-            let text = fs::read_to_string(self.from.join(path))?;
-            fs::write(self.to.join(path), text)?;
+        for (text, path) in before {
+            fs::write(path, text)?;
         }
         done
     }
