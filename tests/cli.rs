@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flockwise_tests::events::lines;
 use flockwise_tests::process::{
-    Ended, flockwise, folder, free_address, run, workspace, write_lines,
+    Ended, Process, flockwise, folder, free_address, run, workspace, write_lines,
 };
 use tempfile::TempDir;
 
@@ -239,6 +240,20 @@ fn without_a_broker(line: &str) {
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.code, Some(1), "{said}");
     assert!(said.contains("127.0.0.1:1"), "{said}");
+}
+
+#[test]
+fn a_signal_before_anything_has_begun_ends_in_good_order() {
+    let desk = Desk::set();
+    // Whoever connects is not answered, so that looking at the topics takes long.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address").to_string();
+    let mut command = desk.command("run --config good.toml");
+    command.env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", address);
+    let process = Process::start(&mut command);
+    drop(silent.accept().expect("it connects"));
+    let ended = process.terminate().expect(0, &["SIGTERM"]);
+    assert_eq!(ended.stdout, "");
 }
 
 #[test]

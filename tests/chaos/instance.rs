@@ -86,8 +86,8 @@ impl Instance {
         let name = &self.name;
         match ended {
             Some(ended) if ended.code == Some(0) => None,
-            // It was only just started and did not listen yet.
-            Some(ended) if ended.signal == Some(SIGTERM) => None,
+            // It was only just started and did not listen yet, as its first line would say.
+            Some(ended) if ended.signal == Some(SIGTERM) && ended.stderr.is_empty() => None,
             Some(ended) => {
                 let (how, last) = (how(&ended), last_lines(&ended.stderr));
                 Some(format!("{name} ended with {how} when asked to:\n{last}"))

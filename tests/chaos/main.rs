@@ -208,6 +208,7 @@ impl Arguments {
             rate: self.rate,
             load: load(),
             events: journal.count(),
+            repeated: journal.repeated(),
             changes,
             stalls,
             latencies: journal.latencies(),

@@ -24,6 +24,8 @@ pub(crate) struct Report {
     /// Programs that wanted to run at once, in the last minute.
     pub(crate) load: Option<f64>,
     pub(crate) events: u64,
+    /// Stored twice by their own producer, besides.
+    pub(crate) repeated: u64,
     pub(crate) changes: usize,
     pub(crate) past: Vec<Past>,
     pub(crate) stalls: Vec<Stall>,
@@ -130,6 +132,7 @@ impl Report {
             "rate": self.rate,
             "load": self.load,
             "events": self.events,
+            "repeated": self.repeated,
             "changes": self.changes,
             "kinds": kinds.collect::<serde_json::Map<_, _>>(),
             "longest_stall_s": {
@@ -207,6 +210,13 @@ impl Display for Report {
             writeln!(
                 formatter,
                 "load of the machine in the last minute: {load:.1}"
+            )?;
+        }
+        if self.repeated > 0 {
+            let repeated = self.repeated;
+            writeln!(
+                formatter,
+                "{repeated} events were stored twice by who sent them"
             )?;
         }
         writeln!(formatter)?;

@@ -87,15 +87,11 @@ impl Kafka {
     /// The first offset there is and the one to come, by partition, open transactions included.
     fn ends(&self, topic: Topic) -> Vec<(i64, i64)> {
         let name = self.topics.name(topic);
-        let metadata = self
-            .group
-            .fetch_metadata(Some(&name), PATIENCE)
-            .expect("metadata");
+        let metadata = answered(|patience| self.group.fetch_metadata(Some(&name), patience));
         let count = metadata.topics()[0].partitions().len();
-        let ends = |partition| self.seer.fetch_watermarks(&name, partition, PATIENCE);
-        (0..count as i32)
-            .map(|partition| ends(partition).expect("watermarks"))
-            .collect()
+        let ends =
+            |partition| answered(|patience| self.seer.fetch_watermarks(&name, partition, patience));
+        (0..count as i32).map(ends).collect()
     }
 
     /// What the group has committed, by partition; fails while a commit is under way.
@@ -169,11 +165,12 @@ impl Kafka {
         reader.assign(&list).expect("assigned");
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if let Some(message) = reader.poll(Duration::from_millis(20)) {
-                let message = message.expect("a record");
-                found[message.partition() as usize].push(record(&message));
-            } else if is_at_end(&reader, &name, ranges) {
-                return found;
+            match reader.poll(Duration::from_millis(20)) {
+                Some(Ok(message)) => found[message.partition() as usize].push(record(&message)),
+                // Of connections, which come again.
+                Some(Err(_)) => {}
+                None if is_at_end(&reader, &name, ranges) => return found,
+                None => {}
             }
         }
         let position = reader.position();
@@ -244,6 +241,18 @@ impl Stage for Kafka {
             .create()
             .expect("a producer");
         producer.init_transactions(PATIENCE).expect("taken over");
+    }
+}
+
+/// The answer of a broker; leaders may be moving, and no broker may be there for a moment.
+fn answered<T>(mut ask: impl FnMut(Duration) -> Result<T, KafkaError>) -> T {
+    let start = Instant::now();
+    loop {
+        match ask(Duration::from_secs(5)) {
+            Ok(answer) => return answer,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

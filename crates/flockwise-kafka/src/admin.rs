@@ -17,9 +17,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::info;
 
-use crate::clients::{self, PATIENCE};
+use crate::clients;
 use crate::events::Events;
 use crate::faults;
+use crate::persistence::{ATTEMPT, PATIENCE, ask_again};
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 
 pub use survey::{FoundTopic, largest_record_bytes, survey};
@@ -97,18 +98,20 @@ impl Admin {
 
     /// Partitions of a topic, if it is there.
     fn find(&self, name: &str) -> Result<Option<u32>, Failure> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(name), PATIENCE)
-            .map_err(|error| faults::plain(&format!("asking for topic {name}"), &error))?;
-        let unknown = metadata.topics().iter().any(|topic| {
-            topic.error().map(RDKafkaErrorCode::from)
-                == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
-        });
-        if unknown {
-            return Ok(None);
-        }
-        clients::partition_count(&metadata, name).map(Some)
+        ask_again(|| {
+            let metadata = self
+                .consumer
+                .fetch_metadata(Some(name), ATTEMPT)
+                .map_err(|error| faults::plain(&format!("asking for topic {name}"), &error))?;
+            let unknown = metadata.topics().iter().any(|topic| {
+                topic.error().map(RDKafkaErrorCode::from)
+                    == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+            });
+            if unknown {
+                return Ok(None);
+            }
+            clients::partition_count(&metadata, name).map(Some)
+        })
     }
 
     fn create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {

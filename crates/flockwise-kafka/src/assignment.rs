@@ -14,10 +14,10 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::bell::Bell;
-use crate::clients::PATIENCE;
 use crate::events::{Events, RebalanceKind};
 use crate::faults;
 use crate::lanes::Lane;
+use crate::surveyor::{ask, known};
 
 /// The open sources of one consumer.
 pub(crate) struct Assignment {
@@ -149,6 +149,16 @@ impl Assignment {
         self.lanes.retain(|lane| !sources.contains(&lane.source));
     }
 
+    /// These positions have been committed: what lies before them is read, and may be deleted.
+    pub(crate) fn committed(&mut self, positions: &[(Source, i64)]) {
+        for (source, position) in positions {
+            if let Ok(index) = self.index(*source) {
+                let lane = &mut self.lanes[index];
+                lane.position = lane.position.max(*position);
+            }
+        }
+    }
+
     /// Puts lanes where they are to be read from; librdkafka is told afterwards.
     fn place(&mut self, places: &[i64], reads: &[(Source, Start)]) -> Result<(), Failure> {
         for (&(source, start), &position) in reads.iter().zip(places) {
@@ -238,40 +248,21 @@ impl Assignment {
     }
 
     fn offset(&self, source: Source, start: Start) -> Result<i64, Failure> {
-        let topic = self.topics.name(source.topic);
-        let partition = source.partition.cast_signed();
-        let ends = || {
-            self.consumer
-                .fetch_watermarks(&topic, partition, PATIENCE)
-                .map_err(|error| faults::plain(&format!("asking for the ends of {topic}"), &error))
-        };
         match start {
             Start::Offset(offset) => Ok(offset),
-            Start::Earliest => Ok(ends()?.0),
-            Start::Latest => Ok(ends()?.1),
-            Start::Time(since_ms) => match self.first_since(&topic, partition, since_ms)? {
-                Some(offset) => Ok(offset),
-                None => Ok(ends()?.1),
+            Start::Earliest => self.ask(source, Offset::Beginning).and_then(known),
+            Start::Latest => self.ask(source, Offset::End).and_then(known),
+            Start::Time(since_ms) => match self.ask(source, Offset::Offset(since_ms))? {
+                Offset::End => self.ask(source, Offset::End).and_then(known),
+                found => known(found),
             },
         }
     }
 
-    fn first_since(
-        &self,
-        topic: &str,
-        partition: i32,
-        since_ms: i64,
-    ) -> Result<Option<i64>, Failure> {
-        let doing = format!("asking for the offset of a time in {topic}");
-        let mut asked = TopicPartitionList::new();
-        asked
-            .add_partition_offset(topic, partition, Offset::Offset(since_ms))
-            .and_then(|()| self.consumer.offsets_for_times(asked, PATIENCE))
-            .map(|answer| match answer.elements().first()?.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            })
-            .map_err(|error| faults::plain(&doing, &error))
+    /// See [`ask`].
+    pub(crate) fn ask(&self, source: Source, what: Offset) -> Result<Offset, Failure> {
+        let asked = [(self.topics.name(source.topic), source.partition)];
+        ask(&self.consumer, &asked, what).map(|found| found[0])
     }
 }
 

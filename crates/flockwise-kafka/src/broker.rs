@@ -271,6 +271,16 @@ impl Broker for KafkaBroker {
         result
     }
 
+    fn peek(
+        &mut self,
+        source: Source,
+        from: i64,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), Failure> {
+        let topic = self.topics.name(source.topic);
+        self.surveyor()?.peek(&topic, source, from, each)
+    }
+
     fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
         let partitions: Vec<(String, u32)> = sources
             .iter()
@@ -304,6 +314,7 @@ impl Broker for KafkaBroker {
         let list = self.list(positions)?;
         let consumer = self.group.consumer();
         self.committer.commit(&list, consumer)?;
+        self.assignment.committed(positions);
         self.purger.committed(positions);
         if let Err(error) = consumer.store_offsets(&list) {
             // Only librdkafka's own statistics of lag are made from these.

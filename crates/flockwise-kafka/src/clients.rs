@@ -11,6 +11,7 @@ use rdkafka::metadata::Metadata;
 
 use crate::events::Events;
 use crate::faults;
+use crate::persistence::{self, ask_again};
 use crate::served::ServedProducer;
 use crate::settings::KafkaSettings;
 
@@ -19,9 +20,6 @@ const ATTEMPT: Duration = Duration::from_millis(250);
 
 /// A broker that has just started may refuse good credentials for a moment.
 const DOUBT: Duration = Duration::from_secs(2);
-
-/// How long a question may take once a broker has answered before.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes a consumer.
 pub(crate) fn consumer(
@@ -74,10 +72,14 @@ pub(crate) fn reach<C: ClientContext>(
 
 /// Partitions of a topic, from metadata of it.
 pub(crate) fn partitions<C: ClientContext>(client: &Client<C>, name: &str) -> Result<u32, Failure> {
-    let metadata = client
-        .fetch_metadata(Some(name), PATIENCE)
-        .map_err(|error| faults::plain(&format!("asking for the partitions of {name}"), &error))?;
-    partition_count(&metadata, name)
+    let doing = format!("asking for the partitions of {name}");
+    ask_again(|| {
+        let metadata = client.fetch_metadata(Some(name), persistence::ATTEMPT);
+        partition_count(
+            &metadata.map_err(|error| faults::plain(&doing, &error))?,
+            name,
+        )
+    })
 }
 
 /// Partitions of a topic within metadata.
@@ -93,6 +95,10 @@ pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Fa
             return Err(Failure::Config(format!(
                 "no permission to describe topic {name}; give the principal Read and Describe on it"
             )));
+        }
+        // As while a leader is chosen.
+        Some(code) if faults::way_out(code).is_none() && code != RDKafkaErrorCode::InvalidTopic => {
+            return Err(Failure::Fatal(format!("metadata of topic {name}: {code}")));
         }
         Some(_) => return Err(faults::missing_topic(name)),
     }

@@ -8,7 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::clients;
 use crate::events::Events;
@@ -20,6 +20,9 @@ use crate::settings::{Delivery, KafkaSettings};
 
 /// How long a broker that is dropped waits for its transaction to be aborted.
 const PARTING: Duration = Duration::from_secs(1);
+
+/// A commit that takes longer is worth a line, since nothing gets on meanwhile.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// How often failed deliveries are looked for while waiting for the others.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
@@ -86,12 +89,26 @@ impl Committer {
         if !self.is_open && positions.count() == 0 {
             return Ok(());
         }
+        let mut phases = Phases::default();
+        let committed = self.commit_in(&mut phases, positions, consumer);
+        phases.say_if_slow();
+        committed
+    }
+
+    fn commit_in(
+        &mut self,
+        phases: &mut Phases,
+        positions: &TopicPartitionList,
+        consumer: &BaseConsumer<Events>,
+    ) -> Result<(), Failure> {
+        phases.begin("deliver");
         self.begin()?;
         self.outlet.hand_over()?;
         self.deliver()?;
         if self.is_transactional() {
-            self.commit_transaction(positions, consumer)?;
+            self.commit_transaction(phases, positions, consumer)?;
         } else if positions.count() > 0 {
+            phases.begin("offsets");
             consumer
                 .commit(positions, CommitMode::Sync)
                 .map_err(|error| offsets_failure(&error))?;
@@ -180,9 +197,11 @@ impl Committer {
 
     fn commit_transaction(
         &self,
+        phases: &mut Phases,
         positions: &TopicPartitionList,
         consumer: &BaseConsumer<Events>,
     ) -> Result<(), Failure> {
+        phases.begin("offsets");
         if positions.count() > 0 {
             // Read afresh: a generation that has passed must fail, and a new one must not.
             let group = consumer
@@ -193,9 +212,38 @@ impl Committer {
                     .send_offsets_to_transaction(positions, &group, self.timeout)
             })?;
         }
+        phases.begin("commit");
         insist("committing the transaction", || {
             self.producer().commit_transaction(self.timeout)
         })
+    }
+}
+
+/// What a commit does, and since when.
+#[derive(Default)]
+struct Phases(Vec<(&'static str, Instant)>);
+
+impl Phases {
+    fn begin(&mut self, phase: &'static str) {
+        self.0.push((phase, Instant::now()));
+    }
+
+    fn say_if_slow(&self) {
+        let now = Instant::now();
+        let is_slow = |(_, start): &(_, Instant)| now.duration_since(*start) > SLOW;
+        if !self.0.first().is_some_and(is_slow) {
+            return;
+        }
+        let ends = self.0.iter().skip(1).map(|(_, start)| *start).chain([now]);
+        let phases = self.0.iter().zip(ends).map(|((phase, start), end)| {
+            let took = end.duration_since(*start).as_millis();
+            format!("{phase} {took} ms")
+        });
+        let phases: Vec<String> = phases.collect();
+        warn!(
+            phases = phases.join(", "),
+            "the brokers were slow to take a commit"
+        );
     }
 }
 

@@ -11,8 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
-use crate::clients::PATIENCE;
 use crate::faults;
+use crate::persistence::PATIENCE;
 
 /// The id that the brokers gave a topic when it was made, in hexadecimal digits; `None` where they give
 /// none.

@@ -27,6 +27,10 @@ pub(crate) struct Lane {
     pub(crate) assigned: bool,
     /// It was opened at the oldest record and has given none yet.
     pub(crate) at_oldest: bool,
+    /// It has given a record since it was opened.
+    pub(crate) has_read: bool,
+    /// How often it was opened again since it gave its last record.
+    pub(crate) reopened: u32,
     pub(crate) progress: Progress,
     /// What ended it; librdkafka says this once and then is silent about the partition for ever.
     pub(crate) broken: Option<Broken>,
@@ -36,7 +40,8 @@ pub(crate) struct Lane {
 /// An error after which a partition is read no more.
 #[derive(Clone, Debug)]
 pub(crate) enum Broken {
-    /// There is no record at its position any more; what to do about it is not decided yet.
+    /// It is said that there is no record at its position any more; whether that is true, and what to do
+    /// about it, is not decided yet.
     Gone,
     /// As that, and it is to stay so.
     Stopped(Stopped),
@@ -72,6 +77,8 @@ impl Lane {
             position,
             assigned: false,
             at_oldest: false,
+            has_read: false,
+            reopened: 0,
             progress: Progress::default(),
             broken: None,
             queue,
@@ -104,6 +111,8 @@ impl Lane {
         if let Some(first_ms) = first_ms {
             self.progress.read(first_ms, last_ms);
             self.at_oldest = false;
+            self.has_read = true;
+            self.reopened = 0;
         }
         // One that is stopped is told of its loss again with every new assignment.
         if let Some((code, reason)) = error

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Start};
 use flockwise_runtime::topics::{Source, Topic};
-use rdkafka::consumer::Consumer;
-use tracing::{error, warn};
+use rdkafka::Offset;
+use tracing::{error, info, warn};
 
 use crate::assignment::Assignment;
 use crate::lanes::{Broken, Lane};
 use crate::settings::LostRecords;
+use crate::surveyor::known;
 
-/// How long a leader may take to say which records it has.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often a partition is opened again, without a record in between, whose leader says that it has the
+/// next one and yet refuses it.
+const MOST_REOPENED: u32 = 5;
 
 /// How often it is said again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -27,8 +29,8 @@ pub(crate) struct Loss {
     pub(crate) topic: String,
     /// The next offset to read.
     pub(crate) wanted: i64,
-    /// The oldest offset there is and the one behind the newest, if the leader answered.
-    pub(crate) there: Option<(i64, i64)>,
+    /// The oldest offset there is and the one behind the newest.
+    pub(crate) there: (i64, i64),
 }
 
 /// A partition that is read no more.
@@ -39,13 +41,26 @@ pub(crate) struct Stopped {
 }
 
 impl Assignment {
-    /// Deals with a source whose next record is gone.
+    /// Deals with a source whose next record was said to be gone.
+    ///
+    /// librdkafka says so of whatever it asked for last, which may be long before where the source is
+    /// opened by now and have been deleted by ourselves. So the leader is asked whether it is true.
     pub(crate) fn lose(&mut self, source: Source, policy: LostRecords) -> Result<(), Failure> {
         let Ok(index) = self.index(source) else {
             return Ok(());
         };
-        let loss = self.loss(&self.lanes[index]);
+        let loss = self.loss(&self.lanes[index])?;
+        if loss.is_there() {
+            return self.reopen(index, &loss);
+        }
         let lane = &mut self.lanes[index];
+        if source.topic == Topic::Repartition && lane.has_read {
+            // Nobody but the task's owner deletes there, and only what it has processed.
+            return Err(Failure::Fatal(format!(
+                "{}; is it another's by now?",
+                loss.text()
+            )));
+        }
         let goes_on = policy == LostRecords::Skip
             // Nobody was promised what was the oldest a moment ago.
             || lane.at_oldest
@@ -59,15 +74,37 @@ impl Assignment {
         self.open(&[(source, Start::Earliest)])
     }
 
-    fn loss(&self, lane: &Lane) -> Loss {
-        let partition = lane.source.partition.cast_signed();
-        let there = self.consumer.fetch_watermarks(&lane.topic, partition, LOOK);
-        Loss {
+    fn loss(&self, lane: &Lane) -> Result<Loss, Failure> {
+        let end = |what| self.ask(lane.source, what).and_then(known);
+        Ok(Loss {
             source: lane.source,
             topic: lane.topic.clone(),
             wanted: lane.position,
-            there: there.ok(),
+            there: (end(Offset::Beginning)?, end(Offset::End)?),
+        })
+    }
+
+    fn reopen(&mut self, index: usize, loss: &Loss) -> Result<(), Failure> {
+        let lane = &mut self.lanes[index];
+        let (at_oldest, has_read, reopened) = (lane.at_oldest, lane.has_read, lane.reopened + 1);
+        let progress = std::mem::take(&mut lane.progress);
+        if reopened > MOST_REOPENED {
+            return Err(Failure::Fatal(format!(
+                "{}, and yet it is refused",
+                loss.text()
+            )));
         }
+        info!(
+            topic = loss.topic,
+            partition = loss.source.partition,
+            wanted = loss.wanted,
+            "an outdated word that a record is gone; reading on"
+        );
+        self.open(&[(loss.source, Start::Offset(loss.wanted))])?;
+        let lane = &mut self.lanes[index];
+        (lane.at_oldest, lane.has_read, lane.reopened) = (at_oldest, has_read, reopened);
+        lane.progress = progress;
+        Ok(())
     }
 
     /// Sources that are read no more since their next record is gone.
@@ -88,19 +125,30 @@ impl Assignment {
 }
 
 impl Loss {
+    /// Has the leader the record, or is it the next to come?
+    fn is_there(&self) -> bool {
+        let (oldest, end) = self.there;
+        (oldest..=end).contains(&self.wanted)
+    }
+
     /// How many records went unread; not known where the partition was truncated or made anew.
     pub(crate) fn count(&self) -> Option<i64> {
-        let (oldest, _) = self.there?;
+        let (oldest, _) = self.there;
         (oldest > self.wanted).then(|| oldest - self.wanted)
     }
 
+    fn text(&self) -> String {
+        let (topic, partition, wanted) = (&self.topic, self.source.partition, self.wanted);
+        let (oldest, end) = self.there;
+        format!("{topic}/{partition} is to be read at {wanted} and has {oldest} to {end}")
+    }
+
     fn cause(&self) -> String {
-        match (self.count(), self.there) {
-            (Some(count), _) => {
+        match self.count() {
+            Some(count) => {
                 format!("{count} records were removed by retention before they were read")
             }
-            (None, Some(_)) => "the partition was truncated or made anew".to_owned(),
-            (None, None) => "and its leader does not say which records there are".to_owned(),
+            None => "the partition was truncated or made anew".to_owned(),
         }
     }
 
@@ -110,8 +158,8 @@ impl Loss {
             topic = self.topic,
             partition = self.source.partition,
             wanted = self.wanted,
-            oldest = self.there.map(|(oldest, _)| oldest),
-            end = self.there.map(|(_, end)| end),
+            oldest = self.there.0,
+            end = self.there.1,
             lost = self.count(),
             "records are lost: the next one to read is gone, {}; going on at the oldest there is",
             self.cause()
@@ -123,8 +171,8 @@ impl Loss {
             topic = self.topic,
             partition = self.source.partition,
             wanted = self.wanted,
-            oldest = self.there.map(|(oldest, _)| oldest),
-            end = self.there.map(|(_, end)| end),
+            oldest = self.there.0,
+            end = self.there.1,
             lost = self.count(),
             "this partition is stopped, the others go on: its next record is gone, {}. To go on without \
              what is lost, set lost_records = \"skip\" under [kafka] and start again; to lose no more, \
@@ -154,7 +202,7 @@ impl Stopped {
 mod tests {
     use super::*;
 
-    fn loss(wanted: i64, there: Option<(i64, i64)>) -> Loss {
+    fn loss(wanted: i64, there: (i64, i64)) -> Loss {
         let topic = Topic::Input(0);
         Loss {
             source: Source {
@@ -169,16 +217,22 @@ mod tests {
 
     #[test]
     fn what_retention_removed_is_counted() {
-        let removed = loss(10, Some((50, 100)));
+        let removed = loss(10, (50, 100));
         assert_eq!(removed.count(), Some(40));
         assert!(removed.cause().starts_with("40 records"));
     }
 
     #[test]
     fn what_was_made_anew_is_not() {
-        let anew = loss(1_000, Some((0, 100)));
+        let anew = loss(1_000, (0, 100));
         assert_eq!(anew.count(), None);
         assert!(anew.cause().contains("made anew"));
-        assert_eq!(loss(1_000, None).count(), None);
+        assert!(!anew.is_there());
+    }
+
+    #[test]
+    fn what_the_leader_has_is_not_lost() {
+        let is_there = |wanted| loss(wanted, (50, 100)).is_there();
+        assert_eq!([49, 50, 100, 101].map(is_there), [false, true, true, false]);
     }
 }

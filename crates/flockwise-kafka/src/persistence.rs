@@ -5,13 +5,19 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
 use rdkafka::error::KafkaResult;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::faults::{self, Answer};
 
 /// How long a call is made again: an outage of the brokers is sat out. A member that does not poll for
 /// longer than this loses its partitions anyway (max.poll.interval.ms).
 const PERSISTENCE: Duration = Duration::from_secs(300);
+
+/// How long a question is asked again that no broker answers: leaders move within seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one broker may take to answer. It may be gone for good and the next one know better.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// The pause before the same call again.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -34,5 +40,39 @@ pub(crate) fn insist(
             Answer::Retry(text) => warn!("{text}; trying again"),
         }
         thread::sleep(BACKOFF);
+    }
+}
+
+/// Asks until there is an answer, or the failure says that there will never be one.
+pub(crate) fn ask_again<T>(mut ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Err(Failure::Fatal(reason)) if start.elapsed() < PATIENCE => {
+                debug!("{reason}; asking again");
+            }
+            answer => return answer,
+        }
+        thread::sleep(BACKOFF);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_asked_again_and_what_does_not_is_said_at_once() {
+        let mut asked = 0;
+        let mut ask = || {
+            asked += 1;
+            match asked {
+                1 => Err(Failure::Fatal("no leader".to_owned())),
+                count => Ok(count),
+            }
+        };
+        assert_eq!(ask_again(&mut ask).expect("an answer"), 2);
+        let missing = || Err::<(), _>(Failure::Config("no topic".to_owned()));
+        assert!(matches!(ask_again(missing), Err(Failure::Config(_))));
     }
 }

@@ -171,6 +171,8 @@ impl KafkaSettings {
                 &mut config,
                 &[
                     ("partition.assignment.strategy", "range"),
+                    // A member that dies is missed after this. Brokers allow no less, unless
+                    // group.min.session.timeout.ms is lowered.
                     ("session.timeout.ms", "6000"),
                     ("heartbeat.interval.ms", "1000"),
                 ],
@@ -236,6 +238,10 @@ impl KafkaSettings {
         config
             .set("transactional.id", name)
             .set("transaction.timeout.ms", timeout_ms);
+        // Where the group's coordinator goes away, librdkafka may wait for ever to send it offsets, whatever
+        // time-out it is given (its issues 5456 and 5511): it looks for the new one only when a connection
+        // comes or goes. That to the transaction's coordinator is idle meanwhile, and so goes soon.
+        self.default(&mut config, &[("connections.max.idle.ms", "3000")]);
         config
     }
 
@@ -299,7 +305,16 @@ impl KafkaSettings {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.bootstrap_servers);
-        self.default(&mut config, &[("client.id", &self.transactional_id)]);
+        self.default(
+            &mut config,
+            &[
+                ("client.id", &self.transactional_id),
+                // A broker that starts refuses everybody for seconds. With the default, ten seconds at
+                // most, it would be up for as long again before anybody looks.
+                ("reconnect.backoff.ms", "50"),
+                ("reconnect.backoff.max.ms", "500"),
+            ],
+        );
         config
     }
 

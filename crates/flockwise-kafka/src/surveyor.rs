@@ -2,23 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use flockwise_runtime::broker::Failure;
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, ORIGIN_HEADER};
+use flockwise_runtime::topics::Source;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::debug;
 
-use crate::clients::{self, PATIENCE};
+use crate::clients;
 use crate::events::Events;
 use crate::faults;
 use crate::identity::topic_id;
+use crate::persistence::{ATTEMPT, PATIENCE, ask_again};
 use crate::settings::KafkaSettings;
 
-/// The pause before a question is asked again that no leader answered.
-const BACKOFF: Duration = Duration::from_millis(50);
+/// How long a glance at uncommitted records takes at most: control records at the end do not come, so it
+/// cannot be waited for.
+const GLANCE: Duration = Duration::from_millis(500);
+const STEP: Duration = Duration::from_millis(20);
 
-/// A client that reads nothing, and sees uncommitted records: the end that a committed reader sees lies
+/// A client that hardly reads anything, and sees uncommitted records: the end that a committed reader sees lies
 /// before open transactions.
 pub(crate) struct Surveyor {
     consumer: BaseConsumer<Events>,
@@ -53,61 +59,129 @@ impl Surveyor {
         Ok(format!("{cluster}.{id}"))
     }
 
+    /// Calls `each` with every record of a partition from an offset on, committed or not, as far as they
+    /// come within a moment.
+    pub(crate) fn peek(
+        &self,
+        topic: &str,
+        source: Source,
+        from: i64,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), Failure> {
+        let doing = format!("peeking into {topic}");
+        let failed = |error: KafkaError| faults::plain(&doing, &error);
+        let end = self.ends(&[(topic.to_owned(), source.partition)])?[0];
+        // Without this the first fetch waits for seconds.
+        clients::partitions(self.consumer.client(), topic)?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, source.partition.cast_signed(), Offset::Offset(from))
+            .and_then(|()| self.consumer.assign(&list))
+            .map_err(failed)?;
+        let (start, mut next) = (Instant::now(), from);
+        while next < end && start.elapsed() < GLANCE {
+            if let Some(Ok(message)) = self.consumer.poll(STEP) {
+                next = message.offset() + 1;
+                each(Record {
+                    source,
+                    offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+                    key: message.key(),
+                    value: message.payload(),
+                    origin: origin(&message),
+                });
+            }
+        }
+        self.consumer.unassign().map_err(failed)
+    }
+
     fn ask(&self, partitions: &[(String, u32)], what: Offset) -> Result<Vec<i64>, Failure> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let start = Instant::now();
-        loop {
-            let answer = self.ask_once(partitions, what);
-            // Nothing but notes can be in its queue.
-            self.consumer.poll(Duration::ZERO);
-            let error = match answer {
-                Ok(offsets) => return Ok(offsets),
-                Err(error) => error,
-            };
-            // Says in plain words what is missing or forbidden.
-            for (topic, partition) in partitions {
-                self.expect(topic, *partition)?;
-            }
-            if start.elapsed() > PATIENCE {
-                return Err(faults::plain("asking for ends of partitions", &error));
-            }
-            // A leader that has moved is known after a moment.
-            std::thread::sleep(BACKOFF);
-        }
-    }
-
-    fn ask_once(&self, partitions: &[(String, u32)], what: Offset) -> KafkaResult<Vec<i64>> {
-        let mut asked = TopicPartitionList::with_capacity(partitions.len());
-        for (topic, partition) in partitions {
-            asked.add_partition_offset(topic, partition.cast_signed(), what)?;
-        }
-        // Written as a time, -1 and -2 stand for the end and the beginning.
-        let answer = self.consumer.offsets_for_times(asked, PATIENCE)?;
-        let offset = |(topic, partition): &(String, u32)| {
-            let found = answer.find_partition(topic, partition.cast_signed());
-            offset(found)
-        };
-        partitions.iter().map(offset).collect()
-    }
-
-    fn expect(&self, topic: &str, partition: u32) -> Result<(), Failure> {
-        if clients::partitions(self.consumer.client(), topic)? <= partition {
-            return Err(faults::missing_topic(&format!(
-                "{topic} with partition {partition}"
-            )));
-        }
-        Ok(())
+        let found = ask(&self.consumer, partitions, what);
+        // Nothing but notes can be in its queue.
+        self.consumer.poll(Duration::ZERO);
+        found?.into_iter().map(known).collect()
     }
 }
 
-fn offset(found: Option<TopicPartitionListElem<'_>>) -> KafkaResult<i64> {
-    let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownPartition);
-    let found = found.ok_or(unknown.clone())?;
-    found.error()?;
-    match found.offset() {
-        Offset::Offset(offset) => Ok(offset),
-        _ => Err(unknown),
+/// Asks the leaders of partitions for an offset each: [`Offset::Beginning`], [`Offset::End`] or that of a
+/// time, for which [`Offset::End`] says that there is no record as late. One request to every broker that
+/// leads some, and again while leaders move.
+pub(crate) fn ask(
+    consumer: &BaseConsumer<Events>,
+    partitions: &[(String, u32)],
+    what: Offset,
+) -> Result<Vec<Offset>, Failure> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
     }
+    ask_again(|| {
+        ask_once(consumer, partitions, what).map_err(|error| {
+            // Says in plain words what is missing or forbidden.
+            let missing = partitions
+                .iter()
+                .find_map(|(topic, partition)| expect(consumer, topic, *partition).err());
+            match missing {
+                Some(failure @ Failure::Config(_)) => failure,
+                _ => Failure::Fatal(format!("asking {}: {error}", described(partitions))),
+            }
+        })
+    })
+}
+
+fn ask_once(
+    consumer: &BaseConsumer<Events>,
+    partitions: &[(String, u32)],
+    what: Offset,
+) -> KafkaResult<Vec<Offset>> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        asked.add_partition_offset(topic, partition.cast_signed(), what)?;
+    }
+    // Written as a time, -1 and -2 stand for the end and the beginning.
+    let answer = consumer.offsets_for_times(asked, ATTEMPT)?;
+    let offset = |(topic, partition): &(String, u32)| {
+        let found = answer.find_partition(topic, partition.cast_signed());
+        offset(found)
+    };
+    partitions.iter().map(offset).collect()
+}
+
+fn expect(consumer: &BaseConsumer<Events>, topic: &str, partition: u32) -> Result<(), Failure> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ATTEMPT)
+        .map_err(|error| faults::plain(&format!("asking for {topic}"), &error))?;
+    if clients::partition_count(&metadata, topic)? <= partition {
+        return Err(faults::missing_topic(&format!(
+            "{topic} with partition {partition}"
+        )));
+    }
+    Ok(())
+}
+
+fn offset(found: Option<TopicPartitionListElem<'_>>) -> KafkaResult<Offset> {
+    let found = found.ok_or(KafkaError::MetadataFetch(
+        RDKafkaErrorCode::UnknownPartition,
+    ))?;
+    found.error()?;
+    Ok(found.offset())
+}
+
+/// The offset itself, where it is one.
+pub(crate) fn known(offset: Offset) -> Result<i64, Failure> {
+    match offset {
+        Offset::Offset(offset) => Ok(offset),
+        other => Err(Failure::Fatal(format!(
+            "a broker was asked for an end of a partition and answered {other:?}"
+        ))),
+    }
+}
+
+fn origin<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a [u8]> {
+    let mut headers = message.headers()?.iter();
+    headers.find(|header| header.key == ORIGIN_HEADER)?.value
+}
+
+fn described(partitions: &[(String, u32)]) -> String {
+    let (topic, partition) = &partitions[0];
+    let others = partitions.len() - 1;
+    format!("for offsets of {topic}/{partition} and {others} other partitions")
 }

@@ -6,7 +6,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use flockwise_kafka::KafkaBroker;
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed};
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Replayed};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 use support::{delete_before, delete_topic, kafka, make_topic, put, settings, topics};
 
@@ -34,7 +35,7 @@ fn row(key: &str) -> Outgoing<'_> {
         key: Some(key.as_bytes()),
         value: Some(b"value"),
         timestamp_ms: None,
-        headers: &[("at", b"once")],
+        headers: &[(ORIGIN_HEADER, b"zombie")],
     }
 }
 
@@ -68,6 +69,15 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
         let took = start.elapsed();
         assert!(took < Duration::from_millis(1_500), "{took:?}");
     }
+    // Who it was is in there, though not committed.
+    let mut seen = Vec::new();
+    let mut see = |record: Record<'_>| {
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.expect("bytes")).into_owned();
+        seen.push((record.offset, text(record.key), text(record.origin)));
+    };
+    broker.peek(CHANGELOG, 2, &mut see).expect("seen");
+    assert_eq!(seen[0], (2, "left open".to_owned(), "zombie".to_owned()));
     broker.evict(zombie.name()).expect("evicted");
     let (replayed, keys) = replay(&mut broker, Some(2));
     // One more: the end of what was aborted.

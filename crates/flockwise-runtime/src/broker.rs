@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::batch::{Batch, Record};
 use crate::topics::{Source, Topic};
 
-/// The header under which a forwarded event carries `topic/partition/offset` of where it came from.
+/// The header under which a forwarded event carries `topic/partition/offset` of where it came from, and a
+/// version of the model the name of the shard that made it.
 pub const ORIGIN_HEADER: &str = "flockwise.origin";
 
 /// What a poll brought.
@@ -139,6 +140,20 @@ pub trait Broker {
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure>;
+
+    /// Every record of a source from an offset on, committed or not: for who has a transaction open there.
+    /// Says nothing where it cannot tell, or not soon.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn peek(
+        &mut self,
+        _source: Source,
+        _from: i64,
+        _each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// The offset behind the newest record of each source, committed or not.
     ///

@@ -115,13 +115,14 @@ impl Outbox {
         deltas_offset: i64,
     ) -> Result<(), Failure> {
         let key = model.version.to_string();
+        let trainer = broker.name().to_owned();
         broker.send(Outgoing {
             topic: Topic::Model,
             partition: 0,
             key: Some(key.as_bytes()),
             value: Some(&encode_model(model, Some(deltas_offset))),
             timestamp_ms: None,
-            headers: &[],
+            headers: &[(ORIGIN_HEADER, trainer.as_bytes())],
         })?;
         let Some(past) = model
             .version

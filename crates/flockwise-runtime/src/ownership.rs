@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
 use flockwise_core::task::Sweeping;
 
 use crate::broker::{Broker, Failure, Replayed};
@@ -37,7 +38,8 @@ impl<B: Broker> Shard<B> {
     /// their changelogs, and lets go of those that did not come back.
     fn take_up(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.wake_no_stale_task();
-        let deltas_offset = self.load_model()?;
+        let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
+        let deltas_offset = self.load_model(trains && self.trainer.is_none())?;
         let mut reads = vec![self.model_read()];
         self.meter.tasks_restoring = self.to_be_restored(sources);
         for source in sources {
@@ -206,7 +208,7 @@ impl<B: Broker> Shard<B> {
             reads.extend(self.task_reads(number)?);
         }
         if self.trainer.take().is_some() {
-            let deltas_offset = self.load_model()?;
+            let deltas_offset = self.load_model(false)?;
             reads.push(self.open_trainer(deltas_offset)?);
         }
         // Versions that were polled with what was aborted are read again.
@@ -246,9 +248,9 @@ impl<B: Broker> Shard<B> {
         loop {
             match restoring.read_on(&mut self.broker, &self.pipeline)? {
                 Replayed::Whole(_) => return Ok(restoring),
-                Replayed::Held(_) => {
+                Replayed::Held(next) => {
                     held += 1;
-                    self.end_what_holds(&restoring, held)?;
+                    self.end_what_holds(&restoring, next, held)?;
                 }
                 Replayed::Gone => {
                     self.store
@@ -302,25 +304,51 @@ impl<B: Broker> Shard<B> {
 
     /// The task's former owner left a transaction open, and whoever it is no longer owns the task: dead, or
     /// about to find out. Waiting for the transaction to time out would take long.
-    fn end_what_holds(&mut self, restoring: &Restoring, held: u32) -> Result<(), Failure> {
+    fn end_what_holds(
+        &mut self,
+        restoring: &Restoring,
+        next: i64,
+        held: u32,
+    ) -> Result<(), Failure> {
+        let number = restoring.number();
         if held > HELD {
             return Err(Failure::Fatal(format!(
-                "a transaction is open in the changelog of task {} and does not end; find it with \
-                 `kafka-transactions.sh find-hanging` and abort it",
-                restoring.number()
+                "a transaction is open in the changelog of task {number} and does not end; find it with \
+                 `kafka-transactions.sh find-hanging` and abort it"
             )));
         }
-        match restoring.owner() {
-            Some(owner) if held == 1 && owner != self.broker.name() => {
+        if held > 1 {
+            return Ok(());
+        }
+        // Who left it open is written in it, unless it did not get so far.
+        let written = self.writer_behind(number, next)?;
+        let owner = written.as_deref().or_else(|| restoring.owner());
+        match owner.filter(|owner| *owner != self.broker.name()) {
+            Some(owner) => {
                 tracing::warn!(
-                    task = restoring.number(),
+                    task = number,
                     owner,
                     "the former owner left a transaction open; it is ended"
                 );
                 self.broker.evict(owner)
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
+    }
+
+    /// Whose bookmark is the next behind an offset of a changelog, committed or not.
+    fn writer_behind(&mut self, number: u32, next: i64) -> Result<Option<String>, Failure> {
+        let inputs = &self.pipeline.topics.inputs;
+        let mut writer = None;
+        self.broker
+            .peek(Source::changelog(number), next, &mut |record| {
+                if let (Some([BOOKMARK]), Some(value), None) = (record.key, record.value, &writer)
+                    && let Ok((_, owner)) = decode_bookmark(value, inputs)
+                {
+                    writer = owner;
+                }
+            })?;
+        Ok(writer)
     }
 }
 

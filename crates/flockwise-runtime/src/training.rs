@@ -31,9 +31,9 @@ const MODEL: Source = Source {
 
 impl<B: Broker> Shard<B> {
     /// Reads the versions there are, so that tasks score with the newest from their first event on.
-    /// Returns where the trainer goes on learning.
-    pub(crate) fn load_model(&mut self) -> Result<Option<i64>, Failure> {
-        let versions = self.read_versions()?;
+    /// Returns where the trainer goes on learning. A new trainer ends what the one before has left open.
+    pub(crate) fn load_model(&mut self, is_new_trainer: bool) -> Result<Option<i64>, Failure> {
+        let versions = self.read_versions(is_new_trainer)?;
         if !versions.is_empty() && std::mem::take(&mut self.is_imported) {
             tracing::info!("the model topic has a model: the imported one was for the first start");
             self.versions = None;
@@ -47,9 +47,9 @@ impl<B: Broker> Shard<B> {
 
     /// The last two versions: the one in use and its predecessor. One that a trainer is just publishing is
     /// waited for.
-    fn read_versions(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
+    fn read_versions(&mut self, is_new_trainer: bool) -> Result<Vec<Vec<u8>>, Failure> {
         let (mut versions, mut next_offset) = (Vec::new(), None);
-        for _ in 0..HELD {
+        for held in 0..HELD {
             let replayed = self.broker.replay(MODEL, next_offset, &mut |record| {
                 next_offset = Some(record.offset + 1);
                 versions.extend(record.value.map(<[u8]>::to_vec));
@@ -57,15 +57,35 @@ impl<B: Broker> Shard<B> {
                     versions.remove(0);
                 }
             })?;
-            if !matches!(replayed, Replayed::Held(_)) {
+            let Replayed::Held(next) = replayed else {
                 self.model_offset = next_offset;
                 return Ok(versions);
+            };
+            if held == 0 && is_new_trainer {
+                self.end_what_holds_model(next)?;
             }
         }
         Err(Failure::Fatal(format!(
             "a transaction is open in {} and does not end",
             self.pipeline.topics.name(Topic::Model)
         )))
+    }
+
+    /// Ends the transaction of the former trainer, who was publishing a version: dead, or about to find out
+    /// that it is not the trainer any more.
+    fn end_what_holds_model(&mut self, next: i64) -> Result<(), Failure> {
+        let mut trainer = None;
+        self.broker.peek(MODEL, next, &mut |record| {
+            let name = record.origin.and_then(|name| str::from_utf8(name).ok());
+            trainer = trainer.take().or_else(|| name.map(str::to_owned));
+        })?;
+        match trainer.filter(|trainer| trainer != self.broker.name()) {
+            Some(trainer) => {
+                tracing::warn!(trainer, "a trainer left a transaction open; it is ended");
+                self.broker.evict(&trainer)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Where to read new versions from.

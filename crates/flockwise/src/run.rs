@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::exit::Failed;
 use crate::instance::Instance;
 use crate::pipeline::pipeline;
 use crate::shards::{Crew, run_shards};
-use crate::stopping::stop_on_signal;
+use crate::stopping::Stopping;
 use crate::summary::Summary;
 use crate::warm::keep_warm;
 
@@ -30,6 +30,8 @@ use crate::warm::keep_warm;
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
+    // Before anything that may wait: a signal that nobody listens to ends the process as a failure.
+    let stopping = Stopping::on_signal()?;
     let config = load(&arguments.config)?;
     let instance = Instance::claim(&config.state_directory)?;
     let identity = format!("{}-{}", config.app, instance.id());
@@ -40,8 +42,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).map_err(Failed::running)?;
     let readiness = Readiness::new(u32::try_from(shards).unwrap_or(u32::MAX));
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_signal(&stop, &readiness)?;
+    stopping.working(&readiness);
+    let stop = stopping.stop;
     let server =
         flockwise_http::start(config.http_listen, registry.clone(), Arc::clone(&readiness))
             .map_err(not_listening)?;

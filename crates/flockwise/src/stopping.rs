@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT: the first stops in good order, the second at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,24 +16,51 @@ use crate::exit::Failed;
 const GRACE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(50);
 
-/// Sets `stop` at the first signal, from a thread of its own.
-pub(crate) fn stop_on_signal(
-    stop: &Arc<AtomicBool>,
-    readiness: &Arc<Readiness>,
-) -> Result<(), Failed> {
-    let signals = Signals::new([SIGTERM, SIGINT]).map_err(Failed::running)?;
-    let (stop, readiness) = (Arc::clone(stop), Arc::clone(readiness));
-    thread::Builder::new()
-        .name("flockwise-signals".to_owned())
-        .spawn(move || obey(signals, &stop, &readiness))
-        .map_err(Failed::running)?;
-    Ok(())
+/// What the first signal stops.
+pub(crate) struct Stopping {
+    /// Told to, or about to be.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// `None` while nothing works yet that would have to end in order.
+    working: Arc<Mutex<Option<Arc<Readiness>>>>,
 }
 
-fn obey(mut signals: Signals, stop: &AtomicBool, readiness: &Readiness) {
+impl Stopping {
+    /// Listens to signals from now on, in a thread of its own.
+    pub(crate) fn on_signal() -> Result<Self, Failed> {
+        let signals = Signals::new([SIGTERM, SIGINT]).map_err(Failed::running)?;
+        let stopping = Self {
+            stop: Arc::default(),
+            working: Arc::default(),
+        };
+        let (stop, working) = (Arc::clone(&stopping.stop), Arc::clone(&stopping.working));
+        thread::Builder::new()
+            .name("flockwise-signals".to_owned())
+            .spawn(move || obey(signals, &stop, &working))
+            .map_err(Failed::running)?;
+        Ok(stopping)
+    }
+
+    /// From here on there is something to be ended in order.
+    pub(crate) fn working(&self, readiness: &Arc<Readiness>) {
+        *lock(&self.working) = Some(Arc::clone(readiness));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn obey(mut signals: Signals, stop: &AtomicBool, working: &Mutex<Option<Arc<Readiness>>>) {
     let first = signals.forever().next();
+    let name = first.and_then(low_level::signal_name);
+    // Held to the end where nothing works, so that nothing begins to.
+    let working = lock(working);
+    let Some(readiness) = &*working else {
+        tracing::info!(signal = name, "ending before anything has begun");
+        low_level::exit(0);
+    };
     tracing::info!(
-        signal = first.and_then(low_level::signal_name),
+        signal = name,
         "stopping: committing and leaving the group; one more signal ends at once"
     );
     readiness.stop();

@@ -6,7 +6,7 @@ use flockwise_runtime::broker::Failure;
 use rdkafka::admin::{AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 
 use super::{Admin, block_on};
-use crate::clients::PATIENCE;
+use crate::persistence::ATTEMPT;
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 
 /// A topic as the brokers have it.
@@ -52,7 +52,8 @@ pub fn largest_record_bytes(settings: &KafkaSettings) -> u32 {
 impl Admin {
     /// Settings by topic, as far as they may be seen.
     fn describe(&self, names: &[String]) -> BTreeMap<String, BTreeMap<String, String>> {
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        // Nobody waits long for what is only looked at.
+        let options = AdminOptions::new().request_timeout(Some(ATTEMPT));
         let topics: Vec<_> = names
             .iter()
             .map(|name| ResourceSpecifier::Topic(name))
