@@ -25,6 +25,7 @@ pub enum Slot {
 pub struct Event {
     text: String,
     customer_id: Range<u32>,
+    customer_hash: u64,
     /// Index of the event's name among [`crate::plan::Plan::names`]; `None`: no feature names it.
     pub name: Option<u16>,
     /// [`hash`] of the event's name.
@@ -83,7 +84,14 @@ impl Event {
 
     /// Sets whose event it is, as a range from [`Event::keep`].
     pub fn set_customer_id(&mut self, id: Range<u32>) {
+        self.customer_hash = hash(self.text(&id).as_bytes());
         self.customer_id = id;
+    }
+
+    /// [`hash`] of the customer's id.
+    #[must_use]
+    pub fn customer_hash(&self) -> u64 {
+        self.customer_hash
     }
 
     /// Whose event it is.

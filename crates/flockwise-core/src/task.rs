@@ -17,7 +17,7 @@ use flockwise_kmeans::Scratch;
 use crate::aggregate::{self, NEVER_MS};
 use crate::calendar::{Calendar, Leap};
 use crate::change::{Change, Trigger};
-use crate::event::{Event, hash};
+use crate::event::Event;
 use crate::feature::DAY_MS;
 use crate::model::Model;
 use crate::plan::Plan;
@@ -269,7 +269,7 @@ impl Task {
         Ok(())
     }
 
-    /// Says whose events come next, by the [`hash`]es of their ids. It changes nothing but how long
+    /// Says whose events come next, by [`Event::customer_hash`]. It changes nothing but how long
     /// [`Task::process`] then waits for memory; a few dozen at a time are best.
     pub fn approach(&mut self, customers: &[u64]) {
         self.rows.approach(customers, &mut self.approached);
@@ -285,7 +285,7 @@ impl Task {
         output: &mut Output,
     ) {
         self.advance_time(event.time_ms, versions, output);
-        let (row, is_new) = self.row_of(event.customer_id(), versions, output);
+        let (row, is_new) = self.row_of(event, versions, output);
         if self.is_duplicate(row, event) {
             output.duplicates += 1;
             return;
@@ -303,11 +303,11 @@ impl Task {
     /// A customer's row, made if need be, and whether it is new. Who is there and due is scored first.
     fn row_of(
         &mut self,
-        customer_id: &str,
+        event: &Event,
         versions: Option<&Versions>,
         output: &mut Output,
     ) -> (u32, bool) {
-        let hash = hash(customer_id.as_bytes());
+        let (hash, customer_id) = (event.customer_hash(), event.customer_id());
         if let Some(row) = self.rows.look_up(hash, customer_id) {
             self.visit_waiting(row, versions, output);
             if self.rows.is_live(row) {

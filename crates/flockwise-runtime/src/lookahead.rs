@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::change::Trigger;
-use flockwise_core::event::{Event, hash};
+use flockwise_core::event::Event;
 
 use crate::batch::{Batch, Record};
 use crate::broker::Broker;
@@ -97,9 +97,9 @@ impl<B: Broker> Shard<B> {
         let mut runs = ours.peekable();
         while let Some(first) = runs.next() {
             customers.clear();
-            customers.push(hash(first.event.customer_id().as_bytes()));
+            customers.push(first.event.customer_hash());
             while let Some(next) = runs.next_if(|next| next.home == first.home) {
-                customers.push(hash(next.event.customer_id().as_bytes()));
+                customers.push(next.event.customer_hash());
             }
             if let Some(open) = self.tasks.get_mut(&first.home) {
                 open.task.approach(customers);
