@@ -13,29 +13,39 @@ const TOLERANCE: f64 = 1e-9;
 
 /// Checks that every customer's changes are numbered 1..n without gap or repeat, that each leaves the
 /// segment that the one before reached, that all have ids of their own, and that they are under the
-/// customer's key in one partition. Returns how many there are.
+/// customer's key in one partition. Who was let go of (`to` is null) begins at 1 again, and, should the
+/// very event come again that was the first before, with the same id. Returns how many there are.
 ///
 /// # Panics
 /// Where that is not so.
 pub fn chains(changes: &[Vec<Committed>]) -> usize {
     let mut last: BTreeMap<String, (usize, Value)> = BTreeMap::new();
+    let is_gone = |change: &Value| change["to"].is_null();
     let mut ids = BTreeSet::new();
+    let mut count = 0;
     for (partition, record) in in_order(changes) {
         let change = json(record);
         let customer = text(&change, "customer_id");
         assert_eq!(record.key.as_deref(), Some(customer.as_bytes()), "{change}");
+        let before = last.get(&customer);
+        if before.is_some_and(|(_, before)| is_gone(before)) {
+            ids.remove(&text(&change, "id"));
+        }
         assert!(
             ids.insert(text(&change, "id")),
             "an id comes twice: {change}"
         );
+        count += 1;
         let sequence = change["sequence"].as_u64();
-        match last.get(&customer) {
+        let home = before.map_or(partition, |(home, _)| *home);
+        assert_eq!(home, partition, "moved to another partition: {change}");
+        match before.filter(|(_, before)| !is_gone(before)) {
             None => {
                 assert_eq!(sequence, Some(1), "does not begin at 1: {change}");
                 assert!(change["from"].is_null(), "begins elsewhere: {change}");
+                assert!(!is_gone(&change), "ends before it begins: {change}");
             }
-            Some((home, before)) => {
-                assert_eq!(*home, partition, "moved to another partition: {change}");
+            Some((_, before)) => {
                 let next = before["sequence"].as_u64().map(|number| number + 1);
                 assert_eq!(sequence, next, "a gap or a repeat: {before} then {change}");
                 let (from, to) = (&change["from"]["segment"], &before["to"]["segment"]);
@@ -45,7 +55,38 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
         }
         last.insert(customer, (partition, change));
     }
-    ids.len()
+    count
+}
+
+/// Checks that restored tasks have everybody where the changes have led to, and nobody who was let go of.
+///
+/// # Panics
+/// Where they do not.
+pub fn standings(changes: &[Vec<Committed>], restored: &[Task]) {
+    let mut expected = BTreeMap::new();
+    for (_, record) in in_order(changes) {
+        let change = json(record);
+        let standing = (
+            change["to"]["segment"].as_u64(),
+            change["sequence"].as_u64(),
+        );
+        expected.insert(text(&change, "customer_id"), standing);
+    }
+    expected.retain(|_, (segment, _)| segment.is_some());
+    let rows = restored.iter().flat_map(rows_of);
+    let rows = rows.map(|(task, row)| task.rows().row(row));
+    let found: BTreeMap<_, _> = rows
+        .filter(|row| row.standing.sequence > 0)
+        .map(|row| {
+            let segment = row.standing.segment.map(u64::from);
+            let sequence = Some(u64::from(row.standing.sequence));
+            (row.customer_id.to_owned(), (segment, sequence))
+        })
+        .collect();
+    assert_eq!(
+        found, expected,
+        "where customers are, and where their changes led to"
+    );
 }
 
 /// Checks that both hold the same changes, but for where their events were read.

@@ -45,11 +45,17 @@ impl Put {
 /// Lines of the made-up shop, in the order in which they arrive.
 #[must_use]
 pub fn lines(events: u64, customers: u32, seed: u64) -> Vec<String> {
+    lines_over(60, events, customers, seed)
+}
+
+/// The same over so many days from 2026-01-01 on; refunds come later.
+#[must_use]
+pub fn lines_over(days: u32, events: u64, customers: u32, seed: u64) -> Vec<String> {
     let load = Load {
         events,
         customers,
         seed,
-        days: 60,
+        days,
     };
     Generator::new(&load).collect()
 }

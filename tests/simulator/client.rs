@@ -12,6 +12,9 @@ use super::ledger::Sent;
 use super::staff::{Place, Post};
 use super::world::World;
 
+/// Customers of whom nothing is left are gone for good.
+pub(super) const LETS_GO: &str = "has let customers go";
+
 /// A client of the simulated cluster.
 pub(super) struct Client {
     world: Rc<World>,
@@ -172,6 +175,11 @@ impl Broker for Client {
             .inspect_err(|_| self.note("cannot commit", [count, 0]))?;
         self.note("commits", [count, positions.len() as i64]);
         let sent = std::mem::take(&mut self.sent);
+        let is_tombstone = |sent: &&Sent| sent.topic == Topic::Changelog && sent.value.is_none();
+        let gone = sent.iter().filter(is_tombstone).count() as i64;
+        if gone > 0 {
+            self.note(LETS_GO, [gone, 0]);
+        }
         let tasks = self
             .world
             .ledger()

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use flockwise_runtime::standby::TAKEN;
 use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
 use flockwise_runtime::topics::Topic;
 
@@ -28,8 +27,11 @@ struct Page {
     records: Changelog,
     /// `None` as long as it is not complete.
     offset: Option<i64>,
+    committed_ms: i64,
     /// Somebody has tampered with it, in a way that a store sees.
     is_damaged: bool,
+    /// Somebody has tampered with it, in whatever way.
+    is_spoilt: bool,
 }
 
 /// A disk.
@@ -57,7 +59,9 @@ impl Page {
                 None => self.records.remove(key),
             };
         }
-        self.offset = kept.offset.or(self.offset);
+        if kept.offset.is_some() {
+            (self.offset, self.committed_ms) = (kept.offset, kept.committed_ms);
+        }
     }
 }
 
@@ -119,6 +123,7 @@ impl Disk {
 
 impl Page {
     fn damage(&mut self, dice: &Dice) {
+        self.is_spoilt = true;
         match dice.below(4) {
             0 => self.is_damaged = true,
             1 => self.changelog.push_str(", made anew"),
@@ -155,6 +160,16 @@ impl DiskStore {
         act(disk)
     }
 
+    fn forget(&self, what: &'static str, task: u32) {
+        if self.is_alive() {
+            self.note(what, task, 0);
+            self.with(|disk| {
+                disk.writing.remove(&task);
+                disk.pages.remove(&task);
+            });
+        }
+    }
+
     fn note(&self, what: &'static str, task: u32, number: i64) {
         let numbers = [i64::from(task), number];
         self.world.note(Some(self.post.seat), what, numbers);
@@ -173,7 +188,12 @@ impl Store for DiskStore {
         }
         let page = self.with(|disk| disk.pages.get(&task).cloned())?;
         let is_wanted = page.changelog == wanted.changelog && page.plan == wanted.plan;
-        let offset = page.offset.filter(|_| is_wanted && !page.is_damaged);
+        let is_young = self.world.is_young(&page, wanted.now_ms);
+        if !is_young && page.offset.is_some() {
+            self.note("finds its copy too old", task, page.committed_ms);
+        }
+        let is_wanted = is_wanted && is_young && !page.is_damaged;
+        let offset = page.offset.filter(|_| is_wanted);
         let is_good = offset.is_some() && page.records.iter().all(|(key, value)| each(key, value));
         if !is_good {
             self.note("sets its copy aside", task, 0);
@@ -223,22 +243,45 @@ impl Store for DiskStore {
         }
     }
 
-    fn discard(&mut self, task: u32, reason: &str) {
-        if self.is_alive() {
-            let what = match reason {
-                TAKEN => TAKES_OVER,
-                _ => "begins its copy anew",
-            };
-            self.note(what, task, 0);
-            self.with(|disk| {
-                disk.writing.remove(&task);
-                disk.pages.remove(&task);
-            });
-        }
+    fn set_aside(&mut self, task: u32, _reason: &str) {
+        self.forget("begins its copy anew", task);
+    }
+
+    fn remove(&mut self, task: u32) {
+        self.forget(TAKES_OVER, task);
+    }
+}
+
+impl Disk {
+    /// Copies that nobody has tampered with, as of when everything is written.
+    fn into_good_pages(mut self) -> BTreeMap<u32, Page> {
+        let writing: Vec<u32> = self.writing.keys().copied().collect();
+        writing.into_iter().for_each(|task| self.finish(task));
+        self.pages.retain(|_, page| !page.is_spoilt);
+        self.pages
     }
 }
 
 impl World {
+    /// How old a copy is, at most, that is loaded.
+    fn is_young(&self, page: &Page, now_ms: i64) -> bool {
+        let trusted_ms = self.scenario.trusted.as_millis() as u64;
+        page.committed_ms.abs_diff(now_ms) <= trusted_ms
+    }
+
+    /// Whatever copy a later start would trust leads to what the changelog says.
+    pub(super) fn check_disks(&self) {
+        let now_ms = self.clock.wall_ms();
+        let disks = std::mem::take(&mut *self.disks());
+        for disk in disks {
+            for (task, page) in disk.into_good_pages() {
+                if self.is_young(&page, now_ms) {
+                    self.check_page(task, &page);
+                }
+            }
+        }
+    }
+
     /// A copy and what the changelog has committed from its offset on are what the whole changelog says.
     fn check_page(&self, task: u32, page: &Page) {
         let Some(offset) = page.offset else {

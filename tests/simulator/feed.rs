@@ -12,7 +12,7 @@ use flockwise_runtime::topics::Topic;
 
 use super::dice::Dice;
 use super::scenario::{Keying, Scenario};
-use crate::events::{Put, lines, native};
+use crate::events::{Put, lines, lines_over, native};
 
 /// No event, whatever the format.
 const BAD: [Option<&[u8]>; 6] = [
@@ -36,6 +36,11 @@ struct Next {
 /// What is still to be produced, and what should come of what was.
 pub(super) struct Feed {
     to_come: Vec<Next>,
+    /// What comes once all else is worked off, where customers are let go of: whoever was there before is
+    /// not any more.
+    coda: Vec<Next>,
+    /// Of the events that count, so many come before.
+    pub(super) before_coda: usize,
     keying: Keying,
     lateness_ms: i64,
     /// Partitions of each input now, and in the end.
@@ -52,9 +57,11 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(scenario: &Scenario, dice: &Dice) -> Self {
+    pub(super) fn new(scenario: &Scenario, partitioner: Partitioner, dice: &Dice) -> Self {
         let mut feed = Self {
             to_come: Vec::new(),
+            coda: Vec::new(),
+            before_coda: 0,
             keying: scenario.keying,
             lateness_ms: scenario.time.lateness_ms,
             partitions: scenario.input_partitions.clone(),
@@ -69,10 +76,21 @@ impl Feed {
             dead: BTreeSet::new(),
             put: 0,
         };
+        let life = life(scenario);
+        let life = feed.planned(life, scenario, dice);
+        if scenario.lets_go() {
+            feed.coda = feed.planned(coda(scenario, partitioner), scenario, dice);
+        }
+        feed.to_come = life;
+        feed
+    }
+
+    /// What is to be produced of lines, the first last.
+    fn planned(&mut self, lines: Vec<String>, scenario: &Scenario, dice: &Dice) -> Vec<Next> {
         let (plan, mut event) = (Plan::compile(&[]), Event::default());
         let format = Format::builtin("segment").expect("a format that comes with Flockwise");
         let decoder = Decoder::new(&format, &plan);
-        for line in lines(scenario.events, scenario.customers, scenario.seed) {
+        for line in lines {
             let value = line.into_bytes();
             decoder
                 .decode(&plan, Some(&value), &mut event)
@@ -88,10 +106,11 @@ impl Feed {
                 time_ms: Some(event.time_ms),
                 is_bound: event.order.is_some(),
             };
-            feed.plan(next, scenario, dice);
+            self.plan(next, scenario, dice);
         }
-        feed.to_come.reverse();
-        feed
+        let mut planned = std::mem::take(&mut self.to_come);
+        planned.reverse();
+        planned
     }
 
     fn plan(&mut self, mut next: Next, scenario: &Scenario, dice: &Dice) {
@@ -128,6 +147,16 @@ impl Feed {
 
     pub(super) fn is_over(&self) -> bool {
         self.to_come.is_empty()
+    }
+
+    /// Goes on with what comes after all else; `false`: there is nothing more.
+    pub(super) fn begin_coda(&mut self) -> bool {
+        if self.coda.is_empty() {
+            return false;
+        }
+        self.to_come = std::mem::take(&mut self.coda);
+        self.before_coda = self.good.len();
+        true
     }
 
     /// Produces so many records.
@@ -194,6 +223,46 @@ impl Feed {
             .zip(&self.partitions)
             .flat_map(|(input, (now, _))| (0..*now).map(move |p| (input, p)))
     }
+}
+
+/// Two months of the shop; with a gap, each in another year.
+fn life(scenario: &Scenario) -> Vec<String> {
+    let mut lines = lines(scenario.events, scenario.customers, scenario.seed);
+    if scenario.has_gap {
+        let half = lines.len() / 2;
+        lines[..half]
+            .iter_mut()
+            .for_each(|line| in_year(line, "2025"));
+    }
+    lines
+}
+
+/// A day of the shop, long after: shorter than it takes to let anybody go, and every task hears of it.
+fn coda(scenario: &Scenario, partitioner: Partitioner) -> Vec<String> {
+    let (tasks, seed) = (scenario.state_partitions, scenario.seed + 1);
+    let probe = |task: &u32| {
+        let mut names = (0..).map(|number| format!("probe-{number}"));
+        names
+            .find(|name| partitioner.partition(name.as_bytes(), tasks) == *task)
+            .expect("somebody of every task")
+    };
+    let probes = (0..tasks).map(|task| {
+        let name = probe(&task);
+        format!(
+            r#"{{"type":"track","event":"Product Viewed","userId":"{name}","messageId":"{name}","timestamp":"2026-01-01T00:00:00.000Z","properties":{{}}}}"#
+        )
+    });
+    let events = scenario.events / 4 + 1;
+    let day = lines_over(1, events, scenario.customers, seed).into_iter();
+    let is_of_the_day = |line: &String| line.contains(r#""timestamp":"2026-01-01"#);
+    let mut coda: Vec<String> = probes.chain(day.filter(is_of_the_day)).collect();
+    coda.iter_mut().for_each(|line| in_year(line, "2027"));
+    coda
+}
+
+fn in_year(line: &mut String, year: &str) {
+    let at = line.find(r#""timestamp":"2026"#).expect("a time") + r#""timestamp":""#.len();
+    line.replace_range(at..at + 4, year);
 }
 
 impl Put {

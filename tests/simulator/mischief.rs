@@ -21,7 +21,7 @@ impl World {
             (rates.supersede, Self::supersede),
             (rates.leave, Self::leave),
             (rates.expire, |world| world.broker.expire_offsets()),
-            (rates.compact, |world| world.broker.compact()),
+            (rates.compact, |world| world.compact()),
             (rates.retain, |world| world.remove_what_was_read()),
             (rates.occupy, |world| world.occupy_offsets()),
             (rates.leap, |world| world.leap()),
@@ -152,6 +152,14 @@ impl World {
         let (input, partition) = partitions[self.dice.place(partitions.len())];
         let offsets = self.dice.between(1, 4) as u32;
         self.broker.occupy(Topic::Input(input), partition, offsets);
+    }
+
+    /// Tombstones are kept for much longer than anybody takes to restore a task, also one who stands still
+    /// meanwhile.
+    fn compact(&self) {
+        if !self.scenario.lets_go() || self.depth.get() == 0 {
+            self.broker.compact();
+        }
     }
 
     fn leap(&self) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use super::client::LETS_GO;
 use super::disk::TAKES_OVER;
 use super::scenario::Scenario;
 use super::story::Story;
@@ -61,16 +62,18 @@ pub fn sweep(seeds: u64) {
     let wanted = std::env::var(SEEDS).unwrap_or_else(|_| seeds.to_string());
     let (from, to) = wanted.split_once("..").unwrap_or(("0", &wanted));
     let seeds = number(SEEDS, from)..number(SEEDS, to);
-    let (mut totals, mut warm) = (BTreeMap::new(), 0);
+    let (mut totals, mut warm, mut letting_go) = (BTreeMap::new(), 0, 0);
     for seed in seeds.clone() {
         let story = play(seed);
         story.add_to(&mut totals);
         warm += u64::from(story.has(TAKES_OVER));
+        letting_go += u64::from(story.has(LETS_GO));
     }
     eprintln!("seeds {seeds:?} hold; in them, so often: {totals:#?}");
-    eprintln!("in {warm} of them a standby is taken over");
+    eprintln!("in {warm} of them a standby is taken over, in {letting_go} customers are let go of");
     let count = seeds.end.saturating_sub(seeds.start);
     assert!(count < MANY || warm > 0, "no standby is ever taken over");
+    assert!(count < MANY || letting_go > 0, "nobody is ever let go of");
 }
 
 /// Plays the seed that the environment names, if it names one.

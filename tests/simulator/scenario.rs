@@ -7,6 +7,7 @@ use flockwise_config::Config;
 use flockwise_core::model::ModelParts;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::store::TRUSTED;
 use flockwise_runtime::topics::Topics;
 
 use super::dice::Dice;
@@ -90,6 +91,11 @@ pub(super) struct Scenario {
     pub(super) follow_percent: u64,
     /// What an instance takes over without a look at its disk is no further behind than this.
     pub(super) warm_within: i64,
+    /// What is kept of a task elsewhere than in its changelog is trusted for so long, and the changelog keeps
+    /// tombstones for so long.
+    pub(super) trusted: Duration,
+    /// In the middle nothing happens for a year.
+    pub(super) has_gap: bool,
 }
 
 impl Scenario {
@@ -110,7 +116,7 @@ impl Scenario {
         let session = dice.ms(3_000, 20_000);
         // Where it is the longer one, whoever is left behind amid a commit may end it all the same.
         let longer = session * u32::from(dice.percent(40));
-        Self {
+        let mut drawn = Self {
             seed,
             instances: dice.between(1, 4) as usize,
             shards: dice.between(1, 2) as usize,
@@ -161,7 +167,32 @@ impl Scenario {
             standbys: dice.one_of(&[0, 0, 1, 1, 2]),
             follow_percent: dice.scale(2, 100),
             warm_within: dice.one_of(&[0, 30, 10_000]),
+            trusted: TRUSTED,
+            has_gap: false,
+        };
+        drawn.let_some_go(&Dice::new(!seed));
+        drawn
+    }
+
+    /// In a share of the worlds customers are let go of, and come back.
+    fn let_some_go(&mut self, dice: &Dice) {
+        if !dice.percent(40) {
+            return;
         }
+        let forget_ms = dice.one_of(&[2, 5, 15]) * DAY_MS;
+        let time = &mut self.time;
+        time.forget_ms = Some(forget_ms);
+        time.lateness_ms = time.lateness_ms.min(forget_ms);
+        let sweep_ms = dice.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS]);
+        time.sweep_ms = time.sweep_ms.or(Some(sweep_ms));
+        self.trusted = dice.ms(1_000, 100_000);
+        self.has_gap = dice.percent(50);
+        self.rates.compact = self.rates.compact.max(dice.one_of(&[0, 30, 100]));
+    }
+
+    /// Is anybody ever let go of?
+    pub(super) fn lets_go(&self) -> bool {
+        self.time.forget_ms.is_some()
     }
 
     /// Do the changes follow from each customer's events alone?

@@ -15,6 +15,7 @@ use flockwise_memory::Committed;
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
 use super::scenario::Scenario;
+use super::staff::Member;
 use super::world::World;
 use super::{ledger::Changelog, state};
 use crate::checks::{self, header};
@@ -46,6 +47,10 @@ impl World {
                 self.depart(0, Some(self.clock.wall_ms()));
             }
             if self.feed().is_over() && self.is_drained() {
+                if self.feed().begin_coda() {
+                    self.note(None, "all but a last day is worked off", [0, 0]);
+                    continue;
+                }
                 self.round();
                 self.check_readiness();
                 (0..self.scenario.instances).for_each(|instance| self.depart(instance, None));
@@ -131,7 +136,17 @@ impl World {
                 }
             }
         }
-        left
+        left + &self.what_is_due()
+    }
+
+    /// Tasks that nobody has, or whose sweep is not where their time is.
+    fn what_is_due(&self) -> String {
+        let staff = self.staff();
+        let shards = staff.seats.iter().filter_map(|seat| seat.shard.as_ref());
+        let tasks: BTreeMap<_, _> = shards.flat_map(Member::tasks).collect();
+        let is_due = |task: &u32| tasks.get(task).is_none_or(|task| task.has_due());
+        let due = (0..self.scenario.state_partitions).filter(is_due);
+        due.map(|task| format!("sweep/{task} ")).collect()
     }
 
     /// Holds all that came out against what was put in.
@@ -141,6 +156,7 @@ impl World {
         let changes = self.seen(Topic::SegmentChanges);
         checks::chains(&changes);
         let tasks = self.restored();
+        checks::standings(&changes, &tasks);
         self.check_positions(&tasks);
         let reference = reference::play(&self.undisturbed(), &self.good());
         checks::same_features(&self.pipeline.task.plan, &tasks, &reference.tasks);
@@ -149,6 +165,7 @@ impl World {
             checks::same_changes(checks::values(&changes), expected);
         }
         self.check_versions();
+        self.check_disks();
     }
 
     fn seen(&self, topic: Topic) -> Vec<Vec<Committed>> {
@@ -168,8 +185,12 @@ impl World {
                 let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
                 let seen = seen.iter().map(|record| (&record.key, &record.value));
                 if Topics::is_compacted(topic) {
-                    let committed: BTreeMap<_, _> = committed.collect();
-                    assert_eq!(seen.collect::<BTreeMap<_, _>>(), committed, "{source:?}");
+                    let (mut seen, mut committed): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                        (seen.collect(), committed.collect());
+                    // Tombstones go in the end, with what was before them.
+                    seen.retain(|_, value| value.is_some());
+                    committed.retain(|_, value| value.is_some());
+                    assert_eq!(seen, committed, "{source:?}");
                 } else {
                     // Transactions overlap: the order of their records is not that of their ends.
                     let (mut seen, mut committed): (Vec<_>, Vec<_>) =
@@ -214,8 +235,13 @@ impl World {
         let tasks = changelogs.into_iter().map(|records| {
             let pairs = records
                 .into_iter()
-                .filter_map(|record| Some((record.key?, record.value?)));
-            state::restore(&self.pipeline, &pairs.collect::<Changelog>())
+                .filter_map(|record| Some((record.key?, record.value)));
+            // The last of each key counts, tombstones too.
+            let last: BTreeMap<Vec<u8>, Option<Vec<u8>>> = pairs.collect();
+            let rows = last
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?)));
+            state::restore(&self.pipeline, &rows.collect::<Changelog>())
         });
         tasks.collect()
     }
@@ -232,9 +258,11 @@ impl World {
         }
     }
 
-    /// Events that count, each once, in the order of their production.
+    /// Events that count, each once, in the order of their production; not those of customers who were
+    /// let go of.
     fn good(&self) -> Vec<Put> {
-        let mut good = self.feed().good.clone();
+        let feed = self.feed();
+        let mut good = feed.good[feed.before_coda..].to_vec();
         if !self.scenario.forgets() {
             let mut known = BTreeSet::new();
             good.retain(|put| known.insert(put.value.clone()));

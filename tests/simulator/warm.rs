@@ -6,6 +6,7 @@ use std::time::Duration;
 use flockwise_memory::MemoryFollower;
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
+use flockwise_runtime::clock::Clock;
 use flockwise_runtime::standby::{Followed, Standbys};
 use flockwise_runtime::topics::Source;
 
@@ -33,10 +34,13 @@ struct Befallen<'a> {
 }
 
 impl Warm {
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        let standbys = Standbys::new(scenario.standbys, scenario.state_partitions);
+    pub(super) fn new(scenario: &Scenario, clock: &Clock) -> Self {
+        let (reach, tasks) = (scenario.standbys, scenario.state_partitions);
+        let standbys = Standbys::new(reach, tasks, clock.clone());
         Self {
-            standbys: standbys.warm_within(scenario.warm_within),
+            standbys: standbys
+                .warm_within(scenario.warm_within)
+                .trusted_for(scenario.trusted),
             reader: None,
         }
     }

@@ -47,7 +47,7 @@ pub(super) struct World {
     disks: RefCell<Vec<Disk>>,
     /// Of each instance as of its latest start.
     warm: RefCell<Vec<Warm>>,
-    depth: Cell<usize>,
+    pub(super) depth: Cell<usize>,
 }
 
 impl World {
@@ -65,6 +65,7 @@ impl World {
             seed: dice.number(),
             session: scenario.session,
             transaction: scenario.transaction,
+            tombstones: scenario.trusted,
             is_static: scenario.is_static,
             idle_percent: scenario.idle_percent,
             most_records: scenario.most_records,
@@ -74,13 +75,13 @@ impl World {
             broker.show(Topic::Input(input), *first);
         }
         let world = Self {
-            feed: RefCell::new(Feed::new(&scenario, &dice)),
+            feed: RefCell::new(Feed::new(&scenario, pipeline.partitioner, &dice)),
             ledger: RefCell::new(Ledger::new(Arc::clone(&pipeline))),
             staff: RefCell::new(Staff::new(scenario.instances, scenario.shards)),
             disks: RefCell::new((0..scenario.instances).map(|_| Disk::default()).collect()),
             warm: RefCell::new(
                 (0..scenario.instances)
-                    .map(|_| Warm::new(&scenario))
+                    .map(|_| Warm::new(&scenario, &clock))
                     .collect(),
             ),
             is_calm: Cell::new(false),
@@ -247,7 +248,7 @@ impl World {
             state.fuse = None;
             staff.seats_of(instance)
         };
-        self.warm()[instance] = Warm::new(&self.scenario);
+        self.warm()[instance] = Warm::new(&self.scenario, &self.clock);
         let found = self.disks()[instance].age(&self.dice);
         self.note(Some(seats.start), found, [0, 0]);
         seats.for_each(|seat| self.sit(seat));

@@ -31,6 +31,8 @@ pub struct Conditions {
     pub session: Duration,
     /// A transaction that is open for longer is aborted, and its owner fenced.
     pub transaction: Duration,
+    /// Compaction leaves a tombstone that it finds for so long.
+    pub tombstones: Duration,
     /// A member that comes back in time takes its own place, and the others do not hear of it.
     pub is_static: bool,
     /// Of a hundred polls, so many bring nothing although there is something.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
-use crate::compaction::Compaction;
+use crate::compaction::{Compaction, Terms};
 use crate::group::Group;
 use crate::layout::{Layout, is_consumed};
 use crate::log::{Log, Pool};
@@ -182,9 +182,14 @@ impl State {
 
     /// Compacts what is compacted, due or not.
     pub(crate) fn compact_all(&mut self) {
+        let simulation = self.simulation.as_ref();
+        let terms = simulation.map_or_else(Terms::default, |simulation| Terms {
+            now_ms: simulation.conditions.clock.wall_ms(),
+            keep_ms: simulation.conditions.tombstones.as_millis() as i64,
+        });
         for (log, compaction) in self.logs.iter_mut().zip(&mut self.compactions) {
             if let Some(compaction) = compaction {
-                compaction.run(log, &mut self.pool);
+                compaction.run(log, &mut self.pool, terms);
             }
         }
     }

@@ -16,9 +16,11 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         }
         let started = self.pace.clock().now();
+        let committed_ms = self.pace.clock().wall_ms();
         self.write_state()?;
         self.broker.commit(&self.positions())?;
         self.settle();
+        self.committed_ms = committed_ms;
         self.weigh()?;
         self.report(started);
         self.committed = self.pace.clock().now();

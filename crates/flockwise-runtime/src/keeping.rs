@@ -135,7 +135,7 @@ impl<B: Broker> Shard<B> {
         records.changelog = self.changelog_identity()?;
         records.plan = plan;
         records.offset = offset;
-        records.committed_ms = self.pace.clock().wall_ms();
+        records.committed_ms = self.committed_ms;
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(records);
         };

@@ -10,7 +10,6 @@ use crate::keeping::Keeping;
 use crate::metrics::Abort;
 use crate::restoring::Restoring;
 use crate::shard::{OpenTask, Shard};
-use crate::standby::TAKEN;
 use crate::store::Wanted;
 use crate::topics::{Source, Topic};
 
@@ -254,7 +253,7 @@ impl<B: Broker> Shard<B> {
                 }
                 Replayed::Gone => {
                     self.store
-                        .discard(number, "the changelog does not hold its next offset");
+                        .set_aside(number, "the changelog does not hold its next offset");
                     restoring = Restoring::new(&self.pipeline, number);
                 }
             }
@@ -278,7 +277,8 @@ impl<B: Broker> Shard<B> {
         }
         tracing::info!(task = number, behind, "taken over from a standby");
         self.meter.standbys_taken += 1;
-        self.store.discard(number, TAKEN);
+        // What is gone from the task since the copy was written is not known.
+        self.store.remove(number);
         Ok(standby)
     }
 

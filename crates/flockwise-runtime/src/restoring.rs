@@ -70,6 +70,12 @@ impl Restoring {
         self.task.bytes()
     }
 
+    /// Customers so far.
+    #[cfg(test)]
+    pub(crate) fn customers(&self) -> usize {
+        self.task.rows().len()
+    }
+
     /// Takes in a committed record of the changelog.
     ///
     /// # Errors

@@ -62,6 +62,9 @@ pub struct Shard<B> {
     pub(crate) moves: Moves,
     pub(crate) is_pending: bool,
     pub(crate) committed: Moment,
+    /// Right before the last commit: the tasks were this shard's then, whatever has become of them since.
+    /// Wall clock.
+    pub(crate) committed_ms: i64,
     /// When the present batch arrived: the clock is read once a batch, not for every event.
     pub(crate) polled: Moment,
     pub(crate) metrics: Metrics,
@@ -110,7 +113,7 @@ impl<B: Broker> Shard<B> {
             broker,
             number,
             store: Box::new(NoStore),
-            standbys: Standbys::new(0, pipeline.topics.state_partitions),
+            standbys: Standbys::new(0, pipeline.topics.state_partitions, pace.clock().clone()),
             changelog: None,
             looked: now,
             pace,
@@ -130,6 +133,7 @@ impl<B: Broker> Shard<B> {
             moves: Moves::new(),
             is_pending: false,
             committed: now,
+            committed_ms: 0,
             polled: now,
             metrics,
             meter: ShardMeter::new(number),

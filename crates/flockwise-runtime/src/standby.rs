@@ -5,6 +5,9 @@
 //! of their names get runs of neighbouring tasks, and where one goes the borders move. So a process keeps
 //! the tasks next to its own, for each of its own so many on either side as `standbys` says.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +15,12 @@ use std::time::Duration;
 
 use crate::batch::{Batch, Record};
 use crate::broker::{Failure, Follower};
+use crate::clock::Clock;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::restoring::Restoring;
+use crate::store::TRUSTED;
 use crate::topics::{Source, Topic};
 
 /// How long the follower waits for records before it looks whether it is to follow others.
@@ -26,10 +31,6 @@ const BATCH: usize = 1000;
 /// A standby is warm that has so many offsets of its changelog still to read at most: a moment's work.
 const NEAR: i64 = 10_000;
 
-/// Why the local copy of a task that was kept warm begins anew: what is gone from the task since the copy
-/// was written is not known.
-pub const TAKEN: &str = "a warm standby is newer";
-
 /// The standbys of a process; clones are the same ones.
 #[derive(Clone, Debug)]
 pub struct Standbys {
@@ -38,6 +39,8 @@ pub struct Standbys {
     reach: usize,
     tasks: u32,
     near: i64,
+    clock: Clock,
+    trusted: Duration,
 }
 
 /// What a follower reads: each task, and which of its standbys the records are for. Nothing at first.
@@ -64,18 +67,31 @@ struct Standby {
     restoring: Restoring,
     /// What tells it from another of the same task, before or after.
     number: u64,
+    /// It has, or will read, all that was committed since then: wall clock, when it was begun or its latest
+    /// record was written. That a poll brings nothing tells nothing: so it is where no broker is reached.
+    known_ms: i64,
 }
 
 impl Standbys {
     /// Standbys of a pipeline with so many tasks; with `reach` 0 there are none.
     #[must_use]
-    pub fn new(reach: usize, tasks: u32) -> Self {
+    pub fn new(reach: usize, tasks: u32, clock: Clock) -> Self {
         Self {
             shared: Arc::default(),
             reach,
             tasks,
             near: NEAR,
+            clock,
+            trusted: TRUSTED,
         }
+    }
+
+    /// Begins a standby anew that has had no record for so long: one that was cut off may hold customers
+    /// whose tombstones are gone.
+    #[must_use]
+    pub fn trusted_for(mut self, trusted: Duration) -> Self {
+        self.trusted = trusted;
+        self
     }
 
     /// Calls a standby warm that has no more than so many offsets still to read; the others are held
@@ -100,6 +116,7 @@ impl Standbys {
     /// A task that is kept warm, from here on the shard's.
     pub(crate) fn take(&self, shard: usize, number: u32) -> Option<Restoring> {
         let mut shared = self.lock();
+        shared.drop_cut_off(self.clock.wall_ms(), self.trusted);
         // Lest it be begun anew before the shard says what it has.
         shared.owned.entry(shard).or_default().insert(number);
         shared.warm.remove(&number).map(|standby| standby.restoring)
@@ -157,8 +174,11 @@ impl Standbys {
             return Err(failure);
         }
         polled?;
+        // Between the tombstones that are gone and these records nothing else would tell.
+        let now_ms = self.clock.wall_ms();
+        shared.drop_cut_off(now_ms, self.trusted);
         for record in batch.records() {
-            shared.take_in(pipeline, &record);
+            shared.take_in(pipeline, &record, now_ms);
         }
         Ok(())
     }
@@ -167,13 +187,16 @@ impl Standbys {
     fn settle(&self, pipeline: &Pipeline) -> Vec<Read> {
         let shared = &mut *self.lock();
         let wanted = shared.wanted(self.reach, self.tasks);
+        let now_ms = self.clock.wall_ms();
         shared.warm.retain(|number, _| wanted.contains(number));
+        shared.drop_cut_off(now_ms, self.trusted);
         for task in wanted.difference(&shared.unfit) {
             shared.warm.entry(*task).or_insert_with(|| {
                 shared.begun += 1;
                 Standby {
                     restoring: Restoring::new(pipeline, *task),
                     number: shared.begun,
+                    known_ms: now_ms,
                 }
             });
         }
@@ -275,18 +298,38 @@ impl Shared {
         }
     }
 
-    fn take_in(&mut self, pipeline: &Pipeline, record: &Record<'_>) {
+    /// Lets go of standbys that may lack tombstones which the changelog has no more; those that are wanted
+    /// are begun anew.
+    fn drop_cut_off(&mut self, now_ms: i64, trusted: Duration) {
+        self.warm.retain(|task, standby| {
+            let is_trusted = now_ms.abs_diff(standby.known_ms) <= trusted.as_millis() as u64;
+            if !is_trusted {
+                tracing::info!(
+                    task,
+                    known_ms = standby.known_ms,
+                    "a standby has had no record for so long that removals may be gone from the \
+                     changelog: it is begun anew"
+                );
+            }
+            is_trusted
+        });
+    }
+
+    fn take_in(&mut self, pipeline: &Pipeline, record: &Record<'_>, now_ms: i64) {
         let number = record.source.partition;
         if record.source.topic != Topic::Changelog {
             return;
         }
-        let Some(Standby { restoring, .. }) = self.warm.get_mut(&number) else {
+        let Some(standby) = self.warm.get_mut(&number) else {
             return;
         };
+        let restoring = &mut standby.restoring;
         // Behind what was taken in already where the follower began anew.
         if restoring.next().is_some_and(|next| record.offset < next) {
             return;
         }
+        // A clock that is ahead does not make it any younger.
+        standby.known_ms = standby.known_ms.max(record.timestamp_ms.min(now_ms));
         if let Err(error) = restoring.take(pipeline, record) {
             tracing::error!(
                 task = number,
@@ -296,43 +339,5 @@ impl Shared {
             self.warm.remove(&number);
             self.unfit.insert(number);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(owned: &[u32], reach: usize, tasks: u32) -> Vec<u32> {
-        let mut shared = Shared {
-            is_told: true,
-            ..Shared::default()
-        };
-        shared.owned.insert(0, owned.iter().copied().collect());
-        shared.wanted(reach, tasks).into_iter().collect()
-    }
-
-    #[test]
-    fn the_neighbours_are_kept_warm_as_many_as_the_own_on_either_side() {
-        assert_eq!(wanted(&[4, 5], 1, 12), [2, 3, 6, 7]);
-        assert_eq!(wanted(&[0, 1], 1, 12), [2, 3, 10, 11]);
-        assert_eq!(
-            wanted(&[0, 1, 2], 1, 6),
-            [3, 4, 5],
-            "all others, for one of two"
-        );
-        assert_eq!(
-            wanted(&[0, 1, 2, 3], 1, 12).len(),
-            8,
-            "all others, for one of three"
-        );
-        assert_eq!(wanted(&[7], 2, 12), [5, 6, 8, 9]);
-    }
-
-    #[test]
-    fn a_spare_keeps_everything_warm_and_nobody_anything_where_none_is_wanted() {
-        assert_eq!(wanted(&[], 1, 3), [0, 1, 2]);
-        assert_eq!(wanted(&[1], 0, 3), Vec::<u32>::new());
-        assert_eq!(wanted(&[0, 1, 2], 1, 3), Vec::<u32>::new());
     }
 }

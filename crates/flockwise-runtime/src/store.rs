@@ -8,6 +8,10 @@
 
 use std::time::Duration;
 
+/// How long what is kept beside a changelog is trusted without having been brought up to date. Kafka keeps a
+/// tombstone for a day (`delete.retention.ms`) at least: within half of it none can be gone that was not seen.
+pub const TRUSTED: Duration = Duration::from_hours(12);
+
 /// Records of one task on their way to the store, in one arena.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
@@ -130,8 +134,11 @@ pub trait Store {
     /// The task goes elsewhere: what was given is written, and the copy is left as it is.
     fn release(&mut self, task: u32);
 
-    /// Sets a task's copy aside and begins with an empty one.
-    fn discard(&mut self, task: u32, reason: &str);
+    /// Sets a task's copy aside, for somebody to look into, and begins with an empty one.
+    fn set_aside(&mut self, task: u32, reason: &str);
+
+    /// Removes a task's copy, with which nothing is wrong, and begins with an empty one.
+    fn remove(&mut self, task: u32);
 }
 
 /// No local state: every start reads the changelogs whole.
@@ -160,5 +167,7 @@ impl Store for NoStore {
 
     fn release(&mut self, _task: u32) {}
 
-    fn discard(&mut self, _task: u32, _reason: &str) {}
+    fn set_aside(&mut self, _task: u32, _reason: &str) {}
+
+    fn remove(&mut self, _task: u32) {}
 }

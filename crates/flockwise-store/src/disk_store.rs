@@ -224,10 +224,14 @@ impl Store for ShardStore {
         self.shared.desk.release(task, self.number);
     }
 
-    fn discard(&mut self, task: u32, reason: &str) {
+    fn set_aside(&mut self, task: u32, reason: &str) {
         let found = reason.to_owned();
         let job = Job::SetAside { found };
         self.shared.desk.discard(task, self.number, job);
+    }
+
+    fn remove(&mut self, task: u32) {
+        self.shared.desk.discard(task, self.number, Job::Remove);
     }
 }
 

@@ -4,7 +4,7 @@
 //! offset u8, offset i64, committed i64, records u64, sum of their hashes u64, LMDB's transaction u64,
 //! and xxh3 of all before, u64.
 
-use flockwise_runtime::store::Wanted;
+use flockwise_runtime::store::{TRUSTED, Wanted};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::record::Digest;
@@ -12,9 +12,8 @@ use crate::refusal::Refusal;
 
 /// The format of the copy as a whole.
 const VERSION: u32 = 1;
-/// Kafka keeps a tombstone for a day (`delete.retention.ms`) at least: within half of it none that
-/// this copy has not seen can be gone.
-const OLDEST_MS: u64 = 12 * 60 * 60 * 1_000;
+/// Within this no tombstone that the copy has not seen can be gone.
+const OLDEST_MS: u64 = TRUSTED.as_millis() as u64;
 
 /// Whose copy it is, and as of when.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use flockwise_config::Config;
 use flockwise_http::{HttpError, Readiness};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
+use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::standby::Standbys;
@@ -52,7 +53,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
     let state = StoreSettings::new(&config.state_directory, &config.app);
     let store = DiskStore::start(state, &registry).map_err(Failed::running)?;
-    let standbys = Standbys::new(config.standbys, pipeline.topics.state_partitions);
+    let standbys = Standbys::new(
+        config.standbys,
+        pipeline.topics.state_partitions,
+        Clock::System,
+    );
     let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
     let crew = Crew {
         pipeline: &pipeline,

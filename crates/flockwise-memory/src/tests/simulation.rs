@@ -20,6 +20,7 @@ fn cluster(is_static: bool) -> (MemoryBroker, Clock) {
         seed: 1,
         session: Duration::from_secs(10),
         transaction: Duration::from_secs(5),
+        tombstones: Duration::from_secs(60),
         is_static,
         idle_percent: 0,
         most_records: 1_000,
@@ -204,6 +205,23 @@ fn compaction_spares_what_may_yet_come_to_nothing() {
     two.abort().unwrap();
     broker.compact();
     assert_eq!(values(&broker, Topic::Changelog, 0), ["new"]);
+}
+
+#[test]
+fn compaction_leaves_a_tombstone_for_a_while() {
+    let (broker, clock) = cluster(true);
+    let count = || broker.read(Topic::Changelog, 0, 0).len();
+    let key: Option<&[u8]> = Some(b"anna");
+    broker.append(Topic::Changelog, 0, 0, key, Some(b"here"));
+    broker.append(Topic::Changelog, 0, 0, key, None);
+    broker.compact();
+    assert_eq!(count(), 1, "the tombstone is found");
+    seconds(&clock, 59);
+    broker.compact();
+    assert_eq!(count(), 1, "and left for a minute");
+    seconds(&clock, 1);
+    broker.compact();
+    assert_eq!(count(), 0);
 }
 
 #[test]

@@ -132,18 +132,18 @@ fn a_discarded_copy_is_set_aside_and_begun_anew() {
     desk.written(4, &sample(300, 1), 10);
     let mut shard = desk.store.handle();
     load(&mut shard, 4);
-    shard.discard(4, "tested");
+    shard.set_aside(4, "tested");
     assert_eq!(settled(&mut shard, 4), Copy::Empty);
     assert_eq!(desk.names(), [format!("task-4.aside-{NOW_MS}")]);
     let records = sample(50, 2);
     shard.write(4, kept(&records, Some(20)));
     assert_eq!(load(&mut shard, 4), Some((20, records)));
     desk.clock.advance(Duration::from_millis(1));
-    shard.discard(4, "tested once more");
+    shard.set_aside(4, "tested once more");
     desk.finish();
     assert_eq!(desk.names(), [format!("task-4.aside-{}", NOW_MS + 1)]);
     // Nothing is there to be set aside.
-    shard.discard(4, "tested a third time");
+    shard.set_aside(4, "tested a third time");
     desk.finish();
     assert_eq!(desk.metric("set_aside_total"), Some(2.0));
     assert_eq!(desk.metric("failures_total"), Some(0.0));

@@ -40,7 +40,7 @@ fn comes_to_its_end(desk: &Desk) {
         assert_eq!(desk.names(), [""; 0], "the disk has its room back");
         // Neither a load nor a discard makes it sooner.
         assert_eq!(load(&mut shard, 0), None);
-        shard.discard(0, "tested");
+        shard.set_aside(0, "tested");
         desk.finish();
         desk.clock.advance(MINUTE - Duration::from_millis(1));
         assert_eq!(shard.copy(0), Copy::Busy);

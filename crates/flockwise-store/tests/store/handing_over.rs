@@ -36,7 +36,7 @@ fn what_comes_from_a_former_owner_is_dropped() {
     assert_eq!(load(&mut latter, 0), Some((1, records.clone())));
     assert_eq!(former.copy(0), Copy::Off);
     former.write(0, kept(&sample(100, 9), None));
-    former.discard(0, "tested");
+    former.set_aside(0, "tested");
     former.release(0);
     assert_eq!(settled(&mut latter, 0), Copy::Ready);
     latter.write(0, batch(Some(2)));

@@ -103,7 +103,7 @@ impl Pair {
                 twin.owner = twin.owner.filter(|owner| *owner != shard);
             }
             Doing::Discard => {
-                handle.discard(task, "tested");
+                handle.set_aside(task, "tested");
                 if twin.owner.is_none_or(|owner| owner == shard) {
                     *twin = Twin {
                         owner: Some(shard),

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use flockwise_config::Config;
 use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_runtime::clock::Clock;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
@@ -56,7 +57,7 @@ impl Stage {
             metrics: &self.metrics,
             readiness: &self.readiness,
             store: None,
-            standbys: &Standbys::new(0, PARTITIONS),
+            standbys: &Standbys::new(0, PARTITIONS, Clock::System),
             stop: &self.stop,
         };
         run_shards(shards, connect, &crew).map_err(|failed| failed.to_string())
