@@ -1,7 +1,4 @@
-//! Reading a log to its end, and what may stand in the way, on a real Apache Kafka. Skipped, with a word,
-//! where none is named.
-
-mod support;
+//! Reading a log to its end, and what may stand in the way.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +6,10 @@ use flockwise_kafka::KafkaBroker;
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Replayed};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use support::{delete_before, delete_topic, kafka, make_topic, put, settings, topics};
+
+use crate::support::{
+    delete_before, delete_topic, eventually, kafka, make_topic, put, settings, topics,
+};
 
 const CHANGELOG: Source = Source {
     topic: Topic::Changelog,
@@ -59,7 +59,7 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
     broker.send(row("behind it")).expect("sent");
     broker.commit(&[]).expect("committed");
     // The record and its predecessor's end, what is open, what is committed behind it, and its end.
-    support::eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [5]);
+    eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [5]);
 
     for _ in 0..2 {
         let start = Instant::now();
@@ -96,7 +96,7 @@ fn a_shard_in_its_own_way_is_told_to_abort() {
     let name = broker.name().to_owned();
     broker.evict(&name).expect("nothing is open");
     broker.send(row("left open")).expect("sent");
-    support::eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [1]);
+    eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [1]);
     assert_eq!(replay(&mut broker, None), (Replayed::Held(0), Vec::new()));
     let error = broker.evict(&name).expect_err("its own");
     assert!(matches!(error, Failure::Abort(_)), "{error}");
@@ -150,7 +150,7 @@ fn ends_count_what_is_not_committed_and_what_is_missing_is_named() {
     ];
     assert_eq!(broker.ends(&asked).expect("ends"), [0, 15, 0]);
     broker.send(row("uncommitted")).expect("sent");
-    support::eventually(|| broker.ends(&asked).expect("ends") == [0, 15, 1]);
+    eventually(|| broker.ends(&asked).expect("ends") == [0, 15, 1]);
     assert_eq!(broker.ends(&[]).expect("ends"), [0; 0]);
     let error = broker.ends(&[source(Topic::Changelog, 3)]);
     let error = error.expect_err("missing");

@@ -1,7 +1,5 @@
 //! A small shard over the broker, and clients to look at Kafka from outside.
 
-#![allow(dead_code, missing_docs)]
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -1,7 +1,4 @@
-//! Where reading starts and how it goes on, on a real Apache Kafka. Skipped, with a word, where none is
-//! named.
-
-mod support;
+//! Where reading starts and how it goes on.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +7,8 @@ use flockwise_kafka::{KafkaBroker, KafkaSettings, LostRecords};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Outgoing, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use support::{PATIENCE, delete_before, kafka, put, put_timed, settings, topics};
+
+use crate::support::{PATIENCE, delete_before, kafka, put, put_timed, settings, topics};
 
 /// A broker with its one input partition open, and nothing else read.
 fn reading(servers: &str, topics: &Topics, start: Start) -> KafkaBroker {

@@ -1,6 +1,4 @@
-//! A standby's reader on a real Apache Kafka. Skipped, with a word, where none is named.
-
-mod support;
+//! A standby's reader.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +7,8 @@ use flockwise_kafka::{KafkaBroker, KafkaFollower};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, Follower, Outgoing};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use support::{PATIENCE, kafka, settings, topics};
+
+use crate::support::{PATIENCE, kafka, settings, topics};
 
 fn changelog(partition: u32) -> Source {
     Source {

@@ -1,6 +1,4 @@
-//! The broker against a real Apache Kafka. Skipped, with a word, where none is named.
-
-mod support;
+//! Shards that share the work, and what the broker does for one.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +8,8 @@ use flockwise_kafka::{Delivery, KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use support::{Shard, everything, kafka, make_topic, put, settings, topics};
+
+use crate::support::{Shard, everything, kafka, make_topic, put, settings, topics};
 
 const CHANGELOG: Source = Source {
     topic: Topic::Changelog,

@@ -1,7 +1,4 @@
-//! Records on their way out, on a real Apache Kafka: none lost, doubled, changed or out of order. Skipped,
-//! with a word, where none is named.
-
-mod support;
+//! Records on their way out: none lost, doubled, changed or out of order.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +6,8 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaSettings};
 use flockwise_runtime::broker::{Broker, Outgoing, Replayed};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use support::{everything, kafka, settings, topics};
+
+use crate::support::{everything, kafka, settings, topics};
 
 const PARTITIONS: u32 = 3;
 
