@@ -1,7 +1,6 @@
 //! From an event due to its change readable by others, exactly once, at a rate that leaves time to spare.
 
 use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use flockwise_benches::events;
@@ -112,27 +111,16 @@ fn produce(kafka: &Kafka, topic: &str, schedule: Schedule) -> Result<()> {
 
 /// Reads changes until there is one of every event.
 fn listen(listener: &BaseConsumer, schedule: Schedule) -> Result<Latencies> {
-    let mut latencies = Latencies::of(schedule)?;
     let mut is_seen = vec![false; usize::try_from(schedule.total)?];
-    let mut missing = schedule.total;
-    while missing > 0 {
-        ensure!(
-            Instant::now() < schedule.deadline(),
-            "{missing} changes did not come"
-        );
-        let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) else {
-            continue;
-        };
+    Latencies::listen(schedule, listener, schedule.total, |change| {
         let number = number(change.key()).context("a change of a customer nobody knows")?;
         let is_seen = is_seen
             .get_mut(usize::try_from(number)?)
             .context("a change of a customer nobody knows")?;
         ensure!(!*is_seen, "two changes for event {number}");
         *is_seen = true;
-        missing -= 1;
-        latencies.record(number)?;
-    }
-    Ok(latencies)
+        Ok(number)
+    })
 }
 
 /// Of the event, from its customer's id.

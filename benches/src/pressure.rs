@@ -4,9 +4,9 @@
 //! at which that one was due.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use flockwise_benches::events;
 use flockwise_benches::job::PARTITIONS;
 use flockwise_codec::partitioner::Partitioner;
@@ -166,22 +166,12 @@ fn listen(
     numbers: &[Vec<u64>],
     changes: u64,
 ) -> Result<Latencies> {
-    let (mut latencies, mut missing) = (Latencies::of(schedule)?, changes);
-    while missing > 0 {
-        ensure!(
-            Instant::now() < schedule.deadline(),
-            "{missing} changes did not come"
-        );
-        let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) else {
-            continue;
-        };
+    Latencies::listen(schedule, listener, changes, |change| {
         let value = change.payload().context("a change without a value")?;
         let Change { trigger } = serde_json::from_slice(value)?;
         let place = numbers
             .get(trigger.partition)
             .and_then(|all| all.get(trigger.offset));
-        latencies.record(*place.context("a change by an event nobody sent")?)?;
-        missing -= 1;
-    }
-    Ok(latencies)
+        place.copied().context("a change by an event nobody sent")
+    })
 }

@@ -6,8 +6,10 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::BorrowedMessage;
 use serde::Serialize;
 
 /// When each event of a round is due.
@@ -44,7 +46,7 @@ impl Schedule {
     }
 
     /// When all should long have come.
-    pub(crate) fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         self.due(self.total) + Duration::from_secs(60)
     }
 
@@ -60,15 +62,36 @@ pub(crate) struct Latencies {
 }
 
 impl Latencies {
-    pub(crate) fn of(schedule: Schedule) -> Result<Self> {
+    fn of(schedule: Schedule) -> Result<Self> {
         Ok(Self {
             schedule,
             microseconds: Histogram::new(3)?,
         })
     }
 
+    /// Reads so many changes, each of the event that `number` says.
+    pub(crate) fn listen(
+        schedule: Schedule,
+        listener: &BaseConsumer,
+        changes: u64,
+        mut number: impl FnMut(&BorrowedMessage<'_>) -> Result<u64>,
+    ) -> Result<Self> {
+        let (mut latencies, mut missing) = (Self::of(schedule)?, changes);
+        while missing > 0 {
+            ensure!(
+                Instant::now() < schedule.deadline(),
+                "{missing} changes did not come"
+            );
+            if let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) {
+                latencies.record(number(&change)?)?;
+                missing -= 1;
+            }
+        }
+        Ok(latencies)
+    }
+
     /// The change of this event can be read by now.
-    pub(crate) fn record(&mut self, number: u64) -> Result<()> {
+    fn record(&mut self, number: u64) -> Result<()> {
         if number >= self.schedule.warm_up {
             let latency = self.schedule.due(number).elapsed();
             self.microseconds
