@@ -187,8 +187,14 @@ impl Rows {
         remembered(self.heads.get(row), &self.blocks)
     }
 
+    /// Was any row touched since the task was settled, of a customer who is still there?
+    #[must_use]
+    pub fn has_touched(&self) -> bool {
+        self.touched.iter().any(|row| self.is_live(*row))
+    }
+
     /// Rows touched since the task was settled, in the order of their first touch; not those of
-    /// customers who were let go of since.
+    /// customers who were let go of since. They are fetched from memory some at a time, to be read at once.
     pub fn touched(&self) -> impl Iterator<Item = &u32> {
         let together = self.touched.chunks(TOGETHER);
         together.flat_map(|rows| {

@@ -221,7 +221,7 @@ impl<B: Broker> Shard<B> {
         let Some(open) = self.tasks.get_mut(&number).filter(|open| !open.is_dirty) else {
             return;
         };
-        if open.task.rows().touched().next().is_some() {
+        if open.task.rows().has_touched() {
             open.is_dirty = true;
             self.is_pending = true;
         } else {
