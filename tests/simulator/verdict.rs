@@ -305,8 +305,8 @@ impl World {
         // Whoever left last may have said something that nobody was there to hear.
         let is_heard = |lesson: &Committed| Some(lesson.offset) < position;
         for lesson in lessons.into_iter().filter(is_heard) {
-            let lesson = decode_mini_batch(lesson.value.as_deref().unwrap_or_default());
-            expected.extend(trainer.fold(lesson.expect("a mini-batch")));
+            let decoded = decode_mini_batch(lesson.value.as_deref().unwrap_or_default());
+            expected.extend(trainer.fold(decoded.expect("a mini-batch"), lesson.offset));
         }
         let versions = self.broker.read(Topic::Model, 0, 0);
         let published: Vec<ModelParts> = versions

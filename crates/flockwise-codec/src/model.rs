@@ -1,7 +1,10 @@
 //! Model versions as JSON: on the model topic, exported and imported.
 
+use std::ops::Range;
+
 use flockwise_core::aggregate::NEVER_MS;
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::lineage::Step;
+use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
 use flockwise_core::naming::name_unnamed;
 use flockwise_core::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -18,9 +21,16 @@ struct ModelRecord {
     features: Vec<String>,
     scaler: ScalerRecord,
     segments: Vec<SegmentRecord>,
-    /// The next mini-batch to fold in, on the deltas topic.
+    /// Above every id that ever was; left out: above those there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    deltas_offset: Option<i64>,
+    next_id: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lineage: Vec<StepRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ghosts: Vec<GhostRecord>,
+    /// Offsets of the mini-batches that it was learnt from: its successor goes on where they end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mini_batches: Option<Range<i64>>,
 }
 
 fn first() -> u64 {
@@ -49,9 +59,9 @@ struct SegmentRecord {
     centroid: Vec<f64>,
 }
 
-/// Writes a version; `deltas_offset` is where its successor goes on learning.
+/// Writes a version; `mini_batches` are the offsets of those that it was learnt from.
 #[must_use]
-pub fn encode_model(parts: &ModelParts, deltas_offset: Option<i64>) -> Vec<u8> {
+pub fn encode_model(parts: &ModelParts, mini_batches: Option<Range<i64>>) -> Vec<u8> {
     let record = ModelRecord {
         version: parts.version,
         trained_at: (parts.trained_ms != NEVER_MS).then(|| write_time(parts.trained_ms)),
@@ -76,17 +86,25 @@ pub fn encode_model(parts: &ModelParts, deltas_offset: Option<i64>) -> Vec<u8> {
                 centroid: segment.centroid.clone(),
             })
             .collect(),
-        deltas_offset,
+        next_id: Some(parts.next_id),
+        ghosts: parts.ghosts.iter().map(write_ghost).collect(),
+        lineage: parts
+            .lineage
+            .iter()
+            .copied()
+            .map(StepRecord::from)
+            .collect(),
+        mini_batches,
     };
     // Plain structs of numbers and texts: nothing in them can fail to be written to memory.
     serde_json::to_vec_pretty(&record).unwrap_or_default()
 }
 
-/// Reads a version and where its successor goes on learning. Segments without a name get one.
+/// Reads a version and which mini-batches it was learnt from. Segments without a name get one.
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<(ModelParts, Option<i64>), String> {
+pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<(ModelParts, Option<Range<i64>>), String> {
     let record: ModelRecord =
         serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
     let trained_ms = match &record.trained_at {
@@ -121,12 +139,71 @@ pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<(ModelParts, Option<i64
     {
         name_unnamed(plan, &scaler, &mut segments);
     }
+    let ghosts = record.ghosts.into_iter().map(read_ghost);
+    let by_hand = ModelParts::by_hand(record.features, scaler, segments);
     let parts = ModelParts {
         version: record.version,
         trained_ms,
-        features: record.features,
-        scaler,
-        segments,
+        // Ids of segments that are gone are not known of a model made by hand.
+        next_id: by_hand.next_id.max(record.next_id.unwrap_or(0)),
+        lineage: record.lineage.into_iter().map(Step::from).collect(),
+        ghosts: ghosts.collect::<Result<_, _>>()?,
+        ..by_hand
     };
-    Ok((parts, record.deltas_offset))
+    Ok((parts, record.mini_batches))
+}
+
+/// A place that a segment has left; who was sampled there up to then teaches nothing any more.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GhostRecord {
+    until: String,
+    centroid: Vec<f64>,
+}
+
+fn write_ghost(ghost: &Ghost) -> GhostRecord {
+    GhostRecord {
+        until: write_time(ghost.until_ms),
+        centroid: ghost.centroid.clone(),
+    }
+}
+
+fn read_ghost(record: GhostRecord) -> Result<Ghost, String> {
+    let until_ms = parse_time(&record.until)
+        .ok_or_else(|| format!("until `{}` of a ghost is not RFC 3339", record.until))?;
+    Ok(Ghost {
+        centroid: record.centroid,
+        until_ms,
+    })
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
+enum StepRecord {
+    Born { segment: u32 },
+    Split { segment: u32, into: u32 },
+    Merged { segment: u32, into: u32 },
+    Retired { segment: u32 },
+}
+
+impl From<Step> for StepRecord {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Born { segment } => Self::Born { segment },
+            Step::Split { segment, into } => Self::Split { segment, into },
+            Step::Merged { segment, into } => Self::Merged { segment, into },
+            Step::Retired { segment } => Self::Retired { segment },
+        }
+    }
+}
+
+impl From<StepRecord> for Step {
+    fn from(step: StepRecord) -> Self {
+        match step {
+            StepRecord::Born { segment } => Self::Born { segment },
+            StepRecord::Split { segment, into } => Self::Split { segment, into },
+            StepRecord::Merged { segment, into } => Self::Merged { segment, into },
+            StepRecord::Retired { segment } => Self::Retired { segment },
+        }
+    }
 }

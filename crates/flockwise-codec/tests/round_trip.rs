@@ -10,12 +10,12 @@ use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
 use flockwise_codec::model::{decode_model, encode_model};
 use flockwise_core::calendar::Leap;
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::lineage::Step;
+use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::remembered::Remembered;
 use flockwise_core::task::{Bookmark, Progress};
-use flockwise_core::trainer::{Lesson, MiniBatch};
-use flockwise_kmeans::Delta;
+use flockwise_core::trainer::MiniBatch;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -112,21 +112,9 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
         )
 }
 
-fn lesson() -> impl Strategy<Value = Lesson> {
-    let sample = (0_usize..6).prop_flat_map(|dimensions| {
-        vec((any::<u64>(), vec(number(), dimensions)), 0..20).prop_map(Lesson::Sample)
-    });
-    let delta = (0_usize..6, 0_usize..6, any::<u64>()).prop_flat_map(|(k, dimensions, version)| {
-        let rows = k * dimensions;
-        (vec(number(), k), vec(number(), rows), vec(number(), rows)).prop_map(
-            move |(counts, sums, squares)| {
-                let mut delta = Delta::new(k, dimensions);
-                (delta.counts, delta.sums, delta.squares) = (counts, sums, squares);
-                Lesson::Delta { version, delta }
-            },
-        )
-    });
-    prop_oneof![sample, delta]
+fn sample() -> impl Strategy<Value = Vec<(u64, Vec<f64>)>> {
+    // Of no customers the dimensions are not told.
+    (0_usize..6).prop_flat_map(|dimensions| vec((any::<u64>(), vec(number(), dimensions)), 0..20))
 }
 
 /// Versions as the trainer publishes them: variances are squares of deviations.
@@ -147,23 +135,48 @@ fn parts() -> impl Strategy<Value = ModelParts> {
         ),
         (vec(number(), 2), vec(deviation, 2), number()),
         vec(segment, 0..5),
+        (vec(step(), 0..4), vec(ghost(), 0..3), 0..9_u32),
     )
         .prop_map(
-            |((version, trained_ms), (means, deviations, weight), segments)| ModelParts {
-                version,
-                trained_ms,
-                features: vec!["a".to_owned(), "b".to_owned()],
-                scaler: Scaler {
-                    means,
-                    variances: deviations
-                        .iter()
-                        .map(|deviation| deviation * deviation)
-                        .collect(),
-                    weight,
-                },
+            |(
+                (version, trained_ms),
+                (means, deviations, weight),
                 segments,
+                (lineage, ghosts, gone),
+            )| {
+                let highest = segments.iter().map(|segment| segment.id).max();
+                let above = highest.map_or(1, |id| id.saturating_add(1));
+                let squared = |deviation: &f64| deviation * deviation;
+                ModelParts {
+                    version,
+                    trained_ms,
+                    features: vec!["a".to_owned(), "b".to_owned()],
+                    scaler: Scaler {
+                        means,
+                        variances: deviations.iter().map(squared).collect(),
+                        weight,
+                    },
+                    segments,
+                    next_id: above.saturating_add(gone),
+                    lineage,
+                    ghosts,
+                }
             },
         )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (0..4, any::<u32>(), any::<u32>()).prop_map(|(kind, segment, into)| match kind {
+        0 => Step::Born { segment },
+        1 => Step::Split { segment, into },
+        2 => Step::Merged { segment, into },
+        _ => Step::Retired { segment },
+    })
+}
+
+fn ghost() -> impl Strategy<Value = Ghost> {
+    let until_ms = -62_135_596_800_000..253_402_200_000_000_i64;
+    (vec(number(), 2), until_ms).prop_map(|(centroid, until_ms)| Ghost { centroid, until_ms })
 }
 
 proptest! {
@@ -188,18 +201,19 @@ proptest! {
     }
 
     #[test]
-    fn mini_batches(at_ms in any::<i64>(), lesson in lesson()) {
-        let batch = MiniBatch { at_ms, lesson };
+    fn mini_batches(at_ms in any::<i64>(), sample in sample()) {
+        let batch = MiniBatch { at_ms, sample };
         let mut value = Vec::new();
         encode_mini_batch(&batch, &mut value);
         prop_assert_eq!(decode_mini_batch(&value), Ok(batch));
     }
 
     #[test]
-    fn models(parts in parts(), offset in any::<Option<i64>>()) {
+    fn models(parts in parts(), learnt in any::<Option<(i64, i64)>>()) {
+        let learnt = learnt.map(|(from, to)| from..to);
         let plan = Plan::compile(&[]);
-        let bytes = encode_model(&parts, offset);
-        prop_assert_eq!(decode_model(&bytes, &plan), Ok((parts, offset)));
+        let bytes = encode_model(&parts, learnt.clone());
+        prop_assert_eq!(decode_model(&bytes, &plan), Ok((parts, learnt)));
     }
 
     #[test]
@@ -210,8 +224,7 @@ proptest! {
         let _ = decode_row(b"h", &[&[1; 1], &[0; 8][..], &bytes].concat(), 0, &mut row);
         let _ = decode_bookmark(&bytes, &[]);
         let _ = decode_mini_batch(&bytes);
-        let _ = decode_mini_batch(&[&[1, 2][..], &bytes].concat());
-        let _ = decode_mini_batch(&[&[1, 1][..], &bytes].concat());
+        let _ = decode_mini_batch(&[&[2][..], &bytes].concat());
         let _ = decode_model(&bytes, &plan);
     }
 }

@@ -12,6 +12,7 @@ pub mod change;
 pub mod decide;
 pub mod event;
 pub mod feature;
+pub mod lineage;
 mod logarithm;
 pub mod model;
 pub mod naming;

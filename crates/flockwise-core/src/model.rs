@@ -2,6 +2,8 @@
 
 use flockwise_kmeans::{Nearest, Scratch};
 
+use crate::aggregate::NEVER_MS;
+use crate::lineage::Step;
 use crate::plan::Plan;
 
 /// A version as it is learnt, stored and exchanged.
@@ -10,7 +12,7 @@ pub struct ModelParts {
     /// From 1; each published version is one more.
     pub version: u64,
     /// Event time up to which it has learnt, milliseconds since the epoch;
-    /// [`crate::aggregate::NEVER_MS`] where it does not say.
+    /// [`NEVER_MS`] where it does not say.
     pub trained_ms: i64,
     /// Names of the features, in the order of the vectors.
     pub features: Vec<String>,
@@ -18,6 +20,39 @@ pub struct ModelParts {
     pub scaler: Scaler,
     /// Tactical segments, ascending by id.
     pub segments: Vec<Segment>,
+    /// The next segment that comes to be has this id: above all that ever were.
+    pub next_id: u32,
+    /// How the segments of the version before became these.
+    pub lineage: Vec<Step>,
+    /// Places where customers were once and are no more, as long as the trainer remembers them.
+    pub ghosts: Vec<Ghost>,
+}
+
+/// A place that a segment has left: who was sampled near it up to a time teaches nothing any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ghost {
+    /// In the feature vector's units, as a segment's.
+    pub centroid: Vec<f64>,
+    /// Event time, milliseconds since the epoch.
+    pub until_ms: i64,
+}
+
+impl ModelParts {
+    /// A version without a past: number 1, of no time, its next id above those it has.
+    #[must_use]
+    pub fn by_hand(features: Vec<String>, scaler: Scaler, segments: Vec<Segment>) -> Self {
+        let highest = segments.iter().map(|segment| segment.id).max();
+        Self {
+            version: 1,
+            trained_ms: NEVER_MS,
+            features,
+            scaler,
+            next_id: highest.map_or(1, |id| id.saturating_add(1)),
+            segments,
+            lineage: Vec::new(),
+            ghosts: Vec::new(),
+        }
+    }
 }
 
 /// Decayed moments of the feature vectors of customers.
@@ -249,6 +284,9 @@ fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {
         let what = format!("the centroid of segment {}", segment.id);
         row(&what, &segment.centroid, plan.len())?;
         weight(&format!("segment {}", segment.id), segment.weight)?;
+    }
+    for ghost in &parts.ghosts {
+        row("the centroid of a ghost", &ghost.centroid, plan.len())?;
     }
     let repeated = parts
         .segments

@@ -45,3 +45,22 @@ pub struct LearningPolicy {
     /// Seeds sampling and the choice of the first centroids.
     pub seed: u64,
 }
+
+/// Customers in the sample a segment, all segments alike: then chance alone costs a share of
+/// 1 / 250 of the quantisation error.
+const SAMPLED_A_SEGMENT: f64 = 250.0;
+
+impl LearningPolicy {
+    /// Customers that the model is learnt from, those of long ago counted for less by their half-life.
+    #[must_use]
+    pub fn sampled(&self) -> usize {
+        (SAMPLED_A_SEGMENT * self.k_max as f64) as usize
+    }
+
+    /// Customers to sample in a period of milliseconds, so that there are always so many: what comes in
+    /// balances what decays.
+    #[must_use]
+    pub fn sampled_in(&self, period_ms: f64) -> f64 {
+        self.sampled() as f64 * std::f64::consts::LN_2 * period_ms / self.half_life_ms as f64
+    }
+}

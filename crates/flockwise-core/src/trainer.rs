@@ -1,58 +1,51 @@
-//! The trainer: folds mini-batches of customers into the model, with a half-life in event time.
+//! The trainer: learns segments from a sample of customers, those of late weighing more.
 
-use std::collections::BTreeMap;
+mod moments;
+mod organiser;
+mod window;
+
 use std::sync::Arc;
 
-use flockwise_kmeans::{Delta, fit, simplified_silhouette};
-use ndarray::Array2;
+use flockwise_kmeans::{Fit, Points, fit, simplified_silhouette};
 
 use crate::aggregate::NEVER_MS;
-use crate::model::{ModelParts, Scaler, Segment};
+use crate::lineage::Step;
+use crate::model::{Ghost, ModelParts, Scaler, Segment};
 use crate::naming::name_segments;
 use crate::plan::Plan;
 use crate::policy::LearningPolicy;
+use organiser::{Bounds, Organiser, Sampled};
+use window::{KEPT_HALF_LIVES, Weighed, Window};
 
 /// Runs of k-means for the first model; the best is kept.
 const RESTARTS: usize = 10;
 /// Runs for each number of segments while that is being chosen.
 const TRIALS: usize = 2;
-/// Customers in the warm-up sample, at most, whatever the configuration asks for.
+/// Customers in the trainer's window, at most.
 pub(crate) const SAMPLE_BOUND: usize = 65_536;
 /// Customers that the first model is made from, at most: more would not make it better, and the shard
 /// that is the trainer stands still meanwhile.
 const FITTED: usize = 10_000;
+/// Versions a half-life, at most: in between little is learnt.
+const VERSIONS_A_HALF_LIFE: i64 = 24;
 
-/// What a task learnt from the customers that were due, on its way to the trainer.
+/// Customers of a task, on their way to the trainer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MiniBatch {
     /// Event time up to which it speaks, milliseconds since the epoch.
     pub at_ms: i64,
-    /// The lesson.
-    pub lesson: Lesson,
+    /// Vectors of customers, by the hash of their ids.
+    pub sample: Vec<(u64, Vec<f64>)>,
 }
 
-/// The two kinds of lesson.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Lesson {
-    /// Before there is a model: vectors of customers, by the hash of their ids.
-    Sample(Vec<(u64, Vec<f64>)>),
-    /// Sufficient statistics against a version of the model.
-    Delta {
-        /// The version whose centroids they belong to.
-        version: u64,
-        /// Counts, sums and squares by centroid, outliers tamed.
-        delta: Delta,
-    },
-}
-
-/// Learns the model. Its whole state is the last published version and the mini-batches since, so a
-/// new owner reads these again.
+/// Learns the model. Its state is the last published version and the customers sampled lately; a new owner
+/// has the latter from the mini-batches again, from [`Trainer::window_offset`] on.
 #[derive(Clone, Debug)]
 pub struct Trainer {
     plan: Arc<Plan>,
     policy: LearningPolicy,
     publish_ms: i64,
-    sample: BTreeMap<u64, Vec<f64>>,
+    window: Window,
     first_ms: Option<i64>,
     now_ms: i64,
     model: Option<ModelParts>,
@@ -67,197 +60,293 @@ impl Trainer {
         publish_ms: i64,
         model: Option<ModelParts>,
     ) -> Self {
-        let now_ms = model.as_ref().map_or(NEVER_MS, |model| model.trained_ms);
-        let model = model.map(|model| weighed(model, policy.warm_up_customers));
         Self {
+            window: Window::new(plan.len(), SAMPLE_BOUND),
+            now_ms: model.as_ref().map_or(NEVER_MS, |model| model.trained_ms),
+            publish_ms: publish_ms.max(policy.half_life_ms / VERSIONS_A_HALF_LIFE),
+            first_ms: None,
             plan,
             policy,
-            publish_ms,
-            sample: BTreeMap::new(),
-            first_ms: None,
-            now_ms,
             model,
         }
     }
 
-    /// Folds a mini-batch in; returns a version where one is to be published.
-    pub fn fold(&mut self, batch: MiniBatch) -> Option<ModelParts> {
+    /// Takes a mini-batch in again that the version it started from has learnt from.
+    pub fn recall(&mut self, batch: MiniBatch, offset: i64) {
+        if self.policy.learn {
+            self.window.take(batch, offset);
+        }
+    }
+
+    /// Takes in the mini-batch at an offset; returns a version where one is to be published.
+    pub fn fold(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelParts> {
         if !self.policy.learn {
             return None;
         }
-        self.decay(batch.at_ms);
-        match batch.lesson {
-            Lesson::Sample(sample) => self.warm_up(batch.at_ms, sample),
-            Lesson::Delta { delta, .. } => self.learn(&delta),
+        let at_ms = batch.at_ms;
+        self.now_ms = self.now_ms.max(at_ms);
+        self.window.take(batch, offset);
+        match &self.model {
+            None => self.warm_up(at_ms),
+            Some(model) if self.is_due(model) => self.learn(),
+            Some(_) => None,
         }
     }
 
-    fn warm_up(&mut self, at_ms: i64, sample: Vec<(u64, Vec<f64>)>) -> Option<ModelParts> {
-        if self.model.is_some() {
+    /// Where the oldest mini-batch lies that its window holds: a successor reads from there.
+    #[must_use]
+    pub fn window_offset(&self) -> Option<i64> {
+        self.window.first_offset()
+    }
+
+    fn warm_up(&mut self, at_ms: i64) -> Option<ModelParts> {
+        let first_ms = *self.first_ms.get_or_insert(at_ms);
+        let wanted = self.policy.warm_up_customers.clamp(1, FITTED);
+        if self.now_ms - first_ms < self.policy.warm_up_ms || self.window.len() < wanted {
             return None;
         }
-        let first_ms = *self.first_ms.get_or_insert(at_ms);
-        for (customer, vector) in sample {
-            let has_room = self.sample.len() < SAMPLE_BOUND || self.sample.contains_key(&customer);
-            let fits = vector.len() == self.plan.len() && vector.iter().all(|x| x.is_finite());
-            if has_room && fits {
-                self.sample.insert(customer, vector);
-            }
+        let points = self.window.each_once(SAMPLE_BOUND);
+        if points.len() < wanted {
+            return None;
         }
-        let wanted = self.policy.warm_up_customers.min(SAMPLE_BOUND);
-        let is_warm =
-            self.sample.len() >= wanted.max(1) && self.now_ms - first_ms >= self.policy.warm_up_ms;
-        if is_warm {
-            self.model = Some(self.first_model());
-            self.sample.clear();
-        }
+        self.model = Some(self.first_model(&self.window.each_once(FITTED)));
         self.model.clone()
     }
 
-    fn first_model(&self) -> ModelParts {
-        let dimensions = self.plan.len();
-        // They are in the order of their ids' hashes, so the first ones are a fair sample.
-        let count = self.sample.len().min(FITTED);
-        let rows: Vec<f64> = self
-            .sample
-            .values()
-            .take(count)
-            .flatten()
-            .copied()
+    fn first_model(&self, points: &Points) -> ModelParts {
+        let scaler = moments::scaler(points, None);
+        let (tamed, scaled) = self.prepared(points, &scaler);
+        let fit = self.cluster(&scaled);
+        let weights: Vec<f64> = points.iter().map(|(_, weight)| weight).collect();
+        let found = centroids(&tamed, &fit, &weights).into_iter();
+        let found = found.filter(|(weight, _)| *weight > 0.0);
+        let segments: Vec<Segment> = (1..)
+            .zip(found)
+            .map(|(id, (weight, centroid))| Segment {
+                id,
+                name: String::new(),
+                centroid,
+                weight,
+            })
             .collect();
-        let scaler = scaler(&rows, dimensions, count as f64);
-        let scale: Vec<f64> = (0..dimensions)
-            .map(|index| scaler.scale(index, self.plan.feature(index).weight))
-            .collect();
-        let tamed = Array2::from_shape_fn((count, dimensions), |(row, column)| {
-            scaler.tame(column, rows[row * dimensions + column])
-        });
-        let points = Array2::from_shape_fn((count, dimensions), |(row, column)| {
-            tamed[(row, column)] * scale[column]
-        });
-        let mut segments = means(&tamed, &self.cluster(&points));
-        name_segments(&self.plan, &scaler, &mut segments);
-        let mut model = ModelParts {
+        self.finished(ModelParts {
             version: 1,
             trained_ms: self.now_ms,
             features: self.plan.feature_names().map(str::to_owned).collect(),
             scaler,
+            next_id: segments.len() as u32 + 1,
+            lineage: segments
+                .iter()
+                .map(|segment| Step::Born {
+                    segment: segment.id,
+                })
+                .collect(),
             segments,
-        };
-        round(&mut model.scaler);
-        model
+            ghosts: Vec::new(),
+        })
     }
 
-    /// Labels of the best k within bounds: by the simplified silhouette where there is a choice.
-    fn cluster(&self, points: &Array2<f64>) -> Vec<usize> {
-        let fit = |k, restarts| fit(points.view(), k, restarts, self.policy.seed);
+    /// The best k within bounds: by the simplified silhouette where there is a choice.
+    fn cluster(&self, points: &Points) -> Fit {
+        let fit = |k, restarts| fit(points, k, restarts, self.policy.seed);
         let (fewest, most) = (self.policy.k_min, self.policy.k_max);
         let best = if fewest == most {
             fewest
         } else {
             (fewest..=most)
-                .map(|k| (simplified_silhouette(points.view(), &fit(k, TRIALS)), k))
+                .map(|k| (simplified_silhouette(points, &fit(k, TRIALS)), k))
                 .max_by(|left, right| left.0.total_cmp(&right.0))
                 .map_or(most, |(_, k)| k)
         };
-        fit(best, RESTARTS).labels
+        fit(best, RESTARTS)
     }
 
-    /// What was learnt before weighs less as event time passes.
-    fn decay(&mut self, at_ms: i64) {
-        let elapsed = at_ms.saturating_sub(self.now_ms);
-        if elapsed <= 0 {
-            return;
-        }
-        // A gap in which nobody was seen teaches nothing: it must not make the first few after it
-        // count for everybody.
-        let elapsed = elapsed.min(self.policy.half_life_ms);
-        let is_first = self.now_ms == NEVER_MS;
-        self.now_ms = at_ms;
-        if let Some(model) = self.model.as_mut().filter(|_| !is_first) {
-            let factor = (-(elapsed as f64) / self.policy.half_life_ms as f64).exp2();
-            model.scaler.weight *= factor;
-            for segment in &mut model.segments {
-                segment.weight *= factor;
-            }
-        }
+    fn is_due(&self, model: &ModelParts) -> bool {
+        self.now_ms.saturating_sub(model.trained_ms) >= self.publish_ms
     }
 
-    fn learn(&mut self, delta: &Delta) -> Option<ModelParts> {
-        let model = self.model.as_mut()?;
-        if delta.counts.len() != model.segments.len() || delta.dimensions() != self.plan.len() {
+    /// The next version, unless there are fewer customers to learn from than a first model needs: a gap
+    /// in which nobody was seen teaches nothing, and an imported model stands until enough is known.
+    fn learn(&mut self) -> Option<ModelParts> {
+        let kept = self
+            .policy
+            .sampled()
+            .saturating_mul(KEPT_HALF_LIVES as usize);
+        self.window
+            .forget(self.now_ms, self.policy.half_life_ms, kept);
+        let enough = self.policy.warm_up_customers.min(self.policy.sampled());
+        if self.window.len() < enough.max(1) {
             return None;
         }
-        for (index, segment) in model.segments.iter_mut().enumerate() {
-            segment.weight = delta.move_centroid(index, segment.weight, &mut segment.centroid);
-        }
-        rescale(&mut model.scaler, delta);
-        if self.now_ms.saturating_sub(model.trained_ms) < self.publish_ms {
-            return None;
-        }
-        model.version += 1;
-        model.trained_ms = self.now_ms;
-        name_segments(&self.plan, &model.scaler, &mut model.segments);
-        round(&mut model.scaler);
-        Some(model.clone())
+        let model = self.model.take()?;
+        let weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
+        self.model = Some(if weighed.points.is_empty() {
+            model
+        } else {
+            self.next_model(&model, weighed)
+        });
+        self.model.clone()
     }
-}
 
-/// A model made by hand need not say how many customers it stands for; it then counts for as many as a
-/// warm-up, so that the first mini-batch does not replace it.
-fn weighed(mut model: ModelParts, customers: usize) -> ModelParts {
-    let customers = customers.max(1) as f64;
-    if model.scaler.weight < 1.0 {
-        model.scaler.weight = customers;
-    }
-    if model
-        .segments
-        .iter()
-        .map(|segment| segment.weight)
-        .sum::<f64>()
-        < 1.0
-    {
-        let each = customers / model.segments.len().max(1) as f64;
-        model
+    fn next_model(&self, model: &ModelParts, mut weighed: Weighed) -> ModelParts {
+        let ghosts = self.remembered_ghosts(model);
+        lay(&mut weighed, model, &ghosts, &self.scale(&model.scaler));
+        let scaler = moments::scaler(&weighed.points, Some(&model.scaler));
+        let (tamed, scaled) = self.prepared(&weighed.points, &scaler);
+        let scale = self.scale(&scaler);
+        let (ids, start): (Vec<u32>, Vec<Vec<f64>>) = model
             .segments
-            .iter_mut()
-            .for_each(|segment| segment.weight = each);
+            .iter()
+            .map(|segment| (segment.id, scaled_by(&segment.centroid, &scale)))
+            .unzip();
+        let sampled = Sampled {
+            points: scaled,
+            at_ms: weighed.at_ms,
+            old_ms: self.now_ms - self.policy.half_life_ms,
+        };
+        let bounds = Bounds {
+            k_min: self.policy.k_min,
+            k_max: self.policy.k_max,
+            seed: self.policy.seed,
+        };
+        let mut organiser = Organiser::new(sampled, bounds, ids, start.concat(), model.next_id);
+        organiser.organise();
+        self.organised(model, organiser, scaler, &tamed, ghosts)
     }
-    model
+
+    /// What the organiser has come to, in the feature vector's units.
+    fn organised(
+        &self,
+        model: &ModelParts,
+        organiser: Organiser,
+        scaler: Scaler,
+        tamed: &Points,
+        mut ghosts: Vec<Ghost>,
+    ) -> ModelParts {
+        let scale = self.scale(&scaler);
+        let learnt = centroids(tamed, &organiser.fit, &organiser.weights());
+        ghosts.extend(organiser.ghosts.into_iter().map(|ghost| Ghost {
+            centroid: unscaled(&ghost.centroid, &scale, &scaler),
+            ..ghost
+        }));
+        let former = |id: u32| model.segments.iter().find(|segment| segment.id == id);
+        let segments = organiser
+            .ids
+            .iter()
+            .zip(learnt)
+            .map(|(id, (weight, centroid))| {
+                // Where nobody is now, it stays where it was.
+                let stays = former(*id).filter(|_| weight <= 0.0);
+                let centroid = stays.map_or(centroid, |former| former.centroid.clone());
+                Segment {
+                    id: *id,
+                    name: former(*id).map_or_else(String::new, |former| former.name.clone()),
+                    centroid,
+                    weight,
+                }
+            });
+        self.finished(ModelParts {
+            version: model.version + 1,
+            trained_ms: self.now_ms,
+            features: model.features.clone(),
+            segments: segments.collect(),
+            scaler,
+            next_id: organiser.next_id,
+            lineage: organiser.steps,
+            ghosts,
+        })
+    }
+
+    fn remembered_ghosts(&self, model: &ModelParts) -> Vec<Ghost> {
+        let reach_ms = self.policy.half_life_ms.saturating_mul(KEPT_HALF_LIVES);
+        let bound_ms = self.now_ms.saturating_sub(reach_ms);
+        let ghosts = model.ghosts.iter();
+        ghosts
+            .filter(|ghost| ghost.until_ms >= bound_ms)
+            .cloned()
+            .collect()
+    }
+
+    fn scale(&self, scaler: &Scaler) -> Vec<f64> {
+        (0..self.plan.len())
+            .map(|index| scaler.scale(index, self.plan.feature(index).weight))
+            .collect()
+    }
+
+    /// Vectors with outliers tamed, and these in the space where distances are taken.
+    fn prepared(&self, points: &Points, scaler: &Scaler) -> (Points, Points) {
+        let scale = self.scale(scaler);
+        let (mut tamed, mut scaled) = (Points::new(self.plan.len()), Points::new(self.plan.len()));
+        let mut row = Vec::with_capacity(self.plan.len());
+        for (point, weight) in points.iter() {
+            row.clear();
+            row.extend(
+                point
+                    .iter()
+                    .enumerate()
+                    .map(|(index, x)| scaler.tame(index, *x)),
+            );
+            tamed.push(&row, weight);
+            row.iter_mut()
+                .zip(&scale)
+                .for_each(|(x, scale)| *x *= scale);
+            scaled.push(&row, weight);
+        }
+        (tamed, scaled)
+    }
+
+    fn finished(&self, mut model: ModelParts) -> ModelParts {
+        round(&mut model.scaler);
+        model.segments.sort_by_key(|segment| segment.id);
+        name_segments(&self.plan, &model.scaler, &mut model.segments);
+        model
+    }
 }
 
-/// Means and variances of rows, the variance taken again without what lies beyond five standard
-/// deviations.
-fn scaler(rows: &[f64], dimensions: usize, weight: f64) -> Scaler {
-    let moments = |column: usize, value: &dyn Fn(f64) -> f64| {
-        let column = || {
-            rows.iter()
-                .skip(column)
-                .step_by(dimensions)
-                .map(|x| value(*x))
-        };
-        let mean = column().sum::<f64>() / weight;
-        (
-            mean,
-            column().map(|x| (x - mean).powi(2)).sum::<f64>() / weight,
-        )
+/// Takes the weight from whoever was sampled where a ghost is, rather than where a segment is, in its time.
+fn lay(weighed: &mut Weighed, model: &ModelParts, ghosts: &[Ghost], scale: &[f64]) {
+    let squared = |point: &[f64], place: &[f64]| -> f64 {
+        let off = point.iter().zip(place).zip(scale);
+        off.map(|((x, place), scale)| ((x - place) * scale).powi(2))
+            .sum()
     };
-    let (means, variances): (Vec<f64>, Vec<f64>) = (0..dimensions)
-        .map(|column| moments(column, &|x| x))
-        .unzip();
-    let first = Scaler {
-        means,
-        variances,
-        weight,
+    let Some(last_ms) = ghosts.iter().map(|ghost| ghost.until_ms).max() else {
+        return;
     };
-    let (means, variances) = (0..dimensions)
-        .map(|column| moments(column, &|x| first.tame(column, x)))
-        .unzip();
-    Scaler {
-        means,
-        variances,
-        weight,
+    for index in 0..weighed.points.len() {
+        if weighed.at_ms[index] > last_ms {
+            continue;
+        }
+        let point = weighed.points.point(index);
+        let haunted = ghosts
+            .iter()
+            .filter(|ghost| weighed.at_ms[index] <= ghost.until_ms)
+            .map(|ghost| squared(point, &ghost.centroid))
+            .fold(f64::INFINITY, f64::min);
+        let settled = model.segments.iter();
+        if settled
+            .map(|segment| squared(point, &segment.centroid))
+            .all(|squared| squared > haunted)
+        {
+            weighed.points.set_weight(index, 0.0);
+        }
     }
+}
+
+/// A scaled point in the feature vector's units; the mean of all where a feature is the same for everybody.
+fn unscaled(point: &[f64], scale: &[f64], scaler: &Scaler) -> Vec<f64> {
+    let columns = point.iter().zip(scale).zip(&scaler.means);
+    columns
+        .map(|((x, scale), mean)| if *scale > 0.0 { x / scale } else { *mean })
+        .collect()
+}
+
+fn scaled_by(vector: &[f64], scale: &[f64]) -> Vec<f64> {
+    vector
+        .iter()
+        .zip(scale)
+        .map(|(x, scale)| x * scale)
+        .collect()
 }
 
 /// Makes variances squares of deviations, as which they are written: who goes on from the published
@@ -269,45 +358,21 @@ fn round(scaler: &mut Scaler) {
     }
 }
 
-/// Folds a mini-batch's moments into the scaler's.
-fn rescale(scaler: &mut Scaler, delta: &Delta) {
-    let added = delta.total();
-    let total = scaler.weight + added;
-    if added == 0.0 {
-        return;
+/// Weight and mean of the points of each label, as they are weighed.
+fn centroids(points: &Points, fit: &Fit, weights: &[f64]) -> Vec<(f64, Vec<f64>)> {
+    let mut found = vec![(0.0, vec![0.0; points.dimensions()]); fit.k()];
+    for ((index, label), weight) in fit.labels.iter().enumerate().zip(weights) {
+        let (total, sums) = &mut found[*label];
+        *total += weight;
+        let point = points.point(index);
+        sums.iter_mut()
+            .zip(point)
+            .for_each(|(sum, x)| *sum += weight * x);
     }
-    for column in 0..delta.dimensions() {
-        let of_column =
-            |sums: &[f64]| -> f64 { sums.iter().skip(column).step_by(delta.dimensions()).sum() };
-        let (mean, variance) = (scaler.means[column], scaler.variances[column]);
-        let square = scaler.weight * (variance + mean * mean) + of_column(&delta.squares);
-        let next = (scaler.weight * mean + of_column(&delta.sums)) / total;
-        scaler.means[column] = next;
-        scaler.variances[column] = (square / total - next * next).max(0.0);
+    for (total, sums) in &mut found {
+        if *total > 0.0 {
+            sums.iter_mut().for_each(|sum| *sum /= *total);
+        }
     }
-    scaler.weight = total;
-}
-
-/// A segment for each label that has points, at their mean; ids from 1.
-fn means(points: &Array2<f64>, labels: &[usize]) -> Vec<Segment> {
-    let k = labels.iter().max().map_or(0, |label| label + 1);
-    let mut delta = Delta::new(k, points.ncols());
-    for (point, label) in points.rows().into_iter().zip(labels) {
-        let point: Vec<f64> = point.iter().copied().collect();
-        delta.add(*label, &point);
-    }
-    (0..k)
-        .filter(|index| delta.counts[*index] > 0.0)
-        .enumerate()
-        .map(|(place, index)| {
-            let mut centroid = vec![0.0; points.ncols()];
-            let weight = delta.move_centroid(index, 0.0, &mut centroid);
-            Segment {
-                id: place as u32 + 1,
-                name: String::new(),
-                centroid,
-                weight,
-            }
-        })
-        .collect()
+    found
 }

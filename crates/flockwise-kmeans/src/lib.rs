@@ -1,20 +1,28 @@
-//! Centroids: nearest, mini-batch deltas, seeding.
+//! Centroids: the nearest, k-means on weighted samples, and whether two groups are one.
 //!
 //! Points are rows of `d` numbers in a space where plain Euclidean distance is meant: the caller has
 //! scaled them. Seeds are arguments; nothing here reads a clock or does IO.
 
 mod bound;
-mod delta;
+mod halves;
 mod kernel;
 mod lanes;
 mod layout;
+mod lloyd;
 mod nearest;
+mod points;
 mod search;
 mod seeding;
+mod separation;
 mod silhouette;
+mod utility;
 
-pub use delta::Delta;
+pub use halves::{Halves, halves};
 pub use kernel::Kernel;
+pub use lloyd::{Fit, assign, lloyd};
 pub use nearest::{Hit, Nearest, Scratch};
-pub use seeding::{Fit, fit};
+pub use points::Points;
+pub use seeding::fit;
+pub use separation::Separation;
 pub use silhouette::simplified_silhouette;
+pub use utility::removal_costs;

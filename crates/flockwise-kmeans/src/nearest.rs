@@ -109,7 +109,7 @@ impl Nearest {
             4 if self.one_group => self.kernel.run(OneGroup::<4>(look)),
             _ => self.kernel.run(Groups(look, &mut scratch.sums)),
         };
-        hit.unwrap_or_else(|| self.best(point, 0..self.len()))
+        hit.unwrap_or_else(|| self.best(point, 0, 0..self.len()))
     }
 
     /// Squared distance to one centroid, in double precision.
@@ -119,16 +119,19 @@ impl Nearest {
         squared_distance(point, &self.exact[start..start + self.dimensions])
     }
 
-    /// The nearest centroid but one, if there are two.
+    /// The nearest centroid but one, if there are two: the first of the others, infinitely far, where no
+    /// squared distance is finite.
     #[must_use]
     pub fn nearest_but(&self, point: &[f64], excluded: usize) -> Option<Hit> {
         let others = (0..self.len()).filter(|index| *index != excluded);
-        (self.len() > 1).then(|| self.best(point, others))
+        (self.len() > 1).then(|| self.best(point, usize::from(excluded == 0), others))
     }
 
+    /// The nearest of the candidates, in ascending order, the first of which is given.
     #[cold]
-    fn best(&self, point: &[f64], candidates: impl Iterator<Item = usize>) -> Hit {
+    fn best(&self, point: &[f64], first: usize, candidates: impl Iterator<Item = usize>) -> Hit {
         let mut best = Best::new(point, &self.exact);
+        best.hit.centroid = first;
         for centroid in candidates {
             best.try_one(centroid);
         }

@@ -1,36 +1,38 @@
 //! How well a clustering separates, for choosing the number of centroids.
 
-use ndarray::ArrayView2;
-
+use crate::lloyd::Fit;
 use crate::nearest::Nearest;
-use crate::seeding::Fit;
+use crate::points::Points;
 
-/// Mean over the points of `(b - a) / max(a, b)`, `a` being the distance to the own centroid and `b`
-/// that to the nearest other one: the simplified silhouette (Hruschka, de Castro and Campello 2004).
+/// Weighted mean over the points of `(b - a) / max(a, b)`, `a` being the distance to the own centroid and
+/// `b` that to the nearest other one: the simplified silhouette (Hruschka, de Castro and Campello 2004).
 /// From -1 to 1; 0 for a single centroid.
 #[must_use]
-pub fn simplified_silhouette(points: ArrayView2<'_, f64>, fit: &Fit) -> f64 {
-    if fit.centroids.nrows() < 2 || points.nrows() == 0 {
+pub fn simplified_silhouette(points: &Points, fit: &Fit) -> f64 {
+    let total: f64 = points.iter().map(|(_, weight)| weight).sum();
+    if fit.k() < 2 || total <= 0.0 {
         return 0.0;
     }
-    let rows: Vec<f64> = fit.centroids.iter().copied().collect();
-    let nearest = Nearest::new(&rows, points.ncols());
-    let total: f64 = points
-        .rows()
-        .into_iter()
+    let nearest = Nearest::new(&fit.centroids, points.dimensions());
+    let sum: f64 = points
+        .iter()
         .zip(&fit.labels)
-        .map(|(point, label)| {
-            let point: Vec<f64> = point.iter().copied().collect();
-            let own = nearest.squared_distance(&point, *label).sqrt();
-            let other = nearest
-                .nearest_but(&point, *label)
-                .map_or(own, |hit| hit.squared.sqrt());
-            if other > 0.0 {
-                (other - own) / other.max(own)
-            } else {
-                0.0
-            }
-        })
+        .map(|((point, weight), label)| weight * silhouette(&nearest, point, *label))
         .sum();
-    total / points.nrows() as f64
+    sum / total
+}
+
+fn silhouette(nearest: &Nearest, point: &[f64], label: usize) -> f64 {
+    let own = nearest.squared_distance(point, label).sqrt();
+    let other = nearest
+        .nearest_but(point, label)
+        .map_or(own, |hit| hit.squared.sqrt());
+    // Apart, so that neither 0 / 0 nor ∞ / ∞ comes up.
+    if own < other {
+        1.0 - own / other
+    } else if other < own {
+        other / own - 1.0
+    } else {
+        0.0
+    }
 }

@@ -1,5 +1,7 @@
 //! Records on their way out, encoded into buffers that are used again.
 
+use std::ops::Range;
+
 use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
 use flockwise_codec::decode::{LARGEST_EVENT, Reject};
@@ -106,13 +108,12 @@ impl Outbox {
         })
     }
 
-    /// A version of the model, and where its successor goes on learning. One that is long past makes
-    /// room.
+    /// A version of the model, and which mini-batches it was learnt from. One that is long past makes room.
     pub(crate) fn model(
         &mut self,
         broker: &mut impl Broker,
         model: &ModelParts,
-        deltas_offset: i64,
+        mini_batches: Range<i64>,
     ) -> Result<(), Failure> {
         let key = model.version.to_string();
         let trainer = broker.name().to_owned();
@@ -120,7 +121,7 @@ impl Outbox {
             topic: Topic::Model,
             partition: 0,
             key: Some(key.as_bytes()),
-            value: Some(&encode_model(model, Some(deltas_offset))),
+            value: Some(&encode_model(model, Some(mini_batches))),
             timestamp_ms: None,
             headers: &[(ORIGIN_HEADER, trainer.as_bytes())],
         })?;

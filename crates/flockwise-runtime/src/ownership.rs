@@ -38,7 +38,7 @@ impl<B: Broker> Shard<B> {
     fn take_up(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.wake_no_stale_task();
         let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
-        let deltas_offset = self.load_model(trains && self.trainer.is_none())?;
+        let mini_batches = self.load_model(trains && self.trainer.is_none())?;
         let mut reads = vec![self.model_read()];
         self.meter.tasks_restoring = self.to_be_restored(sources);
         for source in sources {
@@ -48,7 +48,7 @@ impl<B: Broker> Shard<B> {
                     reads.extend(self.task_reads(source.partition)?);
                 }
                 Topic::Deltas if self.trainer.is_none() => {
-                    reads.push(self.open_trainer(deltas_offset)?);
+                    reads.push(self.open_trainer(mini_batches.clone())?);
                 }
                 _ => {}
             }
@@ -207,8 +207,8 @@ impl<B: Broker> Shard<B> {
             reads.extend(self.task_reads(number)?);
         }
         if self.trainer.take().is_some() {
-            let deltas_offset = self.load_model(false)?;
-            reads.push(self.open_trainer(deltas_offset)?);
+            let mini_batches = self.load_model(false)?;
+            reads.push(self.open_trainer(mini_batches)?);
         }
         // Versions that were polled with what was aborted are read again.
         reads.push(self.model_read());

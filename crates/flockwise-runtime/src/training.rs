@@ -1,5 +1,6 @@
 //! The trainer's part of a shard, and the adoption of what it publishes.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use flockwise_codec::lesson::decode_mini_batch;
@@ -18,6 +19,8 @@ use crate::topics::{Source, Topic};
 #[derive(Debug)]
 pub(crate) struct OpenTrainer {
     trainer: Trainer,
+    /// Mini-batches before this offset are in the model that it started from.
+    learnt_to: i64,
 }
 
 pub(crate) const DELTAS: Source = Source {
@@ -31,18 +34,22 @@ const MODEL: Source = Source {
 
 impl<B: Broker> Shard<B> {
     /// Reads the versions there are, so that tasks score with the newest from their first event on.
-    /// Returns where the trainer goes on learning. A new trainer ends what the one before has left open.
-    pub(crate) fn load_model(&mut self, is_new_trainer: bool) -> Result<Option<i64>, Failure> {
+    /// Returns which mini-batches the newest was learnt from. A new trainer ends what the one before has left
+    /// open.
+    pub(crate) fn load_model(
+        &mut self,
+        is_new_trainer: bool,
+    ) -> Result<Option<Range<i64>>, Failure> {
         let versions = self.read_versions(is_new_trainer)?;
         if !versions.is_empty() && std::mem::take(&mut self.is_imported) {
             tracing::info!("the model topic has a model: the imported one was for the first start");
             self.versions = None;
         }
-        let mut deltas_offset = None;
+        let mut mini_batches = None;
         for version in versions {
-            deltas_offset = self.take_version(Some(&version))?.or(deltas_offset);
+            mini_batches = self.take_version(Some(&version))?.or(mini_batches);
         }
-        Ok(deltas_offset)
+        Ok(mini_batches)
     }
 
     /// The last two versions: the one in use and its predecessor. One that a trainer is just publishing is
@@ -96,19 +103,20 @@ impl<B: Broker> Shard<B> {
         )
     }
 
-    /// Starts being the trainer; returns where to read mini-batches from.
+    /// Starts being the trainer; returns where to read mini-batches from: those that the model was learnt from
+    /// are read again, for the customers in them.
     pub(crate) fn open_trainer(
         &mut self,
-        deltas_offset: Option<i64>,
+        mini_batches: Option<Range<i64>>,
     ) -> Result<(Source, Start), Failure> {
         let settings = &self.pipeline.task;
         let model = self
             .versions
             .as_ref()
             .map(|versions| versions.current.parts().clone());
-        let is_unpublished = model.is_some() && deltas_offset.is_none();
+        let is_unpublished = model.is_some() && mini_batches.is_none();
         if let Some(parts) = model.as_ref().filter(|_| is_unpublished) {
-            self.outbox.model(&mut self.broker, parts, 0)?;
+            self.outbox.model(&mut self.broker, parts, 0..0)?;
             // With a position, so that a trainer of a former round cannot publish.
             self.deltas_offset = Some(0);
             self.is_pending = true;
@@ -119,9 +127,11 @@ impl<B: Broker> Shard<B> {
             settings.period_ms(),
             model,
         );
-        self.trainer = Some(OpenTrainer { trainer });
+        let learnt_to = mini_batches.as_ref().map_or(0, |learnt| learnt.end);
+        self.trainer = Some(OpenTrainer { trainer, learnt_to });
         tracing::info!("this shard is the trainer");
-        Ok((DELTAS, deltas_offset.map_or(Start::Earliest, Start::Offset)))
+        let start = mini_batches.map_or(Start::Earliest, |learnt| Start::Offset(learnt.start));
+        Ok((DELTAS, start))
     }
 
     /// Folds a mini-batch into the model; a new version is published in the same transaction.
@@ -129,24 +139,31 @@ impl<B: Broker> Shard<B> {
         let Some(open) = &mut self.trainer else {
             return Ok(());
         };
-        self.deltas_offset = Some(record.offset + 1);
-        self.is_pending = true;
         let batch = match record.value.map(decode_mini_batch) {
-            Some(Ok(batch)) => batch,
+            Some(Ok(batch)) => Some(batch),
             _ => {
                 tracing::error!(
                     offset = record.offset,
                     "a mini-batch cannot be read; skipped"
                 );
-                return Ok(());
+                None
             }
         };
-        let Some(version) = open.trainer.fold(batch) else {
+        if record.offset < open.learnt_to {
+            batch
+                .into_iter()
+                .for_each(|batch| open.trainer.recall(batch, record.offset));
+            return Ok(());
+        }
+        self.deltas_offset = Some(record.offset + 1);
+        self.is_pending = true;
+        let Some(version) = batch.and_then(|batch| open.trainer.fold(batch, record.offset)) else {
             return Ok(());
         };
         tracing::debug!(version = version.version, "publishing a model version");
-        self.outbox
-            .model(&mut self.broker, &version, record.offset + 1)
+        let next = record.offset + 1;
+        let learnt = open.trainer.window_offset().unwrap_or(next)..next;
+        self.outbox.model(&mut self.broker, &version, learnt)
     }
 
     /// Takes a published version into use.
@@ -155,7 +172,7 @@ impl<B: Broker> Shard<B> {
         self.take_version(record.value).map(|_| ())
     }
 
-    fn take_version(&mut self, value: Option<&[u8]>) -> Result<Option<i64>, Failure> {
+    fn take_version(&mut self, value: Option<&[u8]>) -> Result<Option<Range<i64>>, Failure> {
         let Some(value) = value else { return Ok(None) };
         let plan = &self.pipeline.task.plan;
         let unfit = |error: String| {
@@ -164,7 +181,7 @@ impl<B: Broker> Shard<B> {
                 self.pipeline.topics.name(Topic::Model)
             ))
         };
-        let (parts, deltas_offset) = decode_model(value, plan).map_err(unfit)?;
+        let (parts, mini_batches) = decode_model(value, plan).map_err(unfit)?;
         let is_newer = self
             .versions
             .as_ref()
@@ -185,6 +202,6 @@ impl<B: Broker> Shard<B> {
                 previous,
             });
         }
-        Ok(deltas_offset)
+        Ok(mini_batches)
     }
 }

@@ -100,16 +100,17 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
         centroid: vec![0.0; plan.len()],
         weight: 1.0,
     };
+    let features = plan.feature_names().map(str::to_owned).collect();
+    let scaler = Scaler {
+        means: vec![0.0; plan.len()],
+        variances: vec![1.0; plan.len()],
+        weight: 1.0,
+    };
+    let segments = (first..).zip(names).map(segment).collect();
     let parts = ModelParts {
         version: 1,
         trained_ms: 0,
-        features: plan.feature_names().map(str::to_owned).collect(),
-        scaler: Scaler {
-            means: vec![0.0; plan.len()],
-            variances: vec![1.0; plan.len()],
-            weight: 1.0,
-        },
-        segments: (first..).zip(names).map(segment).collect(),
+        ..ModelParts::by_hand(features, scaler, segments)
     };
     Arc::new(Model::new(plan, parts).unwrap())
 }

@@ -5,7 +5,8 @@ mod model;
 mod records;
 
 use flockwise_core::feature::{Aggregate, Feature, Transform};
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::lineage::Step;
+use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 
 fn feature(name: &str, aggregate: Aggregate) -> Feature {
@@ -43,5 +44,22 @@ pub(crate) fn parts() -> ModelParts {
             segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
             segment(12, "lapsed", [0.1, 6.0], 234.25),
         ],
+        next_id: 15,
+        lineage: vec![
+            Step::Born { segment: 12 },
+            Step::Split {
+                segment: 4,
+                into: 14,
+            },
+            Step::Merged {
+                segment: 14,
+                into: 4,
+            },
+            Step::Retired { segment: 3 },
+        ],
+        ghosts: vec![Ghost {
+            centroid: vec![2.0, 0.5],
+            until_ms: 1_767_225_600_000,
+        }],
     }
 }

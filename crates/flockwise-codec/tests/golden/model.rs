@@ -9,11 +9,11 @@ const MODEL: &str = include_str!("model.json");
 
 #[test]
 fn a_model() {
-    let encoded = String::from_utf8(encode_model(&parts(), Some(17))).unwrap();
+    let encoded = String::from_utf8(encode_model(&parts(), Some(3..17))).unwrap();
     assert_eq!(encoded, MODEL.trim_end());
     assert_eq!(
         decode_model(MODEL.as_bytes(), &plan()),
-        Ok((parts(), Some(17)))
+        Ok((parts(), Some(3..17)))
     );
 }
 
@@ -21,8 +21,8 @@ fn a_model() {
 fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
     let by_hand = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
         "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}"#;
-    let (parts, offset) = decode_model(by_hand.as_bytes(), &plan()).unwrap();
-    assert_eq!((parts.version, offset), (1, None));
+    let (parts, learnt) = decode_model(by_hand.as_bytes(), &plan()).unwrap();
+    assert_eq!((parts.version, parts.next_id, learnt), (1, 3, None));
     assert_eq!(parts.scaler.means, [0.0, 0.0]);
     let names: Vec<&str> = parts
         .segments

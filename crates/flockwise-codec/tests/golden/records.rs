@@ -13,8 +13,7 @@ use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::model::Model;
 use flockwise_core::remembered::Remembered;
 use flockwise_core::task::{Bookmark, Progress, Versions};
-use flockwise_core::trainer::{Lesson, MiniBatch};
-use flockwise_kmeans::Delta;
+use flockwise_core::trainer::MiniBatch;
 
 use crate::{parts, plan};
 
@@ -23,7 +22,6 @@ const FIRST_CHANGE: &str = include_str!("first_change.json");
 const ROW: &str = include_str!("row.hex");
 const BOOKMARK: &str = include_str!("bookmark.json");
 const SAMPLE: &str = include_str!("sample.hex");
-const DELTA: &str = include_str!("delta.hex");
 
 const PLAN: u64 = 0x0123_4567_89ab_cdef;
 
@@ -266,30 +264,20 @@ fn check_mini_batch(batch: &MiniBatch, golden: &str) {
 
 #[test]
 fn a_sample() {
-    let lesson = Lesson::Sample(vec![(7, vec![1.0, -2.5]), (u64::MAX, vec![0.0, 1e15])]);
+    let sample = vec![(7, vec![1.0, -2.5]), (u64::MAX, vec![0.0, 1e15])];
     check_mini_batch(
         &MiniBatch {
             at_ms: 1_767_323_045_678,
-            lesson,
+            sample,
         },
         SAMPLE,
     );
 }
 
 #[test]
-fn a_delta() {
-    let mut delta = Delta::new(2, 2);
-    delta.add(0, &[1.0, 2.0]);
-    delta.add(1, &[3.0, -4.0]);
-    delta.add(1, &[3.0, 0.5]);
-    let lesson = Lesson::Delta { version: 42, delta };
-    check_mini_batch(&MiniBatch { at_ms: -1, lesson }, DELTA);
-}
-
-#[test]
-fn a_delta_that_claims_to_be_huge_takes_no_memory() {
-    let mut bytes = vec![1, 2];
-    bytes.extend_from_slice(&[0; 16]);
-    bytes.extend_from_slice(&[0xff; 4]);
+fn a_sample_that_claims_to_be_huge_takes_no_memory() {
+    let mut bytes = vec![2];
+    bytes.extend_from_slice(&[0; 8]);
+    bytes.extend_from_slice(&[0xff; 6]);
     assert_eq!(decode_mini_batch(&bytes), Err(Malformed));
 }

@@ -67,21 +67,22 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
         centroid: centroid.iter().map(|x| x + shift).collect(),
         weight: 1.0,
     };
+    let features = plan().feature_names().map(str::to_owned).collect();
+    let scaler = Scaler {
+        means: vec![0.6; 3],
+        variances: vec![0.25, 1.0, 0.5],
+        weight: 3.0,
+    };
+    let segments = vec![
+        segment(1, [0.4, 0.0, 0.5]),
+        segment(2, [1.1, 0.2, 1.4]),
+        segment(3, [0.2, 1.5, 0.2]),
+        segment(4, [0.0, 2.5, 0.0]),
+    ];
     let parts = ModelParts {
         version,
         trained_ms: 0,
-        features: plan().feature_names().map(str::to_owned).collect(),
-        scaler: Scaler {
-            means: vec![0.6; 3],
-            variances: vec![0.25, 1.0, 0.5],
-            weight: 3.0,
-        },
-        segments: vec![
-            segment(1, [0.4, 0.0, 0.5]),
-            segment(2, [1.1, 0.2, 1.4]),
-            segment(3, [0.2, 1.5, 0.2]),
-            segment(4, [0.0, 2.5, 0.0]),
-        ],
+        ..ModelParts::by_hand(features, scaler, segments)
     };
     Arc::new(Model::new(&plan(), parts).unwrap())
 }

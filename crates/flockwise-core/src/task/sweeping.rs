@@ -144,7 +144,7 @@ impl Task {
             if !is_scored {
                 self.evaluate(row, due_ms);
             }
-            self.collect(row, versions);
+            self.collect(row);
         }
     }
 

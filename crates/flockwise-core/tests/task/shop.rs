@@ -88,20 +88,21 @@ pub(crate) fn model(version: u64, shift: f64) -> Arc<Model> {
         centroid: centroid.iter().map(|x| x + shift).collect(),
         weight: 1.0,
     };
+    let features = plan().feature_names().map(str::to_owned).collect();
+    let scaler = Scaler {
+        means: vec![1.0, 1.0, 3.0],
+        variances: vec![0.25, 1.0, 4.0],
+        weight: 3.0,
+    };
+    let segments = vec![
+        segment(2, [0.7, 0.1, 3.0]),
+        segment(5, [1.6, 0.3, 5.0]),
+        segment(9, [0.1, 2.8, 0.0]),
+    ];
     let parts = ModelParts {
         version,
         trained_ms: 0,
-        features: plan().feature_names().map(str::to_owned).collect(),
-        scaler: Scaler {
-            means: vec![1.0, 1.0, 3.0],
-            variances: vec![0.25, 1.0, 4.0],
-            weight: 3.0,
-        },
-        segments: vec![
-            segment(2, [0.7, 0.1, 3.0]),
-            segment(5, [1.6, 0.3, 5.0]),
-            segment(9, [0.1, 2.8, 0.0]),
-        ],
+        ..ModelParts::by_hand(features, scaler, segments)
     };
     Arc::new(Model::new(&plan(), parts).unwrap())
 }

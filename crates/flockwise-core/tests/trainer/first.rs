@@ -1,6 +1,7 @@
 //! The first model: when it comes, how many segments it has, that nothing but the seed decides.
 
 use flockwise_core::policy::LearningPolicy;
+use flockwise_core::trainer::MiniBatch;
 
 use crate::school::{DAY_MS, groups, learnt, policy, sample, trainer};
 
@@ -15,24 +16,21 @@ fn a_warm_up_waits_for_customers_and_for_time() {
     };
     let vectors = groups(&CORNERS, 10);
     let mut trainer = trainer(2, waiting);
-    assert_eq!(trainer.fold(sample(0, &vectors[..39])), None, "neither");
-    assert_eq!(trainer.fold(sample(DAY_MS, &vectors)), None, "too early");
+    assert_eq!(trainer.fold(sample(0, &vectors[..39]), 0), None, "neither");
+    assert_eq!(trainer.fold(sample(DAY_MS, &vectors), 0), None, "too early");
     assert_eq!(
-        trainer.fold(sample(DAY_MS, &vectors)),
+        trainer.fold(sample(DAY_MS, &vectors), 0),
         None,
         "late batches make no time pass"
     );
-    let model = trainer.fold(sample(2 * DAY_MS, &vectors[..1])).unwrap();
+    let model = trainer.fold(sample(2 * DAY_MS, &vectors[..1]), 0).unwrap();
     assert_eq!((model.version, model.trained_ms), (1, 2 * DAY_MS));
     assert_eq!(
         model.scaler.weight, 40.0,
         "of repeated customers the latest counts"
     );
-    assert_eq!(
-        trainer.fold(sample(3 * DAY_MS, &vectors)),
-        None,
-        "there is one already"
-    );
+    let next = trainer.fold(sample(3 * DAY_MS, &vectors), 0).unwrap();
+    assert_eq!(next.version, 2, "there is a first one already");
 }
 
 #[test]
@@ -44,10 +42,10 @@ fn time_alone_is_no_warm_up() {
     let vectors = groups(&CORNERS, 10);
     let mut trainer = trainer(2, waiting);
     for day in 0..100 {
-        assert_eq!(trainer.fold(sample(day * DAY_MS, &vectors[..39])), None);
+        assert_eq!(trainer.fold(sample(day * DAY_MS, &vectors[..39]), 0), None);
     }
-    assert_eq!(trainer.fold(sample(0, &[])), None);
-    assert!(trainer.fold(sample(0, &vectors)).is_some());
+    assert_eq!(trainer.fold(sample(0, &[]), 0), None);
+    assert!(trainer.fold(sample(0, &vectors), 0).is_some());
 }
 
 #[test]
@@ -60,7 +58,7 @@ fn who_is_not_to_learn_does_not() {
             ..policy(2, 2)
         },
     );
-    assert_eq!(trainer.fold(sample(0, &vectors)), None);
+    assert_eq!(trainer.fold(sample(0, &vectors), 0), None);
 }
 
 #[test]
@@ -102,13 +100,13 @@ fn the_seed_alone_decides_and_not_the_order_of_customers() {
         ..policy(2, 6)
     };
     let mut trainer = trainer(2, late);
-    let flockwise_core::trainer::Lesson::Sample(customers) = sample(0, &vectors).lesson else {
-        panic!("a sample");
-    };
     let mut model = None;
-    for customer in customers.into_iter().rev() {
-        let lesson = flockwise_core::trainer::Lesson::Sample(vec![customer]);
-        model = trainer.fold(flockwise_core::trainer::MiniBatch { at_ms: 0, lesson });
+    for customer in sample(0, &vectors).sample.into_iter().rev() {
+        let alone = MiniBatch {
+            at_ms: 0,
+            sample: vec![customer],
+        };
+        model = trainer.fold(alone, 0);
     }
     assert_eq!(model, Some(whole));
 }

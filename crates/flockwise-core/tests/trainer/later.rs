@@ -1,203 +1,179 @@
-//! Later versions against a naive twin: every customer ever seen, weighed by age.
+//! Later versions against a naive twin: every customer sampled within four half-lives, weighed by age.
 
 use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::model::ModelParts;
-use flockwise_core::trainer::{Lesson, MiniBatch, Trainer};
-use flockwise_kmeans::Delta;
+use flockwise_core::policy::LearningPolicy;
+use flockwise_core::trainer::Trainer;
 use proptest::prelude::*;
 
-use crate::school::{DAY_MS, groups, learnt, plan, policy, version};
+use crate::school::{DAY_MS, groups, learnt, plan, policy, sample, version};
 
 const HALF_LIFE_MS: f64 = 10.0 * DAY_MS as f64;
 
-fn delta(at_ms: i64, k: usize, points: &[(usize, Vec<f64>)]) -> MiniBatch {
-    let mut delta = Delta::new(k, points.first().map_or(2, |(_, point)| point.len()));
-    for (centroid, point) in points {
-        delta.add(*centroid, point);
-    }
-    MiniBatch {
-        at_ms,
-        lesson: Lesson::Delta { version: 1, delta },
-    }
-}
+/// Who was sampled: when, in which group, where.
+type Seen = Vec<(i64, usize, Vec<f64>)>;
 
-/// Mean and variance of one column of points with weights.
-fn moments<'p>(
-    points: impl Iterator<Item = (f64, &'p [f64])> + Clone,
-    column: usize,
-) -> (f64, f64, f64) {
-    let total: f64 = points.clone().map(|(weight, _)| weight).sum();
-    let mean = points
-        .clone()
-        .map(|(weight, point)| weight * point[column])
-        .sum::<f64>()
-        / total;
-    let variance = points
-        .map(|(weight, point)| weight * (point[column] - mean).powi(2))
-        .sum::<f64>()
-        / total;
-    (total, mean, variance)
+/// Weight, mean and variance of one column of what was seen, weighed by age.
+fn moments(seen: &Seen, group: Option<usize>, now_ms: i64, column: usize) -> (f64, f64, f64) {
+    let of_group = seen
+        .iter()
+        .filter(|(_, own, _)| group.is_none_or(|group| group == *own));
+    let weighed: Vec<(f64, f64)> = of_group
+        .filter(|(at_ms, _, _)| now_ms - at_ms <= 4 * 10 * DAY_MS)
+        .map(|(at_ms, _, vector)| {
+            (
+                (-((now_ms - at_ms) as f64) / HALF_LIFE_MS).exp2(),
+                vector[column],
+            )
+        })
+        .collect();
+    let total: f64 = weighed.iter().map(|(weight, _)| weight).sum();
+    let mean = weighed.iter().map(|(weight, x)| weight * x).sum::<f64>() / total;
+    let squares = weighed
+        .iter()
+        .map(|(weight, x)| weight * (x - mean).powi(2));
+    (total, mean, squares.sum::<f64>() / total)
 }
 
 fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-9 * (1.0 + right.abs())
 }
 
-type Points = Vec<(usize, Vec<f64>)>;
+/// Customers of a day: which group, where.
+type Customers = Vec<(usize, [f64; 2])>;
 
-fn batches() -> impl Strategy<Value = Vec<(i64, Points)>> {
-    let point = (0..2_usize, prop::collection::vec(-5.0..5.0_f64, 2));
-    // Within a half-life: a longer gap counts as one.
-    let batch = (-DAY_MS..10 * DAY_MS, prop::collection::vec(point, 1..10));
-    prop::collection::vec(batch, 1..12)
+/// Days ahead (late where below zero), and customers of two groups far apart, a few within one.
+fn days() -> impl Strategy<Value = Vec<(i64, Customers)>> {
+    let customer = (0..2_usize, [-1.0..1.0_f64, -1.0..1.0_f64]);
+    // In turn, so that no group is ever deserted.
+    let customers = prop::collection::vec(customer, 6..20).prop_map(|mut customers| {
+        let each = customers.iter_mut().enumerate();
+        each.for_each(|(index, customer)| customer.0 = index % 2);
+        customers
+    });
+    prop::collection::vec((-1..9_i64, customers), 1..12)
 }
 
 proptest! {
     #[test]
-    fn centroids_and_scaler_are_weighted_means_of_all_that_was_seen(batches in batches()) {
-        let start = version(0, &[&[1.0, -1.0], &[-2.0, 3.0]], &[20.0, 5.0]);
-        let mut trainer = Trainer::new(plan(2), policy(2, 2), 0, Some(start.clone()));
-        // The version stands for customers at its centroids, and spread as its scaler says.
-        let (mut now_ms, mut seen) = (0, Vec::new());
-        let mut model = start.clone();
-        for (ahead_ms, points) in batches {
-            // A batch that is late counts as of now.
-            let at_ms = now_ms + ahead_ms;
+    fn segments_and_scaler_are_weighted_means_of_who_was_sampled(days in days()) {
+        let start = version(0, &[&[0.0, 0.0], &[20.0, -20.0]], &[1.0, 1.0]);
+        let mut trainer = Trainer::new(plan(2), policy(2, 2), 0, Some(start));
+        let (mut now_ms, mut seen) = (0, Seen::new());
+        let mut last = None;
+        for (ahead, customers) in days {
+            let at_ms = now_ms + ahead * DAY_MS;
             now_ms = now_ms.max(at_ms);
-            seen.extend(points.iter().map(|(centroid, point)| (now_ms, *centroid, point.clone())));
-            model = trainer.fold(delta(at_ms, 2, &points)).unwrap();
+            let place = |(group, [x, y]): &(usize, [f64; 2])| {
+                let far = 20.0 * *group as f64;
+                vec![x + far, y - far]
+            };
+            let vectors: Vec<Vec<f64>> = customers.iter().map(place).collect();
+            let groups = customers.iter().map(|(group, _)| *group);
+            seen.extend(groups.zip(vectors.clone()).map(|(group, vector)| (at_ms, group, vector)));
+            let model = trainer.fold(sample(at_ms, &vectors), 0);
+            last = model.map(|model| (now_ms, seen.clone(), model)).or(last);
         }
-        let weight = |time_ms: i64| (-((now_ms - time_ms) as f64) / HALF_LIFE_MS).exp2();
-        for (index, segment) in model.segments.iter().enumerate() {
-            let first = (start.segments[index].weight * weight(0), start.segments[index].centroid.as_slice());
-            let own = seen.iter().filter(|(_, centroid, _)| *centroid == index);
-            let points = own.map(|(time_ms, _, point)| (weight(*time_ms), point.as_slice()));
-            let points = std::iter::once(first).chain(points);
-            for column in 0..2 {
-                let (total, mean, _) = moments(points.clone(), column);
+        let Some((now_ms, seen, model)) = last else { return Ok(()) };
+        prop_assert_eq!(model.trained_ms, now_ms);
+        for column in 0..2 {
+            let (total, mean, variance) = moments(&seen, None, now_ms, column);
+            prop_assert!(near(model.scaler.means[column], mean));
+            prop_assert!(near(model.scaler.variances[column], variance));
+            prop_assert!(near(model.scaler.weight, total));
+            for (group, segment) in model.segments.iter().enumerate() {
+                let (total, mean, _) = moments(&seen, Some(group), now_ms, column);
                 prop_assert!(near(segment.centroid[column], mean), "{} {mean}", segment.centroid[column]);
                 prop_assert!(near(segment.weight, total));
             }
         }
-        for column in 0..2 {
-            let (low, high) = ([-1.5, -1.5], [2.5, 2.5]);
-            let half = start.scaler.weight * weight(0) / 2.0;
-            let first = [(half, low.as_slice()), (half, high.as_slice())];
-            let points = seen.iter().map(|(time_ms, _, point)| (weight(*time_ms), point.as_slice()));
-            let (total, mean, variance) = moments(first.into_iter().chain(points), column);
-            prop_assert!(near(model.scaler.means[column], mean));
-            prop_assert!(near(model.scaler.variances[column], variance));
-            prop_assert!(near(model.scaler.weight, total));
-        }
     }
 }
 
+/// Few customers after a long time are no reason to give up what is known.
 #[test]
-fn after_years_without_customers_the_first_few_do_not_count_for_everybody() {
-    let start = version(0, &[&[0.0, 0.0], &[4.0, 4.0]], &[500.0, 500.0]);
-    let mut trainer = Trainer::new(plan(2), policy(2, 2), 0, Some(start));
-    let points: Points = vec![(0, vec![3.0, 3.0])];
-    let model = trainer.fold(delta(1000 * DAY_MS, 2, &points)).unwrap();
-    assert!(model.segments[0].centroid[0] < 0.02, "{:?}", model.segments);
-    assert!(model.scaler.weight > 400.0);
-}
-
-#[test]
-fn a_model_that_says_no_weights_counts_as_a_warm_up() {
-    let mut start = version(0, &[&[0.0, 0.0], &[4.0, 4.0]], &[0.0, 0.0]);
-    start.scaler.weight = 0.0;
-    let policy = policy(2, 2);
-    let customers = policy.warm_up_customers as f64;
-    let mut trainer = Trainer::new(plan(2), policy, 0, Some(start));
-    let model = trainer.fold(delta(1, 2, &[(0, vec![3.0, 3.0])])).unwrap();
-    let expected = 3.0 / (customers / 2.0 + 1.0);
-    assert!(
-        (model.segments[0].centroid[0] - expected).abs() < 1e-6,
-        "{:?}",
-        model.segments
-    );
+fn after_years_without_customers_the_first_few_teach_nothing() {
+    let known = groups(&[&[0.0, 0.0], &[4.0, 4.0]], 50);
+    let policy = LearningPolicy {
+        warm_up_customers: 100,
+        ..policy(2, 2)
+    };
+    let first = learnt(2, policy, &known);
+    let mut trainer = Trainer::new(plan(2), policy, 0, Some(first));
+    let few = vec![vec![3.0, 3.0]; 99];
+    assert_eq!(trainer.fold(sample(1000 * DAY_MS, &few), 0), None);
+    let one = trainer.fold(sample(1000 * DAY_MS, &few[..1]), 1);
+    assert!(one.is_some(), "as many as for a first model");
 }
 
 #[test]
 fn after_a_half_life_as_many_new_customers_weigh_twice_as_much() {
     let start = version(0, &[&[0.0, 0.0]], &[10.0]);
     let mut trainer = Trainer::new(plan(2), policy(1, 1), 0, Some(start));
-    let points: Points = (0..10).map(|_| (0, vec![3.0, 6.0])).collect();
-    let model = trainer.fold(delta(10 * DAY_MS, 1, &points)).unwrap();
-    assert!(
-        near(model.segments[0].centroid[0], 2.0),
-        "{:?}",
-        model.segments
-    );
-    assert!(near(model.segments[0].centroid[1], 4.0));
+    trainer.fold(sample(0, &vec![vec![0.0, 0.0]; 10]), 0);
+    let new = vec![vec![3.0, 6.0]; 10];
+    let model = trainer.fold(sample(10 * DAY_MS, &new), 1).unwrap();
+    let [x, y] = model.segments[0].centroid[..] else {
+        panic!("two numbers");
+    };
+    assert!(near(x, 2.0) && near(y, 4.0), "{x} {y}");
 }
 
+/// An heir reads the mini-batches of the window again and goes on where the version ended.
 #[test]
 fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
-    let start = learnt(2, policy(2, 2), &groups(&[&[0.0, 0.0], &[3.0, 5.0]], 20));
-    let mut trainer = Trainer::new(plan(2), policy(2, 2), DAY_MS, Some(start.clone()));
+    let start = learnt(2, policy(2, 3), &groups(&[&[0.0, 0.0], &[3.0, 5.0]], 20));
+    let mut trainer = Trainer::new(plan(2), policy(2, 3), DAY_MS, Some(start));
     let batch = |hour: i64| {
-        delta(
-            hour * DAY_MS / 24,
-            2,
-            &[(0, vec![0.3 * hour as f64, 1.0]), (1, vec![2.0, 0.1])],
-        )
+        let places = [[0.3 * hour as f64, 1.0], [2.0, 0.1], [9.0, hour as f64]];
+        let vectors = groups(&places.each_ref().map(|place| &place[..]), 4);
+        sample(hour * DAY_MS / 24, &vectors)
     };
-    let mut published: Vec<ModelParts> = (1..=100)
-        .filter_map(|hour| trainer.fold(batch(hour)))
-        .collect();
-    let versions: Vec<(u64, i64)> = published
+    let mut published: Vec<(ModelParts, i64)> = Vec::new();
+    for hour in 1..=1500 {
+        let version = trainer.fold(batch(hour), hour);
+        published.extend(version.map(|version| (version, trainer.window_offset().unwrap())));
+    }
+    let days: Vec<i64> = published
         .iter()
-        .map(|model| (model.version, model.trained_ms))
+        .map(|(version, _)| version.trained_ms / DAY_MS)
         .collect();
-    assert_eq!(
-        versions,
-        [
-            (2, DAY_MS),
-            (3, 2 * DAY_MS),
-            (4, 3 * DAY_MS),
-            (5, 4 * DAY_MS)
-        ]
-    );
-    let mut heir = Trainer::new(plan(2), policy(2, 2), DAY_MS, Some(published.remove(1)));
-    let inherited: Vec<ModelParts> = (49..=100)
-        .filter_map(|hour| heir.fold(batch(hour)))
+    assert_eq!(days, (1..=62).collect::<Vec<_>>());
+    let (version, from) = published.remove(49);
+    assert!(from > 1, "the window has moved on");
+    let mut heir = Trainer::new(plan(2), policy(2, 3), DAY_MS, Some(version));
+    (from..=50 * 24).for_each(|hour| heir.recall(batch(hour), hour));
+    let inherited: Vec<ModelParts> = (50 * 24 + 1..=1500)
+        .filter_map(|hour| heir.fold(batch(hour), hour))
         .collect();
-    assert_eq!(inherited, published[1..]);
+    let expected: Vec<ModelParts> = published.drain(49..).map(|(version, _)| version).collect();
+    assert_eq!(inherited, expected);
 }
 
 #[test]
-fn a_version_without_a_time_keeps_its_weight_until_the_first_lesson() {
+fn a_version_without_a_time_stands_until_enough_is_known() {
     let start = version(NEVER_MS, &[&[0.0, 0.0]], &[10.0]);
-    let mut trainer = Trainer::new(plan(2), policy(1, 1), DAY_MS, Some(start));
-    let points: Points = (0..10).map(|_| (0, vec![3.0, 6.0])).collect();
-    let model = trainer.fold(delta(20_000 * DAY_MS, 1, &points)).unwrap();
-    assert!(
-        near(model.segments[0].centroid[0], 1.5),
-        "{:?}",
-        model.segments
-    );
-    assert_eq!(model.segments[0].weight, 20.0);
-    assert_eq!(model.trained_ms, 20_000 * DAY_MS);
+    let policy = LearningPolicy {
+        warm_up_customers: 20,
+        ..policy(1, 1)
+    };
+    let mut trainer = Trainer::new(plan(2), policy, DAY_MS, Some(start));
+    let ten = vec![vec![3.0, 6.0]; 10];
+    assert_eq!(trainer.fold(sample(20_000 * DAY_MS, &ten), 0), None);
+    let model = trainer.fold(sample(20_000 * DAY_MS, &ten), 1).unwrap();
+    assert_eq!(model.segments[0].centroid, [3.0, 6.0]);
+    assert_eq!((model.version, model.trained_ms), (2, 20_000 * DAY_MS));
 }
 
 #[test]
-fn lessons_of_another_shape_teach_nothing() {
+fn customers_of_another_plan_teach_nothing() {
     let start = version(0, &[&[0.0, 0.0]], &[10.0]);
     let mut trainer = Trainer::new(plan(2), policy(1, 1), 0, Some(start));
-    assert_eq!(
-        trainer.fold(delta(0, 2, &[(1, vec![1.0, 1.0])])),
-        None,
-        "another k"
-    );
-    assert_eq!(
-        trainer.fold(delta(0, 1, &[(0, vec![1.0, 1.0, 1.0])])),
-        None,
-        "another plan"
-    );
-    let model = trainer.fold(delta(0, 1, &[])).unwrap();
-    assert_eq!(
-        (&model.segments[0].centroid[..], model.segments[0].weight),
-        (&[0.0, 0.0][..], 10.0)
+    assert_eq!(trainer.fold(sample(DAY_MS, &[vec![1.0; 3]]), 0), None);
+    assert_eq!(trainer.fold(sample(2 * DAY_MS, &[]), 1), None);
+    assert!(
+        trainer
+            .fold(sample(3 * DAY_MS, &[vec![1.0; 2]]), 2)
+            .is_some()
     );
 }

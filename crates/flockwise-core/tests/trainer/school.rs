@@ -7,7 +7,7 @@ use flockwise_core::feature::Feature;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::trainer::{Lesson, MiniBatch, Trainer};
+use flockwise_core::trainer::{MiniBatch, Trainer};
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
@@ -39,13 +39,15 @@ pub(crate) fn sample(at_ms: i64, vectors: &[Vec<f64>]) -> MiniBatch {
     let customers = customers.map(|(index, vector)| (hash(&index.to_le_bytes()), vector.clone()));
     MiniBatch {
         at_ms,
-        lesson: Lesson::Sample(customers.collect()),
+        sample: customers.collect(),
     }
 }
 
 /// The first model of a sample, without ado.
 pub(crate) fn learnt(features: usize, policy: LearningPolicy, vectors: &[Vec<f64>]) -> ModelParts {
-    trainer(features, policy).fold(sample(0, vectors)).unwrap()
+    trainer(features, policy)
+        .fold(sample(0, vectors), 0)
+        .unwrap()
 }
 
 /// Groups of customers around points, a little spread, as long as the points are.
@@ -71,25 +73,21 @@ pub(crate) fn groups(around: &[&[f64]], each: usize) -> Vec<Vec<f64>> {
 pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) -> ModelParts {
     let dimensions = centroids[0].len();
     let segments = centroids.iter().zip(weights).enumerate();
+    let plan = plan(dimensions);
+    let features = plan.feature_names().map(str::to_owned);
+    let scaler = Scaler {
+        means: vec![0.5; dimensions],
+        variances: vec![4.0; dimensions],
+        weight: weights.iter().sum(),
+    };
+    let segments = segments.map(|(index, (centroid, weight))| Segment {
+        id: index as u32 + 1,
+        name: String::new(),
+        centroid: centroid.to_vec(),
+        weight: *weight,
+    });
     ModelParts {
-        version: 1,
         trained_ms,
-        features: plan(dimensions)
-            .feature_names()
-            .map(str::to_owned)
-            .collect(),
-        scaler: Scaler {
-            means: vec![0.5; dimensions],
-            variances: vec![4.0; dimensions],
-            weight: weights.iter().sum(),
-        },
-        segments: segments
-            .map(|(index, (centroid, weight))| Segment {
-                id: index as u32 + 1,
-                name: String::new(),
-                centroid: centroid.to_vec(),
-                weight: *weight,
-            })
-            .collect(),
+        ..ModelParts::by_hand(features.collect(), scaler, segments.collect())
     }
 }

@@ -1,0 +1,43 @@
+//! How segments came to be and went.
+
+/// A step from one version's segments to the next one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A new segment where nobody was before.
+    Born {
+        /// The new segment.
+        segment: u32,
+    },
+    /// A segment that has become two, one of which keeps the id.
+    Split {
+        /// The one that was there.
+        segment: u32,
+        /// The new one.
+        into: u32,
+    },
+    /// A segment that has become part of another.
+    Merged {
+        /// The one that is gone.
+        segment: u32,
+        /// Where most of its customers are now.
+        into: u32,
+    },
+    /// A segment that nobody is in any more.
+    Retired {
+        /// The one that is gone.
+        segment: u32,
+    },
+}
+
+impl Step {
+    /// As records and metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Born { .. } => "born",
+            Self::Split { .. } => "split",
+            Self::Merged { .. } => "merged",
+            Self::Retired { .. } => "retired",
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Segments are born, split, merged, retired and moved to where they are of more use.
+
+mod cut;
+
+use flockwise_kmeans::{Fit, Points, Separation, lloyd, removal_costs};
+
+use crate::lineage::Step;
+use crate::model::Ghost;
+use cut::{Cut, Cutter};
+
+/// What a segment moved elsewhere must gain, as a multiple of what it costs where it was: above 1, so that
+/// two places of the same worth do not take it in turns.
+const WORTH_MOVING: f64 = 1.5;
+/// Members whose separation says how two segments lie to each other now, as a multiple of the fewest a
+/// segment needs.
+const NEWEST: usize = 12;
+
+/// Sampled customers in the space where distances are taken, in the order in which they came.
+pub(super) struct Sampled {
+    pub(super) points: Points,
+    /// When each was sampled.
+    pub(super) at_ms: Vec<i64>,
+    /// Those sampled before this are older than a half-life.
+    pub(super) old_ms: i64,
+}
+
+/// Bounds, and what k-means is seeded with.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) k_min: usize,
+    pub(super) k_max: usize,
+    pub(super) seed: u64,
+}
+
+/// Segments on the way from one version to the next.
+pub(super) struct Organiser {
+    sampled: Sampled,
+    bounds: Bounds,
+    pub(super) ids: Vec<u32>,
+    pub(super) fit: Fit,
+    pub(super) next_id: u32,
+    pub(super) steps: Vec<Step>,
+    /// Places that segments have left, scaled, since the former version.
+    pub(super) ghosts: Vec<Ghost>,
+}
+
+impl Organiser {
+    /// Starts from the former version's ids and centroids (`k` × `d`).
+    pub(super) fn new(
+        sampled: Sampled,
+        bounds: Bounds,
+        ids: Vec<u32>,
+        centroids: Vec<f64>,
+        next_id: u32,
+    ) -> Self {
+        Self {
+            fit: lloyd(&sampled.points, centroids),
+            sampled,
+            bounds,
+            ids,
+            next_id,
+            steps: Vec::new(),
+            ghosts: Vec::new(),
+        }
+    }
+
+    /// Goes to what the next version has.
+    pub(super) fn organise(&mut self) {
+        self.retire();
+        self.merge();
+        self.split();
+        self.relocate();
+    }
+
+    /// What each sampled customer stands for, those at places that were left nothing.
+    pub(super) fn weights(&self) -> Vec<f64> {
+        self.sampled
+            .points
+            .iter()
+            .map(|(_, weight)| weight)
+            .collect()
+    }
+
+    /// A segment needs as many customers as it takes to span its space.
+    fn fewest(&self) -> usize {
+        self.sampled.points.dimensions() + 1
+    }
+
+    /// Where nobody comes any more, what was there counts no more, and the segment goes if it may.
+    fn retire(&mut self) {
+        for index in (0..self.ids.len()).rev() {
+            if self.is_deserted(index) {
+                self.give_up(index);
+                if self.ids.len() > self.bounds.k_min {
+                    let segment = self.ids[index];
+                    self.steps.push(Step::Retired { segment });
+                    self.remove(index);
+                }
+            }
+        }
+    }
+
+    /// Of those sampled since its last one, as many should have been there as it takes to span its space:
+    /// with so many expected, none comes by chance once in e^-(d + 1).
+    fn is_deserted(&self, index: usize) -> bool {
+        let labels = &self.fit.labels;
+        let is_own =
+            |place: &usize| labels[*place] == index && self.sampled.points.weight(*place) > 0.0;
+        let Some(last) = (0..labels.len()).rev().find(is_own) else {
+            return true;
+        };
+        let total: f64 = self.fit.weights.iter().sum();
+        let since = (labels.len() - 1 - last) as f64;
+        since * self.fit.weights[index] / total >= self.fewest() as f64
+    }
+
+    fn give_up(&mut self, index: usize) {
+        let until_ms = self.sampled.at_ms.last().copied().unwrap_or(i64::MIN);
+        self.haunt(index, until_ms);
+        for place in 0..self.fit.labels.len() {
+            if self.fit.labels[place] == index {
+                self.sampled.points.set_weight(place, 0.0);
+            }
+        }
+        self.fit.weights[index] = 0.0;
+    }
+
+    fn haunt(&mut self, index: usize, until_ms: i64) {
+        self.ghosts.push(Ghost {
+            centroid: self.fit.centroid(index).to_vec(),
+            until_ms,
+        });
+    }
+
+    /// Two that are no more apart than one cut in two become one, the closest first.
+    fn merge(&mut self) {
+        while self.ids.len() > self.bounds.k_min.max(1) {
+            let members = self.fit.members();
+            let one = neighbours(&self.fit)
+                .into_iter()
+                .filter_map(|(a, b)| Some((a, b, self.oneness(&members[a], &members[b])?)))
+                .min_by(|left, right| left.2.total_cmp(&right.2));
+            let Some((a, b, _)) = one else { return };
+            let is_first_less = self.fit.weights[a] < self.fit.weights[b];
+            let (gone, kept) = if is_first_less { (a, b) } else { (b, a) };
+            self.steps.push(Step::Merged {
+                segment: self.ids[gone],
+                into: self.ids[kept],
+            });
+            self.remove(gone);
+        }
+    }
+
+    /// How little sets two apart, where they are one: all their members say so, the newest do, and together
+    /// they would not be split.
+    fn oneness(&self, left: &[usize], right: &[usize]) -> Option<f64> {
+        let points = &self.sampled.points;
+        let separation = Separation::between(points, left, right)?;
+        if !separation.is_one() {
+            return None;
+        }
+        let mut both = [left, right].concat();
+        both.sort_unstable();
+        let since = both[both.len().saturating_sub(NEWEST * self.fewest())];
+        let newest = |members: &[usize]| -> Vec<usize> {
+            members
+                .iter()
+                .copied()
+                .filter(|member| *member >= since)
+                .collect()
+        };
+        let now = Separation::between(points, &newest(left), &newest(right));
+        let is_one = now.is_none_or(|now| now.gain() < 0.0);
+        (is_one && self.cutter().two(&both).is_none()).then(|| separation.gain())
+    }
+
+    fn cutter(&self) -> Cutter<'_> {
+        Cutter {
+            points: &self.sampled.points,
+            fewest: self.fewest(),
+            seed: self.bounds.seed,
+        }
+    }
+
+    /// One that is two becomes two, the clearest first.
+    fn split(&mut self) {
+        while self.ids.len() < self.bounds.k_max {
+            let members = self.fit.members();
+            let clearest = (0..self.ids.len())
+                .filter_map(|index| Some((index, self.cutter().two(&members[index])?)))
+                .max_by(|left, right| left.1.clarity().total_cmp(&right.1.clarity()));
+            let Some((index, cut)) = clearest else { return };
+            self.take_apart(index, &members[index], cut);
+        }
+    }
+
+    /// Where there is no room for another one, the segment of least use goes to where one more is of most use,
+    /// as long as that is worth it.
+    fn relocate(&mut self) {
+        if self.ids.len() < self.bounds.k_max {
+            return;
+        }
+        for _ in 0..self.ids.len() {
+            let costs = removal_costs(&self.sampled.points, &self.fit);
+            let least = (0..costs.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b]));
+            let Some(least) = least.filter(|_| costs.len() > 1) else {
+                return;
+            };
+            let members = self.fit.members();
+            let best = (0..self.ids.len())
+                .filter(|index| *index != least)
+                .filter_map(|index| Some((index, self.cutter().whole(&members[index])?)))
+                .max_by(|left, right| left.1.gain.total_cmp(&right.1.gain));
+            let Some((index, cut)) = best.filter(|best| best.1.gain > WORTH_MOVING * costs[least])
+            else {
+                return;
+            };
+            self.move_to(least, index, &members[index], cut);
+        }
+    }
+
+    fn move_to(&mut self, gone: usize, index: usize, members: &[usize], cut: Cut) {
+        let segment = self.ids[gone];
+        let into = nearest_other(&self.fit, gone).filter(|_| self.fit.weights[gone] > 0.0);
+        self.steps.push(match into {
+            Some(into) => Step::Merged {
+                segment,
+                into: self.ids[into],
+            },
+            None => Step::Retired { segment },
+        });
+        self.drop_centroid(gone);
+        self.take_apart(index - usize::from(gone < index), members, cut);
+    }
+
+    /// The half that is nearer to where the segment was keeps its id. What lies in neither, being older than
+    /// what was cut, counts no more.
+    fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
+        let was = self.fit.centroid(index).to_vec();
+        let kept = usize::from(squared(&cut.centroids[1], &was) < squared(&cut.centroids[0], &was));
+        let older: Vec<usize> = members
+            .iter()
+            .copied()
+            .take_while(|member| *member < cut.first_member())
+            .collect();
+        let is_left = Separation::between(&self.sampled.points, &older, &cut.members[kept])
+            .is_some_and(|separation| separation.is_two());
+        if is_left {
+            self.haunt(index, self.sampled.at_ms[cut.first_member()]);
+            for member in older {
+                self.sampled.points.set_weight(member, 0.0);
+            }
+        }
+        let into = self.next_id;
+        self.ids.push(into);
+        self.next_id += 1;
+        let mut centroids = std::mem::take(&mut self.fit.centroids);
+        let dimensions = was.len();
+        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[kept]);
+        centroids.extend_from_slice(&cut.centroids[1 - kept]);
+        self.fit = lloyd(&self.sampled.points, centroids);
+        let is_new = self.old_share(self.ids.len() - 1) < 0.5 * self.old_share(index);
+        self.steps.push(if is_new {
+            Step::Born { segment: into }
+        } else {
+            Step::Split {
+                segment: self.ids[index],
+                into,
+            }
+        });
+    }
+
+    /// The share of a segment's customers who were there a half-life ago.
+    fn old_share(&self, index: usize) -> f64 {
+        let labels = self.fit.labels.iter().enumerate();
+        let (mut old, mut all) = (0.0, 0.0_f64);
+        for (place, _) in labels.filter(|(_, label)| **label == index) {
+            all += 1.0;
+            old += f64::from(u8::from(self.sampled.at_ms[place] < self.sampled.old_ms));
+        }
+        old / all.max(1.0)
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.drop_centroid(index);
+        self.fit = lloyd(
+            &self.sampled.points,
+            std::mem::take(&mut self.fit.centroids),
+        );
+    }
+
+    fn drop_centroid(&mut self, index: usize) {
+        let dimensions = self.sampled.points.dimensions();
+        self.fit
+            .centroids
+            .drain(index * dimensions..(index + 1) * dimensions);
+        self.fit.weights.remove(index);
+        self.ids.remove(index);
+    }
+}
+
+/// Each centroid with the one nearest to it, each pair once.
+fn neighbours(fit: &Fit) -> Vec<(usize, usize)> {
+    let mut pairs: Vec<(usize, usize)> = (0..fit.k())
+        .filter(|index| fit.weights[*index] > 0.0)
+        .filter_map(|index| {
+            nearest_other(fit, index).map(|other| (index.min(other), index.max(other)))
+        })
+        .collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+fn nearest_other(fit: &Fit, index: usize) -> Option<usize> {
+    let distance = |other: &usize| squared(fit.centroid(index), fit.centroid(*other));
+    (0..fit.k())
+        .filter(|other| *other != index)
+        .min_by(|left, right| distance(left).total_cmp(&distance(right)))
+}
+
+pub(super) fn squared(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()
+}

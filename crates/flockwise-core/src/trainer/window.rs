@@ -1,0 +1,140 @@
+//! The customers that a model is learnt from: those sampled lately, each as of then.
+
+use std::collections::VecDeque;
+
+use flockwise_kmeans::Points;
+
+use crate::trainer::MiniBatch;
+
+/// Half-lives after which a sampled customer is forgotten: the weight is a sixteenth by then.
+pub(super) const KEPT_HALF_LIVES: i64 = 4;
+
+/// A window over the mini-batches. What it holds follows from the batches alone, from the one at
+/// [`Window::first_offset`] on, so that a new trainer reads them again and is level.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    batches: VecDeque<Kept>,
+    customers: usize,
+    capacity: usize,
+    dimensions: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    offset: i64,
+    at_ms: i64,
+    hashes: Vec<u64>,
+    values: Vec<f64>,
+}
+
+/// Vectors with their weights, and when they were sampled, in the order in which they came.
+pub(super) struct Weighed {
+    pub(super) points: Points,
+    pub(super) at_ms: Vec<i64>,
+}
+
+impl Window {
+    /// Holds so many customers at most, those sampled last.
+    pub(super) fn new(dimensions: usize, capacity: usize) -> Self {
+        Self {
+            batches: VecDeque::new(),
+            customers: 0,
+            capacity,
+            dimensions,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.customers
+    }
+
+    /// Where the oldest mini-batch lies that it holds something of.
+    pub(super) fn first_offset(&self) -> Option<i64> {
+        self.batches.front().map(|kept| kept.offset)
+    }
+
+    /// Takes in what fits the plan and is finite.
+    pub(super) fn take(&mut self, batch: MiniBatch, offset: i64) {
+        let mut kept = Kept {
+            offset,
+            at_ms: batch.at_ms,
+            hashes: Vec::with_capacity(batch.sample.len()),
+            values: Vec::with_capacity(batch.sample.len() * self.dimensions),
+        };
+        for (customer, vector) in batch.sample {
+            if vector.len() == self.dimensions && vector.iter().all(|x| x.is_finite()) {
+                kept.hashes.push(customer);
+                kept.values.extend_from_slice(&vector);
+            }
+        }
+        self.customers += kept.hashes.len();
+        self.batches.push_back(kept);
+        while self.customers > self.capacity && self.batches.len() > 1 {
+            self.drop_first();
+        }
+    }
+
+    /// Forgets what is too old to count, and all but so many.
+    pub(super) fn forget(&mut self, now_ms: i64, half_life_ms: i64, kept: usize) {
+        let bound_ms = now_ms.saturating_sub(half_life_ms.saturating_mul(KEPT_HALF_LIVES));
+        while self
+            .batches
+            .front()
+            .is_some_and(|kept| kept.at_ms < bound_ms)
+        {
+            self.drop_first();
+        }
+        while self.customers > kept && self.batches.len() > 1 {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(kept) = self.batches.pop_front() {
+            self.customers -= kept.hashes.len();
+        }
+    }
+
+    /// Everything it holds, weighed by age.
+    pub(super) fn weighed(&self, now_ms: i64, half_life_ms: i64) -> Weighed {
+        let mut weighed = Weighed {
+            points: Points::new(self.dimensions),
+            at_ms: Vec::with_capacity(self.customers),
+        };
+        for kept in &self.batches {
+            let age_ms = now_ms.saturating_sub(kept.at_ms).max(0);
+            if age_ms > half_life_ms.saturating_mul(KEPT_HALF_LIVES) {
+                continue;
+            }
+            let weight = (-(age_ms as f64) / half_life_ms as f64).exp2();
+            for vector in kept.values.chunks_exact(self.dimensions) {
+                weighed.points.push(vector, weight);
+                weighed.at_ms.push(kept.at_ms);
+            }
+        }
+        weighed
+    }
+
+    /// Each customer once, as sampled last, in the order of the hashes of their ids: so that the first ones
+    /// are a fair sample.
+    pub(super) fn each_once(&self, at_most: usize) -> Points {
+        let mut last: Vec<(u64, usize, &[f64])> = self
+            .batches
+            .iter()
+            .flat_map(|kept| {
+                kept.hashes
+                    .iter()
+                    .zip(kept.values.chunks_exact(self.dimensions))
+            })
+            .enumerate()
+            .map(|(place, (hash, vector))| (*hash, place, vector))
+            .collect();
+        last.sort_unstable_by_key(|(hash, place, _)| (*hash, std::cmp::Reverse(*place)));
+        last.dedup_by_key(|(hash, _, _)| *hash);
+        let mut points = Points::new(self.dimensions);
+        for (_, _, vector) in last.into_iter().take(at_most) {
+            points.push(vector, 1.0);
+        }
+        points
+    }
+}

@@ -1,0 +1,148 @@
+//! Are two groups one or two? A likelihood criterion on their second moments.
+
+use crate::points::Points;
+
+#[cfg(test)]
+mod tests;
+
+/// How two groups of points lie along the line between their means.
+///
+/// One normal distribution along that line is weighed against two of equal variance by the integrated
+/// completed likelihood (Biernacki, Celeux and Govaert 2000): two explain a point better by
+/// `½ ln(1 + π(1-π) D² / w)`, `D` being the distance of the means, `w` the variance within the groups along
+/// the line and `π` the share of one of them, and it costs the entropy of `π` to say which one it is.
+/// Nothing in it depends on the scale of the data. A normal distribution that is cut in two has less than
+/// zero, a uniform one just zero, two groups with a gap in between more; so has a tail as long as that of a
+/// logarithmic normal distribution, which is why money and counts want a logarithm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Separation {
+    /// Kish's effective number of points of the two groups: (Σ w)² / Σ w².
+    pub count: f64,
+    /// Share of one of them by weight, 0 to 1.
+    pub share: f64,
+    /// Variance between the groups over that within them, along the line.
+    pub ratio: f64,
+    dimensions: usize,
+}
+
+impl Separation {
+    /// Of two groups of `points`, both with weight; `None` where one has none or the means coincide.
+    #[must_use]
+    pub fn between(points: &Points, left: &[usize], right: &[usize]) -> Option<Self> {
+        let weigh = |members: &[usize]| -> f64 {
+            members.iter().map(|member| points.weight(*member)).sum()
+        };
+        let (of_left, of_right) = (weigh(left), weigh(right));
+        let (from, to) = (points.mean(left), points.mean(right));
+        let mut line: Vec<f64> = to.iter().zip(&from).map(|(to, from)| to - from).collect();
+        let unit = line.iter().fold(0.0_f64, |unit, x| unit.max(x.abs()));
+        if of_left <= 0.0 || of_right <= 0.0 || unit <= 0.0 {
+            return None;
+        }
+        // In a unit in which no square under- or overflows, then along the line, in units of the distance
+        // between the means.
+        line.iter_mut().for_each(|x| *x /= unit);
+        let squared: f64 = line.iter().map(|x| x * x).sum();
+        let spread = |members: &[usize], mean: &[f64]| -> f64 {
+            let place = |member: usize| {
+                let off = points.point(member).iter().zip(mean).zip(&line);
+                off.map(|((x, mean), line)| (x - mean) / unit * line)
+                    .sum::<f64>()
+                    / squared
+            };
+            members
+                .iter()
+                .map(|member| points.weight(*member) * place(*member).powi(2))
+                .sum()
+        };
+        let total = of_left + of_right;
+        let within = (spread(left, &from) + spread(right, &to)) / total;
+        let share = of_right / total;
+        // Of shares, as squares of weights that have decayed for long would underflow.
+        let squares: f64 = left
+            .iter()
+            .chain(right)
+            .map(|member| (points.weight(*member) / total).powi(2))
+            .sum();
+        Some(Self {
+            count: 1.0 / squares,
+            share,
+            ratio: share * (1.0 - share) / within,
+            dimensions: points.dimensions(),
+        })
+    }
+
+    /// What two say better than one, nats a point.
+    #[must_use]
+    pub fn gain(&self) -> f64 {
+        0.5 * self.ratio.ln_1p() - entropy(self.share)
+    }
+
+    /// What the parameters of a second group cost, nats a point (Schwarz 1978): a mean and a share.
+    #[must_use]
+    pub fn penalty(&self) -> f64 {
+        (self.dimensions + 1) as f64 * self.count.ln() / (2.0 * self.count)
+    }
+
+    /// Two groups explain the points better than one, even at the price of their parameters, and by more than
+    /// two standard errors of a logarithm of a variance, √(1 / 2n): else a uniform distribution would be two by
+    /// chance half of the time.
+    #[must_use]
+    pub fn is_two(&self) -> bool {
+        self.gain() > self.penalty() + (2.0 / self.count).sqrt()
+    }
+
+    /// They are no more apart than a single normal distribution cut in two at this share, halfway to a
+    /// uniform one. Between this and [`Separation::is_two`] there is room, so that chance does not make and
+    /// unmake groups.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.gain() - self.penalty() < 0.5 * cut_normal(self.share)
+    }
+}
+
+fn entropy(share: f64) -> f64 {
+    let part = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+    part(share) + part(1.0 - share)
+}
+
+/// The gain of a normal distribution cut at a quantile: between the parts lies φ(z)² / (π(1-π)) of its
+/// variance.
+fn cut_normal(share: f64) -> f64 {
+    let share = share.clamp(1e-6, 1.0 - 1e-6);
+    let z = quantile(share);
+    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let between = density * density / (share * (1.0 - share));
+    -0.5 * (-between).ln_1p() - entropy(share)
+}
+
+/// The standard normal quantile by bisection of its distribution function.
+fn quantile(probability: f64) -> f64 {
+    let (mut low, mut high) = (-8.0, 8.0);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if distribution(middle) < probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
+/// The standard normal distribution function: Zelen and Severo's approximation (Abramowitz and Stegun 26.2.17),
+/// to 1e-7.
+fn distribution(z: f64) -> f64 {
+    const B: [f64; 5] = [
+        0.319_381_530,
+        -0.356_563_782,
+        1.781_477_937,
+        -1.821_255_978,
+        1.330_274_429,
+    ];
+    let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
+    let polynomial = B.iter().rev().fold(0.0, |sum, b| (sum + b) * t);
+    let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let upper = density * polynomial;
+    if z > 0.0 { 1.0 - upper } else { upper }
+}

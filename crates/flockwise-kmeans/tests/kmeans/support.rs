@@ -1,0 +1,137 @@
+//! Samples, and naive twins that several modules compare with.
+
+use flockwise_kmeans::Points;
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The exhaustive search in double precision, in the order of additions that is promised.
+pub(crate) fn naive_nearest(centroids: &[f64], dimensions: usize, point: &[f64]) -> (usize, f64) {
+    let mut best = (0, f64::INFINITY);
+    for (index, centroid) in centroids.chunks_exact(dimensions).enumerate() {
+        let mut sums = [0.0; 4];
+        for (place, (c, x)) in centroid.iter().zip(point).enumerate() {
+            sums[place % 4] += (x - c) * (x - c);
+        }
+        let squared = (sums[0] + sums[2]) + (sums[1] + sums[3]);
+        if squared < best.1 {
+            best = (index, squared);
+        }
+    }
+    best
+}
+
+/// Weighted means of each of `k` sides and the sum of weight times squared distance to the own one, in the most
+/// obvious way; none where a side weighs nothing.
+pub(crate) fn naive_means(
+    points: &Points,
+    labels: &[usize],
+    k: usize,
+) -> (Vec<Option<Vec<f64>>>, f64) {
+    let means: Vec<Option<Vec<f64>>> = (0..k)
+        .map(|side| {
+            let own = || (0..points.len()).filter(|index| labels[*index] == side);
+            let total: f64 = own().map(|index| points.weight(index)).sum();
+            let mean = |dimension: usize| {
+                let product = |index| points.weight(index) * points.point(index)[dimension];
+                own().map(product).sum::<f64>() / total
+            };
+            (total > 0.0).then(|| (0..points.dimensions()).map(mean).collect())
+        })
+        .collect();
+    let inertia = (0..points.len())
+        .filter_map(|index| {
+            let mean = means[labels[index]].as_ref()?;
+            let gaps = points.point(index).iter().zip(mean);
+            Some(points.weight(index) * gaps.map(|(x, mean)| (x - mean).powi(2)).sum::<f64>())
+        })
+        .sum();
+    (means, inertia)
+}
+
+pub(crate) fn sample(dimensions: usize, rows: &[(Vec<f64>, f64)]) -> Points {
+    let mut points = Points::new(dimensions);
+    for (point, weight) in rows {
+        points.push(point, *weight);
+    }
+    points
+}
+
+pub(crate) fn all(points: &Points) -> Vec<usize> {
+    (0..points.len()).collect()
+}
+
+/// Each point as often as it weighs, each time with a weight of one.
+pub(crate) fn repeated(points: &Points) -> Points {
+    let mut repeated = Points::new(points.dimensions());
+    for (point, weight) in points.iter() {
+        for _ in 0..weight as usize {
+            repeated.push(point, 1.0);
+        }
+    }
+    repeated
+}
+
+/// Up to three dimensions and a few whole numbers in each, weights too, so that sums are exact in any order.
+pub(crate) fn whole() -> impl Strategy<Value = Points> {
+    (1_usize..4, 1_usize..25).prop_flat_map(|(dimensions, count)| {
+        let point = prop::collection::vec((-20_i32..20).prop_map(f64::from), dimensions);
+        let weight = (0_i32..4).prop_map(f64::from);
+        prop::collection::vec((point, weight), count)
+            .prop_map(move |rows| sample(dimensions, &rows))
+    })
+}
+
+/// Ordinary numbers, also far from the origin, much smaller and much larger; some weigh nothing.
+pub(crate) fn any_sample() -> impl Strategy<Value = Points> {
+    let places = vec![
+        (0.0, 1.0),
+        (1e6, 1.0),
+        (-1e8, 1.0),
+        (0.0, 1e-9),
+        (3e15, 1e15),
+        (0.0, 1e30),
+    ];
+    (1_usize..6, 1_usize..40, prop::sample::select(places)).prop_flat_map(
+        |(dimensions, count, (origin, unit))| {
+            let x = (-1.0..1.0_f64).prop_map(move |x| origin + unit * x);
+            let point = prop::collection::vec(x, dimensions);
+            let weight = prop_oneof![1 => Just(0.0), 4 => 0.01..10.0_f64];
+            prop::collection::vec((point, weight), count)
+                .prop_map(move |rows| sample(dimensions, &rows))
+        },
+    )
+}
+
+/// Points of a standard normal distribution in `dimensions`, around a centre.
+pub(crate) fn normal(seed: u64, count: usize, centre: &[f64]) -> Points {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut points = Points::new(centre.len());
+    for _ in 0..count {
+        let point: Vec<f64> = centre
+            .iter()
+            .map(|centre| {
+                // Box and Muller's; 1 - x, as the logarithm of zero is not a number to go on with.
+                let (length, angle) = (1.0 - random.random::<f64>(), random.random::<f64>());
+                let angle = angle * std::f64::consts::TAU;
+                centre + (-2.0 * length.ln()).sqrt() * angle.cos()
+            })
+            .collect();
+        points.push(&point, 1.0);
+    }
+    points
+}
+
+/// The points of one after those of the other.
+pub(crate) fn together(left: &Points, right: &Points) -> Points {
+    let mut both = left.clone();
+    for (point, weight) in right.iter() {
+        both.push(point, weight);
+    }
+    both
+}
+
+/// Equal but for rounding.
+pub(crate) fn is_close(left: f64, right: f64, relative: f64) -> bool {
+    (left - right).abs() <= relative * left.abs().max(right.abs())
+}
