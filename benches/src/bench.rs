@@ -19,10 +19,12 @@ use crate::program::Program;
 /// A part of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// CPU and speed beside the peers, and latency at 70 % of the highest speed
+    /// CPU and speed beside the peers
     Cpu,
     /// From an event due to its change readable, 200 events a second
     Latency,
+    /// The same at 70 % of the highest throughput
+    Pressure,
     /// From the start of the process to the first change, and memory a customer
     Restart,
     /// One shard and two
@@ -35,7 +37,7 @@ pub(crate) enum Part {
 #[derive(Args, Clone)]
 pub(crate) struct Settings {
     /// These parts alone
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["cpu", "latency", "restart", "scaling", "kernels"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["cpu", "latency", "pressure", "restart", "scaling", "kernels"])]
     pub(crate) only: Vec<Part>,
     /// These programs alone
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["bare", "flockwise", "streams", "flink"])]
@@ -55,6 +57,9 @@ pub(crate) struct Settings {
     /// How long before that events flow unmeasured
     #[arg(long, default_value_t = 20)]
     pub(crate) warm_up: u32,
+    /// Latency under pressure at so many events a second, instead of 70 % of the highest throughput
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
     /// Measure this program instead of building `flockwise` of this workspace
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) flockwise: Option<PathBuf>,

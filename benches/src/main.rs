@@ -12,6 +12,7 @@ mod first;
 mod flockwise;
 mod jvm;
 mod latency;
+mod lines;
 mod micro;
 mod outcome;
 mod pressure;
@@ -22,6 +23,7 @@ mod report;
 mod restart;
 mod scaling;
 mod schedule;
+mod supply;
 mod trace;
 
 use std::process::ExitCode;
@@ -91,13 +93,14 @@ fn measure(settings: &Settings) -> Result<()> {
         return Ok(());
     }
     let bench = Bench::prepare(settings, program)?;
-    let mut highest = None;
     if wanted(Part::Cpu) {
-        highest = cpu::measure(&bench)?;
+        cpu::measure(&bench)?;
     }
     if wanted(Part::Latency) {
         latency::measure(&bench)?;
-        pressure::measure(&bench, highest)?;
+    }
+    if wanted(Part::Pressure) {
+        pressure::measure(&bench)?;
     }
     if wanted(Part::Scaling) {
         scaling::measure(&bench)?;

@@ -1,38 +1,55 @@
-//! Latency of Flockwise under pressure: the job at 70 % of the highest speed measured.
+//! Latency of Flockwise under pressure: the job at 70 % of the highest throughput.
+//!
+//! The highest throughput is what Flockwise commits while a sender keeps it supplied, never more than a tenth of
+//! the load ahead: so sender, broker, Flockwise and the listener have the same machine between them as they have
+//! at 70 % of it. What Flockwise reaches over a topic that lies there ready is more than it could be sent beside
+//! that on the same machine.
 //!
 //! Only some events give a change; each change names the event by partition and offset, and so the time
-//! at which that one was due.
+//! at which that one was due. Latency counts from then: an event that was sent late waited as well. So the sender
+//! says how late it was, and a round where it was too late says nothing of Flockwise.
 
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use flockwise_benches::events;
-use flockwise_benches::job::PARTITIONS;
-use flockwise_codec::partitioner::Partitioner;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, Producer};
 use serde::{Deserialize, Serialize};
-use xtask::data::generate::Load;
 
 use crate::bench::Bench;
-use crate::broker::{Kafka, PATIENCE, send};
-use crate::cpu::{self, Task};
+use crate::cpu::Task;
+use crate::lines::Lines;
 use crate::probe;
-use crate::program::{Program, Start};
+use crate::program::{Instance, Program, Start};
 use crate::report::{Table, cell, write};
-use crate::schedule::{Figures, Latencies, Schedule};
+use crate::schedule::{Figures, Latencies, Schedule, await_changes};
+use crate::supply::{LagFigures, Supply};
+use crate::trace::{LONGEST, Trace, Watch};
 
-/// Of the highest speed.
+/// Of the highest throughput.
 const SHARE: f64 = 0.7;
+
+/// A tenth of the latency aimed at: with a sender that is later than this at its 99th percentile, it is no longer
+/// Flockwise that is measured.
+const LATEST_MS: f64 = 25.0;
 
 #[derive(Serialize)]
 struct Round {
     rate: f64,
     load: f64,
     figures: Figures,
-    cpu_share: f64,
+    lag: LagFigures,
+    cores: Cores,
+}
+
+/// CPU time of a round, a second of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Cores {
+    flockwise: f64,
+    broker: Option<f64>,
+    sender_and_listener: f64,
 }
 
 #[derive(Deserialize)]
@@ -46,132 +63,220 @@ struct Trigger {
     offset: usize,
 }
 
-/// Measures several rounds; the highest speed is found first unless it is known.
-pub(crate) fn measure(bench: &Bench, highest: Option<f64>) -> Result<()> {
+/// Everything that is sent, and where it will lie.
+struct Pressure<'a> {
+    bench: &'a Bench,
+    task: &'a Task,
+    lines: Lines,
+    numbers: Vec<Vec<u64>>,
+}
+
+/// Measures several rounds; the highest throughput is found first unless a rate is asked for.
+pub(crate) fn measure(bench: &Bench) -> Result<()> {
     if bench.among(&[Program::Flockwise]).is_empty() {
         return Ok(());
     }
     let task = Task::new(bench, bench.settings.events)?;
-    let highest = highest.map_or_else(|| speed(bench, &task), Ok)?;
-    let numbers = by_place(&task.load)?;
+    let lines = Lines::load(&task.load)?;
+    let pressure = Pressure {
+        bench,
+        task: &task,
+        numbers: lines.by_place(),
+        lines,
+    };
+    let rate = match bench.settings.rate {
+        Some(rate) => rate,
+        // The first finds a broker that has just started.
+        None => SHARE * pressure.highest(1)?.max(pressure.highest(2)?),
+    };
     let mut rounds = Vec::new();
     for number in 1..=bench.settings.rounds {
-        rounds.push(round(bench, &task, &numbers, SHARE * highest, number)?);
+        rounds.push(told(pressure.round(rate, number)?));
         write("pressure", &rounds)?;
     }
-    let rounds: Vec<&Round> = rounds.iter().collect();
+    table(&rounds).publish(bench.settings.print)
+}
+
+impl Pressure<'_> {
+    /// Events a second, while a sender keeps Flockwise supplied.
+    fn highest(&self, run: usize) -> Result<f64> {
+        let app = self.bench.app(Program::Flockwise, "highest", run);
+        let topic = format!("{app}-events");
+        let (mut instance, listener) = self.start(&app, &topic)?;
+        let watch = Watch::new(&self.bench.kafka, &app, &topic)?;
+        let (all, committed) = (self.lines.len(), AtomicU64::new(0));
+        let (ahead, changes) = (all / 10, self.task.changes);
+        let supply = Supply::new(&self.bench.kafka, &topic, &self.lines)?;
+        let trace = thread::scope(|scope| {
+            let sender = named(scope, "sender", || supply.ahead(ahead, &committed))?;
+            let listener = named(scope, "listener", || drain(&listener, changes))?;
+            let tell = |events| committed.store(events, Ordering::Relaxed);
+            let trace = Trace::follow_telling(&mut instance, &watch, all, tell);
+            // Whatever ended it, nobody is to wait for it for ever.
+            tell(all);
+            joined(sender)?;
+            joined(listener)?;
+            trace
+        })?;
+        instance.process.stop()?;
+        self.bench.kafka.delete_topics(&app)?;
+        // Without the start, and without the end, when the sender has nothing left to do.
+        let highest = trace.rate_between(all / 3, all - ahead)?;
+        eprintln!("highest throughput beside a sender: {highest:.0} events a second");
+        Ok(highest)
+    }
+
+    fn round(&self, rate: f64, round: usize) -> Result<Round> {
+        let app = self.bench.app(Program::Flockwise, "pressure", round);
+        let topic = format!("{app}-events");
+        let (instance, listener) = self.start(&app, &topic)?;
+        let supply = Supply::new(&self.bench.kafka, &topic, &self.lines)?;
+
+        let (load, before) = (probe::load(), self.cpu_seconds(&instance)?);
+        let schedule = Schedule::new(rate, self.lines.len() / 3, self.lines.len());
+        let (latencies, lag) = thread::scope(|scope| {
+            let sender = named(scope, "sender", || supply.steadily(schedule))?;
+            let latencies = self.listen(&listener, schedule);
+            let lag = joined(sender)?;
+            anyhow::Ok((latencies?, lag))
+        })?;
+        let cores = (self.cpu_seconds(&instance)? - before) / schedule.elapsed();
+        instance.process.stop()?;
+        self.bench.kafka.delete_topics(&app)?;
+        Ok(Round {
+            rate,
+            load,
+            figures: latencies.figures(),
+            lag: lag.figures(),
+            cores,
+        })
+    }
+
+    /// Flockwise over an empty topic, and a listener to what it will say.
+    fn start(&self, app: &str, topic: &str) -> Result<(Instance, BaseConsumer)> {
+        let kafka = &self.bench.kafka;
+        kafka.make_topic(topic)?;
+        let start = Start::new(app, topic);
+        let mut instance = Program::Flockwise.start(self.bench, &start)?;
+        let listener = kafka.listener(&start.changes())?;
+        thread::sleep(Duration::from_secs(1));
+        instance.process.check_alive()?;
+        Ok((instance, listener))
+    }
+
+    fn cpu_seconds(&self, instance: &Instance) -> Result<Cores> {
+        Ok(Cores {
+            flockwise: probe::cpu_seconds(instance.process.id())?,
+            broker: self.bench.kafka.cpu_seconds(),
+            sender_and_listener: probe::cpu_seconds(std::process::id())?,
+        })
+    }
+
+    /// Reads changes until there are as many as there must be.
+    fn listen(&self, listener: &BaseConsumer, schedule: Schedule) -> Result<Latencies> {
+        Latencies::listen(schedule, listener, self.task.changes, |change| {
+            let value = change.payload().context("a change without a value")?;
+            let Change { trigger } = serde_json::from_slice(value)?;
+            let places = self.numbers.get(trigger.partition);
+            let place = places.and_then(|all| all.get(trigger.offset));
+            place.copied().context("a change by an event nobody sent")
+        })
+    }
+}
+
+/// Reads changes as well where nobody asks when they came: in a round somebody does.
+fn drain(listener: &BaseConsumer, changes: u64) -> Result<()> {
+    await_changes(listener, changes, Instant::now() + LONGEST, |_| Ok(()))
+}
+
+impl Round {
+    fn is_on_time(&self) -> bool {
+        self.lag.sent_p99_ms <= LATEST_MS
+    }
+}
+
+impl std::ops::Sub for Cores {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            flockwise: self.flockwise - before.flockwise,
+            broker: self.broker.zip(before.broker).map(|(now, then)| now - then),
+            sender_and_listener: self.sender_and_listener - before.sender_and_listener,
+        }
+    }
+}
+
+impl std::ops::Div<f64> for Cores {
+    type Output = Self;
+
+    fn div(self, seconds: f64) -> Self {
+        Self {
+            flockwise: self.flockwise / seconds,
+            broker: self.broker.map(|cpu| cpu / seconds),
+            sender_and_listener: self.sender_and_listener / seconds,
+        }
+    }
+}
+
+fn named<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, Result<T>>> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    Ok(thread.spawn_scoped(scope, work)?)
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().expect("neither sender nor listener panics")
+}
+
+fn told(round: Round) -> Round {
+    let Round { rate, load, .. } = round;
+    let (Figures { p50_ms, p99_ms, .. }, lag, cores) = (round.figures, round.lag, round.cores);
+    let verdict = if round.is_on_time() {
+        ""
+    } else {
+        "; not counted: the sender was late"
+    };
+    eprintln!(
+        "{rate:.0} events a second: p50 {p50_ms:.1}, p99 {p99_ms:.1} ms, {lag:?}, {cores:?}, load {load}{verdict}"
+    );
+    round
+}
+
+fn table(rounds: &[Round]) -> Table {
     let head = [
         "thousand events a second",
         "p50 ms",
         "p99 ms",
         "p99.9 ms",
         "max ms",
-        "CPU, cores",
+        "sent late, p99 ms",
+        "stored late, p99 ms",
+        "cores: Flockwise",
+        "broker",
+        "sender, listener",
+        "rounds that count",
         "load",
     ];
+    let counted: Vec<&Round> = rounds.iter().filter(|round| round.is_on_time()).collect();
+    let all: Vec<&Round> = rounds.iter().collect();
     let mut table = Table::new("pressure", &head);
     table.row(&[
-        cell(&rounds, 0, |round| Some(round.rate / 1e3)),
-        cell(&rounds, 0, |round| Some(round.figures.p50_ms)),
-        cell(&rounds, 0, |round| Some(round.figures.p99_ms)),
-        cell(&rounds, 0, |round| Some(round.figures.p999_ms)),
-        cell(&rounds, 0, |round| Some(round.figures.max_ms)),
-        cell(&rounds, 2, |round| Some(round.cpu_share)),
-        cell(&rounds, 1, |round| Some(round.load)),
+        cell(&all, 0, |round| Some(round.rate / 1e3)),
+        cell(&counted, 0, |round| Some(round.figures.p50_ms)),
+        cell(&counted, 0, |round| Some(round.figures.p99_ms)),
+        cell(&counted, 0, |round| Some(round.figures.p999_ms)),
+        cell(&counted, 0, |round| Some(round.figures.max_ms)),
+        cell(&all, 1, |round| Some(round.lag.sent_p99_ms)),
+        cell(&all, 1, |round| Some(round.lag.stored_p99_ms)),
+        cell(&counted, 2, |round| Some(round.cores.flockwise)),
+        cell(&counted, 2, |round| round.cores.broker),
+        cell(&counted, 2, |round| Some(round.cores.sender_and_listener)),
+        format!("{} of {}", counted.len(), all.len()),
+        cell(&all, 1, |round| Some(round.load)),
     ]);
-    table.publish(bench.settings.print)
-}
-
-fn speed(bench: &Bench, task: &Task) -> Result<f64> {
-    let app = bench.app(Program::Flockwise, "speed", 0);
-    let start = Start::new(&app, &task.topic);
-    let (trace, _) = cpu::process(bench, Program::Flockwise, &start, task.load.events)?;
-    bench.kafka.delete_topics(&app)?;
-    Ok(trace.second_half()?.events_a_second)
-}
-
-/// For every partition the numbers of the events that it will hold, in order: one producer that sends
-/// everything once gives them offsets from 0 on.
-fn by_place(load: &Load) -> Result<Vec<Vec<u64>>> {
-    let (mut places, mut number) = (vec![Vec::new(); PARTITIONS as usize], 0);
-    events::each(load, |line| {
-        let customer = events::customer(line)?.as_bytes();
-        places[Partitioner::Murmur2.partition(customer, PARTITIONS) as usize].push(number);
-        number += 1;
-        Ok(())
-    })?;
-    Ok(places)
-}
-
-fn round(
-    bench: &Bench,
-    task: &Task,
-    numbers: &[Vec<u64>],
-    rate: f64,
-    round: usize,
-) -> Result<Round> {
-    let app = bench.app(Program::Flockwise, "pressure", round);
-    let topic = format!("{app}-events");
-    let kafka = &bench.kafka;
-    kafka.make_topic(&topic)?;
-    let start = Start::new(&app, &topic);
-    let mut instance = Program::Flockwise.start(bench, &start)?;
-    let listener = kafka.listener(&start.changes())?;
-    thread::sleep(Duration::from_secs(1));
-    instance.process.check_alive()?;
-
-    let (load, process, events) = (probe::load(), instance.process.id(), task.load.events);
-    let cpu = probe::cpu_seconds(process)?;
-    let schedule = Schedule::new(rate, events / 3, events);
-    let latencies = thread::scope(|scope| {
-        let writer = thread::Builder::new().name("writer".to_owned());
-        let write = || produce(kafka, &topic, &task.load, schedule);
-        let writer = writer.spawn_scoped(scope, write)?;
-        let latencies = listen(&listener, schedule, numbers, task.changes);
-        writer.join().expect("the writer does not panic")?;
-        latencies
-    })?;
-    let cpu_share = (probe::cpu_seconds(process)? - cpu) / schedule.elapsed();
-    instance.process.stop()?;
-    kafka.delete_topics(&app)?;
-    let figures = latencies.figures();
-    eprintln!("{rate:.0} events a second: {figures:?}, load {load}");
-    Ok(Round {
-        rate,
-        load,
-        figures,
-        cpu_share,
-    })
-}
-
-fn produce(kafka: &Kafka, topic: &str, load: &Load, schedule: Schedule) -> Result<()> {
-    let (producer, mut number) = (kafka.sender("1", "none")?, 0);
-    events::each(load, |line| {
-        schedule.wait_for(number);
-        number += 1;
-        send(
-            &producer,
-            BaseRecord::to(topic)
-                .key(events::customer(line)?)
-                .payload(line),
-        )
-    })?;
-    Ok(producer.flush(PATIENCE)?)
-}
-
-/// Reads changes until there are as many as there must be.
-fn listen(
-    listener: &BaseConsumer,
-    schedule: Schedule,
-    numbers: &[Vec<u64>],
-    changes: u64,
-) -> Result<Latencies> {
-    Latencies::listen(schedule, listener, changes, |change| {
-        let value = change.payload().context("a change without a value")?;
-        let Change { trigger } = serde_json::from_slice(value)?;
-        let place = numbers
-            .get(trigger.partition)
-            .and_then(|all| all.get(trigger.offset));
-        place.copied().context("a change by an event nobody sent")
-    })
+    table
 }

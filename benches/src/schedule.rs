@@ -37,6 +37,22 @@ impl Schedule {
         self.start + Duration::from_secs_f64(number as f64 / self.rate)
     }
 
+    /// How many are due at an instant.
+    pub(crate) fn due_by(&self, instant: Instant) -> u64 {
+        let passed = instant.saturating_duration_since(self.start);
+        (passed.as_secs_f64() * self.rate) as u64
+    }
+
+    /// Is this one measured?
+    pub(crate) fn counts(&self, number: u64) -> bool {
+        number >= self.warm_up
+    }
+
+    /// Since one was due.
+    pub(crate) fn microseconds_since(&self, number: u64) -> Result<u64> {
+        Ok(u64::try_from(self.due(number).elapsed().as_micros())?)
+    }
+
     /// Returns when an event is due, or at once.
     pub(crate) fn wait_for(&self, number: u64) {
         let left = self.due(number).saturating_duration_since(Instant::now());
@@ -53,6 +69,24 @@ impl Schedule {
     pub(crate) fn elapsed(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
     }
+}
+
+/// Reads so many changes, as they come.
+pub(crate) fn await_changes(
+    listener: &BaseConsumer,
+    changes: u64,
+    deadline: Instant,
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut missing = changes;
+    while missing > 0 {
+        ensure!(Instant::now() < deadline, "{missing} changes did not come");
+        if let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) {
+            each(&change)?;
+            missing -= 1;
+        }
+    }
+    Ok(())
 }
 
 /// Latencies of the events that count.
@@ -76,26 +110,18 @@ impl Latencies {
         changes: u64,
         mut number: impl FnMut(&BorrowedMessage<'_>) -> Result<u64>,
     ) -> Result<Self> {
-        let (mut latencies, mut missing) = (Self::of(schedule)?, changes);
-        while missing > 0 {
-            ensure!(
-                Instant::now() < schedule.deadline(),
-                "{missing} changes did not come"
-            );
-            if let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) {
-                latencies.record(number(&change)?)?;
-                missing -= 1;
-            }
-        }
+        let mut latencies = Self::of(schedule)?;
+        await_changes(listener, changes, schedule.deadline(), |change| {
+            latencies.record(number(change)?)
+        })?;
         Ok(latencies)
     }
 
     /// The change of this event can be read by now.
     fn record(&mut self, number: u64) -> Result<()> {
-        if number >= self.schedule.warm_up {
-            let latency = self.schedule.due(number).elapsed();
+        if self.schedule.counts(number) {
             self.microseconds
-                .record(u64::try_from(latency.as_micros())?)?;
+                .record(self.schedule.microseconds_since(number)?)?;
         }
         Ok(())
     }

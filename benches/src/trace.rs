@@ -15,7 +15,7 @@ use crate::program::Instance;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Slower than any machine that this is worth measuring on.
-const LONGEST: Duration = Duration::from_secs(900);
+pub(crate) const LONGEST: Duration = Duration::from_secs(900);
 
 /// Looks at the offsets that a group has committed, as any lag tool would.
 pub(crate) struct Watch {
@@ -89,10 +89,21 @@ impl Trace {
 
     /// Looks until so many events are committed.
     pub(crate) fn follow(instance: &mut Instance, watch: &Watch, events: u64) -> Result<Self> {
+        Self::follow_telling(instance, watch, events, |_| {})
+    }
+
+    /// The same, and tells each time how many there are.
+    pub(crate) fn follow_telling(
+        instance: &mut Instance,
+        watch: &Watch,
+        events: u64,
+        tell: impl Fn(u64),
+    ) -> Result<Self> {
         let (mut trace, start) = (Self::new(), Instant::now());
         loop {
             instance.process.check_alive()?;
             let committed = watch.committed();
+            tell(committed);
             if committed > 0 {
                 trace.note(instance.process.id(), start, committed)?;
             }
@@ -129,6 +140,14 @@ impl Trace {
             cpu_seconds_a_million: (last.cpu_seconds - half.cpu_seconds) / events * 1e6,
             events_a_second: rate(half, last),
         })
+    }
+
+    /// Events a second from when so many were through until so many were.
+    pub(crate) fn rate_between(&self, from: u64, to: u64) -> Result<f64> {
+        let first = |events| self.0.iter().find(|sample| sample.events >= events);
+        let (from, to) = first(from).zip(first(to)).context("it did not get there")?;
+        ensure!(from.events < to.events, "too few events to tell a rate");
+        Ok(rate(from, to))
     }
 
     fn ends(&self) -> Result<(&Sample, &Sample)> {

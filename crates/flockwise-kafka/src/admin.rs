@@ -23,7 +23,7 @@ use crate::faults;
 use crate::persistence::{ATTEMPT, PATIENCE, ask_again};
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 
-pub use survey::{FoundTopic, largest_record_bytes, survey};
+pub use survey::{Found, FoundTopic, count, largest_record_bytes, survey};
 
 /// Partitions of each input topic, in order. Waits at most the start timeout for a broker.
 ///
@@ -72,9 +72,9 @@ pub fn topic_settings(topic: Topic) -> Vec<(&'static str, String)> {
     settings
 }
 
-/// A client that makes topics and one that asks about them.
+/// A client that makes topics, where it is needed, and one that asks about them.
 struct Admin {
-    client: AdminClient<Events>,
+    settings: KafkaSettings,
     consumer: BaseConsumer<Events>,
 }
 
@@ -82,13 +82,14 @@ impl Admin {
     fn connect(settings: &KafkaSettings) -> Result<Self, Failure> {
         settings.check()?;
         let events = Events::new("admin");
-        let consumer = clients::consumer(&settings.surveyor(), events.clone())?;
+        // Of no group: to be dropped, a member of one takes a tenth of a second.
+        let consumer = clients::consumer(&settings.admin(), events.clone())?;
         let asked = &settings.group;
         clients::reach(consumer.client(), &events, settings, asked, || {
             consumer.poll(Duration::ZERO);
         })?;
-        let client = admin_client(settings)?;
-        Ok(Self { client, consumer })
+        let settings = settings.clone();
+        Ok(Self { settings, consumer })
     }
 
     /// Partitions of a topic that must be there.
@@ -123,7 +124,8 @@ impl Admin {
         let options = AdminOptions::new()
             .request_timeout(Some(PATIENCE))
             .operation_timeout(Some(PATIENCE));
-        let results = block_on(self.client.create_topics(&new, &options))
+        let client = admin_client(&self.settings)?;
+        let results = block_on(client.create_topics(&new, &options))
             .map_err(|error| faults::plain("making topics", &error))?;
         for result in results {
             match result {

@@ -27,7 +27,7 @@ use crate::lanes::{self, Filled};
 use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
 use crate::purge::Purger;
-use crate::restore::Restorer;
+use crate::restore::{Read, Restorer};
 use crate::settings::KafkaSettings;
 use crate::surveyor::Surveyor;
 
@@ -263,10 +263,26 @@ impl Broker for KafkaBroker {
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
+        let replayed = self.replay_all(&[(source, from)], each)?;
+        replayed.first().copied().ok_or_else(|| {
+            Failure::Fatal(format!("reading {source:?} from {from:?} came to nothing"))
+        })
+    }
+
+    fn replay_all(
+        &mut self,
+        reads: &[(Source, Option<i64>)],
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Vec<Replayed>, Failure> {
         let mut restorer = self.take_restorer()?;
-        let topic = self.topics.name(source.topic);
+        let read = |(source, from): &(Source, Option<i64>)| Read {
+            topic: self.topics.name(source.topic),
+            source: *source,
+            from: *from,
+        };
+        let reads: Vec<Read> = reads.iter().map(read).collect();
         // What the group has to say is noted, so that a long restore costs no membership.
-        let result = restorer.replay(&topic, source, from, each, &mut || self.serve_group());
+        let result = restorer.replay(&reads, each, &mut || self.serve_group());
         self.restorer = Some(restorer);
         result
     }

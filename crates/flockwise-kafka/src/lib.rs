@@ -26,6 +26,7 @@ mod partition_queue;
 mod persistence;
 mod producer;
 mod purge;
+mod reading;
 mod restore;
 mod served;
 mod settings;

@@ -1,4 +1,4 @@
-//! Reading a partition from an offset, or its oldest committed record, to its end as of now.
+//! Reading partitions from an offset, or their oldest committed record, to their ends as of now.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,28 +8,18 @@ use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
 use flockwise_runtime::topics::Source;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::debug;
 
 use crate::bell::Bell;
 use crate::clients;
 use crate::events::Events;
 use crate::faults;
-use crate::lanes::record;
-use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::reading::Reading;
 use crate::settings::KafkaSettings;
 use crate::surveyor::Surveyor;
 
 /// How long to wait for records before looking around.
 const STEP: Duration = Duration::from_millis(100);
-
-/// How long a transaction may hold reading up before its end is no longer waited for. One that is being
-/// committed ends within milliseconds.
-const HELD: Duration = Duration::from_millis(300);
-
-/// How long a leader that does not answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// librdkafka forgets what it knows of a topic that nobody reads, and then takes seconds to start reading.
 const FRESH: Duration = Duration::from_secs(60);
@@ -43,21 +33,12 @@ pub(crate) struct Restorer {
     known: BTreeMap<String, (Instant, u32)>,
 }
 
-/// What is to be read.
-struct Goal<'a> {
-    topic: &'a str,
-    source: Source,
-    start: i64,
-    end: i64,
-}
-
-/// How far that has got.
-struct Progress {
-    count: u64,
-    position: i64,
-    /// Where the last readable record ended, when there was one to be looked for.
-    readable_end: Option<i64>,
-    advanced: Instant,
+/// What is asked for.
+pub(crate) struct Read {
+    pub(crate) topic: String,
+    pub(crate) source: Source,
+    /// `None`: from the oldest record.
+    pub(crate) from: Option<i64>,
 }
 
 impl Restorer {
@@ -77,41 +58,29 @@ impl Restorer {
         &self.surveyor
     }
 
-    /// Calls `each` with every committed record, oldest first, and `meanwhile` now and then.
+    /// Calls `each` with every committed record of each, oldest first, and `meanwhile` now and then. How far
+    /// each got, in order.
     pub(crate) fn replay(
         &mut self,
-        topic: &str,
-        source: Source,
-        from: Option<i64>,
+        reads: &[Read],
         each: &mut dyn FnMut(Record<'_>),
         meanwhile: &mut dyn FnMut() -> Result<(), Failure>,
-    ) -> Result<Replayed, Failure> {
+    ) -> Result<Vec<Replayed>, Failure> {
         let start = Instant::now();
-        self.expect(topic, source.partition)?;
-        let Some(goal) = self.goal(topic, source, from)? else {
-            return Ok(Replayed::Gone);
-        };
-        if goal.start >= goal.end {
-            return Ok(Replayed::Whole(goal.end));
+        for read in reads {
+            self.expect(&read.topic, read.source.partition)?;
         }
-        let partition = source.partition.cast_signed();
-        let mut queue = PartitionQueue::open(&self.consumer, topic, partition, &self.bell)
-            .ok_or_else(|| faults::missing_topic(topic))?;
-        self.assign(topic, partition, goal.start)?;
-        let mut progress = Progress::at(goal.start);
-        let read = self.read(&mut queue, &goal, &mut progress, each, meanwhile);
-        let stopped = self.consumer.unassign();
-        let replayed = read?;
-        stopped.map_err(|error| faults::plain("ending a restore", &error))?;
-        debug!(
-            topic,
-            partition,
-            records = progress.count,
-            ?replayed,
-            elapsed_ms = start.elapsed().as_millis(),
-            "restored"
-        );
-        Ok(replayed)
+        let mut readings = self.readings(reads)?;
+        if readings.iter().any(Reading::is_under_way) {
+            self.assign(&readings)?;
+            let read = self.read(&mut readings, each, meanwhile);
+            let stopped = self.consumer.unassign();
+            read?;
+            stopped.map_err(|error| faults::plain("ending a restore", &error))?;
+        }
+        let elapsed_ms = start.elapsed().as_millis();
+        readings.iter().for_each(|reading| reading.say(elapsed_ms));
+        Ok(readings.iter().filter_map(|r| r.outcome).collect())
     }
 
     /// Asks for a topic of which nothing was heard for a while.
@@ -130,59 +99,53 @@ impl Restorer {
         Ok(())
     }
 
-    /// `None`: there is no such offset.
-    fn goal<'a>(
-        &self,
-        topic: &'a str,
-        source: Source,
-        from: Option<i64>,
-    ) -> Result<Option<Goal<'a>>, Failure> {
-        let asked = [(topic.to_owned(), source.partition)];
-        let end = first(&self.surveyor.ends(&asked)?);
-        let start = match from {
-            // Whether it is behind the oldest is seen when it is read: retention may be faster.
-            Some(from) if (0..=end).contains(&from) => from,
-            Some(_) => return Ok(None),
-            None => first(&self.surveyor.starts(&asked)?),
+    /// What is to be read of each, and what there is no need to.
+    fn readings<'a>(&self, reads: &'a [Read]) -> Result<Vec<Reading<'a>>, Failure> {
+        let asked = |read: &Read| (read.topic.clone(), read.source.partition);
+        let ends = self
+            .surveyor
+            .ends(&reads.iter().map(asked).collect::<Vec<_>>())?;
+        let whole = reads.iter().filter(|read| read.from.is_none());
+        let starts = self
+            .surveyor
+            .starts(&whole.map(asked).collect::<Vec<_>>())?;
+        let mut starts = starts.into_iter();
+        let reading = |(read, end): (&'a Read, i64)| {
+            let start = read.from.or_else(|| starts.next()).unwrap_or_default();
+            Reading::new(read, (start, end), &self.consumer, &self.bell)
         };
-        Ok(Some(Goal {
-            topic,
-            source,
-            start,
-            end,
-        }))
+        reads.iter().zip(ends).map(reading).collect()
     }
 
-    fn assign(&self, topic: &str, partition: i32, start: i64) -> Result<(), Failure> {
+    fn assign(&self, readings: &[Reading<'_>]) -> Result<(), Failure> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(start))
-            .and_then(|()| self.consumer.assign(&list))
-            .map_err(|error| faults::plain(&format!("reading {topic} from its start"), &error))
+        for reading in readings.iter().filter(|r| r.is_under_way()) {
+            let (topic, partition, start) = reading.place();
+            list.add_partition_offset(topic, partition, Offset::Offset(start))
+                .map_err(|error| faults::plain("listing what to restore", &error))?;
+        }
+        self.consumer
+            .assign(&list)
+            .map_err(|error| faults::plain("starting a restore", &error))
     }
 
     fn read(
         &self,
-        queue: &mut PartitionQueue,
-        goal: &Goal<'_>,
-        progress: &mut Progress,
+        readings: &mut [Reading<'_>],
         each: &mut dyn FnMut(Record<'_>),
         meanwhile: &mut dyn FnMut() -> Result<(), Failure>,
-    ) -> Result<Replayed, Failure> {
+    ) -> Result<(), Failure> {
         let mut looked = Instant::now();
         loop {
-            let taken = match take(queue, goal, progress, each) {
-                Ok(taken) => taken,
-                Err(Broken::Gone) => return Ok(Replayed::Gone),
-                Err(Broken::Failed(failure)) => return Err(failure),
-            };
-            if progress.position >= goal.end {
-                return Ok(Replayed::Whole(goal.end));
+            let (mut taken, mut is_over) = (0, true);
+            for reading in readings.iter_mut().filter(|r| r.is_under_way()) {
+                taken += reading.go_on(each)?;
+                is_over &= !reading.is_under_way();
+            }
+            if is_over {
+                return Ok(());
             }
             if taken == 0 {
-                if progress.is_held() {
-                    return Ok(Replayed::Held(progress.position));
-                }
-                progress.check_patience(goal)?;
                 self.bell.wait(STEP);
             }
             if looked.elapsed() > STEP {
@@ -192,101 +155,4 @@ impl Restorer {
             }
         }
     }
-}
-
-/// Why reading ended early.
-enum Broken {
-    Gone,
-    Failed(Failure),
-}
-
-/// Takes what is at hand.
-fn take(
-    queue: &mut PartitionQueue,
-    goal: &Goal<'_>,
-    progress: &mut Progress,
-    each: &mut dyn FnMut(Record<'_>),
-) -> Result<usize, Broken> {
-    let mut error = None;
-    let taken = queue.take(SLICE, |message| match message.error() {
-        // Its offset is as far as could be read: the last records may have been compacted away.
-        Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
-        Some(found) => error = Some(found),
-        None if message.offset() < goal.end => {
-            each(record(goal.source, message, false));
-            progress.count += 1;
-        }
-        None => {}
-    });
-    if let Some((code, reason)) = error {
-        return Err(progress.broken(goal, code, &reason));
-    }
-    // Asked only when nothing is left to take: it passes what was aborted as well.
-    let reached = (taken < SLICE).then(|| queue.extent().position).flatten();
-    progress.reach(reached, taken);
-    Ok(taken)
-}
-
-impl Progress {
-    fn at(position: i64) -> Self {
-        Self {
-            count: 0,
-            position,
-            readable_end: None,
-            advanced: Instant::now(),
-        }
-    }
-
-    fn ended(&mut self, offset: i64) {
-        self.readable_end = Some(offset);
-        if offset > self.position {
-            self.position = offset;
-            self.advanced = Instant::now();
-        }
-    }
-
-    fn reach(&mut self, reached: Option<i64>, taken: usize) {
-        let is_further = reached.is_some_and(|reached| reached > self.position);
-        self.position = self.position.max(reached.unwrap_or(self.position));
-        if is_further || (taken > 0 && self.readable_end != Some(self.position)) {
-            self.advanced = Instant::now();
-        }
-    }
-
-    /// All that is committed has been read, and what follows does not get so.
-    fn is_held(&self) -> bool {
-        self.readable_end == Some(self.position) && self.advanced.elapsed() >= HELD
-    }
-
-    fn broken(&self, goal: &Goal<'_>, code: RDKafkaErrorCode, reason: &str) -> Broken {
-        if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
-            return Broken::Gone;
-        }
-        let (topic, partition) = (goal.topic, goal.source.partition);
-        Broken::Failed(match faults::way_out(code) {
-            Some(way_out) => Failure::Config(format!("reading {topic}: {reason}; {way_out}")),
-            // What comes next was removed while reading: a new start will find it so.
-            None => Failure::Fatal(format!(
-                "reading {topic}/{partition} at offset {}: {code}: {reason}",
-                self.position
-            )),
-        })
-    }
-
-    fn check_patience(&self, goal: &Goal<'_>) -> Result<(), Failure> {
-        if self.advanced.elapsed() < PATIENCE {
-            return Ok(());
-        }
-        let (topic, partition) = (goal.topic, goal.source.partition);
-        let (position, end) = (self.position, goal.end);
-        Err(Failure::Fatal(format!(
-            "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; see \
-             whether the partition's leader is up",
-            PATIENCE.as_secs()
-        )))
-    }
-}
-
-fn first(offsets: &[i64]) -> i64 {
-    offsets.first().copied().unwrap_or_default()
 }

@@ -141,6 +141,20 @@ pub trait Broker {
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure>;
 
+    /// As [`Broker::replay`] of each of these sources, of all at once where that is quicker: the records of
+    /// different sources then come as they come. How far each got, in order.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    fn replay_all(
+        &mut self,
+        reads: &[(Source, Option<i64>)],
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Vec<Replayed>, Failure> {
+        let replay = |(source, from): &(Source, Option<i64>)| self.replay(*source, *from, each);
+        reads.iter().map(replay).collect()
+    }
+
     /// Every record of a source from an offset on, committed or not: for who has a transaction open there.
     /// Says nothing where it cannot tell, or not soon.
     ///

@@ -80,7 +80,13 @@ impl<B: Broker> Shard<B> {
     /// # Errors
     /// Where it is too much.
     pub(crate) fn weigh(&mut self) -> Result<(), Failure> {
-        let bytes: usize = self.tasks.values().map(|open| open.task.bytes()).sum();
+        self.weigh_with(0)
+    }
+
+    /// The same, with so many bytes of what is not a task yet.
+    pub(crate) fn weigh_with(&mut self, more: usize) -> Result<(), Failure> {
+        let tasks = self.tasks.values().map(|open| open.task.bytes());
+        let bytes = tasks.sum::<usize>() + more;
         let memory = &self.pipeline.memory;
         let was_nearly_full = memory.is_nearly_full();
         memory.change(self.meter.state_bytes, bytes as u64);

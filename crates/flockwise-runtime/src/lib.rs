@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod batch;
+mod bringing_back;
 pub mod broker;
 pub mod clock;
 mod commit;

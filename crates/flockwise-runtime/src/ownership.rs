@@ -2,20 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
-use flockwise_core::task::Sweeping;
-
-use crate::broker::{Broker, Failure, Replayed};
-use crate::keeping::Keeping;
+use crate::broker::{Broker, Failure};
 use crate::metrics::Abort;
-use crate::restoring::Restoring;
 use crate::shard::{OpenTask, Shard};
-use crate::store::Wanted;
 use crate::topics::{Source, Topic};
-
-/// How often a partition that an open transaction holds back is read again, a moment each time, before
-/// the shard gives up: longer than a transaction may live.
-pub(crate) const HELD: u32 = 400;
 
 impl<B: Broker> Shard<B> {
     /// Takes an assignment up, if need be twice: one that is answered by halves would leave tasks, the
@@ -39,12 +29,11 @@ impl<B: Broker> Shard<B> {
         self.wake_no_stale_task();
         let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
         let mini_batches = self.load_model(trains && self.trainer.is_none())?;
+        let taken = self.take_over(sources)?;
         let mut reads = vec![self.model_read()];
-        self.meter.tasks_restoring = self.to_be_restored(sources);
         for source in sources {
             match source.topic {
-                Topic::Repartition if !self.tasks.contains_key(&source.partition) => {
-                    self.take_over(source.partition)?;
+                Topic::Repartition if taken.contains(&source.partition) => {
                     reads.extend(self.task_reads(source.partition)?);
                 }
                 Topic::Deltas if self.trainer.is_none() => {
@@ -81,26 +70,20 @@ impl<B: Broker> Shard<B> {
         }
     }
 
-    fn to_be_restored(&self, sources: &[Source]) -> u64 {
-        let is_new = |source: &&Source| {
-            let number = source.partition;
-            source.topic == Topic::Repartition
-                && !self.tasks.contains_key(&number)
-                && !self.resting.contains_key(&number)
-        };
-        sources.iter().filter(is_new).count() as u64
-    }
-
-    fn take_over(&mut self, number: u32) -> Result<(), Failure> {
-        if let Some(open) = self.resting.remove(&number) {
-            self.tasks.insert(number, open);
-            return Ok(());
+    /// Takes over what is new of an assignment; which tasks that is.
+    fn take_over(&mut self, sources: &[Source]) -> Result<Vec<u32>, Failure> {
+        let tasks = sources.iter().filter(|s| s.topic == Topic::Repartition);
+        let numbers = tasks.map(|source| source.partition);
+        let taken: Vec<u32> = numbers.filter(|n| !self.tasks.contains_key(n)).collect();
+        let mut unknown = Vec::new();
+        for number in &taken {
+            match self.resting.remove(number) {
+                Some(open) => drop(self.tasks.insert(*number, open)),
+                None => unknown.push(*number),
+            }
         }
-        self.meter.export(&self.metrics);
-        self.restore(number)?;
-        self.meter.tasks_restoring -= 1;
-        self.meter.tasks_running = self.tasks.len() as u64;
-        Ok(())
+        self.restore(&unknown)?;
+        Ok(taken)
     }
 
     /// Commits and hands tasks over. They go also where the commit comes to nothing, as of the one
@@ -213,142 +196,6 @@ impl<B: Broker> Shard<B> {
         // Versions that were polled with what was aborted are read again.
         reads.push(self.model_read());
         self.broker.open(&reads)
-    }
-
-    fn restore(&mut self, number: u32) -> Result<(), Failure> {
-        let mut task = self.bring_back(number)?.finish();
-        task.set_sweeping(if self.pace.is_live() {
-            Sweeping::Later
-        } else {
-            Sweeping::AtOnce
-        });
-        let now = self.pace.clock().now();
-        let stream_ms = task.stream_ms();
-        self.tasks.insert(
-            number,
-            OpenTask {
-                task,
-                stream_ms,
-                last_event: now,
-                is_dirty: false,
-                inputs: Vec::new(),
-                unplaced: Some(0),
-                is_ahead: false,
-                keeping: Keeping::new(now),
-            },
-        );
-        self.weigh()
-    }
-
-    /// A task from what is at hand of it, and from there on from its changelog.
-    fn bring_back(&mut self, number: u32) -> Result<Restoring, Failure> {
-        let mut restoring = self.at_hand(number)?;
-        let mut held = 0;
-        loop {
-            match restoring.read_on(&mut self.broker, &self.pipeline)? {
-                Replayed::Whole(_) => return Ok(restoring),
-                Replayed::Held(next) => {
-                    held += 1;
-                    self.end_what_holds(&restoring, next, held)?;
-                }
-                Replayed::Gone => {
-                    self.store
-                        .set_aside(number, "the changelog does not hold its next offset");
-                    restoring = Restoring::new(&self.pipeline, number);
-                }
-            }
-        }
-    }
-
-    /// A task's standby if it is warm, else whichever is further, the standby or local state; nothing
-    /// where there is neither.
-    fn at_hand(&mut self, number: u32) -> Result<Restoring, Failure> {
-        let Some(standby) = self.standbys.take(self.number(), number) else {
-            return self.load(number);
-        };
-        let ends = self.broker.ends(&[Source::changelog(number)])?;
-        let end = ends.first().copied().unwrap_or(0);
-        let behind = end - standby.next().unwrap_or(0);
-        if standby.next().is_none() || !self.standbys.is_warm(behind) {
-            let kept = self.load(number)?;
-            if kept.next() >= standby.next() {
-                return Ok(kept);
-            }
-        }
-        tracing::info!(task = number, behind, "taken over from a standby");
-        self.meter.standbys_taken += 1;
-        // What is gone from the task since the copy was written is not known.
-        self.store.remove(number);
-        Ok(standby)
-    }
-
-    fn load(&mut self, number: u32) -> Result<Restoring, Failure> {
-        let wanted = Wanted {
-            changelog: self.changelog_identity()?,
-            plan: self.pipeline.task.plan.fingerprint(),
-            now_ms: self.pace.clock().wall_ms(),
-        };
-        let pipeline = &self.pipeline;
-        let mut restoring = Restoring::new(pipeline, number);
-        let offset = self.store.load(number, &wanted, &mut |key, value| {
-            restoring.take_kept(pipeline, key, value).is_ok()
-        });
-        Ok(match offset {
-            Some(offset) => {
-                restoring.go_on_from(offset);
-                restoring
-            }
-            None => Restoring::new(pipeline, number),
-        })
-    }
-
-    /// The task's former owner left a transaction open, and whoever it is no longer owns the task: dead, or
-    /// about to find out. Waiting for the transaction to time out would take long.
-    fn end_what_holds(
-        &mut self,
-        restoring: &Restoring,
-        next: i64,
-        held: u32,
-    ) -> Result<(), Failure> {
-        let number = restoring.number();
-        if held > HELD {
-            return Err(Failure::Fatal(format!(
-                "a transaction is open in the changelog of task {number} and does not end; find it with \
-                 `kafka-transactions.sh find-hanging` and abort it"
-            )));
-        }
-        if held > 1 {
-            return Ok(());
-        }
-        // Who left it open is written in it, unless it did not get so far.
-        let written = self.writer_behind(number, next)?;
-        let owner = written.as_deref().or_else(|| restoring.owner());
-        match owner.filter(|owner| *owner != self.broker.name()) {
-            Some(owner) => {
-                tracing::warn!(
-                    task = number,
-                    owner,
-                    "the former owner left a transaction open; it is ended"
-                );
-                self.broker.evict(owner)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Whose bookmark is the next behind an offset of a changelog, committed or not.
-    fn writer_behind(&mut self, number: u32, next: i64) -> Result<Option<String>, Failure> {
-        let inputs = &self.pipeline.topics.inputs;
-        let mut writer = None;
-        self.broker
-            .peek(Source::changelog(number), next, &mut |record| {
-                if let (Some([BOOKMARK]), Some(value), None) = (record.key, record.value, &writer)
-                    && let Ok((_, owner)) = decode_bookmark(value, inputs)
-                {
-                    writer = owner;
-                }
-            })?;
-        Ok(writer)
     }
 }
 

@@ -138,35 +138,6 @@ impl Restoring {
         Ok(())
     }
 
-    /// Reads on to the changelog's end as of now.
-    ///
-    /// # Errors
-    /// Where the changelog cannot be read, or holds what this version or plan cannot use.
-    pub(crate) fn read_on<B: Broker>(
-        &mut self,
-        broker: &mut B,
-        pipeline: &Pipeline,
-    ) -> Result<Replayed, Failure> {
-        let mut unfit = None;
-        let source = Source::changelog(self.number);
-        let replayed = broker.replay(source, self.next, &mut |record| {
-            if unfit.is_none() {
-                unfit = self.take(pipeline, &record).err();
-            }
-        })?;
-        if let Some(error) = unfit {
-            let topic = pipeline.topics.name(Topic::Changelog);
-            return Err(Failure::Config(format!(
-                "{topic}, partition {}: {error}",
-                self.number
-            )));
-        }
-        if let Replayed::Whole(next) | Replayed::Held(next) = replayed {
-            self.next = Some(next);
-        }
-        Ok(replayed)
-    }
-
     /// The task as of the last commit read.
     pub(crate) fn finish(mut self) -> Task {
         if let Some(bookmark) = self.bookmark {
@@ -174,6 +145,41 @@ impl Restoring {
         }
         self.task
     }
+}
+
+/// Reads each on to its changelog's end as of now; how far each got, in order.
+///
+/// # Errors
+/// Where a changelog cannot be read, or holds what this version or plan cannot use.
+pub(crate) fn read_on<B: Broker>(
+    restoring: &mut [Restoring],
+    broker: &mut B,
+    pipeline: &Pipeline,
+) -> Result<Vec<Replayed>, Failure> {
+    let read = |one: &Restoring| (Source::changelog(one.number), one.next);
+    let reads: Vec<_> = restoring.iter().map(read).collect();
+    let mut unfit = Ok(());
+    let replayed = broker.replay_all(&reads, &mut |record| {
+        let number = record.source.partition;
+        let one = restoring.iter_mut().find(|one| one.number == number);
+        if let (Some(one), Ok(())) = (one, &unfit) {
+            unfit = one
+                .take(pipeline, &record)
+                .map_err(|error| unusable(pipeline, number, &error));
+        }
+    })?;
+    unfit?;
+    for (one, replayed) in restoring.iter_mut().zip(&replayed) {
+        if let Replayed::Whole(next) | Replayed::Held(next) = replayed {
+            one.next = Some(*next);
+        }
+    }
+    Ok(replayed)
+}
+
+fn unusable(pipeline: &Pipeline, number: u32, error: &ChangelogError) -> Failure {
+    let topic = pipeline.topics.name(Topic::Changelog);
+    Failure::Config(format!("{topic}, partition {number}: {error}"))
 }
 
 /// Builds a task from its changelog alone, as of the last commit.
@@ -185,7 +191,8 @@ pub fn restore<B: Broker>(
     pipeline: &Pipeline,
     number: u32,
 ) -> Result<Task, Failure> {
-    let mut restoring = Restoring::new(pipeline, number);
-    while let Replayed::Held(_) = restoring.read_on(broker, pipeline)? {}
+    let mut restoring = [Restoring::new(pipeline, number)];
+    while let [Replayed::Held(_)] = read_on(&mut restoring, broker, pipeline)?[..] {}
+    let [restoring] = restoring;
     Ok(restoring.finish())
 }

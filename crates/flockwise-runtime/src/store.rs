@@ -87,6 +87,14 @@ pub struct Wanted {
     pub now_ms: i64,
 }
 
+/// A task to be loaded, and who takes its records in: see [`Store::load`].
+pub struct Load<'a> {
+    /// Its number.
+    pub task: u32,
+    /// Called with every record kept.
+    pub each: &'a mut (dyn FnMut(&[u8], &[u8]) -> bool + Send),
+}
+
 /// How a task's copy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
@@ -121,6 +129,12 @@ pub trait Store {
         wanted: &Wanted,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64>;
+
+    /// As [`Store::load`] of each of these, where possible at once; what came of each, in order.
+    fn load_all(&mut self, wanted: &Wanted, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
+        let load = |load: Load<'_>| self.load(load.task, wanted, load.each);
+        loads.into_iter().map(load).collect()
+    }
 
     /// How a task's copy stands.
     fn copy(&mut self, task: u32) -> Copy;

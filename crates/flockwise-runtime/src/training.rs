@@ -10,8 +10,8 @@ use flockwise_core::task::Versions;
 use flockwise_core::trainer::Trainer;
 
 use crate::batch::Record;
+use crate::bringing_back::HELD;
 use crate::broker::{Broker, Failure, Replayed, Start};
-use crate::ownership::HELD;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 

@@ -1,13 +1,14 @@
 //! The store of a process, and the handles that its shards have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use flockwise_runtime::clock::Clock;
-use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
+use flockwise_runtime::store::{Copy, Kept, Load, Store, Wanted};
 use prometheus::Registry;
 use tracing::{debug, warn};
 
@@ -167,38 +168,30 @@ impl Store for ShardStore {
         wanted: &Wanted,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
-        let Shared {
-            desk,
-            folders,
-            settings,
-            metrics,
-        } = &*self.shared;
-        if !desk.take_over(task, self.number, PATIENCE) {
-            warn!(
-                task,
-                "the writer of local state does not come to an end with this task, which is restored \
-                 from its changelog"
-            );
-            desk.discard(task, self.number, Job::Remove);
-            return None;
-        }
-        let expected = Expected {
-            app: &settings.app,
-            task,
-            wanted,
-            map_bytes: settings.map_bytes,
+        self.load_one(task, wanted, each)
+    }
+
+    /// On as many threads as there are cores: to read a copy is work, not waiting.
+    fn load_all(&mut self, wanted: &Wanted, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let results = loads.iter().map(|_| OnceLock::new()).collect::<Vec<_>>();
+        let places = Mutex::new(loads.into_iter().zip(&results));
+        let work = || {
+            let next = || places.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some((load, result)) = next() {
+                let offset = self.load_one(load.task, wanted, load.each);
+                result.get_or_init(|| offset);
+            }
         };
-        match load(&folders.file(task), expected, each) {
-            Ok(Loaded { offset, bytes }) => {
-                metrics.show_bytes(task, bytes);
-                desk.stands(task, self.number, Standing::Ready);
-                Some(offset)
+        thread::scope(|scope| {
+            for _ in 1..cores.min(results.len()) {
+                // Where there is no thread to be had, this one does it all.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
-            Err(refusal) => {
-                self.begin_anew(task, refusal);
-                None
-            }
-        }
+            work();
+        });
+        let offset = |result: OnceLock<_>| result.into_inner().flatten();
+        results.into_iter().map(offset).collect()
     }
 
     fn copy(&mut self, task: u32) -> Copy {
@@ -236,6 +229,46 @@ impl Store for ShardStore {
 }
 
 impl ShardStore {
+    fn load_one(
+        &self,
+        task: u32,
+        wanted: &Wanted,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Option<i64> {
+        let Shared {
+            desk,
+            folders,
+            settings,
+            metrics,
+        } = &*self.shared;
+        if !desk.take_over(task, self.number, PATIENCE) {
+            warn!(
+                task,
+                "the writer of local state does not come to an end with this task, which is restored \
+                 from its changelog"
+            );
+            desk.discard(task, self.number, Job::Remove);
+            return None;
+        }
+        let expected = Expected {
+            app: &settings.app,
+            task,
+            wanted,
+            map_bytes: settings.map_bytes,
+        };
+        match load(&folders.file(task), expected, each) {
+            Ok(Loaded { offset, bytes }) => {
+                metrics.show_bytes(task, bytes);
+                desk.stands(task, self.number, Standing::Ready);
+                Some(offset)
+            }
+            Err(refusal) => {
+                self.begin_anew(task, refusal);
+                None
+            }
+        }
+    }
+
     fn begin_anew(&self, task: u32, refusal: Refusal) {
         let desk = &self.shared.desk;
         match refusal {

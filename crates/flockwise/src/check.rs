@@ -3,12 +3,12 @@
 use flockwise_codec::decode::LARGEST_EVENT;
 use flockwise_config::{Config, Problem};
 use flockwise_kafka::KafkaSettings;
-use flockwise_kafka::admin::{FoundTopic, largest_record_bytes};
+use flockwise_kafka::admin::{Found, FoundTopic, largest_record_bytes};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::CheckArguments;
-use crate::cluster::{Cluster, Found, Standing, State};
+use crate::cluster::{Cluster, Standing, State};
 use crate::connection::{reason, settings};
 use crate::describe;
 use crate::exit::{Failed, say};

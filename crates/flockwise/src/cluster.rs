@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use flockwise_config::Config;
 use flockwise_kafka::KafkaSettings;
-use flockwise_kafka::admin::{self, FoundTopic};
+use flockwise_kafka::admin::{self, Found};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
 use crate::connection::{input_names, reason, settled};
 use crate::exit::Failed;
-
-/// What looking a topic up brought.
-pub(crate) type Found = Result<Option<FoundTopic>, Failure>;
 
 /// Every topic of a pipeline as it is.
 pub(crate) struct Cluster {
@@ -48,13 +45,25 @@ pub(crate) enum State {
 impl Cluster {
     /// Asks the brokers.
     pub(crate) fn look(config: &Config, settings: &KafkaSettings) -> Result<Self, Failure> {
+        Self::by(config, |names| admin::survey(settings, names))
+    }
+
+    /// Asks the brokers what is there, and not with which settings.
+    pub(crate) fn glance(config: &Config, settings: &KafkaSettings) -> Result<Self, Failure> {
+        Self::by(config, |names| admin::count(settings, names))
+    }
+
+    fn by(
+        config: &Config,
+        find: impl FnOnce(&[String]) -> Result<Vec<Found>, Failure>,
+    ) -> Result<Self, Failure> {
         let inputs = input_names(config);
         // The names alone, which do not depend on the partitions.
         let topics = settled(config, &[]);
         let internal = Topics::internal();
         let mut names = inputs.clone();
         names.extend(internal.map(|topic| topics.name(topic)));
-        let mut found = admin::survey(settings, &names)?.into_iter();
+        let mut found = find(&names)?.into_iter();
         let inputs = inputs.into_iter().zip(found.by_ref()).collect();
         Ok(Self {
             inputs,
@@ -185,6 +194,8 @@ fn suffices(key: &str, found: &str, expected: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use flockwise_kafka::admin::FoundTopic;
+
     use super::*;
 
     fn topics() -> Topics {

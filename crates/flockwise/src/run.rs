@@ -13,6 +13,7 @@ use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::standby::Standbys;
+use flockwise_runtime::topics::Topics;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
@@ -68,7 +69,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         standbys: &standbys,
         stop: &stop,
     };
-    let ended = run_shards(shards, connect, &crew);
+    let ended = thread::scope(|scope| {
+        let warn = || warn_of_settings(&config, &settings, &pipeline.topics);
+        let thread = thread::Builder::new().name("flockwise-look".to_owned());
+        if let Err(error) = thread.spawn_scoped(scope, warn) {
+            tracing::warn!(%error, "the topics' settings are not looked at");
+        }
+        run_shards(shards, connect, &crew)
+    });
     stop.store(true, Ordering::Relaxed);
     drop(summary);
     readiness.stop();
@@ -86,7 +94,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
 
 /// Looks at the cluster and makes what is missing there.
 fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed> {
-    let cluster = Cluster::look(config, settings).map_err(failed)?;
+    let cluster = Cluster::glance(config, settings).map_err(failed)?;
     let inputs = cluster.input_partitions()?;
     let topics = settled(config, &inputs);
     say_partitions(config, &inputs, topics.state_partitions);
@@ -98,16 +106,23 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     {
         admin::ensure_topics(settings, &topics).map_err(failed)?;
     }
-    // Only settings are left to differ, and these may be as somebody wants them.
+    Ok(pipeline)
+}
+
+/// Settings may be as somebody wants them, so nobody waits for what they are.
+fn warn_of_settings(config: &Config, settings: &KafkaSettings, topics: &Topics) {
+    let cluster = match Cluster::look(config, settings) {
+        Ok(cluster) => cluster,
+        Err(error) => return tracing::warn!(%error, "the topics' settings are not looked at"),
+    };
     for Standing {
         topic, problems, ..
-    } in &standings
+    } in &cluster.standings(topics)
     {
         problems
             .iter()
             .for_each(|problem| tracing::warn!(topic, "{problem}"));
     }
-    Ok(pipeline)
 }
 
 fn say_partitions(config: &Config, inputs: &[u32], state_partitions: u32) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flockwise_runtime::broker::Failure;
 use rdkafka::admin::{AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 
-use super::{Admin, block_on};
+use super::{Admin, admin_client, block_on};
 use crate::persistence::ATTEMPT;
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 
@@ -18,26 +18,31 @@ pub struct FoundTopic {
     pub settings: Option<BTreeMap<String, String>>,
 }
 
-/// Looks each topic up, in order: `None` is a topic that is not there, a failure one that may not be
-/// asked about. Waits at most the start timeout for a broker.
+/// What looking a topic up brought: `None` is one that is not there, a failure one that may not be asked about.
+pub type Found = Result<Option<FoundTopic>, Failure>;
+
+/// Looks each topic up, in order. Waits at most the start timeout for a broker.
 ///
 /// # Errors
 /// [`Failure::Config`] says why no broker answers.
-pub fn survey(
-    settings: &KafkaSettings,
-    names: &[String],
-) -> Result<Vec<Result<Option<FoundTopic>, Failure>>, Failure> {
+pub fn survey(settings: &KafkaSettings, names: &[String]) -> Result<Vec<Found>, Failure> {
     let admin = Admin::connect(settings)?;
-    let found: Vec<_> = names.iter().map(|name| admin.find(name)).collect();
-    let mut described = admin.describe(names);
-    let topic = |(name, found): (&String, Result<Option<u32>, Failure>)| {
-        let found = found?;
-        Ok(found.map(|partitions| FoundTopic {
-            partitions,
-            settings: described.remove(name),
-        }))
-    };
-    Ok(names.iter().zip(found).map(topic).collect())
+    let mut found = admin.find_all(names);
+    let mut described = admin.describe(names)?;
+    for (name, found) in names.iter().zip(&mut found) {
+        if let Ok(Some(found)) = found {
+            found.settings = described.remove(name);
+        }
+    }
+    Ok(found)
+}
+
+/// As [`survey`], without the settings, which take a tenth of a second more.
+///
+/// # Errors
+/// As [`survey`].
+pub fn count(settings: &KafkaSettings, names: &[String]) -> Result<Vec<Found>, Failure> {
+    Ok(Admin::connect(settings)?.find_all(names))
 }
 
 /// The largest record that a shard with these settings produces.
@@ -50,19 +55,32 @@ pub fn largest_record_bytes(settings: &KafkaSettings) -> u32 {
 }
 
 impl Admin {
+    fn find_all(&self, names: &[String]) -> Vec<Found> {
+        let found = |partitions| FoundTopic {
+            partitions,
+            settings: None,
+        };
+        let find = |name: &String| Ok(self.find(name)?.map(found));
+        names.iter().map(find).collect()
+    }
+
     /// Settings by topic, as far as they may be seen.
-    fn describe(&self, names: &[String]) -> BTreeMap<String, BTreeMap<String, String>> {
+    fn describe(
+        &self,
+        names: &[String],
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
+        let client = admin_client(&self.settings)?;
         // Nobody waits long for what is only looked at.
         let options = AdminOptions::new().request_timeout(Some(ATTEMPT));
         let topics: Vec<_> = names
             .iter()
             .map(|name| ResourceSpecifier::Topic(name))
             .collect();
-        let answers = block_on(self.client.describe_configs(&topics, &options));
+        let answers = block_on(client.describe_configs(&topics, &options));
         let answers = answers.unwrap_or_default().into_iter();
-        answers
+        Ok(answers
             .filter_map(|answer| settings_of(answer.ok()?))
-            .collect()
+            .collect())
     }
 }
 

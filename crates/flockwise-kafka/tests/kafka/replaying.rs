@@ -173,3 +173,39 @@ fn a_topic_made_anew_is_another() {
     let error = broker.identity(Topic::Input(0)).expect_err("missing");
     assert!(error.to_string().contains("in0"), "{error}");
 }
+
+#[test]
+fn several_partitions_are_read_at_once_and_each_is_told_of() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[4]);
+    let values = (0..40).map(|n| n.to_string());
+    put(&servers, &topics.inputs[0], 4, values);
+    delete_before(&servers, &topics.inputs[0], 1, 5);
+    let mut zombie = outsider(&servers, &topics, "zombie");
+    zombie.send(row("left open")).expect("sent");
+    let mut broker = outsider(&servers, &topics, "a");
+    eventually(|| broker.ends(&[CHANGELOG]).expect("ends") == [1]);
+
+    let input = |partition| Source {
+        topic: Topic::Input(0),
+        partition,
+    };
+    let reads = [
+        (input(0), None),
+        (CHANGELOG, None),
+        (input(1), Some(0)),
+        (input(2), Some(10)),
+        (input(3), Some(7)),
+    ];
+    let mut read = Vec::new();
+    let replayed = broker.replay_all(&reads, &mut |record| {
+        read.push((record.source.partition, record.offset));
+    });
+    let whole = Replayed::Whole(10);
+    let expected = [whole, Replayed::Held(0), Replayed::Gone, whole, whole];
+    assert_eq!(replayed.expect("replayed"), expected);
+    read.sort_unstable();
+    let first = (0..10).map(|offset| (0, offset));
+    let expected: Vec<(u32, i64)> = first.chain((7..10).map(|offset| (3, offset))).collect();
+    assert_eq!(read, expected);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flockwise_runtime::store::{Copy, Store, Wanted};
+use flockwise_runtime::store::{Copy, Load, Store, Wanted};
 
 use crate::desk::{Desk, NOW_MS, Records, batch, kept, load, load_as, sample, settled, wanted};
 
@@ -231,4 +231,35 @@ fn a_batch_of_another_changelog_costs_the_copy() {
     desk.finish();
     assert_eq!(desk.metric("failures_total"), Some(1.0));
     assert_eq!(load(&mut desk.store.handle(), 0), None);
+}
+
+#[test]
+fn several_copies_come_back_at_once_each_to_its_own() {
+    let desk = Desk::set();
+    let records = |task: u8| sample(500 + usize::from(task), task);
+    // Of the fifth there is none, and the seventh is of use to nobody.
+    for task in (0..9).filter(|task| *task != 5) {
+        desk.written(task.into(), &records(task), task.into());
+    }
+    let mut found = vec![Records::new(); 9];
+    let takers = (0..).zip(&mut found);
+    let takers = takers.map(|(task, found)| taking(found, task != 7));
+    let mut takers: Vec<_> = takers.collect();
+    let loads = (0..).zip(&mut takers);
+    let loads = loads.map(|(task, each)| Load { task, each }).collect();
+    let offsets = desk.store.handle().load_all(&wanted(), loads);
+    drop(takers);
+    for (task, (offset, found)) in (0..9).zip(offsets.into_iter().zip(found)) {
+        let is_whole = !matches!(task, 5 | 7);
+        assert_eq!(offset, is_whole.then_some(i64::from(task)));
+        assert!(!is_whole || found == records(task));
+    }
+}
+
+/// Takes every record, or refuses the first.
+fn taking(found: &mut Records, is_of_use: bool) -> impl FnMut(&[u8], &[u8]) -> bool + Send {
+    move |key, value| {
+        found.insert(key.to_vec(), value.to_vec());
+        is_of_use
+    }
 }

@@ -1,0 +1,226 @@
+//! One partition on its way to its end as of now.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, Replayed};
+use flockwise_runtime::topics::Source;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::debug;
+
+use crate::bell::Bell;
+use crate::events::Events;
+use crate::faults;
+use crate::lanes::record;
+use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::restore::Read;
+
+/// How long a transaction may hold reading up before its end is no longer waited for. One that is being
+/// committed ends within milliseconds.
+const HELD: Duration = Duration::from_millis(300);
+
+/// How long a leader that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is to be read.
+struct Goal<'a> {
+    topic: &'a str,
+    source: Source,
+    start: i64,
+    end: i64,
+}
+
+/// One of those that are being read.
+pub(crate) struct Reading<'a> {
+    goal: Goal<'a>,
+    queue: PartitionQueue,
+    progress: Progress,
+    /// How it ended.
+    pub(crate) outcome: Option<Replayed>,
+}
+
+/// How far that has got.
+struct Progress {
+    count: u64,
+    position: i64,
+    /// Where the last readable record ended, when there was one to be looked for.
+    readable_end: Option<i64>,
+    advanced: Instant,
+}
+
+impl Goal<'_> {
+    /// What can be said without reading. Whether the start is behind the oldest record is seen when it is
+    /// read: retention may be faster.
+    fn foregone(&self) -> Option<Replayed> {
+        match self.start {
+            start if !(0..=self.end).contains(&start) => Some(Replayed::Gone),
+            start if start == self.end => Some(Replayed::Whole(self.end)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// Of a partition with this end, from its start on.
+    pub(crate) fn new(
+        read: &'a Read,
+        (start, end): (i64, i64),
+        consumer: &Arc<BaseConsumer<Events>>,
+        bell: &Bell,
+    ) -> Result<Self, Failure> {
+        let goal = Goal {
+            topic: &read.topic,
+            source: read.source,
+            start,
+            end,
+        };
+        let partition = goal.source.partition.cast_signed();
+        let queue = PartitionQueue::open(consumer, goal.topic, partition, bell)
+            .ok_or_else(|| faults::missing_topic(goal.topic))?;
+        Ok(Self {
+            queue,
+            progress: Progress::at(goal.start),
+            outcome: goal.foregone(),
+            goal,
+        })
+    }
+
+    /// Topic, partition and the offset to start at.
+    pub(crate) fn place(&self) -> (&str, i32, i64) {
+        let Goal {
+            topic,
+            source,
+            start,
+            ..
+        } = self.goal;
+        (topic, source.partition.cast_signed(), start)
+    }
+
+    /// Is there more to be read?
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// Takes what is at hand; how many records that was.
+    pub(crate) fn go_on(&mut self, each: &mut dyn FnMut(Record<'_>)) -> Result<usize, Failure> {
+        let taken = match take(&mut self.queue, &self.goal, &mut self.progress, each) {
+            Ok(taken) => taken,
+            Err(Broken::Gone) => {
+                self.outcome = Some(Replayed::Gone);
+                return Ok(0);
+            }
+            Err(Broken::Failed(failure)) => return Err(failure),
+        };
+        let progress = &self.progress;
+        if progress.position >= self.goal.end {
+            self.outcome = Some(Replayed::Whole(self.goal.end));
+        } else if taken == 0 && progress.is_held() {
+            self.outcome = Some(Replayed::Held(progress.position));
+        } else if taken == 0 {
+            progress.check_patience(&self.goal)?;
+        }
+        Ok(taken)
+    }
+
+    /// Writes into the log how far it got.
+    pub(crate) fn say(&self, elapsed_ms: u128) {
+        let (topic, partition) = (self.goal.topic, self.goal.source.partition);
+        let (records, replayed) = (self.progress.count, self.outcome);
+        debug!(topic, partition, records, ?replayed, elapsed_ms, "restored");
+    }
+}
+
+/// Why reading ended early.
+enum Broken {
+    Gone,
+    Failed(Failure),
+}
+
+/// Takes what is at hand.
+fn take(
+    queue: &mut PartitionQueue,
+    goal: &Goal<'_>,
+    progress: &mut Progress,
+    each: &mut dyn FnMut(Record<'_>),
+) -> Result<usize, Broken> {
+    let mut error = None;
+    let taken = queue.take(SLICE, |message| match message.error() {
+        // Its offset is as far as could be read: the last records may have been compacted away.
+        Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
+        Some(found) => error = Some(found),
+        None if message.offset() < goal.end => {
+            each(record(goal.source, message, false));
+            progress.count += 1;
+        }
+        None => {}
+    });
+    if let Some((code, reason)) = error {
+        return Err(progress.broken(goal, code, &reason));
+    }
+    // Asked only when nothing is left to take: it passes what was aborted as well.
+    let reached = (taken < SLICE).then(|| queue.extent().position).flatten();
+    progress.reach(reached, taken);
+    Ok(taken)
+}
+
+impl Progress {
+    fn at(position: i64) -> Self {
+        Self {
+            count: 0,
+            position,
+            readable_end: None,
+            advanced: Instant::now(),
+        }
+    }
+
+    fn ended(&mut self, offset: i64) {
+        self.readable_end = Some(offset);
+        if offset > self.position {
+            self.position = offset;
+            self.advanced = Instant::now();
+        }
+    }
+
+    fn reach(&mut self, reached: Option<i64>, taken: usize) {
+        let is_further = reached.is_some_and(|reached| reached > self.position);
+        self.position = self.position.max(reached.unwrap_or(self.position));
+        if is_further || (taken > 0 && self.readable_end != Some(self.position)) {
+            self.advanced = Instant::now();
+        }
+    }
+
+    /// All that is committed has been read, and what follows does not get so.
+    fn is_held(&self) -> bool {
+        self.readable_end == Some(self.position) && self.advanced.elapsed() >= HELD
+    }
+
+    fn broken(&self, goal: &Goal<'_>, code: RDKafkaErrorCode, reason: &str) -> Broken {
+        if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
+            return Broken::Gone;
+        }
+        let (topic, partition) = (goal.topic, goal.source.partition);
+        Broken::Failed(match faults::way_out(code) {
+            Some(way_out) => Failure::Config(format!("reading {topic}: {reason}; {way_out}")),
+            // What comes next was removed while reading: a new start will find it so.
+            None => Failure::Fatal(format!(
+                "reading {topic}/{partition} at offset {}: {code}: {reason}",
+                self.position
+            )),
+        })
+    }
+
+    fn check_patience(&self, goal: &Goal<'_>) -> Result<(), Failure> {
+        if self.advanced.elapsed() < PATIENCE {
+            return Ok(());
+        }
+        let (topic, partition) = (goal.topic, goal.source.partition);
+        let (position, end) = (self.position, goal.end);
+        Err(Failure::Fatal(format!(
+            "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; see \
+             whether the partition's leader is up",
+            PATIENCE.as_secs()
+        )))
+    }
+}
