@@ -11,5 +11,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use readiness::{Readiness, ShardPresence};
+pub use readiness::{Readiness, ShardPresence, Silence};
 pub use server::{HttpError, HttpServer, start};

@@ -1,7 +1,8 @@
 //! Is the process alive, and may it be counted on? Written by the shards, read by the probes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What the shards say of themselves. Probes poll: no order between the counts is relied upon.
 #[derive(Debug)]
@@ -14,6 +15,16 @@ pub struct Readiness {
     tasks_restoring: AtomicU32,
     tasks_running: AtomicU32,
     is_stopping: AtomicBool,
+    silent: Mutex<Vec<Silence>>,
+}
+
+/// A shard whose thread lives and gets nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Which.
+    pub shard: usize,
+    /// Without a sign of life.
+    pub lasted: Duration,
 }
 
 /// One shard's part in it. Dropping it, by a panic too, says that the shard's thread has ended.
@@ -26,7 +37,7 @@ pub struct ShardPresence {
 }
 
 /// The counts as of one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) shards_expected: u32,
     pub(crate) shards_alive: u32,
@@ -35,6 +46,7 @@ pub(crate) struct Status {
     pub(crate) tasks_restoring: u32,
     pub(crate) tasks_running: u32,
     pub(crate) is_stopping: bool,
+    pub(crate) silent: Vec<Silence>,
 }
 
 impl Readiness {
@@ -49,6 +61,7 @@ impl Readiness {
             tasks_restoring: AtomicU32::new(0),
             tasks_running: AtomicU32::new(0),
             is_stopping: AtomicBool::new(false),
+            silent: Mutex::default(),
         })
     }
 
@@ -70,6 +83,17 @@ impl Readiness {
         self.is_stopping.store(true, Relaxed);
     }
 
+    /// These shards have been silent for longer than one may be, and no others.
+    pub fn silent(&self, shards: &[Silence]) {
+        let mut silent = self.silences();
+        silent.clear();
+        silent.extend(shards);
+    }
+
+    fn silences(&self) -> MutexGuard<'_, Vec<Silence>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn status(&self) -> Status {
         let shards_alive = self.shards_alive.load(Relaxed);
         Status {
@@ -80,6 +104,7 @@ impl Readiness {
             tasks_restoring: self.tasks_restoring.load(Relaxed),
             tasks_running: self.tasks_running.load(Relaxed),
             is_stopping: self.is_stopping.load(Relaxed),
+            silent: self.silences().clone(),
         }
     }
 }
@@ -127,9 +152,10 @@ fn change(total: &AtomicU32, part: &mut u32, now: u32) {
 }
 
 impl Status {
-    /// Do all threads live that were ever started?
+    /// Do all threads live that were ever started, and get on? One that has ended is as it should be while
+    /// stopping; one that hangs never is.
     pub(crate) fn is_alive(&self) -> bool {
-        self.shards_ended == 0 || self.is_stopping
+        self.silent.is_empty() && (self.shards_ended == 0 || self.is_stopping)
     }
 
     /// What is missing before the process may be counted on, in words; empty once it may.

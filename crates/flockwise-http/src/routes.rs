@@ -10,7 +10,7 @@ use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::{Value, json};
 
-use crate::readiness::{Readiness, Status};
+use crate::readiness::{Readiness, Silence, Status};
 
 /// Every path there is, as the answer to a wrong one lists them.
 const PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
@@ -49,7 +49,11 @@ async fn metrics(State(sources): State<Sources>) -> Response {
 async fn livez(State(sources): State<Sources>) -> Response {
     let status = sources.readiness.status();
     let is_alive = status.is_alive();
-    let body = json!({ "alive": is_alive, "shards": shards(&status) });
+    let body = json!({
+        "alive": is_alive,
+        "shards": shards(&status),
+        "silent": silent(&status),
+    });
     answer(ok_if(is_alive), &body)
 }
 
@@ -81,6 +85,12 @@ fn shards(status: &Status) -> Value {
         "ended": status.shards_ended,
         "assigned": status.shards_assigned,
     })
+}
+
+fn silent(status: &Status) -> Vec<Value> {
+    let told =
+        |silence: &Silence| json!({ "shard": silence.shard, "seconds": silence.lasted.as_secs() });
+    status.silent.iter().map(told).collect()
 }
 
 fn ok_if(is_good: bool) -> StatusCode {

@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
 
-use crate::{HttpServer, Readiness, start};
+use crate::{HttpServer, Readiness, Silence, start};
 
 fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -101,6 +102,23 @@ fn alive_until_a_shard_has_ended_and_again_once_it_is_back() {
     assert_eq!((status, &body["shards"]["ended"]), (503, &1.into()));
     let _again = readiness.shard();
     assert_eq!(get(&server, "/livez").0, 200);
+}
+
+#[test]
+fn a_shard_that_hangs_is_named_until_it_gets_on() {
+    let readiness = Readiness::new(2);
+    let server = serve(&readiness);
+    let _shards = [readiness.shard(), readiness.shard()];
+    readiness.silent(&[Silence {
+        shard: 1,
+        lasted: Duration::from_millis(63_500),
+    }]);
+    let (status, body) = get(&server, "/livez");
+    let expected = serde_json::json!([{ "shard": 1, "seconds": 63 }]);
+    assert_eq!((status, &body["silent"]), (503, &expected));
+    readiness.silent(&[]);
+    let (status, body) = get(&server, "/livez");
+    assert_eq!((status, &body["alive"]), (200, &true.into()));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::bell::Bell;
 use crate::events::{Events, RebalanceKind};
 use crate::faults;
 use crate::lanes::Lane;
+use crate::parting::Leaving;
 use crate::surveyor::{ask, known};
 
 /// The open sources of one consumer.
@@ -34,6 +35,8 @@ pub(crate) struct Assignment {
     owed: Option<RebalanceKind>,
     /// Everything has been given back to an eager protocol, which has given nothing yet.
     suspended: bool,
+    /// The group is being left, or has been: librdkafka is told nothing any more but one answer.
+    pub(crate) leaving: Leaving,
 }
 
 impl Assignment {
@@ -48,6 +51,14 @@ impl Assignment {
             latest: 0,
             owed: None,
             suspended: false,
+            leaving: Leaving::default(),
+        }
+    }
+
+    /// Gives the answer that is owed to a close.
+    pub(crate) fn part(&mut self) {
+        if self.owed.take().is_some() {
+            self.leaving.answer(&self.consumer);
         }
     }
 
@@ -63,7 +74,7 @@ impl Assignment {
 
     /// May records be read?
     pub(crate) fn is_readable(&self) -> bool {
-        !self.suspended && self.owed.is_none()
+        !self.suspended && self.owed.is_none() && !self.leaving.has_begun()
     }
 
     /// How far a source has been processed.
@@ -97,6 +108,10 @@ impl Assignment {
 
     /// Reads these sources from there on.
     pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        if self.leaving.has_begun() {
+            self.part();
+            return Ok(());
+        }
         let places = self.places(reads)?;
         let owed = self.owed.take();
         if self.is_cooperative() {
@@ -114,6 +129,13 @@ impl Assignment {
 
     /// Reads these sources no more.
     pub(crate) fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        if self.leaving.has_begun() {
+            self.forget(sources);
+            if self.owed != Some(RebalanceKind::Assigned) {
+                self.part();
+            }
+            return Ok(());
+        }
         let owed = self.owed.take();
         let given_up = matches!(owed, Some(RebalanceKind::Revoked | RebalanceKind::Lost));
         if self.is_cooperative() {

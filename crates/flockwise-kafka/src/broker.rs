@@ -24,6 +24,7 @@ use crate::evicting::evict;
 use crate::faults;
 use crate::generation::generation;
 use crate::lanes::{self, Filled};
+use crate::parting::{self, Answers};
 use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
 use crate::purge::Purger;
@@ -54,7 +55,6 @@ pub struct KafkaBroker {
     events: Events,
     settings: KafkaSettings,
     topics: Topics,
-    leaving: bool,
 }
 
 impl KafkaBroker {
@@ -88,7 +88,6 @@ impl KafkaBroker {
             events,
             settings,
             topics,
-            leaving: false,
         })
     }
 
@@ -98,7 +97,7 @@ impl KafkaBroker {
         if is_due || self.group_rang.load(Ordering::Acquire) {
             self.serve_group()?;
         }
-        if self.assignment.is_owing() {
+        if self.assignment.is_owing() || self.assignment.leaving.is_answered() {
             return Ok(None);
         }
         Ok(self.events.take_rebalance().map(|rebalance| {
@@ -175,7 +174,7 @@ impl KafkaBroker {
 
     /// Fills the batch with what is at hand; how soon to look again at what is held back.
     fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<Option<Duration>, Failure> {
-        if self.leaving || !self.assignment.is_readable() {
+        if !self.assignment.is_readable() {
             return Ok(None);
         }
         let lanes = &mut self.assignment.lanes;
@@ -254,7 +253,11 @@ impl Broker for KafkaBroker {
     }
 
     fn round(&self) -> Option<i64> {
-        generation(self.group.consumer())
+        // Asked of the group after its end, librdkafka does not answer.
+        let is_member = !self.assignment.leaving.is_answered();
+        is_member
+            .then(|| generation(self.group.consumer()))
+            .flatten()
     }
 
     fn replay(
@@ -328,6 +331,9 @@ impl Broker for KafkaBroker {
 
     fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
         let list = self.list(positions)?;
+        if self.assignment.leaving.is_answered() {
+            return Err(Failure::Fatal("the group has been left".into()));
+        }
         let consumer = self.group.consumer();
         self.committer.commit(&list, consumer)?;
         self.assignment.committed(positions);
@@ -364,25 +370,53 @@ impl Broker for KafkaBroker {
     }
 
     fn leave(&mut self) -> bool {
-        let consumer = self.group.consumer();
-        if !self.leaving {
-            self.leaving = true;
-            if let Err(error) = consumer.close_queue() {
+        if !self.assignment.leaving.has_begun() {
+            let served = self.serve_group();
+            // What the group said before is answered before, see `parting`.
+            if served.is_ok() && self.is_told() {
+                return false;
+            }
+            self.assignment.leaving.begin();
+            if let Err(error) = self.group.consumer().close_queue() {
                 warn!(%error, "leaving the group");
                 return true;
             }
         }
-        consumer.closed()
+        self.group.consumer().closed()
+    }
+}
+
+impl KafkaBroker {
+    /// Has the group said something that is not answered yet?
+    fn is_told(&self) -> bool {
+        self.assignment.is_owing() || self.events.has_rebalance()
+    }
+
+    /// Gives the answer that a close which has begun may wait for, or leaves it to who takes the question from the queue.
+    fn part(&mut self) {
+        if !self.group.consumer().closed() {
+            if let Some(rebalance) = self.events.take_rebalance() {
+                self.assignment.owe(rebalance.kind);
+            }
+            self.assignment.part();
+        }
+        self.events
+            .let_answer(if self.assignment.leaving.is_answered() {
+                Answers::Never
+            } else {
+                Answers::Once
+            });
     }
 }
 
 impl Drop for KafkaBroker {
     fn drop(&mut self) {
-        // Nobody answers rebalances from here on, and the client's own drop waits for answers.
-        self.events.abandon();
         self.committer.give_up();
-        if !self.group.consumer().closed() {
-            crate::events::give_up_everything(self.group.consumer());
+        // The client's own drop closes it, and waits for answers that no loop gives any more.
+        if self.assignment.leaving.has_begun() {
+            self.part();
+        } else {
+            parting::give_up_everything(&self.group, &self.events);
         }
     }
 }

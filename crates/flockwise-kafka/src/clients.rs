@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
+use flockwise_runtime::pulse::beat;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::BaseConsumer;
@@ -51,6 +52,7 @@ pub(crate) fn reach<C: ClientContext>(
     let timeout = Duration::from_millis(settings.start_timeout_ms);
     let servers = &settings.bootstrap_servers;
     loop {
+        beat();
         if client.fetch_metadata(Some(topic), ATTEMPT).is_ok() {
             events.all_well();
             return Ok(());

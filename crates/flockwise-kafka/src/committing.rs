@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Outgoing};
+use flockwise_runtime::pulse::beat;
 use flockwise_runtime::topics::Topics;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -179,6 +180,7 @@ impl Committer {
     fn deliver(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
         while !self.outlet.flush(FLUSH_STEP) {
+            beat();
             if let Some(record) = self.events.take_undelivered() {
                 return Err(faults::undelivered(&record));
             }

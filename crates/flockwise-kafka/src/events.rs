@@ -1,19 +1,20 @@
 //! What librdkafka calls back with, only noted: the shard loop acts on it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, warn};
+
+use crate::parting::{self, Answers};
 
 /// A change of what this member of the group owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ struct Notes {
     rebalances: Mutex<VecDeque<Rebalance>>,
     undelivered: Mutex<Option<Undelivered>>,
     troubles: Mutex<Troubles>,
-    abandoned: AtomicBool,
+    answers: Mutex<Answers>,
 }
 
 impl Events {
@@ -119,13 +120,18 @@ impl Events {
             rebalances: Mutex::default(),
             undelivered: Mutex::default(),
             troubles: Mutex::default(),
-            abandoned: AtomicBool::new(false),
+            answers: Mutex::default(),
         }))
     }
 
     /// The oldest rebalance that has not been acted on.
     pub(crate) fn take_rebalance(&self) -> Option<Rebalance> {
         lock(&self.0.rebalances).pop_front()
+    }
+
+    /// Has a rebalance been noted that has not been acted on?
+    pub(crate) fn has_rebalance(&self) -> bool {
+        !lock(&self.0.rebalances).is_empty()
     }
 
     /// The first record that failed since this was last asked.
@@ -143,9 +149,19 @@ impl Events {
         *lock(&self.0.troubles) = Troubles::default();
     }
 
-    /// Nobody will act on rebalances any more: the client is about to be dropped.
-    pub(crate) fn abandon(&self) {
-        self.0.abandoned.store(true, Ordering::Relaxed);
+    /// Says who answers rebalances from here on.
+    pub(crate) fn let_answer(&self, answers: Answers) {
+        *lock(&self.0.answers) = answers;
+    }
+
+    /// Who answers the rebalance that has just come.
+    fn who_answers(&self) -> Answers {
+        let mut answers = lock(&self.0.answers);
+        let now = *answers;
+        if now == Answers::Once {
+            *answers = Answers::Never;
+        }
+        now
     }
 }
 
@@ -206,9 +222,6 @@ impl ConsumerContext for Events {
         what: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
-        if self.0.abandoned.load(Ordering::Relaxed) {
-            return give_up_everything(consumer);
-        }
         let kind = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             RebalanceKind::Assigned
         } else if consumer.assignment_lost() {
@@ -216,6 +229,17 @@ impl ConsumerContext for Events {
         } else {
             RebalanceKind::Revoked
         };
+        match self.who_answers() {
+            Answers::Loop => self.note(kind, partitions),
+            Answers::AtOnce => parting::answer(consumer, kind),
+            Answers::Once => parting::answer_close(consumer),
+            Answers::Never => {}
+        }
+    }
+}
+
+impl Events {
+    fn note(&self, kind: RebalanceKind, partitions: &TopicPartitionList) {
         let partitions = partitions
             .elements()
             .iter()
@@ -223,19 +247,6 @@ impl ConsumerContext for Events {
             .collect();
         debug!(?kind, ?partitions, "rebalance");
         lock(&self.0.rebalances).push_back(Rebalance { kind, partitions });
-    }
-}
-
-/// The client's own drop waits for this; there is no loop left to do it.
-pub(crate) fn give_up_everything(consumer: &BaseConsumer<Events>) {
-    let given_up = match consumer.rebalance_protocol() {
-        RebalanceProtocol::Cooperative => consumer
-            .assignment()
-            .and_then(|all| consumer.incremental_unassign(&all)),
-        _ => consumer.unassign(),
-    };
-    if let Err(error) = given_up {
-        warn!(%error, "giving up the assignment");
     }
 }
 

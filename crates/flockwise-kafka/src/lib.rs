@@ -22,6 +22,7 @@ mod in_step;
 mod lanes;
 mod lent;
 mod lost;
+mod parting;
 mod partition_queue;
 mod persistence;
 mod producer;

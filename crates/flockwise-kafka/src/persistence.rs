@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
+use flockwise_runtime::pulse::beat;
 use rdkafka::error::KafkaResult;
 use tracing::{debug, warn};
 
@@ -29,6 +30,7 @@ pub(crate) fn insist(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
+        beat();
         let Err(error) = call() else {
             return Ok(());
         };
@@ -47,6 +49,7 @@ pub(crate) fn insist(
 pub(crate) fn ask_again<T>(mut ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
     let start = Instant::now();
     loop {
+        beat();
         match ask() {
             Err(Failure::Fatal(reason)) if start.elapsed() < PATIENCE => {
                 debug!("{reason}; asking again");

@@ -10,6 +10,7 @@ use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Outgoing};
+use flockwise_runtime::pulse::beat;
 use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
@@ -154,6 +155,7 @@ impl Outlet {
         let patience = self.patience;
         let way = &mut self.topics[place];
         let handed_over = way.gathered.hand_over(way.handle, &mut self.lent, &mut || {
+            beat();
             // Not waited for within the call, which holds the topic locked.
             flush(client, ROOM_STEP);
             start.elapsed() < patience

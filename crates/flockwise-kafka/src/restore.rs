@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
+use flockwise_runtime::pulse::beat;
 use flockwise_runtime::topics::Source;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -137,6 +138,7 @@ impl Restorer {
     ) -> Result<(), Failure> {
         let mut looked = Instant::now();
         loop {
+            beat();
             let (mut taken, mut is_over) = (0, true);
             for reading in readings.iter_mut().filter(|r| r.is_under_way()) {
                 taken += reading.go_on(each)?;

@@ -1,6 +1,7 @@
 //! What a client is made with: our defaults, then the user's properties, then what must hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use flockwise_runtime::broker::Failure;
 use rdkafka::ClientConfig;
@@ -147,6 +148,13 @@ impl KafkaSettings {
             .get("transaction.timeout.ms")
             .and_then(|value| value.parse().ok())
             .unwrap_or(DEFAULT_TRANSACTION_TIMEOUT_MS)
+    }
+
+    /// The longest that one call into a client may take while nothing is wrong with the client: a commit waits
+    /// for what is not stored yet, and then for the coordinator.
+    #[must_use]
+    pub fn longest_call(&self) -> Duration {
+        Duration::from_millis(self.transaction_timeout_ms() * 2)
     }
 
     /// The shard's consumer, a member of the group, that may come to read this many partitions.

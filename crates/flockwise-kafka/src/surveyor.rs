@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, ORIGIN_HEADER};
+use flockwise_runtime::pulse::beat;
 use flockwise_runtime::topics::Source;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -146,6 +147,7 @@ fn ask_once(
 }
 
 fn expect(consumer: &BaseConsumer<Events>, topic: &str, partition: u32) -> Result<(), Failure> {
+    beat();
     let metadata = consumer
         .fetch_metadata(Some(topic), ATTEMPT)
         .map_err(|error| faults::plain(&format!("asking for {topic}"), &error))?;

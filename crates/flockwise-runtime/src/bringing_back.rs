@@ -8,6 +8,7 @@ use flockwise_core::task::Sweeping;
 use crate::broker::{Broker, Failure, Replayed};
 use crate::keeping::Keeping;
 use crate::pipeline::Pipeline;
+use crate::pulse::beat;
 use crate::restoring::{Restoring, read_on};
 use crate::shard::{OpenTask, Shard};
 use crate::store::{Load, Wanted};
@@ -167,6 +168,7 @@ impl<B: Broker> Shard<B> {
             now_ms: self.pace.clock().wall_ms(),
         };
         for some in numbers.chunks(LOADED_AT_ONCE) {
+            beat();
             let some = self.load_some(some, &wanted);
             loaded.extend(some.into_iter().map(|one| (one.number(), one)));
             self.weigh_with(loaded.values().map(Restoring::bytes).sum())?;

@@ -16,6 +16,7 @@ pub mod metrics;
 mod outbox;
 mod ownership;
 pub mod pipeline;
+pub mod pulse;
 pub mod restoring;
 pub mod shard;
 pub mod standby;

@@ -16,6 +16,7 @@ use crate::lookahead::Lookahead;
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
+use crate::pulse::beat;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::topics::Source;
@@ -194,6 +195,7 @@ impl<B: Broker> Shard<B> {
     }
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
+        beat();
         let has_work = self.is_pending || self.has_unplaced() || self.has_due();
         let patience = if has_work { Duration::ZERO } else { patience };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;

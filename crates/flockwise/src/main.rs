@@ -23,6 +23,7 @@ mod stopping;
 mod summary;
 mod tally;
 mod topics;
+mod vigil;
 mod warm;
 
 use std::process::ExitCode;

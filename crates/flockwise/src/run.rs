@@ -12,6 +12,7 @@ use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::pulse::Pulse;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::topics::Topics;
 use flockwise_store::{DiskStore, StoreSettings};
@@ -26,6 +27,7 @@ use crate::pipeline::pipeline;
 use crate::shards::{Crew, run_shards};
 use crate::stopping::Stopping;
 use crate::summary::Summary;
+use crate::vigil;
 use crate::warm::keep_warm;
 
 /// How long local state may take to be written when everything else has ended.
@@ -60,6 +62,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         Clock::System,
     );
     let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
+    let pulses: Vec<Pulse> = (0..shards).map(|_| Pulse::default()).collect();
+    vigil::keep(&pulses, settings.longest_call(), &readiness)?;
     let crew = Crew {
         pipeline: &pipeline,
         pace: Pace::live(),
@@ -67,6 +71,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         readiness: &readiness,
         store: Some(&store),
         standbys: &standbys,
+        pulses: &pulses,
         stop: &stop,
     };
     let ended = thread::scope(|scope| {

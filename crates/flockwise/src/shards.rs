@@ -13,6 +13,7 @@ use flockwise_http::{Readiness, ShardPresence};
 use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::metrics::{Abort, Metrics, ShardMeter};
 use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::pulse::{Pulse, beat};
 use flockwise_runtime::shard::Shard;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::store::{NoStore, Store};
@@ -40,6 +41,8 @@ pub(crate) struct Crew<'a> {
     /// Local state, if there is any.
     pub(crate) store: Option<&'a DiskStore>,
     pub(crate) standbys: &'a Standbys,
+    /// Signs of life, one of each shard.
+    pub(crate) pulses: &'a [Pulse],
     /// Set from outside, or where one of them can go on no more.
     pub(crate) stop: &'a AtomicBool,
 }
@@ -86,6 +89,9 @@ fn keep_going<B: Broker>(
     crew: &Crew<'_>,
 ) -> Result<(), Failed> {
     let _alarm = Alarm(crew.stop);
+    if let Some(pulse) = crew.pulses.get(number) {
+        pulse.take_up();
+    }
     let _said_in_every_line = tracing::info_span!("shard", number).entered();
     let mut presence = crew.readiness.shard();
     let mut troubles = Troubles::default();
@@ -171,6 +177,7 @@ impl Crew<'_> {
     fn wait(&self, patience: Duration) {
         let start = Instant::now();
         while start.elapsed() < patience && !self.is_stopping() {
+            beat();
             thread::sleep(STEP);
         }
     }

@@ -28,6 +28,7 @@ struct Stage {
     registry: Registry,
     metrics: Metrics,
     readiness: Arc<Readiness>,
+    pulses: [Pulse; 2],
     stop: AtomicBool,
 }
 
@@ -42,6 +43,7 @@ impl Stage {
             metrics: Metrics::register(&registry).unwrap(),
             registry,
             readiness: Readiness::new(2),
+            pulses: Default::default(),
             stop: AtomicBool::new(false),
         }
     }
@@ -58,6 +60,7 @@ impl Stage {
             readiness: &self.readiness,
             store: None,
             standbys: &Standbys::new(0, PARTITIONS, Clock::System),
+            pulses: &self.pulses,
             stop: &self.stop,
         };
         run_shards(shards, connect, &crew).map_err(|failed| failed.to_string())
@@ -92,10 +95,14 @@ fn shards_share_the_work_and_leave_when_told() {
     stage.click();
     thread::scope(|scope| {
         let running = scope.spawn(|| stage.run(2, |number| Ok(stage.join(number))));
+        while !stage.pulses.iter().all(|pulse| pulse.beats() > Some(1)) {
+            thread::yield_now();
+        }
         stage.stop_when_drained();
         assert_eq!(running.join().unwrap(), Ok(()));
     });
     assert!(stage.shows("flockwise_events_total 1"));
+    assert!(stage.pulses.iter().all(|pulse| pulse.beats().is_none()));
 }
 
 #[test]
