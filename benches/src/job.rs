@@ -45,7 +45,7 @@ impl Job {
         let plan = Arc::new(Plan::compile(&config.features));
         let path = config.import.as_ref().context("the job has no model")?;
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let (parts, _) = decode_model(&bytes, &plan).map_err(|reason| anyhow!(reason))?;
+        let parts = decode_model(&bytes, &plan).map_err(|reason| anyhow!(reason))?;
         let current = Arc::new(Model::new(&plan, parts)?);
         let input = config.inputs.first().context("the job has no input")?;
         Ok(Self {

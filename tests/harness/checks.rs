@@ -108,7 +108,9 @@ pub fn same_changes(found: Vec<Value>, expected: Vec<Value>) {
 /// The records' values.
 #[must_use]
 pub fn values(records: &[Vec<Committed>]) -> Vec<Value> {
-    records.iter().flatten().map(json).collect()
+    let changes = records.iter().flatten();
+    let changes = changes.filter(|record| is_of_customer(record));
+    changes.map(json).collect()
 }
 
 /// Changes without their trigger, by customer and sequence.
@@ -174,6 +176,12 @@ fn in_order(changes: &[Vec<Committed>]) -> impl Iterator<Item = (usize, &Committ
         .iter()
         .enumerate()
         .flat_map(|(partition, records)| records.iter().map(move |record| (partition, record)))
+        .filter(|(_, record)| is_of_customer(record))
+}
+
+/// Among the changes of customers there are steps of the lineage, which belong to nobody.
+fn is_of_customer(record: &Committed) -> bool {
+    record.key.is_some()
 }
 
 fn json(record: &Committed) -> Value {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
+use flockwise_codec::model::decode_publication;
 use flockwise_core::task::{Bookmark, Output, Task, Versions};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Source, Topic};
@@ -39,6 +40,8 @@ pub(super) struct Ledger {
     /// The positions that the group has, had they not expired.
     pub(super) positions: BTreeMap<Source, i64>,
     pub(super) versions: BTreeSet<u64>,
+    /// Those that are held.
+    held: BTreeSet<u64>,
 }
 
 impl Ledger {
@@ -53,6 +56,7 @@ impl Ledger {
             known: BTreeMap::new(),
             positions: BTreeMap::new(),
             versions: imported.into_iter().collect(),
+            held: BTreeSet::new(),
         }
     }
 
@@ -136,6 +140,10 @@ impl Ledger {
             version == 0 || self.versions.contains(&version),
             "task {task} uses version {version}, which is not on the model topic"
         );
+        assert!(
+            !self.held.contains(&version),
+            "task {task} uses version {version}, which is held"
+        );
         let Some(before) = self.bookmarks.get(&task) else {
             return;
         };
@@ -163,9 +171,7 @@ impl Ledger {
     }
 
     fn note_version(&mut self, sent: &Sent) {
-        if sent.value.is_none() {
-            return;
-        }
+        let Some(value) = &sent.value else { return };
         let key = sent.key.as_deref().unwrap_or_default();
         let version = String::from_utf8_lossy(key).parse().expect("a version");
         let source = Source {
@@ -175,6 +181,11 @@ impl Ledger {
         let published = self.records.get(&source).map_or(0, Vec::len);
         let is_new = self.versions.insert(version) || published == 0;
         assert!(is_new, "version {version} is published twice");
+        let plan = &self.pipeline.task.plan;
+        let (publication, _) = decode_publication(value, plan).expect("a version");
+        if publication.is_held {
+            self.held.insert(version);
+        }
         let newest = self.versions.last().copied();
         assert_eq!(Some(version), newest, "an old version is published");
     }

@@ -148,6 +148,7 @@ impl Scenario {
                 half_life_ms: 7 * DAY_MS,
                 warm_up_customers: dice.between(3, 12) as usize,
                 warm_up_ms: dice.one_of(&[0, 2 * DAY_MS]),
+                churn_budget: dice.one_of(&[1.0, 1.0, 0.2, 0.0]),
                 learn: learning != Learning::Fixed,
                 seed: dice.number(),
             },

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_codec::lesson::decode_mini_batch;
-use flockwise_codec::model::decode_model;
-use flockwise_core::model::ModelParts;
+use flockwise_codec::model::decode_publication;
 use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
-use flockwise_core::trainer::Trainer;
+use flockwise_core::trainer::{Publication, Trainer};
 use flockwise_memory::Committed;
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
@@ -299,7 +298,7 @@ impl World {
             task.period_ms(),
             imported.clone(),
         );
-        let mut expected: Vec<ModelParts> = imported.into_iter().collect();
+        let mut expected: Vec<Publication> = imported.into_iter().map(Publication::live).collect();
         let position = self.ledger().positions.get(&DELTAS).copied();
         let lessons = self.broker.read(DELTAS.topic, DELTAS.partition, 0);
         // Whoever left last may have said something that nobody was there to hear.
@@ -309,15 +308,18 @@ impl World {
             expected.extend(trainer.fold(decoded.expect("a mini-batch"), lesson.offset));
         }
         let versions = self.broker.read(Topic::Model, 0, 0);
-        let published: Vec<ModelParts> = versions
+        let published: Vec<Publication> = versions
             .iter()
             .map(|version| {
                 let value = version.value.as_deref().unwrap_or_default();
-                decode_model(value, plan).expect("a version").0
+                decode_publication(value, plan).expect("a version").0
             })
             .collect();
-        let numbers = |versions: &[ModelParts]| -> Vec<u64> {
-            versions.iter().map(|version| version.version).collect()
+        let numbers = |versions: &[Publication]| -> Vec<u64> {
+            versions
+                .iter()
+                .map(|version| version.model.version)
+                .collect()
         };
         assert_eq!(
             numbers(&published),
@@ -325,7 +327,7 @@ impl World {
             "versions published"
         );
         for (published, expected) in published.iter().zip(&expected) {
-            assert_eq!(published, expected, "version {}", expected.version);
+            assert_eq!(published, expected, "version {}", expected.model.version);
         }
     }
 }

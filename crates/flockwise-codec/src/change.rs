@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flockwise_core::change::{Change, Driver, Trigger};
+use flockwise_core::lineage::Step;
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
@@ -87,6 +88,12 @@ impl ChangeEncoder {
         self.put_drivers(change, out);
         out.extend_from_slice(b"],\"model_version\":");
         put_integer(change.model_version, out);
+        if let Some(before) = change.model_version_before {
+            out.extend_from_slice(b",\"model_version_before\":");
+            put_integer(before, out);
+            out.extend_from_slice(b",\"lineage\":");
+            put_step(step_of(&versions.current, change), out);
+        }
         out.extend_from_slice(b",\"trigger\":");
         self.put_trigger(change.trigger, out);
         out.push(b'}');
@@ -174,6 +181,34 @@ fn place(segment: u32, name: Option<&str>) -> Vec<u8> {
     }
     out.extend_from_slice(b",\"strategic\":null}");
     out
+}
+
+/// The step of the version's lineage that a change by the model has to do with: one about the segment left
+/// before one about the segment reached.
+fn step_of(model: &Model, change: &Change) -> Option<Step> {
+    let lineage = &model.parts().lineage;
+    let ends = [change.from, change.to].into_iter().flatten();
+    ends.into_iter()
+        .find_map(|id| lineage.iter().find(|step| step.concerns(id)).copied())
+}
+
+fn put_step(step: Option<Step>, out: &mut Vec<u8>) {
+    let Some(step) = step else {
+        return out.extend_from_slice(b"null");
+    };
+    let (segment, into) = match step {
+        Step::Born { segment } | Step::Retired { segment } => (segment, None),
+        Step::Split { segment, into } | Step::Merged { segment, into } => (segment, Some(into)),
+    };
+    out.extend_from_slice(b"{\"step\":\"");
+    out.extend_from_slice(step.name().as_bytes());
+    out.extend_from_slice(b"\",\"segment\":");
+    put_integer(segment, out);
+    if let Some(into) = into {
+        out.extend_from_slice(b",\"into\":");
+        put_integer(into, out);
+    }
+    out.push(b'}');
 }
 
 fn put_optional(number: Option<f64>, out: &mut Vec<u8>) {

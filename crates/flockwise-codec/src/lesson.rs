@@ -1,16 +1,23 @@
-//! Mini-batches on their way to the trainer. Binary, little endian: version u8, at i64, dimensions u16, count
-//! u32, and of each customer the hash u64 and the vector, f64.
+//! What the trainer is told, on the deltas topic. The first byte says what it is.
+//!
+//! 2: a mini-batch. Binary, little endian: at i64, dimensions u16, count u32, and of each customer the hash u64
+//! and the vector, f64. `{`: an order, JSON.
 
-use flockwise_core::trainer::MiniBatch;
+use flockwise_core::model::ModelParts;
+use flockwise_core::plan::Plan;
+use flockwise_core::trainer::{Lesson, MiniBatch, Order, Publication, What};
+use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Input, Malformed, put_f64s};
+use crate::model::{ModelRecord, publication, record};
+use crate::time::{parse_time, write_time};
 
-const VERSION: u8 = 2;
+const MINI_BATCH: u8 = 2;
 
 /// Writes a mini-batch.
 pub fn encode_mini_batch(batch: &MiniBatch, out: &mut Vec<u8>) {
     let dimensions = batch.sample.first().map_or(0, |(_, vector)| vector.len());
-    out.push(VERSION);
+    out.push(MINI_BATCH);
     out.extend_from_slice(&batch.at_ms.to_le_bytes());
     out.extend_from_slice(&(dimensions as u16).to_le_bytes());
     out.extend_from_slice(&(batch.sample.len() as u32).to_le_bytes());
@@ -26,7 +33,7 @@ pub fn encode_mini_batch(batch: &MiniBatch, out: &mut Vec<u8>) {
 /// Where the bytes are none.
 pub fn decode_mini_batch(bytes: &[u8]) -> Result<MiniBatch, Malformed> {
     let mut input = Input(bytes);
-    if input.u8()? != VERSION {
+    if input.u8()? != MINI_BATCH {
         return Err(Malformed);
     }
     let at_ms = input.i64()?;
@@ -36,4 +43,85 @@ pub fn decode_mini_batch(bytes: &[u8]) -> Result<MiniBatch, Malformed> {
     let sample = (0..count).map(customer).collect::<Result<_, Malformed>>()?;
     input.end()?;
     Ok(MiniBatch { at_ms, sample })
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrderRecord {
+    order: Kind,
+    /// The version to be approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    /// The model to be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<Box<ModelRecord>>,
+    who: String,
+    why: String,
+    at: String,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Approve,
+    Import,
+    Rollback,
+}
+
+/// Writes an order.
+#[must_use]
+pub fn encode_order(order: &Order) -> Vec<u8> {
+    let whole = |model: &ModelParts| {
+        let live = Publication::live(model.clone());
+        Some(Box::new(record(&live, None)))
+    };
+    let (kind, version, model) = match &order.what {
+        What::Approve { version } => (Kind::Approve, Some(*version), None),
+        What::Import(model) => (Kind::Import, None, whole(model)),
+        What::Rollback(model) => (Kind::Rollback, None, whole(model)),
+    };
+    let order = OrderRecord {
+        order: kind,
+        version,
+        model,
+        who: order.who.clone(),
+        why: order.why.clone(),
+        at: write_time(order.at_ms),
+    };
+    // Plain texts and numbers: nothing in them can fail to be written to memory.
+    serde_json::to_vec(&order).unwrap_or_default()
+}
+
+fn decode_order(bytes: &[u8], plan: &Plan) -> Result<Order, String> {
+    let record: OrderRecord =
+        serde_json::from_slice(bytes).map_err(|error| format!("not an order: {error}"))?;
+    let at_ms = parse_time(&record.at)
+        .ok_or_else(|| format!("at of an order, `{}` is not RFC 3339", record.at))?;
+    let model = record.model.map(|model| publication(*model, plan));
+    let model = model.transpose()?.map(|found| Box::new(found.model));
+    let what = match (record.order, record.version, model) {
+        (Kind::Approve, Some(version), None) => What::Approve { version },
+        (Kind::Import, None, Some(model)) => What::Import(model),
+        (Kind::Rollback, None, Some(model)) => What::Rollback(model),
+        _ => return Err("an order needs a version to approve, or else a model".to_owned()),
+    };
+    Ok(Order {
+        what,
+        who: record.who,
+        why: record.why,
+        at_ms,
+    })
+}
+
+/// Reads whatever the trainer is told.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn decode_lesson(bytes: &[u8], plan: &Plan) -> Result<Lesson, String> {
+    if bytes.first() == Some(&b'{') {
+        return decode_order(bytes, plan).map(Lesson::Order);
+    }
+    decode_mini_batch(bytes)
+        .map(Lesson::MiniBatch)
+        .map_err(|_| "neither a mini-batch nor an order".to_owned())
 }

@@ -8,6 +8,7 @@ pub mod changelog;
 pub mod decode;
 pub mod format;
 pub mod lesson;
+pub mod lineage;
 mod literal;
 pub mod model;
 pub mod partitioner;

@@ -1,5 +1,7 @@
 //! Model versions as JSON: on the model topic, exported and imported.
 
+mod governance;
+
 use std::ops::Range;
 
 use flockwise_core::aggregate::NEVER_MS;
@@ -7,15 +9,20 @@ use flockwise_core::lineage::Step;
 use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
 use flockwise_core::naming::name_unnamed;
 use flockwise_core::plan::Plan;
+use flockwise_core::trainer::Publication;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{parse_time, write_time};
+use governance::{AuditRecord, ReviewRecord, State};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ModelRecord {
+pub(crate) struct ModelRecord {
     #[serde(default = "first")]
     version: u64,
+    /// Left out: in use.
+    #[serde(default, skip_serializing_if = "State::is_live")]
+    state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trained_at: Option<String>,
     features: Vec<String>,
@@ -28,6 +35,10 @@ struct ModelRecord {
     lineage: Vec<StepRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ghosts: Vec<GhostRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    review: Option<ReviewRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<AuditRecord>,
     /// Offsets of the mini-batches that it was learnt from: its successor goes on where they end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mini_batches: Option<Range<i64>>,
@@ -54,103 +65,20 @@ struct SegmentRecord {
     id: u32,
     #[serde(default)]
     name: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pinned: bool,
     #[serde(default)]
     weight: f64,
     centroid: Vec<f64>,
 }
 
-/// Writes a version; `mini_batches` are the offsets of those that it was learnt from.
-#[must_use]
-pub fn encode_model(parts: &ModelParts, mini_batches: Option<Range<i64>>) -> Vec<u8> {
-    let record = ModelRecord {
-        version: parts.version,
-        trained_at: (parts.trained_ms != NEVER_MS).then(|| write_time(parts.trained_ms)),
-        features: parts.features.clone(),
-        scaler: ScalerRecord {
-            means: Some(parts.scaler.means.clone()),
-            deviations: parts
-                .scaler
-                .variances
-                .iter()
-                .map(|variance| variance.sqrt())
-                .collect(),
-            weight: parts.scaler.weight,
-        },
-        segments: parts
-            .segments
-            .iter()
-            .map(|segment| SegmentRecord {
-                id: segment.id,
-                name: segment.name.clone(),
-                weight: segment.weight,
-                centroid: segment.centroid.clone(),
-            })
-            .collect(),
-        next_id: Some(parts.next_id),
-        ghosts: parts.ghosts.iter().map(write_ghost).collect(),
-        lineage: parts
-            .lineage
-            .iter()
-            .copied()
-            .map(StepRecord::from)
-            .collect(),
-        mini_batches,
-    };
-    // Plain structs of numbers and texts: nothing in them can fail to be written to memory.
-    serde_json::to_vec_pretty(&record).unwrap_or_default()
-}
-
-/// Reads a version and which mini-batches it was learnt from. Segments without a name get one.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<(ModelParts, Option<Range<i64>>), String> {
-    let record: ModelRecord =
-        serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
-    let trained_ms = match &record.trained_at {
-        None => NEVER_MS,
-        Some(text) => {
-            parse_time(text).ok_or_else(|| format!("trained_at `{text}` is not RFC 3339"))?
-        }
-    };
-    let dimensions = record.scaler.deviations.len();
-    let scaler = Scaler {
-        means: record.scaler.means.unwrap_or_else(|| vec![0.0; dimensions]),
-        variances: record
-            .scaler
-            .deviations
-            .iter()
-            .map(|deviation| deviation * deviation)
-            .collect(),
-        weight: record.scaler.weight,
-    };
-    let mut segments: Vec<Segment> = record
-        .segments
-        .into_iter()
-        .map(|segment| Segment {
-            id: segment.id,
-            name: segment.name,
-            centroid: segment.centroid,
-            weight: segment.weight,
-        })
-        .collect();
-    let fits = |numbers: &[f64]| numbers.len() == plan.len();
-    if fits(&scaler.means) && fits(&scaler.variances) && segments.iter().all(|s| fits(&s.centroid))
-    {
-        name_unnamed(plan, &scaler, &mut segments);
-    }
-    let ghosts = record.ghosts.into_iter().map(read_ghost);
-    let by_hand = ModelParts::by_hand(record.features, scaler, segments);
-    let parts = ModelParts {
-        version: record.version,
-        trained_ms,
-        // Ids of segments that are gone are not known of a model made by hand.
-        next_id: by_hand.next_id.max(record.next_id.unwrap_or(0)),
-        lineage: record.lineage.into_iter().map(Step::from).collect(),
-        ghosts: ghosts.collect::<Result<_, _>>()?,
-        ..by_hand
-    };
-    Ok((parts, record.mini_batches))
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
+enum StepRecord {
+    Born { segment: u32 },
+    Split { segment: u32, into: u32 },
+    Merged { segment: u32, into: u32 },
+    Retired { segment: u32 },
 }
 
 /// A place that a segment has left; who was sampled there up to then teaches nothing any more.
@@ -161,6 +89,136 @@ struct GhostRecord {
     centroid: Vec<f64>,
 }
 
+/// Writes a model as people exchange it.
+#[must_use]
+pub fn encode_model(parts: &ModelParts) -> Vec<u8> {
+    encode_publication(&Publication::live(parts.clone()), None)
+}
+
+/// Reads a model. Segments without a name get one.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<ModelParts, String> {
+    decode_publication(bytes, plan).map(|(publication, _)| publication.model)
+}
+
+/// Writes a version as it is published; `mini_batches` are the offsets of those that it was learnt from.
+#[must_use]
+pub fn encode_publication(publication: &Publication, mini_batches: Option<Range<i64>>) -> Vec<u8> {
+    let record = record(publication, mini_batches);
+    // Plain structs of numbers and texts: nothing in them can fail to be written to memory.
+    serde_json::to_vec_pretty(&record).unwrap_or_default()
+}
+
+pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>) -> ModelRecord {
+    let parts = &publication.model;
+    ModelRecord {
+        version: parts.version,
+        state: State::of(publication.is_held),
+        trained_at: (parts.trained_ms != NEVER_MS).then(|| write_time(parts.trained_ms)),
+        features: parts.features.clone(),
+        scaler: write_scaler(&parts.scaler),
+        segments: parts.segments.iter().map(write_segment).collect(),
+        next_id: Some(parts.next_id),
+        lineage: parts
+            .lineage
+            .iter()
+            .copied()
+            .map(StepRecord::from)
+            .collect(),
+        ghosts: parts.ghosts.iter().map(write_ghost).collect(),
+        review: publication.review.as_ref().map(ReviewRecord::from),
+        order: publication.order.as_ref().map(AuditRecord::from),
+        mini_batches,
+    }
+}
+
+/// Reads a published version and which mini-batches it was learnt from. Segments without a name get one.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn decode_publication(
+    bytes: &[u8],
+    plan: &Plan,
+) -> Result<(Publication, Option<Range<i64>>), String> {
+    let record: ModelRecord =
+        serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
+    let mini_batches = record.mini_batches.clone();
+    Ok((publication(record, plan)?, mini_batches))
+}
+
+pub(crate) fn publication(record: ModelRecord, plan: &Plan) -> Result<Publication, String> {
+    let trained_ms = record
+        .trained_at
+        .as_ref()
+        .map_or(Ok(NEVER_MS), |text| instant("trained_at", text))?;
+    let scaler = read_scaler(record.scaler);
+    let mut segments: Vec<Segment> = record.segments.into_iter().map(read_segment).collect();
+    let fits = |numbers: &[f64]| numbers.len() == plan.len();
+    if fits(&scaler.means) && fits(&scaler.variances) && segments.iter().all(|s| fits(&s.centroid))
+    {
+        name_unnamed(plan, &scaler, &mut segments);
+    }
+    let by_hand = ModelParts::by_hand(record.features, scaler, segments);
+    let ghosts = record.ghosts.into_iter().map(read_ghost);
+    let model = ModelParts {
+        version: record.version,
+        trained_ms,
+        // Ids of segments that are gone are not known of a model made by hand.
+        next_id: by_hand.next_id.max(record.next_id.unwrap_or(0)),
+        lineage: record.lineage.into_iter().map(Step::from).collect(),
+        ghosts: ghosts.collect::<Result<_, _>>()?,
+        ..by_hand
+    };
+    Ok(Publication {
+        model,
+        is_held: !record.state.is_live(),
+        review: record.review.map(Into::into),
+        order: record.order.map(TryInto::try_into).transpose()?,
+    })
+}
+
+fn instant(of_what: &str, text: &str) -> Result<i64, String> {
+    parse_time(text).ok_or_else(|| format!("{of_what} `{text}` is not RFC 3339"))
+}
+
+fn write_scaler(scaler: &Scaler) -> ScalerRecord {
+    ScalerRecord {
+        means: Some(scaler.means.clone()),
+        deviations: scaler.variances.iter().map(|x| x.sqrt()).collect(),
+        weight: scaler.weight,
+    }
+}
+
+fn read_scaler(record: ScalerRecord) -> Scaler {
+    let dimensions = record.deviations.len();
+    Scaler {
+        means: record.means.unwrap_or_else(|| vec![0.0; dimensions]),
+        variances: record.deviations.iter().map(|x| x * x).collect(),
+        weight: record.weight,
+    }
+}
+
+fn write_segment(segment: &Segment) -> SegmentRecord {
+    SegmentRecord {
+        id: segment.id,
+        name: segment.name.clone(),
+        pinned: segment.is_pinned,
+        weight: segment.weight,
+        centroid: segment.centroid.clone(),
+    }
+}
+
+fn read_segment(record: SegmentRecord) -> Segment {
+    Segment {
+        name: record.name,
+        is_pinned: record.pinned,
+        weight: record.weight,
+        ..Segment::new(record.id, record.centroid)
+    }
+}
+
 fn write_ghost(ghost: &Ghost) -> GhostRecord {
     GhostRecord {
         until: write_time(ghost.until_ms),
@@ -169,21 +227,10 @@ fn write_ghost(ghost: &Ghost) -> GhostRecord {
 }
 
 fn read_ghost(record: GhostRecord) -> Result<Ghost, String> {
-    let until_ms = parse_time(&record.until)
-        .ok_or_else(|| format!("until `{}` of a ghost is not RFC 3339", record.until))?;
     Ok(Ghost {
+        until_ms: instant("until of a ghost,", &record.until)?,
         centroid: record.centroid,
-        until_ms,
     })
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
-enum StepRecord {
-    Born { segment: u32 },
-    Split { segment: u32, into: u32 },
-    Merged { segment: u32, into: u32 },
-    Retired { segment: u32 },
 }
 
 impl From<Step> for StepRecord {

@@ -7,7 +7,7 @@ use flockwise_codec::changelog::{
     StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row,
 };
 use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
-use flockwise_codec::model::{decode_model, encode_model};
+use flockwise_codec::model::{decode_model, decode_publication, encode_publication};
 use flockwise_core::calendar::Leap;
 use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::lineage::Step;
@@ -15,7 +15,7 @@ use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::remembered::Remembered;
 use flockwise_core::task::{Bookmark, Progress};
-use flockwise_core::trainer::MiniBatch;
+use flockwise_core::trainer::{MiniBatch, Publication};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -125,6 +125,7 @@ fn parts() -> impl Strategy<Value = ModelParts> {
             name,
             centroid,
             weight,
+            is_pinned: false,
         },
     );
     let deviation = prop_oneof![0.0..1e15_f64, (0_u32..50).prop_map(|x| f64::from(x) * 0.1)];
@@ -212,8 +213,8 @@ proptest! {
     fn models(parts in parts(), learnt in any::<Option<(i64, i64)>>()) {
         let learnt = learnt.map(|(from, to)| from..to);
         let plan = Plan::compile(&[]);
-        let bytes = encode_model(&parts, learnt.clone());
-        prop_assert_eq!(decode_model(&bytes, &plan), Ok((parts, learnt)));
+        let bytes = encode_publication(&Publication::live(parts.clone()), learnt.clone());
+        prop_assert_eq!(decode_publication(&bytes, &plan), Ok((Publication::live(parts), learnt)));
     }
 
     #[test]

@@ -23,7 +23,6 @@ const SEGMENTS_LIMIT: usize = 1024;
 const SHORTEST_SWEEP_MS: i64 = 1_000;
 
 pub(crate) fn model(mut section: Section<'_>) -> (LearningPolicy, Option<PathBuf>) {
-    section.not_yet("churn_budget", "leave it out");
     let (k_min, k_max) = segments(&mut section);
     let import = section
         .read("import", Found::text)
@@ -43,6 +42,7 @@ pub(crate) fn model(mut section: Section<'_>) -> (LearningPolicy, Option<PathBuf
             .unwrap_or(30 * DAY_MS),
         warm_up_customers,
         warm_up_ms,
+        churn_budget: section.read("churn_budget", share).unwrap_or(0.05),
         learn: section.read("learn", Found::flag).unwrap_or(true),
         seed: section
             .read("seed", |found| found.whole(&(0..=i64::MAX.unsigned_abs())))
@@ -98,6 +98,18 @@ pub(crate) fn decision(mut section: Section<'_>) -> DecisionPolicy {
     };
     section.finish();
     policy
+}
+
+fn share(found: &Found<'_>) -> Read<f64> {
+    found
+        .number()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| {
+            found.unlike(
+                "a share of all customers from 0 to 1; 0.05 holds a version that would move more than one in twenty, 1 holds none",
+            )
+        })
 }
 
 fn margin(found: &Found<'_>) -> Read<f64> {

@@ -32,6 +32,8 @@ pub struct Change {
     pub drivers: [Option<Driver>; DRIVERS],
     /// The version that scored.
     pub model_version: u64,
+    /// Where the model is the cause, the version that was in use before.
+    pub model_version_before: Option<u64>,
     /// The event that made it, if one did.
     pub trigger: Option<Trigger>,
 }

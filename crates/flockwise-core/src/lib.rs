@@ -22,6 +22,7 @@ pub mod pointer;
 pub mod policy;
 pub mod portrait;
 pub mod remembered;
+pub mod review;
 pub mod rows;
 pub mod task;
 pub mod trainer;

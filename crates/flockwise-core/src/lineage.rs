@@ -30,6 +30,20 @@ pub enum Step {
 }
 
 impl Step {
+    /// All kinds, as records and metrics have them.
+    pub const NAMES: [&str; 4] = ["born", "split", "merged", "retired"];
+
+    /// Does it concern a segment?
+    #[must_use]
+    pub fn concerns(self, id: u32) -> bool {
+        match self {
+            Self::Born { segment } | Self::Retired { segment } => segment == id,
+            Self::Split { segment, into } | Self::Merged { segment, into } => {
+                segment == id || into == id
+            }
+        }
+    }
+
     /// As records and metrics have it.
     #[must_use]
     pub fn name(self) -> &'static str {

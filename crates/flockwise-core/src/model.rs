@@ -77,6 +77,22 @@ pub struct Segment {
     pub centroid: Vec<f64>,
     /// Customers that it stands for, of those sampled lately.
     pub weight: f64,
+    /// A person wants it to stay: it is neither merged into another nor retired nor moved elsewhere.
+    pub is_pinned: bool,
+}
+
+impl Segment {
+    /// A segment without a name, standing for nobody yet.
+    #[must_use]
+    pub fn new(id: u32, centroid: Vec<f64>) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            centroid,
+            weight: 0.0,
+            is_pinned: false,
+        }
+    }
 }
 
 /// A feature counts as constant below this standard deviation and then has no say in distances,

@@ -40,6 +40,9 @@ pub struct LearningPolicy {
     pub warm_up_customers: usize,
     /// Event time that must have passed before the first model; milliseconds.
     pub warm_up_ms: i64,
+    /// A version that would move a larger share of all customers than this is held until it is approved; 1: none
+    /// is.
+    pub churn_budget: f64,
     /// `false`: the model stays as it is.
     pub learn: bool,
     /// Seeds sampling and the choice of the first centroids.

@@ -106,9 +106,10 @@ fn index(topic: Topic) -> usize {
         Topic::Repartition => 0,
         Topic::Deltas => 1,
         Topic::Model => 2,
-        Topic::Changelog => 3,
-        Topic::SegmentChanges => 4,
-        Topic::DeadLetters => 5,
-        Topic::Input(input) => 6 + usize::from(input),
+        Topic::Lineage => 3,
+        Topic::Changelog => 4,
+        Topic::SegmentChanges => 5,
+        Topic::DeadLetters => 6,
+        Topic::Input(input) => 7 + usize::from(input),
     }
 }

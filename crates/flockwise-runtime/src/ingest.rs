@@ -64,7 +64,9 @@ impl<B: Broker> Shard<B> {
             Topic::Repartition => self.read_forwarded(record, place),
             Topic::Deltas => self.train(record),
             Topic::Model => self.adopt(record),
-            Topic::Changelog | Topic::SegmentChanges | Topic::DeadLetters => Ok(()),
+            Topic::Lineage | Topic::Changelog | Topic::SegmentChanges | Topic::DeadLetters => {
+                Ok(())
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
+use flockwise_core::lineage::Step;
 pub use latency::Latency;
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -66,6 +67,7 @@ struct Counters {
     aborts: [IntCounter; Abort::ALL.len()],
     sweep_scorings: IntCounter,
     standbys_taken: IntCounter,
+    segment_steps: [IntCounter; Step::NAMES.len()],
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +79,8 @@ struct Gauges {
     standby_bytes: IntGauge,
     model_version: IntGaugeVec,
     segments: IntGaugeVec,
+    held_version: IntGaugeVec,
+    moved_share: GaugeVec,
     tasks: IntGaugeVec,
     event_lag: GaugeVec,
     input_lag: IntGaugeVec,
@@ -159,6 +163,13 @@ impl Counters {
                 "standbys_taken_total",
                 "Tasks taken over that were kept warm.",
             )?,
+            segment_steps: registrar.counters(
+                (
+                    "segment_steps_total",
+                    "Segments born, split, merged and retired.",
+                ),
+                ("step", Step::NAMES),
+            )?,
         })
     }
 }
@@ -167,6 +178,10 @@ impl Gauges {
     fn register(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
         let by_shard = |name, help| registrar.gauges(name, help, &["shard"]);
         let input = ["topic", "partition"];
+        let moved_share = options(
+            "model_moved_share",
+            "Share of all customers that the trainer's last version moves, or would move.",
+        );
         let event_lag = options(
             "event_lag_seconds",
             "Wall clock minus event time processed.",
@@ -182,6 +197,11 @@ impl Gauges {
             standby_bytes: registrar.gauge("standby_bytes", "Memory of tasks kept warm.")?,
             model_version: by_shard("model_version", "Version of the model; 0: none yet.")?,
             segments: by_shard("segments", "Segments of the model.")?,
+            held_version: by_shard(
+                "model_held_version",
+                "Version of the model that waits for approval, at the trainer; 0: none.",
+            )?,
+            moved_share: registrar.keep(GaugeVec::new(moved_share, &["shard"])?)?,
             tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["shard", "state"])?,
             event_lag: registrar.keep(GaugeVec::new(event_lag, &input)?)?,
             input_lag: registrar.gauges("input_lag_events", "Events still to be read.", &input)?,
@@ -226,6 +246,12 @@ pub struct ShardMeter {
     pub model_version: u64,
     /// Segments of the model.
     pub segments: u64,
+    /// Version of the model that is held; 0: none.
+    pub held_version: u64,
+    /// Share of all customers that the last version moves.
+    pub moved_share: f64,
+    /// Segments born, split, merged and retired, as [`Step::NAMES`].
+    pub segment_steps: [u64; Step::NAMES.len()],
     /// Tasks that run.
     pub tasks_running: u64,
     /// Tasks that are being restored.
@@ -241,6 +267,12 @@ impl ShardMeter {
             shard: shard.to_string(),
             ..Self::default()
         }
+    }
+
+    /// Counts a step of the lineage.
+    pub fn count(&mut self, step: Step) {
+        let kind = Step::NAMES.iter().position(|name| *name == step.name());
+        self.segment_steps[kind.unwrap_or(0)] += 1;
     }
 
     /// Adds the counters to the metrics, which sets them back to zero, and shows the gauges.
@@ -262,6 +294,7 @@ impl ShardMeter {
         add_each(&counters.aborts, &mut self.aborts);
         add(&counters.sweep_scorings, &mut self.sweep_scorings);
         add(&counters.standbys_taken, &mut self.standbys_taken);
+        add_each(&counters.segment_steps, &mut self.segment_steps);
     }
 
     fn show_in(&self, gauges: &Gauges) {
@@ -271,6 +304,9 @@ impl ShardMeter {
         set(&gauges.stopped, &[shard], self.stopped);
         set(&gauges.model_version, &[shard], self.model_version);
         set(&gauges.segments, &[shard], self.segments);
+        set(&gauges.held_version, &[shard], self.held_version);
+        let moved = gauges.moved_share.with_label_values(&[shard]);
+        moved.set(self.moved_share);
         set(&gauges.tasks, &[shard, "running"], self.tasks_running);
         set(&gauges.tasks, &[shard, "restoring"], self.tasks_restoring);
     }

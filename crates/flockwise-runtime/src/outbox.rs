@@ -6,16 +6,17 @@ use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
 use flockwise_codec::decode::{LARGEST_EVENT, Reject};
 use flockwise_codec::lesson::encode_mini_batch;
-use flockwise_codec::model::encode_model;
+use flockwise_codec::lineage::encode_lineage;
+use flockwise_codec::model::encode_publication;
 use flockwise_core::change::Change;
 use flockwise_core::model::ModelParts;
 use flockwise_core::task::{Task, Versions};
-use flockwise_core::trainer::MiniBatch;
+use flockwise_core::trainer::{MiniBatch, Publication};
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::pipeline::Pipeline;
-use crate::topics::{Source, Topic};
+use crate::topics::{Source, Topic, Topics};
 
 /// Versions that the model topic keeps.
 const VERSIONS_KEPT: u64 = 100;
@@ -108,30 +109,32 @@ impl Outbox {
         })
     }
 
-    /// A version of the model, and which mini-batches it was learnt from. One that is long past makes room.
+    /// A version of the model, and which mini-batches it was learnt from. One that is long past makes room, but
+    /// for the one in use.
     pub(crate) fn model(
         &mut self,
         broker: &mut impl Broker,
-        model: &ModelParts,
+        publication: &Publication,
         mini_batches: Range<i64>,
+        in_use: u64,
     ) -> Result<(), Failure> {
-        let key = model.version.to_string();
+        let version = publication.model.version;
+        let key = version.to_string();
         let trainer = broker.name().to_owned();
         broker.send(Outgoing {
             topic: Topic::Model,
             partition: 0,
             key: Some(key.as_bytes()),
-            value: Some(&encode_model(model, Some(mini_batches))),
+            value: Some(&encode_publication(publication, Some(mini_batches))),
             timestamp_ms: None,
             headers: &[(ORIGIN_HEADER, trainer.as_bytes())],
         })?;
-        let Some(past) = model
-            .version
-            .checked_sub(VERSIONS_KEPT)
-            .filter(|past| *past > 0)
-        else {
+        let Some(past) = version.checked_sub(VERSIONS_KEPT).filter(|past| *past > 0) else {
             return Ok(());
         };
+        if past == in_use {
+            return Ok(());
+        }
         broker.send(Outgoing {
             topic: Topic::Model,
             partition: 0,
@@ -140,6 +143,34 @@ impl Outbox {
             timestamp_ms: None,
             headers: &[],
         })
+    }
+
+    /// How the segments of a version came to be, on the topic of their own and in each partition of the changes:
+    /// whoever reads one has it before the first change under that version.
+    pub(crate) fn lineage(
+        &mut self,
+        broker: &mut impl Broker,
+        topics: &Topics,
+        model: &ModelParts,
+        before: Option<&ModelParts>,
+    ) -> Result<(), Failure> {
+        let places = std::iter::once((Topic::Lineage, 0));
+        let changes = 0..topics.partitions(Topic::SegmentChanges);
+        let places = places.chain(changes.map(|partition| (Topic::SegmentChanges, partition)));
+        let steps = encode_lineage(&topics.app, model, before);
+        for (topic, partition) in places {
+            for step in &steps {
+                broker.send(Outgoing {
+                    topic,
+                    partition,
+                    key: None,
+                    value: Some(step),
+                    timestamp_ms: None,
+                    headers: &[],
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// An event for the task that owns its customer.

@@ -28,7 +28,7 @@ impl<B: Broker> Shard<B> {
     fn take_up(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.wake_no_stale_task();
         let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
-        let mini_batches = self.load_model(trains && self.trainer.is_none())?;
+        let mut published = self.load_model(trains && self.trainer.is_none())?;
         let taken = self.take_over(sources)?;
         let mut reads = vec![self.model_read()];
         for source in sources {
@@ -37,7 +37,7 @@ impl<B: Broker> Shard<B> {
                     reads.extend(self.task_reads(source.partition)?);
                 }
                 Topic::Deltas if self.trainer.is_none() => {
-                    reads.push(self.open_trainer(mini_batches.clone())?);
+                    reads.push(self.open_trainer(std::mem::take(&mut published))?);
                 }
                 _ => {}
             }
@@ -190,8 +190,8 @@ impl<B: Broker> Shard<B> {
             reads.extend(self.task_reads(number)?);
         }
         if self.trainer.take().is_some() {
-            let mini_batches = self.load_model(false)?;
-            reads.push(self.open_trainer(mini_batches)?);
+            let published = self.load_model(false)?;
+            reads.push(self.open_trainer(published)?);
         }
         // Versions that were polled with what was aborted are read again.
         reads.push(self.model_read());

@@ -13,6 +13,8 @@ pub enum Topic {
     Deltas,
     /// Model versions, one partition, compacted.
     Model,
+    /// How segments came to be and went, one partition.
+    Lineage,
     /// Rows and positions of every task, compacted.
     Changelog,
     /// What promotion engines subscribe to.
@@ -79,6 +81,7 @@ impl Topics {
             Topic::Repartition => "repartition",
             Topic::Deltas => "deltas",
             Topic::Model => "model",
+            Topic::Lineage => "lineage",
             Topic::Changelog => "changelog",
             Topic::SegmentChanges => "segment-changes",
             Topic::DeadLetters => "dead-letters",
@@ -88,11 +91,12 @@ impl Topics {
 
     /// The topics that Flockwise makes for itself.
     #[must_use]
-    pub fn internal() -> [Topic; 6] {
+    pub fn internal() -> [Topic; 7] {
         [
             Topic::Repartition,
             Topic::Deltas,
             Topic::Model,
+            Topic::Lineage,
             Topic::Changelog,
             Topic::SegmentChanges,
             Topic::DeadLetters,
@@ -103,7 +107,7 @@ impl Topics {
     #[must_use]
     pub fn partitions(&self, topic: Topic) -> u32 {
         match topic {
-            Topic::Deltas | Topic::Model => 1,
+            Topic::Deltas | Topic::Model | Topic::Lineage => 1,
             _ => self.state_partitions,
         }
     }

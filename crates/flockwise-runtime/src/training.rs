@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flockwise_codec::lesson::decode_mini_batch;
-use flockwise_codec::model::decode_model;
-use flockwise_core::model::Model;
+use flockwise_codec::lesson::decode_lesson;
+use flockwise_codec::model::decode_publication;
+use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::task::Versions;
-use flockwise_core::trainer::Trainer;
+use flockwise_core::trainer::{Lesson, Order, Publication, Trainer};
 
 use crate::batch::Record;
 use crate::bringing_back::HELD;
@@ -32,37 +32,50 @@ const MODEL: Source = Source {
     partition: 0,
 };
 
+/// What the model topic holds besides the version in use.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// A version that is held back.
+    held: Option<ModelParts>,
+    /// The mini-batches that the newest was learnt from.
+    mini_batches: Option<Range<i64>>,
+}
+
 impl<B: Broker> Shard<B> {
-    /// Reads the versions there are, so that tasks score with the newest from their first event on.
-    /// Returns which mini-batches the newest was learnt from. A new trainer ends what the one before has left
-    /// open.
-    pub(crate) fn load_model(
-        &mut self,
-        is_new_trainer: bool,
-    ) -> Result<Option<Range<i64>>, Failure> {
+    /// Reads the versions there are, so that tasks score with the newest from their first event on. A new
+    /// trainer ends what the one before has left open.
+    pub(crate) fn load_model(&mut self, is_new_trainer: bool) -> Result<Published, Failure> {
         let versions = self.read_versions(is_new_trainer)?;
         if !versions.is_empty() && std::mem::take(&mut self.is_imported) {
             tracing::info!("the model topic has a model: the imported one was for the first start");
             self.versions = None;
         }
-        let mut mini_batches = None;
+        let (mut live, mut published) = (Vec::new(), Published::default());
         for version in versions {
-            mini_batches = self.take_version(Some(&version))?.or(mini_batches);
+            let (publication, mini_batches) = self.read_version(&version)?;
+            published.mini_batches = mini_batches.or(published.mini_batches);
+            if publication.is_held {
+                published.held = Some(publication.model);
+            } else {
+                published.held = None;
+                live.push(publication.model);
+            }
         }
-        Ok(mini_batches)
+        // The one in use and its predecessor.
+        for version in live.drain(live.len().saturating_sub(2)..) {
+            self.take_version(version)?;
+        }
+        Ok(published)
     }
 
-    /// The last two versions: the one in use and its predecessor. One that a trainer is just publishing is
-    /// waited for.
+    /// All versions that are kept, in the order in which they were published. One that a trainer is just
+    /// publishing is waited for.
     fn read_versions(&mut self, is_new_trainer: bool) -> Result<Vec<Vec<u8>>, Failure> {
         let (mut versions, mut next_offset) = (Vec::new(), None);
         for held in 0..HELD {
             let replayed = self.broker.replay(MODEL, next_offset, &mut |record| {
                 next_offset = Some(record.offset + 1);
                 versions.extend(record.value.map(<[u8]>::to_vec));
-                if versions.len() > 2 {
-                    versions.remove(0);
-                }
             })?;
             let Replayed::Held(next) = replayed else {
                 self.model_offset = next_offset;
@@ -107,26 +120,30 @@ impl<B: Broker> Shard<B> {
     /// are read again, for the customers in them.
     pub(crate) fn open_trainer(
         &mut self,
-        mini_batches: Option<Range<i64>>,
+        published: Published,
     ) -> Result<(Source, Start), Failure> {
         let settings = &self.pipeline.task;
-        let model = self
+        let live = self
             .versions
             .as_ref()
             .map(|versions| versions.current.parts().clone());
-        let is_unpublished = model.is_some() && mini_batches.is_none();
-        if let Some(parts) = model.as_ref().filter(|_| is_unpublished) {
-            self.outbox.model(&mut self.broker, parts, 0..0)?;
+        let Published { held, mini_batches } = published;
+        if let Some(parts) = live.as_ref().filter(|_| mini_batches.is_none()) {
+            let imported = Publication::live(parts.clone());
+            self.outbox
+                .model(&mut self.broker, &imported, 0..0, parts.version)?;
             // With a position, so that a trainer of a former round cannot publish.
             self.deltas_offset = Some(0);
             self.is_pending = true;
         }
+        self.meter.held_version = held.as_ref().map_or(0, |held| held.version);
         let trainer = Trainer::new(
             Arc::clone(&settings.plan),
             settings.learning,
             settings.period_ms(),
-            model,
-        );
+            live,
+        )
+        .holding(held);
         let learnt_to = mini_batches.as_ref().map_or(0, |learnt| learnt.end);
         self.trainer = Some(OpenTrainer { trainer, learnt_to });
         tracing::info!("this shard is the trainer");
@@ -134,74 +151,136 @@ impl<B: Broker> Shard<B> {
         Ok((DELTAS, start))
     }
 
-    /// Folds a mini-batch into the model; a new version is published in the same transaction.
+    /// Tells the trainer what it is told; a new version is published in the same transaction.
     pub(crate) fn train(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let Some(open) = &mut self.trainer else {
             return Ok(());
         };
-        let batch = match record.value.map(decode_mini_batch) {
-            Some(Ok(batch)) => Some(batch),
-            _ => {
-                tracing::error!(
-                    offset = record.offset,
-                    "a mini-batch cannot be read; skipped"
-                );
-                None
+        let offset = record.offset;
+        let plan = &self.pipeline.task.plan;
+        let lesson = record.value.unwrap_or_default();
+        let lesson = decode_lesson(lesson, plan)
+            .inspect_err(|error| {
+                tracing::error!(offset, error, "not understood by the trainer; skipped");
+            })
+            .ok();
+        if offset < open.learnt_to {
+            if let Some(Lesson::MiniBatch(batch)) = lesson {
+                open.trainer.recall(batch, offset);
             }
-        };
-        if record.offset < open.learnt_to {
-            batch
-                .into_iter()
-                .for_each(|batch| open.trainer.recall(batch, record.offset));
             return Ok(());
         }
-        self.deltas_offset = Some(record.offset + 1);
+        self.deltas_offset = Some(offset + 1);
         self.is_pending = true;
-        let Some(version) = batch.and_then(|batch| open.trainer.fold(batch, record.offset)) else {
-            return Ok(());
+        let publication = match lesson {
+            Some(Lesson::MiniBatch(batch)) => open.trainer.fold(batch, offset),
+            Some(Lesson::Order(order)) => obeyed(&mut open.trainer, &order),
+            None => None,
         };
-        tracing::debug!(version = version.version, "publishing a model version");
-        let next = record.offset + 1;
+        let next = offset + 1;
         let learnt = open.trainer.window_offset().unwrap_or(next)..next;
-        self.outbox.model(&mut self.broker, &version, learnt)
+        publication.map_or(Ok(()), |publication| self.publish(&publication, learnt))
     }
 
-    /// Takes a published version into use.
-    pub(crate) fn adopt(&mut self, record: &Record<'_>) -> Result<(), Failure> {
-        self.model_offset = Some(record.offset + 1);
-        self.take_version(record.value).map(|_| ())
-    }
-
-    fn take_version(&mut self, value: Option<&[u8]>) -> Result<Option<Range<i64>>, Failure> {
-        let Some(value) = value else { return Ok(None) };
-        let plan = &self.pipeline.task.plan;
-        let unfit = |error: String| {
-            Failure::Config(format!(
-                "the model on topic {} cannot be used: {error}",
-                self.pipeline.topics.name(Topic::Model)
-            ))
-        };
-        let (parts, mini_batches) = decode_model(value, plan).map_err(unfit)?;
-        let is_newer = self
+    fn publish(&mut self, publication: &Publication, learnt: Range<i64>) -> Result<(), Failure> {
+        let version = publication.model.version;
+        let moved = publication
+            .review
+            .as_ref()
+            .map_or(0.0, |review| review.moved);
+        self.meter.moved_share = moved;
+        if publication.is_held {
+            self.meter.held_version = version;
+            tracing::warn!(
+                version,
+                moved,
+                "this version would move too many customers and is held; see `flockwise model show {version}`, \
+                 then `flockwise model approve {version}`"
+            );
+        } else {
+            self.meter.held_version = 0;
+            tracing::debug!(version, moved, "publishing a model version");
+        }
+        let in_use = self
             .versions
             .as_ref()
-            .is_none_or(|versions| parts.version > versions.current.version());
-        if is_newer {
-            let current = Model::new(plan, parts).map_err(|error| unfit(error.to_string()))?;
-            let previous = self.versions.take().map(|versions| versions.current);
-            self.is_imported = false;
-            if previous.is_none() {
-                self.tasks
-                    .values_mut()
-                    .for_each(|open| open.unplaced = Some(0));
-            }
-            self.meter.model_version = current.version();
-            self.meter.segments = current.segments().len() as u64;
-            self.versions = Some(Versions {
-                current: Arc::new(current),
-                previous,
-            });
+            .map(|versions| versions.current.parts());
+        let number = in_use.map_or(0, |model| model.version);
+        self.outbox
+            .model(&mut self.broker, publication, learnt, number)?;
+        if publication.is_held {
+            return Ok(());
         }
-        Ok(mini_batches)
+        let model = &publication.model;
+        for step in &model.lineage {
+            self.meter.count(*step);
+        }
+        let topics = &self.pipeline.topics;
+        self.outbox.lineage(&mut self.broker, topics, model, in_use)
+    }
+
+    /// Takes a published version into use, unless it is held.
+    pub(crate) fn adopt(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        self.model_offset = Some(record.offset + 1);
+        let Some(value) = record.value else {
+            return Ok(());
+        };
+        match self.read_version(value)? {
+            (publication, _) if publication.is_held => Ok(()),
+            (publication, _) => self.take_version(publication.model),
+        }
+    }
+
+    fn read_version(&self, value: &[u8]) -> Result<(Publication, Option<Range<i64>>), Failure> {
+        decode_publication(value, &self.pipeline.task.plan).map_err(|error| self.unfit(&error))
+    }
+
+    fn unfit(&self, error: &str) -> Failure {
+        Failure::Config(format!(
+            "the model on topic {} cannot be used: {error}",
+            self.pipeline.topics.name(Topic::Model)
+        ))
+    }
+
+    fn take_version(&mut self, parts: ModelParts) -> Result<(), Failure> {
+        let current = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.current.version());
+        if current.is_some_and(|current| parts.version <= current) {
+            return Ok(());
+        }
+        let current = Model::new(&self.pipeline.task.plan, parts)
+            .map_err(|error| self.unfit(&error.to_string()))?;
+        let previous = self.versions.take().map(|versions| versions.current);
+        self.is_imported = false;
+        if previous.is_none() {
+            self.tasks
+                .values_mut()
+                .for_each(|open| open.unplaced = Some(0));
+        }
+        self.meter.model_version = current.version();
+        self.meter.segments = current.segments().len() as u64;
+        self.versions = Some(Versions {
+            current: Arc::new(current),
+            previous,
+        });
+        Ok(())
+    }
+}
+
+/// What comes of an order.
+fn obeyed(trainer: &mut Trainer, order: &Order) -> Option<Publication> {
+    let (who, why) = (&order.who, &order.why);
+    match trainer.obey(order) {
+        Ok(publication) => {
+            let (what, version) = (order.audit().what, publication.model.version);
+            tracing::info!(what, version, who, why, "a version is in use by order");
+            Some(publication)
+        }
+        Err(refused) => {
+            tracing::error!(%refused, who, why, "an order is not carried out");
+            None
+        }
     }
 }

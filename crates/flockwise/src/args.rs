@@ -61,7 +61,7 @@ pub(crate) struct ReplayArguments {
     /// Start from this model instead of a warm-up.
     #[arg(long)]
     pub(crate) model: Option<PathBuf>,
-    /// Write segment-changes.jsonl, customers.jsonl, model.json, dead-letters.jsonl and summary.json here.
+    /// Write segment-changes.jsonl, lineage.jsonl, customers.jsonl, model.json, dead-letters.jsonl and summary.json here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Leave events after this instant (RFC 3339) out and show everybody as of then.

@@ -151,7 +151,7 @@ fn recount(topic: Topic, expected: u32, found: u32) -> Option<String> {
         return None;
     }
     let way_out = match topic {
-        Topic::Deltas | Topic::Model => {
+        Topic::Deltas | Topic::Model | Topic::Lineage => {
             "delete it, and `flockwise topics --apply` makes it anew".to_owned()
         }
         _ => format!(

@@ -86,7 +86,8 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
                 .drain(Topic::DeadLetters)
                 .iter()
                 .for_each(|letter| tally.dead_letter(letter));
-            for record in session.drain(Topic::SegmentChanges) {
+            session.discard(Topic::Lineage);
+            for record in session.drain_changes() {
                 if let Some(change) = record.value.as_deref().filter(|_| pacer.may_show()) {
                     progress.line(&sentence(session, change)?);
                 }

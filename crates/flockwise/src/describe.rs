@@ -70,6 +70,7 @@ pub(crate) fn json(config: &Config) -> Value {
                 "customers": config.learning.warm_up_customers,
                 "time": duration(config.learning.warm_up_ms),
             },
+            "churn_budget": config.learning.churn_budget,
             "learn": config.learning.learn,
             "import": config.import,
         },
@@ -188,6 +189,7 @@ fn model(config: &Config) -> String {
         half_life_ms,
         warm_up_customers,
         warm_up_ms,
+        churn_budget,
         learn,
         ..
     } = config.learning;
@@ -206,7 +208,13 @@ fn model(config: &Config) -> String {
         }
         None => format!("the first after {warm_up_customers} customers"),
     };
-    let learning = if learn {
+    let learning = if learn && churn_budget < 1.0 {
+        format!(
+            "learns with half-life {}, a version that moves more than {} % of all customers is held",
+            duration(half_life_ms),
+            churn_budget * 100.0
+        )
+    } else if learn {
         format!("learns with half-life {}", duration(half_life_ms))
     } else {
         "stays as it is".to_owned()

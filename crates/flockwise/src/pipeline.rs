@@ -74,7 +74,7 @@ fn start(start: ConfiguredStart) -> Start {
 fn import(path: &Path, plan: &Plan) -> Result<ModelParts, Failed> {
     let unfit = |reason: String| Failed::wrong(format!("model {}: {reason}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| unfit(format!("cannot be read: {error}")))?;
-    let (parts, _) = decode_model(&bytes, plan).map_err(unfit)?;
+    let parts = decode_model(&bytes, plan).map_err(unfit)?;
     Model::new(plan, parts.clone()).map_err(|error| unfit(error.to_string()))?;
     Ok(parts)
 }

@@ -98,9 +98,13 @@ fn drain(session: &mut Session, tally: &mut Tally, results: &mut Option<Results>
     match results {
         Some(results) => {
             results.dead_letters.extend(dead_letters);
-            results.changes.extend(session.drain(Topic::SegmentChanges));
+            results.changes.extend(session.drain_changes());
+            results.lineage.extend(session.drain(Topic::Lineage));
         }
-        None => session.discard(Topic::SegmentChanges),
+        None => {
+            session.discard(Topic::SegmentChanges);
+            session.discard(Topic::Lineage);
+        }
     }
 }
 

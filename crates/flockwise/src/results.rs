@@ -21,6 +21,7 @@ use crate::tally::{Tally, header};
 pub(crate) struct Results {
     directory: PathBuf,
     pub(crate) changes: Vec<Committed>,
+    pub(crate) lineage: Vec<Committed>,
     pub(crate) dead_letters: Vec<Committed>,
 }
 
@@ -32,6 +33,7 @@ impl Results {
         Ok(Self {
             directory: directory.to_owned(),
             changes: Vec::new(),
+            lineage: Vec::new(),
             dead_letters: Vec::new(),
         })
     }
@@ -50,6 +52,9 @@ impl Results {
             .iter()
             .filter_map(|record| record.value.clone());
         self.write("segment-changes.jsonl", changes)?;
+        let lineage = self.lineage.iter();
+        let lineage = lineage.filter_map(|record| record.value.clone());
+        self.write("lineage.jsonl", lineage)?;
         let mut dead_letters: Vec<Value> = self.dead_letters.iter().map(dead_letter).collect();
         dead_letters.sort_by_key(|letter| {
             let number = |key: &str| {
@@ -67,9 +72,7 @@ impl Results {
         let plan = &session.pipeline.task.plan;
         let customers = portraits.iter().map(|portrait| customer(plan, portrait));
         self.write("customers.jsonl", customers)?;
-        let model = session
-            .model()
-            .map(|model| encode_model(model.parts(), None));
+        let model = session.model().map(|model| encode_model(model.parts()));
         self.write("model.json", model.into_iter())?;
         self.write(
             "summary.json",

@@ -32,10 +32,12 @@ pub(crate) struct Session {
 impl Session {
     /// Starts shards and gives them their tasks.
     pub(crate) fn start(
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
         shards: usize,
         metrics: &Metrics,
     ) -> Result<Self, Failed> {
+        // Nobody is there to approve a version: each is used.
+        Arc::make_mut(&mut pipeline.task).learning.churn_budget = 1.0;
         let partitions = vec![pipeline.topics.state_partitions; pipeline.topics.inputs.len()];
         let broker = MemoryBroker::new(pipeline.topics.clone(), &partitions);
         let pipeline = Arc::new(pipeline);
@@ -129,6 +131,14 @@ impl Session {
         for partition in 0..self.pipeline.topics.partitions(topic) {
             self.broker.forget(topic, partition, i64::MAX);
         }
+    }
+
+    /// Customers' changes since the last call. The steps of the lineage that are among them, without a key, have a
+    /// topic of their own.
+    pub(crate) fn drain_changes(&mut self) -> Vec<Committed> {
+        let mut records = self.drain(Topic::SegmentChanges);
+        records.retain(|record| record.key.is_some());
+        records
     }
 
     /// What came out on a topic since the last call, by partition and then in order.

@@ -9,6 +9,7 @@ use flockwise_codec::change::ChangeEncoder;
 use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::Cause;
 use flockwise_core::feature::Feature;
+use flockwise_core::lineage::Step;
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
@@ -49,7 +50,7 @@ fn change() -> impl Strategy<Value = Change> {
         (
             any::<u32>(),
             times,
-            any::<u64>(),
+            (any::<u64>(), any::<Option<u64>>()),
             prop::sample::select(&Cause::ALL[..]),
         ),
         (prop::option::of(0..8_u32), prop::option::of(0..8_u32)),
@@ -59,7 +60,7 @@ fn change() -> impl Strategy<Value = Change> {
     )
         .prop_map(
             |(
-                (sequence, occurred_ms, model_version, cause),
+                (sequence, occurred_ms, (model_version, model_version_before), cause),
                 (from, to),
                 numbers,
                 drivers,
@@ -78,6 +79,7 @@ fn change() -> impl Strategy<Value = Change> {
                     margin,
                     drivers,
                     model_version,
+                    model_version_before,
                     trigger: trigger.map(|(input, partition, offset)| Trigger {
                         input,
                         partition,
@@ -99,6 +101,7 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
         name: name.clone(),
         centroid: vec![0.0; plan.len()],
         weight: 1.0,
+        is_pinned: false,
     };
     let features = plan.feature_names().map(str::to_owned).collect();
     let scaler = Scaler {
@@ -110,6 +113,18 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
     let parts = ModelParts {
         version: 1,
         trained_ms: 0,
+        lineage: vec![
+            Step::Born { segment: 3 },
+            Step::Merged {
+                segment: 1,
+                into: 4,
+            },
+            Step::Split {
+                segment: 3,
+                into: 5,
+            },
+            Step::Retired { segment: 6 },
+        ],
         ..ModelParts::by_hand(features, scaler, segments)
     };
     Arc::new(Model::new(plan, parts).unwrap())

@@ -1,6 +1,7 @@
 //! A change as serde_json writes it, from plain structs.
 
 use flockwise_core::change::Change;
+use flockwise_core::lineage::Step;
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
 use serde::Serialize;
@@ -20,6 +21,11 @@ struct ChangeRecord<'a> {
     margin: Option<f64>,
     drivers: Vec<DriverRecord<'a>>,
     model_version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_version_before: Option<u64>,
+    /// Written, if only as null, with the version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lineage: Option<Option<StepRecord>>,
     trigger: Option<TriggerRecord<'a>>,
 }
 
@@ -36,6 +42,14 @@ struct DriverRecord<'a> {
     value: f64,
     typical: f64,
     pull: f64,
+}
+
+#[derive(Serialize)]
+struct StepRecord {
+    step: &'static str,
+    segment: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    into: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -78,6 +92,8 @@ pub(crate) fn encode(
             })
             .collect(),
         model_version: change.model_version,
+        model_version_before: change.model_version_before,
+        lineage: change.model_version_before.map(|_| step(versions, change)),
         trigger: change.trigger.map(|trigger| TriggerRecord {
             topic: &topics[usize::from(trigger.input)],
             partition: trigger.partition,
@@ -85,6 +101,28 @@ pub(crate) fn encode(
         }),
     };
     serde_json::to_string(&record).unwrap()
+}
+
+/// About the segment left if there is one, else about the one reached.
+fn step(versions: &Versions, change: &Change) -> Option<StepRecord> {
+    let about = |id: Option<u32>| {
+        let steps = versions.current.parts().lineage.iter();
+        let known = steps.map(|step| match *step {
+            Step::Born { segment } => ("born", segment, None),
+            Step::Retired { segment } => ("retired", segment, None),
+            Step::Split { segment, into } => ("split", segment, Some(into)),
+            Step::Merged { segment, into } => ("merged", segment, Some(into)),
+        });
+        known
+            .filter(|(_, segment, into)| Some(*segment) == id || (id.is_some() && *into == id))
+            .map(|(step, segment, into)| StepRecord {
+                step,
+                segment,
+                into,
+            })
+            .next()
+    };
+    about(change.from).or_else(|| about(change.to))
 }
 
 fn name(versions: &Versions, segment: u32) -> Option<&str> {

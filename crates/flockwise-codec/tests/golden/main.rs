@@ -1,7 +1,9 @@
 //! Every wire format as it was first written: a change here breaks what is stored out there.
 #![allow(clippy::unwrap_used)]
 
+mod lineage;
 mod model;
+mod orders;
 mod records;
 
 use flockwise_core::feature::{Aggregate, Feature, Transform};
@@ -30,6 +32,7 @@ pub(crate) fn parts() -> ModelParts {
         name: name.to_owned(),
         centroid: centroid.to_vec(),
         weight,
+        is_pinned: false,
     };
     ModelParts {
         version: 42,
@@ -42,7 +45,10 @@ pub(crate) fn parts() -> ModelParts {
         },
         segments: vec![
             segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
-            segment(12, "lapsed", [0.1, 6.0], 234.25),
+            Segment {
+                is_pinned: true,
+                ..segment(12, "lapsed", [0.1, 6.0], 234.25)
+            },
         ],
         next_id: 15,
         lineage: vec![

@@ -70,6 +70,7 @@ fn change() -> Change {
         margin: Some(0.47),
         drivers: [driver(0, 3.2, 0.4, 0.61), driver(1, 0.5, 402.0, 0.39), None],
         model_version: 42,
+        model_version_before: None,
         trigger: Some(Trigger {
             input: 0,
             partition: 3,

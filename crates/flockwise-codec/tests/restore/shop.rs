@@ -51,6 +51,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             half_life_ms: DAY_MS,
             warm_up_customers: 1,
             warm_up_ms: 0,
+            churn_budget: 1.0,
             learn: true,
             seed: 1,
         },
@@ -66,6 +67,7 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
         name: format!("segment {id}"),
         centroid: centroid.iter().map(|x| x + shift).collect(),
         weight: 1.0,
+        is_pinned: false,
     };
     let features = plan().feature_names().map(str::to_owned).collect();
     let scaler = Scaler {

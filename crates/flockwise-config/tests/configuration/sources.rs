@@ -175,7 +175,7 @@ fn problems_name_the_variable_or_the_file() {
             "FLOCKWISE__MODEL",
             "{k=5,import=a.json,colour=red}",
             "environment variable FLOCKWISE__MODEL: unknown key `model.colour`: expected one of k, import, \
-             warm_up, half_life, learn, seed",
+             warm_up, half_life, churn_budget, learn, seed",
         ),
     ] {
         assert_eq!(load(&[(name, value)]).unwrap_err(), expected);

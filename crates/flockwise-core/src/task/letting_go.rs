@@ -50,6 +50,7 @@ impl Task {
                 drivers: [None; DRIVERS],
                 model_version: versions
                     .map_or(standing.version, |versions| versions.current.version()),
+                model_version_before: None,
                 trigger: None,
             });
         }

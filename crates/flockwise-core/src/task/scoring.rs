@@ -4,7 +4,6 @@ use super::{Occasion, Output, Task, Versions};
 use crate::aggregate;
 use crate::change::{Change, drivers};
 use crate::decide::{Cause, Scoring, Standing, Suppression, Verdict, decide};
-use crate::model::Model;
 
 impl Task {
     pub(super) fn evaluate(&mut self, row: u32, at_ms: i64) {
@@ -59,7 +58,7 @@ impl Task {
                 output.suppressed[place.unwrap_or(0)] += 1;
             }
             Verdict::Change(cause) => {
-                let change = self.change(row, nearest, &scoring, cause, occasion, model);
+                let change = self.change(row, nearest, &scoring, cause, occasion, versions);
                 standing.segment = change.to;
                 standing.sequence = change.sequence;
                 standing.changed_ms = change.occurred_ms;
@@ -106,8 +105,9 @@ impl Task {
         scoring: &Scoring,
         cause: Cause,
         occasion: Occasion,
-        model: &Model,
+        versions: &Versions,
     ) -> Change {
+        let model = &versions.current;
         let standing = self.rows.standing(row);
         let from = standing.segment;
         let left = from
@@ -139,6 +139,11 @@ impl Task {
             margin: Some(other.map_or(1.0, |other| share_nearer(scoring.distance, other))),
             drivers,
             model_version: model.version(),
+            model_version_before: versions
+                .previous
+                .as_ref()
+                .filter(|_| cause == Cause::Model)
+                .map(|previous| previous.version()),
             trigger: match occasion {
                 Occasion::Event(trigger) => Some(trigger),
                 Occasion::Sweep => None,

@@ -2,10 +2,13 @@
 
 mod cut;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use flockwise_kmeans::{Fit, Points, Separation, lloyd, removal_costs};
 
+use super::space::Space;
 use crate::lineage::Step;
-use crate::model::Ghost;
+use crate::model::{Ghost, ModelParts};
 use cut::{Cut, Cutter};
 
 /// What a segment moved elsewhere must gain, as a multiple of what it costs where it was: above 1, so that
@@ -36,6 +39,10 @@ pub(super) struct Bounds {
 pub(super) struct Organiser {
     sampled: Sampled,
     bounds: Bounds,
+    /// Segments that a person wants to stay.
+    pinned: BTreeSet<u32>,
+    /// Where segments were in the former version, scaled.
+    former: BTreeMap<u32, Vec<f64>>,
     pub(super) ids: Vec<u32>,
     pub(super) fit: Fit,
     pub(super) next_id: u32,
@@ -45,20 +52,29 @@ pub(super) struct Organiser {
 }
 
 impl Organiser {
-    /// Starts from the former version's ids and centroids (`k` × `d`).
+    /// Starts from the former version.
     pub(super) fn new(
         sampled: Sampled,
         bounds: Bounds,
-        ids: Vec<u32>,
-        centroids: Vec<f64>,
-        next_id: u32,
+        model: &ModelParts,
+        space: &Space<'_>,
     ) -> Self {
+        let segments = model.segments.iter();
+        let former = segments.map(|segment| (segment.id, space.scaled(&segment.centroid)));
+        let former: BTreeMap<u32, Vec<f64>> = former.collect();
+        let centroids = model
+            .segments
+            .iter()
+            .flat_map(|segment| former[&segment.id].clone());
+        let pinned = model.segments.iter().filter(|segment| segment.is_pinned);
         Self {
-            fit: lloyd(&sampled.points, centroids),
+            fit: lloyd(&sampled.points, centroids.collect()),
             sampled,
             bounds,
-            ids,
-            next_id,
+            ids: model.segments.iter().map(|segment| segment.id).collect(),
+            pinned: pinned.map(|segment| segment.id).collect(),
+            former,
+            next_id: model.next_id,
             steps: Vec::new(),
             ghosts: Vec::new(),
         }
@@ -70,6 +86,10 @@ impl Organiser {
         self.merge();
         self.split();
         self.relocate();
+    }
+
+    fn is_pinned(&self, index: usize) -> bool {
+        self.pinned.contains(&self.ids[index])
     }
 
     /// What each sampled customer stands for, those at places that were left nothing.
@@ -91,7 +111,7 @@ impl Organiser {
         for index in (0..self.ids.len()).rev() {
             if self.is_deserted(index) {
                 self.give_up(index);
-                if self.ids.len() > self.bounds.k_min {
+                if self.ids.len() > self.bounds.k_min && !self.is_pinned(index) {
                     let segment = self.ids[index];
                     self.steps.push(Step::Retired { segment });
                     self.remove(index);
@@ -138,11 +158,13 @@ impl Organiser {
             let members = self.fit.members();
             let one = neighbours(&self.fit)
                 .into_iter()
+                .filter(|(a, b)| !(self.is_pinned(*a) && self.is_pinned(*b)))
                 .filter_map(|(a, b)| Some((a, b, self.oneness(&members[a], &members[b])?)))
                 .min_by(|left, right| left.2.total_cmp(&right.2));
             let Some((a, b, _)) = one else { return };
             let is_first_less = self.fit.weights[a] < self.fit.weights[b];
-            let (gone, kept) = if is_first_less { (a, b) } else { (b, a) };
+            let goes_first = self.is_pinned(b) || (is_first_less && !self.is_pinned(a));
+            let (gone, kept) = if goes_first { (a, b) } else { (b, a) };
             self.steps.push(Step::Merged {
                 segment: self.ids[gone],
                 into: self.ids[kept],
@@ -202,7 +224,8 @@ impl Organiser {
         }
         for _ in 0..self.ids.len() {
             let costs = removal_costs(&self.sampled.points, &self.fit);
-            let least = (0..costs.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b]));
+            let movable = (0..costs.len()).filter(|index| !self.is_pinned(*index));
+            let least = movable.min_by(|a, b| costs[*a].total_cmp(&costs[*b]));
             let Some(least) = least.filter(|_| costs.len() > 1) else {
                 return;
             };
@@ -236,7 +259,8 @@ impl Organiser {
     /// The half that is nearer to where the segment was keeps its id. What lies in neither, being older than
     /// what was cut, counts no more.
     fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
-        let was = self.fit.centroid(index).to_vec();
+        let known = self.former.get(&self.ids[index]);
+        let was = known.map_or_else(|| self.fit.centroid(index).to_vec(), Clone::clone);
         let kept = usize::from(squared(&cut.centroids[1], &was) < squared(&cut.centroids[0], &was));
         let older: Vec<usize> = members
             .iter()

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use flockwise_kmeans::Points;
 
-use crate::trainer::MiniBatch;
+use super::MiniBatch;
 
 /// Half-lives after which a sampled customer is forgotten: the weight is a sixteenth by then.
 pub(super) const KEPT_HALF_LIVES: i64 = 4;

@@ -66,6 +66,7 @@ fn settings() -> Arc<TaskSettings> {
             half_life_ms: DAY_MS,
             warm_up_customers: 1,
             warm_up_ms: 0,
+            churn_budget: 1.0,
             learn: false,
             seed: 1,
         },

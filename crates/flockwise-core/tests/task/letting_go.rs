@@ -47,6 +47,7 @@ fn who_is_silent_for_long_enough_leaves_and_begins_anew() {
         margin: None,
         drivers: [None; 3],
         model_version: 1,
+        model_version_before: None,
         trigger: None,
     };
     assert_eq!(last, expected);

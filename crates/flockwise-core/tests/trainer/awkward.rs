@@ -7,7 +7,7 @@ use flockwise_core::trainer::Trainer;
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
 
-use crate::school::{DAY_MS, groups, learnt, plan, policy, sample, trainer, version};
+use crate::school::{DAY_MS, Learns, groups, learnt, plan, policy, sample, trainer, version};
 
 /// Uses a model for all it is for: finds the nearest segment, tames, has names that differ.
 fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
@@ -43,7 +43,7 @@ fn learn_on(parts: ModelParts, vectors: &[Vec<f64>], days: i64) -> ModelParts {
     let plan = plan(parts.features.len());
     let mut trainer = Trainer::new(plan, policy(1, k), 0, Some(parts));
     let later = |day: i64| sample(since_ms + day * DAY_MS, vectors);
-    let versions = (1..=days).map(|day| trainer.fold(later(day), day));
+    let versions = (1..=days).map(|day| trainer.learn(later(day), day));
     versions.last().unwrap().unwrap()
 }
 
@@ -160,7 +160,7 @@ fn vectors_of_another_plan_or_with_no_numbers_are_left_out() {
     ]);
     assert_eq!(learnt(2, policy(2, 2), &vectors), clean);
     assert_eq!(
-        trainer(2, policy(2, 2)).fold(sample(0, &vectors[100..]), 0),
+        trainer(2, policy(2, 2)).learn(sample(0, &vectors[100..]), 0),
         None
     );
 }

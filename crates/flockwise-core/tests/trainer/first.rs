@@ -3,7 +3,7 @@
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::MiniBatch;
 
-use crate::school::{DAY_MS, groups, learnt, policy, sample, trainer};
+use crate::school::{DAY_MS, Learns, groups, learnt, policy, sample, trainer};
 
 const CORNERS: [&[f64]; 4] = [&[0.0, 0.0], &[0.0, 10.0], &[10.0, 0.0], &[10.0, 10.0]];
 
@@ -16,20 +16,24 @@ fn a_warm_up_waits_for_customers_and_for_time() {
     };
     let vectors = groups(&CORNERS, 10);
     let mut trainer = trainer(2, waiting);
-    assert_eq!(trainer.fold(sample(0, &vectors[..39]), 0), None, "neither");
-    assert_eq!(trainer.fold(sample(DAY_MS, &vectors), 0), None, "too early");
+    assert_eq!(trainer.learn(sample(0, &vectors[..39]), 0), None, "neither");
     assert_eq!(
-        trainer.fold(sample(DAY_MS, &vectors), 0),
+        trainer.learn(sample(DAY_MS, &vectors), 0),
+        None,
+        "too early"
+    );
+    assert_eq!(
+        trainer.learn(sample(DAY_MS, &vectors), 0),
         None,
         "late batches make no time pass"
     );
-    let model = trainer.fold(sample(2 * DAY_MS, &vectors[..1]), 0).unwrap();
+    let model = trainer.learn(sample(2 * DAY_MS, &vectors[..1]), 0).unwrap();
     assert_eq!((model.version, model.trained_ms), (1, 2 * DAY_MS));
     assert_eq!(
         model.scaler.weight, 40.0,
         "of repeated customers the latest counts"
     );
-    let next = trainer.fold(sample(3 * DAY_MS, &vectors), 0).unwrap();
+    let next = trainer.learn(sample(3 * DAY_MS, &vectors), 0).unwrap();
     assert_eq!(next.version, 2, "there is a first one already");
 }
 
@@ -42,10 +46,10 @@ fn time_alone_is_no_warm_up() {
     let vectors = groups(&CORNERS, 10);
     let mut trainer = trainer(2, waiting);
     for day in 0..100 {
-        assert_eq!(trainer.fold(sample(day * DAY_MS, &vectors[..39]), 0), None);
+        assert_eq!(trainer.learn(sample(day * DAY_MS, &vectors[..39]), 0), None);
     }
-    assert_eq!(trainer.fold(sample(0, &[]), 0), None);
-    assert!(trainer.fold(sample(0, &vectors), 0).is_some());
+    assert_eq!(trainer.learn(sample(0, &[]), 0), None);
+    assert!(trainer.learn(sample(0, &vectors), 0).is_some());
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn who_is_not_to_learn_does_not() {
             ..policy(2, 2)
         },
     );
-    assert_eq!(trainer.fold(sample(0, &vectors), 0), None);
+    assert_eq!(trainer.learn(sample(0, &vectors), 0), None);
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn the_seed_alone_decides_and_not_the_order_of_customers() {
             at_ms: 0,
             sample: vec![customer],
         };
-        model = trainer.fold(alone, 0);
+        model = trainer.learn(alone, 0);
     }
     assert_eq!(model, Some(whole));
 }

@@ -6,7 +6,7 @@ use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::Trainer;
 use proptest::prelude::*;
 
-use crate::school::{DAY_MS, groups, learnt, plan, policy, sample, version};
+use crate::school::{DAY_MS, Learns, groups, learnt, plan, policy, sample, version};
 
 const HALF_LIFE_MS: f64 = 10.0 * DAY_MS as f64;
 
@@ -71,7 +71,7 @@ proptest! {
             let vectors: Vec<Vec<f64>> = customers.iter().map(place).collect();
             let groups = customers.iter().map(|(group, _)| *group);
             seen.extend(groups.zip(vectors.clone()).map(|(group, vector)| (at_ms, group, vector)));
-            let model = trainer.fold(sample(at_ms, &vectors), 0);
+            let model = trainer.learn(sample(at_ms, &vectors), 0);
             last = model.map(|model| (now_ms, seen.clone(), model)).or(last);
         }
         let Some((now_ms, seen, model)) = last else { return Ok(()) };
@@ -101,8 +101,8 @@ fn after_years_without_customers_the_first_few_teach_nothing() {
     let first = learnt(2, policy, &known);
     let mut trainer = Trainer::new(plan(2), policy, 0, Some(first));
     let few = vec![vec![3.0, 3.0]; 99];
-    assert_eq!(trainer.fold(sample(1000 * DAY_MS, &few), 0), None);
-    let one = trainer.fold(sample(1000 * DAY_MS, &few[..1]), 1);
+    assert_eq!(trainer.learn(sample(1000 * DAY_MS, &few), 0), None);
+    let one = trainer.learn(sample(1000 * DAY_MS, &few[..1]), 1);
     assert!(one.is_some(), "as many as for a first model");
 }
 
@@ -110,9 +110,9 @@ fn after_years_without_customers_the_first_few_teach_nothing() {
 fn after_a_half_life_as_many_new_customers_weigh_twice_as_much() {
     let start = version(0, &[&[0.0, 0.0]], &[10.0]);
     let mut trainer = Trainer::new(plan(2), policy(1, 1), 0, Some(start));
-    trainer.fold(sample(0, &vec![vec![0.0, 0.0]; 10]), 0);
+    trainer.learn(sample(0, &vec![vec![0.0, 0.0]; 10]), 0);
     let new = vec![vec![3.0, 6.0]; 10];
-    let model = trainer.fold(sample(10 * DAY_MS, &new), 1).unwrap();
+    let model = trainer.learn(sample(10 * DAY_MS, &new), 1).unwrap();
     let [x, y] = model.segments[0].centroid[..] else {
         panic!("two numbers");
     };
@@ -131,7 +131,7 @@ fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
     };
     let mut published: Vec<(ModelParts, i64)> = Vec::new();
     for hour in 1..=1500 {
-        let version = trainer.fold(batch(hour), hour);
+        let version = trainer.learn(batch(hour), hour);
         published.extend(version.map(|version| (version, trainer.window_offset().unwrap())));
     }
     let days: Vec<i64> = published
@@ -144,7 +144,7 @@ fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
     let mut heir = Trainer::new(plan(2), policy(2, 3), DAY_MS, Some(version));
     (from..=50 * 24).for_each(|hour| heir.recall(batch(hour), hour));
     let inherited: Vec<ModelParts> = (50 * 24 + 1..=1500)
-        .filter_map(|hour| heir.fold(batch(hour), hour))
+        .filter_map(|hour| heir.learn(batch(hour), hour))
         .collect();
     let expected: Vec<ModelParts> = published.drain(49..).map(|(version, _)| version).collect();
     assert_eq!(inherited, expected);
@@ -159,8 +159,8 @@ fn a_version_without_a_time_stands_until_enough_is_known() {
     };
     let mut trainer = Trainer::new(plan(2), policy, DAY_MS, Some(start));
     let ten = vec![vec![3.0, 6.0]; 10];
-    assert_eq!(trainer.fold(sample(20_000 * DAY_MS, &ten), 0), None);
-    let model = trainer.fold(sample(20_000 * DAY_MS, &ten), 1).unwrap();
+    assert_eq!(trainer.learn(sample(20_000 * DAY_MS, &ten), 0), None);
+    let model = trainer.learn(sample(20_000 * DAY_MS, &ten), 1).unwrap();
     assert_eq!(model.segments[0].centroid, [3.0, 6.0]);
     assert_eq!((model.version, model.trained_ms), (2, 20_000 * DAY_MS));
 }
@@ -169,11 +169,11 @@ fn a_version_without_a_time_stands_until_enough_is_known() {
 fn customers_of_another_plan_teach_nothing() {
     let start = version(0, &[&[0.0, 0.0]], &[10.0]);
     let mut trainer = Trainer::new(plan(2), policy(1, 1), 0, Some(start));
-    assert_eq!(trainer.fold(sample(DAY_MS, &[vec![1.0; 3]]), 0), None);
-    assert_eq!(trainer.fold(sample(2 * DAY_MS, &[]), 1), None);
+    assert_eq!(trainer.learn(sample(DAY_MS, &[vec![1.0; 3]]), 0), None);
+    assert_eq!(trainer.learn(sample(2 * DAY_MS, &[]), 1), None);
     assert!(
         trainer
-            .fold(sample(3 * DAY_MS, &[vec![1.0; 2]]), 2)
+            .learn(sample(3 * DAY_MS, &[vec![1.0; 2]]), 2)
             .is_some()
     );
 }

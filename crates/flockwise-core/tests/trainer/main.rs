@@ -3,6 +3,8 @@
 
 mod awkward;
 mod first;
+mod governance;
 mod later;
 mod names;
+mod organising;
 mod school;

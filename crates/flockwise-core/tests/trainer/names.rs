@@ -20,6 +20,7 @@ fn segments(centroids: &[[f64; 3]]) -> Vec<Segment> {
         name: String::new(),
         centroid: centroid.to_vec(),
         weight: 1.0,
+        is_pinned: false,
     };
     centroids.iter().enumerate().map(segment).collect()
 }

@@ -25,6 +25,7 @@ pub(crate) fn policy(k_min: usize, k_max: usize) -> LearningPolicy {
         half_life_ms: 10 * DAY_MS,
         warm_up_customers: 1,
         warm_up_ms: 0,
+        churn_budget: 1.0,
         learn: true,
         seed: 7,
     }
@@ -43,10 +44,24 @@ pub(crate) fn sample(at_ms: i64, vectors: &[Vec<f64>]) -> MiniBatch {
     }
 }
 
+/// A trainer's answer, as far as it is a model.
+pub(crate) trait Learns {
+    /// What [`Trainer::fold`] gives, without the review.
+    fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelParts>;
+}
+
+impl Learns for Trainer {
+    fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelParts> {
+        let publication = self.fold(batch, offset)?;
+        assert!(!publication.is_held, "nothing is held without a budget");
+        Some(publication.model)
+    }
+}
+
 /// The first model of a sample, without ado.
 pub(crate) fn learnt(features: usize, policy: LearningPolicy, vectors: &[Vec<f64>]) -> ModelParts {
     trainer(features, policy)
-        .fold(sample(0, vectors), 0)
+        .learn(sample(0, vectors), 0)
         .unwrap()
 }
 
@@ -85,6 +100,7 @@ pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) ->
         name: String::new(),
         centroid: centroid.to_vec(),
         weight: *weight,
+        is_pinned: false,
     });
     ModelParts {
         trained_ms,

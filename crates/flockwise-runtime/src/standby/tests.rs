@@ -173,6 +173,7 @@ fn pipeline() -> Pipeline {
             half_life_ms: 1,
             warm_up_customers: 2,
             warm_up_ms: 0,
+            churn_budget: 1.0,
             learn: false,
             seed: 1,
         },

@@ -138,8 +138,8 @@ fn model() {
             "model.seed: found the number -1, expected a whole number from 0 to 9223372036854775807",
         ),
         (
-            "churn_budget = 0.05",
-            "model.churn_budget: is not offered yet; leave it out",
+            "churn_budget = 5",
+            "model.churn_budget: found the number 5, expected a share of all customers from 0 to 1; 0.05 holds a version that would move more than one in twenty, 1 holds none",
         ),
     ] {
         check(&sections(&format!("[model]\n{lines}")), expected);

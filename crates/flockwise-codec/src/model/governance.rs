@@ -1,0 +1,112 @@
+//! What was found of a version before it was used, and by whose order it is.
+
+use flockwise_core::review::{Flow, Review};
+use flockwise_core::trainer::Audit;
+use serde::{Deserialize, Serialize};
+
+use super::instant;
+use crate::time::write_time;
+
+/// Whether a version is in use.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    #[default]
+    Live,
+    /// Not before it is approved.
+    Held,
+}
+
+impl State {
+    pub(super) fn of(is_held: bool) -> Self {
+        if is_held { Self::Held } else { Self::Live }
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn is_live(&self) -> bool {
+        *self == Self::Live
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReviewRecord {
+    /// Share of all customers.
+    moved: f64,
+    flows: Vec<FlowRecord>,
+    error_before: f64,
+    error_after: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FlowRecord {
+    from: u32,
+    to: u32,
+    share: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditRecord {
+    what: String,
+    who: String,
+    why: String,
+    at: String,
+}
+
+impl From<&Review> for ReviewRecord {
+    fn from(review: &Review) -> Self {
+        let flow = |flow: &Flow| FlowRecord {
+            from: flow.from,
+            to: flow.to,
+            share: flow.share,
+        };
+        Self {
+            moved: review.moved,
+            flows: review.flows.iter().map(flow).collect(),
+            error_before: review.error_before,
+            error_after: review.error_after,
+        }
+    }
+}
+
+impl From<ReviewRecord> for Review {
+    fn from(record: ReviewRecord) -> Self {
+        let flow = |flow: FlowRecord| Flow {
+            from: flow.from,
+            to: flow.to,
+            share: flow.share,
+        };
+        Self {
+            moved: record.moved,
+            flows: record.flows.into_iter().map(flow).collect(),
+            error_before: record.error_before,
+            error_after: record.error_after,
+        }
+    }
+}
+
+impl From<&Audit> for AuditRecord {
+    fn from(audit: &Audit) -> Self {
+        Self {
+            what: audit.what.clone(),
+            who: audit.who.clone(),
+            why: audit.why.clone(),
+            at: write_time(audit.at_ms),
+        }
+    }
+}
+
+impl TryFrom<AuditRecord> for Audit {
+    type Error = String;
+
+    fn try_from(record: AuditRecord) -> Result<Self, String> {
+        Ok(Self {
+            at_ms: instant("at of an order,", &record.at)?,
+            what: record.what,
+            who: record.who,
+            why: record.why,
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! Steps of the lineage.
+
+use flockwise_codec::lineage::encode_lineage;
+use flockwise_core::model::{ModelParts, Segment};
+
+use crate::parts;
+
+#[test]
+fn every_kind_of_step_with_the_names_there_are() {
+    let before = ModelParts {
+        segments: vec![Segment {
+            name: "gone".to_owned(),
+            ..Segment::new(3, vec![0.0, 0.0])
+        }],
+        ..parts()
+    };
+    let steps = encode_lineage("shop", &parts(), Some(&before));
+    let steps: Vec<String> = steps
+        .into_iter()
+        .map(|step| String::from_utf8(step).unwrap())
+        .collect();
+    assert_eq!(steps.join("\n"), include_str!("lineage.jsonl").trim_end());
+}

@@ -1,0 +1,98 @@
+//! What a version of the model would do to customers, before it does it.
+
+use std::collections::BTreeMap;
+
+use flockwise_kmeans::{Points, Scratch};
+
+use crate::model::Model;
+
+/// Flows that a review names, at most.
+const FLOWS: usize = 10;
+
+/// What one version does to the customers sampled lately, against the one in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Review {
+    /// Share of them whose nearest segment is another, 0 to 1: an upper bound for who moves, since a margin
+    /// keeps some.
+    pub moved: f64,
+    /// From where to where, the largest first.
+    pub flows: Vec<Flow>,
+    /// Quantisation error with the segments in use: the mean squared distance to the nearest centroid, scaled
+    /// as the new version scales.
+    pub error_before: f64,
+    /// And with the new ones.
+    pub error_after: f64,
+}
+
+/// Customers who go from one segment to another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flow {
+    /// Segment id.
+    pub from: u32,
+    /// Segment id.
+    pub to: u32,
+    /// Share of all customers, 0 to 1.
+    pub share: f64,
+}
+
+/// Reviews `next` against `now` on feature vectors with weights.
+#[must_use]
+pub fn review(now: &Model, next: &Model, sampled: &Points) -> Review {
+    let mut found = Found::default();
+    let mut scratch = Scratch::default();
+    let (mut seen_now, mut seen_next) = (Vec::new(), Vec::new());
+    for (vector, weight) in sampled.iter().filter(|(_, weight)| *weight > 0.0) {
+        now.scaled(vector, &mut seen_now);
+        next.scaled(vector, &mut seen_next);
+        let from = &now.segments()[now.score(&seen_now, &mut scratch).0];
+        let (nearest, distance) = next.score(&seen_next, &mut scratch);
+        found.total += weight;
+        found.error_after += weight * distance * distance;
+        let former = from.centroid.iter().zip(next.scale()).zip(&seen_next);
+        let squared = former.map(|((centroid, scale), x)| (centroid * scale - x).powi(2));
+        found.error_before += weight * squared.sum::<f64>();
+        let to = next.segments()[nearest].id;
+        if from.id != to {
+            *found.flows.entry((from.id, to)).or_default() += weight;
+        }
+    }
+    found.review()
+}
+
+#[derive(Default)]
+struct Found {
+    total: f64,
+    error_before: f64,
+    error_after: f64,
+    flows: BTreeMap<(u32, u32), f64>,
+}
+
+impl Found {
+    fn review(self) -> Review {
+        let share = |weight: f64| {
+            if self.total > 0.0 {
+                weight / self.total
+            } else {
+                0.0
+            }
+        };
+        let mut flows: Vec<Flow> = self
+            .flows
+            .iter()
+            .map(|((from, to), weight)| Flow {
+                from: *from,
+                to: *to,
+                share: share(*weight),
+            })
+            .collect();
+        let moved = flows.iter().map(|flow| flow.share).sum();
+        flows.sort_by(|left, right| right.share.total_cmp(&left.share));
+        flows.truncate(FLOWS);
+        Review {
+            moved,
+            flows,
+            error_before: share(self.error_before),
+            error_after: share(self.error_after),
+        }
+    }
+}

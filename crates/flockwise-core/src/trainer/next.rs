@@ -1,0 +1,120 @@
+//! The version after another.
+
+use flockwise_kmeans::Points;
+
+use super::organiser::{Bounds, Organiser, Sampled};
+use super::space::{Space, centroids};
+use super::window::{KEPT_HALF_LIVES, Weighed};
+use super::{Trainer, moments};
+use crate::model::{Ghost, ModelParts, Scaler, Segment};
+
+impl Trainer {
+    /// Made from the window, begun at the version before; `None` where all that the window holds was sampled
+    /// where nobody is any more.
+    pub(super) fn next_model(
+        &self,
+        model: &ModelParts,
+        mut weighed: Weighed,
+    ) -> Option<ModelParts> {
+        let ghosts = self.remembered_ghosts(model);
+        lay(
+            &mut weighed,
+            model,
+            &ghosts,
+            &Space::new(&self.plan, &model.scaler),
+        );
+        if weighed.points.iter().all(|(_, weight)| weight <= 0.0) {
+            return None;
+        }
+        let scaler = moments::scaler(&weighed.points, Some(&model.scaler));
+        let space = Space::new(&self.plan, &scaler);
+        let (tamed, scaled) = space.prepared(&weighed.points);
+        let sampled = Sampled {
+            points: scaled,
+            at_ms: weighed.at_ms,
+            old_ms: self.now_ms.saturating_sub(self.policy.half_life_ms),
+        };
+        let bounds = Bounds {
+            k_min: self.policy.k_min,
+            k_max: self.policy.k_max,
+            seed: self.policy.seed,
+        };
+        let mut organiser = Organiser::new(sampled, bounds, model, &space);
+        organiser.organise();
+        Some(self.organised(model, organiser, scaler, &tamed, ghosts))
+    }
+
+    /// What the organiser has come to, in the feature vector's units.
+    fn organised(
+        &self,
+        model: &ModelParts,
+        organiser: Organiser,
+        scaler: Scaler,
+        tamed: &Points,
+        mut ghosts: Vec<Ghost>,
+    ) -> ModelParts {
+        let space = Space::new(&self.plan, &scaler);
+        let learnt = centroids(tamed, &organiser.fit, &organiser.weights());
+        ghosts.extend(organiser.ghosts.iter().map(|ghost| Ghost {
+            centroid: space.unscaled(&ghost.centroid),
+            until_ms: ghost.until_ms,
+        }));
+        let segments = organiser.ids.iter().zip(learnt);
+        let segments = segments.map(|(id, (weight, centroid))| {
+            let former = model.segments.iter().find(|former| former.id == *id);
+            // Where nobody is now, it stays where it was.
+            let stays = former.filter(|_| weight <= 0.0);
+            let centroid = stays.map_or(centroid, |former| former.centroid.clone());
+            let known = former.cloned();
+            Segment {
+                weight,
+                centroid,
+                ..known.unwrap_or_else(|| Segment::new(*id, Vec::new()))
+            }
+        });
+        let segments = segments.collect();
+        self.finished(ModelParts {
+            version: model.version + 1,
+            trained_ms: self.now_ms,
+            features: model.features.clone(),
+            segments,
+            next_id: organiser.next_id,
+            lineage: organiser.steps,
+            ghosts,
+            scaler,
+        })
+    }
+
+    fn remembered_ghosts(&self, model: &ModelParts) -> Vec<Ghost> {
+        let reach_ms = self.policy.half_life_ms.saturating_mul(KEPT_HALF_LIVES);
+        let bound_ms = self.now_ms.saturating_sub(reach_ms);
+        let ghosts = model.ghosts.iter();
+        ghosts
+            .filter(|ghost| ghost.until_ms >= bound_ms)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Takes the weight from whoever was sampled where a ghost is, rather than where a segment is, in its time.
+fn lay(weighed: &mut Weighed, model: &ModelParts, ghosts: &[Ghost], space: &Space<'_>) {
+    let Some(last_ms) = ghosts.iter().map(|ghost| ghost.until_ms).max() else {
+        return;
+    };
+    for index in 0..weighed.points.len() {
+        let at_ms = weighed.at_ms[index];
+        if at_ms > last_ms {
+            continue;
+        }
+        let point = weighed.points.point(index);
+        let haunted = ghosts
+            .iter()
+            .filter(|ghost| at_ms <= ghost.until_ms)
+            .map(|ghost| space.squared(point, &ghost.centroid))
+            .fold(f64::INFINITY, f64::min);
+        let mut settled = model.segments.iter();
+        if settled.all(|segment| space.squared(point, &segment.centroid) > haunted) {
+            weighed.points.set_weight(index, 0.0);
+        }
+    }
+}

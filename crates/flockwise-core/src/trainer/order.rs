@@ -1,0 +1,87 @@
+//! What people tell the trainer to do.
+
+use crate::model::ModelParts;
+
+/// An order, and who gave it, for the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// What to do.
+    pub what: What,
+    /// Who says so.
+    pub who: String,
+    /// And why.
+    pub why: String,
+    /// When, wall-clock milliseconds since the epoch.
+    pub at_ms: i64,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Take the version that is held into use.
+    Approve {
+        /// Its number; another one is not meant.
+        version: u64,
+    },
+    /// Take this model into use as the next version.
+    Import(Box<ModelParts>),
+    /// Take a former version into use again, as the next version.
+    Rollback(Box<ModelParts>),
+}
+
+/// A version as it is published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    /// The version.
+    pub model: ModelParts,
+    /// It would move more customers than it may without being asked for: it is not to be used.
+    pub is_held: bool,
+    /// What it does to customers, against the version in use before.
+    pub review: Option<crate::review::Review>,
+    /// By whose order it is in use.
+    pub order: Option<Audit>,
+}
+
+/// Who had a version taken into use, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audit {
+    /// `approve`, `import` or `rollback`.
+    pub what: String,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When, wall-clock milliseconds since the epoch.
+    pub at_ms: i64,
+}
+
+impl Publication {
+    /// A version that is in use, without further ado.
+    #[must_use]
+    pub fn live(model: ModelParts) -> Self {
+        Self {
+            model,
+            is_held: false,
+            review: None,
+            order: None,
+        }
+    }
+}
+
+impl Order {
+    /// For the record of a version.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        let what = match &self.what {
+            What::Approve { .. } => "approve".to_owned(),
+            What::Import(_) => "import".to_owned(),
+            What::Rollback(model) => format!("rollback to {}", model.version),
+        };
+        Audit {
+            what,
+            who: self.who.clone(),
+            why: self.why.clone(),
+            at_ms: self.at_ms,
+        }
+    }
+}

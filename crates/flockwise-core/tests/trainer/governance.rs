@@ -1,0 +1,211 @@
+//! What is held, approved, imported and taken back, and what a person pins.
+
+use flockwise_core::lineage::Step;
+use flockwise_core::model::ModelParts;
+use flockwise_core::policy::LearningPolicy;
+use flockwise_core::trainer::{MiniBatch, Order, Publication, Refused, Trainer, What};
+
+use crate::organising::around;
+use crate::school::{DAY_MS, groups, learnt, plan, policy, sample};
+
+const A: [f64; 3] = [0.0, 0.0, 0.0];
+const B: [f64; 3] = [20.0, 20.0, 20.0];
+const C: [f64; 3] = [40.0, 0.0, 20.0];
+const TWO: &[[f64; 3]] = &[A, B];
+/// The same, and a third group.
+const THREE: &[[f64; 3]] = &[A, B, C];
+
+/// A day's mini-batch.
+fn day(day: i64, places: &[[f64; 3]]) -> MiniBatch {
+    sample(day * DAY_MS, &around(places, day as u64))
+}
+
+fn order(what: What) -> Order {
+    Order {
+        what,
+        who: "ann".to_owned(),
+        why: "autumn plan".to_owned(),
+        at_ms: 5,
+    }
+}
+
+fn approve(version: u64) -> Order {
+    order(What::Approve { version })
+}
+
+/// Holds whatever moves more than a tenth.
+fn careful() -> LearningPolicy {
+    LearningPolicy {
+        churn_budget: 0.1,
+        ..policy(2, 4)
+    }
+}
+
+fn first() -> ModelParts {
+    learnt(3, careful(), &around(TWO, 0))
+}
+
+/// A trainer to whom a third of all customers has come anew, and what it made of that.
+fn surprised() -> (Trainer, Publication) {
+    let mut trainer = Trainer::new(plan(3), careful(), DAY_MS, Some(first()));
+    let held = trainer.fold(day(1, THREE), 1);
+    (trainer, held.unwrap())
+}
+
+fn ids(model: &ModelParts) -> Vec<u32> {
+    model.segments.iter().map(|segment| segment.id).collect()
+}
+
+#[test]
+fn what_moves_too_many_is_held_with_what_it_would_do() {
+    let (_, held) = surprised();
+    assert!(held.is_held);
+    assert_eq!((held.model.version, ids(&held.model)), (2, vec![1, 2, 3]));
+    assert_eq!(held.model.lineage.len(), 1, "{:?}", held.model.lineage);
+    let review = held.review.unwrap();
+    assert!((review.moved - 1.0 / 3.0).abs() < 1e-9, "{review:?}");
+    assert_eq!((review.flows[0].to, review.flows.len()), (3, 1));
+    assert!(review.error_after < 0.1 * review.error_before, "{review:?}");
+}
+
+#[test]
+fn what_moves_few_goes_live() {
+    let mut trainer = Trainer::new(plan(3), careful(), DAY_MS, Some(first()));
+    let next = trainer.fold(day(1, TWO), 1).unwrap();
+    assert!(!next.is_held);
+    assert_eq!(next.review.unwrap().moved, 0.0);
+}
+
+#[test]
+fn the_held_version_goes_on_learning_and_is_approved_by_its_number_alone() {
+    let (mut trainer, held) = surprised();
+    let next = trainer.fold(day(2, THREE), 2).unwrap();
+    assert!(
+        next.is_held,
+        "against the live one, not the one held before"
+    );
+    assert_eq!(next.model.version, 3);
+    assert_eq!(next.model.lineage, held.model.lineage, "from the live one");
+    let stale = trainer.obey(&approve(2));
+    assert_eq!(
+        stale,
+        Err(Refused::NotHeld {
+            version: 2,
+            held: Some(3)
+        })
+    );
+    let approved = trainer.obey(&approve(3)).unwrap();
+    assert!(!approved.is_held);
+    assert_eq!(approved.model, next.model);
+    let audit = approved.order.unwrap();
+    assert_eq!(
+        (&*audit.what, &*audit.who, &*audit.why),
+        ("approve", "ann", "autumn plan")
+    );
+    let twice = trainer.obey(&approve(3));
+    assert_eq!(
+        twice,
+        Err(Refused::NotHeld {
+            version: 3,
+            held: None
+        })
+    );
+    let after = trainer.fold(day(3, THREE), 3).unwrap();
+    assert!(!after.is_held, "nobody moves any more");
+}
+
+/// The new group leaves again before anybody looked.
+#[test]
+fn a_held_version_that_calms_down_goes_live() {
+    let (mut trainer, _) = surprised();
+    let calm = (2..60).find_map(|at| {
+        let next = trainer.fold(day(at, TWO), at)?;
+        (!next.is_held).then_some(next)
+    });
+    let calm = calm.unwrap();
+    assert_eq!(ids(&calm.model), [1, 2]);
+    assert!(calm.review.unwrap().moved <= 0.1);
+    let retired = calm.model.lineage.contains(&Step::Retired { segment: 3 });
+    assert!(retired, "{:?}", calm.model.lineage);
+}
+
+#[test]
+fn a_rollback_is_the_next_version_and_gives_no_id_twice() {
+    let (mut trainer, _) = surprised();
+    trainer.obey(&approve(2)).unwrap();
+    let former = first();
+    let back = trainer
+        .obey(&order(What::Rollback(Box::new(former.clone()))))
+        .unwrap();
+    assert_eq!((back.model.version, back.model.next_id), (3, 4));
+    assert_eq!(back.model.segments, former.segments);
+    assert_eq!(back.model.scaler, former.scaler);
+    assert_eq!(back.model.lineage, [Step::Retired { segment: 3 }]);
+    assert_eq!(back.order.unwrap().what, "rollback to 1");
+    let again = trainer.fold(day(2, THREE), 2).unwrap();
+    assert!(again.is_held, "the same change waits for approval again");
+    assert_eq!(ids(&again.model), [1, 2, 4]);
+}
+
+#[test]
+fn a_model_of_another_plan_is_not_imported() {
+    let (mut trainer, held) = surprised();
+    let foreign = learnt(2, policy(2, 2), &groups(&[&[0.0; 2], &[9.0; 2]], 40));
+    let refused = trainer.obey(&order(What::Import(Box::new(foreign))));
+    assert!(matches!(refused, Err(Refused::Unfit(_))), "{refused:?}");
+    let approved = trainer.obey(&approve(2)).unwrap();
+    assert_eq!(approved.model, held.model, "nothing is different");
+}
+
+#[test]
+fn an_import_is_the_next_version() {
+    let mut trainer = Trainer::new(plan(3), careful(), DAY_MS, Some(first()));
+    let mut named = first();
+    named.segments[1].name = "whales".to_owned();
+    named.segments[1].is_pinned = true;
+    let import = trainer.obey(&order(What::Import(Box::new(named)))).unwrap();
+    assert_eq!(
+        (import.model.version, &*import.model.segments[1].name),
+        (2, "whales")
+    );
+    let next = trainer.fold(day(1, TWO), 1).unwrap();
+    assert_eq!(&*next.model.segments[1].name, "whales");
+    assert!(next.model.segments[1].is_pinned);
+}
+
+/// An heir starts from the last live version and the one held.
+#[test]
+fn who_goes_on_from_a_held_version_is_level() {
+    let (mut trainer, held) = surprised();
+    let mut heir =
+        Trainer::new(plan(3), careful(), DAY_MS, Some(first())).holding(Some(held.model));
+    heir.recall(day(1, THREE), 1);
+    for at in 2..20 {
+        let batch = day(at, THREE);
+        assert_eq!(heir.fold(batch.clone(), at), trainer.fold(batch, at));
+    }
+    let version = trainer.obey(&approve(20)).unwrap();
+    assert_eq!(heir.obey(&approve(20)), Ok(version));
+}
+
+/// Nobody has come to it for long, and yet it stays: a person wants it to.
+#[test]
+fn a_pinned_segment_is_neither_retired_nor_merged() {
+    let bold = LearningPolicy {
+        churn_budget: 1.0,
+        ..policy(1, 4)
+    };
+    let after = |is_pinned: bool| {
+        let mut model = first();
+        let far = model
+            .segments
+            .iter_mut()
+            .find(|segment| segment.centroid[0] > 10.0);
+        far.unwrap().is_pinned = is_pinned;
+        let mut trainer = Trainer::new(plan(3), bold, DAY_MS, Some(model));
+        let versions = (1..60).filter_map(|at| trainer.fold(day(at, &[A]), at));
+        versions.last().unwrap().model
+    };
+    assert_eq!(ids(&after(false)).len(), 1);
+    assert_eq!(ids(&after(true)).len(), 2);
+}
