@@ -1,8 +1,10 @@
 //! Steps of the lineage out, as JSON: on a topic of their own and among the changes, for whoever follows a
 //! segment.
 
+use flockwise_core::drift::Shift;
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::trainer::Publication;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -59,6 +61,39 @@ pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>
         serde_json::to_vec(&record).unwrap_or_default()
     };
     model.lineage.iter().enumerate().map(record).collect()
+}
+
+#[derive(Serialize)]
+struct ShiftRecord<'s> {
+    id: String,
+    r#type: &'static str,
+    /// Null: the quantisation error.
+    feature: Option<&'s str>,
+    /// Standard deviations off its past.
+    off: f64,
+    occurred_at: String,
+    model_version: u64,
+}
+
+/// Writes each shift that was found before a version.
+#[must_use]
+pub fn encode_shifts(app: &str, publication: &Publication) -> Vec<Vec<u8>> {
+    let model = &publication.model;
+    let record = |(index, shift): (usize, &Shift)| {
+        let feature = shift.feature.and_then(|index| model.features.get(index));
+        let record = ShiftRecord {
+            // After the steps, so that no two have the same.
+            id: step_id(app, model.version, model.lineage.len() + index),
+            r#type: "model.drift",
+            feature: feature.map(String::as_str),
+            off: shift.off,
+            occurred_at: write_time(model.trained_ms),
+            model_version: model.version,
+        };
+        // Texts and numbers: nothing in them can fail to be written to memory.
+        serde_json::to_vec(&record).unwrap_or_default()
+    };
+    publication.shifts.iter().enumerate().map(record).collect()
 }
 
 /// The same whenever the same step is written again.

@@ -1,5 +1,6 @@
 //! Model versions as JSON: on the model topic, exported and imported.
 
+mod drift;
 mod governance;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use flockwise_core::trainer::Publication;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{parse_time, write_time};
+use drift::{DriftRecord, ShiftRecord};
 use governance::{AuditRecord, ReviewRecord, State};
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +37,10 @@ pub(crate) struct ModelRecord {
     lineage: Vec<StepRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ghosts: Vec<GhostRecord>,
+    #[serde(default, skip_serializing_if = "DriftRecord::is_nothing")]
+    drift: DriftRecord,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shifts: Vec<ShiftRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     review: Option<ReviewRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +134,12 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
             .map(StepRecord::from)
             .collect(),
         ghosts: parts.ghosts.iter().map(write_ghost).collect(),
+        drift: DriftRecord::from(&parts.drift),
+        shifts: publication
+            .shifts
+            .iter()
+            .map(|shift| ShiftRecord::of(shift, parts))
+            .collect(),
         review: publication.review.as_ref().map(ReviewRecord::from),
         order: publication.order.as_ref().map(AuditRecord::from),
         mini_batches,
@@ -169,13 +181,19 @@ pub(crate) fn publication(record: ModelRecord, plan: &Plan) -> Result<Publicatio
         next_id: by_hand.next_id.max(record.next_id.unwrap_or(0)),
         lineage: record.lineage.into_iter().map(Step::from).collect(),
         ghosts: ghosts.collect::<Result<_, _>>()?,
+        drift: record.drift.try_into()?,
         ..by_hand
     };
+    let shifts = record.shifts.into_iter();
+    let shifts = shifts
+        .map(|shift| shift.read(&model))
+        .collect::<Result<_, _>>()?;
     Ok(Publication {
         model,
         is_held: !record.state.is_live(),
         review: record.review.map(Into::into),
         order: record.order.map(TryInto::try_into).transpose()?,
+        shifts,
     })
 }
 

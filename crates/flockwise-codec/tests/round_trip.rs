@@ -10,6 +10,7 @@ use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
 use flockwise_codec::model::{decode_model, decode_publication, encode_publication};
 use flockwise_core::calendar::Leap;
 use flockwise_core::decide::{Candidate, Cause, Standing};
+use flockwise_core::drift::{Drift, Watch};
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
@@ -136,14 +137,14 @@ fn parts() -> impl Strategy<Value = ModelParts> {
         ),
         (vec(number(), 2), vec(deviation, 2), number()),
         vec(segment, 0..5),
-        (vec(step(), 0..4), vec(ghost(), 0..3), 0..9_u32),
+        (vec(step(), 0..4), vec(ghost(), 0..3), 0..9_u32, drift()),
     )
         .prop_map(
             |(
                 (version, trained_ms),
                 (means, deviations, weight),
                 segments,
-                (lineage, ghosts, gone),
+                (lineage, ghosts, gone, drift),
             )| {
                 let highest = segments.iter().map(|segment| segment.id).max();
                 let above = highest.map_or(1, |id| id.saturating_add(1));
@@ -161,6 +162,7 @@ fn parts() -> impl Strategy<Value = ModelParts> {
                     next_id: above.saturating_add(gone),
                     lineage,
                     ghosts,
+                    drift,
                 }
             },
         )
@@ -172,6 +174,22 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Step::Split { segment, into },
         2 => Step::Merged { segment, into },
         _ => Step::Retired { segment },
+    })
+}
+
+fn drift() -> impl Strategy<Value = Drift> {
+    let watch = [number(), number(), number(), number(), number()];
+    let watch = watch.prop_map(|[count, mean, variance, above, below]| Watch {
+        count,
+        mean,
+        variance,
+        above,
+        below,
+    });
+    let fast_until_ms = prop::option::of(-62_135_596_800_000..253_402_200_000_000_i64);
+    (vec(watch, 0..3), fast_until_ms).prop_map(|(watches, fast_until_ms)| Drift {
+        watches,
+        fast_until_ms,
     })
 }
 

@@ -10,6 +10,7 @@ pub mod aggregate;
 pub mod calendar;
 pub mod change;
 pub mod decide;
+pub mod drift;
 pub mod event;
 pub mod feature;
 pub mod lineage;

@@ -3,6 +3,7 @@
 use flockwise_kmeans::{Nearest, Scratch};
 
 use crate::aggregate::NEVER_MS;
+use crate::drift::Drift;
 use crate::lineage::Step;
 use crate::plan::Plan;
 
@@ -26,6 +27,8 @@ pub struct ModelParts {
     pub lineage: Vec<Step>,
     /// Places where customers were once and are no more, as long as the trainer remembers them.
     pub ghosts: Vec<Ghost>,
+    /// Whether customers are changing.
+    pub drift: Drift,
 }
 
 /// A place that a segment has left: who was sampled near it up to a time teaches nothing any more.
@@ -51,6 +54,7 @@ impl ModelParts {
             segments,
             lineage: Vec::new(),
             ghosts: Vec::new(),
+            drift: Drift::default(),
         }
     }
 }

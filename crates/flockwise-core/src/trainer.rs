@@ -7,6 +7,7 @@ mod next;
 mod order;
 mod organiser;
 mod space;
+mod watching;
 mod window;
 
 pub use order::{Audit, Order, Publication, What};
@@ -189,6 +190,7 @@ impl Trainer {
             next_id: model.next_id.max(latest.next_id),
             lineage: gone.chain(come).collect(),
             ghosts: latest.ghosts.clone(),
+            drift: latest.drift.clone(),
             ..model.clone()
         }))
     }
@@ -223,9 +225,15 @@ impl Trainer {
         if self.window.len() < self.policy.warm_up_customers.clamp(1, sampled) {
             return None;
         }
-        let weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
-        let next = self.next_model(self.latest()?, weighed)?;
-        Some(self.govern(next))
+        let latest = self.latest()?;
+        let weighed = self.window.weighed(self.now_ms, self.half_life_ms(latest));
+        let (drift, shifts) = self.watched(latest, &weighed);
+        let next = self.next_model(latest, weighed)?;
+        let next = ModelParts { drift, ..next };
+        Some(Publication {
+            shifts,
+            ..self.govern(next)
+        })
     }
 
     /// A version goes live that moves no more customers than it may; else it is held, until it is approved or
@@ -247,6 +255,7 @@ impl Trainer {
             is_held,
             review,
             order: None,
+            shifts: Vec::new(),
         }
     }
 

@@ -68,6 +68,7 @@ struct Counters {
     sweep_scorings: IntCounter,
     standbys_taken: IntCounter,
     segment_steps: [IntCounter; Step::NAMES.len()],
+    drifts: IntCounter,
 }
 
 #[derive(Clone, Debug)]
@@ -170,6 +171,10 @@ impl Counters {
                 ),
                 ("step", Step::NAMES),
             )?,
+            drifts: one(
+                "drifts_total",
+                "Times that a feature or the quantisation error went off its past.",
+            )?,
         })
     }
 }
@@ -252,6 +257,8 @@ pub struct ShardMeter {
     pub moved_share: f64,
     /// Segments born, split, merged and retired, as [`Step::NAMES`].
     pub segment_steps: [u64; Step::NAMES.len()],
+    /// Times that customers were found to be changing.
+    pub drifts: u64,
     /// Tasks that run.
     pub tasks_running: u64,
     /// Tasks that are being restored.
@@ -295,6 +302,7 @@ impl ShardMeter {
         add(&counters.sweep_scorings, &mut self.sweep_scorings);
         add(&counters.standbys_taken, &mut self.standbys_taken);
         add_each(&counters.segment_steps, &mut self.segment_steps);
+        add(&counters.drifts, &mut self.drifts);
     }
 
     fn show_in(&self, gauges: &Gauges) {

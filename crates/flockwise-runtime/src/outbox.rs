@@ -6,7 +6,7 @@ use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
 use flockwise_codec::decode::{LARGEST_EVENT, Reject};
 use flockwise_codec::lesson::encode_mini_batch;
-use flockwise_codec::lineage::encode_lineage;
+use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
 use flockwise_core::change::Change;
 use flockwise_core::model::ModelParts;
@@ -169,6 +169,26 @@ impl Outbox {
                     headers: &[],
                 })?;
             }
+        }
+        Ok(())
+    }
+
+    /// How customers are changing, on the topic of the lineage.
+    pub(crate) fn shifts(
+        &mut self,
+        broker: &mut impl Broker,
+        topics: &Topics,
+        publication: &Publication,
+    ) -> Result<(), Failure> {
+        for shift in encode_shifts(&topics.app, publication) {
+            broker.send(Outgoing {
+                topic: Topic::Lineage,
+                partition: 0,
+                key: None,
+                value: Some(&shift),
+                timestamp_ms: None,
+                headers: &[],
+            })?;
         }
         Ok(())
     }

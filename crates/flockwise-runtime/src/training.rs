@@ -201,6 +201,7 @@ impl<B: Broker> Shard<B> {
             self.meter.held_version = 0;
             tracing::debug!(version, moved, "publishing a model version");
         }
+        self.tell_shifts(publication)?;
         let in_use = self
             .versions
             .as_ref()
@@ -217,6 +218,24 @@ impl<B: Broker> Shard<B> {
         }
         let topics = &self.pipeline.topics;
         self.outbox.lineage(&mut self.broker, topics, model, in_use)
+    }
+
+    /// Says that customers are changing.
+    fn tell_shifts(&mut self, publication: &Publication) -> Result<(), Failure> {
+        let model = &publication.model;
+        for shift in &publication.shifts {
+            let name = shift.feature.and_then(|index| model.features.get(index));
+            let (what, off) = (name.map_or("quantisation error", String::as_str), shift.off);
+            tracing::warn!(
+                what,
+                off,
+                "customers are changing: this is so many standard deviations off its past; the model learns faster \
+                 for a half-life"
+            );
+        }
+        self.meter.drifts += publication.shifts.len() as u64;
+        let topics = &self.pipeline.topics;
+        self.outbox.shifts(&mut self.broker, topics, publication)
     }
 
     /// Takes a published version into use, unless it is held.

@@ -1,8 +1,10 @@
 //! Steps of the lineage.
 
-use flockwise_codec::lineage::encode_lineage;
+use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::trainer::Publication;
 
+use crate::model::shifts;
 use crate::parts;
 
 #[test]
@@ -20,4 +22,18 @@ fn every_kind_of_step_with_the_names_there_are() {
         .map(|step| String::from_utf8(step).unwrap())
         .collect();
     assert_eq!(steps.join("\n"), include_str!("lineage.jsonl").trim_end());
+}
+
+#[test]
+fn shifts_of_a_feature_and_of_the_error() {
+    let publication = Publication {
+        shifts: shifts(),
+        ..Publication::live(parts())
+    };
+    let told = encode_shifts("shop", &publication);
+    let told: Vec<String> = told
+        .into_iter()
+        .map(|shift| String::from_utf8(shift).unwrap())
+        .collect();
+    assert_eq!(told.join("\n"), include_str!("shifts.jsonl").trim_end());
 }

@@ -6,6 +6,7 @@ mod model;
 mod orders;
 mod records;
 
+use flockwise_core::drift::{Drift, Watch};
 use flockwise_core::feature::{Aggregate, Feature, Transform};
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
@@ -63,6 +64,16 @@ pub(crate) fn parts() -> ModelParts {
             },
             Step::Retired { segment: 3 },
         ],
+        drift: Drift {
+            watches: vec![Watch {
+                count: 14.0,
+                mean: 2.5,
+                variance: 0.25,
+                above: 1.5,
+                below: 0.0,
+            }],
+            fast_until_ms: Some(1_767_225_600_000),
+        },
         ghosts: vec![Ghost {
             centroid: vec![2.0, 0.5],
             until_ms: 1_767_225_600_000,

@@ -1,6 +1,7 @@
 //! Versions of the model.
 
 use flockwise_codec::model::{decode_model, decode_publication, encode_model, encode_publication};
+use flockwise_core::drift::Shift;
 use flockwise_core::model::Model;
 use flockwise_core::review::{Flow, Review};
 use flockwise_core::trainer::{Audit, Publication};
@@ -8,6 +9,12 @@ use flockwise_core::trainer::{Audit, Publication};
 use crate::{parts, plan};
 
 const MODEL: &str = include_str!("model.json");
+
+/// Of the second feature, and of the quantisation error.
+pub(crate) fn shifts() -> Vec<Shift> {
+    let shift = |feature, off| Shift { feature, off };
+    vec![shift(Some(1), 3.5), shift(None, -2.0)]
+}
 
 fn publication() -> Publication {
     Publication {
@@ -29,6 +36,7 @@ fn publication() -> Publication {
             why: "the autumn \"plan\"".to_owned(),
             at_ms: 1_767_225_600_000,
         }),
+        shifts: shifts(),
     }
 }
 

@@ -82,6 +82,7 @@ impl Trainer {
             lineage: organiser.steps,
             ghosts,
             scaler,
+            drift: model.drift.clone(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! What people tell the trainer to do.
 
+use crate::drift::Shift;
 use crate::model::ModelParts;
+use crate::review::Review;
 
 /// An order, and who gave it, for the record.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +39,11 @@ pub struct Publication {
     /// It would move more customers than it may without being asked for: it is not to be used.
     pub is_held: bool,
     /// What it does to customers, against the version in use before.
-    pub review: Option<crate::review::Review>,
+    pub review: Option<Review>,
     /// By whose order it is in use.
     pub order: Option<Audit>,
+    /// How the customers sampled since the version before are other than those before them.
+    pub shifts: Vec<Shift>,
 }
 
 /// Who had a version taken into use, and why.
@@ -64,6 +68,7 @@ impl Publication {
             is_held: false,
             review: None,
             order: None,
+            shifts: Vec::new(),
         }
     }
 }

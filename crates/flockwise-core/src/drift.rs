@@ -1,0 +1,167 @@
+//! Are customers other than they were? Each version's newcomers against those before.
+
+/// A shift of so many standard deviations is looked for: half of it is allowed for at each step.
+const SHIFT: f64 = 1.0;
+/// Standard deviations that must have added up. With 33 series of independent normal numbers, a false alarm comes
+/// once in more than a hundred half-lives (Siegmund 1985, the average run length of a cumulative sum).
+const ALARM: f64 = 10.0;
+/// Steps before anything is said: until then the past is not known.
+const LEARNT: f64 = 12.0;
+
+/// One series against its own past: the cumulative sum test of Page (1954) and Hinkley (1971) to both sides, on
+/// deviations from a mean that follows slowly, in units of a standard deviation that does too.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Watch {
+    /// Steps seen.
+    pub count: f64,
+    /// Mean of the past.
+    pub mean: f64,
+    /// Variance of the past.
+    pub variance: f64,
+    /// What has added up above the mean, standard deviations.
+    pub above: f64,
+    /// And below.
+    pub below: f64,
+}
+
+impl Watch {
+    /// Looks at the next number of the series, the past being forgotten by a share `forgotten` a step; says by how
+    /// many standard deviations the series has gone off where that is an alarm, and begins anew from there.
+    pub fn look(&mut self, x: f64, forgotten: f64) -> Option<f64> {
+        if !x.is_finite() {
+            return None;
+        }
+        let deviation = self.variance.sqrt();
+        if self.count >= LEARNT && deviation > 0.0 {
+            let off = (x - self.mean) / deviation;
+            self.above = (self.above + off - SHIFT / 2.0).max(0.0);
+            self.below = (self.below - off - SHIFT / 2.0).max(0.0);
+            if self.above.max(self.below) > ALARM {
+                *self = Self {
+                    count: 1.0,
+                    mean: x,
+                    ..Self::default()
+                };
+                return Some(off);
+            }
+        }
+        self.count += 1.0;
+        let share = forgotten.max(1.0 / self.count);
+        let off = x - self.mean;
+        self.mean += share * off;
+        self.variance = (1.0 - share) * (self.variance + share * off * off);
+        None
+    }
+}
+
+/// What is watched of the customers, and whether they were found to be changing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drift {
+    /// The quantisation error first, then the mean of each feature; empty before the first look.
+    pub watches: Vec<Watch>,
+    /// Until then the model learns faster, milliseconds since the epoch.
+    pub fast_until_ms: Option<i64>,
+}
+
+/// Something that has changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    /// The feature, by index; `None`: the quantisation error.
+    pub feature: Option<usize>,
+    /// Standard deviations that it is off its past by now.
+    pub off: f64,
+}
+
+impl Drift {
+    /// Looks at the numbers of a step: the quantisation error, then the means of the features.
+    pub fn look(&mut self, numbers: &[f64], forgotten: f64) -> Vec<Shift> {
+        self.watches.resize(numbers.len(), Watch::default());
+        let watched = self.watches.iter_mut().zip(numbers).enumerate();
+        watched
+            .filter_map(|(place, (watch, x))| {
+                let off = watch.look(*x, forgotten)?;
+                Some(Shift {
+                    feature: place.checked_sub(1),
+                    off,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look drawn at random, between -1.7 and 1.7 with a deviation of one.
+    fn noise(step: u64) -> f64 {
+        let mixed = crate::event::mix(step);
+        ((mixed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5) * 12.0_f64.sqrt()
+    }
+
+    fn alarms(series: impl Iterator<Item = f64>) -> Vec<usize> {
+        let mut watch = Watch::default();
+        series
+            .enumerate()
+            .filter_map(|(step, x)| watch.look(x, 0.03).map(|_| step))
+            .collect()
+    }
+
+    #[test]
+    fn what_stays_as_it_is_gives_no_alarm() {
+        assert_eq!(alarms((0..5_000).map(noise)), []);
+        assert_eq!(alarms((0..5_000).map(|_| 3.5)), []);
+    }
+
+    #[test]
+    fn a_shift_is_found_soon_and_told_once() {
+        for by in [2.0, -2.0] {
+            let shifted = |step| noise(step) + if step < 200 { 0.0 } else { by };
+            let found = alarms((0..400).map(shifted));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!((200..225).contains(&found[0]), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_unit_of_a_series_makes_no_difference() {
+        let shifted = |step| noise(step) + if step < 200 { 0.0 } else { 2.0 };
+        let plain = alarms((0..400).map(shifted));
+        assert_eq!(
+            alarms((0..400).map(|step| 1e6 * shifted(step) - 7.0)),
+            plain
+        );
+    }
+
+    #[test]
+    fn a_slow_change_is_followed_without_an_alarm() {
+        assert_eq!(
+            alarms((0..5_000).map(|step| noise(step) + step as f64 * 1e-3)),
+            []
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out() {
+        let mut watch = Watch::default();
+        for step in 0..100 {
+            watch.look(noise(step), 0.03);
+        }
+        let before = watch;
+        assert_eq!(watch.look(f64::NAN, 0.03), None);
+        assert_eq!(watch, before);
+    }
+
+    #[test]
+    fn each_series_is_told_apart() {
+        let mut drift = Drift::default();
+        let mut shifts = Vec::new();
+        for step in 0..300 {
+            let jump = if step < 200 { 0.0 } else { 4.0 };
+            let numbers = [noise(step), noise(step + 7_000) + jump];
+            shifts.extend(drift.look(&numbers, 0.03));
+        }
+        let features: Vec<Option<usize>> = shifts.iter().map(|shift| shift.feature).collect();
+        assert_eq!(features, [Some(0)]);
+    }
+}

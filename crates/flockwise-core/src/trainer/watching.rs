@@ -1,0 +1,60 @@
+//! Whether the customers sampled since a version are other than those before.
+
+use flockwise_kmeans::{Points, assign};
+
+use super::space::Space;
+use super::window::Weighed;
+use super::{Trainer, VERSIONS_A_HALF_LIFE};
+use crate::drift::{Drift, Shift};
+use crate::model::ModelParts;
+
+/// Customers that a step is told from, at least.
+const FEWEST: usize = 30;
+/// While customers are changing, what was learnt is forgotten so many times as fast.
+const FASTER: i64 = 4;
+
+impl Trainer {
+    /// Looks at who was sampled since the version; the model learns faster for a half-life from a shift on.
+    pub(super) fn watched(&self, model: &ModelParts, weighed: &Weighed) -> (Drift, Vec<Shift>) {
+        let mut drift = model.drift.clone();
+        let mut fresh = Points::new(self.plan.len());
+        for (index, at_ms) in weighed.at_ms.iter().enumerate() {
+            if *at_ms > model.trained_ms {
+                fresh.push(weighed.points.point(index), 1.0);
+            }
+        }
+        if fresh.len() < FEWEST {
+            return (drift, Vec::new());
+        }
+        let forgotten = 1.0 - (-1.0 / VERSIONS_A_HALF_LIFE as f64).exp2();
+        let shifts = drift.look(&self.numbers(model, &fresh), forgotten);
+        if !shifts.is_empty() {
+            drift.fast_until_ms = Some(self.now_ms.saturating_add(self.policy.half_life_ms));
+        }
+        (drift, shifts)
+    }
+
+    /// The quantisation error and the means of the features, as the version scales.
+    fn numbers(&self, model: &ModelParts, fresh: &Points) -> Vec<f64> {
+        let space = Space::new(&self.plan, &model.scaler);
+        let (_, scaled) = space.prepared(fresh);
+        let segments = model.segments.iter();
+        let centroids = segments.flat_map(|segment| space.scaled(&segment.centroid));
+        let error = assign(&scaled, centroids.collect()).inertia / fresh.len() as f64;
+        let everybody: Vec<usize> = (0..scaled.len()).collect();
+        [vec![error], scaled.mean(&everybody)].concat()
+    }
+
+    /// The half-life in force.
+    pub(super) fn half_life_ms(&self, model: &ModelParts) -> i64 {
+        let is_fast = model
+            .drift
+            .fast_until_ms
+            .is_some_and(|until_ms| self.now_ms < until_ms);
+        if is_fast {
+            (self.policy.half_life_ms / FASTER).max(1)
+        } else {
+            self.policy.half_life_ms
+        }
+    }
+}
