@@ -5,6 +5,7 @@ mod changes;
 mod letting_go;
 mod life;
 mod naive;
+mod sampling;
 mod shop;
 mod slices;
 mod sweep;

@@ -145,3 +145,60 @@ fn where_there_is_no_room_segments_do_not_go_to_and_fro() {
     assert_eq!(model.segments.len(), 3);
     assert!(steps.len() <= 2, "{steps:?}");
 }
+
+/// Days of three groups, the customers of each spoilt by `spoil`.
+fn spoilt(days: i64, spoil: impl Fn(i64, &mut Vec<Vec<f64>>)) -> ModelParts {
+    let policy = within(2, 6);
+    let mut model = learnt(3, policy, &around(&[A, B, C], 0));
+    let mut trainer = Trainer::new(plan(3), policy, DAY_MS, Some(model.clone()));
+    for day in 1..=days {
+        let mut vectors = around(&[A, B, C], day as u64);
+        spoil(day, &mut vectors);
+        let publication = trainer.fold(sample(day * DAY_MS, &vectors), day);
+        model = publication.map_or(model, |publication| publication.model);
+    }
+    model
+}
+
+/// In the scale of the other features, one value of 1e30 would make all the others equal.
+#[test]
+fn one_customer_at_the_end_of_the_world_drags_nobody_along() {
+    let model = spoilt(30, |day, vectors| {
+        if day % 3 == 0 {
+            vectors[7][0] = if day % 2 == 0 { 1e30 } else { -1e30 };
+        }
+    });
+    let ids = [A, B, C].map(|place| at(&model, place));
+    assert!(
+        ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2],
+        "{ids:?}"
+    );
+    for (id, place) in ids.into_iter().zip([A, B, C]) {
+        let segment = model
+            .segments
+            .iter()
+            .find(|segment| segment.id == id)
+            .unwrap();
+        let off = segment.centroid[1] - place[1];
+        assert!(off.abs() < 1.0, "{:?} for {place:?}", segment.centroid);
+    }
+}
+
+/// Pence instead of thousands of pounds, from one day to the next.
+#[test]
+fn a_feature_that_changes_its_scale_a_thousandfold_is_followed() {
+    let model = spoilt(60, |day, vectors| {
+        if day > 20 {
+            vectors.iter_mut().for_each(|vector| vector[0] *= 1000.0);
+        }
+    });
+    let now = |place: [f64; 3]| [place[0] * 1000.0, place[1], place[2]];
+    let ids = [A, B, C].map(|place| at(&model, now(place)));
+    assert!(
+        ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2],
+        "{ids:?}"
+    );
+    assert_eq!(model.segments.len(), 3);
+    let deviation = model.scaler.deviation(0);
+    assert!((10_000.0..30_000.0).contains(&deviation), "{deviation}");
+}

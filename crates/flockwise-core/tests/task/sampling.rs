@@ -1,0 +1,89 @@
+//! Who is sampled for the trainer: of all customers so many a day, whatever they do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flockwise_core::event::hash;
+use flockwise_core::policy::LearningPolicy;
+use flockwise_core::task::{Output, Task, TaskSettings};
+
+use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, fixed, settings};
+
+const DAYS: i64 = 20;
+
+/// A shop whose model is learnt from `sampled` customers.
+fn learning(k_max: usize, half_life_ms: i64) -> Arc<TaskSettings> {
+    let fixed = settings(AT_ONCE, Some(HOUR_MS));
+    Arc::new(TaskSettings {
+        learning: LearningPolicy {
+            k_max,
+            half_life_ms,
+            learn: true,
+            ..fixed.learning
+        },
+        ..(*fixed).clone()
+    })
+}
+
+/// How often each customer is sampled in days in which customer 7 does something every minute and the others
+/// nothing.
+fn sampled(settings: &Arc<TaskSettings>, customers: u8) -> BTreeMap<u64, usize> {
+    let mut task = Task::new(Arc::clone(settings));
+    let (versions, mut output) = (fixed(), Output::default());
+    let start_ms = 1000 * DAY_MS;
+    for customer in 0..customers {
+        Act::order(customer, start_ms).give(&mut task, &settings.plan, &versions, &mut output);
+    }
+    output = Output::default();
+    for minute in 1..=DAYS * 24 * 60 {
+        let act = Act::order(7, start_ms + minute * 60_000);
+        act.give(&mut task, &settings.plan, &versions, &mut output);
+    }
+    let mut counts = BTreeMap::new();
+    for (customer, _) in output.mini_batches.iter().flat_map(|batch| &batch.sample) {
+        *counts.entry(*customer).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn as_many_are_sampled_as_the_window_wants_and_everybody_as_often() {
+    // 250 a segment, of which ln 2 a half-life decay: 8.7 a day.
+    let settings = learning(1, 20 * DAY_MS);
+    let counts = sampled(&settings, 200);
+    let total: usize = counts.values().sum();
+    let expected = 250.0 * std::f64::consts::LN_2 / 20.0 * DAYS as f64;
+    let deviation = expected.sqrt();
+    assert!(
+        (total as f64 - expected).abs() < 4.0 * deviation,
+        "{total} instead of {expected}"
+    );
+    assert!(counts.len() > 90, "{} of 200 customers", counts.len());
+}
+
+/// 28,800 events in twenty days, and sampled as often as somebody who has none.
+#[test]
+fn a_flood_from_one_customer_counts_as_one_customer() {
+    let settings = learning(1, 20 * DAY_MS);
+    let counts = sampled(&settings, 200);
+    let flooding = counts.get(&hash(b"customer 7")).copied().unwrap_or(0);
+    let most = counts.values().max().copied().unwrap_or(0);
+    assert!(
+        flooding <= 10 && flooding <= most,
+        "{flooding} of at most {most}"
+    );
+}
+
+#[test]
+fn where_there_are_few_everybody_is_sampled_each_time_and_not_more() {
+    let settings = learning(64, DAY_MS);
+    let counts = sampled(&settings, 10);
+    assert_eq!(counts.len(), 10);
+    let times = (DAYS * 24) as usize;
+    assert!(
+        counts
+            .values()
+            .all(|count| (times - 1..=times).contains(count)),
+        "{counts:?}"
+    );
+}
