@@ -43,6 +43,7 @@ pub const LEARNING: &str = r#"
 k = 4
 warm_up = { customers = 50 }
 half_life = "7d"
+churn_budget = 1.0
 
 [sweep]
 every = "1d"
