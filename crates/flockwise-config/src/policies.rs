@@ -16,6 +16,10 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const FEWEST_SEGMENTS: usize = 8;
 const MOST_SEGMENTS: usize = 32;
 
+/// On two years of real orders, a version a day moves 1 to 2 % of all customers in the middle, 4 % one time in ten, 10 % one
+/// time in a hundred.
+const CHURN_BUDGET: f64 = 0.1;
+
 /// More than this nobody can tell apart, and every event would be compared with all of them.
 const SEGMENTS_LIMIT: usize = 1024;
 
@@ -42,7 +46,7 @@ pub(crate) fn model(mut section: Section<'_>) -> (LearningPolicy, Option<PathBuf
             .unwrap_or(30 * DAY_MS),
         warm_up_customers,
         warm_up_ms,
-        churn_budget: section.read("churn_budget", share).unwrap_or(0.05),
+        churn_budget: section.read("churn_budget", share).unwrap_or(CHURN_BUDGET),
         learn: section.read("learn", Found::flag).unwrap_or(true),
         seed: section
             .read("seed", |found| found.whole(&(0..=i64::MAX.unsigned_abs())))
@@ -107,7 +111,7 @@ fn share(found: &Found<'_>) -> Read<f64> {
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| {
             found.unlike(
-                "a share of all customers from 0 to 1; 0.05 holds a version that would move more than one in twenty, 1 holds none",
+                "a share of all customers from 0 to 1; 0.1 holds a version that would move more than one in ten, 1 holds none",
             )
         })
 }

@@ -74,7 +74,7 @@ fn what_is_left_out_has_its_default() {
             half_life_ms: 30 * DAY_MS,
             warm_up_customers: 2000,
             warm_up_ms: 0,
-            churn_budget: 0.05,
+            churn_budget: 0.1,
             learn: true,
             seed: 42,
         },

@@ -139,7 +139,7 @@ fn model() {
         ),
         (
             "churn_budget = 5",
-            "model.churn_budget: found the number 5, expected a share of all customers from 0 to 1; 0.05 holds a version that would move more than one in twenty, 1 holds none",
+            "model.churn_budget: found the number 5, expected a share of all customers from 0 to 1; 0.1 holds a version that would move more than one in ten, 1 holds none",
         ),
     ] {
         check(&sections(&format!("[model]\n{lines}")), expected);
