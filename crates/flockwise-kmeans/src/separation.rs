@@ -84,20 +84,25 @@ impl Separation {
         (self.dimensions + 1) as f64 * self.count.ln() / (2.0 * self.count)
     }
 
-    /// Two groups explain the points better than one, even at the price of their parameters, and by more than
-    /// two standard errors of a logarithm of a variance, √(1 / 2n): else a uniform distribution would be two by
-    /// chance half of the time.
+    /// Two groups explain the points better than one, even at the price of their parameters, by more than chance, and
+    /// by as much more than a uniform distribution as a normal one cut in two does worse: else half of what has no
+    /// gap would be two.
     #[must_use]
     pub fn is_two(&self) -> bool {
-        self.gain() > self.penalty() + (2.0 / self.count).sqrt()
+        self.gain() > self.penalty() + self.chance() - cut_normal(self.share)
     }
 
-    /// They are no more apart than a single normal distribution cut in two at this share, halfway to a
-    /// uniform one. Between this and [`Separation::is_two`] there is room, so that chance does not make and
-    /// unmake groups.
+    /// They are no more apart than a single normal distribution cut in two at this share, or at least nearer to
+    /// that than to a uniform one by more than chance. Between this and [`Separation::is_two`] there is room, so that
+    /// chance does not make and unmake groups, and of few points nothing is said.
     #[must_use]
     pub fn is_one(&self) -> bool {
-        self.gain() - self.penalty() < 0.5 * cut_normal(self.share)
+        self.gain() + self.chance() < 0.5 * cut_normal(self.share)
+    }
+
+    /// Two standard errors of half a logarithm of a ratio of variances: √(1 / 2n) each.
+    fn chance(&self) -> f64 {
+        (2.0 / self.count).sqrt()
     }
 }
 

@@ -165,6 +165,9 @@ impl Organiser {
             let is_first_less = self.fit.weights[a] < self.fit.weights[b];
             let goes_first = self.is_pinned(b) || (is_first_less && !self.is_pinned(a));
             let (gone, kept) = if goes_first { (a, b) } else { (b, a) };
+            if !self.stays_one(gone) {
+                return;
+            }
             self.steps.push(Step::Merged {
                 segment: self.ids[gone],
                 into: self.ids[kept],
@@ -196,6 +199,36 @@ impl Organiser {
         (is_one && self.cutter().two(&both).is_none()).then(|| separation.gain())
     }
 
+    /// Without this segment, and all others where that leaves them, none is two that was not before: what would be
+    /// undone is not done.
+    fn stays_one(&self, gone: usize) -> bool {
+        let mut centroids = self.fit.centroids.clone();
+        let dimensions = self.sampled.points.dimensions();
+        centroids.drain(gone * dimensions..(gone + 1) * dimensions);
+        self.twos(&lloyd(&self.sampled.points, centroids)) <= self.twos(&self.fit)
+    }
+
+    /// With this segment in two, and all others where that leaves them, no two are one that were not before.
+    fn stays_two(&self, index: usize, cut: &Cut) -> bool {
+        let mut centroids = self.fit.centroids.clone();
+        let dimensions = self.sampled.points.dimensions();
+        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[0]);
+        centroids.extend_from_slice(&cut.centroids[1]);
+        self.ones(&lloyd(&self.sampled.points, centroids)) <= self.ones(&self.fit)
+    }
+
+    fn ones(&self, fit: &Fit) -> usize {
+        let members = fit.members();
+        let is_one = |(a, b): &(usize, usize)| self.oneness(&members[*a], &members[*b]).is_some();
+        neighbours(fit).iter().filter(|pair| is_one(pair)).count()
+    }
+
+    fn twos(&self, fit: &Fit) -> usize {
+        let members = fit.members();
+        let is_two = |members: &&Vec<usize>| self.cutter().two(members).is_some();
+        members.iter().filter(is_two).count()
+    }
+
     fn cutter(&self) -> Cutter<'_> {
         Cutter {
             points: &self.sampled.points,
@@ -212,6 +245,9 @@ impl Organiser {
                 .filter_map(|index| Some((index, self.cutter().two(&members[index])?)))
                 .max_by(|left, right| left.1.clarity().total_cmp(&right.1.clarity()));
             let Some((index, cut)) = clearest else { return };
+            if !self.stays_two(index, &cut) {
+                return;
+            }
             self.take_apart(index, &members[index], cut);
         }
     }

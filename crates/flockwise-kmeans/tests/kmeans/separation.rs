@@ -183,8 +183,10 @@ fn a_normal_distribution_cut_in_two_is_one() {
         let points = normal(7, 2000, &vec![0.0; dimensions]);
         for value in [-2.0, -1.0, -0.3, 0.0, 0.6, 1.5, 2.5] {
             let found = below(&points, value);
+            // Of a tail alone little can be said.
+            let is_said = found.is_one() || value.abs() > 1.0;
             assert!(
-                found.is_one() && !found.is_two(),
+                is_said && !found.is_two(),
                 "{dimensions}, {value}: {found:?}"
             );
         }
@@ -194,7 +196,7 @@ fn a_normal_distribution_cut_in_two_is_one() {
 /// Also where the cut is sought for, so that it is the best one of all directions.
 #[test]
 fn a_normal_distribution_cut_at_its_best_is_one() {
-    for (dimensions, count) in [(1, 50), (2, 100), (5, 300), (10, 1000)] {
+    for (dimensions, count) in [(1, 500), (2, 1000), (5, 2000), (10, 4000)] {
         let points = normal(8, count, &vec![0.0; dimensions]);
         for seed in 0..5 {
             let cut = halves(&points, seed);
@@ -212,7 +214,7 @@ fn a_normal_distribution_cut_at_its_best_is_one() {
 #[test]
 fn groups_six_deviations_apart_are_two() {
     for dimensions in [1, 3, 8] {
-        for (left, right) in [(500, 500), (100, 30), (1000, 20), (20, 20)] {
+        for (left, right) in [(500, 500), (100, 50), (1000, 40), (60, 60)] {
             let mut centre = vec![0.0; dimensions];
             let bulk = normal(5, left, &centre);
             centre[dimensions - 1] = 6.0;
@@ -250,15 +252,19 @@ fn what_cannot_be_told_apart_has_no_separation() {
     assert_eq!(at(&around, 2), None);
 }
 
-/// A group of next to no weight beside another one, such as decay leaves, is no group of its own.
+/// Of few points, and of groups that have all but decayed, nothing is said.
 #[test]
-fn what_has_all_but_decayed_is_one_with_its_neighbour() {
-    for weight in [1e-5, 1e-9, 1e-12, 1e-30, 1e-200] {
+fn of_few_neither_is_said() {
+    for count in [10, 30, 100] {
+        let found = below(&normal(9, count, &[0.0]), 0.0);
+        assert!(!found.is_one() && !found.is_two(), "{count}: {found:?}");
+    }
+    for weight in [1e-5, 1e-12, 1e-200] {
         let mut points = normal(3, 200, &[0.0]);
         for index in 0..20 {
             points.push(&[2.0 + 0.05 * f64::from(index)], weight);
         }
         let found = at(&points, 200).unwrap();
-        assert!(found.is_one() && !found.is_two(), "{weight}: {found:?}");
+        assert!(!found.is_one() && !found.is_two(), "{weight}: {found:?}");
     }
 }
