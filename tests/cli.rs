@@ -74,6 +74,53 @@ fn every_command_shows_an_example() {
 }
 
 #[test]
+fn every_command_about_the_model_shows_an_example() {
+    let desk = Desk::set();
+    for name in [
+        "list", "show", "diff", "export", "import", "approve", "rollback",
+    ] {
+        let help = desk.run(&format!("model {name} --help")).expect(0, &[]);
+        let example = help.stdout.split("Example:\n").nth(1).unwrap_or_default();
+        let command = format!("flockwise model {name} ");
+        assert!(example.contains(&command), "{name}: {}", help.stdout);
+    }
+}
+
+#[test]
+fn what_an_order_about_the_model_lacks_is_named() {
+    let desk = Desk::set();
+    desk.run("model").expect(2, &["Usage"]);
+    desk.run("model lst").expect(2, &["lst", "list"]);
+    desk.run("model list").expect(2, &["--config"]);
+    let given = |line: &str| desk.run(&format!("model {line} --config good.toml"));
+    given("approve 5").expect(2, &["--why"]);
+    given("approve five --why x").expect(2, &["five"]);
+    given("rollback --why x").expect(2, &["VERSION"]);
+    given("approve 5 --why x --wait soon").expect(2, &["soon", "seconds"]);
+    given("show 5 --held").expect(2, &["--held"]);
+    let mut command = desk.command("model approve 5 --config good.toml");
+    run(command.args(["--why", " "])).expect(2, &["may not be empty"]);
+}
+
+#[test]
+fn a_model_that_cannot_be_imported_is_refused_before_any_broker_is_asked() {
+    let desk = Desk::set();
+    let import = |file: &str| {
+        let line = format!("model import {file} --config good.toml --why x");
+        let mut command = desk.command(&line);
+        run(command.env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1"))
+    };
+    import("missing.json").expect(2, &["missing.json"]);
+    fs::write(desk.path("torn.json"), "{").expect("written");
+    import("torn.json").expect(2, &["torn.json", "not a model"]);
+    let other =
+        r#"{"features":["a"],"scaler":{"deviations":[1]},"segments":[{"id":1,"centroid":[0]}]}"#;
+    fs::write(desk.path("other.json"), other).expect("written");
+    let ended = import("other.json").expect(2, &["other.json", "the features [a]"]);
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
 fn an_unknown_word_on_the_command_line_is_named() {
     let desk = Desk::set();
     desk.run("replya good.jsonl")
@@ -231,6 +278,12 @@ fn a_broker_that_does_not_answer_is_named_by_run() {
 #[test]
 fn a_broker_that_does_not_answer_is_named_by_check() {
     without_a_broker("check --config good.toml --connect");
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_named_by_model() {
+    without_a_broker("model list --config good.toml");
+    without_a_broker("model approve 5 --config good.toml --why x");
 }
 
 fn without_a_broker(line: &str) {

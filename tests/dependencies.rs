@@ -61,7 +61,12 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
 
 #[test]
 fn crates_use_each_other_in_one_direction_only() {
-    let unbound = ["flockwise", "flockwise-tests", "flockwise-benches"];
+    let unbound = [
+        "flockwise",
+        "flockwise-tests",
+        "flockwise-benches",
+        "flockwise-quality",
+    ];
     for (name, used) in dependencies() {
         let Some(allowed) = allowed(&name) else {
             let is_known = unbound.contains(&&*name);
@@ -81,7 +86,12 @@ fn crates_use_each_other_in_one_direction_only() {
 
 #[test]
 fn the_product_uses_neither_tests_nor_development_tasks() {
-    let outside = ["flockwise-tests", "flockwise-benches", "xtask"];
+    let outside = [
+        "flockwise-tests",
+        "flockwise-benches",
+        "flockwise-quality",
+        "xtask",
+    ];
     for (name, used) in dependencies() {
         let wrong = used.iter().find(|used| outside.contains(&&***used));
         let may = outside.contains(&&*name);
@@ -100,7 +110,12 @@ fn one_crate_names_each_outside_system() {
         ("figment", "flockwise-config"),
         ("clap", "flockwise"),
     ];
-    let helpers = ["flockwise-tests", "flockwise-benches", "xtask"];
+    let helpers = [
+        "flockwise-tests",
+        "flockwise-benches",
+        "flockwise-quality",
+        "xtask",
+    ];
     let dependencies = dependencies();
     for (system, owner) in owners {
         let users = dependencies

@@ -15,8 +15,8 @@ use crate::outcome::Outcome;
 use crate::probe::{self, Memory};
 use crate::program::{Program, Start};
 use crate::replay::expected_changes;
-use crate::report::{Table, cell, write};
 use crate::trace::{Trace, Watch};
+use flockwise_benches::report::{Table, cell, write};
 
 /// How many times as long a warm run is as a cold one.
 const WARM: u64 = 3;

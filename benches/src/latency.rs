@@ -14,8 +14,8 @@ use crate::broker::{Kafka, PATIENCE, send};
 use crate::first::start_ready;
 use crate::probe;
 use crate::program::{Program, Start};
-use crate::report::{Table, cell, write};
 use crate::schedule::{Figures, Latencies, Schedule, now_ms};
+use flockwise_benches::report::{Table, cell, write};
 
 /// Events a second.
 const RATE: u32 = 200;

@@ -1,9 +1,10 @@
-//! What the benchmarks share: the job, and the events it is given.
+//! What the benchmarks share: the job, the events it is given, and the tables of `BENCHMARKS.md`.
 //!
 //! The job is that of the peers in `BENCHMARKS.md`: 16 features, 32 fixed centroids, no policy, no sweep.
 
 pub mod events;
 pub mod job;
+pub mod report;
 
 use std::path::{Path, PathBuf};
 

@@ -19,7 +19,6 @@ mod pressure;
 mod probe;
 mod program;
 mod replay;
-mod report;
 mod restart;
 mod scaling;
 mod schedule;

@@ -9,8 +9,8 @@ use flockwise_benches::workspace;
 use serde_json::Value;
 
 use crate::bench::Settings;
-use crate::report::Table;
 use crate::{children, probe, replay};
+use flockwise_benches::report::Table;
 
 /// Runs them all.
 pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {

@@ -23,10 +23,10 @@ use crate::cpu::Task;
 use crate::lines::Lines;
 use crate::probe;
 use crate::program::{Instance, Program, Start};
-use crate::report::{Table, cell, write};
 use crate::schedule::{Figures, Latencies, Schedule, await_changes};
 use crate::supply::{LagFigures, Supply};
 use crate::trace::{LONGEST, Trace, Watch};
+use flockwise_benches::report::{Table, cell, write};
 
 /// Of the highest throughput.
 const SHARE: f64 = 0.7;

@@ -11,8 +11,8 @@ use serde_json::Value;
 use xtask::data::generate::Load;
 
 use crate::bench::{self, Settings};
-use crate::report::{Table, cell, write};
 use crate::{children, probe};
+use flockwise_benches::report::{Table, cell, write};
 
 #[derive(Serialize)]
 struct Round {

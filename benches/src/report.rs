@@ -3,20 +3,25 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use flockwise_benches::workspace;
 use serde::Serialize;
+
+use crate::workspace;
 
 /// Lowest, middle and highest of several figures.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) min: f64,
-    pub(crate) median: f64,
-    pub(crate) max: f64,
+pub struct Spread {
+    /// The lowest.
+    pub min: f64,
+    /// The middle one, or the mean of the two in the middle.
+    pub median: f64,
+    /// The highest.
+    pub max: f64,
 }
 
 impl Spread {
     /// Of several figures; not a number where there are none.
-    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
+    #[must_use]
+    pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
         let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
@@ -29,7 +34,8 @@ impl Spread {
     }
 
     /// `min / median / max` with so many digits behind the point; nothing where there is none.
-    pub(crate) fn shown(self, digits: usize) -> String {
+    #[must_use]
+    pub fn shown(self, digits: usize) -> String {
         let Self { min, median, max } = self;
         if median.is_nan() {
             return String::new();
@@ -39,28 +45,35 @@ impl Spread {
 }
 
 /// What several rounds say of one thing, with so many digits.
-pub(crate) fn cell<R>(rounds: &[&R], digits: usize, figure: impl Fn(&R) -> Option<f64>) -> String {
+#[must_use]
+pub fn cell<R>(rounds: &[&R], digits: usize, figure: impl Fn(&R) -> Option<f64>) -> String {
     Spread::of(rounds.iter().filter_map(|round| figure(round))).shown(digits)
 }
 
 /// A table of BENCHMARKS.md.
-pub(crate) struct Table {
+pub struct Table {
     name: &'static str,
     text: String,
 }
 
 impl Table {
-    pub(crate) fn new(name: &'static str, head: &[&str]) -> Self {
+    /// An empty one: its name between the marks, and the heads of its columns.
+    #[must_use]
+    pub fn new(name: &'static str, head: &[&str]) -> Self {
         let text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
         Self { name, text }
     }
 
-    pub(crate) fn row(&mut self, cells: &[String]) {
+    /// One more row, a cell a column.
+    pub fn row(&mut self, cells: &[String]) {
         self.text += &format!("| {} |\n", cells.join(" | "));
     }
 
     /// Prints it, and unless told otherwise puts it where its predecessor is.
-    pub(crate) fn publish(&self, only_print: bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where BENCHMARKS.md has no place for it, or cannot be written.
+    pub fn publish(&self, only_print: bool) -> Result<()> {
         println!("\n{}:\n\n{}", self.name, self.text);
         if only_print {
             return Ok(());
@@ -84,8 +97,13 @@ fn replaced(document: &str, name: &str, table: &str) -> Result<String> {
 }
 
 /// Writes every round's figures to `target/bench/NAME.json`.
-pub(crate) fn write(name: &str, rounds: &impl Serialize) -> Result<()> {
-    let path = workspace("target/bench").join(format!("{name}.json"));
+///
+/// # Errors
+/// Where that cannot be written.
+pub fn write(name: &str, rounds: &impl Serialize) -> Result<()> {
+    let folder = workspace("target/bench");
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("{name}.json"));
     let text = serde_json::to_string_pretty(rounds)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("every round: {}", path.display());

@@ -11,8 +11,8 @@ use crate::bench::Bench;
 use crate::first::{await_changes, send_newcomers, start_ready};
 use crate::probe::{self, Memory};
 use crate::program::{Instance, Program, Start};
-use crate::report::{Table, cell, write};
 use crate::trace::{Trace, Watch};
+use flockwise_benches::report::{Table, cell, write};
 
 /// The end of the load's days, as milliseconds since the epoch.
 const AFTERWARDS_MS: i64 = 1_775_001_600_000;

@@ -9,7 +9,7 @@ use crate::cpu::{Task, process};
 use crate::outcome::Outcome;
 use crate::probe;
 use crate::program::{Program, Start};
-use crate::report::{Table, cell, write};
+use flockwise_benches::report::{Table, cell, write};
 
 const SHARDS: [u32; 2] = [1, 2];
 

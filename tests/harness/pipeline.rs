@@ -37,7 +37,7 @@ pub const FIXED: &str = "
 learn = false
 ";
 
-/// Learns soon and scores daily.
+/// Learns soon, holds nothing and scores daily.
 pub const LEARNING: &str = r#"
 [model]
 k = 4

@@ -12,8 +12,8 @@ use crate::plan::Plan;
 pub struct ModelParts {
     /// From 1; each published version is one more.
     pub version: u64,
-    /// Event time up to which it has learnt, milliseconds since the epoch;
-    /// [`NEVER_MS`] where it does not say.
+    /// Event time up to which it has learnt, or at which it was taken into use by order, milliseconds since
+    /// the epoch; [`NEVER_MS`] where it does not say.
     pub trained_ms: i64,
     /// Names of the features, in the order of the vectors.
     pub features: Vec<String>,

@@ -22,6 +22,7 @@ use crate::naming::name_segments;
 use crate::plan::Plan;
 use crate::policy::LearningPolicy;
 use crate::review::{Review, review};
+use space::Space;
 use window::{KEPT_HALF_LIVES, Window};
 
 /// Customers in the trainer's window, at most.
@@ -163,9 +164,15 @@ impl Trainer {
     fn approved(&self, version: u64) -> Result<ModelParts, Refused> {
         let held = self.held.as_ref();
         let meant = held.filter(|held| held.version == version);
-        meant.cloned().ok_or(Refused::NotHeld {
+        let meant = meant.ok_or(Refused::NotHeld {
             version,
             held: held.map(|held| held.version),
+        })?;
+        // From now on, so that everybody is looked at before the next one comes: a change has the version that
+        // made it for its cause, and not one that came in between.
+        Ok(ModelParts {
+            trained_ms: self.now_ms,
+            ..meant.clone()
         })
     }
 
@@ -186,7 +193,7 @@ impl Trainer {
         let come = come.map(|segment| Step::Born { segment: *segment });
         Ok(self.finished(ModelParts {
             version: latest.version + 1,
-            trained_ms: latest.trained_ms,
+            trained_ms: self.now_ms,
             next_id: model.next_id.max(latest.next_id),
             lineage: gone.chain(come).collect(),
             ghosts: latest.ghosts.clone(),
@@ -259,11 +266,14 @@ impl Trainer {
         }
     }
 
-    /// What a version does to the customers of the window, against the one in use.
+    /// What a version does to the customers of the window, against the one in use. Those sampled at a place that
+    /// was left since are elsewhere.
     fn reviewed(&self, next: &ModelParts) -> Option<Review> {
+        let mut weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
+        let space = Space::new(&self.plan, &next.scaler);
+        next::lay(&mut weighed, next, &next.ghosts, &space);
         let now = Model::new(&self.plan, self.live.clone()?).ok()?;
         let next = Model::new(&self.plan, next.clone()).ok()?;
-        let weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
         Some(review(&now, &next, &weighed.points))
     }
 

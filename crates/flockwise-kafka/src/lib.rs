@@ -1,8 +1,8 @@
 //! The Kafka broker: the only crate that names rdkafka.
 //!
 //! [`KafkaBroker`] is what a shard thread owns: one consumer, one transactional producer, blocking
-//! calls. [`KafkaFollower`] is what a standby's thread owns. [`admin`] makes and checks topics
-//! before any shard starts.
+//! calls. [`KafkaFollower`] is what a standby's thread owns. [`KafkaVisitor`] is for commands that
+//! look at topics or leave an order. [`admin`] makes and checks topics before any shard starts.
 
 pub mod admin;
 
@@ -32,7 +32,9 @@ mod restore;
 mod served;
 mod settings;
 mod surveyor;
+mod visitor;
 
 pub use broker::KafkaBroker;
 pub use follower::KafkaFollower;
 pub use settings::{Delivery, KafkaSettings, LostRecords};
+pub use visitor::KafkaVisitor;

@@ -253,7 +253,8 @@ impl KafkaSettings {
         config
     }
 
-    fn idempotent(&self) -> ClientConfig {
+    /// A producer without transactions: each record is stored once, on every replica.
+    pub(crate) fn idempotent(&self) -> ClientConfig {
         let mut config = self.any_producer();
         config.remove("transaction.timeout.ms");
         config.set("enable.idempotence", "true").set(

@@ -194,7 +194,7 @@ impl<B: Broker> Shard<B> {
             tracing::warn!(
                 version,
                 moved,
-                "this version would move too many customers and is held; see `flockwise model show {version}`, \
+                "this version would move too many customers and is held; see `flockwise model show --held`, \
                  then `flockwise model approve {version}`"
             );
         } else {

@@ -1,8 +1,15 @@
 //! The command line as typed.
 
+mod model;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use model::{
+    DecideArguments, DiffArguments, ExportArguments, ImportArguments, ListArguments,
+    ModelArguments, ModelCommand, OrderArguments, ShowArguments,
+};
 
 /// Real-time customer segments from a stream of clicks and purchases.
 #[derive(Debug, Parser)]
@@ -34,6 +41,9 @@ pub(crate) enum Command {
     /// Show Flockwise's own topics as they are and as they should be, and make those that are missing.
     #[command(after_help = "Example:\n  flockwise topics --config flockwise.toml --apply")]
     Topics(TopicsArguments),
+    /// Look at the versions of the model, and decide which one is in use.
+    #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
+    Model(ModelArguments),
 }
 
 #[derive(Debug, Args)]

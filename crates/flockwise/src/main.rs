@@ -11,6 +11,7 @@ mod feed;
 mod figures;
 mod instance;
 mod logging;
+mod model;
 mod pipeline;
 mod progress;
 mod replay;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Topics(arguments) => topics::topics(arguments),
+        Command::Model(arguments) => model::model(arguments),
     };
     done.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
 }

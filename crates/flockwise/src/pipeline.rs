@@ -71,7 +71,8 @@ fn start(start: ConfiguredStart) -> Start {
     }
 }
 
-fn import(path: &Path, plan: &Plan) -> Result<ModelParts, Failed> {
+/// A model from a file, if it goes with the plan.
+pub(crate) fn import(path: &Path, plan: &Plan) -> Result<ModelParts, Failed> {
     let unfit = |reason: String| Failed::wrong(format!("model {}: {reason}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| unfit(format!("cannot be read: {error}")))?;
     let parts = decode_model(&bytes, plan).map_err(unfit)?;

@@ -30,18 +30,7 @@ pub struct BenchArgs {
 
 /// Measures, in place of this process: so a signal reaches who has children to end.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args([
-            "run",
-            "--release",
-            "--quiet",
-            "--package",
-            "flockwise-benches",
-            "--",
-        ])
-        .current_dir(workspace());
+    let mut command = measuring("flockwise-benches");
     if let Some(only) = &args.only {
         command.args(["--only", only]);
     }
@@ -55,4 +44,14 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         command.arg("--print");
     }
     Err(command.args(&args.more).exec()).context("cannot run cargo")
+}
+
+/// A measuring program of the workspace, to be given its arguments.
+pub(crate) fn measuring(package: &str) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["run", "--release", "--quiet", "--package", package, "--"])
+        .current_dir(workspace());
+    command
 }

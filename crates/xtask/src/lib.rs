@@ -5,6 +5,8 @@ pub mod chaos;
 pub mod data;
 pub mod kafka;
 pub mod mutants;
+pub mod python;
+pub mod quality;
 
 use std::path::Path;
 

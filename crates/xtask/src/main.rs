@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{bench, chaos, data, kafka, mutants};
+use xtask::{bench, chaos, data, kafka, mutants, quality};
 
 #[derive(Parser)]
 #[command(
@@ -23,6 +23,8 @@ enum Task {
     Kafka(kafka::KafkaArgs),
     /// Every measurement of BENCHMARKS.md, beside Kafka Streams and Flink
     Bench(bench::BenchArgs),
+    /// How good the segments are: real shops, made-up streams, peers
+    Quality(quality::QualityArgs),
     /// Data sets to try the pipeline on
     Data(data::DataArgs),
     /// Breaks a real deployment from a seed, and compares what comes out with an undisturbed replay
@@ -45,6 +47,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Kafka(args) => kafka::run(args),
         Task::Bench(args) => bench::run(&args),
+        Task::Quality(args) => quality::run(&args),
         Task::Data(args) => data::run(args),
         Task::Chaos(args) => chaos::run(args),
         Task::Mutants(args) => mutants::run(&args),

@@ -98,7 +98,7 @@ impl Trainer {
 }
 
 /// Takes the weight from whoever was sampled where a ghost is, rather than where a segment is, in its time.
-fn lay(weighed: &mut Weighed, model: &ModelParts, ghosts: &[Ghost], space: &Space<'_>) {
+pub(super) fn lay(weighed: &mut Weighed, model: &ModelParts, ghosts: &[Ghost], space: &Space<'_>) {
     let Some(last_ms) = ghosts.iter().map(|ghost| ghost.until_ms).max() else {
         return;
     };

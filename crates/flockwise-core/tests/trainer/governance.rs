@@ -114,6 +114,24 @@ fn the_held_version_goes_on_learning_and_is_approved_by_its_number_alone() {
     assert!(!after.is_held, "nobody moves any more");
 }
 
+/// Everybody is looked at once a period: who was not yet must find the version that was ordered, and the one
+/// before, when that comes.
+#[test]
+fn after_an_order_the_next_version_takes_its_time() {
+    let (mut trainer, _) = surprised();
+    let at = |tenths: i64| sample(tenths * DAY_MS / 10, &around(THREE, tenths.unsigned_abs()));
+    assert_eq!(trainer.fold(at(19), 2), None);
+    let approved = trainer.obey(&approve(2)).unwrap();
+    assert_eq!(approved.model.trained_ms, 19 * DAY_MS / 10);
+    assert_eq!(trainer.fold(at(28), 3), None);
+    assert!(trainer.fold(at(29), 4).is_some());
+    assert_eq!(trainer.fold(at(38), 5), None);
+    let back = trainer.obey(&order(What::Rollback(Box::new(first()))));
+    assert_eq!(back.unwrap().model.trained_ms, 38 * DAY_MS / 10);
+    assert_eq!(trainer.fold(at(47), 6), None);
+    assert!(trainer.fold(at(48), 7).is_some());
+}
+
 /// The new group leaves again before anybody looked.
 #[test]
 fn a_held_version_that_calms_down_goes_live() {

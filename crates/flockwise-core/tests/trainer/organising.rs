@@ -75,10 +75,15 @@ fn what_stays_as_it_is_has_no_steps() {
 
 #[test]
 fn one_group_alone_is_not_split_and_not_merged_below_the_fewest() {
-    let (model, steps) = lived(within(1, 6), &vec![vec![A]; 40]);
+    // Long enough a memory for evidence.
+    let long = LearningPolicy {
+        half_life_ms: 10 * DAY_MS,
+        ..within(1, 2)
+    };
+    let (model, steps) = lived(long, &vec![vec![A]; 40]);
     assert_eq!(model.segments.len(), 1, "{steps:?}");
     let (model, _) = lived(within(3, 6), &vec![vec![A]; 40]);
-    assert_eq!(model.segments.len(), 3);
+    assert!(model.segments.len() >= 3);
 }
 
 #[test]

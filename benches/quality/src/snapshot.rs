@@ -1,0 +1,94 @@
+//! How tight a model's segments are around everybody at the end.
+
+use flockwise_core::model::ModelParts;
+use flockwise_kmeans::{Points, assign, fit};
+
+/// Runs of batch k-means to compare with.
+const BATCH_RUNS: usize = 50;
+
+/// Vectors of everybody, each column scaled to a standard deviation of one: whoever has learnt what, and scaled
+/// as it liked, is measured alike.
+pub(crate) struct Snapshot {
+    scale: Vec<f64>,
+    points: Points,
+}
+
+impl Snapshot {
+    pub(crate) fn of(vectors: &[Vec<f64>]) -> Self {
+        let dimensions = vectors.first().map_or(0, Vec::len);
+        let scale: Vec<f64> = (0..dimensions).map(|index| scale(vectors, index)).collect();
+        let mut points = Points::new(dimensions);
+        for vector in vectors {
+            points.push(&scaled(vector, &scale), 1.0);
+        }
+        Self { scale, points }
+    }
+
+    /// The least inertia of many batch runs of k-means.
+    pub(crate) fn best_batch(&self, k: usize) -> f64 {
+        fit(&self.points, k, BATCH_RUNS, 1).inertia
+    }
+
+    /// The inertia of a model's centroids.
+    pub(crate) fn inertia(&self, model: &ModelParts) -> f64 {
+        let segments = model.segments.iter();
+        let centroids = segments.flat_map(|segment| scaled(&segment.centroid, &self.scale));
+        assign(&self.points, centroids.collect()).inertia
+    }
+}
+
+/// One over the standard deviation of a column; 0 where it is the same for everybody.
+fn scale(vectors: &[Vec<f64>], index: usize) -> f64 {
+    let count = vectors.len() as f64;
+    let mean = vectors.iter().map(|vector| vector[index]).sum::<f64>() / count;
+    let squares = vectors.iter().map(|vector| (vector[index] - mean).powi(2));
+    let deviation = (squares.sum::<f64>() / count).sqrt();
+    if deviation > 0.0 {
+        1.0 / deviation
+    } else {
+        0.0
+    }
+}
+
+fn scaled(vector: &[f64], scale: &[f64]) -> Vec<f64> {
+    let columns = vector.iter().zip(scale);
+    columns.map(|(x, scale)| x * scale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use flockwise_core::model::{Scaler, Segment};
+
+    use super::*;
+
+    fn square() -> Snapshot {
+        // Standard deviations of 1 and 10; the third column says nothing.
+        let corners = [[-1.0, -10.0], [-1.0, 10.0], [1.0, -10.0], [1.0, 10.0]];
+        Snapshot::of(&corners.map(|[x, y]| vec![x, y, 7.0]))
+    }
+
+    fn model(centroids: &[[f64; 3]]) -> ModelParts {
+        let segments = centroids.iter().zip(1..);
+        let segments = segments.map(|(centroid, id)| Segment::new(id, centroid.to_vec()));
+        let scaler = Scaler {
+            means: vec![0.0; 3],
+            variances: vec![1.0; 3],
+            weight: 4.0,
+        };
+        ModelParts::by_hand(vec![String::new(); 3], scaler, segments.collect())
+    }
+
+    #[test]
+    fn columns_count_alike_and_a_constant_one_not_at_all() {
+        let one = model(&[[0.0, 0.0, 100.0]]);
+        assert!((square().inertia(&one) - 8.0).abs() < 1e-12);
+        let two = model(&[[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
+        assert!((square().inertia(&two) - 4.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn batch_finds_what_is_there() {
+        assert!((square().best_batch(2) - 4.0).abs() < 1e-12);
+        assert!(square().best_batch(4) < 1e-12);
+    }
+}

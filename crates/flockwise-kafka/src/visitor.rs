@@ -1,0 +1,111 @@
+//! Somebody from outside the group, who reads a topic to its end and leaves a record.
+
+use std::time::Duration;
+
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, Replayed};
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseRecord, Producer};
+
+use crate::clients;
+use crate::events::Events;
+use crate::faults;
+use crate::restore::{Read, Restorer};
+use crate::settings::KafkaSettings;
+
+/// Reads what is committed on a pipeline's topics and adds to them, without taking part in the work.
+pub struct KafkaVisitor {
+    settings: KafkaSettings,
+    topics: Topics,
+    consumer: BaseConsumer<Events>,
+    restorer: Restorer,
+}
+
+impl KafkaVisitor {
+    /// Connects. Waits at most the start timeout for a broker.
+    ///
+    /// # Errors
+    /// [`Failure::Config`] says why no broker answers.
+    pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
+        settings.check()?;
+        let events = Events::new("visitor");
+        // Of no group: to be dropped, a member of one takes a tenth of a second.
+        let consumer = clients::consumer(&settings.admin(), events.clone())?;
+        clients::reach(
+            consumer.client(),
+            &events,
+            &settings,
+            &settings.group,
+            || {
+                consumer.poll(Duration::ZERO);
+            },
+        )?;
+        Ok(Self {
+            restorer: Restorer::new(&settings)?,
+            settings,
+            topics,
+            consumer,
+        })
+    }
+
+    /// Calls `each` with every committed record of the first partition of a topic from an offset on (`None`:
+    /// from the oldest), up to its end as of now. Returns where to read on.
+    ///
+    /// # Errors
+    /// Where the topic is not there or cannot be read.
+    pub fn read(
+        &mut self,
+        topic: Topic,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<i64, Failure> {
+        let name = self.topics.name(topic);
+        let read = Read {
+            topic: name.clone(),
+            source: Source {
+                topic,
+                partition: 0,
+            },
+            from,
+        };
+        let replayed = self.restorer.replay(&[read], each, &mut || Ok(()))?;
+        match replayed.first() {
+            Some(Replayed::Whole(next) | Replayed::Held(next)) => Ok(*next),
+            Some(Replayed::Gone) | None => Err(Failure::Fatal(format!(
+                "topic {name} was made anew while it was read"
+            ))),
+        }
+    }
+
+    /// Adds a record to the first partition of a topic and waits until all replicas have it.
+    ///
+    /// # Errors
+    /// Where the topic is not there, or the record is too large or is not stored in time.
+    pub fn send(&self, topic: Topic, value: &[u8]) -> Result<(), Failure> {
+        let name = self.topics.name(topic);
+        // A producer alone might have the brokers make a topic that is missing.
+        clients::partitions(self.consumer.client(), &name)?;
+        let events = Events::new("visitor");
+        let producer = clients::producer(&self.settings.idempotent(), events.clone())?;
+        let record = BaseRecord::<(), [u8]>::to(&name).partition(0);
+        producer
+            .send(record.payload(value))
+            .map_err(|(error, _)| faults::plain(&format!("sending to {name}"), &error))?;
+        // Longer than librdkafka itself waits: it knows why a record did not arrive.
+        let patience = self.settings.longest_call();
+        let flushed = producer.flush(patience);
+        match events.take_undelivered() {
+            Some(record) => Err(given_up(&faults::undelivered(&record))),
+            None => flushed.map_err(|error| faults::plain(&format!("sending to {name}"), &error)),
+        }
+    }
+}
+
+/// There is no transaction to be done again.
+fn given_up(failure: &Failure) -> Failure {
+    match failure {
+        Failure::Config(reason) => Failure::Config(reason.clone()),
+        Failure::Fatal(reason) | Failure::Abort(reason) => Failure::Fatal(reason.clone()),
+    }
+}

@@ -1,0 +1,100 @@
+//! Versions for tests.
+
+use flockwise_core::lineage::Step;
+use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::review::{Flow, Review};
+use flockwise_core::trainer::{Audit, Publication};
+
+/// 2026-01-02T00:00:00Z.
+const START_MS: i64 = 1_767_312_000_000;
+const DAY_MS: i64 = 86_400_000;
+
+fn segment(id: u32, name: &str, weight: f64, centroid: [f64; 2]) -> Segment {
+    Segment {
+        name: name.to_owned(),
+        weight,
+        ..Segment::new(id, centroid.to_vec())
+    }
+}
+
+fn model(version: u64, segments: Vec<Segment>) -> ModelParts {
+    let scaler = Scaler {
+        means: vec![10.0, 1.0],
+        variances: vec![16.0, 1.0],
+        weight: 100.0,
+    };
+    let features = ["spend", "orders"].map(str::to_owned).to_vec();
+    ModelParts {
+        version,
+        trained_ms: START_MS + version as i64 * DAY_MS,
+        ..ModelParts::by_hand(features, scaler, segments)
+    }
+}
+
+/// A version in use: segments 1, pinned, and 2.
+pub(super) fn live(version: u64) -> Publication {
+    let pinned = Segment {
+        is_pinned: true,
+        ..segment(1, "small", 75.0, [4.0, 1.0])
+    };
+    let segments = vec![pinned, segment(2, "big", 25.0, [20.0, 1.5])];
+    Publication::live(model(version, segments))
+}
+
+/// A version that is held: segment 3 comes and 2 goes.
+pub(super) fn held(version: u64) -> Publication {
+    let segments = vec![
+        segment(1, "tiny", 60.0, [4.0, 2.0]),
+        segment(3, "newcomers", 40.0, [16.0, 0.0]),
+    ];
+    let lineage = vec![
+        Step::Split {
+            segment: 1,
+            into: 3,
+        },
+        Step::Merged {
+            segment: 2,
+            into: 3,
+        },
+    ];
+    Publication {
+        model: ModelParts {
+            lineage,
+            ..model(version, segments)
+        },
+        is_held: true,
+        shifts: Vec::new(),
+        review: Some(Review {
+            moved: 0.25,
+            flows: vec![Flow {
+                from: 2,
+                to: 3,
+                share: 0.25,
+            }],
+            error_before: 2.0,
+            error_after: 1.5,
+        }),
+        order: None,
+    }
+}
+
+/// A version that was held and is in use.
+pub(super) fn approved(version: u64) -> Publication {
+    Publication {
+        is_held: false,
+        order: Some(Audit {
+            what: "approve".to_owned(),
+            who: "anna".to_owned(),
+            why: "the sale is on".to_owned(),
+            at_ms: START_MS,
+        }),
+        ..held(version)
+    }
+}
+
+/// Checks a text against a file, which has no spaces at the ends of its lines.
+pub(super) fn same(found: &str, golden: &str) {
+    let lines = found.lines().map(str::trim_end);
+    let found = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(found.trim(), golden.trim(), "\n{found}");
+}

@@ -1,0 +1,188 @@
+//! `flockwise model show`: one version.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::review::{Flow, Review};
+use serde_json::{Value, json};
+
+use crate::args::ShowArguments;
+use crate::exit::{Failed, say};
+use crate::model::desk::Setup;
+use crate::model::list::WIDTH;
+use crate::model::versions::{Version, Versions};
+use crate::model::words;
+
+pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
+    let mut desk = Setup::of(&arguments.config)?.connect()?;
+    let versions = desk.versions()?;
+    let version = if arguments.held {
+        let held = versions.held();
+        held.ok_or_else(|| Failed::running("no version is held"))?
+    } else {
+        versions.numbered_or_live(arguments.number)?
+    };
+    desk.check(&version.published.model)?;
+    if arguments.json {
+        say!("{:#}", whole(&versions, version));
+    } else {
+        say!("{}", text(&versions, version));
+    }
+    Ok(())
+}
+
+/// Names of segments as of a version; of one that it lacks, as of the last that had it.
+struct Names<'v>(Vec<&'v ModelParts>);
+
+impl<'v> Names<'v> {
+    fn of(versions: &'v Versions, version: &'v Version) -> Self {
+        let model = &version.published.model;
+        let before = versions
+            .iter()
+            .filter(|other| other.number() < version.number());
+        let before = before.map(|other| &other.published.model);
+        let mut models: Vec<&ModelParts> = before.chain([model]).collect();
+        models.reverse();
+        Self(models)
+    }
+
+    fn name(&self, id: u32) -> Option<&'v str> {
+        let segments = self.0.iter().flat_map(|model| &model.segments);
+        let mut segments = segments.filter(|segment| segment.id == id);
+        segments.next().map(|segment| &*segment.name)
+    }
+
+    fn described(&self, id: u32) -> String {
+        let name = self.name(id).unwrap_or("?");
+        format!("{id} {name}")
+    }
+}
+
+fn text(versions: &Versions, version: &Version) -> String {
+    let published = &version.published;
+    let model = &published.model;
+    let trained = words::trained_at(model);
+    let trained = trained.map_or("made by hand".to_owned(), |at| format!("as of {at}"));
+    let mut lines = vec![format!(
+        "version {}, {}, {trained}",
+        version.number(),
+        version.state.name()
+    )];
+    lines.extend(published.order.as_ref().map(words::order));
+    if !model.lineage.is_empty() {
+        let steps = words::steps(&model.lineage).join("; ");
+        lines.push(format!("segments: {steps}"));
+    }
+    let names = Names::of(versions, version);
+    lines.extend(published.review.iter().flat_map(|r| reviewed(r, &names)));
+    lines.push(table(model).to_string());
+    lines.join("\n")
+}
+
+fn reviewed(review: &Review, names: &Names<'_>) -> Vec<String> {
+    let change = words::signed_percent(words::error_change(review));
+    let Review {
+        error_before,
+        error_after,
+        ..
+    } = review;
+    let mut lines = vec![
+        format!("error {error_before:.3} → {error_after:.3} ({change})"),
+        format!("moves {} of the customers", words::percent(review.moved)),
+    ];
+    lines.extend(review.flows.iter().map(|flow| {
+        let (from, to) = (names.described(flow.from), names.described(flow.to));
+        format!("  {:>6}  {from} → {to}", words::percent(flow.share))
+    }));
+    lines
+}
+
+fn table(model: &ModelParts) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
+    table.set_header([
+        "segment",
+        "name",
+        "pinned",
+        "customers",
+        "sets it apart (standard deviations from the mean)",
+    ]);
+    for segment in &model.segments {
+        let traits = words::traits(model, segment).into_iter();
+        let traits = traits.map(|found| format!("{} {:+.2}", found.feature, found.deviations));
+        table.add_row([
+            segment.id.to_string(),
+            segment.name.clone(),
+            if segment.is_pinned { "yes" } else { "" }.to_owned(),
+            words::percent(words::share(model, segment)),
+            traits.collect::<Vec<_>>().join("\n"),
+        ]);
+    }
+    table
+}
+
+fn whole(versions: &Versions, version: &Version) -> Value {
+    let published = &version.published;
+    let model = &published.model;
+    let names = Names::of(versions, version);
+    let segments: Vec<Value> = model.segments.iter().map(|s| segment(model, s)).collect();
+    json!({
+        "version": version.number(),
+        "state": version.state,
+        "trained_at": words::trained_at(model),
+        "segments": segments,
+        "lineage": words::steps(&model.lineage),
+        "review": published.review.as_ref().map(|found| review(found, &names)),
+        "order": published.order.as_ref().map(words::order_json),
+    })
+}
+
+fn segment(model: &ModelParts, segment: &Segment) -> Value {
+    let traits = words::traits(model, segment).into_iter();
+    let traits =
+        traits.map(|found| json!({ "feature": found.feature, "deviations": found.deviations }));
+    json!({
+        "id": segment.id,
+        "name": segment.name,
+        "pinned": segment.is_pinned,
+        "share": words::share(model, segment),
+        "traits": traits.collect::<Vec<_>>(),
+    })
+}
+
+fn review(review: &Review, names: &Names<'_>) -> Value {
+    let place = |id: u32| json!({ "segment": id, "name": names.name(id) });
+    let flow = |flow: &Flow| json!({ "from": place(flow.from), "to": place(flow.to), "share": flow.share });
+    json!({
+        "moved": review.moved,
+        "flows": review.flows.iter().map(flow).collect::<Vec<_>>(),
+        "error_before": review.error_before,
+        "error_after": review.error_after,
+        "error_change": words::error_change(review),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example::{approved, held, live, same};
+
+    #[test]
+    fn a_version_is_told_with_what_it_does() {
+        let versions = Versions::of(vec![live(1), approved(2), held(3)]);
+        let told = |number| text(&versions, versions.numbered(number).unwrap());
+        let found = format!("{}\n\n{}", told(2), told(3));
+        same(&found, include_str!("golden/show.txt"));
+    }
+
+    #[test]
+    fn flows_name_segments_that_are_gone() {
+        let versions = Versions::of(vec![live(1), held(2)]);
+        let found = whole(&versions, versions.held().unwrap());
+        let flow = &found["review"]["flows"][0];
+        assert_eq!(flow["from"]["name"], "big");
+        assert_eq!(flow["to"]["name"], "newcomers");
+        assert_eq!(found["segments"][0]["traits"][0]["feature"], "spend");
+    }
+}

@@ -1,0 +1,227 @@
+//! The versions there are, and how each stands.
+
+use std::collections::BTreeMap;
+
+use flockwise_core::trainer::Publication;
+use serde::Serialize;
+
+use crate::exit::Failed;
+
+/// How a version stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// In use.
+    Live,
+    /// Waits to be approved.
+    Held,
+    /// Was in use.
+    Former,
+    /// Was held, and others came after it.
+    Dropped,
+}
+
+/// A version and how it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) published: Publication,
+    pub(crate) state: State,
+}
+
+/// All of them, ascending.
+#[derive(Debug)]
+pub(crate) struct Versions(Vec<Version>);
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Held => "held",
+            Self::Former => "former",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl Version {
+    pub(crate) fn number(&self) -> u64 {
+        self.published.model.version
+    }
+}
+
+impl Versions {
+    /// From what was published, in order: what comes later replaces what has the same number, as an approved
+    /// version replaces itself.
+    pub(crate) fn of(published: Vec<Publication>) -> Self {
+        let last = |is_held: bool| {
+            let mut found = published.iter().enumerate().rev();
+            let found = found.find(|(_, publication)| publication.is_held == is_held);
+            found.map(|(place, publication)| (place, publication.model.version))
+        };
+        let live = last(false);
+        let held = last(true).filter(|held| live.is_none_or(|live| held.0 > live.0));
+        let (live, held) = (live.map(|found| found.1), held.map(|found| found.1));
+        let numbered = published.into_iter().map(|p| (p.model.version, p));
+        let last: BTreeMap<u64, Publication> = numbered.collect();
+        let version = |published: Publication| {
+            let number = Some(published.model.version);
+            let state = match published.is_held {
+                true if number == held => State::Held,
+                true => State::Dropped,
+                false if number == live => State::Live,
+                false => State::Former,
+            };
+            Version { published, state }
+        };
+        Self(last.into_values().map(version).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Version> {
+        self.0.iter()
+    }
+
+    /// The one in use, if there is one.
+    pub(crate) fn live(&self) -> Option<&Version> {
+        self.0.iter().find(|version| version.state == State::Live)
+    }
+
+    /// The one that is held, if one is.
+    pub(crate) fn held(&self) -> Option<&Version> {
+        self.0.iter().find(|version| version.state == State::Held)
+    }
+
+    /// The one of this number.
+    pub(crate) fn numbered(&self, number: u64) -> Result<&Version, Failed> {
+        let mut versions = self.0.iter();
+        let found = versions.find(|version| version.number() == number);
+        found
+            .ok_or_else(|| Failed::running(format!("there is no version {number}; {}", self.all())))
+    }
+
+    /// The one of this number, or the one in use.
+    pub(crate) fn numbered_or_live(&self, number: Option<u64>) -> Result<&Version, Failed> {
+        match number {
+            Some(number) => self.numbered(number),
+            None => self
+                .live()
+                .ok_or_else(|| Failed::running("no version is in use yet")),
+        }
+    }
+
+    /// Checks that the one of this number waits to be approved.
+    pub(crate) fn held_as(&self, number: u64) -> Result<&Version, Failed> {
+        let held = self.held();
+        held.filter(|held| held.number() == number).ok_or_else(|| {
+            let instead = held.map_or("none is".to_owned(), |held| {
+                format!("version {} is", held.number())
+            });
+            Failed::running(format!("version {number} is not held: {instead}"))
+        })
+    }
+
+    /// What to compare: the one in use with the one that is held, or else the last two.
+    pub(crate) fn pair(
+        &self,
+        before: Option<u64>,
+        after: Option<u64>,
+    ) -> Result<(&Version, &Version), Failed> {
+        let newest = self.held().or_else(|| self.0.last());
+        let newest = newest.ok_or_else(|| Failed::running("there is no version yet"))?;
+        let after = after.map_or(Ok(newest), |number| self.numbered(number))?;
+        let before = match before {
+            Some(number) => self.numbered(number)?,
+            None => self.predecessor(after)?,
+        };
+        if before == after {
+            let number = after.number();
+            let text = format!("version {number} is to be compared with itself; name two");
+            return Err(Failed::running(text));
+        }
+        Ok((before, after))
+    }
+
+    /// The one in use, of one that is held; else the one before.
+    fn predecessor(&self, after: &Version) -> Result<&Version, Failed> {
+        let live = self.live().filter(|_| after.state == State::Held);
+        let before = || self.0.iter().rev().find(|v| v.number() < after.number());
+        live.or_else(before).ok_or_else(|| {
+            let number = after.number();
+            Failed::running(format!("there is no version before {number}"))
+        })
+    }
+
+    fn all(&self) -> String {
+        let numbers: Vec<String> = self.0.iter().map(|v| v.number().to_string()).collect();
+        let rest = numbers.len().saturating_sub(10);
+        match rest {
+            0 => format!("there are {}", numbers.join(", ")),
+            rest => format!("the last are {}", numbers[rest..].join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example::{held, live};
+
+    fn states(published: Vec<Publication>) -> String {
+        let versions = Versions::of(published);
+        let named = versions
+            .iter()
+            .map(|v| format!("{} {}", v.number(), v.state.name()));
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_last_that_is_not_held_is_live_and_only_the_last_after_it_is_held() {
+        assert_eq!(states(vec![]), "");
+        assert_eq!(states(vec![live(1)]), "1 live");
+        assert_eq!(states(vec![held(1)]), "1 held");
+        let calmed = vec![live(1), held(2), live(3)];
+        assert_eq!(states(calmed), "1 former, 2 dropped, 3 live");
+        let again = vec![live(1), live(2), held(3), held(4)];
+        assert_eq!(states(again), "1 former, 2 live, 3 dropped, 4 held");
+    }
+
+    #[test]
+    fn a_later_record_of_a_version_replaces_the_earlier_one() {
+        let approved = vec![live(1), held(2), live(2)];
+        assert_eq!(states(approved), "1 former, 2 live");
+    }
+
+    #[test]
+    fn what_is_compared_follows_from_what_is_held() {
+        let pair = |published: Vec<Publication>, before, after| {
+            let versions = Versions::of(published);
+            let pair = versions.pair(before, after);
+            pair.map(|(a, b)| (a.number(), b.number()))
+                .map_err(|failed| failed.to_string())
+        };
+        let all = || vec![live(1), live(2), held(3), held(4)];
+        assert_eq!(pair(all(), None, None), Ok((2, 4)));
+        assert_eq!(pair(all(), Some(1), None), Ok((1, 4)));
+        assert_eq!(pair(all(), Some(1), Some(2)), Ok((1, 2)));
+        assert_eq!(pair(vec![live(1), live(2)], None, None), Ok((1, 2)));
+        let alone = pair(vec![live(1)], None, None);
+        assert_eq!(alone, Err("there is no version before 1".to_owned()));
+        let unknown = pair(all(), Some(9), None);
+        let expected = "there is no version 9; there are 1, 2, 3, 4";
+        assert_eq!(unknown, Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn only_what_is_held_is_approved() {
+        let refused = |published: Vec<Publication>, number| {
+            let versions = Versions::of(published);
+            versions.held_as(number).unwrap_err().to_string()
+        };
+        let held_one = refused(vec![live(1), held(2)], 1);
+        assert_eq!(held_one, "version 1 is not held: version 2 is");
+        assert_eq!(refused(vec![live(1)], 1), "version 1 is not held: none is");
+    }
+}

@@ -1,0 +1,118 @@
+//! What is told of a version, in words and as JSON.
+
+use flockwise_codec::time::write_time;
+use flockwise_core::aggregate::NEVER_MS;
+use flockwise_core::lineage::Step;
+use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::review::Review;
+use flockwise_core::trainer::Audit;
+use serde_json::{Value, json};
+
+/// Features that are told of a segment.
+const STRONGEST: usize = 3;
+
+/// A feature of a segment, in standard deviations from the mean of all customers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trait {
+    pub(crate) feature: String,
+    pub(crate) deviations: f64,
+}
+
+/// A share of all customers.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A difference of a share of all.
+pub(crate) fn signed_percent(share: f64) -> String {
+    // Rounded first: a little less than nothing is nothing.
+    let rounded = (share * 1000.0).round() / 10.0 + 0.0;
+    format!("{rounded:+.1} %")
+}
+
+/// By what share the quantisation error is another one with the new segments.
+pub(crate) fn error_change(review: &Review) -> f64 {
+    if review.error_before > 0.0 {
+        review.error_after / review.error_before - 1.0
+    } else {
+        0.0
+    }
+}
+
+/// `None` for a model made by hand, which does not say.
+pub(crate) fn trained_at(model: &ModelParts) -> Option<String> {
+    (model.trained_ms != NEVER_MS).then(|| write_time(model.trained_ms))
+}
+
+/// A step of the lineage: `split 4 → 4, 17`.
+pub(crate) fn step(step: Step) -> String {
+    let name = step.name();
+    match step {
+        Step::Born { segment } | Step::Retired { segment } => format!("{name} {segment}"),
+        Step::Split { segment, into } => format!("{name} {segment} → {segment}, {into}"),
+        Step::Merged { segment, into } => format!("{name} {segment} → {into}"),
+    }
+}
+
+/// Each step of a lineage.
+pub(crate) fn steps(lineage: &[Step]) -> Vec<String> {
+    lineage.iter().copied().map(step).collect()
+}
+
+/// By whose order a version is in use, and why.
+pub(crate) fn order(audit: &Audit) -> String {
+    let Audit {
+        what,
+        who,
+        why,
+        at_ms,
+    } = audit;
+    format!("{what} by {who} at {}: {why}", write_time(*at_ms))
+}
+
+/// The same for programs.
+pub(crate) fn order_json(audit: &Audit) -> Value {
+    let Audit {
+        what,
+        who,
+        why,
+        at_ms,
+    } = audit;
+    json!({ "what": what, "who": who, "why": why, "at": write_time(*at_ms) })
+}
+
+/// What share of the customers sampled lately a segment has; of them all where nobody is known.
+pub(crate) fn share(model: &ModelParts, segment: &Segment) -> f64 {
+    let all: f64 = model.segments.iter().map(|segment| segment.weight).sum();
+    if all > 0.0 { segment.weight / all } else { 0.0 }
+}
+
+/// What sets a segment apart most, the strongest first.
+pub(crate) fn traits(model: &ModelParts, segment: &Segment) -> Vec<Trait> {
+    let scaler = &model.scaler;
+    let off = |(index, feature): (usize, &String)| {
+        let deviation = scaler.deviation(index);
+        let off = segment.centroid[index] - scaler.means[index];
+        (deviation > 0.0).then(|| Trait {
+            feature: feature.clone(),
+            deviations: off / deviation,
+        })
+    };
+    let features = model.features.iter().enumerate();
+    let mut traits: Vec<Trait> = features.filter_map(off).collect();
+    traits.sort_by(|a, b| b.deviations.abs().total_cmp(&a.deviations.abs()));
+    traits.truncate(STRONGEST);
+    traits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_little_less_than_nothing_is_nothing() {
+        assert_eq!(signed_percent(-0.0001), "+0.0 %");
+        assert_eq!(signed_percent(-0.25), "-25.0 %");
+        assert_eq!(signed_percent(0.034), "+3.4 %");
+    }
+}
