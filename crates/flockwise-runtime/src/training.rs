@@ -226,7 +226,7 @@ impl<B: Broker> Shard<B> {
         for shift in &publication.shifts {
             let name = shift.feature.and_then(|index| model.features.get(index));
             let (what, off) = (name.map_or("quantisation error", String::as_str), shift.off);
-            tracing::warn!(
+            tracing::info!(
                 what,
                 off,
                 "customers are changing: this is so many standard deviations off its past; the model learns faster \

@@ -11,7 +11,7 @@ use crate::model::ModelParts;
 /// Customers that a step is told from, at least.
 const FEWEST: usize = 30;
 /// While customers are changing, what was learnt is forgotten so many times as fast.
-const FASTER: i64 = 4;
+const FASTER: i64 = 2;
 
 impl Trainer {
     /// Looks at who was sampled since the version; the model learns faster for a half-life from a shift on.
