@@ -196,10 +196,7 @@ fn put_step(step: Option<Step>, out: &mut Vec<u8>) {
     let Some(step) = step else {
         return out.extend_from_slice(b"null");
     };
-    let (segment, into) = match step {
-        Step::Born { segment } | Step::Retired { segment } => (segment, None),
-        Step::Split { segment, into } | Step::Merged { segment, into } => (segment, Some(into)),
-    };
+    let (segment, into) = step.segments();
     out.extend_from_slice(b"{\"step\":\"");
     out.extend_from_slice(step.name().as_bytes());
     out.extend_from_slice(b"\",\"segment\":");

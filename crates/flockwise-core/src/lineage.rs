@@ -33,15 +33,20 @@ impl Step {
     /// All kinds, as records and metrics have them.
     pub const NAMES: [&str; 4] = ["born", "split", "merged", "retired"];
 
+    /// The segment it is about and, where there is one, what that became or was joined by.
+    #[must_use]
+    pub fn segments(self) -> (u32, Option<u32>) {
+        match self {
+            Self::Born { segment } | Self::Retired { segment } => (segment, None),
+            Self::Split { segment, into } | Self::Merged { segment, into } => (segment, Some(into)),
+        }
+    }
+
     /// Does it concern a segment?
     #[must_use]
     pub fn concerns(self, id: u32) -> bool {
-        match self {
-            Self::Born { segment } | Self::Retired { segment } => segment == id,
-            Self::Split { segment, into } | Self::Merged { segment, into } => {
-                segment == id || into == id
-            }
-        }
+        let (segment, into) = self.segments();
+        segment == id || into == Some(id)
     }
 
     /// As records and metrics have it.

@@ -1,7 +1,7 @@
 //! Leaving the group, with a shard loop that answers rebalances or without one.
 //!
 //! librdkafka waits for an answer to what it says of rebalances, and a close waits with it. An answer for which nothing waits
-//! is lost where the close has just been done, and whoever gave it waits for ever (its issue 4884). A close revokes all that there is,
+//! is lost where the close has just been done, and whoever gave it waits for ever (librdkafka's issue 4884). A close revokes all that there is,
 //! beside what may be in the queue already, and takes one answer for everything. So once it has begun there is one and no more.
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ pub use halves::{Halves, halves};
 pub use kernel::Kernel;
 pub use lloyd::{Fit, assign, lloyd};
 pub use nearest::{Hit, Nearest, Scratch};
-pub use points::Points;
+pub use points::{Points, squared};
 pub use seeding::fit;
 pub use separation::Separation;
 pub use silhouette::simplified_silhouette;

@@ -103,7 +103,8 @@ impl Points {
 }
 
 /// Squared Euclidean distance.
-pub(crate) fn squared(left: &[f64], right: &[f64]) -> f64 {
+#[must_use]
+pub fn squared(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 

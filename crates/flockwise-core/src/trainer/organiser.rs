@@ -4,7 +4,7 @@ mod cut;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flockwise_kmeans::{Fit, Points, Separation, lloyd, removal_costs};
+use flockwise_kmeans::{Fit, Points, Separation, lloyd, removal_costs, squared};
 
 use super::space::Space;
 use crate::lineage::Step;
@@ -165,14 +165,17 @@ impl Organiser {
             let is_first_less = self.fit.weights[a] < self.fit.weights[b];
             let goes_first = self.is_pinned(b) || (is_first_less && !self.is_pinned(a));
             let (gone, kept) = if goes_first { (a, b) } else { (b, a) };
-            if !self.stays_one(gone) {
+            // What would be undone is not done: none of those left is two that was not before.
+            let merged = self.without(gone);
+            if self.twos(&merged) > self.twos(&self.fit) {
                 return;
             }
             self.steps.push(Step::Merged {
                 segment: self.ids[gone],
                 into: self.ids[kept],
             });
-            self.remove(gone);
+            self.ids.remove(gone);
+            self.fit = merged;
         }
     }
 
@@ -197,15 +200,6 @@ impl Organiser {
         let now = Separation::between(points, &newest(left), &newest(right));
         let is_one = now.is_none_or(|now| now.gain() < 0.0);
         (is_one && self.cutter().two(&both).is_none()).then(|| separation.gain())
-    }
-
-    /// Without this segment, and all others where that leaves them, none is two that was not before: what would be
-    /// undone is not done.
-    fn stays_one(&self, gone: usize) -> bool {
-        let mut centroids = self.fit.centroids.clone();
-        let dimensions = self.sampled.points.dimensions();
-        centroids.drain(gone * dimensions..(gone + 1) * dimensions);
-        self.twos(&lloyd(&self.sampled.points, centroids)) <= self.twos(&self.fit)
     }
 
     /// With this segment in two, and all others where that leaves them, no two are one that were not before.
@@ -342,18 +336,24 @@ impl Organiser {
     }
 
     fn remove(&mut self, index: usize) {
-        self.drop_centroid(index);
-        self.fit = lloyd(
-            &self.sampled.points,
-            std::mem::take(&mut self.fit.centroids),
-        );
+        self.fit = self.without(index);
+        self.ids.remove(index);
+    }
+
+    /// All others where they are left without one.
+    fn without(&self, index: usize) -> Fit {
+        lloyd(&self.sampled.points, self.centroids_without(index))
+    }
+
+    fn centroids_without(&self, index: usize) -> Vec<f64> {
+        let dimensions = self.sampled.points.dimensions();
+        let mut centroids = self.fit.centroids.clone();
+        centroids.drain(index * dimensions..(index + 1) * dimensions);
+        centroids
     }
 
     fn drop_centroid(&mut self, index: usize) {
-        let dimensions = self.sampled.points.dimensions();
-        self.fit
-            .centroids
-            .drain(index * dimensions..(index + 1) * dimensions);
+        self.fit.centroids = self.centroids_without(index);
         self.fit.weights.remove(index);
         self.ids.remove(index);
     }
@@ -377,8 +377,4 @@ fn nearest_other(fit: &Fit, index: usize) -> Option<usize> {
     (0..fit.k())
         .filter(|other| *other != index)
         .min_by(|left, right| distance(left).total_cmp(&distance(right)))
-}
-
-pub(super) fn squared(left: &[f64], right: &[f64]) -> f64 {
-    left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use serde::Serialize;
 use serde_json::json;
@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::args::DiffArguments;
 use crate::exit::{Failed, say};
 use crate::model::desk::Setup;
-use crate::model::list::WIDTH;
 use crate::model::words;
 
 pub(crate) fn diff(arguments: &DiffArguments) -> Result<(), Failed> {
@@ -90,11 +89,7 @@ fn distance(scaler: &Scaler, old: &Segment, new: &Segment) -> f64 {
 }
 
 fn table(differences: &[Difference]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header([
+    let mut table = crate::model::table([
         "segment",
         "name",
         "",

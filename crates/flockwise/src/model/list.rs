@@ -1,6 +1,6 @@
 //! `flockwise model list`: the versions there are.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use crate::args::ListArguments;
@@ -8,9 +8,6 @@ use crate::exit::{Failed, say};
 use crate::model::desk::Setup;
 use crate::model::versions::{Version, Versions};
 use crate::model::words;
-
-/// Width where the output is no terminal.
-pub(super) const WIDTH: u16 = 120;
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;
@@ -25,11 +22,7 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
 }
 
 fn table(versions: &Versions) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header([
+    let mut table = crate::model::table([
         "version",
         "state",
         "trained at",

@@ -1,6 +1,6 @@
 //! `flockwise model show`: one version.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use flockwise_core::model::{ModelParts, Segment};
 use flockwise_core::review::{Flow, Review};
 use serde_json::{Value, json};
@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::args::ShowArguments;
 use crate::exit::{Failed, say};
 use crate::model::desk::Setup;
-use crate::model::list::WIDTH;
 use crate::model::versions::{Version, Versions};
 use crate::model::words;
 
@@ -97,11 +96,7 @@ fn reviewed(review: &Review, names: &Names<'_>) -> Vec<String> {
 }
 
 fn table(model: &ModelParts) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header([
+    let mut table = crate::model::table([
         "segment",
         "name",
         "pinned",

@@ -1,6 +1,6 @@
 //! Where a segment can be cut in two, and whether it is two.
 
-use flockwise_kmeans::{Points, Separation, halves};
+use flockwise_kmeans::{Points, Separation, halves, squared};
 
 /// The fewest members that are looked at, as a multiple of what a segment needs: two of them, and some to
 /// spare.
@@ -64,7 +64,7 @@ impl Cutter<'_> {
         let mean = self.points.mean(members);
         let inertia: f64 = own
             .iter()
-            .map(|(point, weight)| weight * super::squared(point, &mean))
+            .map(|(point, weight)| weight * squared(point, &mean))
             .sum();
         let side = |side: bool| -> Vec<usize> {
             let own = members.iter().zip(&halves.is_second);
