@@ -127,6 +127,7 @@ impl Scenario {
             learning,
             decision: DecisionPolicy {
                 margin: dice.one_of(&[0.0, 0.0, 0.1]),
+                patience: dice.one_of(&[0.0, 0.0, 0.4]),
                 dwell: dice.one_of(&[1, 1, 2]),
                 cooldown_ms: dice.one_of(&[0, 0, DAY_MS]),
             },

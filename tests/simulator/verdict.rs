@@ -297,7 +297,8 @@ impl World {
             task.learning,
             task.period_ms(),
             imported.clone(),
-        );
+        )
+        .with_margin(task.decision.margin);
         let mut expected: Vec<Publication> = imported.into_iter().map(Publication::live).collect();
         let position = self.ledger().positions.get(&DELTAS).copied();
         let lessons = self.broker.read(DELTAS.topic, DELTAS.partition, 0);

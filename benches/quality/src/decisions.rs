@@ -3,22 +3,25 @@
 use anyhow::Result;
 use flockwise_benches::report::{Table, write};
 use flockwise_config::Config;
+use flockwise_core::change::Change;
 use flockwise_core::policy::DecisionPolicy;
 use serde::Serialize;
 
 use crate::Settings;
 use crate::inertia::JOURNEY;
 use crate::jobs::on_all_cores;
+use crate::lasting::Delay;
 use crate::movement::{DAY_MS, Movement};
 use crate::picture::{Curve, Picture};
 use crate::shop::{self, Year};
 
 const K: usize = 16;
-const MARGINS: [f64; 7] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4];
-/// Those of the table; the curves have all.
-const SHOWN: [f64; 5] = [0.0, 0.1, 0.15, 0.2, 0.3];
+const MARGINS: [f64; 6] = [0.0, 0.1, 0.15, 0.2, 0.3, 0.4];
+const PATIENCES: [f64; 5] = [0.2, 0.3, 0.4, 0.6, 1.0];
+/// The margin at which patience is tried.
+const APART: f64 = 0.15;
 /// Dwells, each with the days after a change in which there is no other.
-const CALMING: [(u16, i64); 4] = [(1, 1), (2, 1), (3, 1), (1, 7)];
+const CALMING: [(u16, i64); 3] = [(1, 0), (2, 0), (1, 1)];
 
 /// When customers are scored.
 struct Occasion {
@@ -60,9 +63,10 @@ struct Calm {
 }
 
 /// A setting.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Setting {
     margin: f64,
+    patience: f64,
     dwell: u16,
     cooldown_days: i64,
 }
@@ -70,8 +74,16 @@ struct Setting {
 /// The nearest segment, always: it gives nothing up.
 const PLAIN: Setting = Setting {
     margin: 0.0,
+    patience: 0.0,
     dwell: 1,
     cooldown_days: 0,
+};
+
+/// What a configuration has that says nothing.
+const DEFAULT: Setting = Setting {
+    margin: APART,
+    patience: 0.4,
+    ..PLAIN
 };
 
 /// A setting, and what comes of it.
@@ -80,6 +92,7 @@ struct Run {
     occasion: &'static str,
     setting: Setting,
     calm: Calm,
+    delay: Delay,
     is_met: bool,
 }
 
@@ -87,14 +100,15 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     let lines = JOURNEY.lines()?;
     let config = JOURNEY.config(K, 0)?;
     let year = shop::play(&config, &lines)?;
-    let tasks: Vec<(&Occasion, Setting)> = OCCASIONS
-        .iter()
-        .flat_map(|occasion| tried().into_iter().map(move |setting| (occasion, setting)))
-        .collect();
-    let runs = on_all_cores(&tasks, |(occasion, setting)| {
-        eprintln!("{}: {setting:?}", occasion.name);
-        Run::play(&config, &lines, &year, occasion, *setting)
-    })?;
+    let mut runs = Vec::new();
+    for occasion in &OCCASIONS {
+        let plain = occasion.play(&config, &lines, &year, PLAIN)?.changes;
+        runs.extend(on_all_cores(&tried(), |setting| {
+            eprintln!("{}: {setting:?}", occasion.name);
+            let year = occasion.play(&config, &lines, &year, *setting)?;
+            Ok(Run::of(&year, &plain, occasion, *setting))
+        })?);
+    }
     write("quality-decisions", &runs)?;
     for occasion in &OCCASIONS {
         draw(occasion, &runs, settings)?;
@@ -103,32 +117,38 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
 }
 
 fn tried() -> Vec<Setting> {
-    let grid = CALMING.iter().flat_map(|(dwell, cooldown_days)| {
+    let calming = CALMING.iter().flat_map(|(dwell, cooldown_days)| {
         MARGINS.map(|margin| Setting {
             margin,
+            patience: 0.0,
             dwell: *dwell,
             cooldown_days: *cooldown_days,
         })
     });
-    [PLAIN].into_iter().chain(grid).collect()
+    let patient = PATIENCES.map(|patience| Setting {
+        patience,
+        ..DEFAULT
+    });
+    calming.chain(patient).collect()
+}
+
+impl Occasion {
+    /// The year again, with the same versions of the model.
+    fn play(&self, config: &Config, lines: &[String], year: &Year, by: Setting) -> Result<Year> {
+        let mut config = config.clone();
+        config.time.sweep_ms = self.sweep_ms;
+        config.decision = DecisionPolicy {
+            margin: by.margin,
+            patience: by.patience,
+            dwell: by.dwell,
+            cooldown_ms: by.cooldown_days * DAY_MS,
+        };
+        shop::play_again(&config, lines, year)
+    }
 }
 
 impl Run {
-    fn play(
-        config: &Config,
-        lines: &[String],
-        year: &Year,
-        occasion: &Occasion,
-        setting: Setting,
-    ) -> Result<Self> {
-        let mut config = config.clone();
-        config.time.sweep_ms = occasion.sweep_ms;
-        config.decision = DecisionPolicy {
-            margin: setting.margin,
-            dwell: setting.dwell,
-            cooldown_ms: setting.cooldown_days * DAY_MS,
-        };
-        let year = shop::play_again(&config, lines, year)?;
+    fn of(year: &Year, plain: &[Change], occasion: &Occasion, setting: Setting) -> Self {
         let span_ms = (year.since_ms(), year.until_ms);
         let Movement { a_month, back } = Movement::of(&year.changes, year.vectors.len(), span_ms);
         let calm = Calm {
@@ -136,12 +156,13 @@ impl Run {
             back,
             given_up: year.given_up.share(),
         };
-        Ok(Self {
+        Self {
             occasion: occasion.name,
             setting,
             calm,
+            delay: Delay::of(&year.changes, plain),
             is_met: calm.is_within(occasion.aim),
-        })
+        }
     }
 }
 
@@ -164,62 +185,87 @@ fn table(runs: &[Run]) -> Table {
     let mut table = Table::new(
         "decisions",
         &[
-            "margin, dwell, cooldown",
+            "margin, patience, dwell, cooldown",
             "at orders: changes a customer and month",
             "back within 7 days",
             "inertia given up",
+            "lasting changes follow after days, p50, p90 (never)",
             "daily: changes a customer and month",
             "back within 7 days",
             "inertia given up",
+            "lasting changes follow after days, p50, p90 (never)",
         ],
     );
-    let aims = OCCASIONS.iter().flat_map(|occasion| occasion.aim.cells());
+    let aims = OCCASIONS.iter().flat_map(|occasion| {
+        let [changes, back, given_up] = occasion.aim.cells();
+        [changes, back, given_up, String::new()]
+    });
     let aims: Vec<String> = ["aim".to_owned()].into_iter().chain(aims).collect();
     table.row(&aims);
     let (orders, daily) = runs.split_at(runs.len() / OCCASIONS.len());
-    let pairs = orders.iter().zip(daily);
-    for (at_orders, daily) in pairs.filter(|(run, _)| SHOWN.contains(&run.setting.margin)) {
+    for (at_orders, daily) in std::iter::zip(orders, daily) {
         let both = [at_orders, daily].into_iter().flat_map(Run::cells);
-        let Setting {
-            margin,
-            dwell,
-            cooldown_days,
-        } = daily.setting;
-        let name = format!("{margin:.2}, {dwell}, {cooldown_days} d");
-        table.row(&[name].into_iter().chain(both).collect::<Vec<_>>());
+        let name = [daily.setting.name()];
+        table.row(&name.into_iter().chain(both).collect::<Vec<_>>());
     }
     table
 }
 
+impl Setting {
+    fn name(self) -> String {
+        let Self {
+            margin,
+            patience,
+            dwell,
+            cooldown_days,
+        } = self;
+        let default = if self == DEFAULT { " (default)" } else { "" };
+        format!("{margin:.2}, {patience:.1}, {dwell}, {cooldown_days} d{default}")
+    }
+}
+
 impl Run {
     /// In bold where all three are what is aimed at.
-    fn cells(&self) -> [String; 3] {
-        let cells = self.calm.cells();
-        match self.is_met {
-            true => cells.map(|cell| format!("**{cell}**")),
-            false => cells,
-        }
+    fn cells(&self) -> [String; 4] {
+        let Delay { half, most, never } = self.delay;
+        let delay = format!("{half:.0}, {most:.0} ({:.0} %)", 100.0 * never);
+        let [changes, back, given_up] = self.calm.cells().map(|cell| match self.is_met {
+            true => format!("**{cell}**"),
+            false => cell,
+        });
+        [changes, back, given_up, delay]
     }
 }
 
 fn draw(occasion: &Occasion, runs: &[Run], settings: &Settings) -> Result<()> {
-    let curves = CALMING.map(|(dwell, cooldown_days)| {
-        let own = runs.iter().filter(|run| {
-            let setting = run.setting;
-            let is_own = (setting.dwell, setting.cooldown_days) == (dwell, cooldown_days);
-            run.occasion == occasion.name && is_own
-        });
+    let curve = |name: String, is_own: &dyn Fn(Setting) -> bool| {
+        let own = runs.iter().filter(|run| run.occasion == occasion.name);
+        let own = own.filter(|run| is_own(run.setting));
         Curve {
-            name: format!("dwell {dwell}, cooldown {cooldown_days} d"),
+            name,
             points: own.map(|run| point(run.calm)).collect(),
             is_dotted: true,
         }
-    });
+    };
+    let mut curves: Vec<Curve> = CALMING
+        .iter()
+        .map(|(dwell, cooldown_days)| {
+            curve(
+                format!("dwell {dwell}, cooldown {cooldown_days} d"),
+                &|by| {
+                    by.patience == 0.0 && (by.dwell, by.cooldown_days) == (*dwell, *cooldown_days)
+                },
+            )
+        })
+        .collect();
+    curves.push(curve(format!("margin {APART}, patience .2 to 1"), &|by| {
+        by.patience > 0.0
+    }));
     Picture {
         name: occasion.name,
         title: format!("{}: margins 0 (right) to .4 (left)", occasion.title),
         axes: ["changes a customer and month", "inertia given up, %"],
-        curves: curves.into(),
+        curves,
         aim: Some(point(occasion.aim)),
     }
     .draw(settings.print)

@@ -9,6 +9,7 @@ mod given_up;
 mod inertia;
 mod jobs;
 mod lapsed;
+mod lasting;
 mod movement;
 mod peers;
 mod picture;

@@ -27,6 +27,10 @@ impl<'a> Input<'a> {
         self.take().map(u32::from_le_bytes)
     }
 
+    pub(crate) fn f32(&mut self) -> Result<f32, Malformed> {
+        self.take().map(f32::from_le_bytes)
+    }
+
     pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.take().map(u64::from_le_bytes)
     }

@@ -16,7 +16,7 @@ pub const BOOKMARK: u8 = 0;
 /// First byte of a row's key; the customer's id follows.
 pub const ROW: u8 = 1;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why a changelog record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

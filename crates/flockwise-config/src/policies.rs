@@ -93,15 +93,38 @@ fn warm_up(mut section: Section<'_>) -> (usize, i64) {
 }
 
 pub(crate) fn decision(mut section: Section<'_>) -> DecisionPolicy {
+    // Where nothing is said, what was found by experiment; who says something has that, and no more.
+    let is_silent = section.is_empty();
+    let (apart, calm, cooldown_ms) = if is_silent {
+        (0.15, 0.4, 0)
+    } else {
+        (0.1, 0.0, DAY_MS)
+    };
     let policy = DecisionPolicy {
-        margin: section.read("margin", margin).unwrap_or(0.1),
+        margin: section.read("margin", margin).unwrap_or(apart),
+        patience: section.read("patience", patience).unwrap_or(calm),
         dwell: section
             .read("dwell", |found| found.whole(&(1..=u16::MAX)))
             .unwrap_or(1),
-        cooldown_ms: section.read("cooldown", Found::duration).unwrap_or(DAY_MS),
+        cooldown_ms: section
+            .read("cooldown", Found::duration)
+            .unwrap_or(cooldown_ms),
     };
     section.finish();
     policy
+}
+
+fn patience(found: &Found<'_>) -> Read<f64> {
+    found
+        .number()
+        .ok()
+        .filter(|patience| (0.0..=1000.0).contains(patience))
+        .ok_or_else(|| {
+            found.unlike(
+                "a number from 0 to 1000: what staying must have cost, as a share of the variance of all customers; 0.4 is \
+                 calm, 0 waits for nothing",
+            )
+        })
 }
 
 fn share(found: &Found<'_>) -> Read<f64> {

@@ -1,5 +1,6 @@
-//! From distance to decision: margin, dwell, cooldown.
+//! From distance to decision: margin, patience, dwell, cooldown.
 
+use crate::feature::DAY_MS;
 use crate::policy::DecisionPolicy;
 
 /// Why a customer changed segment.
@@ -29,7 +30,7 @@ impl Cause {
 }
 
 /// Where a customer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
     /// Segment id, once there is one.
     pub segment: Option<u32>,
@@ -41,15 +42,18 @@ pub struct Standing {
     pub as_of_ms: i64,
     /// Version of the model at the last scoring; 0: none.
     pub version: u64,
-    /// A segment on the way to being the customer's, by dwell.
+    /// A segment on the way to being the customer's.
     pub candidate: Option<Candidate>,
 }
 
 /// A segment that scorings in a row have found nearer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
     /// Segment id.
     pub segment: u32,
+    /// What staying has cost, as [`DecisionPolicy::patience`] counts, since another segment than the customer's is
+    /// nearer by the margin; 0 where nobody asks.
+    pub cost: f32,
     /// Scorings in a row that agreed.
     pub agreed: u16,
     /// Why the first of them found it.
@@ -77,6 +81,10 @@ pub struct Scoring {
     pub distance: f64,
     /// Distance to the customer's present segment; `None` where there is none or it is gone.
     pub distance_from: Option<f64>,
+    /// Variance of all customers, in the square of the unit of the distances.
+    pub variance: f64,
+    /// Time since the scoring before, milliseconds.
+    pub waited_ms: i64,
     /// The time scored at, milliseconds since the epoch.
     pub at_ms: i64,
     /// What made the difference, should there be one.
@@ -99,6 +107,8 @@ pub enum Verdict {
 pub enum Suppression {
     /// Not nearer by enough.
     Margin,
+    /// Staying has not cost enough yet.
+    Patience,
     /// Not often enough in a row.
     Dwell,
     /// Too soon after the last change.
@@ -107,13 +117,14 @@ pub enum Suppression {
 
 impl Suppression {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Margin, Self::Dwell, Self::Cooldown];
+    pub const ALL: [Self; 4] = [Self::Margin, Self::Patience, Self::Dwell, Self::Cooldown];
 
     /// As metrics have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Margin => "margin",
+            Self::Patience => "patience",
             Self::Dwell => "dwell",
             Self::Cooldown => "cooldown",
         }
@@ -123,9 +134,15 @@ impl Suppression {
 /// Judges a scoring and updates the candidate; the caller carries a change out.
 ///
 /// A customer without a segment, or whose segment is gone, gets the nearest at once. Otherwise the
-/// nearest must be nearer than the present one by more than `margin` of the latter's distance, `dwell`
-/// scorings in a row must say so, and `cooldown` must have passed since the last change. The cause is
-/// that of the first of the scorings that agree.
+/// nearest must be nearer than the present one by more than `margin` of the latter's distance, staying must have
+/// cost `patience`, `dwell` scorings in a row must say so, and `cooldown` must have passed since the last change. The
+/// cause is that of the first of the scorings that agree.
+///
+/// Staying costs the squared distance given up by it, as a share of the variance: that of this very scoring, and of
+/// those before it since the margin was passed, each times the days that it took to get there, one at most. So a
+/// customer who is somewhere else altogether moves at once, and who is a little nearer to another segment does so when
+/// that has lasted: a cumulative sum as of Page (1954), which finds a change soonest for how rarely it is wrong. A
+/// burst of events counts no more than the last of them, and a sweep every hour no more than one a day.
 pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scoring) -> Verdict {
     let Some(distance_from) = scoring.distance_from else {
         standing.candidate = None;
@@ -139,18 +156,18 @@ pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scorin
         standing.candidate = None;
         return Verdict::Suppressed(Suppression::Margin);
     }
-    let candidate = match standing.candidate {
-        Some(candidate) if candidate.segment == scoring.nearest => Candidate {
-            agreed: candidate.agreed.saturating_add(1),
-            ..candidate
-        },
-        _ => Candidate {
-            segment: scoring.nearest,
-            agreed: 1,
-            cause: scoring.cause,
-        },
-    };
+    let given_up = (distance_from.powi(2) - scoring.distance.powi(2)) / scoring.variance;
+    let so_far = standing
+        .candidate
+        .map_or(0.0, |before| f64::from(before.cost));
+    let mut candidate = agreeing(standing.candidate, scoring);
+    if policy.patience > 0.0 {
+        candidate.cost = (so_far + given_up * days(scoring.waited_ms)) as f32;
+    }
     standing.candidate = Some(candidate);
+    if so_far + given_up < policy.patience {
+        return Verdict::Suppressed(Suppression::Patience);
+    }
     if candidate.agreed < policy.dwell {
         return Verdict::Suppressed(Suppression::Dwell);
     }
@@ -159,6 +176,27 @@ pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scorin
     }
     standing.candidate = None;
     Verdict::Change(candidate.cause)
+}
+
+/// The candidate with this scoring, whose cost is not told yet.
+fn agreeing(before: Option<Candidate>, scoring: &Scoring) -> Candidate {
+    match before {
+        Some(before) if before.segment == scoring.nearest => Candidate {
+            agreed: before.agreed.saturating_add(1),
+            ..before
+        },
+        _ => Candidate {
+            segment: scoring.nearest,
+            cost: 0.0,
+            agreed: 1,
+            cause: scoring.cause,
+        },
+    }
+}
+
+/// Days, one at most.
+fn days(waited_ms: i64) -> f64 {
+    (waited_ms as f64 / DAY_MS).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -173,7 +211,7 @@ mod tests {
             changed_ms: 0,
             ..Standing::NEW
         };
-        let mut story = Vec::new();
+        let (mut story, mut before_ms) = (Vec::new(), 0);
         for line in script.trim().lines() {
             let word: Vec<f64> = line
                 .split_whitespace()
@@ -184,6 +222,8 @@ mod tests {
                 nearest: word[0] as u32,
                 distance: word[1],
                 distance_from: Some(word[2]),
+                variance: 1.0,
+                waited_ms: word[3] as i64 * 3_600_000 - before_ms,
                 at_ms: word[3] as i64 * 3_600_000,
                 cause: if line.ends_with(" t") {
                     Cause::Time
@@ -191,6 +231,7 @@ mod tests {
                     Cause::Behaviour
                 },
             };
+            before_ms = scoring.at_ms;
             let verdict = decide(&policy, &mut standing, &scoring);
             if let Verdict::Change(_) = verdict {
                 standing.segment = Some(scoring.nearest);
@@ -207,6 +248,7 @@ mod tests {
 
     const NOTHING: DecisionPolicy = DecisionPolicy {
         margin: 0.0,
+        patience: 0.0,
         dwell: 1,
         cooldown_ms: 0,
     };
@@ -247,6 +289,52 @@ mod tests {
         check(policy, "2 0.1 1 1\n1 1 1 2\n2 0.1 1 3", "dwell stay dwell");
     }
 
+    const PATIENT: DecisionPolicy = DecisionPolicy {
+        patience: 0.9,
+        ..NOTHING
+    };
+
+    #[test]
+    fn patience_waits_until_staying_has_cost_enough() {
+        // By .4375 each time: a day of that, another, and the third.
+        check(
+            PATIENT,
+            "2 0.75 1 24\n2 0.75 1 48 t\n2 0.75 1 72",
+            "patience patience behaviour",
+        );
+        check(PATIENT, "2 0.1 1 1", "behaviour");
+        check(
+            PATIENT,
+            "2 0.75 1 24\n3 0.75 1 48\n3 0.75 1 72",
+            "patience patience behaviour",
+        );
+    }
+
+    #[test]
+    fn patience_begins_anew_where_the_customer_is_back() {
+        check(
+            PATIENT,
+            "2 0.75 1 24\n2 0.75 1 48\n1 1 1 72\n2 0.75 1 96",
+            "patience patience stay patience",
+        );
+    }
+
+    #[test]
+    fn often_counts_no_more_than_long() {
+        // Hours of a day, then days after a month.
+        let hourly: Vec<String> = (1..=24).map(|hour| format!("2 0.75 1 {hour}")).collect();
+        check(
+            PATIENT,
+            &hourly.join("\n"),
+            ["patience"; 24].join(" ").as_str(),
+        );
+        check(
+            PATIENT,
+            "2 0.75 1 700\n2 0.75 1 1400\n2 0.75 1 2100",
+            "patience patience behaviour",
+        );
+    }
+
     #[test]
     fn a_cooldown_delays_but_does_not_forget() {
         let policy = DecisionPolicy {
@@ -264,6 +352,7 @@ mod tests {
     fn a_segment_that_is_gone_is_left_at_once() {
         let policy = DecisionPolicy {
             margin: 0.5,
+            patience: f64::INFINITY,
             dwell: 9,
             cooldown_ms: i64::MAX,
         };
@@ -276,6 +365,8 @@ mod tests {
             nearest: 1,
             distance: 1.0,
             distance_from: None,
+            variance: 1.0,
+            waited_ms: 1,
             at_ms: 6,
             cause: Cause::Model,
         };

@@ -143,6 +143,7 @@ pub struct Model {
     parts: ModelParts,
     /// What a dimension is multiplied by: weight / standard deviation.
     scale: Vec<f64>,
+    variance: f64,
     nearest: Nearest,
 }
 
@@ -208,7 +209,11 @@ impl Model {
             })
             .collect();
         let nearest = Nearest::new(&scaled, plan.len());
+        let spread = scale.iter().zip(&parts.scaler.variances);
         Ok(Self {
+            variance: spread
+                .map(|(scale, variance)| scale * scale * variance)
+                .sum(),
             parts,
             scale,
             nearest,
@@ -247,6 +252,13 @@ impl Model {
     #[must_use]
     pub fn scale(&self) -> &[f64] {
         &self.scale
+    }
+
+    /// The variance of all customers where distances are taken: the sum of the squared weights of all features that
+    /// are not constant.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        self.variance
     }
 
     /// A feature vector in the space where distances are taken.

@@ -1,10 +1,13 @@
 //! When a customer may change segment, and how time passes.
 
-/// Margin, dwell and cooldown.
+/// Margin, patience, dwell and cooldown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecisionPolicy {
     /// The new centroid must be nearer than the present one by more than this share, 0 to below 1.
     pub margin: f64,
+    /// What staying must have cost: squared distance given up, as a share of the variance of all customers, day by
+    /// day; see [`crate::decide::decide`]. 0: nothing.
+    pub patience: f64,
     /// Scorings in a row that must agree, at least 1.
     pub dwell: u16,
     /// After a change, none for this long; milliseconds of event time.

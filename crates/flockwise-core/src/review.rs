@@ -12,9 +12,11 @@ const FLOWS: usize = 10;
 /// What one version does to the customers sampled lately, against the one in use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Review {
-    /// Share of them whose nearest segment is another, 0 to 1: an upper bound for who moves, since a margin
-    /// keeps some.
+    /// Share of them whom it would move, 0 to 1: another segment is nearer than theirs by more than the margin, or
+    /// theirs is gone. An upper bound, since patience, dwell and cooldown keep some.
     pub moved: f64,
+    /// Share of them whose nearest segment is another, moved or not, 0 to 1.
+    pub other_nearest: f64,
     /// From where to where, the largest first.
     pub flows: Vec<Flow>,
     /// Quantisation error with the segments in use: the mean squared distance to the nearest centroid, scaled
@@ -35,9 +37,10 @@ pub struct Flow {
     pub share: f64,
 }
 
-/// Reviews `next` against `now` on feature vectors with weights.
+/// Reviews `next` against `now` on feature vectors with weights: everybody is in the segment that is nearest now, and
+/// leaves it where another is nearer by more than `margin`, a share of the distance.
 #[must_use]
-pub fn review(now: &Model, next: &Model, sampled: &Points) -> Review {
+pub fn review(now: &Model, next: &Model, margin: f64, sampled: &Points) -> Review {
     let mut found = Found::default();
     let mut scratch = Scratch::default();
     let (mut seen_now, mut seen_next) = (Vec::new(), Vec::new());
@@ -52,7 +55,13 @@ pub fn review(now: &Model, next: &Model, sampled: &Points) -> Review {
         let squared = former.map(|((centroid, scale), x)| (centroid * scale - x).powi(2));
         found.error_before += weight * squared.sum::<f64>();
         let to = next.segments()[nearest].id;
-        if from.id != to {
+        if from.id == to {
+            continue;
+        }
+        found.other_nearest += weight;
+        let own = next.index_of(from.id);
+        let own = own.map(|own| next.nearest().squared_distance(&seen_next, own).sqrt());
+        if own.is_none_or(|own| distance < own * (1.0 - margin)) {
             *found.flows.entry((from.id, to)).or_default() += weight;
         }
     }
@@ -62,6 +71,7 @@ pub fn review(now: &Model, next: &Model, sampled: &Points) -> Review {
 #[derive(Default)]
 struct Found {
     total: f64,
+    other_nearest: f64,
     error_before: f64,
     error_after: f64,
     flows: BTreeMap<(u32, u32), f64>,
@@ -85,11 +95,13 @@ impl Found {
                 share: share(*weight),
             })
             .collect();
-        let moved = flows.iter().map(|flow| flow.share).sum();
+        // Not a sum, which is -0 of nothing.
+        let moved = flows.iter().fold(0.0, |moved, flow| moved + flow.share);
         flows.sort_by(|left, right| right.share.total_cmp(&left.share));
         flows.truncate(FLOWS);
         Review {
             moved,
+            other_nearest: share(self.other_nearest),
             flows,
             error_before: share(self.error_before),
             error_after: share(self.error_after),

@@ -17,6 +17,7 @@ use flockwise_kmeans::Scratch;
 use crate::aggregate::{self, NEVER_MS};
 use crate::calendar::{Calendar, Leap};
 use crate::change::{Change, Trigger};
+use crate::decide::Suppression;
 use crate::event::Event;
 use crate::feature::DAY_MS;
 use crate::model::Model;
@@ -33,7 +34,7 @@ use settling::Settled;
 pub struct TaskSettings {
     /// The feature plan.
     pub plan: Arc<Plan>,
-    /// Margin, dwell, cooldown.
+    /// Margin, patience, dwell, cooldown.
     pub decision: DecisionPolicy,
     /// Lateness and sweep.
     pub time: TimePolicy,
@@ -101,7 +102,7 @@ pub struct Output {
     /// For the trainer.
     pub mini_batches: Vec<MiniBatch>,
     /// Flips suppressed, in the order of [`crate::decide::Suppression::ALL`].
-    pub suppressed: [u64; 3],
+    pub suppressed: [u64; Suppression::ALL.len()],
     /// Scorings by the sweep.
     pub swept: u64,
     /// Events left out because they were seen before.

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::aggregate::NEVER_MS;
+use crate::drift::Drift;
 use crate::lineage::Step;
 use crate::model::{Model, ModelError, ModelParts, Scaler};
 use crate::naming::name_segments;
@@ -30,8 +31,13 @@ const SAMPLE_BOUND: usize = 65_536;
 /// Customers that the first model is made from, at most: more would not make it better, and the shard
 /// that is the trainer stands still meanwhile.
 const FITTED: usize = 10_000;
-/// Versions a half-life, at most: in between little is learnt.
-const VERSIONS_A_HALF_LIFE: i64 = 24;
+/// Looks at what has been learnt in a half-life, at most: in between it is little.
+const LOOKS_A_HALF_LIFE: i64 = 24;
+/// By how much of itself the quantisation error must fall for each share of the customers that get another nearest
+/// segment. On continuous data k-means has many solutions that are as good, and who follows each moves everybody
+/// again and again: at 0 the nearest segment of a customer of Complete Journey changes by the model alone eight times
+/// a year, at 0.2 once, and what it costs in the end is less than what chance does (BENCHMARKS.md).
+const WORTH_A_MOVE: f64 = 0.2;
 
 /// Customers of a task, on their way to the trainer.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,10 +88,34 @@ pub struct Trainer {
     now_ms: i64,
     live: Option<ModelParts>,
     held: Option<ModelParts>,
+    margin: f64,
+    seen: Seen,
+}
+
+/// What was seen of the customers since the version that it learns on from.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// Whether they are changing.
+    drift: Drift,
+    /// Up to when.
+    until_ms: i64,
+    /// Periods after the version in which it was last looked.
+    periods: i64,
+}
+
+impl Seen {
+    fn with(version: Option<&ModelParts>) -> Self {
+        version.map_or_else(Self::default, |version| Self {
+            drift: version.drift.clone(),
+            until_ms: version.trained_ms,
+            periods: 0,
+        })
+    }
 }
 
 impl Trainer {
-    /// A trainer that publishes at most once in `publish_ms` of event time and starts from the version in use.
+    /// A trainer that looks at what it has learnt at most once in `publish_ms` of event time and starts from the
+    /// version in use.
     #[must_use]
     pub fn new(
         plan: Arc<Plan>,
@@ -96,13 +126,25 @@ impl Trainer {
         Self {
             window: Window::new(plan.len(), SAMPLE_BOUND),
             now_ms: live.as_ref().map_or(NEVER_MS, |model| model.trained_ms),
-            publish_ms: publish_ms.max(policy.half_life_ms / VERSIONS_A_HALF_LIFE),
+            publish_ms: publish_ms
+                .max(policy.half_life_ms / LOOKS_A_HALF_LIFE)
+                .max(1),
             first_ms: None,
+            margin: 0.0,
+            seen: Seen::with(live.as_ref()),
             plan,
             policy,
             live,
             held: None,
         }
+    }
+
+    /// The same, for customers who stay where they are unless another segment is nearer by more than a margin, a
+    /// share of the distance.
+    #[must_use]
+    pub fn with_margin(mut self, margin: f64) -> Self {
+        self.margin = margin;
+        self
     }
 
     /// The same, with a version that is held back: it goes on learning from that one.
@@ -111,6 +153,7 @@ impl Trainer {
         let held_ms = held.as_ref().map_or(NEVER_MS, |held| held.trained_ms);
         self.now_ms = self.now_ms.max(held_ms);
         self.held = held;
+        self.seen = Seen::with(self.latest());
         self
     }
 
@@ -129,11 +172,15 @@ impl Trainer {
         let at_ms = batch.at_ms;
         self.now_ms = self.now_ms.max(at_ms);
         self.window.take(batch, offset);
-        match self.latest() {
+        let publication = match self.latest() {
             None => self.warm_up(at_ms),
-            Some(model) if self.is_due(model) => self.learn(),
+            Some(model) if self.periods_since(model) > self.seen.periods => self.learn(),
             Some(_) => None,
+        };
+        if publication.is_some() {
+            self.seen = Seen::with(self.latest());
         }
+        publication
     }
 
     /// Where the oldest mini-batch lies that its window holds: a successor reads from there.
@@ -151,11 +198,12 @@ impl Trainer {
             What::Approve { version } => self.approved(*version)?,
             What::Import(model) | What::Rollback(model) => self.replaced(model)?,
         };
-        let reviewed = self.reviewed(&live);
+        let review = self.live.as_ref().and_then(|now| self.review(now, &live));
         self.live = Some(live.clone());
         self.held = None;
+        self.seen = Seen::with(Some(&live));
         Ok(Publication {
-            review: reviewed,
+            review,
             order: Some(order.audit()),
             ..Publication::live(live)
         })
@@ -218,12 +266,14 @@ impl Trainer {
         Some(Publication::live(first))
     }
 
-    fn is_due(&self, model: &ModelParts) -> bool {
-        self.now_ms.saturating_sub(model.trained_ms) >= self.publish_ms
+    /// Periods are counted from the version on, so that a successor, who goes on from it, looks when this one does.
+    fn periods_since(&self, model: &ModelParts) -> i64 {
+        self.now_ms.saturating_sub(model.trained_ms) / self.publish_ms
     }
 
-    /// The next version, unless there are fewer customers to learn from than a first model needs: a gap
-    /// in which nobody was seen teaches nothing, and an imported model stands until enough is known.
+    /// The next version, if it is worth it. There is none where there are fewer customers to learn from than a first
+    /// model needs: a gap in which nobody was seen teaches nothing, and an imported model stands until enough is
+    /// known.
     fn learn(&mut self) -> Option<Publication> {
         let sampled = self.policy.sampled();
         let kept = sampled.saturating_mul(KEPT_HALF_LIVES as usize);
@@ -232,15 +282,46 @@ impl Trainer {
         if self.window.len() < self.policy.warm_up_customers.clamp(1, sampled) {
             return None;
         }
-        let latest = self.latest()?;
-        let weighed = self.window.weighed(self.now_ms, self.half_life_ms(latest));
-        let (drift, shifts) = self.watched(latest, &weighed);
-        let next = self.next_model(latest, weighed)?;
-        let next = ModelParts { drift, ..next };
+        let latest = self.latest()?.clone();
+        self.seen.periods = self.periods_since(&latest);
+        let weighed = self.window.weighed(self.now_ms, self.half_life_ms());
+        let shifts = self.watch(&latest, &weighed);
+        let next = self.next_model(&latest, weighed);
+        let next = next.filter(|next| self.is_worth_it(&latest, next));
+        let next = match next {
+            Some(next) => next,
+            None if shifts.is_empty() => return None,
+            None => self.unmoved(&latest),
+        };
         Some(Publication {
             shifts,
-            ..self.govern(next)
+            ..self.govern(ModelParts {
+                drift: self.seen.drift.clone(),
+                ..next
+            })
         })
+    }
+
+    /// Nobody is moved without a reason: the segments changed, or the customers lie so much nearer to them as pays
+    /// for those who have another nearest one.
+    fn is_worth_it(&self, latest: &ModelParts, next: &ModelParts) -> bool {
+        let Some(review) = self.review(latest, next) else {
+            return true;
+        };
+        let gain = review.error_before - review.error_after;
+        !next.lineage.is_empty()
+            || review.other_nearest == 0.0
+            || gain >= WORTH_A_MOVE * review.other_nearest * review.error_after
+    }
+
+    /// The same version again, as of now.
+    fn unmoved(&self, latest: &ModelParts) -> ModelParts {
+        ModelParts {
+            version: latest.version + 1,
+            trained_ms: self.now_ms,
+            lineage: Vec::new(),
+            ..latest.clone()
+        }
     }
 
     /// A version goes live that moves no more customers than it may; else it is held, until it is approved or
@@ -249,7 +330,7 @@ impl Trainer {
         if let Some(held) = self.held.take() {
             next.lineage = [held.lineage, next.lineage].concat();
         }
-        let review = self.reviewed(&next);
+        let review = self.live.as_ref().and_then(|now| self.review(now, &next));
         let moved = review.as_ref().map_or(0.0, |review| review.moved);
         let is_held = moved > self.policy.churn_budget;
         if is_held {
@@ -266,15 +347,15 @@ impl Trainer {
         }
     }
 
-    /// What a version does to the customers of the window, against the one in use. Those sampled at a place that
-    /// was left since are elsewhere.
-    fn reviewed(&self, next: &ModelParts) -> Option<Review> {
+    /// What a version does to the customers of the window, against another. Those sampled at a place that was left
+    /// since are elsewhere.
+    fn review(&self, now: &ModelParts, next: &ModelParts) -> Option<Review> {
         let mut weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
         let space = Space::new(&self.plan, &next.scaler);
         next::lay(&mut weighed, next, &next.ghosts, &space);
-        let now = Model::new(&self.plan, self.live.clone()?).ok()?;
+        let now = Model::new(&self.plan, now.clone()).ok()?;
         let next = Model::new(&self.plan, next.clone()).ok()?;
-        Some(review(&now, &next, &weighed.points))
+        Some(review(&now, &next, self.margin, &weighed.points))
     }
 
     fn finished(&self, mut model: ModelParts) -> ModelParts {

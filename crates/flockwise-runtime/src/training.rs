@@ -143,6 +143,7 @@ impl<B: Broker> Shard<B> {
             settings.period_ms(),
             live,
         )
+        .with_margin(settings.decision.margin)
         .holding(held);
         let learnt_to = mini_batches.as_ref().map_or(0, |learnt| learnt.end);
         self.trainer = Some(OpenTrainer { trainer, learnt_to });

@@ -76,6 +76,7 @@ pub(crate) fn json(config: &Config) -> Value {
         },
         "decision": {
             "margin": config.decision.margin,
+            "patience": config.decision.patience,
             "dwell": config.decision.dwell,
             "cooldown": duration(config.decision.cooldown_ms),
         },
@@ -228,10 +229,17 @@ fn decision(config: &Config) -> String {
         1 => String::new(),
         dwell => format!(", {dwell} scorings in a row"),
     };
+    let patience = match policy.patience {
+        0.0 => String::new(),
+        patience => format!(" and staying has cost {patience} of the variance"),
+    };
+    let cooldown = match policy.cooldown_ms {
+        0 => String::new(),
+        cooldown_ms => format!("; then not for {}", duration(cooldown_ms)),
+    };
     format!(
-        "moves where another segment is nearer by more than {} %{dwell}; then not for {}",
+        "moves where another segment is nearer by more than {} %{patience}{dwell}{cooldown}",
         policy.margin * 100.0,
-        duration(policy.cooldown_ms)
     )
 }
 

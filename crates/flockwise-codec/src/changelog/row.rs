@@ -9,6 +9,7 @@
 //! | sequence, model version | number each |
 //! | changed, as of: after the latest event time | signed each |
 //! | candidate: 0, or its cause + 1, segment and scorings agreed | number each |
+//! | with a candidate, from version 2 on: what staying has cost | f32 |
 //! | columns | number |
 //! | which of them are not zero | a bit each, the first lowest, in whole bytes |
 //! | those | f64 each |
@@ -25,6 +26,9 @@ use flockwise_core::rows::Row;
 
 use super::{ChangelogError, VERSION};
 use crate::bytes::{Input, Malformed, put_number, put_signed};
+
+/// From this version of the format on a candidate has its cost.
+const WITH_COST: u8 = 2;
 
 /// Writes a row's value.
 pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
@@ -54,6 +58,7 @@ fn put_candidate(candidate: Option<Candidate>, out: &mut Vec<u8>) {
     out.push(candidate.cause as u8 + 1);
     put_number(u64::from(candidate.segment), out);
     put_number(u64::from(candidate.agreed), out);
+    out.extend_from_slice(&candidate.cost.to_le_bytes());
 }
 
 /// Most columns of most rows are exactly zero: of what a customer never did, of days without a visit.
@@ -153,13 +158,13 @@ pub fn decode_row(
     row.customer_id.clear();
     row.customer_id.push_str(id);
     row.reference_ms = input.signed()?;
-    row.standing = standing(&mut input, row.reference_ms)?;
+    row.standing = standing(&mut input, row.reference_ms, version)?;
     columns(&mut input, &mut row.columns)?;
     remembered(&mut input, row.reference_ms, &mut row.remembered)?;
     Ok(input.end()?)
 }
 
-fn standing(input: &mut Input<'_>, reference_ms: i64) -> Result<Standing, Malformed> {
+fn standing(input: &mut Input<'_>, reference_ms: i64, version: u8) -> Result<Standing, Malformed> {
     let segment = input.number()?.checked_sub(1).map(u32::try_from);
     Ok(Standing {
         segment: segment.transpose().map_err(|_| Malformed)?,
@@ -167,11 +172,11 @@ fn standing(input: &mut Input<'_>, reference_ms: i64) -> Result<Standing, Malfor
         version: input.number()?,
         changed_ms: reference_ms.wrapping_add(input.signed()?),
         as_of_ms: reference_ms.wrapping_add(input.signed()?),
-        candidate: candidate(input)?,
+        candidate: candidate(input, version)?,
     })
 }
 
-fn candidate(input: &mut Input<'_>) -> Result<Option<Candidate>, Malformed> {
+fn candidate(input: &mut Input<'_>, version: u8) -> Result<Option<Candidate>, Malformed> {
     let Some(cause) = usize::from(input.u8()?).checked_sub(1) else {
         return Ok(None);
     };
@@ -179,6 +184,11 @@ fn candidate(input: &mut Input<'_>) -> Result<Option<Candidate>, Malformed> {
         cause: *Cause::ALL.get(cause).ok_or(Malformed)?,
         segment: input.fitting()?,
         agreed: input.fitting()?,
+        cost: if version < WITH_COST {
+            0.0
+        } else {
+            input.f32()?
+        },
     }))
 }
 

@@ -33,6 +33,8 @@ impl State {
 pub(super) struct ReviewRecord {
     /// Share of all customers.
     moved: f64,
+    #[serde(default)]
+    other_nearest: f64,
     flows: Vec<FlowRecord>,
     error_before: f64,
     error_after: f64,
@@ -64,6 +66,7 @@ impl From<&Review> for ReviewRecord {
         };
         Self {
             moved: review.moved,
+            other_nearest: review.other_nearest,
             flows: review.flows.iter().map(flow).collect(),
             error_before: review.error_before,
             error_after: review.error_after,
@@ -80,6 +83,7 @@ impl From<ReviewRecord> for Review {
         };
         Self {
             moved: record.moved,
+            other_nearest: record.other_nearest,
             flows: record.flows.into_iter().map(flow).collect(),
             error_before: record.error_before,
             error_after: record.error_after,

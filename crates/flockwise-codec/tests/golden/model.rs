@@ -22,6 +22,7 @@ fn publication() -> Publication {
         is_held: true,
         review: Some(Review {
             moved: 0.125,
+            other_nearest: 0.375,
             flows: vec![Flow {
                 from: 4,
                 to: 14,

@@ -20,6 +20,7 @@ use crate::{parts, plan};
 const CHANGE: &str = include_str!("change.json");
 const FIRST_CHANGE: &str = include_str!("first_change.json");
 const ROW: &str = include_str!("row.hex");
+const ROW_BEFORE_COST: &str = include_str!("row_before_cost.hex");
 const BOOKMARK: &str = include_str!("bookmark.json");
 const SAMPLE: &str = include_str!("sample.hex");
 
@@ -128,6 +129,7 @@ fn row() -> StoredRow {
             version: 42,
             candidate: Some(Candidate {
                 segment: 4,
+                cost: 0.375,
                 agreed: 2,
                 cause: Cause::Time,
             }),
@@ -152,6 +154,14 @@ fn a_row_of_the_changelog() {
 }
 
 #[test]
+fn a_row_from_before_candidates_had_a_cost() {
+    let mut row = row();
+    let read = read_row(row.customer_id.as_bytes(), &unhex(ROW_BEFORE_COST), PLAN);
+    row.standing.candidate.as_mut().unwrap().cost = 0.0;
+    assert_eq!(read, Ok(row));
+}
+
+#[test]
 fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
     let told = |value: &[u8], plan| read_row(b"h", value, plan).unwrap_err().to_string();
     assert_eq!(
@@ -159,12 +169,12 @@ fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
         "the state was kept under another feature plan (0123456789abcdef, now 0000000000000007): bring the former features back, or give the pipeline a new `app` name so that it starts anew from its inputs"
     );
     assert_eq!(
-        told(&[2], PLAN),
-        "a changelog record has format 2, this version reads up to 1: use the version that wrote it or a later one"
+        told(&[3], PLAN),
+        "a changelog record has format 3, this version reads up to 2: use the version that wrote it or a later one"
     );
     assert!(matches!(
         decode_bookmark(
-            BOOKMARK.replace("\"format\":1", "\"format\":9").as_bytes(),
+            BOOKMARK.replace("\"format\":2", "\"format\":9").as_bytes(),
             &topics()
         ),
         Err(ChangelogError::Version { found: 9 })

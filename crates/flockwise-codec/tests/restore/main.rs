@@ -19,11 +19,12 @@ proptest! {
     fn a_restored_task_goes_on_with_the_same_bytes(
         turns in prop::collection::vec(turn(), 1..120),
         margin in prop_oneof![Just(0.0), 0.0..0.4],
+        patience in prop_oneof![Just(0.0), 0.0..2.0],
         dwell in 1..4_u16,
         cooldown_ms in prop_oneof![Just(0), 0..3 * DAY_MS],
         sweep_ms in prop::sample::select(&[None, Some(HOUR_MS), Some(DAY_MS), Some(1500)][..]),
     ) {
-        let decision = DecisionPolicy { margin, dwell, cooldown_ms };
+        let decision = DecisionPolicy { margin, patience, dwell, cooldown_ms };
         let settings = settings(decision, sweep_ms);
         let (mut whole, mut restarted) = (Life::new(&settings), Life::new(&settings));
         for (index, turn) in turns.iter().enumerate() {
@@ -58,6 +59,7 @@ fn are_alike(left: &Task, right: &Task) -> Result<(), TestCaseError> {
 fn what_restarts_are_tried_on_has_changes_of_every_cause() {
     let decision = DecisionPolicy {
         margin: 0.0,
+        patience: 0.0,
         dwell: 1,
         cooldown_ms: 0,
     };

@@ -80,9 +80,10 @@ fn what_is_left_out_has_its_default() {
         },
         import: None,
         decision: DecisionPolicy {
-            margin: 0.1,
+            margin: 0.15,
+            patience: 0.4,
             dwell: 1,
-            cooldown_ms: DAY_MS,
+            cooldown_ms: 0,
         },
         time: TimePolicy {
             lateness_ms: 30 * DAY_MS,
@@ -244,6 +245,7 @@ fn policies() {
     assert_eq!(config.import, Some(PathBuf::from("model.json")));
     let decision = DecisionPolicy {
         margin: 0.0,
+        patience: 0.0,
         dwell: 3,
         cooldown_ms: 0,
     };

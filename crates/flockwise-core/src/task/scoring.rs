@@ -28,6 +28,7 @@ impl Task {
     ) {
         let mut standing = self.rows.standing(row);
         let before = standing.candidate;
+        let waited_ms = at_ms.saturating_sub(standing.as_of_ms);
         standing.as_of_ms = at_ms;
         let Some(versions) = versions else {
             self.rows.set_standing(row, &standing);
@@ -46,6 +47,8 @@ impl Task {
             nearest: model.segments()[nearest].id,
             distance,
             distance_from,
+            variance: model.variance(),
+            waited_ms,
             at_ms,
             cause: self.cause(&standing, present == Some(nearest), occasion, versions),
         };

@@ -4,8 +4,8 @@ use flockwise_kmeans::{Points, assign};
 
 use super::space::Space;
 use super::window::Weighed;
-use super::{Trainer, VERSIONS_A_HALF_LIFE};
-use crate::drift::{Drift, Shift};
+use super::{LOOKS_A_HALF_LIFE, Trainer};
+use crate::drift::Shift;
 use crate::model::ModelParts;
 
 /// Customers that a step is told from, at least.
@@ -14,24 +14,26 @@ const FEWEST: usize = 30;
 const FASTER: i64 = 2;
 
 impl Trainer {
-    /// Looks at who was sampled since the version; the model learns faster for a half-life from a shift on.
-    pub(super) fn watched(&self, model: &ModelParts, weighed: &Weighed) -> (Drift, Vec<Shift>) {
-        let mut drift = model.drift.clone();
+    /// Looks at who was sampled since the last look; the model learns faster for a half-life from a shift on.
+    pub(super) fn watch(&mut self, model: &ModelParts, weighed: &Weighed) -> Vec<Shift> {
         let mut fresh = Points::new(self.plan.len());
         for (index, at_ms) in weighed.at_ms.iter().enumerate() {
-            if *at_ms > model.trained_ms {
+            if *at_ms > self.seen.until_ms {
                 fresh.push(weighed.points.point(index), 1.0);
             }
         }
         if fresh.len() < FEWEST {
-            return (drift, Vec::new());
+            return Vec::new();
         }
-        let forgotten = 1.0 - (-1.0 / VERSIONS_A_HALF_LIFE as f64).exp2();
-        let shifts = drift.look(&self.numbers(model, &fresh), forgotten);
+        let forgotten = 1.0 - (-1.0 / LOOKS_A_HALF_LIFE as f64).exp2();
+        let numbers = self.numbers(model, &fresh);
+        let shifts = self.seen.drift.look(&numbers, forgotten);
+        self.seen.until_ms = self.now_ms;
         if !shifts.is_empty() {
-            drift.fast_until_ms = Some(self.now_ms.saturating_add(self.policy.half_life_ms));
+            let until_ms = self.now_ms.saturating_add(self.policy.half_life_ms);
+            self.seen.drift.fast_until_ms = Some(until_ms);
         }
-        (drift, shifts)
+        shifts
     }
 
     /// The quantisation error and the means of the features, as the version scales.
@@ -46,9 +48,9 @@ impl Trainer {
     }
 
     /// The half-life in force.
-    pub(super) fn half_life_ms(&self, model: &ModelParts) -> i64 {
-        let is_fast = model
-            .drift
+    pub(super) fn half_life_ms(&self) -> i64 {
+        let drift = &self.seen.drift;
+        let is_fast = drift
             .fast_until_ms
             .is_some_and(|until_ms| self.now_ms < until_ms);
         if is_fast {

@@ -50,6 +50,7 @@ fn settings() -> Arc<TaskSettings> {
         plan: Arc::new(Plan::compile(&features)),
         decision: DecisionPolicy {
             margin: 0.0,
+            patience: 0.0,
             dwell: 1,
             cooldown_ms: 0,
         },

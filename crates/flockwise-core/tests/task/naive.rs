@@ -7,7 +7,7 @@ use flockwise_core::model::Model;
 use flockwise_core::policy::DecisionPolicy;
 use flockwise_core::task::TaskSettings;
 
-use crate::shop::Act;
+use crate::shop::{Act, DAY_MS};
 
 /// A change as it should be.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Expected {
 
 struct Scoring {
     at_ms: i64,
+    /// Since the scoring before, a day at most.
+    days: f64,
     nearest: usize,
     distances: Vec<f64>,
 }
@@ -44,7 +46,9 @@ pub(crate) fn changes(settings: &TaskSettings, model: &Model, acts: &[Act]) -> V
             &act.event(plan),
             |_| None,
         );
+        let before_ms = as_of_ms;
         as_of_ms = as_of_ms.max(act.time_ms);
+        let days = as_of_ms.saturating_sub(before_ms).min(DAY_MS) as f64 / DAY_MS as f64;
         evaluate(
             plan,
             &columns,
@@ -53,7 +57,10 @@ pub(crate) fn changes(settings: &TaskSettings, model: &Model, acts: &[Act]) -> V
             &mut raw,
             &mut vector,
         );
-        since.push(score(model, &vector, as_of_ms));
+        since.push(Scoring {
+            days,
+            ..score(model, &vector, as_of_ms)
+        });
         let last = changes
             .last()
             .map(|change: &Expected| (change.to, change.occurred_ms));
@@ -92,13 +99,14 @@ fn score(model: &Model, vector: &[f64], at_ms: i64) -> Scoring {
     });
     Scoring {
         at_ms,
+        days: 0.0,
         nearest: nearest.unwrap(),
         distances,
     }
 }
 
 /// Do the scorings since the last change end with `dwell` that agree on a segment nearer by the margin,
-/// the last of them after the cooldown?
+/// the last of them after the cooldown and when staying has cost enough?
 fn moves(
     policy: &DecisionPolicy,
     model: &Model,
@@ -109,14 +117,30 @@ fn moves(
         return true;
     };
     let present = model.index_of(segment).unwrap();
-    let agrees = |scoring: &&Scoring| {
+    let is_elsewhere = |scoring: &&Scoring| {
         let bound = scoring.distances[present] * (1.0 - policy.margin);
-        scoring.nearest == now.nearest
-            && now.nearest != present
-            && scoring.distances[now.nearest] < bound
+        scoring.nearest != present && scoring.distances[scoring.nearest] < bound
     };
-    let agreed = since.iter().rev().take_while(agrees).count();
-    agreed >= usize::from(policy.dwell) && now.at_ms - changed_ms >= policy.cooldown_ms
+    let elsewhere = since.iter().rev().take_while(is_elsewhere);
+    let agreed = elsewhere
+        .clone()
+        .take_while(|scoring| scoring.nearest == now.nearest)
+        .count();
+    let variance: f64 = std::iter::zip(model.scale(), &model.parts().scaler.variances)
+        .map(|(scale, variance)| scale * scale * variance)
+        .sum();
+    let lost = |scoring: &Scoring| {
+        let squared = |index: usize| scoring.distances[index].powi(2);
+        (squared(present) - squared(scoring.nearest)) / variance
+    };
+    let before: Vec<&Scoring> = elsewhere.skip(1).collect();
+    let so_far = before.iter().rev().fold(0.0_f32, |cost, scoring| {
+        (f64::from(cost) + lost(scoring) * scoring.days) as f32
+    });
+    let cost = f64::from(so_far) + lost(now);
+    agreed >= usize::from(policy.dwell)
+        && cost >= policy.patience
+        && now.at_ms - changed_ms >= policy.cooldown_ms
 }
 
 fn expected(

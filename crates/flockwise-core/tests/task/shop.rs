@@ -18,6 +18,7 @@ pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
 pub(crate) const AT_ONCE: DecisionPolicy = DecisionPolicy {
     margin: 0.0,
+    patience: 0.0,
     dwell: 1,
     cooldown_ms: 0,
 };
@@ -218,11 +219,13 @@ pub(crate) fn with_days(acts: &[Act]) -> Vec<Act> {
 pub(crate) fn decision() -> impl Strategy<Value = DecisionPolicy> {
     (
         prop_oneof![Just(0.0), 0.0..0.6],
+        prop_oneof![Just(0.0), 0.0..3.0],
         1..4_u16,
         prop_oneof![Just(0), 0..10 * DAY_MS],
     )
-        .prop_map(|(margin, dwell, cooldown_ms)| DecisionPolicy {
+        .prop_map(|(margin, patience, dwell, cooldown_ms)| DecisionPolicy {
             margin,
+            patience,
             dwell,
             cooldown_ms,
         })

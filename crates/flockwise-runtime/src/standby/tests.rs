@@ -157,6 +157,7 @@ fn pipeline() -> Pipeline {
         plan: Arc::new(Plan::compile(&[])),
         decision: DecisionPolicy {
             margin: 0.0,
+            patience: 0.0,
             dwell: 1,
             cooldown_ms: 0,
         },

@@ -66,6 +66,7 @@ pub(super) fn held(version: u64) -> Publication {
         shifts: Vec::new(),
         review: Some(Review {
             moved: 0.25,
+            other_nearest: 0.5,
             flows: vec![Flow {
                 from: 2,
                 to: 3,

@@ -86,7 +86,11 @@ fn reviewed(review: &Review, names: &Names<'_>) -> Vec<String> {
     } = review;
     let mut lines = vec![
         format!("error {error_before:.3} → {error_after:.3} ({change})"),
-        format!("moves {} of the customers", words::percent(review.moved)),
+        format!(
+            "moves {} of the customers; {} have another nearest segment",
+            words::percent(review.moved),
+            words::percent(review.other_nearest)
+        ),
     ];
     lines.extend(review.flows.iter().map(|flow| {
         let (from, to) = (names.described(flow.from), names.described(flow.to));
@@ -151,6 +155,7 @@ fn review(review: &Review, names: &Names<'_>) -> Value {
     let flow = |flow: &Flow| json!({ "from": place(flow.from), "to": place(flow.to), "share": flow.share });
     json!({
         "moved": review.moved,
+        "other_nearest": review.other_nearest,
         "flows": review.flows.iter().map(flow).collect::<Vec<_>>(),
         "error_before": review.error_before,
         "error_after": review.error_after,
