@@ -211,6 +211,12 @@ impl Process {
         }
     }
 
+    /// Its results so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
     /// What it has said so far.
     #[must_use]
     pub fn stderr(&self) -> String {

@@ -63,6 +63,7 @@ mod tests {
             distance: None,
             distance_from: None,
             margin: None,
+            is_outlier: false,
             drivers: [None; 3],
             model_version: 1,
             model_version_before: None,

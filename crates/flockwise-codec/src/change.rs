@@ -84,6 +84,9 @@ impl ChangeEncoder {
         put_optional(change.distance_from, out);
         out.extend_from_slice(b",\"margin\":");
         put_optional(change.margin, out);
+        if change.is_outlier {
+            out.extend_from_slice(b",\"outlier\":true");
+        }
         out.extend_from_slice(b",\"drivers\":[");
         self.put_drivers(change, out);
         out.extend_from_slice(b"],\"model_version\":");

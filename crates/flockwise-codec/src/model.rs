@@ -75,6 +75,9 @@ struct SegmentRecord {
     pinned: bool,
     #[serde(default)]
     weight: f64,
+    /// Left out: nobody is an outlier of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reach: Option<f64>,
     centroid: Vec<f64>,
 }
 
@@ -224,6 +227,7 @@ fn write_segment(segment: &Segment) -> SegmentRecord {
         name: segment.name.clone(),
         pinned: segment.is_pinned,
         weight: segment.weight,
+        reach: segment.reach,
         centroid: segment.centroid.clone(),
     }
 }
@@ -233,6 +237,7 @@ fn read_segment(record: SegmentRecord) -> Segment {
         name: record.name,
         is_pinned: record.pinned,
         weight: record.weight,
+        reach: record.reach,
         ..Segment::new(record.id, record.centroid)
     }
 }

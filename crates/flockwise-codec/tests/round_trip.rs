@@ -122,15 +122,22 @@ fn sample() -> impl Strategy<Value = Vec<(u64, Vec<f64>)>> {
 
 /// Versions as the trainer publishes them: variances are squares of deviations.
 fn parts() -> impl Strategy<Value = ModelParts> {
-    let segment = (any::<u32>(), "[a-z,# \"é]{1,9}", vec(number(), 2), number()).prop_map(
-        |(id, name, centroid, weight)| Segment {
+    let reach = prop::option::of(number());
+    let segment = (
+        any::<u32>(),
+        "[a-z,# \"é]{1,9}",
+        vec(number(), 2),
+        number(),
+        reach,
+    )
+        .prop_map(|(id, name, centroid, weight, reach)| Segment {
             id,
             name,
             centroid,
             weight,
             is_pinned: false,
-        },
-    );
+            reach,
+        });
     let deviation = prop_oneof![0.0..1e15_f64, (0_u32..50).prop_map(|x| f64::from(x) * 0.1)];
     (
         (

@@ -28,6 +28,9 @@ pub struct Change {
     pub distance_from: Option<f64>,
     /// 1 - distance / distance to the former centroid (the first time: to the second nearest).
     pub margin: Option<f64>,
+    /// Beyond the reach of every segment: the new one is the nearest, and few in it are so far from it. Never at a
+    /// customer's first event.
+    pub is_outlier: bool,
     /// The features that pulled hardest, hardest first.
     pub drivers: [Option<Driver>; DRIVERS],
     /// The version that scored.

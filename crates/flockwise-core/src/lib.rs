@@ -12,6 +12,7 @@ pub mod change;
 pub mod decide;
 pub mod drift;
 pub mod event;
+pub mod explain;
 pub mod feature;
 pub mod lineage;
 mod logarithm;

@@ -83,6 +83,9 @@ pub struct Segment {
     pub weight: f64,
     /// A person wants it to stay: it is neither merged into another nor retired nor moved elsewhere.
     pub is_pinned: bool,
+    /// Beyond this distance from the centroid, in the scaled space, a customer is an outlier of it; `None`: nobody
+    /// is.
+    pub reach: Option<f64>,
 }
 
 impl Segment {
@@ -95,6 +98,7 @@ impl Segment {
             centroid,
             weight: 0.0,
             is_pinned: false,
+            reach: None,
         }
     }
 }
@@ -178,6 +182,16 @@ pub enum ModelError {
     Weight {
         /// Whose weight.
         what: String,
+        /// As it is.
+        found: String,
+    },
+    /// Nobody is nearer than not at all.
+    #[error(
+        "the reach of segment {segment} is {found}: a finite distance not below zero is needed, or none"
+    )]
+    Reach {
+        /// The segment.
+        segment: u32,
         /// As it is.
         found: String,
     },
@@ -280,6 +294,24 @@ impl Model {
         (hit.centroid, hit.squared.sqrt())
     }
 
+    /// Whether a scaled point is far from every segment, given its distance to one of the centroids: beyond the
+    /// reach of each.
+    #[must_use]
+    pub fn is_outlier(&self, scaled: &[f64], index: usize, distance: f64) -> bool {
+        self.is_beyond(index, distance) && self.is_beyond_all(scaled)
+    }
+
+    fn is_beyond(&self, index: usize, distance: f64) -> bool {
+        let reach = self.parts.segments[index].reach;
+        reach.is_some_and(|reach| distance > reach)
+    }
+
+    #[cold]
+    fn is_beyond_all(&self, scaled: &[f64]) -> bool {
+        let distance = |index| self.nearest.squared_distance(scaled, index).sqrt();
+        (0..self.nearest.len()).all(|index| self.is_beyond(index, distance(index)))
+    }
+
     /// A vector with outliers brought in to within five standard deviations of the mean: what the
     /// model learns from, so that a few extremes drag neither centroids nor the scaler.
     pub fn tamed(&self, vector: &[f64], into: &mut Vec<f64>) {
@@ -316,6 +348,7 @@ fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {
         let what = format!("the centroid of segment {}", segment.id);
         row(&what, &segment.centroid, plan.len())?;
         weight(&format!("segment {}", segment.id), segment.weight)?;
+        reach(segment)?;
     }
     for ghost in &parts.ghosts {
         row("the centroid of a ghost", &ghost.centroid, plan.len())?;
@@ -335,6 +368,16 @@ fn weight(what: &str, found: f64) -> Result<(), ModelError> {
         what: what.to_owned(),
         found: found.to_string(),
     })
+}
+
+fn reach(segment: &Segment) -> Result<(), ModelError> {
+    match segment.reach {
+        Some(found) if !(found.is_finite() && found >= 0.0) => Err(ModelError::Reach {
+            segment: segment.id,
+            found: found.to_string(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn row(what: &str, numbers: &[f64], expected: usize) -> Result<(), ModelError> {

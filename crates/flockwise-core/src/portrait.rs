@@ -25,8 +25,18 @@ pub struct Portrait {
     pub distance: Option<f64>,
     /// 1 - distance / distance to the nearest other centroid; below zero where another is nearer.
     pub margin: Option<f64>,
+    /// Far from every segment: beyond the reach of each. `None` where there is no distance.
+    pub is_outlier: Option<bool>,
     /// Changes so far.
     pub sequence: u32,
+}
+
+/// How a customer lies to the segments.
+#[derive(Clone, Copy)]
+struct Place {
+    distance: f64,
+    margin: f64,
+    is_outlier: bool,
 }
 
 /// Draws a customer as of a time not before the row's last event.
@@ -48,10 +58,11 @@ pub fn portrait(plan: &Plan, model: Option<&Model>, row: &Row<'_>, as_of_ms: i64
         model.scaled(&vector, &mut scaled);
         let distance = model.nearest().squared_distance(&scaled, index).sqrt();
         let other = model.nearest().nearest_but(&scaled, index);
-        Some((
+        Some(Place {
             distance,
-            other.map_or(1.0, |hit| share_nearer(distance, hit.squared.sqrt())),
-        ))
+            margin: other.map_or(1.0, |hit| share_nearer(distance, hit.squared.sqrt())),
+            is_outlier: model.is_outlier(&scaled, index, distance),
+        })
     });
     Portrait {
         customer_id: row.customer_id.to_owned(),
@@ -59,8 +70,9 @@ pub fn portrait(plan: &Plan, model: Option<&Model>, row: &Row<'_>, as_of_ms: i64
         as_of_ms,
         features,
         vector,
-        distance: place.map(|(distance, _)| distance),
-        margin: place.map(|(_, margin)| margin),
+        distance: place.map(|place| place.distance),
+        margin: place.map(|place| place.margin),
+        is_outlier: place.map(|place| place.is_outlier),
         sequence: row.standing.sequence,
     }
 }

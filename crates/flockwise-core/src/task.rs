@@ -6,8 +6,10 @@ mod restoring;
 mod scoring;
 mod settling;
 mod sweeping;
+mod telling;
 
 pub use scoring::share_nearer;
+pub use telling::Told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,6 +107,8 @@ pub struct Output {
     pub suppressed: [u64; Suppression::ALL.len()],
     /// Scorings by the sweep.
     pub swept: u64,
+    /// Those of them that found the customer far from every segment.
+    pub swept_outliers: u64,
     /// Events left out because they were seen before.
     pub duplicates: u64,
 }

@@ -1,11 +1,13 @@
 //! The trainer: learns segments from a sample of customers, those of late weighing more, and lets no version
 //! move more of them than it may without being told to.
 
+mod faults;
 mod first;
 mod moments;
 mod next;
 mod order;
 mod organiser;
+mod reach;
 mod space;
 mod watching;
 mod window;

@@ -1,15 +1,18 @@
-//! `/metrics`, `/livez` and `/readyz`.
+//! `/metrics`, `/livez`, `/readyz` and `/customers/{id}`.
 //!
 //! The one place where the pipeline is asynchronous: a runtime with a single worker thread, apart
-//! from the shards, which it only ever reads through atomics and the metrics registry.
+//! from the shards, which it only ever reads through atomics and the metrics registry, or by questions to which
+//! they answer when they come to it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod customers;
 mod readiness;
 mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
 
+pub use customers::{Tell, Told};
 pub use readiness::{Readiness, ShardPresence, Silence};
 pub use server::{HttpError, HttpServer, start};

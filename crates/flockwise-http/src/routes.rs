@@ -1,35 +1,41 @@
 //! What is served under which path.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::{Value, json};
 
+use crate::customers::{Tell, Told};
 use crate::readiness::{Readiness, Silence, Status};
 
 /// Every path there is, as the answer to a wrong one lists them.
-const PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
+const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/customers/{id}"];
 
 #[derive(Clone)]
 struct Sources {
     registry: Registry,
     readiness: Arc<Readiness>,
+    tell: Tell,
 }
 
-pub(crate) fn router(registry: Registry, readiness: Arc<Readiness>) -> Router {
+pub(crate) fn router(registry: Registry, readiness: Arc<Readiness>, tell: Tell) -> Router {
     let sources = Sources {
         registry,
         readiness,
+        tell,
     };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/customers/{id}", get(customer))
         .fallback(not_found)
         .with_state(sources)
 }
@@ -70,6 +76,33 @@ async fn readyz(State(sources): State<Sources>) -> Response {
     answer(ok_if(is_ready), &body)
 }
 
+async fn customer(
+    State(sources): State<Sources>,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    let error = |error: &str| json!({ "error": error });
+    let id = match id {
+        Ok(Path(id)) => id,
+        Err(rejection) => return answer(StatusCode::BAD_REQUEST, &error(&rejection.body_text())),
+    };
+    // It waits for a shard, and other requests must not wait for it.
+    let told = tokio::task::spawn_blocking(move || (sources.tell)(&id)).await;
+    match told {
+        Ok(Told::Known(customer)) => answer(StatusCode::OK, &customer),
+        Ok(Told::Unknown(reason)) => answer(StatusCode::NOT_FOUND, &error(&reason)),
+        Ok(Told::Elsewhere { task, reason }) => {
+            let body = json!({ "error": reason, "task": task });
+            answer(StatusCode::MISDIRECTED_REQUEST, &body)
+        }
+        Ok(Told::NotNow(reason)) => answer(StatusCode::SERVICE_UNAVAILABLE, &error(&reason)),
+        Err(failed) => {
+            tracing::error!(%failed, "a customer cannot be told of");
+            let body = error("the customer cannot be told of: the log says why");
+            answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
+        }
+    }
+}
+
 async fn not_found(uri: Uri) -> Response {
     let body = json!({
         "error": format!("there is nothing at {}", uri.path()),
@@ -101,7 +134,7 @@ fn ok_if(is_good: bool) -> StatusCode {
     }
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+fn answer(status: StatusCode, body: &impl Display) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json")];
     (status, headers, format!("{body}\n")).into_response()
 }

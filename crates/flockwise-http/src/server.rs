@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::customers::Tell;
 use crate::readiness::Readiness;
 use crate::routes::router;
 
@@ -50,6 +51,7 @@ pub fn start(
     listen: SocketAddr,
     registry: Registry,
     readiness: Arc<Readiness>,
+    tell: Tell,
 ) -> Result<HttpServer, HttpError> {
     let (listener, address) =
         bind(listen).map_err(|source| HttpError::Listen { listen, source })?;
@@ -60,7 +62,7 @@ pub fn start(
         .build()
         .map_err(HttpError::Thread)?;
     let (shutdown, stopped) = oneshot::channel();
-    let router = router(registry, readiness);
+    let router = router(registry, readiness, tell);
     let serving = runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         axum::serve(listener, router)

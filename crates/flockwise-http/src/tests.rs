@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
 
-use crate::{HttpServer, Readiness, Silence, start};
+use crate::{HttpServer, Readiness, Silence, Tell, Told, start};
 
 fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    start(any, Registry::new(), Arc::clone(readiness)).unwrap()
+    start(any, Registry::new(), Arc::clone(readiness), nobody()).unwrap()
+}
+
+/// Knows no customer.
+fn nobody() -> Tell {
+    Arc::new(|id| Told::Unknown(format!("nobody is called {id}")))
 }
 
 /// Status, headers and body.
@@ -39,7 +44,7 @@ fn metrics_are_served_as_prometheus_reads_them() {
     registry.register(Box::new(counter.clone())).unwrap();
     counter.inc_by(3);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = start(any, registry, Readiness::new(1)).unwrap();
+    let server = start(any, registry, Readiness::new(1), nobody()).unwrap();
 
     let (status, head, body) = request(server.address(), "GET", "/metrics");
     assert_eq!(status, 200);
@@ -122,6 +127,67 @@ fn a_shard_that_hangs_is_named_until_it_gets_on() {
 }
 
 #[test]
+fn a_customer_is_told_by_the_id_as_it_was_before_it_was_written_into_a_path() {
+    let tell: Tell = Arc::new(|id| match id {
+        "elsewhere" => Told::Elsewhere {
+            task: 7,
+            reason: "ask the others".to_owned(),
+        },
+        "soon" => Told::NotNow("ask again".to_owned()),
+        "panic" => panic!("bad luck"),
+        _ => Told::Known(serde_json::json!({ "customer_id": id }).to_string()),
+    });
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = start(any, Registry::new(), Readiness::new(1), tell).unwrap();
+    for (path, id) in [
+        ("h0001", "h0001"),
+        ("a%2Fb%20%C3%A9%3F?x=y", "a/b é?"),
+        ("%25", "%"),
+        ("a+b", "a+b"),
+    ] {
+        let (status, body) = get(&server, &format!("/customers/{path}"));
+        assert_eq!((status, &body["customer_id"]), (200, &id.into()));
+    }
+    let body = |status: u16, path: &str| {
+        let (found, body) = get(&server, path);
+        assert_eq!(found, status, "{body}");
+        body
+    };
+    let elsewhere = serde_json::json!({ "error": "ask the others", "task": 7 });
+    assert_eq!(body(421, "/customers/elsewhere"), elsewhere);
+    assert_eq!(body(503, "/customers/soon")["error"], "ask again");
+    let failed = body(500, "/customers/panic");
+    assert!(failed["error"].as_str().unwrap().contains("the log"));
+    assert_eq!(body(404, "/customers/")["available"][3], "/customers/{id}");
+    assert_eq!(request(server.address(), "POST", "/customers/a").0, 405);
+    assert!(body(400, "/customers/%FF")["error"].is_string());
+}
+
+#[test]
+fn an_unknown_customer_is_not_found() {
+    let (status, body) = get(&serve(&Readiness::new(1)), "/customers/ann");
+    let expected = serde_json::json!({ "error": "nobody is called ann" });
+    assert_eq!((status, body), (404, expected));
+}
+
+#[test]
+fn who_waits_for_a_customer_holds_nobody_else_up() {
+    let (answer, answers) = std::sync::mpsc::sync_channel(1);
+    let answers = std::sync::Mutex::new(answers);
+    let tell: Tell = Arc::new(move |_| answers.lock().unwrap().recv().unwrap());
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = start(any, Registry::new(), Readiness::new(1), tell).unwrap();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| get(&server, "/customers/ann").0);
+        assert_eq!(get(&server, "/livez").0, 200);
+        assert!(!asked.is_finished());
+        let told = Told::NotNow("in a moment".to_owned());
+        answer.send(told).unwrap();
+        assert_eq!(asked.join().unwrap(), 503);
+    });
+}
+
+#[test]
 fn a_wrong_path_says_what_there_is() {
     let server = serve(&Readiness::new(1));
     let (status, body) = get(&server, "/a%22b?c=d");
@@ -129,7 +195,7 @@ fn a_wrong_path_says_what_there_is() {
     assert_eq!(body["error"], "there is nothing at /a%22b");
     assert_eq!(
         body["available"],
-        serde_json::json!(["/metrics", "/livez", "/readyz"])
+        serde_json::json!(["/metrics", "/livez", "/readyz", "/customers/{id}"])
     );
 }
 
@@ -137,7 +203,7 @@ fn a_wrong_path_says_what_there_is() {
 fn a_port_in_use_says_so_and_what_to_do() {
     let server = serve(&Readiness::new(1));
     let taken = server.address();
-    let error = start(taken, Registry::new(), Readiness::new(1)).unwrap_err();
+    let error = start(taken, Registry::new(), Readiness::new(1), nobody()).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with(&format!("cannot listen on {taken}: ")),
@@ -157,5 +223,5 @@ fn a_stopped_server_lets_go_of_its_port() {
     assert_eq!(get(&server, "/livez").0, 200);
     server.stop();
     assert!(TcpStream::connect(address).is_err());
-    drop(start(address, Registry::new(), readiness).unwrap());
+    drop(start(address, Registry::new(), readiness, nobody()).unwrap());
 }

@@ -290,9 +290,11 @@ impl<B: Broker> Shard<B> {
         }
         self.meter.duplicates += output.duplicates;
         self.meter.sweep_scorings += output.swept;
+        self.meter.sweep_outliers += output.swept_outliers;
         output.suppressed = Default::default();
         output.duplicates = 0;
         output.swept = 0;
+        output.swept_outliers = 0;
     }
 }
 

@@ -17,6 +17,7 @@ mod outbox;
 mod ownership;
 pub mod pipeline;
 pub mod pulse;
+pub mod questions;
 pub mod restoring;
 pub mod shard;
 pub mod standby;

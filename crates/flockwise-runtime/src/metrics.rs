@@ -66,6 +66,7 @@ struct Counters {
     commits: IntCounter,
     aborts: [IntCounter; Abort::ALL.len()],
     sweep_scorings: IntCounter,
+    sweep_outliers: IntCounter,
     standbys_taken: IntCounter,
     segment_steps: [IntCounter; Step::NAMES.len()],
     drifts: IntCounter,
@@ -160,6 +161,10 @@ impl Counters {
                 ("reason", Abort::ALL.map(Abort::name)),
             )?,
             sweep_scorings: one("sweep_scorings_total", "Customers scored by the sweep.")?,
+            sweep_outliers: one(
+                "sweep_outliers_total",
+                "Customers scored by the sweep who are far from every segment.",
+            )?,
             standbys_taken: one(
                 "standbys_taken_total",
                 "Tasks taken over that were kept warm.",
@@ -235,6 +240,8 @@ pub struct ShardMeter {
     pub aborts: [u64; Abort::ALL.len()],
     /// Customers scored by the sweep.
     pub sweep_scorings: u64,
+    /// Those of them who are far from every segment.
+    pub sweep_outliers: u64,
     /// Tasks taken over that had been kept warm.
     pub standbys_taken: u64,
     /// From the record's timestamp to the commit, one for each event or a sample of them.
@@ -300,6 +307,7 @@ impl ShardMeter {
         add(&counters.commits, &mut self.commits);
         add_each(&counters.aborts, &mut self.aborts);
         add(&counters.sweep_scorings, &mut self.sweep_scorings);
+        add(&counters.sweep_outliers, &mut self.sweep_outliers);
         add(&counters.standbys_taken, &mut self.standbys_taken);
         add_each(&counters.segment_steps, &mut self.segment_steps);
         add(&counters.drifts, &mut self.drifts);

@@ -17,6 +17,7 @@ use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
 use crate::pulse::beat;
+use crate::questions::{Desk, Questions};
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::topics::Source;
@@ -33,6 +34,8 @@ pub struct Shard<B> {
     number: usize,
     pub(crate) store: Box<dyn Store>,
     pub(crate) standbys: Standbys,
+    /// Where questions about its customers come in.
+    pub(crate) desk: Desk,
     /// What tells the changelog from another of the same name, once it was asked for.
     pub(crate) changelog: Option<String>,
     /// When input topics were last looked at for new partitions.
@@ -115,6 +118,7 @@ impl<B: Broker> Shard<B> {
             number,
             store: Box::new(NoStore),
             standbys: Standbys::new(0, pipeline.topics.state_partitions, pace.clock().clone()),
+            desk: Desk::default(),
             changelog: None,
             looked: now,
             pace,
@@ -157,6 +161,13 @@ impl<B: Broker> Shard<B> {
         self
     }
 
+    /// Answers questions about its customers.
+    #[must_use]
+    pub fn answering(mut self, questions: &Questions) -> Self {
+        self.desk = questions.desk(self.number);
+        self
+    }
+
     pub(crate) fn number(&self) -> usize {
         self.number
     }
@@ -196,7 +207,8 @@ impl<B: Broker> Shard<B> {
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
         beat();
-        let has_work = self.is_pending || self.has_unplaced() || self.has_due();
+        let is_asked = !self.desk.is_empty();
+        let has_work = is_asked || self.is_pending || self.has_unplaced() || self.has_due();
         let patience = if has_work { Duration::ZERO } else { patience };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
         let is_idle = turn == Turn::Idle;
@@ -216,6 +228,7 @@ impl<B: Broker> Shard<B> {
         }
         self.keep_some()?;
         self.look_for_inputs()?;
+        self.answer();
         Ok(!is_idle || swept || placed || commits)
     }
 

@@ -44,11 +44,14 @@ pub(crate) enum Command {
     /// Look at the versions of the model, and decide which one is in use.
     #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
     Model(ModelArguments),
+    /// Say which segment a customer is in, why, and what would take them to another; asks a running instance.
+    #[command(after_help = "Example:\n  flockwise customer 17850 --ask http://127.0.0.1:8080")]
+    Customer(CustomerArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// End with the orders instead of staying up for /metrics.
+    /// End with the orders instead of staying up for /metrics and questions.
     #[arg(long)]
     pub(crate) once: bool,
     /// Days of the shop's year that pass in a second, once there are segments.
@@ -114,6 +117,23 @@ pub(crate) struct TopicsArguments {
     #[arg(long)]
     pub(crate) apply: bool,
     /// The topics as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CustomerArguments {
+    /// The customer's id, as in the events.
+    #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) customer_id: String,
+    /// Where an instance listens for HTTP; may be given again, and each is asked until one knows. Left out: as in
+    /// the configuration, else http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub(crate) ask: Vec<String>,
+    /// A configuration, whose `[http] listen` says where this machine's instance listens.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// The answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,17 +1,20 @@
 //! `flockwise demo`: a year of a real shop, played fast.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flockwise_config::Config;
 use flockwise_core::feature::DAY_MS;
 use flockwise_http::Readiness;
 use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::questions::Questions;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 use serde::Deserialize;
 
 use crate::args::DemoArguments;
+use crate::customer;
 use crate::exit::{Failed, say};
 use crate::feed::{self, Placing, Tap};
 use crate::figures::{figures, label, readable};
@@ -27,6 +30,8 @@ const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");
 const CONFIG: &str = include_str!("../../../config/web-shop.toml");
 /// Changes shown as they happen: one in so many milliseconds, so that a person can read them.
 const SHOWN_EVERY_MS: u64 = 150;
+/// How soon a question is answered while nothing happens.
+const STEP: Duration = Duration::from_millis(20);
 
 pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let config = Config::parse(CONFIG).map_err(Failed::running)?;
@@ -34,9 +39,12 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let metrics = Metrics::register(&registry).map_err(Failed::running)?;
     let readiness = Readiness::new(1);
     let mut presence = readiness.shard();
-    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness))
+    let pipeline = pipeline(&config, PARTITIONS, None)?;
+    let questions = Questions::new(1);
+    let tell = customer::tell(&questions, &pipeline.task.plan);
+    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), tell)
         .map_err(Failed::wrong)?;
-    let mut session = Session::start(pipeline(&config, PARTITIONS, None)?, 1, &metrics)?;
+    let mut session = Session::start(pipeline, 1, &metrics, &questions)?;
     presence.assigned(0, PARTITIONS);
     say!(
         "A year of orders of a British gift shop, {} days a second; metrics on http://{}/metrics\n\
@@ -54,8 +62,12 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
         print(&session, &tally, &segments, brings_in);
     }
     if !arguments.once {
-        say!("\nThe year is over; /metrics stays up. Ctrl-C ends.");
-        wait_for_signal()?;
+        say!(
+            "\nThe year is over; /metrics stays up, and `flockwise customer ID --ask http://{}` is answered. \
+             Ctrl-C ends.",
+            server.address()
+        );
+        answer_until_signal(&session)?;
     }
     readiness.stop();
     drop(presence);
@@ -80,7 +92,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
                 .lines(slice.clone())
                 .map(|(line, _)| line.time_ms)
                 .max();
-            pacer.wait(time_ms.filter(|_| session.model().is_some()));
+            pacer.wait(time_ms.filter(|_| session.model().is_some()), session);
             session.play(&chunk, slice)?;
             session
                 .drain(Topic::DeadLetters)
@@ -117,12 +129,15 @@ impl Pacer {
     }
 
     /// Waits until an instant's turn has come; what makes the first model is played at once.
-    fn wait(&mut self, time_ms: Option<i64>) {
+    fn wait(&mut self, time_ms: Option<i64>, session: &Session) {
         let Some(time_ms) = time_ms else { return };
         let (began, first_ms) = *self.began.get_or_insert((Instant::now(), time_ms));
         let due =
             Duration::from_secs_f64(((time_ms - first_ms) as f64 / self.ms_per_second).max(0.0));
-        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        while began.elapsed() < due {
+            session.answer();
+            thread::sleep(STEP.min(due.saturating_sub(began.elapsed())));
+        }
     }
 
     fn may_show(&mut self) -> bool {
@@ -186,9 +201,12 @@ fn sentence(session: &Session, change: &[u8]) -> Result<String, Failed> {
     ))
 }
 
-fn wait_for_signal() -> Result<(), Failed> {
+fn answer_until_signal(session: &Session) -> Result<(), Failed> {
     let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
     let mut signals = signal_hook::iterator::Signals::new(signals).map_err(Failed::running)?;
-    signals.forever().next();
+    while signals.pending().next().is_none() {
+        session.answer();
+        thread::sleep(STEP);
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod cluster;
 mod connection;
+mod customer;
 mod demo;
 mod describe;
 mod exit;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(arguments),
         Command::Topics(arguments) => topics::topics(arguments),
         Command::Model(arguments) => model::model(arguments),
+        Command::Customer(arguments) => customer::customer(arguments),
     };
     done.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use flockwise_codec::time::parse_time;
 use flockwise_config::Config;
 use flockwise_core::feature::DAY_MS;
 use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::questions::Questions;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
@@ -33,7 +34,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
     let shards = arguments.shards.or(config.shards).unwrap_or(1).max(1);
     let metrics = Metrics::register(&Registry::new()).map_err(Failed::running)?;
-    let mut session = Session::start(pipeline, shards, &metrics)?;
+    let mut session = Session::start(pipeline, shards, &metrics, &Questions::new(0))?;
 
     let started = Instant::now();
     let progress = Progress::start();

@@ -1,6 +1,6 @@
-//! The table that `demo` and `replay` end with.
+//! Tables for people, and the one that `demo` and `replay` end with.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Row, Table, presets};
 use flockwise_core::feature::Feature;
 use flockwise_core::plan::Plan;
 
@@ -9,17 +9,23 @@ use crate::figures::{SegmentFigures, label, number, readable};
 /// Width where the output is no terminal.
 const WIDTH: u16 = 120;
 
-/// Segments as a table for a marketer.
-pub(crate) fn table(plan: &Plan, figures: &[SegmentFigures], brings_in: Option<&str>) -> String {
-    let money = brings_in.and_then(|name| feature(plan, name));
+/// A table for people, empty yet.
+pub(crate) fn blank(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(WIDTH);
+    table.set_header(header);
+    table
+}
+
+/// Segments as a table for a marketer.
+pub(crate) fn table(plan: &Plan, figures: &[SegmentFigures], brings_in: Option<&str>) -> String {
+    let money = brings_in.and_then(|name| feature(plan, name));
     let mut header = vec!["segment".to_owned(), "customers".to_owned()];
     header.extend(money.map(|_| "brings in".to_owned()));
     header.extend(["what sets it apart (all)", "came", "went"].map(str::to_owned));
-    table.set_header(header);
+    let mut table = blank(header);
     for segment in figures {
         let mut row = vec![
             segment.name.clone(),

@@ -109,6 +109,7 @@ struct CustomerLine<'a> {
     vector: &'a [f64],
     distance: Option<f64>,
     margin: Option<f64>,
+    outlier: Option<bool>,
     sequence: u32,
 }
 
@@ -130,6 +131,7 @@ fn customer(plan: &Plan, portrait: &Portrait) -> Vec<u8> {
         vector: &portrait.vector,
         distance: portrait.distance,
         margin: portrait.margin,
+        outlier: portrait.is_outlier,
         sequence: portrait.sequence,
     };
     // Plain numbers and texts: nothing in them can fail to be written to memory.

@@ -13,6 +13,7 @@ use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::pulse::Pulse;
+use flockwise_runtime::questions::Questions;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::topics::Topics;
 use flockwise_store::{DiskStore, StoreSettings};
@@ -21,6 +22,7 @@ use prometheus::Registry;
 use crate::args::RunArguments;
 use crate::cluster::{Cluster, Standing};
 use crate::connection::{failed, load, settings, settled};
+use crate::customer;
 use crate::exit::Failed;
 use crate::instance::Instance;
 use crate::pipeline::pipeline;
@@ -48,9 +50,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let readiness = Readiness::new(u32::try_from(shards).unwrap_or(u32::MAX));
     stopping.working(&readiness);
     let stop = stopping.stop;
-    let server =
-        flockwise_http::start(config.http_listen, registry.clone(), Arc::clone(&readiness))
-            .map_err(not_listening)?;
+    let questions = Questions::new(shards);
+    let server = flockwise_http::start(
+        config.http_listen,
+        registry.clone(),
+        Arc::clone(&readiness),
+        customer::tell(&questions, &pipeline.task.plan),
+    )
+    .map_err(not_listening)?;
     let summary = Summary::start(&registry)?;
 
     let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
@@ -71,6 +78,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         readiness: &readiness,
         store: Some(&store),
         standbys: &standbys,
+        questions: &questions,
         pulses: &pulses,
         stop: &stop,
     };

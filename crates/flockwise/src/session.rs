@@ -12,6 +12,7 @@ use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::questions::Questions;
 use flockwise_runtime::shard::Shard;
 use flockwise_runtime::topics::Topic;
 
@@ -35,6 +36,7 @@ impl Session {
         mut pipeline: Pipeline,
         shards: usize,
         metrics: &Metrics,
+        questions: &Questions,
     ) -> Result<Self, Failed> {
         // Nobody is there to approve a version: each is used.
         Arc::make_mut(&mut pipeline.task).learning.churn_budget = 1.0;
@@ -46,6 +48,7 @@ impl Session {
                 let client = broker.shard(&format!("{}-{number}", pipeline.topics.app));
                 let pipeline = Arc::clone(&pipeline);
                 Shard::new(number, client, pipeline, Pace::Replay, metrics.clone())
+                    .answering(questions)
             })
             .collect();
         let mut session = Self {
@@ -109,6 +112,11 @@ impl Session {
                 return Ok(());
             }
         }
+    }
+
+    /// Answers questions while there is nothing to play; to be called again and again.
+    pub(crate) fn answer(&self) {
+        self.shards.iter().for_each(Shard::answer);
     }
 
     /// How customers moved so far.

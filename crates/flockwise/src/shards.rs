@@ -14,6 +14,7 @@ use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::metrics::{Abort, Metrics, ShardMeter};
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::pulse::{Pulse, beat};
+use flockwise_runtime::questions::Questions;
 use flockwise_runtime::shard::Shard;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::store::{NoStore, Store};
@@ -41,6 +42,8 @@ pub(crate) struct Crew<'a> {
     /// Local state, if there is any.
     pub(crate) store: Option<&'a DiskStore>,
     pub(crate) standbys: &'a Standbys,
+    /// Where questions about customers are left.
+    pub(crate) questions: &'a Questions,
     /// Signs of life, one of each shard.
     pub(crate) pulses: &'a [Pulse],
     /// Set from outside, or where one of them can go on no more.
@@ -145,7 +148,8 @@ fn live<B: Broker>(
         crew.metrics.clone(),
     )
     .keeping_in(crew.store())
-    .taking_over_from(crew.standbys.clone());
+    .taking_over_from(crew.standbys.clone())
+    .answering(crew.questions);
     let (started, mut has_worked) = (Instant::now(), false);
     let ended = shard.run(crew.stop, |shard| {
         if shard.is_assigned() {

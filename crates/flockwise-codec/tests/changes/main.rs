@@ -54,7 +54,10 @@ fn change() -> impl Strategy<Value = Change> {
             prop::sample::select(&Cause::ALL[..]),
         ),
         (prop::option::of(0..8_u32), prop::option::of(0..8_u32)),
-        prop::array::uniform3(prop::option::of(number())),
+        (
+            prop::array::uniform3(prop::option::of(number())),
+            any::<bool>(),
+        ),
         prop::array::uniform3(driver()),
         prop::option::of(trigger),
     )
@@ -62,7 +65,7 @@ fn change() -> impl Strategy<Value = Change> {
             |(
                 (sequence, occurred_ms, (model_version, model_version_before), cause),
                 (from, to),
-                numbers,
+                (numbers, is_outlier),
                 drivers,
                 trigger,
             )| {
@@ -77,6 +80,7 @@ fn change() -> impl Strategy<Value = Change> {
                     distance,
                     distance_from,
                     margin,
+                    is_outlier,
                     drivers,
                     model_version,
                     model_version_before,
@@ -102,6 +106,7 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
         centroid: vec![0.0; plan.len()],
         weight: 1.0,
         is_pinned: false,
+        reach: None,
     };
     let features = plan.feature_names().map(str::to_owned).collect();
     let scaler = Scaler {

@@ -19,6 +19,8 @@ struct ChangeRecord<'a> {
     distance: Option<f64>,
     distance_from: Option<f64>,
     margin: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    outlier: bool,
     drivers: Vec<DriverRecord<'a>>,
     model_version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +85,7 @@ pub(crate) fn encode(
         distance: change.distance,
         distance_from: change.distance_from,
         margin: change.margin,
+        outlier: change.is_outlier,
         drivers: drivers
             .map(|driver| DriverRecord {
                 feature: &plan.feature(driver.feature).name,

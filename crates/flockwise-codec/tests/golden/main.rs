@@ -34,6 +34,7 @@ pub(crate) fn parts() -> ModelParts {
         centroid: centroid.to_vec(),
         weight,
         is_pinned: false,
+        reach: None,
     };
     ModelParts {
         version: 42,
@@ -48,6 +49,7 @@ pub(crate) fn parts() -> ModelParts {
             segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
             Segment {
                 is_pinned: true,
+                reach: Some(4.5),
                 ..segment(12, "lapsed", [0.1, 6.0], 234.25)
             },
         ],

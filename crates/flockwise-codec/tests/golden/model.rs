@@ -116,6 +116,11 @@ fn a_model_that_cannot_be_says_why() {
             "the weight of segment 12 is -2: a finite number not below zero is needed",
         ),
         (
+            "4.5,",
+            "-4.5,",
+            "the reach of segment 12 is -4.5: a finite distance not below zero is needed, or none",
+        ),
+        (
             "6.0",
             "6.0, 7.0",
             "the centroid of segment 12 must hold 2 finite numbers, one a feature, and holds 3",

@@ -69,6 +69,7 @@ fn change() -> Change {
         distance: Some(0.41),
         distance_from: Some(0.77),
         margin: Some(0.47),
+        is_outlier: false,
         drivers: [driver(0, 3.2, 0.4, 0.61), driver(1, 0.5, 402.0, 0.39), None],
         model_version: 42,
         model_version_before: None,
@@ -94,6 +95,17 @@ fn encoded(change: &Change) -> String {
 #[test]
 fn a_change() {
     assert_eq!(encoded(&change()), CHANGE.trim_end());
+}
+
+/// Only where it is one: the bytes of all others stay as they were.
+#[test]
+fn a_change_of_an_outlier_says_so() {
+    let change = Change {
+        is_outlier: true,
+        ..change()
+    };
+    let expected = CHANGE.replacen("\"drivers\"", "\"outlier\":true,\"drivers\"", 1);
+    assert_eq!(encoded(&change), expected.trim_end());
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
         centroid: centroid.iter().map(|x| x + shift).collect(),
         weight: 1.0,
         is_pinned: false,
+        reach: None,
     };
     let features = plan().feature_names().map(str::to_owned).collect();
     let scaler = Scaler {

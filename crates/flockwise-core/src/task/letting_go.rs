@@ -47,6 +47,7 @@ impl Task {
                 distance: None,
                 distance_from: None,
                 margin: None,
+                is_outlier: false,
                 drivers: [None; DRIVERS],
                 model_version: versions
                     .map_or(standing.version, |versions| versions.current.version()),

@@ -52,6 +52,10 @@ impl Task {
             at_ms,
             cause: self.cause(&standing, present == Some(nearest), occasion, versions),
         };
+        if matches!(occasion, Occasion::Sweep) && model.is_outlier(&self.scaled, nearest, distance)
+        {
+            output.swept_outliers += 1;
+        }
         standing.version = model.version();
         let verdict = decide(&self.settings.decision, &mut standing, &scoring);
         match verdict {
@@ -130,6 +134,8 @@ impl Task {
             left,
             reached,
         );
+        // Somebody who has just come is like nobody whom the sweep has seen, and says little by that.
+        let is_new = from.is_none() && matches!(occasion, Occasion::Event(_));
         Change {
             row,
             sequence: standing.sequence + 1,
@@ -140,6 +146,7 @@ impl Task {
             distance: Some(scoring.distance),
             distance_from: scoring.distance_from,
             margin: Some(other.map_or(1.0, |other| share_nearer(scoring.distance, other))),
+            is_outlier: !is_new && model.is_outlier(&self.scaled, nearest, scoring.distance),
             drivers,
             model_version: model.version(),
             model_version_before: versions

@@ -2,6 +2,8 @@
 
 use flockwise_kmeans::{Fit, Points, fit, simplified_silhouette};
 
+use super::organiser::fewest;
+use super::reach::learn_reach;
 use super::space::{Space, centroids};
 use super::{FITTED, Trainer, moments};
 use crate::lineage::Step;
@@ -14,6 +16,8 @@ const TRIALS: usize = 2;
 const TRIED_ON: usize = 2_000;
 /// Numbers of segments that are tried, at most: segments split and merge later on.
 const TRIED: usize = 16;
+/// Times that those with whom too few are lose their say, at most.
+const ROUNDS: usize = 8;
 
 impl Trainer {
     /// Made from each customer once.
@@ -21,18 +25,19 @@ impl Trainer {
         let points = self.window.each_once(FITTED);
         let scaler = moments::scaler(&points, None);
         let space = Space::new(&self.plan, &scaler);
-        let (tamed, scaled) = space.prepared(&points);
-        let fit = self.cluster(&scaled);
-        let weights: Vec<f64> = points.iter().map(|(_, weight)| weight).collect();
+        let (tamed, mut scaled) = space.prepared(&points);
+        let fit = self.cluster(&mut scaled);
+        let weights: Vec<f64> = scaled.iter().map(|(_, weight)| weight).collect();
         let found = centroids(&tamed, &fit, &weights).into_iter();
-        let segments: Vec<Segment> = found
-            .filter(|(weight, _)| *weight > 0.0)
-            .zip(1..)
-            .map(|((weight, centroid), id)| Segment {
-                weight,
-                ..Segment::new(id, centroid)
-            })
-            .collect();
+        let segment = |(weight, centroid)| Segment {
+            weight,
+            ..Segment::new(0, centroid)
+        };
+        let mut segments: Vec<Segment> = found.map(segment).collect();
+        learn_reach(&mut segments, (&points, &weights), &fit.labels, &space);
+        segments.retain(|segment| segment.weight > 0.0);
+        let numbered = segments.iter_mut().zip(1..);
+        numbered.for_each(|(segment, id)| segment.id = id);
         let born = |segment: &Segment| Step::Born {
             segment: segment.id,
         };
@@ -45,12 +50,13 @@ impl Trainer {
     }
 
     /// The best k within bounds: by the simplified silhouette where there is a choice.
-    fn cluster(&self, points: &Points) -> Fit {
+    fn cluster(&self, points: &mut Points) -> Fit {
         let (fewest, most) = (self.policy.k_min, self.policy.k_max);
         let some: Vec<usize> = (0..points.len().min(TRIED_ON)).collect();
         let some = points.of(&some);
         let silhouette = |k| {
-            let tried = fit(&some, k, TRIALS, self.policy.seed);
+            let mut some = some.clone();
+            let tried = fit_many(&mut some, k, TRIALS, self.policy.seed);
             simplified_silhouette(&some, &tried)
         };
         let best = match fewest == most {
@@ -60,8 +66,35 @@ impl Trainer {
                 .max_by(|left, right| left.0.total_cmp(&right.0)),
         };
         let k = best.map_or(most, |(_, k)| k);
-        fit(points, k, RESTARTS, self.policy.seed)
+        fit_many(points, k, RESTARTS, self.policy.seed)
     }
+}
+
+/// The best k-means where each segment has as many customers as it needs: one who is far from everybody would be a
+/// segment else, and has no say, as long as enough are left who have.
+fn fit_many(points: &mut Points, k: usize, restarts: usize, seed: u64) -> Fit {
+    let fewest = fewest(points.dimensions());
+    let mut found = fit(points, k, restarts, seed);
+    for _ in 0..ROUNDS {
+        let few = of_few(points, &found, fewest);
+        let heard = points.iter().filter(|(_, weight)| *weight > 0.0).count();
+        if few.is_empty() || heard < few.len() + k * fewest {
+            break;
+        }
+        few.iter().for_each(|index| points.set_weight(*index, 0.0));
+        found = fit(points, k, restarts, seed);
+    }
+    found
+}
+
+/// Who has a say and is with fewer than so many.
+fn of_few(points: &Points, fit: &Fit, fewest: usize) -> Vec<usize> {
+    let mut members = fit.members();
+    for members in &mut members {
+        members.retain(|member| points.weight(*member) > 0.0);
+    }
+    members.retain(|members| members.len() < fewest);
+    members.concat()
 }
 
 /// All numbers within bounds where they are few, else some in equal proportions.

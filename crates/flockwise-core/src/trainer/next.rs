@@ -3,6 +3,7 @@
 use flockwise_kmeans::Points;
 
 use super::organiser::{Bounds, Organiser, Sampled};
+use super::reach::learn_reach;
 use super::space::{Space, centroids};
 use super::window::{KEPT_HALF_LIVES, Weighed};
 use super::{Trainer, moments};
@@ -31,6 +32,7 @@ impl Trainer {
         let (tamed, scaled) = space.prepared(&weighed.points);
         let sampled = Sampled {
             points: scaled,
+            customers: weighed.customers,
             at_ms: weighed.at_ms,
             old_ms: self.now_ms.saturating_sub(self.policy.half_life_ms),
         };
@@ -41,7 +43,8 @@ impl Trainer {
         };
         let mut organiser = Organiser::new(sampled, bounds, model, &space);
         organiser.organise();
-        Some(self.organised(model, organiser, scaler, &tamed, ghosts))
+        let points = (&weighed.points, &tamed);
+        Some(self.organised(model, organiser, scaler, points, ghosts))
     }
 
     /// What the organiser has come to, in the feature vector's units.
@@ -50,11 +53,12 @@ impl Trainer {
         model: &ModelParts,
         organiser: Organiser,
         scaler: Scaler,
-        tamed: &Points,
+        (points, tamed): (&Points, &Points),
         mut ghosts: Vec<Ghost>,
     ) -> ModelParts {
         let space = Space::new(&self.plan, &scaler);
-        let learnt = centroids(tamed, &organiser.fit, &organiser.weights());
+        let weights = organiser.weights();
+        let learnt = centroids(tamed, &organiser.fit, &weights);
         ghosts.extend(organiser.ghosts.iter().map(|ghost| Ghost {
             centroid: space.unscaled(&ghost.centroid),
             until_ms: ghost.until_ms,
@@ -72,7 +76,9 @@ impl Trainer {
                 ..known.unwrap_or_else(|| Segment::new(*id, Vec::new()))
             }
         });
-        let segments = segments.collect();
+        let mut segments: Vec<Segment> = segments.collect();
+        let labels = &organiser.fit.labels;
+        learn_reach(&mut segments, (points, &weights), labels, &space);
         self.finished(ModelParts {
             version: model.version + 1,
             trained_ms: self.now_ms,

@@ -21,6 +21,8 @@ const NEWEST: usize = 12;
 /// Sampled customers in the space where distances are taken, in the order in which they came.
 pub(super) struct Sampled {
     pub(super) points: Points,
+    /// Whose each is, by the hash of the id.
+    pub(super) customers: Vec<u64>,
     /// When each was sampled.
     pub(super) at_ms: Vec<i64>,
     /// Those sampled before this are older than a half-life.
@@ -103,7 +105,7 @@ impl Organiser {
 
     /// A segment needs as many customers as it takes to span its space.
     fn fewest(&self) -> usize {
-        self.sampled.points.dimensions() + 1
+        fewest(self.sampled.points.dimensions())
     }
 
     /// Where nobody comes any more, what was there counts no more, and the segment goes if it may.
@@ -226,6 +228,7 @@ impl Organiser {
     fn cutter(&self) -> Cutter<'_> {
         Cutter {
             points: &self.sampled.points,
+            customers: &self.sampled.customers,
             fewest: self.fewest(),
             seed: self.bounds.seed,
         }
@@ -247,7 +250,7 @@ impl Organiser {
     }
 
     /// Where there is no room for another one, the segment of least use goes to where one more is of most use,
-    /// as long as that is worth it.
+    /// as long as that is worth it and there are enough for a segment: a few who are far off are none.
     fn relocate(&mut self) {
         if self.ids.len() < self.bounds.k_max {
             return;
@@ -263,6 +266,7 @@ impl Organiser {
             let best = (0..self.ids.len())
                 .filter(|index| *index != least)
                 .filter_map(|index| Some((index, self.cutter().whole(&members[index])?)))
+                .filter(|(_, cut)| self.cutter().are_enough(cut))
                 .max_by(|left, right| left.1.gain.total_cmp(&right.1.gain));
             let Some((index, cut)) = best.filter(|best| best.1.gain > WORTH_MOVING * costs[least])
             else {
@@ -357,6 +361,11 @@ impl Organiser {
         self.fit.weights.remove(index);
         self.ids.remove(index);
     }
+}
+
+/// Customers that it takes to span a space.
+pub(super) fn fewest(dimensions: usize) -> usize {
+    dimensions + 1
 }
 
 /// Each centroid with the one nearest to it, each pair once.

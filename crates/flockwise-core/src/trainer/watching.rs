@@ -18,7 +18,7 @@ impl Trainer {
     pub(super) fn watch(&mut self, model: &ModelParts, weighed: &Weighed) -> Vec<Shift> {
         let mut fresh = Points::new(self.plan.len());
         for (index, at_ms) in weighed.at_ms.iter().enumerate() {
-            if *at_ms > self.seen.until_ms {
+            if *at_ms > self.seen.until_ms && weighed.points.weight(index) > 0.0 {
                 fresh.push(weighed.points.point(index), 1.0);
             }
         }

@@ -5,9 +5,13 @@ use std::collections::VecDeque;
 use flockwise_kmeans::Points;
 
 use super::MiniBatch;
+use super::faults::silence_faults;
 
 /// Half-lives after which a sampled customer is forgotten: the weight is a sixteenth by then.
 pub(super) const KEPT_HALF_LIVES: i64 = 4;
+
+/// The largest number that is taken in: sums of the squares of many are finite.
+const LARGEST: f64 = 1e120;
 
 /// A window over the mini-batches. What it holds follows from the batches alone, from the one at
 /// [`Window::first_offset`] on, so that a new trainer reads them again and is level.
@@ -27,9 +31,11 @@ struct Kept {
     values: Vec<f64>,
 }
 
-/// Vectors with their weights, and when they were sampled, in the order in which they came.
+/// Vectors with their weights, whose they are, and when they were sampled, in the order in which they came.
 pub(super) struct Weighed {
     pub(super) points: Points,
+    /// Hashes of their ids.
+    pub(super) customers: Vec<u64>,
     pub(super) at_ms: Vec<i64>,
 }
 
@@ -53,7 +59,7 @@ impl Window {
         self.batches.front().map(|kept| kept.offset)
     }
 
-    /// Takes in what fits the plan and is finite.
+    /// Takes in what fits the plan and can be reckoned with.
     pub(super) fn take(&mut self, batch: MiniBatch, offset: i64) {
         let mut kept = Kept {
             offset,
@@ -62,7 +68,7 @@ impl Window {
             values: Vec::with_capacity(batch.sample.len() * self.dimensions),
         };
         for (customer, vector) in batch.sample {
-            if vector.len() == self.dimensions && vector.iter().all(|x| x.is_finite()) {
+            if vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST) {
                 kept.hashes.push(customer);
                 kept.values.extend_from_slice(&vector);
             }
@@ -95,10 +101,11 @@ impl Window {
         }
     }
 
-    /// Everything it holds, weighed by age.
+    /// Everything it holds, weighed by age; faults weigh nothing.
     pub(super) fn weighed(&self, now_ms: i64, half_life_ms: i64) -> Weighed {
         let mut weighed = Weighed {
             points: Points::new(self.dimensions),
+            customers: Vec::with_capacity(self.customers),
             at_ms: Vec::with_capacity(self.customers),
         };
         for kept in &self.batches {
@@ -107,16 +114,18 @@ impl Window {
                 continue;
             }
             let weight = (-(age_ms as f64) / half_life_ms as f64).exp2();
+            weighed.customers.extend_from_slice(&kept.hashes);
             for vector in kept.values.chunks_exact(self.dimensions) {
                 weighed.points.push(vector, weight);
                 weighed.at_ms.push(kept.at_ms);
             }
         }
+        silence_faults(&mut weighed.points);
         weighed
     }
 
     /// Each customer once, as sampled last, in the order of the hashes of their ids: so that the first ones
-    /// are a fair sample.
+    /// are a fair sample. Faults weigh nothing.
     pub(super) fn each_once(&self, at_most: usize) -> Points {
         let mut last: Vec<(u64, usize, &[f64])> = self
             .batches
@@ -135,6 +144,7 @@ impl Window {
         for (_, _, vector) in last.into_iter().take(at_most) {
             points.push(vector, 1.0);
         }
+        silence_faults(&mut points);
         points
     }
 }

@@ -45,6 +45,7 @@ fn who_is_silent_for_long_enough_leaves_and_begins_anew() {
         distance: None,
         distance_from: None,
         margin: None,
+        is_outlier: false,
         drivers: [None; 3],
         model_version: 1,
         model_version_before: None,

@@ -7,4 +7,5 @@ mod governance;
 mod later;
 mod names;
 mod organising;
+mod outliers;
 mod school;

@@ -21,6 +21,7 @@ fn segments(centroids: &[[f64; 3]]) -> Vec<Segment> {
         centroid: centroid.to_vec(),
         weight: 1.0,
         is_pinned: false,
+        reach: None,
     };
     centroids.iter().enumerate().map(segment).collect()
 }

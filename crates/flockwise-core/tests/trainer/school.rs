@@ -101,6 +101,7 @@ pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) ->
         centroid: centroid.to_vec(),
         weight: *weight,
         is_pinned: false,
+        reach: None,
     });
     ModelParts {
         trained_ms,

@@ -15,6 +15,7 @@ fn filled() -> (Registry, Metrics) {
     meter.events = 5;
     meter.changes[Cause::Time as usize] = 2;
     meter.flips_suppressed[Suppression::Dwell as usize] = 3;
+    meter.sweep_outliers = 4;
     meter.customers = 40;
     meter.export(&metrics);
     meter.events += 7;
@@ -38,6 +39,7 @@ fn every_export_adds_what_came_since_the_last() {
         "flockwise_changes_total{cause=\"time\"} 2",
         "flockwise_flips_suppressed_total{reason=\"dwell\"} 3",
         "flockwise_dead_letters_total{reason=\"too_late\"} 1",
+        "flockwise_sweep_outliers_total 4",
         "flockwise_customers{shard=\"1\"} 41",
         "flockwise_tasks{shard=\"1\",state=\"restoring\"} 2",
         "flockwise_event_lag_seconds{partition=\"3\",topic=\"clicks\"} 1.5",
@@ -56,7 +58,7 @@ fn every_export_adds_what_came_since_the_last() {
 #[test]
 fn names_helps_and_types_are_as_prometheus_wants_them() {
     let families = filled().0.gather();
-    assert_eq!(families.len(), 26);
+    assert_eq!(families.len(), 27);
     for family in &families {
         let (name, help) = (family.name(), family.help());
         assert!(name.starts_with("flockwise_"), "{name}");

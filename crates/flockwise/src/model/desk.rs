@@ -100,6 +100,11 @@ impl Desk {
         records.into_iter().map(read).collect()
     }
 
+    /// The features as configured.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.setup.plan
+    }
+
     /// Checks that a version goes with the configuration.
     pub(crate) fn check(&self, model: &ModelParts) -> Result<(), Failed> {
         let made = Model::new(&self.setup.plan, model.clone());

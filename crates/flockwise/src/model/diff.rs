@@ -11,6 +11,7 @@ use crate::args::DiffArguments;
 use crate::exit::{Failed, say};
 use crate::model::desk::Setup;
 use crate::model::words;
+use crate::report;
 
 pub(crate) fn diff(arguments: &DiffArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;
@@ -89,7 +90,7 @@ fn distance(scaler: &Scaler, old: &Segment, new: &Segment) -> f64 {
 }
 
 fn table(differences: &[Difference]) -> Table {
-    let mut table = crate::model::table([
+    let mut table = report::blank([
         "segment",
         "name",
         "",

@@ -1,13 +1,28 @@
 //! Versions for tests.
 
+use flockwise_core::feature::{Feature, Transform, Wording};
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
 use flockwise_core::review::{Flow, Review};
 use flockwise_core::trainer::{Audit, Publication};
 
 /// 2026-01-02T00:00:00Z.
 const START_MS: i64 = 1_767_312_000_000;
 const DAY_MS: i64 = 86_400_000;
+
+/// What the versions are made of.
+pub(super) fn plan() -> Plan {
+    let spend = Feature {
+        transform: Transform::Sqrt,
+        wording: Wording {
+            unit: Some("£".to_owned()),
+            ..Wording::default()
+        },
+        ..Feature::count("spend")
+    };
+    Plan::compile(&[spend, Feature::count("orders")])
+}
 
 fn segment(id: u32, name: &str, weight: f64, centroid: [f64; 2]) -> Segment {
     Segment {

@@ -8,6 +8,7 @@ use crate::exit::{Failed, say};
 use crate::model::desk::Setup;
 use crate::model::versions::{Version, Versions};
 use crate::model::words;
+use crate::report;
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;
@@ -22,7 +23,7 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
 }
 
 fn table(versions: &Versions) -> Table {
-    let mut table = crate::model::table([
+    let mut table = report::blank([
         "version",
         "state",
         "trained at",

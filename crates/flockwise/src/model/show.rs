@@ -2,14 +2,17 @@
 
 use comfy_table::Table;
 use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::plan::Plan;
 use flockwise_core::review::{Flow, Review};
 use serde_json::{Value, json};
 
 use crate::args::ShowArguments;
 use crate::exit::{Failed, say};
+use crate::figures::{label, readable};
 use crate::model::desk::Setup;
 use crate::model::versions::{Version, Versions};
-use crate::model::words;
+use crate::model::words::{self, Trait};
+use crate::report;
 
 pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;
@@ -22,9 +25,9 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
     };
     desk.check(&version.published.model)?;
     if arguments.json {
-        say!("{:#}", whole(&versions, version));
+        say!("{:#}", whole(desk.plan(), &versions, version));
     } else {
-        say!("{}", text(&versions, version));
+        say!("{}", text(desk.plan(), &versions, version));
     }
     Ok(())
 }
@@ -56,7 +59,7 @@ impl<'v> Names<'v> {
     }
 }
 
-fn text(versions: &Versions, version: &Version) -> String {
+fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
     let published = &version.published;
     let model = &published.model;
     let trained = words::trained_at(model);
@@ -73,7 +76,7 @@ fn text(versions: &Versions, version: &Version) -> String {
     }
     let names = Names::of(versions, version);
     lines.extend(published.review.iter().flat_map(|r| reviewed(r, &names)));
-    lines.push(table(model).to_string());
+    lines.push(table(plan, model).to_string());
     lines.join("\n")
 }
 
@@ -99,33 +102,52 @@ fn reviewed(review: &Review, names: &Names<'_>) -> Vec<String> {
     lines
 }
 
-fn table(model: &ModelParts) -> Table {
-    let mut table = crate::model::table([
+fn table(plan: &Plan, model: &ModelParts) -> Table {
+    let mut table = report::blank([
         "segment",
         "name",
         "pinned",
         "customers",
-        "sets it apart (standard deviations from the mean)",
+        "sets it apart (all), in standard deviations",
     ]);
     for segment in &model.segments {
-        let traits = words::traits(model, segment).into_iter();
-        let traits = traits.map(|found| format!("{} {:+.2}", found.feature, found.deviations));
+        let traits = words::traits(plan, model, segment);
+        let traits: Vec<String> = traits.iter().map(|found| told(plan, found)).collect();
         table.add_row([
             segment.id.to_string(),
             segment.name.clone(),
             if segment.is_pinned { "yes" } else { "" }.to_owned(),
             words::percent(words::share(model, segment)),
-            traits.collect::<Vec<_>>().join("\n"),
+            traits.join("\n"),
         ]);
     }
     table
 }
 
-fn whole(versions: &Versions, version: &Version) -> Value {
+/// `orders lately 5.9 (0.9), +1.50`
+fn told(plan: &Plan, found: &Trait) -> String {
+    let feature = plan.feature(found.feature);
+    let unit = feature.wording.unit.as_deref();
+    let (here, all) = (
+        readable(found.typical, unit),
+        readable(found.typical_of_all, unit),
+    );
+    format!(
+        "{} {here} ({all}), {:+.2}",
+        label(feature),
+        found.deviations
+    )
+}
+
+fn whole(plan: &Plan, versions: &Versions, version: &Version) -> Value {
     let published = &version.published;
     let model = &published.model;
     let names = Names::of(versions, version);
-    let segments: Vec<Value> = model.segments.iter().map(|s| segment(model, s)).collect();
+    let segments: Vec<Value> = model
+        .segments
+        .iter()
+        .map(|s| segment(plan, model, s))
+        .collect();
     json!({
         "version": version.number(),
         "state": version.state,
@@ -137,10 +159,16 @@ fn whole(versions: &Versions, version: &Version) -> Value {
     })
 }
 
-fn segment(model: &ModelParts, segment: &Segment) -> Value {
-    let traits = words::traits(model, segment).into_iter();
-    let traits =
-        traits.map(|found| json!({ "feature": found.feature, "deviations": found.deviations }));
+fn segment(plan: &Plan, model: &ModelParts, segment: &Segment) -> Value {
+    let traits = words::traits(plan, model, segment).into_iter();
+    let traits = traits.map(|found| {
+        json!({
+            "feature": plan.feature(found.feature).name,
+            "typical": found.typical,
+            "typical_of_all": found.typical_of_all,
+            "deviations": found.deviations,
+        })
+    });
     json!({
         "id": segment.id,
         "name": segment.name,
@@ -166,12 +194,12 @@ fn review(review: &Review, names: &Names<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example::{approved, held, live, same};
+    use crate::model::example::{approved, held, live, plan, same};
 
     #[test]
     fn a_version_is_told_with_what_it_does() {
         let versions = Versions::of(vec![live(1), approved(2), held(3)]);
-        let told = |number| text(&versions, versions.numbered(number).unwrap());
+        let told = |number| text(&plan(), &versions, versions.numbered(number).unwrap());
         let found = format!("{}\n\n{}", told(2), told(3));
         same(&found, include_str!("golden/show.txt"));
     }
@@ -179,10 +207,14 @@ mod tests {
     #[test]
     fn flows_name_segments_that_are_gone() {
         let versions = Versions::of(vec![live(1), held(2)]);
-        let found = whole(&versions, versions.held().unwrap());
+        let found = whole(&plan(), &versions, versions.held().unwrap());
         let flow = &found["review"]["flows"][0];
         assert_eq!(flow["from"]["name"], "big");
         assert_eq!(flow["to"]["name"], "newcomers");
-        assert_eq!(found["segments"][0]["traits"][0]["feature"], "spend");
+        let strongest = &found["segments"][0]["traits"][0];
+        assert_eq!(strongest["feature"], "spend");
+        assert_eq!(strongest["typical"], 16.0);
+        assert_eq!(strongest["typical_of_all"], 100.0);
+        assert_eq!(strongest["deviations"], -1.5);
     }
 }

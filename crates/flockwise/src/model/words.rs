@@ -4,6 +4,7 @@ use flockwise_codec::time::write_time;
 use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::plan::Plan;
 use flockwise_core::review::Review;
 use flockwise_core::trainer::Audit;
 use serde_json::{Value, json};
@@ -11,10 +12,16 @@ use serde_json::{Value, json};
 /// Features that are told of a segment.
 const STRONGEST: usize = 3;
 
-/// A feature of a segment, in standard deviations from the mean of all customers.
+/// A feature of a segment beside that of all customers.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trait {
-    pub(crate) feature: String,
+    /// Index of the feature.
+    pub(crate) feature: usize,
+    /// Of the segment, in the feature's own units.
+    pub(crate) typical: f64,
+    /// Of all customers.
+    pub(crate) typical_of_all: f64,
+    /// How far the one is from the other, after the transform, in standard deviations.
     pub(crate) deviations: f64,
 }
 
@@ -88,18 +95,20 @@ pub(crate) fn share(model: &ModelParts, segment: &Segment) -> f64 {
 }
 
 /// What sets a segment apart most, the strongest first.
-pub(crate) fn traits(model: &ModelParts, segment: &Segment) -> Vec<Trait> {
+pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<Trait> {
     let scaler = &model.scaler;
-    let off = |(index, feature): (usize, &String)| {
-        let deviation = scaler.deviation(index);
-        let off = segment.centroid[index] - scaler.means[index];
+    let found = |feature: usize| {
+        let deviation = scaler.deviation(feature);
+        let (here, all) = (segment.centroid[feature], scaler.means[feature]);
+        let transform = plan.feature(feature).transform;
         (deviation > 0.0).then(|| Trait {
-            feature: feature.clone(),
-            deviations: off / deviation,
+            feature,
+            typical: transform.invert(here),
+            typical_of_all: transform.invert(all),
+            deviations: (here - all) / deviation,
         })
     };
-    let features = model.features.iter().enumerate();
-    let mut traits: Vec<Trait> = features.filter_map(off).collect();
+    let mut traits: Vec<Trait> = (0..plan.len()).filter_map(found).collect();
     traits.sort_by(|a, b| b.deviations.abs().total_cmp(&a.deviations.abs()));
     traits.truncate(STRONGEST);
     traits

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use flockwise_config::Config;
 use flockwise_memory::{MemoryBroker, MemoryShard};
 use flockwise_runtime::clock::Clock;
+use flockwise_runtime::questions::Unanswered;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
@@ -28,6 +29,7 @@ struct Stage {
     registry: Registry,
     metrics: Metrics,
     readiness: Arc<Readiness>,
+    questions: Questions,
     pulses: [Pulse; 2],
     stop: AtomicBool,
 }
@@ -43,6 +45,7 @@ impl Stage {
             metrics: Metrics::register(&registry).unwrap(),
             registry,
             readiness: Readiness::new(2),
+            questions: Questions::new(2),
             pulses: Default::default(),
             stop: AtomicBool::new(false),
         }
@@ -60,6 +63,7 @@ impl Stage {
             readiness: &self.readiness,
             store: None,
             standbys: &Standbys::new(0, PARTITIONS, Clock::System),
+            questions: &self.questions,
             pulses: &self.pulses,
             stop: &self.stop,
         };
@@ -103,6 +107,51 @@ fn shards_share_the_work_and_leave_when_told() {
     });
     assert!(stage.shows("flockwise_events_total 1"));
     assert!(stage.pulses.iter().all(|pulse| pulse.beats().is_none()));
+}
+
+#[test]
+fn customers_are_told_of_by_the_shard_that_has_them() {
+    let stage = Stage::set();
+    stage.click();
+    // As if the second shard were another process.
+    let first_alone = Questions::new(1);
+    let ask = |questions: &Questions, id: &str| {
+        loop {
+            match questions.ask(id, Duration::from_secs(20)) {
+                Err(Unanswered::Unsettled) => thread::yield_now(),
+                answer => break answer.map(|known| known.told.portrait.customer_id),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let running = scope.spawn(|| stage.run(2, |number| Ok(stage.join(number))));
+        assert!(stage.broker.wait_for_backlog(0, Duration::from_secs(20)));
+        assert_eq!(ask(&stage.questions, "ann").as_deref(), Ok("ann"));
+        assert_eq!(ask(&stage.questions, "bob"), Err(Unanswered::Unknown));
+        stage.stop.store(true, Ordering::Relaxed);
+        assert_eq!(running.join().unwrap(), Ok(()));
+    });
+    let stage = Stage {
+        questions: first_alone,
+        ..Stage::set()
+    };
+    thread::scope(|scope| {
+        let running = scope.spawn(|| stage.run(2, |number| Ok(stage.join(number))));
+        let answers: Vec<_> = (0..40)
+            .map(|number| ask(&stage.questions, &format!("customer {number}")))
+            .collect();
+        stage.stop.store(true, Ordering::Relaxed);
+        assert_eq!(running.join().unwrap(), Ok(()));
+        let are_elsewhere = answers.iter().filter(
+            |answer| matches!(answer, Err(Unanswered::Elsewhere { task }) if *task < PARTITIONS),
+        );
+        let are_elsewhere = are_elsewhere.count();
+        assert!((5..35).contains(&are_elsewhere), "{answers:?}");
+        let are_unknown = answers
+            .iter()
+            .filter(|answer| **answer == Err(Unanswered::Unknown));
+        assert_eq!(are_unknown.count(), 40 - are_elsewhere);
+    });
 }
 
 #[test]

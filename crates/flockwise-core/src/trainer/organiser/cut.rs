@@ -1,5 +1,7 @@
 //! Where a segment can be cut in two, and whether it is two.
 
+use std::collections::BTreeSet;
+
 use flockwise_kmeans::{Points, Separation, halves, squared};
 
 /// The fewest members that are looked at, as a multiple of what a segment needs: two of them, and some to
@@ -32,6 +34,8 @@ impl Cut {
 /// Cuts segments.
 pub(super) struct Cutter<'p> {
     pub(super) points: &'p Points,
+    /// Whose each is, by the hash of the id.
+    pub(super) customers: &'p [u64],
     /// Customers that a segment needs.
     pub(super) fewest: usize,
     pub(super) seed: u64,
@@ -83,10 +87,26 @@ impl Cutter<'_> {
     }
 
     fn is_two(&self, cut: &Cut, members: &[usize]) -> bool {
+        cut.separation.is_two() && self.is_counted(cut) && self.is_alive(cut, members)
+    }
+
+    /// Both sides have as many members as a segment needs, by Kish's effective number.
+    fn is_counted(&self, cut: &Cut) -> bool {
         let share = cut.separation.share.min(1.0 - cut.separation.share);
-        cut.separation.is_two()
-            && cut.separation.count * share >= self.fewest as f64
-            && self.is_alive(cut, members)
+        cut.separation.count * share >= self.fewest as f64
+    }
+
+    /// Both sides have what a segment needs, by members and by customers: one who is sampled again and again is
+    /// still one.
+    pub(super) fn are_enough(&self, cut: &Cut) -> bool {
+        let has_customers = |members: &Vec<usize>| {
+            let mut seen = BTreeSet::new();
+            members.iter().any(|member| {
+                seen.insert(self.customers[*member]);
+                seen.len() >= self.fewest
+            })
+        };
+        self.is_counted(cut) && cut.members.iter().all(has_customers)
     }
 
     /// Both sides are still coming: of the newest members, so many that a side should have enough of them for a

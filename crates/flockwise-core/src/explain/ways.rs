@@ -1,0 +1,190 @@
+//! The smallest change of one feature alone that moves a customer to another segment.
+//!
+//! Let feature i move by v, in the feature vector's units, with the scale s: the squared distance to centroid c
+//! becomes D + s²(v² - 2v(c-x)). The v² is the same for all segments, so "nearer than another one" is linear in v;
+//! "nearer than the own one by a margin m", D_to < (1-m)² D_own, is quadratic and holds between its two roots. All
+//! together hold in an interval, whose point nearest to 0 is the answer.
+
+use flockwise_kmeans::Scratch;
+
+use super::interval::Interval;
+use crate::feature::{Aggregate, Feature};
+use crate::model::Model;
+use crate::plan::Plan;
+
+/// How to get to another segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Way {
+    /// Index of the segment.
+    pub segment: usize,
+    /// What it takes.
+    pub reach: Reach,
+}
+
+/// What it takes to get to a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reach {
+    /// Nothing more: it is near enough, and the next scoring, dwell and cooldown decide.
+    Already,
+    /// One feature.
+    By(Move),
+    /// No single feature does it.
+    NotByOne,
+}
+
+/// A change of one feature, everything else being as it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Move {
+    /// Index of the feature.
+    pub feature: usize,
+    /// The value that the feature would need, in its own units.
+    pub needed: f64,
+    /// How far that is in the scaled space, where distances are taken.
+    pub length: f64,
+}
+
+/// By how much the answer goes beyond the border, as a share of the numbers at hand: the first that rounding, there
+/// and back through the transform, does not undo.
+const BEYOND: [f64; 4] = [1e-10, 1e-8, 1e-6, 1e-4];
+
+/// The ways to all segments but the own one.
+pub(super) fn ways(
+    plan: &Plan,
+    model: &Model,
+    margin: f64,
+    own: usize,
+    vector: &[f64],
+) -> Vec<Way> {
+    let mut scaled = Vec::new();
+    model.scaled(vector, &mut scaled);
+    let segments = 0..model.segments().len();
+    let squared = |segment| model.nearest().squared_distance(&scaled, segment);
+    let mut start = Start {
+        plan,
+        model,
+        margin,
+        own,
+        vector,
+        squared: segments.clone().map(squared).collect(),
+        scaled,
+        scratch: Scratch::default(),
+    };
+    let others = segments.filter(|segment| *segment != own);
+    let way = |segment| Way {
+        segment,
+        reach: start.reach(segment),
+    };
+    others.map(way).collect()
+}
+
+/// Where a customer is.
+struct Start<'a> {
+    plan: &'a Plan,
+    model: &'a Model,
+    margin: f64,
+    own: usize,
+    vector: &'a [f64],
+    /// The squared distance to each segment.
+    squared: Vec<f64>,
+    scaled: Vec<f64>,
+    scratch: Scratch,
+}
+
+impl Start<'_> {
+    fn reach(&mut self, to: usize) -> Reach {
+        if self.is_moved(to) {
+            return Reach::Already;
+        }
+        let mut ways: Vec<(f64, usize, Interval)> = (0..self.plan.len())
+            .filter_map(|feature| {
+                let interval = self.interval(to, feature)?;
+                let length = interval.nearest_to_zero(0.0).abs() * self.model.scale()[feature];
+                Some((length, feature, interval))
+            })
+            .collect();
+        ways.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let by = |(_, feature, interval)| self.try_way(to, feature, interval);
+        ways.into_iter()
+            .find_map(by)
+            .map_or(Reach::NotByOne, Reach::By)
+    }
+
+    /// The moves along a feature that would do, if there are any, whatever values it can have.
+    fn interval(&self, to: usize, feature: usize) -> Option<Interval> {
+        let square = self.model.scale()[feature].powi(2);
+        if square == 0.0 {
+            return None;
+        }
+        let x = self.vector[feature];
+        let gap = |segment: usize| self.model.segments()[segment].centroid[feature] - x;
+        let mut interval = Interval::EVERYTHING;
+        for other in (0..self.squared.len()).filter(|other| *other != to) {
+            let slope = 2.0 * square * (gap(other) - gap(to));
+            interval = interval.and_linear(slope, self.squared[to] - self.squared[other]);
+        }
+        let share = (1.0 - self.margin).powi(2);
+        let interval = interval.and_quadratic(
+            square * (1.0 - share),
+            2.0 * square * (share * gap(self.own) - gap(to)),
+            self.squared[to] - share * self.squared[self.own],
+        );
+        (!interval.is_empty()).then_some(interval)
+    }
+
+    /// The smallest move within an interval that stands when it is scored, if the feature can have that value: where it
+    /// cannot, none further away will do either.
+    fn try_way(&mut self, to: usize, feature: usize, interval: Interval) -> Option<Move> {
+        let (scale, x) = (self.model.scale()[feature], self.vector[feature]);
+        let border = interval.nearest_to_zero(0.0);
+        let size = (1.0 / scale).max(x.abs()).max(border.abs());
+        let spec = self.plan.feature(feature);
+        let before = self.scaled[feature];
+        let mut tried = BEYOND.iter().filter_map(|share| {
+            let needed = needed(spec, x + interval.nearest_to_zero(share * size));
+            let reached = in_vector(spec, needed);
+            self.scaled[feature] = reached * scale;
+            let is_moved = needed.is_finite() && self.is_moved(to);
+            self.scaled[feature] = before;
+            let length = (reached - x).abs() * scale;
+            is_moved.then_some(Move {
+                feature,
+                needed,
+                length,
+            })
+        });
+        tried.next()
+    }
+
+    /// Would a scoring at this point move the customer there?
+    fn is_moved(&mut self, to: usize) -> bool {
+        let (nearest, distance) = self.model.score(&self.scaled, &mut self.scratch);
+        let own = self
+            .model
+            .nearest()
+            .squared_distance(&self.scaled, self.own);
+        nearest == to && distance < own.sqrt() * (1.0 - self.margin)
+    }
+}
+
+/// The lowest and the highest value that a feature can have, in its own units.
+fn natural(aggregate: Aggregate) -> (f64, f64) {
+    match aggregate {
+        Aggregate::Count | Aggregate::Recency => (0.0, f64::INFINITY),
+        Aggregate::Share => (0.0, 1.0),
+        Aggregate::Sum | Aggregate::Mean | Aggregate::Last => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
+
+/// A value in the feature's own units, brought in to those that it can have.
+fn needed(feature: &Feature, value: f64) -> f64 {
+    let (lowest, highest) = natural(feature.aggregate);
+    feature.transform.invert(value).clamp(lowest, highest)
+}
+
+/// What a value in the feature's own units is in the feature vector.
+fn in_vector(feature: &Feature, value: f64) -> f64 {
+    let mut vector = [value];
+    feature.transform.apply(&mut vector);
+    let (least, most) = feature.clip.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+    vector[0].clamp(least, most)
+}

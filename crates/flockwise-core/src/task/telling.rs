@@ -1,0 +1,44 @@
+//! What is told of a customer when somebody asks.
+
+use super::Task;
+use crate::explain::{Explanation, explain, typical_members};
+use crate::model::Model;
+use crate::portrait::{Portrait, portrait};
+
+/// A customer as of the task's time, explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Who, and where.
+    pub portrait: Portrait,
+    /// Why; `None` without a segment of this version.
+    pub explanation: Option<Explanation>,
+    /// Other customers of the same segment and task, the most typical first.
+    pub typical_members: Vec<String>,
+}
+
+impl Task {
+    /// Tells of a customer as of the stream's time; `None` where the task has no such customer. Nothing changes by
+    /// it.
+    #[must_use]
+    pub fn tell(&self, customer_id: &str, model: Option<&Model>) -> Option<Told> {
+        let number = self.rows.find(customer_id)?;
+        let row = self.rows.row(number);
+        let as_of_ms = self.bookmark.stream_ms.max(row.reference_ms);
+        let as_of_ms = as_of_ms.max(row.standing.as_of_ms);
+        let plan = &self.settings.plan;
+        let portrait = portrait(plan, model, &row, as_of_ms);
+        let place = model.and_then(|model| Some((model, model.index_of(row.standing.segment?)?)));
+        let explanation = place.map(|(model, own)| {
+            let margin = self.settings.decision.margin;
+            explain(plan, model, margin, own, &portrait.vector)
+        });
+        let typical = place
+            .map(|(model, own)| typical_members(plan, model, &self.rows, own, number, as_of_ms));
+        let typical = typical.into_iter().flatten().map(str::to_owned);
+        Some(Told {
+            typical_members: typical.collect(),
+            explanation,
+            portrait,
+        })
+    }
+}

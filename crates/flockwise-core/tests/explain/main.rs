@@ -1,0 +1,241 @@
+//! Explanations against their naive twins: sums taken anew, and every value of a feature tried.
+#![allow(clippy::unwrap_used)]
+
+use flockwise_core::explain::{Explanation, Move, Reach, explain};
+use flockwise_core::feature::{Aggregate, Feature, Transform};
+use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_kmeans::Scratch;
+use proptest::prelude::*;
+
+/// Values of a feature that the twin tries, at each of three spacings.
+const TRIED: usize = 400;
+
+/// A customer with a model.
+#[derive(Debug)]
+struct Scene {
+    plan: Plan,
+    model: Model,
+    margin: f64,
+    own: usize,
+    raw: Vec<f64>,
+}
+
+impl Scene {
+    fn vector(&self, raw: &[f64]) -> Vec<f64> {
+        let value = |(index, value): (usize, &f64)| {
+            let feature = self.plan.feature(index);
+            let mut vector = [*value];
+            feature.transform.apply(&mut vector);
+            let clip = feature.clip.unwrap_or((f64::MIN, f64::MAX));
+            vector[0].clamp(clip.0, clip.1)
+        };
+        raw.iter().enumerate().map(value).collect()
+    }
+
+    fn explained(&self) -> Explanation {
+        let vector = self.vector(&self.raw);
+        explain(&self.plan, &self.model, self.margin, self.own, &vector)
+    }
+
+    /// The squared distance to each segment, from the centroids as they are stored.
+    fn squared(&self, vector: &[f64]) -> Vec<f64> {
+        let gap =
+            |(index, (x, c)): (usize, (&f64, &f64))| ((x - c) * self.model.scale()[index]).powi(2);
+        let segments = self.model.segments().iter();
+        segments
+            .map(|segment| {
+                vector
+                    .iter()
+                    .zip(&segment.centroid)
+                    .enumerate()
+                    .map(gap)
+                    .sum()
+            })
+            .collect()
+    }
+
+    /// Where a customer with another value of a feature would move to, if anywhere, and by how much that is
+    /// beyond doubt.
+    fn moved(&self, feature: usize, value: f64) -> Option<(usize, f64)> {
+        let mut raw = self.raw.clone();
+        raw[feature] = value;
+        let vector = self.vector(&raw);
+        let mut scaled = Vec::new();
+        self.model.scaled(&vector, &mut scaled);
+        let (nearest, distance) = self.model.score(&scaled, &mut Scratch::default());
+        let squared = self.squared(&vector);
+        let least = squared[self.own].sqrt() * (1.0 - self.margin);
+        let others = squared
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != nearest);
+        let second = others
+            .map(|(_, squared)| squared.sqrt())
+            .fold(least, f64::min);
+        (nearest != self.own && distance < least).then_some((nearest, second - distance))
+    }
+
+    fn length(&self, feature: usize, value: f64) -> f64 {
+        let mut raw = self.raw.clone();
+        raw[feature] = value;
+        let (from, to) = (self.vector(&self.raw), self.vector(&raw));
+        (from[feature] - to[feature]).abs() * self.model.scale()[feature]
+    }
+
+    /// Values of a feature, those that it can have, near and far.
+    fn values(&self, feature: usize) -> Vec<f64> {
+        let present = self.raw[feature];
+        let (lowest, highest) = match self.plan.feature(feature).aggregate {
+            Aggregate::Share => (0.0, 1.0),
+            Aggregate::Count | Aggregate::Recency => (0.0, f64::MAX),
+            _ => (f64::MIN, f64::MAX),
+        };
+        let steps = [0.002, 0.05, 2.0].into_iter().flat_map(|width| {
+            (0..=TRIED).map(move |step| present + (step as f64 - TRIED as f64 / 2.0) * width)
+        });
+        steps
+            .filter(|value| (lowest..=highest).contains(value))
+            .chain([lowest, highest].into_iter().filter(|end| end.abs() < 2.0))
+            .collect()
+    }
+}
+
+fn feature() -> impl Strategy<Value = (Feature, f64)> {
+    let aggregates = [
+        Aggregate::Count,
+        Aggregate::Share,
+        Aggregate::Sum,
+        Aggregate::Recency,
+    ];
+    let transforms = [Transform::None, Transform::Log1p, Transform::Sqrt];
+    let clip = prop::option::weighted(0.4, (-1.0..0.5_f64, 0.6..4.0_f64));
+    (
+        prop::sample::select(aggregates.to_vec()),
+        prop::sample::select(transforms.to_vec()),
+        clip,
+        0.3..3.0_f64,
+        0.0..1.0_f64,
+    )
+        .prop_map(|(aggregate, transform, clip, weight, part)| {
+            let value = match aggregate {
+                Aggregate::Share => part,
+                Aggregate::Sum => 16.0 * part - 8.0,
+                _ => 12.0 * part,
+            };
+            let feature = Feature {
+                aggregate,
+                transform,
+                clip,
+                weight,
+                ..Feature::count("f")
+            };
+            (feature, value)
+        })
+}
+
+fn scene() -> impl Strategy<Value = Scene> {
+    (1..5_usize, 1..7_usize)
+        .prop_flat_map(|(features, segments)| {
+            let centroid = prop::collection::vec(-1.0..4.0_f64, features);
+            (
+                prop::collection::vec(feature(), features),
+                prop::collection::vec(centroid, segments),
+                prop::collection::vec(prop_oneof![9 => 0.1..4.0_f64, 1 => Just(0.0)], features),
+                prop_oneof![Just(0.0), Just(0.15), 0.0..0.9_f64],
+                0.0..1.0_f64,
+                0..segments,
+            )
+        })
+        .prop_map(|(features, centroids, variances, margin, usual, any)| {
+            let (mut features, raw): (Vec<Feature>, Vec<f64>) = features.into_iter().unzip();
+            for (index, feature) in features.iter_mut().enumerate() {
+                feature.name = format!("f{index}");
+            }
+            let names = features.iter().map(|feature| feature.name.clone());
+            let scaler = Scaler {
+                means: vec![1.0; features.len()],
+                variances,
+                weight: 1.0,
+            };
+            let segments = centroids.into_iter().zip(1..);
+            let segments = segments.map(|(centroid, id)| Segment::new(id, centroid));
+            let parts = ModelParts::by_hand(names.collect(), scaler, segments.collect());
+            let plan = Plan::compile(&features);
+            let model = Model::new(&plan, parts).unwrap();
+            let mut scene = Scene {
+                plan,
+                model,
+                margin,
+                own: any,
+                raw,
+            };
+            // Most customers are in the nearest segment; a margin and time put them into any.
+            if usual < 0.8 {
+                let squared = scene.squared(&scene.vector(&scene.raw));
+                let nearest = squared.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
+                scene.own = nearest.unwrap().0;
+            }
+            scene
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn pulls_add_up_to_the_difference_of_the_squared_distances(scene in scene()) {
+        let squared = scene.squared(&scene.vector(&scene.raw));
+        let explained = scene.explained();
+        let sum: f64 = explained.pulls.iter().map(|pull| pull.pull).sum();
+        let Some((other, distance)) = explained.other else {
+            prop_assert_eq!(squared.len(), 1);
+            prop_assert_eq!(sum, 0.0);
+            return Ok(());
+        };
+        let others = (0..squared.len()).filter(|index| *index != scene.own);
+        let least = others.map(|index| squared[index]).fold(f64::INFINITY, f64::min);
+        let slack = 1e-9 * (squared[scene.own] + squared[other]);
+        prop_assert!((distance * distance - least).abs() <= slack);
+        let difference = squared[other] - squared[scene.own];
+        prop_assert!((sum - difference).abs() <= slack, "{sum} is not {difference}");
+        let strengths: Vec<f64> = explained.pulls.iter().map(|pull| pull.pull.abs()).collect();
+        prop_assert!(strengths.is_sorted_by(|left, right| left >= right));
+        prop_assert_eq!(strengths.len(), scene.plan.len());
+    }
+
+    #[test]
+    fn no_smaller_change_of_one_feature_moves_the_customer(scene in scene()) {
+        let explained = scene.explained();
+        let segments = scene.model.segments().len();
+        prop_assert_eq!(explained.ways.len(), segments - 1);
+        let now = scene.moved(0, scene.raw[0]).map(|(segment, _)| segment);
+        let mut lengths = vec![f64::INFINITY; segments];
+        for way in &explained.ways {
+            lengths[way.segment] = match way.reach {
+                Reach::Already => {
+                    prop_assert_eq!(now, Some(way.segment));
+                    0.0
+                }
+                Reach::By(Move { feature, needed, length }) => {
+                    prop_assert!(scene.model.scale()[feature] > 0.0);
+                    let moved = scene.moved(feature, needed).map(|(segment, _)| segment);
+                    prop_assert_eq!(moved, Some(way.segment), "at {} of {}", needed, feature);
+                    let found = scene.length(feature, needed);
+                    prop_assert!((length - found).abs() <= 1e-9 * (1.0 + found));
+                    length
+                }
+                Reach::NotByOne => f64::INFINITY,
+            };
+        }
+        for feature in 0..scene.plan.len() {
+            for value in scene.values(feature) {
+                let length = scene.length(feature, value);
+                let Some((to, beyond)) = scene.moved(feature, value) else { continue };
+                // By a hair is by rounding.
+                let is_found = beyond < 1e-7 || lengths[to] <= length + 1e-7;
+                prop_assert!(is_found, "{to} by {feature} = {value}: {length}, not {}", lengths[to]);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Who is far from every segment is marked, in changes, in portraits and in what the sweep counts.
+
+use std::sync::Arc;
+
+use flockwise_core::model::{Model, ModelParts, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_core::portrait::portrait;
+use flockwise_core::task::{Output, Task, Versions};
+use flockwise_kmeans::Scratch;
+use proptest::prelude::*;
+
+use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, acts, model, settings};
+
+/// The shop's model with a reach for each segment.
+fn reaching(plan: &Plan, reaches: [Option<f64>; 3]) -> Arc<Model> {
+    let mut parts: ModelParts = model(1, 0.0).parts().clone();
+    let segments = parts.segments.iter_mut().zip(reaches);
+    segments.for_each(|(segment, reach)| segment.reach = reach);
+    Arc::new(Model::new(plan, parts).unwrap())
+}
+
+fn reach() -> impl Strategy<Value = Option<f64>> {
+    prop::option::weighted(0.8, 0.0..3.0_f64)
+}
+
+/// Beyond the reach of every segment, the plain way.
+fn is_far(model: &Model, scaled: &[f64]) -> bool {
+    let distance = |segment: &Segment| {
+        let columns = segment.centroid.iter().zip(model.scale()).zip(scaled);
+        let squares = columns.map(|((centroid, scale), x)| (centroid * scale - x).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let mut segments = model.segments().iter();
+    segments.all(|segment| segment.reach.is_some_and(|reach| distance(segment) > reach))
+}
+
+proptest! {
+    #[test]
+    fn an_outlier_is_beyond_the_reach_of_every_segment(
+        scaled in prop::array::uniform3(-6.0..6.0_f64),
+        reaches in prop::array::uniform3(reach()),
+    ) {
+        let model = reaching(&settings(AT_ONCE, None).plan, reaches);
+        let (index, distance) = model.score(&scaled, &mut Scratch::default());
+        prop_assert_eq!(model.is_outlier(&scaled, index, distance), is_far(&model, &scaled));
+    }
+
+    #[test]
+    fn changes_portraits_and_the_sweep_say_the_same(acts in acts(), reach in 0.0..2.0_f64) {
+        let settings = settings(AT_ONCE, Some(6 * HOUR_MS));
+        let plan = &settings.plan;
+        let current = reaching(plan, [Some(reach); 3]);
+        let versions = Versions { current: Arc::clone(&current), previous: None };
+        let (mut task, mut output) = (Task::new(Arc::clone(&settings)), Output::default());
+        for act in &acts {
+            act.give(&mut task, plan, &versions, &mut output);
+        }
+        for change in &output.changes {
+            let is_first_event = change.from.is_none() && change.trigger.is_some();
+            let is_far = change.distance.is_some_and(|distance| distance > reach);
+            prop_assert_eq!(change.is_outlier, is_far && !is_first_event);
+        }
+        prop_assert!(output.swept_outliers <= output.swept);
+        for row in task.rows().numbers() {
+            let row = task.rows().row(row);
+            let found = portrait(plan, Some(&current), &row, row.standing.as_of_ms);
+            let mut scaled = Vec::new();
+            current.scaled(&found.vector, &mut scaled);
+            prop_assert_eq!(found.is_outlier, Some(is_far(&current, &scaled)));
+            let unplaced = portrait(plan, None, &row, row.standing.as_of_ms);
+            prop_assert_eq!(unplaced.is_outlier, None);
+        }
+    }
+}
+
+/// Every customer is found far off once a day, or never.
+#[test]
+fn the_sweep_counts_those_who_are_far_off() {
+    let settings = settings(AT_ONCE, Some(DAY_MS));
+    for (reach, is_far) in [(0.0, true), (1e9, false)] {
+        let current = reaching(&settings.plan, [Some(reach); 3]);
+        let versions = Versions {
+            current,
+            previous: None,
+        };
+        let (mut task, mut output) = (Task::new(Arc::clone(&settings)), Output::default());
+        for day in 0..10 {
+            let act = Act::order(1, day * DAY_MS);
+            act.give(&mut task, &settings.plan, &versions, &mut output);
+        }
+        assert!(output.swept >= 8, "{}", output.swept);
+        let expected = if is_far { output.swept } else { 0 };
+        assert_eq!(output.swept_outliers, expected);
+    }
+}

@@ -1,0 +1,211 @@
+//! What is told of a customer, as JSON: written by an instance, read by the command.
+
+use flockwise_codec::time::write_time;
+use flockwise_core::explain::{Explanation, Pull, Reach, Way};
+use flockwise_core::model::Model;
+use flockwise_core::plan::Plan;
+use flockwise_core::portrait::Portrait;
+use flockwise_core::task::Versions;
+use flockwise_runtime::questions::Known;
+use serde::{Deserialize, Serialize};
+
+/// A customer, in the words of the records of changes.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Answer {
+    pub(super) customer_id: String,
+    /// `None` before the first model.
+    pub(super) segment: Option<Place>,
+    pub(super) as_of: String,
+    /// Changes so far.
+    pub(super) sequence: u32,
+    pub(super) model_version: Option<u64>,
+    pub(super) distance: Option<f64>,
+    /// 1 - distance / `distance_other`; below zero where the other is nearer.
+    pub(super) margin: Option<f64>,
+    /// Far from every segment; `None` where `distance` is.
+    pub(super) outlier: Option<bool>,
+    pub(super) nearest_other: Option<Place>,
+    pub(super) distance_other: Option<f64>,
+    /// Hardest pull first.
+    pub(super) features: Vec<FeatureLine>,
+    pub(super) ways: Vec<WayLine>,
+    pub(super) typical_members: Vec<String>,
+}
+
+/// A segment.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Place {
+    pub(super) segment: u32,
+    /// `None` where no version at hand has it any more.
+    pub(super) name: Option<String>,
+    pub(super) strategic: Option<String>,
+}
+
+/// A feature of the customer, in its own units.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct FeatureLine {
+    pub(super) feature: String,
+    pub(super) label: Option<String>,
+    pub(super) unit: Option<String>,
+    pub(super) value: f64,
+    /// Of the customer's segment.
+    pub(super) typical: Option<f64>,
+    /// Of the nearest other one.
+    pub(super) typical_other: Option<f64>,
+    /// Its part of `distance_other`² - `distance`².
+    pub(super) pull: Option<f64>,
+}
+
+/// The smallest change of one feature that moves the customer to a segment.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct WayLine {
+    pub(super) to: Place,
+    /// `None` where none does, or none need.
+    pub(super) feature: Option<String>,
+    pub(super) value: Option<f64>,
+    pub(super) needed: Option<f64>,
+    /// How far that is, as distances are; 0 where the customer is near enough as it is, `None` where no single
+    /// feature does it.
+    #[serde(rename = "move")]
+    pub(super) length: Option<f64>,
+}
+
+impl Answer {
+    pub(super) fn of(plan: &Plan, known: &Known) -> Self {
+        let (told, versions) = (&known.told, known.versions.as_ref());
+        let portrait = &told.portrait;
+        let model = versions.map(|versions| &*versions.current);
+        let explained = told.explanation.as_ref().zip(model);
+        let other = explained.and_then(|(explanation, model)| {
+            let (index, distance) = explanation.other?;
+            Some((Place::at(model, index), distance))
+        });
+        let (nearest_other, distance_other) = other.unzip();
+        Self {
+            customer_id: portrait.customer_id.clone(),
+            segment: portrait.segment.map(|id| Place::of(versions, id)),
+            as_of: write_time(portrait.as_of_ms),
+            sequence: portrait.sequence,
+            model_version: model.map(Model::version),
+            distance: portrait.distance,
+            margin: portrait.margin,
+            outlier: portrait.is_outlier,
+            nearest_other,
+            distance_other,
+            features: features(plan, portrait, told.explanation.as_ref()),
+            ways: explained.map_or_else(Vec::new, |(explanation, model)| {
+                let ways = explanation.ways.iter();
+                ways.map(|way| WayLine::of(plan, model, portrait, way))
+                    .collect()
+            }),
+            typical_members: told.typical_members.clone(),
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        // Plain numbers and texts: nothing in them can fail to be written to memory.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Place {
+    fn at(model: &Model, index: usize) -> Self {
+        let segment = &model.segments()[index];
+        Self::named(segment.id, Some(&segment.name))
+    }
+
+    /// One that is gone has the name that it had last.
+    fn of(versions: Option<&Versions>, id: u32) -> Self {
+        let models = versions.into_iter();
+        let mut models = models.flat_map(|v| [Some(&v.current), v.previous.as_ref()]);
+        let found = models.find_map(|model| {
+            let model = model?;
+            Some(&*model.segments()[model.index_of(id)?].name)
+        });
+        Self::named(id, found)
+    }
+
+    fn named(segment: u32, name: Option<&str>) -> Self {
+        Self {
+            segment,
+            name: name.map(str::to_owned),
+            strategic: None,
+        }
+    }
+}
+
+/// All features, in the order of the plan where nothing is explained.
+fn features(
+    plan: &Plan,
+    portrait: &Portrait,
+    explanation: Option<&Explanation>,
+) -> Vec<FeatureLine> {
+    let line = |index: usize, pull: Option<&Pull>| {
+        let feature = plan.feature(index);
+        FeatureLine {
+            feature: feature.name.clone(),
+            label: feature.wording.label.clone(),
+            unit: feature.wording.unit.clone(),
+            value: portrait.features[index],
+            typical: pull.map(|pull| pull.typical),
+            typical_other: pull.and_then(|pull| pull.typical_other),
+            pull: pull.map(|pull| pull.pull),
+        }
+    };
+    match explanation {
+        Some(explanation) => {
+            let pulls = explanation.pulls.iter();
+            pulls.map(|pull| line(pull.feature, Some(pull))).collect()
+        }
+        None => (0..plan.len()).map(|index| line(index, None)).collect(),
+    }
+}
+
+impl WayLine {
+    fn of(plan: &Plan, model: &Model, portrait: &Portrait, way: &Way) -> Self {
+        let by = match way.reach {
+            Reach::By(by) => Some(by),
+            Reach::Already | Reach::NotByOne => None,
+        };
+        Self {
+            to: Place::at(model, way.segment),
+            feature: by.map(|by| plan.feature(by.feature).name.clone()),
+            value: by.map(|by| portrait.features[by.feature]),
+            needed: by.map(|by| by.needed),
+            length: match way.reach {
+                Reach::By(by) => Some(by.length),
+                Reach::Already => Some(0.0),
+                Reach::NotByOne => None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::{known, plan};
+    use super::*;
+
+    /// Programs are written against it: a difference is to be meant.
+    #[test]
+    fn the_answer_is_as_it_was() {
+        let versions = known(true).versions;
+        let answers = [known(true), known(false)].map(|known| Answer::of(&plan(), &known));
+        let gone = Place::of(versions.as_ref(), 99);
+        let mut found: Vec<String> = answers
+            .iter()
+            .map(|answer| serde_json::to_string_pretty(answer).unwrap())
+            .collect();
+        found.push(serde_json::to_string(&gone).unwrap());
+        let found = found.join("\n");
+        assert_eq!(
+            found.trim(),
+            include_str!("golden/answer.json").trim(),
+            "\n{found}"
+        );
+        for answer in answers {
+            let again: Answer = serde_json::from_str(&answer.json()).unwrap();
+            assert_eq!(again.json(), answer.json());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A customer for tests.
+
+use std::sync::Arc;
+
+use flockwise_core::explain::explain;
+use flockwise_core::feature::{Aggregate, Feature, Transform, Wording};
+use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_core::portrait::Portrait;
+use flockwise_core::task::{Told, Versions};
+use flockwise_runtime::questions::Known;
+
+/// 2026-01-02T03:04:05.678Z.
+const AT_MS: i64 = 1_767_323_045_678;
+
+pub(super) fn plan() -> Plan {
+    Plan::compile(&[
+        Feature {
+            wording: Wording {
+                label: Some("orders lately".to_owned()),
+                ..Wording::default()
+            },
+            transform: Transform::Sqrt,
+            ..Feature::count("orders_30d")
+        },
+        Feature {
+            wording: Wording {
+                unit: Some("%".to_owned()),
+                ..Wording::default()
+            },
+            aggregate: Aggregate::Share,
+            ..Feature::count("refund_share")
+        },
+    ])
+}
+
+/// Four segments: the second is nearest to the first, nobody can have the third's share of refunds, and to the fourth
+/// the refunds alone lead.
+fn model() -> Model {
+    let segment = |id, name: &str, centroid: [f64; 2]| Segment {
+        name: name.to_owned(),
+        ..Segment::new(id, centroid.to_vec())
+    };
+    let segments = vec![
+        segment(4, "occasional", [1.0, 0.25]),
+        segment(7, "regular", [2.0, 0.25]),
+        segment(9, "out of \"reach\"", [1.0, -0.5]),
+        segment(12, "returner", [1.0, 0.75]),
+    ];
+    let scaler = Scaler {
+        means: vec![1.0, 0.25],
+        variances: vec![1.0, 0.0625],
+        weight: 100.0,
+    };
+    let features = ["orders_30d", "refund_share"].map(str::to_owned).to_vec();
+    let parts = ModelParts {
+        version: 42,
+        ..ModelParts::by_hand(features, scaler, segments)
+    };
+    Model::new(&plan(), parts).unwrap()
+}
+
+/// Somebody with 1.5625 orders and a quarter of them given back, with a model or before there is one.
+pub(super) fn known(has_model: bool) -> Known {
+    let (model, vector) = (model(), [1.25, 0.25]);
+    let explanation = has_model.then(|| explain(&plan(), &model, 0.5, 0, &vector));
+    let distance_other = explanation.as_ref().and_then(|e| Some(e.other?.1));
+    let told = Told {
+        portrait: Portrait {
+            customer_id: "h0001".to_owned(),
+            segment: has_model.then_some(4),
+            as_of_ms: AT_MS,
+            features: vec![1.5625, 0.25],
+            vector: vector.to_vec(),
+            distance: has_model.then_some(0.25),
+            margin: distance_other.map(|other| 1.0 - 0.25 / other),
+            is_outlier: has_model.then_some(false),
+            sequence: 3,
+        },
+        explanation,
+        typical_members: if has_model {
+            vec!["h0007".to_owned(), "h0002".to_owned()]
+        } else {
+            Vec::new()
+        },
+    };
+    Known {
+        told,
+        versions: has_model.then(|| Versions {
+            current: Arc::new(model),
+            previous: None,
+        }),
+    }
+}

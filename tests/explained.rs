@@ -1,0 +1,317 @@
+//! Why a customer is in a segment, as a running instance tells it, computed anew from the model's file and the
+//! configuration alone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use flockwise_config::Config;
+use flockwise_core::feature::Transform;
+use flockwise_tests::PATIENCE;
+use flockwise_tests::process::{
+    Ended, Process, flockwise, folder, free_address, get, json_lines, run, workspace,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The demo once its year is over, and a replay of the same orders.
+struct Scene {
+    demo: Process,
+    address: SocketAddr,
+    folder: TempDir,
+    shop: Shop,
+}
+
+/// A feature: what becomes of its value, there and back.
+struct Feature {
+    transform: Transform,
+    clip: (f64, f64),
+}
+
+/// What is known of the model from outside.
+struct Shop {
+    names: Vec<String>,
+    features: Vec<Feature>,
+    deviations: Vec<f64>,
+    /// Centroids by segment.
+    segments: BTreeMap<u64, Vec<f64>>,
+    margin: f64,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let (address, folder) = (free_address(), folder());
+        let listen = address.to_string();
+        let demo = ["demo", "--speed", "100000", "--listen", &listen];
+        let demo = Process::start(&mut flockwise(&demo));
+        let out = folder.path().join("out");
+        run(replay().arg("--out").arg(&out)).expect(0, &[]);
+        let model = std::fs::read_to_string(out.join("model.json")).expect("a model");
+        let shop = Shop::of(&serde_json::from_str(&model).expect("JSON"));
+        let scene = Self {
+            demo,
+            address,
+            folder,
+            shop,
+        };
+        let start = Instant::now();
+        while !scene.demo.stdout().contains("The year is over") {
+            assert!(start.elapsed() < PATIENCE, "{}", scene.demo.stderr());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        scene
+    }
+
+    fn ask(&self, customer: &str, more: &[&str]) -> Ended {
+        let address = format!("http://{}/", self.address);
+        let mut command = flockwise(&["customer", customer, "--ask", "127.0.0.1:1"]);
+        run(command.args(["--ask", &address]).args(more))
+    }
+
+    fn told(&self, customer: &str) -> Value {
+        let ended = self.ask(customer, &["--json"]).expect(0, &[]);
+        serde_json::from_str(&ended.stdout).expect("JSON and nothing else")
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.folder.path().join("out").join(name)
+    }
+}
+
+/// A replay of the demo's orders.
+fn replay() -> Command {
+    let mut command = flockwise(&["replay"]);
+    command
+        .arg(workspace().join("crates/flockwise/data/online-retail.jsonl.zst"))
+        .arg("--config")
+        .arg(workspace().join("config/web-shop.toml"));
+    command
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let values = value.as_array().expect("numbers").iter();
+    values
+        .map(|value| value.as_f64().expect("a number"))
+        .collect()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+fn assert_near(found: f64, expected: f64) {
+    let slack = 1e-9 * (1.0 + expected.abs());
+    assert!((found - expected).abs() <= slack, "{found}, not {expected}");
+}
+
+impl Feature {
+    fn in_vector(&self, value: f64) -> f64 {
+        let size = match self.transform {
+            Transform::None => value.abs(),
+            Transform::Log1p => value.abs().ln_1p(),
+            Transform::Sqrt => value.abs().sqrt(),
+        };
+        size.copysign(value).clamp(self.clip.0, self.clip.1)
+    }
+}
+
+impl Shop {
+    fn of(model: &Value) -> Self {
+        let config = Config::load(&workspace().join("config/web-shop.toml"), []);
+        let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+        let features = config.features.iter();
+        assert!(features.clone().all(|feature| feature.weight == 1.0));
+        let segments = model["segments"].as_array().expect("segments").iter();
+        Self {
+            names: features
+                .clone()
+                .map(|feature| feature.name.clone())
+                .collect(),
+            features: features
+                .map(|feature| Feature {
+                    transform: feature.transform,
+                    clip: feature.clip.unwrap_or((f64::MIN, f64::MAX)),
+                })
+                .collect(),
+            deviations: numbers(&model["scaler"]["deviations"]),
+            segments: segments
+                .map(|segment| {
+                    (
+                        segment["id"].as_u64().expect("an id"),
+                        numbers(&segment["centroid"]),
+                    )
+                })
+                .collect(),
+            margin: config.decision.margin,
+        }
+    }
+
+    fn values(&self, told: &Value) -> Vec<f64> {
+        let lines = told["features"].as_array().expect("features");
+        assert_eq!(lines.len(), self.names.len());
+        let value = |name: &String| {
+            let mut lines = lines.iter();
+            let line = lines.find(|line| line["feature"] == name.as_str());
+            number(&line.expect("every feature")["value"])
+        };
+        self.names.iter().map(value).collect()
+    }
+
+    /// What each feature adds to the squared distance to a segment.
+    fn parts(&self, values: &[f64], segment: u64) -> Vec<f64> {
+        let part = |index: usize| {
+            let gap =
+                self.features[index].in_vector(values[index]) - self.segments[&segment][index];
+            (gap / self.deviations[index]).powi(2)
+        };
+        (0..values.len()).map(part).collect()
+    }
+
+    fn distance(&self, values: &[f64], segment: u64) -> f64 {
+        self.parts(values, segment).iter().sum::<f64>().sqrt()
+    }
+
+    /// Where a customer of a segment with these values moves, if anywhere.
+    fn moved(&self, values: &[f64], own: u64) -> Option<u64> {
+        let distance = |segment: &u64| self.distance(values, *segment);
+        let ids = self.segments.keys().copied();
+        let nearest = ids.min_by(|left, right| distance(left).total_cmp(&distance(right)));
+        let nearest = nearest.expect("segments");
+        (distance(&nearest) < distance(&own) * (1.0 - self.margin)).then_some(nearest)
+    }
+
+    /// Checks an answer; returns how many ways out it has.
+    fn check(&self, told: &Value) -> usize {
+        let values = self.values(told);
+        let id = |place: &Value| place["segment"].as_u64().expect("a segment");
+        let (own, other) = (id(&told["segment"]), id(&told["nearest_other"]));
+        let [distance, distance_other] = [own, other].map(|id| self.distance(&values, id));
+        assert_near(number(&told["distance"]), distance);
+        assert_near(number(&told["distance_other"]), distance_other);
+        assert_near(number(&told["margin"]), 1.0 - distance / distance_other);
+        let others = self.segments.keys().filter(|id| **id != own);
+        let least = others.map(|id| self.distance(&values, *id));
+        assert_near(least.fold(f64::INFINITY, f64::min), distance_other);
+        self.check_pulls(told, own, other);
+        let ways = told["ways"].as_array().expect("ways");
+        assert_eq!(ways.len(), self.segments.len() - 1);
+        let reached = ways.iter().filter(|way| way["feature"].is_string());
+        reached.clone().for_each(|way| {
+            self.check_way(way, &values, own, id(&way["to"]));
+        });
+        reached.count()
+    }
+
+    fn check_pulls(&self, told: &Value, own: u64, other: u64) {
+        let values = self.values(told);
+        let [near, far] = [own, other].map(|id| self.parts(&values, id));
+        let mut sum = 0.0;
+        for line in told["features"].as_array().expect("features") {
+            let name = line["feature"].as_str().expect("a name");
+            let index = self.names.iter().position(|known| known == name);
+            let index = index.expect("a feature");
+            assert_near(number(&line["pull"]), far[index] - near[index]);
+            for (key, segment) in [("typical", own), ("typical_other", other)] {
+                let feature = &self.features[index];
+                let free = Feature {
+                    clip: (f64::MIN, f64::MAX),
+                    ..*feature
+                };
+                assert_near(
+                    free.in_vector(number(&line[key])),
+                    self.segments[&segment][index],
+                );
+            }
+            sum += number(&line["pull"]);
+        }
+        let [distance, other] = ["distance", "distance_other"].map(|key| number(&told[key]));
+        assert_near(sum, other * other - distance * distance);
+    }
+
+    /// The value that is needed moves the customer, and one a thousandth nearer to the present one does not.
+    fn check_way(&self, way: &Value, values: &[f64], own: u64, to: u64) {
+        let name = way["feature"].as_str().expect("a name");
+        let index = self.names.iter().position(|known| known == name);
+        let index = index.expect("a feature");
+        let [value, needed] = ["value", "needed"].map(|key| number(&way[key]));
+        assert_eq!(value, values[index]);
+        let moved = |value: f64| {
+            let mut values = values.to_vec();
+            values[index] = value;
+            self.moved(&values, own)
+        };
+        assert_eq!(moved(needed), Some(to), "{way}");
+        assert_ne!(moved(needed + (value - needed) / 1000.0), Some(to), "{way}");
+        let feature = &self.features[index];
+        let length = feature.in_vector(needed) - feature.in_vector(value);
+        assert_near(number(&way["move"]), length.abs() / self.deviations[index]);
+    }
+}
+
+#[test]
+fn an_answer_is_what_the_model_says() {
+    let scene = Scene::set();
+    let customers = json_lines(&scene.out("customers.jsonl"));
+    let segment_of: BTreeMap<&str, &Value> = customers
+        .iter()
+        .map(|line| {
+            (
+                line["customer_id"].as_str().expect("an id"),
+                &line["segment"],
+            )
+        })
+        .collect();
+    let mut ways = 0;
+    for (id, segment) in segment_of.iter().step_by(segment_of.len() / 25) {
+        let told = scene.told(id);
+        assert_eq!(told["customer_id"], *id);
+        assert_eq!(&told["segment"]["segment"], *segment);
+        ways += scene.shop.check(&told);
+        let members = told["typical_members"].as_array().expect("members");
+        assert!(!members.is_empty() && members.len() <= 5);
+        for member in members {
+            let member = member.as_str().expect("an id");
+            assert!(member != *id && segment_of[member] == *segment, "{member}");
+        }
+    }
+    assert!(ways > 10, "{ways}");
+
+    let told = scene.told("12417");
+    let at = told["as_of"].as_str().expect("a time");
+    let out = scene.folder.path().join("then");
+    run(replay().args(["--at", at, "--out"]).arg(&out)).expect(0, &[]);
+    let then = json_lines(&out.join("customers.jsonl"));
+    let line = then.iter().find(|line| line["customer_id"] == "12417");
+    let line = line.expect("the customer");
+    for (name, value) in scene.shop.names.iter().zip(scene.shop.values(&told)) {
+        assert_near(value, number(&line["features"][name]));
+    }
+
+    let ended = scene.ask("12417", &[]).expect(0, &[]);
+    let name = told["segment"]["name"].as_str().expect("a name");
+    for word in ["customer 12417", name, "last order", "together", "typical"] {
+        assert!(ended.stdout.contains(word), "{}", ended.stdout);
+    }
+    scene
+        .ask("nobody", &[])
+        .expect(1, &["there is no customer nobody"]);
+    let refusal = get(scene.address, "/customers/nobody").expect("an answer");
+    let refusal: Value = serde_json::from_str(&refusal).expect("JSON");
+    assert_eq!(refusal["error"], "there is no such customer");
+}
+
+#[test]
+fn who_cannot_be_asked_is_named() {
+    let customer = |line: &str| {
+        let line: Vec<&str> = line.split_whitespace().collect();
+        run(&mut flockwise(&[&["customer"], &line[..]].concat()))
+    };
+    let ended = customer("17850 --ask 127.0.0.1:1 --ask http://127.0.0.1:2");
+    ended.expect(1, &["17850", "127.0.0.1:1", "http://127.0.0.1:2", "--ask"]);
+    customer("").expect(2, &["ID"]);
+    customer("17850 --config missing.toml").expect(2, &["missing.toml"]);
+    customer("17850 --ask 127.0.0.1:1 --config x.toml").expect(2, &["--config"]);
+    run(flockwise(&["customer"]).arg("")).expect(2, &["ID"]);
+}
