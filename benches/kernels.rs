@@ -1,6 +1,7 @@
 //! The nearest centroid: every kernel this processor can run, beside the search without any.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use flockwise_benches::vectors::coordinates;
 use flockwise_kmeans::{Kernel, Nearest, Scratch};
 
 const POINTS: usize = 4096;
@@ -41,19 +42,6 @@ fn nearest(criterion: &mut Criterion) {
         }
         group.finish();
     }
-}
-
-/// Numbers between 0 and 4, as scaled features mostly are; the same on every machine.
-fn coordinates(seed: u64, count: usize) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        // Weyl sequence and the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 51) as f64
-    };
-    (0..count).map(|_| next()).collect()
 }
 
 fn sum(points: &[f64], dimensions: usize, mut find: impl FnMut(&[f64]) -> usize) -> usize {

@@ -31,13 +31,15 @@ pub(crate) enum Part {
     Scaling,
     /// Without a broker: replay, kernels, one event, allocations
     Kernels,
+    /// Without a broker: the nearest centroid beside scikit-learn and FAISS
+    Nearest,
 }
 
 /// What all measurements may be told.
 #[derive(Args, Clone)]
 pub(crate) struct Settings {
     /// These parts alone
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["cpu", "latency", "pressure", "restart", "scaling", "kernels"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["cpu", "latency", "pressure", "restart", "scaling", "kernels", "nearest"])]
     pub(crate) only: Vec<Part>,
     /// These programs alone
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["bare", "flockwise", "streams", "flink"])]

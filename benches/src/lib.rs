@@ -5,6 +5,7 @@
 pub mod events;
 pub mod job;
 pub mod report;
+pub mod vectors;
 
 use std::path::{Path, PathBuf};
 

@@ -14,6 +14,7 @@ mod jvm;
 mod latency;
 mod lines;
 mod micro;
+mod nearest;
 mod outcome;
 mod pressure;
 mod probe;
@@ -83,12 +84,19 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn measure(settings: &Settings) -> Result<()> {
-    let program = flockwise::find(settings)?;
     let wanted = |part: Part| settings.only.contains(&part);
+    if wanted(Part::Nearest) {
+        nearest::measure(settings)?;
+    }
+    if settings.only == [Part::Nearest] {
+        return Ok(());
+    }
+    let program = flockwise::find(settings)?;
     if wanted(Part::Kernels) {
         micro::measure(settings, &program)?;
     }
-    if settings.only == [Part::Kernels] {
+    let needs_broker = |part: &Part| !matches!(part, Part::Kernels | Part::Nearest);
+    if !settings.only.iter().any(needs_broker) {
         return Ok(());
     }
     let bench = Bench::prepare(settings, program)?;

@@ -14,23 +14,37 @@ use flockwise_kmeans::Scratch;
 use serde::Serialize;
 
 use crate::agreement::{adjusted_rand, majorities};
+use crate::groups::{DIMENSIONS, Point, Spacing};
 use crate::movement::DAY_MS;
-use crate::synthetic::{BATCH, DIMENSIONS, EVENT, LENGTH, Story, Stream};
+use crate::synthetic::{BATCH, EVENT, LENGTH, Story, Stream};
 
 /// Points that labels are compared on.
-pub(crate) const LOOKED_AT: usize = 2_000;
+pub(crate) const LOOKED_AT: usize = 4_000;
 /// Points after which labels are compared with what they were.
 const COMPARED_AFTER: usize = 5_000;
-/// Groups are told apart from here on.
-pub(crate) const GOOD: f64 = 0.98;
+/// Where it is looked how far centroids have followed.
+const TRACKED_AT: usize = 50_000;
+/// Groups are told apart where no more than this is missing to who knows their centres.
+pub(crate) const SLACK: f64 = 0.02;
+
+/// How well groups are told apart at a point of the stream.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Look {
+    /// So many points in.
+    pub(crate) at: usize,
+    /// The adjusted Rand index of the model that there is.
+    pub(crate) index: f64,
+    /// And of who knows the centres, on the same points.
+    pub(crate) at_best: f64,
+}
 
 /// What came of a stream.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Outcome {
-    /// The adjusted Rand index on points of the time, after so many points.
-    pub(crate) curve: Vec<(usize, f64)>,
-    /// The same at the end.
-    pub(crate) last: f64,
+    /// The adjusted Rand index on points of the time, as the stream went on.
+    pub(crate) curve: Vec<Look>,
+    /// The last of them.
+    pub(crate) last: Look,
     /// Points from the event until the index was good for good; none where it never was.
     pub(crate) recovered: Option<usize>,
     /// Segments at the end, and how many there should be.
@@ -40,13 +54,37 @@ pub(crate) struct Outcome {
     pub(crate) flipped: f64,
     /// Share of the groups that were there before and after whose segment has an id of before.
     pub(crate) kept: f64,
+    /// Share of the way of groups that move which their centroids have gone, on average; none where none moves.
+    pub(crate) tracked: Option<f64>,
+    /// What the trainer did, and after how many points.
+    pub(crate) lineage: Vec<(usize, String)>,
+}
+
+impl Look {
+    fn new(at: usize, stream: &Stream, points: &[Point], segments: &[u32]) -> Self {
+        Self {
+            at,
+            index: adjusted_rand(segments, &groups(points)),
+            at_best: stream.at_best(points),
+        }
+    }
+
+    fn is_good(&self) -> bool {
+        self.index >= self.at_best - SLACK
+    }
 }
 
 /// Points with labels that were given once.
 struct Labelled {
     at: usize,
-    points: Vec<(Vec<f64>, usize)>,
+    points: Vec<Point>,
     segments: Vec<u32>,
+}
+
+/// The segments that groups were in, and where these were.
+struct Places {
+    ids: HashMap<usize, u32>,
+    model: Model,
 }
 
 /// A course from a stream's first point to its last.
@@ -58,14 +96,16 @@ pub(crate) struct Course {
     trainer: Trainer,
     model: Option<Model>,
     compared: Option<Labelled>,
-    ids_before: HashMap<usize, u32>,
-    curve: Vec<(usize, f64)>,
+    before: Option<Places>,
+    tracked: Option<f64>,
+    lineage: Vec<(usize, String)>,
+    curve: Vec<Look>,
     flipped: f64,
 }
 
 /// Plays a stream.
-pub(crate) fn play(story: Story, k: usize, seed: u64) -> Result<Outcome> {
-    let mut course = Course::new(story, k, seed);
+pub(crate) fn play(story: Story, k: usize, spacing: Spacing, seed: u64) -> Result<Outcome> {
+    let mut course = Course::new(story, k, spacing, seed);
     for tick in 0..LENGTH / BATCH {
         let drawn = course.stream.draw_batch();
         course.look(tick * BATCH, &drawn);
@@ -75,7 +115,7 @@ pub(crate) fn play(story: Story, k: usize, seed: u64) -> Result<Outcome> {
 }
 
 impl Course {
-    fn new(story: Story, k: usize, seed: u64) -> Self {
+    fn new(story: Story, k: usize, spacing: Spacing, seed: u64) -> Self {
         let features = (0..DIMENSIONS).map(|index| Feature::count(format!("f{index}")));
         let plan = Arc::new(Plan::compile(&features.collect::<Vec<_>>()));
         Self {
@@ -83,25 +123,35 @@ impl Course {
             k,
             trainer: Trainer::new(Arc::clone(&plan), policy(k, seed), DAY_MS, None),
             plan,
-            stream: Stream::new(story, k, seed),
+            stream: Stream::new(story, k, spacing, seed),
             model: None,
             compared: None,
-            ids_before: HashMap::new(),
+            before: None,
+            tracked: None,
+            lineage: Vec::new(),
             curve: Vec::new(),
             flipped: 0.0,
         }
     }
 
     /// Holds the model, which has not seen them, against points of the time.
-    fn look(&mut self, at: usize, drawn: &[(Vec<f64>, usize)]) {
+    fn look(&mut self, at: usize, drawn: &[Point]) {
         let Some(model) = &self.model else { return };
         let mut points = drawn.to_vec();
         points.extend(self.stream.probe(LOOKED_AT - drawn.len()));
         let segments = segments(model, &points);
         let groups = groups(&points);
-        self.curve.push((at, adjusted_rand(&segments, &groups)));
-        if at + BATCH == EVENT {
-            self.ids_before = majorities(&segments, &groups);
+        self.curve
+            .push(Look::new(at, &self.stream, &points, &segments));
+        if at + BATCH == EVENT || at + BATCH == TRACKED_AT {
+            let now = Places {
+                ids: majorities(&segments, &groups),
+                model: model.clone(),
+            };
+            match &self.before {
+                None => self.before = Some(now),
+                Some(before) => self.tracked = before.followed(&now, &self.stream),
+            }
         }
         if at.is_multiple_of(COMPARED_AFTER) {
             self.compare(Labelled {
@@ -124,7 +174,7 @@ impl Course {
         }
     }
 
-    fn learn(&mut self, tick: usize, drawn: Vec<(Vec<f64>, usize)>) -> Result<()> {
+    fn learn(&mut self, tick: usize, drawn: Vec<Point>) -> Result<()> {
         let customers = tick as u64 * BATCH as u64..;
         let sample = customers.zip(drawn.into_iter().map(|(point, _)| point));
         let batch = MiniBatch {
@@ -132,6 +182,12 @@ impl Course {
             sample: sample.collect(),
         };
         if let Some(publication) = self.trainer.fold(batch, tick as i64) {
+            let steps = publication.model.lineage.iter();
+            let steps = steps.map(|step| ((tick + 1) * BATCH, format!("{step:?}")));
+            self.lineage.extend(steps);
+            if !publication.shifts.is_empty() {
+                self.lineage.push(((tick + 1) * BATCH, "Alarm".to_owned()));
+            }
             self.model = Some(Model::new(&self.plan, publication.model)?);
         }
         Ok(())
@@ -141,10 +197,11 @@ impl Course {
         let model = self.model.as_ref().context("no model")?;
         let points = self.stream.probe(LOOKED_AT);
         let (segments, groups) = (segments(model, &points), groups(&points));
-        let last = adjusted_rand(&segments, &groups);
+        let last = Look::new(LENGTH, &self.stream, &points, &segments);
         let ids = majorities(&segments, &groups);
+        let before = self.before.map(|before| before.ids).unwrap_or_default();
         let mut curve = self.curve;
-        curve.push((LENGTH, last));
+        curve.push(last);
         Ok(Outcome {
             recovered: recovered(&curve, self.story.begins()),
             curve,
@@ -152,9 +209,35 @@ impl Course {
             segments: model.segments().len(),
             expected: self.stream.last_k(),
             flipped: self.flipped,
-            kept: kept(self.story, self.k, &self.ids_before, &ids),
+            kept: kept(self.story, self.k, &before, &ids),
+            tracked: self.tracked,
+            lineage: self.lineage,
         })
     }
+}
+
+impl Places {
+    /// The mean share of the groups' way that their centroids have gone since: what of their displacement lies along it.
+    fn followed(&self, now: &Self, stream: &Stream) -> Option<f64> {
+        let mut shares: Vec<f64> = Vec::new();
+        for (group, id) in &now.ids {
+            let way = stream.displacement(*group)?;
+            let from = centroid(&self.model, *self.ids.get(group)?)?;
+            let to = centroid(&now.model, *id)?;
+            let length: f64 = way.iter().map(|part| part * part).sum();
+            let gone = way.iter().zip(from.iter().zip(to));
+            let along: f64 = gone.map(|(part, (from, to))| part * (to - from)).sum();
+            shares.push(along / length);
+        }
+        // In the order of size: sums must not depend on the order of a hash map.
+        shares.sort_by(f64::total_cmp);
+        Some(shares.iter().sum::<f64>() / shares.len() as f64)
+    }
+}
+
+fn centroid(model: &Model, id: u32) -> Option<&[f64]> {
+    let index = model.index_of(id)?;
+    Some(&model.segments()[index].centroid)
 }
 
 /// A point stands for a customer of the sample: so many a half-life as the pipeline draws, a mini-batch a day.
@@ -174,7 +257,7 @@ fn policy(k: usize, seed: u64) -> LearningPolicy {
     policy
 }
 
-fn segments(model: &Model, points: &[(Vec<f64>, usize)]) -> Vec<u32> {
+fn segments(model: &Model, points: &[Point]) -> Vec<u32> {
     let mut scratch = Scratch::default();
     let points = points.iter();
     points
@@ -182,15 +265,15 @@ fn segments(model: &Model, points: &[(Vec<f64>, usize)]) -> Vec<u32> {
         .collect()
 }
 
-fn groups(points: &[(Vec<f64>, usize)]) -> Vec<usize> {
+fn groups(points: &[Point]) -> Vec<usize> {
     points.iter().map(|(_, group)| *group).collect()
 }
 
 /// Points from `begins` until the curve was good for good.
-fn recovered(curve: &[(usize, f64)], begins: usize) -> Option<usize> {
-    let after = || curve.iter().filter(|(at, _)| *at >= begins);
-    let good = after().rev().take_while(|(_, index)| *index >= GOOD);
-    good.last().map(|(at, _)| at - begins)
+fn recovered(curve: &[Look], begins: usize) -> Option<usize> {
+    let after = || curve.iter().filter(|look| look.at >= begins);
+    let good = after().rev().take_while(|look| look.is_good());
+    good.last().map(|look| look.at - begins)
 }
 
 /// Share of the groups with ancestors whose segment has the id of one of these.
@@ -217,15 +300,16 @@ mod tests {
 
     #[test]
     fn recovered_is_what_stays_so() {
-        let curve = [
-            (0, 1.0),
-            (20, 0.5),
-            (30, 0.99),
-            (40, 0.9),
-            (50, 0.98),
-            (60, 1.0),
-        ];
-        assert_eq!(recovered(&curve, 20), Some(30));
+        let indices = [1.0, 0.5, 0.98, 0.9, 0.97, 0.985];
+        let curve: Vec<Look> = (0..)
+            .zip(indices)
+            .map(|(tens, index)| Look {
+                at: 10 * tens,
+                index,
+                at_best: 0.99,
+            })
+            .collect();
+        assert_eq!(recovered(&curve, 10), Some(30));
         assert_eq!(recovered(&curve[..1], 0), Some(0));
         assert_eq!(recovered(&curve[..2], 10), None);
     }

@@ -6,6 +6,7 @@ mod agreement;
 mod course;
 mod decisions;
 mod given_up;
+mod groups;
 mod inertia;
 mod jobs;
 mod lapsed;
@@ -28,8 +29,10 @@ enum Part {
     Journey,
     /// A year of a web shop: inertia, and when the lapsed leave
     Retail,
-    /// Made-up streams whose groups are known
+    /// Made-up streams whose groups are known, and as near to each other as can be told apart
     Streams,
+    /// The same with groups that lie far apart
+    Apart,
     /// Others on the same streams
     Peers,
 }
@@ -39,7 +42,7 @@ enum Part {
 #[command(name = "flockwise-quality", about = "How good the segments are")]
 struct Settings {
     /// These parts alone
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["journey", "retail", "streams", "peers"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["journey", "retail", "streams", "apart", "peers"])]
     only: Vec<Part>,
     /// Seeds of each: five for shops, three for streams unless told
     #[arg(long)]
@@ -61,7 +64,8 @@ fn main() -> Result<()> {
                 inertia::measure(&inertia::RETAIL, &settings)?;
                 lapsed::measure(&settings)?;
             }
-            Part::Streams => streams::measure(&settings)?,
+            Part::Streams => streams::measure(&streams::NEAR, &settings)?,
+            Part::Apart => streams::measure(&streams::APART, &settings)?,
             Part::Peers => peers::measure(&settings)?,
         }
     }

@@ -12,12 +12,22 @@ use serde::Deserialize;
 use xtask::python;
 
 use crate::Settings;
-use crate::course::{LOOKED_AT, play};
+use crate::course::{LOOKED_AT, Look, play};
+use crate::groups::Spacing;
 use crate::jobs::on_all_cores;
 use crate::synthetic::{BATCH, LENGTH, Story, Stream};
 
 const K: usize = 8;
-const PEERS: [&str; 3] = ["spark", "mini_batch", "river"];
+/// As the script and the table call them.
+const PEERS: [(&str, &str); 7] = [
+    ("flockwise", "Flockwise"),
+    ("spark", "Spark's rule"),
+    ("mini_batch", "MiniBatchKMeans"),
+    ("river", "River KMeans"),
+    ("stream", "River DBSTREAM"),
+    ("batch", "batch, told how many"),
+    ("best", "at best"),
+];
 
 /// What the script says of a peer.
 #[derive(Deserialize)]
@@ -41,16 +51,21 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     let ours = on_all_cores(&tasks, |(story, seed)| {
         let path = folder.join(format!("{}.f64", stream(*story, *seed)));
         fs::write(path, points(*story, *seed))?;
-        Ok(play(*story, K, *seed)?.last)
+        Ok(play(*story, K, Spacing::Near, *seed)?.last)
     })?;
-    let ours = tasks.iter().zip(ours).map(|((story, seed), index)| Found {
-        stream: stream(*story, *seed),
-        peer: "flockwise".to_owned(),
-        index,
-    });
     let mut found = others(&folder)?;
-    found.extend(ours);
+    for ((story, seed), look) in tasks.iter().zip(ours) {
+        found.extend(ours_and_the_best(stream(*story, *seed), &look));
+    }
     table(&found).publish(settings.print)
+}
+
+fn ours_and_the_best(stream: String, look: &Look) -> [Found; 2] {
+    [("flockwise", look.index), ("best", look.at_best)].map(|(peer, index)| Found {
+        stream: stream.clone(),
+        peer: peer.to_owned(),
+        index,
+    })
 }
 
 fn stream(story: Story, seed: u64) -> String {
@@ -59,7 +74,7 @@ fn stream(story: Story, seed: u64) -> String {
 
 /// Points to learn from and points to be judged by, each with its group, as the script reads them.
 fn points(story: Story, seed: u64) -> Vec<u8> {
-    let mut stream = Stream::new(story, K, seed);
+    let mut stream = Stream::new(story, K, Spacing::Near, seed);
     let mut points: Vec<_> = (0..LENGTH / BATCH)
         .flat_map(|_| stream.draw_batch())
         .collect();
@@ -85,16 +100,9 @@ fn others(folder: &Path) -> Result<Vec<Found>> {
 }
 
 fn table(found: &[Found]) -> Table {
-    let mut table = Table::new(
-        "peers",
-        &[
-            "story",
-            "Flockwise",
-            "Spark's rule",
-            "MiniBatchKMeans",
-            "River KMeans",
-        ],
-    );
+    let titles = PEERS.iter().map(|(_, title)| *title);
+    let head: Vec<&str> = ["story"].into_iter().chain(titles).collect();
+    let mut table = Table::new("peers", &head);
     for story in Story::value_variants() {
         let start = format!("{story:?}-");
         let of = |peer: &str| {
@@ -102,7 +110,7 @@ fn table(found: &[Found]) -> Table {
             let own = own.filter(|one| one.stream.starts_with(&start));
             Spread::of(own.map(|one| one.index)).shown(3)
         };
-        let cells = ["flockwise"].iter().chain(&PEERS).map(|peer| of(peer));
+        let cells = PEERS.iter().map(|(peer, _)| of(peer));
         let cells: Vec<String> = [story.name().to_owned()].into_iter().chain(cells).collect();
         table.row(&cells);
     }

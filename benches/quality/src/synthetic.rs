@@ -1,10 +1,10 @@
 //! Made-up streams whose groups are known: what happens to them happens at a known point.
 
-use rand::{Rng, RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Dimensions of a point.
-pub(crate) const DIMENSIONS: usize = 16;
+use crate::groups::{Group, Point, Spacing, at_best, draw, groups, unit};
+
 /// Points of a stream.
 pub(crate) const LENGTH: usize = 60_000;
 /// Points of a mini-batch: what changes slowly does so in steps of one.
@@ -52,6 +52,15 @@ impl Story {
         }
     }
 
+    /// How far every group moves, in its own standard deviations.
+    fn deviations(self) -> Option<f64> {
+        match self {
+            Self::Shift => Some(1.0),
+            Self::Drift => Some(8.0),
+            _ => None,
+        }
+    }
+
     /// Where there is something to recover from: two groups on their way to be one are told apart by nobody.
     pub(crate) fn begins(self) -> usize {
         match self {
@@ -76,18 +85,11 @@ impl Story {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Group {
-    centre: Vec<f64>,
-    deviation: f64,
-    size: f64,
-    label: usize,
-}
-
 /// A stream from a seed.
 #[derive(Clone)]
 pub(crate) struct Stream {
     story: Story,
+    spacing: Spacing,
     groups: Vec<Group>,
     now: Vec<Group>,
     directions: Vec<Vec<f64>>,
@@ -97,14 +99,13 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(story: Story, k: usize, seed: u64) -> Self {
+    pub(crate) fn new(story: Story, k: usize, spacing: Spacing, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let groups = (0..k + k.div_ceil(4))
-            .map(|label| group(label, &mut random))
-            .collect::<Vec<_>>();
+        let groups = groups(k + k.div_ceil(4), spacing, &mut random);
         let directions = groups.iter().map(|_| unit(&mut random)).collect();
         Self {
             story,
+            spacing,
             now: groups[..k].to_vec(),
             groups,
             directions,
@@ -124,29 +125,32 @@ impl Stream {
     }
 
     /// The next points, with their groups.
-    pub(crate) fn draw_batch(&mut self) -> Vec<(Vec<f64>, usize)> {
+    pub(crate) fn draw_batch(&mut self) -> Vec<Point> {
         self.now = self.now();
         self.at += BATCH;
-        self.draw(BATCH)
+        draw(&self.now, BATCH, &mut self.random)
     }
 
     /// Points as they are now, beside the stream.
-    pub(crate) fn probe(&self, count: usize) -> Vec<(Vec<f64>, usize)> {
-        let mut probe = self.clone();
-        probe.random = ChaCha8Rng::seed_from_u64(self.at as u64);
-        probe.draw(count)
+    pub(crate) fn probe(&self, count: usize) -> Vec<Point> {
+        draw(
+            &self.now,
+            count,
+            &mut ChaCha8Rng::seed_from_u64(self.at as u64),
+        )
     }
 
-    fn draw(&mut self, count: usize) -> Vec<(Vec<f64>, usize)> {
-        let random = &mut self.random;
-        let total: f64 = self.now.iter().map(|group| group.size).sum();
-        let mut point = || {
-            let group = pick(&self.now, random.random::<f64>() * total);
-            let centre = group.centre.iter();
-            let point = centre.map(|x| x + group.deviation * normal(random));
-            (point.collect(), group.label)
-        };
-        (0..count).map(|_| point()).collect()
+    /// The adjusted Rand index of who knows where the groups are now.
+    pub(crate) fn at_best(&self, points: &[Point]) -> f64 {
+        at_best(&self.now, points)
+    }
+
+    /// By how much a group has moved in the end, in every dimension; none where it has not, or by itself.
+    pub(crate) fn displacement(&self, group: usize) -> Option<Vec<f64>> {
+        let deviations = self.story.deviations()?;
+        let length = deviations * self.groups[group].deviation;
+        let direction = self.directions[group].iter();
+        Some(direction.map(|part| length * part).collect())
     }
 
     /// Groups as they are at this point.
@@ -157,13 +161,13 @@ impl Stream {
         let mut now = self.groups[..k].to_vec();
         match self.story {
             Story::Stationary => {}
-            Story::Drift => self.moved(&mut now, 8.0 * progress),
+            Story::Drift => self.moved(&mut now, progress),
             Story::Merge => merge(&mut now, progress),
             _ if !has_happened => {}
             Story::Shift => self.moved(&mut now, 1.0),
             Story::Birth => now.push(self.groups[k].clone()),
             Story::Death => drop(now.remove(0)),
-            Story::Split => split(&mut now, &self.directions[0]),
+            Story::Split => split(&mut now, &self.directions[0], self.spacing.half_gap()),
             Story::Turnover => {
                 let changed = k.div_ceil(4);
                 now.drain(..changed);
@@ -173,10 +177,11 @@ impl Stream {
         now
     }
 
-    fn moved(&self, now: &mut [Group], deviations: f64) {
-        for (group, direction) in now.iter_mut().zip(&self.directions) {
-            for (x, part) in group.centre.iter_mut().zip(direction) {
-                *x += deviations * group.deviation * part;
+    fn moved(&self, now: &mut [Group], progress: f64) {
+        for group in now {
+            let displacement = self.displacement(group.label).unwrap_or_default();
+            for (x, way) in group.centre.iter_mut().zip(displacement) {
+                *x += progress * way;
             }
         }
     }
@@ -193,11 +198,11 @@ fn merge(now: &mut [Group], progress: f64) {
     }
 }
 
-/// The first group becomes two halves, ten standard deviations apart.
-fn split(now: &mut Vec<Group>, direction: &[f64]) {
+/// The first group becomes two halves, each so many of its standard deviations from where it was.
+fn split(now: &mut Vec<Group>, direction: &[f64], gap: f64) {
     let mut other = now[0].clone();
     other.label = now.len();
-    for (group, side) in [(&mut now[0], -5.0), (&mut other, 5.0)] {
+    for (group, side) in [(&mut now[0], -gap), (&mut other, gap)] {
         group.size /= 2.0;
         for (x, part) in group.centre.iter_mut().zip(direction) {
             *x += side * group.deviation * part;
@@ -206,44 +211,14 @@ fn split(now: &mut Vec<Group>, direction: &[f64]) {
     now.push(other);
 }
 
-/// The group at a place along the sizes of all.
-fn pick(groups: &[Group], mut place: f64) -> &Group {
-    let found = groups.iter().find(|group| {
-        place -= group.size;
-        place < 0.0
-    });
-    found.unwrap_or(&groups[groups.len() - 1])
-}
-
-fn group(label: usize, random: &mut impl Rng) -> Group {
-    Group {
-        centre: (0..DIMENSIONS).map(|_| 4.0 * normal(random)).collect(),
-        deviation: 0.5 + random.random::<f64>(),
-        size: 0.5 + 1.5 * random.random::<f64>(),
-        label,
-    }
-}
-
-fn unit(random: &mut impl Rng) -> Vec<f64> {
-    let direction: Vec<f64> = (0..DIMENSIONS).map(|_| normal(random)).collect();
-    let length = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
-    direction.iter().map(|x| x / length).collect()
-}
-
-/// A standard normal number (Box and Muller 1958).
-fn normal(random: &mut impl Rng) -> f64 {
-    let (u, v) = (1.0 - random.random::<f64>(), random.random::<f64>());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum;
 
     use super::*;
 
-    fn played(story: Story, seed: u64) -> Vec<(Vec<f64>, usize)> {
-        let mut stream = Stream::new(story, 8, seed);
+    fn played(story: Story, seed: u64) -> Vec<Point> {
+        let mut stream = Stream::new(story, 8, Spacing::Near, seed);
         (0..LENGTH / BATCH)
             .flat_map(|_| stream.draw_batch())
             .collect()
@@ -252,7 +227,7 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_stream_whoever_looks_at_it() {
         for story in Story::value_variants() {
-            let mut watched = Stream::new(*story, 8, 3);
+            let mut watched = Stream::new(*story, 8, Spacing::Near, 3);
             let again: Vec<_> = (0..LENGTH / BATCH)
                 .flat_map(|_| {
                     watched.probe(10);
@@ -268,12 +243,12 @@ mod tests {
     fn as_many_groups_come_and_go_as_are_told() {
         for story in Story::value_variants() {
             let points = played(*story, 0);
-            let groups = |points: &[(Vec<f64>, usize)]| {
+            let groups = |points: &[Point]| {
                 let labels = points.iter().map(|(_, label)| *label);
                 labels.collect::<std::collections::BTreeSet<_>>().len()
             };
             assert_eq!(groups(&points[..EVENT]), 8, "{story:?}");
-            let last = Stream::new(*story, 8, 0).last_k();
+            let last = Stream::new(*story, 8, Spacing::Apart, 0).last_k();
             assert_eq!(groups(&points[SETTLED..]), last, "{story:?}");
         }
     }

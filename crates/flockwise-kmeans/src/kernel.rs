@@ -101,6 +101,19 @@ mod x86 {
     /// and neighbours.
     const NEIGHBOURS: i32 = 0b10_11_00_01;
 
+    /// Four numbers of double precision in one register, which the compiler would put into two.
+    #[inline(always)]
+    fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+        // SAFETY: see the module; loads and stores are of the four numbers.
+        unsafe {
+            let left = arch::_mm256_loadu_pd(left.as_ptr());
+            let gap = arch::_mm256_sub_pd(left, arch::_mm256_loadu_pd(right.as_ptr()));
+            let squares = arch::_mm256_mul_pd(gap, gap);
+            let all = arch::_mm256_add_pd(arch::_mm256_loadu_pd(sums.as_ptr()), squares);
+            arch::_mm256_storeu_pd(sums.as_mut_ptr(), all);
+        }
+    }
+
     /// A row in two registers of sixteen.
     #[derive(Clone, Copy)]
     pub(super) struct Avx2(arch::__m256, arch::__m256);
@@ -204,6 +217,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+            add_squares(sums, left, right);
+        }
+
+        #[inline(always)]
         fn at_most(self, limit: Self) -> u16 {
             // SAFETY: see the module.
             unsafe {
@@ -287,6 +305,11 @@ mod x86 {
                 let swapped = arch::_mm512_permute_ps::<NEIGHBOURS>(two);
                 Self(arch::_mm512_min_ps(two, swapped))
             }
+        }
+
+        #[inline(always)]
+        fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+            add_squares(sums, left, right);
         }
 
         #[inline(always)]

@@ -44,6 +44,33 @@ pub(crate) trait Lanes: Copy {
     /// The least of all lanes, in every lane; some of them where one is NaN.
     fn least(self) -> Self;
 
+    /// Squared Euclidean distance of two points of equal length, in double precision and four sums, since in one every
+    /// addition would wait for the one before. Added in the same order on every processor, for the last bit to be the
+    /// same.
+    #[inline(always)]
+    fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
+        let mut sums = [0.0; 4];
+        let (left, left_rest) = left.as_chunks::<4>();
+        let (right, right_rest) = right.as_chunks::<4>();
+        for (left, right) in left.iter().zip(right) {
+            Self::add_squares(&mut sums, left, right);
+        }
+        let rest = left_rest.iter().zip(right_rest);
+        for ((left, right), sum) in rest.zip(&mut sums) {
+            *sum += (left - right) * (left - right);
+        }
+        (sums[0] + sums[2]) + (sums[1] + sums[3])
+    }
+
+    /// Adds four squared gaps to four sums, nothing rounded once.
+    #[inline(always)]
+    fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+        for (place, sum) in sums.iter_mut().enumerate() {
+            let gap = left[place] - right[place];
+            *sum += gap * gap;
+        }
+    }
+
     /// A bit for each lane that is at most the other's, the first lane's the lowest. NaN is not.
     fn at_most(self, limit: Self) -> u16;
 }

@@ -2,7 +2,7 @@
 
 use crate::bound::Bound;
 use crate::kernel::Kernel;
-use crate::lanes::Row;
+use crate::lanes::{Lanes, Portable, Row};
 use crate::layout::Layout;
 use crate::search::{Groups, Look, OneGroup};
 
@@ -116,7 +116,7 @@ impl Nearest {
     #[must_use]
     pub fn squared_distance(&self, point: &[f64], centroid: usize) -> f64 {
         let start = centroid * self.dimensions;
-        squared_distance(point, &self.exact[start..start + self.dimensions])
+        Portable::squared_distance(point, &self.exact[start..start + self.dimensions])
     }
 
     /// The nearest centroid but one, if there are two: the first of the others, infinitely far, where no
@@ -133,7 +133,7 @@ impl Nearest {
         let mut best = Best::new(point, &self.exact);
         best.hit.centroid = first;
         for centroid in candidates {
-            best.try_one(centroid);
+            best.try_one::<Portable>(centroid);
         }
         best.hit
     }
@@ -162,32 +162,12 @@ impl<'a> Best<'a> {
 
     /// Candidates come in ascending order: of equally near ones the first stays.
     #[inline(always)]
-    pub(crate) fn try_one(&mut self, centroid: usize) {
+    pub(crate) fn try_one<L: Lanes>(&mut self, centroid: usize) {
         let dimensions = self.point.len();
         let start = centroid * dimensions;
-        let squared = squared_distance(self.point, &self.centroids[start..start + dimensions]);
+        let squared = L::squared_distance(self.point, &self.centroids[start..start + dimensions]);
         if squared < self.hit.squared {
             self.hit = Hit { centroid, squared };
         }
     }
-}
-
-/// Squared Euclidean distance of two points of equal length, in four sums, since in one every addition would
-/// wait for the one before. Added in the same order on every processor, for the last bit to be the same.
-#[inline(always)]
-fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
-    let mut sums = [0.0; 4];
-    let (left, left_rest) = left.as_chunks::<4>();
-    let (right, right_rest) = right.as_chunks::<4>();
-    for (left, right) in left.iter().zip(right) {
-        for (place, sum) in sums.iter_mut().enumerate() {
-            let gap = left[place] - right[place];
-            *sum += gap * gap;
-        }
-    }
-    let rest = left_rest.iter().zip(right_rest);
-    for ((left, right), sum) in rest.zip(&mut sums) {
-        *sum += (left - right) * (left - right);
-    }
-    (sums[0] + sums[2]) + (sums[1] + sums[3])
 }

@@ -11,7 +11,7 @@ use crate::workspace;
 /// What `cargo xtask bench` is asked for.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Some of cpu, latency, pressure, restart, scaling, kernels, with commas between [default: all]
+    /// Some of cpu, latency, pressure, restart, scaling, kernels, nearest, with commas between [default: all]
     #[arg(long)]
     only: Option<String>,
     /// Rounds of each [default: 3]
