@@ -2,7 +2,7 @@
 
 use flockwise_kmeans::{Fit, Points, fit, simplified_silhouette};
 
-use super::organiser::fewest;
+use super::organiser::{Bounds, Organiser, Sampled, fewest};
 use super::reach::learn_reach;
 use super::space::{Space, centroids};
 use super::{FITTED, Trainer, moments};
@@ -16,7 +16,7 @@ const TRIALS: usize = 2;
 const TRIED_ON: usize = 2_000;
 /// Numbers of segments that are tried, at most: segments split and merge later on.
 const TRIED: usize = 16;
-/// Times that those with whom too few are lose their say, at most.
+/// Times that those with whom too few are lose their say, and that segments split and merge, at most.
 const ROUNDS: usize = 8;
 
 impl Trainer {
@@ -66,7 +66,32 @@ impl Trainer {
                 .max_by(|left, right| left.0.total_cmp(&right.0)),
         };
         let k = best.map_or(most, |(_, k)| k);
-        fit_many(points, k, RESTARTS, self.policy.seed)
+        let fit = fit_many(points, k, RESTARTS, self.policy.seed);
+        if fewest == most {
+            return fit;
+        }
+        self.settled(points, fit)
+    }
+
+    /// With what is two in two, and what is one in one, as later versions would have it.
+    fn settled(&self, points: &mut Points, fit: Fit) -> Fit {
+        let sampled = Sampled {
+            customers: (0..points.len() as u64).collect(),
+            at_ms: vec![self.now_ms; points.len()],
+            old_ms: self.now_ms,
+            points: points.clone(),
+        };
+        let bounds = Bounds {
+            k_min: self.policy.k_min,
+            k_max: self.policy.k_max,
+            seed: self.policy.seed,
+        };
+        let mut organiser = Organiser::first(sampled, bounds, fit);
+        organiser.settle(ROUNDS);
+        let weights = organiser.weights();
+        let weighed = weights.iter().enumerate();
+        weighed.for_each(|(index, weight)| points.set_weight(index, *weight));
+        organiser.fit
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cut;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flockwise_kmeans::{Fit, Points, Separation, lloyd, removal_costs, squared};
@@ -82,6 +83,33 @@ impl Organiser {
         }
     }
 
+    /// A first version, from what k-means has found, its ids counted from 1.
+    pub(super) fn first(sampled: Sampled, bounds: Bounds, fit: Fit) -> Self {
+        let ids: Vec<u32> = (1..).take(fit.k()).collect();
+        Self {
+            sampled,
+            bounds,
+            pinned: BTreeSet::new(),
+            former: BTreeMap::new(),
+            next_id: ids.len() as u32 + 1,
+            ids,
+            fit,
+            steps: Vec::new(),
+            ghosts: Vec::new(),
+        }
+    }
+
+    /// Goes on until there is nothing more to do, so many times at most.
+    pub(super) fn settle(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            let before = self.steps.len();
+            self.organise();
+            if self.steps.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Goes to what the next version has.
     pub(super) fn organise(&mut self) {
         self.retire();
@@ -154,7 +182,7 @@ impl Organiser {
         });
     }
 
-    /// Two that are no more apart than one cut in two become one, the closest first.
+    /// Two that are no more apart than one cut in two become one, the closest first, unless k-means has use for both.
     fn merge(&mut self) {
         while self.ids.len() > self.bounds.k_min.max(1) {
             let members = self.fit.members();
@@ -169,7 +197,7 @@ impl Organiser {
             let (gone, kept) = if goes_first { (a, b) } else { (b, a) };
             // What would be undone is not done: none of those left is two that was not before.
             let merged = self.without(gone);
-            if self.twos(&merged) > self.twos(&self.fit) {
+            if self.is_of_use(&merged) || self.twos(&merged) > self.twos(&self.fit) {
                 return;
             }
             self.steps.push(Step::Merged {
@@ -179,6 +207,14 @@ impl Organiser {
             self.ids.remove(gone);
             self.fit = merged;
         }
+    }
+
+    /// Is one segment more worth what one more is worth on average, by what is lost with it? The error of k segments
+    /// in d dimensions falls like k^(-2/d) (Zador 1982), by a share of 2 / dk for each. Of a large group k-means makes
+    /// several segments: merged, they would come back, where a smaller group gives way to them.
+    fn is_of_use(&self, without: &Fit) -> bool {
+        let spread = (self.sampled.points.dimensions() * self.ids.len()) as f64;
+        without.inertia > (1.0 + 2.0 / spread) * self.fit.inertia
     }
 
     /// How little sets two apart, where they are one: all their members say so, the newest do, and together
@@ -290,12 +326,13 @@ impl Organiser {
         self.take_apart(index - usize::from(gone < index), members, cut);
     }
 
-    /// The half that is nearer to where the segment was keeps its id. What lies in neither, being older than
+    /// The half with more of its customers of a half-life ago keeps its id, and that which is nearer to where it was
+    /// if there were none. What lies in neither, being older than
     /// what was cut, counts no more.
     fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
         let known = self.former.get(&self.ids[index]);
         let was = known.map_or_else(|| self.fit.centroid(index).to_vec(), Clone::clone);
-        let kept = usize::from(squared(&cut.centroids[1], &was) < squared(&cut.centroids[0], &was));
+        let kept = usize::from(self.is_second_older(&cut, &was));
         let older: Vec<usize> = members
             .iter()
             .copied()
@@ -326,6 +363,19 @@ impl Organiser {
                 into,
             }
         });
+    }
+
+    fn is_second_older(&self, cut: &Cut, was: &[f64]) -> bool {
+        let old = cut.members.each_ref().map(|side| {
+            let old = side
+                .iter()
+                .filter(|member| self.sampled.at_ms[**member] < self.sampled.old_ms);
+            old.count()
+        });
+        match old[1].cmp(&old[0]) {
+            Ordering::Equal => squared(&cut.centroids[1], was) < squared(&cut.centroids[0], was),
+            older => older == Ordering::Greater,
+        }
     }
 
     /// The share of a segment's customers who were there a half-life ago.
