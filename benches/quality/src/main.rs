@@ -29,10 +29,10 @@ enum Part {
     Journey,
     /// A year of a web shop: inertia, and when the lapsed leave
     Retail,
-    /// Made-up streams whose groups are known, and as near to each other as can be told apart
+    /// Made-up streams whose groups are known
     Streams,
-    /// The same with groups that lie far apart
-    Apart,
+    /// The same with groups as near to each other as can be told apart
+    Near,
     /// Others on the same streams
     Peers,
 }
@@ -42,7 +42,7 @@ enum Part {
 #[command(name = "flockwise-quality", about = "How good the segments are")]
 struct Settings {
     /// These parts alone
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["journey", "retail", "streams", "apart", "peers"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["journey", "retail", "streams", "near", "peers"])]
     only: Vec<Part>,
     /// Seeds of each: five for shops, three for streams unless told
     #[arg(long)]
@@ -64,8 +64,8 @@ fn main() -> Result<()> {
                 inertia::measure(&inertia::RETAIL, &settings)?;
                 lapsed::measure(&settings)?;
             }
-            Part::Streams => streams::measure(&streams::NEAR, &settings)?,
-            Part::Apart => streams::measure(&streams::APART, &settings)?,
+            Part::Streams => streams::measure(&streams::APART, &settings)?,
+            Part::Near => streams::measure(&streams::NEAR, &settings)?,
             Part::Peers => peers::measure(&settings)?,
         }
     }

@@ -51,7 +51,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     let ours = on_all_cores(&tasks, |(story, seed)| {
         let path = folder.join(format!("{}.f64", stream(*story, *seed)));
         fs::write(path, points(*story, *seed))?;
-        Ok(play(*story, K, Spacing::Near, *seed)?.last)
+        Ok(play(*story, K, Spacing::Apart, *seed)?.last)
     })?;
     let mut found = others(&folder)?;
     for ((story, seed), look) in tasks.iter().zip(ours) {
@@ -74,7 +74,7 @@ fn stream(story: Story, seed: u64) -> String {
 
 /// Points to learn from and points to be judged by, each with its group, as the script reads them.
 fn points(story: Story, seed: u64) -> Vec<u8> {
-    let mut stream = Stream::new(story, K, Spacing::Near, seed);
+    let mut stream = Stream::new(story, K, Spacing::Apart, seed);
     let mut points: Vec<_> = (0..LENGTH / BATCH)
         .flat_map(|_| stream.draw_batch())
         .collect();

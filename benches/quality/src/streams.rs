@@ -24,15 +24,15 @@ pub(crate) struct Streams {
     is_brief: bool,
 }
 
-pub(crate) const NEAR: Streams = Streams {
+pub(crate) const APART: Streams = Streams {
     table: "streams",
-    spacing: Spacing::Near,
+    spacing: Spacing::Apart,
     is_brief: false,
 };
 
-pub(crate) const APART: Streams = Streams {
-    table: "apart",
-    spacing: Spacing::Apart,
+pub(crate) const NEAR: Streams = Streams {
+    table: "near",
+    spacing: Spacing::Near,
     is_brief: true,
 };
 
@@ -64,7 +64,7 @@ pub(crate) fn measure(streams: &Streams, settings: &Settings) -> Result<()> {
     })?;
     let runs: Vec<Run> = tasks.into_iter().zip(outcomes).collect();
     write(&format!("quality-{}", streams.table), &runs)?;
-    if streams.spacing == Spacing::Near {
+    if streams.spacing == Spacing::Apart {
         draw(&runs, settings)?;
     }
     streams.table(&runs).publish(settings.print)

@@ -10,7 +10,7 @@ use crate::bench::measuring;
 /// What `cargo xtask quality` is asked for.
 #[derive(Args)]
 pub struct QualityArgs {
-    /// Some of journey, retail, streams, apart, peers, with commas between [default: all]
+    /// Some of journey, retail, streams, near, peers, with commas between [default: all]
     #[arg(long)]
     only: Option<String>,
     /// Seeds of each: five for shops, three for streams unless told
