@@ -17,7 +17,7 @@ use crate::shop::{self, Year};
 
 const K: usize = 16;
 const MARGINS: [f64; 6] = [0.0, 0.1, 0.15, 0.2, 0.3, 0.4];
-const PATIENCES: [f64; 5] = [0.2, 0.3, 0.4, 0.6, 1.0];
+const PATIENCES: [f64; 6] = [0.2, 0.3, 0.35, 0.4, 0.6, 1.0];
 /// The margin at which patience is tried.
 const APART: f64 = 0.15;
 /// Dwells, each with the days after a change in which there is no other.
@@ -82,7 +82,7 @@ const PLAIN: Setting = Setting {
 /// What a configuration has that says nothing.
 const DEFAULT: Setting = Setting {
     margin: APART,
-    patience: 0.4,
+    patience: 0.35,
     ..PLAIN
 };
 
@@ -220,7 +220,7 @@ impl Setting {
             cooldown_days,
         } = self;
         let default = if self == DEFAULT { " (default)" } else { "" };
-        format!("{margin:.2}, {patience:.1}, {dwell}, {cooldown_days} d{default}")
+        format!("{margin:.2}, {patience:.2}, {dwell}, {cooldown_days} d{default}")
     }
 }
 

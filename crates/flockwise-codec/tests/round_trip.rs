@@ -33,13 +33,14 @@ fn number() -> impl Strategy<Value = f64> {
 fn candidate() -> impl Strategy<Value = Candidate> {
     (
         0..u32::MAX,
-        0.0..1e9_f32,
+        (0.0..1e9_f32, 0.0..1e9_f32),
         any::<u16>(),
         prop::sample::select(&Cause::ALL[..]),
     )
-        .prop_map(|(segment, cost, agreed, cause)| Candidate {
+        .prop_map(|(segment, (cost, price), agreed, cause)| Candidate {
             segment,
             cost,
+            price,
             agreed,
             cause,
         })

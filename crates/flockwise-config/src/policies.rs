@@ -96,7 +96,7 @@ pub(crate) fn decision(mut section: Section<'_>) -> DecisionPolicy {
     // Where nothing is said, what was found by experiment; who says something has that, and no more.
     let is_silent = section.is_empty();
     let (apart, calm, cooldown_ms) = if is_silent {
-        (0.15, 0.4, 0)
+        (0.15, 0.35, 0)
     } else {
         (0.1, 0.0, DAY_MS)
     };
@@ -121,7 +121,7 @@ fn patience(found: &Found<'_>) -> Read<f64> {
         .filter(|patience| (0.0..=1000.0).contains(patience))
         .ok_or_else(|| {
             found.unlike(
-                "a number from 0 to 1000: what staying must have cost, as a share of the variance of all customers; 0.4 is \
+                "a number from 0 to 1000: what staying must have cost, as a share of the variance of all customers; 0.35 is \
                  calm, 0 waits for nothing",
             )
         })

@@ -51,9 +51,11 @@ pub struct Standing {
 pub struct Candidate {
     /// Segment id.
     pub segment: u32,
-    /// What staying has cost, as [`DecisionPolicy::patience`] counts, since another segment than the customer's is
-    /// nearer by the margin; 0 where nobody asks.
+    /// What staying has cost up to the last scoring, as [`DecisionPolicy::patience`] counts, since another segment than
+    /// the customer's is nearer by the margin; 0 where nobody asks.
     pub cost: f32,
+    /// What it costs a day from then on.
+    pub price: f32,
     /// Scorings in a row that agreed.
     pub agreed: u16,
     /// Why the first of them found it.
@@ -139,7 +141,7 @@ impl Suppression {
 /// cause is that of the first of the scorings that agree.
 ///
 /// Staying costs the squared distance given up by it, as a share of the variance: that of this very scoring, and of
-/// those before it since the margin was passed, each times the days that it took to get there, one at most. So a
+/// those before it since the margin was passed, each times the days until the next, one at most. So a
 /// customer who is somewhere else altogether moves at once, and who is a little nearer to another segment does so when
 /// that has lasted: a cumulative sum as of Page (1954), which finds a change soonest for how rarely it is wrong. A
 /// burst of events counts no more than the last of them, and a sweep every hour no more than one a day.
@@ -157,12 +159,12 @@ pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scorin
         return Verdict::Suppressed(Suppression::Margin);
     }
     let given_up = (distance_from.powi(2) - scoring.distance.powi(2)) / scoring.variance;
-    let so_far = standing
-        .candidate
-        .map_or(0.0, |before| f64::from(before.cost));
+    let so_far = standing.candidate.map_or(0.0, |before| {
+        f64::from(before.cost) + f64::from(before.price) * days(scoring.waited_ms)
+    });
     let mut candidate = agreeing(standing.candidate, scoring);
     if policy.patience > 0.0 {
-        candidate.cost = (so_far + given_up * days(scoring.waited_ms)) as f32;
+        (candidate.cost, candidate.price) = (so_far as f32, given_up as f32);
     }
     standing.candidate = Some(candidate);
     if so_far + given_up < policy.patience {
@@ -188,6 +190,7 @@ fn agreeing(before: Option<Candidate>, scoring: &Scoring) -> Candidate {
         _ => Candidate {
             segment: scoring.nearest,
             cost: 0.0,
+            price: 0.0,
             agreed: 1,
             cause: scoring.cause,
         },
@@ -296,7 +299,7 @@ mod tests {
 
     #[test]
     fn patience_waits_until_staying_has_cost_enough() {
-        // By .4375 each time: a day of that, another, and the third.
+        // .4375 a day: one day of that, another, and the third scoring.
         check(
             PATIENT,
             "2 0.75 1 24\n2 0.75 1 48 t\n2 0.75 1 72",
@@ -316,6 +319,18 @@ mod tests {
             PATIENT,
             "2 0.75 1 24\n2 0.75 1 48\n1 1 1 72\n2 0.75 1 96",
             "patience patience stay patience",
+        );
+    }
+
+    /// Twenty hours at home, then three clicks: the time before them is not held against the customer.
+    #[test]
+    fn a_burst_counts_as_its_last_event() {
+        let clicks = "1 1 1 1\n2 0.75 1 21\n2 0.75 1 21\n2 0.75 1 21";
+        check(PATIENT, clicks, "stay patience patience patience");
+        check(
+            PATIENT,
+            &format!("{clicks}\n2 0.1 1 21"),
+            "stay patience patience patience behaviour",
         );
     }
 

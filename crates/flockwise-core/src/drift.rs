@@ -1,4 +1,4 @@
-//! Are customers other than they were? Each version's newcomers against those before.
+//! Are customers other than they were? The newcomers of each look against those before.
 
 /// A shift of so many standard deviations is looked for: half of it is allowed for at each step.
 const SHIFT: f64 = 1.0;

@@ -40,7 +40,7 @@ pub struct Pull {
 
 /// Explains why a customer with this feature vector is in the segment of index `own`. A change counts as one that moves the customer where it
 /// makes another segment the nearest, nearer than the own one by more than `margin`, as
-/// [`crate::decide::decide`] has it; dwell and cooldown are left aside.
+/// [`crate::decide::decide`] has it; patience, dwell and cooldown are left aside.
 #[must_use]
 pub fn explain(plan: &Plan, model: &Model, margin: f64, own: usize, vector: &[f64]) -> Explanation {
     let mut scaled = Vec::new();

@@ -13,7 +13,7 @@ const FLOWS: usize = 10;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Review {
     /// Share of them whom it would move, 0 to 1: another segment is nearer than theirs by more than the margin, or
-    /// theirs is gone. An upper bound, since patience, dwell and cooldown keep some.
+    /// theirs is gone. An estimate: patience, dwell and cooldown keep some, and who was kept by them before may go.
     pub moved: f64,
     /// Share of them whose nearest segment is another, moved or not, 0 to 1.
     pub other_nearest: f64,

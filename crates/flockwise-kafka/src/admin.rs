@@ -65,8 +65,9 @@ pub fn topic_settings(topic: Topic) -> Vec<(&'static str, String)> {
         ("cleanup.policy", cleanup.to_owned()),
         ("max.message.bytes", MAX_MESSAGE_BYTES.to_string()),
     ];
-    if topic == Topic::Repartition {
-        // What is not processed yet must not go, however long that takes; what is gets deleted.
+    if matches!(topic, Topic::Repartition | Topic::Deltas) {
+        // What is not processed yet must not go, however long that takes; what is gets deleted. Of the mini-batches a
+        // new trainer reads the last four half-lives again: some megabytes a year.
         settings.push(("retention.ms", "-1".to_owned()));
     }
     settings

@@ -9,7 +9,7 @@
 //! | sequence, model version | number each |
 //! | changed, as of: after the latest event time | signed each |
 //! | candidate: 0, or its cause + 1, segment and scorings agreed | number each |
-//! | with a candidate, from version 2 on: what staying has cost | f32 |
+//! | with a candidate, from version 2 on: what staying has cost, and costs a day | f32 each |
 //! | columns | number |
 //! | which of them are not zero | a bit each, the first lowest, in whole bytes |
 //! | those | f64 each |
@@ -59,6 +59,7 @@ fn put_candidate(candidate: Option<Candidate>, out: &mut Vec<u8>) {
     put_number(u64::from(candidate.segment), out);
     put_number(u64::from(candidate.agreed), out);
     out.extend_from_slice(&candidate.cost.to_le_bytes());
+    out.extend_from_slice(&candidate.price.to_le_bytes());
 }
 
 /// Most columns of most rows are exactly zero: of what a customer never did, of days without a visit.
@@ -184,12 +185,16 @@ fn candidate(input: &mut Input<'_>, version: u8) -> Result<Option<Candidate>, Ma
         cause: *Cause::ALL.get(cause).ok_or(Malformed)?,
         segment: input.fitting()?,
         agreed: input.fitting()?,
-        cost: if version < WITH_COST {
-            0.0
-        } else {
-            input.f32()?
-        },
+        cost: cost(input, version)?,
+        price: cost(input, version)?,
     }))
+}
+
+fn cost(input: &mut Input<'_>, version: u8) -> Result<f32, Malformed> {
+    if version < WITH_COST {
+        return Ok(0.0);
+    }
+    input.f32()
 }
 
 fn columns(input: &mut Input<'_>, columns: &mut Vec<f64>) -> Result<(), Malformed> {

@@ -142,6 +142,7 @@ fn row() -> StoredRow {
             candidate: Some(Candidate {
                 segment: 4,
                 cost: 0.375,
+                price: 0.5,
                 agreed: 2,
                 cause: Cause::Time,
             }),
@@ -169,7 +170,8 @@ fn a_row_of_the_changelog() {
 fn a_row_from_before_candidates_had_a_cost() {
     let mut row = row();
     let read = read_row(row.customer_id.as_bytes(), &unhex(ROW_BEFORE_COST), PLAN);
-    row.standing.candidate.as_mut().unwrap().cost = 0.0;
+    let candidate = row.standing.candidate.as_mut().unwrap();
+    (candidate.cost, candidate.price) = (0.0, 0.0);
     assert_eq!(read, Ok(row));
 }
 

@@ -81,7 +81,7 @@ fn what_is_left_out_has_its_default() {
         import: None,
         decision: DecisionPolicy {
             margin: 0.15,
-            patience: 0.4,
+            patience: 0.35,
             dwell: 1,
             cooldown_ms: 0,
         },

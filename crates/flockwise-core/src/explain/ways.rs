@@ -24,7 +24,7 @@ pub struct Way {
 /// What it takes to get to a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reach {
-    /// Nothing more: it is near enough, and the next scoring, dwell and cooldown decide.
+    /// Nothing more: it is near enough, and the next scoring, patience, dwell and cooldown decide.
     Already,
     /// One feature.
     By(Move),

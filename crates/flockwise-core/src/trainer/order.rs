@@ -42,7 +42,7 @@ pub struct Publication {
     pub review: Option<Review>,
     /// By whose order it is in use.
     pub order: Option<Audit>,
-    /// How the customers sampled since the version before are other than those before them.
+    /// How the customers sampled since the last look are other than those before them.
     pub shifts: Vec<Shift>,
 }
 

@@ -99,11 +99,14 @@ impl Organiser {
         }
     }
 
-    /// Goes on until there is nothing more to do, so many times at most.
+    /// Goes on until there is nothing more to do, so many times at most. Nobody has left yet: those sampled are in
+    /// no order of time.
     pub(super) fn settle(&mut self, rounds: usize) {
         for _ in 0..rounds {
             let before = self.steps.len();
-            self.organise();
+            self.merge();
+            self.split();
+            self.relocate();
             if self.steps.len() == before {
                 return;
             }
@@ -185,21 +188,9 @@ impl Organiser {
     /// Two that are no more apart than one cut in two become one, the closest first, unless k-means has use for both.
     fn merge(&mut self) {
         while self.ids.len() > self.bounds.k_min.max(1) {
-            let members = self.fit.members();
-            let one = neighbours(&self.fit)
-                .into_iter()
-                .filter(|(a, b)| !(self.is_pinned(*a) && self.is_pinned(*b)))
-                .filter_map(|(a, b)| Some((a, b, self.oneness(&members[a], &members[b])?)))
-                .min_by(|left, right| left.2.total_cmp(&right.2));
-            let Some((a, b, _)) = one else { return };
-            let is_first_less = self.fit.weights[a] < self.fit.weights[b];
-            let goes_first = self.is_pinned(b) || (is_first_less && !self.is_pinned(a));
-            let (gone, kept) = if goes_first { (a, b) } else { (b, a) };
-            // What would be undone is not done: none of those left is two that was not before.
-            let merged = self.without(gone);
-            if self.is_of_use(&merged) || self.twos(&merged) > self.twos(&self.fit) {
+            let Some((gone, kept, merged)) = self.closest_to_merge() else {
                 return;
-            }
+            };
             self.steps.push(Step::Merged {
                 segment: self.ids[gone],
                 into: self.ids[kept],
@@ -207,6 +198,26 @@ impl Organiser {
             self.ids.remove(gone);
             self.fit = merged;
         }
+    }
+
+    /// Which goes, into which, and all others without it. What would be undone is not done: none of those left is
+    /// two that was not before.
+    fn closest_to_merge(&self) -> Option<(usize, usize, Fit)> {
+        let members = self.fit.members();
+        let mut ones: Vec<(usize, usize, f64)> = neighbours(&self.fit)
+            .into_iter()
+            .filter(|(a, b)| !(self.is_pinned(*a) && self.is_pinned(*b)))
+            .filter_map(|(a, b)| Some((a, b, self.oneness(&members[a], &members[b])?)))
+            .collect();
+        ones.sort_by(|left, right| left.2.total_cmp(&right.2));
+        ones.into_iter().find_map(|(a, b, _)| {
+            let is_first_less = self.fit.weights[a] < self.fit.weights[b];
+            let goes_first = self.is_pinned(b) || (is_first_less && !self.is_pinned(a));
+            let (gone, kept) = if goes_first { (a, b) } else { (b, a) };
+            let merged = self.without(gone);
+            let stays = self.is_of_use(&merged) || self.twos(&merged) > self.twos(&self.fit);
+            (!stays).then_some((gone, kept, merged))
+        })
     }
 
     /// Is one segment more worth what one more is worth on average, by what is lost with it? The error of k segments
@@ -326,8 +337,8 @@ impl Organiser {
         self.take_apart(index - usize::from(gone < index), members, cut);
     }
 
-    /// The half with more of its customers of a half-life ago keeps its id, and that which is nearer to where it was
-    /// if there were none. What lies in neither, being older than
+    /// The half with more of its customers of a half-life ago keeps its id; where both have as many, that which is nearer to
+    /// where it was. What lies in neither, being older than
     /// what was cut, counts no more.
     fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
         let known = self.former.get(&self.ids[index]);
@@ -369,7 +380,8 @@ impl Organiser {
         let old = cut.members.each_ref().map(|side| {
             let old = side
                 .iter()
-                .filter(|member| self.sampled.at_ms[**member] < self.sampled.old_ms);
+                .filter(|member| self.sampled.at_ms[**member] < self.sampled.old_ms)
+                .filter(|member| self.sampled.points.weight(**member) > 0.0);
             old.count()
         });
         match old[1].cmp(&old[0]) {

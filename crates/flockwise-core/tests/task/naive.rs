@@ -133,11 +133,14 @@ fn moves(
         let squared = |index: usize| scoring.distances[index].powi(2);
         (squared(present) - squared(scoring.nearest)) / variance
     };
-    let before: Vec<&Scoring> = elsewhere.skip(1).collect();
-    let so_far = before.iter().rev().fold(0.0_f32, |cost, scoring| {
-        (f64::from(cost) + lost(scoring) * scoring.days) as f32
+    // Each one's price counts until the next: oldest first.
+    let mut in_turn: Vec<&Scoring> = elsewhere.collect();
+    in_turn.reverse();
+    let so_far = in_turn.windows(2).fold(0.0, |cost, pair| {
+        let price = f64::from(lost(pair[0]) as f32);
+        f64::from(cost as f32) + price * pair[1].days
     });
-    let cost = f64::from(so_far) + lost(now);
+    let cost = so_far + lost(now);
     agreed >= usize::from(policy.dwell)
         && cost >= policy.patience
         && now.at_ms - changed_ms >= policy.cooldown_ms

@@ -9,3 +9,4 @@ mod names;
 mod organising;
 mod outliers;
 mod school;
+mod worth;

@@ -101,7 +101,10 @@ impl Cutter<'_> {
     pub(super) fn are_enough(&self, cut: &Cut) -> bool {
         let has_customers = |members: &Vec<usize>| {
             let mut seen = BTreeSet::new();
-            members.iter().any(|member| {
+            let mut heard = members
+                .iter()
+                .filter(|member| self.points.weight(**member) > 0.0);
+            heard.any(|member| {
                 seen.insert(self.customers[*member]);
                 seen.len() >= self.fewest
             })
