@@ -77,11 +77,7 @@ pub fn drivers(
     left: &[f64],
     reached: &[f64],
 ) -> [Option<Driver>; DRIVERS] {
-    let pull = |index: usize| {
-        let scale = model.scale()[index];
-        let gap = |from: f64| ((vector[index] - from) * scale).powi(2);
-        gap(left[index]) - gap(reached[index])
-    };
+    let pull = |index: usize| model.pull(index, vector[index], left[index], reached[index]);
     let total: f64 = (0..plan.len()).map(pull).sum();
     let mut strongest = [None; DRIVERS];
     for (index, value) in raw.iter().enumerate() {

@@ -38,8 +38,8 @@ pub struct Pull {
     pub pull: f64,
 }
 
-/// Explains why a customer with this feature vector is in the segment of index `own`. A change counts as one that moves the customer where it
-/// makes another segment the nearest, nearer than the own one by more than `margin`, as
+/// Explains why a customer with this feature vector is in the segment of index `own`. A change counts as one that moves
+/// the customer where it makes another segment the nearest, nearer than the own one by more than `margin`, as
 /// [`crate::decide::decide`] has it; patience, dwell and cooldown are left aside.
 #[must_use]
 pub fn explain(plan: &Plan, model: &Model, margin: f64, own: usize, vector: &[f64]) -> Explanation {
@@ -63,10 +63,6 @@ fn pulls(
 ) -> Vec<Pull> {
     let centroid = |segment: usize, feature: usize| model.segments()[segment].centroid[feature];
     let pull = |feature: usize| {
-        let gap = |segment: usize| {
-            let gap = vector[feature] - centroid(segment, feature);
-            (gap * model.scale()[feature]).powi(2)
-        };
         let typical = |segment: usize| {
             let transform = plan.feature(feature).transform;
             transform.invert(centroid(segment, feature))
@@ -75,7 +71,10 @@ fn pulls(
             feature,
             typical: typical(own),
             typical_other: other.map(typical),
-            pull: other.map_or(0.0, |other| gap(other) - gap(own)),
+            pull: other.map_or(0.0, |other| {
+                let [from, to] = [other, own].map(|segment| centroid(segment, feature));
+                model.pull(feature, vector[feature], from, to)
+            }),
         }
     };
     let mut pulls: Vec<Pull> = (0..plan.len()).map(pull).collect();

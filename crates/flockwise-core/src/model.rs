@@ -275,6 +275,14 @@ impl Model {
         self.variance
     }
 
+    /// What a feature of value `x` adds to the difference of the squared distances to two points: above zero where it
+    /// is nearer to the second. All values are in the feature vector's units.
+    #[must_use]
+    pub fn pull(&self, feature: usize, x: f64, from: f64, to: f64) -> f64 {
+        let squared = |point: f64| ((x - point) * self.scale[feature]).powi(2);
+        squared(from) - squared(to)
+    }
+
     /// A feature vector in the space where distances are taken.
     pub fn scaled(&self, vector: &[f64], into: &mut Vec<f64>) {
         into.clear();

@@ -201,7 +201,7 @@ impl Trainer {
             What::Approve { version } => self.approved(*version)?,
             What::Import(model) | What::Rollback(model) => self.replaced(model)?,
         };
-        let review = self.live.as_ref().and_then(|now| self.review(now, &live));
+        let review = self.against_live(&live);
         self.live = Some(live.clone());
         self.held = None;
         self.seen = Seen::with(Some(&live));
@@ -274,8 +274,12 @@ impl Trainer {
 
     /// Periods are counted from the version on, so that a successor, who goes on from it, looks when this one does.
     fn periods_since(&self, model: &ModelParts) -> i64 {
-        // A version that does not say when it is from is from the epoch.
-        self.now_ms.saturating_sub(model.trained_ms.max(0)) / self.publish_ms
+        self.age_ms(model) / self.publish_ms
+    }
+
+    /// A version that does not say when it is from is from the epoch.
+    fn age_ms(&self, model: &ModelParts) -> i64 {
+        self.now_ms.saturating_sub(model.trained_ms.max(0))
     }
 
     /// The next version, if it is worth it. There is none where there are fewer customers to learn from than a first
@@ -294,44 +298,35 @@ impl Trainer {
         let weighed = self.window.weighed(self.now_ms, self.half_life_ms());
         let shifts = self.watch(&latest, &weighed);
         let next = self.next_model(&latest, weighed);
-        let next = next.filter(|next| self.is_worth_it(&latest, next));
-        let next = match next {
-            Some(next) => next,
+        let reviewed = next.map(|next| (self.review(&latest, &next), next));
+        let worth = reviewed.filter(|(review, next)| is_worth_it(review.as_ref(), next));
+        let (review, next) = match worth {
+            // Where none is held, the latest is the one in use.
+            Some((review, next)) => (review.filter(|_| self.held.is_none()), next),
             None if shifts.is_empty() && !self.is_overdue(&latest) && !self.is_calm() => {
                 return None;
             }
-            None => self.unmoved(&latest),
+            None => (None, self.unmoved(&latest)),
+        };
+        let review = review.or_else(|| self.against_live(&next));
+        let next = ModelParts {
+            drift: self.seen.drift.clone(),
+            ..next
         };
         Some(Publication {
             shifts,
-            ..self.govern(ModelParts {
-                drift: self.seen.drift.clone(),
-                ..next
-            })
+            ..self.govern(next, review)
         })
-    }
-
-    /// Nobody is moved without a reason: the segments changed, or the customers lie so much nearer to them as pays
-    /// for those who have another nearest one.
-    fn is_worth_it(&self, latest: &ModelParts, next: &ModelParts) -> bool {
-        let Some(review) = self.review(latest, next) else {
-            return true;
-        };
-        let gain = review.error_before - review.error_after;
-        !next.lineage.is_empty()
-            || review.other_nearest == 0.0
-            || gain >= WORTH_A_MOVE * review.other_nearest * review.error_after
     }
 
     /// Nothing has been published for a half-life: a successor has to look again at all that came since.
     fn is_overdue(&self, latest: &ModelParts) -> bool {
-        self.now_ms.saturating_sub(latest.trained_ms.max(0)) >= self.policy.half_life_ms
+        self.age_ms(latest) >= self.policy.half_life_ms
     }
 
     /// The version that is held would move no more than it may by now.
     fn is_calm(&self) -> bool {
-        let both = self.live.as_ref().zip(self.held.as_ref());
-        let review = both.and_then(|(now, held)| self.review(now, held));
+        let review = self.held.as_ref().and_then(|held| self.against_live(held));
         review.is_some_and(|review| review.moved <= self.policy.churn_budget)
     }
 
@@ -347,11 +342,10 @@ impl Trainer {
 
     /// A version goes live that moves no more customers than it may; else it is held, until it is approved or
     /// one after it calms down. What was held before is part of it.
-    fn govern(&mut self, mut next: ModelParts) -> Publication {
+    fn govern(&mut self, mut next: ModelParts, review: Option<Review>) -> Publication {
         if let Some(held) = self.held.take() {
             next.lineage = [held.lineage, next.lineage].concat();
         }
-        let review = self.live.as_ref().and_then(|now| self.review(now, &next));
         let moved = review.as_ref().map_or(0.0, |review| review.moved);
         let is_held = moved > self.policy.churn_budget;
         if is_held {
@@ -366,6 +360,10 @@ impl Trainer {
             order: None,
             shifts: Vec::new(),
         }
+    }
+
+    fn against_live(&self, next: &ModelParts) -> Option<Review> {
+        self.live.as_ref().and_then(|now| self.review(now, next))
     }
 
     /// What a version does to the customers of the window, against another. Those sampled at a place that was left
@@ -385,6 +383,16 @@ impl Trainer {
         name_segments(&self.plan, &model.scaler, &mut model.segments);
         model
     }
+}
+
+/// Nobody is moved without a reason: the segments changed, or the customers lie so much nearer to them as pays for those
+/// who have another nearest one.
+fn is_worth_it(review: Option<&Review>, next: &ModelParts) -> bool {
+    let Some(review) = review else { return true };
+    let gain = review.error_before - review.error_after;
+    !next.lineage.is_empty()
+        || review.other_nearest == 0.0
+        || gain >= WORTH_A_MOVE * review.other_nearest * review.error_after
 }
 
 /// Makes variances squares of deviations, as which they are written: who goes on from the published

@@ -23,6 +23,6 @@ pub use lloyd::{Fit, assign, lloyd};
 pub use nearest::{Hit, Nearest, Scratch};
 pub use points::{Points, squared};
 pub use seeding::fit;
-pub use separation::Separation;
+pub use separation::{Separation, effective_count};
 pub use silhouette::simplified_silhouette;
 pub use utility::removal_costs;

@@ -59,6 +59,12 @@ impl Points {
         self.weights[index]
     }
 
+    /// All weights, in the order of the points.
+    #[must_use]
+    pub fn weights(&self) -> Vec<f64> {
+        self.weights.clone()
+    }
+
     /// Lets a point stand for another number.
     pub fn set_weight(&mut self, index: usize, weight: f64) {
         self.weights[index] = weight;

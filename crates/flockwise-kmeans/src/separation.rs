@@ -16,7 +16,7 @@ mod tests;
 /// logarithmic normal distribution, which is why money and counts want a logarithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Separation {
-    /// Kish's effective number of points of the two groups: (Σ w)² / Σ w².
+    /// Effective number of points of the two groups: see [`effective_count`].
     pub count: f64,
     /// Share of one of them by weight, 0 to 1.
     pub share: f64,
@@ -58,14 +58,9 @@ impl Separation {
         let total = of_left + of_right;
         let within = (spread(left, &from) + spread(right, &to)) / total;
         let share = of_right / total;
-        // Of shares, as squares of weights that have decayed for long would underflow.
-        let squares: f64 = left
-            .iter()
-            .chain(right)
-            .map(|member| (points.weight(*member) / total).powi(2))
-            .sum();
+        let both = left.iter().chain(right);
         Some(Self {
-            count: 1.0 / squares,
+            count: effective_count(both.map(|member| points.weight(*member)), total),
             share,
             ratio: share * (1.0 - share) / within,
             dimensions: points.dimensions(),
@@ -104,6 +99,14 @@ impl Separation {
     fn chance(&self) -> f64 {
         (2.0 / self.count).sqrt()
     }
+}
+
+/// Kish's effective number of so many weights, whose sum is `total`, above 0: (Σ w)² / Σ w².
+#[must_use]
+pub fn effective_count(weights: impl Iterator<Item = f64>, total: f64) -> f64 {
+    // Of shares, as squares of weights that have decayed for long would underflow.
+    let squares: f64 = weights.map(|weight| (weight / total).powi(2)).sum();
+    1.0 / squares
 }
 
 fn entropy(share: f64) -> f64 {

@@ -8,6 +8,7 @@ use super::space::{Space, centroids};
 use super::{FITTED, Trainer, moments};
 use crate::lineage::Step;
 use crate::model::{ModelParts, Segment};
+use crate::policy::LearningPolicy;
 
 /// Runs of k-means; the best is kept.
 const RESTARTS: usize = 10;
@@ -25,9 +26,8 @@ impl Trainer {
         let points = self.window.each_once(FITTED);
         let scaler = moments::scaler(&points, None);
         let space = Space::new(&self.plan, &scaler);
-        let (tamed, mut scaled) = space.prepared(&points);
-        let fit = self.cluster(&mut scaled);
-        let weights: Vec<f64> = scaled.iter().map(|(_, weight)| weight).collect();
+        let (tamed, scaled) = space.prepared(&points);
+        let (fit, weights) = self.cluster(scaled);
         let found = centroids(&tamed, &fit, &weights).into_iter();
         let segment = |(weight, centroid)| Segment {
             weight,
@@ -49,49 +49,43 @@ impl Trainer {
         })
     }
 
-    /// The best k within bounds: by the simplified silhouette where there is a choice.
-    fn cluster(&self, points: &mut Points) -> Fit {
-        let (fewest, most) = (self.policy.k_min, self.policy.k_max);
+    /// The best k within bounds, by the simplified silhouette where there is a choice, and what weight each point has in
+    /// it.
+    fn cluster(&self, mut points: Points) -> (Fit, Vec<f64>) {
+        let LearningPolicy {
+            k_min, k_max, seed, ..
+        } = self.policy;
+        if k_min == k_max {
+            let fit = fit_many(&mut points, k_min, RESTARTS, seed);
+            return (fit, points.weights());
+        }
         let some: Vec<usize> = (0..points.len().min(TRIED_ON)).collect();
         let some = points.of(&some);
         let silhouette = |k| {
             let mut some = some.clone();
-            let tried = fit_many(&mut some, k, TRIALS, self.policy.seed);
+            let tried = fit_many(&mut some, k, TRIALS, seed);
             simplified_silhouette(&some, &tried)
         };
-        let best = match fewest == most {
-            true => Some((0.0, fewest)),
-            false => tried(fewest, most)
-                .map(|k| (silhouette(k), k))
-                .max_by(|left, right| left.0.total_cmp(&right.0)),
-        };
-        let k = best.map_or(most, |(_, k)| k);
-        let fit = fit_many(points, k, RESTARTS, self.policy.seed);
-        if fewest == most {
-            return fit;
-        }
+        let best = tried(k_min, k_max)
+            .map(|k| (silhouette(k), k))
+            .max_by(|left, right| left.0.total_cmp(&right.0));
+        let k = best.map_or(k_max, |(_, k)| k);
+        let fit = fit_many(&mut points, k, RESTARTS, seed);
         self.settled(points, fit)
     }
 
     /// With what is two in two, and what is one in one, as later versions would have it.
-    fn settled(&self, points: &mut Points, fit: Fit) -> Fit {
+    fn settled(&self, points: Points, fit: Fit) -> (Fit, Vec<f64>) {
         let sampled = Sampled {
             customers: (0..points.len() as u64).collect(),
             at_ms: vec![self.now_ms; points.len()],
             old_ms: self.now_ms,
-            points: points.clone(),
+            points,
         };
-        let bounds = Bounds {
-            k_min: self.policy.k_min,
-            k_max: self.policy.k_max,
-            seed: self.policy.seed,
-        };
-        let mut organiser = Organiser::first(sampled, bounds, fit);
+        let mut organiser = Organiser::first(sampled, Bounds::of(&self.policy), fit);
         organiser.settle(ROUNDS);
         let weights = organiser.weights();
-        let weighed = weights.iter().enumerate();
-        weighed.for_each(|(index, weight)| points.set_weight(index, *weight));
-        organiser.fit
+        (organiser.fit, weights)
     }
 }
 

@@ -36,11 +36,7 @@ impl Trainer {
             at_ms: weighed.at_ms,
             old_ms: self.now_ms.saturating_sub(self.policy.half_life_ms),
         };
-        let bounds = Bounds {
-            k_min: self.policy.k_min,
-            k_max: self.policy.k_max,
-            seed: self.policy.seed,
-        };
+        let bounds = Bounds::of(&self.policy);
         let mut organiser = Organiser::new(sampled, bounds, model, &space);
         organiser.organise();
         let points = (&weighed.points, &tamed);

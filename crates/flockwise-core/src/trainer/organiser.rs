@@ -11,6 +11,7 @@ use flockwise_kmeans::{Fit, Points, lloyd, squared};
 use super::space::Space;
 use crate::lineage::Step;
 use crate::model::{Ghost, ModelParts};
+use crate::policy::LearningPolicy;
 use cut::Cutter;
 
 /// Sampled customers in the space where distances are taken, in the order in which they came.
@@ -30,6 +31,16 @@ pub(super) struct Bounds {
     pub(super) k_min: usize,
     pub(super) k_max: usize,
     pub(super) seed: u64,
+}
+
+impl Bounds {
+    pub(super) fn of(policy: &LearningPolicy) -> Self {
+        Self {
+            k_min: policy.k_min,
+            k_max: policy.k_max,
+            seed: policy.seed,
+        }
+    }
 }
 
 /// Segments on the way from one version to the next.
@@ -121,11 +132,7 @@ impl Organiser {
 
     /// What each sampled customer stands for, those at places that were left nothing.
     pub(super) fn weights(&self) -> Vec<f64> {
-        self.sampled
-            .points
-            .iter()
-            .map(|(_, weight)| weight)
-            .collect()
+        self.sampled.points.weights()
     }
 
     /// A segment needs as many customers as it takes to span its space.

@@ -1,6 +1,6 @@
 //! How far from a segment its customers lie, so that who is further off can be told.
 
-use flockwise_kmeans::Points;
+use flockwise_kmeans::{Points, effective_count};
 
 use super::space::Space;
 use crate::model::Segment;
@@ -56,19 +56,10 @@ impl Distances {
     fn fence(&self) -> Option<f64> {
         let [lower, upper] = [0.25, 0.75].map(|share| self.quantile(share));
         let spread = upper - lower;
-        let is_known = self.count() >= FEWEST && spread > ROUNDING * upper;
+        let weights = self.0.iter().map(|(_, weight)| *weight);
+        let is_known =
+            spread > ROUNDING * upper && effective_count(weights, self.total()) >= FEWEST;
         is_known.then_some(upper + FAR_OUT * spread)
-    }
-
-    /// Kish's effective number of distances: (Σ w)² / Σ w².
-    fn count(&self) -> f64 {
-        let squares: f64 = self.0.iter().map(|(_, weight)| weight * weight).sum();
-        let total = self.total();
-        if squares > 0.0 {
-            total * total / squares
-        } else {
-            0.0
-        }
     }
 
     fn total(&self) -> f64 {

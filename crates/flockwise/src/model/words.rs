@@ -68,24 +68,13 @@ pub(crate) fn steps(lineage: &[Step]) -> Vec<String> {
 
 /// By whose order a version is in use, and why.
 pub(crate) fn order(audit: &Audit) -> String {
-    let Audit {
-        what,
-        who,
-        why,
-        at_ms,
-    } = audit;
-    format!("{what} by {who} at {}: {why}", write_time(*at_ms))
+    let Audit { what, who, why, .. } = audit;
+    format!("{what} by {who} at {}: {why}", write_time(audit.at_ms))
 }
 
 /// The same for programs.
 pub(crate) fn order_json(audit: &Audit) -> Value {
-    let Audit {
-        what,
-        who,
-        why,
-        at_ms,
-    } = audit;
-    json!({ "what": what, "who": who, "why": why, "at": write_time(*at_ms) })
+    json!({ "what": audit.what, "who": audit.who, "why": audit.why, "at": write_time(audit.at_ms) })
 }
 
 /// What share of the customers sampled lately a segment has; of them all where nobody is known.

@@ -31,11 +31,16 @@ impl Organiser {
 
     /// With this segment in two, and all others where that leaves them, no two are one that were not before.
     fn stays_two(&self, index: usize, cut: &Cut) -> bool {
+        self.ones(&self.in_two(index, cut, 0)) <= self.ones(&self.fit)
+    }
+
+    /// All others where they are left with this segment in two: one half in its place, the other at the end.
+    fn in_two(&self, index: usize, cut: &Cut, in_place: usize) -> Fit {
         let mut centroids = self.fit.centroids.clone();
         let dimensions = self.sampled.points.dimensions();
-        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[0]);
-        centroids.extend_from_slice(&cut.centroids[1]);
-        self.ones(&lloyd(&self.sampled.points, centroids)) <= self.ones(&self.fit)
+        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[in_place]);
+        centroids.extend_from_slice(&cut.centroids[1 - in_place]);
+        lloyd(&self.sampled.points, centroids)
     }
 
     fn ones(&self, fit: &Fit) -> usize {
@@ -85,9 +90,8 @@ impl Organiser {
         self.take_apart(index - usize::from(gone < index), members, cut);
     }
 
-    /// The half with more of its customers of a half-life ago keeps its id; where both have as many, that which is nearer to
-    /// where it was. What lies in neither, being older than
-    /// what was cut, counts no more.
+    /// The half with more of its customers of a half-life ago keeps its id; where both have as many, that which is
+    /// nearer to where it was. What lies in neither, being older than what was cut, counts no more.
     fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
         let known = self.former.get(&self.ids[index]);
         let was = known.map_or_else(|| self.fit.centroid(index).to_vec(), Clone::clone);
@@ -108,11 +112,7 @@ impl Organiser {
         let into = self.next_id;
         self.ids.push(into);
         self.next_id += 1;
-        let mut centroids = std::mem::take(&mut self.fit.centroids);
-        let dimensions = was.len();
-        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[kept]);
-        centroids.extend_from_slice(&cut.centroids[1 - kept]);
-        self.fit = lloyd(&self.sampled.points, centroids);
+        self.fit = self.in_two(index, &cut, kept);
         let is_new = self.old_share(self.ids.len() - 1) < 0.5 * self.old_share(index);
         self.steps.push(if is_new {
             Step::Born { segment: into }
