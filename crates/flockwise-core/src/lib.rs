@@ -14,6 +14,7 @@ pub mod drift;
 pub mod event;
 pub mod explain;
 pub mod feature;
+mod fingerprint;
 pub mod lineage;
 mod logarithm;
 pub mod model;

@@ -6,6 +6,7 @@ use crate::event::{Event, Slot, Values, hash};
 use crate::feature::{
     self, Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
+use crate::fingerprint;
 use crate::pointer::Pointer;
 
 /// Features compiled together. Shape: [`Plan::len`] features over [`Plan::stride`] columns a row.
@@ -119,7 +120,7 @@ impl Plan {
             touched: touched(features, &names),
             reversing: reversing(features, &names),
             name_hashes: names.iter().map(|name| hash(name.as_bytes())).collect(),
-            fingerprint: fingerprint(features),
+            fingerprint: fingerprint::of_plan(features),
             features: compiled,
             names,
             pointers,
@@ -198,6 +199,14 @@ impl Plan {
         self.fingerprint
     }
 
+    /// The fingerprint of each feature alone, in the order of the vector: tells which features of two plans
+    /// differ.
+    pub fn feature_fingerprints(&self) -> impl Iterator<Item = u64> {
+        self.features
+            .iter()
+            .map(|feature| fingerprint::of_feature(&feature.spec))
+    }
+
     /// After how long without an event nothing is left of a customer, as [`feature::trace_ms`].
     #[must_use]
     pub fn trace_ms(&self) -> Option<i64> {
@@ -252,23 +261,6 @@ fn equals(slot: &Slot, constant: &Constant, event: &Event) -> bool {
         (Slot::Bool(left), Constant::Bool(right)) => left == right,
         _ => false,
     }
-}
-
-/// Over what decides which numbers lie in a row: names, words, transforms, clips and weights may change.
-fn fingerprint(features: &[Feature]) -> u64 {
-    let kept: Vec<_> = features
-        .iter()
-        .map(|spec| {
-            let filter = (
-                &spec.events,
-                &spec.base,
-                &spec.conditions,
-                &spec.reversed_by,
-            );
-            (filter, spec.aggregate, &spec.value, spec.horizon)
-        })
-        .collect();
-    hash(format!("{kept:?}").as_bytes())
 }
 
 fn intern(name: &str, names: &mut Vec<String>) -> usize {
