@@ -41,9 +41,9 @@ impl Table {
         self.join_with(member, Script::default())
     }
 
-    fn join_with(&self, member: &str, script: Script) -> Member {
+    fn join_with(&self, member: &str, script: impl Into<Arc<Script>>) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let client = Faulty::new(self.broker.shard(member), Arc::new(script));
+        let client = Faulty::new(self.broker.shard(member), script.into());
         Shard::new(0, client, Arc::clone(&self.pipeline), Pace::Replay, metrics)
     }
 
@@ -106,6 +106,28 @@ fn a_task_that_another_had_for_a_round_is_not_taken_up_as_it_was() {
     );
     table.put(after);
     settle(&mut [&mut a, &mut b, &mut c]);
+    assert!(table.broker.is_drained());
+    table.check(&events);
+}
+
+/// A cooperative protocol tells a member that keeps its tasks of an assignment of nothing. Where the commit that
+/// belongs to it is aborted, the tasks' events are read again.
+#[test]
+fn tasks_that_stay_read_again_what_an_assignment_has_aborted() {
+    let table = Table::set();
+    let events = generated(900, 100, 23);
+    let (before, after) = events.split_at(600);
+    let script = Arc::new(Script::default());
+    let mut a = table.join_with("a", Arc::clone(&script));
+    settle(&mut [&mut a]);
+    table.put(before);
+    assert!(a.turn(Duration::ZERO).expect("a turn"), "records");
+    script.assign_nothing_next();
+    script.fail_next_commit();
+    assert!(a.turn(Duration::ZERO).expect("a turn"), "assigned");
+    assert_eq!(owned(&a), [0, 1, 2, 3]);
+    table.put(after);
+    settle(&mut [&mut a]);
     assert!(table.broker.is_drained());
     table.check(&events);
 }

@@ -25,6 +25,8 @@ pub struct Script {
     faults: Vec<(u64, Fault)>,
     commits: AtomicU64,
     fails_first_send: AtomicBool,
+    fails_next_commit: AtomicBool,
+    assigns_nothing_next: AtomicBool,
 }
 
 impl Script {
@@ -46,6 +48,17 @@ impl Script {
         }
     }
 
+    /// From now on: the next commit makes the transaction void.
+    pub fn fail_next_commit(&self) {
+        self.fails_next_commit.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on: the next poll brings an assignment of nothing more, as a cooperative protocol does for a
+    /// member that keeps what it has.
+    pub fn assign_nothing_next(&self) {
+        self.assigns_nothing_next.store(true, Ordering::Relaxed);
+    }
+
     /// Have all of its faults happened?
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -55,6 +68,9 @@ impl Script {
 
     fn next(&self) -> Option<Fault> {
         let number = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.fails_next_commit.swap(false, Ordering::Relaxed) {
+            return Some(Fault::Abort);
+        }
         self.faults
             .iter()
             .find(|(at, _)| *at == number)
@@ -94,6 +110,11 @@ impl<B: Broker> Broker for Faulty<B> {
         limit: usize,
         batch: &mut Batch,
     ) -> Result<Turn, Failure> {
+        let script = &self.script;
+        if script.assigns_nothing_next.swap(false, Ordering::Relaxed) {
+            batch.clear();
+            return Ok(Turn::Assigned(Vec::new()));
+        }
         self.inner.poll(patience, limit, batch)
     }
 

@@ -12,6 +12,7 @@ use flockwise_runtime::topics::Topic;
 
 use super::dice::Dice;
 use super::scenario::{Keying, Scenario};
+use super::world::World;
 use crate::events::{Put, lines, lines_over, native};
 
 /// No event, whatever the format.
@@ -47,6 +48,11 @@ pub(super) struct Feed {
     partitions: Vec<(u32, u32)>,
     first: Vec<u32>,
     latest_ms: BTreeMap<(u16, u32), i64>,
+    partitioner: Partitioner,
+    tasks: u32,
+    /// By how much the events of each task's customers are ahead of the clock, at most: stream time is
+    /// never further ahead of it.
+    ahead_ms: BTreeMap<u32, i64>,
     /// The offset behind the last record of each partition.
     pub(super) ends: BTreeMap<(u16, u32), i64>,
     /// Events that count, in the order in which they were produced.
@@ -71,6 +77,9 @@ impl Feed {
                 .map(|(first, _)| *first)
                 .collect(),
             latest_ms: BTreeMap::new(),
+            partitioner,
+            tasks: scenario.state_partitions,
+            ahead_ms: BTreeMap::new(),
             ends: BTreeMap::new(),
             good: Vec::new(),
             dead: BTreeSet::new(),
@@ -160,13 +169,29 @@ impl Feed {
     }
 
     /// Produces so many records.
-    pub(super) fn produce(&mut self, broker: &MemoryBroker, count: usize, dice: &Dice) {
+    pub(super) fn produce(&mut self, world: &World, count: usize) {
+        let now_ms = world.clock.wall_ms();
         for _ in 0..count {
             let Some(next) = self.to_come.pop() else {
                 return;
             };
-            self.append(next, broker, dice);
+            self.note_time(&next, now_ms);
+            self.append(next, &world.broker, &world.dice);
         }
+    }
+
+    fn note_time(&mut self, next: &Next, now_ms: i64) {
+        let Some(time_ms) = next.time_ms else { return };
+        let task = self.partitioner.partition(&next.put.key, self.tasks);
+        let ahead_ms = self.ahead_ms.entry(task).or_insert(i64::MIN);
+        *ahead_ms = (time_ms - now_ms).max(*ahead_ms);
+    }
+
+    /// The latest that a task's stream time may be: that of an event, and what the clock has moved on since
+    /// the event was produced.
+    pub(super) fn latest_stream_ms(&self, task: u32, now_ms: i64) -> i64 {
+        let ahead_ms = self.ahead_ms.get(&task).copied();
+        ahead_ms.map_or(i64::MIN, |ahead_ms| now_ms.saturating_add(ahead_ms))
     }
 
     fn append(&mut self, next: Next, broker: &MemoryBroker, dice: &Dice) {

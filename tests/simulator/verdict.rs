@@ -83,7 +83,7 @@ impl World {
         self.broker.let_time_pass();
         self.start_what_is_due();
         let share = self.dice.scale(1, self.scenario.events) as usize;
-        self.feed().produce(&self.broker, share, &self.dice);
+        self.feed().produce(self, share);
         (0..self.scenario.instances).for_each(|instance| self.keep_warm(instance));
         let superseded = std::mem::take(&mut self.staff().superseded);
         for (post, shard) in superseded {

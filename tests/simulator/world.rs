@@ -163,7 +163,7 @@ impl World {
         let share = self.scenario.events.div_ceil(self.scenario.steps).max(1);
         if self.dice.percent(40) {
             let count = self.dice.below(5 * share) as usize;
-            self.feed().produce(&self.broker, count, &self.dice);
+            self.feed().produce(self, count);
         }
     }
 
@@ -213,8 +213,14 @@ impl World {
         if !is_there {
             return;
         }
-        let ledger = self.ledger();
+        let (ledger, feed, now_ms) = (self.ledger(), self.feed(), self.clock.wall_ms());
         for (number, task) in shard.tasks() {
+            let (stream_ms, latest_ms) = (task.stream_ms(), feed.latest_stream_ms(number, now_ms));
+            assert!(
+                stream_ms <= latest_ms,
+                "the time of task {number}, {stream_ms}, is ahead of the clock by {} ms",
+                stream_ms - latest_ms
+            );
             let is_committed = staff.committed(post.seat).contains(&number);
             if is_committed && ledger.is_current(post.client, number) {
                 ledger.check_live(number, task, shard.versions());

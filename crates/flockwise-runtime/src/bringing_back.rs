@@ -6,11 +6,11 @@ use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
 use flockwise_core::task::Sweeping;
 
 use crate::broker::{Broker, Failure, Replayed};
-use crate::keeping::Keeping;
+use crate::open_task::OpenTask;
 use crate::pipeline::Pipeline;
 use crate::pulse::beat;
 use crate::restoring::{Restoring, read_on};
-use crate::shard::{OpenTask, Shard};
+use crate::shard::Shard;
 use crate::store::{Load, Wanted};
 use crate::topics::Source;
 
@@ -74,27 +74,13 @@ impl<B: Broker> Shard<B> {
 
     fn begin(&mut self, restoring: Restoring) -> Result<(), Failure> {
         let number = restoring.number();
-        let mut task = restoring.finish();
-        task.set_sweeping(if self.pace.is_live() {
-            Sweeping::Later
-        } else {
-            Sweeping::AtOnce
-        });
+        let sweeping = match self.pace.is_live() {
+            true => Sweeping::Later,
+            false => Sweeping::AtOnce,
+        };
         let now = self.pace.clock().now();
-        let stream_ms = task.stream_ms();
-        self.tasks.insert(
-            number,
-            OpenTask {
-                task,
-                stream_ms,
-                last_event: now,
-                is_dirty: false,
-                inputs: Vec::new(),
-                unplaced: Some(0),
-                is_ahead: false,
-                keeping: Keeping::new(now),
-            },
-        );
+        let open = OpenTask::new(restoring.finish(), sweeping, now);
+        self.tasks.insert(number, open);
         self.meter.tasks_restoring -= 1;
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.export(&self.metrics);

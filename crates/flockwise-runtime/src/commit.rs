@@ -67,9 +67,7 @@ impl<B: Broker> Shard<B> {
 
     fn settle(&mut self) {
         for open in self.tasks.values_mut().filter(|open| open.is_dirty) {
-            open.task.settle();
-            open.is_dirty = false;
-            open.is_ahead = false;
+            open.settle();
         }
         self.deltas_offset = None;
         self.is_pending = false;

@@ -1,18 +1,14 @@
 //! What a batch of records does to the tasks.
 
-use std::time::Duration;
-
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::task::Untimely;
 
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure};
 use crate::lookahead::{AHEAD, Decoded};
-use crate::shard::{OpenTask, Shard};
-use crate::topics::Topic;
-
-/// Without an event for so long, a task's time moves on by the wall clock.
-const IDLE: Duration = Duration::from_secs(10);
+use crate::open_task::OpenTask;
+use crate::shard::Shard;
+use crate::topics::{Source, Topic};
 
 /// Rows looked at in a turn for customers without a segment.
 const PLACED_A_TURN: u32 = 1000;
@@ -137,37 +133,24 @@ impl<B: Broker> Shard<B> {
         let Decoded { event, trigger, .. } = self.lookahead.get(place);
         open.task
             .process(event, *trigger, self.versions.as_ref(), &mut self.output);
-        open.stream_ms = open.task.stream_ms();
-        open.last_event = self.polled;
+        open.idle.note_event(open.task.stream_ms(), self.polled);
         self.give_out(number)
     }
 
-    /// Moves the time of tasks on by the wall clock that have had no event for a while and have none to
-    /// come.
+    /// Moves the time of tasks on by the clock that have had no event for a while and have none to come.
     pub(crate) fn let_time_pass(&mut self) -> Result<(), Failure> {
-        if !self.pace.is_live() {
+        let Some(clock_ms) = self.pace.now_ms() else {
             return Ok(());
-        }
-        let (broker, now) = (&self.broker, self.pace.clock().now());
-        let is_waiting = |open: &OpenTask| {
-            open.inputs
-                .iter()
-                .any(|source| broker.lag(*source).is_some_and(|lag| lag > 0))
         };
-        let due: Vec<(u32, i64)> = self
-            .tasks
-            .iter()
-            .filter(|(_, open)| open.stream_ms > i64::MIN)
-            .map(|(number, open)| (*number, open, now.since(open.last_event)))
-            .filter(|(_, open, idle)| *idle >= IDLE && !is_waiting(open))
-            .map(|(number, open, idle)| {
-                (
-                    number,
-                    open.stream_ms.saturating_add(idle.as_millis() as i64),
-                )
-            })
-            .collect();
-        due.into_iter()
+        let (broker, now) = (&self.broker, self.pace.clock().now());
+        let has_lag = |source: &Source| broker.lag(*source).is_some_and(|lag| lag > 0);
+        let is_waiting = |open: &OpenTask| open.inputs.iter().any(has_lag);
+        let idle = self.tasks.iter().filter_map(|(number, open)| {
+            let to_ms = open.idle.stream_ms(now, clock_ms)?;
+            (!is_waiting(open)).then_some((*number, to_ms))
+        });
+        let idle: Vec<(u32, i64)> = idle.collect();
+        idle.into_iter()
             .try_for_each(|(number, to_ms)| self.pass_time(number, to_ms))
     }
 

@@ -4,29 +4,43 @@ use std::collections::BTreeSet;
 
 use crate::broker::{Broker, Failure};
 use crate::metrics::Abort;
-use crate::shard::{OpenTask, Shard};
+use crate::open_task::OpenTask;
+use crate::shard::Shard;
 use crate::topics::{Source, Topic};
+use crate::training::DELTAS;
 
 impl<B: Broker> Shard<B> {
     /// Takes an assignment up, if need be twice: one that is answered by halves would leave tasks, the
     /// trainer or the model unread until the next.
     pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.wake_no_stale_task();
         match self.take_up(sources) {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
-                self.broker.abort()?;
-                self.undo();
-                self.forget(sources);
-                self.take_up(sources).map_err(give_up)
+                self.take_up_again(sources).map_err(give_up)
             }
             other => other,
         }
     }
 
+    /// Takes an assignment up after an abort. A cooperative protocol assigns only what is new: tasks that the
+    /// shard had before were rolled back as well, and are read again from their positions.
+    fn take_up_again(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.broker.abort()?;
+        self.undo();
+        let mut all = sources.to_vec();
+        all.extend(self.tasks.keys().copied().map(Source::repartition));
+        all.extend(self.trainer.is_some().then_some(DELTAS));
+        all.sort_unstable();
+        all.dedup();
+        let closed = self.forget(&all);
+        self.resting.extend(closed.tasks);
+        self.take_up(&all)
+    }
+
     /// Takes over what was assigned: goes on with tasks that were only resting, restores new ones from
     /// their changelogs, and lets go of those that did not come back.
     fn take_up(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        self.wake_no_stale_task();
         let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
         let mut published = self.load_model(trains && self.trainer.is_none())?;
         let taken = self.take_over(sources)?;
@@ -175,10 +189,7 @@ impl<B: Broker> Shard<B> {
         self.received_ms.clear();
         self.output = Default::default();
         for open in self.tasks.values_mut() {
-            open.task.roll_back();
-            open.is_dirty = false;
-            open.stream_ms = open.task.stream_ms();
-            open.unplaced = Some(0);
+            open.roll_back();
         }
     }
 

@@ -11,16 +11,16 @@ use flockwise_core::task::{Output, Task, Versions};
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, Turn};
 use crate::clock::Moment;
-use crate::keeping::{Keeping, write_last_words};
+use crate::keeping::write_last_words;
 use crate::lookahead::Lookahead;
 use crate::metrics::{Abort, Metrics, ShardMeter};
+use crate::open_task::OpenTask;
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
 use crate::pulse::beat;
 use crate::questions::{Desk, Questions};
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
-use crate::topics::Source;
 use crate::training::OpenTrainer;
 
 /// Records of one poll, at most.
@@ -78,26 +78,6 @@ pub struct Shard<B> {
 
 /// Changes of segment by cause, segment left and segment reached.
 pub type Moves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
-
-/// A task and what of it is not yet committed.
-#[derive(Debug)]
-pub(crate) struct OpenTask {
-    pub(crate) task: Task,
-    /// Its stream time when its last event arrived, from which idle time counts.
-    pub(crate) stream_ms: i64,
-    /// When that was.
-    pub(crate) last_event: Moment,
-    /// The bookmark is to be written.
-    pub(crate) is_dirty: bool,
-    /// Input partitions that it reads.
-    pub(crate) inputs: Vec<Source>,
-    /// From which row on customers may be without a segment although there is a model.
-    pub(crate) unplaced: Option<u32>,
-    /// Time has passed that changed nobody, and that the changelog does not know of.
-    pub(crate) is_ahead: bool,
-    /// How far its local copy is.
-    pub(crate) keeping: Keeping,
-}
 
 impl<B: Broker> Shard<B> {
     /// A shard that owns nothing yet.

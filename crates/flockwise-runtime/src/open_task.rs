@@ -1,0 +1,62 @@
+//! A task that a shard owns, and what of it is not yet committed.
+
+use flockwise_core::task::{Sweeping, Task};
+
+use crate::clock::Moment;
+use crate::idle_clock::IdleClock;
+use crate::keeping::Keeping;
+use crate::topics::Source;
+
+/// A task and what of it is not yet committed.
+///
+/// Invariant: what a transaction changes here goes with the task through [`OpenTask::settle`] and
+/// [`OpenTask::roll_back`].
+#[derive(Debug)]
+pub(crate) struct OpenTask {
+    pub(crate) task: Task,
+    /// Moves its time on while it has no events.
+    pub(crate) idle: IdleClock,
+    /// The bookmark is to be written.
+    pub(crate) is_dirty: bool,
+    /// Input partitions that it reads.
+    pub(crate) inputs: Vec<Source>,
+    /// From which row on customers may be without a segment although there is a model.
+    pub(crate) unplaced: Option<u32>,
+    /// Time has passed that changed nobody, and that the changelog does not know of.
+    pub(crate) is_ahead: bool,
+    /// How far its local copy is.
+    pub(crate) keeping: Keeping,
+}
+
+impl OpenTask {
+    /// A task as its changelog has it at this moment.
+    pub(crate) fn new(mut task: Task, sweeping: Sweeping, now: Moment) -> Self {
+        task.set_sweeping(sweeping);
+        Self {
+            idle: IdleClock::new(task.stream_ms(), now),
+            task,
+            is_dirty: false,
+            inputs: Vec::new(),
+            unplaced: Some(0),
+            is_ahead: false,
+            keeping: Keeping::new(now),
+        }
+    }
+
+    /// The transaction is committed: what it did to the task stands.
+    pub(crate) fn settle(&mut self) {
+        self.task.settle();
+        self.idle.settle();
+        self.is_dirty = false;
+        self.is_ahead = false;
+    }
+
+    /// The transaction is aborted: the task is as of the last commit. Customers who got a segment in it have
+    /// none again.
+    pub(crate) fn roll_back(&mut self) {
+        self.task.roll_back();
+        self.idle.roll_back();
+        self.is_dirty = false;
+        self.unplaced = Some(0);
+    }
+}

@@ -1,0 +1,152 @@
+//! Event time passes over tasks without events, by a simulated clock, through aborts and restarts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_codec::time::write_time;
+use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_runtime::clock::Clock;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+use flockwise_tests::broker::topics;
+use flockwise_tests::events::put;
+use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
+use prometheus::Registry;
+
+const START_MS: i64 = 1_800_000_000_000;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+type Member = Shard<Faulty<MemoryShard>>;
+
+/// A pipeline of two tasks by a clock that stands still.
+struct Bench {
+    broker: MemoryBroker,
+    pipeline: Arc<Pipeline>,
+    clock: Clock,
+    script: Arc<Script>,
+}
+
+impl Bench {
+    fn set() -> Self {
+        let config = config(&["segment"], &[AT_ONCE, FIXED]);
+        let pipeline = pipeline(&config, topics(2, 1), Some(model()));
+        Self {
+            broker: MemoryBroker::new(pipeline.topics.clone(), &[2]),
+            pipeline: Arc::new(pipeline),
+            clock: Clock::simulated(START_MS),
+            script: Arc::default(),
+        }
+    }
+
+    fn join(&self) -> Member {
+        let metrics = Metrics::register(&Registry::new()).expect("a new registry");
+        let client = Faulty::new(self.broker.shard("a"), Arc::clone(&self.script));
+        let pace = Pace::Live(self.clock.clone());
+        let mut shard = Shard::new(0, client, Arc::clone(&self.pipeline), pace, metrics);
+        settle(&mut shard);
+        shard
+    }
+
+    /// Somebody of a task does something.
+    fn act(&self, task: u32, time_ms: i64) {
+        let home = |name: &String| self.pipeline.partitioner.partition(name.as_bytes(), 2);
+        let mut names = (0..).map(|number| format!("customer-{number}"));
+        let name = names.find(|name| home(name) == task).expect("one of them");
+        let time = write_time(time_ms);
+        let put = put(
+            "segment",
+            &format!(
+                r#"{{"type":"track","event":"Product Viewed","userId":"{name}","messageId":"{name}-{time}","timestamp":"{time}","properties":{{}}}}"#
+            ),
+        );
+        let (key, value) = (Some(&*put.key), put.value.as_deref());
+        self.broker
+            .append(Topic::Input(0), task, put.timestamp_ms, key, value);
+    }
+
+    fn pass(&self, ms: i64) {
+        self.clock.advance(Duration::from_millis(ms as u64));
+    }
+}
+
+fn settle(shard: &mut Member) {
+    while shard.turn(Duration::ZERO).expect("a turn") {}
+}
+
+/// By how much the stream times of both tasks are ahead of an event time.
+fn ahead_ms(shard: &Member, event_ms: i64) -> Vec<i64> {
+    let ahead = |(_, task): (u32, &flockwise_core::task::Task)| task.stream_ms() - event_ms;
+    shard.tasks().map(ahead).collect()
+}
+
+/// Aborts of a shard's transactions once counted idle time again for each of its idle tasks.
+#[test]
+fn idle_time_counts_once_however_often_transactions_are_aborted() {
+    let bench = Bench::set();
+    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    (0..2).for_each(|task| bench.act(task, event_ms));
+    settle(&mut shard);
+    for hour in 1..=3 {
+        bench.pass(HOUR_MS);
+        settle(&mut shard);
+        assert_eq!(ahead_ms(&shard, event_ms), [hour * HOUR_MS; 2]);
+        bench.script.fail_next_commit();
+        bench.act(0, event_ms);
+        settle(&mut shard);
+        assert!(bench.broker.is_drained());
+        assert_eq!(ahead_ms(&shard, event_ms), [hour * HOUR_MS; 2]);
+    }
+}
+
+/// What an event has done to the time of its task is taken back with it, and done again.
+#[test]
+fn an_event_that_is_aborted_moves_time_once_it_is_committed() {
+    let bench = Bench::set();
+    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    (0..2).for_each(|task| bench.act(task, event_ms));
+    settle(&mut shard);
+    bench.pass(HOUR_MS);
+    bench.script.fail_next_commit();
+    bench.act(0, event_ms + 2 * HOUR_MS);
+    settle(&mut shard);
+    assert_eq!(ahead_ms(&shard, event_ms), [2 * HOUR_MS, HOUR_MS]);
+    bench.pass(HOUR_MS);
+    settle(&mut shard);
+    assert_eq!(ahead_ms(&shard, event_ms), [3 * HOUR_MS, 2 * HOUR_MS]);
+}
+
+#[test]
+fn a_restart_adds_no_idle_time() {
+    let bench = Bench::set();
+    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    (0..2).for_each(|task| bench.act(task, event_ms));
+    settle(&mut shard);
+    bench.pass(HOUR_MS);
+    settle(&mut shard);
+    // With an event, so that the idle time of its task is committed.
+    bench.act(0, event_ms);
+    settle(&mut shard);
+    shard.leave().expect("left in good order");
+    let mut shard = bench.join();
+    assert_eq!(ahead_ms(&shard, event_ms)[0], HOUR_MS);
+    bench.pass(HOUR_MS);
+    settle(&mut shard);
+    assert_eq!(ahead_ms(&shard, event_ms)[0], 2 * HOUR_MS);
+}
+
+#[test]
+fn stream_time_waits_for_the_clock_behind_an_event_from_ahead_of_it() {
+    let bench = Bench::set();
+    let (mut shard, event_ms) = (bench.join(), START_MS + HOUR_MS);
+    (0..2).for_each(|task| bench.act(task, event_ms));
+    settle(&mut shard);
+    for (pass_ms, ahead) in [(HOUR_MS / 2, 0), (HOUR_MS / 2, 0), (HOUR_MS, HOUR_MS)] {
+        bench.pass(pass_ms);
+        settle(&mut shard);
+        assert_eq!(ahead_ms(&shard, event_ms), [ahead; 2]);
+    }
+}
