@@ -51,6 +51,7 @@ churn_budget = 0.01
 
 [decision]
 margin = 0.0
+patience = 0.0
 dwell = 1
 cooldown = "0s"
 
@@ -185,12 +186,16 @@ impl Shop {
 
     /// Where everybody is.
     fn segments(&self) -> BTreeMap<String, u64> {
-        let changes = self.changes().into_iter();
         let place = |change: Value| {
             let customer = change["customer_id"].as_str()?.to_owned();
-            Some((customer, change["to"]["segment"].as_u64()?))
+            Some((customer, change["to"]["segment"].as_u64()))
         };
-        changes.filter_map(place).collect()
+        let last: BTreeMap<_, _> = self.changes().into_iter().filter_map(place).collect();
+        // Removed customers are nowhere.
+        let present = last.into_iter();
+        present
+            .filter_map(|(customer, segment)| Some((customer, segment?)))
+            .collect()
     }
 
     /// Changes from one segment to another that a version made.

@@ -127,6 +127,8 @@ k = { min = 3, max = 6 }
 warm_up = { customers = 50 }
 half_life = "7d"
 [decision]
+margin = 0.1
+patience = 0.0
 cooldown = "6h"
 [sweep]
 every = "1d"

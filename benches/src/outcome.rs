@@ -27,7 +27,7 @@ struct Change<'a> {
     customer_id: Cow<'a, str>,
     sequence: u32,
     from: Option<Place>,
-    to: Place,
+    to: Option<Place>,
 }
 
 #[derive(Deserialize)]
@@ -37,8 +37,8 @@ struct Place {
 
 impl Outcome {
     fn add(&mut self, change: &Change<'_>) {
-        let from = change.from.as_ref().map_or(0, |from| from.segment);
-        let numbers = [change.sequence, from, change.to.segment];
+        let number = |place: &Option<Place>| place.as_ref().map_or(0, |place| place.segment);
+        let numbers = [change.sequence, number(&change.from), number(&change.to)];
         let customer = hash(change.customer_id.as_bytes());
         let scrambled = |hash: u64, number: &u32| mix(hash ^ u64::from(*number));
         self.changes += 1;

@@ -2,6 +2,7 @@
 //! broker must pass, and the built command.
 
 pub mod broker;
+pub mod changelog;
 pub mod checks;
 pub mod events;
 pub mod faulty;

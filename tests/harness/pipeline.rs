@@ -20,6 +20,7 @@ pub const FEATURES: &str = include_str!("features.toml");
 pub const AT_ONCE: &str = r#"
 [decision]
 margin = 0.0
+patience = 0.0
 dwell = 1
 cooldown = "0s"
 

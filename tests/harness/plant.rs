@@ -9,7 +9,6 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_config::Config;
 use flockwise_core::portrait::{Portrait, portrait};
-use flockwise_runtime::restoring::restore;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,7 +18,7 @@ use crate::events::{Put, lines, put};
 use crate::kafka::{Kafka, servers};
 use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
 use crate::process::{Process, flockwise, folder, free_address, json_lines, run, write_lines};
-use crate::{checks, eventually};
+use crate::{changelog, checks, eventually};
 
 /// Partitions of the input and of the state.
 pub const PARTITIONS: u32 = 12;
@@ -165,10 +164,9 @@ impl Plant {
         let config = Config::load(&self.path("run.toml"), []).expect("a configuration");
         let pipeline = pipeline(&config, self.topics.clone(), None);
         let plan = &pipeline.task.plan;
-        let mut client = self.kafka.join("checker").expect("connected");
         let mut customers = BTreeMap::new();
-        for number in 0..PARTITIONS {
-            let task = restore(&mut client, &pipeline, number).expect("restored");
+        for records in self.kafka.read(Topic::Changelog) {
+            let task = changelog::restore(&pipeline, &changelog::compacted(records));
             for row in task.rows().numbers() {
                 let row = task.rows().row(row);
                 let portrait = portrait(plan, None, &row, row.standing.as_of_ms);

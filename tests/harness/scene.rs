@@ -7,7 +7,6 @@ use flockwise_core::model::ModelParts;
 use flockwise_core::task::Task;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::restoring::restore;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
@@ -18,7 +17,7 @@ use crate::faulty::{Fault, Script};
 use crate::pipeline::{config, pipeline};
 use crate::reference::{Reference, play};
 use crate::worker::{Role, Worker};
-use crate::{checks, eventually};
+use crate::{changelog, checks, eventually};
 
 /// What a scenario is set up with.
 #[derive(Clone, Copy, Debug)]
@@ -138,10 +137,9 @@ impl<S: Stage> Scene<S> {
     /// Where a changelog cannot be read.
     #[must_use]
     pub fn restored(&self) -> Vec<Task> {
-        let mut client = self.stage.join("checker").expect("connected");
-        (0..self.pipeline.topics.state_partitions)
-            .map(|number| restore(&mut client, &self.pipeline, number).expect("restored"))
-            .collect()
+        let changelogs = self.stage.read(Topic::Changelog).into_iter();
+        let restored = |records| changelog::restore(&self.pipeline, &changelog::compacted(records));
+        changelogs.map(restored).collect()
     }
 
     /// Checks what must hold however events are interleaved: chains, positions, and features as if

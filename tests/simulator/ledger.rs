@@ -20,8 +20,7 @@ pub(super) struct Sent {
     pub(super) value: Option<Vec<u8>>,
 }
 
-/// Keys and values of a changelog's partition.
-pub(super) type Changelog = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) use crate::changelog::Changelog;
 
 /// One client: no two in a world have the same.
 pub(super) type Client = u64;

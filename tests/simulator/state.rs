@@ -1,33 +1,9 @@
-//! A task from its changelog, and two tasks held against each other.
+//! Two tasks held against each other.
 
-use std::sync::Arc;
-
-use flockwise_codec::changelog::{BOOKMARK, StoredRow, decode_bookmark, decode_row};
 use flockwise_core::rows::Row;
 use flockwise_core::task::Task;
-use flockwise_runtime::pipeline::Pipeline;
 
-use super::ledger::Changelog;
-
-/// A task as its changelog has it.
-pub(super) fn restore(pipeline: &Pipeline, changelog: &Changelog) -> Task {
-    let mut task = Task::new(Arc::clone(&pipeline.task));
-    let (mut bookmark, mut row) = (None, StoredRow::default());
-    for (key, value) in changelog {
-        if *key == [BOOKMARK] {
-            let found = decode_bookmark(value, &pipeline.topics.inputs);
-            bookmark = Some(found.expect("a bookmark").0);
-        } else {
-            let fingerprint = pipeline.task.plan.fingerprint();
-            decode_row(&key[1..], value, fingerprint, &mut row).expect("a row");
-            task.restore_row(&row.as_row());
-        }
-    }
-    if let Some(bookmark) = bookmark {
-        task.restore_bookmark(bookmark);
-    }
-    task
-}
+pub(super) use crate::changelog::restore;
 
 /// Fails where two tasks differ in anything that may ever matter.
 pub(super) fn same(expected: &Task, found: &Task, number: u32) {

@@ -16,7 +16,7 @@ use flockwise_runtime::topics::{Source, Topic, Topics};
 use super::scenario::Scenario;
 use super::staff::Member;
 use super::world::World;
-use super::{ledger::Changelog, state};
+use crate::changelog;
 use crate::checks::{self, header};
 use crate::events::Put;
 use crate::reference;
@@ -232,15 +232,8 @@ impl World {
     fn restored(&self) -> Vec<Task> {
         let changelogs = self.seen(Topic::Changelog);
         let tasks = changelogs.into_iter().map(|records| {
-            let pairs = records
-                .into_iter()
-                .filter_map(|record| Some((record.key?, record.value)));
-            // The last of each key counts, tombstones too.
-            let last: BTreeMap<Vec<u8>, Option<Vec<u8>>> = pairs.collect();
-            let rows = last
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value?)));
-            state::restore(&self.pipeline, &rows.collect::<Changelog>())
+            let changelog = changelog::compacted(records);
+            changelog::restore(&self.pipeline, &changelog)
         });
         tasks.collect()
     }

@@ -20,7 +20,7 @@ mod ownership;
 pub mod pipeline;
 pub mod pulse;
 pub mod questions;
-pub mod restoring;
+mod restoring;
 pub mod shard;
 pub mod standby;
 pub mod store;

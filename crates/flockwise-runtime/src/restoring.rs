@@ -181,18 +181,3 @@ fn unusable(pipeline: &Pipeline, number: u32, error: &ChangelogError) -> Failure
     let topic = pipeline.topics.name(Topic::Changelog);
     Failure::Config(format!("{topic}, partition {number}: {error}"))
 }
-
-/// Builds a task from its changelog alone, as of the last commit.
-///
-/// # Errors
-/// Where the changelog cannot be read, or was written by a later version or under another plan.
-pub fn restore<B: Broker>(
-    broker: &mut B,
-    pipeline: &Pipeline,
-    number: u32,
-) -> Result<Task, Failure> {
-    let mut restoring = [Restoring::new(pipeline, number)];
-    while let [Replayed::Held(_)] = read_on(&mut restoring, broker, pipeline)?[..] {}
-    let [restoring] = restoring;
-    Ok(restoring.finish())
-}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_config::Config;
 use flockwise_core::feature::DAY_MS;
+use flockwise_core::plan::Plan;
 use flockwise_http::Readiness;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::questions::Questions;
@@ -101,7 +102,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
             session.discard(Topic::Lineage);
             for record in session.drain_changes() {
                 if let Some(change) = record.value.as_deref().filter(|_| pacer.may_show()) {
-                    progress.line(&sentence(session, change)?);
+                    progress.line(&sentence(&session.pipeline.task.plan, change)?);
                 }
             }
             progress.show(session);
@@ -156,7 +157,8 @@ struct ShownChange {
     customer_id: String,
     occurred_at: String,
     from: Option<ShownPlace>,
-    to: ShownPlace,
+    /// `None`: the customer is removed.
+    to: Option<ShownPlace>,
     cause: String,
     drivers: Vec<ShownDriver>,
 }
@@ -174,17 +176,8 @@ struct ShownDriver {
 }
 
 /// `2011-03-04 customer 14911: newcomer → regular (behaviour; orders in a quarter 6.2, there 1.1)`
-fn sentence(session: &Session, change: &[u8]) -> Result<String, Failed> {
+fn sentence(plan: &Plan, change: &[u8]) -> Result<String, Failed> {
     let change: ShownChange = serde_json::from_slice(change).map_err(Failed::running)?;
-    let plan = &session.pipeline.task.plan;
-    let name = |name: &Option<String>| {
-        name.clone()
-            .unwrap_or_else(|| "a former segment".to_owned())
-    };
-    let from = change
-        .from
-        .as_ref()
-        .map_or_else(|| "new here".to_owned(), |from| name(&from.name));
     let why = change.drivers.first().and_then(|driver| {
         let feature = feature(plan, &driver.feature)?;
         let unit = feature.wording.unit.as_deref();
@@ -192,13 +185,21 @@ fn sentence(session: &Session, change: &[u8]) -> Result<String, Failed> {
         Some(format!("; {} {value}, not {typical}", label(feature)))
     });
     Ok(format!(
-        "{} customer {}: {from} → {} ({}{})",
+        "{} customer {}: {} → {} ({}{})",
         &change.occurred_at[..10],
         change.customer_id,
-        name(&change.to.name),
+        name(change.from.as_ref(), "new here"),
+        name(change.to.as_ref(), "removed"),
         change.cause,
         why.unwrap_or_default()
     ))
+}
+
+/// What a segment is called; `absent` where there is none.
+fn name<'a>(place: Option<&'a ShownPlace>, absent: &'a str) -> &'a str {
+    place.map_or(absent, |place| {
+        place.name.as_deref().unwrap_or("a former segment")
+    })
 }
 
 fn answer_until_signal(session: &Session) -> Result<(), Failed> {
@@ -209,4 +210,32 @@ fn answer_until_signal(session: &Session) -> Result<(), Failed> {
         thread::sleep(STEP);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(from: &str, to: &str) -> String {
+        let change = format!(
+            r#"{{"customer_id":"17075","occurred_at":"2011-08-29T00:00:00.000Z","from":{from},"to":{to},"cause":"time","drivers":[]}}"#
+        );
+        sentence(&Plan::compile(&[]), change.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_change_is_a_sentence_also_where_a_customer_comes_or_goes() {
+        let (regular, former) = (
+            r#"{"segment":1,"name":"regular"}"#,
+            r#"{"segment":2,"name":null}"#,
+        );
+        for (from, to, way) in [
+            (regular, former, "regular → a former segment"),
+            ("null", regular, "new here → regular"),
+            (regular, "null", "regular → removed"),
+        ] {
+            let expected = format!("2011-08-29 customer 17075: {way} (time)");
+            assert_eq!(shown(from, to), expected);
+        }
+    }
 }

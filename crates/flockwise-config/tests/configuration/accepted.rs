@@ -245,7 +245,7 @@ fn policies() {
     assert_eq!(config.import, Some(PathBuf::from("model.json")));
     let decision = DecisionPolicy {
         margin: 0.0,
-        patience: 0.0,
+        patience: 0.35,
         dwell: 3,
         cooldown_ms: 0,
     };

@@ -72,3 +72,54 @@ fn the_commented_default_holds_the_defaults() {
     };
     assert_eq!(commented, expected);
 }
+
+/// "Keep what you change and delete the rest": a default that is written changes nothing, whether its section
+/// holds other keys or not.
+#[test]
+fn one_default_that_is_written_changes_nothing() {
+    let text = std::fs::read_to_string(commented_default()).unwrap();
+    let base = "
+        app = \"shop\"
+        [[input]]
+        topic = \"events\"
+        [[feature]]
+        name = \"spend_90d\"
+        event = \"Order Completed\"
+        aggregate = \"sum\"
+        value = \"/properties/revenue\"
+        window = \"90d\"
+    ";
+    let silent = Config::parse(base).unwrap();
+    let written = settings(&text);
+    for section in [
+        "kafka", "model", "decision", "sweep", "time", "state", "http",
+    ] {
+        assert!(
+            written.iter().any(|(known, _)| *known == section),
+            "[{section}]"
+        );
+    }
+    for (section, setting) in written {
+        let config = Config::parse(&format!("{base}\n[{section}]\n{setting}"));
+        let config = config.unwrap_or_else(|errors| panic!("[{section}] {setting}: {errors}"));
+        assert_eq!(config, silent, "[{section}] {setting}");
+    }
+}
+
+/// The settings of sections that are not lists, each with its section; what a segment brings in has no default.
+fn settings(text: &str) -> Vec<(&str, &str)> {
+    let (mut section, mut found) = ("", Vec::new());
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix('[') {
+            section = heading.split(']').next().unwrap();
+        } else if line.starts_with(|first: char| first.is_ascii_lowercase()) {
+            found.push((section, line));
+        }
+    }
+    let has_defaults = |section: &str| {
+        let is_list = section.starts_with('[') || section.starts_with("format.");
+        !section.is_empty() && !is_list && section != "report"
+    };
+    found.retain(|(section, _)| has_defaults(section));
+    found
+}

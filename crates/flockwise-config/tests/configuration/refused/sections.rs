@@ -148,8 +148,7 @@ fn model() {
 
 #[test]
 fn decision_sweep_time_http_and_report() {
-    let margin =
-        "expected a share from 0 to below 1; 0.1 asks the new segment to be nearer by a tenth";
+    let margin = "expected a share from 0 to below 1; 0.15, the default, asks the new segment to be nearer by 15 %";
     for (lines, expected) in [
         (
             "[decision]\nmargin = 1.0",
@@ -162,6 +161,11 @@ fn decision_sweep_time_http_and_report() {
         (
             "[decision]\nmargin = nan",
             &*format!("decision.margin: found the number NaN, {margin}"),
+        ),
+        (
+            "[decision]\npatience = -1",
+            "decision.patience: found the number -1, expected a number from 0 to 1000: higher is slower to move; 0.35 is \
+             the default, 0 disables it",
         ),
         (
             "[decision]\ndwell = 0",

@@ -1,0 +1,50 @@
+//! Tasks from the records of their changelogs, read from outside: no shard takes part.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flockwise_codec::changelog::{BOOKMARK, StoredRow, decode_bookmark, decode_row};
+use flockwise_core::task::Task;
+use flockwise_memory::Committed;
+use flockwise_runtime::pipeline::Pipeline;
+
+/// Keys and values of one changelog partition, tombstones and what they remove left out.
+pub type Changelog = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What compaction leaves of a partition's records, oldest first: the last value of each key.
+#[must_use]
+pub fn compacted(records: Vec<Committed>) -> Changelog {
+    let mut changelog = Changelog::new();
+    for record in records {
+        let key = record.key.unwrap_or_default();
+        match record.value {
+            Some(value) => drop(changelog.insert(key, value)),
+            None => drop(changelog.remove(&key)),
+        }
+    }
+    changelog
+}
+
+/// A task as its changelog has it.
+///
+/// # Panics
+/// Where a record is malformed, or of another plan.
+#[must_use]
+pub fn restore(pipeline: &Pipeline, changelog: &Changelog) -> Task {
+    let mut task = Task::new(Arc::clone(&pipeline.task));
+    let (mut bookmark, mut row) = (None, StoredRow::default());
+    for (key, value) in changelog {
+        if *key == [BOOKMARK] {
+            let found = decode_bookmark(value, &pipeline.topics.inputs);
+            bookmark = Some(found.expect("a bookmark").0);
+        } else {
+            let fingerprint = pipeline.task.plan.fingerprint();
+            decode_row(&key[1..], value, fingerprint, &mut row).expect("a row");
+            task.restore_row(&row.as_row());
+        }
+    }
+    if let Some(bookmark) = bookmark {
+        task.restore_bookmark(bookmark);
+    }
+    task
+}
