@@ -214,6 +214,8 @@ impl Feed {
                 *latest_ms = time_ms.max(*latest_ms);
                 self.good.push(put);
             }
+            // Tombstones are no events.
+            None if put.value.is_none() => {}
             None => {
                 self.dead.insert((put.input, partition, offset));
             }

@@ -84,11 +84,16 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         };
         self.is_pending = true;
-        self.meter.events += 1;
-        self.received_ms.push(record.timestamp_ms);
         open.is_dirty = true;
         let input = (trigger.input, partition);
         open.task.advance_input(input, record.offset + 1);
+        // A compacted topic removes a key by it: nothing has happened to a customer.
+        if record.value.is_none() {
+            self.meter.tombstones += 1;
+            return Ok(());
+        }
+        self.meter.events += 1;
+        self.received_ms.push(record.timestamp_ms);
         if let Some(reject) = refused {
             return self.refuse(owner, record, &reject.clone());
         }

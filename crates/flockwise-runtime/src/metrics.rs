@@ -62,6 +62,7 @@ struct Counters {
     flips_suppressed: [IntCounter; Suppression::ALL.len()],
     dead_letters: [IntCounter; Reason::ALL.len()],
     duplicates: IntCounter,
+    tombstones: IntCounter,
     forwarded_events: IntCounter,
     commits: IntCounter,
     aborts: [IntCounter; Abort::ALL.len()],
@@ -154,6 +155,10 @@ impl Counters {
                 ("reason", Reason::ALL.map(Reason::name)),
             )?,
             duplicates: one("duplicates_total", "Events that had been seen before.")?,
+            tombstones: one(
+                "tombstones_total",
+                "Input records skipped because they have no value: deletions in a compacted topic.",
+            )?,
             forwarded_events: one("forwarded_events_total", "Events passed to other tasks.")?,
             commits: one("commits_total", "Transactions committed.")?,
             aborts: registrar.counters(
@@ -232,6 +237,8 @@ pub struct ShardMeter {
     pub dead_letters: [u64; Reason::ALL.len()],
     /// Events seen before.
     pub duplicates: u64,
+    /// Input records without a value: deletions in a compacted topic, which are no events.
+    pub tombstones: u64,
     /// Events passed on to another task.
     pub forwarded_events: u64,
     /// Transactions committed.
@@ -303,6 +310,7 @@ impl ShardMeter {
         add_each(&counters.flips_suppressed, &mut self.flips_suppressed);
         add_each(&counters.dead_letters, &mut self.dead_letters);
         add(&counters.duplicates, &mut self.duplicates);
+        add(&counters.tombstones, &mut self.tombstones);
         add(&counters.forwarded_events, &mut self.forwarded_events);
         add(&counters.commits, &mut self.commits);
         add_each(&counters.aborts, &mut self.aborts);

@@ -41,6 +41,43 @@ pub fn bad_events_are_put_aside_whole<S: Stage>() {
     scene.check_all(&good);
 }
 
+/// A compacted input removes keys by tombstones: they are skipped and counted, and are no dead letters. An empty
+/// value is one.
+pub fn tombstones_are_skipped<S: Stage>() {
+    let Some(mut scene) = plain::<S>() else {
+        return;
+    };
+    let good = wrongly_keyed(generated(500, 50, 11));
+    let mut records = good.clone();
+    for place in [500, 333, 332, 0] {
+        let value = None;
+        records.insert(
+            place,
+            Put {
+                value,
+                ..good[place.min(499)].clone()
+            },
+        );
+    }
+    let value = Some(Vec::new());
+    records.push(Put {
+        value,
+        ..good[7].clone()
+    });
+    scene.put(&records);
+    let worker = scene.worker("a");
+    scene.wait_until_drained(&[&worker]);
+    worker.leave();
+    assert_eq!(scene.counter("tombstones_total"), 4);
+    assert_eq!(scene.counter("events_total"), 501);
+    let letters = scene.stage.read(Topic::DeadLetters);
+    let mut letters = letters.iter().flatten();
+    let letter = letters.next().expect("a dead letter");
+    assert_eq!(header(letter, "flockwise.reason"), "empty");
+    assert_eq!(letters.count(), 0);
+    scene.check_all(&good);
+}
+
 /// Where it came from: partition and offset.
 type Place = (String, String);
 /// What else a dead letter holds.
@@ -165,7 +202,6 @@ fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
         .into_iter()
         .map(|(text, reason)| (Some(text.as_bytes().to_vec()), reason))
         .collect();
-    bad.push((None, "empty"));
     bad.push((Some(b"{\"userId\":\"\xff\xfe\"}".to_vec()), "not_json"));
     bad.push((Some(vec![b'x'; LARGEST_EVENT + 1]), "too_large"));
     bad

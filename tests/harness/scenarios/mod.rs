@@ -6,7 +6,10 @@ mod handing_over;
 mod keying;
 mod learning;
 
-pub use bad_events::{bad_events_are_put_aside_whole, duplicates_and_refunds_count_as_they_should};
+pub use bad_events::{
+    bad_events_are_put_aside_whole, duplicates_and_refunds_count_as_they_should,
+    tombstones_are_skipped,
+};
 pub use faults::{
     a_transaction_made_void_by_the_broker_is_done_again, aborted_transactions_are_done_again,
     shards_that_die_around_commits_lose_and_double_nothing,
@@ -33,6 +36,7 @@ macro_rules! suite {
             a_transaction_made_void_by_the_broker_is_done_again
             aborted_transactions_are_done_again
             bad_events_are_put_aside_whole
+            tombstones_are_skipped
             duplicates_and_refunds_count_as_they_should
             everything_starts_again
             shards_that_die_around_commits_lose_and_double_nothing
