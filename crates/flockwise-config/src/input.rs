@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flockwise_codec::format::Format;
 use flockwise_core::pointer::Pointer;
+use flockwise_core::topics::Topics;
 
 use crate::found::{Found, Read, date};
 use crate::nearest::meant;
@@ -16,17 +17,6 @@ const LATER: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
 
 /// Nobody calls one thing by more names, and every event pays for each.
 const MOST_POINTERS: usize = 16;
-
-/// What Flockwise's own topics are called behind the name of the app.
-const INTERNAL: [&str; 7] = [
-    "repartition",
-    "deltas",
-    "model",
-    "changelog",
-    "segment-changes",
-    "profiles",
-    "dead-letters",
-];
 
 pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> Vec<Input> {
     let formats = formats(root);
@@ -66,12 +56,7 @@ fn topic(found: &Found<'_>, app: &str, inputs: &[Input]) -> Read<String> {
     if inputs.iter().any(|input| *input.topic == *topic) {
         return Err(found.unlike("every topic once"));
     }
-    let is_internal = |part: &str| INTERNAL.contains(&part);
-    if topic
-        .strip_prefix(app)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .is_some_and(is_internal)
-    {
+    if Topics::is_internal(app, &topic) {
         return Err(found.unlike("another topic: this one is written by the app itself"));
     }
     Ok(topic.into_owned())

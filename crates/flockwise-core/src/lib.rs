@@ -28,4 +28,5 @@ pub mod remembered;
 pub mod review;
 pub mod rows;
 pub mod task;
+pub mod topics;
 pub mod trainer;

@@ -24,5 +24,6 @@ mod restoring;
 pub mod shard;
 pub mod standby;
 pub mod store;
-pub mod topics;
 mod training;
+
+pub use flockwise_core::topics;

@@ -1,5 +1,7 @@
 //! `[[input]]` and `[format.NAME]`
 
+use flockwise_core::topics::Topics;
+
 use super::{check, input, sections};
 
 #[test]
@@ -49,6 +51,23 @@ fn inputs() {
         ),
     ] {
         check(&input(lines), expected);
+    }
+}
+
+#[test]
+fn every_topic_that_the_app_writes_is_refused_as_its_input() {
+    let topics = Topics {
+        app: "shop".to_owned(),
+        inputs: Vec::new(),
+        state_partitions: 1,
+    };
+    for topic in Topics::internal() {
+        let name = topics.name(topic);
+        let toml = input(&format!("topic = \"{name}\""));
+        let expected = format!(
+            "input[1] \"{name}\".topic: found \"{name}\", expected another topic: this one is written by the app itself"
+        );
+        check(&toml, &expected);
     }
 }
 

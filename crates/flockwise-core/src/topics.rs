@@ -1,6 +1,6 @@
 //! The topics a pipeline reads and writes.
 
-use flockwise_core::task::InputPartition;
+use crate::task::InputPartition;
 
 /// A topic by its part in the pipeline. Brokers map it to a name with [`Topics::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +87,19 @@ impl Topics {
             Topic::DeadLetters => "dead-letters",
         };
         format!("{}-{part}", self.app)
+    }
+
+    /// Is this the name of a topic that the pipeline `app` writes itself, and so never an input of it?
+    #[must_use]
+    pub fn is_internal(app: &str, name: &str) -> bool {
+        let topics = Self {
+            app: app.to_owned(),
+            inputs: Vec::new(),
+            state_partitions: 0,
+        };
+        Self::internal()
+            .into_iter()
+            .any(|topic| topics.name(topic) == name)
     }
 
     /// The topics that Flockwise makes for itself.
