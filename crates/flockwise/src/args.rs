@@ -100,9 +100,21 @@ pub(crate) struct CheckArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Ask the cluster too: topics, partition counts, message sizes.
+    /// Ask the cluster too: group, permissions, topics and how durable they are, message sizes, clock; and look at
+    /// the state directory. Refuses what `run` would refuse.
     #[arg(long)]
     pub(crate) connect: bool,
+    /// Print the fewest permissions that the pipeline needs, as lines for kafka-acls.sh, and nothing else.
+    #[arg(long, conflicts_with_all = ["connect", "json"])]
+    pub(crate) acls: bool,
+    /// Whom --acls gives them to.
+    #[arg(
+        long,
+        default_value = "User:flockwise",
+        value_name = "PRINCIPAL",
+        requires = "acls"
+    )]
+    pub(crate) principal: String,
     /// The findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -113,7 +125,7 @@ pub(crate) struct TopicsArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Make the topics that are missing.
+    /// Make the topics that are missing, and mend settings of the others.
     #[arg(long)]
     pub(crate) apply: bool,
     /// The topics as JSON.

@@ -1,49 +1,31 @@
 //! `flockwise check`: is the configuration valid, and does the cluster fit it?
 
-use flockwise_codec::decode::LARGEST_EVENT;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use flockwise_config::{Config, Problem};
-use flockwise_kafka::KafkaSettings;
-use flockwise_kafka::admin::{Found, FoundTopic, largest_record_bytes};
-use serde::Serialize;
+use flockwise_kafka::{KafkaSettings, admin};
+use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::json;
 
+use crate::acls;
 use crate::args::CheckArguments;
-use crate::cluster::{Cluster, Standing, State};
+use crate::cluster::Cluster;
 use crate::connection::{reason, settings};
 use crate::describe;
 use crate::exit::{Failed, say};
+use crate::finding::{self, Finding};
 use crate::pipeline::pipeline;
+use crate::preflight;
+use crate::state_directory;
 
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Finding {
-    ok: bool,
-    /// A topic, or `kafka`.
-    about: String,
-    /// What was found, and where it is a problem, what to do.
-    text: String,
-}
-
-impl Finding {
-    fn ok(about: &str, text: impl Into<String>) -> Self {
-        Self {
-            ok: true,
-            about: about.to_owned(),
-            text: text.into(),
-        }
-    }
-
-    fn problem(about: &str, text: impl Into<String>) -> Self {
-        Self {
-            ok: false,
-            about: about.to_owned(),
-            text: text.into(),
-        }
-    }
-}
+/// Clocks that differ by less are as good as the same.
+const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
     let (config, settings) = valid(arguments)?;
+    if arguments.acls {
+        return print_acls(&config, arguments);
+    }
     let findings = if arguments.connect {
         connect(&config, &settings)
     } else {
@@ -57,22 +39,21 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
         );
     } else {
         say!(
-            "{} is valid: pipeline {}\n",
+            "{} is valid: pipeline {}\n\n{}",
             arguments.config.display(),
-            config.app
+            config.app,
+            describe::text(&config).trim_end()
         );
-        print!("{}", describe::text(&config));
-        print(&findings);
+        finding::print(&findings);
     }
-    match findings.iter().filter(|finding| !finding.ok).count() {
-        0 => Ok(()),
-        1 => Err(Failed::running(
-            "the cluster does not fit the configuration: there is a problem",
-        )),
-        problems => Err(Failed::running(format!(
-            "the cluster does not fit the configuration: there are {problems} problems"
-        ))),
+    finding::verdict(&findings)
+}
+
+fn print_acls(config: &Config, arguments: &CheckArguments) -> Result<(), Failed> {
+    for line in acls::lines(config, &arguments.principal) {
+        say!("{line}");
     }
+    Ok(())
 }
 
 /// The configuration and its settings for Kafka, if these and the model that it names are in order.
@@ -98,121 +79,73 @@ fn refused(arguments: &CheckArguments, problems: &[Problem], failed: Failed) -> 
     failed
 }
 
-fn print(findings: &[Finding]) {
-    let width = findings
-        .iter()
-        .map(|finding| finding.about.chars().count())
-        .max()
-        .unwrap_or(0);
-    for (index, Finding { ok, about, text }) in findings.iter().enumerate() {
-        if index == 0 {
-            say!("");
-        }
-        let verdict = if *ok { "ok" } else { "PROBLEM" };
-        say!("{verdict:<8}{about:<width$}  {text}");
-    }
-}
-
-/// What the brokers have to say.
+/// What the brokers and this machine have to say.
 fn connect(config: &Config, settings: &KafkaSettings) -> Vec<Finding> {
-    let cluster = match Cluster::look(config, settings) {
-        Ok(cluster) => cluster,
-        Err(failure) => return vec![Finding::problem("kafka", reason(&failure))],
+    let mut findings = state_directory::findings(&config.state_directory);
+    let preflight = match preflight::look(config, settings) {
+        Ok(preflight) => preflight,
+        Err(failure) => {
+            findings.push(Finding::problem("kafka", reason(&failure)));
+            return findings;
+        }
     };
-    let mut findings = vec![answers(config, settings)];
-    findings.extend(
-        cluster
-            .inputs
-            .iter()
-            .map(|(name, found)| input(name, found)),
-    );
-    let Some(topics) = cluster.topics(config) else {
-        findings.push(Finding::problem(
-            &config.app,
-            "the internal topics cannot be looked at before every input is there, since their \
-             partitions follow from it",
-        ));
-        return findings;
-    };
-    let from = match config.state_partitions {
-        Some(_) => "as configured",
-        None => "from the inputs",
-    };
-    let text = format!("{} state partitions, {from}", topics.state_partitions);
-    findings.push(Finding::ok(&config.app, text));
-    findings.extend(cluster.standings(&topics).iter().flat_map(internal));
+    findings.extend(preflight.findings);
+    findings.push(clock(config, settings, &preflight.cluster));
+    if let Some(topics) = &preflight.topics {
+        findings.extend(creatable(settings, topics, &preflight.cluster));
+    }
     findings
 }
 
-fn answers(config: &Config, settings: &KafkaSettings) -> Finding {
-    let largest = largest_record_bytes(settings);
-    if largest as usize > LARGEST_EVENT {
-        return Finding::ok(
-            "kafka",
-            format!("{} answers", config.kafka.bootstrap_servers),
-        );
+/// Could the topics be made that are missing?
+fn creatable(settings: &KafkaSettings, topics: &Topics, cluster: &Cluster) -> Option<Finding> {
+    let missing: Vec<Topic> = cluster
+        .survey
+        .internal
+        .iter()
+        .filter(|(_, found)| matches!(found, Ok(None)))
+        .map(|(topic, _)| *topic)
+        .collect();
+    if missing.is_empty() {
+        return None;
     }
-    Finding::problem(
-        "kafka",
-        format!(
-            "\"message.max.bytes\" under [kafka.properties] is {largest}, so that an event of up to \
-             {LARGEST_EVENT} bytes could not be passed on between tasks; leave it out"
-        ),
-    )
+    let failure = admin::try_to_create(settings, topics, &missing).err()?;
+    Some(Finding::problem(&topics.app, reason(&failure)))
 }
 
-fn input(name: &str, found: &Found) -> Finding {
-    let found = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => {
-            return Finding::problem(
-                name,
-                "there is no such topic; create it, or correct its name in the configuration",
-            );
-        }
-        Err(failure) => return Finding::problem(name, reason(failure)),
-    };
-    let partitions = partitions(found.partitions);
-    let text = match largest_message_bytes(found) {
-        None => format!("{partitions}; its settings may not be seen"),
-        Some(largest) if largest > LARGEST_EVENT as u64 => format!(
-            "{partitions}, records of up to {largest} bytes, of which those above {LARGEST_EVENT} go to \
-             the dead letters"
-        ),
-        Some(largest) => format!("{partitions}, records of up to {largest} bytes"),
-    };
-    Finding::ok(name, text)
-}
-
-fn largest_message_bytes(found: &FoundTopic) -> Option<u64> {
-    let bytes = found.settings.as_ref()?.get("max.message.bytes")?;
-    bytes.parse().ok()
-}
-
-fn internal(standing: &Standing) -> Vec<Finding> {
-    let Standing {
-        topic,
-        state,
-        problems,
-        ..
-    } = standing;
-    let partitions = partitions(standing.partitions);
-    match state {
-        State::Right => vec![Finding::ok(topic, partitions)],
-        State::Missing => {
-            let text = format!("not there yet; `flockwise run` makes it, with {partitions}");
-            vec![Finding::ok(topic, text)]
-        }
-        State::Wrong => problems
-            .iter()
-            .map(|text| Finding::problem(topic, text))
-            .collect(),
-    }
-}
-
-fn partitions(count: u32) -> String {
-    match count {
-        1 => "1 partition".to_owned(),
-        _ => format!("{count} partitions"),
+/// Is this machine's clock right? Kafka tells no time, but what was written tells of the clocks of those who wrote
+/// it.
+fn clock(config: &Config, settings: &KafkaSettings, cluster: &Cluster) -> Finding {
+    let about = "clock";
+    let partitions: Vec<(String, u32)> = cluster
+        .inputs
+        .iter()
+        .filter_map(|(name, found)| Some((name, found.as_ref().ok()?.as_ref()?.partitions)))
+        .flat_map(|(name, count)| (0..count).map(move |partition| (name.clone(), partition)))
+        .collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let ahead_ms = config
+        .time
+        .max_ahead_ms
+        .unwrap_or(0)
+        .max(CLOCK_TOLERANCE_MS);
+    match admin::newer_than(settings, &partitions, now_ms.saturating_add(ahead_ms)) {
+        Ok(newer) => match newer.first() {
+            None => Finding::ok(
+                about,
+                "no record of an input is ahead of this machine's clock",
+            ),
+            Some((topic, partition)) => Finding::warning(
+                about,
+                format!(
+                    "{topic}/{partition} and {} other partitions hold records with a timestamp ahead of this \
+                     machine's clock by more than max_ahead: either this clock is behind, and events would go to the \
+                     dead letters, or the producers' clocks are ahead; compare them (timedatectl)",
+                    newer.len() - 1
+                ),
+            ),
+        },
+        Err(failure) => Finding::warning(about, reason(&failure)),
     }
 }

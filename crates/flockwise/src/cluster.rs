@@ -4,33 +4,41 @@ use std::collections::BTreeMap;
 
 use flockwise_config::Config;
 use flockwise_kafka::KafkaSettings;
-use flockwise_kafka::admin::{self, Found};
+use flockwise_kafka::admin::{
+    self, Alteration, Found, FoundTopic, Severity, Survey, TopicSetting, wrong_partitions,
+};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
-use crate::connection::{input_names, reason, settled};
-use crate::exit::Failed;
+use crate::connection::{reason, settled};
 
-/// Every topic of a pipeline as it is.
+/// Every topic of a pipeline as it is, and its group.
 pub(crate) struct Cluster {
-    /// By name, in the order of the configuration.
+    /// Inputs by name, in the order of the configuration.
     pub(crate) inputs: Vec<(String, Found)>,
-    internal: Vec<(Topic, Found)>,
+    pub(crate) survey: Survey,
 }
 
 /// An internal topic as it is and as it should be.
 #[derive(Debug, Serialize)]
 pub(crate) struct Standing {
+    #[serde(skip)]
+    pub(crate) kind: Topic,
     pub(crate) topic: String,
     pub(crate) state: State,
     /// As it should have.
     pub(crate) partitions: u32,
     pub(crate) partitions_found: Option<u32>,
+    pub(crate) replication_found: Option<u32>,
     /// As it should have; more than these may be set.
     pub(crate) settings: BTreeMap<&'static str, String>,
-    /// What is wrong and what to do about it.
+    /// Those of the settings above as they are; empty where they may not be seen.
+    pub(crate) settings_found: BTreeMap<&'static str, String>,
+    /// What keeps `run` from starting, and what to do about it.
     pub(crate) problems: Vec<String>,
+    /// What is worth mending.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// How an internal topic stands.
@@ -44,158 +52,149 @@ pub(crate) enum State {
 
 impl Cluster {
     /// Asks the brokers.
+    ///
+    /// # Errors
+    /// Where none answers.
     pub(crate) fn look(config: &Config, settings: &KafkaSettings) -> Result<Self, Failure> {
-        Self::by(config, |names| admin::survey(settings, names))
-    }
-
-    /// Asks the brokers what is there, and not with which settings.
-    pub(crate) fn glance(config: &Config, settings: &KafkaSettings) -> Result<Self, Failure> {
-        Self::by(config, |names| admin::count(settings, names))
-    }
-
-    fn by(
-        config: &Config,
-        find: impl FnOnce(&[String]) -> Result<Vec<Found>, Failure>,
-    ) -> Result<Self, Failure> {
-        let inputs = input_names(config);
         // The names alone, which do not depend on the partitions.
         let topics = settled(config, &[]);
-        let internal = Topics::internal();
-        let mut names = inputs.clone();
-        names.extend(internal.map(|topic| topics.name(topic)));
-        let mut found = find(&names)?.into_iter();
-        let inputs = inputs.into_iter().zip(found.by_ref()).collect();
-        Ok(Self {
-            inputs,
-            internal: internal.into_iter().zip(found).collect(),
-        })
+        let mut survey = admin::survey(settings, &topics)?;
+        let found = std::mem::take(&mut survey.inputs);
+        let inputs = topics.inputs.into_iter().zip(found).collect();
+        Ok(Self { inputs, survey })
     }
 
-    /// Partitions of every input, in order; all must be there.
-    pub(crate) fn input_partitions(&self) -> Result<Vec<u32>, Failed> {
-        let partitions = |(name, found): &(String, Found)| match found {
-            Ok(Some(found)) => Ok(found.partitions),
-            Ok(None) => Err(Failed::running(format!(
-                "there is no topic {name}; create it, or correct its name in the configuration (a \
-                 principal without permission to describe a topic is told the same)"
-            ))),
-            Err(failure) => Err(Failed::running(reason(failure))),
-        };
-        self.inputs.iter().map(partitions).collect()
+    /// Partitions of the inputs that are there, in order.
+    pub(crate) fn input_partitions(&self) -> Vec<u32> {
+        self.inputs
+            .iter()
+            .filter_map(|(_, found)| Some(found.as_ref().ok()?.as_ref()?.partitions))
+            .collect()
     }
 
     /// The pipeline's topics with their sizes; `None` where these follow from an input that is not
     /// there.
     pub(crate) fn topics(&self, config: &Config) -> Option<Topics> {
-        let partitions: Vec<u32> = self
-            .inputs
-            .iter()
-            .filter_map(|(_, found)| Some(found.as_ref().ok()?.as_ref()?.partitions))
-            .collect();
+        let partitions = self.input_partitions();
         let is_known = config.state_partitions.is_some() || partitions.len() == self.inputs.len();
         is_known.then(|| settled(config, &partitions))
     }
 
     /// Every internal topic beside what it should be.
     pub(crate) fn standings(&self, topics: &Topics) -> Vec<Standing> {
-        self.internal
-            .iter()
-            .map(|(topic, found)| standing(topics, *topic, found))
-            .collect()
+        let wrong = wrong_partitions(topics, &self.survey.partitions());
+        let standing = |(topic, found): &(Topic, Found)| {
+            let wrong = wrong.iter().filter(|(of, _)| of == topic);
+            let wrong = wrong.map(|(_, text)| text.clone()).collect();
+            standing(topics, *topic, found, self.survey.brokers, wrong)
+        };
+        self.survey.internal.iter().map(standing).collect()
+    }
+
+    /// What mends the settings that differ.
+    pub(crate) fn alterations(&self, topics: &Topics) -> Vec<Alteration> {
+        let alteration = |(topic, found): &(Topic, Found)| {
+            let found = found.as_ref().ok()?.as_ref()?;
+            let is_set = found.settings.as_ref()?;
+            let differs = |setting: &TopicSetting| {
+                let value = is_set.get(setting.key)?;
+                setting.judge(value)
+            };
+            let wanted = admin::topic_settings(*topic, found.replication);
+            let settings: Vec<_> = wanted
+                .into_iter()
+                .filter(|setting| differs(setting).is_some())
+                .map(|setting| (setting.key, setting.value))
+                .collect();
+            let topic = topics.name(*topic);
+            (!settings.is_empty()).then_some(Alteration { topic, settings })
+        };
+        self.survey.internal.iter().filter_map(alteration).collect()
     }
 }
 
-fn standing(topics: &Topics, topic: Topic, found: &Found) -> Standing {
-    let name = topics.name(topic);
-    let partitions = topics.partitions(topic);
-    let settings: BTreeMap<_, _> = admin::topic_settings(topic).into_iter().collect();
-    let (problems, is_missing) = match found {
-        Ok(None) => (Vec::new(), true),
+fn standing(
+    topics: &Topics,
+    topic: Topic,
+    found: &Found,
+    brokers: u32,
+    mut problems: Vec<String>,
+) -> Standing {
+    let there = found.as_ref().ok().and_then(Option::as_ref);
+    let replication = there.map_or(brokers.min(3), |found| found.replication);
+    let wanted = admin::topic_settings(topic, replication);
+    let mut warnings = Vec::new();
+    match found {
         Ok(Some(found)) => {
-            let differing = found
-                .settings
-                .iter()
-                .flat_map(|found| differing(&name, &settings, found));
-            (
-                recount(topic, partitions, found.partitions)
-                    .into_iter()
-                    .chain(differing)
-                    .collect(),
-                false,
-            )
+            for (severity, text) in differences(topic, found, &wanted, brokers) {
+                match severity {
+                    Severity::Problem => problems.push(text),
+                    Severity::Warning => warnings.push(text),
+                }
+            }
         }
-        Err(failure) => (vec![reason(failure).to_owned()], false),
+        Ok(None) => {}
+        Err(failure) => problems.push(reason(failure).to_owned()),
+    }
+    let state = match (found, problems.is_empty()) {
+        (Ok(None), true) => State::Missing,
+        (_, true) => State::Right,
+        (_, false) => State::Wrong,
     };
-    let state = match (is_missing, problems.is_empty()) {
-        (true, _) => State::Missing,
-        (false, true) => State::Right,
-        (false, false) => State::Wrong,
-    };
-    let partitions_found = found
-        .as_ref()
-        .ok()
-        .and_then(Option::as_ref)
-        .map(|found| found.partitions);
     Standing {
-        topic: name,
+        kind: topic,
+        topic: topics.name(topic),
         state,
-        partitions,
-        partitions_found,
-        settings,
+        partitions: topics.partitions(topic),
+        partitions_found: there.map(|found| found.partitions),
+        replication_found: there.map(|found| found.replication),
+        settings_found: seen(&wanted, there),
+        settings: wanted
+            .into_iter()
+            .map(|setting| (setting.key, setting.value))
+            .collect(),
         problems,
+        warnings,
     }
 }
 
-fn recount(topic: Topic, expected: u32, found: u32) -> Option<String> {
-    if found == expected {
-        return None;
-    }
-    let way_out = match topic {
-        Topic::Deltas | Topic::Model | Topic::Lineage => {
-            "delete it, and `flockwise topics --apply` makes it anew".to_owned()
-        }
-        _ => format!(
-            "their number is fixed at first start: set state_partitions = {found}, or start anew under \
-             another `app`"
-        ),
+fn seen(wanted: &[TopicSetting], found: Option<&FoundTopic>) -> BTreeMap<&'static str, String> {
+    let Some(settings) = found.and_then(|found| found.settings.as_ref()) else {
+        return BTreeMap::new();
     };
-    Some(format!(
-        "has {found} partitions, expected {expected}; {way_out}"
-    ))
+    let value = |setting: &TopicSetting| Some((setting.key, settings.get(setting.key)?.clone()));
+    wanted.iter().filter_map(value).collect()
 }
 
-fn differing(
-    topic: &str,
-    expected: &BTreeMap<&'static str, String>,
-    found: &BTreeMap<String, String>,
-) -> Vec<String> {
-    expected
-        .iter()
-        .filter_map(|(key, expected)| {
-            let found = found
-                .get(*key)
-                .filter(|found| !suffices(key, found, expected))?;
-            Some(format!(
-                "{key} is {found}, expected {expected}; set it with `kafka-configs.sh --alter \
-                 --entity-type topics --entity-name {topic} --add-config {key}={expected}`"
-            ))
-        })
-        .collect()
-}
-
-/// Larger records than needed do no harm.
-fn suffices(key: &str, found: &str, expected: &str) -> bool {
-    let bytes = |text: &str| text.parse::<u64>().ok();
-    match key {
-        "max.message.bytes" => bytes(found) >= bytes(expected),
-        _ => found == expected,
-    }
+fn differences(
+    topic: Topic,
+    found: &FoundTopic,
+    wanted: &[TopicSetting],
+    brokers: u32,
+) -> Vec<(Severity, String)> {
+    let mut differences: Vec<_> = admin::replication(topic, found.replication, brokers)
+        .into_iter()
+        .collect();
+    let Some(settings) = &found.settings else {
+        differences.push((
+            Severity::Warning,
+            "its settings may not be seen, so it is not known whether records can be lost; give the \
+             principal DescribeConfigs on it"
+                .to_owned(),
+        ));
+        return differences;
+    };
+    differences.extend(admin::unwritable(settings, found.replication));
+    let differing = admin::differing(wanted, settings).into_iter();
+    differences.extend(differing.map(|(severity, text)| {
+        let text = format!("{text}; `flockwise topics --apply` sets it");
+        (severity, text)
+    }));
+    differences
 }
 
 #[cfg(test)]
 mod tests {
-    use flockwise_kafka::admin::FoundTopic;
-
     use super::*;
 
     fn topics() -> Topics {
@@ -206,17 +205,18 @@ mod tests {
         }
     }
 
-    fn found(partitions: u32, settings: &[(&str, &str)]) -> Found {
+    fn found(settings: Option<&[(&str, &str)]>) -> Found {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         Ok(Some(FoundTopic {
-            partitions,
-            settings: Some(settings.iter().map(own).collect()),
+            partitions: 6,
+            replication: 3,
+            rights: None,
+            settings: settings.map(|settings| settings.iter().map(own).collect()),
         }))
     }
 
-    fn stands(topic: Topic, found: &Found) -> (State, String) {
-        let standing = standing(&topics(), topic, found);
-        (standing.state, standing.problems.join("\n"))
+    fn stands(topic: Topic, found: &Found) -> Standing {
+        standing(&topics(), topic, found, 3, Vec::new())
     }
 
     #[test]
@@ -224,47 +224,37 @@ mod tests {
         let larger = [
             ("cleanup.policy", "compact"),
             ("max.message.bytes", "9000000"),
+            ("delete.retention.ms", "172800000"),
         ];
-        let none = String::new();
-        assert_eq!(
-            stands(Topic::Changelog, &found(6, &larger)),
-            (State::Right, none.clone())
-        );
-        assert_eq!(
-            stands(Topic::Changelog, &Ok(None)),
-            (State::Missing, none.clone())
-        );
-        let hidden = Ok(Some(FoundTopic {
-            partitions: 1,
-            settings: None,
-        }));
-        assert_eq!(stands(Topic::Model, &hidden), (State::Right, none));
+        let right = stands(Topic::Changelog, &found(Some(&larger)));
+        assert_eq!(right.state, State::Right);
+        assert!(right.warnings.is_empty(), "{:?}", right.warnings);
+        assert_eq!(right.settings_found["max.message.bytes"], "9000000");
+        assert_eq!(stands(Topic::Changelog, &Ok(None)).state, State::Missing);
+        let hidden = stands(Topic::Model, &found(None));
+        assert_eq!(hidden.state, State::Right);
+        assert!(hidden.warnings[0].contains("DescribeConfigs"));
     }
 
     #[test]
-    fn every_difference_is_told_with_the_way_out() {
+    fn every_difference_is_told_with_what_mends_it() {
         let differing = [
             ("cleanup.policy", "delete"),
             ("max.message.bytes", "1048588"),
         ];
-        let (state, problems) = stands(Topic::Changelog, &found(4, &differing));
-        assert_eq!(state, State::Wrong);
+        let wrong = stands(Topic::Changelog, &found(Some(&differing)));
+        assert_eq!(wrong.state, State::Wrong);
+        let problems = wrong.problems.join("\n");
         for part in [
-            "has 4 partitions, expected 6; their number is fixed at first start: set state_partitions = 4",
-            "cleanup.policy is delete, expected compact; set it with",
-            "--entity-name shop-changelog --add-config max.message.bytes=4194304",
+            "cleanup.policy is delete, expected compact:",
+            "max.message.bytes is 1048588, expected 4194304:",
+            "`flockwise topics --apply` sets it",
         ] {
             assert!(problems.contains(part), "{part}\n{problems}");
         }
-        let (_, problems) = stands(Topic::Deltas, &found(2, &[]));
-        assert!(
-            problems.starts_with("has 2 partitions, expected 1; delete it"),
-            "{problems}"
-        );
         let refused = Err(Failure::Config("no permission".to_owned()));
-        assert_eq!(
-            stands(Topic::Model, &refused),
-            (State::Wrong, "no permission".to_owned())
-        );
+        let refused = stands(Topic::Model, &refused);
+        assert_eq!(refused.state, State::Wrong);
+        assert_eq!(refused.problems, ["no permission"]);
     }
 }

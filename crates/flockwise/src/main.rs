@@ -1,5 +1,6 @@
 //! The `flockwise` command.
 
+mod acls;
 mod args;
 mod check;
 mod cluster;
@@ -10,10 +11,12 @@ mod describe;
 mod exit;
 mod feed;
 mod figures;
+mod finding;
 mod instance;
 mod logging;
 mod model;
 mod pipeline;
+mod preflight;
 mod progress;
 mod replay;
 mod report;
@@ -21,6 +24,7 @@ mod results;
 mod run;
 mod session;
 mod shards;
+mod state_directory;
 mod stopping;
 mod summary;
 mod tally;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use flockwise_config::Config;
 use flockwise_http::{HttpError, Readiness};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
+use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
@@ -20,12 +21,13 @@ use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
 use crate::args::RunArguments;
-use crate::cluster::{Cluster, Standing};
 use crate::connection::{failed, load, settings, settled};
 use crate::customer;
 use crate::exit::Failed;
+use crate::finding::{self, Finding, Verdict};
 use crate::instance::Instance;
 use crate::pipeline::pipeline;
+use crate::preflight::{self, Preflight};
 use crate::shards::{Crew, run_shards};
 use crate::stopping::Stopping;
 use crate::summary::Summary;
@@ -82,14 +84,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         pulses: &pulses,
         stop: &stop,
     };
-    let ended = thread::scope(|scope| {
-        let warn = || warn_of_settings(&config, &settings, &pipeline.topics);
-        let thread = thread::Builder::new().name("flockwise-look".to_owned());
-        if let Err(error) = thread.spawn_scoped(scope, warn) {
-            tracing::warn!(%error, "the topics' settings are not looked at");
-        }
-        run_shards(shards, connect, &crew)
-    });
+    let ended = run_shards(shards, connect, &crew);
     stop.store(true, Ordering::Relaxed);
     drop(summary);
     readiness.stop();
@@ -105,36 +100,32 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     ended
 }
 
-/// Looks at the cluster and makes what is missing there.
+/// Looks at the cluster, refuses what cannot go well, and makes the topics that are missing.
 fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed> {
-    let cluster = Cluster::glance(config, settings).map_err(failed)?;
-    let inputs = cluster.input_partitions()?;
-    let topics = settled(config, &inputs);
+    let Preflight {
+        cluster,
+        topics,
+        findings,
+    } = preflight::look(config, settings).map_err(failed)?;
+    for Finding { about, text, .. } in findings.iter().filter(|f| f.verdict == Verdict::Warning) {
+        tracing::warn!(about, "{text}");
+    }
+    finding::refuse(&findings)?;
+    let inputs = cluster.input_partitions();
+    let topics = topics.unwrap_or_else(|| settled(config, &inputs));
     say_partitions(config, &inputs, topics.state_partitions);
     let pipeline = pipeline(config, topics.state_partitions, None)?;
-    let standings = cluster.standings(&topics);
-    if standings
-        .iter()
-        .any(|standing| standing.partitions_found != Some(standing.partitions))
-    {
-        admin::ensure_topics(settings, &topics).map_err(failed)?;
+    if cluster.survey.partitions().len() < Topics::internal().len() {
+        admin::ensure_topics(settings, &topics).map_err(refused)?;
     }
     Ok(pipeline)
 }
 
-/// Settings may be as somebody wants them, so nobody waits for what they are.
-fn warn_of_settings(config: &Config, settings: &KafkaSettings, topics: &Topics) {
-    let cluster = match Cluster::look(config, settings) {
-        Ok(cluster) => cluster,
-        Err(error) => return tracing::warn!(%error, "the topics' settings are not looked at"),
-    };
-    for Standing {
-        topic, problems, ..
-    } in &cluster.standings(topics)
-    {
-        problems
-            .iter()
-            .for_each(|problem| tracing::warn!(topic, "{problem}"));
+/// What only a person can mend is no failure that another start cures.
+fn refused(failure: Failure) -> Failed {
+    match failure {
+        Failure::Config(reason) => Failed::wrong(reason),
+        failure => failed(failure),
     }
 }
 

@@ -1,5 +1,8 @@
 //! `flockwise topics`: the internal topics as they are and as they should be.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use comfy_table::{Table, presets};
 use flockwise_config::Config;
 use flockwise_kafka::{KafkaSettings, admin};
@@ -11,15 +14,18 @@ use crate::cluster::{Cluster, Standing, State};
 use crate::connection::{failed, input_names, load, settings, settled};
 use crate::exit::{Failed, say};
 
+/// How long brokers may take to tell each other of settings that have changed.
+const SETTLED: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(100);
+
 pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
     let settings = settings(&config, &format!("{}-topics", config.app))?;
-    let topics = expected(&config, &settings)?;
+    let mut cluster = Cluster::look(&config, &settings).map_err(failed)?;
+    let topics = expected(&config, &settings, &cluster)?;
     if arguments.apply {
-        let made = admin::ensure_topics(&settings, &topics).map_err(failed)?;
-        tracing::info!(topics = ?made, "made");
+        cluster = apply(&config, &settings, &topics)?;
     }
-    let cluster = Cluster::look(&config, &settings).map_err(failed)?;
     let standings = cluster.standings(&topics);
     if arguments.json {
         say!("{:#}", json!({ "topics": standings }));
@@ -28,54 +34,100 @@ pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
     }
     let wrong = standings
         .iter()
-        .filter(|standing| standing.state != State::Right)
+        .filter(|standing| standing.state == State::Wrong)
         .count();
-    if arguments.apply && wrong > 0 {
-        return Err(Failed::running(format!(
-            "{wrong} of {} topics differ from what they should be; --apply only makes missing ones",
-            standings.len()
-        )));
+    let lost = cluster.survey.remains().map_err(failed)?;
+    if let Some(lost) = admin::lost_state(&topics, &lost) {
+        return Err(Failed::running(lost));
     }
-    Ok(())
+    if wrong == 0 {
+        return Ok(());
+    }
+    let way_out = if arguments.apply {
+        "see above for what --apply cannot mend"
+    } else {
+        "--apply makes missing topics and mends settings"
+    };
+    Err(Failed::running(format!(
+        "{wrong} of {} topics are not as they should be; {way_out}",
+        standings.len()
+    )))
 }
 
-/// The topics as they should be; the inputs are asked only where they decide on it.
-fn expected(config: &Config, settings: &KafkaSettings) -> Result<Topics, Failed> {
-    let inputs = match config.state_partitions {
-        Some(_) => Vec::new(),
-        None => admin::input_partitions(settings, &input_names(config)).map_err(failed)?,
-    };
-    Ok(settled(config, &inputs))
+/// Makes what is missing, mends settings, and waits until the brokers show it.
+fn apply(config: &Config, settings: &KafkaSettings, topics: &Topics) -> Result<Cluster, Failed> {
+    let cluster = Cluster::look(config, settings).map_err(failed)?;
+    admin::alter_topics(settings, &cluster.alterations(topics)).map_err(failed)?;
+    let made = admin::ensure_topics(settings, topics).map_err(failed)?;
+    tracing::info!(topics = ?made, "made");
+    let start = Instant::now();
+    loop {
+        let cluster = Cluster::look(config, settings).map_err(failed)?;
+        if cluster.alterations(topics).is_empty() || start.elapsed() > SETTLED {
+            return Ok(cluster);
+        }
+        thread::sleep(STEP);
+    }
+}
+
+/// The topics as they should be; an input that decides on it must be there.
+fn expected(
+    config: &Config,
+    settings: &KafkaSettings,
+    cluster: &Cluster,
+) -> Result<Topics, Failed> {
+    match cluster.topics(config) {
+        Some(topics) => Ok(topics),
+        None => {
+            let inputs = admin::input_partitions(settings, &input_names(config)).map_err(failed)?;
+            Ok(settled(config, &inputs))
+        }
+    }
 }
 
 fn print(standings: &[Standing]) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["topic", "partitions", "settings", "state"]);
+    table.set_header(["topic", "partitions", "replicas", "settings", "state"]);
     for standing in standings {
-        let settings: Vec<String> = standing
-            .settings
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let replicas = standing.replication_found;
         table.add_row([
             standing.topic.clone(),
-            standing.partitions.to_string(),
-            settings.join(" "),
-            state(standing.state).to_owned(),
+            against(standing.partitions_found, standing.partitions),
+            replicas.map_or_else(String::new, |count| count.to_string()),
+            settings_of(standing),
+            state(standing).to_owned(),
         ]);
     }
     say!("{table}");
     for standing in standings {
-        for problem in &standing.problems {
+        for problem in standing.problems.iter().chain(&standing.warnings) {
             say!("{}: {problem}", standing.topic);
         }
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
-        State::Right => "right",
+/// What is there, and where that differs, what should be.
+fn against(found: Option<u32>, wanted: u32) -> String {
+    match found {
+        Some(found) if found != wanted => format!("{found}, not {wanted}"),
+        _ => wanted.to_string(),
+    }
+}
+
+fn settings_of(standing: &Standing) -> String {
+    let line = |(key, wanted): (&&str, &String)| match standing.settings_found.get(key) {
+        Some(found) if found != wanted => format!("{key}={found} (made with {wanted})"),
+        _ => format!("{key}={wanted}"),
+    };
+    let lines: Vec<String> = standing.settings.iter().map(line).collect();
+    lines.join("\n")
+}
+
+fn state(standing: &Standing) -> &'static str {
+    match standing.state {
+        State::Right if standing.warnings.is_empty() => "right",
+        State::Right => "warning, see below",
         State::Missing => "missing",
         State::Wrong => "wrong, see below",
     }

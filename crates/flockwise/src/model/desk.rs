@@ -53,7 +53,7 @@ impl Setup {
     /// Says more than that there is no such topic.
     fn expect_topic(&self) -> Result<(), Failed> {
         let name = self.topics.name(Topic::Model);
-        let found = admin::count(&self.settings, std::slice::from_ref(&name)).map_err(failed)?;
+        let found = admin::find(&self.settings, std::slice::from_ref(&name)).map_err(failed)?;
         match found[..] {
             [Ok(None)] => Err(Failed::running(format!(
                 "there is no topic {name}: `flockwise run` makes it when it first starts, with the `app` of its \
@@ -123,7 +123,7 @@ impl Desk {
             settings, topics, ..
         } = &self.setup;
         let names = [Topic::Deltas, Topic::Model].map(|topic| topics.name(topic));
-        let found = admin::survey(settings, &names).map_err(failed)?;
+        let found = admin::find(settings, &names).map_err(failed)?;
         let settings_found = found.into_iter().flatten().flatten();
         let limits = settings_found
             .filter_map(|found| found.settings?.get("max.message.bytes")?.parse().ok());

@@ -1,0 +1,136 @@
+//! Requests of librdkafka's admin API that rdkafka does not offer, made on any client.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka_sys as sys;
+use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
+
+/// The event that answers a request; freed when dropped.
+pub(super) struct Answer(NonNull<sys::rd_kafka_event_t>);
+
+/// What a request is made with, valid while it is being made.
+pub(super) struct Request {
+    pub(super) client: *mut sys::rd_kafka_t,
+    pub(super) options: *mut sys::rd_kafka_AdminOptions_t,
+    pub(super) queue: *mut sys::rd_kafka_queue_t,
+}
+
+/// A request's kind and how long it may take.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) operation: sys::rd_kafka_admin_op_t,
+    pub(super) patience: Duration,
+    /// Ask which operations this principal may perform, too.
+    pub(super) with_rights: bool,
+}
+
+impl Answer {
+    /// Makes a request with `send` and waits for its answer.
+    ///
+    /// # Safety
+    /// `client` is a live client, and stays so during the call. `send` makes exactly one request of this kind
+    /// with what it is given, and keeps none of it.
+    pub(super) unsafe fn to(
+        client: *mut sys::rd_kafka_t,
+        kind: Kind,
+        send: impl FnOnce(&Request),
+    ) -> Result<Self, RDKafkaErrorCode> {
+        let patience_ms = i32::try_from(kind.patience.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the client lives. Options and queue are made, used and freed here; the event is handed to
+        // us and lives on its own. An error of `include_authorized_operations` is freed at once.
+        let event = unsafe {
+            let options = sys::rd_kafka_AdminOptions_new(client, kind.operation);
+            sys::rd_kafka_AdminOptions_set_request_timeout(
+                options,
+                patience_ms,
+                ptr::null_mut(),
+                0,
+            );
+            if kind.with_rights {
+                let error =
+                    sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
+                if !error.is_null() {
+                    sys::rd_kafka_error_destroy(error);
+                }
+            }
+            let queue = sys::rd_kafka_queue_new(client);
+            send(&Request {
+                client,
+                options,
+                queue,
+            });
+            let event = sys::rd_kafka_queue_poll(queue, patience_ms);
+            sys::rd_kafka_queue_destroy(queue);
+            sys::rd_kafka_AdminOptions_destroy(options);
+            event
+        };
+        let answer = Self(NonNull::new(event).ok_or(RDKafkaErrorCode::OperationTimedOut)?);
+        // SAFETY: the event is ours until dropped.
+        match unsafe { sys::rd_kafka_event_error(answer.0.as_ptr()) } {
+            NO_ERROR => Ok(answer),
+            code => Err(code.into()),
+        }
+    }
+
+    pub(super) fn event(&self) -> *mut sys::rd_kafka_event_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// A name for C; one with a zero byte in it is no topic's or group's.
+pub(super) fn text(name: &str) -> Result<CString, RDKafkaErrorCode> {
+    CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)
+}
+
+/// A copy of a text that C owns; empty where there is none.
+///
+/// # Safety
+/// The pointer is null or points to a text that ends with a zero byte.
+pub(super) unsafe fn owned(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: as promised.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The code of an error that C owns, if there is one.
+///
+/// # Safety
+/// The pointer is null or points to a live error.
+pub(super) unsafe fn code(error: *const sys::rd_kafka_error_t) -> Option<RDKafkaErrorCode> {
+    if error.is_null() {
+        return None;
+    }
+    // SAFETY: as promised.
+    match unsafe { sys::rd_kafka_error_code(error) } {
+        NO_ERROR => None,
+        code => Some(code.into()),
+    }
+}
+
+/// The elements of an array that C owns; none where there is no array.
+///
+/// # Safety
+/// The pointer is null, or `count` elements lie there that live as long as `'a`.
+pub(super) unsafe fn elements<'a, T>(array: *const T, count: usize) -> &'a [T] {
+    if array.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: as promised.
+    unsafe { std::slice::from_raw_parts(array, count) }
+}

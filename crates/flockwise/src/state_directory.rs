@@ -1,0 +1,94 @@
+//! Can a pipeline keep its local state and its identity where the configuration says?
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::finding::Finding;
+
+/// Written to see that there is room.
+const PROBE_BYTES: usize = 1 << 20;
+
+/// What there is to say about the directory; leaves nothing behind.
+pub(crate) fn findings(directory: &Path) -> Vec<Finding> {
+    let about = "state";
+    let shown = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let shown = shown.display();
+    let Some(existing) = nearest(directory) else {
+        return vec![Finding::problem(about, format!("{shown} cannot be made"))];
+    };
+    let mut findings = Vec::new();
+    match probe(&existing) {
+        Ok(()) => findings.push(Finding::ok(about, format!("{shown} can be written"))),
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => findings.push(Finding::warning(
+            about,
+            format!("{shown}: the disk is full; without local state a start reads the changelog whole"),
+        )),
+        Err(error) => findings.push(Finding::problem(
+            about,
+            format!(
+                "{shown}: {error}; give this user a directory to write to, as `directory` under [state]"
+            ),
+        )),
+    }
+    if existing == directory
+        && let Ok(metadata) = fs::metadata(directory)
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        findings.push(Finding::warning(
+            about,
+            format!("{shown} holds customers' data and is open to other users of this machine: chmod 700"),
+        ));
+    }
+    findings
+}
+
+/// The directory, or the nearest one above it that is there.
+fn nearest(directory: &Path) -> Option<PathBuf> {
+    let full = std::path::absolute(directory).ok()?;
+    let found = full.ancestors().find(|ancestor| ancestor.exists())?;
+    Some(if found == full {
+        directory.to_owned()
+    } else {
+        found.to_owned()
+    })
+}
+
+fn probe(directory: &Path) -> io::Result<()> {
+    let path = directory.join(format!(".flockwise-check-{}", std::process::id()));
+    let written = File::create_new(&path).and_then(|mut file| {
+        file.write_all(&vec![0; PROBE_BYTES])
+            .and_then(|()| file.sync_all())
+    });
+    if path.exists() {
+        fs::remove_file(&path)?;
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Verdict;
+
+    #[test]
+    fn a_directory_is_tried_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        let found = findings(&deep);
+        assert_eq!(found[0].verdict, Verdict::Ok, "{found:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_others_may_read_and_what_is_no_directory_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let found = findings(folder.path());
+        assert_eq!(found[1].verdict, Verdict::Warning, "{found:?}");
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(findings(&file)[0].verdict, Verdict::Problem);
+    }
+}

@@ -1,0 +1,260 @@
+//! `check --connect` refuses what `run` refuses, with the same words, and `topics --apply` mends what it can: on
+//! real Kafka. Skipped, with a word, where none is named.
+
+use std::fs;
+use std::process::Command;
+
+use flockwise_kafka::admin::topic_settings;
+use flockwise_runtime::topics::{Topic, Topics};
+use flockwise_tests::broker::{Stage, topics};
+use flockwise_tests::events::generated;
+use flockwise_tests::eventually;
+use flockwise_tests::kafka::{Kafka, servers};
+use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, run, workspace};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use tempfile::TempDir;
+
+const PARTITIONS: u32 = 2;
+
+/// A pipeline on a broker, whose internal topics are made by hand.
+struct Scene {
+    servers: String,
+    topics: Topics,
+    kafka: Kafka,
+    folder: TempDir,
+}
+
+impl Scene {
+    fn set(servers: &str) -> Self {
+        let topics = topics(PARTITIONS, 1);
+        let kafka = Kafka::of(servers, topics.clone());
+        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        let scene = Self {
+            servers: servers.to_owned(),
+            topics,
+            kafka,
+            folder: folder(),
+        };
+        scene.configure(PARTITIONS);
+        scene
+    }
+
+    fn configure(&self, state_partitions: u32) {
+        let features = fs::read_to_string(workspace().join("tests/harness/features.toml"));
+        let config = format!(
+            "app = \"{}\"\nstate_partitions = {state_partitions}\nshards = 1\n[kafka]\nbootstrap_servers = \"{}\"\n\
+             [http]\nlisten = \"{}\"\n[[input]]\ntopic = \"{}\"\nformat = \"native\"\n{}",
+            self.topics.app,
+            self.servers,
+            free_address(),
+            self.topics.inputs[0],
+            features.expect("features")
+        );
+        fs::write(self.folder.path().join("shop.toml"), config).expect("written");
+    }
+
+    /// Makes the internal topics, one of them otherwise.
+    fn make(&self, odd: Topic, partitions: u32, setting: Option<(&str, &str)>) {
+        for topic in Topics::internal() {
+            let is_odd = topic == odd;
+            let partitions = if is_odd {
+                partitions
+            } else {
+                self.topics.partitions(topic)
+            };
+            self.make_one(topic, partitions, setting.filter(|_| is_odd));
+        }
+    }
+
+    fn make_one(&self, topic: Topic, partitions: u32, odd: Option<(&str, &str)>) {
+        let name = self.topics.name(topic);
+        let settings = topic_settings(topic, 1);
+        let mut new = NewTopic::new(&name, partitions.cast_signed(), TopicReplication::Fixed(1));
+        for setting in &settings {
+            new = new.set(setting.key, &setting.value);
+        }
+        if let Some((key, value)) = odd {
+            new = new.set(key, value);
+        }
+        drop(self.admin().create_topics([&new], &AdminOptions::new()));
+        self.await_partitions(&name, partitions as usize);
+    }
+
+    fn delete(&self, topic: Topic) {
+        let name = self.topics.name(topic);
+        drop(self.admin().delete_topics(&[&name], &AdminOptions::new()));
+        self.await_partitions(&name, 0);
+    }
+
+    fn await_partitions(&self, name: &str, count: usize) {
+        let consumer = self.consumer();
+        eventually("the topic is as asked for", || {
+            let metadata = consumer.fetch_metadata(Some(name), std::time::Duration::from_secs(5));
+            metadata.is_ok_and(|found| found.topics()[0].partitions().len() == count)
+        });
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().expect("an admin client")
+    }
+
+    fn consumer(&self) -> BaseConsumer {
+        let mut config = self.client();
+        config.set("group.id", &self.topics.app);
+        config.create().expect("a consumer")
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.servers);
+        config
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = flockwise(arguments);
+        command.args(["--config", "shop.toml"]);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn check(&self) -> Ended {
+        run(&mut self.command(&["check", "--connect"]))
+    }
+
+    /// Both refuse, for the same reason.
+    fn is_refused(&self, check_code: i32, words: &str) {
+        let checked = self.check();
+        assert_eq!(checked.code, Some(check_code), "{words}: {checked:#?}");
+        assert!(checked.stdout.contains(words), "{words}: {checked:#?}");
+        run(&mut self.command(&["run"])).expect(2, &[words]);
+    }
+
+    fn start(&self) -> Process {
+        let process = Process::start(&mut self.command(&["run"]));
+        eventually("it runs", || process.stderr().contains("tasks assigned"));
+        process
+    }
+}
+
+#[test]
+fn what_can_lose_state_is_refused_by_both_and_mended_by_apply() {
+    let Some(servers) = servers() else { return };
+    for (topic, key, value) in [
+        (Topic::Changelog, "cleanup.policy", "delete"),
+        (Topic::Changelog, "cleanup.policy", "compact,delete"),
+        (Topic::Changelog, "delete.retention.ms", "3600000"),
+        (Topic::Repartition, "retention.ms", "604800000"),
+        (Topic::Deltas, "retention.bytes", "100000000"),
+        (Topic::Model, "cleanup.policy", "delete"),
+        (Topic::DeadLetters, "max.message.bytes", "1048588"),
+    ] {
+        let scene = Scene::set(&servers);
+        scene.make(topic, scene.topics.partitions(topic), Some((key, value)));
+        scene.is_refused(1, &format!("{key} is {value}, expected "));
+        let shown = run(&mut scene.command(&["topics"])).expect(1, &["--apply"]);
+        assert!(
+            shown.stdout.contains(&format!("{key}={value}")),
+            "{shown:#?}"
+        );
+        let mended = run(&mut scene.command(&["topics", "--apply"])).expect(0, &[]);
+        assert!(!mended.stdout.contains("wrong"), "{mended:#?}");
+        scene.check().expect(0, &[]);
+    }
+}
+
+#[test]
+fn a_topic_that_no_record_fits_in_is_refused_and_a_warning_is_none() {
+    let Some(servers) = servers() else { return };
+    let scene = Scene::set(&servers);
+    scene.make(
+        Topic::Changelog,
+        PARTITIONS,
+        Some(("min.insync.replicas", "2")),
+    );
+    scene.is_refused(1, "no record can be written");
+    let scene = Scene::set(&servers);
+    scene.make(Topic::Lineage, 1, Some(("max.message.bytes", "1048588")));
+    let checked = scene.check().expect(0, &[]);
+    assert!(
+        checked.stdout.contains("max.message.bytes is 1048588"),
+        "{checked:#?}"
+    );
+    let process = scene.start();
+    assert!(process.stderr().contains("max.message.bytes is 1048588"));
+    process.terminate().expect(0, &[]);
+}
+
+#[test]
+fn the_advice_on_partitions_leads_to_no_customer_in_two_tasks() {
+    let Some(servers) = servers() else { return };
+    for topic in [Topic::Repartition, Topic::Changelog] {
+        let scene = Scene::set(&servers);
+        scene.make(topic, 5, None);
+        scene.is_refused(1, "it has been enlarged since it was made");
+        assert!(!scene.check().stdout.contains("set state_partitions = 5"));
+    }
+    let scene = Scene::set(&servers);
+    scene.make(Topic::Deltas, 3, None);
+    scene.is_refused(1, "it always has one, whatever state_partitions is");
+    let scene = Scene::set(&servers);
+    scene.make(Topic::Deltas, 1, None);
+    scene.configure(4);
+    scene.is_refused(1, &format!("set state_partitions = {PARTITIONS}"));
+}
+
+#[test]
+fn what_the_configuration_gets_wrong_is_refused_with_code_2() {
+    let Some(servers) = servers() else { return };
+    let scene = Scene::set(&servers);
+    let path = scene.folder.path().join("shop.toml");
+    let good = fs::read_to_string(&path).expect("the configuration");
+    let with = "[kafka]\nproperties = { \"message.max.bytes\" = \"1000000\" }\n";
+    fs::write(&path, good.replace("[kafka]\n", with)).expect("written");
+    scene.is_refused(
+        2,
+        "\"message.max.bytes\" under [kafka.properties] is 1000000",
+    );
+    fs::write(&path, good.replace("-in0", "-elsewhere")).expect("written");
+    scene.is_refused(1, "-elsewhere; create it, or correct its name");
+}
+
+#[test]
+fn a_changelog_that_is_gone_is_not_made_again_in_silence() {
+    let Some(servers) = servers() else { return };
+    let scene = Scene::set(&servers);
+    let process = scene.start();
+    scene.kafka.put(&generated(200, 20, 1));
+    eventually("all is read", || scene.kafka.is_drained());
+    process.terminate().expect(0, &[]);
+    scene.check().expect(0, &[]);
+    scene.delete(Topic::Changelog);
+    scene.is_refused(1, "is missing, but this pipeline has worked before");
+    run(&mut scene.command(&["topics", "--apply"])).expect(1, &["flockwise reset"]);
+    // Made by somebody by hand it is as lost as before.
+    scene.make_one(Topic::Changelog, PARTITIONS, None);
+    scene.is_refused(1, "is empty, but this pipeline has worked before");
+    // Nor does it help that the changes are gone as well.
+    scene.delete(Topic::SegmentChanges);
+    scene.is_refused(1, "has committed offsets");
+}
+
+#[test]
+fn offsets_of_another_consumer_are_not_taken_for_a_pipelines() {
+    let Some(servers) = servers() else { return };
+    let scene = Scene::set(&servers);
+    let mut offsets = TopicPartitionList::new();
+    let topic = "somebody-elses";
+    scene.kafka.make_input(topic, 1);
+    offsets
+        .add_partition_offset(topic, 0, Offset::Offset(0))
+        .expect("listed");
+    let consumer = scene.consumer();
+    consumer
+        .commit(&offsets, CommitMode::Sync)
+        .expect("committed");
+    scene.check().expect(0, &[]);
+}
