@@ -1,4 +1,5 @@
-//! Event time passes over tasks without events, by a simulated clock, through aborts and restarts.
+//! Event time passes over tasks without events, by a simulated clock: through aborts, restarts, and settings of the
+//! wall clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::shard::Shard;
 use flockwise_runtime::topics::Topic;
 use flockwise_tests::broker::topics;
+use flockwise_tests::checks::header;
 use flockwise_tests::events::put;
 use flockwise_tests::faulty::{Faulty, Script};
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
@@ -33,7 +35,8 @@ struct Bench {
 impl Bench {
     fn set() -> Self {
         let config = config(&["segment"], &[AT_ONCE, FIXED]);
-        let pipeline = pipeline(&config, topics(2, 1), Some(model()));
+        let mut pipeline = pipeline(&config, topics(2, 1), Some(model()));
+        Arc::make_mut(&mut pipeline.task).time.max_ahead_ms = Some(HOUR_MS);
         Self {
             broker: MemoryBroker::new(pipeline.topics.clone(), &[2]),
             pipeline: Arc::new(pipeline),
@@ -66,6 +69,16 @@ impl Bench {
         let (key, value) = (Some(&*put.key), put.value.as_deref());
         self.broker
             .append(Topic::Input(0), task, put.timestamp_ms, key, value);
+    }
+
+    /// What became dead letters, and why.
+    fn refused(&self) -> Vec<String> {
+        let partitions = 0..2;
+        let letters =
+            partitions.flat_map(|partition| self.broker.read(Topic::DeadLetters, partition, 0));
+        letters
+            .map(|letter| header(&letter, "flockwise.reason"))
+            .collect()
     }
 
     fn pass(&self, ms: i64) {
@@ -149,4 +162,45 @@ fn stream_time_waits_for_the_clock_behind_an_event_from_ahead_of_it() {
         settle(&mut shard);
         assert_eq!(ahead_ms(&shard, event_ms), [ahead; 2]);
     }
+}
+
+/// All events were once refused as too far ahead when the wall clock was set back by more than `time.max_ahead`.
+#[test]
+fn a_wall_clock_that_is_set_back_refuses_nothing() {
+    let bench = Bench::set();
+    let mut shard = bench.join();
+    bench.clock.set_wall(-2 * HOUR_MS);
+    bench.act(0, START_MS);
+    bench.act(1, START_MS + HOUR_MS);
+    settle(&mut shard);
+    assert!(bench.broker.is_drained());
+    assert_eq!(bench.refused(), [""; 0]);
+    assert_eq!(ahead_ms(&shard, START_MS), [0, HOUR_MS]);
+    bench.act(0, START_MS + HOUR_MS + 1);
+    settle(&mut shard);
+    assert_eq!(bench.refused(), ["too_far_ahead"]);
+    bench.pass(HOUR_MS + 10_000);
+    settle(&mut shard);
+    assert_eq!(ahead_ms(&shard, START_MS), [HOUR_MS + 10_000; 2]);
+}
+
+/// Only the monotonic clock ages customers.
+#[test]
+fn a_wall_clock_that_is_set_forward_ages_nobody() {
+    let bench = Bench::set();
+    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    (0..2).for_each(|task| bench.act(task, event_ms));
+    settle(&mut shard);
+    bench.clock.set_wall(365 * DAY_MS);
+    settle(&mut shard);
+    assert_eq!(ahead_ms(&shard, event_ms), [0; 2]);
+    bench.pass(HOUR_MS);
+    settle(&mut shard);
+    bench.clock.set_wall(-365 * DAY_MS);
+    settle(&mut shard);
+    assert_eq!(ahead_ms(&shard, event_ms), [HOUR_MS; 2]);
+    // What is too far ahead is so again.
+    bench.act(0, START_MS + DAY_MS);
+    settle(&mut shard);
+    assert_eq!(bench.refused(), ["too_far_ahead"]);
 }

@@ -106,6 +106,11 @@ impl Assignment {
         self.lanes[self.index(source).ok()?].lag()
     }
 
+    /// The latest time that a broker has stamped a record with which was read.
+    pub(crate) fn stamped_ms(&self) -> Option<i64> {
+        self.lanes.iter().filter_map(|lane| lane.stamped_ms).max()
+    }
+
     /// Reads these sources from there on.
     pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
         if self.leaving.has_begun() {

@@ -252,6 +252,10 @@ impl Broker for KafkaBroker {
         self.assignment.next_offset(source)
     }
 
+    fn stamped_ms(&self) -> Option<i64> {
+        self.assignment.stamped_ms()
+    }
+
     fn round(&self) -> Option<i64> {
         // Asked of the group after its end, librdkafka does not answer.
         let is_member = !self.assignment.leaving.is_answered();

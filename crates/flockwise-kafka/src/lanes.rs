@@ -34,6 +34,8 @@ pub(crate) struct Lane {
     pub(crate) progress: Progress,
     /// What ended it; librdkafka says this once and then is silent about the partition for ever.
     pub(crate) broken: Option<Broken>,
+    /// The latest time that its broker has stamped a record with, where that does; milliseconds since the epoch.
+    pub(crate) stamped_ms: Option<i64>,
     queue: PartitionQueue,
 }
 
@@ -81,6 +83,7 @@ impl Lane {
             reopened: 0,
             progress: Progress::default(),
             broken: None,
+            stamped_ms: None,
             queue,
         })
     }
@@ -97,10 +100,15 @@ impl Lane {
         let (mut first_ms, mut last_ms) = (None, i64::MIN);
         let mut error = None;
         let (source, position) = (self.source, &mut self.position);
+        let stamped_ms = &mut self.stamped_ms;
         self.queue.take(most, |message| {
             if let Some(found) = message.error() {
                 error = error.take().or(Some(found));
                 return;
+            }
+            // A topic's records are stamped alike, so one of a slice will do.
+            if first_ms.is_none() && message.is_stamped_by_broker() {
+                *stamped_ms = (*stamped_ms).max(Some(message.timestamp_ms()));
             }
             let record = record(source, message, forwarded);
             *position = record.offset + 1;

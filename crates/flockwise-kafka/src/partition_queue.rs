@@ -239,6 +239,14 @@ impl Message<'_> {
         unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &mut kind) }
     }
 
+    /// Did the broker set its timestamp when it appended it?
+    pub(crate) fn is_stamped_by_broker(&self) -> bool {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive, see `fields`.
+        unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &mut kind) };
+        kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
+    }
+
     /// Its key, if it has one.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         self.bytes(self.fields().key, self.fields().key_len)

@@ -39,6 +39,9 @@ impl<B: Broker> Shard<B> {
         while let Some(one) = bare.pop() {
             bare.extend(self.read_to_end(vec![one])?);
         }
+        if let Some(now_ms) = self.pace.now_ms() {
+            self.reference.compare_with_commits(now_ms);
+        }
         Ok(())
     }
 
@@ -74,6 +77,7 @@ impl<B: Broker> Shard<B> {
 
     fn begin(&mut self, restoring: Restoring) -> Result<(), Failure> {
         let number = restoring.number();
+        self.reference.note_commit(restoring.latest_commit_ms());
         let sweeping = match self.pace.is_live() {
             true => Sweeping::Later,
             false => Sweeping::AtOnce,
@@ -151,7 +155,7 @@ impl<B: Broker> Shard<B> {
         let wanted = Wanted {
             changelog: self.changelog_identity()?,
             plan: self.pipeline.task.plan.fingerprint(),
-            now_ms: self.pace.clock().wall_ms(),
+            now_ms: self.pace.clock().latest_ms(),
         };
         for some in numbers.chunks(LOADED_AT_ONCE) {
             beat();

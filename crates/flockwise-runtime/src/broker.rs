@@ -122,6 +122,12 @@ pub trait Broker {
         None
     }
 
+    /// The latest time that the brokers themselves have stamped a record with which was handed out, milliseconds
+    /// since the epoch; `None` where there was none, as with topics whose records carry the producers' time.
+    fn stamped_ms(&self) -> Option<i64> {
+        None
+    }
+
     /// Number of the group's present round of assignments, one more with each; `None` where it is not
     /// known. Whoever was told of round n and then of n + 1 has missed none in between, in which others
     /// may have worked on what it has handed over.

@@ -16,7 +16,7 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         }
         let started = self.pace.clock().now();
-        let committed_ms = self.pace.clock().wall_ms();
+        let committed_ms = self.pace.clock().latest_ms();
         self.write_state()?;
         self.broker.commit(&self.positions())?;
         self.settle();

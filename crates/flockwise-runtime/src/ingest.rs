@@ -7,6 +7,8 @@ use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure};
 use crate::lookahead::{AHEAD, Decoded};
 use crate::open_task::OpenTask;
+use crate::pipeline::Pace;
+use crate::reference_clock::tell_of_jump;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 
@@ -20,8 +22,8 @@ impl<B: Broker> Shard<B> {
     /// Deals with the records polled, in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
-        let now_ms = self.pace.now_ms();
         self.polled = self.pace.clock().now();
+        let now_ms = self.reference_ms();
         let result = self.work_off(&batch, now_ms);
         self.batch = batch;
         self.tell_progress();
@@ -37,6 +39,17 @@ impl<B: Broker> Shard<B> {
             }
         }
         Ok(())
+    }
+
+    /// What time it is, for events from the future; `None` in a replay.
+    fn reference_ms(&mut self) -> Option<i64> {
+        let Pace::Live(clock) = &self.pace else {
+            return None;
+        };
+        if let Some(stamped_ms) = self.broker.stamped_ms() {
+            self.reference.note_stamp(stamped_ms, self.polled);
+        }
+        Some(self.reference.now_ms(clock))
     }
 
     /// Tells the broker how far inputs are, so that it reads them in step.
@@ -97,6 +110,9 @@ impl<B: Broker> Shard<B> {
         if let Some(reject) = refused {
             return self.refuse(owner, record, &reject.clone());
         }
+        if let Some(now_ms) = now_ms {
+            self.reference.note_record(record.timestamp_ms, now_ms);
+        }
         let time_ms = event.time_ms;
         if let Err(untimely) = open.task.judge_time(input, time_ms, now_ms) {
             return self.refuse(owner, record, &refusal(untimely, time_ms));
@@ -147,6 +163,7 @@ impl<B: Broker> Shard<B> {
         let Some(clock_ms) = self.pace.now_ms() else {
             return Ok(());
         };
+        tell_of_jump(self.pace.clock());
         let (broker, now) = (&self.broker, self.pace.clock().now());
         let has_lag = |source: &Source| broker.lag(*source).is_some_and(|lag| lag > 0);
         let is_waiting = |open: &OpenTask| open.inputs.iter().any(has_lag);

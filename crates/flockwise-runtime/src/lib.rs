@@ -20,6 +20,7 @@ mod ownership;
 pub mod pipeline;
 pub mod pulse;
 pub mod questions;
+mod reference_clock;
 mod restoring;
 pub mod shard;
 pub mod standby;

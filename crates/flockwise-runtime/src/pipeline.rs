@@ -86,11 +86,11 @@ impl Pace {
         }
     }
 
-    /// Milliseconds since the epoch by the clock, if that is to be looked at.
+    /// Milliseconds since the epoch by the clock, if that is to be looked at; see [`Clock::latest_ms`].
     pub(crate) fn now_ms(&self) -> Option<i64> {
         match self {
             Self::Replay => None,
-            Self::Live(clock) => Some(clock.wall_ms()),
+            Self::Live(clock) => Some(clock.latest_ms()),
         }
     }
 }

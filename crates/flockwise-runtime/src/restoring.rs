@@ -23,6 +23,8 @@ pub(crate) struct Restoring {
     /// The next offset of the changelog; `None`: from its oldest record.
     next: Option<i64>,
     row: StoredRow,
+    /// The latest timestamp of a record of the changelog, milliseconds since the epoch.
+    latest_ms: i64,
 }
 
 /// Where a record comes from.
@@ -43,6 +45,7 @@ impl Restoring {
             owner: None,
             next: None,
             row: StoredRow::default(),
+            latest_ms: i64::MIN,
         }
     }
 
@@ -63,6 +66,11 @@ impl Restoring {
     /// Who wrote the last bookmark read.
     pub(crate) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
+    }
+
+    /// When the latest of the commits read was made, by the clock of who made it.
+    pub(crate) fn latest_commit_ms(&self) -> i64 {
+        self.latest_ms
     }
 
     /// Bytes that it holds.
@@ -86,6 +94,7 @@ impl Restoring {
         record: &Record<'_>,
     ) -> Result<(), ChangelogError> {
         self.next = Some(record.offset + 1);
+        self.latest_ms = self.latest_ms.max(record.timestamp_ms);
         let key = record.key.unwrap_or_default();
         self.put(pipeline, key, record.value, Origin::Changelog)
     }

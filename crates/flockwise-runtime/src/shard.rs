@@ -19,6 +19,7 @@ use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
 use crate::pulse::beat;
 use crate::questions::{Desk, Questions};
+use crate::reference_clock::ReferenceClock;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::training::OpenTrainer;
@@ -67,8 +68,10 @@ pub struct Shard<B> {
     pub(crate) is_pending: bool,
     pub(crate) committed: Moment,
     /// Right before the last commit: the tasks were this shard's then, whatever has become of them since.
-    /// Wall clock.
+    /// Milliseconds since the epoch.
     pub(crate) committed_ms: i64,
+    /// By what events from the future are judged.
+    pub(crate) reference: ReferenceClock,
     /// When the present batch arrived: the clock is read once a batch, not for every event.
     pub(crate) polled: Moment,
     pub(crate) metrics: Metrics,
@@ -119,6 +122,7 @@ impl<B: Broker> Shard<B> {
             is_pending: false,
             committed: now,
             committed_ms: 0,
+            reference: ReferenceClock::default(),
             polled: now,
             metrics,
             meter: ShardMeter::new(number),

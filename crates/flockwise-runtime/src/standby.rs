@@ -67,7 +67,7 @@ struct Standby {
     restoring: Restoring,
     /// What tells it from another of the same task, before or after.
     number: u64,
-    /// It has, or will read, all that was committed since then: wall clock, when it was begun or its latest
+    /// It has, or will read, all that was committed since then: when it was begun or its latest
     /// record was written. That a poll brings nothing tells nothing: so it is where no broker is reached.
     known_ms: i64,
 }
@@ -116,7 +116,7 @@ impl Standbys {
     /// A task that is kept warm, from here on the shard's.
     pub(crate) fn take(&self, shard: usize, number: u32) -> Option<Restoring> {
         let mut shared = self.lock();
-        shared.drop_cut_off(self.clock.wall_ms(), self.trusted);
+        shared.drop_cut_off(self.clock.latest_ms(), self.trusted);
         // Lest it be begun anew before the shard says what it has.
         shared.owned.entry(shard).or_default().insert(number);
         shared.warm.remove(&number).map(|standby| standby.restoring)
@@ -175,7 +175,7 @@ impl Standbys {
         }
         polled?;
         // Between the tombstones that are gone and these records nothing else would tell.
-        let now_ms = self.clock.wall_ms();
+        let now_ms = self.clock.latest_ms();
         shared.drop_cut_off(now_ms, self.trusted);
         for record in batch.records() {
             shared.take_in(pipeline, &record, now_ms);
@@ -187,7 +187,7 @@ impl Standbys {
     fn settle(&self, pipeline: &Pipeline) -> Vec<Read> {
         let shared = &mut *self.lock();
         let wanted = shared.wanted(self.reach, self.tasks);
-        let now_ms = self.clock.wall_ms();
+        let now_ms = self.clock.latest_ms();
         shared.warm.retain(|number, _| wanted.contains(number));
         shared.drop_cut_off(now_ms, self.trusted);
         for task in wanted.difference(&shared.unfit) {

@@ -23,7 +23,7 @@ pub struct Kept {
     pub plan: u64,
     /// From this offset on the changelog tells what is newer, if that has moved.
     pub offset: Option<i64>,
-    /// When the last of them was committed, wall clock, milliseconds since the epoch.
+    /// When the last of them was committed, milliseconds since the epoch.
     pub committed_ms: i64,
 }
 
@@ -82,7 +82,7 @@ pub struct Wanted {
     pub changelog: String,
     /// The plan's fingerprint.
     pub plan: u64,
-    /// The wall clock, milliseconds since the epoch: what was written too long ago may hold customers whose
+    /// Now, milliseconds since the epoch: what was written too long ago may hold customers whose
     /// tombstones the changelog no longer has.
     pub now_ms: i64,
 }

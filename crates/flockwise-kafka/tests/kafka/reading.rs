@@ -8,7 +8,9 @@ use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Outgoing, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
-use crate::support::{PATIENCE, delete_before, kafka, put, put_timed, settings, topics};
+use crate::support::{
+    PATIENCE, delete_before, eventually, kafka, put, put_timed, settings, stamp_by_broker, topics,
+};
 
 /// A broker with its one input partition open, and nothing else read.
 fn reading(servers: &str, topics: &Topics, start: Start) -> KafkaBroker {
@@ -207,4 +209,23 @@ fn a_position_is_past_the_control_record_that_ends_a_transaction() {
         assert_eq!(turn.expect("polled"), Turn::Idle);
     }
     assert_eq!(broker.lag(INPUT), Some(0));
+}
+
+/// By it a shard knows that its machine's clock is behind.
+#[test]
+fn the_brokers_clock_is_known_where_they_stamp_records() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let input = &topics.inputs[0];
+    put_timed(&servers, input, 0, 1_000..1_010);
+    let mut broker = reading(&servers, &topics, Start::Earliest);
+    assert_eq!(offsets(&mut broker)[&0].len(), 10);
+    assert_eq!(broker.stamped_ms(), None, "producers stamped them");
+    stamp_by_broker(&servers, input);
+    eventually(|| {
+        put_timed(&servers, input, 0, 1_010..1_011);
+        offsets(&mut broker);
+        broker.stamped_ms().is_some()
+    });
+    assert!(broker.stamped_ms() > Some(1_700_000_000_000));
 }

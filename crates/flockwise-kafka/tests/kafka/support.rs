@@ -8,7 +8,9 @@ use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -72,6 +74,14 @@ pub(crate) fn make_topic(servers: &str, name: &str, partitions: u32) {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("topic {name} was not made");
+}
+
+/// From some moment on the brokers set the timestamps of a topic's records themselves.
+pub(crate) fn stamp_by_broker(servers: &str, name: &str) {
+    let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("admin client");
+    let config = AlterConfig::new(ResourceSpecifier::Topic(name))
+        .set("message.timestamp.type", "LogAppendTime");
+    drop(admin.alter_configs([&config], &AdminOptions::new()));
 }
 
 pub(crate) fn delete_topic(servers: &str, name: &str) {
