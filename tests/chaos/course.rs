@@ -80,7 +80,8 @@ impl Course<'_> {
 
     fn watch(&self) -> Result<()> {
         let Site { servers, plant, .. } = self.site;
-        observe(servers, &plant.topics, &self.journal, self.clock, self.halt)
+        let (topics, plan) = (&plant.topics, plant.plan());
+        observe(servers, topics, &plan, &self.journal, self.clock, self.halt)
     }
 
     fn produce(&self) -> Result<()> {

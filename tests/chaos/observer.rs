@@ -6,18 +6,20 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
-use flockwise_runtime::broker::ORIGIN_HEADER;
+use flockwise_codec::forward::decode_forward;
+use flockwise_core::event::Event;
+use flockwise_core::plan::Plan;
 use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::clock::Clock;
 use crate::halt::Halt;
-use crate::journal::{Journal, Place};
+use crate::journal::Journal;
 use crate::producer::eager;
 
 const STEP: Duration = Duration::from_millis(50);
@@ -26,6 +28,7 @@ const STEP: Duration = Duration::from_millis(50);
 pub(crate) fn observe(
     servers: &str,
     topics: &Topics,
+    plan: &Plan,
     journal: &Mutex<Journal>,
     clock: Clock,
     halt: &Halt,
@@ -42,7 +45,7 @@ pub(crate) fn observe(
         let noted = if message.topic() == changelog {
             note_bookmark(&message, topics, &mut journal, now)
         } else {
-            note_passed_on(&message, &mut journal, now)
+            note_passed_on(&message, plan, &mut journal, now)
         };
         if let Err(error) = noted {
             journal.fail(format!("{error:#}"));
@@ -92,22 +95,16 @@ fn note_bookmark(
 
 fn note_passed_on(
     message: &BorrowedMessage<'_>,
+    plan: &Plan,
     journal: &mut Journal,
     now: Duration,
 ) -> Result<()> {
-    let place = origin(message).ok_or_else(|| anyhow!("an event is passed on without origin"))?;
+    let value = message.payload().unwrap_or_default();
+    let origin = decode_forward(plan, value, &mut Event::default())?;
+    let place = (origin.partition, origin.offset);
     let task = message.partition().cast_unsigned();
     journal.passed_on(task, message.offset(), place, now);
     Ok(())
-}
-
-/// `topic/partition/offset`, of which there is one topic.
-fn origin(message: &BorrowedMessage<'_>) -> Option<Place> {
-    let headers = message.headers()?;
-    let header = headers.iter().find(|header| header.key == ORIGIN_HEADER)?;
-    let mut parts = std::str::from_utf8(header.value?).ok()?.rsplit('/');
-    let offset = parts.next()?.parse().ok()?;
-    Some((parts.next()?.parse().ok()?, offset))
 }
 
 /// Brokers go down here all the time.

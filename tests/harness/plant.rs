@@ -8,6 +8,7 @@ use std::process::Command;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_config::Config;
+use flockwise_core::plan::Plan;
 use flockwise_core::portrait::{Portrait, portrait};
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
@@ -89,6 +90,12 @@ impl Plant {
             "app = \"{app}\"\nshards = 2\n[kafka]\nbootstrap_servers = \"{servers}\"\n\
              [[input]]\ntopic = \"{input}\"\nformat = \"segment\"\n{FEATURES}\n{model}\n{AT_ONCE}"
         )
+    }
+
+    /// The plan of its features.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        Plan::compile(&config(&["segment"], &[]).features)
     }
 
     /// One of its files.

@@ -17,6 +17,8 @@ use crate::time::put_time;
 #[derive(Clone, Debug)]
 pub struct ChangeEncoder {
     app: String,
+    /// Names of input topics: those configured, then those that only other instances read.
+    names: Vec<String>,
     /// `{"topic":"clicks","partition":`
     topics: Vec<Vec<u8>>,
     /// `{"feature":"orders","value":`
@@ -32,14 +34,9 @@ impl ChangeEncoder {
     /// and of its features.
     #[must_use]
     pub fn new(app: &str, topics: &[String], plan: &Plan) -> Self {
-        let written = |before: &str, name: &str, after: &str| {
-            let mut out = before.as_bytes().to_vec();
-            put_text(name, &mut out);
-            out.extend_from_slice(after.as_bytes());
-            out
-        };
         Self {
             app: app.to_owned(),
+            names: topics.to_vec(),
             topics: topics
                 .iter()
                 .map(|name| written("{\"topic\":", name, ",\"partition\":"))
@@ -51,6 +48,18 @@ impl ChangeEncoder {
             places: Vec::new(),
             models: [None, None],
         }
+    }
+
+    /// The number by which a [`Trigger`] names this topic. One that is not configured here, but in another
+    /// instance that forwarded an event of it, gets the next number.
+    pub fn input(&mut self, topic: &str) -> u16 {
+        if let Some(known) = self.names.iter().position(|name| name == topic) {
+            return known as u16;
+        }
+        self.names.push(topic.to_owned());
+        self.topics
+            .push(written("{\"topic\":", topic, ",\"partition\":"));
+        (self.names.len() - 1) as u16
     }
 
     /// Writes a change, with the segments' names of the version that scored, or of the one before for a
@@ -171,6 +180,14 @@ impl ChangeEncoder {
         put_integer(trigger.offset, out);
         out.push(b'}');
     }
+}
+
+/// A name as JSON between two constant parts.
+fn written(before: &str, name: &str, after: &str) -> Vec<u8> {
+    let mut out = before.as_bytes().to_vec();
+    put_text(name, &mut out);
+    out.extend_from_slice(after.as_bytes());
+    out
 }
 
 /// A segment as a record has it.

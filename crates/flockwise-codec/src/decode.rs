@@ -59,11 +59,13 @@ pub enum Reason {
     TooLate,
     /// Too far ahead of the clock.
     TooFarAhead,
+    /// On the topic of forwarded events, and not one that Flockwise forwarded.
+    NotForwarded,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::NotJson,
         Self::MissingField,
@@ -73,6 +75,7 @@ impl Reason {
         Self::TooLarge,
         Self::TooLate,
         Self::TooFarAhead,
+        Self::NotForwarded,
     ];
 
     /// As headers and metrics have it.
@@ -88,6 +91,7 @@ impl Reason {
             Self::TooLarge => "too_large",
             Self::TooLate => "too_late",
             Self::TooFarAhead => "too_far_ahead",
+            Self::NotForwarded => "not_forwarded",
         }
     }
 }

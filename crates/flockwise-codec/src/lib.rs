@@ -7,6 +7,7 @@ pub mod change;
 pub mod changelog;
 pub mod decode;
 pub mod format;
+pub mod forward;
 pub mod lesson;
 pub mod lineage;
 mod literal;

@@ -110,6 +110,17 @@ impl Event {
         self.many.push((pointer as u16, slot));
     }
 
+    /// Every value that is there, with the index of its pointer: those of pointers without `*` first, then the
+    /// others in document order.
+    pub fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        let many = self.many.iter();
+        self.single
+            .iter()
+            .enumerate()
+            .chain(many.map(|(pointer, slot)| (usize::from(*pointer), slot)))
+            .filter(|(_, slot)| **slot != Slot::Absent)
+    }
+
     /// The values at a pointer in document order; one without `*` has exactly one, maybe absent.
     pub fn values(&self, pointer: Values) -> impl Iterator<Item = &Slot> {
         let single = (!pointer.many).then(|| &self.single[pointer.index]);

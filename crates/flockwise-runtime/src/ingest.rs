@@ -33,7 +33,7 @@ impl<B: Broker> Shard<B> {
     fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
         for start in (0..batch.len()).step_by(AHEAD) {
             let records = start..batch.len().min(start + AHEAD);
-            self.look_ahead(batch, records.clone());
+            self.look_ahead(batch, records.clone())?;
             for (place, record) in records.enumerate() {
                 self.receive(&batch.record(record), place, now_ms)?;
             }
@@ -90,6 +90,7 @@ impl<B: Broker> Shard<B> {
             refused,
             trigger,
             home,
+            ..
         } = self.lookahead.get(place);
         let partition = trigger.partition;
         let owner = partition % self.pipeline.topics.state_partitions;
@@ -121,9 +122,8 @@ impl<B: Broker> Shard<B> {
             return self.update(owner, place);
         }
         self.meter.forwarded_events += 1;
-        let customer_id = event.customer_id();
         self.outbox
-            .forward(&mut self.broker, &self.pipeline, *home, customer_id, record)
+            .forward(&mut self.broker, &self.pipeline, *home, event, record)
     }
 
     fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
@@ -137,7 +137,8 @@ impl<B: Broker> Shard<B> {
         if let Some(reject) = &self.lookahead.get(place).refused {
             return self.refuse(number, record, &reject.clone());
         }
-        self.received_ms.push(record.timestamp_ms);
+        self.received_ms
+            .push(self.lookahead.get(place).timestamp_ms);
         self.update(number, place)
     }
 

@@ -4,12 +4,12 @@
 use std::ops::Range;
 
 use flockwise_codec::decode::{Reason, Reject};
+use flockwise_codec::forward::{ForwardError, decode_forward};
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
 
 use crate::batch::{Batch, Record};
-use crate::broker::Broker;
-use crate::outbox::parse_origin;
+use crate::broker::{Broker, Failure};
 use crate::shard::Shard;
 use crate::topics::Topic;
 
@@ -24,6 +24,8 @@ pub(crate) struct Decoded {
     pub(crate) refused: Option<Reject>,
     /// Where the event was read first.
     pub(crate) trigger: Trigger,
+    /// Timestamp of the record in which it was read first, milliseconds since the epoch.
+    pub(crate) timestamp_ms: i64,
     /// The task that its customer belongs to.
     pub(crate) home: u32,
 }
@@ -44,48 +46,76 @@ impl Lookahead {
 
 impl<B: Broker> Shard<B> {
     /// Decodes the events among these records of the batch.
-    pub(crate) fn look_ahead(&mut self, batch: &Batch, records: Range<usize>) {
+    ///
+    /// # Errors
+    /// Where another instance forwards events that this one cannot read: see [`ForwardError`].
+    pub(crate) fn look_ahead(
+        &mut self,
+        batch: &Batch,
+        records: Range<usize>,
+    ) -> Result<(), Failure> {
         let ahead = &mut self.lookahead.decoded;
         if ahead.len() < records.len() {
             ahead.resize_with(records.len(), Decoded::default);
         }
         let count = records.len();
         for (place, record) in records.enumerate() {
-            self.decode(&batch.record(record), place);
+            let record = batch.record(record);
+            match record.source.topic {
+                Topic::Input(input) => self.decode(&record, input, place),
+                Topic::Repartition => self.decode_forwarded(&record, place)?,
+                _ => {}
+            }
         }
         self.approach(count);
+        Ok(())
     }
 
-    fn decode(&mut self, record: &Record<'_>, place: usize) {
+    fn decode(&mut self, record: &Record<'_>, input: u16, place: usize) {
         let decoded = &mut self.lookahead.decoded[place];
         let pipeline = &self.pipeline;
-        let origin = match record.source.topic {
-            Topic::Input(input) => Some((input, record.source.partition, record.offset)),
-            Topic::Repartition => record
-                .origin
-                .and_then(|origin| parse_origin(pipeline, origin)),
-            _ => return,
-        };
-        let Some((input, partition, offset)) = origin else {
-            decoded.refused = Some(Reject {
-                reason: Reason::MissingField,
-                detail: "a forwarded event without a known origin".to_owned(),
-            });
-            return;
-        };
         let decoder = &pipeline.decoders[usize::from(input)];
         let event = &mut decoded.event;
         let result = decoder.decode(&pipeline.task.plan, record.value, event);
         decoded.refused = result.err();
+        decoded.timestamp_ms = record.timestamp_ms;
         decoded.trigger = Trigger {
             input,
-            partition,
-            offset,
+            partition: record.source.partition,
+            offset: record.offset,
         };
-        decoded.home = match record.source.topic {
-            Topic::Repartition => record.source.partition,
-            _ => pipeline.home(decoded.event.customer_id()),
-        };
+        decoded.home = pipeline.home(decoded.event.customer_id());
+    }
+
+    fn decode_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
+        let decoded = &mut self.lookahead.decoded[place];
+        let value = record.value.unwrap_or_default();
+        decoded.home = record.source.partition;
+        decoded.timestamp_ms = record.timestamp_ms;
+        decoded.refused = None;
+        match decode_forward(&self.pipeline.task.plan, value, &mut decoded.event) {
+            Ok(origin) => {
+                decoded.timestamp_ms = origin.timestamp_ms;
+                decoded.trigger = Trigger {
+                    input: self.outbox.input(origin.topic),
+                    partition: origin.partition,
+                    offset: origin.offset,
+                };
+            }
+            Err(error @ ForwardError::Malformed) => {
+                decoded.refused = Some(Reject {
+                    reason: Reason::NotForwarded,
+                    detail: error.to_string(),
+                });
+            }
+            Err(error) => {
+                let topic = self.pipeline.topics.name(Topic::Repartition);
+                let (partition, offset) = (record.source.partition, record.offset);
+                let place = format!("{topic}, partition {partition}, offset {offset}");
+                return Err(Failure::Config(format!("{place}: {error}")));
+            }
+        }
+        Ok(())
     }
 
     /// Tells the tasks whose events come next: as a rule those of one task come together.

@@ -5,10 +5,12 @@ use std::ops::Range;
 use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
 use flockwise_codec::decode::{LARGEST_EVENT, Reject};
+use flockwise_codec::forward::{Origin, encode_forward};
 use flockwise_codec::lesson::encode_mini_batch;
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
 use flockwise_core::change::Change;
+use flockwise_core::event::Event;
 use flockwise_core::model::ModelParts;
 use flockwise_core::task::{Task, Versions};
 use flockwise_core::trainer::{MiniBatch, Publication};
@@ -16,7 +18,7 @@ use flockwise_core::trainer::{MiniBatch, Publication};
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::pipeline::Pipeline;
-use crate::topics::{Source, Topic, Topics};
+use crate::topics::{Topic, Topics};
 
 /// Versions that the model topic keeps.
 const VERSIONS_KEPT: u64 = 100;
@@ -193,24 +195,36 @@ impl Outbox {
         Ok(())
     }
 
-    /// An event for the task that owns its customer.
+    /// An event for the task that owns its customer, with all that this task needs to count it.
     pub(crate) fn forward(
         &mut self,
         broker: &mut impl Broker,
         pipeline: &Pipeline,
         partition: u32,
-        customer_id: &str,
+        event: &Event,
         record: &Record<'_>,
     ) -> Result<(), Failure> {
-        let origin = origin(pipeline, record.source, record.offset);
+        let origin = Origin {
+            topic: &pipeline.topics.name(record.source.topic),
+            partition: record.source.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+        };
+        self.value.clear();
+        encode_forward(&pipeline.task.plan, event, &origin, &mut self.value);
         broker.send(Outgoing {
             topic: Topic::Repartition,
             partition,
-            key: Some(customer_id.as_bytes()),
-            value: record.value,
-            timestamp_ms: Some(record.timestamp_ms),
-            headers: &[(ORIGIN_HEADER, origin.as_bytes())],
+            key: Some(event.customer_id().as_bytes()),
+            value: Some(&self.value),
+            timestamp_ms: None,
+            headers: &[],
         })
+    }
+
+    /// The number by which changes name this input topic.
+    pub(crate) fn input(&mut self, topic: &str) -> u16 {
+        self.changes.input(topic)
     }
 
     /// What could not be processed, as it came, with what was wrong and where it was read.
@@ -258,27 +272,4 @@ fn changelog<'a>(partition: u32, key: &'a [u8], value: Option<&'a [u8]>) -> Outg
         timestamp_ms: None,
         headers: &[],
     }
-}
-
-/// `topic/partition/offset`: a topic's name cannot hold a slash.
-fn origin(pipeline: &Pipeline, source: Source, offset: i64) -> String {
-    format!(
-        "{}/{}/{offset}",
-        pipeline.topics.name(source.topic),
-        source.partition
-    )
-}
-
-/// The input, partition and offset that [`origin`] wrote.
-pub(crate) fn parse_origin(pipeline: &Pipeline, origin: &[u8]) -> Option<(u16, u32, i64)> {
-    let mut parts = std::str::from_utf8(origin).ok()?.rsplitn(3, '/');
-    let offset = parts.next()?.parse().ok()?;
-    let partition = parts.next()?.parse().ok()?;
-    let topic = parts.next()?;
-    let input = pipeline
-        .topics
-        .inputs
-        .iter()
-        .position(|input| input == topic)?;
-    Some((input as u16, partition, offset))
 }

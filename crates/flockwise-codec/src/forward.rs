@@ -1,0 +1,206 @@
+//! A forwarded event: what the task that owns the customer needs, whatever inputs its own configuration has.
+//!
+//! | what | bytes |
+//! |---|---|
+//! | version | u8, [`VERSION`] |
+//! | fingerprint of the plan | u64 |
+//! | topic, partition, offset, timestamp of the record read | text, number, signed, signed |
+//! | customer id, time | text, signed |
+//! | event name | its number in the plan plus 1, or 0; then its hash, u64 |
+//! | event id, order id | 0, or 1 and a hash, u64 |
+//! | values | count, then index in the plan's pointers, kind, and the value |
+//!
+//! Numbers have seven bits a byte, texts their length in front. Kinds: 0 false, 1 true, 2 number (f64), 3 text,
+//! 4 object or array. A value under a pointer without `*` that is absent is left out.
+
+use flockwise_core::event::{Event, Slot};
+use flockwise_core::plan::Plan;
+
+use crate::bytes::{Input, Malformed, put_number, put_signed};
+
+const VERSION: u8 = 1;
+
+const FALSE: u8 = 0;
+const TRUE: u8 = 1;
+const NUMBER: u8 = 2;
+const TEXT: u8 = 3;
+const COMPOSITE: u8 = 4;
+
+/// The record in which an event was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Name of the input topic.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: u32,
+    /// The record's offset.
+    pub offset: i64,
+    /// The record's timestamp, milliseconds since the epoch.
+    pub timestamp_ms: i64,
+}
+
+/// Why a record is no forwarded event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// Not written by Flockwise, or damaged.
+    #[error("this is not an event forwarded by Flockwise: only Flockwise may write to this topic")]
+    Malformed,
+    /// Written by a later version.
+    #[error(
+        "a forwarded event has format {found} and this version reads {VERSION}: another instance runs a later version; \
+         bring all instances to one version"
+    )]
+    Version {
+        /// Its format.
+        found: u8,
+    },
+    /// Its values are those of other features.
+    #[error(
+        "a forwarded event was made with another feature plan ({found:016x}, here {expected:016x}): all instances of a \
+         pipeline need the same features"
+    )]
+    Plan {
+        /// The fingerprint of the sender's plan.
+        found: u64,
+        /// The fingerprint of the plan here.
+        expected: u64,
+    },
+}
+
+impl From<Malformed> for ForwardError {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Writes a decoded event.
+pub fn encode_forward(plan: &Plan, event: &Event, origin: &Origin<'_>, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    out.extend_from_slice(&plan.fingerprint().to_le_bytes());
+    put_text(origin.topic, out);
+    put_number(u64::from(origin.partition), out);
+    put_signed(origin.offset, out);
+    put_signed(origin.timestamp_ms, out);
+    put_text(event.customer_id(), out);
+    put_signed(event.time_ms, out);
+    put_number(event.name.map_or(0, |name| u64::from(name) + 1), out);
+    out.extend_from_slice(&event.name_hash.to_le_bytes());
+    put_hash(event.id, out);
+    put_hash(event.order, out);
+    put_number(event.slots().count() as u64, out);
+    for (pointer, slot) in event.slots() {
+        put_number(pointer as u64, out);
+        put_slot(event, slot, out);
+    }
+}
+
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_number(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_hash(hash: Option<u64>, out: &mut Vec<u8>) {
+    out.push(u8::from(hash.is_some()));
+    hash.iter()
+        .for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
+}
+
+fn put_slot(event: &Event, slot: &Slot, out: &mut Vec<u8>) {
+    match slot {
+        // [`Event::slots`] leaves these out.
+        Slot::Absent => {}
+        Slot::Bool(flag) => out.push(if *flag { TRUE } else { FALSE }),
+        Slot::Number(number) => {
+            out.push(NUMBER);
+            out.extend_from_slice(&number.to_bits().to_le_bytes());
+        }
+        Slot::Text(range) => {
+            out.push(TEXT);
+            put_text(event.text(range), out);
+        }
+        Slot::Composite => out.push(COMPOSITE),
+    }
+}
+
+/// Reads a forwarded event into `event`, and says where it was read first.
+///
+/// # Errors
+/// Where it was not written by [`encode_forward`], of this version and with this plan; `event` then holds
+/// a part of it.
+pub fn decode_forward<'a>(
+    plan: &Plan,
+    value: &'a [u8],
+    event: &mut Event,
+) -> Result<Origin<'a>, ForwardError> {
+    let mut input = Input(value);
+    match input.u8()? {
+        VERSION => {}
+        found if found > VERSION => return Err(ForwardError::Version { found }),
+        _ => return Err(ForwardError::Malformed),
+    }
+    let (found, expected) = (input.u64()?, plan.fingerprint());
+    if found != expected {
+        return Err(ForwardError::Plan { found, expected });
+    }
+    let origin = Origin {
+        topic: text(&mut input)?,
+        partition: input.fitting()?,
+        offset: input.signed()?,
+        timestamp_ms: input.signed()?,
+    };
+    event.clear(plan.pointers().len());
+    let customer_id = event.keep(text(&mut input)?);
+    event.set_customer_id(customer_id);
+    event.time_ms = input.signed()?;
+    event.name = name(plan, input.number()?)?;
+    event.name_hash = input.u64()?;
+    event.id = hash(&mut input)?;
+    event.order = hash(&mut input)?;
+    for _ in 0..input.number()? {
+        let pointer: usize = input.fitting()?;
+        let slot = slot(&mut input, event)?;
+        let is_many = plan.pointers().get(pointer).map(|found| found.is_many());
+        match is_many.ok_or(Malformed)? {
+            true => event.add(pointer, slot),
+            false => event.put(pointer, slot),
+        }
+    }
+    input.end()?;
+    Ok(origin)
+}
+
+fn text<'a>(input: &mut Input<'a>) -> Result<&'a str, Malformed> {
+    let length = input.number()?;
+    std::str::from_utf8(input.bytes(length)?).map_err(|_| Malformed)
+}
+
+fn name(plan: &Plan, number: u64) -> Result<Option<u16>, Malformed> {
+    let Some(name) = number.checked_sub(1) else {
+        return Ok(None);
+    };
+    let is_known = name < plan.names().len() as u64;
+    u16::try_from(name)
+        .ok()
+        .filter(|_| is_known)
+        .map(Some)
+        .ok_or(Malformed)
+}
+
+fn hash(input: &mut Input<'_>) -> Result<Option<u64>, Malformed> {
+    match input.u8()? {
+        0 => Ok(None),
+        1 => input.u64().map(Some),
+        _ => Err(Malformed),
+    }
+}
+
+fn slot(input: &mut Input<'_>, event: &mut Event) -> Result<Slot, Malformed> {
+    Ok(match input.u8()? {
+        FALSE => Slot::Bool(false),
+        TRUE => Slot::Bool(true),
+        NUMBER => Slot::Number(f64::from_bits(input.u64()?)),
+        TEXT => Slot::Text(event.keep(text(input)?)),
+        COMPOSITE => Slot::Composite,
+        _ => return Err(Malformed),
+    })
+}
