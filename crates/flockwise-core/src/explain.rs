@@ -5,10 +5,12 @@
 //! |x-b|² - |x-a|².
 
 mod interval;
+mod ranges;
 mod typical;
 mod ways;
 
-pub use typical::{TYPICAL, typical_members};
+pub use ranges::Ranges;
+pub use typical::{Survey, TYPICAL, survey};
 pub use ways::{Move, Reach, Way};
 
 use crate::model::Model;
@@ -40,9 +42,17 @@ pub struct Pull {
 
 /// Explains why a customer with this feature vector is in the segment of index `own`. A change counts as one that moves
 /// the customer where it makes another segment the nearest, nearer than the own one by more than `margin`, as
-/// [`crate::decide::decide`] has it; patience, dwell and cooldown are left aside.
+/// [`crate::decide::decide`] has it; patience, dwell and cooldown are left aside. No change leads to a value beyond
+/// those that customers have.
 #[must_use]
-pub fn explain(plan: &Plan, model: &Model, margin: f64, own: usize, vector: &[f64]) -> Explanation {
+pub fn explain(
+    plan: &Plan,
+    model: &Model,
+    margin: f64,
+    own: usize,
+    vector: &[f64],
+    seen: &Ranges,
+) -> Explanation {
     let mut scaled = Vec::new();
     model.scaled(vector, &mut scaled);
     let other = model.nearest().nearest_but(&scaled, own);
@@ -50,7 +60,7 @@ pub fn explain(plan: &Plan, model: &Model, margin: f64, own: usize, vector: &[f6
     Explanation {
         other,
         pulls: pulls(plan, model, own, other.map(|(index, _)| index), vector),
-        ways: ways::ways(plan, model, margin, own, vector),
+        ways: ways::ways(plan, model, margin, own, vector, seen),
     }
 }
 

@@ -8,7 +8,8 @@ pub(super) struct Interval {
 }
 
 impl Interval {
-    pub(super) const EVERYTHING: Self = Self {
+    #[cfg(test)]
+    const EVERYTHING: Self = Self {
         low: f64::NEG_INFINITY,
         high: f64::INFINITY,
     };

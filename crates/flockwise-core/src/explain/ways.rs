@@ -3,11 +3,13 @@
 //! Let feature i move by v, in the feature vector's units, with the scale s: the squared distance to centroid c
 //! becomes D + s²(v² - 2v(c-x)). The v² is the same for all segments, so "nearer than another one" is linear in v;
 //! "nearer than the own one by a margin m", D_to < (1-m)² D_own, is quadratic and holds between its two roots. All
-//! together hold in an interval, whose point nearest to 0 is the answer.
+//! together hold in an interval, whose point nearest to 0 is the answer, as long as customers have such values: far out
+//! on a line nearly every segment is the nearest somewhere, but nobody is there.
 
 use flockwise_kmeans::Scratch;
 
 use super::interval::Interval;
+use super::ranges::Ranges;
 use crate::feature::{Aggregate, Feature};
 use crate::model::Model;
 use crate::plan::Plan;
@@ -28,7 +30,7 @@ pub enum Reach {
     Already,
     /// One feature.
     By(Move),
-    /// No single feature does it.
+    /// No single feature does it within the values that customers have.
     NotByOne,
 }
 
@@ -54,6 +56,7 @@ pub(super) fn ways(
     margin: f64,
     own: usize,
     vector: &[f64],
+    seen: &Ranges,
 ) -> Vec<Way> {
     let mut scaled = Vec::new();
     model.scaled(vector, &mut scaled);
@@ -65,6 +68,7 @@ pub(super) fn ways(
         margin,
         own,
         vector,
+        seen,
         squared: segments.clone().map(squared).collect(),
         scaled,
         scratch: Scratch::default(),
@@ -84,6 +88,7 @@ struct Start<'a> {
     margin: f64,
     own: usize,
     vector: &'a [f64],
+    seen: &'a Ranges,
     /// The squared distance to each segment.
     squared: Vec<f64>,
     scaled: Vec<f64>,
@@ -109,7 +114,7 @@ impl Start<'_> {
             .map_or(Reach::NotByOne, Reach::By)
     }
 
-    /// The moves along a feature that would do, if there are any, whatever values it can have.
+    /// The moves along a feature that would do, if there are any, within the values that customers have.
     fn interval(&self, to: usize, feature: usize) -> Option<Interval> {
         let square = self.model.scale()[feature].powi(2);
         if square == 0.0 {
@@ -117,7 +122,11 @@ impl Start<'_> {
         }
         let x = self.vector[feature];
         let gap = |segment: usize| self.model.segments()[segment].centroid[feature] - x;
-        let mut interval = Interval::EVERYTHING;
+        let (lowest, highest) = self.seen.bounds(feature);
+        let mut interval = Interval {
+            low: lowest - x,
+            high: highest - x,
+        };
         for other in (0..self.squared.len()).filter(|other| *other != to) {
             let slope = 2.0 * square * (gap(other) - gap(to));
             interval = interval.and_linear(slope, self.squared[to] - self.squared[other]);
@@ -138,12 +147,14 @@ impl Start<'_> {
         let border = interval.nearest_to_zero(0.0);
         let size = (1.0 / scale).max(x.abs()).max(border.abs());
         let spec = self.plan.feature(feature);
+        let (lowest, highest) = self.seen.bounds(feature);
         let before = self.scaled[feature];
         let mut tried = BEYOND.iter().filter_map(|share| {
             let needed = needed(spec, x + interval.nearest_to_zero(share * size));
             let reached = in_vector(spec, needed);
             self.scaled[feature] = reached * scale;
-            let is_moved = needed.is_finite() && self.is_moved(to);
+            let is_seen = (lowest..=highest).contains(&reached);
+            let is_moved = needed.is_finite() && is_seen && self.is_moved(to);
             self.scaled[feature] = before;
             let length = (reached - x).abs() * scale;
             is_moved.then_some(Move {

@@ -1,7 +1,7 @@
 //! What is told of a customer when somebody asks.
 
 use super::Task;
-use crate::explain::{Explanation, explain, typical_members};
+use crate::explain::{Explanation, explain, survey};
 use crate::model::Model;
 use crate::portrait::{Portrait, portrait};
 
@@ -28,15 +28,16 @@ impl Task {
         let plan = &self.settings.plan;
         let portrait = portrait(plan, model, &row, as_of_ms);
         let place = model.and_then(|model| Some((model, model.index_of(row.standing.segment?)?)));
-        let explanation = place.map(|(model, own)| {
-            let margin = self.settings.decision.margin;
-            explain(plan, model, margin, own, &portrait.vector)
+        let explained = place.map(|(model, own)| {
+            let survey = survey(plan, model, &self.rows, own, number, as_of_ms);
+            let (margin, seen) = (self.settings.decision.margin, &survey.ranges);
+            let explanation = explain(plan, model, margin, own, &portrait.vector, seen);
+            let typical = survey.typical.into_iter().map(str::to_owned);
+            (explanation, typical.collect())
         });
-        let typical = place
-            .map(|(model, own)| typical_members(plan, model, &self.rows, own, number, as_of_ms));
-        let typical = typical.into_iter().flatten().map(str::to_owned);
+        let (explanation, typical_members): (_, Option<Vec<String>>) = explained.unzip();
         Some(Told {
-            typical_members: typical.collect(),
+            typical_members: typical_members.unwrap_or_default(),
             explanation,
             portrait,
         })

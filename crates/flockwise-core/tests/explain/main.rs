@@ -1,7 +1,7 @@
 //! Explanations against their naive twins: sums taken anew, and every value of a feature tried.
 #![allow(clippy::unwrap_used)]
 
-use flockwise_core::explain::{Explanation, Move, Reach, explain};
+use flockwise_core::explain::{Explanation, Move, Ranges, Reach, explain};
 use flockwise_core::feature::{Aggregate, Feature, Transform};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
@@ -19,9 +19,27 @@ struct Scene {
     margin: f64,
     own: usize,
     raw: Vec<f64>,
+    /// Values of other customers.
+    others: Vec<Vec<f64>>,
 }
 
 impl Scene {
+    fn seen(&self) -> Ranges {
+        let mut seen = Ranges::of(&self.model);
+        for raw in &self.others {
+            seen.include(&self.model, &self.vector(raw));
+        }
+        seen
+    }
+
+    /// Do customers have this value of a feature?
+    fn is_seen(&self, feature: usize, value: f64) -> bool {
+        let mut raw = self.raw.clone();
+        raw[feature] = value;
+        let (low, high) = self.seen().bounds(feature);
+        (low..=high).contains(&self.vector(&raw)[feature])
+    }
+
     fn vector(&self, raw: &[f64]) -> Vec<f64> {
         let value = |(index, value): (usize, &f64)| {
             let feature = self.plan.feature(index);
@@ -35,7 +53,15 @@ impl Scene {
 
     fn explained(&self) -> Explanation {
         let vector = self.vector(&self.raw);
-        explain(&self.plan, &self.model, self.margin, self.own, &vector)
+        let seen = self.seen();
+        explain(
+            &self.plan,
+            &self.model,
+            self.margin,
+            self.own,
+            &vector,
+            &seen,
+        )
     }
 
     /// The squared distance to each segment, from the centroids as they are stored.
@@ -76,6 +102,32 @@ impl Scene {
         (nearest != self.own && distance < least).then_some((nearest, second - distance))
     }
 
+    /// A value that is offered is one that the feature can have and that customers have.
+    fn check_bounds(&self, feature: usize, needed: f64) -> Result<(), TestCaseError> {
+        let mut raw = self.raw.clone();
+        raw[feature] = needed;
+        let (low, high) = self.seen().bounds(feature);
+        let (x, slack) = (
+            self.vector(&raw)[feature],
+            1e-9 * (1.0 + high.abs() + low.abs()),
+        );
+        prop_assert!(
+            (low - slack..=high + slack).contains(&x),
+            "{x} is not in {low}..{high}"
+        );
+        let spec = self.plan.feature(feature);
+        let natural = match spec.aggregate {
+            Aggregate::Share => (0.0..=1.0).contains(&needed),
+            Aggregate::Count | Aggregate::Recency => needed >= 0.0,
+            _ => true,
+        };
+        prop_assert!(natural, "{needed} is none of {:?}", spec.aggregate);
+        let Scaler { means, .. } = &self.model.parts().scaler;
+        let (mean, deviation) = (means[feature], self.model.parts().scaler.deviation(feature));
+        prop_assert!((x - mean).abs() <= 5.0 * deviation + slack);
+        Ok(())
+    }
+
     fn length(&self, feature: usize, value: f64) -> f64 {
         let mut raw = self.raw.clone();
         raw[feature] = value;
@@ -97,6 +149,7 @@ impl Scene {
         steps
             .filter(|value| (lowest..=highest).contains(value))
             .chain([lowest, highest].into_iter().filter(|end| end.abs() < 2.0))
+            .filter(|value| self.is_seen(feature, *value))
             .collect()
     }
 }
@@ -145,39 +198,43 @@ fn scene() -> impl Strategy<Value = Scene> {
                 prop_oneof![Just(0.0), Just(0.15), 0.0..0.9_f64],
                 0.0..1.0_f64,
                 0..segments,
+                prop::collection::vec(prop::collection::vec(0.0..12.0_f64, features), 0..4),
             )
         })
-        .prop_map(|(features, centroids, variances, margin, usual, any)| {
-            let (mut features, raw): (Vec<Feature>, Vec<f64>) = features.into_iter().unzip();
-            for (index, feature) in features.iter_mut().enumerate() {
-                feature.name = format!("f{index}");
-            }
-            let names = features.iter().map(|feature| feature.name.clone());
-            let scaler = Scaler {
-                means: vec![1.0; features.len()],
-                variances,
-                weight: 1.0,
-            };
-            let segments = centroids.into_iter().zip(1..);
-            let segments = segments.map(|(centroid, id)| Segment::new(id, centroid));
-            let parts = ModelParts::by_hand(names.collect(), scaler, segments.collect());
-            let plan = Plan::compile(&features);
-            let model = Model::new(&plan, parts).unwrap();
-            let mut scene = Scene {
-                plan,
-                model,
-                margin,
-                own: any,
-                raw,
-            };
-            // Most customers are in the nearest segment; a margin and time put them into any.
-            if usual < 0.8 {
-                let squared = scene.squared(&scene.vector(&scene.raw));
-                let nearest = squared.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
-                scene.own = nearest.unwrap().0;
-            }
-            scene
-        })
+        .prop_map(
+            |(features, centroids, variances, margin, usual, any, others)| {
+                let (mut features, raw): (Vec<Feature>, Vec<f64>) = features.into_iter().unzip();
+                for (index, feature) in features.iter_mut().enumerate() {
+                    feature.name = format!("f{index}");
+                }
+                let names = features.iter().map(|feature| feature.name.clone());
+                let scaler = Scaler {
+                    means: vec![1.0; features.len()],
+                    variances,
+                    weight: 1.0,
+                };
+                let segments = centroids.into_iter().zip(1..);
+                let segments = segments.map(|(centroid, id)| Segment::new(id, centroid));
+                let parts = ModelParts::by_hand(names.collect(), scaler, segments.collect());
+                let plan = Plan::compile(&features);
+                let model = Model::new(&plan, parts).unwrap();
+                let mut scene = Scene {
+                    plan,
+                    model,
+                    margin,
+                    own: any,
+                    raw,
+                    others,
+                };
+                // Most customers are in the nearest segment; a margin and time put them into any.
+                if usual < 0.8 {
+                    let squared = scene.squared(&scene.vector(&scene.raw));
+                    let nearest = squared.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
+                    scene.own = nearest.unwrap().0;
+                }
+                scene
+            },
+        )
 }
 
 proptest! {
@@ -223,6 +280,7 @@ proptest! {
                     prop_assert_eq!(moved, Some(way.segment), "at {} of {}", needed, feature);
                     let found = scene.length(feature, needed);
                     prop_assert!((length - found).abs() <= 1e-9 * (1.0 + found));
+                    scene.check_bounds(feature, needed)?;
                     length
                 }
                 Reach::NotByOne => f64::INFINITY,
@@ -238,4 +296,47 @@ proptest! {
             }
         }
     }
+}
+
+/// "Last order 1,035,669,459 days ago" was once offered: on the line of a logarithm any segment is somewhere.
+#[test]
+fn a_value_that_nobody_has_is_not_offered() {
+    let feature = |name: &str, aggregate| Feature {
+        aggregate,
+        transform: Transform::Log1p,
+        default: 365.0,
+        ..Feature::count(name)
+    };
+    let plan = Plan::compile(&[
+        feature("days_since_order", Aggregate::Recency),
+        feature("orders", Aggregate::Count),
+    ]);
+    let scaler = Scaler {
+        means: vec![3.9, 1.0],
+        variances: vec![1.5, 0.5],
+        weight: 100.0,
+    };
+    let segments = vec![
+        Segment::new(1, vec![3.0, 3.0]),
+        Segment::new(2, vec![3.4, 0.5]),
+    ];
+    let names = ["days_since_order", "orders"].map(str::to_owned);
+    let model = Model::new(&plan, ModelParts::by_hand(names.to_vec(), scaler, segments)).unwrap();
+    let vector = [(20.0_f64).ln_1p(), (19.0_f64).ln_1p()];
+    let mut seen = Ranges::of(&model);
+    seen.include(&model, &[(373.0_f64).ln_1p(), 0.0]);
+    let explained = explain(&plan, &model, 0.0, 0, &vector, &seen);
+    let Reach::By(by) = explained.ways[0].reach else {
+        panic!("{:?}", explained.ways);
+    };
+    assert_eq!(by.feature, 1, "fewer orders do");
+    // Where everybody has as many orders, nothing does.
+    let alone = ModelParts {
+        segments: vec![Segment::new(1, vec![3.0, 3.0])],
+        ..model.parts().clone()
+    };
+    let mut only = Ranges::of(&Model::new(&plan, alone).unwrap());
+    only.include(&model, &[(373.0_f64).ln_1p(), 3.0]);
+    let explained = explain(&plan, &model, 0.0, 0, &vector, &only);
+    assert_eq!(explained.ways[0].reach, Reach::NotByOne);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flockwise_core::explain::explain;
+use flockwise_core::explain::{Ranges, explain};
 use flockwise_core::feature::{Aggregate, Feature, Transform, Wording};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
@@ -63,7 +63,8 @@ fn model() -> Model {
 /// Somebody with 1.5625 orders and a quarter of them given back, with a model or before there is one.
 pub(super) fn known(has_model: bool) -> Known {
     let (model, vector) = (model(), [1.25, 0.25]);
-    let explanation = has_model.then(|| explain(&plan(), &model, 0.5, 0, &vector));
+    let seen = Ranges::of(&model);
+    let explanation = has_model.then(|| explain(&plan(), &model, 0.5, 0, &vector, &seen));
     let distance_other = explanation.as_ref().and_then(|e| Some(e.other?.1));
     let told = Told {
         portrait: Portrait {

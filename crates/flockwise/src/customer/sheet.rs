@@ -122,7 +122,7 @@ fn ways(answer: &Answer) -> Table {
     let out_of_reach = answer.ways.len() - reached.len();
     if out_of_reach > 0 {
         let more = format!("{out_of_reach} more");
-        table.add_row([more, "no single feature does it".to_owned()]);
+        table.add_row([more, "not reachable by one feature alone".to_owned()]);
     }
     table
 }

@@ -1,0 +1,41 @@
+//! The values that customers have: nothing beyond them is offered as a change.
+
+use crate::model::Model;
+
+/// The lowest and the highest value of each feature among customers, in the feature vector's units.
+///
+/// A value further than five standard deviations from the mean counts as one that far away, as it does in learning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranges {
+    bounds: Vec<(f64, f64)>,
+}
+
+impl Ranges {
+    /// The ranges of a model's segments, each at what is typical of it: all that is known without customers.
+    #[must_use]
+    pub fn of(model: &Model) -> Self {
+        let features = model.parts().features.len();
+        let mut ranges = Self {
+            bounds: vec![(f64::INFINITY, f64::NEG_INFINITY); features],
+        };
+        for segment in model.segments() {
+            ranges.include(model, &segment.centroid);
+        }
+        ranges
+    }
+
+    /// Makes them hold a customer's feature vector.
+    pub fn include(&mut self, model: &Model, vector: &[f64]) {
+        let scaler = &model.parts().scaler;
+        for (index, (bounds, x)) in self.bounds.iter_mut().zip(vector).enumerate() {
+            let x = scaler.tame(index, *x);
+            *bounds = (bounds.0.min(x), bounds.1.max(x));
+        }
+    }
+
+    /// The lowest and the highest value of a feature, by its index.
+    #[must_use]
+    pub fn bounds(&self, feature: usize) -> (f64, f64) {
+        self.bounds[feature]
+    }
+}
