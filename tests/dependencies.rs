@@ -6,8 +6,8 @@ use std::process::Command;
 use flockwise_tests::process::workspace;
 use serde_json::Value;
 
-/// Names of the dependencies of every crate of the workspace, those of its tests aside.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo knows of the workspace's crates.
+fn metadata() -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -19,7 +19,12 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         "{}",
         String::from_utf8_lossy(&answer.stderr)
     );
-    let metadata: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+    serde_json::from_slice(&answer.stdout).expect("JSON")
+}
+
+/// Names of the dependencies of every crate of the workspace, those of its tests aside.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("packages").iter();
     packages
         .map(|package| (text(&package["name"]), named(package)))
@@ -174,4 +179,34 @@ fn pure_crates_can_do_no_io() {
             );
         }
     }
+}
+
+/// A version that is kept for nobody is looked after for nothing.
+#[test]
+fn every_dependency_of_the_workspace_is_used_by_a_crate() {
+    let read = |path: &str| std::fs::read_to_string(path).expect("a manifest");
+    let root = read(workspace().join("Cargo.toml").to_str().expect("UTF-8"));
+    let (_, listed) = root
+        .split_once("[workspace.dependencies]")
+        .expect("dependencies of the workspace");
+    let listed = listed.lines().take_while(|line| !line.starts_with('['));
+    let names = listed.filter_map(|line| Some(line.split_once(" = ")?.0));
+    let manifests: String = manifests().iter().map(|path| read(path)).collect();
+    let is_used = |name: &&str| {
+        let (short, long) = (
+            format!("\n{name}.workspace"),
+            format!("\n{name} = {{ workspace"),
+        );
+        manifests.contains(&short) || manifests.contains(&long)
+    };
+    let unused: Vec<&str> = names.filter(|name| !is_used(name)).collect();
+    assert_eq!(unused, [""; 0], "remove them from Cargo.toml");
+}
+
+fn manifests() -> Vec<String> {
+    let packages = metadata()["packages"].clone();
+    let packages = packages.as_array().expect("packages").iter();
+    packages
+        .map(|package| text(&package["manifest_path"]))
+        .collect()
 }

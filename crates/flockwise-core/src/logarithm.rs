@@ -1,8 +1,8 @@
-//! ln(1 + x) of many numbers at a time, to the same bits on every machine.
+//! ln(1 + x) of many numbers at a time.
 //!
-//! A library's function is called for one number after the other, and differs in the last bit from one
-//! library to the next; this one is plain arithmetic without a branch, which the compiler does for
-//! several numbers at once.
+//! A library's function is called for one number after the other; this one is plain arithmetic without a branch,
+//! which the compiler does for several numbers at once. Its result is the same to the last bit wherever IEEE 754
+//! holds. That of a feature is not: decay takes `exp2` from the platform's C library.
 
 /// ln 2 in two parts, the upper with zeros at its end, so that a multiple of it is exact.
 const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];

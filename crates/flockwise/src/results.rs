@@ -1,4 +1,4 @@
-//! `replay --out DIR`: five files, each sorted so that two runs can be compared.
+//! `replay --out DIR`: files that are sorted, so that two runs can be compared.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
