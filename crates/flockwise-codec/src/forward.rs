@@ -15,6 +15,7 @@
 
 use flockwise_core::event::{Event, Slot};
 use flockwise_core::plan::Plan;
+use flockwise_core::pointer::Pointer;
 
 use crate::bytes::{Input, Malformed, put_number, put_signed};
 
@@ -159,7 +160,7 @@ pub fn decode_forward<'a>(
     for _ in 0..input.number()? {
         let pointer: usize = input.fitting()?;
         let slot = slot(&mut input, event)?;
-        let is_many = plan.pointers().get(pointer).map(|found| found.is_many());
+        let is_many = plan.pointers().get(pointer).map(Pointer::is_many);
         match is_many.ok_or(Malformed)? {
             true => event.add(pointer, slot),
             false => event.put(pointer, slot),
