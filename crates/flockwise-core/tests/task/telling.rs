@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flockwise_core::explain::Reach;
 use flockwise_core::portrait::{Portrait, portrait};
 use flockwise_core::task::{Output, Task};
 use proptest::prelude::*;
@@ -42,6 +43,16 @@ proptest! {
             let expected: Vec<f64> = members.iter().take(5).map(|member| member.distance.unwrap()).collect();
             prop_assert_eq!(found, expected);
             let explanation = told.explanation.unwrap();
+            for way in &explanation.ways {
+                let Reach::By(by) = way.reach else { continue };
+                let centroids = versions.current.segments().iter().map(|s| &s.centroid);
+                let vectors = everybody.iter().map(|other| &other.vector).chain(centroids);
+                let values = vectors.map(|vector| vector[by.feature]);
+                let highest = values.fold(f64::NEG_INFINITY, f64::max);
+                let mut needed = [by.needed];
+                settings.plan.feature(by.feature).transform.apply(&mut needed);
+                prop_assert!(needed[0] <= highest + 1e-9, "{} is above {highest}", needed[0]);
+            }
             let (_, distance_other) = explanation.other.unwrap();
             let margin = 1.0 - own.distance.unwrap() / distance_other;
             prop_assert!((margin - own.margin.unwrap()).abs() < 1e-12);
