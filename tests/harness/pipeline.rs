@@ -7,7 +7,6 @@ use flockwise_config::Config;
 use flockwise_core::model::ModelParts;
 use flockwise_core::plan::Plan;
 use flockwise_core::task::TaskSettings;
-use flockwise_runtime::broker::Start;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
 
@@ -81,7 +80,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         .map(|input| input.format.clone())
         .collect();
     Pipeline {
-        starts: vec![Start::Earliest; formats.len()],
+        starts: Vec::new(),
         decoders: Pipeline::decoders(&formats, &task),
         partitioner: config.partitioner,
         import,

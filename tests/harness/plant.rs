@@ -52,9 +52,20 @@ impl Plant {
     /// Where they cannot be made.
     #[must_use]
     pub fn on(servers: &str, folder: TempDir, more: &str) -> Self {
-        let topics = topics(PARTITIONS, 1);
+        Self::with(servers, folder, &[PARTITIONS], more)
+    }
+
+    /// The same with inputs of so many partitions, of which `run.toml` reads the first and `both.toml` all.
+    ///
+    /// # Panics
+    /// Where they cannot be made.
+    #[must_use]
+    pub fn with(servers: &str, folder: TempDir, partitions: &[u32], more: &str) -> Self {
+        let topics = topics(PARTITIONS, partitions.len());
         let kafka = Kafka::of(servers, topics.clone());
-        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        for (name, partitions) in topics.inputs.iter().zip(partitions) {
+            kafka.make_input(name, *partitions);
+        }
         let features = config(&["segment"], &[]).features.into_iter();
         let features = features.map(|feature| feature.name).collect();
         let plant = Self {
@@ -63,18 +74,16 @@ impl Plant {
             topics,
             features,
         };
-        let write = |name: &str, model: &str| {
-            let config = plant.config(servers, &format!("{model}{more}"));
+        let write = |name: &str, inputs: &[String], model: &str| {
+            let config = plant.config(servers, inputs, &format!("{model}{more}"));
             fs::write(plant.path(name), config).expect("written");
         };
-        write(
-            "learning.toml",
-            "[model]\nk = 6\nwarm_up = { customers = 50 }\n",
-        );
-        write(
-            "run.toml",
-            "[model]\nlearn = false\nimport = \"learnt/model.json\"\n",
-        );
+        let (all, first) = (&plant.topics.inputs, &plant.topics.inputs[..1]);
+        let learning = "[model]\nk = 6\nwarm_up = { customers = 50 }\n";
+        let fixed = "[model]\nlearn = false\nimport = \"learnt/model.json\"\n";
+        write("learning.toml", first, learning);
+        write("run.toml", first, fixed);
+        write("both.toml", all, fixed);
         plant
     }
 
@@ -83,12 +92,14 @@ impl Plant {
         self.folder.disable_cleanup(true);
     }
 
-    fn config(&self, servers: &str, model: &str) -> String {
-        let Topics { app, inputs, .. } = &self.topics;
-        let input = &inputs[0];
+    fn config(&self, servers: &str, inputs: &[String], model: &str) -> String {
+        let app = &self.topics.app;
+        let input =
+            |topic: &String| format!("[[input]]\ntopic = \"{topic}\"\nformat = \"segment\"\n");
+        let inputs: String = inputs.iter().map(input).collect();
         format!(
             "app = \"{app}\"\nshards = 2\n[kafka]\nbootstrap_servers = \"{servers}\"\n\
-             [[input]]\ntopic = \"{input}\"\nformat = \"segment\"\n{FEATURES}\n{model}\n{AT_ONCE}"
+             {inputs}{FEATURES}\n{model}\n{AT_ONCE}"
         )
     }
 
@@ -137,10 +148,22 @@ impl Plant {
         Process::start(&mut self.command(instance))
     }
 
+    /// The same with another of its configurations.
+    #[must_use]
+    pub fn start_with(&self, config: &str, instance: &str) -> Process {
+        Process::start(&mut self.command_with(config, instance))
+    }
+
     /// The command that starts an instance.
     #[must_use]
     pub fn command(&self, instance: &str) -> Command {
-        let mut command = flockwise(&["run", "--config", text(&self.path("run.toml"))]);
+        self.command_with("run.toml", instance)
+    }
+
+    /// The same with another of its configurations.
+    #[must_use]
+    pub fn command_with(&self, config: &str, instance: &str) -> Command {
+        let mut command = flockwise(&["run", "--config", text(&self.path(config))]);
         command.env("FLOCKWISE__STATE__DIRECTORY", self.path(instance));
         command.env("FLOCKWISE__HTTP__LISTEN", free_address().to_string());
         command

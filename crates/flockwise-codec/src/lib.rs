@@ -13,6 +13,7 @@ pub mod lineage;
 mod literal;
 pub mod model;
 pub mod partitioner;
+pub mod pipeline;
 mod projection;
 mod refusal;
 mod scan;

@@ -11,6 +11,15 @@ pub enum Partitioner {
 }
 
 impl Partitioner {
+    /// As the configuration names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Murmur2 => "murmur2",
+            Self::Crc32 => "crc32",
+        }
+    }
+
     /// The partition, below `partitions`, of a key.
     ///
     /// # Panics

@@ -92,19 +92,28 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
         time_ms,
     });
     (
-        btree_map((0..3_u16, any::<u32>()), progress, 0..6),
+        btree_map((0..3_u16, any::<u32>()), progress.clone(), 0..6),
+        btree_map((any::<String>(), any::<u32>()), progress, 0..3),
+        btree_map(any::<String>(), any::<String>(), 0..3),
         any::<[i64; 2]>(),
         any::<(Option<i64>, u64, Option<i64>, Option<(i64, i64)>)>(),
     )
         .prop_map(
             |(
                 inputs,
+                others,
+                topic_ids,
                 [repartition_offset, stream_ms],
                 (swept_ms, version, version_since_ms, leap),
             )| {
                 let inputs: BTreeMap<_, _> = inputs;
+                let others = others.into_iter();
                 Bookmark {
                     inputs,
+                    other_inputs: others
+                        .map(|((name, partition), at)| ((format!("-{name}"), partition), at))
+                        .collect(),
+                    topic_ids,
                     repartition_offset,
                     stream_ms,
                     swept_ms,

@@ -72,6 +72,11 @@ pub type InputPartition = (u16, u32);
 pub struct Bookmark {
     /// Input partitions read by the task.
     pub inputs: BTreeMap<InputPartition, Progress>,
+    /// Positions in topics that are no inputs of this configuration, by name and partition: should one
+    /// become an input again, it is read on from there.
+    pub other_inputs: BTreeMap<(String, u32), Progress>,
+    /// Of which topics the positions are: ids by name. A topic of another id is another topic.
+    pub topic_ids: BTreeMap<String, String>,
     /// The next offset of its repartition partition.
     pub repartition_offset: i64,
     /// Latest event time of the task's customers.
@@ -162,6 +167,8 @@ impl Task {
         let features = settings.plan.len();
         let bookmark = Bookmark {
             inputs: BTreeMap::new(),
+            other_inputs: BTreeMap::new(),
+            topic_ids: BTreeMap::new(),
             repartition_offset: 0,
             stream_ms: NEVER_MS,
             swept_ms: None,
@@ -202,6 +209,30 @@ impl Task {
             .inputs
             .iter()
             .map(|(input, progress)| (*input, *progress))
+    }
+
+    /// The id of the topic of this name that the positions are of, where one is known.
+    #[must_use]
+    pub fn topic_id(&self, topic: &str) -> Option<&str> {
+        self.bookmark.topic_ids.get(topic).map(String::as_str)
+    }
+
+    /// Notes of which topic the positions are.
+    pub fn set_topic_id(&mut self, topic: &str, id: &str) {
+        self.bookmark
+            .topic_ids
+            .insert(topic.to_owned(), id.to_owned());
+    }
+
+    /// Goes back to the first offset of an input: the positions were those of a topic that is gone.
+    pub fn restart_input(&mut self, input: u16) {
+        let places = self.bookmark.inputs.iter_mut();
+        for (_, progress) in places.filter(|((known, _), _)| *known == input) {
+            *progress = Progress {
+                next_offset: 0,
+                time_ms: NEVER_MS,
+            };
+        }
     }
 
     /// The next offset of its repartition partition.

@@ -21,6 +21,8 @@ pub enum Topic {
     SegmentChanges,
     /// What could not be processed.
     DeadLetters,
+    /// What the state was made with, one record, compacted.
+    Pipeline,
 }
 
 /// A partition of a topic.
@@ -85,6 +87,7 @@ impl Topics {
             Topic::Changelog => "changelog",
             Topic::SegmentChanges => "segment-changes",
             Topic::DeadLetters => "dead-letters",
+            Topic::Pipeline => "pipeline",
         };
         format!("{}-{part}", self.app)
     }
@@ -104,7 +107,7 @@ impl Topics {
 
     /// The topics that Flockwise makes for itself.
     #[must_use]
-    pub fn internal() -> [Topic; 7] {
+    pub fn internal() -> [Topic; 8] {
         [
             Topic::Repartition,
             Topic::Deltas,
@@ -113,6 +116,7 @@ impl Topics {
             Topic::Changelog,
             Topic::SegmentChanges,
             Topic::DeadLetters,
+            Topic::Pipeline,
         ]
     }
 
@@ -120,7 +124,7 @@ impl Topics {
     #[must_use]
     pub fn partitions(&self, topic: Topic) -> u32 {
         match topic {
-            Topic::Deltas | Topic::Model | Topic::Lineage => 1,
+            Topic::Deltas | Topic::Model | Topic::Lineage | Topic::Pipeline => 1,
             _ => self.state_partitions,
         }
     }
@@ -128,6 +132,6 @@ impl Topics {
     /// Is an internal topic compacted (the last record of a key is kept for ever)?
     #[must_use]
     pub fn is_compacted(topic: Topic) -> bool {
-        matches!(topic, Topic::Model | Topic::Changelog)
+        matches!(topic, Topic::Model | Topic::Changelog | Topic::Pipeline)
     }
 }

@@ -29,7 +29,7 @@ use crate::partition_queue::GroupQueue;
 use crate::producer::Outlet;
 use crate::purge::Purger;
 use crate::restore::{Read, Restorer};
-use crate::settings::KafkaSettings;
+use crate::settings::{KafkaSettings, LostRecords};
 use crate::surveyor::Surveyor;
 
 /// The group is served at least this often: a member that does not poll is thrown out.
@@ -371,6 +371,10 @@ impl Broker for KafkaBroker {
 
     fn stopped(&self) -> Vec<Source> {
         self.assignment.stopped()
+    }
+
+    fn skips_lost_records(&self) -> bool {
+        self.settings.lost_records == LostRecords::Skip
     }
 
     fn leave(&mut self) -> bool {

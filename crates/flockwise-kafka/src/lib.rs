@@ -25,6 +25,7 @@ mod lost;
 mod parting;
 mod partition_queue;
 mod persistence;
+mod pipeline_record;
 mod producer;
 mod purge;
 mod reading;

@@ -282,7 +282,8 @@ fn place(topic: Topic) -> usize {
         Topic::Changelog => 4,
         Topic::SegmentChanges => 5,
         Topic::DeadLetters => 6,
-        Topic::Input(input) => 7 + usize::from(input),
+        Topic::Pipeline => 7,
+        Topic::Input(input) => 8 + usize::from(input),
     }
 }
 

@@ -96,10 +96,20 @@ impl Surveyor {
     }
 
     fn ask(&self, partitions: &[(String, u32)], what: Offset) -> Result<Vec<i64>, Failure> {
+        let found = self.lookup(partitions, what)?;
+        found.into_iter().map(known).collect()
+    }
+
+    /// See [`ask`].
+    pub(crate) fn lookup(
+        &self,
+        partitions: &[(String, u32)],
+        what: Offset,
+    ) -> Result<Vec<Offset>, Failure> {
         let found = ask(&self.consumer, partitions, what);
         // Nothing but notes can be in its queue.
         self.consumer.poll(Duration::ZERO);
-        found?.into_iter().map(known).collect()
+        found
     }
 }
 

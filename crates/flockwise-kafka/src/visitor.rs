@@ -16,10 +16,10 @@ use crate::settings::KafkaSettings;
 
 /// Reads what is committed on a pipeline's topics and adds to them, without taking part in the work.
 pub struct KafkaVisitor {
-    settings: KafkaSettings,
-    topics: Topics,
-    consumer: BaseConsumer<Events>,
-    restorer: Restorer,
+    pub(crate) settings: KafkaSettings,
+    pub(crate) topics: Topics,
+    pub(crate) consumer: BaseConsumer<Events>,
+    pub(crate) restorer: Restorer,
 }
 
 impl KafkaVisitor {

@@ -31,6 +31,11 @@ impl Layout {
         Self { topics, spans }
     }
 
+    /// A topic's name.
+    pub(crate) fn name(&self, topic: Topic) -> String {
+        self.topics.name(topic)
+    }
+
     /// Partitions of all topics.
     pub(crate) fn len(&self) -> usize {
         self.spans
@@ -110,6 +115,7 @@ fn index(topic: Topic) -> usize {
         Topic::Changelog => 4,
         Topic::SegmentChanges => 5,
         Topic::DeadLetters => 6,
-        Topic::Input(input) => 7 + usize::from(input),
+        Topic::Pipeline => 7,
+        Topic::Input(input) => 8 + usize::from(input),
     }
 }

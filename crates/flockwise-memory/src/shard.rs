@@ -264,9 +264,9 @@ impl Broker for MemoryShard {
         ends.collect::<Result<_, String>>().map_err(Failure::Config)
     }
 
-    /// A broker lives no longer than its process, so there is no other.
+    /// A broker lives no longer than its process, so no other topic has had the name.
     fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
-        Ok(format!("{topic:?}"))
+        Ok(self.shared.layout.name(topic))
     }
 
     fn name(&self) -> &str {

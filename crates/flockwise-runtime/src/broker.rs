@@ -12,6 +12,9 @@ use crate::topics::{Source, Topic};
 /// version of the model the name of the shard that made it.
 pub const ORIGIN_HEADER: &str = "flockwise.origin";
 
+/// The key of the pipeline record on its topic.
+pub const PIPELINE_KEY: &[u8] = b"pipeline";
+
 /// What a poll brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -228,6 +231,11 @@ pub trait Broker {
     /// was read, or the topic was made anew. They stay so until they are opened again.
     fn stopped(&self) -> Vec<Source> {
         Vec::new()
+    }
+
+    /// Are records that are gone unread skipped? Otherwise their partition is not read any further.
+    fn skips_lost_records(&self) -> bool {
+        false
     }
 
     /// Leaves the group in good order: what is assigned is revoked through [`Broker::poll`] first.

@@ -100,7 +100,7 @@ impl<B: Broker> Shard<B> {
 
     fn report(&mut self, started: Moment) {
         self.meter.commits += 1;
-        self.meter.stopped = self.broker.stopped().len() as u64;
+        self.meter.stopped = self.stopped();
         self.meter.commit.push(self.pace.clock().since(started));
         self.meter.customers = self
             .tasks

@@ -73,9 +73,11 @@ impl<B: Broker> Shard<B> {
             Topic::Repartition => self.read_forwarded(record, place),
             Topic::Deltas => self.train(record),
             Topic::Model => self.adopt(record),
-            Topic::Lineage | Topic::Changelog | Topic::SegmentChanges | Topic::DeadLetters => {
-                Ok(())
-            }
+            Topic::Lineage
+            | Topic::Changelog
+            | Topic::SegmentChanges
+            | Topic::DeadLetters
+            | Topic::Pipeline => Ok(()),
         }
     }
 

@@ -1,56 +1,107 @@
-//! Which input partitions a task reads, also as topics grow.
+//! Which input partitions a task reads, from where, and what happens as topics change.
 
 use std::time::Duration;
-
-use flockwise_core::task::Bookmark;
 
 use crate::broker::{Broker, Failure, Start};
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 
-/// How often input topics are looked at for new partitions.
+/// How often input topics are looked at for new partitions, and for being recreated.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl<B: Broker> Shard<B> {
     /// Where a task's inputs and its repartition partition go on.
     pub(crate) fn task_reads(&mut self, number: u32) -> Result<Vec<(Source, Start)>, Failure> {
+        self.check_topic_ids(number);
         let inputs = self.input_sources(number)?;
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(Vec::new());
         };
-        open.inputs.clone_from(&inputs);
-        let bookmark = open.task.bookmark();
-        let repartition = Source::repartition(number);
-        let repartition_start = match bookmark.repartition_offset {
+        open.inputs = inputs;
+        let repartition_start = match open.task.repartition_offset() {
             0 => Start::Earliest,
             offset => Start::Offset(offset),
         };
-        let mut reads = vec![(repartition, repartition_start)];
-        for source in inputs {
-            let Topic::Input(input) = source.topic else {
-                continue;
-            };
-            let start = match bookmark.inputs.get(&(input, source.partition)) {
-                Some(progress) => Start::Offset(progress.next_offset),
-                // One that was added since, and has nothing but events that are new.
-                None if is_known(&bookmark, input) => Start::Earliest,
-                None => self.pipeline.starts[usize::from(input)],
-            };
-            reads.push((source, start));
-        }
+        let mut reads = vec![(Source::repartition(number), repartition_start)];
+        let sources = self.tasks[&number].inputs.iter();
+        reads.extend(sources.map(|source| (*source, self.start_of(number, *source))));
         Ok(reads)
     }
 
-    /// The input partitions that a task reads: those congruent to its number.
+    /// A partition is read on from the task's position in it. Where there is none, it is one that the topic
+    /// had when the pipeline first read the topic, or has gained since: whether some other partition of it
+    /// was read by this very task says nothing.
+    fn start_of(&self, number: u32, source: Source) -> Start {
+        let Topic::Input(input) = source.topic else {
+            return Start::Earliest;
+        };
+        let place = (input, source.partition);
+        let mut positions = self.tasks[&number].task.inputs();
+        positions.find(|(known, _)| *known == place).map_or_else(
+            || self.pipeline.start(input, source.partition),
+            |(_, progress)| Start::Offset(progress.next_offset),
+        )
+    }
+
+    /// The input partitions that a task reads: those congruent to its number. One that it has a position of
+    /// is among them, even if a broker with old metadata leaves it out.
     fn input_sources(&mut self, number: u32) -> Result<Vec<Source>, Failure> {
         let mut sources = Vec::new();
         for input in 0..self.pipeline.topics.inputs.len() as u16 {
             let topic = Topic::Input(input);
-            let partitions = self.broker.partitions(topic)?;
+            let found = self.broker.partitions(topic)?;
+            let known = self.tasks.get(&number).into_iter();
+            let known = known.flat_map(|open| open.task.inputs());
+            let known = known.filter(|((of, _), _)| *of == input);
+            let partitions = known.fold(found, |most, ((_, partition), _)| most.max(partition + 1));
             let own = (number..partitions).step_by(self.pipeline.topics.state_partitions as usize);
             sources.extend(own.map(|partition| Source { topic, partition }));
         }
+        sources.retain(|source| !self.recreated.contains(&source.topic));
         Ok(sources)
+    }
+
+    /// Asks which topics the inputs are at present.
+    ///
+    /// # Errors
+    /// Where the brokers do not say.
+    pub(crate) fn look_at_topic_ids(&mut self) -> Result<(), Failure> {
+        let inputs = 0..self.pipeline.topics.inputs.len() as u16;
+        let ids = inputs.map(|input| self.broker.identity(Topic::Input(input)));
+        self.input_ids = ids.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Positions in a topic that has been recreated say nothing about the new one. As for other lost records,
+    /// the configuration decides whether the new one is read from its oldest record, or not at all.
+    fn check_topic_ids(&mut self, number: u32) {
+        let skips = self.broker.skips_lost_records();
+        let Some(open) = self.tasks.get_mut(&number) else {
+            return;
+        };
+        let names = &self.pipeline.topics.inputs;
+        for (input, (topic, id)) in names.iter().zip(&self.input_ids).enumerate() {
+            let is_same = open.task.topic_id(topic).map(|known| known == id);
+            if is_same == Some(false) && !skips {
+                say_halted(topic);
+                self.recreated.insert(Topic::Input(input as u16));
+                continue;
+            }
+            if is_same == Some(false) {
+                tracing::warn!(
+                    topic,
+                    task = number,
+                    "the topic was recreated; what was not read of the earlier one is lost, and the new one is read \
+                     from its oldest record"
+                );
+                open.task.restart_input(input as u16);
+            }
+            if is_same != Some(true) {
+                open.task.set_topic_id(topic, id);
+                open.is_dirty = true;
+                self.is_pending = true;
+            }
+        }
     }
 
     /// Writes down where inputs begin that have not been read before: `latest` must mean the same after
@@ -77,27 +128,17 @@ impl<B: Broker> Shard<B> {
         self.commit()
     }
 
-    /// Begins to read partitions that inputs have gained, from their oldest record: all that is in them came
-    /// while the pipeline was there.
+    /// Begins to read partitions that inputs have gained, and notices topics that were recreated.
     pub(crate) fn look_for_inputs(&mut self) -> Result<(), Failure> {
         let clock = self.pace.clock();
         if !self.is_assigned || self.is_pending || clock.since(self.looked) < LOOK_EVERY {
             return Ok(());
         }
         self.looked = clock.now();
-        self.meter.stopped = self.broker.stopped().len() as u64;
+        self.meter.stopped = self.stopped();
         self.meter.export(&self.metrics);
-        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
-        let mut reads = Vec::new();
-        for number in numbers {
-            let sources = self.input_sources(number)?;
-            let Some(open) = self.tasks.get_mut(&number) else {
-                continue;
-            };
-            let known = std::mem::replace(&mut open.inputs, sources);
-            let gained = open.inputs.iter().filter(|source| !known.contains(source));
-            reads.extend(gained.map(|source| (*source, Start::Earliest)));
-        }
+        self.notice_recreated()?;
+        let reads = self.gained()?;
         if reads.is_empty() {
             return Ok(());
         }
@@ -112,9 +153,56 @@ impl<B: Broker> Shard<B> {
         self.broker.open(&reads)?;
         self.note_starts()
     }
+
+    /// Partitions that are there and not read yet, and where they begin.
+    fn gained(&mut self) -> Result<Vec<(Source, Start)>, Failure> {
+        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
+        let mut reads = Vec::new();
+        for number in numbers {
+            let mut sources = self.input_sources(number)?;
+            let open = self.tasks.get_mut(&number);
+            let Some(open) = open else { continue };
+            sources.retain(|source| !open.inputs.contains(source));
+            open.inputs.extend(&sources);
+            reads.extend(
+                sources
+                    .into_iter()
+                    .map(|source| (source, self.start_of(number, source))),
+            );
+        }
+        Ok(reads)
+    }
+
+    /// A topic that was recreated while it was read: the shard starts again, and compares positions.
+    fn notice_recreated(&mut self) -> Result<(), Failure> {
+        for topic in &self.recreated {
+            say_halted(&self.pipeline.topics.name(*topic));
+        }
+        let before = std::mem::take(&mut self.input_ids);
+        self.look_at_topic_ids()?;
+        let names = &self.pipeline.topics.inputs;
+        let mut looked = names.iter().zip(before.iter().zip(&self.input_ids));
+        match looked.find(|(_, (before, now))| before != now) {
+            Some((topic, _)) => Err(Failure::Fatal(format!(
+                "topic {topic} was recreated while it was read"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Input partitions that are not read, since their next record is gone.
+    pub(crate) fn stopped(&self) -> u64 {
+        let positions = self.tasks.values().flat_map(|open| open.task.inputs());
+        let halted =
+            positions.filter(|((input, _), _)| self.recreated.contains(&Topic::Input(*input)));
+        (self.broker.stopped().len() + halted.count()) as u64
+    }
 }
 
-/// Has this input been read before, be it from other partitions?
-fn is_known(bookmark: &Bookmark, input: u16) -> bool {
-    bookmark.inputs.keys().any(|(known, _)| *known == input)
+fn say_halted(topic: &str) {
+    tracing::error!(
+        topic,
+        "the topic was recreated, and the positions in it are those of the earlier one: it is not read. To read the new \
+         one from its oldest record, set lost_records = \"skip\" under [kafka] and start again"
+    );
 }

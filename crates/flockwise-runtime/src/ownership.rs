@@ -14,6 +14,8 @@ impl<B: Broker> Shard<B> {
     /// trainer or the model unread until the next.
     pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.wake_no_stale_task();
+        self.look_at_topic_ids()?;
+        self.recreated.clear();
         match self.take_up(sources) {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);

@@ -19,8 +19,10 @@ use crate::topics::Topics;
 pub struct Pipeline {
     /// Names and sizes of its topics.
     pub topics: Topics,
-    /// Where an input is read from on the very first start, in the order of the inputs.
-    pub starts: Vec<Start>,
+    /// Where inputs are read from that have not been read before: for each input, in their order, the partitions
+    /// that its topic had when the pipeline first read it. Partitions that it has gained since hold nothing but
+    /// new events and are read from their oldest record.
+    pub starts: Vec<Vec<Start>>,
     /// How the inputs' events are decoded, in their order.
     pub decoders: Vec<Decoder>,
     /// Which task a customer belongs to.
@@ -43,6 +45,13 @@ impl Pipeline {
             .iter()
             .map(|format| Decoder::new(format, &task.plan))
             .collect()
+    }
+
+    /// Where a partition of an input is read from that has not been read before.
+    pub(crate) fn start(&self, input: u16, partition: u32) -> Start {
+        let starts = self.starts.get(usize::from(input));
+        let start = starts.and_then(|starts| starts.get(partition as usize));
+        start.copied().unwrap_or(Start::Earliest)
     }
 
     /// The task that a customer belongs to.

@@ -1,6 +1,6 @@
 //! The shard loop: one place waits, one `match` decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::questions::{Desk, Questions};
 use crate::reference_clock::ReferenceClock;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
+use crate::topics::Topic;
 use crate::training::OpenTrainer;
 
 /// Records of one poll, at most.
@@ -39,6 +40,10 @@ pub struct Shard<B> {
     pub(crate) desk: Desk,
     /// What tells the changelog from another of the same name, once it was asked for.
     pub(crate) changelog: Option<String>,
+    /// Ids of the input topics when they were last looked at.
+    pub(crate) input_ids: Vec<String>,
+    /// Input topics that were recreated and are not read.
+    pub(crate) recreated: BTreeSet<Topic>,
     /// When input topics were last looked at for new partitions.
     pub(crate) looked: Moment,
     pub(crate) pipeline: Arc<Pipeline>,
@@ -103,6 +108,8 @@ impl<B: Broker> Shard<B> {
             standbys: Standbys::new(0, pipeline.topics.state_partitions, pace.clock().clone()),
             desk: Desk::default(),
             changelog: None,
+            input_ids: Vec::new(),
+            recreated: BTreeSet::new(),
             looked: now,
             pace,
             tasks: BTreeMap::new(),

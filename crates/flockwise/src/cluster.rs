@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flockwise_codec::pipeline::PipelineRecord;
 use flockwise_config::Config;
 use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{
@@ -12,12 +13,15 @@ use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
 use crate::connection::{reason, settled};
+use crate::pinned;
 
 /// Every topic of a pipeline as it is, and its group.
 pub(crate) struct Cluster {
     /// Inputs by name, in the order of the configuration.
     pub(crate) inputs: Vec<(String, Found)>,
     pub(crate) survey: Survey,
+    /// What the pipeline's state was made with, if it has worked before.
+    pub(crate) record: Option<PipelineRecord>,
 }
 
 /// An internal topic as it is and as it should be.
@@ -61,7 +65,18 @@ impl Cluster {
         let mut survey = admin::survey(settings, &topics)?;
         let found = std::mem::take(&mut survey.inputs);
         let inputs = topics.inputs.into_iter().zip(found).collect();
-        Ok(Self { inputs, survey })
+        let mut pipeline = survey.internal.iter();
+        let is_recorded = pipeline
+            .any(|(topic, found)| *topic == Topic::Pipeline && matches!(found, Ok(Some(_))));
+        let record = match is_recorded {
+            true => pinned::read(config, settings)?,
+            false => None,
+        };
+        Ok(Self {
+            inputs,
+            survey,
+            record,
+        })
     }
 
     /// Partitions of the inputs that are there, in order.
@@ -76,8 +91,17 @@ impl Cluster {
     /// there.
     pub(crate) fn topics(&self, config: &Config) -> Option<Topics> {
         let partitions = self.input_partitions();
-        let is_known = config.state_partitions.is_some() || partitions.len() == self.inputs.len();
-        is_known.then(|| settled(config, &partitions))
+        let configured = config.state_partitions;
+        // Their number is fixed at first start, whatever inputs come and go later.
+        let fixed = configured.or(self.record.as_ref().map(|record| record.state_partitions));
+        let is_known = fixed.is_some() || partitions.len() == self.inputs.len();
+        is_known.then(|| {
+            let topics = settled(config, &partitions);
+            Topics {
+                state_partitions: fixed.unwrap_or(topics.state_partitions),
+                ..topics
+            }
+        })
     }
 
     /// Every internal topic beside what it should be.

@@ -15,6 +15,7 @@ mod finding;
 mod instance;
 mod logging;
 mod model;
+mod pinned;
 mod pipeline;
 mod preflight;
 mod progress;

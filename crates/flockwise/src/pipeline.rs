@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_codec::model::decode_model;
-use flockwise_config::{Config, Start as ConfiguredStart};
+use flockwise_config::Config;
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::TaskSettings;
-use flockwise_runtime::broker::Start;
 use flockwise_runtime::memory::Memory;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
@@ -49,11 +48,7 @@ pub(crate) fn pipeline(
                 .collect(),
             state_partitions,
         },
-        starts: config
-            .inputs
-            .iter()
-            .map(|input| start(input.start))
-            .collect(),
+        starts: Vec::new(),
         decoders: Pipeline::decoders(&formats, &task),
         partitioner: config.partitioner,
         task,
@@ -61,14 +56,6 @@ pub(crate) fn pipeline(
         commit_interval: Duration::from_millis(config.kafka.commit_interval_ms),
         memory: Arc::new(Memory::new(config.memory)),
     })
-}
-
-fn start(start: ConfiguredStart) -> Start {
-    match start {
-        ConfiguredStart::Earliest => Start::Earliest,
-        ConfiguredStart::Latest => Start::Latest,
-        ConfiguredStart::Time(time_ms) => Start::Time(time_ms),
-    }
 }
 
 /// A model from a file, if it goes with the plan.

@@ -14,6 +14,7 @@ use flockwise_runtime::topics::{Topic, Topics};
 use crate::cluster::{Cluster, Standing, State};
 use crate::connection::reason;
 use crate::finding::Finding;
+use crate::pinned;
 
 mod group;
 
@@ -143,7 +144,9 @@ fn needed(topic: Topic) -> &'static [Right] {
     match topic {
         // Without Delete what is processed would stay, and fill the disk.
         Topic::Repartition => &[Right::Read, Right::Write, Right::Delete],
-        Topic::Deltas | Topic::Model | Topic::Changelog => &[Right::Read, Right::Write],
+        Topic::Deltas | Topic::Model | Topic::Changelog | Topic::Pipeline => {
+            &[Right::Read, Right::Write]
+        }
         Topic::Lineage | Topic::SegmentChanges | Topic::DeadLetters => &[Right::Write],
         Topic::Input(_) => &[Right::Read],
     }
@@ -152,10 +155,17 @@ fn needed(topic: Topic) -> &'static [Right] {
 fn ours(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Finding> {
     let from = match config.state_partitions {
         Some(_) => "as configured",
+        None if cluster.record.is_some() => "as at first start",
         None => "from the inputs",
     };
     let text = format!("{} state partitions, {from}", topics.state_partitions);
     let mut findings = vec![Finding::ok(&config.app, text)];
+    let record = cluster.record.as_ref();
+    findings.extend(
+        record
+            .and_then(|record| pinned::mismatch(config, topics.state_partitions, record))
+            .map(|reason| Finding::misconfigured(&config.app, reason)),
+    );
     match cluster.survey.remains() {
         Ok(remains) => findings.extend(
             lost_state(topics, &remains)

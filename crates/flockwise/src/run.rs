@@ -26,6 +26,7 @@ use crate::customer;
 use crate::exit::Failed;
 use crate::finding::{self, Finding, Verdict};
 use crate::instance::Instance;
+use crate::pinned;
 use crate::pipeline::pipeline;
 use crate::preflight::{self, Preflight};
 use crate::shards::{Crew, run_shards};
@@ -114,10 +115,11 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     let inputs = cluster.input_partitions();
     let topics = topics.unwrap_or_else(|| settled(config, &inputs));
     say_partitions(config, &inputs, topics.state_partitions);
-    let pipeline = pipeline(config, topics.state_partitions, None)?;
+    let mut pipeline = pipeline(config, topics.state_partitions, None)?;
     if cluster.survey.partitions().len() < Topics::internal().len() {
         admin::ensure_topics(settings, &topics).map_err(refused)?;
     }
+    pipeline.starts = pinned::claim(config, settings, &topics).map_err(refused)?;
     Ok(pipeline)
 }
 

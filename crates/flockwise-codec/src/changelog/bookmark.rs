@@ -12,6 +12,8 @@ use super::{ChangelogError, VERSION};
 struct BookmarkRecord {
     format: u8,
     inputs: Vec<InputRecord>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    topic_ids: BTreeMap<String, String>,
     repartition_offset: i64,
     stream_ms: i64,
     swept_ms: Option<i64>,
@@ -37,7 +39,18 @@ struct InputRecord {
     time_ms: i64,
 }
 
-/// Writes a bookmark's value; inputs go by their topics' names. `owner` is who writes it: the name of
+impl InputRecord {
+    fn new(topic: &str, partition: u32, progress: Progress) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            next_offset: progress.next_offset,
+            time_ms: progress.time_ms,
+        }
+    }
+}
+
+/// Writes a bookmark's value; `topics` are the names of the configured inputs. `owner` is who writes it: the name of
 /// its transactions.
 pub fn encode_bookmark(
     bookmark: &Bookmark,
@@ -48,16 +61,16 @@ pub fn encode_bookmark(
     let inputs = bookmark
         .inputs
         .iter()
-        .map(|((topic, partition), progress)| InputRecord {
-            topic: topics[usize::from(*topic)].clone(),
-            partition: *partition,
-            next_offset: progress.next_offset,
-            time_ms: progress.time_ms,
-        })
-        .collect();
+        .map(|((topic, partition), progress)| {
+            InputRecord::new(&topics[usize::from(*topic)], *partition, *progress)
+        });
+    let others = bookmark.other_inputs.iter();
+    let others =
+        others.map(|((topic, partition), progress)| InputRecord::new(topic, *partition, *progress));
     let record = BookmarkRecord {
         format: VERSION,
-        inputs,
+        inputs: inputs.chain(others).collect(),
+        topic_ids: bookmark.topic_ids.clone(),
         repartition_offset: bookmark.repartition_offset,
         stream_ms: bookmark.stream_ms,
         swept_ms: bookmark.swept_ms,
@@ -73,7 +86,8 @@ pub fn encode_bookmark(
     let _ = serde_json::to_writer(out, &record);
 }
 
-/// Reads a bookmark and who wrote it; inputs that are no longer configured are left out.
+/// Reads a bookmark and who wrote it. Positions of topics that are not among the configured ones are kept by
+/// name.
 ///
 /// # Errors
 /// Where it is malformed or of a later format.
@@ -88,20 +102,22 @@ pub fn decode_bookmark(
             found: record.format,
         });
     }
-    let inputs: BTreeMap<InputPartition, Progress> = record
-        .inputs
-        .iter()
-        .filter_map(|input| {
-            let topic = topics.iter().position(|topic| *topic == input.topic)?;
-            let progress = Progress {
-                next_offset: input.next_offset,
-                time_ms: input.time_ms,
-            };
-            Some(((topic as u16, input.partition), progress))
-        })
-        .collect();
+    let mut inputs: BTreeMap<InputPartition, Progress> = BTreeMap::new();
+    let mut other_inputs = BTreeMap::new();
+    for input in record.inputs {
+        let progress = Progress {
+            next_offset: input.next_offset,
+            time_ms: input.time_ms,
+        };
+        match topics.iter().position(|topic| *topic == input.topic) {
+            Some(topic) => drop(inputs.insert((topic as u16, input.partition), progress)),
+            None => drop(other_inputs.insert((input.topic, input.partition), progress)),
+        }
+    }
     let bookmark = Bookmark {
         inputs,
+        other_inputs,
+        topic_ids: record.topic_ids,
         repartition_offset: record.repartition_offset,
         stream_ms: record.stream_ms,
         swept_ms: record.swept_ms,

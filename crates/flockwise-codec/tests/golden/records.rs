@@ -242,6 +242,8 @@ fn a_bookmark() {
             ((0, 3), progress(912, 1_767_323_045_678)),
             ((1, 0), progress(0, i64::MIN)),
         ]),
+        other_inputs: BTreeMap::from([(("refunds".to_owned(), 7), progress(5, 6))]),
+        topic_ids: BTreeMap::from([("clicks".to_owned(), "c.1".to_owned())]),
         repartition_offset: 17,
         stream_ms: 1_767_323_045_678,
         swept_ms: Some(490_923_068),
@@ -259,10 +261,26 @@ fn a_bookmark() {
 }
 
 #[test]
-fn a_bookmark_leaves_out_inputs_that_are_gone_and_follows_their_names() {
+fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
     let topics = ["orders".to_owned()];
-    let (found, _) = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
+    let (mut found, _) = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
     assert_eq!(found.inputs.keys().collect::<Vec<_>>(), [&(0, 0)]);
+    let others: Vec<_> = found.other_inputs.keys().cloned().collect();
+    assert_eq!(
+        others,
+        [("clicks".to_owned(), 3), ("refunds".to_owned(), 7)]
+    );
+    // A configuration with only one of the inputs writes it, and one with more of them reads it.
+    found.repartition_offset = 18;
+    let mut out = Vec::new();
+    encode_bookmark(&found, &topics, None, &mut out);
+    let topics = ["refunds", "clicks"].map(str::to_owned);
+    let (back, _) = decode_bookmark(&out, &topics).unwrap();
+    let positions = back.inputs.into_iter();
+    let positions: Vec<_> = positions
+        .map(|(place, at)| (place, at.next_offset))
+        .collect();
+    assert_eq!(positions, [((0, 7), 5), ((1, 3), 912)]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ const DELETE_RETENTION_MS: i64 = 2 * TRUSTED.as_millis() as i64;
 pub fn holds_state(topic: Topic) -> bool {
     matches!(
         topic,
-        Topic::Repartition | Topic::Deltas | Topic::Model | Topic::Changelog
+        Topic::Repartition | Topic::Deltas | Topic::Model | Topic::Changelog | Topic::Pipeline
     )
 }
 

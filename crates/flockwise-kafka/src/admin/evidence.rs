@@ -42,6 +42,13 @@ pub struct Remains {
 pub fn lost_state(topics: &Topics, remains: &Remains) -> Option<String> {
     let is = |topic, trace| remains.topics.get(&topic) == Some(&trace);
     let name = topics.name(Topic::Changelog);
+    if is(Topic::Changelog, Trace::Written) && !is(Topic::Pipeline, Trace::Written) {
+        let pipeline = topics.name(Topic::Pipeline);
+        return Some(format!(
+            "topic {pipeline} is missing or empty, while {name} holds customers: what their state was made with is \
+             recorded there, and without it nobody knows whether this configuration fits; {WAY_OUT}"
+        ));
+    }
     if is(Topic::Changelog, Trace::Written) {
         return is(Topic::Repartition, Trace::Missing).then(|| {
             let repartition = topics.name(Topic::Repartition);
@@ -165,6 +172,7 @@ mod tests {
                 (Topic::Changelog, changelog),
                 (Topic::SegmentChanges, changes),
                 (Topic::Repartition, Trace::Empty),
+                (Topic::Pipeline, Trace::Written),
             ]),
             has_offsets,
         };

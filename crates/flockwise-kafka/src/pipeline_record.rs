@@ -1,0 +1,108 @@
+//! The pipeline record on its topic: read, and replaced by one instance at a time.
+
+use std::time::Duration;
+
+use flockwise_runtime::broker::{Failure, PIPELINE_KEY, Start};
+use flockwise_runtime::topics::Topic;
+use rdkafka::Offset;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, Producer};
+
+use crate::clients;
+use crate::events::Events;
+use crate::faults;
+use crate::persistence::insist;
+use crate::surveyor::known;
+use crate::visitor::KafkaVisitor;
+
+impl KafkaVisitor {
+    /// The record as it is committed; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// Where its topic is not there or cannot be read.
+    pub fn pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut found = None;
+        self.read(Topic::Pipeline, None, &mut |record| {
+            if record.key == Some(PIPELINE_KEY) {
+                found = record.value.map(<[u8]>::to_vec);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Replaces the record, if it still is what the caller has read; `false` where another instance was
+    /// quicker. All instances do this under one transactional id, so the brokers let one at a time.
+    ///
+    /// # Errors
+    /// Where it can be neither read nor written.
+    pub fn replace_pipeline_record(
+        &mut self,
+        read: Option<&[u8]>,
+        new: &[u8],
+    ) -> Result<bool, Failure> {
+        let name = self.topics.name(Topic::Pipeline);
+        let id = format!("{name}-writer");
+        let producer = clients::producer(&self.settings.evictor(&id), Events::new("pipeline"))?;
+        let patience = Duration::from_millis(self.settings.transaction_timeout_ms());
+        let doing = format!("writing to {name}");
+        // From here on an instance that took the id over before can no longer commit.
+        insist(&doing, || producer.init_transactions(patience))?;
+        if self.pipeline_record()?.as_deref() != read {
+            return Ok(false);
+        }
+        let write = || {
+            producer.begin_transaction()?;
+            let record = BaseRecord::to(&name).partition(0).key(PIPELINE_KEY);
+            producer
+                .send(record.payload(new))
+                .map_err(|(error, _)| error)?;
+            producer.commit_transaction(patience)
+        };
+        match write() {
+            Ok(()) => Ok(true),
+            Err(KafkaError::Transaction(error))
+                if error.is_fatal() || error.txn_requires_abort() =>
+            {
+                tracing::debug!(%error, "another instance writes the pipeline record");
+                Ok(false)
+            }
+            Err(error) => Err(faults::plain(&doing, &error)),
+        }
+    }
+
+    /// The id that tells an input topic from others of its name.
+    ///
+    /// # Errors
+    /// Where the topic is not there or may not be described.
+    pub fn topic_id(&self, topic: &str) -> Result<String, Failure> {
+        self.restorer.surveyor().identity(topic)
+    }
+
+    /// Where each partition of an input topic begins for a pipeline that starts there now; `None`: at its oldest
+    /// record.
+    ///
+    /// # Errors
+    /// Where the topic is not there or cannot be read.
+    pub fn first_offsets(&self, topic: &str, start: Start) -> Result<Vec<Option<i64>>, Failure> {
+        let count = clients::partitions(self.consumer.client(), topic)?;
+        let partitions: Vec<_> = (0..count)
+            .map(|number| (topic.to_owned(), number))
+            .collect();
+        let surveyor = self.restorer.surveyor();
+        let ends = || surveyor.ends(&partitions);
+        match start {
+            Start::Earliest => Ok(vec![None; partitions.len()]),
+            Start::Latest => Ok(ends()?.into_iter().map(Some).collect()),
+            Start::Offset(offset) => Ok(vec![Some(offset); partitions.len()]),
+            Start::Time(since_ms) => {
+                let found = surveyor.lookup(&partitions, Offset::Offset(since_ms))?;
+                let offset = |(found, end)| match found {
+                    Offset::End => Ok(Some(end)),
+                    found => known(found).map(Some),
+                };
+                found.into_iter().zip(ends()?).map(offset).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! An input is rolled in, out and back on real Kafka, with some instances on one configuration and some on the
+//! other: every event counts once. Skipped, with a word, where no Kafka is named.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use flockwise_codec::partitioner::Partitioner;
+use flockwise_runtime::topics::Topic;
+use flockwise_tests::broker::Stage;
+use flockwise_tests::events::Put;
+use flockwise_tests::eventually;
+use flockwise_tests::kafka::servers;
+use flockwise_tests::plant::{PARTITIONS, Plant};
+use flockwise_tests::process::{Process, folder, run};
+
+const EVENTS: u64 = 40_000;
+/// Of the input that comes and goes: a number that does not go into that of the tasks.
+const OTHER_PARTITIONS: u32 = 5;
+const BOTH: &str = "both.toml";
+const FIRST: &str = "run.toml";
+
+fn plant() -> Option<Plant> {
+    let partitions = [PARTITIONS, OTHER_PARTITIONS];
+    Some(Plant::with(&servers()?, folder(), &partitions, ""))
+}
+
+/// Every other customer's events are in the second input, so that the order of each one's events is known.
+fn spread(puts: Vec<Put>) -> Vec<Put> {
+    let place = |put: Put| match put.key.last() {
+        Some(last) if last % 2 == 1 => {
+            Put { input: 1, ..put }.keyed(Partitioner::Crc32, OTHER_PARTITIONS)
+        }
+        _ => put,
+    };
+    puts.into_iter().map(place).collect()
+}
+
+/// Events of an input that are committed, by the positions of the group.
+fn read(plant: &Plant, input: u16) -> i64 {
+    let partitions = [PARTITIONS, OTHER_PARTITIONS][usize::from(input)];
+    let position = |partition| plant.kafka.committed(Topic::Input(input), partition);
+    (0..partitions).filter_map(position).sum()
+}
+
+fn wait_for_input(plant: &Plant, input: u16, events: i64) {
+    eventually("the input is read", || read(plant, input) >= events);
+}
+
+fn assigned(process: &Process) {
+    eventually("it has tasks", || {
+        process.stderr().contains("tasks assigned")
+    });
+}
+
+fn check(plant: &Plant) {
+    plant.wait_until_drained();
+    plant.check_changes();
+    plant.check_customers();
+}
+
+#[test]
+fn an_input_is_taken_out_and_comes_back_where_it_was() {
+    let Some(plant) = plant() else { return };
+    let records = spread(plant.expect(EVENTS, 3_000, 20_000));
+    let parts: Vec<&[Put]> = records.chunks(records.len() / 4).collect();
+    let both = plant.start_with(BOTH, "only");
+    plant.kafka.put(parts[0]);
+    wait_for_input(&plant, 1, 1_000);
+    both.terminate().expect(0, &[]);
+    let first = plant.start_with(FIRST, "only");
+    let before = read(&plant, 0);
+    plant.kafka.put(parts[1]);
+    wait_for_input(&plant, 0, before + 1_000);
+    // In the middle of things, and back with both.
+    first.kill();
+    let both = plant.start_with(BOTH, "only");
+    plant.kafka.put(parts[2]);
+    wait_for_input(&plant, 1, 3_000);
+    both.kill();
+    let both = plant.start_with(BOTH, "only");
+    parts[3..].iter().for_each(|part| plant.kafka.put(part));
+    check(&plant);
+    both.terminate().expect(0, &[]);
+}
+
+#[test]
+fn an_input_is_rolled_over_two_instances_and_back() {
+    let Some(plant) = plant() else { return };
+    let records = spread(plant.expect(EVENTS, 3_000, 20_000));
+    let (mut left, mut right) = (
+        plant.start_with(FIRST, "left"),
+        plant.start_with(FIRST, "right"),
+    );
+    [&left, &right].into_iter().for_each(assigned);
+    let (left, right) = thread::scope(|scope| {
+        scope.spawn(|| {
+            for slice in records.chunks(records.len() / 150) {
+                plant.kafka.put(slice);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        wait_for_input(&plant, 0, 1_000);
+        // In, one after the other; the first one to know the input is killed amid it.
+        left.terminate().expect(0, &[]);
+        left = plant.start_with(BOTH, "left");
+        wait_for_input(&plant, 1, 500);
+        left.kill();
+        left = plant.start_with(BOTH, "left");
+        wait_for_input(&plant, 1, 1_000);
+        // Rolled back before the second had it.
+        left.terminate().expect(0, &[]);
+        left = plant.start_with(FIRST, "left");
+        assigned(&left);
+        let before = read(&plant, 0);
+        wait_for_input(&plant, 0, before + 1_000);
+        // And in again, the other one first, which is killed.
+        right.kill();
+        right = plant.start_with(BOTH, "right");
+        wait_for_input(&plant, 1, 3_000);
+        left.terminate().expect(0, &[]);
+        left = plant.start_with(BOTH, "left");
+        assigned(&left);
+        (left, right)
+    });
+    check(&plant);
+    left.terminate().expect(0, &[]);
+    right.terminate().expect(0, &[]);
+}
+
+#[test]
+fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
+    let Some(plant) = plant() else { return };
+    let records = spread(plant.expect(5_000, 500, 2_000));
+    let mut running = plant.start_with(BOTH, "running");
+    plant.kafka.put(&records[..1_000]);
+    wait_for_input(&plant, 0, 100);
+    eventually("its shards share the tasks", || {
+        let told = running.stderr();
+        ["[0, 1, 2, 3, 4, 5]", "[6, 7, 8, 9, 10, 11]"]
+            .into_iter()
+            .all(|tasks| told.contains(tasks))
+    });
+    let assignments = |process: &Process| process.stderr().matches("tasks assigned").count();
+    let before = assignments(&running);
+    let config = fs::read_to_string(plant.path(BOTH)).expect("read");
+    for (from, to, words) in [
+        (
+            "shards = 2",
+            "shards = 2\npartitioner = \"crc32\"",
+            "partitioner is \"crc32\" and was \"murmur2\"",
+        ),
+        (
+            "shards = 2",
+            "shards = 2\nstate_partitions = 6",
+            "state_partitions is 6 and was 12",
+        ),
+        (
+            "aggregate = \"sum\"",
+            "aggregate = \"mean\"",
+            "is declared otherwise",
+        ),
+    ] {
+        let name = "other.toml";
+        fs::write(plant.path(name), config.replacen(from, to, 1)).expect("written");
+        let told = [
+            "was made with another configuration",
+            words,
+            "flockwise reset",
+        ];
+        run(&mut plant.command_with(name, "other")).expect(2, &told);
+    }
+    running.is_running().expect("running");
+    assert_eq!(assignments(&running), before, "the group is as it was");
+    plant.kafka.put(&records[1_000..]);
+    check(&plant);
+    running.terminate().expect(0, &[]);
+}
