@@ -8,6 +8,7 @@ mod evidence;
 mod native;
 mod partitions;
 mod probe;
+mod resetting;
 mod rights;
 mod survey;
 
@@ -31,8 +32,9 @@ pub use durability::{
 pub use evidence::{Remains, Trace, lost_state};
 pub use partitions::wrong_partitions;
 pub use probe::{newer_than, try_transactions};
+pub use resetting::{Bounds, Reset, ResetRecord, bounds, reset};
 pub use rights::{Right, Rights, lacking};
-pub use survey::{Found, FoundTopic, Survey, find, largest_record_bytes, survey};
+pub use survey::{Found, FoundTopic, Survey, find, group, largest_record_bytes, survey};
 
 /// Partitions of each input topic, in order. Waits at most the start timeout for a broker.
 ///

@@ -60,6 +60,9 @@ pub(crate) const MAX_MESSAGE_BYTES: u32 = 4 << 20;
 const QUEUED_RECORDS: u32 = 100_000;
 const FETCHED_BYTES: u32 = 4 << 20;
 
+/// `group.consumer.session.timeout.ms` of brokers, unless it is changed there.
+const NEXT_PROTOCOL_SESSION_MS: u64 = 45_000;
+
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
 /// Properties that exactly-once or the shard loop depend on, and what to do instead.
@@ -155,6 +158,15 @@ impl KafkaSettings {
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         Duration::from_millis(self.transaction_timeout_ms() * 2)
+    }
+
+    /// How long a member that is gone stays in the group. Under the next group protocol brokers decide, by default so.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        let config = self.member(1);
+        let configured = config.get("session.timeout.ms");
+        let timeout_ms = configured.and_then(|value| value.parse().ok());
+        Duration::from_millis(timeout_ms.unwrap_or(NEXT_PROTOCOL_SESSION_MS))
     }
 
     /// The shard's consumer, a member of the group, that may come to read this many partitions.

@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Show Flockwise's own topics as they are and as they should be, and make those that are missing.
     #[command(after_help = "Example:\n  flockwise topics --config flockwise.toml --apply")]
     Topics(TopicsArguments),
+    /// Forget a stopped pipeline's customers, and say where its inputs are read from again.
+    #[command(after_help = "Example:\n  flockwise reset --config flockwise.toml --to earliest")]
+    Reset(ResetArguments),
     /// Look at the versions of the model, and decide which one is in use.
     #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
     Model(ModelArguments),
@@ -131,6 +134,23 @@ pub(crate) struct TopicsArguments {
     /// The topics as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetArguments {
+    /// The configuration.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Where the inputs are read from: `earliest`, a time (RFC 3339, by the records' timestamps), or an offset for
+    /// each partition (orders/0=1200,orders/1=1187).
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: String,
+    /// Keep the model and what it was learnt from.
+    #[arg(long)]
+    pub(crate) keep_model: bool,
+    /// Do it; without this it is only said what would be done.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

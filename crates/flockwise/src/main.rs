@@ -21,6 +21,7 @@ mod preflight;
 mod progress;
 mod replay;
 mod report;
+mod reset;
 mod results;
 mod run;
 mod session;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Topics(arguments) => topics::topics(arguments),
+        Command::Reset(arguments) => reset::reset(arguments),
         Command::Model(arguments) => model::model(arguments),
         Command::Customer(arguments) => customer::customer(arguments),
     };

@@ -162,7 +162,7 @@ pub(crate) fn admin_client(settings: &KafkaSettings) -> Result<AdminClient<Event
 }
 
 /// Waits for a future on this thread; the admin client's own thread completes it.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

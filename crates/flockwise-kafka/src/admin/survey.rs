@@ -62,6 +62,14 @@ pub fn find(settings: &KafkaSettings, names: &[String]) -> Result<Vec<Found>, Fa
     Admin::connect(settings)?.find_all(names)
 }
 
+/// The pipeline's consumer group.
+///
+/// # Errors
+/// As [`survey`], and without permission to describe it.
+pub fn group(settings: &KafkaSettings) -> Result<GroupDescription, Failure> {
+    Admin::connect(settings)?.group()
+}
+
 /// The largest record that a shard with these settings produces.
 #[must_use]
 pub fn largest_record_bytes(settings: &KafkaSettings) -> u32 {

@@ -1,0 +1,86 @@
+//! What a reset writes: where each task begins, and what subscribers are told.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flockwise_codec::changelog::{BOOKMARK, encode_bookmark};
+use flockwise_codec::time::write_time;
+use flockwise_config::Config;
+use flockwise_core::task::Task;
+use flockwise_kafka::admin::ResetRecord;
+use flockwise_runtime::topics::{Topic, Topics};
+use serde_json::json;
+
+use super::Positions;
+use crate::args::ResetArguments;
+use crate::exit::Failed;
+use crate::pipeline::pipeline;
+
+/// A bookmark for each task, and a notice in each partition of the changes.
+pub(super) fn records(
+    config: &Config,
+    topics: &Topics,
+    positions: &Positions,
+    arguments: &ResetArguments,
+) -> Result<Vec<ResetRecord>, Failed> {
+    let settings = pipeline(config, topics.state_partitions, None)?.task;
+    let notice = notice(topics, positions, arguments);
+    let mut records = Vec::new();
+    for number in 0..topics.state_partitions {
+        let mut task = Task::new(Arc::clone(&settings));
+        for (topic, partition, offset) in positions {
+            if partition % topics.state_partitions == number {
+                let input = topics.inputs.iter().position(|name| name == topic);
+                task.advance_input((input.unwrap_or_default() as u16, *partition), *offset);
+            }
+        }
+        let mut value = Vec::new();
+        encode_bookmark(&task.bookmark(), &topics.inputs, None, &mut value);
+        records.push(ResetRecord {
+            topic: Topic::Changelog,
+            partition: number,
+            key: Some(vec![BOOKMARK]),
+            value,
+        });
+        records.push(ResetRecord {
+            topic: Topic::SegmentChanges,
+            partition: number,
+            key: None,
+            value: notice.clone(),
+        });
+    }
+    Ok(records)
+}
+
+/// Tells subscribers that sequences begin again behind it.
+fn notice(topics: &Topics, positions: &Positions, arguments: &ResetArguments) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let position = |(topic, partition, offset): &(String, u32, i64)| json!({ "topic": topic, "partition": partition, "offset": offset });
+    let record = json!({
+        "type": "pipeline.reset",
+        "app": topics.app,
+        "occurred_at": write_time(now_ms),
+        "to": arguments.to,
+        "model_kept": arguments.keep_model,
+        "positions": positions.iter().map(position).collect::<Vec<_>>(),
+    });
+    record.to_string().into_bytes()
+}
+
+/// What the group is to have committed: the inputs' positions, and nothing of the topics that are made again.
+pub(super) fn offsets(
+    topics: &Topics,
+    positions: &Positions,
+    remade: &[Topic],
+) -> Vec<(String, u32, i64)> {
+    let mut offsets = positions.clone();
+    for topic in [Topic::Repartition, Topic::Deltas] {
+        if remade.contains(&topic) {
+            let name = topics.name(topic);
+            let partitions = 0..topics.partitions(topic);
+            offsets.extend(partitions.map(|partition| (name.clone(), partition, 0)));
+        }
+    }
+    offsets
+}
