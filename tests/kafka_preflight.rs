@@ -47,7 +47,7 @@ impl Scene {
         let features = fs::read_to_string(workspace().join("tests/harness/features.toml"));
         let config = format!(
             "app = \"{}\"\nstate_partitions = {state_partitions}\nshards = 1\n[kafka]\nbootstrap_servers = \"{}\"\n\
-             [http]\nlisten = \"{}\"\n[[input]]\ntopic = \"{}\"\nformat = \"native\"\n{}",
+             [http]\nlisten = \"{}\"\n[[input]]\ntopic = \"{}\"\nformat = \"segment\"\n{}",
             self.topics.app,
             self.servers,
             free_address(),
@@ -257,4 +257,54 @@ fn offsets_of_another_consumer_are_not_taken_for_a_pipelines() {
         .commit(&offsets, CommitMode::Sync)
         .expect("committed");
     scene.check().expect(0, &[]);
+}
+
+#[test]
+fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
+    let Some(servers) = servers() else { return };
+    let scene = Scene::set(&servers);
+    let process = scene.start();
+    scene.kafka.put(&generated(200, 20, 1));
+    eventually("all is read", || scene.kafka.is_drained());
+    scene.delete(Topic::Changelog);
+    scene.make_one(Topic::Changelog, PARTITIONS, None);
+    // Before it looks, a customer is written into the new one.
+    scene.kafka.put(&generated(1, 1, 2));
+    let ended = process.wait();
+    assert_ne!(ended.code, Some(0), "{ended:#?}");
+    // Where it looks before the topic is there again, that is what it says.
+    let words = ["was deleted and made again", "there is no topic"];
+    assert!(
+        words.iter().any(|words| ended.stderr.contains(words)),
+        "{ended:#?}"
+    );
+    // What is there now is not taken for the state.
+    if !scene.kafka.read(Topic::Changelog).iter().all(Vec::is_empty) {
+        run(&mut scene.command(&["run"])).expect(1, &["where the last commit counted"]);
+    }
+}
+
+#[test]
+fn offsets_of_the_group_that_were_reset_are_told_of_and_change_nothing() {
+    let Some(servers) = servers() else { return };
+    let scene = Scene::set(&servers);
+    let warning = "resetting the group's offsets changes nothing";
+    let process = scene.start();
+    scene.kafka.put(&generated(200, 20, 1));
+    eventually("all is read", || scene.kafka.is_drained());
+    process.terminate().expect(0, &[]);
+    let process = scene.start();
+    assert!(!process.stderr().contains(warning), "{}", process.stderr());
+    process.terminate().expect(0, &[]);
+    let mut offsets = TopicPartitionList::new();
+    offsets
+        .add_partition_offset(&scene.topics.inputs[0], 0, Offset::Offset(0))
+        .expect("listed");
+    let consumer = scene.consumer();
+    eventually("the members have left and offsets may be reset", || {
+        consumer.commit(&offsets, CommitMode::Sync).is_ok()
+    });
+    let process = scene.start();
+    eventually("it says so", || process.stderr().contains(warning));
+    process.terminate().expect(0, &[]);
 }

@@ -32,6 +32,18 @@ pub enum ChangelogError {
         /// Its format.
         found: u8,
     },
+    /// Not all of the customers are there.
+    #[error(
+        "{found} customers are there where the last commit counted {expected}: rows are missing, as where the topic was \
+         deleted and made again; bring the former topic back or run `flockwise reset` (if the changelog is whole and the \
+         local copy is not, deleting `directory` under [state] mends it)"
+    )]
+    Customers {
+        /// Those that came back.
+        found: u64,
+        /// Those of the last commit.
+        expected: u64,
+    },
     /// Written under other features.
     #[error(
         "the state was kept under another feature plan ({found:016x}, now {expected:016x}): bring the former features back, or give the pipeline a new `app` name so that it starts anew from its inputs"

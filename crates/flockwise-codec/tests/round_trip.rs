@@ -120,6 +120,7 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
                     leap: leap.map(|(from_ms, to_ms)| Leap { from_ms, to_ms }),
                     version,
                     version_since_ms,
+                    customers: Some(version),
                 }
             },
         )

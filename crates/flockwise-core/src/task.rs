@@ -90,6 +90,9 @@ pub struct Bookmark {
     /// The instant that the sweep had reached when it came into use: customers due later were scored by
     /// it.
     pub version_since_ms: Option<i64>,
+    /// How many customers the task has, to see whether all of them come back; `None` where it was written by a
+    /// version that did not count them.
+    pub customers: Option<u64>,
 }
 
 /// The model in use and the one before, which tells what a new version alone has moved.
@@ -175,6 +178,7 @@ impl Task {
             leap: None,
             version: 0,
             version_since_ms: None,
+            customers: None,
         };
         Self {
             rows: Rows::new(&settings.plan),
@@ -247,6 +251,7 @@ impl Task {
         Bookmark {
             swept_ms: self.calendar.swept_ms(),
             leap: self.calendar.leap(),
+            customers: Some(self.rows.len() as u64),
             ..self.bookmark.clone()
         }
     }

@@ -29,6 +29,7 @@ pub use described::{GroupDescription, GroupMember};
 pub use durability::{
     Severity, TopicSetting, differing, holds_state, replication, topic_settings, unwritable,
 };
+pub(crate) use evidence::committed_once;
 pub use evidence::{Remains, Trace, lost_state};
 pub use partitions::wrong_partitions;
 pub use probe::{newer_than, try_transactions};

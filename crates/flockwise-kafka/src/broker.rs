@@ -23,6 +23,7 @@ use crate::events::{Events, Rebalance, RebalanceKind};
 use crate::evicting::evict;
 use crate::faults;
 use crate::generation::generation;
+use crate::group_offsets::GroupOffsets;
 use crate::lanes::{self, Filled};
 use crate::parting::{self, Answers};
 use crate::partition_queue::GroupQueue;
@@ -45,6 +46,7 @@ const HELD: Duration = Duration::from_millis(20);
 pub struct KafkaBroker {
     assignment: Assignment,
     committer: Committer,
+    group_offsets: GroupOffsets,
     purger: Purger,
     partitions: BTreeMap<Topic, (Instant, u32)>,
     restorer: Option<Restorer>,
@@ -78,6 +80,7 @@ impl KafkaBroker {
         Ok(Self {
             assignment: Assignment::new(consumer, bell.clone(), topics.clone()),
             committer,
+            group_offsets: GroupOffsets::default(),
             purger: Purger::new(topics.name(Topic::Repartition), settings.clone()),
             partitions: BTreeMap::new(),
             restorer: None,
@@ -237,6 +240,8 @@ impl Broker for KafkaBroker {
     }
 
     fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        let consumer = self.group.consumer();
+        self.group_offsets.compare(consumer, &self.topics, reads);
         self.assignment.open(reads)
     }
 

@@ -17,6 +17,7 @@ mod faults;
 mod follower;
 mod gathered;
 mod generation;
+mod group_offsets;
 mod identity;
 mod in_step;
 mod lanes;

@@ -83,7 +83,8 @@ impl<B: Broker> Shard<B> {
             false => Sweeping::AtOnce,
         };
         let now = self.pace.clock().now();
-        let open = OpenTask::new(restoring.finish(), sweeping, now);
+        let task = restoring.finish(&self.pipeline)?;
+        let open = OpenTask::new(task, sweeping, now);
         self.tasks.insert(number, open);
         self.meter.tasks_restoring -= 1;
         self.meter.tasks_running = self.tasks.len() as u64;

@@ -135,6 +135,7 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         }
         self.looked = clock.now();
+        self.expect_same_changelog()?;
         self.meter.stopped = self.stopped();
         self.meter.export(&self.metrics);
         self.notice_recreated()?;

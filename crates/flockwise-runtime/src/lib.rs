@@ -21,6 +21,7 @@ pub mod pipeline;
 pub mod pulse;
 pub mod questions;
 mod reference_clock;
+mod replaced;
 mod restoring;
 pub mod shard;
 pub mod standby;

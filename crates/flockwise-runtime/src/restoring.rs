@@ -148,11 +148,20 @@ impl Restoring {
     }
 
     /// The task as of the last commit read.
-    pub(crate) fn finish(mut self) -> Task {
+    ///
+    /// # Errors
+    /// Where not all customers came back that the last commit counted.
+    pub(crate) fn finish(mut self, pipeline: &Pipeline) -> Result<Task, Failure> {
+        let found = self.task.rows().len() as u64;
+        let counted = self.bookmark.as_ref().and_then(|mark| mark.customers);
+        if let Some(expected) = counted.filter(|expected| *expected != found) {
+            let error = ChangelogError::Customers { found, expected };
+            return Err(unusable(pipeline, self.number, &error));
+        }
         if let Some(bookmark) = self.bookmark {
             self.task.restore_bookmark(bookmark);
         }
-        self.task
+        Ok(self.task)
     }
 }
 

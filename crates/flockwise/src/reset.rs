@@ -13,8 +13,9 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::args::ResetArguments;
 use crate::cluster::Cluster;
-use crate::connection::{failed, load, settings};
+use crate::connection::{failed, load, settings, settled};
 use crate::exit::{Failed, say};
+use crate::pinned;
 use target::Target;
 
 /// What the brokers may take beyond the session's time-out to notice that a member is gone.
@@ -32,6 +33,7 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     let topics = sized(&config, &cluster)?;
     let positions = positions(&settings, &cluster, &target)?;
     let remade = remade(arguments.keep_model);
+    kept_ones_fit(&topics, &cluster, &remade)?;
     show(&topics, &target, &positions, &remade);
     if !arguments.yes {
         return Err(Failed::wrong(
@@ -45,6 +47,8 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
         remade,
     };
     admin::reset(&settings, &topics, &reset).map_err(failed)?;
+    // Last of all: without it `run` refuses to start.
+    pinned::claim(&config, &settings, &topics).map_err(failed)?;
     say!("done; the next `flockwise run` begins there");
     Ok(())
 }
@@ -57,9 +61,8 @@ fn sized(config: &Config, cluster: &Cluster) -> Result<Topics, Failed> {
             )));
         }
     }
-    cluster
-        .topics(config)
-        .ok_or_else(|| Failed::wrong("the inputs' partitions are not known"))
+    // What the state was made with goes with it: the configuration alone counts.
+    Ok(settled(config, &cluster.input_partitions()))
 }
 
 /// State must not be taken from under an instance that is at work. One that was stopped stays a member until its
@@ -110,11 +113,27 @@ fn positions(
 
 /// Topics that are made again: all state, and what is on its way.
 fn remade(keeps_model: bool) -> Vec<Topic> {
-    let mut remade = vec![Topic::Changelog, Topic::Repartition];
+    let mut remade = vec![Topic::Changelog, Topic::Repartition, Topic::Pipeline];
     if !keeps_model {
         remade.extend([Topic::Model, Topic::Deltas]);
     }
     remade
+}
+
+/// Topics that stay must have room for all tasks.
+fn kept_ones_fit(topics: &Topics, cluster: &Cluster, remade: &[Topic]) -> Result<(), Failed> {
+    let found = cluster.survey.partitions();
+    let few = found
+        .iter()
+        .find(|(topic, count)| !remade.contains(topic) && *count < topics.partitions(*topic));
+    let Some((topic, count)) = few else {
+        return Ok(());
+    };
+    let (name, wanted) = (topics.name(*topic), topics.partitions(*topic));
+    Err(Failed::wrong(format!(
+        "topic {name} has {count} partitions and is kept, while this configuration needs {wanted}: enlarge it first, with \
+         `kafka-topics.sh --alter --topic {name} --partitions {wanted}`"
+    )))
 }
 
 fn show(topics: &Topics, target: &Target, positions: &Positions, remade: &[Topic]) {

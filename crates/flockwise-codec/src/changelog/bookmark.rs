@@ -22,6 +22,8 @@ struct BookmarkRecord {
     version: u64,
     version_since_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    customers: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
 }
 
@@ -80,6 +82,7 @@ pub fn encode_bookmark(
         }),
         version: bookmark.version,
         version_since_ms: bookmark.version_since_ms,
+        customers: bookmark.customers,
         owner: owner.map(str::to_owned),
     };
     // Writing to memory cannot fail, and neither can a map without keys that are not text.
@@ -127,6 +130,7 @@ pub fn decode_bookmark(
         }),
         version: record.version,
         version_since_ms: record.version_since_ms,
+        customers: record.customers,
     };
     Ok((bookmark, record.owner))
 }

@@ -250,6 +250,7 @@ fn a_bookmark() {
         leap: None,
         version: 42,
         version_since_ms: Some(490_923_000),
+        customers: None,
     };
     let mut out = Vec::new();
     encode_bookmark(&bookmark, &topics(), Some("shop-1"), &mut out);

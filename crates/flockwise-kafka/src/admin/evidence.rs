@@ -86,10 +86,11 @@ pub(super) fn committed(
     group: &str,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, Failure> {
     let doing = format!("asking for the offsets of group {group}");
-    ask_again(|| ask(client, group).map_err(|code| failure(&doing, code)))
+    ask_again(|| committed_once(client, group).map_err(|code| failure(&doing, code)))
 }
 
-fn ask(
+/// As [`committed`], asked once: for those who can do without the answer.
+pub(crate) fn committed_once(
     client: *mut sys::rd_kafka_t,
     group: &str,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, RDKafkaErrorCode> {

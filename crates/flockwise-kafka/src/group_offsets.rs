@@ -1,0 +1,101 @@
+//! The offsets that the group has committed, against those that the state stands at: they are committed together,
+//! so where they differ somebody has reset the group's with Kafka's tools, which changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
+
+use flockwise_runtime::broker::Start;
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tracing::{debug, warn};
+
+use crate::admin::committed_once;
+use crate::events::Events;
+
+/// A commit may show a moment later under the group than in the changelog.
+const ATTEMPTS: u32 = 5;
+const STEP: Duration = Duration::from_millis(200);
+
+/// Committed offsets by topic and partition.
+type Committed = BTreeMap<String, BTreeMap<u32, i64>>;
+
+/// Compares each input partition once, when it is first read.
+#[derive(Default)]
+pub(crate) struct GroupOffsets {
+    compared: BTreeSet<Source>,
+}
+
+impl GroupOffsets {
+    /// Warns where the group's offsets are not those that these reads go on at.
+    pub(crate) fn compare(
+        &mut self,
+        consumer: &BaseConsumer<Events>,
+        topics: &Topics,
+        reads: &[(Source, Start)],
+    ) {
+        let new = reads.iter().filter_map(|(source, start)| match start {
+            Start::Offset(offset) if matches!(source.topic, Topic::Input(_)) => {
+                self.compared.insert(*source).then(|| {
+                    let topic = topics.name(source.topic);
+                    (topic, source.partition, *offset)
+                })
+            }
+            _ => None,
+        });
+        let positions: Vec<(String, u32, i64)> = new.collect();
+        if positions.is_empty() {
+            return;
+        }
+        for attempt in 1..=ATTEMPTS {
+            let committed = match committed_once(consumer.client().native_ptr(), &topics.app) {
+                Ok(committed) => committed,
+                Err(code) => return debug!("the group's offsets are not looked at: {code}"),
+            };
+            match differing(&positions, &committed) {
+                None => return,
+                Some(text) if attempt == ATTEMPTS => return warn!("{text}"),
+                Some(_) => thread::sleep(STEP),
+            }
+        }
+    }
+}
+
+/// What to say about the first that differs. A partition of which the group has no offset does not: brokers forget
+/// them when nobody is in the group.
+fn differing(positions: &[(String, u32, i64)], committed: &Committed) -> Option<String> {
+    let of = |topic: &String, partition: &u32| committed.get(topic)?.get(partition).copied();
+    let mut differing = positions.iter().filter_map(|(topic, partition, offset)| {
+        let found = of(topic, partition)?;
+        (found != *offset).then_some((topic, partition, offset, found))
+    });
+    let (topic, partition, offset, found) = differing.next()?;
+    let others = differing.count();
+    Some(format!(
+        "the group's offset of {topic}/{partition} is {found}, and reading goes on at {offset}, where the state stands \
+         ({others} other partitions differ too): resetting the group's offsets changes nothing; to read from elsewhere \
+         stop all instances and run `flockwise reset`"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_that_were_reset_are_told_of_and_those_forgotten_are_not() {
+        let positions = [("orders".to_owned(), 0, 7), ("orders".to_owned(), 1, 9)];
+        let committed = |offsets: &[(u32, i64)]| {
+            BTreeMap::from([("orders".to_owned(), offsets.iter().copied().collect())])
+        };
+        assert_eq!(differing(&positions, &committed(&[(0, 7), (1, 9)])), None);
+        assert_eq!(differing(&positions, &committed(&[(0, 7)])), None);
+        assert_eq!(differing(&positions, &BTreeMap::new()), None);
+        let text = differing(&positions, &committed(&[(0, 0), (1, 0)])).unwrap_or_default();
+        assert!(
+            text.contains("orders/0 is 0, and reading goes on at 7"),
+            "{text}"
+        );
+        assert!(text.contains("1 other partitions"), "{text}");
+    }
+}
