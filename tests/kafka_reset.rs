@@ -1,6 +1,8 @@
 //! `flockwise reset` on real Kafka: what comes out behind it is what a replay of the events from there on gives.
 //! Skipped, with a word, where no Kafka is named.
 
+use std::fs;
+
 use flockwise_codec::time::write_time;
 use flockwise_runtime::topics::Topic;
 use flockwise_tests::broker::Stage;
@@ -71,6 +73,20 @@ fn reset_to_a_time_reads_on_from_there_with_the_model_kept() {
     plant.replay("kept.jsonl", "run.toml", "expected");
     let target = write_time(from_ms);
     reset(&plant, &["--to", &target, "--keep-model", "--yes"]).expect(0, &[]);
+    run_until_drained(&plant);
+    plant.check_customers();
+}
+
+#[test]
+fn reset_takes_up_what_the_state_cannot_be_changed_to() {
+    let Some(plant) = Plant::set() else { return };
+    plant.kafka.put(&plant.expect(5_000, 500, 2_000));
+    run_until_drained(&plant);
+    let config = fs::read_to_string(plant.path("run.toml")).expect("read");
+    let config = config.replacen("shards = 2", "shards = 2\npartitioner = \"crc32\"", 1);
+    fs::write(plant.path("run.toml"), config).expect("written");
+    run(&mut plant.command("only")).expect(2, &["partitioner is", "flockwise reset"]);
+    reset(&plant, &["--to", "earliest", "--yes"]).expect(0, &[]);
     run_until_drained(&plant);
     plant.check_customers();
 }

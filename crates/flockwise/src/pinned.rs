@@ -97,6 +97,27 @@ pub(crate) fn claim(
     )))
 }
 
+/// The record of a pipeline that is reset: tasks have positions in every partition that its inputs have now.
+///
+/// # Errors
+/// Where an input cannot be described.
+pub(crate) fn of_a_reset(
+    config: &Config,
+    settings: &KafkaSettings,
+    topics: &Topics,
+) -> Result<PipelineRecord, Failure> {
+    let visitor = KafkaVisitor::connect(settings.clone(), topics.clone())?;
+    let mut record = configured(config, topics.state_partitions);
+    for topic in &topics.inputs {
+        record.inputs.push(InputRecord {
+            topic: topic.clone(),
+            id: visitor.topic_id(topic)?,
+            starts: Vec::new(),
+        });
+    }
+    Ok(record)
+}
+
 /// The record with every configured input. A topic that was recreated begins at its oldest record: nothing in
 /// it has been read.
 fn with_inputs(

@@ -42,7 +42,13 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     }
     nobody_runs(&settings)?;
     let reset = Reset {
-        records: writing::records(&config, &topics, &positions, arguments)?,
+        records: writing::records(
+            &config,
+            &topics,
+            &positions,
+            &pinned::of_a_reset(&config, &settings, &topics).map_err(failed)?,
+            arguments,
+        )?,
         offsets: writing::offsets(&topics, &positions, &remade),
         remade,
     };

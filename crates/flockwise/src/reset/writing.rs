@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark};
+use flockwise_codec::pipeline::PipelineRecord;
 use flockwise_codec::time::write_time;
 use flockwise_config::Config;
 use flockwise_core::task::Task;
 use flockwise_kafka::admin::ResetRecord;
+use flockwise_runtime::broker::PIPELINE_KEY;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::json;
 
@@ -16,16 +18,22 @@ use crate::args::ResetArguments;
 use crate::exit::Failed;
 use crate::pipeline::pipeline;
 
-/// A bookmark for each task, and a notice in each partition of the changes.
+/// What the state will be made with, a bookmark for each task, and a notice in each partition of the changes.
 pub(super) fn records(
     config: &Config,
     topics: &Topics,
     positions: &Positions,
+    pinned: &PipelineRecord,
     arguments: &ResetArguments,
 ) -> Result<Vec<ResetRecord>, Failed> {
     let settings = pipeline(config, topics.state_partitions, None)?.task;
     let notice = notice(topics, positions, arguments);
-    let mut records = Vec::new();
+    let mut records = vec![ResetRecord {
+        topic: Topic::Pipeline,
+        partition: 0,
+        key: Some(PIPELINE_KEY.to_vec()),
+        value: pinned.encode(),
+    }];
     for number in 0..topics.state_partitions {
         let mut task = Task::new(Arc::clone(&settings));
         for (topic, partition, offset) in positions {
