@@ -14,7 +14,7 @@ const NO_JAVA: &str = "Kafka 4 runs on a JDK of version 17 or later; on Debian: 
 
 /// Kafka's tools by their usual short names.
 const TOOLS: &[(&str, &str)] = &[
-    ("acls", "kafka.admin.AclCommand"),
+    ("acls", "org.apache.kafka.tools.AclCommand"),
     ("configs", "kafka.admin.ConfigCommand"),
     (
         "consumer",
