@@ -12,7 +12,7 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use crate::faults;
-use crate::persistence::PATIENCE;
+use crate::persistence::ATTEMPT;
 
 /// The id that the brokers gave a topic when it was made, in hexadecimal digits; `None` where they give
 /// none.
@@ -40,7 +40,7 @@ struct Answer(NonNull<sys::rd_kafka_event_t>);
 
 impl Answer {
     fn to<C: ClientContext>(client: &Client<C>, name: &CString) -> Result<Self, RDKafkaErrorCode> {
-        let patience_ms = i32::try_from(PATIENCE.as_millis()).unwrap_or(i32::MAX);
+        let patience_ms = i32::try_from(ATTEMPT.as_millis()).unwrap_or(i32::MAX);
         let mut names = [name.as_ptr()];
         // SAFETY: the client and the name outlive the call. The collection, the options and the queue are
         // made, used and freed here, whatever comes; the event is handed to us and lives on its own.

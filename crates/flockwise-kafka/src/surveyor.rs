@@ -52,7 +52,7 @@ impl Surveyor {
     /// topics none.
     pub(crate) fn identity(&self, topic: &str) -> Result<String, Failure> {
         let client = self.consumer.client();
-        let id = topic_id(client, topic)?.unwrap_or_else(|| {
+        let id = ask_again(|| topic_id(client, topic))?.unwrap_or_else(|| {
             debug!(topic, "the brokers give topics no id; its name has to do");
             topic.to_owned()
         });
