@@ -131,6 +131,45 @@ impl<S: Stage> Scene<S> {
             .sum()
     }
 
+    /// How many latencies from an event to its commit were recorded.
+    fn latencies(&self) -> u64 {
+        let families = self.registry.gather();
+        let name = "flockwise_end_to_end_latency_seconds";
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.map(MetricFamily::get_metric).unwrap_or_default();
+        let counts = metrics
+            .iter()
+            .map(|one| one.get_histogram().get_sample_count());
+        counts.sum()
+    }
+
+    /// Checks that the metrics count what a reader finds committed, and each event once.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn check_counters(&self) {
+        let events = self.put.values().sum::<i64>() as u64;
+        let changes = checks::values(&self.stage.read(Topic::SegmentChanges));
+        let letters: usize = self
+            .stage
+            .read(Topic::DeadLetters)
+            .iter()
+            .map(Vec::len)
+            .sum();
+        assert_eq!(self.counter("events_total"), events, "events");
+        assert_eq!(
+            self.counter("changes_total"),
+            changes.len() as u64,
+            "changes"
+        );
+        assert_eq!(
+            self.counter("dead_letters_total"),
+            letters as u64,
+            "letters"
+        );
+        assert_eq!(self.latencies(), events, "latencies");
+    }
+
     /// Every task as its changelog has it.
     ///
     /// # Panics

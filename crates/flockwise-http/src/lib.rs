@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod connections;
 mod customers;
 mod readiness;
 mod routes;
@@ -14,5 +15,5 @@ mod server;
 mod tests;
 
 pub use customers::{Tell, Told};
-pub use readiness::{Readiness, ShardPresence, Silence};
+pub use readiness::{Readiness, ShardPresence, Silence, Stalled};
 pub use server::{HttpError, HttpServer, start};

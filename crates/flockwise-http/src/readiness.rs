@@ -12,10 +12,21 @@ pub struct Readiness {
     /// The most that ever lived at once: fewer than that, and one has ended.
     shards_seen: AtomicU32,
     shards_assigned: AtomicU32,
-    tasks_restoring: AtomicU32,
     tasks_running: AtomicU32,
     is_stopping: AtomicBool,
     silent: Mutex<Vec<Silence>>,
+    stalled: Mutex<Vec<Stalled>>,
+}
+
+/// A shard that has something to commit, and whose commits come to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stalled {
+    /// Which.
+    pub shard: usize,
+    /// Since its oldest uncommitted work.
+    pub lasted: Duration,
+    /// The latest error, if one was told.
+    pub error: Option<String>,
 }
 
 /// A shard whose thread lives and gets nowhere.
@@ -32,7 +43,6 @@ pub struct Silence {
 pub struct ShardPresence {
     readiness: Arc<Readiness>,
     is_assigned: bool,
-    restoring: u32,
     running: u32,
 }
 
@@ -43,10 +53,14 @@ pub(crate) struct Status {
     pub(crate) shards_alive: u32,
     pub(crate) shards_ended: u32,
     pub(crate) shards_assigned: u32,
-    pub(crate) tasks_restoring: u32,
     pub(crate) tasks_running: u32,
     pub(crate) is_stopping: bool,
     pub(crate) silent: Vec<Silence>,
+    pub(crate) stalled: Vec<Stalled>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Readiness {
@@ -58,10 +72,10 @@ impl Readiness {
             shards_alive: AtomicU32::new(0),
             shards_seen: AtomicU32::new(0),
             shards_assigned: AtomicU32::new(0),
-            tasks_restoring: AtomicU32::new(0),
             tasks_running: AtomicU32::new(0),
             is_stopping: AtomicBool::new(false),
             silent: Mutex::default(),
+            stalled: Mutex::default(),
         })
     }
 
@@ -73,7 +87,6 @@ impl Readiness {
         ShardPresence {
             readiness: Arc::clone(self),
             is_assigned: false,
-            restoring: 0,
             running: 0,
         }
     }
@@ -90,8 +103,13 @@ impl Readiness {
         silent.extend(shards);
     }
 
+    /// These shards have not committed for longer than may be, and no others.
+    pub fn stalled(&self, shards: Vec<Stalled>) {
+        *lock(&self.stalled) = shards;
+    }
+
     fn silences(&self) -> MutexGuard<'_, Vec<Silence>> {
-        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.silent)
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -101,22 +119,22 @@ impl Readiness {
             shards_alive,
             shards_ended: self.shards_seen.load(Relaxed).saturating_sub(shards_alive),
             shards_assigned: self.shards_assigned.load(Relaxed),
-            tasks_restoring: self.tasks_restoring.load(Relaxed),
             tasks_running: self.tasks_running.load(Relaxed),
             is_stopping: self.is_stopping.load(Relaxed),
             silent: self.silences().clone(),
+            stalled: lock(&self.stalled).clone(),
         }
     }
 }
 
 impl ShardPresence {
-    /// The shard has been assigned its tasks (none, it may be): so many are still being restored,
-    /// the others run.
-    pub fn assigned(&mut self, restoring: u32, running: u32) {
+    /// The shard has been assigned its tasks (none, it may be), and so many run. A shard that restores tasks is not
+    /// assigned yet.
+    pub fn assigned(&mut self, running: u32) {
         if !std::mem::replace(&mut self.is_assigned, true) {
             self.readiness.shards_assigned.fetch_add(1, Relaxed);
         }
-        self.count(restoring, running);
+        self.count(running);
     }
 
     /// The shard has handed over all it had, and waits for the next assignment.
@@ -124,15 +142,10 @@ impl ShardPresence {
         if std::mem::replace(&mut self.is_assigned, false) {
             self.readiness.shards_assigned.fetch_sub(1, Relaxed);
         }
-        self.count(0, 0);
+        self.count(0);
     }
 
-    fn count(&mut self, restoring: u32, running: u32) {
-        change(
-            &self.readiness.tasks_restoring,
-            &mut self.restoring,
-            restoring,
-        );
+    fn count(&mut self, running: u32) {
         change(&self.readiness.tasks_running, &mut self.running, running);
     }
 }
@@ -149,6 +162,17 @@ fn change(total: &AtomicU32, part: &mut u32, now: u32) {
     // Wrapping on purpose, as the atomic does: a smaller part is a huge one to be added.
     total.fetch_add(now.wrapping_sub(*part), Relaxed);
     *part = now;
+}
+
+impl Stalled {
+    fn text(&self) -> String {
+        let (shard, seconds) = (self.shard, self.lasted.as_secs());
+        let error = self
+            .error
+            .as_deref()
+            .unwrap_or("no error yet: a commit is under way");
+        format!("shard {shard} has not been able to commit for {seconds} s: {error}")
+    }
 }
 
 impl Status {
@@ -176,13 +200,7 @@ impl Status {
                 self.shards_assigned, self.shards_alive
             ));
         }
-        if self.tasks_restoring > 0 {
-            missing.push(format!(
-                "{} of {} tasks are being restored",
-                self.tasks_restoring,
-                self.tasks_restoring + self.tasks_running
-            ));
-        }
+        missing.extend(self.stalled.iter().map(Stalled::text));
         missing
     }
 }

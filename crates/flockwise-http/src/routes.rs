@@ -71,7 +71,7 @@ async fn readyz(State(sources): State<Sources>) -> Response {
         "ready": is_ready,
         "missing": missing,
         "shards": shards(&status),
-        "tasks": { "restoring": status.tasks_restoring, "running": status.tasks_running },
+        "tasks": { "running": status.tasks_running },
     });
     answer(ok_if(is_ready), &body)
 }

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::connections::{LIMITS, Limits, serve};
 use crate::customers::Tell;
 use crate::readiness::Readiness;
 use crate::routes::router;
@@ -53,6 +54,16 @@ pub fn start(
     readiness: Arc<Readiness>,
     tell: Tell,
 ) -> Result<HttpServer, HttpError> {
+    start_with(LIMITS, listen, registry, readiness, tell)
+}
+
+pub(crate) fn start_with(
+    limits: Limits,
+    listen: SocketAddr,
+    registry: Registry,
+    readiness: Arc<Readiness>,
+    tell: Tell,
+) -> Result<HttpServer, HttpError> {
     let (listener, address) =
         bind(listen).map_err(|source| HttpError::Listen { listen, source })?;
     let runtime = Builder::new_multi_thread()
@@ -65,12 +76,8 @@ pub fn start(
     let router = router(registry, readiness, tell);
     let serving = runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async {
-                // A sender that is gone means the same as one that has spoken.
-                stopped.await.unwrap_or_default();
-            })
-            .await
+        serve(listener, router, limits, stopped).await;
+        Ok(())
     });
     tracing::info!(%address, "listening for HTTP");
     Ok(HttpServer {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
 
-use crate::{HttpServer, Readiness, Silence, Tell, Told, start};
+use crate::connections::{LIMITS, Limits};
+use crate::server::start_with;
+use crate::{HttpServer, Readiness, Silence, Stalled, Tell, Told, start};
 
 fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -57,7 +59,7 @@ fn metrics_are_served_as_prometheus_reads_them() {
 }
 
 #[test]
-fn ready_once_every_shard_is_assigned_and_every_task_restored() {
+fn ready_once_every_shard_is_assigned_and_as_long_as_they_commit() {
     let readiness = Readiness::new(2);
     let server = serve(&readiness);
     let missing = || {
@@ -78,18 +80,25 @@ fn ready_once_every_shard_is_assigned_and_every_task_restored() {
         "1 of 2 shards run; 0 of 1 shards have been assigned their tasks"
     );
     let mut second = readiness.shard();
-    first.assigned(2, 1);
-    assert_eq!(
-        missing(),
-        "1 of 2 shards have been assigned their tasks; 2 of 3 tasks are being restored"
-    );
-    second.assigned(0, 0);
-    first.assigned(0, 3);
+    first.assigned(3);
+    assert_eq!(missing(), "1 of 2 shards have been assigned their tasks");
+    second.assigned(0);
     assert_eq!(missing(), "");
     first.revoked();
     assert_eq!(missing(), "1 of 2 shards have been assigned their tasks");
-    first.assigned(0, 2);
+    first.assigned(2);
     assert_eq!(missing(), "");
+    let stalled = |error: Option<&str>| Stalled {
+        shard: 1,
+        lasted: Duration::from_millis(61_500),
+        error: error.map(str::to_owned),
+    };
+    readiness.stalled(vec![stalled(Some("no broker"))]);
+    assert_eq!(
+        missing(),
+        "shard 1 has not been able to commit for 61 s: no broker"
+    );
+    readiness.stalled(Vec::new());
     readiness.stop();
     assert_eq!(missing(), "the process is stopping");
 }
@@ -224,4 +233,67 @@ fn a_stopped_server_lets_go_of_its_port() {
     server.stop();
     assert!(TcpStream::connect(address).is_err());
     drop(start(address, Registry::new(), readiness, nobody()).unwrap());
+}
+
+fn serve_within(limits: Limits) -> HttpServer {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    start_with(limits, any, Registry::new(), Readiness::new(1), nobody()).unwrap()
+}
+
+/// A client that says this much and then nothing.
+fn half_sent(server: &HttpServer, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    stream
+}
+
+/// Is the connection ended by the server, and not by the patience of the test?
+fn is_ended(stream: &mut TcpStream) -> bool {
+    let kind = stream
+        .read_to_end(&mut Vec::new())
+        .map_err(|error| error.kind());
+    matches!(kind, Ok(_) | Err(std::io::ErrorKind::ConnectionReset))
+}
+
+#[test]
+fn half_sent_requests_and_idle_connections_are_ended() {
+    let header = Duration::from_millis(100);
+    let server = serve_within(Limits { header, ..LIMITS });
+    for text in [
+        "",
+        "GET /livez HTTP/1.1\r\n",
+        "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n",
+        "POST /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf",
+    ] {
+        assert!(is_ended(&mut half_sent(&server, text)), "{text:?}");
+    }
+}
+
+#[test]
+fn what_takes_too_long_is_ended_whatever_it_does() {
+    let lifetime = Duration::from_millis(100);
+    let server = serve_within(Limits {
+        lifetime,
+        grace: lifetime,
+        ..LIMITS
+    });
+    assert!(is_ended(&mut half_sent(&server, "GET /livez HTTP/1.1\r\n")));
+}
+
+/// 1,077 half-sent requests once stopped every probe.
+#[test]
+fn more_connections_than_there_may_be_hold_no_probe_up() {
+    let server = serve_within(Limits {
+        connections: 8,
+        ..LIMITS
+    });
+    let mut open: Vec<TcpStream> = (0..64)
+        .map(|_| half_sent(&server, "GET /livez HTTP/1.1\r\n"))
+        .collect();
+    assert_eq!(get(&server, "/livez").0, 200);
+    // The oldest made room.
+    assert!(is_ended(&mut open[0]));
 }

@@ -77,6 +77,7 @@ impl<B: Broker> Shard<B> {
 
     fn begin(&mut self, restoring: Restoring) -> Result<(), Failure> {
         let number = restoring.number();
+        self.meter.restored_records += restoring.records();
         self.reference.note_commit(restoring.latest_commit_ms());
         let sweeping = match self.pace.is_live() {
             true => Sweeping::Later,

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
+use crate::open_task::OpenTask;
 use crate::shard::Shard;
 use crate::topics::Source;
 use crate::training::DELTAS;
+
+/// A shard commits at least this often, also with nothing new.
+const RENEW_EVERY: Duration = Duration::from_secs(30);
 
 impl<B: Broker> Shard<B> {
     /// Commits what was processed, if anything: rows, bookmarks and positions in the transaction that
@@ -21,10 +25,29 @@ impl<B: Broker> Shard<B> {
         self.broker.commit(&self.positions())?;
         self.settle();
         self.committed_ms = committed_ms;
-        self.weigh()?;
+        let weighed = self.weigh();
         self.report(started);
-        self.committed = self.pace.clock().now();
+        self.note_commit();
+        weighed
+    }
+
+    /// A shard that has had nothing to commit for a while commits where it stands: that shows whether the brokers
+    /// would take a commit, before anything depends on it.
+    pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
+        let is_idle = self.pace.is_live() && self.is_assigned && !self.is_pending;
+        let clock = self.pace.clock();
+        if !is_idle || self.tasks.is_empty() || clock.since(self.committed) < RENEW_EVERY {
+            return Ok(());
+        }
+        self.metrics.progress.pending(self.number());
+        self.broker.commit(&positions(self.tasks.iter()))?;
+        self.note_commit();
         Ok(())
+    }
+
+    fn note_commit(&mut self) {
+        self.committed = self.pace.clock().now();
+        self.metrics.progress.committed(self.number());
     }
 
     fn write_state(&mut self) -> Result<(), Failure> {
@@ -54,13 +77,7 @@ impl<B: Broker> Shard<B> {
 
     /// The next offset of everything that the tasks with something new read.
     fn positions(&self) -> Vec<(Source, i64)> {
-        let mut positions: Vec<(Source, i64)> = Vec::new();
-        for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
-            let repartition = Source::repartition(*number);
-            positions.push((repartition, open.task.repartition_offset()));
-            let inputs = open.task.inputs();
-            positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
-        }
+        let mut positions = positions(self.tasks.iter().filter(|(_, open)| open.is_dirty));
         positions.extend(self.deltas_offset.map(|offset| (DELTAS, offset)));
         positions
     }
@@ -71,6 +88,7 @@ impl<B: Broker> Shard<B> {
         }
         self.deltas_offset = None;
         self.is_pending = false;
+        self.meter.commit(self.pace.now_ms());
     }
 
     /// Counts what the state takes of the memory allowed.
@@ -102,32 +120,44 @@ impl<B: Broker> Shard<B> {
         self.meter.commits += 1;
         self.meter.stopped = self.stopped();
         self.meter.commit.push(self.pace.clock().since(started));
-        self.meter.customers = self
+        self.report_standing();
+    }
+
+    /// Shows how many customers there are and how far inputs are read: also where nothing is committed.
+    pub(crate) fn report_standing(&mut self) {
+        let rows = self
             .tasks
             .values()
-            .map(|open| open.task.rows().len() as u64)
-            .sum();
-        if let Some(now_ms) = self.pace.now_ms() {
-            let since = |ms: &i64| Duration::from_millis((now_ms - ms).max(0) as u64);
-            self.meter
-                .end_to_end
-                .extend(self.received_ms.iter().map(since));
-            self.report_lags(now_ms);
+            .map(|open| open.task.rows().len() as u64);
+        self.meter.customers = rows.sum();
+        self.meter.tasks_running = self.tasks.len() as u64;
+        if self.pace.is_live() {
+            self.report_lags();
         }
-        self.received_ms.clear();
+        self.reported = self.pace.clock().now();
         self.meter.export(&self.metrics);
     }
 
-    fn report_lags(&self, now_ms: i64) {
+    fn report_lags(&self) {
         for open in self.tasks.values() {
             for ((input, partition), progress) in open.task.inputs() {
                 let source = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
-                let behind =
-                    Duration::from_millis(now_ms.saturating_sub(progress.time_ms).max(0) as u64);
-                self.metrics
-                    .input(topic, partition, behind, self.broker.lag(source));
+                let (reached_ms, lag) = (progress.time_ms, self.broker.lag(source));
+                self.metrics.lags.report(topic, partition, reached_ms, lag);
             }
         }
     }
+}
+
+/// The next offset of everything that these tasks read.
+fn positions<'a>(tasks: impl Iterator<Item = (&'a u32, &'a OpenTask)>) -> Vec<(Source, i64)> {
+    let mut positions: Vec<(Source, i64)> = Vec::new();
+    for (number, open) in tasks {
+        let repartition = Source::repartition(*number);
+        positions.push((repartition, open.task.repartition_offset()));
+        let inputs = open.task.inputs();
+        positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
+    }
+    positions
 }

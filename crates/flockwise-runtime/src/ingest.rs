@@ -1,11 +1,14 @@
 //! What a batch of records does to the tasks.
 
+use std::mem::take;
+
 use flockwise_codec::decode::{Reason, Reject};
-use flockwise_core::task::Untimely;
+use flockwise_core::task::{Output, Untimely};
 
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure};
 use crate::lookahead::{AHEAD, Decoded};
+use crate::metrics::Counts;
 use crate::open_task::OpenTask;
 use crate::pipeline::Pace;
 use crate::reference_clock::tell_of_jump;
@@ -21,7 +24,7 @@ const SWEPT_A_TURN: usize = 500;
 impl<B: Broker> Shard<B> {
     /// Deals with the records polled, in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
-        let batch = std::mem::take(&mut self.batch);
+        let batch = take(&mut self.batch);
         self.polled = self.pace.clock().now();
         let now_ms = self.reference_ms();
         let result = self.work_off(&batch, now_ms);
@@ -105,11 +108,10 @@ impl<B: Broker> Shard<B> {
         open.task.advance_input(input, record.offset + 1);
         // A compacted topic removes a key by it: nothing has happened to a customer.
         if record.value.is_none() {
-            self.meter.tombstones += 1;
+            self.meter.open.tombstones += 1;
             return Ok(());
         }
-        self.meter.events += 1;
-        self.received_ms.push(record.timestamp_ms);
+        self.meter.open.events += 1;
         if let Some(reject) = refused {
             return self.refuse(owner, record, &reject.clone());
         }
@@ -123,7 +125,7 @@ impl<B: Broker> Shard<B> {
         if *home == owner {
             return self.update(owner, place);
         }
-        self.meter.forwarded_events += 1;
+        self.meter.open.forwarded_events += 1;
         self.outbox
             .forward(&mut self.broker, &self.pipeline, *home, event, record)
     }
@@ -139,13 +141,12 @@ impl<B: Broker> Shard<B> {
         if let Some(reject) = &self.lookahead.get(place).refused {
             return self.refuse(number, record, &reject.clone());
         }
-        self.received_ms
-            .push(self.lookahead.get(place).timestamp_ms);
         self.update(number, place)
     }
 
     fn refuse(&mut self, number: u32, record: &Record<'_>, reject: &Reject) -> Result<(), Failure> {
-        self.meter.dead_letters[reject.reason as usize] += 1;
+        self.meter.open.dead_letters[reject.reason as usize] += 1;
+        self.meter.open.received_ms.push(record.timestamp_ms);
         self.outbox
             .dead_letter(&mut self.broker, &self.pipeline, number, record, reject)
     }
@@ -154,7 +155,13 @@ impl<B: Broker> Shard<B> {
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
-        let Decoded { event, trigger, .. } = self.lookahead.get(place);
+        let Decoded {
+            event,
+            trigger,
+            timestamp_ms,
+            ..
+        } = self.lookahead.get(place);
+        self.meter.open.received_ms.push(*timestamp_ms);
         open.task
             .process(event, *trigger, self.versions.as_ref(), &mut self.output);
         open.idle.note_event(open.task.stream_ms(), self.polled);
@@ -254,12 +261,20 @@ impl<B: Broker> Shard<B> {
 
     /// Sends what a task gave out and counts it.
     fn give_out(&mut self, number: u32) -> Result<(), Failure> {
-        self.count();
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
-        let is_silent = self.output.changes.is_empty() && self.output.mini_batches.is_empty();
-        if is_silent && !open.task.has_departed() {
+        let is_silent = self.output.changes.is_empty()
+            && self.output.mini_batches.is_empty()
+            && !open.task.has_departed();
+        // As [`Shard::let_stand`] has it: nothing of this is taken back with a transaction.
+        let stands = is_silent && !open.is_dirty && !open.task.rows().has_touched();
+        let counts = match stands {
+            true => self.meter.beside_transactions(),
+            false => &mut self.meter.open,
+        };
+        count(&mut self.output, counts);
+        if is_silent {
             return Ok(());
         }
         self.is_pending = true;
@@ -278,32 +293,22 @@ impl<B: Broker> Shard<B> {
         self.output.mini_batches.clear();
         Ok(())
     }
+}
 
-    fn count(&mut self) {
-        let output = &mut self.output;
-        for change in &output.changes {
-            self.meter.changes[change.cause as usize] += 1;
-            *self
-                .moves
-                .entry((change.cause, change.from, change.to))
-                .or_default() += 1;
-        }
-        for (total, suppressed) in self
-            .meter
-            .flips_suppressed
-            .iter_mut()
-            .zip(&output.suppressed)
-        {
-            *total += suppressed;
-        }
-        self.meter.duplicates += output.duplicates;
-        self.meter.sweep_scorings += output.swept;
-        self.meter.sweep_outliers += output.swept_outliers;
-        output.suppressed = Default::default();
-        output.duplicates = 0;
-        output.swept = 0;
-        output.swept_outliers = 0;
+/// Moves what a task counted to where it counts.
+fn count(output: &mut Output, counts: &mut Counts) {
+    for change in &output.changes {
+        counts.changes[change.cause as usize] += 1;
+        let step = (change.cause, change.from, change.to);
+        *counts.moves.entry(step).or_default() += 1;
     }
+    let suppressed = take(&mut output.suppressed);
+    for (total, suppressed) in counts.flips_suppressed.iter_mut().zip(suppressed) {
+        *total += suppressed;
+    }
+    counts.duplicates += take(&mut output.duplicates);
+    counts.sweep_scorings += take(&mut output.swept);
+    counts.sweep_outliers += take(&mut output.swept_outliers);
 }
 
 /// What is wrong with an event's time.

@@ -64,8 +64,7 @@ impl<B: Broker> Shard<B> {
         self.is_assigned = true;
         let owned: BTreeSet<u32> = self.tasks.keys().copied().collect();
         self.standbys.owned_by(self.number(), owned);
-        self.meter.tasks_running = self.tasks.len() as u64;
-        self.meter.export(&self.metrics);
+        self.report_standing();
         tracing::info!(tasks = ?self.tasks.keys().collect::<Vec<_>>(), "tasks assigned");
         Ok(())
     }
@@ -128,7 +127,7 @@ impl<B: Broker> Shard<B> {
             ?sources,
             "tasks lost: the group did not hear of this shard for too long"
         );
-        self.meter.aborts[Abort::Lost as usize] += 1;
+        self.count_abort(Abort::Lost);
         self.let_go(sources)
     }
 
@@ -173,7 +172,8 @@ impl<B: Broker> Shard<B> {
     fn forget_lags(&self, inputs: &[Source]) {
         for source in inputs {
             self.metrics
-                .forget_input(&self.pipeline.topics.name(source.topic), source.partition);
+                .lags
+                .forget(&self.pipeline.topics.name(source.topic), source.partition);
         }
     }
 
@@ -188,7 +188,7 @@ impl<B: Broker> Shard<B> {
     fn undo(&mut self) {
         self.is_pending = false;
         self.deltas_offset = None;
-        self.received_ms.clear();
+        self.meter.roll_back();
         self.output = Default::default();
         for open in self.tasks.values_mut() {
             open.roll_back();

@@ -25,6 +25,8 @@ pub(crate) struct Restoring {
     row: StoredRow,
     /// The latest timestamp of a record of the changelog, milliseconds since the epoch.
     latest_ms: i64,
+    /// Records of the changelog that were read.
+    records: u64,
 }
 
 /// Where a record comes from.
@@ -46,7 +48,13 @@ impl Restoring {
             next: None,
             row: StoredRow::default(),
             latest_ms: i64::MIN,
+            records: 0,
         }
+    }
+
+    /// Records of the changelog that were read.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
     }
 
     /// The offset of the changelog to go on from; `None`: from its oldest record.
@@ -181,6 +189,7 @@ pub(crate) fn read_on<B: Broker>(
         let number = record.source.partition;
         let one = restoring.iter_mut().find(|one| one.number == number);
         if let (Some(one), Ok(())) = (one, &unfit) {
+            one.records += 1;
             unfit = one
                 .take(pipeline, &record)
                 .map_err(|error| unusable(pipeline, number, &error));

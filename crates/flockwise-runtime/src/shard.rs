@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flockwise_core::decide::Cause;
 use flockwise_core::task::{Output, Task, Versions};
 
 use crate::batch::Batch;
@@ -13,6 +12,7 @@ use crate::broker::{Broker, Failure, Turn};
 use crate::clock::Moment;
 use crate::keeping::write_last_words;
 use crate::lookahead::Lookahead;
+pub use crate::metrics::Moves;
 use crate::metrics::{Abort, Metrics, ShardMeter};
 use crate::open_task::OpenTask;
 use crate::outbox::Outbox;
@@ -27,6 +27,8 @@ use crate::training::OpenTrainer;
 
 /// Records of one poll, at most.
 const BATCH: usize = 1000;
+/// How often gauges and lags are shown where nothing is committed.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a poll waits when nothing is pending.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -66,12 +68,10 @@ pub struct Shard<B> {
     pub(crate) outbox: Outbox,
     /// The next mini-batch to read, where some were read since the last commit.
     pub(crate) deltas_offset: Option<i64>,
-    /// Timestamps of the records processed since the last commit, for the latency.
-    pub(crate) received_ms: Vec<i64>,
-    /// Changes since the start, whether committed or not.
-    pub(crate) moves: Moves,
     pub(crate) is_pending: bool,
     pub(crate) committed: Moment,
+    /// When gauges and lags were last shown.
+    pub(crate) reported: Moment,
     /// Right before the last commit: the tasks were this shard's then, whatever has become of them since.
     /// Milliseconds since the epoch.
     pub(crate) committed_ms: i64,
@@ -83,9 +83,6 @@ pub struct Shard<B> {
     pub(crate) meter: ShardMeter,
     pub(crate) is_assigned: bool,
 }
-
-/// Changes of segment by cause, segment left and segment reached.
-pub type Moves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
 
 impl<B: Broker> Shard<B> {
     /// A shard that owns nothing yet.
@@ -124,10 +121,9 @@ impl<B: Broker> Shard<B> {
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
             deltas_offset: None,
-            received_ms: Vec::new(),
-            moves: Moves::new(),
             is_pending: false,
             committed: now,
+            reported: now,
             committed_ms: 0,
             reference: ReferenceClock::default(),
             polled: now,
@@ -193,7 +189,13 @@ impl<B: Broker> Shard<B> {
 
     pub(crate) fn note_abort(&mut self, reason: &str) {
         tracing::warn!(reason, "transaction aborted; going back to the last commit");
-        self.meter.aborts[Abort::Refused as usize] += 1;
+        self.count_abort(Abort::Refused);
+        self.metrics.progress.failed(self.number, reason);
+    }
+
+    /// Counts the end of the open transaction; without one there is nothing to abort.
+    pub(crate) fn count_abort(&mut self, why: Abort) {
+        self.meter.aborts[why as usize] += u64::from(self.is_pending);
     }
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
@@ -202,7 +204,10 @@ impl<B: Broker> Shard<B> {
         let has_work = is_asked || self.is_pending || self.has_unplaced() || self.has_due();
         let patience = if has_work { Duration::ZERO } else { patience };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
+        self.metrics.progress.polled(self.number);
         let is_idle = turn == Turn::Idle;
+        let is_rebalance = !matches!(turn, Turn::Idle | Turn::Records);
+        self.meter.rebalances += u64::from(is_rebalance);
         match turn {
             Turn::Records => self.process()?,
             Turn::Assigned(sources) => self.assigned(&sources)?,
@@ -213,14 +218,34 @@ impl<B: Broker> Shard<B> {
         self.let_time_pass()?;
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
+        self.note_pending();
         let commits = self.commit_is_due(is_idle);
         if commits {
             self.commit()?;
         }
+        self.renew_if_due()?;
         self.keep_some()?;
         self.look_for_inputs()?;
+        self.report_if_due();
         self.answer();
         Ok(!is_idle || swept || placed || commits)
+    }
+
+    /// Notes since when something has waited to be committed; who owns nothing waits for nothing.
+    fn note_pending(&self) {
+        let progress = &self.metrics.progress;
+        if self.is_pending {
+            progress.pending(self.number);
+        } else if self.is_assigned && self.tasks.is_empty() {
+            progress.nothing_pending(self.number);
+        }
+    }
+
+    /// Gauges and lags are right without traffic too.
+    fn report_if_due(&mut self) {
+        if self.is_assigned && self.pace.clock().since(self.reported) >= REPORT_EVERY {
+            self.report_standing();
+        }
     }
 
     /// A replay commits when it has worked off what there was; a live pipeline also at intervals.
@@ -256,10 +281,10 @@ impl<B: Broker> Shard<B> {
         self.is_assigned
     }
 
-    /// How customers moved since the shard started.
+    /// How customers moved since the shard started, as committed.
     #[must_use]
     pub fn moves(&self) -> &Moves {
-        &self.moves
+        self.meter.moves()
     }
 
     /// The tasks that the shard owns.

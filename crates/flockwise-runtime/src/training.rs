@@ -215,7 +215,7 @@ impl<B: Broker> Shard<B> {
         }
         let model = &publication.model;
         for step in &model.lineage {
-            self.meter.count(*step);
+            self.meter.open.count_step(*step);
         }
         let topics = &self.pipeline.topics;
         self.outbox.lineage(&mut self.broker, topics, model, in_use)
@@ -234,7 +234,7 @@ impl<B: Broker> Shard<B> {
                  for a half-life"
             );
         }
-        self.meter.drifts += publication.shifts.len() as u64;
+        self.meter.open.drifts += publication.shifts.len() as u64;
         let topics = &self.pipeline.topics;
         self.outbox.shifts(&mut self.broker, topics, publication)
     }

@@ -46,7 +46,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), tell)
         .map_err(Failed::wrong)?;
     let mut session = Session::start(pipeline, 1, &metrics, &questions)?;
-    presence.assigned(0, PARTITIONS);
+    presence.assigned(PARTITIONS);
     say!(
         "A year of orders of a British gift shop, {} days a second; metrics on http://{}/metrics\n\
          Sixty days make the first segments; from then on customers move:\n",

@@ -73,7 +73,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     );
     let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
     let pulses: Vec<Pulse> = (0..shards).map(|_| Pulse::default()).collect();
-    vigil::keep(&pulses, settings.longest_call(), &readiness)?;
+    vigil::keep(
+        &pulses,
+        settings.longest_call(),
+        &metrics.progress,
+        &readiness,
+    )?;
     let crew = Crew {
         pipeline: &pipeline,
         pace: Pace::live(),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_http::{Readiness, ShardPresence};
 use flockwise_runtime::broker::{Broker, Failure};
-use flockwise_runtime::metrics::{Abort, Metrics, ShardMeter};
+use flockwise_runtime::metrics::{Metrics, ShardMeter};
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::pulse::{Pulse, beat};
 use flockwise_runtime::questions::Questions;
@@ -119,7 +119,7 @@ fn keep_going<B: Broker>(
                     "shard starts again: {}",
                     reason(&failure)
                 );
-                count_failure(number, crew.metrics);
+                count_failure(number, crew.metrics, &reason(&failure));
                 crew.wait(backoff);
             }
         }
@@ -155,7 +155,7 @@ fn live<B: Broker>(
         if shard.is_assigned() {
             has_worked = true;
             let running = u32::try_from(shard.tasks().count());
-            presence.assigned(0, running.unwrap_or(u32::MAX));
+            presence.assigned(running.unwrap_or(u32::MAX));
         } else {
             presence.revoked();
         }
@@ -228,10 +228,9 @@ impl Drop for Alarm<'_> {
 }
 
 /// The shard's own counts are gone with it, and it holds nothing any more.
-fn count_failure(number: usize, metrics: &Metrics) {
-    let mut meter = ShardMeter::new(number);
-    meter.aborts[Abort::Fatal as usize] = 1;
-    meter.export(metrics);
+fn count_failure(number: usize, metrics: &Metrics, error: &str) {
+    ShardMeter::new(number).export(metrics);
+    metrics.restarted(number, error);
 }
 
 fn panicked(number: usize, panic: &(dyn Any + Send)) -> Failed {

@@ -104,16 +104,17 @@ mod tests {
         let metrics = Metrics::register(&registry).unwrap();
         for shard in 0..2 {
             let mut meter = ShardMeter::new(shard);
-            meter.events = 10;
-            meter.changes[Cause::Time as usize] = 1;
-            meter.changes[Cause::Behaviour as usize] = 2;
+            meter.open.events = 10;
+            meter.open.changes[Cause::Time as usize] = 1;
+            meter.open.changes[Cause::Behaviour as usize] = 2;
             meter.customers = 5;
             meter.segments = 3;
             meter.model_version = 7 + shard as u64;
+            meter.commit(Some(0));
             meter.export(&metrics);
         }
-        metrics.input("clicks", 0, Duration::ZERO, Some(4));
-        metrics.input("clicks", 1, Duration::ZERO, Some(5));
+        metrics.lags.report("clicks", 0, 0, Some(4));
+        metrics.lags.report("clicks", 1, 0, Some(5));
         let expected = Figures {
             events: 20,
             changes: 6,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flockwise_http::{Readiness, Silence};
+use flockwise_http::{Readiness, Silence, Stalled};
+use flockwise_runtime::metrics::Progress;
 use flockwise_runtime::pulse::Pulse;
 use signal_hook::low_level;
 
@@ -14,6 +15,9 @@ use crate::exit::Failed;
 /// Whoever shows no sign of life for so long hangs: a shard gives one at every turn and while it waits or restores, and what
 /// lies between two, a call into a client at the longest, ends after a third of this where no broker answers.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// `/readyz` fails once a shard has had something to commit for so long, and no commit has succeeded.
+const COMMITLESS: Duration = Duration::from_secs(60);
 
 /// How long `/livez` tells of it before the process ends: probes ask every 10 s or so.
 const TOLD: Duration = Duration::from_secs(10);
@@ -25,15 +29,17 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) fn keep(
     pulses: &[Pulse],
     longest_call: Duration,
+    progress: &Progress,
     readiness: &Arc<Readiness>,
 ) -> Result<(), Failed> {
     let mut vigil = Vigil::begin(pulses, longest_call, Instant::now());
-    let readiness = Arc::clone(readiness);
+    let (progress, readiness) = (progress.clone(), Arc::clone(readiness));
     let watch = move || {
         loop {
             thread::sleep(LOOK);
             vigil.look(Instant::now());
             readiness.silent(&vigil.silent());
+            readiness.stalled(stalled(&progress));
             if let Some(silence) = vigil.hopeless() {
                 end(silence);
             }
@@ -41,6 +47,16 @@ pub(crate) fn keep(
     };
     let thread = thread::Builder::new().name("flockwise-vigil".to_owned());
     thread.spawn(watch).map(drop).map_err(Failed::running)
+}
+
+fn stalled(progress: &Progress) -> Vec<Stalled> {
+    let stalls = progress.stalls(COMMITLESS).into_iter();
+    let stalled = stalls.map(|stall| Stalled {
+        shard: stall.shard,
+        lasted: stall.lasted,
+        error: stall.error,
+    });
+    stalled.collect()
 }
 
 fn end(silence: Silence) -> ! {

@@ -40,6 +40,10 @@ fn play<S: Stage>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
     assert_eq!(died, deaths);
     workers.into_iter().for_each(Worker::leave);
     scene.check_all(&events);
+    // Who dies right after a commit has counted nothing of it.
+    if deaths == 0 {
+        scene.check_counters();
+    }
 }
 
 /// What the broker has given up on comes back and does it again.
@@ -59,4 +63,5 @@ pub fn a_transaction_made_void_by_the_broker_is_done_again<S: Stage>() {
     scene.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(Worker::leave);
     scene.check_all(&events);
+    scene.check_counters();
 }

@@ -10,12 +10,28 @@ use prometheus::proto::{self, MetricFamily, MetricType};
 use super::options;
 
 /// Upper bounds of the latencies' buckets, microseconds.
-const BOUNDS_US: [u64; 13] = [
-    1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
-    5_000_000, 10_000_000,
+const BOUNDS_US: [u64; 18] = [
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+    600_000_000,
+    3_600_000_000,
 ];
-/// Latencies above ten minutes count as that long.
-const LONGEST_US: u64 = 600_000_000;
+/// Latencies above a day count as that long.
+const LONGEST_US: u64 = 86_400_000_000;
 const US_PER_S: f64 = 1e6;
 
 /// Latencies to three digits, shown to Prometheus as a histogram; clones are the same one.

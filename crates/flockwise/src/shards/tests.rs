@@ -170,7 +170,7 @@ fn a_shard_whose_client_is_of_no_more_use_starts_again() {
         assert_eq!(running.join().unwrap(), Ok(()));
     });
     assert_eq!(tries.into_inner(), 3);
-    assert!(stage.shows("flockwise_aborts_total{reason=\"fatal\"} 2"));
+    assert!(stage.shows("flockwise_shard_restarts_total 2"));
 }
 
 #[test]

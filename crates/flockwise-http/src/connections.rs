@@ -1,0 +1,153 @@
+//! Connections: how many there may be, and how long each may take.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+/// The pause after an accept has failed: what is missing, descriptors as a rule, is not back at once.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// An accept error that goes on is logged this often.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What a client may use up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections open at once. One more ends the oldest, so that a probe always gets an answer.
+    pub(crate) connections: usize,
+    /// From the first moment of waiting for a request to the end of its headers; it also ends idle connections.
+    pub(crate) header: Duration,
+    /// From the start of a connection to its last request: bodies and answers that stall end with it.
+    pub(crate) lifetime: Duration,
+    /// What a request that is under way then has left.
+    pub(crate) grace: Duration,
+}
+
+/// Far below the 1,024 descriptors that a process often has, and far above what probes and Prometheus need.
+pub(crate) const LIMITS: Limits = Limits {
+    connections: 128,
+    header: Duration::from_secs(10),
+    lifetime: Duration::from_secs(60),
+    grace: Duration::from_secs(10),
+};
+
+/// Serves until told to stop, then waits for requests under way.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let (stop, stopping) = watch::channel(false);
+    let mut open = Open::default();
+    let mut complaint = Complaint::default();
+    loop {
+        let accepted = tokio::select! {
+            // A sender that is gone means the same as one that has spoken.
+            _ = &mut stopped => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                open.make_room(limits.connections);
+                open.add(answer(stream, router.clone(), limits, stopping.clone()));
+            }
+            Err(error) => {
+                complaint.accept_failed(&error, open.len());
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    open.end().await;
+}
+
+/// Answers the requests of one connection.
+async fn answer(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        _ = stopping.wait_for(|stops| *stops) => None,
+        () = sleep(limits.lifetime) => None,
+    };
+    if let Some(Err(error)) = ended {
+        tracing::debug!(%error, "an HTTP connection has ended");
+    } else if ended.is_none() {
+        connection.as_mut().graceful_shutdown();
+        if timeout(limits.grace, connection).await.is_err() {
+            tracing::debug!("an HTTP connection took too long and was cut off");
+        }
+    }
+}
+
+/// The connections that are open, the oldest first.
+#[derive(Default)]
+struct Open {
+    tasks: JoinSet<()>,
+    handles: VecDeque<AbortHandle>,
+}
+
+impl Open {
+    fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.handles.push_back(self.tasks.spawn(connection));
+    }
+
+    /// Ends the oldest where there are as many as there may be.
+    fn make_room(&mut self, most: usize) {
+        while self.tasks.try_join_next().is_some() {}
+        self.handles.retain(|handle| !handle.is_finished());
+        while self.handles.len() >= most.max(1) {
+            tracing::debug!(most, "too many HTTP connections: the oldest is cut off");
+            if let Some(oldest) = self.handles.pop_front() {
+                oldest.abort();
+            }
+        }
+    }
+
+    async fn end(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Logs errors of accepting, now and then.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn accept_failed(&mut self, error: &io::Error, open: usize) {
+        if self.0.is_some_and(|last| last.elapsed() < QUIET) {
+            return;
+        }
+        self.0 = Some(Instant::now());
+        tracing::warn!(
+            %error,
+            open,
+            "cannot accept HTTP connections; probes fail while this lasts. \"Too many open files\": raise the limit \
+             (`ulimit -n`, LimitNOFILE=)"
+        );
+    }
+}

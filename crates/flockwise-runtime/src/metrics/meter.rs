@@ -1,0 +1,219 @@
+//! What one shard counts between two exports.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+use std::time::Duration;
+
+use flockwise_codec::decode::Reason;
+use flockwise_core::decide::{Cause, Suppression};
+use flockwise_core::lineage::Step;
+use prometheus::IntCounter;
+
+use super::{Abort, Counters, Gauges, Metrics, set};
+
+/// Changes of segment by cause, segment left and segment reached.
+pub type Moves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
+
+/// What a transaction counts. It is merged into the totals when the transaction commits and dropped when
+/// it aborts, so that work that is done again counts once.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Events read from inputs, those that are refused too.
+    pub events: u64,
+    /// Changes of segment, by `Cause as usize`.
+    pub changes: [u64; Cause::ALL.len()],
+    /// Flips suppressed, by `Suppression as usize`.
+    pub flips_suppressed: [u64; Suppression::ALL.len()],
+    /// Records that could not be processed, by `Reason as usize`.
+    pub dead_letters: [u64; Reason::ALL.len()],
+    /// Events seen before.
+    pub duplicates: u64,
+    /// Input records without a value: deletions in a compacted topic, which are no events.
+    pub tombstones: u64,
+    /// Events passed on to another task.
+    pub forwarded_events: u64,
+    /// Customers scored by the sweep.
+    pub sweep_scorings: u64,
+    /// Those of them who are far from every segment.
+    pub sweep_outliers: u64,
+    /// Segments born, split, merged and retired, as [`Step::NAMES`].
+    pub segment_steps: [u64; Step::NAMES.len()],
+    /// Times that customers were found to be changing.
+    pub drifts: u64,
+    /// How customers moved.
+    pub moves: Moves,
+    /// Timestamp of the record in which each event was read first, milliseconds since the epoch: one for each
+    /// event that a task counted or refused, none for one that it passed on.
+    pub received_ms: Vec<i64>,
+}
+
+impl Counts {
+    /// Adds what another counted, but for moves and timestamps.
+    fn merge(&mut self, other: &Self) {
+        let one = |total: &mut u64, count: u64| *total += count;
+        one(&mut self.events, other.events);
+        merge_each(&mut self.changes, &other.changes);
+        merge_each(&mut self.flips_suppressed, &other.flips_suppressed);
+        merge_each(&mut self.dead_letters, &other.dead_letters);
+        one(&mut self.duplicates, other.duplicates);
+        one(&mut self.tombstones, other.tombstones);
+        one(&mut self.forwarded_events, other.forwarded_events);
+        one(&mut self.sweep_scorings, other.sweep_scorings);
+        one(&mut self.sweep_outliers, other.sweep_outliers);
+        merge_each(&mut self.segment_steps, &other.segment_steps);
+        one(&mut self.drifts, other.drifts);
+    }
+
+    /// Counts a step of the lineage.
+    pub fn count_step(&mut self, step: Step) {
+        let kind = Step::NAMES.iter().position(|name| *name == step.name());
+        self.segment_steps[kind.unwrap_or(0)] += 1;
+    }
+
+    fn add_to(&mut self, counters: &Counters) {
+        add(&counters.events, &mut self.events);
+        add_each(&counters.changes, &mut self.changes);
+        add_each(&counters.flips_suppressed, &mut self.flips_suppressed);
+        add_each(&counters.dead_letters, &mut self.dead_letters);
+        add(&counters.duplicates, &mut self.duplicates);
+        add(&counters.tombstones, &mut self.tombstones);
+        add(&counters.forwarded_events, &mut self.forwarded_events);
+        add(&counters.sweep_scorings, &mut self.sweep_scorings);
+        add(&counters.sweep_outliers, &mut self.sweep_outliers);
+        add_each(&counters.segment_steps, &mut self.segment_steps);
+        add(&counters.drifts, &mut self.drifts);
+    }
+}
+
+/// What one shard counts: counters since the last export, gauges as of now.
+#[derive(Debug, Default)]
+pub struct ShardMeter {
+    /// Counts of the open transaction: nothing of them is shown before it commits.
+    pub open: Counts,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Transactions aborted, by `Abort as usize`.
+    pub aborts: [u64; Abort::ALL.len()],
+    /// Tasks taken over that had been kept warm.
+    pub standbys_taken: u64,
+    /// Changes of what the shard owns that it was told of.
+    pub rebalances: u64,
+    /// Changelog records read to restore tasks.
+    pub restored_records: u64,
+    /// From the record's timestamp to the commit, one for each event.
+    pub end_to_end: Vec<Duration>,
+    /// How long each commit took.
+    pub commit: Vec<Duration>,
+    /// Customers held.
+    pub customers: u64,
+    /// Memory of their state, bytes.
+    pub state_bytes: u64,
+    /// Partitions that are not read on since their next record is gone.
+    pub stopped: u64,
+    /// Version of the model; 0: none.
+    pub model_version: u64,
+    /// Segments of the model.
+    pub segments: u64,
+    /// Version of the model that is held; 0: none.
+    pub held_version: u64,
+    /// Share of all customers that the last version moves.
+    pub moved_share: f64,
+    /// Tasks that run.
+    pub tasks_running: u64,
+    /// Tasks that are being restored.
+    pub tasks_restoring: u64,
+    committed: Counts,
+    moves: Moves,
+    shard: String,
+}
+
+impl ShardMeter {
+    /// A meter at zero for the shard of a number.
+    #[must_use]
+    pub fn new(shard: usize) -> Self {
+        Self {
+            shard: shard.to_string(),
+            ..Self::default()
+        }
+    }
+
+    /// The open transaction has committed: what it counted stands. `now_ms` is the time of the commit; `None` in a
+    /// replay, which has no latencies.
+    pub fn commit(&mut self, now_ms: Option<i64>) {
+        let open = take(&mut self.open);
+        if let Some(now_ms) = now_ms {
+            let since = |ms: &i64| Duration::from_millis(now_ms.saturating_sub(*ms).max(0) as u64);
+            self.end_to_end.extend(open.received_ms.iter().map(since));
+        }
+        for (step, count) in &open.moves {
+            *self.moves.entry(*step).or_default() += count;
+        }
+        self.committed.merge(&open);
+        // Its room is used again.
+        self.open.received_ms = open.received_ms;
+        self.open.received_ms.clear();
+    }
+
+    /// The open transaction was aborted: what it counted has not happened.
+    pub fn roll_back(&mut self) {
+        self.open = Counts::default();
+    }
+
+    /// Counts that no abort takes back: of work that is no part of a transaction.
+    pub fn beside_transactions(&mut self) -> &mut Counts {
+        &mut self.committed
+    }
+
+    /// How customers moved since the shard started, as committed.
+    #[must_use]
+    pub fn moves(&self) -> &Moves {
+        &self.moves
+    }
+
+    /// Adds the counters to the metrics, which sets them back to zero, and shows the gauges.
+    pub fn export(&mut self, metrics: &Metrics) {
+        self.add_to(&metrics.counters);
+        self.show_in(&metrics.gauges);
+        metrics.end_to_end_latency.record(self.end_to_end.drain(..));
+        metrics.commit_latency.record(self.commit.drain(..));
+    }
+
+    fn add_to(&mut self, counters: &Counters) {
+        self.committed.add_to(counters);
+        add(&counters.commits, &mut self.commits);
+        add_each(&counters.aborts, &mut self.aborts);
+        add(&counters.standbys_taken, &mut self.standbys_taken);
+        add(&counters.rebalances, &mut self.rebalances);
+        add(&counters.restored_records, &mut self.restored_records);
+    }
+
+    fn show_in(&self, gauges: &Gauges) {
+        let shard = self.shard.as_str();
+        set(&gauges.customers, &[shard], self.customers);
+        set(&gauges.state_bytes, &[shard], self.state_bytes);
+        set(&gauges.stopped, &[shard], self.stopped);
+        set(&gauges.model_version, &[shard], self.model_version);
+        set(&gauges.segments, &[shard], self.segments);
+        set(&gauges.held_version, &[shard], self.held_version);
+        let moved = gauges.moved_share.with_label_values(&[shard]);
+        moved.set(self.moved_share);
+        set(&gauges.tasks, &[shard, "running"], self.tasks_running);
+        set(&gauges.tasks, &[shard, "restoring"], self.tasks_restoring);
+    }
+}
+
+fn add(counter: &IntCounter, count: &mut u64) {
+    counter.inc_by(take(count));
+}
+
+fn add_each<const N: usize>(counters: &[IntCounter; N], counts: &mut [u64; N]) {
+    for (counter, count) in counters.iter().zip(counts) {
+        add(counter, count);
+    }
+}
+
+fn merge_each<const N: usize>(totals: &mut [u64; N], counts: &[u64; N]) {
+    for (total, count) in totals.iter_mut().zip(counts) {
+        *total += count;
+    }
+}
