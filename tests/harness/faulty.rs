@@ -134,6 +134,10 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.round()
     }
 
+    fn pause(&mut self, source: Source, is_paused: bool) {
+        self.inner.pause(source, is_paused);
+    }
+
     fn position(&self, source: Source) -> Option<i64> {
         self.inner.position(source)
     }

@@ -92,6 +92,10 @@ impl Broker for Client {
         self.inner.lead(source, event_time_ms);
     }
 
+    fn pause(&mut self, source: Source, is_paused: bool) {
+        self.inner.pause(source, is_paused);
+    }
+
     fn position(&self, source: Source) -> Option<i64> {
         self.inner.position(source)
     }

@@ -17,6 +17,7 @@ mod state;
 mod story;
 mod verdict;
 mod warm;
+mod workbench;
 mod world;
 
 pub use runner::{replay, run, sweep};

@@ -1,5 +1,6 @@
 //! Who is there: instances with their seats, a shard in each.
 
+use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::shard::Shard;
 
 use super::client::Client;
@@ -54,6 +55,8 @@ pub(super) struct Refusal {
 /// A process and the disk that outlives it.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
+    /// What its shards have read of the model topic.
+    pub(super) models: SharedModels,
     pub(super) life: u64,
     pub(super) is_up: bool,
     pub(super) back_at_ms: Option<i64>,

@@ -23,6 +23,7 @@ use super::scenario::Scenario;
 use super::staff::{Member, Place, Post, Staff};
 use super::story::{Beat, Story};
 use super::warm::Warm;
+use super::workbench::Slow;
 
 /// When every world begins.
 pub(super) const START_MS: i64 = 1_800_000_000_000;
@@ -249,6 +250,7 @@ impl World {
             let mut staff = self.staff();
             let state = &mut staff.instances[instance];
             state.life += 1;
+            state.models = Default::default();
             state.is_up = true;
             state.back_at_ms = None;
             state.fuse = None;
@@ -271,9 +273,12 @@ impl World {
         let (pipeline, pace) = (Arc::clone(&self.pipeline), Pace::Live(self.clock.clone()));
         let store = Box::new(DiskStore::new(Rc::clone(self), post));
         let standbys = self.warm()[post.instance].standbys.clone();
+        let models = self.staff().instances[post.instance].models.clone();
         let shard = Shard::new(seat, client, pipeline, pace, METRICS.clone())
             .keeping_in(store)
-            .taking_over_from(standbys);
+            .taking_over_from(standbys)
+            .learning_on(Box::new(Slow))
+            .sharing(&models);
         let mut staff = self.staff();
         staff.seats[seat].back_at_ms = None;
         staff.seats[seat].shard = Some(shard);

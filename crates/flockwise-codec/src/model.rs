@@ -149,6 +149,36 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
     }
 }
 
+/// What tells a published version from others, read without its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// It is not in use.
+    pub is_held: bool,
+    /// Offsets of the mini-batches that it was learnt from.
+    pub mini_batches: Option<Range<i64>>,
+}
+
+#[derive(Deserialize)]
+struct GlanceRecord {
+    #[serde(default)]
+    state: State,
+    #[serde(default)]
+    mini_batches: Option<Range<i64>>,
+}
+
+/// Looks at a published version without decoding it.
+///
+/// # Errors
+/// Where it is not JSON of a version, in words.
+pub fn glance(bytes: &[u8]) -> Result<Glance, String> {
+    let record: GlanceRecord =
+        serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
+    Ok(Glance {
+        is_held: !record.state.is_live(),
+        mini_batches: record.mini_batches,
+    })
+}
+
 /// Reads a published version and which mini-batches it was learnt from. Segments without a name get one.
 ///
 /// # Errors

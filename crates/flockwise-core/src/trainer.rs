@@ -9,10 +9,12 @@ mod order;
 mod organiser;
 mod reach;
 mod space;
+mod warm_up;
 mod watching;
 mod window;
 
 pub use order::{Audit, Order, Publication, What};
+pub use warm_up::WarmUp;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -167,18 +169,38 @@ impl Trainer {
         }
     }
 
-    /// Takes in the mini-batch at an offset; returns a version where one is to be published.
+    /// [`Trainer::absorb`], and [`Trainer::learn_from_window`] where that is due; returns a version where one is to be published.
     pub fn fold(&mut self, batch: MiniBatch, offset: i64) -> Option<Publication> {
-        if !self.policy.learn {
-            return None;
+        if self.absorb(batch, offset) {
+            self.learn_from_window()
+        } else {
+            None
         }
-        let at_ms = batch.at_ms;
-        self.now_ms = self.now_ms.max(at_ms);
+    }
+
+    /// Adds the mini-batch at an offset to the window, in time proportional to its size. `true`: call
+    /// [`Trainer::learn_from_window`] before the next mini-batch, else the versions are not those of a trainer that reads the
+    /// same mini-batches again.
+    pub fn absorb(&mut self, batch: MiniBatch, offset: i64) -> bool {
+        if !self.policy.learn {
+            return false;
+        }
+        self.now_ms = self.now_ms.max(batch.at_ms);
+        self.first_ms.get_or_insert(batch.at_ms);
         self.window.take(batch, offset);
+        match self.latest() {
+            None => self.warm_up().is_complete(),
+            Some(model) if self.periods_since(model) > self.seen.periods => self.has_enough(),
+            Some(_) => false,
+        }
+    }
+
+    /// Learns from the window: the first version, or the one after the latest; `None` where the latest is as good.
+    /// This takes long, seconds to minutes for many features and segments.
+    pub fn learn_from_window(&mut self) -> Option<Publication> {
         let publication = match self.latest() {
-            None => self.warm_up(at_ms),
-            Some(model) if self.periods_since(model) > self.seen.periods => self.learn(),
-            Some(_) => None,
+            None => Some(self.first_version()),
+            Some(_) => self.next_version(),
         };
         if publication.is_some() {
             self.seen = Seen::with(self.latest());
@@ -260,16 +282,10 @@ impl Trainer {
         self.held.as_ref().or(self.live.as_ref())
     }
 
-    fn warm_up(&mut self, at_ms: i64) -> Option<Publication> {
-        let first_ms = *self.first_ms.get_or_insert(at_ms);
-        let wanted = self.policy.warm_up_customers.clamp(1, FITTED);
-        let is_early = self.now_ms - first_ms < self.policy.warm_up_ms;
-        if is_early || self.window.len() < wanted || self.window.each_once(wanted).len() < wanted {
-            return None;
-        }
+    fn first_version(&mut self) -> Publication {
         let first = self.first_model();
         self.live = Some(first.clone());
-        Some(Publication::live(first))
+        Publication::live(first)
     }
 
     /// Periods are counted from the version on, so that a successor, who goes on from it, looks when this one does.
@@ -282,17 +298,18 @@ impl Trainer {
         self.now_ms.saturating_sub(model.trained_ms.max(0))
     }
 
-    /// The next version, if it is worth it. There is none where there are fewer customers to learn from than a first
-    /// model needs: a gap in which nobody was seen teaches nothing, and an imported model stands until enough is
-    /// known.
-    fn learn(&mut self) -> Option<Publication> {
+    /// Forgets what is too old to count. `false` where fewer customers are left than a first model needs: a gap in
+    /// which nobody was seen teaches nothing, and an imported model stands until enough is known.
+    fn has_enough(&mut self) -> bool {
         let sampled = self.policy.sampled();
         let kept = sampled.saturating_mul(KEPT_HALF_LIVES as usize);
         self.window
             .forget(self.now_ms, self.policy.half_life_ms, kept);
-        if self.window.len() < self.policy.warm_up_customers.clamp(1, sampled) {
-            return None;
-        }
+        self.window.len() >= self.policy.warm_up_customers.clamp(1, sampled)
+    }
+
+    /// The next version, if it is worth it.
+    fn next_version(&mut self) -> Option<Publication> {
         let latest = self.latest()?.clone();
         self.seen.periods = self.periods_since(&latest);
         let weighed = self.window.weighed(self.now_ms, self.half_life_ms());

@@ -253,6 +253,10 @@ impl Broker for KafkaBroker {
         self.assignment.lead(source, event_time_ms);
     }
 
+    fn pause(&mut self, source: Source, is_paused: bool) {
+        self.assignment.pause(source, is_paused);
+    }
+
     fn position(&self, source: Source) -> Option<i64> {
         self.assignment.next_offset(source)
     }

@@ -32,6 +32,8 @@ pub(crate) struct Lane {
     /// How often it was opened again since it gave its last record.
     pub(crate) reopened: u32,
     pub(crate) progress: Progress,
+    /// No records of it are wanted for the time being.
+    pub(crate) is_paused: bool,
     /// What ended it; librdkafka says this once and then is silent about the partition for ever.
     pub(crate) broken: Option<Broken>,
     /// The latest time that its broker has stamped a record with, where that does; milliseconds since the epoch.
@@ -82,6 +84,7 @@ impl Lane {
             has_read: false,
             reopened: 0,
             progress: Progress::default(),
+            is_paused: false,
             broken: None,
             stamped_ms: None,
             queue,
@@ -163,7 +166,7 @@ impl Candidate for Lane {
     }
 
     fn is_ready(&self) -> bool {
-        self.queue.is_ready()
+        !self.is_paused && self.queue.is_ready()
     }
 
     fn has_backlog(&self) -> bool {

@@ -14,6 +14,8 @@ mod keeping;
 mod lookahead;
 pub mod memory;
 pub mod metrics;
+pub mod model_log;
+mod model_sync;
 mod open_task;
 mod outbox;
 mod ownership;
@@ -27,5 +29,6 @@ pub mod shard;
 pub mod standby;
 pub mod store;
 mod training;
+pub mod workbench;
 
 pub use flockwise_core::topics;

@@ -44,7 +44,7 @@ impl<B: Broker> Shard<B> {
     /// their changelogs, and lets go of those that did not come back.
     fn take_up(&mut self, sources: &[Source]) -> Result<(), Failure> {
         let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
-        let mut published = self.load_model(trains && self.trainer.is_none())?;
+        self.load_model(trains && self.trainer.is_none())?;
         let taken = self.take_over(sources)?;
         let mut reads = vec![self.model_read()];
         for source in sources {
@@ -53,7 +53,7 @@ impl<B: Broker> Shard<B> {
                     reads.extend(self.task_reads(source.partition)?);
                 }
                 Topic::Deltas if self.trainer.is_none() => {
-                    reads.push(self.open_trainer(std::mem::take(&mut published))?);
+                    reads.push(self.open_trainer()?);
                 }
                 _ => {}
             }
@@ -203,8 +203,8 @@ impl<B: Broker> Shard<B> {
             reads.extend(self.task_reads(number)?);
         }
         if self.trainer.take().is_some() {
-            let published = self.load_model(false)?;
-            reads.push(self.open_trainer(published)?);
+            self.load_model(false)?;
+            reads.push(self.open_trainer()?);
         }
         // Versions that were polled with what was aborted are read again.
         reads.push(self.model_read());

@@ -14,6 +14,7 @@ use crate::keeping::write_last_words;
 use crate::lookahead::Lookahead;
 pub use crate::metrics::Moves;
 use crate::metrics::{Abort, Metrics, ShardMeter};
+use crate::model_log::{ModelLog, SharedModels};
 use crate::open_task::OpenTask;
 use crate::outbox::Outbox;
 use crate::pipeline::{Pace, Pipeline};
@@ -24,6 +25,7 @@ use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::topics::Topic;
 use crate::training::OpenTrainer;
+use crate::workbench::{Inline, Workbench};
 
 /// Records of one poll, at most.
 const BATCH: usize = 1000;
@@ -31,6 +33,8 @@ const BATCH: usize = 1000;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a poll waits when nothing is pending.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// The same while the trainer is learning: what was learnt is published soon.
+const LEARNING_PATIENCE: Duration = Duration::from_millis(10);
 
 /// One shard: a broker's client, the tasks it owns, and the loop.
 pub struct Shard<B> {
@@ -60,8 +64,11 @@ pub struct Shard<B> {
     pub(crate) versions: Option<Versions>,
     /// The model in use is the configured import, and not yet one of the model topic.
     pub(crate) is_imported: bool,
-    /// The next offset to read of the model topic, once it was read to its end.
-    pub(crate) model_offset: Option<i64>,
+    /// The model topic as far as it was read.
+    pub(crate) models: ModelLog,
+    pub(crate) shared_models: SharedModels,
+    /// Where the trainer learns.
+    pub(crate) workbench: Box<dyn Workbench>,
     pub(crate) batch: Batch,
     pub(crate) lookahead: Lookahead,
     pub(crate) output: Output,
@@ -115,7 +122,9 @@ impl<B: Broker> Shard<B> {
             trainer: None,
             is_imported: versions.is_some(),
             versions,
-            model_offset: None,
+            models: ModelLog::default(),
+            shared_models: SharedModels::default(),
+            workbench: Box::new(Inline),
             batch: Batch::default(),
             lookahead: Lookahead::default(),
             output: Output::default(),
@@ -145,6 +154,21 @@ impl<B: Broker> Shard<B> {
     #[must_use]
     pub fn taking_over_from(mut self, standbys: Standbys) -> Self {
         self.standbys = standbys;
+        self
+    }
+
+    /// Learns on this workbench, where this shard is the trainer. Without one it learns within its own loop, which
+    /// stands still meanwhile.
+    #[must_use]
+    pub fn learning_on(mut self, workbench: Box<dyn Workbench>) -> Self {
+        self.workbench = workbench;
+        self
+    }
+
+    /// Reads of the model topic only what no shard with the same log has read yet.
+    #[must_use]
+    pub fn sharing(mut self, models: &SharedModels) -> Self {
+        self.shared_models = models.clone();
         self
     }
 
@@ -202,7 +226,11 @@ impl<B: Broker> Shard<B> {
         beat();
         let is_asked = !self.desk.is_empty();
         let has_work = is_asked || self.is_pending || self.has_unplaced() || self.has_due();
-        let patience = if has_work { Duration::ZERO } else { patience };
+        let patience = match (has_work, self.is_learning()) {
+            (true, _) => Duration::ZERO,
+            (false, true) => patience.min(LEARNING_PATIENCE),
+            (false, false) => patience,
+        };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
         self.metrics.progress.polled(self.number);
         let is_idle = turn == Turn::Idle;
@@ -215,6 +243,7 @@ impl<B: Broker> Shard<B> {
             Turn::Lost(sources) => self.lost(&sources)?,
             Turn::Idle => {}
         }
+        self.finish_learning()?;
         self.let_time_pass()?;
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
@@ -246,6 +275,10 @@ impl<B: Broker> Shard<B> {
         if self.is_assigned && self.pace.clock().since(self.reported) >= REPORT_EVERY {
             self.report_standing();
         }
+    }
+
+    fn is_learning(&self) -> bool {
+        self.trainer.as_ref().is_some_and(OpenTrainer::is_busy)
     }
 
     /// A replay commits when it has worked off what there was; a live pipeline also at intervals.

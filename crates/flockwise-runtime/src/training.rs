@@ -1,133 +1,62 @@
-//! The trainer's part of a shard, and the adoption of what it publishes.
+//! The trainer's part of a shard.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flockwise_codec::lesson::decode_lesson;
-use flockwise_codec::model::decode_publication;
-use flockwise_core::model::{Model, ModelParts};
-use flockwise_core::task::Versions;
-use flockwise_core::trainer::{Lesson, Order, Publication, Trainer};
+use flockwise_core::trainer::{Audit, Lesson, Publication, Trainer};
 
 use crate::batch::Record;
-use crate::bringing_back::HELD;
-use crate::broker::{Broker, Failure, Replayed, Start};
+use crate::broker::{Broker, Failure, Start};
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
+use crate::workbench::{Done, Job, Outcome, Task, Ticket};
+
+/// Learning that takes longer than this is worth a line in the log.
+const LONG: Duration = Duration::from_secs(10);
 
 /// The trainer, where this shard is it.
-#[derive(Debug)]
 pub(crate) struct OpenTrainer {
-    trainer: Trainer,
+    hand: Hand,
     /// Mini-batches before this offset are in the model that it started from.
     learnt_to: i64,
+    /// Records that came while it was learning, by their offsets. The source is paused then, so they are those of one
+    /// poll at most.
+    waiting: VecDeque<(i64, Vec<u8>)>,
+}
+
+enum Hand {
+    /// It takes the next record.
+    Free(Box<Trainer>),
+    /// It is learning. Dropping the ticket gives the job up; nothing of it was published.
+    Busy(Box<dyn Ticket>),
+}
+
+impl OpenTrainer {
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.hand, Hand::Busy(_))
+    }
 }
 
 pub(crate) const DELTAS: Source = Source {
     topic: Topic::Deltas,
     partition: 0,
 };
-const MODEL: Source = Source {
-    topic: Topic::Model,
-    partition: 0,
-};
-
-/// What the model topic holds besides the version in use.
-#[derive(Debug, Default)]
-pub(crate) struct Published {
-    /// A version that is held back.
-    held: Option<ModelParts>,
-    /// The mini-batches that the newest was learnt from.
-    mini_batches: Option<Range<i64>>,
-}
 
 impl<B: Broker> Shard<B> {
-    /// Reads the versions there are, so that tasks score with the newest from their first event on. A new
-    /// trainer ends what the one before has left open.
-    pub(crate) fn load_model(&mut self, is_new_trainer: bool) -> Result<Published, Failure> {
-        let versions = self.read_versions(is_new_trainer)?;
-        if !versions.is_empty() && std::mem::take(&mut self.is_imported) {
-            tracing::info!("the model topic has a model: the imported one was for the first start");
-            self.versions = None;
-        }
-        let (mut live, mut published) = (Vec::new(), Published::default());
-        for version in versions {
-            let (publication, mini_batches) = self.read_version(&version)?;
-            published.mini_batches = mini_batches.or(published.mini_batches);
-            if publication.is_held {
-                published.held = Some(publication.model);
-            } else {
-                published.held = None;
-                live.push(publication.model);
-            }
-        }
-        // The one in use and its predecessor.
-        for version in live.drain(live.len().saturating_sub(2)..) {
-            self.take_version(version)?;
-        }
-        Ok(published)
-    }
-
-    /// All versions that are kept, in the order in which they were published. One that a trainer is just
-    /// publishing is waited for.
-    fn read_versions(&mut self, is_new_trainer: bool) -> Result<Vec<Vec<u8>>, Failure> {
-        let (mut versions, mut next_offset) = (Vec::new(), None);
-        for held in 0..HELD {
-            let replayed = self.broker.replay(MODEL, next_offset, &mut |record| {
-                next_offset = Some(record.offset + 1);
-                versions.extend(record.value.map(<[u8]>::to_vec));
-            })?;
-            let Replayed::Held(next) = replayed else {
-                self.model_offset = next_offset;
-                return Ok(versions);
-            };
-            if held == 0 && is_new_trainer {
-                self.end_what_holds_model(next)?;
-            }
-        }
-        Err(Failure::Fatal(format!(
-            "a transaction is open in {} and does not end",
-            self.pipeline.topics.name(Topic::Model)
-        )))
-    }
-
-    /// Ends the transaction of the former trainer, who was publishing a version: dead, or about to find out
-    /// that it is not the trainer any more.
-    fn end_what_holds_model(&mut self, next: i64) -> Result<(), Failure> {
-        let mut trainer = None;
-        self.broker.peek(MODEL, next, &mut |record| {
-            let name = record.origin.and_then(|name| str::from_utf8(name).ok());
-            trainer = trainer.take().or_else(|| name.map(str::to_owned));
-        })?;
-        match trainer.filter(|trainer| trainer != self.broker.name()) {
-            Some(trainer) => {
-                tracing::warn!(trainer, "a trainer left a transaction open; it is ended");
-                self.broker.evict(&trainer)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Where to read new versions from.
-    pub(crate) fn model_read(&self) -> (Source, Start) {
-        (
-            MODEL,
-            self.model_offset.map_or(Start::Earliest, Start::Offset),
-        )
-    }
-
-    /// Starts being the trainer; returns where to read mini-batches from: those that the model was learnt from
-    /// are read again, for the customers in them.
-    pub(crate) fn open_trainer(
-        &mut self,
-        published: Published,
-    ) -> Result<(Source, Start), Failure> {
+    /// Starts being the trainer, from what [`Shard::load_model`] has read; returns where to read mini-batches from:
+    /// those that the model was learnt from are read again, for the customers in them.
+    pub(crate) fn open_trainer(&mut self) -> Result<(Source, Start), Failure> {
         let settings = &self.pipeline.task;
+        let held = self.models.held(&settings.plan);
+        let held = held.map_err(|error| self.unfit(&error))?;
+        let mini_batches = self.models.mini_batches();
         let live = self
             .versions
             .as_ref()
             .map(|versions| versions.current.parts().clone());
-        let Published { held, mini_batches } = published;
         if let Some(parts) = live.as_ref().filter(|_| mini_batches.is_none()) {
             let imported = Publication::live(parts.clone());
             self.outbox
@@ -144,43 +73,148 @@ impl<B: Broker> Shard<B> {
             live,
         )
         .with_margin(settings.decision.margin)
-        .holding(held);
-        let learnt_to = mini_batches.as_ref().map_or(0, |learnt| learnt.end);
-        self.trainer = Some(OpenTrainer { trainer, learnt_to });
+        .holding(held.map(Arc::unwrap_or_clone));
+        self.trainer = Some(OpenTrainer {
+            hand: Hand::Free(Box::new(trainer)),
+            learnt_to: mini_batches.as_ref().map_or(0, |learnt| learnt.end),
+            waiting: VecDeque::new(),
+        });
         tracing::info!("this shard is the trainer");
         let start = mini_batches.map_or(Start::Earliest, |learnt| Start::Offset(learnt.start));
         Ok((DELTAS, start))
     }
 
-    /// Tells the trainer what it is told; a new version is published in the same transaction.
+    /// Hands a record of the deltas topic to the trainer; while that is learning, the record waits.
     pub(crate) fn train(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let Some(open) = &mut self.trainer else {
             return Ok(());
         };
-        let offset = record.offset;
-        let plan = &self.pipeline.task.plan;
         let lesson = record.value.unwrap_or_default();
-        let lesson = decode_lesson(lesson, plan)
+        if open.is_busy() {
+            open.waiting.push_back((record.offset, lesson.to_vec()));
+            return Ok(());
+        }
+        self.teach(record.offset, lesson)?;
+        self.finish_learning()
+    }
+
+    /// Publishes what was learnt, if learning is done, in the present transaction, and hands the trainer the records
+    /// that waited for it.
+    pub(crate) fn finish_learning(&mut self) -> Result<(), Failure> {
+        while let Some(open) = &mut self.trainer {
+            if let Hand::Busy(ticket) = &mut open.hand {
+                let Some(done) = ticket.finished() else {
+                    return Ok(());
+                };
+                self.learnt(done)?;
+                continue;
+            }
+            let Some((offset, lesson)) = open.waiting.pop_front() else {
+                return Ok(());
+            };
+            self.teach(offset, &lesson)?;
+            if self
+                .trainer
+                .as_ref()
+                .is_some_and(|open| !open.is_busy() && open.waiting.is_empty())
+            {
+                self.broker.pause(DELTAS, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a trainer that is free what a record says.
+    fn teach(&mut self, offset: i64, lesson: &[u8]) -> Result<(), Failure> {
+        let lesson = decode_lesson(lesson, &self.pipeline.task.plan)
             .inspect_err(|error| {
                 tracing::error!(offset, error, "not understood by the trainer; skipped");
             })
             .ok();
+        let Some(open) = &mut self.trainer else {
+            return Ok(());
+        };
+        let Hand::Free(trainer) = &mut open.hand else {
+            return Ok(());
+        };
         if offset < open.learnt_to {
             if let Some(Lesson::MiniBatch(batch)) = lesson {
-                open.trainer.recall(batch, offset);
+                trainer.recall(batch, offset);
             }
             return Ok(());
         }
-        self.deltas_offset = Some(offset + 1);
-        self.is_pending = true;
-        let publication = match lesson {
-            Some(Lesson::MiniBatch(batch)) => open.trainer.fold(batch, offset),
-            Some(Lesson::Order(order)) => obeyed(&mut open.trainer, &order),
+        let task = match lesson {
+            Some(Lesson::MiniBatch(batch)) => trainer.absorb(batch, offset).then_some(Task::Learn),
+            Some(Lesson::Order(order)) => Some(Task::Obey(order)),
             None => None,
         };
+        match task {
+            Some(task) => self.start_learning(task, offset),
+            None => self.note_lesson(offset),
+        }
+        Ok(())
+    }
+
+    /// A record is dealt with: it goes with the next commit.
+    fn note_lesson(&mut self, offset: i64) {
+        self.deltas_offset = Some(offset + 1);
+        self.is_pending = true;
+    }
+
+    /// The position stays before the record until the job is done, so that a successor begins with it.
+    fn start_learning(&mut self, task: Task, offset: i64) {
+        let Some(OpenTrainer {
+            hand,
+            waiting,
+            learnt_to,
+        }) = self.trainer.take()
+        else {
+            return;
+        };
+        let hand = match hand {
+            Hand::Free(trainer) => Hand::Busy(self.workbench.start(Job {
+                trainer: *trainer,
+                task,
+                offset,
+            })),
+            busy @ Hand::Busy(_) => busy,
+        };
+        self.trainer = Some(OpenTrainer {
+            hand,
+            learnt_to,
+            waiting,
+        });
+        self.broker.pause(DELTAS, true);
+    }
+
+    /// Learning is done: the trainer is free again, and what it has to say is published.
+    fn learnt(&mut self, done: Done) -> Result<(), Failure> {
+        let Done {
+            trainer,
+            outcome,
+            offset,
+            took,
+        } = done;
+        if took >= LONG {
+            let seconds = took.as_secs_f64();
+            tracing::info!(
+                seconds,
+                "the trainer has learnt from its window; this takes long"
+            );
+        }
         let next = offset + 1;
-        let learnt = open.trainer.window_offset().unwrap_or(next)..next;
-        publication.map_or(Ok(()), |publication| self.publish(&publication, learnt))
+        let learnt = trainer.window_offset().unwrap_or(next)..next;
+        if let Some(open) = &mut self.trainer {
+            open.hand = Hand::Free(Box::new(trainer));
+            if open.waiting.is_empty() {
+                self.broker.pause(DELTAS, false);
+            }
+        }
+        self.note_lesson(offset);
+        match outcome.publication() {
+            Some(publication) => self.publish(&publication, learnt),
+            None => Ok(()),
+        }
     }
 
     fn publish(&mut self, publication: &Publication, learnt: Range<i64>) -> Result<(), Failure> {
@@ -238,69 +272,26 @@ impl<B: Broker> Shard<B> {
         let topics = &self.pipeline.topics;
         self.outbox.shifts(&mut self.broker, topics, publication)
     }
-
-    /// Takes a published version into use, unless it is held.
-    pub(crate) fn adopt(&mut self, record: &Record<'_>) -> Result<(), Failure> {
-        self.model_offset = Some(record.offset + 1);
-        let Some(value) = record.value else {
-            return Ok(());
-        };
-        match self.read_version(value)? {
-            (publication, _) if publication.is_held => Ok(()),
-            (publication, _) => self.take_version(publication.model),
-        }
-    }
-
-    fn read_version(&self, value: &[u8]) -> Result<(Publication, Option<Range<i64>>), Failure> {
-        decode_publication(value, &self.pipeline.task.plan).map_err(|error| self.unfit(&error))
-    }
-
-    fn unfit(&self, error: &str) -> Failure {
-        Failure::Config(format!(
-            "the model on topic {} cannot be used: {error}",
-            self.pipeline.topics.name(Topic::Model)
-        ))
-    }
-
-    fn take_version(&mut self, parts: ModelParts) -> Result<(), Failure> {
-        let current = self
-            .versions
-            .as_ref()
-            .map(|versions| versions.current.version());
-        if current.is_some_and(|current| parts.version <= current) {
-            return Ok(());
-        }
-        let current = Model::new(&self.pipeline.task.plan, parts)
-            .map_err(|error| self.unfit(&error.to_string()))?;
-        let previous = self.versions.take().map(|versions| versions.current);
-        self.is_imported = false;
-        if previous.is_none() {
-            self.tasks
-                .values_mut()
-                .for_each(|open| open.unplaced = Some(0));
-        }
-        self.meter.model_version = current.version();
-        self.meter.segments = current.segments().len() as u64;
-        self.versions = Some(Versions {
-            current: Arc::new(current),
-            previous,
-        });
-        Ok(())
-    }
 }
 
-/// What comes of an order.
-fn obeyed(trainer: &mut Trainer, order: &Order) -> Option<Publication> {
-    let (who, why) = (&order.who, &order.why);
-    match trainer.obey(order) {
-        Ok(publication) => {
-            let (what, version) = (order.audit().what, publication.model.version);
-            tracing::info!(what, version, who, why, "a version is in use by order");
-            Some(publication)
-        }
-        Err(refused) => {
-            tracing::error!(%refused, who, why, "an order is not carried out");
-            None
+impl Outcome {
+    /// What is to be published; an order that is not carried out is logged.
+    fn publication(self) -> Option<Box<Publication>> {
+        let (order, outcome) = match self {
+            Self::Learnt(publication) => return publication,
+            Self::Obeyed(order, outcome) => (order, outcome),
+        };
+        let Audit { what, who, why, .. } = order.audit();
+        match outcome {
+            Ok(publication) => {
+                let version = publication.model.version;
+                tracing::info!(what, version, who, why, "a version is in use by order");
+                Some(publication)
+            }
+            Err(refused) => {
+                tracing::error!(%refused, who, why, "an order is not carried out");
+                None
+            }
         }
     }
 }

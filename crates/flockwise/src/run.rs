@@ -12,11 +12,13 @@ use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::pulse::Pulse;
 use flockwise_runtime::questions::Questions;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::topics::Topics;
+use flockwise_runtime::workbench::LearningThread;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
@@ -72,6 +74,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         Clock::System,
     );
     let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
+    let learning = LearningThread::start().map_err(Failed::running)?;
     let pulses: Vec<Pulse> = (0..shards).map(|_| Pulse::default()).collect();
     vigil::keep(
         &pulses,
@@ -86,6 +89,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         readiness: &readiness,
         store: Some(&store),
         standbys: &standbys,
+        models: &SharedModels::default(),
+        learning: Some(&learning),
         questions: &questions,
         pulses: &pulses,
         stop: &stop,

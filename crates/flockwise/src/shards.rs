@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use flockwise_http::{Readiness, ShardPresence};
 use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::metrics::{Metrics, ShardMeter};
+use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::pulse::{Pulse, beat};
 use flockwise_runtime::questions::Questions;
 use flockwise_runtime::shard::Shard;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::store::{NoStore, Store};
+use flockwise_runtime::workbench::{Inline, LearningThread, Workbench};
 use flockwise_store::DiskStore;
 
 use crate::connection::reason;
@@ -42,6 +44,10 @@ pub(crate) struct Crew<'a> {
     /// Local state, if there is any.
     pub(crate) store: Option<&'a DiskStore>,
     pub(crate) standbys: &'a Standbys,
+    /// What is known of the model topic.
+    pub(crate) models: &'a SharedModels,
+    /// Where the trainer learns, on whatever shard it is; `None`: within that shard's loop.
+    pub(crate) learning: Option<&'a LearningThread>,
     /// Where questions about customers are left.
     pub(crate) questions: &'a Questions,
     /// Signs of life, one of each shard.
@@ -149,6 +155,8 @@ fn live<B: Broker>(
     )
     .keeping_in(crew.store())
     .taking_over_from(crew.standbys.clone())
+    .learning_on(crew.workbench())
+    .sharing(crew.models)
     .answering(crew.questions);
     let (started, mut has_worked) = (Instant::now(), false);
     let ended = shard.run(crew.stop, |shard| {
@@ -175,6 +183,13 @@ impl Crew<'_> {
         match self.store {
             Some(store) => Box::new(store.handle()),
             None => Box::new(NoStore),
+        }
+    }
+
+    fn workbench(&self) -> Box<dyn Workbench> {
+        match self.learning {
+            Some(thread) => Box::new(thread.clone()),
+            None => Box::new(Inline),
         }
     }
 

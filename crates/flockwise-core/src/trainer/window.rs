@@ -1,6 +1,7 @@
 //! The customers that a model is learnt from: those sampled lately, each as of then.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 use flockwise_kmeans::Points;
 
@@ -18,7 +19,10 @@ const LARGEST: f64 = 1e120;
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     batches: VecDeque<Kept>,
-    customers: usize,
+    /// Vectors held.
+    vectors: usize,
+    /// How many of them are of each customer, by the hash of the id.
+    of_customer: BTreeMap<u64, u32>,
     capacity: usize,
     dimensions: usize,
 }
@@ -44,14 +48,21 @@ impl Window {
     pub(super) fn new(dimensions: usize, capacity: usize) -> Self {
         Self {
             batches: VecDeque::new(),
-            customers: 0,
+            vectors: 0,
+            of_customer: BTreeMap::new(),
             capacity,
             dimensions,
         }
     }
 
+    /// Vectors that it holds: a customer who was sampled twice counts twice.
     pub(super) fn len(&self) -> usize {
-        self.customers
+        self.vectors
+    }
+
+    /// Different customers that it holds.
+    pub(super) fn customers(&self) -> usize {
+        self.of_customer.len()
     }
 
     /// Where the oldest mini-batch lies that it holds something of.
@@ -69,13 +80,14 @@ impl Window {
         };
         for (customer, vector) in batch.sample {
             if vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST) {
+                *self.of_customer.entry(customer).or_default() += 1;
                 kept.hashes.push(customer);
                 kept.values.extend_from_slice(&vector);
             }
         }
-        self.customers += kept.hashes.len();
+        self.vectors += kept.hashes.len();
         self.batches.push_back(kept);
-        while self.customers > self.capacity && self.batches.len() > 1 {
+        while self.vectors > self.capacity && self.batches.len() > 1 {
             self.drop_first();
         }
     }
@@ -90,14 +102,23 @@ impl Window {
         {
             self.drop_first();
         }
-        while self.customers > kept && self.batches.len() > 1 {
+        while self.vectors > kept && self.batches.len() > 1 {
             self.drop_first();
         }
     }
 
     fn drop_first(&mut self) {
-        if let Some(kept) = self.batches.pop_front() {
-            self.customers -= kept.hashes.len();
+        let Some(kept) = self.batches.pop_front() else {
+            return;
+        };
+        self.vectors -= kept.hashes.len();
+        for hash in kept.hashes {
+            if let Entry::Occupied(mut count) = self.of_customer.entry(hash) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
         }
     }
 
@@ -105,8 +126,8 @@ impl Window {
     pub(super) fn weighed(&self, now_ms: i64, half_life_ms: i64) -> Weighed {
         let mut weighed = Weighed {
             points: Points::new(self.dimensions),
-            customers: Vec::with_capacity(self.customers),
-            at_ms: Vec::with_capacity(self.customers),
+            customers: Vec::with_capacity(self.vectors),
+            at_ms: Vec::with_capacity(self.vectors),
         };
         for kept in &self.batches {
             let age_ms = now_ms.saturating_sub(kept.at_ms).max(0);

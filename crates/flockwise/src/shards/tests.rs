@@ -63,6 +63,8 @@ impl Stage {
             readiness: &self.readiness,
             store: None,
             standbys: &Standbys::new(0, PARTITIONS, Clock::System),
+            models: &SharedModels::default(),
+            learning: None,
             questions: &self.questions,
             pulses: &self.pulses,
             stop: &self.stop,

@@ -1,0 +1,35 @@
+//! Learning that takes a while: the same while for the same record, so that a seed gives the same story.
+
+use flockwise_core::event::mix;
+use flockwise_runtime::workbench::{Done, Job, Ticket, Workbench};
+
+/// Turns of the shard that a job may take, below this.
+const TURNS: u64 = 8;
+
+/// A thread that is slow.
+pub(super) struct Slow;
+
+impl Workbench for Slow {
+    fn start(&self, job: Job) -> Box<dyn Ticket> {
+        let turns = mix(job.offset.cast_unsigned()) % TURNS;
+        Box::new(InTurns {
+            turns,
+            job: Some(job),
+        })
+    }
+}
+
+struct InTurns {
+    turns: u64,
+    job: Option<Job>,
+}
+
+impl Ticket for InTurns {
+    fn finished(&mut self) -> Option<Done> {
+        if self.turns > 0 {
+            self.turns -= 1;
+            return None;
+        }
+        self.job.take().map(Job::run)
+    }
+}
