@@ -142,6 +142,10 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.position(source)
     }
 
+    fn largest(&self, topic: Topic) -> usize {
+        self.inner.largest(topic)
+    }
+
     fn replay(
         &mut self,
         source: Source,

@@ -21,6 +21,7 @@ use crate::clients;
 use crate::committing::Committer;
 use crate::events::{Events, Rebalance, RebalanceKind};
 use crate::evicting::evict;
+use crate::fair_share::FairShare;
 use crate::faults;
 use crate::generation::generation;
 use crate::group_offsets::GroupOffsets;
@@ -50,6 +51,7 @@ pub struct KafkaBroker {
     purger: Purger,
     partitions: BTreeMap<Topic, (Instant, u32)>,
     restorer: Option<Restorer>,
+    share: FairShare,
     group: GroupQueue,
     group_rang: Arc<AtomicBool>,
     served: Instant,
@@ -84,6 +86,7 @@ impl KafkaBroker {
             purger: Purger::new(topics.name(Topic::Repartition), settings.clone()),
             partitions: BTreeMap::new(),
             restorer: None,
+            share: FairShare::default(),
             group,
             group_rang,
             served: Instant::now(),
@@ -181,7 +184,8 @@ impl KafkaBroker {
             return Ok(None);
         }
         let lanes = &mut self.assignment.lanes;
-        match lanes::fill(lanes, self.settings.max_skew_ms, limit, batch)? {
+        let max_skew_ms = self.settings.max_skew_ms;
+        match lanes::fill(lanes, &mut self.share, max_skew_ms, limit, batch)? {
             Filled::Well => Ok(None),
             Filled::Held => Ok(Some(HELD)),
             Filled::Gone(source) => {
@@ -342,6 +346,10 @@ impl Broker for KafkaBroker {
         self.committer.send(&record)
     }
 
+    fn largest(&self, topic: Topic) -> usize {
+        self.committer.largest(&self.topics.name(topic))
+    }
+
     fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
         let list = self.list(positions)?;
         if self.assignment.leaving.is_answered() {
@@ -449,7 +457,7 @@ fn connect_producer(settings: &KafkaSettings, topics: &Topics) -> Result<Committ
     clients::reach(producer.client(), &events, settings, &asked, || {})?;
     let patience = Duration::from_millis(settings.transaction_timeout_ms());
     let outlet = Outlet::new(producer, topics, patience * 2)?;
-    Committer::take_over(outlet, events, settings)
+    Committer::take_over(outlet, events, settings, topics)
 }
 
 fn connect_consumer(

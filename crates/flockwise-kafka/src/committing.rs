@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Outgoing};
 use flockwise_runtime::pulse::beat;
-use flockwise_runtime::topics::Topics;
+use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,12 +12,14 @@ use rdkafka::producer::Producer;
 use tracing::{debug, warn};
 
 use crate::clients;
-use crate::events::Events;
+use crate::events::{Events, Undelivered};
 use crate::faults;
+use crate::generation::generation;
 use crate::persistence::insist;
 use crate::producer::Outlet;
 use crate::served::ServedProducer;
 use crate::settings::{Delivery, KafkaSettings};
+use crate::size_limits::SizeLimits;
 
 /// How long a broker that is dropped waits for its transaction to be aborted.
 const PARTING: Duration = Duration::from_secs(1);
@@ -36,6 +38,10 @@ pub(crate) struct Committer {
     /// Longer than this no transaction lives and no record waits.
     timeout: Duration,
     is_open: bool,
+    limits: SizeLimits,
+    /// Topics whose records can be made smaller: dead letters are cut, and an event too large to be forwarded
+    /// becomes a dead letter.
+    shrinking: [String; 2],
 }
 
 impl Committer {
@@ -44,6 +50,7 @@ impl Committer {
         outlet: Outlet,
         events: Events,
         settings: &KafkaSettings,
+        topics: &Topics,
     ) -> Result<Self, Failure> {
         let committer = Self {
             outlet,
@@ -51,6 +58,8 @@ impl Committer {
             delivery: settings.delivery,
             timeout: Duration::from_millis(settings.transaction_timeout_ms()),
             is_open: false,
+            limits: SizeLimits::new(settings.message_max_bytes()),
+            shrinking: [Topic::DeadLetters, Topic::Repartition].map(|topic| topics.name(topic)),
         };
         if committer.is_transactional() {
             let start = Instant::now();
@@ -182,7 +191,7 @@ impl Committer {
         while !self.outlet.flush(FLUSH_STEP) {
             beat();
             if let Some(record) = self.events.take_undelivered() {
-                return Err(faults::undelivered(&record));
+                return Err(self.undelivered(&record));
             }
             if start.elapsed() > self.timeout * 2 {
                 return Err(Failure::Abort(format!(
@@ -192,9 +201,35 @@ impl Committer {
             }
         }
         match self.events.take_undelivered() {
-            Some(record) => Err(faults::undelivered(&record)),
+            Some(record) => Err(self.undelivered(&record)),
             None => Ok(()),
         }
+    }
+
+    /// One that was too large is sent smaller after the abort, where that can be done.
+    fn undelivered(&mut self, record: &Undelivered) -> Failure {
+        let is_too_large = record.code == RDKafkaErrorCode::MessageSizeTooLarge;
+        let can_shrink = is_too_large && self.shrinking.contains(&record.topic);
+        if !(can_shrink && self.limits.refused(&record.topic, record.bytes)) {
+            return faults::undelivered(record);
+        }
+        let (topic, most) = (&record.topic, self.limits.largest(&record.topic));
+        warn!(
+            topic,
+            bytes = record.bytes,
+            most,
+            "a record is too large for its topic, so larger ones are cut or refused from now on; raise \
+             max.message.bytes of the topic to keep them whole"
+        );
+        Failure::Abort(format!(
+            "a record of {} bytes is too large for {topic}",
+            record.bytes
+        ))
+    }
+
+    /// Bytes of key, value and headers that a topic takes, as far as is known.
+    pub(crate) fn largest(&self, topic: &str) -> usize {
+        self.limits.largest(topic)
     }
 
     fn commit_transaction(
@@ -205,6 +240,7 @@ impl Committer {
     ) -> Result<(), Failure> {
         phases.begin("offsets");
         if positions.count() > 0 {
+            check_membership(generation(consumer))?;
             // Read afresh: a generation that has passed must fail, and a new one must not.
             let group = consumer
                 .group_metadata()
@@ -218,6 +254,18 @@ impl Committer {
         insist("committing the transaction", || {
             self.producer().commit_transaction(self.timeout)
         })
+    }
+}
+
+/// A member that was thrown out of its group has an empty member id and no generation until it has joined again.
+/// With `group.instance.id` brokers take such a commit for a second member of that name and answer
+/// FENCED_INSTANCE_ID, which ends the client. So it is not sent: after the abort the shard hears from the group
+/// what it has lost.
+fn check_membership(generation: Option<i64>) -> Result<(), Failure> {
+    let text = "this member is not in its group now, so its positions cannot be committed";
+    match generation {
+        Some(_) => Ok(()),
+        None => Err(Failure::Abort(text.to_owned())),
     }
 }
 
@@ -262,5 +310,16 @@ fn offsets_failure(error: &KafkaError) -> Failure {
             | RDKafkaErrorCode::WaitingForCoordinator,
         ) => Failure::Abort(format!("committing offsets: {error}")),
         _ => faults::plain("committing offsets", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_of_a_member_that_is_in_no_group_are_not_sent() {
+        assert!(matches!(check_membership(None), Err(Failure::Abort(_))));
+        assert!(check_membership(Some(0)).is_ok());
     }
 }

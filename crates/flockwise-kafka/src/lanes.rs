@@ -12,6 +12,7 @@ use tracing::warn;
 
 use crate::bell::Bell;
 use crate::events::Events;
+use crate::fair_share::{FairShare, internal_room};
 use crate::faults;
 use crate::in_step::{Candidate, Choice, Progress, choose};
 use crate::lost::Stopped;
@@ -178,19 +179,22 @@ impl Candidate for Lane {
 /// The lanes are in the order of their sources, inputs first.
 pub(crate) fn fill(
     lanes: &mut [Lane],
+    share: &mut FairShare,
     max_skew_ms: i64,
     limit: usize,
     batch: &mut Batch,
 ) -> Result<Filled, Failure> {
     let inputs = lanes.partition_point(|lane| matches!(lane.source.topic, Topic::Input(_)));
     let (inputs, internal) = lanes.split_at_mut(inputs);
-    for lane in internal.iter_mut().filter(|lane| lane.is_ready()) {
-        // Never all of the room, so that inputs are not starved by what they were forwarded to.
-        let room = (limit - batch.len()) / 2;
-        lane.read(room.clamp(1, SLICE), batch);
-    }
+    let inputs_are_ready = inputs.iter().any(Candidate::is_ready);
+    let room = internal_room(limit, inputs_are_ready);
+    share.read(internal, room, Lane::is_ready, |lane, most| {
+        let before = batch.len();
+        lane.read(most.min(SLICE), batch);
+        batch.len() - before
+    });
     let mut held = false;
-    if inputs.iter().any(Candidate::is_ready) {
+    if inputs_are_ready {
         held = fill_in_step(inputs, max_skew_ms, limit, batch);
     }
     for lane in lanes {

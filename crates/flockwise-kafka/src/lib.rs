@@ -13,6 +13,7 @@ mod clients;
 mod committing;
 mod events;
 mod evicting;
+mod fair_share;
 mod faults;
 mod follower;
 mod gathered;
@@ -33,6 +34,7 @@ mod reading;
 mod restore;
 mod served;
 mod settings;
+mod size_limits;
 mod surveyor;
 mod visitor;
 

@@ -29,7 +29,8 @@ static ORIGIN: LazyLock<Option<CString>> = LazyLock::new(|| CString::new(ORIGIN_
 /// One partition's queue.
 pub(crate) struct PartitionQueue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    signal: Box<Signal>,
+    /// Shared with librdkafka by address, so never in a `Box`, whose moves end other pointers to it.
+    signal: Arc<Signal>,
     topic: CString,
     partition: i32,
     consumer: Arc<BaseConsumer<Events>>,
@@ -43,6 +44,21 @@ pub(crate) struct PartitionQueue {
 struct Signal {
     ready: AtomicBool,
     bell: Bell,
+}
+
+impl Signal {
+    /// Ready at first: records may have arrived before anybody was told.
+    fn new(bell: &Bell) -> Arc<Self> {
+        Arc::new(Self {
+            ready: AtomicBool::new(true),
+            bell: bell.clone(),
+        })
+    }
+
+    /// What [`on_records`] is called with. It stays valid while the Arc lives, wherever that is moved.
+    fn opaque(signal: &Arc<Self>) -> *mut c_void {
+        Arc::as_ptr(signal).cast_mut().cast()
+    }
 }
 
 // SAFETY: librdkafka's queues may be used from any thread, and the signal is made of Sync parts.
@@ -71,16 +87,16 @@ impl PartitionQueue {
         // SAFETY: the client lives as long as the Arc, the name as long as the call.
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
-        let signal = Box::new(Signal {
-            ready: AtomicBool::new(true),
-            bell: bell.clone(),
-        });
-        let opaque = ptr::from_ref::<Signal>(&signal).cast_mut().cast::<c_void>();
+        let signal = Signal::new(bell);
         // SAFETY: the queue is ours until drop, which takes the callback away before the signal,
-        // whose address the box keeps, is freed. Both calls lock the queue themselves.
+        // whose address the Arc keeps, is freed. Both calls lock the queue themselves.
         unsafe {
             sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
-            sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_records), opaque);
+            sys::rd_kafka_queue_cb_event_enable(
+                queue.as_ptr(),
+                Some(on_records),
+                Signal::opaque(&signal),
+            );
         }
         Some(Self {
             queue,
@@ -329,5 +345,26 @@ impl Drop for GroupQueue {
     fn drop(&mut self) {
         // SAFETY: our own reference, given back once, while the client lives.
         unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_may_move_while_librdkafka_has_its_address() {
+        let bell = Bell::default();
+        let signal = Signal::new(&bell);
+        let opaque = Signal::opaque(&signal);
+        let moved = Some(signal);
+        let signal = moved.as_ref().expect("just moved");
+        signal.ready.store(false, Ordering::Release);
+        // SAFETY: the signal lives, and the client is not looked at.
+        unsafe { on_records(ptr::null_mut(), opaque) };
+        assert!(signal.ready.load(Ordering::Acquire));
+        bell.wait(Duration::MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! Forwarded records are deleted once their effect is committed.
 //!
-//! Their topic keeps records for ever, since one that is not processed yet must not go; so those that
-//! are have to be taken away, now and then, without anybody waiting for it.
+//! Their topic keeps records for ever, since one that is not processed yet must not go. Those that were
+//! processed are deleted every half minute. Nothing waits for a deletion. One that fails is tried again.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Source, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::admin::admin_client;
 use crate::events::Events;
@@ -22,6 +22,9 @@ use crate::settings::KafkaSettings;
 /// Often enough to keep the topic small, seldom enough to cost nothing.
 const EVERY: Duration = Duration::from_secs(30);
 
+/// How soon permission is asked for again after a refusal: somebody may have granted it meanwhile.
+const AFTER_REFUSAL: Duration = Duration::from_secs(3600);
+
 type Deletion = Pin<Box<dyn Future<Output = KafkaResult<TopicPartitionList>> + Send>>;
 
 /// Deletes what was processed of one topic.
@@ -29,12 +32,9 @@ pub(crate) struct Purger {
     topic: String,
     settings: KafkaSettings,
     client: Option<AdminClient<Events>>,
-    /// Where each partition's unprocessed records begin, as far as not deleted yet.
-    processed: BTreeMap<u32, i64>,
-    due: Instant,
+    processed: Processed,
+    schedule: Schedule,
     running: Option<Deletion>,
-    /// No permission: said once, then left alone.
-    is_refused: bool,
 }
 
 impl Purger {
@@ -44,32 +44,27 @@ impl Purger {
             topic,
             settings,
             client: None,
-            processed: BTreeMap::new(),
-            due: Instant::now() + EVERY,
+            processed: Processed::default(),
+            schedule: Schedule::new(Instant::now()),
             running: None,
-            is_refused: false,
         }
     }
 
     /// These positions have been committed.
     pub(crate) fn committed(&mut self, positions: &[(Source, i64)]) {
-        for (source, position) in positions {
-            if source.topic == Topic::Repartition {
-                self.processed.insert(source.partition, *position);
-            }
+        self.processed.committed(positions);
+        let now = Instant::now();
+        if self.running.is_some() && self.schedule.may_look(now) {
+            self.look(now);
         }
-        if self.processed.is_empty() || Instant::now() < self.due {
-            return;
-        }
-        self.due = Instant::now() + EVERY;
-        self.look();
-        if self.is_refused || self.running.is_some() {
+        if self.running.is_some() || self.processed.is_empty() || !self.schedule.is_due(now) {
             return;
         }
         match self.start() {
             Ok(deletion) => self.running = Some(deletion),
             Err(error) => warn!(%error, "deleting forwarded records"),
         }
+        self.schedule.attempted(now);
     }
 
     fn start(&mut self) -> Result<Deletion, Failure> {
@@ -78,7 +73,7 @@ impl Purger {
             None => admin_client(&self.settings)?,
         };
         let mut list = TopicPartitionList::new();
-        for (partition, position) in std::mem::take(&mut self.processed) {
+        for (partition, position) in self.processed.begin() {
             let partition = partition.cast_signed();
             let added = list.add_partition_offset(&self.topic, partition, Offset::Offset(position));
             if let Err(error) = added {
@@ -91,7 +86,7 @@ impl Purger {
     }
 
     /// What became of the last deletion.
-    fn look(&mut self) {
+    fn look(&mut self, now: Instant) {
         let Some(deletion) = &mut self.running else {
             return;
         };
@@ -100,21 +95,228 @@ impl Purger {
             return;
         };
         self.running = None;
-        let refused = match &result {
-            Ok(list) => list
-                .elements()
-                .iter()
-                .find_map(|element| element.error().err()),
-            Err(error) => Some(error.clone()),
-        };
-        if let Some(error) = refused {
-            self.is_refused = true;
-            warn!(
-                topic = self.topic,
+        self.note(&errors(&result), now);
+    }
+
+    fn note(&mut self, errors: &[(Option<u32>, KafkaError)], now: Instant) {
+        self.processed
+            .ended(errors.iter().map(|(partition, _)| *partition));
+        let outcome = outcome(errors);
+        let is_new = self.schedule.ended(outcome, now);
+        let topic = &self.topic;
+        match (outcome, errors.first()) {
+            (Outcome::Refused, Some((_, error))) if is_new => warn!(
+                topic,
                 %error,
-                "forwarded records that were processed cannot be deleted, so their topic grows; give the \
-                 principal Delete on it, or set its retention.ms"
-            );
+                "no permission to delete forwarded records that were processed, so their topic grows; give \
+                 the principal Delete on it, or set its retention.ms. This is tried again every hour"
+            ),
+            (Outcome::Failed, Some((_, error))) => warn!(
+                topic,
+                partitions = errors.len(),
+                %error,
+                "forwarded records that were processed could not be deleted; this is tried again"
+            ),
+            (Outcome::Deleted, _) if is_new => info!(topic, "forwarded records are deleted again"),
+            _ => {}
         }
+    }
+}
+
+/// The errors of a deletion, with the partition of each; `None` stands for all of them.
+fn errors(result: &KafkaResult<TopicPartitionList>) -> Vec<(Option<u32>, KafkaError)> {
+    let list = match result {
+        Ok(list) => list,
+        Err(error) => return vec![(None, error.clone())],
+    };
+    let error = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let error = element.error().err()?;
+        Some((u32::try_from(element.partition()).ok(), error))
+    };
+    list.elements().into_iter().filter_map(error).collect()
+}
+
+/// How a deletion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// All of it was deleted.
+    Deleted,
+    /// Something failed that may pass: a time-out, a leader that moved, a broker that restarts.
+    Failed,
+    /// The principal has no permission, which only a person can change.
+    Refused,
+}
+
+fn outcome(errors: &[(Option<u32>, KafkaError)]) -> Outcome {
+    if errors.is_empty() {
+        Outcome::Deleted
+    } else if errors.iter().any(|(_, error)| is_refusal(error)) {
+        Outcome::Refused
+    } else {
+        Outcome::Failed
+    }
+}
+
+fn is_refusal(error: &KafkaError) -> bool {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+        )
+    )
+}
+
+/// When to delete next.
+#[derive(Debug)]
+struct Schedule {
+    due: Instant,
+    look_at: Instant,
+    last: Outcome,
+}
+
+impl Schedule {
+    fn new(now: Instant) -> Self {
+        Self {
+            due: now + EVERY,
+            look_at: now,
+            last: Outcome::Deleted,
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.due
+    }
+
+    fn may_look(&self, now: Instant) -> bool {
+        now >= self.look_at
+    }
+
+    fn attempted(&mut self, now: Instant) {
+        self.due = now + EVERY;
+        self.look_at = now + EVERY;
+    }
+
+    /// Returns whether it ended otherwise than the one before.
+    fn ended(&mut self, outcome: Outcome, now: Instant) -> bool {
+        if outcome == Outcome::Refused {
+            self.due = now + AFTER_REFUSAL;
+        }
+        std::mem::replace(&mut self.last, outcome) != outcome
+    }
+}
+
+/// Where each partition's unprocessed records begin.
+#[derive(Debug, Default)]
+struct Processed {
+    /// Not deleted up to here yet.
+    waiting: BTreeMap<u32, i64>,
+    /// Being deleted up to here.
+    running: BTreeMap<u32, i64>,
+}
+
+impl Processed {
+    fn committed(&mut self, positions: &[(Source, i64)]) {
+        for (source, position) in positions {
+            if source.topic == Topic::Repartition {
+                self.waiting.insert(source.partition, *position);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What to delete now.
+    fn begin(&mut self) -> impl Iterator<Item = (u32, i64)> {
+        self.running = std::mem::take(&mut self.waiting);
+        self.running.iter().map(|(key, value)| (*key, *value))
+    }
+
+    /// The deletion ended and failed for these partitions; `None` stands for all. They wait again.
+    fn ended(&mut self, failed: impl Iterator<Item = Option<u32>>) {
+        let running = std::mem::take(&mut self.running);
+        for failed in failed {
+            for (partition, position) in &running {
+                if failed.is_none_or(|failed| failed == *partition) {
+                    // A newer position is further on.
+                    self.waiting.entry(*partition).or_insert(*position);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(code: RDKafkaErrorCode) -> Vec<(Option<u32>, KafkaError)> {
+        vec![(Some(3), KafkaError::AdminOp(code))]
+    }
+
+    #[test]
+    fn only_a_missing_permission_refuses() {
+        let passing = [
+            RDKafkaErrorCode::OperationTimedOut,
+            RDKafkaErrorCode::RequestTimedOut,
+            RDKafkaErrorCode::NotLeaderForPartition,
+            RDKafkaErrorCode::BrokerTransportFailure,
+            RDKafkaErrorCode::OffsetOutOfRange,
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ];
+        for code in passing {
+            assert_eq!(outcome(&failed(code)), Outcome::Failed, "{code}");
+        }
+        let refused = RDKafkaErrorCode::TopicAuthorizationFailed;
+        assert_eq!(outcome(&failed(refused)), Outcome::Refused);
+        assert_eq!(outcome(&[]), Outcome::Deleted);
+    }
+
+    #[test]
+    fn what_failed_is_tried_at_the_next_tick_and_what_is_refused_after_an_hour() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start);
+        assert!(!schedule.is_due(start));
+        let now = start + EVERY;
+        assert!(schedule.is_due(now));
+        schedule.attempted(now);
+        assert!(schedule.ended(Outcome::Failed, now));
+        assert!(!schedule.is_due(now) && schedule.is_due(now + EVERY));
+
+        assert!(schedule.ended(Outcome::Refused, now), "to be said");
+        assert!(!schedule.is_due(now + EVERY));
+        let later = now + AFTER_REFUSAL;
+        assert!(schedule.is_due(later));
+        schedule.attempted(later);
+        assert!(!schedule.ended(Outcome::Refused, later), "said before");
+        let granted = later + AFTER_REFUSAL;
+        schedule.attempted(granted);
+        assert!(schedule.ended(Outcome::Deleted, granted));
+        assert!(schedule.is_due(granted + EVERY));
+    }
+
+    #[test]
+    fn what_was_not_deleted_waits_for_the_next_time() {
+        let source = |partition| Source {
+            topic: Topic::Repartition,
+            partition,
+        };
+        let mut processed = Processed::default();
+        processed.committed(&[(source(1), 10), (source(2), 20), (source(3), 30)]);
+        assert_eq!(processed.begin().count(), 3);
+        assert!(processed.is_empty());
+        processed.committed(&[(source(2), 25)]);
+        processed.ended([Some(2), Some(3)].into_iter());
+        assert_eq!(processed.begin().collect::<Vec<_>>(), [(2, 25), (3, 30)]);
+        processed.ended([None].into_iter());
+        assert_eq!(processed.begin().collect::<Vec<_>>(), [(2, 25), (3, 30)]);
+        processed.ended(std::iter::empty());
+        assert!(processed.is_empty());
     }
 }

@@ -153,6 +153,14 @@ impl KafkaSettings {
             .unwrap_or(DEFAULT_TRANSACTION_TIMEOUT_MS)
     }
 
+    /// The largest record that the producer takes, bytes.
+    pub(crate) fn message_max_bytes(&self) -> usize {
+        self.properties
+            .get("message.max.bytes")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(MAX_MESSAGE_BYTES as usize)
+    }
+
     /// The longest that one call into a client may take while nothing is wrong with the client: a commit waits
     /// for what is not stored yet, and then for the coordinator.
     #[must_use]

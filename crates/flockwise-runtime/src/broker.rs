@@ -209,6 +209,11 @@ pub trait Broker {
     /// See [`Failure`].
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure>;
 
+    /// The largest record that a topic takes, as far as is known: bytes of key, value and headers.
+    fn largest(&self, _topic: Topic) -> usize {
+        usize::MAX
+    }
+
     /// Commits the open transaction (or a new empty one) together with the next offset to read of
     /// each source given, under the consumer group.
     ///

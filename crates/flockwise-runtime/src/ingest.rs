@@ -125,9 +125,14 @@ impl<B: Broker> Shard<B> {
         if *home == owner {
             return self.update(owner, place);
         }
+        let forwarded =
+            self.outbox
+                .forward(&mut self.broker, &self.pipeline, *home, event, record)?;
+        if let Some(reject) = forwarded {
+            return self.refuse(owner, record, &reject);
+        }
         self.meter.open.forwarded_events += 1;
-        self.outbox
-            .forward(&mut self.broker, &self.pipeline, *home, event, record)
+        Ok(())
     }
 
     fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {

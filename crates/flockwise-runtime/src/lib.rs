@@ -7,6 +7,7 @@ mod bringing_back;
 pub mod broker;
 pub mod clock;
 mod commit;
+mod dead_letter;
 mod idle_clock;
 mod ingest;
 mod inputs;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
-use flockwise_codec::decode::{LARGEST_EVENT, Reject};
+use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{Origin, encode_forward};
 use flockwise_codec::lesson::encode_mini_batch;
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
@@ -17,6 +17,7 @@ use flockwise_core::trainer::{MiniBatch, Publication};
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
+use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
 use crate::topics::{Topic, Topics};
 
@@ -195,7 +196,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// An event for the task that owns its customer, with all that this task needs to count it.
+    /// An event for the task that owns its customer, with all that this task needs to count it. Where its topic
+    /// takes no record of that size, nothing is sent, and the event is to be refused with what is returned.
     pub(crate) fn forward(
         &mut self,
         broker: &mut impl Broker,
@@ -203,7 +205,7 @@ impl Outbox {
         partition: u32,
         event: &Event,
         record: &Record<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Reject>, Failure> {
         let origin = Origin {
             topic: &pipeline.topics.name(record.source.topic),
             partition: record.source.partition,
@@ -212,14 +214,30 @@ impl Outbox {
         };
         self.value.clear();
         encode_forward(&pipeline.task.plan, event, &origin, &mut self.value);
+        let key = event.customer_id().as_bytes();
+        let (bytes, most) = (
+            key.len() + self.value.len(),
+            broker.largest(Topic::Repartition),
+        );
+        if bytes > most {
+            return Ok(Some(Reject {
+                reason: Reason::TooLarge,
+                detail: format!(
+                    "{bytes} bytes to forward, expected at most {most}: raise max.message.bytes of {}, or \
+                     message.max.bytes in kafka.properties",
+                    pipeline.topics.name(Topic::Repartition)
+                ),
+            }));
+        }
         broker.send(Outgoing {
             topic: Topic::Repartition,
             partition,
-            key: Some(event.customer_id().as_bytes()),
+            key: Some(key),
             value: Some(&self.value),
             timestamp_ms: None,
             headers: &[],
-        })
+        })?;
+        Ok(None)
     }
 
     /// The number by which changes name this input topic.
@@ -227,7 +245,8 @@ impl Outbox {
         self.changes.input(topic)
     }
 
-    /// What could not be processed, as it came, with what was wrong and where it was read.
+    /// What could not be processed, as it came, with what was wrong and where it was read. Of a record that its
+    /// topic does not take whole, the begin is kept.
     pub(crate) fn dead_letter(
         &mut self,
         broker: &mut impl Broker,
@@ -236,29 +255,36 @@ impl Outbox {
         record: &Record<'_>,
         reject: &Reject,
     ) -> Result<(), Failure> {
-        let value = record
-            .value
-            .map(|value| &value[..value.len().min(LARGEST_EVENT)]);
         let topic = pipeline.topics.name(record.source.topic);
         let numbers = [
             record.source.partition.to_string(),
             record.offset.to_string(),
             record.timestamp_ms.to_string(),
         ];
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let sizes = format!("key={} value={}", length(record.key), length(record.value));
+        let headers: [(&str, &[u8]); 7] = [
+            ("flockwise.reason", reject.reason.name().as_bytes()),
+            ("flockwise.detail", short(&reject.detail).as_bytes()),
+            ("flockwise.topic", topic.as_bytes()),
+            ("flockwise.partition", numbers[0].as_bytes()),
+            ("flockwise.offset", numbers[1].as_bytes()),
+            ("flockwise.timestamp", numbers[2].as_bytes()),
+            ("flockwise.cut_from_bytes", sizes.as_bytes()),
+        ];
+        let taken: usize = headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        let room = broker.largest(Topic::DeadLetters).saturating_sub(taken);
+        let kept = Kept::within(room, record.key, record.value);
         broker.send(Outgoing {
             topic: Topic::DeadLetters,
             partition,
-            key: record.key,
-            value,
+            key: kept.key,
+            value: kept.value,
             timestamp_ms: None,
-            headers: &[
-                ("flockwise.reason", reject.reason.name().as_bytes()),
-                ("flockwise.detail", reject.detail.as_bytes()),
-                ("flockwise.topic", topic.as_bytes()),
-                ("flockwise.partition", numbers[0].as_bytes()),
-                ("flockwise.offset", numbers[1].as_bytes()),
-                ("flockwise.timestamp", numbers[2].as_bytes()),
-            ],
+            headers: &headers[..headers.len() - usize::from(!kept.is_cut)],
         })
     }
 }

@@ -164,6 +164,25 @@ impl Desk {
         }
     }
 
+    /// A handle is no more: what it owned may be owned by others.
+    pub(crate) fn release_all(&self, owner: u64) {
+        let mut state = self.lock();
+        if state.is_dead {
+            return;
+        }
+        let owned = state.tasks.iter_mut();
+        let owned = owned.filter(|(_, copy)| copy.owner == Some(owner));
+        let tasks: Vec<u32> = owned
+            .map(|(task, copy)| {
+                copy.owner = None;
+                *task
+            })
+            .collect();
+        for task in tasks {
+            self.push(&mut state, task, Job::Close);
+        }
+    }
+
     /// Has everything written and closed; `false` where that takes too long.
     pub(crate) fn finish(&self, patience: Duration) -> bool {
         let mut state = self.lock();

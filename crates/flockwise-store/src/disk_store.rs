@@ -150,13 +150,20 @@ impl DiskStore {
 
 /// A shard's handle of a [`DiskStore`].
 ///
-/// A task belongs to the handle that loaded it last, until it releases it. To every other there is
+/// A task belongs to the handle that loaded it last, until it releases it or is dropped. To every other there is
 /// none, and what it gives is dropped: a shard that learns late that its task is another's must not
 /// put old records over newer ones.
 #[derive(Debug)]
 pub struct ShardStore {
     number: u64,
     shared: Arc<Shared>,
+}
+
+/// A shard that ends without releasing its tasks, after a fatal error or a panic, leaves them to others.
+impl Drop for ShardStore {
+    fn drop(&mut self) {
+        self.shared.desk.release_all(self.number);
+    }
 }
 
 impl Store for ShardStore {

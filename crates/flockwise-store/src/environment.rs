@@ -64,9 +64,9 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Opens what is in a folder, or makes it.
+    /// Opens what is in a folder, or makes it. No other user may read either.
     pub(crate) fn open(folder: &Path, map_bytes: usize) -> Result<Self, WriteError> {
-        fs::create_dir_all(folder).map_err(heed::Error::Io)?;
+        private_folder(folder).map_err(heed::Error::Io)?;
         let mut options = EnvOpenOptions::new();
         options.map_size(map_bytes);
         // SAFETY: LMDB maps the file and believes it. The file was made by this process, or
@@ -150,6 +150,14 @@ impl Environment {
         }
         Ok(())
     }
+}
+
+fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn begun(app: &str, task: u32, kept: &Kept) -> Seal {

@@ -263,3 +263,16 @@ fn taking(found: &mut Records, is_of_use: bool) -> impl FnMut(&[u8], &[u8]) -> b
         is_of_use
     }
 }
+
+#[test]
+fn no_other_user_may_read_a_copy() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let desk = Desk::set();
+    desk.written(0, &sample(10, 1), 1);
+    let file = desk.file(0);
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(file.parent().unwrap()), 0o700);
+    assert_eq!(mode(&desk.app()), 0o700);
+}

@@ -44,6 +44,33 @@ fn what_comes_from_a_former_owner_is_dropped() {
     assert_eq!(desk.metric("set_aside_total"), Some(0.0));
 }
 
+/// A fatal error ends a shard before it can release anything, and a standby needs no load.
+#[test]
+fn what_a_shard_that_ended_had_is_written_by_one_that_comes_by_way_of_a_standby() {
+    let desk = Desk::set();
+    let mut former = desk.store.handle();
+    load(&mut former, 0);
+    former.write(0, kept(&sample(100, 1), Some(1)));
+    drop(former);
+    let mut latter = desk.store.handle();
+    latter.remove(0);
+    assert_eq!(settled(&mut latter, 0), Copy::Empty);
+    let records = sample(50, 2);
+    latter.write(0, kept(&records, Some(7)));
+    assert_eq!(settled(&mut latter, 0), Copy::Ready);
+    assert_eq!(load(&mut latter, 0), Some((7, records)));
+}
+
+#[test]
+fn a_shard_that_ends_leaves_what_another_has_taken_over() {
+    let desk = Desk::set();
+    let (mut former, mut latter) = (desk.store.handle(), desk.store.handle());
+    load(&mut former, 0);
+    load(&mut latter, 0);
+    drop(former);
+    assert_eq!(settled(&mut latter, 0), Copy::Empty);
+}
+
 #[test]
 fn what_is_nobodys_takes_nothing() {
     let desk = Desk::set();

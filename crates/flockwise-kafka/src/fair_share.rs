@@ -1,0 +1,118 @@
+//! How internal partitions share the room of one batch.
+//!
+//! Each partition with records at hand gets an equal share. Where the room ends before the partitions do,
+//! the next batch begins with the first that got none (round robin).
+
+/// Whose turn is next.
+#[derive(Debug, Default)]
+pub(crate) struct FairShare {
+    first: usize,
+}
+
+impl FairShare {
+    /// Reads at most `room` records from the ready lanes, each at least one as long as there is room.
+    /// `read` takes at most the given number from a lane and returns how many it took, never more.
+    pub(crate) fn read<L>(
+        &mut self,
+        lanes: &mut [L],
+        room: usize,
+        is_ready: impl Fn(&L) -> bool,
+        mut read: impl FnMut(&mut L, usize) -> usize,
+    ) {
+        let ready = lanes.iter().filter(|lane| is_ready(lane)).count();
+        if ready == 0 {
+            return;
+        }
+        let share = (room / ready).max(1);
+        let (count, first) = (lanes.len(), self.first % lanes.len());
+        let mut left = room;
+        for place in (first..count).chain(0..first) {
+            if !is_ready(&lanes[place]) {
+                continue;
+            }
+            if left == 0 {
+                self.first = place;
+                return;
+            }
+            left = left.saturating_sub(read(&mut lanes[place], share.min(left)));
+        }
+    }
+}
+
+/// The part of a batch that internal partitions may fill: half of it where inputs have records too, so
+/// that what inputs forward never keeps the inputs themselves from being read.
+pub(crate) fn internal_room(limit: usize, inputs_are_ready: bool) -> usize {
+    if inputs_are_ready {
+        (limit / 2).max(1)
+    } else {
+        limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads one batch from lanes that each hold so many records; how many each gave.
+    fn batch(share: &mut FairShare, lanes: &mut [usize], room: usize) -> Vec<usize> {
+        let mut given: Vec<(usize, usize)> = lanes.iter().map(|left| (*left, 0)).collect();
+        share.read(
+            &mut given,
+            room,
+            |(left, _)| *left > 0,
+            |(left, taken), most| {
+                *taken = most.min(*left);
+                *left -= *taken;
+                *taken
+            },
+        );
+        for (lane, (left, _)) in lanes.iter_mut().zip(&given) {
+            *lane = *left;
+        }
+        given.into_iter().map(|(_, taken)| taken).collect()
+    }
+
+    #[test]
+    fn however_many_lanes_are_ready_the_room_is_kept() {
+        for count in 1..100 {
+            for limit in [2, 3, 10, 1000] {
+                let room = internal_room(limit, true);
+                let mut lanes = vec![5_000; count];
+                let given = batch(&mut FairShare::default(), &mut lanes, room);
+                let total: usize = given.iter().sum();
+                assert!(total <= room, "{count} lanes gave {total} of {room}");
+                assert!(total < limit, "nothing is left for inputs");
+                assert!(total >= room / 2, "{count} lanes gave {total} of {room}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_lane_gets_the_same() {
+        let mut lanes = vec![5_000; 20];
+        let given = batch(&mut FairShare::default(), &mut lanes, 500);
+        assert_eq!(given, vec![25; 20]);
+    }
+
+    #[test]
+    fn with_less_room_than_lanes_they_take_turns() {
+        let mut share = FairShare::default();
+        let mut lanes = vec![3; 5];
+        assert_eq!(batch(&mut share, &mut lanes, 2), [1, 1, 0, 0, 0]);
+        assert_eq!(batch(&mut share, &mut lanes, 2), [0, 0, 1, 1, 0]);
+        assert_eq!(batch(&mut share, &mut lanes, 2), [1, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn lanes_that_go_away_disturb_no_turn() {
+        let mut share = FairShare { first: 7 };
+        assert_eq!(batch(&mut share, &mut [1, 0, 4], 10), [1, 0, 4]);
+        assert_eq!(batch(&mut share, &mut [], 10), [0; 0]);
+    }
+
+    #[test]
+    fn without_inputs_all_of_a_batch_may_be_used() {
+        assert_eq!(internal_room(1000, false), 1000);
+        assert_eq!(internal_room(1, true), 1);
+    }
+}

@@ -1,0 +1,78 @@
+//! How large a record each topic takes.
+//!
+//! The producer's own `message.max.bytes` is known. The topic's `max.message.bytes` may be lower, and the broker says
+//! so only by refusing a record: what was refused is not sent again at that size.
+
+use std::collections::BTreeMap;
+
+/// What a record takes beside key, value and headers, with the batch around it.
+const OVERHEAD_BYTES: usize = 1 << 10;
+
+/// A record is cut no further than this: a topic that refuses even that one is set up wrong.
+const SMALLEST_BYTES: usize = 4 << 10;
+
+/// Largest records by topic.
+#[derive(Debug)]
+pub(crate) struct SizeLimits {
+    configured: usize,
+    learned: BTreeMap<String, usize>,
+}
+
+impl SizeLimits {
+    /// With the producer's limit for any record, bytes.
+    pub(crate) fn new(message_max_bytes: usize) -> Self {
+        Self {
+            configured: message_max_bytes.saturating_sub(OVERHEAD_BYTES),
+            learned: BTreeMap::new(),
+        }
+    }
+
+    /// Bytes of key, value and headers that a topic takes, as far as is known.
+    pub(crate) fn largest(&self, topic: &str) -> usize {
+        let learned = self.learned.get(topic).copied().unwrap_or(usize::MAX);
+        self.configured.min(learned)
+    }
+
+    /// A record of this size was too large for a topic. Returns whether a smaller one can be sent in its place.
+    pub(crate) fn refused(&mut self, topic: &str, bytes: usize) -> bool {
+        let next = bytes.min(self.largest(topic)) / 2;
+        let can_shrink = next >= SMALLEST_BYTES;
+        if can_shrink {
+            self.learned.insert(topic.to_owned(), next);
+        }
+        can_shrink
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_sent_no_more() {
+        let mut limits = SizeLimits::new(4 << 20);
+        assert_eq!(limits.largest("a"), (4 << 20) - OVERHEAD_BYTES);
+        assert!(limits.refused("a", 3_000_000));
+        assert_eq!(limits.largest("a"), 1_500_000);
+        assert!(limits.largest("b") > 4_000_000);
+        // Sent before the limit was known.
+        assert!(limits.refused("a", 2_000_000));
+        assert_eq!(limits.largest("a"), 750_000);
+    }
+
+    #[test]
+    fn a_topic_that_takes_next_to_nothing_is_given_up() {
+        let mut limits = SizeLimits::new(4 << 20);
+        let mut tries = 0;
+        while limits.refused("a", limits.largest("a")) {
+            tries += 1;
+        }
+        assert_eq!(tries, 9);
+        assert!(limits.largest("a") >= SMALLEST_BYTES);
+    }
+
+    #[test]
+    fn a_producer_that_takes_nothing_leaves_no_room() {
+        assert_eq!(SizeLimits::new(10).largest("a"), 0);
+    }
+}

@@ -1,0 +1,107 @@
+//! What a dead letter keeps of a record that may be larger than the topic of dead letters takes.
+
+use flockwise_codec::decode::LARGEST_EVENT;
+
+/// Bytes of a key that are kept where the whole record does not fit.
+const CUT_KEY_BYTES: usize = 16 << 10;
+
+/// Bytes of a detail that are kept. No detail of ours is that long.
+const DETAIL_BYTES: usize = 4 << 10;
+
+/// Key and value of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    /// Something is missing.
+    pub(crate) is_cut: bool,
+}
+
+impl<'a> Kept<'a> {
+    /// As much of a record as fits into `room` bytes: all of it, else the begin of key and value, or neither.
+    pub(crate) fn within(room: usize, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let value_fits = length(value) <= LARGEST_EVENT;
+        if value_fits && length(key).saturating_add(length(value)) <= room {
+            return Self {
+                key,
+                value,
+                is_cut: false,
+            };
+        }
+        let key_bytes = match room.saturating_sub(length(value).min(LARGEST_EVENT)) {
+            whole if whole >= length(key) => length(key),
+            _ => CUT_KEY_BYTES.min(room / 2),
+        };
+        let key = begin(key, key_bytes);
+        let value = begin(value, LARGEST_EVENT.min(room - length(key)));
+        Self {
+            key,
+            value,
+            is_cut: true,
+        }
+    }
+}
+
+fn begin(bytes: Option<&[u8]>, most: usize) -> Option<&[u8]> {
+    bytes.map(|bytes| &bytes[..bytes.len().min(most)])
+}
+
+/// The begin of a detail, within what a header may take.
+pub(crate) fn short(detail: &str) -> &str {
+    &detail[..detail.floor_char_boundary(DETAIL_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(room: usize, key: usize, value: usize) -> (usize, usize, bool) {
+        let (key, value) = (vec![1; key], vec![2; value]);
+        let kept = Kept::within(room, Some(&key), Some(&value));
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        (length(kept.key), length(kept.value), kept.is_cut)
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        assert_eq!(kept(100, 40, 60), (40, 60, false));
+        assert_eq!(
+            kept(4 << 20, 900_000, LARGEST_EVENT),
+            (900_000, LARGEST_EVENT, false)
+        );
+    }
+
+    #[test]
+    fn a_large_key_is_cut_and_its_value_is_kept() {
+        assert_eq!(
+            kept(4 << 20, 2 << 20, LARGEST_EVENT),
+            (CUT_KEY_BYTES, LARGEST_EVENT, true)
+        );
+        assert_eq!(kept(1 << 20, 2 << 20, 10), (CUT_KEY_BYTES, 10, true));
+    }
+
+    #[test]
+    fn a_large_value_is_cut_and_its_key_is_kept() {
+        assert_eq!(kept(8 << 20, 10, 5 << 20), (10, LARGEST_EVENT, true));
+        assert_eq!(kept(1_000, 10, 2_000), (500.min(10), 990, true));
+    }
+
+    #[test]
+    fn however_little_room_there_is_nothing_exceeds_it() {
+        for room in [0, 1, 2, 10, 1_000, 100_000] {
+            for (key, value) in [(0, 200_000), (200_000, 0), (200_000, 200_000)] {
+                let (key, value, is_cut) = kept(room, key, value);
+                assert!(key + value <= room && is_cut);
+            }
+        }
+        assert_eq!(kept(0, 0, 0), (0, 0, false));
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_between_letters() {
+        let detail = "é".repeat(DETAIL_BYTES);
+        assert_eq!(short(&detail).len(), DETAIL_BYTES);
+        assert_eq!(short("short"), "short");
+    }
+}
