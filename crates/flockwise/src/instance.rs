@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::exit::Failed;
+use crate::private;
 
 /// An identity, held for as long as this lives.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ impl Instance {
                 shown(directory)
             ))
         };
-        fs::create_dir_all(directory).map_err(unusable)?;
-        let lock = File::create(directory.join("lock")).map_err(unusable)?;
+        private::make_folder(directory).map_err(unusable)?;
+        let lock = private::make_file(&directory.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(directory)),
@@ -44,6 +45,7 @@ impl Instance {
             }
             Err(error) => return Err(unusable(error)),
         };
+        private::tighten(directory);
         Ok(Self { id, _lock: lock })
     }
 
@@ -71,7 +73,7 @@ fn make(directory: &Path) -> io::Result<String> {
     let seen = (SystemTime::now(), std::process::id());
     let id = format!("{:016x}", RandomState::new().hash_one(seen));
     let draft = directory.join("instance.new");
-    let mut file = File::create(&draft)?;
+    let mut file = private::make_file(&draft)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;
     fs::rename(draft, directory.join("instance"))?;

@@ -18,6 +18,7 @@ mod model;
 mod pinned;
 mod pipeline;
 mod preflight;
+mod private;
 mod progress;
 mod replay;
 mod report;
