@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
-use crate::open_task::OpenTask;
 use crate::shard::Shard;
 use crate::topics::Source;
 use crate::training::DELTAS;
@@ -40,9 +39,8 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         }
         self.metrics.progress.pending(self.number());
-        self.broker.commit(&positions(self.tasks.iter()))?;
-        self.note_commit();
-        Ok(())
+        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
+        self.commit_also(&numbers)
     }
 
     fn note_commit(&mut self) {
@@ -77,7 +75,13 @@ impl<B: Broker> Shard<B> {
 
     /// The next offset of everything that the tasks with something new read.
     fn positions(&self) -> Vec<(Source, i64)> {
-        let mut positions = positions(self.tasks.iter().filter(|(_, open)| open.is_dirty));
+        let mut positions: Vec<(Source, i64)> = Vec::new();
+        for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
+            let repartition = Source::repartition(*number);
+            positions.push((repartition, open.task.repartition_offset()));
+            let inputs = open.task.inputs();
+            positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
+        }
         positions.extend(self.deltas_offset.map(|offset| (DELTAS, offset)));
         positions
     }
@@ -148,16 +152,4 @@ impl<B: Broker> Shard<B> {
             }
         }
     }
-}
-
-/// The next offset of everything that these tasks read.
-fn positions<'a>(tasks: impl Iterator<Item = (&'a u32, &'a OpenTask)>) -> Vec<(Source, i64)> {
-    let mut positions: Vec<(Source, i64)> = Vec::new();
-    for (number, open) in tasks {
-        let repartition = Source::repartition(*number);
-        positions.push((repartition, open.task.repartition_offset()));
-        let inputs = open.task.inputs();
-        positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
-    }
-    positions
 }

@@ -94,7 +94,7 @@ impl<B: Broker> Shard<B> {
     }
 
     /// Commits, and with it the bookmarks of these tasks, whether or not anything happened to them.
-    fn commit_also(&mut self, numbers: &[u32]) -> Result<(), Failure> {
+    pub(crate) fn commit_also(&mut self, numbers: &[u32]) -> Result<(), Failure> {
         for number in numbers {
             if let Some(open) = self.tasks.get_mut(number) {
                 open.is_dirty = true;

@@ -125,7 +125,7 @@ fn keep_going<B: Broker>(
                     "shard starts again: {}",
                     reason(&failure)
                 );
-                count_failure(number, crew.metrics, &reason(&failure));
+                count_failure(number, crew.metrics, reason(&failure));
                 crew.wait(backoff);
             }
         }
