@@ -2,7 +2,7 @@
 //!
 //! | what | bytes |
 //! |---|---|
-//! | version | u8, [`VERSION`] |
+//! | version | u8, 1 |
 //! | fingerprint of the plan | u64 |
 //! | topic, partition, offset, timestamp of the record read | text, number, signed, signed |
 //! | customer id, time | text, signed |
@@ -108,7 +108,7 @@ fn put_hash(hash: Option<u64>, out: &mut Vec<u8>) {
 
 fn put_slot(event: &Event, slot: &Slot, out: &mut Vec<u8>) {
     match slot {
-        // [`Event::slots`] leaves these out.
+        // `Event::slots` leaves these out.
         Slot::Absent => {}
         Slot::Bool(flag) => out.push(if *flag { TRUE } else { FALSE }),
         Slot::Number(number) => {

@@ -6,7 +6,7 @@
 //!
 //! | what | bytes |
 //! |---|---|
-//! | version | u8, [`VERSION`] |
+//! | version | u8, 1 |
 //! | features | count, then each feature |
 //! | a feature | events, base, conditions, reversed_by, aggregate, value, horizon |
 //! | events, reversed_by | count, then each as text |
