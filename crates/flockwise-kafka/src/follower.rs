@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::bell::Bell;
 use crate::clients;
+use crate::corrupt::is_corrupt;
 use crate::events::Events;
 use crate::faults;
 use crate::lanes::record;
@@ -206,6 +207,12 @@ impl Followed {
             return Err(Failure::Fatal(format!(
                 "following {topic}/{partition}: the record to go on at is gone ({reason}); what was \
                  made of those before it is of no use"
+            )));
+        }
+        if is_corrupt(code) {
+            return Err(Failure::Fatal(format!(
+                "following {topic}/{partition}: a batch fails its checksum ({reason}); the copy is \
+                 rebuilt from the start"
             )));
         }
         if let Some(way_out) = faults::way_out(code) {

@@ -11,6 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tracing::warn;
 
 use crate::bell::Bell;
+use crate::corrupt::{Corrupt, SliceErrors, is_corrupt};
 use crate::events::Events;
 use crate::fair_share::{FairShare, internal_room};
 use crate::faults;
@@ -50,6 +51,8 @@ pub(crate) enum Broken {
     Gone,
     /// As that, and it is to stay so.
     Stopped(Stopped),
+    /// Its next batch fails its checksum. It keeps its position, and its queue is not read again.
+    Corrupt(Corrupt),
     /// It may not be read.
     Forbidden(String),
 }
@@ -94,20 +97,32 @@ impl Lane {
 
     /// The next offset to read, past control records and what was aborted.
     pub(crate) fn next_offset(&self) -> i64 {
+        // librdkafka's own position has passed the broken batch.
+        if self.is_corrupt() {
+            return self.position;
+        }
         let reached = self.queue.extent().position.unwrap_or(i64::MIN);
         self.position.max(reached)
+    }
+
+    /// Is it halted before a broken batch?
+    pub(crate) fn is_corrupt(&self) -> bool {
+        matches!(self.broken, Some(Broken::Corrupt(_)))
     }
 
     /// Moves at most `most` records into the batch.
     fn read(&mut self, most: usize, batch: &mut Batch) {
         let forwarded = self.source.topic == Topic::Repartition;
         let (mut first_ms, mut last_ms) = (None, i64::MIN);
-        let mut error = None;
+        let mut errors = SliceErrors::default();
         let (source, position) = (self.source, &mut self.position);
         let stamped_ms = &mut self.stamped_ms;
         self.queue.take(most, |message| {
-            if let Some(found) = message.error() {
-                error = error.take().or(Some(found));
+            if let Some((code, reason)) = message.error() {
+                errors.add(code, reason);
+                return;
+            }
+            if errors.is_corrupt() {
                 return;
             }
             // A topic's records are stamped alike, so one of a slice will do.
@@ -127,7 +142,7 @@ impl Lane {
             self.reopened = 0;
         }
         // One that is stopped is told of its loss again with every new assignment.
-        if let Some((code, reason)) = error
+        if let Some((code, reason)) = errors.worst
             && !matches!(self.broken, Some(Broken::Stopped(_)))
         {
             self.broken = self.verdict(code, &reason);
@@ -138,6 +153,12 @@ impl Lane {
         let (topic, partition) = (&self.topic, self.source.partition);
         match code {
             RDKafkaErrorCode::AutoOffsetReset => Some(Broken::Gone),
+            _ if is_corrupt(code) => Some(Broken::Corrupt(Corrupt::at(
+                topic,
+                partition,
+                self.position,
+                reason,
+            ))),
             RDKafkaErrorCode::TopicAuthorizationFailed => Some(Broken::Forbidden(format!(
                 "no permission to read {topic}: {reason}; give the principal Read on it"
             ))),
@@ -167,7 +188,7 @@ impl Candidate for Lane {
     }
 
     fn is_ready(&self) -> bool {
-        !self.is_paused && self.queue.is_ready()
+        !self.is_paused && !self.is_corrupt() && self.queue.is_ready()
     }
 
     fn has_backlog(&self) -> bool {

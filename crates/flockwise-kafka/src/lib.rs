@@ -11,6 +11,7 @@ mod bell;
 mod broker;
 mod clients;
 mod committing;
+mod corrupt;
 mod events;
 mod evicting;
 mod fair_share;

@@ -107,9 +107,10 @@ impl Assignment {
         Ok(())
     }
 
-    /// Sources that are read no more since their next record is gone.
+    /// Sources that are read no more since their next record is gone or broken.
     pub(crate) fn stopped(&self) -> Vec<Source> {
-        let is_stopped = |lane: &&Lane| matches!(lane.broken, Some(Broken::Stopped(_)));
+        let is_stopped =
+            |lane: &&Lane| matches!(lane.broken, Some(Broken::Stopped(_) | Broken::Corrupt(_)));
         let stopped = self.lanes.iter().filter(is_stopped);
         stopped.map(|lane| lane.source).collect()
     }
@@ -117,8 +118,10 @@ impl Assignment {
     /// Says again, now and then, what is stopped.
     pub(crate) fn remind(&mut self, now: Instant) {
         for lane in &mut self.lanes {
-            if let Some(Broken::Stopped(stopped)) = &mut lane.broken {
-                stopped.remind(now);
+            match &mut lane.broken {
+                Some(Broken::Stopped(stopped)) => stopped.remind(now),
+                Some(Broken::Corrupt(corrupt)) => corrupt.remind(now),
+                _ => {}
             }
         }
     }

@@ -321,6 +321,8 @@ impl KafkaSettings {
             &[
                 // The default of a second stalls a consumer that is faster than one fetch.
                 ("fetch.queue.backoff.ms", "5"),
+                // A batch that a disk or a network has changed must be noticed, not counted.
+                ("check.crcs", "true"),
                 // What is newly assigned waits until a fetch without it has come back.
                 ("fetch.wait.max.ms", "100"),
             ],
@@ -378,6 +380,20 @@ mod tests {
             .to_string();
         assert!(error.contains("isolation.level"), "{error}");
         assert!(settings(&[("sasl.mechanism", "PLAIN")]).check().is_ok());
+    }
+
+    #[test]
+    fn every_consumer_checks_what_it_reads() {
+        let settings = settings(&[]);
+        let consumers = [
+            settings.member(1),
+            settings.restorer(),
+            settings.follower(),
+            settings.surveyor(),
+        ];
+        for config in consumers {
+            assert_eq!(config.get("check.crcs"), Some("true"));
+        }
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! A batch that fails its checksum: its partition halts there, since librdkafka would go on behind it.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::error;
+
+/// How often the error is logged again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The errors of one slice of a partition, and whether its records may still be used.
+#[derive(Debug, Default)]
+pub(crate) struct SliceErrors {
+    /// The one to act on: a failed checksum, else the first.
+    pub(crate) worst: Option<(RDKafkaErrorCode, String)>,
+}
+
+impl SliceErrors {
+    /// The slice has an error in place of a record.
+    pub(crate) fn add(&mut self, code: RDKafkaErrorCode, reason: String) {
+        let is_worse = is_corrupt(code) && !self.is_corrupt();
+        if self.worst.is_none() || is_worse {
+            self.worst = Some((code, reason));
+        }
+    }
+
+    /// Records that follow are behind a broken batch, and using them would skip it.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.worst
+            .as_ref()
+            .is_some_and(|(code, _)| is_corrupt(*code))
+    }
+}
+
+/// Does librdkafka report a failed checksum so?
+pub(crate) fn is_corrupt(code: RDKafkaErrorCode) -> bool {
+    code == RDKafkaErrorCode::BadMessage
+}
+
+/// A partition that is halted before a broken batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Corrupt {
+    text: String,
+    said: Instant,
+}
+
+impl Corrupt {
+    /// Logs the error.
+    pub(crate) fn at(topic: &str, partition: u32, offset: i64, reason: &str) -> Self {
+        let text = text(topic, partition, offset, reason);
+        error!("{text}");
+        Self {
+            text,
+            said: Instant::now(),
+        }
+    }
+
+    /// Logs the error again once a minute.
+    pub(crate) fn remind(&mut self, now: Instant) {
+        if now.duration_since(self.said) >= AGAIN {
+            error!("{}", self.text);
+            self.said = now;
+        }
+    }
+}
+
+fn text(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
+    format!(
+        "{topic}/{partition} is halted at offset {offset}, the others go on: a batch fails its checksum ({reason}). \
+         Look for a defect of disk or memory on the partition's leader, move leadership to an intact replica, and \
+         start this instance again"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_behind_a_broken_batch_is_used() {
+        let mut errors = SliceErrors::default();
+        assert!(!errors.is_corrupt());
+        errors.add(RDKafkaErrorCode::PartitionEOF, "end".to_owned());
+        assert!(!errors.is_corrupt());
+        errors.add(RDKafkaErrorCode::BadMessage, "first".to_owned());
+        errors.add(RDKafkaErrorCode::BadMessage, "second".to_owned());
+        errors.add(RDKafkaErrorCode::PartitionEOF, "end".to_owned());
+        assert!(errors.is_corrupt());
+        assert_eq!(
+            errors.worst.map(|(_, reason)| reason).as_deref(),
+            Some("first")
+        );
+    }
+
+    #[test]
+    fn the_error_names_the_place_and_what_to_do() {
+        let text = text("orders", 3, 42, "CRC32C");
+        for part in ["orders/3", "offset 42", "CRC32C", "intact replica"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
