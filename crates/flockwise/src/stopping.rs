@@ -73,8 +73,9 @@ fn obey(mut signals: Signals, stop: &AtomicBool, working: &Mutex<Option<Arc<Read
         thread::sleep(STEP);
     }
     tracing::error!(
-        "the brokers did not let go of this instance within {} s; ending all the same: what is not \
-         committed will be done again",
+        "this instance could not commit, leave its group and close its local state within {} s; ending all the \
+         same: what is not committed will be done again. See whether the brokers answer and the disk of the \
+         state directory has room",
         GRACE.as_secs()
     );
     low_level::exit(1);
