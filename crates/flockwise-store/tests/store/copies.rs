@@ -18,7 +18,8 @@ fn a_copy_comes_back_as_it_was_written() {
     // Once while it is open, as after a transaction that was taken back; and once closed.
     assert_eq!(load(&mut shard, 3), Some((40, records.clone())));
     shard.release(3);
-    assert_eq!(load(&mut desk.store.handle(), 3), Some((40, records)));
+    let mut other = desk.store.handle();
+    assert_eq!(load(&mut other, 3), Some((40, records)));
     assert_eq!(desk.names(), ["task-3"]);
     assert_eq!(desk.metric("writes_total"), Some(1.0));
     assert_eq!(desk.metric("records_total"), Some(3_000.0));
