@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use flockwise_runtime::copy_owner::CopyOwners;
 use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
 use flockwise_runtime::topics::Topic;
 
@@ -42,6 +43,10 @@ pub(super) struct Disk {
     writing: BTreeMap<u32, (Kept, i64)>,
     /// As it was at some time.
     before: BTreeMap<u32, Page>,
+    /// Which of the process's stores may write a task's copy.
+    owners: CopyOwners,
+    /// Stores that were opened so far.
+    handles: u64,
 }
 
 impl Page {
@@ -92,6 +97,7 @@ impl Disk {
             }
         }
         self.writing.clear();
+        self.owners = CopyOwners::default();
     }
 
     /// What a restart may find.
@@ -142,11 +148,22 @@ impl Page {
 pub(super) struct DiskStore {
     world: Rc<World>,
     post: Post,
+    /// Tells it from the other stores of its instance, before and after it.
+    handle: u64,
 }
 
 impl DiskStore {
     pub(super) fn new(world: Rc<World>, post: Post) -> Self {
-        Self { world, post }
+        let handle = {
+            let disk = &mut world.disks()[post.instance];
+            disk.handles += 1;
+            disk.handles
+        };
+        Self {
+            world,
+            post,
+            handle,
+        }
     }
 
     /// Between two things that a store does, its process may die.
@@ -164,8 +181,10 @@ impl DiskStore {
         if self.is_alive() {
             self.note(what, task, 0);
             self.with(|disk| {
-                disk.writing.remove(&task);
-                disk.pages.remove(&task);
+                if disk.owners.claim(task, self.handle) {
+                    disk.writing.remove(&task);
+                    disk.pages.remove(&task);
+                }
             });
         }
     }
@@ -186,7 +205,11 @@ impl Store for DiskStore {
         if !self.is_alive() {
             return None;
         }
-        let page = self.with(|disk| disk.pages.get(&task).cloned())?;
+        let page = self.with(|disk| {
+            disk.owners.take(task, self.handle);
+            disk.finish(task);
+            disk.pages.get(&task).cloned()
+        })?;
         let is_wanted = page.changelog == wanted.changelog && page.plan == wanted.plan;
         let is_young = self.world.is_young(&page, wanted.now_ms);
         if !is_young && page.offset.is_some() {
@@ -206,6 +229,7 @@ impl Store for DiskStore {
 
     fn copy(&mut self, task: u32) -> Copy {
         self.with(|disk| match disk.pages.get(&task) {
+            _ if !disk.owners.owns(task, self.handle) => Copy::Off,
             _ if disk.writing.contains_key(&task) => Copy::Busy,
             Some(page) if page.offset.is_some() => Copy::Ready,
             _ => Copy::Empty,
@@ -213,12 +237,16 @@ impl Store for DiskStore {
     }
 
     fn settled(&mut self, task: u32, _patience: Duration) -> Copy {
-        self.with(|disk| disk.finish(task));
+        self.with(|disk| {
+            if disk.owners.owns(task, self.handle) {
+                disk.finish(task);
+            }
+        });
         self.copy(task)
     }
 
     fn write(&mut self, task: u32, records: Kept) {
-        if !self.is_alive() {
+        if !self.is_alive() || !self.with(|disk| disk.owners.owns(task, self.handle)) {
             return;
         }
         self.note("keeps records of task", task, records.len() as i64);
@@ -239,7 +267,11 @@ impl Store for DiskStore {
 
     fn release(&mut self, task: u32) {
         if self.is_alive() {
-            self.with(|disk| disk.finish(task));
+            self.with(|disk| {
+                if disk.owners.release(task, self.handle) {
+                    disk.finish(task);
+                }
+            });
         }
     }
 
@@ -249,6 +281,15 @@ impl Store for DiskStore {
 
     fn remove(&mut self, task: u32) {
         self.forget(TAKES_OVER, task);
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        // At the end of the story the disks have been taken away to be checked.
+        if let Some(disk) = self.world.disks().get_mut(self.post.instance) {
+            disk.owners.release_all(self.handle);
+        }
     }
 }
 

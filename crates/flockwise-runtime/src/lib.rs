@@ -7,6 +7,7 @@ mod bringing_back;
 pub mod broker;
 pub mod clock;
 mod commit;
+pub mod copy_owner;
 mod dead_letter;
 mod idle_clock;
 mod ingest;

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flockwise_runtime::clock::{Clock, Moment};
+use flockwise_runtime::copy_owner::CopyOwners;
 use flockwise_runtime::store::{Copy, Kept};
 
 /// With that much to be written nothing more is taken: a slow disk must not fill the memory.
@@ -46,6 +47,7 @@ pub(crate) struct Desk {
 
 #[derive(Debug, Default)]
 struct State {
+    owners: CopyOwners,
     tasks: BTreeMap<u32, TaskCopy>,
     /// Bounded: a task has no more than a batch and the end of its copy in it.
     jobs: VecDeque<(u32, Job)>,
@@ -59,8 +61,6 @@ struct State {
 
 #[derive(Debug)]
 struct TaskCopy {
-    /// The handle that loaded it last: what others still give is of the past.
-    owner: Option<u64>,
     /// Jobs that wait or are at work.
     pending: usize,
     standing: Standing,
@@ -88,7 +88,7 @@ impl Desk {
     /// takes too long.
     pub(crate) fn take_over(&self, task: u32, owner: u64, patience: Duration) -> bool {
         let mut state = self.lock();
-        state.copy(task).owner = Some(owner);
+        state.owners.take(task, owner);
         let is_busy = |state: &mut State| state.copy(task).pending > 0 && !state.is_dead;
         let waited = self.done.wait_timeout_while(state, patience, is_busy);
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl Desk {
     /// A load has ended so.
     pub(crate) fn stands(&self, task: u32, owner: u64, standing: Standing) {
         let mut state = self.lock();
-        if state.is_owner(task, owner) {
+        if state.owners.owns(task, owner) {
             state.copy(task).stands(standing);
         }
     }
@@ -113,7 +113,7 @@ impl Desk {
     }
 
     fn copy_in(&self, state: &mut State, task: u32, owner: u64) -> Copy {
-        if state.is_dead || !state.is_owner(task, owner) {
+        if state.is_dead || !state.owners.owns(task, owner) {
             return Copy::Off;
         }
         let copy = state.copy(task);
@@ -144,13 +144,12 @@ impl Desk {
     /// Ends a copy in one way or the other, if it is the handle's own, or nobody's.
     pub(crate) fn discard(&self, task: u32, owner: u64, job: Job) {
         let mut state = self.lock();
-        let copy = state.copy(task);
-        copy.owner = copy.owner.or(Some(owner));
+        state.owners.claim(task, owner);
         self.end(&mut state, task, owner, job);
     }
 
     fn end(&self, state: &mut State, task: u32, owner: u64, job: Job) {
-        if state.is_owner(task, owner) && !state.is_dead {
+        if state.owners.owns(task, owner) && !state.is_dead {
             self.push(state, task, job);
         }
     }
@@ -158,8 +157,7 @@ impl Desk {
     /// The task goes elsewhere.
     pub(crate) fn release(&self, task: u32, owner: u64) {
         let mut state = self.lock();
-        if state.is_owner(task, owner) {
-            state.copy(task).owner = None;
+        if state.owners.release(task, owner) {
             self.push(&mut state, task, Job::Close);
         }
     }
@@ -170,15 +168,7 @@ impl Desk {
         if state.is_dead {
             return;
         }
-        let owned = state.tasks.iter_mut();
-        let owned = owned.filter(|(_, copy)| copy.owner == Some(owner));
-        let tasks: Vec<u32> = owned
-            .map(|(task, copy)| {
-                copy.owner = None;
-                *task
-            })
-            .collect();
-        for task in tasks {
+        for task in state.owners.release_all(owner) {
             self.push(&mut state, task, Job::Close);
         }
     }
@@ -260,15 +250,9 @@ impl TaskCopy {
 impl State {
     fn copy(&mut self, task: u32) -> &mut TaskCopy {
         self.tasks.entry(task).or_insert(TaskCopy {
-            owner: None,
             pending: 0,
             standing: Standing::Empty,
         })
-    }
-
-    fn is_owner(&self, task: u32, owner: u64) -> bool {
-        let copy = self.tasks.get(&task);
-        copy.is_some_and(|copy| copy.owner == Some(owner))
     }
 }
 
