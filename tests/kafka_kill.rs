@@ -205,10 +205,10 @@ fn what_is_wrong_at_the_start_is_said_with_its_exit_code() {
     let ended = run(plant
         .command("only")
         .env("FLOCKWISE__STATE_PARTITIONS", "7"));
-    ended.expect(1, &["12 partitions where 7 are expected"]);
+    ended.expect(2, &["state_partitions is 7 and was 12"]);
 
     let text = fs::read_to_string(plant.path("run.toml")).expect("the configuration");
     let missing = text.replace(&plant.topics.inputs[0], "not-there");
     fs::write(plant.path("run.toml"), missing).expect("written");
-    run(&mut plant.command("only")).expect(1, &["not-there"]);
+    run(&mut plant.command("only")).expect(2, &["not-there"]);
 }
