@@ -29,6 +29,24 @@ pub(super) struct Kind {
     pub(super) with_rights: bool,
 }
 
+/// The longest that librdkafka lets an admin request take.
+const LONGEST_TIMEOUT_MS: i32 = 3_600_000;
+
+impl Kind {
+    /// The time-out to give librdkafka. A request to a group's coordinator must not time out there while the
+    /// coordinator is looked for: librdkafka 2.12 frees the request, fails it again when the coordinator is found
+    /// and aborts the process (`eonce->refcnt > 0`). Only the wait for its answer ends; the request ends with the
+    /// client.
+    fn timeout_ms(self, patience_ms: i32) -> i32 {
+        use sys::rd_kafka_admin_op_t as Op;
+        match self.operation {
+            Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS
+            | Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS => LONGEST_TIMEOUT_MS,
+            _ => patience_ms,
+        }
+    }
+}
+
 impl Answer {
     /// Makes a request with `send` and waits for its answer.
     ///
@@ -41,13 +59,14 @@ impl Answer {
         send: impl FnOnce(&Request),
     ) -> Result<Self, RDKafkaErrorCode> {
         let patience_ms = i32::try_from(kind.patience.as_millis()).unwrap_or(i32::MAX);
+        let timeout_ms = kind.timeout_ms(patience_ms);
         // SAFETY: the client lives. Options and queue are made, used and freed here; the event is handed to
         // us and lives on its own. An error of `include_authorized_operations` is freed at once.
         let event = unsafe {
             let options = sys::rd_kafka_AdminOptions_new(client, kind.operation);
             sys::rd_kafka_AdminOptions_set_request_timeout(
                 options,
-                patience_ms,
+                timeout_ms,
                 ptr::null_mut(),
                 0,
             );
@@ -133,4 +152,56 @@ pub(super) unsafe fn elements<'a, T>(array: *const T, count: usize) -> &'a [T] {
     }
     // SAFETY: as promised.
     unsafe { std::slice::from_raw_parts(array, count) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    /// Asks for a group's offsets, whatever the answer.
+    fn ask_coordinator(client: *mut sys::rd_kafka_t, patience: Duration) -> bool {
+        let kind = Kind {
+            operation: sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+            patience,
+            with_rights: false,
+        };
+        // SAFETY: the client lives during the call; the question copies the name and is freed here.
+        let answer = unsafe {
+            Answer::to(client, kind, |request| {
+                let mut asked = [sys::rd_kafka_ListConsumerGroupOffsets_new(
+                    c"shop".as_ptr(),
+                    ptr::null(),
+                )];
+                sys::rd_kafka_ListConsumerGroupOffsets(
+                    request.client,
+                    asked.as_mut_ptr(),
+                    1,
+                    request.options,
+                    request.queue,
+                );
+                sys::rd_kafka_ListConsumerGroupOffsets_destroy_array(asked.as_mut_ptr(), 1);
+            })
+        };
+        !matches!(answer, Err(RDKafkaErrorCode::OperationTimedOut))
+    }
+
+    #[test]
+    fn a_coordinator_that_comes_after_the_patience_ends_is_no_crash()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let cluster = MockCluster::new(1)?;
+        cluster.broker_down(1)?;
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .create()?;
+        let client = consumer.client().native_ptr();
+        assert!(!ask_coordinator(client, Duration::from_millis(300)));
+        cluster.broker_up(1)?;
+        // The first question is answered before the second, by the same thread.
+        assert!(ask_coordinator(client, Duration::from_secs(30)));
+        Ok(())
+    }
 }
