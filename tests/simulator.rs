@@ -22,3 +22,10 @@ fn a_seed_is_always_the_same_story() {
         assert_eq!(run(seed), run(seed), "seed {seed}");
     }
 }
+
+/// Brokers with old metadata left out a partition that an input had gained, after the first record of it was aborted:
+/// it was read on behind that record.
+#[test]
+fn a_partition_gained_is_read_again_after_an_abort() {
+    run(680);
+}

@@ -184,12 +184,15 @@ impl Broker for Client {
         if gone > 0 {
             self.note(LETS_GO, [gone, 0]);
         }
+        let counts = self.world.counts_of(&sent, positions);
         let tasks = self
             .world
             .ledger()
             .commit(self.post.client, sent, positions);
         self.world.staff().commit(self.post.seat, tasks);
-        self.befall_at(Place::AfterEnd)
+        let outcome = self.befall_at(Place::AfterEnd);
+        self.world.ledger().hear(counts, outcome.is_ok());
+        outcome
     }
 
     fn abort(&mut self) -> Result<(), Failure> {
@@ -202,7 +205,8 @@ impl Broker for Client {
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         self.befall()?;
-        self.inner.partitions(topic)
+        let known = self.inner.partitions(topic)?;
+        Ok(self.world.as_metadata_has_it(topic, known))
     }
 
     fn lag(&self, source: Source) -> Option<u64> {

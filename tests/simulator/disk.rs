@@ -20,6 +20,9 @@ use super::world::World;
 /// A task is taken over that was kept warm.
 pub(super) const TAKES_OVER: &str = "takes a standby over";
 
+/// A store that no longer owns a task's copy was to write to it.
+pub(super) const MAY_NOT_WRITE: &str = "may not write the copy of task";
+
 /// A task's records as they lie on a disk.
 #[derive(Clone, Debug, Default)]
 struct Page {
@@ -168,7 +171,11 @@ impl DiskStore {
 
     /// Between two things that a store does, its process may die.
     fn is_alive(&self) -> bool {
-        self.world.befall(&self.post, Place::Anywhere).is_ok()
+        self.is_alive_at(Place::Anywhere)
+    }
+
+    fn is_alive_at(&self, place: Place) -> bool {
+        self.world.befall(&self.post, place).is_ok()
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> T {
@@ -246,8 +253,11 @@ impl Store for DiskStore {
     }
 
     fn write(&mut self, task: u32, records: Kept) {
-        if !self.is_alive() || !self.with(|disk| disk.owners.owns(task, self.handle)) {
+        if !self.is_alive_at(Place::BeforeKeep) {
             return;
+        }
+        if !self.with(|disk| disk.owners.owns(task, self.handle)) {
+            return self.note(MAY_NOT_WRITE, task, records.len() as i64);
         }
         self.note("keeps records of task", task, records.len() as i64);
         let mut page = self

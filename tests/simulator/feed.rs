@@ -10,6 +10,7 @@ use flockwise_core::plan::Plan;
 use flockwise_memory::MemoryBroker;
 use flockwise_runtime::topics::Topic;
 
+use super::counters::Produced;
 use super::dice::Dice;
 use super::scenario::{Keying, Scenario};
 use super::world::World;
@@ -53,6 +54,8 @@ pub(super) struct Feed {
     /// By how much the events of each task's customers are ahead of the clock, at most: stream time is
     /// never further ahead of it.
     ahead_ms: BTreeMap<u32, i64>,
+    /// What was produced to each partition.
+    pub(super) produced: BTreeMap<(u16, u32), Produced>,
     /// The offset behind the last record of each partition.
     pub(super) ends: BTreeMap<(u16, u32), i64>,
     /// Events that count, in the order in which they were produced.
@@ -80,6 +83,7 @@ impl Feed {
             partitioner,
             tasks: scenario.state_partitions,
             ahead_ms: BTreeMap::new(),
+            produced: BTreeMap::new(),
             ends: BTreeMap::new(),
             good: Vec::new(),
             dead: BTreeSet::new(),
@@ -207,6 +211,8 @@ impl Feed {
         self.put += 1;
         let place = (put.input, partition);
         self.ends.insert(place, offset + 1);
+        let produced = self.produced.entry(place).or_default();
+        produced.note(offset, put.value.is_none());
         let latest_ms = self.latest_ms.entry(place).or_insert(i64::MIN);
         let in_time = |time_ms: &i64| *time_ms >= latest_ms.saturating_sub(self.lateness_ms);
         match next.time_ms.filter(in_time) {

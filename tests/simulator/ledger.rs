@@ -9,6 +9,7 @@ use flockwise_core::task::{Bookmark, Output, Task, Versions};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Source, Topic};
 
+use super::counters::Counts;
 use super::state;
 
 /// A record as a client sent it.
@@ -39,6 +40,10 @@ pub(super) struct Ledger {
     /// The positions that the group has, had they not expired.
     pub(super) positions: BTreeMap<Source, i64>,
     pub(super) versions: BTreeSet<u64>,
+    /// What those have counted who heard that their transactions were committed.
+    pub(super) heard: Counts,
+    /// Commits that took effect, and their owners died without hearing of it.
+    pub(super) unheard: u64,
     /// Those that are held.
     held: BTreeSet<u64>,
 }
@@ -55,6 +60,8 @@ impl Ledger {
             known: BTreeMap::new(),
             positions: BTreeMap::new(),
             versions: imported.into_iter().collect(),
+            heard: Counts::new(),
+            unheard: 0,
             held: BTreeSet::new(),
         }
     }
@@ -98,6 +105,17 @@ impl Ledger {
         }
         self.take_positions(positions, &written);
         written.into_iter().collect()
+    }
+
+    /// A client has heard that its transaction is committed, or never will.
+    pub(super) fn hear(&mut self, counts: Counts, is_heard: bool) {
+        if !is_heard {
+            self.unheard += 1;
+            return;
+        }
+        for (name, count) in counts {
+            *self.heard.entry(name).or_default() += count;
+        }
     }
 
     fn note(&mut self, sent: Sent) {

@@ -7,6 +7,8 @@ use flockwise_runtime::topics::Topic;
 use super::staff::{Nap, Place, Refusal};
 use super::world::World;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// One kind of thing that goes wrong.
 type Mischief = fn(&Rc<World>);
 
@@ -14,7 +16,7 @@ impl World {
     /// Perhaps something goes wrong, now or soon.
     pub(super) fn make_mischief(self: &Rc<Self>) {
         let rates = self.scenario.rates;
-        let kinds: [(u64, Mischief); 10] = [
+        let kinds: [(u64, Mischief); 11] = [
             (rates.crash, |world| world.light_fuse()),
             (rates.abort, |world| world.prepare_refusal()),
             (rates.nap, |world| world.prepare_nap()),
@@ -25,6 +27,7 @@ impl World {
             (rates.retain, |world| world.remove_what_was_read()),
             (rates.occupy, |world| world.occupy_offsets()),
             (rates.leap, |world| world.leap()),
+            (rates.jump, |world| world.jump()),
         ];
         for (rate, happens) in kinds {
             if self.dice.per_mille(rate) {
@@ -62,18 +65,24 @@ impl World {
     }
 
     fn prepare_nap(&self) {
-        let place = self.dice.one_of(&[
+        let mut place = self.dice.one_of(&[
             None,
             Some(Place::BeforeOffsets),
             Some(Place::BeforeEnd),
             Some(Place::BeforeEndOfVersion),
             Some(Place::AfterEnd),
         ]);
+        if self.scenario.twists.contention && self.dice.percent(60) {
+            place = Some(Place::BeforeKeep);
+        }
         let after = match place {
             None => self.dice.scale(1, 60) - 1,
             Some(_) => 0,
         };
-        let steps = self.dice.scale(1, 100);
+        let steps = match place {
+            Some(Place::BeforeKeep) => self.dice.between(40, 150),
+            _ => self.dice.scale(1, 100),
+        };
         let nap = Nap {
             place,
             after,
@@ -154,6 +163,18 @@ impl World {
         self.broker.occupy(Topic::Input(input), partition, offsets);
     }
 
+    /// Partitions of a topic as some broker has them, of those that there are.
+    pub(super) fn as_metadata_has_it(&self, topic: Topic, known: u32) -> u32 {
+        let is_old = self.scenario.twists.stale_metadata && self.dice.percent(20);
+        match topic {
+            Topic::Input(input) if is_old && !self.is_calm.get() => {
+                let (first, _) = self.scenario.input_partitions[usize::from(input)];
+                known.min(first)
+            }
+            _ => known,
+        }
+    }
+
     /// Tombstones are kept for much longer than anybody takes to restore a task, also one who stands still
     /// meanwhile.
     fn compact(&self) {
@@ -163,6 +184,15 @@ impl World {
     }
 
     fn leap(&self) {
-        self.clock.advance(self.dice.ms(500, 60_000));
+        self.advance(self.dice.ms(500, 60_000));
+    }
+
+    /// Somebody sets the clock of an instance, or NTP puts it right.
+    fn jump(&self) {
+        let instance = self.dice.place(self.scenario.instances);
+        let by_ms = self.dice.one_of(&[-400, -1, 1, 400]) * DAY_MS;
+        self.clock_of(instance).set_wall(by_ms);
+        let seat = self.staff().seats_of(instance).start;
+        self.note(Some(seat), "has its clock set", [by_ms, 0]);
     }
 }

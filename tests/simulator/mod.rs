@@ -5,16 +5,20 @@
 //! one story again; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test play so many.
 
 mod client;
+mod counters;
 mod dice;
 mod disk;
 mod feed;
 mod ledger;
 mod mischief;
+mod rates;
 mod runner;
 mod scenario;
 mod staff;
 mod state;
 mod story;
+mod tally;
+mod twists;
 mod verdict;
 mod warm;
 mod workbench;

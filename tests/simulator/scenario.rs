@@ -11,6 +11,8 @@ use flockwise_runtime::store::TRUSTED;
 use flockwise_runtime::topics::Topics;
 
 use super::dice::Dice;
+use super::rates::{Rates, rates};
+use super::twists::Twists;
 use crate::pipeline::{AT_ONCE, config, model, pipeline};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -36,21 +38,6 @@ pub(super) enum Learning {
     Imported,
     /// It is learnt from a warm-up.
     Learnt,
-}
-
-/// How often something happens, of a thousand steps.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rates {
-    pub(super) crash: u64,
-    pub(super) abort: u64,
-    pub(super) nap: u64,
-    pub(super) supersede: u64,
-    pub(super) leave: u64,
-    pub(super) expire: u64,
-    pub(super) compact: u64,
-    pub(super) retain: u64,
-    pub(super) occupy: u64,
-    pub(super) leap: u64,
 }
 
 /// One seed's world before anything happens in it.
@@ -96,6 +83,7 @@ pub(super) struct Scenario {
     pub(super) trusted: Duration,
     /// In the middle nothing happens for a year.
     pub(super) has_gap: bool,
+    pub(super) twists: Twists,
 }
 
 impl Scenario {
@@ -171,8 +159,10 @@ impl Scenario {
             warm_within: dice.one_of(&[0, 30, 10_000]),
             trusted: TRUSTED,
             has_gap: false,
+            twists: Twists::default(),
         };
         drawn.let_some_go(&Dice::new(!seed));
+        drawn.twist(&Dice::new(seed.rotate_left(32)));
         drawn
     }
 
@@ -259,24 +249,4 @@ fn input_partitions(dice: &Dice, state_partitions: u32) -> Vec<(u32, u32)> {
         counts.push((first, first + more));
     }
     counts
-}
-
-/// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
-fn rates(dice: &Dice) -> Rates {
-    let rate = |high: u64| match dice.percent(55) {
-        true => dice.scale(1, high),
-        false => 0,
-    };
-    Rates {
-        crash: rate(60),
-        abort: rate(150),
-        nap: rate(200),
-        supersede: rate(30),
-        leave: rate(40),
-        expire: rate(10),
-        compact: rate(30),
-        retain: rate(30),
-        occupy: rate(30),
-        leap: rate(10),
-    }
 }

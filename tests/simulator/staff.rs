@@ -31,6 +31,8 @@ pub(super) enum Place {
     BeforeEndOfVersion,
     /// A commit has taken effect, and nobody has heard of it.
     AfterEnd,
+    /// Records are about to be given to the local copy.
+    BeforeKeep,
 }
 
 /// A shard will stand still, for so many steps of the world.

@@ -48,16 +48,9 @@ impl Story {
         beats.push_back(beat);
     }
 
-    /// Did this ever happen?
-    pub(super) fn has(&self, what: &str) -> bool {
-        self.counts.borrow().contains_key(what)
-    }
-
-    /// Adds how often each thing happened.
-    pub(super) fn add_to(&self, totals: &mut BTreeMap<&'static str, u64>) {
-        for (what, count) in self.counts.borrow().iter() {
-            *totals.entry(what).or_default() += count;
-        }
+    /// How often each thing happened.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.borrow().clone()
     }
 
     pub(super) fn digest(&self) -> u64 {

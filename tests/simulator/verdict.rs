@@ -79,7 +79,7 @@ impl World {
     }
 
     fn round(self: &Rc<Self>) {
-        self.clock.advance(Duration::from_millis(100));
+        self.advance(Duration::from_millis(100));
         self.broker.let_time_pass();
         self.start_what_is_due();
         let share = self.dice.scale(1, self.scenario.events) as usize;
@@ -157,6 +157,8 @@ impl World {
         let tasks = self.restored();
         checks::standings(&changes, &tasks);
         self.check_positions(&tasks);
+        self.check_tallies(&tasks);
+        self.check_counters();
         let reference = reference::play(&self.undisturbed(), &self.good());
         checks::same_features(&self.pipeline.task.plan, &tasks, &reference.tasks);
         if self.scenario.is_exact() {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_memory::{Conditions, MemoryBroker};
@@ -36,9 +36,15 @@ pub(super) struct World {
     pub(super) scenario: Scenario,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) broker: MemoryBroker,
+    /// Of the brokers; nobody sets it.
     pub(super) clock: Clock,
+    /// Of each instance as of its latest start, when it was right.
+    clocks: RefCell<Vec<Clock>>,
     pub(super) dice: Dice,
     pub(super) story: Rc<Story>,
+    /// Of all shards.
+    metrics: Metrics,
+    pub(super) registry: Registry,
     /// Nothing goes wrong any more.
     pub(super) is_calm: Cell<bool>,
     feed: RefCell<Feed>,
@@ -75,7 +81,10 @@ impl World {
         for (input, (first, _)) in (0..).zip(&scenario.input_partitions) {
             broker.show(Topic::Input(input), *first);
         }
+        let registry = Registry::new();
         let world = Self {
+            metrics: Metrics::register_by(&registry, &clock).expect("a new registry"),
+            registry,
             feed: RefCell::new(Feed::new(&scenario, pipeline.partitioner, &dice)),
             ledger: RefCell::new(Ledger::new(Arc::clone(&pipeline))),
             staff: RefCell::new(Staff::new(scenario.instances, scenario.shards)),
@@ -87,6 +96,11 @@ impl World {
             ),
             is_calm: Cell::new(false),
             depth: Cell::new(0),
+            clocks: RefCell::new(
+                (0..scenario.instances)
+                    .map(|_| Clock::simulated(START_MS))
+                    .collect(),
+            ),
             scenario,
             pipeline,
             broker,
@@ -98,6 +112,9 @@ impl World {
             let late = u64::from(world.dice.percent(50)) * world.dice.scale(1, 20_000);
             instance.back_at_ms = Some(START_MS + late as i64);
         });
+        if world.scenario.twists.backlog {
+            world.feed().produce(&world, usize::MAX);
+        }
         Rc::new(world)
     }
 
@@ -136,10 +153,27 @@ impl World {
         format!("i{}s{}", seat / shards, seat % shards)
     }
 
+    /// Time passes, for everybody.
+    pub(super) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        for clock in self.clocks.borrow().iter() {
+            clock.advance(by);
+        }
+    }
+
+    /// The clock of an instance.
+    pub(super) fn clock_of(&self, instance: usize) -> Clock {
+        self.clocks.borrow()[instance].clone()
+    }
+
+    fn is_seated(&self, post: &Post) -> bool {
+        self.staff().seats[post.seat].post == Some(*post)
+    }
+
     /// One thing happens.
     pub(super) fn step(self: &Rc<Self>) {
         let tick = self.dice.below(self.scenario.tick_ms + 1);
-        self.clock.advance(Duration::from_millis(tick));
+        self.advance(Duration::from_millis(tick));
         self.broker.let_time_pass();
         self.start_what_is_due();
         self.produce_some();
@@ -256,7 +290,9 @@ impl World {
             state.fuse = None;
             staff.seats_of(instance)
         };
-        self.warm()[instance] = Warm::new(&self.scenario, &self.clock);
+        let clock = Clock::simulated(self.clock.wall_ms());
+        self.warm()[instance] = Warm::new(&self.scenario, &clock);
+        self.clocks.borrow_mut()[instance] = clock;
         let found = self.disks()[instance].age(&self.dice);
         self.note(Some(seats.start), found, [0, 0]);
         seats.for_each(|seat| self.sit(seat));
@@ -264,17 +300,18 @@ impl World {
 
     /// A new shard takes a seat, in the place of one of the same name if there is one.
     pub(super) fn sit(self: &Rc<Self>, seat: usize) {
-        static METRICS: LazyLock<Metrics> =
-            LazyLock::new(|| Metrics::register(&Registry::new()).expect("a new registry"));
         self.note(Some(seat), "starts", [0, 0]);
         let post = self.staff().appoint(seat);
         let inner = self.broker.shard(&Self::name(self.scenario.shards, seat));
         let client = Client::new(Rc::clone(self), post, inner);
-        let (pipeline, pace) = (Arc::clone(&self.pipeline), Pace::Live(self.clock.clone()));
+        let (pipeline, pace) = (
+            Arc::clone(&self.pipeline),
+            Pace::Live(self.clock_of(post.instance)),
+        );
         let store = Box::new(DiskStore::new(Rc::clone(self), post));
         let standbys = self.warm()[post.instance].standbys.clone();
         let models = self.staff().instances[post.instance].models.clone();
-        let shard = Shard::new(seat, client, pipeline, pace, METRICS.clone())
+        let shard = Shard::new(seat, client, pipeline, pace, self.metrics.clone())
             .keeping_in(store)
             .taking_over_from(standbys)
             .learning_on(Box::new(Slow))
@@ -293,7 +330,10 @@ impl World {
             // Long enough for the group to go on without it, or for its transaction to be ended, or neither.
             let behind = self.scenario.session + self.dice.ms(1, 1_500);
             let pause = [Duration::ZERO, behind, self.dice.ms(500, 30_000)];
-            self.clock.advance(self.dice.one_of(&pause));
+            self.advance(self.dice.one_of(&pause));
+            if place == Place::BeforeKeep && self.dice.percent(70) && self.is_seated(post) {
+                self.sit(post.seat);
+            }
             (0..steps).for_each(|_| self.step());
             self.depth.set(self.depth.get() - 1);
             self.note(Some(post.seat), "goes on", [0, 0]);

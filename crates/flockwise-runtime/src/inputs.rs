@@ -43,17 +43,21 @@ impl<B: Broker> Shard<B> {
         )
     }
 
-    /// The input partitions that a task reads: those congruent to its number. One that it has a position of
-    /// is among them, even if a broker with old metadata leaves it out.
+    /// The input partitions that a task reads: those congruent to its number. One that it has a position of, or
+    /// has open, is among them, even if a broker with old metadata leaves it out: an open one that is not opened
+    /// again after an abort would go on behind what was aborted.
     fn input_sources(&mut self, number: u32) -> Result<Vec<Source>, Failure> {
         let mut sources = Vec::new();
         for input in 0..self.pipeline.topics.inputs.len() as u16 {
             let topic = Topic::Input(input);
             let found = self.broker.partitions(topic)?;
             let known = self.tasks.get(&number).into_iter();
-            let known = known.flat_map(|open| open.task.inputs());
-            let known = known.filter(|((of, _), _)| *of == input);
-            let partitions = known.fold(found, |most, ((_, partition), _)| most.max(partition + 1));
+            let known = known.flat_map(|open| {
+                let positions = open.task.inputs().map(|(place, _)| Source::from(place));
+                positions.chain(open.inputs.iter().copied())
+            });
+            let known = known.filter(|source| source.topic == topic);
+            let partitions = known.fold(found, |most, source| most.max(source.partition + 1));
             let own = (number..partitions).step_by(self.pipeline.topics.state_partitions as usize);
             sources.extend(own.map(|partition| Source { topic, partition }));
         }

@@ -1,0 +1,41 @@
+//! How often things go wrong.
+
+use super::dice::Dice;
+
+/// How often something happens, of a thousand steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    pub(super) crash: u64,
+    pub(super) abort: u64,
+    pub(super) nap: u64,
+    pub(super) supersede: u64,
+    pub(super) leave: u64,
+    pub(super) expire: u64,
+    pub(super) compact: u64,
+    pub(super) retain: u64,
+    pub(super) occupy: u64,
+    pub(super) leap: u64,
+    /// Somebody sets the clock of an instance.
+    pub(super) jump: u64,
+}
+
+/// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
+pub(super) fn rates(dice: &Dice) -> Rates {
+    let rate = |high: u64| match dice.percent(55) {
+        true => dice.scale(1, high),
+        false => 0,
+    };
+    Rates {
+        crash: rate(60),
+        abort: rate(150),
+        nap: rate(200),
+        supersede: rate(30),
+        leave: rate(40),
+        expire: rate(10),
+        compact: rate(30),
+        retain: rate(30),
+        occupy: rate(30),
+        leap: rate(10),
+        jump: 0,
+    }
+}

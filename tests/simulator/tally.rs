@@ -1,0 +1,145 @@
+//! What the simulator itself says should come of its events: nothing here is computed by the product.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::Value;
+
+use super::world::World;
+use crate::checks::is_near;
+use crate::events::Put;
+use flockwise_core::portrait::portrait;
+use flockwise_core::task::Task;
+
+/// The event that takes an order's amount back; several of one order are all real.
+const REFUND: &str = "Order Refunded";
+const ORDER: &str = "Order Completed";
+
+/// What a customer's features over a lifetime must say.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    events: u64,
+    orders_without_coupon: u64,
+    spent: f64,
+    /// Ids and orders of the latest events that counted, the newest last.
+    ids: VecDeque<String>,
+    orders: VecDeque<String>,
+}
+
+/// The fields of an event, in either format.
+struct Fields<'a> {
+    customer: &'a str,
+    event: &'a str,
+    id: &'a str,
+    properties: &'a Value,
+}
+
+impl<'a> Fields<'a> {
+    fn of(event: &'a Value) -> Self {
+        let text = |names: [&str; 2]| names.into_iter().find_map(|name| event[name].as_str());
+        Self {
+            customer: text(["userId", "customer_id"]).expect("a customer"),
+            event: text(["event", "type"]).expect("a name"),
+            id: text(["messageId", "event_id"]).expect("an id"),
+            properties: &event["properties"],
+        }
+    }
+
+    /// The order of an event that counts once an order.
+    fn order(&self) -> Option<&'a str> {
+        let order = self.properties["order_id"].as_str();
+        order.filter(|_| self.event != REFUND)
+    }
+}
+
+impl Tally {
+    /// Counts an event unless its id or its order was counted before, of as many as are remembered.
+    fn count(&mut self, fields: &Fields<'_>, remembered: usize) {
+        let is_known = |known: &VecDeque<String>, name: &str| known.iter().any(|one| one == name);
+        let is_ordered = |order| is_known(&self.orders, order);
+        if fields.order().is_some_and(is_ordered) || is_known(&self.ids, fields.id) {
+            return;
+        }
+        remember(&mut self.ids, fields.id, remembered);
+        if let Some(order) = fields.order() {
+            remember(&mut self.orders, order, remembered);
+        }
+        self.events += 1;
+        let revenue = || fields.properties["revenue"].as_f64().unwrap_or(0.0);
+        match fields.event {
+            ORDER => {
+                self.spent += revenue();
+                let has_coupon = fields.properties.get("coupon").is_some();
+                self.orders_without_coupon += u64::from(!has_coupon);
+            }
+            REFUND => self.spent -= revenue(),
+            _ => {}
+        }
+    }
+}
+
+fn remember(known: &mut VecDeque<String>, name: &str, most: usize) {
+    known.push_back(name.to_owned());
+    if known.len() > most {
+        known.pop_front();
+    }
+}
+
+fn tallies(events: &[Put], remembered: usize) -> BTreeMap<String, Tally> {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    for put in events {
+        let value = put.value.as_deref().expect("an event");
+        let event: Value = serde_json::from_slice(value).expect("JSON");
+        let fields = Fields::of(&event);
+        let tally = tallies.entry(fields.customer.to_owned()).or_default();
+        tally.count(&fields, remembered);
+    }
+    tallies
+}
+
+impl World {
+    /// Each event that counts was counted once, for its customer, and each customer is in one task.
+    pub(super) fn check_tallies(&self, tasks: &[Task]) {
+        let tallies = {
+            let feed = self.feed();
+            tallies(
+                &feed.good[feed.before_coda..],
+                self.scenario.time.remembered_ids,
+            )
+        };
+        let mut found = BTreeSet::new();
+        for (number, task) in tasks.iter().enumerate() {
+            for row in task.rows().numbers() {
+                let row = task.rows().row(row);
+                let customer = row.customer_id;
+                let is_first = found.insert(customer.to_owned());
+                assert!(is_first, "{customer} is in task {number} and in another");
+                let tally = tallies.get(customer);
+                let tally = tally.unwrap_or_else(|| panic!("{customer} has no event that counts"));
+                let plan = &self.pipeline.task.plan;
+                let portrait = portrait(plan, None, &row, row.standing.as_of_ms);
+                let expected = [
+                    ("events_ever", tally.events as f64),
+                    ("orders_without_coupon", tally.orders_without_coupon as f64),
+                    ("spend_ever", tally.spent),
+                ];
+                for (name, expected) in expected {
+                    let place = plan.feature_names().position(|known| known == name);
+                    let found = portrait.features[place.expect("a feature of this name")];
+                    assert!(
+                        is_near(found, expected),
+                        "{customer}: {name} is {found}, and the producers count {expected}"
+                    );
+                }
+            }
+        }
+        assert_eq!(found.len(), tallies.len(), "customers with events");
+    }
+
+    /// Events that count and come again within what is remembered.
+    pub(super) fn repeats(&self) -> u64 {
+        let feed = self.feed();
+        let tallies = tallies(&feed.good, self.scenario.time.remembered_ids);
+        let counted: u64 = tallies.values().map(|tally| tally.events).sum();
+        feed.good.len() as u64 - counted
+    }
+}

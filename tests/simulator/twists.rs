@@ -1,0 +1,77 @@
+//! What only some worlds have, each in a stated share of the seeds.
+
+use super::dice::Dice;
+use super::scenario::{Learning, Scenario};
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// Seeds of a hundred that have it, where nothing else rules it out.
+const BACKLOG: u64 = 12;
+const MINUTE_SWEEP: u64 = 8;
+const CLOCKS: u64 = 25;
+const CONTENTION: u64 = 10;
+const STALE_METADATA: u64 = 50;
+
+/// What a world has besides the common.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Twists {
+    /// Everything was produced before the first instance starts.
+    pub(super) backlog: bool,
+    /// The clocks of instances are set, and events from an hour ahead of the clock are refused.
+    pub(super) clocks: bool,
+    /// Shards stand still while they write a local copy, and others take their place.
+    pub(super) contention: bool,
+    /// Brokers leave partitions out that an input has gained.
+    pub(super) stale_metadata: bool,
+}
+
+impl Scenario {
+    /// Draws what only some worlds have.
+    pub(super) fn twist(&mut self, dice: &Dice) {
+        self.twists.backlog = dice.percent(BACKLOG);
+        let is_swept_by_the_minute = dice.percent(MINUTE_SWEEP);
+        if is_swept_by_the_minute && self.time.sweep_ms.is_some() {
+            self.time.sweep_ms = Some(MINUTE_MS);
+        }
+        self.twists.clocks = dice.percent(CLOCKS);
+        if self.twists.clocks {
+            self.rates.jump = dice.scale(2, 30);
+            self.time.max_ahead_ms = Some(HOUR_MS);
+        }
+        self.twists.contention = dice.percent(CONTENTION);
+        if self.twists.contention {
+            self.contend(dice);
+        }
+        self.twists.stale_metadata = self.grows() && dice.percent(STALE_METADATA);
+    }
+
+    /// Time passes fast, so that copies are written often, and shards stand still for long.
+    fn contend(&mut self, dice: &Dice) {
+        self.tick_ms = 1_000;
+        self.steps = self.steps.max(400);
+        self.idle_percent = self.idle_percent.min(10);
+        self.rates.nap = self.rates.nap.max(dice.between(60, 200));
+    }
+
+    /// What this world has, by names under which [`super::runner::sweep`] counts.
+    pub(super) fn traits(&self) -> Vec<&'static str> {
+        let twists = self.twists;
+        let traits = [
+            (self.input_partitions.len() > 1, "two inputs"),
+            (self.grows(), "inputs gain partitions"),
+            (self.lets_go(), "customers are let go of"),
+            (self.has_gap, "a year without events"),
+            (self.learning != Learning::Fixed, "the model learns"),
+            (self.is_exact(), "changes follow from events alone"),
+            (self.standbys > 0, "standbys"),
+            (self.time.sweep_ms == Some(MINUTE_MS), "a sweep of a minute"),
+            (twists.backlog, "a backlog of months"),
+            (twists.clocks, "clocks that jump"),
+            (twists.contention, "contention for local copies"),
+            (twists.stale_metadata, "brokers with old metadata"),
+        ];
+        let has = traits.iter().filter(|(has, _)| *has);
+        has.map(|(_, name)| *name).collect()
+    }
+}
