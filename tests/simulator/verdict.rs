@@ -287,13 +287,8 @@ impl World {
         let plan = &self.pipeline.task.plan;
         let task = &self.pipeline.task;
         let imported = self.scenario.import();
-        let mut trainer = Trainer::new(
-            Arc::clone(plan),
-            task.learning,
-            task.period_ms(),
-            imported.clone(),
-        )
-        .with_margin(task.decision.margin);
+        let mut trainer = Trainer::new(Arc::clone(plan), task.learning, imported.clone())
+            .with_margin(task.decision.margin);
         let mut expected: Vec<Publication> = imported.into_iter().map(Publication::live).collect();
         let position = self.ledger().positions.get(&DELTAS).copied();
         let lessons = self.broker.read(DELTAS.topic, DELTAS.partition, 0);

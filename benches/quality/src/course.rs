@@ -121,7 +121,7 @@ impl Course {
         Self {
             story,
             k,
-            trainer: Trainer::new(Arc::clone(&plan), policy(k, seed), DAY_MS, None),
+            trainer: Trainer::new(Arc::clone(&plan), policy(k, seed), None),
             plan,
             stream: Stream::new(story, k, spacing, seed),
             model: None,

@@ -84,9 +84,8 @@ pub(crate) fn lines(file: &Path) -> Result<Vec<String>> {
 /// Plays events, and learns from them.
 pub(crate) fn play(config: &Config, lines: &[String]) -> Result<Year> {
     let plan = Arc::new(Plan::compile(&config.features));
-    let period_ms = config.time.sweep_ms.unwrap_or(DAY_MS);
-    let trainer = Trainer::new(Arc::clone(&plan), config.learning, period_ms, None)
-        .with_margin(config.decision.margin);
+    let trainer =
+        Trainer::new(Arc::clone(&plan), config.learning, None).with_margin(config.decision.margin);
     Shop::new(config, plan, Teacher::Trainer(Box::new(trainer))).play(config, lines)
 }
 

@@ -5,10 +5,10 @@
 
 use crate::event::mix;
 
-/// Slots that a period is cut into, about.
+/// Slots that a period of the sweep is cut into, about.
 const SLOTS: i64 = 1000;
-/// Slots after which a task's mini-batch goes to the trainer, as a share of a period: 1/16.
-const HAND_OVERS: i64 = 16;
+/// The same for sampling: what is drawn in a slot is one record, so few slots make few records.
+const SAMPLING_SLOTS: i64 = 64;
 
 /// The rows due in each slot of a period.
 #[derive(Clone, Debug)]
@@ -41,10 +41,20 @@ pub struct Leap {
 }
 
 impl Calendar {
-    /// A calendar with a period in milliseconds, at least 1.
+    /// The calendar of a sweep with a period in milliseconds, at least 1.
     #[must_use]
     pub fn new(period_ms: i64) -> Self {
-        let slot_ms = (period_ms / SLOTS).max(1);
+        Self::with_slots(period_ms, SLOTS)
+    }
+
+    /// The calendar of sampling with a period in milliseconds, at least 1.
+    #[must_use]
+    pub fn for_sampling(period_ms: i64) -> Self {
+        Self::with_slots(period_ms, SAMPLING_SLOTS)
+    }
+
+    fn with_slots(period_ms: i64, slots: i64) -> Self {
+        let slot_ms = (period_ms / slots).max(1);
         let slots = (period_ms / slot_ms).max(1) as usize;
         Self {
             slot_ms,
@@ -190,10 +200,18 @@ impl Calendar {
         &self.slots[slot.rem_euclid(self.period()) as usize]
     }
 
-    /// Does a task's mini-batch go to the trainer after this slot?
+    /// Milliseconds from the turn before this slot, the one that [`Calendar::next_slot`] gave last, of the rows in it:
+    /// a period, or more where a leap left turns out.
     #[must_use]
-    pub fn hands_over(&self, slot: i64) -> bool {
-        slot.rem_euclid((self.period() / HAND_OVERS).max(1)) == 0
+    pub fn since_last_turn_ms(&self, slot: i64) -> i64 {
+        let before = slot - self.period();
+        let last = match self.position.leap {
+            Some((from, to)) if from < before && before <= to => {
+                from - (from - before).rem_euclid(self.period())
+            }
+            _ => before,
+        };
+        (slot - last) * self.slot_ms
     }
 
     /// The last instant at which a customer was due and swept.

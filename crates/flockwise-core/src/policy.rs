@@ -52,6 +52,11 @@ pub struct LearningPolicy {
     pub seed: u64,
 }
 
+const HOUR_MS: i64 = 3_600_000;
+
+/// Looks at what has been learnt in a half-life, at most: in between it is little.
+pub(crate) const LOOKS_A_HALF_LIFE: i64 = 24;
+
 /// Customers in the sample a segment, all segments alike: then chance alone costs a share of
 /// 1 / 250 of the quantisation error.
 const SAMPLED_A_SEGMENT: f64 = 250.0;
@@ -63,10 +68,24 @@ impl LearningPolicy {
         (SAMPLED_A_SEGMENT * self.k_max as f64) as usize
     }
 
-    /// Customers to sample in a period of milliseconds, so that there are always so many: what comes in
+    /// Customers to sample in a span of milliseconds, so that there are always so many: what comes in
     /// balances what decays.
     #[must_use]
-    pub fn sampled_in(&self, period_ms: f64) -> f64 {
-        self.sampled() as f64 * std::f64::consts::LN_2 * period_ms / self.half_life_ms as f64
+    pub fn sampled_in(&self, span_ms: f64) -> f64 {
+        let decayed = 1.0 - (-span_ms / self.half_life_ms as f64).exp2();
+        self.sampled() as f64 * decayed
+    }
+
+    /// The trainer considers a version once in so much event time, milliseconds, at least 1.
+    #[must_use]
+    pub fn look_ms(&self) -> i64 {
+        (self.half_life_ms / LOOKS_A_HALF_LIFE).max(1)
+    }
+
+    /// Every customer has one turn to be sampled in so much event time, milliseconds, at least 1. It is no longer than
+    /// an hour, so that a pipeline without history soon has its first version.
+    #[must_use]
+    pub fn sampling_ms(&self) -> i64 {
+        self.look_ms().min(HOUR_MS)
     }
 }

@@ -28,7 +28,6 @@ use crate::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use crate::remembered::order_key;
 use crate::rows::Rows;
 use crate::trainer::MiniBatch;
-use learning::Collected;
 use settling::Settled;
 
 /// What every task of a pipeline goes by.
@@ -44,15 +43,6 @@ pub struct TaskSettings {
     pub learning: LearningPolicy,
     /// State partitions of the pipeline.
     pub tasks: u32,
-}
-
-impl TaskSettings {
-    /// How often the calendar turns: the sweep's period, or a day where the sweep is off and the
-    /// calendar only samples.
-    #[must_use]
-    pub fn period_ms(&self) -> i64 {
-        self.time.sweep_ms.unwrap_or(DAY_MS as i64)
-    }
 }
 
 /// How far an input partition has been read.
@@ -137,7 +127,8 @@ pub struct Task {
     rows: Rows,
     calendar: Calendar,
     bookmark: Bookmark,
-    collected: Collected,
+    /// Whose turn it is to be sampled: as far as the stream's time, whatever the sweep does.
+    sampling: Calendar,
     settled: Settled,
     sweeping: Sweeping,
     raw: Vec<f64>,
@@ -182,10 +173,11 @@ impl Task {
         };
         Self {
             rows: Rows::new(&settings.plan),
-            calendar: Calendar::new(settings.period_ms()),
+            // Without a sweep nobody looks at it.
+            calendar: Calendar::new(settings.time.sweep_ms.unwrap_or(DAY_MS as i64)),
+            sampling: Calendar::for_sampling(settings.learning.sampling_ms()),
             settled: Settled::new(&bookmark),
             bookmark,
-            collected: Collected::default(),
             sweeping: Sweeping::AtOnce,
             raw: vec![0.0; features],
             vector: vec![0.0; features],
@@ -196,15 +188,9 @@ impl Task {
         }
     }
 
-    /// From now on whoever is due is scored at once or later. Without a sweep the calendar only samples,
-    /// which is always done at once.
+    /// From now on customers who are due are scored at once or later. Sampling is always done at once.
     pub fn set_sweeping(&mut self, sweeping: Sweeping) {
-        let has_sweep = self.settings.time.sweep_ms.is_some();
-        self.sweeping = if has_sweep {
-            sweeping
-        } else {
-            Sweeping::AtOnce
-        };
+        self.sweeping = sweeping;
     }
 
     /// How far each of its input partitions has been read.
@@ -356,8 +342,13 @@ impl Task {
             }
         }
         let row = self.rows.add(hash, customer_id);
-        self.calendar.enter(row, hash);
+        self.enter(row, hash);
         (row, true)
+    }
+
+    fn enter(&mut self, row: u32, customer_hash: u64) {
+        self.calendar.enter(row, customer_hash);
+        self.sampling.enter(row, customer_hash);
     }
 
     /// Scores a customer who comes late as of when the sweep has gone by, so that everybody stands as

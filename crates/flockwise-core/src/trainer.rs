@@ -35,8 +35,6 @@ const SAMPLE_BOUND: usize = 65_536;
 /// Customers that the first model is made from, at most: more would not make it better, and the shard
 /// that is the trainer stands still meanwhile.
 const FITTED: usize = 10_000;
-/// Looks at what has been learnt in a half-life, at most: in between it is little.
-const LOOKS_A_HALF_LIFE: i64 = 24;
 /// By how much of itself the quantisation error must fall for each share of the customers that get another nearest
 /// segment. On continuous data k-means has many solutions that are as good, and who follows each moves everybody
 /// again and again. At 0 the nearest segment of a customer of a year of real orders changes by the model alone eight
@@ -87,7 +85,6 @@ pub enum Refused {
 pub struct Trainer {
     plan: Arc<Plan>,
     policy: LearningPolicy,
-    publish_ms: i64,
     window: Window,
     first_ms: Option<i64>,
     now_ms: i64,
@@ -119,21 +116,13 @@ impl Seen {
 }
 
 impl Trainer {
-    /// A trainer that looks at what it has learnt at most once in `publish_ms` of event time and starts from the
-    /// version in use.
+    /// A trainer that starts from the version in use. It looks at what it has learnt once in
+    /// [`LearningPolicy::look_ms`].
     #[must_use]
-    pub fn new(
-        plan: Arc<Plan>,
-        policy: LearningPolicy,
-        publish_ms: i64,
-        live: Option<ModelParts>,
-    ) -> Self {
+    pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelParts>) -> Self {
         Self {
             window: Window::new(plan.len(), SAMPLE_BOUND),
             now_ms: live.as_ref().map_or(NEVER_MS, |model| model.trained_ms),
-            publish_ms: publish_ms
-                .max(policy.half_life_ms / LOOKS_A_HALF_LIFE)
-                .max(1),
             first_ms: None,
             margin: 0.0,
             seen: Seen::with(live.as_ref()),
@@ -290,7 +279,7 @@ impl Trainer {
 
     /// Periods are counted from the version on, so that a successor, who goes on from it, looks when this one does.
     fn periods_since(&self, model: &ModelParts) -> i64 {
-        self.age_ms(model) / self.publish_ms
+        self.age_ms(model) / self.policy.look_ms()
     }
 
     /// A version that does not say when it is from is from the epoch.

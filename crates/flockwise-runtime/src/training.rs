@@ -66,14 +66,9 @@ impl<B: Broker> Shard<B> {
             self.is_pending = true;
         }
         self.meter.held_version = held.as_ref().map_or(0, |held| held.version);
-        let trainer = Trainer::new(
-            Arc::clone(&settings.plan),
-            settings.learning,
-            settings.period_ms(),
-            live,
-        )
-        .with_margin(settings.decision.margin)
-        .holding(held.map(Arc::unwrap_or_clone));
+        let trainer = Trainer::new(Arc::clone(&settings.plan), settings.learning, live)
+            .with_margin(settings.decision.margin)
+            .holding(held.map(Arc::unwrap_or_clone));
         self.trainer = Some(OpenTrainer {
             hand: Hand::Free(Box::new(trainer)),
             learnt_to: mini_batches.as_ref().map_or(0, |learnt| learnt.end),

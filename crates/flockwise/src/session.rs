@@ -20,6 +20,9 @@ use crate::exit::Failed;
 use crate::feed::Chunk;
 use crate::tally::Tally;
 
+/// Slices that a period of sampling is played in.
+const SLICES: i64 = 16;
+
 /// A pipeline in this process.
 pub(crate) struct Session {
     pub(crate) pipeline: Arc<Pipeline>,
@@ -63,12 +66,11 @@ impl Session {
         Ok(session)
     }
 
-    /// Event time that a slice may span: as often as tasks hand mini-batches to the trainer, or any where
-    /// nobody learns.
+    /// Event time that a slice may span, so that what is learnt is soon in use; any where nobody learns.
     pub(crate) fn slice_ms(&self) -> i64 {
-        let task = &self.pipeline.task;
-        if task.learning.learn {
-            (task.period_ms() / 16).max(1)
+        let learning = &self.pipeline.task.learning;
+        if learning.learn {
+            (learning.sampling_ms() / SLICES).max(1)
         } else {
             i64::MAX
         }

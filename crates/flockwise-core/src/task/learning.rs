@@ -1,95 +1,73 @@
-//! Customers who are due are sampled for the trainer.
+//! Customers are sampled for the trainer, on a calendar of their own: neither the sweep's period nor how often
+//! something happens changes how much is learnt.
 
 use super::{Output, Task};
 use crate::event::mix;
 use crate::feature::DAY_MS;
 use crate::trainer::MiniBatch;
 
-/// Customers sampled since the last hand-over.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Collected {
-    sample: Sample,
-    undo: Undo,
-}
-
-/// Vectors of customers by the hash of their ids.
-type Sample = Vec<(u64, Vec<f64>)>;
-
-/// What it takes to go back to where the task was last settled.
-#[derive(Clone, Debug, Default)]
-struct Undo {
-    /// So many of the sample were there.
-    sampled: usize,
-    /// Those, where they were handed over since.
-    handed_over: Option<Sample>,
-}
-
-impl Collected {
-    pub(super) fn settle(&mut self) {
-        self.undo = Undo {
-            sampled: self.sample.len(),
-            handed_over: None,
-        };
-    }
-
-    pub(super) fn roll_back(&mut self) {
-        match self.undo.handed_over.take() {
-            Some(sample) => self.sample = sample,
-            None => self.sample.truncate(self.undo.sampled),
-        }
-    }
-
-    /// Memory taken, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        let handed_over = self.undo.handed_over.as_ref();
-        of_sample(&self.sample) + handed_over.map_or(0, of_sample)
-    }
-
-    fn take(&mut self) -> Sample {
-        let sample = std::mem::take(&mut self.sample);
-        let sampled = self.undo.sampled;
-        self.undo
-            .handed_over
-            .get_or_insert_with(|| sample[..sampled].to_vec());
-        sample
-    }
-}
-
-fn of_sample(sample: &Sample) -> usize {
-    let vectors = sample.len() * sample.first().map_or(0, |(_, vector)| vector.capacity());
-    sample.capacity() * size_of::<(u64, Vec<f64>)>() + vectors * size_of::<f64>()
-}
+/// Before the first version, so many times the customers that it needs are drawn in the time that it waits, a day at
+/// most: chance leaves some of them out.
+const WARM_UP_DRAWS: f64 = 4.0;
 
 impl Task {
-    pub(super) fn is_sampled(&self, row: u32, due_ms: i64, has_model: bool) -> bool {
-        let learning = &self.settings.learning;
-        if !learning.learn {
-            return false;
+    /// Samples the customers whose turn comes up to `to_ms`, each as of the instant of the turn; what was drawn at one
+    /// instant is one mini-batch. To be called before an event of that time is counted.
+    ///
+    /// No customer is sampled later than `to_ms`: who wants to learn only up to a time passes that time.
+    pub(super) fn sample_until(&mut self, to_ms: i64, has_model: bool, output: &mut Output) {
+        if !self.settings.learning.learn {
+            return;
         }
-        let period_ms = self.settings.period_ms() as f64;
+        self.sampling.note(to_ms);
+        while let Some(slot) = self.sampling.next_slot() {
+            self.sample_slot(slot, has_model, output);
+        }
+    }
+
+    fn sample_slot(&mut self, slot: i64, has_model: bool, output: &mut Output) {
+        let at_ms = self.sampling.instant_ms(slot);
+        let share = self.sampled_share(self.sampling.since_last_turn_ms(slot), has_model);
+        let mut sample = Vec::new();
+        for place in 0..self.sampling.rows(slot).len() {
+            let row = self.sampling.rows(slot)[place];
+            let customer = self.rows.customer_hash(row);
+            if self.draw(customer, at_ms) < share && self.is_there(row, at_ms) {
+                self.evaluate(row, at_ms.max(self.rows.reference_ms(row)));
+                sample.push((customer, self.vector.clone()));
+            }
+        }
+        if !sample.is_empty() {
+            // The order in which rows were made is another one after a restore.
+            sample.sort_unstable_by_key(|(customer, _)| *customer);
+            output.mini_batches.push(MiniBatch { at_ms, sample });
+        }
+    }
+
+    /// Which share of all customers is drawn, where their turn before this one was `elapsed_ms` ago. A task that had
+    /// no event for many periods makes up for them by it.
+    fn sampled_share(&self, elapsed_ms: i64, has_model: bool) -> f64 {
+        let learning = &self.settings.learning;
+        let elapsed_ms = elapsed_ms as f64;
         let wanted = if has_model {
-            learning.sampled_in(period_ms)
+            learning.sampled_in(elapsed_ms)
         } else {
-            // Enough of everybody for a warm-up several times over, each day.
-            let warm_up_ms = (learning.warm_up_ms as f64).min(DAY_MS);
-            4.0 * learning.warm_up_customers as f64 * (period_ms / warm_up_ms.max(period_ms))
+            let span_ms = (learning.warm_up_ms as f64).min(DAY_MS);
+            let span_ms = span_ms.max(learning.sampling_ms() as f64);
+            WARM_UP_DRAWS * learning.warm_up_customers as f64 * elapsed_ms / span_ms
         };
         let everybody = self.rows.len() as f64 * f64::from(self.settings.tasks);
-        let draw = mix(self.rows.customer_hash(row) ^ mix(due_ms as u64 ^ learning.seed));
-        (draw >> 11) as f64 / ((1_u64 << 53) as f64) < wanted / everybody
+        wanted / everybody
     }
 
-    pub(super) fn collect(&mut self, row: u32) {
-        let customer = self.rows.customer_hash(row);
-        self.collected.sample.push((customer, self.vector.clone()));
+    /// A number from 0 to below 1, the same for the same customer, instant and seed.
+    fn draw(&self, customer: u64, at_ms: i64) -> f64 {
+        let draw = mix(customer ^ mix(at_ms as u64 ^ self.settings.learning.seed));
+        (draw >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn hand_over(&mut self, at_ms: i64, output: &mut Output) {
-        if !self.collected.sample.is_empty() {
-            output.mini_batches.push(MiniBatch {
-                at_ms,
-                sample: self.collected.take(),
-            });
-        }
+    /// A customer whom the sweep has removed, or removes as soon as it comes to it, is not sampled.
+    fn is_there(&self, row: u32, at_ms: i64) -> bool {
+        self.rows.is_live(row) && !self.is_forgotten(row, at_ms)
     }
 }

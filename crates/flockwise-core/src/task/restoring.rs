@@ -19,7 +19,7 @@ impl Task {
     fn put_row(&mut self, row: &Row<'_>) -> u32 {
         let (number, is_new) = self.rows.restore(row);
         if is_new {
-            self.calendar.enter(number, self.rows.customer_hash(number));
+            self.enter(number, self.rows.customer_hash(number));
         }
         number
     }
@@ -28,6 +28,7 @@ impl Task {
     pub fn remove(&mut self, customer_id: &str) {
         if let Some((row, hash)) = self.rows.remove(customer_id) {
             self.calendar.leave(row, hash);
+            self.sampling.leave(row, hash);
         }
     }
 
@@ -36,6 +37,9 @@ impl Task {
     pub fn restore_bookmark(&mut self, bookmark: Bookmark) {
         self.calendar
             .resume(bookmark.swept_ms, bookmark.leap, bookmark.stream_ms);
+        let has_begun = bookmark.stream_ms > NEVER_MS;
+        let sampled_ms = has_begun.then_some(bookmark.stream_ms);
+        self.sampling.resume(sampled_ms, None, bookmark.stream_ms);
         self.bookmark = bookmark;
         if self.settings.time.sweep_ms.is_some() {
             (0..self.rows.end()).for_each(|row| self.restore_as_of(row));

@@ -8,14 +8,16 @@ use crate::rows::Unkept;
 #[derive(Clone, Debug)]
 pub(super) struct Settled {
     bookmark: Bookmark,
-    position: Position,
+    swept: Position,
+    sampled: Position,
 }
 
 impl Settled {
     pub(super) fn new(bookmark: &Bookmark) -> Self {
         Self {
             bookmark: bookmark.clone(),
-            position: Position::default(),
+            swept: Position::default(),
+            sampled: Position::default(),
         }
     }
 }
@@ -24,26 +26,32 @@ impl Task {
     /// Memory taken by the customers and what is known of them, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.rows.bytes() + self.calendar.bytes() + self.collected.bytes()
+        self.rows.bytes() + self.calendar.bytes() + self.sampling.bytes()
     }
 
     /// What was done since the last call stands: the rows touched are written, and who was let go of is
     /// gone.
     pub fn settle(&mut self) {
-        let calendar = &mut self.calendar;
-        self.rows.settle(|row, hash| calendar.leave(row, hash));
-        self.collected.settle();
+        let (calendar, sampling) = (&mut self.calendar, &mut self.sampling);
+        self.rows.settle(|row, hash| {
+            calendar.leave(row, hash);
+            sampling.leave(row, hash);
+        });
         self.settled.bookmark.clone_from(&self.bookmark);
-        self.settled.position = self.calendar.position();
+        self.settled.swept = self.calendar.position();
+        self.settled.sampled = self.sampling.position();
     }
 
     /// Takes back everything that was done since [`Task::settle`], as if it had never been.
     pub fn roll_back(&mut self) {
-        let calendar = &mut self.calendar;
-        self.rows.roll_back(|row, hash| calendar.leave(row, hash));
-        self.collected.roll_back();
+        let (calendar, sampling) = (&mut self.calendar, &mut self.sampling);
+        self.rows.roll_back(|row, hash| {
+            calendar.leave(row, hash);
+            sampling.leave(row, hash);
+        });
         self.bookmark.clone_from(&self.settled.bookmark);
-        self.calendar.go_back(self.settled.position);
+        self.calendar.go_back(self.settled.swept);
+        self.sampling.go_back(self.settled.sampled);
     }
 
     /// Customers whom local state does not have as they are, at most.

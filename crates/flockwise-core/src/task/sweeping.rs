@@ -3,23 +3,29 @@
 use super::{Occasion, Output, Sweeping, Task, Versions};
 
 impl Task {
-    /// Lets time pass for the task's customers: those due up to `to_ms` are scored as of when they are
-    /// due and sampled for the trainer, at once or later.
+    /// Lets time pass for the task's customers up to `to_ms`: those whose turn it is are sampled for the trainer, and
+    /// those who are due are scored as of when they are due, at once or later.
     pub fn advance_time(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         self.note_version(versions);
-        let is_on = self.settings.time.sweep_ms.is_some() || self.settings.learning.learn;
         if to_ms > self.bookmark.stream_ms {
             self.bookmark.stream_ms = to_ms;
-            if is_on {
-                while self.calendar.is_overdue(to_ms) {
-                    self.sweep_slot(versions, output);
-                }
-                self.calendar.note(to_ms);
-            }
+            self.sample_until(to_ms, versions.is_some(), output);
+            self.note_due(to_ms, versions, output);
         }
-        if is_on && self.sweeping == Sweeping::AtOnce {
-            while self.sweep_slot(versions, output).is_some() {}
+        if self.sweeping == Sweeping::AtOnce {
+            while self.has_due() && self.sweep_slot(versions, output).is_some() {}
         }
+    }
+
+    /// Notes who becomes due up to `to_ms`.
+    fn note_due(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
+        if self.settings.time.sweep_ms.is_none() {
+            return;
+        }
+        while self.calendar.is_overdue(to_ms) {
+            self.sweep_slot(versions, output);
+        }
+        self.calendar.note(to_ms);
     }
 
     /// Works off some of what is due: slots of the calendar, until so many rows were looked at. `true`:
@@ -51,8 +57,7 @@ impl Task {
     /// Are customers due whom the sweep has not come to?
     #[must_use]
     pub fn has_due(&self) -> bool {
-        let is_on = self.settings.time.sweep_ms.is_some() || self.settings.learning.learn;
-        is_on && self.calendar.is_behind()
+        self.settings.time.sweep_ms.is_some() && self.calendar.is_behind()
     }
 
     /// Sweeps the next slot that is due; returns how many rows are in it.
@@ -63,9 +68,6 @@ impl Task {
         for place in 0..count {
             let row = self.calendar.rows(slot)[place];
             self.visit(row, due_ms, versions, output);
-        }
-        if self.calendar.hands_over(slot) {
-            self.hand_over(due_ms, output);
         }
         Some(count)
     }
@@ -139,13 +141,6 @@ impl Task {
             return;
         }
         self.sweep(row, due_ms, versions, output);
-        let is_scored = self.settings.time.sweep_ms.is_some() && versions.is_some();
-        if self.is_sampled(row, due_ms, versions.is_some()) {
-            if !is_scored {
-                self.evaluate(row, due_ms);
-            }
-            self.collect(row);
-        }
     }
 
     pub(super) fn sweep(

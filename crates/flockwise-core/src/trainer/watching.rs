@@ -2,11 +2,12 @@
 
 use flockwise_kmeans::{Points, assign};
 
+use super::Trainer;
 use super::space::Space;
 use super::window::Weighed;
-use super::{LOOKS_A_HALF_LIFE, Trainer};
 use crate::drift::Shift;
 use crate::model::ModelParts;
+use crate::policy::LOOKS_A_HALF_LIFE;
 
 /// Customers that a step is told from, at least.
 const FEWEST: usize = 30;

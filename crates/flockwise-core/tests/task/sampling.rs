@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use flockwise_core::event::hash;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::task::{Output, Task, TaskSettings};
+use flockwise_core::task::{Output, Sweeping, Task, TaskSettings};
 
 use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, fixed, settings};
 
 const DAYS: i64 = 20;
+const MINUTE_MS: i64 = 60_000;
 
-/// A shop whose model is learnt from `sampled` customers.
 fn learning(k_max: usize, half_life_ms: i64) -> Arc<TaskSettings> {
-    let fixed = settings(AT_ONCE, Some(HOUR_MS));
+    learning_with(k_max, half_life_ms, Some(HOUR_MS))
+}
+
+/// A shop whose model is learnt from 250 customers a segment, swept that often.
+fn learning_with(k_max: usize, half_life_ms: i64, sweep_ms: Option<i64>) -> Arc<TaskSettings> {
+    let fixed = settings(AT_ONCE, sweep_ms);
     Arc::new(TaskSettings {
         learning: LearningPolicy {
             k_max,
@@ -39,6 +44,10 @@ fn sampled(settings: &Arc<TaskSettings>, customers: u8) -> BTreeMap<u64, usize> 
         let act = Act::order(7, start_ms + minute * 60_000);
         act.give(&mut task, &settings.plan, &versions, &mut output);
     }
+    count(&output)
+}
+
+fn count(output: &Output) -> BTreeMap<u64, usize> {
     let mut counts = BTreeMap::new();
     for (customer, _) in output.mini_batches.iter().flat_map(|batch| &batch.sample) {
         *counts.entry(*customer).or_default() += 1;
@@ -86,4 +95,45 @@ fn where_there_are_few_everybody_is_sampled_each_time_and_not_more() {
             .all(|count| (times - 1..=times).contains(count)),
         "{counts:?}"
     );
+}
+
+/// A shop with an event every so often: what is sampled of it.
+fn sampled_every(settings: &Arc<TaskSettings>, sweeping: Sweeping, every_ms: i64) -> Output {
+    let mut task = Task::new(Arc::clone(settings));
+    task.set_sweeping(sweeping);
+    let (versions, mut output) = (fixed(), Output::default());
+    let start_ms = 1000 * DAY_MS;
+    for (number, customer) in (0..DAYS * DAY_MS / every_ms).zip((0..200).cycle()) {
+        let act = Act::order(customer, start_ms + number * every_ms);
+        act.give(&mut task, &settings.plan, &versions, &mut output);
+    }
+    output
+}
+
+/// A sweep of a minute leaps over the minutes in which nothing happens, and one of a day waits for a day.
+#[test]
+fn what_is_sampled_does_not_depend_on_the_sweep() {
+    let at = |sweep_ms, sweeping| {
+        let settings = learning_with(4, 20 * DAY_MS, sweep_ms);
+        sampled_every(&settings, sweeping, 20 * MINUTE_MS).mini_batches
+    };
+    let expected = at(Some(HOUR_MS), Sweeping::AtOnce);
+    assert!(expected.len() > 100, "{} mini-batches", expected.len());
+    for sweep_ms in [Some(MINUTE_MS), Some(DAY_MS), None] {
+        assert_eq!(at(sweep_ms, Sweeping::AtOnce), expected, "{sweep_ms:?}");
+        assert_eq!(at(sweep_ms, Sweeping::Later), expected, "{sweep_ms:?}");
+    }
+}
+
+/// Turns that a leap left out are made up for.
+#[test]
+fn a_quiet_task_samples_as_many_as_a_busy_one() {
+    let settings = learning(1, 20 * DAY_MS);
+    let total = |every_ms| {
+        let output = sampled_every(&settings, Sweeping::AtOnce, every_ms);
+        count(&output).values().sum::<usize>() as f64
+    };
+    let (busy, quiet) = (total(10 * MINUTE_MS), total(100 * MINUTE_MS));
+    let deviation = (busy + quiet).sqrt();
+    assert!((busy - quiet).abs() < 4.0 * deviation, "{busy} and {quiet}");
 }

@@ -41,7 +41,7 @@ fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
 fn learn_on(parts: ModelParts, vectors: &[Vec<f64>], days: i64) -> ModelParts {
     let (k, since_ms) = (parts.segments.len(), parts.trained_ms);
     let plan = plan(parts.features.len());
-    let mut trainer = Trainer::new(plan, policy(1, k), 0, Some(parts.clone()));
+    let mut trainer = Trainer::new(plan, policy(1, k), Some(parts.clone()));
     let later = |day: i64| sample(since_ms + day * DAY_MS, vectors);
     let versions = (1..=days).filter_map(|day| trainer.learn(later(day), day));
     versions.last().unwrap_or(parts)

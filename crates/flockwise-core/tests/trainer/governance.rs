@@ -37,6 +37,8 @@ fn approve(version: u64) -> Order {
 fn careful() -> LearningPolicy {
     LearningPolicy {
         churn_budget: 0.1,
+        // It looks once a day.
+        half_life_ms: 24 * DAY_MS,
         ..policy(2, 4)
     }
 }
@@ -47,7 +49,7 @@ fn first() -> ModelParts {
 
 /// A trainer to whom a third of all customers has come anew, and what it made of that.
 fn surprised() -> (Trainer, Publication) {
-    let mut trainer = Trainer::new(plan(3), careful(), DAY_MS, Some(first()));
+    let mut trainer = Trainer::new(plan(3), careful(), Some(first()));
     let held = trainer.fold(day(1, THREE), 1);
     (trainer, held.unwrap())
 }
@@ -70,7 +72,7 @@ fn what_moves_too_many_is_held_with_what_it_would_do() {
 
 #[test]
 fn what_moves_few_goes_live() {
-    let mut trainer = Trainer::new(plan(3), careful(), DAY_MS, Some(first()));
+    let mut trainer = Trainer::new(plan(3), careful(), Some(first()));
     let next = trainer.fold(day(1, TWO), 1).unwrap();
     assert!(!next.is_held);
     assert_eq!(next.review.unwrap().moved, 0.0);
@@ -177,7 +179,7 @@ fn a_model_of_another_plan_is_not_imported() {
 
 #[test]
 fn an_import_is_the_next_version() {
-    let mut trainer = Trainer::new(plan(3), careful(), DAY_MS, Some(first()));
+    let mut trainer = Trainer::new(plan(3), careful(), Some(first()));
     let mut named = first();
     named.segments[1].name = "whales".to_owned();
     named.segments[1].is_pinned = true;
@@ -195,8 +197,7 @@ fn an_import_is_the_next_version() {
 #[test]
 fn who_goes_on_from_a_held_version_is_level() {
     let (mut trainer, held) = surprised();
-    let mut heir =
-        Trainer::new(plan(3), careful(), DAY_MS, Some(first())).holding(Some(held.model));
+    let mut heir = Trainer::new(plan(3), careful(), Some(first())).holding(Some(held.model));
     heir.recall(day(1, THREE), 1);
     for at in 2..20 {
         let batch = day(at, THREE);
@@ -220,7 +221,7 @@ fn a_pinned_segment_is_neither_retired_nor_merged() {
             .iter_mut()
             .find(|segment| segment.centroid[0] > 10.0);
         far.unwrap().is_pinned = is_pinned;
-        let mut trainer = Trainer::new(plan(3), bold, DAY_MS, Some(model));
+        let mut trainer = Trainer::new(plan(3), bold, Some(model));
         let versions = (1..60).filter_map(|at| trainer.fold(day(at, &[A]), at));
         versions.last().unwrap().model
     };

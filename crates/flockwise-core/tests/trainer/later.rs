@@ -58,7 +58,7 @@ proptest! {
     #[test]
     fn segments_and_scaler_are_weighted_means_of_who_was_sampled(days in days()) {
         let start = version(0, &[&[0.0, 0.0], &[20.0, -20.0]], &[1.0, 1.0]);
-        let mut trainer = Trainer::new(plan(2), policy(2, 2), 0, Some(start));
+        let mut trainer = Trainer::new(plan(2), policy(2, 2), Some(start));
         let (mut now_ms, mut seen) = (0, Seen::new());
         let mut last = None;
         for (ahead, customers) in days {
@@ -99,7 +99,7 @@ fn after_years_without_customers_the_first_few_teach_nothing() {
         ..policy(2, 2)
     };
     let first = learnt(2, policy, &known);
-    let mut trainer = Trainer::new(plan(2), policy, 0, Some(first));
+    let mut trainer = Trainer::new(plan(2), policy, Some(first));
     let few = vec![vec![3.0, 3.0]; 99];
     assert_eq!(trainer.learn(sample(1000 * DAY_MS, &few), 0), None);
     let one = trainer.learn(sample(1000 * DAY_MS, &few[..1]), 1);
@@ -109,7 +109,7 @@ fn after_years_without_customers_the_first_few_teach_nothing() {
 #[test]
 fn after_a_half_life_as_many_new_customers_weigh_twice_as_much() {
     let start = version(0, &[&[0.0, 0.0]], &[10.0]);
-    let mut trainer = Trainer::new(plan(2), policy(1, 1), 0, Some(start));
+    let mut trainer = Trainer::new(plan(2), policy(1, 1), Some(start));
     trainer.learn(sample(0, &vec![vec![0.0, 0.0]; 10]), 0);
     let new = vec![vec![3.0, 6.0]; 10];
     let model = trainer.learn(sample(10 * DAY_MS, &new), 1).unwrap();
@@ -122,8 +122,12 @@ fn after_a_half_life_as_many_new_customers_weigh_twice_as_much() {
 /// An heir reads the mini-batches of the window again and goes on where the version ended.
 #[test]
 fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
-    let start = learnt(2, policy(2, 3), &groups(&[&[0.0, 0.0], &[3.0, 5.0]], 20));
-    let mut trainer = Trainer::new(plan(2), policy(2, 3), DAY_MS, Some(start));
+    let daily = LearningPolicy {
+        half_life_ms: 24 * DAY_MS,
+        ..policy(2, 3)
+    };
+    let start = learnt(2, daily, &groups(&[&[0.0, 0.0], &[3.0, 5.0]], 20));
+    let mut trainer = Trainer::new(plan(2), daily, Some(start));
     let batch = |hour: i64| {
         let places = [[0.3 * hour as f64, 1.0], [2.0, 0.1], [9.0, hour as f64]];
         let vectors = groups(&places.each_ref().map(|place| &place[..]), 4);
@@ -141,7 +145,7 @@ fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
     assert_eq!(days, (1..=62).collect::<Vec<_>>());
     let (version, from) = published.remove(49);
     assert!(from > 1, "the window has moved on");
-    let mut heir = Trainer::new(plan(2), policy(2, 3), DAY_MS, Some(version));
+    let mut heir = Trainer::new(plan(2), daily, Some(version));
     (from..=50 * 24).for_each(|hour| heir.recall(batch(hour), hour));
     let inherited: Vec<ModelParts> = (50 * 24 + 1..=1500)
         .filter_map(|hour| heir.learn(batch(hour), hour))
@@ -157,7 +161,7 @@ fn a_version_without_a_time_stands_until_enough_is_known() {
         warm_up_customers: 20,
         ..policy(1, 1)
     };
-    let mut trainer = Trainer::new(plan(2), policy, DAY_MS, Some(start));
+    let mut trainer = Trainer::new(plan(2), policy, Some(start));
     let ten = vec![vec![3.0, 6.0]; 10];
     assert_eq!(trainer.learn(sample(20_000 * DAY_MS, &ten), 0), None);
     let model = trainer.learn(sample(20_000 * DAY_MS, &ten), 1).unwrap();
@@ -168,7 +172,7 @@ fn a_version_without_a_time_stands_until_enough_is_known() {
 #[test]
 fn customers_of_another_plan_teach_nothing() {
     let start = version(0, &[&[0.0, 0.0]], &[10.0]);
-    let mut trainer = Trainer::new(plan(2), policy(1, 1), 0, Some(start));
+    let mut trainer = Trainer::new(plan(2), policy(1, 1), Some(start));
     assert_eq!(trainer.learn(sample(DAY_MS, &[vec![1.0; 3]]), 0), None);
     assert_eq!(trainer.learn(sample(2 * DAY_MS, &[]), 1), None);
     assert!(

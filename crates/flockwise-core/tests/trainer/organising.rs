@@ -33,7 +33,7 @@ fn within(k_min: usize, k_max: usize) -> LearningPolicy {
 /// Lives through days, each given by where customers are; the last version, and all steps after the first.
 fn lived(policy: LearningPolicy, days: &[Vec<[f64; 3]>]) -> (ModelParts, Vec<Step>) {
     let first = learnt(3, policy, &around(&days[0], 0));
-    let mut trainer = Trainer::new(plan(3), policy, DAY_MS, Some(first.clone()));
+    let mut trainer = Trainer::new(plan(3), policy, Some(first.clone()));
     let (mut last, mut steps) = (first, Vec::new());
     for (day, places) in days.iter().enumerate() {
         let batch = sample((day as i64 + 1) * DAY_MS, &around(places, day as u64 + 1));
@@ -155,7 +155,7 @@ fn where_there_is_no_room_segments_do_not_go_to_and_fro() {
 fn spoilt(days: i64, spoil: impl Fn(i64, &mut Vec<Vec<f64>>)) -> ModelParts {
     let policy = within(2, 6);
     let mut model = learnt(3, policy, &around(&[A, B, C], 0));
-    let mut trainer = Trainer::new(plan(3), policy, DAY_MS, Some(model.clone()));
+    let mut trainer = Trainer::new(plan(3), policy, Some(model.clone()));
     for day in 1..=days {
         let mut vectors = around(&[A, B, C], day as u64);
         spoil(day, &mut vectors);

@@ -32,7 +32,7 @@ pub(crate) fn policy(k_min: usize, k_max: usize) -> LearningPolicy {
 }
 
 pub(crate) fn trainer(features: usize, policy: LearningPolicy) -> Trainer {
-    Trainer::new(plan(features), policy, DAY_MS, None)
+    Trainer::new(plan(features), policy, None)
 }
 
 pub(crate) fn sample(at_ms: i64, vectors: &[Vec<f64>]) -> MiniBatch {

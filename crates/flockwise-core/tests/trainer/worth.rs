@@ -56,7 +56,7 @@ fn published(
 }
 
 fn begun(churn_budget: f64) -> Trainer {
-    Trainer::new(plan(2), careful(churn_budget), DAY_MS, None)
+    Trainer::new(plan(2), careful(churn_budget), None)
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_heir_of_a_quiet_trainer_is_level() {
             .find(|(_, version)| !version.is_held);
         let live = live.map(|(_, version)| version.model.clone());
         let held = version.is_held.then(|| version.model.clone());
-        let mut heir = Trainer::new(plan(2), careful(0.1), DAY_MS, live).holding(held);
+        let mut heir = Trainer::new(plan(2), careful(0.1), live).holding(held);
         (0..=*since).for_each(|at| heir.recall(day(at, 250, 0.03), at));
         let next = published(&mut heir, since + 1..50, 0.03);
         assert_eq!(next, all[place + 1..], "since day {since}");
@@ -108,7 +108,7 @@ fn a_model_that_does_not_say_when_it_is_from_learns_on() {
         trained_ms: NEVER_MS,
         ..first
     };
-    let mut trainer = Trainer::new(plan(2), careful(1.0), DAY_MS, Some(start));
+    let mut trainer = Trainer::new(plan(2), careful(1.0), Some(start));
     let found = published(&mut trainer, 1..90, 0.1);
     assert!(found.len() > 3, "{}", found.len());
 }
@@ -129,7 +129,7 @@ fn no_group_is_lost_to_the_first_version() {
             at_ms: 0,
             sample: sample.collect(),
         };
-        let mut trainer = Trainer::new(plan(1), policy(4, 16), DAY_MS, None);
+        let mut trainer = Trainer::new(plan(1), policy(4, 16), None);
         let first = trainer.fold(batch, 0).unwrap().model;
         let total: f64 = first.segments.iter().map(|segment| segment.weight).sum();
         assert_eq!((first.segments.len(), total), (8, 400.0), "seed {seed}");
@@ -170,7 +170,7 @@ fn two_of_use_keep_no_others_from_merging() {
             &plan(2),
             &[[1.0, 0.0], [-1.0, 0.0], [19.2, 20.0], [20.8, 20.0]],
         );
-        let mut trainer = Trainer::new(plan(2), policy(1, 9), DAY_MS, Some(model));
+        let mut trainer = Trainer::new(plan(2), policy(1, 9), Some(model));
         let lineage = trainer.fold(batch, 0).map(|next| next.model.lineage);
         let steps = lineage.unwrap_or_default();
         let of_large = |step: &Step| matches!(step, Step::Merged { segment: 1 | 2, .. });

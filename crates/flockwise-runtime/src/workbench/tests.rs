@@ -23,7 +23,7 @@ fn job() -> Job {
         learn: true,
         seed: 7,
     };
-    let mut trainer = Trainer::new(plan, policy, 3_600_000, None);
+    let mut trainer = Trainer::new(plan, policy, None);
     let sample = (0..20_u64).map(|customer| {
         let vector = vec![(customer % 2 * 10) as f64 + customer as f64 * 0.01];
         (hash(&customer.to_le_bytes()), vector)
