@@ -130,12 +130,12 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.lead(source, event_time_ms);
     }
 
-    fn round(&self) -> Option<i64> {
-        self.inner.round()
+    fn hold(&mut self, sources: &[Source]) {
+        self.inner.hold(sources);
     }
 
-    fn pause(&mut self, source: Source, is_paused: bool) {
-        self.inner.pause(source, is_paused);
+    fn round(&self) -> Option<i64> {
+        self.inner.round()
     }
 
     fn position(&self, source: Source) -> Option<i64> {

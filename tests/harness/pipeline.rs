@@ -7,6 +7,7 @@ use flockwise_config::Config;
 use flockwise_core::model::ModelParts;
 use flockwise_core::plan::Plan;
 use flockwise_core::task::TaskSettings;
+use flockwise_runtime::alignment::Alignment;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
 
@@ -86,6 +87,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         import,
         // Short, so that there are many transactions to go wrong.
         commit_interval: Duration::from_millis(20),
+        alignment: Arc::new(Alignment::new(config.max_skew_ms, config.idle_timeout)),
         memory: Arc::default(),
         topics,
         task,

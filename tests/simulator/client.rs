@@ -92,8 +92,8 @@ impl Broker for Client {
         self.inner.lead(source, event_time_ms);
     }
 
-    fn pause(&mut self, source: Source, is_paused: bool) {
-        self.inner.pause(source, is_paused);
+    fn hold(&mut self, sources: &[Source]) {
+        self.inner.hold(sources);
     }
 
     fn position(&self, source: Source) -> Option<i64> {

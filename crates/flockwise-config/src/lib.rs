@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flockwise_codec::format::Format;
 use flockwise_core::feature::Feature;
@@ -64,6 +65,8 @@ pub struct Config {
     pub time: TimePolicy,
     /// Input partitions are read in step, to within this; milliseconds of event time.
     pub max_skew_ms: i64,
+    /// A partition with unread records that gives none holds the others back no longer than this.
+    pub idle_timeout: Duration,
     /// Where an instance keeps what is its own, from the working directory.
     pub state_directory: PathBuf,
     /// Memory that the customers' state may take, bytes; left out: any.

@@ -1,6 +1,7 @@
 //! `[model]`, `[decision]`, `[sweep]` and `[time]`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flockwise_core::feature::{Feature, trace_ms};
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
@@ -145,12 +146,12 @@ fn margin(found: &Found<'_>) -> Read<f64> {
         })
 }
 
-/// The policy and `max_skew`, which belongs to reading and not to the tasks.
+/// The policy, and `max_skew` and `idle_timeout`, which belong to reading and not to the tasks.
 pub(crate) fn time(
     mut section: Section<'_>,
     sweep: Section<'_>,
     features: &[Feature],
-) -> (TimePolicy, i64) {
+) -> (TimePolicy, (i64, Duration)) {
     let lateness_ms = section
         .read("lateness", Found::duration)
         .unwrap_or(30 * DAY_MS);
@@ -170,8 +171,10 @@ pub(crate) fn time(
     let max_skew_ms = section
         .read("max_skew", Found::span)
         .unwrap_or(10 * MINUTE_MS);
+    let idle_timeout_ms = section.read("idle_timeout", Found::span).unwrap_or(30_000);
     section.finish();
-    (policy, max_skew_ms)
+    let idle_timeout = Duration::from_millis(idle_timeout_ms.unsigned_abs());
+    (policy, (max_skew_ms, idle_timeout))
 }
 
 /// Left out: when nothing of a customer is left in any feature, and no late event can come.

@@ -31,7 +31,8 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let features = feature::read_all(&mut root);
     let (learning, import) = policies::model(root.table("model"));
     let decision = policies::decision(root.table("decision"));
-    let (time, max_skew_ms) = policies::time(root.table("time"), root.table("sweep"), &features);
+    let (time, (max_skew_ms, idle_timeout)) =
+        policies::time(root.table("time"), root.table("sweep"), &features);
     let (state_directory, memory) = state(root.table("state"));
     let http_listen = http(root.table("http"));
     let brings_in = report(root.table("report"), &features);
@@ -50,6 +51,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         decision,
         time,
         max_skew_ms,
+        idle_timeout,
         state_directory,
         memory,
         http_listen,

@@ -172,13 +172,6 @@ impl Assignment {
         self.lanes.binary_search_by_key(&source, |lane| lane.source)
     }
 
-    /// Leaves records of a source where they are, or reads them again.
-    pub(crate) fn pause(&mut self, source: Source, is_paused: bool) {
-        if let Ok(index) = self.index(source) {
-            self.lanes[index].is_paused = is_paused;
-        }
-    }
-
     fn forget(&mut self, sources: &[Source]) {
         self.lanes.retain(|lane| !sources.contains(&lane.source));
     }

@@ -257,8 +257,10 @@ impl Broker for KafkaBroker {
         self.assignment.lead(source, event_time_ms);
     }
 
-    fn pause(&mut self, source: Source, is_paused: bool) {
-        self.assignment.pause(source, is_paused);
+    fn hold(&mut self, sources: &[Source]) {
+        for lane in &mut self.assignment.lanes {
+            lane.is_held = sources.contains(&lane.source);
+        }
     }
 
     fn position(&self, source: Source) -> Option<i64> {

@@ -34,8 +34,8 @@ pub(crate) struct Lane {
     /// How often it was opened again since it gave its last record.
     pub(crate) reopened: u32,
     pub(crate) progress: Progress,
-    /// No records of it are wanted for the time being.
-    pub(crate) is_paused: bool,
+    /// None of its records is to be handed out for now.
+    pub(crate) is_held: bool,
     /// What ended it; librdkafka says this once and then is silent about the partition for ever.
     pub(crate) broken: Option<Broken>,
     /// The latest time that its broker has stamped a record with, where that does; milliseconds since the epoch.
@@ -88,7 +88,7 @@ impl Lane {
             has_read: false,
             reopened: 0,
             progress: Progress::default(),
-            is_paused: false,
+            is_held: false,
             broken: None,
             stamped_ms: None,
             queue,
@@ -188,11 +188,11 @@ impl Candidate for Lane {
     }
 
     fn is_ready(&self) -> bool {
-        !self.is_paused && !self.is_corrupt() && self.queue.is_ready()
+        !self.is_held && !self.is_corrupt() && self.queue.is_ready()
     }
 
     fn has_backlog(&self) -> bool {
-        self.broken.is_none() && self.lag() != Some(0)
+        self.broken.is_none() && !self.is_held && self.lag() != Some(0)
     }
 }
 

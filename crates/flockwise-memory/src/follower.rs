@@ -54,6 +54,7 @@ impl Follower for MemoryFollower {
                 source,
                 number,
                 next,
+                is_held: false,
             });
         }
         Ok(())

@@ -40,6 +40,8 @@ pub(crate) struct Read {
     pub(crate) number: usize,
     /// The offset to come.
     pub(crate) next: i64,
+    /// None of its records is to be given for now.
+    pub(crate) is_held: bool,
 }
 
 /// The next record of a read; the smallest sequence comes first.
@@ -104,7 +106,8 @@ impl MemoryShard {
     /// Merges what is at hand in the order of appending.
     fn fill(&mut self, logs: &[Log], limit: usize, batch: &mut Batch) {
         self.heads.clear();
-        for (index, read) in self.reads.iter().enumerate() {
+        let given = self.reads.iter().enumerate();
+        for (index, read) in given.filter(|(_, read)| !read.is_held) {
             let log = &logs[read.number];
             self.heads.extend(head(log, index, log.place(read.next)));
         }
@@ -184,6 +187,7 @@ impl Broker for MemoryShard {
                 source,
                 number,
                 next,
+                is_held: false,
             });
         }
         self.is_open = true;
@@ -201,6 +205,12 @@ impl Broker for MemoryShard {
 
     /// Records come in the order of appending whatever their event time: there is no lead to be lost.
     fn lead(&mut self, _source: Source, _event_time_ms: i64) {}
+
+    fn hold(&mut self, sources: &[Source]) {
+        for read in &mut self.reads {
+            read.is_held = sources.contains(&read.source);
+        }
+    }
 
     fn position(&self, source: Source) -> Option<i64> {
         if !self.is_simulated {

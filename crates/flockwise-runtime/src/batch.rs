@@ -78,6 +78,11 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// Where each record was read, in order.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+        self.entries.iter().map(|entry| entry.source)
+    }
+
     /// The records in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|number| self.record(number))

@@ -118,9 +118,8 @@ pub trait Broker {
     /// Says how far in event time a source has been processed, milliseconds since the epoch.
     fn lead(&mut self, source: Source, event_time_ms: i64);
 
-    /// Hands out no records of an open source from now on, or hands them out again; what was fetched is kept. Opening
-    /// the source ends a pause. A broker that goes on costs memory and nothing else: the shard keeps what comes.
-    fn pause(&mut self, _source: Source, _is_paused: bool) {}
+    /// Says of which sources [`Broker::poll`] is to give no records for now, in place of what was said before.
+    fn hold(&mut self, sources: &[Source]);
 
     /// The next offset to read of an open source where that is further than the last record handed out:
     /// past control records and what was aborted. It is the one to keep, since retention may leave

@@ -57,11 +57,14 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
-    /// Passes control records: every record handed out has been processed by now.
+    /// Passes control records: every record handed out has been processed by now, except where some are kept.
     fn note_positions(&mut self) {
         for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
             let inputs: Vec<_> = open.task.inputs().collect();
             for (input, progress) in inputs {
+                if self.lanes.kept(input.into()) > 0 {
+                    continue;
+                }
                 let known = progress.next_offset;
                 let position = self.broker.position(input.into()).unwrap_or(known);
                 open.task.advance_input(input, position.max(known));
@@ -138,6 +141,7 @@ impl<B: Broker> Shard<B> {
         if self.pace.is_live() {
             self.report_lags();
         }
+        self.note_skew();
         self.reported = self.pace.clock().now();
         self.meter.export(&self.metrics);
     }
@@ -147,8 +151,11 @@ impl<B: Broker> Shard<B> {
             for ((input, partition), progress) in open.task.inputs() {
                 let source = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
-                let (reached_ms, lag) = (progress.time_ms, self.broker.lag(source));
-                self.metrics.lags.report(topic, partition, reached_ms, lag);
+                let kept = self.lanes.kept(source) as u64;
+                let lag = self.broker.lag(source).map(|lag| lag + kept);
+                self.metrics
+                    .lags
+                    .report(topic, partition, progress.time_ms, lag);
             }
         }
     }

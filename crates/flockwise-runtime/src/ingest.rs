@@ -5,9 +5,9 @@ use std::mem::take;
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::task::{Output, Untimely};
 
-use crate::batch::{Batch, Record};
+use crate::batch::Record;
 use crate::broker::{Broker, Failure};
-use crate::lookahead::{AHEAD, Decoded};
+use crate::lookahead::Decoded;
 use crate::metrics::Counts;
 use crate::open_task::OpenTask;
 use crate::pipeline::Pace;
@@ -33,19 +33,8 @@ impl<B: Broker> Shard<B> {
         result
     }
 
-    fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
-        for start in (0..batch.len()).step_by(AHEAD) {
-            let records = start..batch.len().min(start + AHEAD);
-            self.look_ahead(batch, records.clone())?;
-            for (place, record) in records.enumerate() {
-                self.receive(&batch.record(record), place, now_ms)?;
-            }
-        }
-        Ok(())
-    }
-
     /// What time it is, for events from the future; `None` in a replay.
-    fn reference_ms(&mut self) -> Option<i64> {
+    pub(crate) fn reference_ms(&mut self) -> Option<i64> {
         let Pace::Live(clock) = &self.pace else {
             return None;
         };
@@ -56,7 +45,7 @@ impl<B: Broker> Shard<B> {
     }
 
     /// Tells the broker how far inputs are, so that it reads them in step.
-    fn tell_progress(&mut self) {
+    pub(crate) fn tell_progress(&mut self) {
         for open in self.tasks.values().filter(|open| open.is_dirty) {
             for (input, progress) in open.task.inputs() {
                 self.broker.lead(input.into(), progress.time_ms);
@@ -65,7 +54,7 @@ impl<B: Broker> Shard<B> {
     }
 
     /// Deals with a record, of which [`Shard::look_ahead`] has put what is in it at this place.
-    fn receive(
+    pub(crate) fn receive(
         &mut self,
         record: &Record<'_>,
         place: usize,
@@ -180,7 +169,10 @@ impl<B: Broker> Shard<B> {
         };
         tell_of_jump(self.pace.clock());
         let (broker, now) = (&self.broker, self.pace.clock().now());
-        let has_lag = |source: &Source| broker.lag(*source).is_some_and(|lag| lag > 0);
+        let lanes = &self.lanes;
+        let has_lag = |source: &Source| {
+            lanes.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
+        };
         let is_waiting = |open: &OpenTask| open.inputs.iter().any(has_lag);
         let idle = self.tasks.iter().filter_map(|(number, open)| {
             let to_ms = open.idle.stream_ms(now, clock_ms)?;

@@ -155,7 +155,7 @@ impl<B: Broker> Shard<B> {
                 "a new input partition is read"
             );
         }
-        self.broker.open(&reads)?;
+        self.open(&reads)?;
         self.note_starts()
     }
 

@@ -2,6 +2,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aligning;
+pub mod alignment;
 pub mod batch;
 mod bringing_back;
 pub mod broker;

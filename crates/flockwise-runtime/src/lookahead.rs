@@ -1,8 +1,6 @@
 //! Events are decoded a few dozen ahead of their turn, so that what is known of their customers is on its
 //! way from memory when they are worked off.
 
-use std::ops::Range;
-
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{ForwardError, decode_forward};
 use flockwise_core::change::Trigger;
@@ -45,22 +43,18 @@ impl Lookahead {
 }
 
 impl<B: Broker> Shard<B> {
-    /// Decodes the events among these records of the batch.
+    /// Decodes the events among these records of the batch, given by their numbers.
     ///
     /// # Errors
     /// Where another instance forwards events that this one cannot read: see [`ForwardError`].
-    pub(crate) fn look_ahead(
-        &mut self,
-        batch: &Batch,
-        records: Range<usize>,
-    ) -> Result<(), Failure> {
+    pub(crate) fn look_ahead(&mut self, batch: &Batch, records: &[usize]) -> Result<(), Failure> {
         let ahead = &mut self.lookahead.decoded;
         if ahead.len() < records.len() {
             ahead.resize_with(records.len(), Decoded::default);
         }
         let count = records.len();
-        for (place, record) in records.enumerate() {
-            let record = batch.record(record);
+        for (place, number) in records.iter().enumerate() {
+            let record = batch.record(*number);
             match record.source.topic {
                 Topic::Input(input) => self.decode(&record, input, place),
                 Topic::Repartition => self.decode_forwarded(&record, place)?,

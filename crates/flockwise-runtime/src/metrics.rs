@@ -11,6 +11,8 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::lineage::Step;
@@ -19,7 +21,9 @@ pub use latency::Latency;
 pub use meter::{Counts, Moves, ShardMeter};
 pub use progress::{Progress, Stall};
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    CounterVec, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use crate::clock::Clock;
 
@@ -80,6 +84,7 @@ struct Counters {
     standbys_taken: IntCounter,
     segment_steps: [IntCounter; Step::NAMES.len()],
     drifts: IntCounter,
+    held_back: CounterVec,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +99,7 @@ struct Gauges {
     held_version: IntGaugeVec,
     moved_share: GaugeVec,
     tasks: IntGaugeVec,
+    skew: GaugeVec,
 }
 
 impl Metrics {
@@ -129,6 +135,13 @@ impl Metrics {
         self.progress.failed(shard, error);
     }
 
+    /// Says that records of other partitions have waited for this one for so much longer.
+    pub fn held_back(&self, topic: &str, partition: u32, waited: Duration) {
+        let labels = [topic, &partition.to_string()];
+        let waits = self.counters.held_back.with_label_values(&labels);
+        waits.inc_by(waited.as_secs_f64());
+    }
+
     /// Says what is kept warm for others.
     pub fn standbys(&self, tasks: usize, bytes: usize) {
         self.gauges.standby_tasks.set(tasks as i64);
@@ -139,7 +152,12 @@ impl Metrics {
 impl Counters {
     fn register(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
         let one = |name, help| registrar.counter(name, help);
+        let held_back = options(
+            "alignment_held_back_by_seconds_total",
+            "Time that events of other partitions have waited for this one to come as far.",
+        );
         Ok(Self {
+            held_back: registrar.keep(CounterVec::new(held_back, &["topic", "partition"])?)?,
             events: one("events_total", "Events processed.")?,
             changes: registrar.counters(
                 ("changes_total", "Changes of segment."),
@@ -207,7 +225,12 @@ impl Gauges {
             "model_moved_share",
             "Share of all customers that the trainer's last version moves, or would move.",
         );
+        let skew = options(
+            "alignment_skew_seconds",
+            "Event time between the latest event processed and the earliest next one of the input partitions.",
+        );
         Ok(Self {
+            skew: registrar.keep(GaugeVec::new(skew, &["shard"])?)?,
             customers: by_shard("customers", "Customers held.")?,
             state_bytes: by_shard("state_bytes", "Memory of the customers held.")?,
             stopped: by_shard(

@@ -59,7 +59,7 @@ impl<B: Broker> Shard<B> {
             }
         }
         self.forget_resting();
-        self.broker.open(&reads)?;
+        self.open(&reads)?;
         self.note_starts()?;
         self.is_assigned = true;
         let owned: BTreeSet<u32> = self.tasks.keys().copied().collect();
@@ -118,7 +118,7 @@ impl<B: Broker> Shard<B> {
         let closed = self.forget(sources);
         self.resting.extend(closed.tasks);
         self.resting_since = self.broker.round();
-        self.broker.close(&closed.sources)
+        self.close(&closed.sources)
     }
 
     /// Lets go of tasks that the group has taken away without asking.
@@ -140,7 +140,7 @@ impl<B: Broker> Shard<B> {
         for (number, _) in &closed.tasks {
             self.store.release(*number);
         }
-        self.broker.close(&closed.sources)?;
+        self.close(&closed.sources)?;
         // What is left was in the same transaction.
         self.reopen()
     }
@@ -208,7 +208,7 @@ impl<B: Broker> Shard<B> {
         }
         // Versions that were polled with what was aborted are read again.
         reads.push(self.model_read());
-        self.broker.open(&reads)
+        self.open(&reads)
     }
 }
 

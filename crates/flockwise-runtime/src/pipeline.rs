@@ -9,6 +9,7 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::task::TaskSettings;
 
+use crate::alignment::Alignment;
 use crate::broker::Start;
 use crate::clock::Clock;
 use crate::memory::Memory;
@@ -33,6 +34,8 @@ pub struct Pipeline {
     pub import: Option<ModelParts>,
     /// What was processed is committed at least this often.
     pub commit_interval: Duration,
+    /// How input partitions are kept in step.
+    pub alignment: Arc<Alignment>,
     /// What the state may take.
     pub memory: Arc<Memory>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flockwise_core::task::{Output, Task, Versions};
 
+use crate::alignment::{Lanes, Watermark};
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, Turn};
 use crate::clock::Moment;
@@ -23,7 +24,7 @@ use crate::questions::{Desk, Questions};
 use crate::reference_clock::ReferenceClock;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
-use crate::topics::Topic;
+use crate::topics::{Source, Topic};
 use crate::training::OpenTrainer;
 use crate::workbench::{Inline, Workbench};
 
@@ -35,6 +36,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The same while the trainer is learning: what was learnt is published soon.
 const LEARNING_PATIENCE: Duration = Duration::from_millis(10);
+/// How soon to see whether other shards have come as far as records that are kept.
+const HOLDING: Duration = Duration::from_millis(5);
 
 /// One shard: a broker's client, the tasks it owns, and the loop.
 pub struct Shard<B> {
@@ -71,6 +74,15 @@ pub struct Shard<B> {
     pub(crate) workbench: Box<dyn Workbench>,
     pub(crate) batch: Batch,
     pub(crate) lookahead: Lookahead,
+    /// The input partitions that it reads, in step.
+    pub(crate) lanes: Lanes,
+    pub(crate) watermark: Watermark,
+    /// Event time up to which records may be processed, as it was when it was last asked for.
+    pub(crate) limit_ms: i64,
+    /// Sources that the broker was told to give no records of.
+    pub(crate) held: Vec<Source>,
+    /// When waiting for other partitions was last counted.
+    pub(crate) aligned: Moment,
     pub(crate) output: Output,
     pub(crate) outbox: Outbox,
     /// The next mini-batch to read, where some were read since the last commit.
@@ -127,6 +139,11 @@ impl<B: Broker> Shard<B> {
             workbench: Box::new(Inline),
             batch: Batch::default(),
             lookahead: Lookahead::default(),
+            lanes: Lanes::new(&pipeline.alignment),
+            watermark: Watermark::new(Arc::clone(&pipeline.alignment), now),
+            limit_ms: i64::MIN,
+            held: Vec::new(),
+            aligned: now,
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
             deltas_offset: None,
@@ -226,10 +243,10 @@ impl<B: Broker> Shard<B> {
         beat();
         let is_asked = !self.desk.is_empty();
         let has_work = is_asked || self.is_pending || self.has_unplaced() || self.has_due();
-        let patience = match (has_work, self.is_learning()) {
-            (true, _) => Duration::ZERO,
-            (false, true) => patience.min(LEARNING_PATIENCE),
-            (false, false) => patience,
+        let is_holding = self.hold();
+        let patience = match has_work {
+            true => Duration::ZERO,
+            false => patience.min(self.longest_wait(is_holding)),
         };
         let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
         self.metrics.progress.polled(self.number);
@@ -244,11 +261,12 @@ impl<B: Broker> Shard<B> {
             Turn::Idle => {}
         }
         self.finish_learning()?;
+        let released = self.release()?;
         self.let_time_pass()?;
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
         self.note_pending();
-        let commits = self.commit_is_due(is_idle);
+        let commits = self.commit_is_due(is_idle && !released);
         if commits {
             self.commit()?;
         }
@@ -257,7 +275,7 @@ impl<B: Broker> Shard<B> {
         self.look_for_inputs()?;
         self.report_if_due();
         self.answer();
-        Ok(!is_idle || swept || placed || commits)
+        Ok(!is_idle || is_holding || released || swept || placed || commits)
     }
 
     /// Notes since when something has waited to be committed; who owns nothing waits for nothing.
@@ -277,7 +295,16 @@ impl<B: Broker> Shard<B> {
         }
     }
 
-    fn is_learning(&self) -> bool {
+    /// How long a poll may wait where nothing else is to be done.
+    fn longest_wait(&self, is_holding: bool) -> Duration {
+        match (is_holding, self.is_learning()) {
+            (true, _) => HOLDING,
+            (false, true) => LEARNING_PATIENCE,
+            (false, false) => PATIENCE,
+        }
+    }
+
+    pub(crate) fn is_learning(&self) -> bool {
         self.trainer.as_ref().is_some_and(OpenTrainer::is_busy)
     }
 

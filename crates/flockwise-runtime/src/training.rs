@@ -108,13 +108,6 @@ impl<B: Broker> Shard<B> {
                 return Ok(());
             };
             self.teach(offset, &lesson)?;
-            if self
-                .trainer
-                .as_ref()
-                .is_some_and(|open| !open.is_busy() && open.waiting.is_empty())
-            {
-                self.broker.pause(DELTAS, false);
-            }
         }
         Ok(())
     }
@@ -179,7 +172,6 @@ impl<B: Broker> Shard<B> {
             learnt_to,
             waiting,
         });
-        self.broker.pause(DELTAS, true);
     }
 
     /// Learning is done: the trainer is free again, and what it has to say is published.
@@ -201,9 +193,6 @@ impl<B: Broker> Shard<B> {
         let learnt = trainer.window_offset().unwrap_or(next)..next;
         if let Some(open) = &mut self.trainer {
             open.hand = Hand::Free(Box::new(trainer));
-            if open.waiting.is_empty() {
-                self.broker.pause(DELTAS, false);
-            }
         }
         self.note_lesson(offset);
         match outcome.publication() {

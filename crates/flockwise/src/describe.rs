@@ -85,6 +85,7 @@ pub(crate) fn json(config: &Config) -> Value {
             "lateness": duration(config.time.lateness_ms),
             "max_ahead": config.time.max_ahead_ms.map(duration),
             "max_skew": duration(config.max_skew_ms),
+            "idle_timeout": duration(config.idle_timeout.as_millis() as i64),
             "forget_after": config.time.forget_ms.map(duration),
         },
         "kafka": {

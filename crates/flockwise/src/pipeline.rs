@@ -9,6 +9,7 @@ use flockwise_config::Config;
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::TaskSettings;
+use flockwise_runtime::alignment::Alignment;
 use flockwise_runtime::memory::Memory;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
@@ -54,6 +55,7 @@ pub(crate) fn pipeline(
         task,
         import,
         commit_interval: Duration::from_millis(config.kafka.commit_interval_ms),
+        alignment: Arc::new(Alignment::new(config.max_skew_ms, config.idle_timeout)),
         memory: Arc::new(Memory::new(config.memory)),
     })
 }

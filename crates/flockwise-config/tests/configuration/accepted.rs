@@ -1,6 +1,7 @@
 //! What a configuration means once it is accepted.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flockwise_codec::format::Format;
 use flockwise_config::{Config, Input, Kafka, LostRecords, Partitioner, Start};
@@ -93,6 +94,7 @@ fn what_is_left_out_has_its_default() {
             forget_ms: None,
         },
         max_skew_ms: 600_000,
+        idle_timeout: Duration::from_secs(30),
         state_directory: "flockwise-state".into(),
         memory: None,
         http_listen: "127.0.0.1:8080".parse().unwrap(),
@@ -230,7 +232,7 @@ fn policies() {
          warm_up = { customers = 3, time = \"14d\" }\n\
          [decision]\nmargin = 0\ndwell = 3\ncooldown = \"0s\"\n\
          [sweep]\nevery = \"off\"\n\
-         [time]\nlateness = \"0s\"\nmax_ahead = \"5m\"\nmax_skew = \"1ms\"\nremembered_ids = 1024\n\
+         [time]\nlateness = \"0s\"\nmax_ahead = \"5m\"\nmax_skew = \"1ms\"\nidle_timeout = \"5m\"\nremembered_ids = 1024\n\
          [state]\ndirectory = \"/var/lib/shop\"\n[http]\nlisten = \"[::]:80\"",
     );
     assert_eq!(config.learning.half_life_ms, 14 * DAY_MS);
@@ -259,6 +261,7 @@ fn policies() {
     };
     assert_eq!(config.time, time);
     assert_eq!(config.max_skew_ms, 1);
+    assert_eq!(config.idle_timeout, Duration::from_secs(300));
     assert_eq!(config.state_directory, PathBuf::from("/var/lib/shop"));
     assert_eq!(config.http_listen, "[::]:80".parse().unwrap());
     assert_eq!(

@@ -160,13 +160,16 @@ impl State {
         }
         let dice = &mut simulation.dice;
         let limit = limit.min(1 + dice.place(simulation.conditions.most_records));
-        let mut drawn: Vec<usize> = (0..reads.len()).filter(|_| dice.below(3) > 0).collect();
+        let mut drawn: Vec<usize> = (0..reads.len())
+            .filter(|read| dice.below(3) > 0 && !reads[*read].is_held)
+            .collect();
         while batch.len() < limit && !drawn.is_empty() {
             let place = dice.place(drawn.len());
             let Read {
                 source,
                 number,
                 next,
+                ..
             } = &mut reads[drawn[place]];
             let log = &self.logs[*number];
             match log.record(log.place(*next)) {

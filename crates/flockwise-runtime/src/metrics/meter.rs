@@ -110,6 +110,8 @@ pub struct ShardMeter {
     pub state_bytes: u64,
     /// Partitions that are not read on since their next record is gone.
     pub stopped: u64,
+    /// Event time between the latest event processed and the earliest next one, milliseconds.
+    pub skew_ms: i64,
     /// Version of the model; 0: none.
     pub model_version: u64,
     /// Segments of the model.
@@ -192,6 +194,8 @@ impl ShardMeter {
         set(&gauges.customers, &[shard], self.customers);
         set(&gauges.state_bytes, &[shard], self.state_bytes);
         set(&gauges.stopped, &[shard], self.stopped);
+        let skew_seconds = self.skew_ms as f64 / 1000.0;
+        gauges.skew.with_label_values(&[shard]).set(skew_seconds);
         set(&gauges.model_version, &[shard], self.model_version);
         set(&gauges.segments, &[shard], self.segments);
         set(&gauges.held_version, &[shard], self.held_version);

@@ -10,6 +10,7 @@ use flockwise_core::rows::Row;
 use flockwise_core::task::TaskSettings;
 
 use super::*;
+use crate::alignment::Alignment;
 use crate::topics::Topics;
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -192,6 +193,7 @@ fn pipeline() -> Pipeline {
         task,
         import: None,
         commit_interval: Duration::ZERO,
+        alignment: Arc::new(Alignment::new(600_000, Duration::from_secs(30))),
         memory: Arc::default(),
     }
 }

@@ -200,6 +200,10 @@ fn decision_sweep_time_http_and_report() {
             "time.max_skew: found \"0s\", expected a duration above zero",
         ),
         (
+            "[time]\nidle_timeout = \"0s\"",
+            "time.idle_timeout: found \"0s\", expected a duration above zero",
+        ),
+        (
             "[time]\nremembered_ids = 1025",
             "time.remembered_ids: found the number 1025, expected a whole number from 1 to 1024",
         ),

@@ -1,0 +1,244 @@
+//! Records are processed in step across the input partitions: see [`crate::alignment`].
+
+use flockwise_core::task::InputPartition;
+
+use crate::alignment::{LONGEST_RUN, Surroundings, Watermark};
+use crate::batch::{Batch, Record};
+use crate::broker::{Broker, Failure, Start};
+use crate::clock::{Clock, Moment};
+use crate::lookahead::AHEAD;
+use crate::shard::Shard;
+use crate::topics::{Source, Topic};
+use crate::training::DELTAS;
+
+/// Records that were kept and are processed in a turn, at most: commits and rebalances must not wait.
+const RELEASED_A_TURN: usize = 1000;
+
+/// What a shard knows of its own partitions and of other shards.
+struct Around<'a, B> {
+    broker: &'a B,
+    watermark: &'a Watermark,
+    clock: &'a Clock,
+}
+
+impl<B: Broker> Surroundings for Around<'_, B> {
+    fn has_unread(&self, source: Source) -> bool {
+        self.broker.lag(source) != Some(0)
+    }
+
+    fn exchange(&self, next_ms: i64) -> i64 {
+        self.watermark.tell(next_ms, self.now())
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+}
+
+/// What became of a record.
+enum Done {
+    Processed,
+    /// Its event time is beyond the limit.
+    Beyond(i64),
+}
+
+impl<B: Broker> Shard<B> {
+    /// Opens sources at the broker; what was kept of them is dropped.
+    pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        for (source, _) in reads {
+            if let Topic::Input(input) = source.topic {
+                let reached_ms = self.reached_ms((input, source.partition));
+                self.lanes.open(*source, reached_ms);
+            }
+        }
+        self.broker.open(reads)
+    }
+
+    fn reached_ms(&self, input: InputPartition) -> i64 {
+        let owner = input.1 % self.pipeline.topics.state_partitions;
+        let open = self.tasks.get(&owner);
+        let known = open.and_then(|open| open.task.inputs().find(|(known, _)| *known == input));
+        known.map_or(i64::MIN, |(_, progress)| progress.time_ms)
+    }
+
+    /// Closes sources at the broker; what was kept of them is dropped.
+    pub(crate) fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.lanes.close(sources);
+        self.broker.close(sources)
+    }
+
+    /// Tells the broker of which sources to give no more for now: input partitions of which records are kept, and
+    /// mini-batches while the trainer learns. `true` where records are kept.
+    pub(crate) fn hold(&mut self) -> bool {
+        let held_before = !self.held.is_empty();
+        self.held.clear();
+        self.held.extend(self.lanes.holding());
+        let is_holding = !self.held.is_empty();
+        if self.is_learning() {
+            self.held.push(DELTAS);
+        }
+        if held_before || !self.held.is_empty() {
+            self.broker.hold(&self.held);
+        }
+        is_holding
+    }
+
+    /// Up to which event time records may be processed now.
+    fn limit_ms(&mut self, next: Option<(Source, i64)>, place: usize) -> i64 {
+        if !self.pace.is_live() {
+            return i64::MAX;
+        }
+        let around = Around {
+            broker: &self.broker,
+            watermark: &self.watermark,
+            clock: self.pace.clock(),
+        };
+        self.lanes.limit(next, place, &around)
+    }
+
+    /// Processes the batch as far as it is within the limit, and keeps the rest.
+    pub(crate) fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
+        self.lanes.begin(batch);
+        self.limit_ms = i64::MIN;
+        let mut places = Vec::with_capacity(AHEAD);
+        let mut next = 0;
+        while next < batch.len() {
+            places.clear();
+            while next < batch.len() && places.len() < AHEAD {
+                let record = batch.record(next);
+                match self.lanes.kept(record.source) {
+                    0 => places.push(next),
+                    _ => self.lanes.keep(record, i64::MAX),
+                }
+                next += 1;
+            }
+            self.look_ahead(batch, &places)?;
+            for (place, number) in places.iter().enumerate() {
+                let record = batch.record(*number);
+                if let Done::Beyond(time_ms) = self.align(&record, place, *number, now_ms)? {
+                    self.lanes.keep(record, time_ms);
+                }
+            }
+        }
+        self.lanes.end();
+        Ok(())
+    }
+
+    /// Processes what was kept and is within the limit by now; `true` where there was some.
+    pub(crate) fn release(&mut self) -> Result<bool, Failure> {
+        self.limit_ms = self.limit_ms(None, usize::MAX);
+        if self.lanes.holding().next().is_none() {
+            self.aligned = self.pace.clock().now();
+            return Ok(false);
+        }
+        self.polled = self.pace.clock().now();
+        let now_ms = self.reference_ms();
+        let mut left = RELEASED_A_TURN;
+        while left > 0
+            && let Some(source) = self.lanes.released(self.limit_ms)
+        {
+            left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
+            self.limit_ms = self.limit_ms(None, usize::MAX);
+        }
+        let has_released = left < RELEASED_A_TURN;
+        if has_released {
+            self.tell_progress();
+        }
+        self.note_wait(!has_released);
+        Ok(has_released)
+    }
+
+    /// How many records that were.
+    fn release_run(&mut self, source: Source, now_ms: Option<i64>) -> Result<usize, Failure> {
+        let Some((kept, run)) = self.lanes.take(source) else {
+            return Ok(0);
+        };
+        debug_assert!(run.len() <= LONGEST_RUN, "more than is decoded ahead");
+        let places: Vec<usize> = run.clone().collect();
+        self.look_ahead(&kept, &places)?;
+        let (mut first, mut beyond_ms) = (run.start, None);
+        for (place, number) in places.iter().enumerate() {
+            match self.align(&kept.record(*number), place, usize::MAX, now_ms)? {
+                Done::Processed => first += 1,
+                Done::Beyond(time_ms) => {
+                    beyond_ms = Some(time_ms);
+                    break;
+                }
+            }
+        }
+        self.lanes.put_back(source, kept, first, beyond_ms);
+        Ok(first - run.start)
+    }
+
+    /// Processes a record if it is within the limit and nothing before it is kept. One without an event, or
+    /// with one that is refused for its time, has the time that its partition has reached.
+    fn align(
+        &mut self,
+        record: &Record<'_>,
+        place: usize,
+        batch_place: usize,
+        now_ms: Option<i64>,
+    ) -> Result<Done, Failure> {
+        let source = record.source;
+        if !matches!(source.topic, Topic::Input(_)) {
+            self.receive(record, place, now_ms)?;
+            return Ok(Done::Processed);
+        }
+        if self.lanes.kept(source) > 0 {
+            return Ok(Done::Beyond(i64::MAX));
+        }
+        let time_ms = self.time_of(record, place, now_ms);
+        if let Some(time_ms) = time_ms
+            && time_ms > self.limit_ms
+            && time_ms > self.lanes.reached_ms(source)
+        {
+            self.limit_ms = self.limit_ms(Some((source, time_ms)), batch_place);
+            if time_ms > self.limit_ms {
+                return Ok(Done::Beyond(time_ms));
+            }
+        }
+        self.receive(record, place, now_ms)?;
+        if let Some(time_ms) = time_ms {
+            self.lanes.reach(source, time_ms);
+        }
+        Ok(Done::Processed)
+    }
+
+    /// Event time of a record, if it has an event that is not too far in the future.
+    fn time_of(&self, record: &Record<'_>, place: usize, now_ms: Option<i64>) -> Option<i64> {
+        let decoded = self.lookahead.get(place);
+        if record.value.is_none() || decoded.refused.is_some() {
+            return None;
+        }
+        let time_ms = decoded.event.time_ms;
+        let ahead = now_ms.zip(self.pipeline.task.time.max_ahead_ms);
+        let is_refused = ahead.is_some_and(|(now, most)| time_ms > now.saturating_add(most));
+        (!is_refused).then_some(time_ms)
+    }
+
+    /// How far the partitions that have more to process are apart.
+    pub(crate) fn note_skew(&mut self) {
+        let around = Around {
+            broker: &self.broker,
+            watermark: &self.watermark,
+            clock: self.pace.clock(),
+        };
+        self.meter.skew_ms = self.lanes.skew_ms(&around);
+    }
+
+    /// Counts how long the records that are kept have waited since the last turn, and for which partition.
+    fn note_wait(&mut self, waits: bool) {
+        let now = self.pace.clock().now();
+        let around = Around {
+            broker: &self.broker,
+            watermark: &self.watermark,
+            clock: self.pace.clock(),
+        };
+        if waits && let Some(source) = self.lanes.held_back_by(&around) {
+            let topic = self.pipeline.topics.name(source.topic);
+            let waited = now.since(self.aligned);
+            self.metrics.held_back(&topic, source.partition, waited);
+        }
+        self.aligned = now;
+    }
+}

@@ -1,0 +1,348 @@
+//! Event-time alignment: which records are processed now, and which are kept until the other input partitions
+//! have come as far.
+//!
+//! The event time of a record is known only once it is decoded, and decoding everything twice would be dear. So
+//! records are decoded in the order in which they come. The first one that is beyond the limit is kept, and with
+//! it what follows in its partition; the broker gives no more of that partition until what is kept is processed.
+//! While partitions are within `max_skew` of each other nothing is kept, and this costs a comparison a record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batch::{Batch, Record};
+use crate::clock::Moment;
+use crate::topics::Source;
+
+/// Records of a kept partition that are decoded at once, at most.
+pub(crate) const LONGEST_RUN: usize = 32;
+
+/// By what the input partitions of one process are aligned; its shards share it.
+#[derive(Debug)]
+pub struct Alignment {
+    /// No record is processed whose event time is later than the earliest next event by more than this,
+    /// milliseconds.
+    pub max_skew_ms: i64,
+    /// A partition that has unread records and gives none, or a shard that does not take a turn, holds the
+    /// others back no longer than this.
+    pub idle_timeout: Duration,
+    shards: Mutex<BTreeMap<u64, Told>>,
+}
+
+/// The watermark of a shard, and when it told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    next_ms: i64,
+    at: Moment,
+}
+
+impl Alignment {
+    /// For a process whose shards are to come.
+    #[must_use]
+    pub fn new(max_skew_ms: i64, idle_timeout: Duration) -> Self {
+        Self {
+            max_skew_ms,
+            idle_timeout,
+            shards: Mutex::default(),
+        }
+    }
+
+    fn shards(&self) -> MutexGuard<'_, BTreeMap<u64, Told>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place where one shard tells the others its watermark; it holds nobody back before the first
+/// [`Watermark::tell`] and after it is dropped.
+#[derive(Debug)]
+pub(crate) struct Watermark {
+    alignment: Arc<Alignment>,
+    number: u64,
+}
+
+impl Watermark {
+    pub(crate) fn new(alignment: Arc<Alignment>, now: Moment) -> Self {
+        let mut shards = alignment.shards();
+        let number = shards.keys().next_back().map_or(0, |last| last + 1);
+        let told = Told {
+            next_ms: i64::MAX,
+            at: now,
+        };
+        shards.insert(number, told);
+        drop(shards);
+        Self { alignment, number }
+    }
+
+    /// Tells the event time before which this shard has no unread event (`i64::MAX`: it has none at all), and
+    /// gives back the earliest that the others have told of late.
+    pub(crate) fn tell(&self, next_ms: i64, now: Moment) -> i64 {
+        let mut shards = self.alignment.shards();
+        shards.insert(self.number, Told { next_ms, at: now });
+        let others = shards.iter().filter(|(number, _)| **number != self.number);
+        let fresh = others.filter(|(_, told)| now.since(told.at) < self.alignment.idle_timeout);
+        fresh
+            .map(|(_, told)| told.next_ms)
+            .min()
+            .unwrap_or(i64::MAX)
+    }
+}
+
+impl Drop for Watermark {
+    fn drop(&mut self) {
+        self.alignment.shards().remove(&self.number);
+    }
+}
+
+/// One input partition that the shard reads.
+#[derive(Debug)]
+struct Lane {
+    source: Source,
+    /// The latest event time processed; `i64::MIN`: none.
+    reached_ms: i64,
+    /// Records read and not yet processed; those before `first` are processed.
+    kept: Batch,
+    first: usize,
+    /// Event time of the first of them.
+    head_ms: i64,
+    /// How many of them to decode next: twice as many as last time, while none is beyond the limit.
+    run: usize,
+    /// Records of the present batch from here on are none of its own.
+    batch_end: usize,
+    /// Since when it has had unread records and has given none.
+    silent_since: Option<Moment>,
+}
+
+impl Lane {
+    fn new(source: Source, reached_ms: i64) -> Self {
+        Self {
+            source,
+            reached_ms,
+            kept: Batch::default(),
+            first: 0,
+            head_ms: reached_ms,
+            run: 1,
+            batch_end: 0,
+            silent_since: None,
+        }
+    }
+
+    fn keeps(&self) -> usize {
+        self.kept.len().saturating_sub(self.first)
+    }
+}
+
+/// The input partitions that a shard reads, in step.
+///
+/// Invariants: records of a partition are processed in their order, each once; of a partition that keeps records
+/// the broker gives no more.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    /// Sorted by source.
+    lanes: Vec<Lane>,
+    latest: usize,
+    max_skew_ms: i64,
+    idle_timeout: Duration,
+}
+
+/// What the limit is made of that only the shard knows.
+pub(crate) trait Surroundings {
+    /// Has the partition records that were not handed out yet, as far as is known?
+    fn has_unread(&self, source: Source) -> bool;
+    /// Tells other shards the earliest next event of this one; the earliest of theirs.
+    fn exchange(&self, next_ms: i64) -> i64;
+    /// Now.
+    fn now(&self) -> Moment;
+}
+
+impl Lanes {
+    pub(crate) fn new(alignment: &Alignment) -> Self {
+        Self {
+            lanes: Vec::new(),
+            latest: 0,
+            max_skew_ms: alignment.max_skew_ms,
+            idle_timeout: alignment.idle_timeout,
+        }
+    }
+
+    /// Begins to read a partition, or reads it again from elsewhere, where events up to `reached_ms` were
+    /// processed: what was kept of it is dropped.
+    pub(crate) fn open(&mut self, source: Source, reached_ms: i64) {
+        let lane = Lane::new(source, reached_ms);
+        match self.find(source) {
+            Ok(index) => self.lanes[index] = lane,
+            Err(index) => self.lanes.insert(index, lane),
+        }
+    }
+
+    /// Reads a partition no more.
+    pub(crate) fn close(&mut self, sources: &[Source]) {
+        self.lanes.retain(|lane| !sources.contains(&lane.source));
+    }
+
+    fn find(&self, source: Source) -> Result<usize, usize> {
+        self.lanes.binary_search_by_key(&source, |lane| lane.source)
+    }
+
+    fn lane(&mut self, source: Source) -> Option<&mut Lane> {
+        let is_latest = |lane: &Lane| lane.source == source;
+        if !self.lanes.get(self.latest).is_some_and(is_latest) {
+            self.latest = self.find(source).ok()?;
+        }
+        self.lanes.get_mut(self.latest)
+    }
+
+    /// Notes which partitions the records of a new batch are of.
+    pub(crate) fn begin(&mut self, batch: &Batch) {
+        self.lanes.iter_mut().for_each(|lane| lane.batch_end = 0);
+        for (place, source) in batch.sources().enumerate() {
+            if let Some(lane) = self.lane(source) {
+                lane.batch_end = place + 1;
+                lane.silent_since = None;
+            }
+        }
+    }
+
+    /// The present batch has been dealt with.
+    pub(crate) fn end(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.batch_end = 0);
+    }
+
+    /// How many records of the partition are kept.
+    pub(crate) fn kept(&self, source: Source) -> usize {
+        self.find(source)
+            .map_or(0, |index| self.lanes[index].keeps())
+    }
+
+    /// The partitions of which records are kept.
+    pub(crate) fn holding(&self) -> impl Iterator<Item = Source> {
+        let holding = self.lanes.iter().filter(|lane| lane.keeps() > 0);
+        holding.map(|lane| lane.source)
+    }
+
+    /// The event time that the partition has reached.
+    pub(crate) fn reached_ms(&mut self, source: Source) -> i64 {
+        self.lane(source).map_or(i64::MAX, |lane| lane.reached_ms)
+    }
+
+    /// An event of this time has been processed.
+    pub(crate) fn reach(&mut self, source: Source, time_ms: i64) {
+        if let Some(lane) = self.lane(source) {
+            lane.reached_ms = lane.reached_ms.max(time_ms);
+        }
+    }
+
+    /// Keeps a record; `time_ms` is that of the first one kept.
+    pub(crate) fn keep(&mut self, record: Record<'_>, time_ms: i64) {
+        if let Some(lane) = self.lane(record.source) {
+            if lane.keeps() == 0 {
+                lane.head_ms = time_ms;
+                lane.run = 1;
+            }
+            lane.kept.push(record);
+        }
+    }
+
+    /// The event time up to which records may be processed now, where the next of `source` has this time and is
+    /// at this place of the batch.
+    pub(crate) fn limit(
+        &mut self,
+        next: Option<(Source, i64)>,
+        place: usize,
+        around: &impl Surroundings,
+    ) -> i64 {
+        let own_ms = self
+            .earliest(next, place, around)
+            .map_or(i64::MAX, |(_, ms)| ms);
+        let next_ms = own_ms.min(around.exchange(own_ms));
+        next_ms.saturating_add(self.max_skew_ms)
+    }
+
+    /// The partition whose next event is the earliest, and the time before which that is not.
+    fn earliest(
+        &mut self,
+        next: Option<(Source, i64)>,
+        place: usize,
+        around: &impl Surroundings,
+    ) -> Option<(Source, i64)> {
+        let (now, idle_timeout) = (around.now(), self.idle_timeout);
+        let next_of = |lane: &mut Lane| match next {
+            Some((source, time_ms)) if source == lane.source => Some(time_ms),
+            _ if lane.keeps() > 0 => Some(lane.head_ms),
+            _ if lane.batch_end > place => Some(lane.reached_ms),
+            _ if around.has_unread(lane.source) => {
+                let since = *lane.silent_since.get_or_insert(now);
+                (now.since(since) < idle_timeout).then_some(lane.reached_ms)
+            }
+            _ => {
+                lane.silent_since = None;
+                None
+            }
+        };
+        let nexts = self.lanes.iter_mut();
+        let nexts = nexts.filter_map(|lane| Some((lane.source, next_of(lane)?)));
+        nexts.min_by_key(|(_, next_ms)| *next_ms)
+    }
+
+    /// The partition that the records kept wait for, where it is one of this shard.
+    pub(crate) fn held_back_by(&mut self, around: &impl Surroundings) -> Option<Source> {
+        self.earliest(None, usize::MAX, around)
+            .map(|(source, _)| source)
+    }
+
+    /// Of the partitions with records kept, that with the earliest one, if it is within the limit.
+    pub(crate) fn released(&self, limit_ms: i64) -> Option<Source> {
+        let holding = self.lanes.iter().filter(|lane| lane.keeps() > 0);
+        let first = holding.min_by_key(|lane| lane.head_ms)?;
+        (first.head_ms <= limit_ms).then_some(first.source)
+    }
+
+    /// Takes what is kept of a partition, and which of its records to look at next. Give it back with
+    /// [`Lanes::put_back`].
+    pub(crate) fn take(&mut self, source: Source) -> Option<(Batch, std::ops::Range<usize>)> {
+        let lane = self.lane(source)?;
+        let end = lane.kept.len().min(lane.first + lane.run);
+        let run = lane.first..end;
+        Some((std::mem::take(&mut lane.kept), run))
+    }
+
+    /// Records before `first` have been processed; the one there has this time, or was not looked at.
+    pub(crate) fn put_back(
+        &mut self,
+        source: Source,
+        mut kept: Batch,
+        first: usize,
+        beyond_ms: Option<i64>,
+    ) {
+        let Some(lane) = self.lane(source) else {
+            return;
+        };
+        let is_empty = first == kept.len();
+        if is_empty {
+            kept.clear();
+        }
+        lane.first = if is_empty { 0 } else { first };
+        lane.kept = kept;
+        lane.head_ms = beyond_ms.unwrap_or(lane.reached_ms);
+        lane.run = match beyond_ms {
+            Some(_) => 1,
+            None => (2 * lane.run).min(LONGEST_RUN),
+        };
+    }
+
+    /// Event time between the partition that is furthest and the earliest next event, of those that have more
+    /// to process; milliseconds.
+    pub(crate) fn skew_ms(&mut self, around: &impl Surroundings) -> i64 {
+        let Some((_, earliest_ms)) = self.earliest(None, usize::MAX, around) else {
+            return 0;
+        };
+        let reached = self.lanes.iter().map(|lane| lane.reached_ms);
+        let latest_ms = reached.max().unwrap_or(earliest_ms);
+        match earliest_ms {
+            i64::MIN => 0,
+            _ => latest_ms.saturating_sub(earliest_ms).max(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::clock::Clock;
+use crate::topics::Topic;
+
+const SKEW_MS: i64 = 1_000;
+const IDLE: Duration = Duration::from_secs(30);
+
+fn source(partition: u32) -> Source {
+    Source {
+        topic: Topic::Input(0),
+        partition,
+    }
+}
+
+/// The records of partitions, each with its event time as its timestamp, handed out as they are drawn.
+struct World {
+    times: Vec<Vec<i64>>,
+    handed_out: Vec<usize>,
+    /// Processed, in order: partition and offset.
+    processed: Vec<(usize, usize)>,
+    clock: Clock,
+    others_ms: i64,
+    told_ms: Cell<i64>,
+}
+
+impl Surroundings for World {
+    fn has_unread(&self, source: Source) -> bool {
+        let partition = source.partition as usize;
+        self.handed_out[partition] < self.times[partition].len()
+    }
+
+    fn exchange(&self, next_ms: i64) -> i64 {
+        self.told_ms.set(next_ms);
+        self.others_ms
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+}
+
+impl World {
+    fn new(times: Vec<Vec<i64>>) -> Self {
+        Self {
+            handed_out: vec![0; times.len()],
+            times,
+            processed: Vec::new(),
+            clock: Clock::simulated(0),
+            others_ms: i64::MAX,
+            told_ms: Cell::new(i64::MAX),
+        }
+    }
+
+    fn lanes(&self) -> Lanes {
+        let mut lanes = Lanes::new(&Alignment::new(SKEW_MS, IDLE));
+        (0..self.times.len()).for_each(|partition| lanes.open(source(partition as u32), i64::MIN));
+        lanes
+    }
+
+    /// The next records of a partition, behind those of the batch.
+    fn hand_out(&mut self, partition: usize, most: usize, batch: &mut Batch) {
+        let first = self.handed_out[partition];
+        let end = self.times[partition].len().min(first + most);
+        for offset in first..end {
+            batch.push(Record {
+                source: source(partition as u32),
+                offset: offset as i64,
+                timestamp_ms: self.times[partition][offset],
+                key: None,
+                value: None,
+                origin: None,
+            });
+        }
+        self.handed_out[partition] = end;
+    }
+
+    fn process(&mut self, lanes: &mut Lanes, record: &Record<'_>) {
+        let partition = record.source.partition as usize;
+        self.processed.push((partition, record.offset as usize));
+        lanes.reach(record.source, record.timestamp_ms);
+    }
+
+    /// What the shard does with a batch.
+    fn work_off(&mut self, lanes: &mut Lanes, batch: &Batch) {
+        lanes.begin(batch);
+        for (place, record) in batch.records().enumerate() {
+            let next = (record.source, record.timestamp_ms);
+            if lanes.kept(record.source) == 0
+                && record.timestamp_ms <= lanes.limit(Some(next), place, self)
+            {
+                self.process(lanes, &record);
+            } else {
+                lanes.keep(record, record.timestamp_ms);
+            }
+        }
+        lanes.end();
+    }
+
+    /// And with what it has kept.
+    fn release(&mut self, lanes: &mut Lanes) {
+        let mut limit_ms = lanes.limit(None, usize::MAX, self);
+        while let Some(source) = lanes.released(limit_ms) {
+            let (kept, run) = lanes.take(source).unwrap();
+            let (mut first, mut beyond_ms) = (run.start, None);
+            for record in run.map(|number| kept.record(number)) {
+                let next = (source, record.timestamp_ms);
+                limit_ms = lanes.limit(Some(next), usize::MAX, self);
+                if record.timestamp_ms > limit_ms {
+                    beyond_ms = Some(record.timestamp_ms);
+                    break;
+                }
+                self.process(lanes, &record);
+                first += 1;
+            }
+            lanes.put_back(source, kept, first, beyond_ms);
+            limit_ms = lanes.limit(None, usize::MAX, self);
+        }
+    }
+
+    /// By the definition, without limits: was the next event of each partition never earlier by more than the
+    /// skew than one that was processed?
+    fn check(&self) {
+        let mut next = BTreeMap::from_iter((0..self.times.len()).map(|partition| (partition, 0)));
+        for &(partition, offset) in &self.processed {
+            assert_eq!(next[&partition], offset, "in order, each once");
+            let time_ms = self.times[partition][offset];
+            for (other, place) in &next {
+                if let Some(waiting_ms) = self.times[*other].get(*place) {
+                    let skew_ms = time_ms - waiting_ms;
+                    assert!(
+                        skew_ms <= SKEW_MS,
+                        "{partition} is {skew_ms} ms before {other}"
+                    );
+                }
+            }
+            *next.entry(partition).or_default() += 1;
+        }
+    }
+}
+
+/// Numbers that look drawn, from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+
+    /// Event times of a partition, ascending, of a density of its own.
+    fn times(&mut self) -> Vec<i64> {
+        let (count, step) = (self.below(60), [1, 30, 700, 5_000][self.below(4) as usize]);
+        let mut time_ms = self.below(20_000) as i64;
+        let mut next = |_| {
+            time_ms += self.below(step) as i64;
+            time_ms
+        };
+        (0..count).map(&mut next).collect()
+    }
+}
+
+#[test]
+fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() {
+    for seed in 1..=500 {
+        let mut dice = Dice(seed * 0x9E37_79B9_7F4A_7C15);
+        let partitions = 1 + dice.below(6);
+        let mut world = World::new((0..partitions).map(|_| dice.times()).collect());
+        let total: usize = world.times.iter().map(Vec::len).sum();
+        let mut lanes = world.lanes();
+        for _ in 0..20_000 {
+            let mut batch = Batch::default();
+            for partition in 0..world.times.len() {
+                if dice.below(3) > 0 && lanes.kept(source(partition as u32)) == 0 {
+                    world.hand_out(partition, 1 + dice.below(25) as usize, &mut batch);
+                }
+            }
+            world.work_off(&mut lanes, &batch);
+            world.release(&mut lanes);
+            if world.processed.len() == total {
+                break;
+            }
+        }
+        assert_eq!(
+            world.processed.len(),
+            total,
+            "seed {seed}: none is kept for ever"
+        );
+        world.check();
+    }
+}
+
+#[test]
+fn a_partition_that_gives_nothing_holds_others_back_until_the_timeout() {
+    let mut world = World::new(vec![vec![5], vec![9_000]]);
+    let mut lanes = world.lanes();
+    let mut batch = Batch::default();
+    world.hand_out(1, 1, &mut batch);
+    world.work_off(&mut lanes, &batch);
+    world.release(&mut lanes);
+    assert!(
+        world.processed.is_empty(),
+        "where partition 0 stands is not known"
+    );
+    assert_eq!(lanes.held_back_by(&world), Some(source(0)));
+    world.clock.advance(IDLE);
+    world.release(&mut lanes);
+    assert_eq!(world.processed, [(1, 0)]);
+}
+
+#[test]
+fn a_partition_that_is_read_to_its_end_holds_nobody_back() {
+    let mut world = World::new(vec![vec![5], vec![9_000]]);
+    let mut lanes = world.lanes();
+    let mut batch = Batch::default();
+    world.hand_out(0, 1, &mut batch);
+    world.hand_out(1, 1, &mut batch);
+    world.work_off(&mut lanes, &batch);
+    world.release(&mut lanes);
+    assert_eq!(world.processed, [(0, 0), (1, 0)]);
+    assert_eq!(world.told_ms.get(), i64::MAX, "nor other shards");
+}
+
+#[test]
+fn another_shard_that_is_behind_holds_this_one_back() {
+    let mut world = World::new(vec![vec![5, 9_000]]);
+    world.others_ms = 4_000;
+    let mut lanes = world.lanes();
+    let mut batch = Batch::default();
+    world.hand_out(0, 2, &mut batch);
+    world.work_off(&mut lanes, &batch);
+    world.release(&mut lanes);
+    assert_eq!(world.processed, [(0, 0)]);
+    assert_eq!(world.told_ms.get(), 9_000, "the others may go on to there");
+    world.others_ms = 8_000;
+    world.release(&mut lanes);
+    assert_eq!(world.processed.len(), 2);
+}
+
+#[test]
+fn what_is_opened_again_is_read_again() {
+    let mut world = World::new(vec![vec![5], vec![9_000]]);
+    let mut lanes = world.lanes();
+    let mut batch = Batch::default();
+    world.hand_out(1, 1, &mut batch);
+    world.work_off(&mut lanes, &batch);
+    assert_eq!(lanes.kept(source(1)), 1);
+    lanes.open(source(1), 3);
+    assert_eq!((lanes.kept(source(1)), lanes.reached_ms(source(1))), (0, 3));
+    lanes.close(&[source(0), source(1)]);
+    assert_eq!(lanes.limit(None, 0, &world), i64::MAX);
+}
+
+#[test]
+fn shards_tell_each_other_and_one_that_is_silent_or_gone_is_not_waited_for() {
+    let clock = Clock::simulated(0);
+    let alignment = Arc::new(Alignment::new(SKEW_MS, IDLE));
+    let [one, two] = [0, 1].map(|_| Watermark::new(Arc::clone(&alignment), clock.now()));
+    assert_eq!(one.tell(500, clock.now()), i64::MAX);
+    assert_eq!(two.tell(300, clock.now()), 500);
+    assert_eq!(one.tell(500, clock.now()), 300);
+    clock.advance(IDLE);
+    assert_eq!(two.tell(300, clock.now()), i64::MAX, "one takes no turn");
+    drop(two);
+    assert_eq!(one.tell(500, clock.now()), i64::MAX);
+}
