@@ -54,6 +54,12 @@ impl<B: Broker> Shard<B> {
         self.broker.open(reads)
     }
 
+    /// The next offset of a source that has not been processed, where that is known.
+    pub(crate) fn next_offset(&self, source: Source) -> Option<i64> {
+        let kept = self.lanes.first_kept(source);
+        kept.or_else(|| self.broker.position(source))
+    }
+
     fn reached_ms(&self, input: InputPartition) -> i64 {
         let owner = input.1 % self.pipeline.topics.state_partitions;
         let open = self.tasks.get(&owner);

@@ -213,6 +213,12 @@ impl Lanes {
             .map_or(0, |index| self.lanes[index].keeps())
     }
 
+    /// Offset of the first record of the partition that is kept.
+    pub(crate) fn first_kept(&self, source: Source) -> Option<i64> {
+        let lane = &self.lanes[self.find(source).ok()?];
+        (lane.keeps() > 0).then(|| lane.kept.record(lane.first).offset)
+    }
+
     /// The partitions of which records are kept.
     pub(crate) fn holding(&self) -> impl Iterator<Item = Source> {
         let holding = self.lanes.iter().filter(|lane| lane.keeps() > 0);

@@ -57,16 +57,16 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
-    /// Passes control records: every record handed out has been processed by now, except where some are kept.
+    /// Passes control records: every record handed out has been processed by now, except for those that are kept.
     fn note_positions(&mut self) {
         for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
             let inputs: Vec<_> = open.task.inputs().collect();
             for (input, progress) in inputs {
-                if self.lanes.kept(input.into()) > 0 {
-                    continue;
-                }
-                let known = progress.next_offset;
-                let position = self.broker.position(input.into()).unwrap_or(known);
+                let (source, known) = (input.into(), progress.next_offset);
+                let kept = self.lanes.first_kept(source);
+                let position = kept
+                    .or_else(|| self.broker.position(source))
+                    .unwrap_or(known);
                 open.task.advance_input(input, position.max(known));
             }
             let known = open.task.repartition_offset();

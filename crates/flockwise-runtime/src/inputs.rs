@@ -111,22 +111,25 @@ impl<B: Broker> Shard<B> {
     /// Writes down where inputs begin that have not been read before: `latest` must mean the same after
     /// a restart, or what arrived in between would be lost.
     pub(crate) fn note_starts(&mut self) -> Result<(), Failure> {
-        for open in self.tasks.values_mut() {
+        let mut starts = Vec::new();
+        for (number, open) in &self.tasks {
             let known: Vec<_> = open.task.inputs().map(|(input, _)| input).collect();
             for source in &open.inputs {
                 let Topic::Input(input) = source.topic else {
                     continue;
                 };
                 let input = (input, source.partition);
-                if let Some(position) = self
-                    .broker
-                    .position(*source)
-                    .filter(|_| !known.contains(&input))
-                {
-                    open.task.advance_input(input, position);
-                    open.is_dirty = true;
-                    self.is_pending = true;
+                let start = self.next_offset(*source);
+                if let Some(start) = start.filter(|_| !known.contains(&input)) {
+                    starts.push((*number, input, start));
                 }
+            }
+        }
+        for (number, input, start) in starts {
+            if let Some(open) = self.tasks.get_mut(&number) {
+                open.task.advance_input(input, start);
+                open.is_dirty = true;
+                self.is_pending = true;
             }
         }
         self.commit()

@@ -166,8 +166,8 @@ impl Dice {
 
 #[test]
 fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() {
-    for seed in 1..=500 {
-        let mut dice = Dice(seed * 0x9E37_79B9_7F4A_7C15);
+    for seed in 1..=500_u64 {
+        let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let partitions = 1 + dice.below(6);
         let mut world = World::new((0..partitions).map(|_| dice.times()).collect());
         let total: usize = world.times.iter().map(Vec::len).sum();
