@@ -87,7 +87,10 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         import,
         // Short, so that there are many transactions to go wrong.
         commit_interval: Duration::from_millis(20),
-        alignment: Arc::new(Alignment::new(config.max_skew_ms, config.idle_timeout)),
+        alignment: Alignment {
+            max_skew_ms: config.max_skew_ms,
+            idle_timeout: config.idle_timeout,
+        },
         memory: Arc::default(),
         topics,
         task,

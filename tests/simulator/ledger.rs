@@ -244,6 +244,7 @@ impl Ledger {
         let restored = state::restore(&self.pipeline, changelog);
         let caught_up = |task: &Task| {
             let (mut task, mut output) = (task.clone(), Output::default());
+            task.set_watermark(i64::MAX);
             task.advance_time(live.stream_ms(), versions, &mut output);
             while task.sweep_some(usize::MAX, versions, &mut output) {}
             task

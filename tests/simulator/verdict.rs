@@ -143,7 +143,8 @@ impl World {
         let staff = self.staff();
         let shards = staff.seats.iter().filter_map(|seat| seat.shard.as_ref());
         let tasks: BTreeMap<_, _> = shards.flat_map(Member::tasks).collect();
-        let is_due = |task: &u32| tasks.get(task).is_none_or(|task| task.has_due());
+        let waits = |task: &Task| task.has_due() || task.watermark_ms() < task.stream_ms();
+        let is_due = |number: &u32| tasks.get(number).copied().is_none_or(waits);
         let due = (0..self.scenario.state_partitions).filter(is_due);
         due.map(|task| format!("sweep/{task} ")).collect()
     }

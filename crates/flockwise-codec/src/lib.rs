@@ -19,5 +19,6 @@ mod refusal;
 mod scan;
 mod sink;
 pub mod time;
+pub mod watermarks;
 
 pub use bytes::Malformed;

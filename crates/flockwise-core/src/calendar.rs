@@ -239,6 +239,13 @@ impl Calendar {
         (slot > self.position.swept?).then(|| self.instant_ms(slot))
     }
 
+    /// The last instant up to this time at which a customer is due, come or not; `None` where it is swept.
+    #[must_use]
+    pub fn due_before_ms(&self, customer_hash: u64, time_ms: i64) -> Option<i64> {
+        let slot = self.last_slot(time_ms.div_euclid(self.slot_ms), customer_hash);
+        (slot > self.position.swept?).then(|| self.instant_ms(slot))
+    }
+
     fn last_slot(&self, until: i64, customer_hash: u64) -> i64 {
         until - (until - self.slot_of(customer_hash) as i64).rem_euclid(self.period())
     }

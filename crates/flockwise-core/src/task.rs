@@ -71,6 +71,8 @@ pub struct Bookmark {
     pub repartition_offset: i64,
     /// Latest event time of the task's customers.
     pub stream_ms: i64,
+    /// The time that has passed for the sweep and for sampling: `stream_ms`, but no later than the watermark.
+    pub passed_ms: i64,
     /// The instant that the sweep has reached.
     pub swept_ms: Option<i64>,
     /// What it left out on the way, less than a period before.
@@ -131,6 +133,8 @@ pub struct Task {
     sampling: Calendar,
     settled: Settled,
     sweeping: Sweeping,
+    /// No event before this time is to come: nothing is swept beyond it. Milliseconds since the epoch.
+    watermark_ms: i64,
     raw: Vec<f64>,
     vector: Vec<f64>,
     scaled: Vec<f64>,
@@ -166,6 +170,7 @@ impl Task {
             repartition_offset: 0,
             stream_ms: NEVER_MS,
             swept_ms: None,
+            passed_ms: NEVER_MS,
             leap: None,
             version: 0,
             version_since_ms: None,
@@ -179,6 +184,7 @@ impl Task {
             settled: Settled::new(&bookmark),
             bookmark,
             sweeping: Sweeping::AtOnce,
+            watermark_ms: i64::MAX,
             raw: vec![0.0; features],
             vector: vec![0.0; features],
             scaled: Vec::with_capacity(features),
@@ -191,6 +197,18 @@ impl Task {
     /// From now on customers who are due are scored at once or later. Sampling is always done at once.
     pub fn set_sweeping(&mut self, sweeping: Sweeping) {
         self.sweeping = sweeping;
+    }
+
+    /// From now on nothing is swept beyond this event time, before which no event is to come (`i64::MAX`: none at
+    /// all). The sweep goes on with the next event, or with [`Task::advance_time`].
+    pub fn set_watermark(&mut self, watermark_ms: i64) {
+        self.watermark_ms = watermark_ms;
+    }
+
+    /// See [`Task::set_watermark`].
+    #[must_use]
+    pub fn watermark_ms(&self) -> i64 {
+        self.watermark_ms
     }
 
     /// How far each of its input partitions has been read.
@@ -336,7 +354,7 @@ impl Task {
     ) -> (u32, bool) {
         let (hash, customer_id) = (event.customer_hash(), event.customer_id());
         if let Some(row) = self.rows.look_up(hash, customer_id) {
-            self.visit_waiting(row, versions, output);
+            self.visit_before(row, event.time_ms, versions, output);
             if self.rows.is_live(row) {
                 return (row, false);
             }

@@ -2,7 +2,7 @@
 
 use flockwise_core::task::InputPartition;
 
-use crate::alignment::{LONGEST_RUN, Surroundings, Watermark};
+use crate::alignment::{LONGEST_RUN, Limits, Surroundings};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
@@ -15,10 +15,10 @@ use crate::training::DELTAS;
 const RELEASED_A_TURN: usize = 1000;
 
 /// What a shard knows of its own partitions and of other shards.
-struct Around<'a, B> {
-    broker: &'a B,
-    watermark: &'a Watermark,
-    clock: &'a Clock,
+pub(crate) struct Around<'a, B> {
+    pub(crate) broker: &'a B,
+    pub(crate) others_ms: i64,
+    pub(crate) clock: &'a Clock,
 }
 
 impl<B: Broker> Surroundings for Around<'_, B> {
@@ -26,8 +26,8 @@ impl<B: Broker> Surroundings for Around<'_, B> {
         self.broker.lag(source) != Some(0)
     }
 
-    fn exchange(&self, next_ms: i64) -> i64 {
-        self.watermark.tell(next_ms, self.now())
+    fn others_ms(&self) -> i64 {
+        self.others_ms
     }
 
     fn now(&self) -> Moment {
@@ -89,17 +89,20 @@ impl<B: Broker> Shard<B> {
         is_holding
     }
 
-    /// Up to which event time records may be processed now.
-    fn limit_ms(&mut self, next: Option<(Source, i64)>, place: usize) -> i64 {
+    /// Up to which event times records may be processed now.
+    fn limits(&mut self, next: Option<(Source, i64)>, place: usize) -> Limits {
         if !self.pace.is_live() {
-            return i64::MAX;
+            return Limits {
+                own_ms: i64::MAX,
+                others_ms: i64::MAX,
+            };
         }
         let around = Around {
             broker: &self.broker,
-            watermark: &self.watermark,
+            others_ms: self.others_ms(),
             clock: self.pace.clock(),
         };
-        self.lanes.limit(next, place, &around)
+        self.lanes.limits(next, place, &around)
     }
 
     /// Processes the batch as far as it is within the limit, and keeps the rest.
@@ -132,19 +135,20 @@ impl<B: Broker> Shard<B> {
 
     /// Processes what was kept and is within the limit by now; `true` where there was some.
     pub(crate) fn release(&mut self) -> Result<bool, Failure> {
-        self.limit_ms = self.limit_ms(None, usize::MAX);
         if self.lanes.holding().next().is_none() {
             self.aligned = self.pace.clock().now();
             return Ok(false);
         }
+        let mut limits = self.limits(None, usize::MAX);
         self.polled = self.pace.clock().now();
         let now_ms = self.reference_ms();
         let mut left = RELEASED_A_TURN;
         while left > 0
-            && let Some(source) = self.lanes.released(self.limit_ms)
+            && let Some(source) = self.lanes.released(limits)
         {
+            self.limit_ms = limits.lower_ms();
             left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
-            self.limit_ms = self.limit_ms(None, usize::MAX);
+            limits = self.limits(None, usize::MAX);
         }
         let has_released = left < RELEASED_A_TURN;
         if has_released {
@@ -198,8 +202,9 @@ impl<B: Broker> Shard<B> {
             && time_ms > self.limit_ms
             && time_ms > self.lanes.reached_ms(source)
         {
-            self.limit_ms = self.limit_ms(Some((source, time_ms)), batch_place);
-            if time_ms > self.limit_ms {
+            let limits = self.limits(Some((source, time_ms)), batch_place);
+            self.limit_ms = limits.lower_ms();
+            if !self.lanes.admits(time_ms, limits) {
                 return Ok(Done::Beyond(time_ms));
             }
         }
@@ -226,7 +231,7 @@ impl<B: Broker> Shard<B> {
     pub(crate) fn note_skew(&mut self) {
         let around = Around {
             broker: &self.broker,
-            watermark: &self.watermark,
+            others_ms: self.others_ms(),
             clock: self.pace.clock(),
         };
         self.meter.skew_ms = self.lanes.skew_ms(&around);
@@ -237,10 +242,11 @@ impl<B: Broker> Shard<B> {
         let now = self.pace.clock().now();
         let around = Around {
             broker: &self.broker,
-            watermark: &self.watermark,
+            others_ms: self.others_ms(),
             clock: self.pace.clock(),
         };
-        if waits && let Some(source) = self.lanes.held_back_by(&around) {
+        let own = self.lanes.held_back_by(&around);
+        if waits && let Some(source) = own.or(self.held_back_by_task()) {
             let topic = self.pipeline.topics.name(source.topic);
             let waited = now.since(self.aligned);
             self.metrics.held_back(&topic, source.partition, waited);

@@ -6,8 +6,7 @@
 //! it what follows in its partition; the broker gives no more of that partition until what is kept is processed.
 //! While partitions are within `max_skew` of each other nothing is kept, and this costs a comparison a record.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::batch::{Batch, Record};
@@ -17,80 +16,19 @@ use crate::topics::Source;
 /// Records of a kept partition that are decoded at once, at most.
 pub(crate) const LONGEST_RUN: usize = 32;
 
-/// By what the input partitions of one process are aligned; its shards share it.
-#[derive(Debug)]
+/// Events of one shard that may be further ahead of the tasks of other shards than `max_skew`, at most: where events
+/// are sparse, telling each other costs more than they do.
+pub(crate) const AHEAD_OF_OTHERS: usize = 256;
+
+/// By what input partitions are aligned.
+#[derive(Clone, Copy, Debug)]
 pub struct Alignment {
     /// No record is processed whose event time is later than the earliest next event by more than this,
     /// milliseconds.
     pub max_skew_ms: i64,
-    /// A partition that has unread records and gives none, or a shard that does not take a turn, holds the
-    /// others back no longer than this.
+    /// A partition that has unread records and gives none, or a task that is not heard of, holds the others back no
+    /// longer than this.
     pub idle_timeout: Duration,
-    shards: Mutex<BTreeMap<u64, Told>>,
-}
-
-/// The watermark of a shard, and when it told.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    next_ms: i64,
-    at: Moment,
-}
-
-impl Alignment {
-    /// For a process whose shards are to come.
-    #[must_use]
-    pub fn new(max_skew_ms: i64, idle_timeout: Duration) -> Self {
-        Self {
-            max_skew_ms,
-            idle_timeout,
-            shards: Mutex::default(),
-        }
-    }
-
-    fn shards(&self) -> MutexGuard<'_, BTreeMap<u64, Told>> {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The place where one shard tells the others its watermark; it holds nobody back before the first
-/// [`Watermark::tell`] and after it is dropped.
-#[derive(Debug)]
-pub(crate) struct Watermark {
-    alignment: Arc<Alignment>,
-    number: u64,
-}
-
-impl Watermark {
-    pub(crate) fn new(alignment: Arc<Alignment>, now: Moment) -> Self {
-        let mut shards = alignment.shards();
-        let number = shards.keys().next_back().map_or(0, |last| last + 1);
-        let told = Told {
-            next_ms: i64::MAX,
-            at: now,
-        };
-        shards.insert(number, told);
-        drop(shards);
-        Self { alignment, number }
-    }
-
-    /// Tells the event time before which this shard has no unread event (`i64::MAX`: it has none at all), and
-    /// gives back the earliest that the others have told of late.
-    pub(crate) fn tell(&self, next_ms: i64, now: Moment) -> i64 {
-        let mut shards = self.alignment.shards();
-        shards.insert(self.number, Told { next_ms, at: now });
-        let others = shards.iter().filter(|(number, _)| **number != self.number);
-        let fresh = others.filter(|(_, told)| now.since(told.at) < self.alignment.idle_timeout);
-        fresh
-            .map(|(_, told)| told.next_ms)
-            .min()
-            .unwrap_or(i64::MAX)
-    }
-}
-
-impl Drop for Watermark {
-    fn drop(&mut self) {
-        self.alignment.shards().remove(&self.number);
-    }
 }
 
 /// One input partition that the shard reads.
@@ -140,27 +78,44 @@ pub(crate) struct Lanes {
     /// Sorted by source.
     lanes: Vec<Lane>,
     latest: usize,
-    max_skew_ms: i64,
-    idle_timeout: Duration,
+    /// Times of the last events processed, in that order.
+    recent_ms: VecDeque<i64>,
+    alignment: Alignment,
+}
+
+/// Event times up to which records may be processed, milliseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// By the shard's own partitions.
+    pub(crate) own_ms: i64,
+    /// By the tasks of other shards; [`AHEAD_OF_OTHERS`] events may be beyond it.
+    pub(crate) others_ms: i64,
+}
+
+impl Limits {
+    /// Up to here nothing needs to be looked at.
+    pub(crate) fn lower_ms(self) -> i64 {
+        self.own_ms.min(self.others_ms)
+    }
 }
 
 /// What the limit is made of that only the shard knows.
 pub(crate) trait Surroundings {
     /// Has the partition records that were not handed out yet, as far as is known?
     fn has_unread(&self, source: Source) -> bool;
-    /// Tells other shards the earliest next event of this one; the earliest of theirs.
-    fn exchange(&self, next_ms: i64) -> i64;
+    /// The event time that the tasks of other shards have reached, the last of them.
+    fn others_ms(&self) -> i64;
     /// Now.
     fn now(&self) -> Moment;
 }
 
 impl Lanes {
-    pub(crate) fn new(alignment: &Alignment) -> Self {
+    pub(crate) fn new(alignment: Alignment) -> Self {
         Self {
             lanes: Vec::new(),
             latest: 0,
-            max_skew_ms: alignment.max_skew_ms,
-            idle_timeout: alignment.idle_timeout,
+            recent_ms: VecDeque::with_capacity(AHEAD_OF_OTHERS),
+            alignment,
         }
     }
 
@@ -235,6 +190,10 @@ impl Lanes {
         if let Some(lane) = self.lane(source) {
             lane.reached_ms = lane.reached_ms.max(time_ms);
         }
+        if self.recent_ms.len() == AHEAD_OF_OTHERS {
+            self.recent_ms.pop_front();
+        }
+        self.recent_ms.push_back(time_ms);
     }
 
     /// Keeps a record; `time_ms` is that of the first one kept.
@@ -248,19 +207,36 @@ impl Lanes {
         }
     }
 
-    /// The event time up to which records may be processed now, where the next of `source` has this time and is
+    /// The event times up to which records may be processed now, where the next of `source` has this time and is
     /// at this place of the batch.
-    pub(crate) fn limit(
+    pub(crate) fn limits(
         &mut self,
         next: Option<(Source, i64)>,
         place: usize,
         around: &impl Surroundings,
-    ) -> i64 {
-        let own_ms = self
-            .earliest(next, place, around)
-            .map_or(i64::MAX, |(_, ms)| ms);
-        let next_ms = own_ms.min(around.exchange(own_ms));
-        next_ms.saturating_add(self.max_skew_ms)
+    ) -> Limits {
+        let earliest = self.earliest(next, place, around);
+        let own_ms = earliest.map_or(i64::MAX, |(_, ms)| ms);
+        let max_skew_ms = self.alignment.max_skew_ms;
+        Limits {
+            own_ms: own_ms.saturating_add(max_skew_ms),
+            others_ms: around.others_ms().saturating_add(max_skew_ms),
+        }
+    }
+
+    /// May an event of this time be processed?
+    pub(crate) fn admits(&self, time_ms: i64, limits: Limits) -> bool {
+        time_ms <= self.reaches_to_ms(limits)
+    }
+
+    fn reaches_to_ms(&self, limits: Limits) -> i64 {
+        let oldest = self.recent_ms.front();
+        let has_room = self.recent_ms.len() < AHEAD_OF_OTHERS
+            || oldest.is_some_and(|oldest_ms| *oldest_ms <= limits.others_ms);
+        match has_room {
+            true => limits.own_ms,
+            false => limits.lower_ms(),
+        }
     }
 
     /// The partition whose next event is the earliest, and the time before which that is not.
@@ -270,7 +246,17 @@ impl Lanes {
         place: usize,
         around: &impl Surroundings,
     ) -> Option<(Source, i64)> {
-        let (now, idle_timeout) = (around.now(), self.idle_timeout);
+        self.earliest_of(|_| true, next, place, around)
+    }
+
+    fn earliest_of(
+        &mut self,
+        counts: impl Fn(Source) -> bool,
+        next: Option<(Source, i64)>,
+        place: usize,
+        around: &impl Surroundings,
+    ) -> Option<(Source, i64)> {
+        let (now, idle_timeout) = (around.now(), self.alignment.idle_timeout);
         let next_of = |lane: &mut Lane| match next {
             Some((source, time_ms)) if source == lane.source => Some(time_ms),
             _ if lane.keeps() > 0 => Some(lane.head_ms),
@@ -284,22 +270,33 @@ impl Lanes {
                 None
             }
         };
-        let nexts = self.lanes.iter_mut();
+        let nexts = self.lanes.iter_mut().filter(|lane| counts(lane.source));
         let nexts = nexts.filter_map(|lane| Some((lane.source, next_of(lane)?)));
         nexts.min_by_key(|(_, next_ms)| *next_ms)
     }
 
-    /// The partition that the records kept wait for, where it is one of this shard.
-    pub(crate) fn held_back_by(&mut self, around: &impl Surroundings) -> Option<Source> {
-        self.earliest(None, usize::MAX, around)
-            .map(|(source, _)| source)
+    /// The event time before which no event of these partitions is to come, as far as is known.
+    pub(crate) fn watermark_ms(
+        &mut self,
+        counts: impl Fn(Source) -> bool,
+        around: &impl Surroundings,
+    ) -> Option<i64> {
+        let earliest = self.earliest_of(counts, None, usize::MAX, around);
+        earliest.map(|(_, next_ms)| next_ms)
     }
 
-    /// Of the partitions with records kept, that with the earliest one, if it is within the limit.
-    pub(crate) fn released(&self, limit_ms: i64) -> Option<Source> {
+    /// The partition that the records kept wait for, where it is one of this shard.
+    pub(crate) fn held_back_by(&mut self, around: &impl Surroundings) -> Option<Source> {
+        let earliest = self.earliest(None, usize::MAX, around);
+        let (source, next_ms) = earliest?;
+        (next_ms <= around.others_ms()).then_some(source)
+    }
+
+    /// Of the partitions with records kept, that with the earliest one, if it may be processed.
+    pub(crate) fn released(&self, limits: Limits) -> Option<Source> {
         let holding = self.lanes.iter().filter(|lane| lane.keeps() > 0);
         let first = holding.min_by_key(|lane| lane.head_ms)?;
-        (first.head_ms <= limit_ms).then_some(first.source)
+        self.admits(first.head_ms, limits).then_some(first.source)
     }
 
     /// Takes what is kept of a partition, and which of its records to look at next. Give it back with
@@ -338,9 +335,11 @@ impl Lanes {
     /// Event time between the partition that is furthest and the earliest next event, of those that have more
     /// to process; milliseconds.
     pub(crate) fn skew_ms(&mut self, around: &impl Surroundings) -> i64 {
-        let Some((_, earliest_ms)) = self.earliest(None, usize::MAX, around) else {
+        let own = self.earliest(None, usize::MAX, around);
+        let earliest_ms = own.map_or(i64::MAX, |(_, ms)| ms).min(around.others_ms());
+        if earliest_ms == i64::MAX {
             return 0;
-        };
+        }
         let reached = self.lanes.iter().map(|lane| lane.reached_ms);
         let latest_ms = reached.max().unwrap_or(earliest_ms);
         match earliest_ms {

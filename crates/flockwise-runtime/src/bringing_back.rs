@@ -13,6 +13,7 @@ use crate::restoring::{Restoring, read_on};
 use crate::shard::Shard;
 use crate::store::{Load, Wanted};
 use crate::topics::Source;
+use crate::watermarks::Watermarks;
 
 /// How often a partition that an open transaction holds back is read again, a moment each time, before
 /// the shard gives up: longer than a transaction may live.
@@ -85,7 +86,9 @@ impl<B: Broker> Shard<B> {
         };
         let now = self.pace.clock().now();
         let task = restoring.finish(&self.pipeline)?;
-        let open = OpenTask::new(task, sweeping, now);
+        let tasks = self.pipeline.topics.state_partitions;
+        let watermarks = Watermarks::new(number, tasks, now);
+        let open = OpenTask::new(task, sweeping, watermarks, now);
         self.tasks.insert(number, open);
         self.meter.tasks_restoring -= 1;
         self.meter.tasks_running = self.tasks.len() as u64;

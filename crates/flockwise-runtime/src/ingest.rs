@@ -14,6 +14,7 @@ use crate::pipeline::Pace;
 use crate::reference_clock::tell_of_jump;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
+use crate::watermarks::CAUGHT_UP;
 
 /// Rows looked at in a turn for customers without a segment.
 const PLACED_A_TURN: u32 = 1000;
@@ -132,8 +133,13 @@ impl<B: Broker> Shard<B> {
         open.is_dirty = true;
         open.task.advance_repartition(record.offset + 1);
         self.is_pending = true;
-        if let Some(reject) = &self.lookahead.get(place).refused {
+        let decoded = self.lookahead.get(place);
+        if let Some(reject) = &decoded.refused {
             return self.refuse(number, record, &reject.clone());
+        }
+        if let Some(watermarks) = &decoded.watermarks {
+            open.watermarks.hear(watermarks, self.polled);
+            return Ok(());
         }
         self.update(number, place)
     }
@@ -173,10 +179,14 @@ impl<B: Broker> Shard<B> {
         let has_lag = |source: &Source| {
             lanes.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
         };
-        let is_waiting = |open: &OpenTask| open.inputs.iter().any(has_lag);
+        let is_waiting = |number: u32, open: &OpenTask| {
+            open.task.watermark_ms() != CAUGHT_UP
+                || open.inputs.iter().any(has_lag)
+                || has_lag(&Source::repartition(number))
+        };
         let idle = self.tasks.iter().filter_map(|(number, open)| {
             let to_ms = open.idle.stream_ms(now, clock_ms)?;
-            (!is_waiting(open)).then_some((*number, to_ms))
+            (!is_waiting(*number, open)).then_some((*number, to_ms))
         });
         let idle: Vec<(u32, i64)> = idle.collect();
         idle.into_iter()

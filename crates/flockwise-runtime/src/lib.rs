@@ -33,6 +33,8 @@ pub mod shard;
 pub mod standby;
 pub mod store;
 mod training;
+mod watermarking;
+mod watermarks;
 pub mod workbench;
 
 pub use flockwise_core::topics;

@@ -1,8 +1,11 @@
 //! Events are decoded a few dozen ahead of their turn, so that what is known of their customers is on its
 //! way from memory when they are worked off.
 
+use std::collections::BTreeMap;
+
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{ForwardError, decode_forward};
+use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
 
@@ -20,6 +23,8 @@ pub(crate) struct Decoded {
     pub(crate) event: Event,
     /// Why it is none.
     pub(crate) refused: Option<Reject>,
+    /// Watermarks by task, of a record that holds those and no event.
+    pub(crate) watermarks: Option<BTreeMap<u32, i64>>,
     /// Where the event was read first.
     pub(crate) trigger: Trigger,
     /// Timestamp of the record in which it was read first, milliseconds since the epoch.
@@ -72,6 +77,7 @@ impl<B: Broker> Shard<B> {
         let event = &mut decoded.event;
         let result = decoder.decode(&pipeline.task.plan, record.value, event);
         decoded.refused = result.err();
+        decoded.watermarks = None;
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.trigger = Trigger {
             input,
@@ -87,6 +93,14 @@ impl<B: Broker> Shard<B> {
         decoded.home = record.source.partition;
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.refused = None;
+        decoded.watermarks = None;
+        if holds_watermarks(value) {
+            match decode_watermarks(value) {
+                Ok(watermarks) => decoded.watermarks = Some(watermarks),
+                Err(error) => decoded.refused = Some(not_forwarded(&error)),
+            }
+            return Ok(());
+        }
         match decode_forward(&self.pipeline.task.plan, value, &mut decoded.event) {
             Ok(origin) => {
                 decoded.timestamp_ms = origin.timestamp_ms;
@@ -97,10 +111,7 @@ impl<B: Broker> Shard<B> {
                 };
             }
             Err(error @ ForwardError::Malformed) => {
-                decoded.refused = Some(Reject {
-                    reason: Reason::NotForwarded,
-                    detail: error.to_string(),
-                });
+                decoded.refused = Some(not_forwarded(&error));
             }
             Err(error) => {
                 let topic = self.pipeline.topics.name(Topic::Repartition);
@@ -117,7 +128,7 @@ impl<B: Broker> Shard<B> {
         let Lookahead { decoded, customers } = &mut self.lookahead;
         let ours = decoded[..count]
             .iter()
-            .filter(|next| next.refused.is_none());
+            .filter(|next| next.refused.is_none() && next.watermarks.is_none());
         let mut runs = ours.peekable();
         while let Some(first) = runs.next() {
             customers.clear();
@@ -129,5 +140,12 @@ impl<B: Broker> Shard<B> {
                 open.task.approach(customers);
             }
         }
+    }
+}
+
+fn not_forwarded(error: &impl ToString) -> Reject {
+    Reject {
+        reason: Reason::NotForwarded,
+        detail: error.to_string(),
     }
 }

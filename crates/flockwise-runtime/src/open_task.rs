@@ -6,6 +6,7 @@ use crate::clock::Moment;
 use crate::idle_clock::IdleClock;
 use crate::keeping::Keeping;
 use crate::topics::Source;
+use crate::watermarks::Watermarks;
 
 /// A task and what of it is not yet committed.
 ///
@@ -24,15 +25,26 @@ pub(crate) struct OpenTask {
     pub(crate) unplaced: Option<u32>,
     /// Time has passed that changed nobody, and that the changelog does not know of.
     pub(crate) is_ahead: bool,
+    /// How far in event time the other tasks are, as it has heard.
+    pub(crate) watermarks: Watermarks,
     /// How far its local copy is.
     pub(crate) keeping: Keeping,
 }
 
 impl OpenTask {
-    /// A task as its changelog has it at this moment.
-    pub(crate) fn new(mut task: Task, sweeping: Sweeping, now: Moment) -> Self {
+    /// A task as its changelog has it at this moment. One that sweeps later waits for its watermark before it does.
+    pub(crate) fn new(
+        mut task: Task,
+        sweeping: Sweeping,
+        watermarks: Watermarks,
+        now: Moment,
+    ) -> Self {
         task.set_sweeping(sweeping);
+        if sweeping == Sweeping::Later {
+            task.set_watermark(i64::MIN);
+        }
         Self {
+            watermarks,
             idle: IdleClock::new(task.stream_ms(), now),
             task,
             is_dirty: false,
@@ -47,6 +59,7 @@ impl OpenTask {
     pub(crate) fn settle(&mut self) {
         self.task.settle();
         self.idle.settle();
+        self.watermarks.settle();
         self.is_dirty = false;
         self.is_ahead = false;
     }
@@ -56,6 +69,7 @@ impl OpenTask {
     pub(crate) fn roll_back(&mut self) {
         self.task.roll_back();
         self.idle.roll_back();
+        self.watermarks.roll_back();
         self.is_dirty = false;
         self.unplaced = Some(0);
     }

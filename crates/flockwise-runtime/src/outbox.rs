@@ -1,5 +1,6 @@
 //! Records on their way out, encoded into buffers that are used again.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use flockwise_codec::change::ChangeEncoder;
@@ -9,6 +10,7 @@ use flockwise_codec::forward::{Origin, encode_forward};
 use flockwise_codec::lesson::encode_mini_batch;
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
+use flockwise_codec::watermarks::encode_watermarks;
 use flockwise_core::change::Change;
 use flockwise_core::event::Event;
 use flockwise_core::model::ModelParts;
@@ -238,6 +240,25 @@ impl Outbox {
             headers: &[],
         })?;
         Ok(None)
+    }
+
+    /// Watermarks by task, for a task that listens.
+    pub(crate) fn watermarks(
+        &mut self,
+        broker: &mut impl Broker,
+        partition: u32,
+        watermarks: &BTreeMap<u32, i64>,
+    ) -> Result<(), Failure> {
+        self.value.clear();
+        encode_watermarks(watermarks, &mut self.value);
+        broker.send(Outgoing {
+            topic: Topic::Repartition,
+            partition,
+            key: None,
+            value: Some(&self.value),
+            timestamp_ms: None,
+            headers: &[],
+        })
     }
 
     /// The number by which changes name this input topic.

@@ -62,6 +62,7 @@ impl<B: Broker> Shard<B> {
         self.open(&reads)?;
         self.note_starts()?;
         self.is_assigned = true;
+        self.announced.forget();
         let owned: BTreeSet<u32> = self.tasks.keys().copied().collect();
         self.standbys.owned_by(self.number(), owned);
         self.report_standing();
@@ -187,6 +188,7 @@ impl<B: Broker> Shard<B> {
     /// Every task as of the last commit, which the broker no longer holds anything beyond.
     fn undo(&mut self) {
         self.is_pending = false;
+        self.announced.forget();
         self.deltas_offset = None;
         self.meter.roll_back();
         self.output = Default::default();

@@ -35,7 +35,7 @@ pub struct Pipeline {
     /// What was processed is committed at least this often.
     pub commit_interval: Duration,
     /// How input partitions are kept in step.
-    pub alignment: Arc<Alignment>,
+    pub alignment: Alignment,
     /// What the state may take.
     pub memory: Arc<Memory>,
 }

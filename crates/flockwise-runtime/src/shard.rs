@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flockwise_core::task::{Output, Task, Versions};
 
-use crate::alignment::{Lanes, Watermark};
+use crate::alignment::Lanes;
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, Turn};
 use crate::clock::Moment;
@@ -26,6 +26,7 @@ use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::topics::{Source, Topic};
 use crate::training::OpenTrainer;
+use crate::watermarks::Announced;
 use crate::workbench::{Inline, Workbench};
 
 /// Records of one poll, at most.
@@ -76,7 +77,10 @@ pub struct Shard<B> {
     pub(crate) lookahead: Lookahead,
     /// The input partitions that it reads, in step.
     pub(crate) lanes: Lanes,
-    pub(crate) watermark: Watermark,
+    /// What the other shards know of the tasks' watermarks.
+    pub(crate) announced: Announced,
+    /// The task of other shards that is furthest behind in event time, and its watermark.
+    pub(crate) furthest_behind: Option<(u32, i64)>,
     /// Event time up to which records may be processed, as it was when it was last asked for.
     pub(crate) limit_ms: i64,
     /// Sources that the broker was told to give no records of.
@@ -139,8 +143,9 @@ impl<B: Broker> Shard<B> {
             workbench: Box::new(Inline),
             batch: Batch::default(),
             lookahead: Lookahead::default(),
-            lanes: Lanes::new(&pipeline.alignment),
-            watermark: Watermark::new(Arc::clone(&pipeline.alignment), now),
+            lanes: Lanes::new(pipeline.alignment),
+            announced: Announced::new(now),
+            furthest_behind: None,
             limit_ms: i64::MIN,
             held: Vec::new(),
             aligned: now,
@@ -262,11 +267,12 @@ impl<B: Broker> Shard<B> {
         }
         self.finish_learning()?;
         let released = self.release()?;
+        let is_awaited = self.exchange_watermarks()?;
         self.let_time_pass()?;
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
         self.note_pending();
-        let commits = self.commit_is_due(is_idle && !released);
+        let commits = is_awaited || self.commit_is_due(is_idle && !released);
         if commits {
             self.commit()?;
         }

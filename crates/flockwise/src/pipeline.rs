@@ -55,7 +55,10 @@ pub(crate) fn pipeline(
         task,
         import,
         commit_interval: Duration::from_millis(config.kafka.commit_interval_ms),
-        alignment: Arc::new(Alignment::new(config.max_skew_ms, config.idle_timeout)),
+        alignment: Alignment {
+            max_skew_ms: config.max_skew_ms,
+            idle_timeout: config.idle_timeout,
+        },
         memory: Arc::new(Memory::new(config.memory)),
     })
 }

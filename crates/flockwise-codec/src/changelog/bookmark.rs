@@ -18,6 +18,8 @@ struct BookmarkRecord {
     stream_ms: i64,
     swept_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    passed_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     leap: Option<LeapRecord>,
     version: u64,
     version_since_ms: Option<i64>,
@@ -76,6 +78,7 @@ pub fn encode_bookmark(
         repartition_offset: bookmark.repartition_offset,
         stream_ms: bookmark.stream_ms,
         swept_ms: bookmark.swept_ms,
+        passed_ms: (bookmark.passed_ms != bookmark.stream_ms).then_some(bookmark.passed_ms),
         leap: bookmark.leap.map(|leap| LeapRecord {
             from_ms: leap.from_ms,
             to_ms: leap.to_ms,
@@ -124,6 +127,7 @@ pub fn decode_bookmark(
         repartition_offset: record.repartition_offset,
         stream_ms: record.stream_ms,
         swept_ms: record.swept_ms,
+        passed_ms: record.passed_ms.unwrap_or(record.stream_ms),
         leap: record.leap.map(|leap| Leap {
             from_ms: leap.from_ms,
             to_ms: leap.to_ms,

@@ -35,11 +35,11 @@ impl Task {
     /// Goes on from a bookmark, once all rows are restored: customers whom the sweep has scored since
     /// they were last written stand as of that scoring.
     pub fn restore_bookmark(&mut self, bookmark: Bookmark) {
+        let passed_ms = bookmark.passed_ms;
         self.calendar
-            .resume(bookmark.swept_ms, bookmark.leap, bookmark.stream_ms);
-        let has_begun = bookmark.stream_ms > NEVER_MS;
-        let sampled_ms = has_begun.then_some(bookmark.stream_ms);
-        self.sampling.resume(sampled_ms, None, bookmark.stream_ms);
+            .resume(bookmark.swept_ms, bookmark.leap, passed_ms);
+        let sampled_ms = (passed_ms > NEVER_MS).then_some(passed_ms);
+        self.sampling.resume(sampled_ms, None, passed_ms);
         self.bookmark = bookmark;
         if self.settings.time.sweep_ms.is_some() {
             (0..self.rows.end()).for_each(|row| self.restore_as_of(row));

@@ -1,16 +1,24 @@
 //! Time passes: customers are scored again as of when they are due.
 
 use super::{Occasion, Output, Sweeping, Task, Versions};
+use crate::aggregate::NEVER_MS;
 
 impl Task {
     /// Lets time pass for the task's customers up to `to_ms`: those whose turn it is are sampled for the trainer, and
     /// those who are due are scored as of when they are due, at once or later.
     pub fn advance_time(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         self.note_version(versions);
-        if to_ms > self.bookmark.stream_ms {
-            self.bookmark.stream_ms = to_ms;
-            self.sample_until(to_ms, versions.is_some(), output);
-            self.note_due(to_ms, versions, output);
+        self.bookmark.stream_ms = self.bookmark.stream_ms.max(to_ms);
+        let is_first = self.bookmark.passed_ms == NEVER_MS;
+        let passes_to_ms = match is_first {
+            // It starts the calendars; nobody is due yet.
+            true => self.bookmark.stream_ms,
+            false => self.bookmark.stream_ms.min(self.watermark_ms),
+        };
+        if passes_to_ms > self.bookmark.passed_ms {
+            self.bookmark.passed_ms = passes_to_ms;
+            self.sample_until(passes_to_ms, versions.is_some(), output);
+            self.note_due(passes_to_ms, versions, output);
         }
         if self.sweeping == Sweeping::AtOnce {
             while self.has_due() && self.sweep_slot(versions, output).is_some() {}
@@ -126,6 +134,26 @@ impl Task {
             return;
         }
         if let Some(due_ms) = self.calendar.waiting_ms(self.rows.customer_hash(row)) {
+            self.visit(row, due_ms, versions, output);
+            self.rows.touch(row);
+        }
+    }
+
+    /// Visits a customer as of the last time that it is due before an event, if the sweep has not been there: also
+    /// where the sweep waits for the watermark, since what the event changes is not to be seen before its time.
+    pub(super) fn visit_before(
+        &mut self,
+        row: u32,
+        event_ms: i64,
+        versions: Option<&Versions>,
+        output: &mut Output,
+    ) {
+        self.visit_waiting(row, versions, output);
+        if event_ms <= self.watermark_ms || self.settings.time.sweep_ms.is_none() {
+            return;
+        }
+        let hash = self.rows.customer_hash(row);
+        if let Some(due_ms) = self.calendar.due_before_ms(hash, event_ms) {
             self.visit(row, due_ms, versions, output);
             self.rows.touch(row);
         }

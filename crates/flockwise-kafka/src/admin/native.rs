@@ -64,12 +64,7 @@ impl Answer {
         // us and lives on its own. An error of `include_authorized_operations` is freed at once.
         let event = unsafe {
             let options = sys::rd_kafka_AdminOptions_new(client, kind.operation);
-            sys::rd_kafka_AdminOptions_set_request_timeout(
-                options,
-                timeout_ms,
-                ptr::null_mut(),
-                0,
-            );
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
             if kind.with_rights {
                 let error =
                     sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);

@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
@@ -23,7 +22,6 @@ struct World {
     processed: Vec<(usize, usize)>,
     clock: Clock,
     others_ms: i64,
-    told_ms: Cell<i64>,
 }
 
 impl Surroundings for World {
@@ -32,8 +30,7 @@ impl Surroundings for World {
         self.handed_out[partition] < self.times[partition].len()
     }
 
-    fn exchange(&self, next_ms: i64) -> i64 {
-        self.told_ms.set(next_ms);
+    fn others_ms(&self) -> i64 {
         self.others_ms
     }
 
@@ -50,12 +47,14 @@ impl World {
             processed: Vec::new(),
             clock: Clock::simulated(0),
             others_ms: i64::MAX,
-            told_ms: Cell::new(i64::MAX),
         }
     }
 
     fn lanes(&self) -> Lanes {
-        let mut lanes = Lanes::new(&Alignment::new(SKEW_MS, IDLE));
+        let mut lanes = Lanes::new(Alignment {
+            max_skew_ms: SKEW_MS,
+            idle_timeout: IDLE,
+        });
         (0..self.times.len()).for_each(|partition| lanes.open(source(partition as u32), i64::MIN));
         lanes
     }
@@ -88,9 +87,8 @@ impl World {
         lanes.begin(batch);
         for (place, record) in batch.records().enumerate() {
             let next = (record.source, record.timestamp_ms);
-            if lanes.kept(record.source) == 0
-                && record.timestamp_ms <= lanes.limit(Some(next), place, self)
-            {
+            let limits = lanes.limits(Some(next), place, self);
+            if lanes.kept(record.source) == 0 && lanes.admits(record.timestamp_ms, limits) {
                 self.process(lanes, &record);
             } else {
                 lanes.keep(record, record.timestamp_ms);
@@ -101,14 +99,14 @@ impl World {
 
     /// And with what it has kept.
     fn release(&mut self, lanes: &mut Lanes) {
-        let mut limit_ms = lanes.limit(None, usize::MAX, self);
-        while let Some(source) = lanes.released(limit_ms) {
+        let mut limits = lanes.limits(None, usize::MAX, self);
+        while let Some(source) = lanes.released(limits) {
             let (kept, run) = lanes.take(source).unwrap();
             let (mut first, mut beyond_ms) = (run.start, None);
             for record in run.map(|number| kept.record(number)) {
                 let next = (source, record.timestamp_ms);
-                limit_ms = lanes.limit(Some(next), usize::MAX, self);
-                if record.timestamp_ms > limit_ms {
+                limits = lanes.limits(Some(next), usize::MAX, self);
+                if !lanes.admits(record.timestamp_ms, limits) {
                     beyond_ms = Some(record.timestamp_ms);
                     break;
                 }
@@ -116,7 +114,7 @@ impl World {
                 first += 1;
             }
             lanes.put_back(source, kept, first, beyond_ms);
-            limit_ms = lanes.limit(None, usize::MAX, self);
+            limits = lanes.limits(None, usize::MAX, self);
         }
     }
 
@@ -222,23 +220,37 @@ fn a_partition_that_is_read_to_its_end_holds_nobody_back() {
     world.work_off(&mut lanes, &batch);
     world.release(&mut lanes);
     assert_eq!(world.processed, [(0, 0), (1, 0)]);
-    assert_eq!(world.told_ms.get(), i64::MAX, "nor other shards");
+    let watermark = lanes.watermark_ms(|_| true, &world);
+    assert_eq!(watermark, None, "nor other shards");
 }
 
 #[test]
-fn another_shard_that_is_behind_holds_this_one_back() {
-    let mut world = World::new(vec![vec![5, 9_000]]);
+fn others_that_are_behind_hold_a_shard_back_but_for_a_number_of_events() {
+    let mut times = vec![5; AHEAD_OF_OTHERS - 1];
+    times.extend([9_000, 9_001, 9_002]);
+    let mut world = World::new(vec![times]);
     world.others_ms = 4_000;
     let mut lanes = world.lanes();
     let mut batch = Batch::default();
-    world.hand_out(0, 2, &mut batch);
+    world.hand_out(0, AHEAD_OF_OTHERS + 2, &mut batch);
     world.work_off(&mut lanes, &batch);
     world.release(&mut lanes);
-    assert_eq!(world.processed, [(0, 0)]);
-    assert_eq!(world.told_ms.get(), 9_000, "the others may go on to there");
-    world.others_ms = 8_000;
+    let processed = AHEAD_OF_OTHERS + 2;
+    assert_eq!(world.processed.len(), processed, "few are beyond the limit");
+
+    let mut world = World::new(vec![(0..1_000).map(|step| 9_000 + step).collect()]);
+    world.others_ms = 4_000;
+    let mut lanes = world.lanes();
+    let mut batch = Batch::default();
+    world.hand_out(0, 1_000, &mut batch);
+    world.work_off(&mut lanes, &batch);
     world.release(&mut lanes);
-    assert_eq!(world.processed.len(), 2);
+    assert_eq!(world.processed.len(), AHEAD_OF_OTHERS, "no more than that");
+    let next_ms = lanes.watermark_ms(|_| true, &world);
+    assert_eq!(next_ms, Some(9_000 + AHEAD_OF_OTHERS as i64));
+    world.others_ms = 8_500;
+    world.release(&mut lanes);
+    assert_eq!(world.processed.len(), 501 + AHEAD_OF_OTHERS);
 }
 
 #[test]
@@ -252,19 +264,5 @@ fn what_is_opened_again_is_read_again() {
     lanes.open(source(1), 3);
     assert_eq!((lanes.kept(source(1)), lanes.reached_ms(source(1))), (0, 3));
     lanes.close(&[source(0), source(1)]);
-    assert_eq!(lanes.limit(None, 0, &world), i64::MAX);
-}
-
-#[test]
-fn shards_tell_each_other_and_one_that_is_silent_or_gone_is_not_waited_for() {
-    let clock = Clock::simulated(0);
-    let alignment = Arc::new(Alignment::new(SKEW_MS, IDLE));
-    let [one, two] = [0, 1].map(|_| Watermark::new(Arc::clone(&alignment), clock.now()));
-    assert_eq!(one.tell(500, clock.now()), i64::MAX);
-    assert_eq!(two.tell(300, clock.now()), 500);
-    assert_eq!(one.tell(500, clock.now()), 300);
-    clock.advance(IDLE);
-    assert_eq!(two.tell(300, clock.now()), i64::MAX, "one takes no turn");
-    drop(two);
-    assert_eq!(one.tell(500, clock.now()), i64::MAX);
+    assert_eq!(lanes.limits(None, 0, &world).own_ms, i64::MAX);
 }

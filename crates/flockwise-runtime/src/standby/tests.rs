@@ -193,7 +193,10 @@ fn pipeline() -> Pipeline {
         task,
         import: None,
         commit_interval: Duration::ZERO,
-        alignment: Arc::new(Alignment::new(600_000, Duration::from_secs(30))),
+        alignment: Alignment {
+            max_skew_ms: 600_000,
+            idle_timeout: Duration::from_secs(30),
+        },
         memory: Arc::default(),
     }
 }
