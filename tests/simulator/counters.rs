@@ -86,7 +86,8 @@ impl World {
 fn count_record(record: &Sent, counts: &mut Counts) {
     match record.topic {
         Topic::DeadLetters => add(counts, "dead_letters_total", 1),
-        Topic::Repartition => add(counts, "forwarded_events_total", 1),
+        // Without a key it holds watermarks.
+        Topic::Repartition if record.key.is_some() => add(counts, "forwarded_events_total", 1),
         // Without a key it is a step of the lineage.
         Topic::SegmentChanges if record.key.is_some() => {
             let value = record.value.as_deref().expect("a change");
