@@ -9,6 +9,7 @@ use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn
 use flockwise_runtime::topics::{Source, Topic};
 
 use super::ledger::Sent;
+use super::setup::Setup;
 use super::staff::{Place, Post};
 use super::world::World;
 
@@ -19,19 +20,36 @@ pub(super) const LETS_GO: &str = "has let customers go";
 pub(super) struct Client {
     world: Rc<World>,
     post: Post,
+    setup: Setup,
     inner: MemoryShard,
     /// Records of the open transaction.
     sent: Vec<Sent>,
+    /// What a poll has brought, under the world's numbers of inputs.
+    polled: Batch,
 }
 
 impl Client {
-    pub(super) fn new(world: Rc<World>, post: Post, inner: MemoryShard) -> Self {
+    pub(super) fn new(world: Rc<World>, post: Post, setup: Setup, inner: MemoryShard) -> Self {
         Self {
             world,
             post,
+            setup,
             inner,
             sent: Vec::new(),
+            polled: Batch::default(),
         }
+    }
+
+    /// Positions under the world's numbers of inputs.
+    fn global<T: Copy>(&self, places: &[(Source, T)]) -> Vec<(Source, T)> {
+        let global = |(source, at): &(Source, T)| (self.setup.global(*source), *at);
+        places.iter().map(global).collect()
+    }
+
+    /// A topic under the world's number of it.
+    fn topic(&self, topic: Topic) -> Topic {
+        let partition = 0;
+        self.setup.global(Source { topic, partition }).topic
     }
 
     /// Between two things that a client does, anything may happen to it.
@@ -62,7 +80,12 @@ impl Broker for Client {
         batch: &mut Batch,
     ) -> Result<Turn, Failure> {
         self.befall()?;
-        let outcome = self.inner.poll(patience, limit, batch);
+        let outcome = self.inner.poll(patience, limit, &mut self.polled);
+        batch.clear();
+        for record in self.polled.records() {
+            let source = self.setup.local(record.source);
+            batch.push(Record { source, ..record });
+        }
         match &outcome {
             Ok(Turn::Records) => self.note("polls records", [batch.len() as i64, 0]),
             Ok(Turn::Assigned(sources)) => self.note("is assigned", [sources.len() as i64, 0]),
@@ -78,26 +101,28 @@ impl Broker for Client {
 
     fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
         self.befall()?;
-        let outcome = self.inner.open(reads);
+        let outcome = self.inner.open(&self.global(reads));
         self.hear(outcome)
     }
 
     fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
         self.befall()?;
-        let outcome = self.inner.close(sources);
+        let sources: Vec<Source> = sources.iter().map(|one| self.setup.global(*one)).collect();
+        let outcome = self.inner.close(&sources);
         self.hear(outcome)
     }
 
     fn lead(&mut self, source: Source, event_time_ms: i64) {
-        self.inner.lead(source, event_time_ms);
+        self.inner.lead(self.setup.global(source), event_time_ms);
     }
 
     fn hold(&mut self, sources: &[Source]) {
-        self.inner.hold(sources);
+        let sources: Vec<Source> = sources.iter().map(|one| self.setup.global(*one)).collect();
+        self.inner.hold(&sources);
     }
 
     fn position(&self, source: Source) -> Option<i64> {
-        self.inner.position(source)
+        self.inner.position(self.setup.global(source))
     }
 
     fn round(&self) -> Option<i64> {
@@ -134,7 +159,7 @@ impl Broker for Client {
 
     fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
         self.befall()?;
-        self.inner.identity(topic)
+        self.inner.identity(self.topic(topic))
     }
 
     fn name(&self) -> &str {
@@ -163,6 +188,7 @@ impl Broker for Client {
     }
 
     fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        let positions = &*self.global(positions);
         self.befall_at(Place::BeforeOffsets)?;
         self.world.refuse(&self.post, false)?;
         let count = self.sent.len() as i64;
@@ -185,10 +211,10 @@ impl Broker for Client {
             self.note(LETS_GO, [gone, 0]);
         }
         let counts = self.world.counts_of(&sent, positions);
-        let tasks = self
-            .world
-            .ledger()
-            .commit(self.post.client, sent, positions);
+        let tasks =
+            self.world
+                .ledger()
+                .commit(self.post.client, sent, positions, &self.setup.inputs);
         self.world.staff().commit(self.post.seat, tasks);
         let outcome = self.befall_at(Place::AfterEnd);
         self.world.ledger().hear(counts, outcome.is_ok());
@@ -205,12 +231,13 @@ impl Broker for Client {
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         self.befall()?;
+        let topic = self.topic(topic);
         let known = self.inner.partitions(topic)?;
         Ok(self.world.as_metadata_has_it(topic, known))
     }
 
     fn lag(&self, source: Source) -> Option<u64> {
-        self.inner.lag(source)
+        self.inner.lag(self.setup.global(source))
     }
 
     fn leave(&mut self) -> bool {

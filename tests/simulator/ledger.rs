@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
 use flockwise_codec::model::decode_publication;
-use flockwise_core::task::{Bookmark, Output, Task, Versions};
+use flockwise_core::task::{Bookmark, InputPartition, Output, Progress, Task, Versions};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Source, Topic};
 
@@ -80,12 +80,13 @@ impl Ledger {
         self.known.get(&(client, task)) == Some(&self.commits_of(task))
     }
 
-    /// A transaction is committed; returns the tasks whose state it holds.
+    /// A transaction of one who reads these inputs is committed; returns the tasks whose state it holds.
     pub(super) fn commit(
         &mut self,
         client: Client,
         sent: Vec<Sent>,
         positions: &[(Source, i64)],
+        inputs: &[u16],
     ) -> Vec<u32> {
         let written: BTreeSet<u32> = sent
             .iter()
@@ -103,7 +104,7 @@ impl Ledger {
         for sent in sent {
             self.note(sent);
         }
-        self.take_positions(positions, &written);
+        self.take_positions(positions, &written, inputs);
         written.into_iter().collect()
     }
 
@@ -208,7 +209,12 @@ impl Ledger {
     }
 
     /// The positions are those of the bookmarks, and the other way round.
-    fn take_positions(&mut self, positions: &[(Source, i64)], written: &BTreeSet<u32>) {
+    fn take_positions(
+        &mut self,
+        positions: &[(Source, i64)],
+        written: &BTreeSet<u32>,
+        inputs: &[u16],
+    ) {
         let mut expected = BTreeMap::new();
         for task in written {
             let Some(bookmark) = self.bookmarks.get(task) else {
@@ -219,7 +225,8 @@ impl Ledger {
                 partition: *task,
             };
             expected.insert(repartition, bookmark.repartition_offset);
-            for ((input, partition), progress) in &bookmark.inputs {
+            let reads = |((input, _), _): &(&InputPartition, &Progress)| inputs.contains(input);
+            for ((input, partition), progress) in bookmark.inputs.iter().filter(reads) {
                 let input = Source {
                     topic: Topic::Input(*input),
                     partition: *partition,
@@ -238,10 +245,16 @@ impl Ledger {
 
     /// Holds a task right after its commit against what its changelog says. Time may have passed since that
     /// changed nobody: it passes for both.
-    pub(super) fn check_live(&self, number: u32, live: &Task, versions: Option<&Versions>) {
+    pub(super) fn check_live(
+        &self,
+        pipeline: &Pipeline,
+        number: u32,
+        live: &Task,
+        versions: Option<&Versions>,
+    ) {
         let none = Changelog::new();
         let changelog = self.changelogs.get(&number).unwrap_or(&none);
-        let restored = state::restore(&self.pipeline, changelog);
+        let restored = state::restore(pipeline, changelog);
         let caught_up = |task: &Task| {
             let (mut task, mut output) = (task.clone(), Output::default());
             task.set_watermark(i64::MAX);

@@ -14,6 +14,7 @@ mod mischief;
 mod rates;
 mod runner;
 mod scenario;
+mod setup;
 mod staff;
 mod state;
 mod story;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::client::LETS_GO;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
 use super::scenario::Scenario;
+use super::setup::REFUSED;
 use super::story::Story;
 use super::world::{START_MS, World};
 
@@ -18,7 +19,7 @@ const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
 /// What must happen in some of many worlds.
-const HAPPEN: [&str; 3] = [LETS_GO, MAY_NOT_WRITE, TAKES_OVER];
+const HAPPEN: [&str; 4] = [LETS_GO, MAY_NOT_WRITE, REFUSED, TAKES_OVER];
 
 /// In so many worlds everything that is to happen at all has happened.
 const MANY: u64 = 1_000;

@@ -203,15 +203,14 @@ impl Scenario {
         self.time.remembered_ids < 256
     }
 
-    pub(super) fn pipeline(&self) -> Pipeline {
+    /// A pipeline that reads some of the inputs, in this order.
+    pub(super) fn pipeline_of(&self, inputs: &[u16]) -> Pipeline {
         let topics = Topics {
             app: "sim".to_owned(),
-            inputs: (0..self.input_partitions.len())
-                .map(|input| format!("in{input}"))
-                .collect(),
+            inputs: inputs.iter().map(|input| format!("in{input}")).collect(),
             state_partitions: self.state_partitions,
         };
-        let mut pipeline = pipeline(self.config(), topics, self.import());
+        let mut pipeline = pipeline(configured(inputs), topics, self.import());
         let task = Arc::make_mut(&mut pipeline.task);
         task.decision = self.decision;
         task.time = self.time;
@@ -220,17 +219,23 @@ impl Scenario {
         pipeline
     }
 
-    fn config(&self) -> &'static Config {
-        static ONE: LazyLock<Config> = LazyLock::new(|| config(&["segment"], &[AT_ONCE]));
-        static TWO: LazyLock<Config> = LazyLock::new(|| config(&["segment", "native"], &[AT_ONCE]));
-        match self.input_partitions.len() {
-            1 => &ONE,
-            _ => &TWO,
-        }
-    }
-
     pub(super) fn import(&self) -> Option<ModelParts> {
         (self.learning != Learning::Learnt).then(model)
+    }
+}
+
+/// The first input is in the one format, the second in the other.
+fn configured(inputs: &[u16]) -> &'static Config {
+    type Lazy = LazyLock<Config>;
+    static FIRST: Lazy = LazyLock::new(|| config(&["segment"], &[AT_ONCE]));
+    static SECOND: Lazy = LazyLock::new(|| config(&["native"], &[AT_ONCE]));
+    static BOTH: Lazy = LazyLock::new(|| config(&["segment", "native"], &[AT_ONCE]));
+    static SWAPPED: Lazy = LazyLock::new(|| config(&["native", "segment"], &[AT_ONCE]));
+    match inputs {
+        [0] => &FIRST,
+        [1] => &SECOND,
+        [0, ..] => &BOTH,
+        _ => &SWAPPED,
     }
 }
 

@@ -4,6 +4,7 @@ use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::shard::Shard;
 
 use super::client::Client;
+use super::setup::Setup;
 
 /// A shard at work.
 pub(super) type Member = Shard<Client>;
@@ -59,6 +60,8 @@ pub(super) struct Refusal {
 pub(super) struct Instance {
     /// What its shards have read of the model topic.
     pub(super) models: SharedModels,
+    /// What it is configured with; `None` before its first start.
+    pub(super) setup: Option<Setup>,
     pub(super) life: u64,
     pub(super) is_up: bool,
     pub(super) back_at_ms: Option<i64>,

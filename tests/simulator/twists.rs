@@ -12,6 +12,8 @@ const MINUTE_SWEEP: u64 = 8;
 const CLOCKS: u64 = 25;
 const CONTENTION: u64 = 10;
 const STALE_METADATA: u64 = 50;
+/// Of those with two inputs.
+const ROLLED: u64 = 60;
 
 /// What a world has besides the common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Twists {
     pub(super) contention: bool,
     /// Brokers leave partitions out that an input has gained.
     pub(super) stale_metadata: bool,
+    /// Instances start with fewer inputs, with the inputs in another order, and as another pipeline.
+    pub(super) rolled: bool,
 }
 
 impl Scenario {
@@ -42,6 +46,10 @@ impl Scenario {
         self.twists.contention = dice.percent(CONTENTION);
         if self.twists.contention {
             self.contend(dice);
+        }
+        self.twists.rolled = self.input_partitions.len() > 1 && dice.percent(ROLLED);
+        if self.twists.rolled {
+            self.rates.leave = self.rates.leave.max(dice.between(10, 40));
         }
         self.twists.stale_metadata = self.grows() && dice.percent(STALE_METADATA);
     }
@@ -70,6 +78,7 @@ impl Scenario {
             (twists.clocks, "clocks that jump"),
             (twists.contention, "contention for local copies"),
             (twists.stale_metadata, "brokers with old metadata"),
+            (twists.rolled, "configurations rolled in and out"),
         ];
         let has = traits.iter().filter(|(has, _)| *has);
         has.map(|(_, name)| *name).collect()

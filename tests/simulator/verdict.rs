@@ -39,6 +39,7 @@ impl World {
         self.note(None, "it is calm from here on", [0, 0]);
         self.feed().grow(&self.broker);
         self.revive();
+        self.roll_all_in();
         for round in 0..ROUNDS {
             self.round();
             if round == REASSIGNED && self.scenario.grows() {

@@ -66,7 +66,8 @@ impl World {
             inner: &mut read.inner,
         };
         let (followed, batch) = (&mut read.followed, &mut read.batch);
-        match standbys.follow_on(&mut befallen, &self.pipeline, followed, batch) {
+        let pipeline = self.setup_of(instance).pipeline;
+        match standbys.follow_on(&mut befallen, &pipeline, followed, batch) {
             Ok(()) => *reader = Some(read),
             Err(_) => self.note(Some(seat), "follows no more", [0, 0]),
         }

@@ -20,6 +20,7 @@ use super::disk::{Disk, DiskStore};
 use super::feed::Feed;
 use super::ledger::Ledger;
 use super::scenario::Scenario;
+use super::setup::{REFUSED, Setup};
 use super::staff::{Member, Place, Post, Staff};
 use super::story::{Beat, Story};
 use super::warm::Warm;
@@ -34,7 +35,10 @@ const DEEPEST: usize = 3;
 /// Everything that there is.
 pub(super) struct World {
     pub(super) scenario: Scenario,
+    /// The pipeline that reads every input.
     pub(super) pipeline: Arc<Pipeline>,
+    /// What instances are configured with.
+    pub(super) setups: Vec<Setup>,
     pub(super) broker: MemoryBroker,
     /// Of the brokers; nobody sets it.
     pub(super) clock: Clock,
@@ -60,7 +64,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(scenario: Scenario, story: Rc<Story>) -> Rc<Self> {
         let dice = Dice::new(!scenario.seed);
-        let pipeline = Arc::new(scenario.pipeline());
+        let setups = Setup::all(&scenario);
+        let pipeline = Arc::clone(&setups[0].pipeline);
         let clock = Clock::simulated(START_MS);
         let last: Vec<u32> = scenario
             .input_partitions
@@ -103,6 +108,7 @@ impl World {
             ),
             scenario,
             pipeline,
+            setups,
             broker,
             clock,
             dice,
@@ -164,6 +170,12 @@ impl World {
     /// The clock of an instance.
     pub(super) fn clock_of(&self, instance: usize) -> Clock {
         self.clocks.borrow()[instance].clone()
+    }
+
+    /// What an instance is configured with that has started.
+    pub(super) fn setup_of(&self, instance: usize) -> Setup {
+        let setup = self.staff().instances[instance].setup.clone();
+        setup.expect("a configuration")
     }
 
     fn is_seated(&self, post: &Post) -> bool {
@@ -258,7 +270,9 @@ impl World {
             );
             let is_committed = staff.committed(post.seat).contains(&number);
             if is_committed && ledger.is_current(post.client, number) {
-                ledger.check_live(number, task, shard.versions());
+                let setup = staff.instances[post.instance].setup.as_ref();
+                let pipeline = &setup.expect("a configuration").pipeline;
+                ledger.check_live(pipeline, number, task, shard.versions());
             }
         }
     }
@@ -280,9 +294,18 @@ impl World {
     }
 
     fn start(self: &Rc<Self>, instance: usize) {
+        let Some(setup) = self.configure() else {
+            let back_at_ms = self.later_ms(100, 10_000);
+            let mut staff = self.staff();
+            staff.instances[instance].back_at_ms = Some(back_at_ms);
+            let seat = staff.seats_of(instance).start;
+            drop(staff);
+            return self.note(Some(seat), REFUSED, [0, 0]);
+        };
         let seats = {
             let mut staff = self.staff();
             let state = &mut staff.instances[instance];
+            state.setup = Some(setup);
             state.life += 1;
             state.models = Default::default();
             state.is_up = true;
@@ -303,11 +326,10 @@ impl World {
         self.note(Some(seat), "starts", [0, 0]);
         let post = self.staff().appoint(seat);
         let inner = self.broker.shard(&Self::name(self.scenario.shards, seat));
-        let client = Client::new(Rc::clone(self), post, inner);
-        let (pipeline, pace) = (
-            Arc::clone(&self.pipeline),
-            Pace::Live(self.clock_of(post.instance)),
-        );
+        let setup = self.setup_of(post.instance);
+        let pipeline = Arc::clone(&setup.pipeline);
+        let client = Client::new(Rc::clone(self), post, setup, inner);
+        let pace = Pace::Live(self.clock_of(post.instance));
         let store = Box::new(DiskStore::new(Rc::clone(self), post));
         let standbys = self.warm()[post.instance].standbys.clone();
         let models = self.staff().instances[post.instance].models.clone();

@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod mutants;
 pub mod python;
 pub mod quality;
+pub mod simulate;
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{bench, chaos, data, kafka, mutants, quality};
+use xtask::{bench, chaos, data, kafka, mutants, quality, simulate};
 
 #[derive(Parser)]
 #[command(
@@ -31,6 +31,8 @@ enum Task {
     Chaos(chaos::ChaosArgs),
     /// Break one thing at a time and see that the simulator finds it
     Mutants(mutants::MutantsArgs),
+    /// Play many seeds of the simulator on all cores, and name those that fail
+    Simulate(simulate::SimulateArgs),
 }
 
 fn main() -> ExitCode {
@@ -51,5 +53,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Data(args) => data::run(args),
         Task::Chaos(args) => chaos::run(args),
         Task::Mutants(args) => mutants::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
     }
 }

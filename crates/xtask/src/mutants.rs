@@ -1,6 +1,7 @@
 //! Is the simulator any good? Builds the pipeline with one thing broken at a time, and expects each to be caught.
 //!
-//! A mutant is a file of `tests/mutants`: words on what is broken, and for each change the file, the text to be found
+//! A mutant is a file of `tests/mutants`: words on what is broken, the arguments of a `cargo test` where another test
+//! than the simulator is to catch it (`test: -p CRATE NAME`), and for each change the file, the text to be found
 //! in it, exactly once, and what to put there. The work is done on a copy of the workspace under `target/mutants`.
 
 mod copy;
@@ -54,7 +55,11 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
     let mut survivors = 0;
     for mutation in &mutations {
         copy.with(&mutation.apply(copy.folder())?, || {
-            let outcome = trial.run().with_context(|| mutation.name.clone())?;
+            let outcome = match &mutation.test {
+                Some(arguments) => trial.run_test(arguments),
+                None => trial.run(),
+            };
+            let outcome = outcome.with_context(|| mutation.name.clone())?;
             survivors += usize::from(outcome == Outcome::Survived);
             println!("{:<36} {outcome}", mutation.name);
             Ok(())

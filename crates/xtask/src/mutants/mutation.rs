@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// Lines that begin the parts of a change.
+const TEST: &str = "test: ";
 const FILE: &str = "--- ";
 const FIND: &str = "<<< find";
 const REPLACE: &str = "=== replace";
@@ -16,6 +17,8 @@ const END: &str = ">>> end";
 #[derive(Debug)]
 pub(super) struct Mutation {
     pub(super) name: String,
+    /// Arguments of the `cargo test` that is to catch it, where that is not the simulator.
+    pub(super) test: Option<Vec<String>>,
     changes: Vec<Change>,
 }
 
@@ -33,6 +36,7 @@ impl Mutation {
         let changes = parse(&text).with_context(|| path.display().to_string())?;
         Ok(Self {
             name: name.into_owned(),
+            test: test(&text),
             changes,
         })
     }
@@ -63,6 +67,11 @@ impl Change {
             count => bail!("found {count} times, once was expected:\n{}", self.find),
         }
     }
+}
+
+fn test(text: &str) -> Option<Vec<String>> {
+    let arguments = text.lines().find_map(|line| line.strip_prefix(TEST))?;
+    Some(arguments.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Words, then for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in between.
@@ -112,6 +121,14 @@ mod tests {
         assert_eq!(changes[0].find, "one\ntwo\n");
         assert_eq!(changes[0].replace, "");
         assert_eq!(changes[1].replace, "y\n");
+    }
+
+    #[test]
+    fn a_mutant_names_the_test_that_is_to_catch_it() {
+        assert_eq!(test(TEXT), None);
+        let named = format!("test: -p flockwise-codec --lib\n{TEXT}");
+        let arguments = ["-p", "flockwise-codec", "--lib"].map(str::to_owned);
+        assert_eq!(test(&named), Some(arguments.to_vec()));
     }
 
     #[test]

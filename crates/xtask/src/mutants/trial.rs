@@ -1,4 +1,4 @@
-//! The simulator over a copy of the sources.
+//! The simulator, or another test, over a copy of the sources.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,12 @@ pub(super) struct Trial<'a> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Caught { seed: u64, reason: String },
+    Caught {
+        seed: u64,
+        reason: String,
+    },
+    /// By the tests of these arguments.
+    CaughtByTest(String),
     Survived,
 }
 
@@ -27,23 +32,44 @@ impl fmt::Display for Outcome {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Caught { seed, reason } => write!(to, "caught by seed {seed}: {reason}"),
+            Self::CaughtByTest(test) => write!(to, "caught by cargo test {test}"),
             Self::Survived => to.write_str("SURVIVED"),
         }
     }
 }
 
 impl Trial<'_> {
-    /// Builds and plays.
-    pub(super) fn run(&self) -> Result<Outcome> {
-        let built = self.cargo(&["--no-run"]).output().context("cargo")?;
+    /// Builds and runs the tests of these arguments.
+    pub(super) fn run_test(&self, arguments: &[String]) -> Result<Outcome> {
+        self.build(arguments)?;
+        let ran = self.cargo(arguments).output().context("cargo")?;
+        Ok(match ran.status.success() {
+            true => Outcome::Survived,
+            false => Outcome::CaughtByTest(arguments.join(" ")),
+        })
+    }
+
+    fn build(&self, arguments: &[String]) -> Result<()> {
+        // What follows `--` is for the tests.
+        let own = arguments.split(|argument| argument == "--").next();
+        let mut cargo = self.cargo(own.unwrap_or_default());
+        let built = cargo.arg("--no-run").output().context("cargo")?;
         if !built.status.success() {
             bail!(
                 "it does not build:\n{}",
                 String::from_utf8_lossy(&built.stderr)
             );
         }
+        Ok(())
+    }
+
+    /// Builds and plays.
+    pub(super) fn run(&self) -> Result<Outcome> {
+        let simulator = ["-p", "flockwise-tests", "--test", "simulator"].map(str::to_owned);
+        self.build(&simulator)?;
         let played = self
-            .cargo(&["--", TEST, "--nocapture"])
+            .cargo(&simulator)
+            .args(["--", TEST, "--nocapture"])
             .output()
             .context("cargo")?;
         if played.status.success() {
@@ -68,18 +94,11 @@ impl Trial<'_> {
         })
     }
 
-    fn cargo(&self, arguments: &[&str]) -> Command {
+    fn cargo(&self, arguments: &[String]) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
-            .args([
-                "test",
-                "--quiet",
-                "-p",
-                "flockwise-tests",
-                "--test",
-                "simulator",
-            ])
+            .args(["test", "--quiet"])
             .args(arguments)
             .current_dir(self.folder)
             .env("CARGO_TARGET_DIR", &self.target)
