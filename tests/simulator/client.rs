@@ -210,7 +210,7 @@ impl Broker for Client {
         if gone > 0 {
             self.note(LETS_GO, [gone, 0]);
         }
-        let counts = self.world.counts_of(&sent, positions);
+        let counts = self.world.counts_of(&sent);
         let tasks =
             self.world
                 .ledger()
@@ -238,6 +238,10 @@ impl Broker for Client {
 
     fn lag(&self, source: Source) -> Option<u64> {
         self.inner.lag(self.setup.global(source))
+    }
+
+    fn skips_lost_records(&self) -> bool {
+        self.world.scenario.twists.recreated
     }
 
     fn leave(&mut self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 use prometheus::proto::{LabelPair, Metric};
 use serde_json::Value;
@@ -13,34 +13,8 @@ use super::world::World;
 /// Counts by the name of a counter, with the value of its label if it has one.
 pub(super) type Counts = BTreeMap<String, u64>;
 
-/// Where the records of a partition are, by what should become of them.
-#[derive(Debug, Default)]
-pub(super) struct Produced {
-    events: Vec<i64>,
-    tombstones: Vec<i64>,
-}
-
-impl Produced {
-    /// A record was produced.
-    pub(super) fn note(&mut self, offset: i64, is_tombstone: bool) {
-        match is_tombstone {
-            true => self.tombstones.push(offset),
-            false => self.events.push(offset),
-        }
-    }
-
-    fn count(&self, from: i64, to: i64, counts: &mut Counts) {
-        let within = |offsets: &[i64]| {
-            let below = |offset| offsets.partition_point(|known| *known < offset);
-            (below(to) - below(from)) as u64
-        };
-        add(counts, "events_total", within(&self.events));
-        add(counts, "tombstones_total", within(&self.tombstones));
-    }
-}
-
 /// Adds to a count; one that is zero is left out.
-fn add(counts: &mut Counts, name: &str, count: u64) {
+pub(super) fn add(counts: &mut Counts, name: &str, count: u64) {
     if count > 0 {
         *counts.entry(name.to_owned()).or_default() += count;
     }
@@ -48,20 +22,16 @@ fn add(counts: &mut Counts, name: &str, count: u64) {
 
 impl World {
     /// What a transaction is to count, should it be committed next.
-    pub(super) fn counts_of(&self, sent: &[Sent], positions: &[(Source, i64)]) -> Counts {
+    pub(super) fn counts_of(&self, sent: &[Sent]) -> Counts {
         let mut counts = Counts::new();
         add(&mut counts, "commits_total", 1);
         for record in sent {
             count_record(record, &mut counts);
         }
         let (ledger, feed) = (self.ledger(), self.feed());
-        for (source, position) in positions {
-            let Topic::Input(input) = source.topic else {
-                continue;
-            };
-            let before = ledger.positions.get(source).copied().unwrap_or(0);
-            if let Some(produced) = feed.produced.get(&(input, source.partition)) {
-                produced.count(before, *position, &mut counts);
+        for (lane, position) in ledger.lanes_of(sent) {
+            if let Some(produced) = feed.produced.get(&lane) {
+                produced.count(ledger.reached(lane), position, &mut counts);
             }
         }
         counts
@@ -69,14 +39,13 @@ impl World {
 
     /// The counters say what was committed, and nothing that was taken back or done again.
     pub(super) fn check_counters(&self) {
+        let repeats = self.repeats();
         let ledger = self.ledger();
         let mut found = gathered(&self.registry);
         let duplicates = found.remove("duplicates_total").unwrap_or(0);
         assert_eq!(found, ledger.heard, "counters, and what was committed");
-        let (unheard, repeats) = (ledger.unheard, self.repeats());
-        drop(ledger);
         // Who died in the moment of a commit has counted nothing of it, and a customer who was let go of is new.
-        if unheard == 0 && !self.scenario.lets_go() {
+        if ledger.unheard == 0 && !self.scenario.lets_go() {
             assert_eq!(duplicates, repeats, "events that came again");
         }
         assert!(duplicates <= repeats, "{duplicates} events came again");

@@ -10,8 +10,8 @@ use flockwise_core::plan::Plan;
 use flockwise_memory::MemoryBroker;
 use flockwise_runtime::topics::Topic;
 
-use super::counters::Produced;
 use super::dice::Dice;
+use super::produced::{Lane, Place, Produced};
 use super::scenario::{Keying, Scenario};
 use super::world::World;
 use crate::events::{Put, lines, lines_over, native};
@@ -55,13 +55,15 @@ pub(super) struct Feed {
     /// never further ahead of it.
     ahead_ms: BTreeMap<u32, i64>,
     /// What was produced to each partition.
-    pub(super) produced: BTreeMap<(u16, u32), Produced>,
+    pub(super) produced: BTreeMap<Lane, Produced>,
+    /// How often each input was recreated.
+    pub(super) generations: Vec<u32>,
     /// The offset behind the last record of each partition.
     pub(super) ends: BTreeMap<(u16, u32), i64>,
-    /// Events that count, in the order in which they were produced.
-    pub(super) good: Vec<Put>,
+    /// Events that count if they are read, in the order in which they were produced.
+    pub(super) good: Vec<(Place, Put)>,
     /// Where dead letters come from.
-    pub(super) dead: BTreeSet<(u16, u32, i64)>,
+    pub(super) dead: BTreeSet<Place>,
     pub(super) put: usize,
 }
 
@@ -84,6 +86,7 @@ impl Feed {
             tasks: scenario.state_partitions,
             ahead_ms: BTreeMap::new(),
             produced: BTreeMap::new(),
+            generations: vec![0; scenario.input_partitions.len()],
             ends: BTreeMap::new(),
             good: Vec::new(),
             dead: BTreeSet::new(),
@@ -211,19 +214,21 @@ impl Feed {
         self.put += 1;
         let place = (put.input, partition);
         self.ends.insert(place, offset + 1);
-        let produced = self.produced.entry(place).or_default();
+        let generation = self.generations[usize::from(put.input)];
+        let lane = (generation, put.input, partition);
+        let produced = self.produced.entry(lane).or_default();
         produced.note(offset, put.value.is_none());
         let latest_ms = self.latest_ms.entry(place).or_insert(i64::MIN);
         let in_time = |time_ms: &i64| *time_ms >= latest_ms.saturating_sub(self.lateness_ms);
         match next.time_ms.filter(in_time) {
             Some(time_ms) => {
                 *latest_ms = time_ms.max(*latest_ms);
-                self.good.push(put);
+                self.good.push(((lane, offset), put));
             }
             // Tombstones are no events.
             None if put.value.is_none() => {}
             None => {
-                self.dead.insert((put.input, partition, offset));
+                self.dead.insert((lane, offset));
             }
         }
     }
@@ -248,6 +253,14 @@ impl Feed {
             *now = *last;
             broker.show(Topic::Input(input), *last);
         }
+    }
+
+    /// An input is deleted and made again.
+    pub(super) fn recreate(&mut self, input: u16, broker: &MemoryBroker) {
+        self.generations[usize::from(input)] += 1;
+        self.ends.retain(|(known, _), _| *known != input);
+        self.latest_ms.retain(|(known, _), _| *known != input);
+        broker.recreate(Topic::Input(input));
     }
 
     /// Partitions of an input as of now.

@@ -10,6 +10,7 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Source, Topic};
 
 use super::counters::Counts;
+use super::produced::{Lane, Place};
 use super::state;
 
 /// A record as a client sent it.
@@ -39,6 +40,8 @@ pub(super) struct Ledger {
     known: BTreeMap<(Client, u32), u64>,
     /// The positions that the group has, had they not expired.
     pub(super) positions: BTreeMap<Source, i64>,
+    /// How far each partition was read, by the bookmarks.
+    reached: BTreeMap<Lane, i64>,
     pub(super) versions: BTreeSet<u64>,
     /// What those have counted who heard that their transactions were committed.
     pub(super) heard: Counts,
@@ -59,6 +62,7 @@ impl Ledger {
             commits: BTreeMap::new(),
             known: BTreeMap::new(),
             positions: BTreeMap::new(),
+            reached: BTreeMap::new(),
             versions: imported.into_iter().collect(),
             heard: Counts::new(),
             unheard: 0,
@@ -142,6 +146,7 @@ impl Ledger {
             let topics = &self.pipeline.topics.inputs;
             let (bookmark, _) = decode_bookmark(&value, topics).expect("a bookmark");
             self.check_bookmark(sent.partition, &bookmark);
+            self.reached.extend(self.lanes(&bookmark));
             self.bookmarks.insert(sent.partition, bookmark);
         }
         self.changelog(sent.partition).insert(key, value);
@@ -151,7 +156,42 @@ impl Ledger {
         self.changelogs.entry(task).or_default()
     }
 
-    /// Nothing in a bookmark goes back.
+    /// How far a partition was read, and what came of it committed.
+    pub(super) fn reached(&self, lane: Lane) -> i64 {
+        self.reached.get(&lane).copied().unwrap_or(0)
+    }
+
+    /// How far partitions are read by a transaction with these records.
+    pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<Place> {
+        let is_bookmark = |sent: &&Sent| sent.key.as_deref() == Some(&[BOOKMARK]);
+        let bookmarks = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
+        let topics = &self.pipeline.topics.inputs;
+        let lanes = bookmarks.filter(is_bookmark).flat_map(|sent| {
+            let value = sent.value.as_deref().unwrap_or_default();
+            let (bookmark, _) = decode_bookmark(value, topics).expect("a bookmark");
+            self.lanes(&bookmark)
+        });
+        lanes.collect()
+    }
+
+    fn lanes(&self, bookmark: &Bookmark) -> Vec<Place> {
+        let inputs = bookmark.inputs.iter();
+        let lanes = inputs.map(|((input, partition), progress)| {
+            let generation = self.generation(bookmark, *input);
+            ((generation, *input, *partition), progress.next_offset)
+        });
+        lanes.collect()
+    }
+
+    /// How often an input had been recreated when a bookmark's positions were read.
+    pub(super) fn generation(&self, bookmark: &Bookmark, input: u16) -> u32 {
+        let topic = &self.pipeline.topics.inputs[usize::from(input)];
+        let id = bookmark.topic_ids.get(topic);
+        let number = id.and_then(|id| id.split_once('#'));
+        number.map_or(0, |(_, number)| number.parse().expect("a number"))
+    }
+
+    /// Nothing in a bookmark goes back, but where a topic was recreated.
     fn check_bookmark(&self, task: u32, bookmark: &Bookmark) {
         let version = bookmark.version;
         assert!(
@@ -162,9 +202,10 @@ impl Ledger {
             !self.held.contains(&version),
             "task {task} uses version {version}, which is held"
         );
-        let Some(before) = self.bookmarks.get(&task) else {
+        let Some(known) = self.bookmarks.get(&task) else {
             return;
         };
+        let before = known;
         let pairs = [
             (before.repartition_offset, bookmark.repartition_offset),
             (before.stream_ms, bookmark.stream_ms),
@@ -177,6 +218,9 @@ impl Ledger {
             );
         }
         for (input, before) in &before.inputs {
+            if self.generation(bookmark, input.0) > self.generation(known, input.0) {
+                continue;
+            }
             let after = bookmark.inputs.get(input);
             let goes_on = after.is_some_and(|after| {
                 after.next_offset >= before.next_offset && after.time_ms >= before.time_ms

@@ -7,6 +7,9 @@ use flockwise_runtime::topics::Topic;
 use super::staff::{Nap, Place, Refusal};
 use super::world::World;
 
+/// An input is deleted and made again.
+pub(super) const RECREATES: &str = "recreates an input";
+
 const DAY_MS: i64 = 86_400_000;
 
 /// One kind of thing that goes wrong.
@@ -16,7 +19,7 @@ impl World {
     /// Perhaps something goes wrong, now or soon.
     pub(super) fn make_mischief(self: &Rc<Self>) {
         let rates = self.scenario.rates;
-        let kinds: [(u64, Mischief); 11] = [
+        let kinds: [(u64, Mischief); 12] = [
             (rates.crash, |world| world.light_fuse()),
             (rates.abort, |world| world.prepare_refusal()),
             (rates.nap, |world| world.prepare_nap()),
@@ -28,6 +31,7 @@ impl World {
             (rates.occupy, |world| world.occupy_offsets()),
             (rates.leap, |world| world.leap()),
             (rates.jump, |world| world.jump()),
+            (rates.recreate, |world| world.recreate()),
         ];
         for (rate, happens) in kinds {
             if self.dice.per_mille(rate) {
@@ -147,7 +151,12 @@ impl World {
             true => offset,
             false => offset - offset / 3,
         };
+        let feed = self.feed();
         for ((input, partition), progress) in &bookmark.inputs {
+            // Positions in an earlier topic of the name say nothing of this one.
+            if ledger.generation(bookmark, *input) != feed.generations[usize::from(*input)] {
+                continue;
+            }
             let below = share(progress.next_offset);
             self.broker.remove(Topic::Input(*input), *partition, below);
         }
@@ -185,6 +194,15 @@ impl World {
 
     fn leap(&self) {
         self.advance(self.dice.ms(500, 60_000));
+    }
+
+    /// An input is deleted and made again, while nobody is in the middle of a call.
+    fn recreate(&self) {
+        if self.depth.get() == 0 {
+            let input = self.dice.place(self.scenario.input_partitions.len()) as u16;
+            self.feed().recreate(input, &self.broker);
+            self.note(None, RECREATES, [i64::from(input), 0]);
+        }
     }
 
     /// Somebody sets the clock of an instance, or NTP puts it right.

@@ -4,6 +4,7 @@
 //! `FLOCKWISE_SIMULATOR_SEED=7 cargo test -p flockwise-tests --test simulator -- replay_one --nocapture` plays
 //! one story again; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test play so many.
 
+mod befalling;
 mod client;
 mod counters;
 mod dice;
@@ -11,6 +12,7 @@ mod disk;
 mod feed;
 mod ledger;
 mod mischief;
+mod produced;
 mod rates;
 mod runner;
 mod scenario;

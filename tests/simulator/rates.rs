@@ -17,6 +17,8 @@ pub(super) struct Rates {
     pub(super) leap: u64,
     /// Somebody sets the clock of an instance.
     pub(super) jump: u64,
+    /// An input is deleted and made again.
+    pub(super) recreate: u64,
 }
 
 /// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
@@ -37,5 +39,6 @@ pub(super) fn rates(dice: &Dice) -> Rates {
         occupy: rate(30),
         leap: rate(10),
         jump: 0,
+        recreate: 0,
     }
 }

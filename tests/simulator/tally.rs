@@ -99,13 +99,9 @@ fn tallies(events: &[Put], remembered: usize) -> BTreeMap<String, Tally> {
 impl World {
     /// Each event that counts was counted once, for its customer, and each customer is in one task.
     pub(super) fn check_tallies(&self, tasks: &[Task]) {
-        let tallies = {
-            let feed = self.feed();
-            tallies(
-                &feed.good[feed.before_coda..],
-                self.scenario.time.remembered_ids,
-            )
-        };
+        let before_coda = self.feed().before_coda;
+        let remembered = self.scenario.time.remembered_ids;
+        let tallies = tallies(&self.counted(before_coda), remembered);
         let mut found = BTreeSet::new();
         for (number, task) in tasks.iter().enumerate() {
             for row in task.rows().numbers() {
@@ -137,9 +133,9 @@ impl World {
 
     /// Events that count and come again within what is remembered.
     pub(super) fn repeats(&self) -> u64 {
-        let feed = self.feed();
-        let tallies = tallies(&feed.good, self.scenario.time.remembered_ids);
+        let events = self.counted(0);
+        let tallies = tallies(&events, self.scenario.time.remembered_ids);
         let counted: u64 = tallies.values().map(|tally| tally.events).sum();
-        feed.good.len() as u64 - counted
+        events.len() as u64 - counted
     }
 }

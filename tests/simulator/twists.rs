@@ -14,6 +14,7 @@ const CONTENTION: u64 = 10;
 const STALE_METADATA: u64 = 50;
 /// Of those with two inputs.
 const ROLLED: u64 = 60;
+const RECREATED: u64 = 10;
 
 /// What a world has besides the common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +29,8 @@ pub(super) struct Twists {
     pub(super) stale_metadata: bool,
     /// Instances start with fewer inputs, with the inputs in another order, and as another pipeline.
     pub(super) rolled: bool,
+    /// Inputs are deleted and made again: what was not read of the earlier ones is lost.
+    pub(super) recreated: bool,
 }
 
 impl Scenario {
@@ -52,6 +55,10 @@ impl Scenario {
             self.rates.leave = self.rates.leave.max(dice.between(10, 40));
         }
         self.twists.stale_metadata = self.grows() && dice.percent(STALE_METADATA);
+        self.twists.recreated = dice.percent(RECREATED);
+        if self.twists.recreated {
+            self.rates.recreate = dice.scale(2, 20);
+        }
     }
 
     /// Time passes fast, so that copies are written often, and shards stand still for long.
@@ -79,6 +86,7 @@ impl Scenario {
             (twists.contention, "contention for local copies"),
             (twists.stale_metadata, "brokers with old metadata"),
             (twists.rolled, "configurations rolled in and out"),
+            (twists.recreated, "inputs that are recreated"),
         ];
         let has = traits.iter().filter(|(has, _)| *has);
         has.map(|(_, name)| *name).collect()

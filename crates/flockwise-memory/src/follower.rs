@@ -55,6 +55,7 @@ impl Follower for MemoryFollower {
                 number,
                 next,
                 is_held: false,
+                generation: 0,
             });
         }
         Ok(())

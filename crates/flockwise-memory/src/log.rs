@@ -19,6 +19,8 @@ pub(crate) struct Log {
     /// The offset of the record to come.
     pub(crate) end: i64,
     pub(crate) committed: Option<i64>,
+    /// How often the topic was recreated.
+    pub(crate) generation: u32,
     /// Records from this offset on are not to be read: a transaction that has one of them is open.
     pub(crate) held_from: i64,
     /// Bytes of the records held, their entries included.
@@ -60,8 +62,17 @@ impl Log {
             start: 0,
             end: 0,
             committed: None,
+            generation: 0,
             held_from: i64::MAX,
             bytes: 0,
+        }
+    }
+
+    /// The same partition of a topic that was deleted and made again.
+    pub(crate) fn recreated(&self) -> Self {
+        Self {
+            generation: self.generation + 1,
+            ..Self::new()
         }
     }
 

@@ -1,8 +1,8 @@
 //! The broker as one shard sees it.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +27,8 @@ pub struct MemoryShard {
     /// Has the last assignment been answered?
     is_open: bool,
     reads: Vec<Read>,
+    /// Of topics whose ids were asked for, which ones they were.
+    generations: BTreeMap<Topic, u32>,
     heads: BinaryHeap<Reverse<Head>>,
     transaction: Transaction,
     /// Everything goes by what a real cluster does: see [`crate::Conditions`].
@@ -42,6 +44,8 @@ pub(crate) struct Read {
     pub(crate) next: i64,
     /// None of its records is to be given for now.
     pub(crate) is_held: bool,
+    /// Of the topic as it was when the client last asked for its id.
+    pub(crate) generation: u32,
 }
 
 /// The next record of a read; the smallest sequence comes first.
@@ -70,6 +74,7 @@ impl MemoryShard {
             epoch,
             is_open: false,
             reads: Vec::new(),
+            generations: BTreeMap::new(),
             heads: BinaryHeap::new(),
             transaction: Transaction::default(),
             is_simulated,
@@ -177,7 +182,11 @@ impl Broker for MemoryShard {
             let number = self.shared.layout.require(source);
             let number = number.map_err(Failure::Config)?;
             let log = &state.logs[number];
+            let known = self.generations.get(&source.topic).copied();
+            let generation = known.unwrap_or(log.generation);
             let next = match start {
+                // It is not found out before it is read that the topic is another one.
+                Start::Offset(offset) if generation != log.generation => offset,
                 // As on a real cluster, it shows with the first record that what was before it is gone.
                 Start::Offset(offset) if self.is_simulated && offset < log.start => log.start,
                 _ => begin(log, source, start)?,
@@ -188,6 +197,7 @@ impl Broker for MemoryShard {
                 number,
                 next,
                 is_held: false,
+                generation,
             });
         }
         self.is_open = true;
@@ -274,9 +284,18 @@ impl Broker for MemoryShard {
         ends.collect::<Result<_, String>>().map_err(Failure::Config)
     }
 
-    /// A broker lives no longer than its process, so no other topic has had the name.
+    /// A broker lives no longer than its process: the name tells a topic from others, and how often it was recreated.
     fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
-        Ok(self.shared.layout.name(topic))
+        let name = self.shared.layout.name(topic);
+        let partition = 0;
+        let number = self.shared.layout.require(Source { topic, partition });
+        let number = number.map_err(Failure::Config)?;
+        let generation = self.shared.lock().logs[number].generation;
+        self.generations.insert(topic, generation);
+        Ok(match generation {
+            0 => name,
+            _ => format!("{name}#{generation}"),
+        })
     }
 
     fn name(&self) -> &str {
@@ -341,6 +360,9 @@ impl Broker for MemoryShard {
     fn lag(&self, source: Source) -> Option<u64> {
         let read = self.read(source)?;
         let log = &self.shared.lock().logs[read.number];
+        if log.generation != read.generation {
+            return None;
+        }
         // What nobody will ever read is not behind.
         let next = if self.is_simulated {
             log.next_readable(read.next)

@@ -47,12 +47,14 @@ pub fn run(args: &SimulateArgs) -> Result<()> {
         end: args.from + args.seeds,
         failed: Mutex::new(Vec::new()),
     };
-    thread::scope(|scope| {
+    thread::scope(|scope| -> Result<()> {
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(|| sweep.work())).collect();
-        let joined = workers.into_iter().map(|worker| worker.join());
-        joined
-            .into_iter()
-            .try_for_each(|outcome| outcome.unwrap_or_else(|_| bail!("a worker panicked")))
+        for worker in workers {
+            worker
+                .join()
+                .unwrap_or_else(|_| bail!("a worker panicked"))?;
+        }
+        Ok(())
     })?;
     let failed = sweep.failed.into_inner().unwrap_or_default();
     if !failed.is_empty() {

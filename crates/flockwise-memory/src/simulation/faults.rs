@@ -38,6 +38,21 @@ impl MemoryBroker {
         self.shared.lock().logs[number].skip(i64::from(offsets));
     }
 
+    /// Deletes a topic and makes it again, under another id. Who reads it gets nothing until it has asked for the
+    /// id and opened the topic again.
+    ///
+    /// # Panics
+    /// Where there is no such topic.
+    pub fn recreate(&self, topic: Topic) {
+        let count = self.shared.layout.partitions(topic).expect("a topic");
+        let numbers = (0..count).map(|partition| self.require(topic, partition));
+        let numbers: Vec<usize> = numbers.collect();
+        let mut state = self.shared.lock();
+        for number in numbers {
+            state.logs[number] = state.logs[number].recreated();
+        }
+    }
+
     /// Removes the records of a partition below an offset, as retention does.
     ///
     /// # Panics
@@ -160,8 +175,11 @@ impl State {
         }
         let dice = &mut simulation.dice;
         let limit = limit.min(1 + dice.place(simulation.conditions.most_records));
+        let logs = &self.logs;
+        let is_there = |read: &Read| logs[read.number].generation == read.generation;
+        let is_given = |read: &Read| !read.is_held && is_there(read);
         let mut drawn: Vec<usize> = (0..reads.len())
-            .filter(|read| dice.below(3) > 0 && !reads[*read].is_held)
+            .filter(|number| dice.below(3) > 0 && is_given(&reads[*number]))
             .collect();
         while batch.len() < limit && !drawn.is_empty() {
             let place = dice.place(drawn.len());
@@ -187,7 +205,8 @@ impl State {
     /// How far a source is read, past what will never be; at times that is not known.
     pub(crate) fn position(&mut self, read: &Read) -> Option<i64> {
         let is_known = self.simulation.as_mut()?.dice.below(4) > 0;
-        is_known.then(|| self.logs[read.number].next_readable(read.next))
+        let is_there = self.logs[read.number].generation == read.generation;
+        (is_known && is_there).then(|| self.logs[read.number].next_readable(read.next))
     }
 
     /// Partitions of a topic that are seen.
