@@ -11,7 +11,7 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_runtime::topics::{Topic, Topics};
 use flockwise_tests::broker::{Stage, topics};
-use flockwise_tests::events::put;
+use flockwise_tests::events::{Put, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, get, run};
@@ -24,8 +24,10 @@ const CUSTOMERS: u64 = 300;
 const RESTLESS: u64 = 100;
 /// Who comes in an hour.
 const VISITORS: u64 = 60;
-/// 2026-03-01T00:00:00Z.
-const START_MS: i64 = 1_772_323_200_000;
+/// 2040-03-01T00:00:00Z, later than the pipeline's first start: in history no version is held.
+const START_MS: i64 = 2_214_172_800_000;
+/// Of every record, 2026-03-01T00:00:00Z: brokers refuse those from the future.
+const RECORDED_MS: i64 = 1_772_323_200_000;
 const HOUR_MS: i64 = 3_600_000;
 
 /// A version is due every four hours, and everybody is looked at every hour.
@@ -138,7 +140,12 @@ impl Shop {
         let step_ms = HOUR_MS / (customers.len() as i64 + 1);
         let visit = |(place, customer): (i64, &u64)| {
             let time = write_time(start_ms + place * step_ms);
-            put("native", &self.visit(*customer, &time)).keyed(Partitioner::Crc32, PARTITIONS)
+            let put = put("native", &self.visit(*customer, &time));
+            let put = put.keyed(Partitioner::Crc32, PARTITIONS);
+            Put {
+                timestamp_ms: RECORDED_MS,
+                ..put
+            }
         };
         let visits: Vec<_> = (1..).zip(customers).map(visit).collect();
         self.kafka.put(&visits);
@@ -241,6 +248,52 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     let why = ["--why", "nobody is there", "--wait", "1"];
     let ended = shop.model(&[&["rollback", "1"], &why[..]].concat());
     ended.expect(1, &["no trainer has carried it out within 1 s"]);
+}
+
+/// As long as there are no segments, four places say why, and the instance is ready.
+#[test]
+fn what_warm_up_waits_for_is_told() {
+    let Some(mut shop) = Shop::open() else { return };
+    let (process, address) = shop.start();
+    let fewer = 0..CUSTOMERS / 2;
+    shop.pass_an_hour(&fewer.collect::<Vec<_>>());
+    shop.pass_an_hour(&[0, 1]);
+    let text = |path| get(address, path).unwrap_or_default();
+    let list = || shop.model(&["list"]).expect(0, &[]).stdout;
+    let waits = "it waits for customers";
+    eventually("`model list` says so", || {
+        list().contains(waits) && !list().contains("sampled 0 of")
+    });
+    eventually("/readyz says the same", || {
+        let list = list();
+        let warm_up = list.trim().strip_prefix("no version yet: ");
+        text("/readyz").contains(warm_up.expect("a reason"))
+    });
+    assert!(
+        text("/readyz").contains("\"ready\":true"),
+        "{}",
+        text("/readyz")
+    );
+    let wanted = "flockwise_warm_up_customers_wanted{shard=\"0\"} 200";
+    eventually("the metrics say so", || text("/metrics").contains(wanted));
+    shop.pass_an_hour(&(0..CUSTOMERS).collect::<Vec<_>>());
+    shop.pass_an_hour(&[0, 1]);
+    eventually("it is over", || {
+        text("/readyz").contains("\"warm_up\":null")
+    });
+    let wanted = "flockwise_warm_up_customers_wanted{shard=\"0\"} 0";
+    eventually("the metrics say so too", || {
+        text("/metrics").contains(wanted)
+    });
+    let lineage = || shop.kafka.read(Topic::Lineage).concat();
+    eventually("the lineage says that history is read", || {
+        let says = |text: &[u8]| String::from_utf8_lossy(text).contains("pipeline.caught_up");
+        let records = lineage();
+        records
+            .iter()
+            .any(|record| record.value.as_deref().is_some_and(says))
+    });
+    process.terminate().expect(0, &["no segments yet", waits]);
 }
 
 /// Until everybody is in one of two segments; where that is.

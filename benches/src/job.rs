@@ -9,6 +9,7 @@ use flockwise_codec::model::decode_model;
 use flockwise_config::Config;
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
+use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::{TaskSettings, Versions};
 
 use crate::workspace;
@@ -60,6 +61,7 @@ impl Job {
                 decision: config.decision,
                 time: config.time,
                 learning: config.learning,
+                history: HistoryPolicy::default(),
                 tasks: PARTITIONS,
             }),
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flockwise_config::Config;
 use flockwise_core::model::ModelParts;
 use flockwise_core::plan::Plan;
+use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
 use flockwise_runtime::alignment::Alignment;
 use flockwise_runtime::pipeline::Pipeline;
@@ -73,6 +74,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         decision: config.decision,
         time: config.time,
         learning: config.learning,
+        history: HistoryPolicy::default(),
         tasks: topics.state_partitions,
     });
     let formats: Vec<_> = config

@@ -12,6 +12,7 @@ use flockwise_core::change::{Change, Trigger};
 use flockwise_core::event::Event;
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
+use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::portrait::portrait;
 use flockwise_core::task::{Output, Task, TaskSettings, Versions};
 use flockwise_core::trainer::Trainer;
@@ -104,6 +105,7 @@ impl<'y> Shop<'y> {
             decision: config.decision,
             time: config.time,
             learning: config.learning,
+            history: HistoryPolicy::default(),
             tasks: 1,
         }));
         Self {

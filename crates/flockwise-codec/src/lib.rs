@@ -8,6 +8,7 @@ pub mod changelog;
 pub mod decode;
 pub mod format;
 pub mod forward;
+pub mod history;
 pub mod lesson;
 pub mod lineage;
 mod literal;

@@ -21,6 +21,10 @@ pub struct PipelineRecord {
     /// Fingerprint of the feature plan, in hexadecimal digits.
     plan: String,
     features: Vec<FeatureRecord>,
+    /// When it was first started, milliseconds since the epoch: what happened before is history. `None` where an earlier
+    /// version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_started_ms: Option<i64>,
     /// Every input topic that some instance has ever read.
     pub inputs: Vec<InputRecord>,
 }
@@ -60,8 +64,16 @@ impl PipelineRecord {
                     fingerprint: hex(fingerprint),
                 })
                 .collect(),
+            first_started_ms: None,
             inputs: Vec::new(),
         }
+    }
+
+    /// The same, of a pipeline that is first started at this instant.
+    #[must_use]
+    pub fn started_at(mut self, at_ms: i64) -> Self {
+        self.first_started_ms = Some(at_ms);
+        self
     }
 
     /// The record as it is stored.
@@ -194,7 +206,14 @@ mod tests {
             r#""inputs":[{"topic":"shop.orders","id":"cluster.0123","starts":[null,912]}]}"#
         );
         assert_eq!(String::from_utf8(record.encode()).unwrap(), golden);
-        assert_eq!(PipelineRecord::decode(golden.as_bytes()), Ok(record));
+        assert_eq!(
+            PipelineRecord::decode(golden.as_bytes()),
+            Ok(record.clone())
+        );
+        let started = golden.replace(r#""inputs""#, r#""first_started_ms":9,"inputs""#);
+        let record = record.started_at(9);
+        assert_eq!(String::from_utf8(record.encode()).unwrap(), started);
+        assert_eq!(PipelineRecord::decode(started.as_bytes()), Ok(record));
     }
 
     #[test]

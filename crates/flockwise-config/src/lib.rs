@@ -73,6 +73,8 @@ pub struct Config {
     pub memory: Option<u64>,
     /// Where the HTTP API and `/metrics` listen.
     pub http_listen: SocketAddr,
+    /// Changes of segment are published that happened before the pipeline was first started.
+    pub publishes_history: bool,
     /// The feature, one of [`Self::features`], whose sum is what a segment brings in.
     pub brings_in: Option<String>,
 }

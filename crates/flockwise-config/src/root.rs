@@ -35,6 +35,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         policies::time(root.table("time"), root.table("sweep"), &features);
     let (state_directory, memory) = state(root.table("state"));
     let http_listen = http(root.table("http"));
+    let publishes_history = backfill(root.table("backfill"));
     let brings_in = report(root.table("report"), &features);
     root.finish();
     sources.verdict(Config {
@@ -55,6 +56,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         state_directory,
         memory,
         http_listen,
+        publishes_history,
         brings_in,
     })
 }
@@ -87,6 +89,12 @@ fn state(mut section: Section<'_>) -> (PathBuf, Option<u64>) {
     section.finish();
     let directory = directory.unwrap_or_else(|| PathBuf::from("flockwise-state"));
     (directory, memory)
+}
+
+fn backfill(mut section: Section<'_>) -> bool {
+    let publishes = section.read("publish", Found::flag);
+    section.finish();
+    publishes.unwrap_or(true)
 }
 
 fn http(mut section: Section<'_>) -> SocketAddr {

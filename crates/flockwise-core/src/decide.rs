@@ -12,11 +12,13 @@ pub enum Cause {
     Time,
     /// A new version of the model.
     Model,
+    /// A first segment in history: the pipeline was started later than that.
+    Backfill,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Behaviour, Self::Time, Self::Model];
+    pub const ALL: [Self; 4] = [Self::Behaviour, Self::Time, Self::Model, Self::Backfill];
 
     /// As records and metrics have it.
     #[must_use]
@@ -25,6 +27,7 @@ impl Cause {
             Self::Behaviour => "behaviour",
             Self::Time => "time",
             Self::Model => "model",
+            Self::Backfill => "backfill",
         }
     }
 }

@@ -30,6 +30,38 @@ pub struct TimePolicy {
     pub forget_ms: Option<i64>,
 }
 
+/// What is history: it happened before the pipeline was first started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryPolicy {
+    /// Event time before which everything is history, milliseconds since the epoch; `None`: nothing is.
+    pub until_ms: Option<i64>,
+    /// `false`: changes of segment in it are made and counted in the customer's sequence, and not published.
+    pub is_published: bool,
+}
+
+impl Default for HistoryPolicy {
+    fn default() -> Self {
+        Self {
+            until_ms: None,
+            is_published: true,
+        }
+    }
+}
+
+impl HistoryPolicy {
+    /// Is this event time history?
+    #[must_use]
+    pub fn contains(&self, at_ms: i64) -> bool {
+        self.until_ms.is_some_and(|until_ms| at_ms < until_ms)
+    }
+
+    /// Is what happened then not to be published?
+    #[must_use]
+    pub fn withholds(&self, at_ms: i64) -> bool {
+        !self.is_published && self.contains(at_ms)
+    }
+}
+
 /// How the model learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningPolicy {

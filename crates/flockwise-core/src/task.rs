@@ -24,7 +24,7 @@ use crate::event::Event;
 use crate::feature::DAY_MS;
 use crate::model::Model;
 use crate::plan::Plan;
-use crate::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+use crate::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use crate::remembered::order_key;
 use crate::rows::Rows;
 use crate::trainer::MiniBatch;
@@ -41,6 +41,8 @@ pub struct TaskSettings {
     pub time: TimePolicy,
     /// Sampling.
     pub learning: LearningPolicy,
+    /// What happened before the pipeline was first started.
+    pub history: HistoryPolicy,
     /// State partitions of the pipeline.
     pub tasks: u32,
 }

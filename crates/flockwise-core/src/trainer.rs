@@ -25,7 +25,7 @@ use crate::lineage::Step;
 use crate::model::{Model, ModelError, ModelParts, Scaler};
 use crate::naming::name_segments;
 use crate::plan::Plan;
-use crate::policy::LearningPolicy;
+use crate::policy::{HistoryPolicy, LearningPolicy};
 use crate::review::{Review, review};
 use space::Space;
 use window::{KEPT_HALF_LIVES, Window};
@@ -91,6 +91,7 @@ pub struct Trainer {
     live: Option<ModelParts>,
     held: Option<ModelParts>,
     margin: f64,
+    history: HistoryPolicy,
     seen: Seen,
 }
 
@@ -125,6 +126,7 @@ impl Trainer {
             now_ms: live.as_ref().map_or(NEVER_MS, |model| model.trained_ms),
             first_ms: None,
             margin: 0.0,
+            history: HistoryPolicy::default(),
             seen: Seen::with(live.as_ref()),
             plan,
             policy,
@@ -138,6 +140,14 @@ impl Trainer {
     #[must_use]
     pub fn with_margin(mut self, margin: f64) -> Self {
         self.margin = margin;
+        self
+    }
+
+    /// The same, for a pipeline that began with history. While that is read no version is held: the first are learnt from
+    /// customers who have hardly begun, those after them move many, and there is nobody yet whom that surprises.
+    #[must_use]
+    pub fn with_history(mut self, history: HistoryPolicy) -> Self {
+        self.history = history;
         self
     }
 
@@ -353,7 +363,7 @@ impl Trainer {
             next.lineage = [held.lineage, next.lineage].concat();
         }
         let moved = review.as_ref().map_or(0.0, |review| review.moved);
-        let is_held = moved > self.policy.churn_budget;
+        let is_held = moved > self.policy.churn_budget && !self.history.contains(self.now_ms);
         if is_held {
             self.held = Some(next.clone());
         } else {

@@ -16,6 +16,7 @@ pub struct Readiness {
     is_stopping: AtomicBool,
     silent: Mutex<Vec<Silence>>,
     stalled: Mutex<Vec<Stalled>>,
+    warm_up: Mutex<Option<String>>,
 }
 
 /// A shard that has something to commit, and whose commits come to nothing.
@@ -44,6 +45,8 @@ pub struct ShardPresence {
     readiness: Arc<Readiness>,
     is_assigned: bool,
     running: u32,
+    /// It has said what warm-up waits for.
+    is_warming_up: bool,
 }
 
 /// The counts as of one moment.
@@ -57,6 +60,7 @@ pub(crate) struct Status {
     pub(crate) is_stopping: bool,
     pub(crate) silent: Vec<Silence>,
     pub(crate) stalled: Vec<Stalled>,
+    pub(crate) warm_up: Option<String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,6 +80,7 @@ impl Readiness {
             is_stopping: AtomicBool::new(false),
             silent: Mutex::default(),
             stalled: Mutex::default(),
+            warm_up: Mutex::default(),
         })
     }
 
@@ -88,6 +93,7 @@ impl Readiness {
             readiness: Arc::clone(self),
             is_assigned: false,
             running: 0,
+            is_warming_up: false,
         }
     }
 
@@ -123,6 +129,7 @@ impl Readiness {
             is_stopping: self.is_stopping.load(Relaxed),
             silent: self.silences().clone(),
             stalled: lock(&self.stalled).clone(),
+            warm_up: lock(&self.warm_up).clone(),
         }
     }
 }
@@ -137,11 +144,21 @@ impl ShardPresence {
         self.count(running);
     }
 
+    /// What the first version of the model waits for, in words, where this shard is the trainer and there is none. It
+    /// makes nothing unready: events are counted meanwhile.
+    pub fn warm_up(&mut self, text: Option<String>) {
+        if self.is_warming_up || text.is_some() {
+            self.is_warming_up = text.is_some();
+            *lock(&self.readiness.warm_up) = text;
+        }
+    }
+
     /// The shard has handed over all it had, and waits for the next assignment.
     pub fn revoked(&mut self) {
         if std::mem::replace(&mut self.is_assigned, false) {
             self.readiness.shards_assigned.fetch_sub(1, Relaxed);
         }
+        self.warm_up(None);
         self.count(0);
     }
 

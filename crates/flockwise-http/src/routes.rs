@@ -72,6 +72,7 @@ async fn readyz(State(sources): State<Sources>) -> Response {
         "missing": missing,
         "shards": shards(&status),
         "tasks": { "running": status.tasks_running },
+        "warm_up": status.warm_up,
     });
     answer(ok_if(is_ready), &body)
 }

@@ -3,6 +3,7 @@
 use std::mem::take;
 
 use flockwise_codec::decode::{Reason, Reject};
+use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::{Output, Untimely};
 
 use crate::batch::Record;
@@ -280,14 +281,16 @@ impl<B: Broker> Shard<B> {
             true => self.meter.beside_transactions(),
             false => &mut self.meter.open,
         };
-        count(&mut self.output, counts);
+        let history = self.pipeline.task.history;
+        count(&mut self.output, counts, history);
         if is_silent {
             return Ok(());
         }
         self.is_pending = true;
         open.is_dirty = true;
         if let Some(versions) = &self.versions {
-            for change in &self.output.changes {
+            let changes = self.output.changes.iter();
+            for change in changes.filter(|change| !history.withholds(change.occurred_ms)) {
                 let customer_id = open.task.rows().customer_id(change.row);
                 self.outbox
                     .change(&mut self.broker, versions, number, customer_id, change)?;
@@ -303,8 +306,12 @@ impl<B: Broker> Shard<B> {
 }
 
 /// Moves what a task counted to where it counts.
-fn count(output: &mut Output, counts: &mut Counts) {
+fn count(output: &mut Output, counts: &mut Counts, history: HistoryPolicy) {
     for change in &output.changes {
+        if history.withholds(change.occurred_ms) {
+            counts.changes_withheld += 1;
+            continue;
+        }
         counts.changes[change.cause as usize] += 1;
         let step = (change.cause, change.from, change.to);
         *counts.moves.entry(step).or_default() += 1;

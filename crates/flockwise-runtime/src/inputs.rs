@@ -146,6 +146,7 @@ impl<B: Broker> Shard<B> {
         self.meter.stopped = self.stopped();
         self.meter.export(&self.metrics);
         self.notice_recreated()?;
+        self.announce_caught_up()?;
         let reads = self.gained()?;
         if reads.is_empty() {
             return Ok(());

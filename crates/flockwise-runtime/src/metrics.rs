@@ -69,6 +69,7 @@ pub struct Metrics {
 struct Counters {
     events: IntCounter,
     changes: [IntCounter; Cause::ALL.len()],
+    changes_withheld: IntCounter,
     flips_suppressed: [IntCounter; Suppression::ALL.len()],
     dead_letters: [IntCounter; Reason::ALL.len()],
     duplicates: IntCounter,
@@ -100,6 +101,11 @@ struct Gauges {
     moved_share: GaugeVec,
     tasks: IntGaugeVec,
     skew: GaugeVec,
+    tasks_behind: IntGaugeVec,
+    warm_up_customers: IntGaugeVec,
+    warm_up_customers_wanted: IntGaugeVec,
+    warm_up_span: IntGaugeVec,
+    warm_up_span_wanted: IntGaugeVec,
 }
 
 impl Metrics {
@@ -162,6 +168,10 @@ impl Counters {
             changes: registrar.counters(
                 ("changes_total", "Changes of segment."),
                 ("cause", Cause::ALL.map(Cause::name)),
+            )?,
+            changes_withheld: one(
+                "changes_withheld_total",
+                "Changes of segment from before the pipeline's first start that are not published.",
             )?,
             flips_suppressed: registrar.counters(
                 ("flips_suppressed_total", "Nearer segments not moved to."),
@@ -247,6 +257,26 @@ impl Gauges {
             )?,
             moved_share: registrar.keep(GaugeVec::new(moved_share, &["shard"])?)?,
             tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["shard", "state"])?,
+            tasks_behind: by_shard(
+                "backfill_tasks",
+                "Tasks that have not read all events from before the pipeline's first start.",
+            )?,
+            warm_up_customers: by_shard(
+                "warm_up_customers",
+                "Customers sampled for the first version of the model, at the trainer; 0 once there is one.",
+            )?,
+            warm_up_customers_wanted: by_shard(
+                "warm_up_customers_wanted",
+                "Customers that the first version waits for, at the trainer; 0 once there is one.",
+            )?,
+            warm_up_span: by_shard(
+                "warm_up_span_seconds",
+                "Event time that the samples for the first version span, at the trainer.",
+            )?,
+            warm_up_span_wanted: by_shard(
+                "warm_up_span_wanted_seconds",
+                "Event time that they must span, at the trainer; 0 once there is a version.",
+            )?,
         })
     }
 }

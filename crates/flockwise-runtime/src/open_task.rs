@@ -27,6 +27,8 @@ pub(crate) struct OpenTask {
     pub(crate) is_ahead: bool,
     /// How far in event time the other tasks are, as it has heard.
     pub(crate) watermarks: Watermarks,
+    /// It has left its mark: all history of its inputs is read.
+    pub(crate) has_caught_up: bool,
     /// How far its local copy is.
     pub(crate) keeping: Keeping,
 }
@@ -51,6 +53,7 @@ impl OpenTask {
             inputs: Vec::new(),
             unplaced: Some(0),
             is_ahead: false,
+            has_caught_up: false,
             keeping: Keeping::new(now),
         }
     }
@@ -71,6 +74,8 @@ impl OpenTask {
         self.idle.roll_back();
         self.watermarks.roll_back();
         self.is_dirty = false;
+        // Another mark beside one that is there changes nothing.
+        self.has_caught_up = false;
         self.unplaced = Some(0);
     }
 }

@@ -7,6 +7,7 @@ use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{Origin, encode_forward};
+use flockwise_codec::history::{ANNOUNCED_KEY, caught_up_key, encode_caught_up, encode_mark};
 use flockwise_codec::lesson::encode_mini_batch;
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
@@ -150,17 +151,64 @@ impl Outbox {
         })
     }
 
-    /// How the segments of a version came to be, on the topic of their own and in each partition of the changes:
-    /// whoever reads one has it before the first change under that version.
+    /// A mark that a task has read the history of its inputs; without a task, that the lineage topic says so of all.
+    pub(crate) fn mark_caught_up(
+        &mut self,
+        broker: &mut impl Broker,
+        task: Option<u32>,
+        at_ms: i64,
+    ) -> Result<(), Failure> {
+        let key = task.map_or_else(|| ANNOUNCED_KEY.to_vec(), caught_up_key);
+        broker.send(Outgoing {
+            topic: Topic::Pipeline,
+            partition: 0,
+            key: Some(&key),
+            value: Some(&encode_mark(at_ms)),
+            timestamp_ms: None,
+            headers: &[],
+        })
+    }
+
+    /// The pipeline has read its history, until an instant, at an instant.
+    pub(crate) fn caught_up(
+        &mut self,
+        broker: &mut impl Broker,
+        app: &str,
+        (until_ms, at_ms): (i64, i64),
+        tasks: u32,
+        model_version: u64,
+    ) -> Result<(), Failure> {
+        broker.send(Outgoing {
+            topic: Topic::Lineage,
+            partition: 0,
+            key: None,
+            value: Some(&encode_caught_up(
+                app,
+                until_ms,
+                at_ms,
+                tasks,
+                model_version,
+            )),
+            timestamp_ms: None,
+            headers: &[],
+        })
+    }
+
+    /// How the segments of a version came to be, on the topic of their own and in each partition of the changes, if
+    /// those are published: who reads one has it before the first change under that version.
     pub(crate) fn lineage(
         &mut self,
         broker: &mut impl Broker,
-        topics: &Topics,
+        pipeline: &Pipeline,
         model: &ModelParts,
         before: Option<&ModelParts>,
     ) -> Result<(), Failure> {
+        let topics = &pipeline.topics;
         let places = std::iter::once((Topic::Lineage, 0));
-        let changes = 0..topics.partitions(Topic::SegmentChanges);
+        let changes = match pipeline.task.history.withholds(model.trained_ms) {
+            true => 0..0,
+            false => 0..topics.partitions(Topic::SegmentChanges),
+        };
         let places = places.chain(changes.map(|partition| (Topic::SegmentChanges, partition)));
         let steps = encode_lineage(&topics.app, model, before);
         for (topic, partition) in places {

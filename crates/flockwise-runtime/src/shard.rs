@@ -105,6 +105,8 @@ pub struct Shard<B> {
     pub(crate) metrics: Metrics,
     pub(crate) meter: ShardMeter,
     pub(crate) is_assigned: bool,
+    /// The lineage topic says that the pipeline has caught up.
+    pub(crate) is_announced: bool,
 }
 
 impl<B: Broker> Shard<B> {
@@ -161,6 +163,7 @@ impl<B: Broker> Shard<B> {
             metrics,
             meter: ShardMeter::new(number),
             is_assigned: false,
+            is_announced: false,
             pipeline,
         }
     }
@@ -271,6 +274,7 @@ impl<B: Broker> Shard<B> {
         self.let_time_pass()?;
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
+        self.note_caught_up()?;
         self.note_pending();
         let commits = is_awaited || self.commit_is_due(is_idle && !released);
         if commits {
@@ -279,6 +283,7 @@ impl<B: Broker> Shard<B> {
         self.renew_if_due()?;
         self.keep_some()?;
         self.look_for_inputs()?;
+        self.tell_warm_up();
         self.report_if_due();
         self.answer();
         Ok(!is_idle || is_holding || released || swept || placed || commits)

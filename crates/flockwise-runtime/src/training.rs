@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_codec::lesson::decode_lesson;
-use flockwise_core::trainer::{Audit, Lesson, Publication, Trainer};
+use flockwise_core::trainer::{Audit, Lesson, Publication, Trainer, WarmUp};
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, Start};
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
+use crate::warming_up::WarmUpLog;
 use crate::workbench::{Done, Job, Outcome, Task, Ticket};
 
 /// Learning that takes longer than this is worth a line in the log.
@@ -20,6 +21,9 @@ const LONG: Duration = Duration::from_secs(10);
 /// The trainer, where this shard is it.
 pub(crate) struct OpenTrainer {
     hand: Hand,
+    /// How far warm-up is, as of the last mini-batch; `None` once there is a version.
+    warm_up: Option<WarmUp>,
+    log: WarmUpLog,
     /// Mini-batches before this offset are in the model that it started from.
     learnt_to: i64,
     /// Records that came while it was learning, by their offsets. The source is paused then, so they are those of one
@@ -68,8 +72,11 @@ impl<B: Broker> Shard<B> {
         self.meter.held_version = held.as_ref().map_or(0, |held| held.version);
         let trainer = Trainer::new(Arc::clone(&settings.plan), settings.learning, live)
             .with_margin(settings.decision.margin)
+            .with_history(settings.history)
             .holding(held.map(Arc::unwrap_or_clone));
         self.trainer = Some(OpenTrainer {
+            warm_up: trainer.pending_warm_up(),
+            log: WarmUpLog::default(),
             hand: Hand::Free(Box::new(trainer)),
             learnt_to: mini_batches.as_ref().map_or(0, |learnt| learnt.end),
             waiting: VecDeque::new(),
@@ -112,6 +119,21 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
+    /// What the first version waits for, where this shard is the trainer and there is none.
+    #[must_use]
+    pub fn warm_up(&self) -> Option<WarmUp> {
+        self.trainer.as_ref()?.warm_up
+    }
+
+    /// Shows what the first version waits for.
+    pub(crate) fn tell_warm_up(&mut self) {
+        self.meter.warm_up = self.warm_up().unwrap_or_default();
+        let now = self.pace.clock().now();
+        if let Some(open) = self.trainer.as_mut().filter(|_| self.pace.is_live()) {
+            open.log.tell(open.warm_up, now);
+        }
+    }
+
     /// Tells a trainer that is free what a record says.
     fn teach(&mut self, offset: i64, lesson: &[u8]) -> Result<(), Failure> {
         let lesson = decode_lesson(lesson, &self.pipeline.task.plan)
@@ -132,7 +154,11 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         }
         let task = match lesson {
-            Some(Lesson::MiniBatch(batch)) => trainer.absorb(batch, offset).then_some(Task::Learn),
+            Some(Lesson::MiniBatch(batch)) => {
+                let is_due = trainer.absorb(batch, offset);
+                open.warm_up = trainer.pending_warm_up();
+                is_due.then_some(Task::Learn)
+            }
             Some(Lesson::Order(order)) => Some(Task::Obey(order)),
             None => None,
         };
@@ -151,15 +177,10 @@ impl<B: Broker> Shard<B> {
 
     /// The position stays before the record until the job is done, so that a successor begins with it.
     fn start_learning(&mut self, task: Task, offset: i64) {
-        let Some(OpenTrainer {
-            hand,
-            waiting,
-            learnt_to,
-        }) = self.trainer.take()
-        else {
+        let Some(open) = self.trainer.take() else {
             return;
         };
-        let hand = match hand {
+        let hand = match open.hand {
             Hand::Free(trainer) => Hand::Busy(self.workbench.start(Job {
                 trainer: *trainer,
                 task,
@@ -167,11 +188,7 @@ impl<B: Broker> Shard<B> {
             })),
             busy @ Hand::Busy(_) => busy,
         };
-        self.trainer = Some(OpenTrainer {
-            hand,
-            learnt_to,
-            waiting,
-        });
+        self.trainer = Some(OpenTrainer { hand, ..open });
     }
 
     /// Learning is done: the trainer is free again, and what it has to say is published.
@@ -192,6 +209,7 @@ impl<B: Broker> Shard<B> {
         let next = offset + 1;
         let learnt = trainer.window_offset().unwrap_or(next)..next;
         if let Some(open) = &mut self.trainer {
+            open.warm_up = trainer.pending_warm_up();
             open.hand = Hand::Free(Box::new(trainer));
         }
         self.note_lesson(offset);
@@ -235,8 +253,8 @@ impl<B: Broker> Shard<B> {
         for step in &model.lineage {
             self.meter.open.count_step(*step);
         }
-        let topics = &self.pipeline.topics;
-        self.outbox.lineage(&mut self.broker, topics, model, in_use)
+        self.outbox
+            .lineage(&mut self.broker, &self.pipeline, model, in_use)
     }
 
     /// Says that customers are changing.

@@ -6,6 +6,7 @@ use flockwise_config::{Config, Start as ConfiguredStart};
 use flockwise_core::plan::Plan;
 use flockwise_kafka::{KafkaSettings, KafkaVisitor};
 use flockwise_runtime::broker::{Failure, Start};
+use flockwise_runtime::clock::Clock;
 use flockwise_runtime::topics::{Topic, Topics};
 
 /// How often an instance tries to write the record while others do.
@@ -58,8 +59,19 @@ fn configured(config: &Config, state_partitions: u32) -> PipelineRecord {
     PipelineRecord::new(config.partitioner, state_partitions, &plan)
 }
 
-/// Writes the record, or adds inputs that are new to it. Returns where the partitions of each input begin
-/// that have not been read before, in the order of the configuration.
+/// What the pipeline record settles for every instance.
+pub(crate) struct Claimed {
+    /// Where the partitions of each input begin that have not been read before, in the order of the configuration.
+    pub(crate) starts: Vec<Vec<Start>>,
+    /// When the pipeline was first started, milliseconds since the epoch, where that is known.
+    pub(crate) first_started_ms: Option<i64>,
+}
+
+fn first_started(config: &Config, state_partitions: u32) -> PipelineRecord {
+    configured(config, state_partitions).started_at(Clock::System.latest_ms())
+}
+
+/// Writes the record, or adds inputs that are new to it.
 ///
 /// # Errors
 /// [`Failure::Config`] where another instance has meanwhile written a record that this configuration does not fit.
@@ -67,7 +79,7 @@ pub(crate) fn claim(
     config: &Config,
     settings: &KafkaSettings,
     topics: &Topics,
-) -> Result<Vec<Vec<Start>>, Failure> {
+) -> Result<Claimed, Failure> {
     let mut visitor = KafkaVisitor::connect(settings.clone(), topics.clone())?;
     for _ in 0..ATTEMPTS {
         let read = visitor.pipeline_record()?;
@@ -75,7 +87,7 @@ pub(crate) fn claim(
             .as_deref()
             .map(|value| decoded(topics, value))
             .transpose()?;
-        let found = found.unwrap_or_else(|| configured(config, topics.state_partitions));
+        let found = found.unwrap_or_else(|| first_started(config, topics.state_partitions));
         if let Some(reason) = mismatch(config, topics.state_partitions, &found) {
             return Err(Failure::Config(reason));
         }
@@ -88,7 +100,10 @@ pub(crate) fn claim(
                 .inputs
                 .iter()
                 .map(|input| starts(&wanted, &input.topic));
-            return Ok(starts.collect());
+            return Ok(Claimed {
+                starts: starts.collect(),
+                first_started_ms: wanted.first_started_ms,
+            });
         }
     }
     Err(Failure::Fatal(format!(
@@ -107,7 +122,7 @@ pub(crate) fn of_a_reset(
     topics: &Topics,
 ) -> Result<PipelineRecord, Failure> {
     let visitor = KafkaVisitor::connect(settings.clone(), topics.clone())?;
-    let mut record = configured(config, topics.state_partitions);
+    let mut record = first_started(config, topics.state_partitions);
     for topic in &topics.inputs {
         record.inputs.push(InputRecord {
             topic: topic.clone(),

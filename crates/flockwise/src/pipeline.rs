@@ -8,6 +8,7 @@ use flockwise_codec::model::decode_model;
 use flockwise_config::Config;
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
+use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
 use flockwise_runtime::alignment::Alignment;
 use flockwise_runtime::memory::Memory;
@@ -32,6 +33,10 @@ pub(crate) fn pipeline(
         decision: config.decision,
         time: config.time,
         learning: config.learning,
+        history: HistoryPolicy {
+            is_published: config.publishes_history,
+            ..HistoryPolicy::default()
+        },
         tasks: state_partitions,
     });
     let formats: Vec<_> = config

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use flockwise_codec::time::parse_time;
 use flockwise_config::Config;
-use flockwise_core::feature::DAY_MS;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::questions::Questions;
 use flockwise_runtime::topics::Topic;
@@ -117,13 +116,11 @@ pub(crate) fn print(
     brings_in: Option<&str>,
 ) {
     if segments.is_empty() {
-        say!(
-            "No segments yet: {} customers were seen; the first model wants {} of them sampled, which \
-             takes a round of the sweep, and {} days of events (model.warm_up)",
-            number(session.customers() as f64),
-            number(session.pipeline.task.learning.warm_up_customers as f64),
-            number(session.pipeline.task.learning.warm_up_ms as f64 / DAY_MS)
+        let waits = session.warm_up().map_or_else(
+            || "`learn` under [model] is false, and there is no model to start from".to_owned(),
+            |warm_up| warm_up.to_string(),
         );
+        say!("No segments: {waits}");
     } else {
         say!(
             "{}",

@@ -183,6 +183,7 @@ pub(crate) fn summary(
         "at": at_ms.map(write_time),
         "customers": session.customers(),
         "model_version": session.model().map(|model| model.version()),
+        "warm_up": session.warm_up().map(|warm_up| warm_up.to_string()),
         "changes": tally.changes,
         "changes_by_cause": tally.by_cause,
         "dead_letters": tally.dead_letters,

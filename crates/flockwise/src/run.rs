@@ -129,7 +129,9 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     if cluster.survey.partitions().len() < Topics::internal().len() {
         admin::ensure_topics(settings, &topics).map_err(refused)?;
     }
-    pipeline.starts = pinned::claim(config, settings, &topics).map_err(refused)?;
+    let claimed = pinned::claim(config, settings, &topics).map_err(refused)?;
+    pipeline.starts = claimed.starts;
+    Arc::make_mut(&mut pipeline.task).history.until_ms = claimed.first_started_ms;
     Ok(pipeline)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use flockwise_core::model::Model;
 use flockwise_core::portrait::{Portrait, portrait};
+use flockwise_core::trainer::WarmUp;
 use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::metrics::Metrics;
@@ -172,6 +173,11 @@ impl Session {
         versions
             .map(|versions| &versions.current)
             .max_by_key(|model| model.version())
+    }
+
+    /// What the first version of the model waits for, where there is none.
+    pub(crate) fn warm_up(&self) -> Option<WarmUp> {
+        self.shards.iter().find_map(Shard::warm_up)
     }
 
     /// Customers so far.

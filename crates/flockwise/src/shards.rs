@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flockwise_core::trainer::WarmUp;
 use flockwise_http::{Readiness, ShardPresence};
 use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::metrics::{Metrics, ShardMeter};
@@ -159,12 +160,18 @@ fn live<B: Broker>(
     .sharing(crew.models)
     .answering(crew.questions);
     let (started, mut has_worked) = (Instant::now(), false);
+    let mut told: Option<WarmUp> = None;
     let ended = shard.run(crew.stop, |shard| {
         if shard.is_assigned() {
             has_worked = true;
             let running = u32::try_from(shard.tasks().count());
             presence.assigned(running.unwrap_or(u32::MAX));
+            if shard.warm_up() != told {
+                told = shard.warm_up();
+                presence.warm_up(told.map(|warm_up| warm_up.to_string()));
+            }
         } else {
+            told = None;
             presence.revoked();
         }
     });

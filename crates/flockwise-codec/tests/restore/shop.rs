@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
-use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use flockwise_core::task::{TaskSettings, Versions};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -55,6 +55,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             learn: true,
             seed: 1,
         },
+        history: HistoryPolicy::default(),
         tasks: 1,
     })
 }

@@ -98,6 +98,7 @@ fn what_is_left_out_has_its_default() {
         state_directory: "flockwise-state".into(),
         memory: None,
         http_listen: "127.0.0.1:8080".parse().unwrap(),
+        publishes_history: true,
         brings_in: None,
     };
     assert_eq!(parse(SMALLEST), expected);

@@ -117,6 +117,8 @@ impl Task {
         let model = &versions.current;
         let standing = self.rows.standing(row);
         let from = standing.segment;
+        let is_backfill = from.is_none() && self.settings.history.contains(scoring.at_ms);
+        let cause = if is_backfill { Cause::Backfill } else { cause };
         let left = from
             .and_then(|id| model.index_of(id))
             .map(|index| &model.segments()[index]);

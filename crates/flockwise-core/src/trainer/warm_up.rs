@@ -1,6 +1,9 @@
 //! What the first version waits for.
 
+use std::fmt;
+
 use super::{FITTED, Trainer};
+use crate::feature::DAY_MS;
 
 /// How far the trainer is on its way to a first version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,10 +19,46 @@ pub struct WarmUp {
 }
 
 impl WarmUp {
+    /// How much of what it waits for is there, from 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let of = |found: f64, wanted: f64| if wanted > 0.0 { found / wanted } else { 1.0 };
+        let customers = of(self.customers as f64, self.customers_wanted as f64);
+        let span = of(self.span_ms as f64, self.span_wanted_ms as f64);
+        customers.min(span).clamp(0.0, 1.0)
+    }
+
+    fn waits_for(&self) -> &'static str {
+        match (
+            self.customers < self.customers_wanted,
+            self.span_ms < self.span_wanted_ms,
+        ) {
+            (true, true) => "customers and time",
+            (true, false) => "customers",
+            (false, true) => "time",
+            (false, false) => "the first version to be learnt",
+        }
+    }
     /// Is there enough for a first version?
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.customers >= self.customers_wanted && self.span_ms >= self.span_wanted_ms
+    }
+}
+
+impl fmt::Display for WarmUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = |span_ms: i64| span_ms as f64 / DAY_MS;
+        write!(
+            f,
+            "warm-up has sampled {} of {} customers over {:.1} of {:.1} days of event time (`warm_up` under [model]); it \
+             waits for {}",
+            self.customers,
+            self.customers_wanted,
+            days(self.span_ms),
+            days(self.span_wanted_ms),
+            self.waits_for()
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use flockwise_core::change::Trigger;
 use flockwise_core::event::{Event, hash};
 use flockwise_core::feature::{Feature, Horizon};
 use flockwise_core::plan::Plan;
-use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use flockwise_core::task::{Output, Task, TaskSettings};
 
 const CUSTOMERS: usize = 60_000;
@@ -71,6 +71,7 @@ fn settings() -> Arc<TaskSettings> {
             learn: false,
             seed: 1,
         },
+        history: HistoryPolicy::default(),
         tasks: 1,
     })
 }

@@ -9,7 +9,7 @@ use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
-use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use flockwise_core::task::{Output, Task, TaskSettings, Versions};
 use proptest::prelude::*;
 
@@ -78,6 +78,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             learn: false,
             seed: 1,
         },
+        history: HistoryPolicy::default(),
         tasks: 1,
     })
 }

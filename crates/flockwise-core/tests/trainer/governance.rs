@@ -2,7 +2,7 @@
 
 use flockwise_core::lineage::Step;
 use flockwise_core::model::ModelParts;
-use flockwise_core::policy::LearningPolicy;
+use flockwise_core::policy::{HistoryPolicy, LearningPolicy};
 use flockwise_core::trainer::{MiniBatch, Order, Publication, Refused, Trainer, What};
 
 use crate::organising::around;
@@ -132,6 +132,29 @@ fn after_an_order_the_next_version_takes_its_time() {
     assert_eq!(back.unwrap().model.trained_ms, 38 * DAY_MS / 10);
     assert_eq!(trainer.fold(at(47), 6), None);
     assert!(trainer.fold(at(48), 7).is_some());
+}
+
+/// The first version is learnt from customers who have hardly begun; those that correct it must not wait for a person.
+#[test]
+fn no_version_is_held_while_history_is_read() {
+    let history = |until_ms| HistoryPolicy {
+        until_ms: Some(until_ms),
+        is_published: true,
+    };
+    let publish = |until_ms| {
+        let trainer = Trainer::new(plan(3), careful(), Some(first()));
+        let mut trainer = trainer.with_history(history(until_ms));
+        let published = (1..20).find_map(|at| trainer.fold(day(at, THREE), at));
+        published.unwrap()
+    };
+    let in_history = publish(100 * DAY_MS);
+    assert!(!in_history.is_held);
+    assert_eq!(ids(&in_history.model), [1, 2, 3]);
+    assert!(
+        in_history.review.unwrap().moved > 0.1,
+        "it is told all the same"
+    );
+    assert!(publish(DAY_MS).is_held, "later ones are");
 }
 
 /// The new group leaves again before anybody looked.

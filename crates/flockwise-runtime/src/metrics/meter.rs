@@ -7,6 +7,7 @@ use std::time::Duration;
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::lineage::Step;
+use flockwise_core::trainer::WarmUp;
 use prometheus::IntCounter;
 
 use super::{Abort, Counters, Gauges, Metrics, set};
@@ -22,6 +23,8 @@ pub struct Counts {
     pub events: u64,
     /// Changes of segment, by `Cause as usize`.
     pub changes: [u64; Cause::ALL.len()],
+    /// Changes of segment in history that are not published.
+    pub changes_withheld: u64,
     /// Flips suppressed, by `Suppression as usize`.
     pub flips_suppressed: [u64; Suppression::ALL.len()],
     /// Records that could not be processed, by `Reason as usize`.
@@ -53,6 +56,7 @@ impl Counts {
         let one = |total: &mut u64, count: u64| *total += count;
         one(&mut self.events, other.events);
         merge_each(&mut self.changes, &other.changes);
+        one(&mut self.changes_withheld, other.changes_withheld);
         merge_each(&mut self.flips_suppressed, &other.flips_suppressed);
         merge_each(&mut self.dead_letters, &other.dead_letters);
         one(&mut self.duplicates, other.duplicates);
@@ -73,6 +77,7 @@ impl Counts {
     fn add_to(&mut self, counters: &Counters) {
         add(&counters.events, &mut self.events);
         add_each(&counters.changes, &mut self.changes);
+        add(&counters.changes_withheld, &mut self.changes_withheld);
         add_each(&counters.flips_suppressed, &mut self.flips_suppressed);
         add_each(&counters.dead_letters, &mut self.dead_letters);
         add(&counters.duplicates, &mut self.duplicates);
@@ -122,6 +127,10 @@ pub struct ShardMeter {
     pub moved_share: f64,
     /// Tasks that run.
     pub tasks_running: u64,
+    /// Tasks that have not read all history of their inputs.
+    pub tasks_behind: u64,
+    /// What the first version waits for, at the trainer; all 0 where it waits for nothing.
+    pub warm_up: WarmUp,
     /// Tasks that are being restored.
     pub tasks_restoring: u64,
     committed: Counts,
@@ -201,6 +210,24 @@ impl ShardMeter {
         set(&gauges.held_version, &[shard], self.held_version);
         let moved = gauges.moved_share.with_label_values(&[shard]);
         moved.set(self.moved_share);
+        set(&gauges.tasks_behind, &[shard], self.tasks_behind);
+        let (seconds, warm_up) = (|ms: i64| (ms / 1000) as u64, &self.warm_up);
+        set(
+            &gauges.warm_up_customers,
+            &[shard],
+            warm_up.customers as u64,
+        );
+        set(
+            &gauges.warm_up_customers_wanted,
+            &[shard],
+            warm_up.customers_wanted as u64,
+        );
+        set(&gauges.warm_up_span, &[shard], seconds(warm_up.span_ms));
+        set(
+            &gauges.warm_up_span_wanted,
+            &[shard],
+            seconds(warm_up.span_wanted_ms),
+        );
         set(&gauges.tasks, &[shard, "running"], self.tasks_running);
         set(&gauges.tasks, &[shard, "restoring"], self.tasks_restoring);
     }

@@ -4,7 +4,7 @@ use flockwise_codec::changelog::{encode_row, row_key};
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::decide::Standing;
 use flockwise_core::plan::Plan;
-use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
+use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use flockwise_core::remembered::Remembered;
 use flockwise_core::rows::Row;
 use flockwise_core::task::TaskSettings;
@@ -179,6 +179,7 @@ fn pipeline() -> Pipeline {
             learn: false,
             seed: 1,
         },
+        history: HistoryPolicy::default(),
         tasks: 2,
     });
     Pipeline {

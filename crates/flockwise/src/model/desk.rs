@@ -1,12 +1,14 @@
 //! Where versions are read, and orders to the trainer are left.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use flockwise_codec::lesson::encode_order;
+use flockwise_codec::lesson::{decode_lesson, encode_order};
 use flockwise_codec::model::decode_publication;
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
-use flockwise_core::trainer::{Order, Publication};
+use flockwise_core::policy::LearningPolicy;
+use flockwise_core::trainer::{Lesson, Order, Publication, Trainer, WarmUp};
 use flockwise_kafka::{KafkaSettings, KafkaVisitor, admin};
 use flockwise_runtime::topics::{Topic, Topics};
 
@@ -17,6 +19,7 @@ use crate::model::versions::Versions;
 /// A pipeline as configured, before any broker is asked.
 pub(crate) struct Setup {
     pub(crate) plan: Plan,
+    learning: LearningPolicy,
     settings: KafkaSettings,
     topics: Topics,
 }
@@ -34,6 +37,7 @@ impl Setup {
         let config = load(config)?;
         Ok(Self {
             plan: Plan::compile(&config.features),
+            learning: config.learning,
             settings: settings(&config, &format!("{}-model", config.app))?,
             // The topics that matter here have one partition, whatever the inputs have.
             topics: settled(&config, &[]),
@@ -76,6 +80,20 @@ impl Desk {
             )));
         }
         Ok(versions)
+    }
+
+    /// What the first version waits for, from the mini-batches that the trainer has been sent.
+    pub(crate) fn warm_up(&mut self) -> Result<Option<WarmUp>, Failed> {
+        let Setup { plan, learning, .. } = &self.setup;
+        let mut trainer = Trainer::new(Arc::new(plan.clone()), *learning, None);
+        let read = self.visitor.read(Topic::Deltas, None, &mut |record| {
+            let lesson = decode_lesson(record.value.unwrap_or_default(), plan);
+            if let Ok(Lesson::MiniBatch(batch)) = lesson {
+                trainer.absorb(batch, record.offset);
+            }
+        });
+        read.map_err(failed)?;
+        Ok(trainer.pending_warm_up())
     }
 
     /// What was published since it was last asked, in order.

@@ -13,9 +13,16 @@ use crate::report;
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;
     let versions = Versions::of(desk.news()?);
+    let warm_up = match versions.is_empty() {
+        true => desk.warm_up()?,
+        false => None,
+    };
+    let warm_up = warm_up.map(|warm_up| warm_up.to_string());
     if arguments.json {
         let versions: Vec<Value> = versions.iter().map(entry).collect();
-        say!("{:#}", json!({ "versions": versions }));
+        say!("{:#}", json!({ "versions": versions, "warm_up": warm_up }));
+    } else if let Some(warm_up) = warm_up {
+        say!("no version yet: {warm_up}");
     } else {
         say!("{}", table(&versions));
     }
