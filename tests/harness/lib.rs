@@ -8,6 +8,7 @@ pub mod events;
 pub mod faulty;
 pub mod kafka;
 pub mod memory;
+pub mod metrics;
 pub mod pipeline;
 pub mod plant;
 pub mod process;

@@ -127,7 +127,9 @@ fn keep_going<S: Stage>(role: &Role<S>, shared: &Shared) -> Result<(), Failure> 
         });
         shared.tasks.store(0, Ordering::Relaxed);
         match ended {
-            Err(Failure::Fatal(_)) => shared.deaths.fetch_add(1, Ordering::Relaxed),
+            Err(Failure::Fatal(_) | Failure::Fenced(_)) => {
+                shared.deaths.fetch_add(1, Ordering::Relaxed)
+            }
             ended => return ended,
         };
     }

@@ -8,6 +8,8 @@
 
 mod connections;
 mod customers;
+mod metrics;
+mod process;
 mod readiness;
 mod routes;
 mod server;
@@ -15,5 +17,6 @@ mod server;
 mod tests;
 
 pub use customers::{Tell, Told};
+pub use metrics::collectors;
 pub use readiness::{Readiness, ShardPresence, Silence, Stalled};
 pub use server::{HttpError, HttpServer, start};

@@ -101,9 +101,11 @@ impl Assignment {
         Some(self.lanes[self.index(source).ok()?].next_offset())
     }
 
-    /// Records behind the end of a source.
+    /// Records behind the end of a source, as of its latest fetch. Of one that is halted no end is known: it is not
+    /// fetched any more.
     pub(crate) fn lag(&self, source: Source) -> Option<u64> {
-        self.lanes[self.index(source).ok()?].lag()
+        let lane = &self.lanes[self.index(source).ok()?];
+        lane.broken.is_none().then(|| lane.lag()).flatten()
     }
 
     /// The latest time that a broker has stamped a record with which was read.

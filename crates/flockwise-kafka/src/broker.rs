@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
 use flockwise_runtime::topics::{Source, Topic, Topics};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use crate::assignment::Assignment;
 use crate::bell::Bell;
+use crate::client_metrics::KafkaMetrics;
 use crate::clients;
 use crate::committing::Committer;
+use crate::connecting::{SUBSCRIBED, connect_consumer, connect_producer, join};
 use crate::events::{Events, Rebalance, RebalanceKind};
 use crate::evicting::evict;
 use crate::fair_share::FairShare;
@@ -26,9 +26,9 @@ use crate::faults;
 use crate::generation::generation;
 use crate::group_offsets::GroupOffsets;
 use crate::lanes::{self, Filled};
+use crate::observed::Observed;
 use crate::parting::{self, Answers};
 use crate::partition_queue::GroupQueue;
-use crate::producer::Outlet;
 use crate::purge::Purger;
 use crate::restore::{Read, Restorer};
 use crate::settings::{KafkaSettings, LostRecords};
@@ -58,6 +58,7 @@ pub struct KafkaBroker {
     bell: Bell,
     events: Events,
     settings: KafkaSettings,
+    observed: Observed,
     topics: Topics,
 }
 
@@ -92,9 +93,19 @@ impl KafkaBroker {
             served: Instant::now(),
             bell,
             events,
+            observed: Observed::new(&topics, &settings),
             settings,
             topics,
         })
+    }
+
+    /// Shows what its clients say of their connections and inputs.
+    #[must_use]
+    pub fn metered(mut self, metrics: &KafkaMetrics, shard: usize) -> Self {
+        self.observed.show_in(metrics);
+        self.events.show_in(metrics, shard);
+        self.committer.events().show_in(metrics, shard);
+        self
     }
 
     /// A rebalance that waits to be acted on, after librdkafka has had its turn.
@@ -128,6 +139,7 @@ impl KafkaBroker {
             }
         }
         self.assignment.remind(self.served);
+        self.observed.look(&self.events);
         match self.events.troubles().persistent_refusal() {
             Some(reason) => Err(faults::refused(&self.settings.bootstrap_servers, &reason)),
             None => Ok(()),
@@ -137,9 +149,7 @@ impl KafkaBroker {
     /// An error of the consumer as a whole.
     fn note(&self, error: &KafkaError) -> Result<(), Failure> {
         match error {
-            KafkaError::MessageConsumptionFatal(code) => Err(Failure::Fatal(format!(
-                "the consumer can go on no more: {code}"
-            ))),
+            KafkaError::MessageConsumptionFatal(code) => Err(faults::consumer_ended(*code)),
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::GroupAuthorizationFailed
                 | RDKafkaErrorCode::TopicAuthorizationFailed
@@ -385,7 +395,8 @@ impl Broker for KafkaBroker {
     }
 
     fn lag(&self, source: Source) -> Option<u64> {
-        self.assignment.lag(source)
+        let is_known = self.observed.knows_end(source, Instant::now());
+        self.assignment.lag(source).filter(|_| is_known)
     }
 
     fn stopped(&self) -> Vec<Source> {
@@ -446,44 +457,4 @@ impl Drop for KafkaBroker {
             parting::give_up_everything(&self.group, &self.events);
         }
     }
-}
-
-/// What the group shares out; everything else is added by hand.
-const SUBSCRIBED: [Topic; 2] = [Topic::Repartition, Topic::Deltas];
-
-fn connect_producer(settings: &KafkaSettings, topics: &Topics) -> Result<Committer, Failure> {
-    let events = Events::new("producer");
-    let producer = clients::producer(&settings.producer(), events.clone())?;
-    let asked = topics.name(Topic::Changelog);
-    // The producer's own thread serves it.
-    clients::reach(producer.client(), &events, settings, &asked, || {})?;
-    let patience = Duration::from_millis(settings.transaction_timeout_ms());
-    let outlet = Outlet::new(producer, topics, patience * 2)?;
-    Committer::take_over(outlet, events, settings, topics)
-}
-
-fn connect_consumer(
-    config: &ClientConfig,
-    events: &Events,
-    bell: &Bell,
-    group_rang: &Arc<AtomicBool>,
-) -> Result<Arc<BaseConsumer<Events>>, Failure> {
-    let mut consumer = clients::consumer(config, events.clone())?;
-    let (bell, group_rang) = (bell.clone(), Arc::clone(group_rang));
-    consumer.set_nonempty_callback(move || {
-        group_rang.store(true, Ordering::Release);
-        bell.ring();
-    });
-    Ok(Arc::new(consumer))
-}
-
-fn join(consumer: &BaseConsumer<Events>, topics: &Topics) -> Result<(), Failure> {
-    let names = SUBSCRIBED.map(|topic| topics.name(topic));
-    // Without this the first fetch of a partition that is added by hand waits for seconds.
-    for name in topics.inputs.iter().chain(&names) {
-        clients::partitions(consumer.client(), name)?;
-    }
-    consumer
-        .subscribe(&names.each_ref().map(String::as_str))
-        .map_err(|error| faults::plain("joining the group", &error))
 }

@@ -164,6 +164,11 @@ impl Committer {
         self.is_open = false;
     }
 
+    /// The notes of the producer.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
     fn producer(&self) -> &ServedProducer {
         self.outlet.producer()
     }

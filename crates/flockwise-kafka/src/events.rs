@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -12,8 +11,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Statistics, TopicPartitionList};
 use tracing::{debug, warn};
 
+use crate::client_metrics::{ClientSeries, KafkaMetrics};
 use crate::parting::{self, Answers};
 
 /// A change of what this member of the group owns.
@@ -110,6 +111,8 @@ struct Notes {
     undelivered: Mutex<Option<Undelivered>>,
     troubles: Mutex<Troubles>,
     answers: Mutex<Answers>,
+    statistics: Mutex<Option<Box<Statistics>>>,
+    series: Mutex<Option<ClientSeries>>,
 }
 
 impl Events {
@@ -121,6 +124,8 @@ impl Events {
             undelivered: Mutex::default(),
             troubles: Mutex::default(),
             answers: Mutex::default(),
+            statistics: Mutex::default(),
+            series: Mutex::default(),
         }))
     }
 
@@ -137,6 +142,17 @@ impl Events {
     /// The first record that failed since this was last asked.
     pub(crate) fn take_undelivered(&self) -> Option<Undelivered> {
         lock(&self.0.undelivered).take()
+    }
+
+    /// The latest statistics, unless they were taken before.
+    pub(crate) fn take_statistics(&self) -> Option<Box<Statistics>> {
+        lock(&self.0.statistics).take()
+    }
+
+    /// Shows statistics as they come: of a producer also while its shard waits for brokers.
+    pub(crate) fn show_in(&self, metrics: &KafkaMetrics, shard: usize) {
+        let series = ClientSeries::new(metrics, shard, self.0.client);
+        *lock(&self.0.series) = Some(series);
     }
 
     /// What connections have suffered from.
@@ -189,6 +205,13 @@ impl ClientContext for Events {
         } else {
             debug!(client, facility, "librdkafka: {message}");
         }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        if let Some(series) = &mut *lock(&self.0.series) {
+            series.show(&statistics);
+        }
+        *lock(&self.0.statistics) = Some(Box::new(statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -24,6 +24,8 @@ pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
     let text = format!("{doing}: {cause} ({})", cause.name());
     if let Some(way_out) = way_out(cause.code()) {
         Answer::Fail(Failure::Config(format!("{text}; {way_out}")))
+    } else if is_fenced(cause.code()) {
+        Answer::Fail(Failure::Fenced(text))
     } else if cause.is_fatal() {
         Answer::Fail(Failure::Fatal(text))
     } else if cause.txn_requires_abort() {
@@ -33,6 +35,26 @@ pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
     } else {
         Answer::Fail(Failure::Fatal(text))
     }
+}
+
+/// The consumer has ended itself.
+pub(crate) fn consumer_ended(code: RDKafkaErrorCode) -> Failure {
+    let text = format!("the consumer can go on no more: {code}");
+    if is_fenced(code) {
+        Failure::Fenced(text)
+    } else {
+        Failure::Fatal(text)
+    }
+}
+
+/// Has another client taken over the name of this one?
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::FencedInstanceId
+    )
 }
 
 /// What a failed call outside of the transaction protocol asks for.

@@ -51,6 +51,11 @@ pub struct KafkaSettings {
     pub delivery: Delivery,
     /// What to do where the next record of a partition is gone.
     pub lost_records: LostRecords,
+    /// How often a shard's clients tell of their connections and of the ends of partitions. It costs the more the
+    /// more partitions there are.
+    pub statistics_interval: Duration,
+    /// How long another producer's transaction may hold an input partition back before the log tells of it.
+    pub long_transaction: Duration,
 }
 
 /// The largest record that is produced, and that the internal topics take.
@@ -63,10 +68,15 @@ const FETCHED_BYTES: u32 = 4 << 20;
 /// `group.consumer.session.timeout.ms` of brokers, unless it is changed there.
 const NEXT_PROTOCOL_SESSION_MS: u64 = 45_000;
 
+/// Most producers commit every minute or sooner; those that do so with their checkpoints take a few.
+const LONG_TRANSACTION: Duration = Duration::from_secs(300);
+
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
+
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
 /// Properties that exactly-once or the shard loop depend on, and what to do instead.
-const REFUSED: [(&str, &str); 18] = [
+const REFUSED: [(&str, &str); 19] = [
     ("bootstrap.servers", "set kafka.bootstrap_servers"),
     ("metadata.broker.list", "set kafka.bootstrap_servers"),
     ("group.id", "the group is named after `app`"),
@@ -103,6 +113,10 @@ const REFUSED: [(&str, &str); 18] = [
         "the partition is chosen before the record is handed over",
     ),
     ("log.queue", "logs are always taken from the queue"),
+    (
+        "statistics.interval.ms",
+        "metrics and lags depend on statistics every 10 s",
+    ),
 ];
 
 impl KafkaSettings {
@@ -119,6 +133,8 @@ impl KafkaSettings {
             start_timeout_ms: 10_000,
             delivery: Delivery::ExactlyOnce,
             lost_records: LostRecords::Stop,
+            statistics_interval: STATISTICS_INTERVAL,
+            long_transaction: LONG_TRANSACTION,
         }
     }
 
@@ -184,6 +200,7 @@ impl KafkaSettings {
         // What is fetched is compressed and may be many times as large in memory.
         let records = (QUEUED_RECORDS / partitions.max(1)).clamp(1_000, 20_000);
         let bytes = (FETCHED_BYTES / partitions.max(1)).clamp(64 << 10, 1 << 20);
+        self.let_tell(&mut config);
         self.default(
             &mut config,
             &[
@@ -249,10 +266,17 @@ impl KafkaSettings {
 
     /// The shard's producer.
     pub(crate) fn producer(&self) -> ClientConfig {
-        match self.delivery {
+        let mut config = match self.delivery {
             Delivery::ExactlyOnce => self.transactional(&self.transactional_id),
             Delivery::AtLeastOnce => self.idempotent(),
-        }
+        };
+        self.let_tell(&mut config);
+        config
+    }
+
+    fn let_tell(&self, config: &mut ClientConfig) {
+        let interval_ms = self.statistics_interval.as_millis().to_string();
+        config.set("statistics.interval.ms", interval_ms);
     }
 
     /// A producer that takes somebody's transactional id over.

@@ -106,6 +106,8 @@ impl KafkaVisitor {
 fn given_up(failure: &Failure) -> Failure {
     match failure {
         Failure::Config(reason) => Failure::Config(reason.clone()),
-        Failure::Fatal(reason) | Failure::Abort(reason) => Failure::Fatal(reason.clone()),
+        Failure::Fenced(reason) | Failure::Fatal(reason) | Failure::Abort(reason) => {
+            Failure::Fatal(reason.clone())
+        }
     }
 }

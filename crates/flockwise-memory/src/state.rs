@@ -215,7 +215,7 @@ impl State {
 
     pub(crate) fn require_unfenced(&self, member: &str, epoch: u64) -> Result<(), Failure> {
         if self.is_fenced(member, epoch) {
-            return Err(Failure::Fatal(format!(
+            return Err(Failure::Fenced(format!(
                 "member {member} was fenced by a newer one of the same name"
             )));
         }

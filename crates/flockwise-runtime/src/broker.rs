@@ -75,7 +75,10 @@ pub struct Outgoing<'a> {
 /// What the caller must do next is what tells errors apart.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// This shard's client is of no more use (fenced, or the broker said so): build a new one.
+    /// Another process has taken over this shard's transactional id or `group.instance.id`: build a new client.
+    #[error("{0}; the shard starts again with a new client")]
+    Fenced(String),
+    /// This shard's client is of no more use: build a new one.
     #[error("{0}; the shard starts again with a new client")]
     Fatal(String),
     /// The transaction is void: abort, take back what it did, go on.

@@ -8,6 +8,7 @@ mod lags;
 mod latency;
 mod meter;
 mod progress;
+mod registrar;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +21,36 @@ pub use lags::InputLags;
 pub use latency::Latency;
 pub use meter::{Counts, Moves, ShardMeter};
 pub use progress::{Progress, Stall};
-use prometheus::core::Collector;
-use prometheus::{
-    CounterVec, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{CounterVec, GaugeVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+pub use registrar::{Described, Registrar};
 
 use crate::clock::Clock;
+
+/// How the names of the pipeline's metrics begin.
+const PREFIX: &str = "flockwise";
+
+/// Why a shard starts again with new clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Another process has its transactional id or its `group.instance.id`.
+    Fenced,
+    /// Its clients can go on no more.
+    Failed,
+}
+
+impl Restart {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Fenced, Self::Failed];
+
+    /// As metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fenced => "fenced",
+            Self::Failed => "failed",
+        }
+    }
+}
 
 /// Why a transaction was taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +102,7 @@ struct Counters {
     forwarded_events: IntCounter,
     commits: IntCounter,
     aborts: [IntCounter; Abort::ALL.len()],
-    restarts: IntCounter,
+    restarts: [IntCounter; Restart::ALL.len()],
     rebalances: IntCounter,
     restored_records: IntCounter,
     sweep_scorings: IntCounter,
@@ -122,13 +147,27 @@ impl Metrics {
     /// # Errors
     /// As [`Metrics::register`].
     pub fn register_by(registry: &Registry, clock: &Clock) -> prometheus::Result<Self> {
-        let registrar = Registrar(registry);
-        registrar.build_info()?;
+        Self::register_with(&Registrar::new(registry, PREFIX), clock)
+    }
+
+    /// What every metric of the pipeline is.
+    ///
+    /// # Errors
+    /// Where two of them have the same name.
+    pub fn described() -> prometheus::Result<Vec<Described>> {
+        let registry = Registry::new();
+        let registrar = Registrar::new(&registry, PREFIX);
+        Self::register_with(&registrar, &Clock::System)?;
+        Ok(registrar.described())
+    }
+
+    fn register_with(registrar: &Registrar<'_>, clock: &Clock) -> prometheus::Result<Self> {
+        build_info(registrar)?;
         Ok(Self {
             progress: registrar.keep(Progress::new(clock.clone())?)?,
             lags: registrar.keep(InputLags::new(clock.clone())?)?,
-            counters: Counters::register(&registrar)?,
-            gauges: Gauges::register(&registrar)?,
+            counters: Counters::register(registrar)?,
+            gauges: Gauges::register(registrar)?,
             commit_latency: registrar.latency("commit", "How long commits take.")?,
             end_to_end_latency: registrar
                 .latency("end_to_end", "From an event's timestamp to the commit.")?,
@@ -136,8 +175,8 @@ impl Metrics {
     }
 
     /// A shard failed and starts again.
-    pub fn restarted(&self, shard: usize, error: &str) {
-        self.counters.restarts.inc();
+    pub fn restarted(&self, shard: usize, why: Restart, error: &str) {
+        self.counters.restarts[why as usize].inc();
         self.progress.failed(shard, error);
     }
 
@@ -192,9 +231,12 @@ impl Counters {
                 ("aborts_total", "Transactions taken back."),
                 ("reason", Abort::ALL.map(Abort::name)),
             )?,
-            restarts: one(
-                "shard_restarts_total",
-                "Times that a shard failed and started again with new clients.",
+            restarts: registrar.counters(
+                (
+                    "shard_restarts_total",
+                    "Times that a shard started again with new clients.",
+                ),
+                ("reason", Restart::ALL.map(Restart::name)),
             )?,
             rebalances: one(
                 "rebalances_total",
@@ -231,16 +273,12 @@ impl Counters {
 impl Gauges {
     fn register(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
         let by_shard = |name, help| registrar.gauges(name, help, &["shard"]);
-        let moved_share = options(
-            "model_moved_share",
-            "Share of all customers that the trainer's last version moves, or would move.",
-        );
-        let skew = options(
-            "alignment_skew_seconds",
-            "Event time between the latest event processed and the earliest next one of the input partitions.",
-        );
         Ok(Self {
-            skew: registrar.keep(GaugeVec::new(skew, &["shard"])?)?,
+            skew: registrar.real_gauges(
+                "alignment_skew_seconds",
+                "Event time between the latest event processed and the earliest next one of the input partitions.",
+                &["shard"],
+            )?,
             customers: by_shard("customers", "Customers held.")?,
             state_bytes: by_shard("state_bytes", "Memory of the customers held.")?,
             stopped: by_shard(
@@ -255,7 +293,11 @@ impl Gauges {
                 "model_held_version",
                 "Version of the model that waits for approval, at the trainer; 0: none.",
             )?,
-            moved_share: registrar.keep(GaugeVec::new(moved_share, &["shard"])?)?,
+            moved_share: registrar.real_gauges(
+                "model_moved_share",
+                "Share of all customers that the trainer's last version moves, or would move.",
+                &["shard"],
+            )?,
             tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["shard", "state"])?,
             tasks_behind: by_shard(
                 "backfill_tasks",
@@ -281,52 +323,12 @@ impl Gauges {
     }
 }
 
-/// Makes metrics and registers them.
-struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.keep(IntCounter::with_opts(options(name, help))?)
-    }
-
-    /// One counter for each value of the label, all there from the start, at zero.
-    fn counters<const N: usize>(
-        &self,
-        (name, help): (&str, &str),
-        (label, values): (&str, [&str; N]),
-    ) -> prometheus::Result<[IntCounter; N]> {
-        let family = self.keep(IntCounterVec::new(options(name, help), &[label])?)?;
-        Ok(values.map(|value| family.with_label_values(&[value])))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.keep(IntGauge::with_opts(options(name, help))?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.keep(IntGaugeVec::new(options(name, help), labels)?)
-    }
-
-    fn latency(&self, what: &str, help: &str) -> prometheus::Result<Latency> {
-        self.keep(Latency::new(&format!("{what}_latency_seconds"), help)?)
-    }
-
-    /// Always 1; the label says what runs.
-    fn build_info(&self) -> prometheus::Result<()> {
-        let labels = ["version"];
-        let info = self.gauges(
-            "build_info",
-            "Always 1, for the version that runs.",
-            &labels,
-        )?;
-        set(&info, &[env!("CARGO_PKG_VERSION")], 1);
-        Ok(())
-    }
-
-    fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
+/// Always 1; the label says what runs.
+fn build_info(registrar: &Registrar<'_>) -> prometheus::Result<()> {
+    let help = "Always 1, for the version that runs.";
+    let info = registrar.gauges("build_info", help, &["version"])?;
+    set(&info, &[env!("CARGO_PKG_VERSION")], 1);
+    Ok(())
 }
 
 fn set(gauges: &IntGaugeVec, labels: &[&str], value: u64) {
@@ -335,5 +337,5 @@ fn set(gauges: &IntGaugeVec, labels: &[&str], value: u64) {
 }
 
 fn options(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("flockwise")
+    Opts::new(name, help).namespace(PREFIX)
 }

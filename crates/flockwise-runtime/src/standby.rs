@@ -168,7 +168,7 @@ impl Standbys {
         followed.become_these(&reads, follower)?;
         let polled = follower.poll(PATIENCE, BATCH, batch);
         let mut shared = self.lock();
-        if let Err(failure @ Failure::Fatal(_)) = polled {
+        if let Err(failure @ (Failure::Fatal(_) | Failure::Fenced(_))) = polled {
             // The records to go on at are gone.
             shared.warm.clear();
             return Err(failure);

@@ -34,3 +34,4 @@ mod walk;
 mod writer;
 
 pub use disk_store::{DiskStore, ShardStore, StoreError, StoreSettings};
+pub use metrics::described_metrics;

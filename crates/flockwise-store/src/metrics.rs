@@ -1,7 +1,7 @@
 //! What the store says of itself to Prometheus.
 
-use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGaugeVec, Opts, Registry};
+use flockwise_runtime::metrics::{Described, Registrar};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGaugeVec, Registry};
 
 /// Upper bounds of the buckets, seconds.
 const BOUNDS_S: [f64; 11] = [
@@ -19,18 +19,36 @@ pub(crate) struct StoreMetrics {
     pub(crate) set_aside: IntCounter,
 }
 
+/// How the names of the store's metrics begin.
+const PREFIX: &str = "flockwise_store";
+
+/// What every metric of the store is.
+///
+/// # Errors
+/// Where two of them have the same name.
+pub fn described_metrics() -> prometheus::Result<Vec<Described>> {
+    let registry = Registry::new();
+    let registrar = Registrar::new(&registry, PREFIX);
+    StoreMetrics::register_with(&registrar)?;
+    Ok(registrar.described())
+}
+
 impl StoreMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name, help| keep(registry, IntCounter::with_opts(options(name, help))?);
-        let bytes = options("bytes", "Size of a task's copy on disk.");
-        let write_seconds = HistogramOpts {
-            common_opts: options("write_seconds", "How long writing a batch takes."),
-            buckets: BOUNDS_S.to_vec(),
-        };
+        Self::register_with(&Registrar::new(registry, PREFIX))
+    }
+
+    fn register_with(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
+        let counter = |name, help| registrar.counter(name, help);
+        let write_seconds = HistogramOpts::new(
+            format!("{PREFIX}_write_seconds"),
+            "How long writing a batch takes.",
+        );
+        let write_seconds = write_seconds.buckets(BOUNDS_S.to_vec());
         Ok(Self {
-            bytes: keep(registry, IntGaugeVec::new(bytes, &["task"])?)?,
+            bytes: registrar.gauges("bytes", "Size of a task's copy on disk.", &["task"])?,
             writes: counter("writes_total", "Batches written to disk.")?,
-            write_seconds: keep(registry, Histogram::with_opts(write_seconds)?)?,
+            write_seconds: registrar.keep(Histogram::with_opts(write_seconds)?)?,
             records: counter("records_total", "Records written to disk.")?,
             failures: counter("failures_total", "Copies lost to the disk's failures.")?,
             set_aside: counter("set_aside_total", "Copies on disk found of no use.")?,
@@ -49,15 +67,4 @@ impl StoreMetrics {
         // One that was never set is gone already.
         self.bytes.remove_label_values(&[&task.to_string()]).ok();
     }
-}
-
-fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn options(name: &str, help: &str) -> Opts {
-    Opts::new(name, help)
-        .namespace("flockwise")
-        .subsystem("store")
 }

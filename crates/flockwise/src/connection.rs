@@ -56,6 +56,9 @@ pub(crate) fn failed(failure: Failure) -> Failed {
 /// What happened, without what a shard would do about it.
 pub(crate) fn reason(failure: &Failure) -> &str {
     match failure {
-        Failure::Fatal(reason) | Failure::Abort(reason) | Failure::Config(reason) => reason,
+        Failure::Fenced(reason)
+        | Failure::Fatal(reason)
+        | Failure::Abort(reason)
+        | Failure::Config(reason) => reason,
     }
 }

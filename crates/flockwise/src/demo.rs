@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::args::DemoArguments;
 use crate::customer;
 use crate::exit::{Failed, say};
+use crate::exposition;
 use crate::feed::{self, Placing, Tap};
 use crate::figures::{figures, label, readable};
 use crate::pipeline::pipeline;
@@ -39,6 +40,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).map_err(Failed::running)?;
     let readiness = Readiness::new(1);
+    exposition::register(&registry, &readiness)?;
     let mut presence = readiness.shard();
     let pipeline = pipeline(&config, PARTITIONS, None)?;
     let questions = Questions::new(1);

@@ -9,6 +9,7 @@ mod customer;
 mod demo;
 mod describe;
 mod exit;
+mod exposition;
 mod feed;
 mod figures;
 mod finding;

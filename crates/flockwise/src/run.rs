@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flockwise_config::Config;
 use flockwise_http::{HttpError, Readiness};
-use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
+use flockwise_kafka::{KafkaBroker, KafkaMetrics, KafkaSettings, admin};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
@@ -26,6 +26,7 @@ use crate::args::RunArguments;
 use crate::connection::{failed, load, settings, settled};
 use crate::customer;
 use crate::exit::Failed;
+use crate::exposition;
 use crate::finding::{self, Finding, Verdict};
 use crate::instance::Instance;
 use crate::pinned;
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     stopping.working(&readiness);
     let stop = stopping.stop;
     let questions = Questions::new(shards);
+    exposition::register(&registry, &readiness)?;
     let server = flockwise_http::start(
         config.http_listen,
         registry.clone(),
@@ -65,7 +67,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     .map_err(not_listening)?;
     let summary = Summary::start(&registry)?;
 
-    let connect = |number| KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
+    let clients = KafkaMetrics::register(&registry).map_err(Failed::running)?;
+    let connect = |number| {
+        let broker = KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
+        broker.map(|broker| broker.metered(&clients, number))
+    };
     let state = StoreSettings::new(&config.state_directory, &config.app);
     let store = DiskStore::start(state, &registry).map_err(Failed::running)?;
     let standbys = Standbys::new(

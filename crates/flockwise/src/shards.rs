@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use flockwise_core::trainer::WarmUp;
 use flockwise_http::{Readiness, ShardPresence};
 use flockwise_runtime::broker::{Broker, Failure};
-use flockwise_runtime::metrics::{Metrics, ShardMeter};
+use flockwise_runtime::metrics::{Metrics, Restart, ShardMeter};
 use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
 use flockwise_runtime::pulse::{Pulse, beat};
@@ -126,7 +126,7 @@ fn keep_going<B: Broker>(
                     "shard starts again: {}",
                     reason(&failure)
                 );
-                count_failure(number, crew.metrics, reason(&failure));
+                count_failure(number, crew.metrics, &failure);
                 crew.wait(backoff);
             }
         }
@@ -250,9 +250,13 @@ impl Drop for Alarm<'_> {
 }
 
 /// The shard's own counts are gone with it, and it holds nothing any more.
-fn count_failure(number: usize, metrics: &Metrics, error: &str) {
+fn count_failure(number: usize, metrics: &Metrics, failure: &Failure) {
     ShardMeter::new(number).export(metrics);
-    metrics.restarted(number, error);
+    let why = match failure {
+        Failure::Fenced(_) => Restart::Fenced,
+        _ => Restart::Failed,
+    };
+    metrics.restarted(number, why, reason(failure));
 }
 
 fn panicked(number: usize, panic: &(dyn Any + Send)) -> Failed {

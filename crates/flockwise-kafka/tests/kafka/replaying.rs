@@ -84,7 +84,7 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
     assert_eq!(replayed, Replayed::Whole(6));
     assert_eq!(keys, ["behind it"]);
     let fenced = zombie.commit(&[]).expect_err("fenced");
-    assert!(matches!(fenced, Failure::Fatal(_)), "{fenced}");
+    assert!(matches!(fenced, Failure::Fenced(_)), "{fenced}");
     assert_eq!(replay(&mut broker, None).1, ["kept", "behind it"]);
 }
 

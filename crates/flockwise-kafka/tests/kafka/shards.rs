@@ -105,7 +105,7 @@ fn a_successor_ends_the_open_transaction_that_its_restore_would_wait_for() {
         start.elapsed()
     );
     let fenced = first.commit(&[]).expect_err("fenced");
-    assert!(matches!(fenced, Failure::Fatal(_)), "{fenced}");
+    assert!(matches!(fenced, Failure::Fenced(_)), "{fenced}");
     // Both are members, and nobody serves the first: it must not be waited for.
     drop(first);
 }

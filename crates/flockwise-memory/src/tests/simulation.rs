@@ -47,7 +47,7 @@ fn replayed(shard: &mut MemoryShard) -> (Replayed, Vec<String>) {
 }
 
 fn is_fatal(outcome: Result<(), Failure>) -> bool {
-    matches!(outcome, Err(Failure::Fatal(_)))
+    matches!(outcome, Err(Failure::Fatal(_) | Failure::Fenced(_)))
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_second_shard_of_a_name_fences_the_first() {
         .unwrap();
 
     let mut new = broker.shard("a");
-    let fenced = |outcome: Result<(), Failure>| matches!(outcome, Err(Failure::Fatal(_)));
+    let fenced = |outcome: Result<(), Failure>| matches!(outcome, Err(Failure::Fenced(_)));
     assert!(fenced(old.commit(&[])));
     assert!(fenced(old.abort()));
     assert!(fenced(old.close(&[])));

@@ -29,8 +29,17 @@ struct Reported {
     /// Event time processed, or where there was no event yet the time of the first report; milliseconds since the
     /// epoch.
     reached_ms: i64,
+    /// When the partition's end was last known to be reached, by the wall clock; `i64::MIN`: never. What is to be read
+    /// has come since, however old its event time is.
+    caught_up_ms: i64,
     /// `None`: the end of the partition is not known.
     events: Option<u64>,
+}
+
+impl Reported {
+    fn since_ms(self) -> i64 {
+        self.reached_ms.max(self.caught_up_ms)
+    }
 }
 
 impl InputLags {
@@ -38,7 +47,8 @@ impl InputLags {
         let labels = ["topic", "partition"];
         let seconds = options(
             "input_lag_seconds",
-            "Wall clock minus event time processed, while events are to be read or the end is unknown; 0 at the end.",
+            "Wall clock minus event time processed, or since the end was last reached where that is later, while events \
+             are to be read or the end is unknown; 0 at the end.",
         );
         let events = options(
             "input_lag_events",
@@ -57,7 +67,12 @@ impl InputLags {
         let (at, wall_ms) = (self.clock.now(), self.clock.wall_ms());
         let mut inputs = self.lock();
         let key = (topic.to_owned(), partition);
-        let first_ms = inputs.get(&key).map_or(wall_ms, |known| known.reached_ms);
+        let known = inputs.get(&key);
+        let first_ms = known.map_or(wall_ms, |known| known.reached_ms);
+        let caught_up_ms = match events {
+            Some(0) => wall_ms,
+            _ => known.map_or(i64::MIN, |known| known.caught_up_ms),
+        };
         let reached_ms = if time_ms == i64::MIN {
             first_ms
         } else {
@@ -66,6 +81,7 @@ impl InputLags {
         let reported = Reported {
             at,
             reached_ms,
+            caught_up_ms,
             events,
         };
         inputs.insert(key, reported);
@@ -89,7 +105,7 @@ impl InputLags {
             let events = reported.events.filter(|_| now.since(reported.at) < STALE);
             let behind_ms = match events {
                 Some(0) => 0,
-                _ => wall_ms.saturating_sub(reported.reached_ms).max(0),
+                _ => wall_ms.saturating_sub(reported.since_ms()).max(0),
             };
             let seconds = Duration::from_millis(behind_ms as u64).as_secs_f64();
             self.seconds.with_label_values(&labels).set(seconds);

@@ -164,7 +164,8 @@ fn a_shard_whose_client_is_of_no_more_use_starts_again() {
     thread::scope(|scope| {
         let running = scope.spawn(|| {
             stage.run(1, |number| match tries.fetch_add(1, Ordering::Relaxed) {
-                0..2 => Err(Failure::Fatal("fenced".to_owned())),
+                0 => Err(Failure::Fenced("another has its name".to_owned())),
+                1 => Err(Failure::Fatal("the broker said so".to_owned())),
                 _ => Ok(stage.join(number)),
             })
         });
@@ -172,7 +173,10 @@ fn a_shard_whose_client_is_of_no_more_use_starts_again() {
         assert_eq!(running.join().unwrap(), Ok(()));
     });
     assert_eq!(tries.into_inner(), 3);
-    assert!(stage.shows("flockwise_shard_restarts_total 2"));
+    for reason in ["fenced", "failed"] {
+        let shown = format!("flockwise_shard_restarts_total{{reason=\"{reason}\"}} 1");
+        assert!(stage.shows(&shown), "{shown}");
+    }
 }
 
 #[test]

@@ -1,0 +1,290 @@
+//! What librdkafka says of its connections, as metrics: few, and bounded by the number of brokers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flockwise_runtime::metrics::{Described, Registrar};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Registry, Result};
+use rdkafka::Statistics;
+use rdkafka::statistics::{Broker, Window};
+
+/// How the names of these metrics begin.
+const PREFIX: &str = "flockwise";
+const US_PER_S: f64 = 1e6;
+const MS_PER_S: f64 = 1e3;
+
+/// The metrics of all clients of a process; clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct KafkaMetrics {
+    brokers_up: IntGaugeVec,
+    round_trip: GaugeVec,
+    throttle: GaugeVec,
+    timeouts: IntCounterVec,
+    retries: IntCounterVec,
+    errors: IntCounterVec,
+    queued_records: IntGaugeVec,
+    queued_bytes: IntGaugeVec,
+    pub(crate) open_transaction: GaugeVec,
+}
+
+impl KafkaMetrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Where the registry has metrics of these names already.
+    pub fn register(registry: &Registry) -> Result<Self> {
+        Self::register_with(&Registrar::new(registry, PREFIX))
+    }
+
+    /// What each of these metrics is.
+    ///
+    /// # Errors
+    /// Where two of them have the same name.
+    pub fn described() -> Result<Vec<Described>> {
+        let registry = Registry::new();
+        let registrar = Registrar::new(&registry, PREFIX);
+        Self::register_with(&registrar)?;
+        Ok(registrar.described())
+    }
+
+    fn register_with(registrar: &Registrar<'_>) -> Result<Self> {
+        let client = ["shard", "client"];
+        let broker = ["shard", "client", "broker"];
+        let count = |name, help| registrar.labelled_counters(name, help, &client);
+        let whole = |name, help, labels: &[&str]| registrar.gauges(name, help, labels);
+        let seconds = |name, help, labels: &[&str]| registrar.real_gauges(name, help, labels);
+        Ok(Self {
+            brokers_up: whole(
+                "kafka_brokers_up",
+                "Brokers that the client is connected to.",
+                &client,
+            )?,
+            round_trip: seconds(
+                "kafka_round_trip_seconds",
+                "From request to answer, 99 in 100 within this, of the last 10 s.",
+                &broker,
+            )?,
+            throttle: seconds(
+                "kafka_throttle_seconds",
+                "The longest that a quota of the broker held the client up, of the last 10 s.",
+                &broker,
+            )?,
+            timeouts: count(
+                "kafka_request_timeouts_total",
+                "Requests that were not answered in time.",
+            )?,
+            retries: count(
+                "kafka_request_retries_total",
+                "Requests that were sent again.",
+            )?,
+            errors: count(
+                "kafka_request_errors_total",
+                "Requests that could not be sent, or whose answer could not be received.",
+            )?,
+            queued_records: whole(
+                "kafka_queued_records",
+                "Records that wait in the producer or are under way.",
+                &["shard"],
+            )?,
+            queued_bytes: whole(
+                "kafka_queued_bytes",
+                "Memory of the records that wait in the producer or are under way.",
+                &["shard"],
+            )?,
+            open_transaction: seconds(
+                "input_open_transaction_seconds",
+                "How long a producer's open transaction has held the partition back, as of the last 10 s; 0: none.",
+                &["topic", "partition"],
+            )?,
+        })
+    }
+}
+
+/// What was shown of one client, so that counters go on where the client begins again, and series go away.
+#[derive(Debug)]
+pub(crate) struct ClientSeries {
+    metrics: KafkaMetrics,
+    shard: String,
+    client: &'static str,
+    counted: [u64; 3],
+    brokers: BTreeSet<i32>,
+}
+
+impl ClientSeries {
+    /// Nothing is shown yet of a client that has just been made.
+    pub(crate) fn new(metrics: &KafkaMetrics, shard: usize, client: &'static str) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            shard: shard.to_string(),
+            client,
+            counted: [0; 3],
+            brokers: BTreeSet::new(),
+        }
+    }
+
+    /// Shows what the client says of its connections.
+    pub(crate) fn show(&mut self, statistics: &Statistics) {
+        let known: BTreeMap<i32, &Broker> = known_brokers(statistics).collect();
+        let labels = [self.shard.as_str(), self.client];
+        let up = known.values().filter(|broker| is_up(broker)).count();
+        let gauge = self.metrics.brokers_up.with_label_values(&labels);
+        gauge.set(up as i64);
+        for (id, broker) in &known {
+            self.show_broker(*id, broker);
+        }
+        let gone = self.brokers.iter().filter(|id| !known.contains_key(id));
+        gone.for_each(|id| self.remove(*id));
+        self.brokers = known.into_keys().collect();
+        self.count(statistics);
+        if statistics.client_type == "producer" {
+            self.show_queue(statistics);
+        }
+    }
+
+    fn show_queue(&self, statistics: &Statistics) {
+        let labels = [self.shard.as_str()];
+        let show = |gauges: &IntGaugeVec, value: u64| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            gauges.with_label_values(&labels).set(value);
+        };
+        show(&self.metrics.queued_records, statistics.msg_cnt);
+        show(&self.metrics.queued_bytes, statistics.msg_size);
+    }
+
+    fn show_broker(&self, id: i32, broker: &Broker) {
+        let id = id.to_string();
+        let labels = [self.shard.as_str(), self.client, &id];
+        let of = |window: &Option<Window>, value: fn(&Window) -> i64, unit: f64| {
+            window
+                .as_ref()
+                .map_or(0.0, |window| value(window) as f64 / unit)
+        };
+        let round_trip = of(&broker.rtt, |window| window.p99, US_PER_S);
+        let throttle = of(&broker.throttle, |window| window.max, MS_PER_S);
+        let gauge = self.metrics.round_trip.with_label_values(&labels);
+        gauge.set(round_trip);
+        let gauge = self.metrics.throttle.with_label_values(&labels);
+        gauge.set(throttle);
+    }
+
+    /// librdkafka counts from when the client was made, and by connection, bootstrap ones too.
+    fn count(&mut self, statistics: &Statistics) {
+        let total = |of: fn(&Broker) -> u64| statistics.brokers.values().map(of).sum::<u64>();
+        let totals = [
+            total(|broker| broker.req_timeouts),
+            total(|broker| broker.txretries),
+            total(|broker| broker.txerrs + broker.rxerrs),
+        ];
+        let metrics = &self.metrics;
+        let counters = [&metrics.timeouts, &metrics.retries, &metrics.errors];
+        for ((counter, total), counted) in counters.into_iter().zip(totals).zip(&mut self.counted) {
+            let counter = counter.with_label_values(&[self.shard.as_str(), self.client]);
+            counter.inc_by(total.saturating_sub(*counted));
+            *counted = total.max(*counted);
+        }
+    }
+
+    fn remove(&self, broker: i32) {
+        let broker = broker.to_string();
+        let labels = [self.shard.as_str(), self.client, &broker];
+        // Each was set when the broker was first shown.
+        self.metrics.round_trip.remove_label_values(&labels).ok();
+        self.metrics.throttle.remove_label_values(&labels).ok();
+    }
+}
+
+impl Drop for ClientSeries {
+    fn drop(&mut self) {
+        for broker in &self.brokers {
+            self.remove(*broker);
+        }
+        let labels = [self.shard.as_str(), self.client];
+        // A client that is gone is connected to nobody.
+        self.metrics.brokers_up.with_label_values(&labels).set(0);
+    }
+}
+
+/// Those with a number of their own: the others are a second name of one of them.
+fn known_brokers(statistics: &Statistics) -> impl Iterator<Item = (i32, &Broker)> {
+    let brokers = statistics.brokers.values();
+    let known = brokers.filter(|broker| broker.nodeid >= 0 && broker.source != "logical");
+    known.map(|broker| (broker.nodeid, broker))
+}
+
+/// Is the client connected to it, and past the handshake?
+pub(crate) fn is_up(broker: &Broker) -> bool {
+    matches!(&*broker.state, "UP" | "UPDATE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(nodeid: i32, state: &str, timeouts: u64) -> (String, Broker) {
+        let rtt = Window {
+            p99: 20_000,
+            ..Window::default()
+        };
+        let throttle = Window {
+            max: 1_500,
+            ..Window::default()
+        };
+        let broker = Broker {
+            nodeid,
+            state: state.to_owned(),
+            source: "learned".to_owned(),
+            req_timeouts: timeouts,
+            rtt: Some(rtt),
+            throttle: Some(throttle),
+            ..Broker::default()
+        };
+        (format!("b{nodeid}"), broker)
+    }
+
+    fn statistics(brokers: impl IntoIterator<Item = (String, Broker)>) -> Statistics {
+        Statistics {
+            brokers: brokers.into_iter().collect(),
+            client_type: "producer".to_owned(),
+            msg_cnt: 7,
+            msg_size: 700,
+            ..Statistics::default()
+        }
+    }
+
+    fn shown(registry: &Registry) -> String {
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather());
+        text.expect("text")
+    }
+
+    #[test]
+    fn a_client_is_shown_by_broker_and_counts_on_when_it_is_made_again() {
+        let registry = Registry::new();
+        let metrics = KafkaMetrics::register(&registry).expect("registered");
+        let mut series = ClientSeries::new(&metrics, 3, "producer");
+        // The coordinator is one of the brokers under a second name, without a number.
+        let up = [
+            broker(1, "UP", 2),
+            broker(2, "DOWN", 0),
+            broker(-1, "UP", 1),
+        ];
+        series.show(&statistics(up));
+        let text = shown(&registry);
+        let labels = "{client=\"producer\",shard=\"3\"}";
+        let one = "{broker=\"1\",client=\"producer\",shard=\"3\"}";
+        for line in [
+            format!("flockwise_kafka_brokers_up{labels} 1"),
+            format!("flockwise_kafka_request_timeouts_total{labels} 3"),
+            format!("flockwise_kafka_round_trip_seconds{one} 0.02"),
+            format!("flockwise_kafka_throttle_seconds{one} 1.5"),
+            "flockwise_kafka_queued_bytes{shard=\"3\"} 700".to_owned(),
+        ] {
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        series.show(&statistics([broker(2, "UP", 4)]));
+        assert!(!shown(&registry).contains(one), "a broker that left");
+        drop(series);
+        let mut again = ClientSeries::new(&metrics, 3, "producer");
+        again.show(&statistics([broker(2, "UP", 1)]));
+        let line = format!("flockwise_kafka_request_timeouts_total{labels} 5");
+        assert!(shown(&registry).contains(&line), "{}", shown(&registry));
+    }
+}

@@ -1,0 +1,156 @@
+//! What a consumer's statistics are used for: open transactions, and which ends are up to date.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use rdkafka::Statistics;
+
+use crate::client_metrics::KafkaMetrics;
+use crate::events::Events;
+use crate::fetching::fetching;
+use crate::open_transactions::{HeldFor, OpenTransactions};
+use crate::settings::KafkaSettings;
+
+/// What was said longer ago than this is not known any more.
+const STALE: Duration = Duration::from_secs(30);
+
+/// One shard's inputs, as the statistics of its consumer have them.
+pub(crate) struct Observed {
+    inputs: Vec<String>,
+    /// When the consumer's statistics were last seen, or the client was made.
+    seen: Instant,
+    /// Partitions whose broker did not answer then. One that is not among them may have been assigned since, and its
+    /// end is as of a fetch.
+    unanswered: BTreeSet<(String, i32)>,
+    transactions: OpenTransactions,
+    shown: Option<Shown>,
+}
+
+/// What is shown as metrics.
+struct Shown {
+    metrics: KafkaMetrics,
+    partitions: BTreeSet<(String, i32)>,
+}
+
+impl Observed {
+    /// Clients of which nothing is known yet.
+    pub(crate) fn new(topics: &Topics, settings: &KafkaSettings) -> Self {
+        Self {
+            inputs: topics.inputs.clone(),
+            seen: Instant::now(),
+            unanswered: BTreeSet::new(),
+            transactions: OpenTransactions::new(settings.long_transaction),
+            shown: None,
+        }
+    }
+
+    /// Shows what comes from here on.
+    pub(crate) fn show_in(&mut self, metrics: &KafkaMetrics) {
+        self.shown = Some(Shown {
+            metrics: metrics.clone(),
+            partitions: BTreeSet::new(),
+        });
+    }
+
+    /// Takes up what the consumer has said since this was last called.
+    pub(crate) fn look(&mut self, consumer: &Events) {
+        if let Some(statistics) = consumer.take_statistics() {
+            self.take_up(&statistics, Instant::now());
+        }
+    }
+
+    fn take_up(&mut self, statistics: &Statistics, now: Instant) {
+        let fetching = fetching(statistics, &self.inputs);
+        let held = self.transactions.look(&fetching.fetched, now);
+        held.iter().for_each(HeldFor::say);
+        self.unanswered = fetching.unanswered.into_iter().collect();
+        self.seen = now;
+        if let Some(shown) = &mut self.shown {
+            shown.show_held(&held);
+        }
+    }
+
+    /// Is the end that the client has of a partition as of the last seconds? Without statistics yet, a fetch of the
+    /// first seconds has brought it. Only inputs are looked at.
+    pub(crate) fn knows_end(&self, source: Source, now: Instant) -> bool {
+        let Topic::Input(input) = source.topic else {
+            return true;
+        };
+        let is_fresh = now.saturating_duration_since(self.seen) < STALE;
+        let place = (
+            self.inputs[usize::from(input)].clone(),
+            source.partition.cast_signed(),
+        );
+        is_fresh && !self.unanswered.contains(&place)
+    }
+}
+
+impl Shown {
+    fn show_held(&mut self, held: &[HeldFor]) {
+        let mut before = std::mem::take(&mut self.partitions);
+        for held in held {
+            let partition = held.partition.to_string();
+            let labels = [held.topic.as_str(), &partition];
+            let gauge = self.metrics.open_transaction.with_label_values(&labels);
+            gauge.set(held.lasted.as_secs_f64());
+            let place = (held.topic.clone(), held.partition);
+            before.remove(&place);
+            self.partitions.insert(place);
+        }
+        before.iter().for_each(|place| self.remove(place));
+    }
+
+    fn remove(&self, (topic, partition): &(String, i32)) {
+        let labels = [topic.as_str(), &partition.to_string()];
+        // Another shard may have taken the partition over and given it up meanwhile.
+        let gauges = &self.metrics.open_transaction;
+        gauges.remove_label_values(&labels).ok();
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.partitions.iter().for_each(|place| self.remove(place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetching::tests::statistics;
+
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn observed() -> Observed {
+        let topics = Topics {
+            app: "shop".to_owned(),
+            inputs: vec!["orders".to_owned()],
+            state_partitions: 1,
+        };
+        Observed::new(&topics, &KafkaSettings::new("", "", ""))
+    }
+
+    fn knows(observed: &Observed, partition: u32, now: Instant) -> bool {
+        let topic = Topic::Input(0);
+        observed.knows_end(Source { topic, partition }, now)
+    }
+
+    #[test]
+    fn an_end_is_not_known_once_its_broker_is_away_or_nothing_is_said_any_more() {
+        let mut observed = observed();
+        let start = observed.seen;
+        assert!(knows(&observed, 0, start), "right after the start");
+        let partitions = [("active", [5, 5, 5])];
+        observed.take_up(&statistics("UP", 1_000, &partitions), start);
+        assert!(knows(&observed, 0, start));
+        assert!(knows(&observed, 1, start), "assigned since");
+        assert!(!knows(&observed, 0, start + STALE));
+        let later = start + EVERY;
+        observed.take_up(&statistics("CONNECT", -1, &partitions), later);
+        assert!(!knows(&observed, 0, later), "its broker is away");
+        let back = later + EVERY;
+        observed.take_up(&statistics("UP", 1_000, &partitions), back);
+        assert!(knows(&observed, 0, back));
+    }
+}

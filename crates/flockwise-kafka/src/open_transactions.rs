@@ -1,0 +1,215 @@
+//! Transactions of other producers that hold an input partition back.
+//!
+//! A committed reader reads up to the last stable offset, which lies before the oldest open transaction. Where it
+//! stays at the same offset while there are records behind it, a transaction is open there. Its coordinator aborts
+//! it after the producer's `transaction.timeout.ms`; one of which no coordinator knows any more hangs for ever.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::fetching::Fetched;
+
+/// The partitions that are held back.
+#[derive(Debug)]
+pub(crate) struct OpenTransactions {
+    /// Worth a line in the log after this.
+    long: Duration,
+    held: BTreeMap<(String, i32), Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    stable: i64,
+    since: Instant,
+    is_told: bool,
+}
+
+/// How long a partition has been held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldFor {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    /// Zero: it is not.
+    pub(crate) lasted: Duration,
+    pub(crate) news: Option<News>,
+}
+
+/// What is worth a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It has been held back for long, at this offset, with so many records behind that.
+    Long { at: i64, behind: i64 },
+    /// Of one that was told of: it is read on.
+    Over,
+}
+
+impl OpenTransactions {
+    /// None yet; of those that last for so long the log tells.
+    pub(crate) fn new(long: Duration) -> Self {
+        Self {
+            long,
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// Looks at all partitions whose ends are known. Those that are not among them any more are forgotten.
+    pub(crate) fn look(&mut self, partitions: &[Fetched], now: Instant) -> Vec<HeldFor> {
+        let mut before = std::mem::take(&mut self.held);
+        let look = |fetched: &Fetched| {
+            let place = (fetched.topic.clone(), fetched.partition);
+            let known = before.remove(&place);
+            self.look_at(place, fetched, known, now)
+        };
+        partitions.iter().map(look).collect()
+    }
+
+    fn look_at(
+        &mut self,
+        (topic, partition): (String, i32),
+        fetched: &Fetched,
+        known: Option<Held>,
+        now: Instant,
+    ) -> HeldFor {
+        let mut held_for = HeldFor {
+            topic: topic.clone(),
+            partition,
+            lasted: Duration::ZERO,
+            news: None,
+        };
+        let was_told = known.as_ref().is_some_and(|held| held.is_told);
+        let same = known.filter(|held| held.stable == fetched.stable);
+        // One that is still reading what lies before it is held back by nothing yet.
+        let is_held = fetched.stable < fetched.end && fetched.next >= fetched.stable;
+        if !is_held {
+            held_for.news = was_told.then_some(News::Over);
+            return held_for;
+        }
+        let mut held = same.unwrap_or(Held {
+            stable: fetched.stable,
+            since: now,
+            is_told: false,
+        });
+        held_for.lasted = now.saturating_duration_since(held.since);
+        if held_for.lasted >= self.long && !held.is_told {
+            held.is_told = true;
+            held_for.news = Some(News::Long {
+                at: fetched.stable,
+                behind: fetched.end - fetched.stable,
+            });
+        } else if was_told && !held.is_told {
+            held_for.news = Some(News::Over);
+        }
+        self.held.insert((topic, partition), held);
+        held_for
+    }
+}
+
+impl HeldFor {
+    /// Writes into the log what is news, and what to do.
+    pub(crate) fn say(&self) {
+        let (topic, partition) = (self.topic.as_str(), self.partition);
+        match self.news {
+            None => {}
+            Some(News::Over) => info!(
+                topic,
+                partition, "the transaction that held this partition back has ended; it is read on"
+            ),
+            Some(News::Long { at, behind }) => warn!(
+                topic,
+                partition,
+                offset = at,
+                records_behind = behind,
+                seconds = self.lasted.as_secs(),
+                "a producer's open transaction holds this partition back: nothing behind this offset is read until it \
+                 ends. The brokers abort it after the producer's transaction.timeout.ms. If it stays, it hangs: see \
+                 `kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --topic {topic} --partition \
+                 {partition}`, and end it with `kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic {topic} \
+                 --partition {partition} --start-offset {at}`"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Watch {
+        open: OpenTransactions,
+        start: Instant,
+    }
+
+    impl Watch {
+        fn new() -> Self {
+            Self {
+                open: OpenTransactions::new(Duration::from_secs(60)),
+                start: Instant::now(),
+            }
+        }
+
+        /// Seconds held back and news, where the partition is seen so after `seconds`.
+        fn see(&mut self, seconds: u64, [next, stable, end]: [i64; 3]) -> (u64, Option<News>) {
+            let fetched = Fetched {
+                topic: "orders".to_owned(),
+                partition: 3,
+                next,
+                stable,
+                end,
+            };
+            let now = self.start + Duration::from_secs(seconds);
+            let held = self.open.look(&[fetched], now).remove(0);
+            (held.lasted.as_secs(), held.news)
+        }
+    }
+
+    #[test]
+    fn an_offset_that_stays_is_told_of_once_and_when_it_is_over() {
+        let mut watch = Watch::new();
+        assert_eq!(watch.see(0, [10, 10, 10]), (0, None));
+        assert_eq!(watch.see(10, [10, 10, 14]), (0, None));
+        assert_eq!(watch.see(20, [10, 10, 15]), (10, None));
+        let long = News::Long { at: 10, behind: 8 };
+        assert_eq!(watch.see(70, [10, 10, 18]), (60, Some(long)));
+        assert_eq!(watch.see(80, [10, 10, 19]), (70, None));
+        assert_eq!(watch.see(90, [19, 19, 19]), (0, Some(News::Over)));
+        assert_eq!(watch.see(100, [19, 19, 19]), (0, None));
+    }
+
+    #[test]
+    fn transactions_that_follow_one_another_are_no_long_one() {
+        let mut watch = Watch::new();
+        for turn in 0..20_i64 {
+            let stable = 10 * turn;
+            let seen = watch.see(stable.unsigned_abs(), [stable, stable, stable + 5]);
+            assert_eq!(seen, (0, None));
+        }
+    }
+
+    #[test]
+    fn a_backlog_that_is_not_fetched_for_a_while_is_no_open_transaction() {
+        let mut watch = Watch::new();
+        watch.see(0, [10, 500, 510]);
+        assert_eq!(watch.see(300, [10, 500, 510]), (0, None));
+        assert_eq!(watch.see(310, [500, 500, 510]), (0, None));
+        assert_eq!(watch.see(320, [500, 500, 510]), (10, None));
+    }
+
+    #[test]
+    fn another_one_right_behind_begins_a_count_of_its_own() {
+        let mut watch = Watch::new();
+        watch.see(0, [10, 10, 14]);
+        assert!(watch.see(60, [10, 10, 14]).1.is_some());
+        assert_eq!(watch.see(70, [14, 14, 20]), (0, Some(News::Over)));
+        assert_eq!(watch.see(130, [14, 14, 20]).0, 60);
+    }
+
+    #[test]
+    fn a_partition_that_is_not_seen_for_a_while_begins_again() {
+        let mut watch = Watch::new();
+        watch.see(0, [10, 10, 14]);
+        watch.open.look(&[], watch.start);
+        assert_eq!(watch.see(100, [10, 10, 14]), (0, None));
+    }
+}
