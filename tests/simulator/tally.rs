@@ -110,7 +110,12 @@ impl World {
                 let is_first = found.insert(customer.to_owned());
                 assert!(is_first, "{customer} is in task {number} and in another");
                 let tally = tallies.get(customer);
-                let tally = tally.unwrap_or_else(|| panic!("{customer} has no event that counts"));
+                let Some(tally) = tally else {
+                    let (last_ms, bookmark) = (row.reference_ms, task.bookmark());
+                    panic!(
+                        "{customer} has no event that counts; its last is of {last_ms}: {bookmark:?}"
+                    );
+                };
                 let plan = &self.pipeline.task.plan;
                 let portrait = portrait(plan, None, &row, row.standing.as_of_ms);
                 let expected = [

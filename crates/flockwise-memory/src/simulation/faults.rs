@@ -38,6 +38,13 @@ impl MemoryBroker {
         self.shared.lock().logs[number].skip(i64::from(offsets));
     }
 
+    /// From now on a poll brings up to so many records.
+    pub fn give_at_most(&self, records: usize) {
+        if let Some(simulation) = &mut self.shared.lock().simulation {
+            simulation.conditions.most_records = records;
+        }
+    }
+
     /// Deletes a topic and makes it again, under another id. Who reads it gets nothing until it has asked for the
     /// id and opened the topic again.
     ///
