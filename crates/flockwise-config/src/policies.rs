@@ -31,7 +31,10 @@ const SEGMENTS_LIMIT: usize = 1024;
 /// Sweeps that follow each other faster leave no time for events.
 const SHORTEST_SWEEP_MS: i64 = 1_000;
 
-pub(crate) fn model(mut section: Section<'_>) -> (LearningPolicy, Option<PathBuf>) {
+pub(crate) fn model(
+    mut section: Section<'_>,
+    features: usize,
+) -> (LearningPolicy, Option<PathBuf>) {
     let (k_min, k_max) = segments(&mut section);
     let import = section
         .read("import", Found::text)
@@ -57,8 +60,29 @@ pub(crate) fn model(mut section: Section<'_>) -> (LearningPolicy, Option<PathBuf
             .read("seed", |found| found.whole(&(0..=i64::MAX.unsigned_abs())))
             .unwrap_or(42),
     };
+    if let Some(problem) = too_slow(&learning, features) {
+        section.blame("k", &problem);
+    }
     section.finish();
     (learning, import)
+}
+
+/// What cannot be learnt in time, and what could be.
+fn too_slow(learning: &LearningPolicy, features: usize) -> Option<String> {
+    let (seconds, most) = (
+        learning.learning_seconds(features),
+        learning.most_learning_seconds(),
+    );
+    let is_too_slow = learning.learn && seconds > most;
+    is_too_slow.then(|| {
+        format!(
+            "{features} features and up to {} segments take about {seconds:.0} s of one core for a version, and {most:.0} s are \
+             expected at most (10 minutes, or a quarter of the 24th of half_life after which the next is due); with so many \
+             features give at most {} segments, or give fewer features or a longer half_life",
+            learning.k_max,
+            learning.most_segments(features)
+        )
+    })
 }
 
 /// `k` is a number or `{ min, max }`.

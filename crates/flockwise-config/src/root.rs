@@ -29,7 +29,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let kafka = kafka::read(root.table("kafka"));
     let inputs = input::read_all(&mut root, &app);
     let features = feature::read_all(&mut root);
-    let (learning, import) = policies::model(root.table("model"));
+    let (learning, import) = policies::model(root.table("model"), features.len());
     let decision = policies::decision(root.table("decision"));
     let (time, (max_skew_ms, idle_timeout)) =
         policies::time(root.table("time"), root.table("sweep"), &features);

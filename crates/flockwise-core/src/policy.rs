@@ -89,6 +89,16 @@ const HOUR_MS: i64 = 3_600_000;
 /// Looks at what has been learnt in a half-life, at most: in between it is little.
 pub(crate) const LOOKS_A_HALF_LIFE: i64 = 24;
 
+/// Of one core, seconds for each feature and each square of the number of segments: measured on groups that overlap, of
+/// which the first version takes the longest (`benches/learning.rs`; BENCHMARKS.md, learning).
+const LEARNING_COST: f64 = 55e-6;
+
+/// A version must not take longer than this, seconds: a rebalance in between makes the trainer begin again.
+const LONGEST_LEARNING: f64 = 600.0;
+
+/// Nor longer than this share of the time from one look to the next, or the trainer falls behind.
+const SHARE_OF_A_LOOK: f64 = 0.25;
+
 /// Customers in the sample a segment, all segments alike: then chance alone costs a share of
 /// 1 / 250 of the quantisation error.
 const SAMPLED_A_SEGMENT: f64 = 250.0;
@@ -106,6 +116,25 @@ impl LearningPolicy {
     pub fn sampled_in(&self, span_ms: f64) -> f64 {
         let decayed = 1.0 - (-span_ms / self.half_life_ms as f64).exp2();
         self.sampled() as f64 * decayed
+    }
+
+    /// How long a version takes with so many features, about: seconds of one core.
+    #[must_use]
+    pub fn learning_seconds(&self, features: usize) -> f64 {
+        LEARNING_COST * features as f64 * (self.k_max as f64).powi(2)
+    }
+
+    /// How long it may take, in seconds.
+    #[must_use]
+    pub fn most_learning_seconds(&self) -> f64 {
+        LONGEST_LEARNING.min(SHARE_OF_A_LOOK * self.look_ms() as f64 / 1000.0)
+    }
+
+    /// With how many segments it would not take longer.
+    #[must_use]
+    pub fn most_segments(&self, features: usize) -> usize {
+        let squared = self.most_learning_seconds() / (LEARNING_COST * features.max(1) as f64);
+        squared.sqrt() as usize
     }
 
     /// The trainer considers a version once in so much event time, milliseconds, at least 1.

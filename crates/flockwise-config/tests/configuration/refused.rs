@@ -74,7 +74,7 @@ fn the_top_of_the_file() {
         (
             "colour = 1",
             "unknown key `colour`: expected one of app, state_partitions, shards, standbys, partitioner, kafka, format, input, \
-             feature, model, decision, time, sweep, state, http, report",
+             feature, model, decision, time, sweep, state, http, backfill, report",
         ),
     ] {
         check(&top(lines), expected);

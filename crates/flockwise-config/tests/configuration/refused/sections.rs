@@ -1,5 +1,7 @@
 //! `[kafka]`, `[model]`, `[decision]`, `[sweep]`, `[time]`, `[state]`, `[http]`, `[report]`
 
+use flockwise_config::Config;
+
 use super::{check, sections};
 
 #[test]
@@ -143,6 +145,32 @@ fn model() {
         ),
     ] {
         check(&sections(&format!("[model]\n{lines}")), expected);
+    }
+}
+
+/// On one thread, 256 features and 512 segments took a minute and a half in the easiest of cases.
+#[test]
+fn what_cannot_be_learnt_in_time() {
+    let features: String = (0..256)
+        .map(|index| {
+            format!("[[feature]]\nname = \"f{index}\"\naggregate = \"count\"\nlifetime = true\n")
+        })
+        .collect();
+    let text = |model: &str| {
+        format!("app = \"shop\"\n[[input]]\ntopic = \"clicks\"\n{features}[model]\n{model}")
+    };
+    let refused = |model: &str| Config::parse(&text(model)).unwrap_err().to_string();
+    let said = refused("k = 512");
+    assert!(
+        said.contains("256 features and up to 512 segments take about 3691 s of one core for a version, and 600 s are expected at most")
+            && said.contains("give at most 206 segments"),
+        "{said}"
+    );
+    let said = refused("k = 206\nhalf_life = \"1h\"");
+    assert!(said.contains("and 38 s are expected at most"), "{said}");
+    for model in ["k = 206", "k = 512\nlearn = false"] {
+        let accepted = Config::parse(&text(model));
+        assert!(accepted.is_ok(), "{accepted:?}");
     }
 }
 
