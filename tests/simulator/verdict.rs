@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flockwise_codec::lesson::decode_mini_batch;
 use flockwise_codec::model::decode_publication;
+use flockwise_codec::watermarks::holds_watermarks;
 use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
 use flockwise_core::trainer::{Publication, Trainer};
@@ -305,7 +306,11 @@ impl World {
         // Whoever left last may have said something that nobody was there to hear.
         let is_heard = |lesson: &Committed| Some(lesson.offset) < position;
         for lesson in lessons.into_iter().filter(is_heard) {
-            let decoded = decode_mini_batch(lesson.value.as_deref().unwrap_or_default());
+            let value = lesson.value.as_deref().unwrap_or_default();
+            if holds_watermarks(value) {
+                continue;
+            }
+            let decoded = decode_mini_batch(value);
             expected.extend(trainer.fold(decoded.expect("a mini-batch"), lesson.offset));
         }
         let versions = self.broker.read(Topic::Model, 0, 0);

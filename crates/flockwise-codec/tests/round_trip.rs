@@ -118,6 +118,7 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
                     stream_ms,
                     swept_ms,
                     passed_ms: version_since_ms.unwrap_or(stream_ms),
+                    sampled_ms: swept_ms.unwrap_or(stream_ms),
                     leap: leap.map(|(from_ms, to_ms)| Leap { from_ms, to_ms }),
                     version,
                     version_since_ms,

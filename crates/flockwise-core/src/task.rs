@@ -73,8 +73,10 @@ pub struct Bookmark {
     pub repartition_offset: i64,
     /// Latest event time of the task's customers.
     pub stream_ms: i64,
-    /// The time that has passed for the sweep and for sampling: `stream_ms`, but no later than the watermark.
+    /// The time that has passed for the sweep: `stream_ms`, but no later than the watermark.
     pub passed_ms: i64,
+    /// The time that has passed for sampling: the watermark, or `stream_ms` where nothing holds that back.
+    pub sampled_ms: i64,
     /// The instant that the sweep has reached.
     pub swept_ms: Option<i64>,
     /// What it left out on the way, less than a period before.
@@ -173,6 +175,7 @@ impl Task {
             stream_ms: NEVER_MS,
             swept_ms: None,
             passed_ms: NEVER_MS,
+            sampled_ms: NEVER_MS,
             leap: None,
             version: 0,
             version_since_ms: None,

@@ -102,7 +102,11 @@ impl<B: Broker> Shard<B> {
             others_ms: self.others_ms(),
             clock: self.pace.clock(),
         };
-        self.lanes.limits(next, place, &around)
+        let limits = self.lanes.limits(next, place, &around);
+        Limits {
+            own_ms: limits.own_ms.min(self.learnable_ms()),
+            ..limits
+        }
     }
 
     /// Processes the batch as far as it is within the limit, and keeps the rest.

@@ -290,17 +290,18 @@ impl Outbox {
         Ok(None)
     }
 
-    /// Watermarks by task, for a task that listens.
+    /// Watermarks by task, for those who read this partition.
     pub(crate) fn watermarks(
         &mut self,
         broker: &mut impl Broker,
+        topic: Topic,
         partition: u32,
         watermarks: &BTreeMap<u32, i64>,
     ) -> Result<(), Failure> {
         self.value.clear();
         encode_watermarks(watermarks, &mut self.value);
         broker.send(Outgoing {
-            topic: Topic::Repartition,
+            topic,
             partition,
             key: None,
             value: Some(&self.value),

@@ -81,6 +81,8 @@ pub struct Shard<B> {
     pub(crate) announced: Announced,
     /// The task of other shards that is furthest behind in event time, and its watermark.
     pub(crate) furthest_behind: Option<(u32, i64)>,
+    /// How far in event time the trainer has learnt, where it has a backlog.
+    pub(crate) trainer_ms: Option<i64>,
     /// Event time up to which records may be processed, as it was when it was last asked for.
     pub(crate) limit_ms: i64,
     /// Sources that the broker was told to give no records of.
@@ -148,6 +150,7 @@ impl<B: Broker> Shard<B> {
             lanes: Lanes::new(pipeline.alignment),
             announced: Announced::new(now),
             furthest_behind: None,
+            trainer_ms: None,
             limit_ms: i64::MIN,
             held: Vec::new(),
             aligned: now,

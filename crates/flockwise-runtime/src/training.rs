@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_codec::lesson::decode_lesson;
+use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
 use flockwise_core::trainer::{Audit, Lesson, Publication, Trainer, WarmUp};
 
 use crate::batch::Record;
@@ -13,6 +14,7 @@ use crate::broker::{Broker, Failure, Start};
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 use crate::warming_up::WarmUpLog;
+use crate::watermarks::Watermarks;
 use crate::workbench::{Done, Job, Outcome, Task, Ticket};
 
 /// Learning that takes longer than this is worth a line in the log.
@@ -29,6 +31,10 @@ pub(crate) struct OpenTrainer {
     /// Records that came while it was learning, by their offsets. The source is paused then, so they are those of one
     /// poll at most.
     waiting: VecDeque<(i64, Vec<u8>)>,
+    /// How far each task has sampled.
+    pub(crate) sampled: Watermarks,
+    /// Event time up to which it has learnt from every sample, when it was last looked at.
+    pub(crate) learnt_to_ms: i64,
 }
 
 enum Hand {
@@ -80,6 +86,8 @@ impl<B: Broker> Shard<B> {
             hand: Hand::Free(Box::new(trainer)),
             learnt_to: mini_batches.as_ref().map_or(0, |learnt| learnt.end),
             waiting: VecDeque::new(),
+            sampled: Watermarks::new(0..settings.tasks, self.pace.clock().now()),
+            learnt_to_ms: i64::MIN,
         });
         tracing::info!("this shard is the trainer");
         let start = mini_batches.map_or(Start::Earliest, |learnt| Start::Offset(learnt.start));
@@ -136,6 +144,10 @@ impl<B: Broker> Shard<B> {
 
     /// Tells a trainer that is free what a record says.
     fn teach(&mut self, offset: i64, lesson: &[u8]) -> Result<(), Failure> {
+        if holds_watermarks(lesson) {
+            self.note_sampled(offset, lesson);
+            return Ok(());
+        }
         let lesson = decode_lesson(lesson, &self.pipeline.task.plan)
             .inspect_err(|error| {
                 tracing::error!(offset, error, "not understood by the trainer; skipped");
@@ -167,6 +179,22 @@ impl<B: Broker> Shard<B> {
             None => self.note_lesson(offset),
         }
         Ok(())
+    }
+
+    /// Tasks say how far they have sampled.
+    fn note_sampled(&mut self, offset: i64, watermarks: &[u8]) {
+        let Some(open) = &mut self.trainer else {
+            return;
+        };
+        match decode_watermarks(watermarks) {
+            Ok(watermarks) => open.sampled.hear(&watermarks, self.pace.clock().now()),
+            Err(error) => {
+                tracing::error!(offset, %error, "not understood by the trainer; skipped");
+            }
+        }
+        if offset >= open.learnt_to {
+            self.note_lesson(offset);
+        }
     }
 
     /// A record is dealt with: it goes with the next commit.

@@ -6,36 +6,52 @@ use std::collections::BTreeMap;
 use crate::aligning::Around;
 use crate::broker::{Broker, Failure};
 use crate::shard::Shard;
-use crate::topics::Source;
-use crate::watermarks::{CAUGHT_UP, Occasion, furthest_behind};
+use crate::topics::{Source, Topic};
+use crate::watermarks::{Announcement, CAUGHT_UP, Occasion, furthest_behind, trainer_ms};
 
 impl<B: Broker> Shard<B> {
-    /// Sends the tasks' watermarks if that is due, and lets the sweep go on as far as all watermarks allow. `true`
-    /// where other shards wait for the commit.
+    /// Sends the tasks' watermarks if that is due, and lets sweep and sampling go on as far as all watermarks allow.
+    /// `true` where somebody waits for the commit.
     pub(crate) fn exchange_watermarks(&mut self) -> Result<bool, Failure> {
         if !self.pace.is_live() || !self.is_assigned {
             return Ok(false);
         }
-        let watermarks = self.own_watermarks();
+        let mut watermarks = self.own_watermarks();
         self.note_others();
-        self.let_sweep(&watermarks)?;
+        let sampled = self.let_sweep(&watermarks)?;
+        let tasks = self.pipeline.topics.state_partitions;
+        watermarks.extend(self.learnt_to_ms().map(|learnt_ms| (tasks, learnt_ms)));
+        let news = Announcement {
+            watermarks,
+            sampled,
+        };
         let occasion = Occasion {
             now: self.pace.clock().now(),
             max_skew_ms: self.pipeline.alignment.max_skew_ms,
             idle_timeout: self.pipeline.alignment.idle_timeout,
-            others_have_backlog: self.furthest_behind.is_some(),
+            others_have_backlog: self.furthest_behind.is_some() || self.trainer_ms.is_some(),
         };
-        let tasks = self.pipeline.topics.state_partitions;
-        if tasks == 1 || !self.announced.is_due(&watermarks, &occasion) {
+        let learns = self.pipeline.task.learning.learn;
+        let is_listened_to = tasks > 1 || learns;
+        if !is_listened_to || !self.announced.is_due(&news, &occasion) {
             return Ok(false);
         }
-        for partition in 0..tasks {
+        self.announce(&news)?;
+        self.announced.sent(news, occasion.now);
+        Ok(learns || (self.tasks.len() as u32) < tasks)
+    }
+
+    fn announce(&mut self, news: &Announcement) -> Result<(), Failure> {
+        let tasks = 0..self.pipeline.topics.state_partitions;
+        let listeners = tasks.map(|task| (Topic::Repartition, task, &news.watermarks));
+        let learns = self.pipeline.task.learning.learn && !news.sampled.is_empty();
+        let trainer = learns.then_some((Topic::Deltas, 0, &news.sampled));
+        for (topic, partition, watermarks) in listeners.chain(trainer) {
             self.outbox
-                .watermarks(&mut self.broker, partition, &watermarks)?;
+                .watermarks(&mut self.broker, topic, partition, watermarks)?;
         }
-        self.announced.sent(watermarks, occasion.now);
         self.is_pending = true;
-        Ok((self.tasks.len() as u32) < tasks)
+        Ok(())
     }
 
     /// The watermark of each task.
@@ -59,14 +75,40 @@ impl<B: Broker> Shard<B> {
     }
 
     fn note_others(&mut self) {
-        let listening = self.tasks.iter();
-        let listening = listening.map(|(number, open)| (*number, &open.watermarks));
-        self.furthest_behind = furthest_behind(
-            listening,
-            self.pipeline.topics.state_partitions,
+        let tasks = self.pipeline.topics.state_partitions;
+        let (now, idle_timeout) = (
             self.pace.clock().now(),
             self.pipeline.alignment.idle_timeout,
         );
+        let listening = self.tasks.iter();
+        let listening = listening.map(|(number, open)| (*number, &open.watermarks));
+        self.furthest_behind = furthest_behind(listening.clone(), tasks, now, idle_timeout);
+        self.trainer_ms = trainer_ms(listening, tasks, now, idle_timeout);
+    }
+
+    /// Event time up to which records may be processed before the trainer has learnt more: to the end of the period
+    /// in which it is. It considers a version once a period.
+    pub(crate) fn learnable_ms(&self) -> i64 {
+        let period_ms = self.pipeline.task.learning.look_ms();
+        self.trainer_ms.map_or(i64::MAX, |learnt_ms| {
+            period_start_ms(learnt_ms, period_ms).saturating_add(period_ms - 1)
+        })
+    }
+
+    /// Where this shard is the trainer: the event time up to which it has learnt from every sample, to the period.
+    fn learnt_to_ms(&mut self) -> Option<i64> {
+        let (now, idle_timeout) = (
+            self.pace.clock().now(),
+            self.pipeline.alignment.idle_timeout,
+        );
+        let period_ms = self.pipeline.task.learning.look_ms();
+        let tasks = self.pipeline.topics.state_partitions;
+        let open = self.trainer.as_mut()?;
+        if !open.is_busy() {
+            let lowest_ms = open.sampled.lowest_ms(tasks, now, idle_timeout);
+            open.learnt_to_ms = period_start_ms(lowest_ms.unwrap_or(CAUGHT_UP), period_ms);
+        }
+        Some(open.learnt_to_ms)
     }
 
     /// The event time that the tasks of other shards have reached, the last of them; `i64::MAX`: all there is.
@@ -80,23 +122,36 @@ impl<B: Broker> Shard<B> {
         Some(Source::repartition(task))
     }
 
-    fn let_sweep(&mut self, own: &BTreeMap<u32, i64>) -> Result<(), Failure> {
+    /// Lets the sweep and sampling of each task go on to its watermark; how far each has sampled, to the period.
+    fn let_sweep(&mut self, own: &BTreeMap<u32, i64>) -> Result<BTreeMap<u32, i64>, Failure> {
         let (now, idle_timeout) = (
             self.pace.clock().now(),
             self.pipeline.alignment.idle_timeout,
         );
-        let mut advanced = Vec::new();
+        let tasks = self.pipeline.topics.state_partitions;
+        let period_ms = self.pipeline.task.learning.look_ms();
+        let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());
         for (number, open) in &mut self.tasks {
-            let others = open.watermarks.lowest_ms(now, idle_timeout);
+            let others = open.watermarks.lowest_ms(tasks, now, idle_timeout);
             let own_ms = own.get(number).copied().unwrap_or(CAUGHT_UP);
             let watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
+            sampled.insert(*number, period_start_ms(watermark_ms, period_ms));
             if watermark_ms != open.task.watermark_ms() {
                 open.task.set_watermark(watermark_ms);
                 advanced.push((*number, open.task.stream_ms()));
             }
         }
-        advanced
-            .into_iter()
-            .try_for_each(|(number, stream_ms)| self.pass_time(number, stream_ms))
+        for (number, stream_ms) in advanced {
+            self.pass_time(number, stream_ms)?;
+        }
+        Ok(sampled)
+    }
+}
+
+/// Where the period that a time is in begins.
+fn period_start_ms(time_ms: i64, period_ms: i64) -> i64 {
+    match time_ms {
+        i64::MIN | CAUGHT_UP => time_ms,
+        _ => time_ms.div_euclid(period_ms) * period_ms,
     }
 }

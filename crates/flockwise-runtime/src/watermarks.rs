@@ -57,15 +57,14 @@ impl Heard {
 }
 
 impl Watermarks {
-    /// For a task that begins to listen now: how far the other `tasks` are is not known.
-    pub(crate) fn new(own: u32, tasks: u32, now: Moment) -> Self {
+    /// For a listener that begins now: how far these tasks are is not known.
+    pub(crate) fn new(tasks: impl Iterator<Item = u32>, now: Moment) -> Self {
         let unknown = Heard {
             watermark_ms: None,
             at: now,
         };
-        let others = (0..tasks).filter(|task| *task != own);
         Self {
-            heard: others.map(|task| (task, unknown)).collect(),
+            heard: tasks.map(|task| (task, unknown)).collect(),
             committed: None,
         }
     }
@@ -97,11 +96,11 @@ impl Watermarks {
         }
     }
 
-    /// The event time before which no event of another task is to come; `None`: none at all.
-    pub(crate) fn lowest_ms(&self, now: Moment, idle_timeout: Duration) -> Option<i64> {
-        let heard = self.heard.values();
+    /// The lowest watermark below this task number; `None`: these tasks have read all there is.
+    pub(crate) fn lowest_ms(&self, below: u32, now: Moment, idle_timeout: Duration) -> Option<i64> {
+        let heard = self.heard.range(..below);
         heard
-            .filter_map(|heard| heard.holding_ms(now, idle_timeout))
+            .filter_map(|(_, heard)| heard.holding_ms(now, idle_timeout))
             .min()
     }
 
@@ -121,22 +120,46 @@ pub(crate) fn furthest_behind<'a>(
 ) -> Option<(u32, i64)> {
     let others = (0..tasks).filter(|task| all.clone().all(|(own, _)| own != *task));
     let holding = others.filter_map(|task| {
-        let heard = all
-            .clone()
-            .filter_map(|(_, watermarks)| watermarks.of(task));
-        let latest = heard.max_by_key(|heard| (heard.watermark_ms.is_some(), heard.at))?;
-        Some((task, latest.holding_ms(now, idle_timeout)?))
+        let heard = heard_last(all.clone(), task)?;
+        Some((task, heard.holding_ms(now, idle_timeout)?))
     });
     holding.min_by_key(|(_, watermark_ms)| *watermark_ms)
+}
+
+/// How far in event time the trainer has learnt, where others have to wait for it; it has the number behind the tasks.
+pub(crate) fn trainer_ms<'a>(
+    all: impl Iterator<Item = (u32, &'a Watermarks)>,
+    tasks: u32,
+    now: Moment,
+    idle_timeout: Duration,
+) -> Option<i64> {
+    heard_last(all, tasks)?.holding_ms(now, idle_timeout)
+}
+
+fn heard_last<'a>(
+    all: impl Iterator<Item = (u32, &'a Watermarks)>,
+    task: u32,
+) -> Option<&'a Heard> {
+    let heard = all.filter_map(|(_, watermarks)| watermarks.of(task));
+    heard.max_by_key(|heard| (heard.watermark_ms.is_some(), heard.at))
 }
 
 /// What a shard has sent of its tasks' watermarks.
 #[derive(Clone, Debug)]
 pub(crate) struct Announced {
-    watermarks: BTreeMap<u32, i64>,
+    said: Announcement,
     at: Moment,
     /// Since when a task that was said to have caught up has a backlog.
     behind_since: Option<Moment>,
+}
+
+/// What a shard says of its tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    /// How far each task has read its inputs; under the number of tasks, how far the trainer has learnt.
+    pub(crate) watermarks: BTreeMap<u32, i64>,
+    /// How far each task has sampled its customers.
+    pub(crate) sampled: BTreeMap<u32, i64>,
 }
 
 /// What sending watermarks depends on besides themselves.
@@ -153,41 +176,32 @@ impl Announced {
     /// Nothing yet.
     pub(crate) fn new(now: Moment) -> Self {
         Self {
-            watermarks: BTreeMap::new(),
+            said: Announcement::default(),
             at: now,
             behind_since: None,
         }
     }
 
-    /// Are these watermarks to be sent now?
-    pub(crate) fn is_due(&mut self, watermarks: &BTreeMap<u32, i64>, occasion: &Occasion) -> bool {
+    /// Is this to be sent now?
+    pub(crate) fn is_due(&mut self, news: &Announcement, occasion: &Occasion) -> bool {
         let since = occasion.now.since(self.at);
-        if self.falls_behind(watermarks, occasion.now) {
-            return true;
-        }
-        let news = watermarks
-            .iter()
-            .any(|(task, watermark_ms)| match self.watermarks.get(task) {
-                None => true,
-                Some(sent) if *sent == CAUGHT_UP => false,
-                Some(sent) => {
-                    let advance = occasion.max_skew_ms / 2;
-                    watermark_ms.saturating_sub(*sent) >= advance.max(1)
-                }
-            });
-        let is_unknown = watermarks
-            .keys()
-            .any(|task| !self.watermarks.contains_key(task));
-        let has_backlog = self.watermarks.values().any(|ms| *ms != CAUGHT_UP);
+        let advance_ms = (occasion.max_skew_ms / 2).max(1);
+        let (said, watermarks) = (&self.said, &news.watermarks);
+        let is_read_on = advances(&said.watermarks, watermarks, advance_ms) && since >= SPACING;
+        let is_sampled_on = advances(&said.sampled, &news.sampled, 1);
+        let mut numbers = watermarks.keys();
+        let is_unknown = numbers.any(|task| !said.watermarks.contains_key(task));
+        let has_backlog = said.watermarks.values().any(|ms| *ms != CAUGHT_UP);
         let is_stale = since >= occasion.idle_timeout / RENEWALS
             && (has_backlog || occasion.others_have_backlog);
-        is_unknown || is_stale || (news && since >= SPACING)
+        let falls_behind = self.falls_behind(watermarks, occasion.now);
+        is_read_on || is_sampled_on || is_unknown || is_stale || falls_behind
     }
 
     /// Has a task that was said to have caught up had a backlog for a while?
     fn falls_behind(&mut self, watermarks: &BTreeMap<u32, i64>, now: Moment) -> bool {
         let falls_behind = watermarks.iter().any(|(task, watermark_ms)| {
-            *watermark_ms != CAUGHT_UP && self.watermarks.get(task) == Some(&CAUGHT_UP)
+            *watermark_ms != CAUGHT_UP && self.said.watermarks.get(task) == Some(&CAUGHT_UP)
         });
         if !falls_behind {
             self.behind_since = None;
@@ -196,10 +210,10 @@ impl Announced {
         now.since(*self.behind_since.get_or_insert(now)) >= SETTLED
     }
 
-    /// These have been sent.
-    pub(crate) fn sent(&mut self, watermarks: BTreeMap<u32, i64>, now: Moment) {
+    /// This has been sent.
+    pub(crate) fn sent(&mut self, said: Announcement, now: Moment) {
         *self = Self {
-            watermarks,
+            said,
             at: now,
             behind_since: None,
         };
@@ -207,8 +221,16 @@ impl Announced {
 
     /// What was sent may not have arrived, or there are new listeners: all is to be sent again.
     pub(crate) fn forget(&mut self) {
-        self.watermarks.clear();
+        self.said = Announcement::default();
     }
+}
+
+/// Is one further than what was said of it, by so much? One that had caught up is not.
+fn advances(said: &BTreeMap<u32, i64>, now: &BTreeMap<u32, i64>, by_ms: i64) -> bool {
+    now.iter().any(|(task, watermark_ms)| {
+        let said = said.get(task).filter(|said| **said != CAUGHT_UP);
+        said.is_some_and(|said| watermark_ms.saturating_sub(*said) >= by_ms)
+    })
 }
 
 #[cfg(test)]
@@ -221,8 +243,8 @@ mod tests {
     #[test]
     fn a_task_waits_for_those_it_has_not_heard_and_for_those_behind() {
         let clock = Clock::simulated(0);
-        let mut watermarks = Watermarks::new(1, 3, clock.now());
-        let lowest = |watermarks: &Watermarks| watermarks.lowest_ms(clock.now(), IDLE);
+        let mut watermarks = Watermarks::new([0, 2].into_iter(), clock.now());
+        let lowest = |watermarks: &Watermarks| watermarks.lowest_ms(3, clock.now(), IDLE);
         assert_eq!(lowest(&watermarks), Some(i64::MIN));
         watermarks.hear(&BTreeMap::from([(0, 50), (1, 7)]), clock.now());
         assert_eq!(lowest(&watermarks), Some(i64::MIN));
@@ -230,7 +252,7 @@ mod tests {
         assert_eq!(lowest(&watermarks), Some(50));
         clock.advance(IDLE);
         assert_eq!(lowest(&watermarks), None, "not heard for long");
-        let watermarks = Watermarks::new(1, 3, clock.now());
+        let watermarks = Watermarks::new([0, 2].into_iter(), clock.now());
         clock.advance(UNKNOWN);
         assert_eq!(lowest(&watermarks), None, "never heard");
     }
@@ -238,18 +260,21 @@ mod tests {
     #[test]
     fn what_an_aborted_transaction_heard_is_forgotten() {
         let clock = Clock::simulated(0);
-        let mut watermarks = Watermarks::new(0, 2, clock.now());
+        let mut watermarks = Watermarks::new([1].into_iter(), clock.now());
         watermarks.hear(&BTreeMap::from([(1, 50)]), clock.now());
         watermarks.settle();
         watermarks.hear(&BTreeMap::from([(1, 90)]), clock.now());
         watermarks.roll_back();
-        assert_eq!(watermarks.lowest_ms(clock.now(), IDLE), Some(50));
+        assert_eq!(watermarks.lowest_ms(3, clock.now(), IDLE), Some(50));
     }
 
     #[test]
     fn a_shard_waits_for_tasks_of_others_as_any_of_its_tasks_heard_last() {
         let clock = Clock::simulated(0);
-        let [mut first, second] = [0, 1].map(|own| (own, Watermarks::new(own, 4, clock.now())));
+        let [mut first, second] = [0, 1].map(|own| {
+            let others = (0..5).filter(move |task| *task != own);
+            (own, Watermarks::new(others, clock.now()))
+        });
         let behind = |all: [&(u32, Watermarks); 2]| {
             let all = all.into_iter().map(|(own, watermarks)| (*own, watermarks));
             furthest_behind(all, 4, clock.now(), IDLE)
@@ -258,6 +283,31 @@ mod tests {
         let heard = BTreeMap::from([(0, 5), (1, 6), (2, 90), (3, 80)]);
         first.1.hear(&heard, clock.now());
         assert_eq!(behind([&first, &second]), Some((3, 80)));
+        let trainer = |one: &(u32, Watermarks)| {
+            trainer_ms([(one.0, &one.1)].into_iter(), 4, clock.now(), IDLE)
+        };
+        assert_eq!(trainer(&first), Some(i64::MIN));
+        first.1.hear(&BTreeMap::from([(4, 70)]), clock.now());
+        assert_eq!(trainer(&first), Some(70));
+    }
+
+    fn read_to(watermark_ms: i64) -> Announcement {
+        Announcement {
+            watermarks: BTreeMap::from([(0, watermark_ms)]),
+            sampled: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_the_trainer_waits_for_is_sent_at_once() {
+        let clock = Clock::simulated(0);
+        let mut announced = Announced::new(clock.now());
+        let mut news = read_to(0);
+        news.sampled.insert(0, 0);
+        announced.sent(news.clone(), clock.now());
+        assert!(!announced.is_due(&news, &occasion(&clock)));
+        news.sampled.insert(0, 1);
+        assert!(announced.is_due(&news, &occasion(&clock)));
     }
 
     fn occasion(clock: &Clock) -> Occasion {
@@ -275,10 +325,10 @@ mod tests {
         let mut announced = Announced::new(clock.now());
         let mut is_sent = |watermark_ms, after: Duration| {
             clock.advance(after);
-            let watermarks = BTreeMap::from([(0, watermark_ms)]);
-            let is_due = announced.is_due(&watermarks, &occasion(&clock));
+            let news = read_to(watermark_ms);
+            let is_due = announced.is_due(&news, &occasion(&clock));
             if is_due {
-                announced.sent(watermarks, clock.now());
+                announced.sent(news, clock.now());
             }
             is_due
         };
@@ -302,17 +352,17 @@ mod tests {
     fn a_task_that_has_caught_up_says_so_again_while_others_have_a_backlog() {
         let clock = Clock::simulated(0);
         let mut announced = Announced::new(clock.now());
-        let watermarks = BTreeMap::from([(0, CAUGHT_UP)]);
-        announced.sent(watermarks.clone(), clock.now());
+        let news = read_to(CAUGHT_UP);
+        announced.sent(news.clone(), clock.now());
         clock.advance(IDLE / 3);
         let mut occasion = occasion(&clock);
-        assert!(!announced.is_due(&watermarks, &occasion));
+        assert!(!announced.is_due(&news, &occasion));
         occasion.others_have_backlog = true;
-        assert!(announced.is_due(&watermarks, &occasion));
+        assert!(announced.is_due(&news, &occasion));
         announced.forget();
         occasion.others_have_backlog = false;
         assert!(
-            announced.is_due(&watermarks, &occasion),
+            announced.is_due(&news, &occasion),
             "there are new listeners"
         );
     }

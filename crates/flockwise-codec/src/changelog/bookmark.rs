@@ -20,6 +20,8 @@ struct BookmarkRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passed_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    sampled_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     leap: Option<LeapRecord>,
     version: u64,
     version_since_ms: Option<i64>,
@@ -79,6 +81,7 @@ pub fn encode_bookmark(
         stream_ms: bookmark.stream_ms,
         swept_ms: bookmark.swept_ms,
         passed_ms: (bookmark.passed_ms != bookmark.stream_ms).then_some(bookmark.passed_ms),
+        sampled_ms: (bookmark.sampled_ms != bookmark.stream_ms).then_some(bookmark.sampled_ms),
         leap: bookmark.leap.map(|leap| LeapRecord {
             from_ms: leap.from_ms,
             to_ms: leap.to_ms,
@@ -128,6 +131,7 @@ pub fn decode_bookmark(
         stream_ms: record.stream_ms,
         swept_ms: record.swept_ms,
         passed_ms: record.passed_ms.unwrap_or(record.stream_ms),
+        sampled_ms: record.sampled_ms.unwrap_or(record.stream_ms),
         leap: record.leap.map(|leap| Leap {
             from_ms: leap.from_ms,
             to_ms: leap.to_ms,

@@ -248,6 +248,7 @@ fn a_bookmark() {
         stream_ms: 1_767_323_045_678,
         swept_ms: Some(490_923_068),
         passed_ms: 1_767_323_045_678,
+        sampled_ms: 1_767_323_045_678,
         leap: None,
         version: 42,
         version_since_ms: Some(490_923_000),

@@ -38,8 +38,9 @@ impl Task {
         let passed_ms = bookmark.passed_ms;
         self.calendar
             .resume(bookmark.swept_ms, bookmark.leap, passed_ms);
-        let sampled_ms = (passed_ms > NEVER_MS).then_some(passed_ms);
-        self.sampling.resume(sampled_ms, None, passed_ms);
+        let sampled_ms = bookmark.sampled_ms;
+        let sampled = (sampled_ms > NEVER_MS).then_some(sampled_ms);
+        self.sampling.resume(sampled, None, sampled_ms);
         self.bookmark = bookmark;
         if self.settings.time.sweep_ms.is_some() {
             (0..self.rows.end()).for_each(|row| self.restore_as_of(row));

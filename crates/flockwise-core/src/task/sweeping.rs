@@ -15,9 +15,16 @@ impl Task {
             true => self.bookmark.stream_ms,
             false => self.bookmark.stream_ms.min(self.watermark_ms),
         };
+        let samples_to_ms = match is_first || self.watermark_ms == i64::MAX {
+            true => self.bookmark.stream_ms,
+            false => self.watermark_ms,
+        };
+        if samples_to_ms > self.bookmark.sampled_ms && self.bookmark.stream_ms > NEVER_MS {
+            self.bookmark.sampled_ms = samples_to_ms;
+            self.sample_until(samples_to_ms, versions.is_some(), output);
+        }
         if passes_to_ms > self.bookmark.passed_ms {
             self.bookmark.passed_ms = passes_to_ms;
-            self.sample_until(passes_to_ms, versions.is_some(), output);
             self.note_due(passes_to_ms, versions, output);
         }
         if self.sweeping == Sweeping::AtOnce {
