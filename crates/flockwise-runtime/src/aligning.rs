@@ -250,7 +250,9 @@ impl<B: Broker> Shard<B> {
             clock: self.pace.clock(),
         };
         let own = self.lanes.held_back_by(&around);
-        if waits && let Some(source) = own.or(self.held_back_by_task()) {
+        let limits = self.lanes.limits(None, usize::MAX, &around);
+        let trainer = (self.learnable_ms() < limits.lower_ms()).then_some(DELTAS);
+        if waits && let Some(source) = trainer.or(own).or(self.held_back_by_task()) {
             let topic = self.pipeline.topics.name(source.topic);
             let waited = now.since(self.aligned);
             self.metrics.held_back(&topic, source.partition, waited);

@@ -115,7 +115,8 @@ impl Task {
 
     fn place(&mut self, row: u32, versions: &Versions, output: &mut Output) {
         if self.is_unplaced(row) {
-            self.visit_waiting(row, Some(versions), output);
+            // Whom the sweep is to remove gets no segment before.
+            self.visit_before(row, self.bookmark.stream_ms, Some(versions), output);
         }
         if self.is_unplaced(row) {
             let at_ms = self.bookmark.stream_ms.max(self.rows.reference_ms(row));
