@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
 use flockwise_codec::forward::decode_forward;
+use flockwise_codec::watermarks::holds_watermarks;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 use flockwise_runtime::topics::{Topic, Topics};
@@ -100,6 +101,9 @@ fn note_passed_on(
     now: Duration,
 ) -> Result<()> {
     let value = message.payload().unwrap_or_default();
+    if holds_watermarks(value) {
+        return Ok(());
+    }
     let origin = decode_forward(plan, value, &mut Event::default())?;
     let place = (origin.partition, origin.offset);
     let task = message.partition().cast_unsigned();
