@@ -50,11 +50,13 @@ fn adopted<S: Stage>(scene: &Scene<S>, workers: &[&Worker]) -> u64 {
     scene.wait(workers, "everything is committed", || {
         scene.stage.is_drained() && workers.iter().all(|worker| worker.tasks() > 0)
     });
-    let newest = published(scene).last().copied().unwrap_or(0);
+    // The last samples may make one more version once all is read.
+    let newest = || published(scene).last().copied().unwrap_or(0);
     scene.wait(workers, "all use the newest version", || {
-        workers.iter().all(|worker| worker.version() == newest)
+        let newest = newest();
+        scene.stage.is_drained() && workers.iter().all(|worker| worker.version() == newest)
     });
-    newest
+    newest()
 }
 
 fn published<S: Stage>(scene: &Scene<S>) -> Vec<u64> {
