@@ -30,6 +30,15 @@ pub struct TimePolicy {
     pub forget_ms: Option<i64>,
 }
 
+impl TimePolicy {
+    /// Is an event of this time too far ahead of the clock? Without a clock, as in a replay, none is.
+    #[must_use]
+    pub fn is_too_far_ahead(&self, time_ms: i64, now_ms: Option<i64>) -> bool {
+        let ahead = now_ms.zip(self.max_ahead_ms);
+        ahead.is_some_and(|(now_ms, max_ahead_ms)| time_ms > now_ms.saturating_add(max_ahead_ms))
+    }
+}
+
 /// What is history: it happened before the pipeline was first started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryPolicy {

@@ -306,9 +306,7 @@ impl Task {
         now_ms: Option<i64>,
     ) -> Result<(), Untimely> {
         let policy = self.settings.time;
-        let ahead = now_ms.zip(policy.max_ahead_ms);
-        if ahead.is_some_and(|(now_ms, max_ahead_ms)| time_ms > now_ms.saturating_add(max_ahead_ms))
-        {
+        if policy.is_too_far_ahead(time_ms, now_ms) {
             return Err(Untimely::TooFarAhead);
         }
         let progress = self.progress(input);

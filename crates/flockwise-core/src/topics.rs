@@ -75,6 +75,12 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// The task that reads an input partition of this number.
+    #[must_use]
+    pub fn task_of(&self, partition: u32) -> u32 {
+        partition % self.state_partitions
+    }
+
     /// The topic's name on the broker.
     #[must_use]
     pub fn name(&self, topic: Topic) -> String {

@@ -2,7 +2,7 @@
 
 use flockwise_core::task::InputPartition;
 
-use crate::alignment::{LONGEST_RUN, Limits, Surroundings};
+use crate::alignment::{LONGEST_RUN, Lanes, Limits, Surroundings};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
@@ -16,9 +16,24 @@ const RELEASED_A_TURN: usize = 1000;
 
 /// What a shard knows of its own partitions and of other shards.
 pub(crate) struct Around<'a, B> {
-    pub(crate) broker: &'a B,
-    pub(crate) others_ms: i64,
-    pub(crate) clock: &'a Clock,
+    broker: &'a B,
+    clock: &'a Clock,
+    others_ms: i64,
+}
+
+impl<'a, B> Around<'a, B> {
+    /// `furthest_behind` is the task of other shards for which this one waits, and its watermark.
+    pub(crate) fn new(
+        broker: &'a B,
+        clock: &'a Clock,
+        furthest_behind: Option<(u32, i64)>,
+    ) -> Self {
+        Self {
+            broker,
+            clock,
+            others_ms: furthest_behind.map_or(i64::MAX, |(_, watermark_ms)| watermark_ms),
+        }
+    }
 }
 
 impl<B: Broker> Surroundings for Around<'_, B> {
@@ -54,14 +69,8 @@ impl<B: Broker> Shard<B> {
         self.broker.open(reads)
     }
 
-    /// The next offset of a source that has not been processed, where that is known.
-    pub(crate) fn next_offset(&self, source: Source) -> Option<i64> {
-        let kept = self.lanes.first_kept(source);
-        kept.or_else(|| self.broker.position(source))
-    }
-
     fn reached_ms(&self, input: InputPartition) -> i64 {
-        let owner = input.1 % self.pipeline.topics.state_partitions;
+        let owner = self.pipeline.topics.task_of(input.1);
         let open = self.tasks.get(&owner);
         let known = open.and_then(|open| open.task.inputs().find(|(known, _)| *known == input));
         known.map_or(i64::MIN, |(_, progress)| progress.time_ms)
@@ -97,11 +106,7 @@ impl<B: Broker> Shard<B> {
                 others_ms: i64::MAX,
             };
         }
-        let around = Around {
-            broker: &self.broker,
-            others_ms: self.others_ms(),
-            clock: self.pace.clock(),
-        };
+        let around = Around::new(&self.broker, self.pace.clock(), self.furthest_behind);
         let limits = self.lanes.limits(next, place, &around);
         Limits {
             own_ms: limits.own_ms.min(self.learnable_ms()),
@@ -158,7 +163,13 @@ impl<B: Broker> Shard<B> {
         if has_released {
             self.tell_progress();
         }
-        self.note_wait(!has_released);
+        let now = self.pace.clock().now();
+        if !has_released && let Some(source) = self.held_back_by() {
+            let topic = self.pipeline.topics.name(source.topic);
+            let waited = now.since(self.aligned);
+            self.metrics.held_back(&topic, source.partition, waited);
+        }
+        self.aligned = now;
         Ok(has_released)
     }
 
@@ -226,37 +237,30 @@ impl<B: Broker> Shard<B> {
             return None;
         }
         let time_ms = decoded.event.time_ms;
-        let ahead = now_ms.zip(self.pipeline.task.time.max_ahead_ms);
-        let is_refused = ahead.is_some_and(|(now, most)| time_ms > now.saturating_add(most));
-        (!is_refused).then_some(time_ms)
+        let policy = &self.pipeline.task.time;
+        (!policy.is_too_far_ahead(time_ms, now_ms)).then_some(time_ms)
     }
 
     /// How far the partitions that have more to process are apart.
     pub(crate) fn note_skew(&mut self) {
-        let around = Around {
-            broker: &self.broker,
-            others_ms: self.others_ms(),
-            clock: self.pace.clock(),
-        };
+        let around = Around::new(&self.broker, self.pace.clock(), self.furthest_behind);
         self.meter.skew_ms = self.lanes.skew_ms(&around);
     }
 
-    /// Counts how long the records that are kept have waited since the last turn, and for which partition.
-    fn note_wait(&mut self, waits: bool) {
-        let now = self.pace.clock().now();
-        let around = Around {
-            broker: &self.broker,
-            others_ms: self.others_ms(),
-            clock: self.pace.clock(),
-        };
-        let own = self.lanes.held_back_by(&around);
+    /// What the records that are kept wait for: an input partition of this shard, the repartition partition of a task of
+    /// another one, or the trainer's mini-batches.
+    fn held_back_by(&mut self) -> Option<Source> {
+        let around = Around::new(&self.broker, self.pace.clock(), self.furthest_behind);
         let limits = self.lanes.limits(None, usize::MAX, &around);
-        let trainer = (self.learnable_ms() < limits.lower_ms()).then_some(DELTAS);
-        if waits && let Some(source) = trainer.or(own).or(self.held_back_by_task()) {
-            let topic = self.pipeline.topics.name(source.topic);
-            let waited = now.since(self.aligned);
-            self.metrics.held_back(&topic, source.partition, waited);
+        if self.learnable_ms() < limits.lower_ms() {
+            return Some(DELTAS);
         }
-        self.aligned = now;
+        let own = self.lanes.held_back_by(&around);
+        own.or_else(|| Some(Source::repartition(self.furthest_behind?.0)))
     }
+}
+
+/// The next offset of a source that has not been processed, where that is known.
+pub(crate) fn next_offset(broker: &impl Broker, lanes: &Lanes, source: Source) -> Option<i64> {
+    lanes.first_kept(source).or_else(|| broker.position(source))
 }

@@ -105,7 +105,7 @@ pub(crate) trait Surroundings {
     fn has_unread(&self, source: Source) -> bool;
     /// The event time that the tasks of other shards have reached, the last of them.
     fn others_ms(&self) -> i64;
-    /// Now.
+    /// The present moment, by which partitions are silent.
     fn now(&self) -> Moment;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::aligning::next_offset;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::shard::Shard;
@@ -63,10 +64,7 @@ impl<B: Broker> Shard<B> {
             let inputs: Vec<_> = open.task.inputs().collect();
             for (input, progress) in inputs {
                 let (source, known) = (input.into(), progress.next_offset);
-                let kept = self.lanes.first_kept(source);
-                let position = kept
-                    .or_else(|| self.broker.position(source))
-                    .unwrap_or(known);
+                let position = next_offset(&self.broker, &self.lanes, source).unwrap_or(known);
                 open.task.advance_input(input, position.max(known));
             }
             let known = open.task.repartition_offset();

@@ -89,7 +89,7 @@ impl<B: Broker> Shard<B> {
             ..
         } = self.lookahead.get(place);
         let partition = trigger.partition;
-        let owner = partition % self.pipeline.topics.state_partitions;
+        let owner = self.pipeline.topics.task_of(partition);
         let Some(open) = self.tasks.get_mut(&owner) else {
             return Ok(());
         };

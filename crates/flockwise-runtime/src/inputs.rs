@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::aligning::next_offset;
 use crate::broker::{Broker, Failure, Start};
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
@@ -111,25 +112,19 @@ impl<B: Broker> Shard<B> {
     /// Writes down where inputs begin that have not been read before: `latest` must mean the same after
     /// a restart, or what arrived in between would be lost.
     pub(crate) fn note_starts(&mut self) -> Result<(), Failure> {
-        let mut starts = Vec::new();
-        for (number, open) in &self.tasks {
+        for open in self.tasks.values_mut() {
             let known: Vec<_> = open.task.inputs().map(|(input, _)| input).collect();
             for source in &open.inputs {
                 let Topic::Input(input) = source.topic else {
                     continue;
                 };
                 let input = (input, source.partition);
-                let start = self.next_offset(*source);
+                let start = next_offset(&self.broker, &self.lanes, *source);
                 if let Some(start) = start.filter(|_| !known.contains(&input)) {
-                    starts.push((*number, input, start));
+                    open.task.advance_input(input, start);
+                    open.is_dirty = true;
+                    self.is_pending = true;
                 }
-            }
-        }
-        for (number, input, start) in starts {
-            if let Some(open) = self.tasks.get_mut(&number) {
-                open.task.advance_input(input, start);
-                open.is_dirty = true;
-                self.is_pending = true;
             }
         }
         self.commit()

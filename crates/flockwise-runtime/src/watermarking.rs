@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::aligning::Around;
 use crate::broker::{Broker, Failure};
+use crate::clock::Moment;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 use crate::watermarks::{Announcement, CAUGHT_UP, Occasion, furthest_behind, trainer_ms};
@@ -16,19 +17,19 @@ impl<B: Broker> Shard<B> {
         if !self.pace.is_live() || !self.is_assigned {
             return Ok(false);
         }
+        let now = self.pace.clock().now();
         let mut watermarks = self.own_watermarks();
-        self.note_others();
-        let sampled = self.let_sweep(&watermarks)?;
+        self.note_others(now);
+        let sampled = self.let_sweep(&watermarks, now)?;
         let tasks = self.pipeline.topics.state_partitions;
-        watermarks.extend(self.learnt_to_ms().map(|learnt_ms| (tasks, learnt_ms)));
+        watermarks.extend(self.learnt_to_ms(now).map(|learnt_ms| (tasks, learnt_ms)));
         let news = Announcement {
             watermarks,
             sampled,
         };
         let occasion = Occasion {
-            now: self.pace.clock().now(),
-            max_skew_ms: self.pipeline.alignment.max_skew_ms,
-            idle_timeout: self.pipeline.alignment.idle_timeout,
+            now,
+            alignment: self.pipeline.alignment,
             others_have_backlog: self.furthest_behind.is_some() || self.trainer_ms.is_some(),
         };
         let learns = self.pipeline.task.learning.learn;
@@ -37,7 +38,7 @@ impl<B: Broker> Shard<B> {
             return Ok(false);
         }
         self.announce(&news)?;
-        self.announced.sent(news, occasion.now);
+        self.announced.sent(news, now);
         Ok(learns || (self.tasks.len() as u32) < tasks)
     }
 
@@ -56,17 +57,13 @@ impl<B: Broker> Shard<B> {
 
     /// The watermark of each task.
     fn own_watermarks(&mut self) -> BTreeMap<u32, i64> {
-        let tasks = self.pipeline.topics.state_partitions;
-        let around = Around {
-            broker: &self.broker,
-            others_ms: i64::MAX,
-            clock: self.pace.clock(),
-        };
+        let topics = &self.pipeline.topics;
+        let around = Around::new(&self.broker, self.pace.clock(), None);
         let live_ms = self.pace.now_ms().unwrap_or(i64::MAX);
         let live_ms = live_ms.saturating_sub(self.pipeline.alignment.max_skew_ms);
         let mut watermarks = BTreeMap::new();
         for task in self.tasks.keys() {
-            let reads = |source: Source| source.partition % tasks == *task;
+            let reads = |source: Source| topics.task_of(source.partition) == *task;
             let watermark_ms = self.lanes.watermark_ms(reads, &around);
             let behind = watermark_ms.filter(|watermark_ms| *watermark_ms < live_ms);
             watermarks.insert(*task, behind.unwrap_or(CAUGHT_UP));
@@ -74,12 +71,9 @@ impl<B: Broker> Shard<B> {
         watermarks
     }
 
-    fn note_others(&mut self) {
+    fn note_others(&mut self, now: Moment) {
         let tasks = self.pipeline.topics.state_partitions;
-        let (now, idle_timeout) = (
-            self.pace.clock().now(),
-            self.pipeline.alignment.idle_timeout,
-        );
+        let idle_timeout = self.pipeline.alignment.idle_timeout;
         let listening = self.tasks.iter();
         let listening = listening.map(|(number, open)| (*number, &open.watermarks));
         self.furthest_behind = furthest_behind(listening.clone(), tasks, now, idle_timeout);
@@ -96,11 +90,8 @@ impl<B: Broker> Shard<B> {
     }
 
     /// Where this shard is the trainer: the event time up to which it has learnt from every sample, to the period.
-    fn learnt_to_ms(&mut self) -> Option<i64> {
-        let (now, idle_timeout) = (
-            self.pace.clock().now(),
-            self.pipeline.alignment.idle_timeout,
-        );
+    fn learnt_to_ms(&mut self, now: Moment) -> Option<i64> {
+        let idle_timeout = self.pipeline.alignment.idle_timeout;
         let period_ms = self.pipeline.task.learning.look_ms();
         let tasks = self.pipeline.topics.state_partitions;
         let open = self.trainer.as_mut()?;
@@ -111,23 +102,13 @@ impl<B: Broker> Shard<B> {
         Some(open.learnt_to_ms)
     }
 
-    /// The event time that the tasks of other shards have reached, the last of them; `i64::MAX`: all there is.
-    pub(crate) fn others_ms(&self) -> i64 {
-        self.furthest_behind.map_or(i64::MAX, |(_, ms)| ms)
-    }
-
-    /// The repartition partition of the task that others wait for, where it is none of this shard.
-    pub(crate) fn held_back_by_task(&self) -> Option<Source> {
-        let (task, _) = self.furthest_behind?;
-        Some(Source::repartition(task))
-    }
-
     /// Lets the sweep and sampling of each task go on to its watermark; how far each has sampled, to the period.
-    fn let_sweep(&mut self, own: &BTreeMap<u32, i64>) -> Result<BTreeMap<u32, i64>, Failure> {
-        let (now, idle_timeout) = (
-            self.pace.clock().now(),
-            self.pipeline.alignment.idle_timeout,
-        );
+    fn let_sweep(
+        &mut self,
+        own: &BTreeMap<u32, i64>,
+        now: Moment,
+    ) -> Result<BTreeMap<u32, i64>, Failure> {
+        let idle_timeout = self.pipeline.alignment.idle_timeout;
         let tasks = self.pipeline.topics.state_partitions;
         let period_ms = self.pipeline.task.learning.look_ms();
         let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::alignment::Alignment;
 use crate::clock::Moment;
 
 /// The watermark of a task that has read all there is.
@@ -166,14 +167,13 @@ pub(crate) struct Announcement {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occasion {
     pub(crate) now: Moment,
-    pub(crate) max_skew_ms: i64,
-    pub(crate) idle_timeout: Duration,
+    pub(crate) alignment: Alignment,
     /// A task of another shard has a backlog.
     pub(crate) others_have_backlog: bool,
 }
 
 impl Announced {
-    /// Nothing yet.
+    /// Nothing has been sent: all is due.
     pub(crate) fn new(now: Moment) -> Self {
         Self {
             said: Announcement::default(),
@@ -185,14 +185,14 @@ impl Announced {
     /// Is this to be sent now?
     pub(crate) fn is_due(&mut self, news: &Announcement, occasion: &Occasion) -> bool {
         let since = occasion.now.since(self.at);
-        let advance_ms = (occasion.max_skew_ms / 2).max(1);
+        let advance_ms = (occasion.alignment.max_skew_ms / 2).max(1);
         let (said, watermarks) = (&self.said, &news.watermarks);
         let is_read_on = advances(&said.watermarks, watermarks, advance_ms) && since >= SPACING;
         let is_sampled_on = advances(&said.sampled, &news.sampled, 1);
         let mut numbers = watermarks.keys();
         let is_unknown = numbers.any(|task| !said.watermarks.contains_key(task));
         let has_backlog = said.watermarks.values().any(|ms| *ms != CAUGHT_UP);
-        let is_stale = since >= occasion.idle_timeout / RENEWALS
+        let is_stale = since >= occasion.alignment.idle_timeout / RENEWALS
             && (has_backlog || occasion.others_have_backlog);
         let falls_behind = self.falls_behind(watermarks, occasion.now);
         is_read_on || is_sampled_on || is_unknown || is_stale || falls_behind
@@ -313,8 +313,10 @@ mod tests {
     fn occasion(clock: &Clock) -> Occasion {
         Occasion {
             now: clock.now(),
-            max_skew_ms: 1_000,
-            idle_timeout: IDLE,
+            alignment: Alignment {
+                max_skew_ms: 1_000,
+                idle_timeout: IDLE,
+            },
             others_have_backlog: false,
         }
     }

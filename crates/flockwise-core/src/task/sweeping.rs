@@ -115,7 +115,7 @@ impl Task {
 
     fn place(&mut self, row: u32, versions: &Versions, output: &mut Output) {
         if self.is_unplaced(row) {
-            // Whom the sweep is to remove gets no segment before.
+            // A customer that the sweep is to remove gets no segment before.
             self.visit_before(row, self.bookmark.stream_ms, Some(versions), output);
         }
         if self.is_unplaced(row) {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ptr;
+use std::time::Duration;
 
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
@@ -94,10 +95,18 @@ pub(crate) fn committed_once(
     client: *mut sys::rd_kafka_t,
     group: &str,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, RDKafkaErrorCode> {
+    committed_within(client, group, ATTEMPT)
+}
+
+fn committed_within(
+    client: *mut sys::rd_kafka_t,
+    group: &str,
+    patience: Duration,
+) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, RDKafkaErrorCode> {
     let group = text(group)?;
     let kind = Kind {
         operation: Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-        patience: ATTEMPT,
+        patience,
         with_rights: false,
     };
     // SAFETY: the client lives during the call; the question copies the name and is freed here.
@@ -160,7 +169,30 @@ unsafe fn offsets(
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+
     use super::*;
+
+    #[test]
+    fn a_coordinator_that_comes_after_the_patience_ends_is_no_crash()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let cluster = MockCluster::new(1)?;
+        cluster.broker_down(1)?;
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .create()?;
+        let is_answered = |patience| {
+            let answer = committed_within(consumer.client().native_ptr(), "shop", patience);
+            !matches!(answer, Err(RDKafkaErrorCode::OperationTimedOut))
+        };
+        assert!(!is_answered(Duration::from_millis(300)));
+        cluster.broker_up(1)?;
+        // The first question is answered before the second, by the same thread.
+        assert!(is_answered(Duration::from_secs(30)));
+        Ok(())
+    }
 
     fn lost(changelog: Trace, changes: Trace, has_offsets: bool) -> Option<String> {
         let topics = Topics {

@@ -37,7 +37,7 @@ pub(super) fn records(
     for number in 0..topics.state_partitions {
         let mut task = Task::new(Arc::clone(&settings));
         for (topic, partition, offset) in positions {
-            if partition % topics.state_partitions == number {
+            if topics.task_of(*partition) == number {
                 let input = topics.inputs.iter().position(|name| name == topic);
                 task.advance_input((input.unwrap_or_default() as u16, *partition), *offset);
             }
