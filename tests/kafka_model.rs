@@ -49,7 +49,7 @@ weight = 0.1
 k = { min = 2, max = 8 }
 warm_up = { customers = 200 }
 half_life = "4d"
-churn_budget = 0.01
+churn_budget = 0.0
 
 [decision]
 margin = 0.0

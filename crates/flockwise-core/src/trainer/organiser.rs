@@ -14,6 +14,10 @@ use crate::model::{Ghost, ModelParts};
 use crate::policy::LearningPolicy;
 use cut::Cutter;
 
+/// A segment is retired once so many of its customers should have been sampled and none was: of a segment that is still
+/// there, chance alone leaves them all out once in e^14 looks, a million.
+const MISSED: f64 = 14.0;
+
 /// Sampled customers in the space where distances are taken, in the order in which they came.
 pub(super) struct Sampled {
     pub(super) points: Points,
@@ -154,18 +158,19 @@ impl Organiser {
         }
     }
 
-    /// Of those sampled since its last one, as many should have been there as it takes to span its space:
-    /// with so many expected, none comes by chance once in e^-(d + 1).
+    /// Since its last customer was sampled, [`MISSED`] more should have been, at the share it had until then.
     fn is_deserted(&self, index: usize) -> bool {
-        let labels = &self.fit.labels;
-        let is_own =
-            |place: &usize| labels[*place] == index && self.sampled.points.weight(*place) > 0.0;
-        let Some(last) = (0..labels.len()).rev().find(is_own) else {
+        let counts = |place: &usize| self.sampled.points.weight(*place) > 0.0;
+        let is_own = |place: &usize| self.fit.labels[*place] == index && counts(place);
+        let places = 0..self.fit.labels.len();
+        let Some(last) = places.clone().rev().find(is_own) else {
             return true;
         };
-        let total: f64 = self.fit.weights.iter().sum();
-        let since = (labels.len() - 1 - last) as f64;
-        since * self.fit.weights[index] / total >= self.fewest() as f64
+        let until_last: f64 = (0..=last)
+            .map(|place| self.sampled.points.weight(place))
+            .sum();
+        let since = places.skip(last + 1).filter(counts).count() as f64;
+        since * self.fit.weights[index] >= MISSED * until_last
     }
 
     fn give_up(&mut self, index: usize) {

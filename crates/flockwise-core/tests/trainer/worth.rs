@@ -62,12 +62,17 @@ fn begun(churn_budget: f64) -> Trainer {
 #[test]
 fn a_version_that_only_moves_people_about_is_not_published() {
     let found = published(&mut begun(1.0), 0..100, 0.0);
-    assert!((2..80).contains(&found.len()), "{}", found.len());
+    assert!((2..40).contains(&found.len()), "{}", found.len());
     for (at, publication) in &found[1..] {
         let review = publication.review.as_ref().unwrap();
         let gain = review.error_before / review.error_after - 1.0;
-        let is_told = !publication.shifts.is_empty() || !publication.model.lineage.is_empty();
+        let is_told = !publication.shifts.is_empty() || review.other_nearest == 0.0;
         let is_worth = gain >= 0.09 * review.other_nearest;
+        let steps = &publication.model.lineage;
+        assert!(
+            steps.is_empty(),
+            "day {at}: {steps:?}, though nobody changes"
+        );
         assert!(
             is_told || is_worth,
             "day {at}: {gain} for {}",
