@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_codec::lesson::decode_mini_batch;
+use flockwise_codec::lesson::decode_lesson;
 use flockwise_codec::model::decode_publication;
-use flockwise_codec::watermarks::holds_watermarks;
 use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
-use flockwise_core::trainer::{Publication, Trainer};
+use flockwise_core::trainer::{Lesson, Publication, Trainer};
 use flockwise_memory::Committed;
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
@@ -307,11 +306,12 @@ impl World {
         let is_heard = |lesson: &Committed| Some(lesson.offset) < position;
         for lesson in lessons.into_iter().filter(is_heard) {
             let value = lesson.value.as_deref().unwrap_or_default();
-            if holds_watermarks(value) {
-                continue;
-            }
-            let decoded = decode_mini_batch(value);
-            expected.extend(trainer.fold(decoded.expect("a mini-batch"), lesson.offset));
+            let is_due = match decode_lesson(value, plan).expect("a lesson") {
+                Lesson::MiniBatch(batch) => trainer.absorb(batch, lesson.offset),
+                Lesson::Sampled(sampled) => trainer.hear(&sampled),
+                Lesson::Order(order) => panic!("nobody gives orders: {order:?}"),
+            };
+            expected.extend(is_due.then(|| trainer.learn_from_window()).flatten());
         }
         let versions = self.broker.read(Topic::Model, 0, 0);
         let published: Vec<Publication> = versions

@@ -1,7 +1,7 @@
 //! What the trainer is told, on the deltas topic. The first byte says what it is.
 //!
 //! 2: a mini-batch. Binary, little endian: at i64, dimensions u16, count u32, and of each customer the hash u64
-//! and the vector, f64. `{`: an order, JSON.
+//! and the vector, f64. `{`: an order, JSON. 0x82: see [`crate::watermarks`].
 
 use flockwise_core::model::ModelParts;
 use flockwise_core::plan::Plan;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::{Input, Malformed, put_f64s};
 use crate::model::{ModelRecord, publication, record};
 use crate::time::{parse_time, write_time};
+use crate::watermarks::{decode_sampled, holds_sampled};
 
 const MINI_BATCH: u8 = 2;
 
@@ -121,7 +122,9 @@ pub fn decode_lesson(bytes: &[u8], plan: &Plan) -> Result<Lesson, String> {
     if bytes.first() == Some(&b'{') {
         return decode_order(bytes, plan).map(Lesson::Order);
     }
-    decode_mini_batch(bytes)
-        .map(Lesson::MiniBatch)
-        .map_err(|_| "neither a mini-batch nor an order".to_owned())
+    let lesson = match holds_sampled(bytes) {
+        true => decode_sampled(bytes).map(Lesson::Sampled),
+        false => decode_mini_batch(bytes).map(Lesson::MiniBatch),
+    };
+    lesson.map_err(|_| "neither a mini-batch nor an order".to_owned())
 }

@@ -180,6 +180,24 @@ impl Calendar {
         Some(next)
     }
 
+    /// The instant a period after the last slot swept; `None` before the first.
+    pub(crate) fn next_period_ms(&self) -> Option<i64> {
+        let swept = self.position.swept?;
+        Some(self.instant_ms(swept + self.period()))
+    }
+
+    /// Slots up to a time that are a customer's and are not swept, come or not.
+    pub(crate) fn turns(
+        &self,
+        customer_hash: u64,
+        to_ms: i64,
+    ) -> impl Iterator<Item = i64> + use<> {
+        let last = to_ms.div_euclid(self.slot_ms);
+        let swept = self.position.swept.unwrap_or(last);
+        let first = self.last_slot(swept, customer_hash) + self.period();
+        (first..=last).step_by(self.period() as usize)
+    }
+
     /// Are there slots to be swept?
     #[must_use]
     pub fn is_behind(&self) -> bool {

@@ -95,6 +95,9 @@ pub struct LearningPolicy {
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// In a backlog the first version is considered this often: more often, and reading would take much longer.
+const FIRST_LOOK_MS: i64 = 6 * HOUR_MS;
+
 /// Looks at what has been learnt in a half-life, at most: in between it is little.
 pub(crate) const LOOKS_A_HALF_LIFE: i64 = 24;
 
@@ -150,6 +153,16 @@ impl LearningPolicy {
     #[must_use]
     pub fn look_ms(&self) -> i64 {
         (self.half_life_ms / LOOKS_A_HALF_LIFE).max(1)
+    }
+
+    /// How often in event time all tasks of a backlog wait for the trainer, milliseconds, at least 1: as often as it
+    /// considers a version. The first one comes sooner.
+    #[must_use]
+    pub fn period_ms(&self, has_model: bool) -> i64 {
+        match has_model {
+            true => self.look_ms(),
+            false => self.look_ms().min(FIRST_LOOK_MS),
+        }
     }
 
     /// Every customer has one turn to be sampled in so much event time, milliseconds, at least 1. It is no longer than

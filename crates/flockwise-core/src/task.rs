@@ -133,17 +133,27 @@ pub struct Task {
     rows: Rows,
     calendar: Calendar,
     bookmark: Bookmark,
-    /// Whose turn it is to be sampled: as far as the stream's time, whatever the sweep does.
+    /// Whose turn it is to be sampled: as far as the watermark, or the stream's time, whatever the sweep does.
     sampling: Calendar,
     settled: Settled,
     sweeping: Sweeping,
     /// No event before this time is to come: nothing is swept beyond it. Milliseconds since the epoch.
     watermark_ms: i64,
+    period: Option<Period>,
     raw: Vec<f64>,
     vector: Vec<f64>,
     scaled: Vec<f64>,
     scratch: Scratch,
     approached: Vec<u32>,
+}
+
+/// A period of learning, in which all tasks sample alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// Its end, milliseconds since the epoch: no task processes an event of this time or later in it.
+    pub end_ms: i64,
+    /// Customers of all tasks at its beginning, where that is known.
+    pub customers: Option<u64>,
 }
 
 /// When customers who have become due are scored.
@@ -190,6 +200,7 @@ impl Task {
             bookmark,
             sweeping: Sweeping::AtOnce,
             watermark_ms: i64::MAX,
+            period: None,
             raw: vec![0.0; features],
             vector: vec![0.0; features],
             scaled: Vec::with_capacity(features),
@@ -208,6 +219,12 @@ impl Task {
     /// all). The sweep goes on with the next event, or with [`Task::advance_time`].
     pub fn set_watermark(&mut self, watermark_ms: i64) {
         self.watermark_ms = watermark_ms;
+    }
+
+    /// In which period of learning the task is, where all tasks and the trainer go from one to the next together;
+    /// `None` where they do not, as with live events.
+    pub fn set_period(&mut self, period: Option<Period>) {
+        self.period = period;
     }
 
     /// See [`Task::set_watermark`].
@@ -337,6 +354,9 @@ impl Task {
         if self.is_duplicate(row, event) {
             output.duplicates += 1;
             return;
+        }
+        if !is_new {
+            self.sample_before(row, event.time_ms, versions.is_some(), output);
         }
         self.rows.touch(row);
         self.observe(row, event);

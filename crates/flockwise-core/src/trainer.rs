@@ -16,7 +16,7 @@ mod window;
 pub use order::{Audit, Order, Publication, What};
 pub use warm_up::WarmUp;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::aggregate::NEVER_MS;
@@ -58,7 +58,21 @@ pub enum Lesson {
     MiniBatch(MiniBatch),
     /// By a person.
     Order(Order),
+    /// How far tasks have sampled.
+    Sampled(BTreeMap<u32, Sampled>),
 }
+
+/// How far a task has sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampled {
+    /// Every sample up to this instant has been sent; [`CAUGHT_UP`]: the task has read all there is.
+    pub to_ms: i64,
+    /// Customers of the task then.
+    pub customers: u64,
+}
+
+/// See [`Sampled::to_ms`].
+pub const CAUGHT_UP: i64 = i64::MAX;
 
 /// Why an order is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +100,13 @@ pub struct Trainer {
     plan: Arc<Plan>,
     policy: LearningPolicy,
     window: Window,
+    /// How far the tasks have sampled, as far as they have said.
+    sampled: BTreeMap<u32, Sampled>,
+    /// Mini-batches of instants that not all tasks have come to, with their offsets.
+    ahead: Vec<(MiniBatch, i64)>,
+    vectors_ahead: usize,
+    /// The latest instant of a mini-batch.
+    latest_ms: i64,
     first_ms: Option<i64>,
     now_ms: i64,
     live: Option<ModelParts>,
@@ -123,6 +144,10 @@ impl Trainer {
     pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelParts>) -> Self {
         Self {
             window: Window::new(plan.len(), SAMPLE_BOUND),
+            sampled: BTreeMap::new(),
+            ahead: Vec::new(),
+            vectors_ahead: 0,
+            latest_ms: NEVER_MS,
             now_ms: live.as_ref().map_or(NEVER_MS, |model| model.trained_ms),
             first_ms: None,
             margin: 0.0,
@@ -163,8 +188,14 @@ impl Trainer {
 
     /// Takes a mini-batch in again that the version it started from has learnt from.
     pub fn recall(&mut self, batch: MiniBatch, offset: i64) {
-        if self.policy.learn {
-            self.window.take(batch, offset);
+        if !self.policy.learn {
+            return;
+        }
+        self.latest_ms = self.latest_ms.max(batch.at_ms);
+        self.vectors_ahead += batch.sample.len();
+        self.ahead.push((batch, offset));
+        if self.vectors_ahead > SAMPLE_BOUND {
+            self.let_count(self.latest_ms);
         }
     }
 
@@ -177,20 +208,61 @@ impl Trainer {
         }
     }
 
-    /// Adds the mini-batch at an offset to the window, in time proportional to its size. `true`: call
-    /// [`Trainer::learn_from_window`] before the next mini-batch, else the versions are not those of a trainer that reads the
-    /// same mini-batches again.
+    /// Takes in the mini-batch at an offset. It counts once all tasks with a backlog have sampled up to its instant.
+    /// `true`: call [`Trainer::learn_from_window`] before anything else, else the versions are not those of a trainer
+    /// that reads the same records again.
     pub fn absorb(&mut self, batch: MiniBatch, offset: i64) -> bool {
-        if !self.policy.learn {
+        self.recall(batch, offset);
+        self.advance()
+    }
+
+    /// Tasks say how far they have sampled. `true`: as with [`Trainer::absorb`].
+    pub fn hear(&mut self, sampled: &BTreeMap<u32, Sampled>) -> bool {
+        self.sampled.extend(sampled);
+        self.advance()
+    }
+
+    /// Has every task said how far it has sampled?
+    #[must_use]
+    pub fn has_heard(&self, tasks: u32) -> bool {
+        (0..tasks).all(|task| self.sampled.contains_key(&task))
+    }
+
+    /// The instant up to which all tasks have sampled, [`CAUGHT_UP`] where none has a backlog; and the customers that they
+    /// had then.
+    #[must_use]
+    pub fn sampled(&self) -> Sampled {
+        let to_ms = self.sampled.values().map(|sampled| sampled.to_ms).min();
+        Sampled {
+            to_ms: to_ms.unwrap_or(CAUGHT_UP),
+            customers: self.sampled.values().map(|sampled| sampled.customers).sum(),
+        }
+    }
+
+    fn advance(&mut self) -> bool {
+        let complete_ms = match self.sampled().to_ms {
+            CAUGHT_UP => self.latest_ms,
+            to_ms => to_ms,
+        };
+        self.let_count(complete_ms);
+        if self.first_ms.is_none() {
             return false;
         }
-        self.now_ms = self.now_ms.max(batch.at_ms);
-        self.first_ms.get_or_insert(batch.at_ms);
-        self.window.take(batch, offset);
+        self.now_ms = self.now_ms.max(complete_ms);
         match self.latest() {
             None => self.warm_up().is_complete(),
             Some(model) if self.periods_since(model) > self.seen.periods => self.has_enough(),
             Some(_) => false,
+        }
+    }
+
+    fn let_count(&mut self, complete_ms: i64) {
+        let is_complete = |(batch, _): &mut (MiniBatch, i64)| batch.at_ms <= complete_ms;
+        for (batch, offset) in self.ahead.extract_if(.., is_complete) {
+            let first_ms = self.first_ms.unwrap_or(batch.at_ms).min(batch.at_ms);
+            self.first_ms = Some(first_ms);
+            self.vectors_ahead -= batch.sample.len();
+            self.window.take(batch, offset);
         }
     }
 
@@ -207,10 +279,11 @@ impl Trainer {
         publication
     }
 
-    /// Where the oldest mini-batch lies that its window holds: a successor reads from there.
+    /// The lowest offset of a mini-batch that it learns from: a successor reads from there.
     #[must_use]
     pub fn window_offset(&self) -> Option<i64> {
-        self.window.first_offset()
+        let ahead = self.ahead.iter().map(|(_, offset)| *offset);
+        ahead.chain(self.window.first_offset()).min()
     }
 
     /// Carries an order out.
@@ -275,6 +348,12 @@ impl Trainer {
             drift: latest.drift.clone(),
             ..model.clone()
         }))
+    }
+
+    /// The version in use; 0: there is none.
+    #[must_use]
+    pub fn live_version(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.version)
     }
 
     fn latest(&self) -> Option<&ModelParts> {

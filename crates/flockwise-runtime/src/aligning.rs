@@ -114,6 +114,12 @@ impl<B: Broker> Shard<B> {
         }
     }
 
+    /// Event time up to which records may be processed before the trainer has learnt more.
+    fn learnable_ms(&self) -> i64 {
+        self.period_end_ms()
+            .map_or(i64::MAX, |end_ms| end_ms.saturating_sub(1))
+    }
+
     /// Processes the batch as far as it is within the limit, and keeps the rest.
     pub(crate) fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
         self.lanes.begin(batch);

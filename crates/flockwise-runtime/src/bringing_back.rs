@@ -87,8 +87,7 @@ impl<B: Broker> Shard<B> {
         let now = self.pace.clock().now();
         let task = restoring.finish(&self.pipeline)?;
         let tasks = self.pipeline.topics.state_partitions;
-        let trainer = self.pipeline.task.learning.learn.then_some(tasks);
-        let others = (0..tasks).filter(|task| *task != number).chain(trainer);
+        let others = (0..tasks).filter(|task| *task != number);
         let watermarks = Watermarks::new(others, now);
         let open = OpenTask::new(task, sweeping, watermarks, now);
         self.tasks.insert(number, open);

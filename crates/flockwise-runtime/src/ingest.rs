@@ -5,6 +5,7 @@ use std::mem::take;
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::{Output, Untimely};
+use flockwise_core::trainer::CAUGHT_UP;
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure};
@@ -15,7 +16,6 @@ use crate::pipeline::Pace;
 use crate::reference_clock::tell_of_jump;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
-use crate::watermarks::CAUGHT_UP;
 
 /// Rows looked at in a turn for customers without a segment.
 const PLACED_A_TURN: u32 = 1000;

@@ -1,11 +1,9 @@
 //! Events are decoded a few dozen ahead of their turn, so that what is known of their customers is on its
 //! way from memory when they are worked off.
 
-use std::collections::BTreeMap;
-
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{ForwardError, decode_forward};
-use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
+use flockwise_codec::watermarks::{Watermarks, decode_watermarks, holds_watermarks};
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
 
@@ -24,7 +22,7 @@ pub(crate) struct Decoded {
     /// Why it is none.
     pub(crate) refused: Option<Reject>,
     /// Watermarks by task, of a record that holds those and no event.
-    pub(crate) watermarks: Option<BTreeMap<u32, i64>>,
+    pub(crate) watermarks: Option<Watermarks>,
     /// Where the event was read first.
     pub(crate) trigger: Trigger,
     /// Timestamp of the record in which it was read first, milliseconds since the epoch.

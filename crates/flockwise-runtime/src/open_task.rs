@@ -1,6 +1,7 @@
 //! A task that a shard owns, and what of it is not yet committed.
 
 use flockwise_core::task::{Sweeping, Task};
+use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 
 use crate::clock::Moment;
 use crate::idle_clock::IdleClock;
@@ -27,6 +28,8 @@ pub(crate) struct OpenTask {
     pub(crate) is_ahead: bool,
     /// How far in event time the other tasks are, as it has heard.
     pub(crate) watermarks: Watermarks,
+    /// The latest end of a period of learning up to which it has sampled, and its customers then.
+    sampled: Option<Sampled>,
     /// It has left its mark: all history of its inputs is read.
     pub(crate) has_caught_up: bool,
     /// How far its local copy is.
@@ -53,9 +56,21 @@ impl OpenTask {
             inputs: Vec::new(),
             unplaced: Some(0),
             is_ahead: false,
+            sampled: None,
             has_caught_up: false,
             keeping: Keeping::new(now),
         }
+    }
+
+    /// It has sampled up to this instant, where a period ends: how far it has sampled, and the customers that it had when
+    /// it came there.
+    pub(crate) fn sampled_to(&mut self, to_ms: i64) -> Sampled {
+        let is_known = |known: &Sampled| known.to_ms >= to_ms && known.to_ms != CAUGHT_UP;
+        let known = self.sampled.filter(is_known);
+        *self.sampled.insert(known.unwrap_or(Sampled {
+            to_ms,
+            customers: self.task.rows().len() as u64,
+        }))
     }
 
     /// The transaction is committed: what it did to the task stands.
@@ -73,6 +88,7 @@ impl OpenTask {
         self.task.roll_back();
         self.idle.roll_back();
         self.watermarks.roll_back();
+        self.sampled = None;
         self.is_dirty = false;
         // Another mark beside one that is there changes nothing.
         self.has_caught_up = false;

@@ -11,18 +11,19 @@ use flockwise_codec::history::{ANNOUNCED_KEY, caught_up_key, encode_caught_up, e
 use flockwise_codec::lesson::encode_mini_batch;
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
-use flockwise_codec::watermarks::encode_watermarks;
+use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
 use flockwise_core::change::Change;
 use flockwise_core::event::Event;
 use flockwise_core::model::ModelParts;
 use flockwise_core::task::{Task, Versions};
-use flockwise_core::trainer::{MiniBatch, Publication};
+use flockwise_core::trainer::{MiniBatch, Publication, Sampled};
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
-use crate::topics::{Topic, Topics};
+use crate::topics::{Source, Topic, Topics};
+use crate::training::DELTAS;
 
 /// Versions that the model topic keeps.
 const VERSIONS_KEPT: u64 = 100;
@@ -290,19 +291,33 @@ impl Outbox {
         Ok(None)
     }
 
-    /// Watermarks by task, for those who read this partition.
+    /// Watermarks, for a task.
     pub(crate) fn watermarks(
         &mut self,
         broker: &mut impl Broker,
-        topic: Topic,
-        partition: u32,
-        watermarks: &BTreeMap<u32, i64>,
+        task: u32,
+        watermarks: &Watermarks,
     ) -> Result<(), Failure> {
         self.value.clear();
         encode_watermarks(watermarks, &mut self.value);
+        self.send_value(broker, Source::repartition(task))
+    }
+
+    /// How far tasks have sampled, for the trainer.
+    pub(crate) fn sampled(
+        &mut self,
+        broker: &mut impl Broker,
+        sampled: &BTreeMap<u32, Sampled>,
+    ) -> Result<(), Failure> {
+        self.value.clear();
+        encode_sampled(sampled, &mut self.value);
+        self.send_value(broker, DELTAS)
+    }
+
+    fn send_value(&self, broker: &mut impl Broker, to: Source) -> Result<(), Failure> {
         broker.send(Outgoing {
-            topic,
-            partition,
+            topic: to.topic,
+            partition: to.partition,
             key: None,
             value: Some(&self.value),
             timestamp_ms: None,

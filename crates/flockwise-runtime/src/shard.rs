@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flockwise_codec::watermarks::Learnt;
 use flockwise_core::task::{Output, Task, Versions};
 
 use crate::alignment::Lanes;
@@ -81,8 +82,8 @@ pub struct Shard<B> {
     pub(crate) announced: Announced,
     /// The task of other shards that is furthest behind in event time, and its watermark.
     pub(crate) furthest_behind: Option<(u32, i64)>,
-    /// How far in event time the trainer has learnt, where it has a backlog.
-    pub(crate) trainer_ms: Option<i64>,
+    /// How far in event time the trainer has learnt, where others wait for it.
+    pub(crate) learnt: Option<Learnt>,
     /// Event time up to which records may be processed, as it was when it was last asked for.
     pub(crate) limit_ms: i64,
     /// Sources that the broker was told to give no records of.
@@ -150,7 +151,7 @@ impl<B: Broker> Shard<B> {
             lanes: Lanes::new(pipeline.alignment),
             announced: Announced::new(now),
             furthest_behind: None,
-            trainer_ms: None,
+            learnt: None,
             limit_ms: i64::MIN,
             held: Vec::new(),
             aligned: now,

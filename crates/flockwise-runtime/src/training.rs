@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_codec::lesson::decode_lesson;
-use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
-use flockwise_core::trainer::{Audit, Lesson, Publication, Trainer, WarmUp};
+use flockwise_codec::watermarks::Learnt;
+use flockwise_core::trainer::{Audit, Lesson, Publication, Sampled, Trainer, WarmUp};
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, Start};
+use crate::clock::Moment;
 use crate::shard::Shard;
 use crate::topics::{Source, Topic};
 use crate::warming_up::WarmUpLog;
-use crate::watermarks::Watermarks;
+use crate::watermarks::UNKNOWN;
 use crate::workbench::{Done, Job, Outcome, Task, Ticket};
 
 /// Learning that takes longer than this is worth a line in the log.
@@ -31,10 +32,11 @@ pub(crate) struct OpenTrainer {
     /// Records that came while it was learning, by their offsets. The source is paused then, so they are those of one
     /// poll at most.
     waiting: VecDeque<(i64, Vec<u8>)>,
-    /// How far each task has sampled.
-    pub(crate) sampled: Watermarks,
-    /// Event time up to which it has learnt from every sample, when it was last looked at.
-    pub(crate) learnt_to_ms: i64,
+    /// How far it has learnt.
+    learnt: Learnt,
+    opened: Moment,
+    /// Tasks that there are.
+    tasks: u32,
 }
 
 enum Hand {
@@ -47,6 +49,27 @@ enum Hand {
 impl OpenTrainer {
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self.hand, Hand::Busy(_))
+    }
+
+    /// How far it has learnt; while it is learning, how far it had before. `i64::MIN`: it has yet to hear how far the tasks
+    /// are.
+    pub(crate) fn learnt(&mut self, now: Moment) -> Learnt {
+        if let Hand::Free(trainer) = &self.hand {
+            let has_heard = trainer.has_heard(self.tasks) || now.since(self.opened) >= UNKNOWN;
+            let sampled = match has_heard {
+                true => trainer.sampled(),
+                false => Sampled {
+                    to_ms: i64::MIN,
+                    customers: 0,
+                },
+            };
+            // Tasks say again what customers they have, by then others.
+            if sampled.to_ms != self.learnt.to_ms {
+                (self.learnt.to_ms, self.learnt.customers) = (sampled.to_ms, sampled.customers);
+            }
+            self.learnt.version = trainer.live_version();
+        }
+        self.learnt
     }
 }
 
@@ -86,8 +109,13 @@ impl<B: Broker> Shard<B> {
             hand: Hand::Free(Box::new(trainer)),
             learnt_to: mini_batches.as_ref().map_or(0, |learnt| learnt.end),
             waiting: VecDeque::new(),
-            sampled: Watermarks::new(0..settings.tasks, self.pace.clock().now()),
-            learnt_to_ms: i64::MIN,
+            learnt: Learnt {
+                to_ms: i64::MIN,
+                version: 0,
+                customers: 0,
+            },
+            opened: self.pace.clock().now(),
+            tasks: settings.tasks,
         });
         tracing::info!("this shard is the trainer");
         let start = mini_batches.map_or(Start::Earliest, |learnt| Start::Offset(learnt.start));
@@ -144,10 +172,6 @@ impl<B: Broker> Shard<B> {
 
     /// Tells a trainer that is free what a record says.
     fn teach(&mut self, offset: i64, lesson: &[u8]) -> Result<(), Failure> {
-        if holds_watermarks(lesson) {
-            self.note_sampled(offset, lesson);
-            return Ok(());
-        }
         let lesson = decode_lesson(lesson, &self.pipeline.task.plan)
             .inspect_err(|error| {
                 tracing::error!(offset, error, "not understood by the trainer; skipped");
@@ -159,42 +183,29 @@ impl<B: Broker> Shard<B> {
         let Hand::Free(trainer) = &mut open.hand else {
             return Ok(());
         };
-        if offset < open.learnt_to {
-            if let Some(Lesson::MiniBatch(batch)) = lesson {
-                trainer.recall(batch, offset);
-            }
-            return Ok(());
-        }
+        let is_new = offset >= open.learnt_to;
         let task = match lesson {
-            Some(Lesson::MiniBatch(batch)) => {
-                let is_due = trainer.absorb(batch, offset);
-                open.warm_up = trainer.pending_warm_up();
-                is_due.then_some(Task::Learn)
+            Some(Lesson::MiniBatch(batch)) if is_new => {
+                trainer.absorb(batch, offset).then_some(Task::Learn)
             }
-            Some(Lesson::Order(order)) => Some(Task::Obey(order)),
+            Some(Lesson::MiniBatch(batch)) => {
+                trainer.recall(batch, offset);
+                None
+            }
+            Some(Lesson::Sampled(sampled)) => {
+                let is_due = trainer.hear(&sampled);
+                (is_due && is_new).then_some(Task::Learn)
+            }
+            Some(Lesson::Order(order)) => is_new.then_some(Task::Obey(order)),
             None => None,
         };
+        open.warm_up = trainer.pending_warm_up();
         match task {
             Some(task) => self.start_learning(task, offset),
-            None => self.note_lesson(offset),
+            None if is_new => self.note_lesson(offset),
+            None => {}
         }
         Ok(())
-    }
-
-    /// Tasks say how far they have sampled.
-    fn note_sampled(&mut self, offset: i64, watermarks: &[u8]) {
-        let Some(open) = &mut self.trainer else {
-            return;
-        };
-        match decode_watermarks(watermarks) {
-            Ok(watermarks) => open.sampled.hear(&watermarks, self.pace.clock().now()),
-            Err(error) => {
-                tracing::error!(offset, %error, "not understood by the trainer; skipped");
-            }
-        }
-        if offset >= open.learnt_to {
-            self.note_lesson(offset);
-        }
     }
 
     /// A record is dealt with: it goes with the next commit.

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use flockwise_codec::watermarks::{Learnt, Watermarks as Message};
+use flockwise_core::task::Period;
+use flockwise_core::trainer::{CAUGHT_UP, Sampled};
+
 use crate::aligning::Around;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::shard::Shard;
-use crate::topics::{Source, Topic};
-use crate::watermarks::{Announcement, CAUGHT_UP, Occasion, furthest_behind, trainer_ms};
+use crate::topics::Source;
+use crate::watermarks::{Announcement, Occasion, asked, furthest_behind, learnt};
 
 impl<B: Broker> Shard<B> {
     /// Sends the tasks' watermarks if that is due, and lets sweep and sampling go on as far as all watermarks allow.
@@ -18,20 +22,21 @@ impl<B: Broker> Shard<B> {
             return Ok(false);
         }
         let now = self.pace.clock().now();
-        let mut watermarks = self.own_watermarks();
+        let tasks = self.own_watermarks();
         self.note_others(now);
-        let sampled = self.let_sweep(&watermarks, now)?;
-        let tasks = self.pipeline.topics.state_partitions;
-        watermarks.extend(self.learnt_to_ms(now).map(|learnt_ms| (tasks, learnt_ms)));
+        let sampled = self.let_sweep(&tasks, now)?;
+        let trainer = self.trainer.as_mut().map(|open| open.learnt(now));
         let news = Announcement {
-            watermarks,
+            watermarks: Message { tasks, trainer },
             sampled,
         };
         let occasion = Occasion {
             now,
             alignment: self.pipeline.alignment,
-            others_have_backlog: self.furthest_behind.is_some() || self.trainer_ms.is_some(),
+            others_have_backlog: self.furthest_behind.is_some() || self.learnt.is_some(),
+            asked: asked(self.tasks.values().map(|open| &open.watermarks)),
         };
+        let tasks = self.pipeline.topics.state_partitions;
         let learns = self.pipeline.task.learning.learn;
         let is_listened_to = tasks > 1 || learns;
         if !is_listened_to || !self.announced.is_due(&news, &occasion) {
@@ -43,13 +48,12 @@ impl<B: Broker> Shard<B> {
     }
 
     fn announce(&mut self, news: &Announcement) -> Result<(), Failure> {
-        let tasks = 0..self.pipeline.topics.state_partitions;
-        let listeners = tasks.map(|task| (Topic::Repartition, task, &news.watermarks));
-        let learns = self.pipeline.task.learning.learn && !news.sampled.is_empty();
-        let trainer = learns.then_some((Topic::Deltas, 0, &news.sampled));
-        for (topic, partition, watermarks) in listeners.chain(trainer) {
+        for task in 0..self.pipeline.topics.state_partitions {
             self.outbox
-                .watermarks(&mut self.broker, topic, partition, watermarks)?;
+                .watermarks(&mut self.broker, task, &news.watermarks)?;
+        }
+        if self.pipeline.task.learning.learn && !news.sampled.is_empty() {
+            self.outbox.sampled(&mut self.broker, &news.sampled)?;
         }
         self.is_pending = true;
         Ok(())
@@ -77,29 +81,68 @@ impl<B: Broker> Shard<B> {
         let listening = self.tasks.iter();
         let listening = listening.map(|(number, open)| (*number, &open.watermarks));
         self.furthest_behind = furthest_behind(listening.clone(), tasks, now, idle_timeout);
-        self.trainer_ms = trainer_ms(listening, tasks, now, idle_timeout);
+        let learnt = match self.pipeline.task.learning.learn {
+            true => learnt(listening.map(|(_, heard)| heard), now, idle_timeout),
+            false => None,
+        };
+        // Nobody begins a period before having the version that it is to be scored with.
+        let version = self.versions.as_ref();
+        let version = version.map_or(0, |versions| versions.current.version());
+        self.learnt = match (learnt, self.learnt) {
+            (Some(next), before) if next.version > version => Some(before.unwrap_or(Learnt {
+                to_ms: i64::MIN,
+                ..next
+            })),
+            (next, _) => next,
+        };
     }
 
-    /// Event time up to which records may be processed before the trainer has learnt more: to the end of the period
-    /// in which it is. It considers a version once a period.
-    pub(crate) fn learnable_ms(&self) -> i64 {
-        let period_ms = self.pipeline.task.learning.look_ms();
-        self.trainer_ms.map_or(i64::MAX, |learnt_ms| {
-            period_start_ms(learnt_ms, period_ms).saturating_add(period_ms - 1)
-        })
+    /// How often in event time everybody waits for the trainer.
+    fn period_ms(&self) -> i64 {
+        let has_model = self.versions.is_some();
+        let has_model = self.learnt.map_or(has_model, |learnt| learnt.version > 0);
+        self.pipeline.task.learning.period_ms(has_model)
     }
 
-    /// Where this shard is the trainer: the event time up to which it has learnt from every sample, to the period.
-    fn learnt_to_ms(&mut self, now: Moment) -> Option<i64> {
-        let idle_timeout = self.pipeline.alignment.idle_timeout;
-        let period_ms = self.pipeline.task.learning.look_ms();
-        let tasks = self.pipeline.topics.state_partitions;
-        let open = self.trainer.as_mut()?;
-        if !open.is_busy() {
-            let lowest_ms = open.sampled.lowest_ms(tasks, now, idle_timeout);
-            open.learnt_to_ms = period_start_ms(lowest_ms.unwrap_or(CAUGHT_UP), period_ms);
+    /// The end of the period that all tasks are in: events from there on wait until the trainer has learnt more;
+    /// `None` where nobody waits for it.
+    pub(crate) fn period_end_ms(&self) -> Option<i64> {
+        let period_ms = self.period_ms();
+        let learnt = self.learnt?;
+        Some(period_start_ms(learnt.to_ms, period_ms).saturating_add(period_ms))
+    }
+
+    /// In a replay, which knows the order of all events: no event before the watermark is to come, and all tasks are
+    /// in this period of learning.
+    ///
+    /// # Errors
+    /// As [`Shard::run`].
+    pub fn set_watermark(
+        &mut self,
+        watermark_ms: i64,
+        period: Option<Period>,
+    ) -> Result<(), Failure> {
+        let mut tasks = Vec::new();
+        for (number, open) in &mut self.tasks {
+            open.task.set_period(period);
+            open.task.set_watermark(watermark_ms);
+            tasks.push((*number, open.task.stream_ms()));
         }
-        Some(open.learnt_to_ms)
+        tasks
+            .into_iter()
+            .try_for_each(|(number, stream_ms)| self.pass_time(number, stream_ms))
+    }
+
+    /// In a replay: tells the trainer that all tasks have sampled up to this instant.
+    ///
+    /// # Errors
+    /// As [`Shard::run`].
+    pub fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failure> {
+        let tasks = self.tasks.iter_mut();
+        let sampled = tasks.map(|(number, open)| (*number, open.sampled_to(to_ms)));
+        self.outbox.sampled(&mut self.broker, &sampled.collect())?;
+        self.is_pending = true;
+        Ok(())
     }
 
     /// Lets the sweep and sampling of each task go on to its watermark; how far each has sampled, to the period.
@@ -107,20 +150,30 @@ impl<B: Broker> Shard<B> {
         &mut self,
         own: &BTreeMap<u32, i64>,
         now: Moment,
-    ) -> Result<BTreeMap<u32, i64>, Failure> {
+    ) -> Result<BTreeMap<u32, Sampled>, Failure> {
         let idle_timeout = self.pipeline.alignment.idle_timeout;
-        let tasks = self.pipeline.topics.state_partitions;
-        let period_ms = self.pipeline.task.learning.look_ms();
+        let (period_ms, end_ms) = (self.period_ms(), self.period_end_ms());
+        let known = self.learnt.filter(|learnt| learnt.to_ms > i64::MIN);
+        let period = end_ms.zip(known).map(|(end_ms, learnt)| Period {
+            end_ms,
+            customers: Some(learnt.customers),
+        });
         let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());
         for (number, open) in &mut self.tasks {
-            let others = open.watermarks.lowest_ms(tasks, now, idle_timeout);
+            let others = open.watermarks.lowest_ms(now, idle_timeout);
             let own_ms = own.get(number).copied().unwrap_or(CAUGHT_UP);
-            let watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
-            sampled.insert(*number, period_start_ms(watermark_ms, period_ms));
+            let mut watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
+            let period_start_ms = period_start_ms(watermark_ms, period_ms);
+            if end_ms.is_some_and(|end_ms| watermark_ms >= end_ms) {
+                // What comes then belongs to the next period.
+                watermark_ms = period_start_ms;
+            }
+            open.task.set_period(period);
             if watermark_ms != open.task.watermark_ms() {
                 open.task.set_watermark(watermark_ms);
                 advanced.push((*number, open.task.stream_ms()));
             }
+            sampled.insert(*number, open.sampled_to(period_start_ms));
         }
         for (number, stream_ms) in advanced {
             self.pass_time(number, stream_ms)?;

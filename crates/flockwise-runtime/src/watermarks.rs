@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flockwise_codec::watermarks::{Learnt, Watermarks as Message};
+use flockwise_core::trainer::{CAUGHT_UP, Sampled};
+
 use crate::alignment::Alignment;
 use crate::clock::Moment;
-
-/// The watermark of a task that has read all there is.
-pub(crate) const CAUGHT_UP: i64 = i64::MAX;
 
 /// Watermarks are sent again this often while any task has a backlog: as a share of the idle time-out.
 const RENEWALS: u32 = 3;
@@ -20,21 +20,28 @@ const SPACING: Duration = Duration::from_millis(25);
 
 /// A task of which nothing is known holds the others back no longer than this: everybody sends its watermarks when
 /// tasks move.
-const UNKNOWN: Duration = Duration::from_secs(5);
+pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
 
 /// A task that has caught up says so no more once it has had unread records for this long; a live partition has some
 /// now and then.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// What a task has heard of the others.
+/// What a task has heard of the others and of the trainer.
 ///
 /// Invariant: what an aborted transaction has read is forgotten with it, as the forwarded events before it are.
 #[derive(Clone, Debug)]
 pub(crate) struct Watermarks {
+    known: Known,
+    /// The same as of the last commit, where it differs.
+    committed: Option<Known>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
     /// By task, but for the own one; milliseconds since the epoch.
     heard: BTreeMap<u32, Heard>,
-    /// The same as of the last commit, where it differs.
-    committed: Option<BTreeMap<u32, Heard>>,
+    trainer: Heard,
+    learnt: Option<Learnt>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,23 +72,34 @@ impl Watermarks {
             at: now,
         };
         Self {
-            heard: tasks.map(|task| (task, unknown)).collect(),
+            known: Known {
+                heard: tasks.map(|task| (task, unknown)).collect(),
+                trainer: unknown,
+                learnt: None,
+            },
             committed: None,
         }
     }
 
-    /// A record says how far these tasks are.
-    pub(crate) fn hear(&mut self, watermarks: &BTreeMap<u32, i64>, now: Moment) {
+    /// A shard says how far its tasks are, and the trainer if it has that.
+    pub(crate) fn hear(&mut self, message: &Message, now: Moment) {
         if self.committed.is_none() {
-            self.committed = Some(self.heard.clone());
+            self.committed = Some(self.known.clone());
         }
-        for (task, watermark_ms) in watermarks {
-            if let Some(heard) = self.heard.get_mut(task) {
+        for (task, watermark_ms) in &message.tasks {
+            if let Some(heard) = self.known.heard.get_mut(task) {
                 *heard = Heard {
                     watermark_ms: Some(*watermark_ms),
                     at: now,
                 };
             }
+        }
+        if let Some(learnt) = message.trainer {
+            self.known.trainer = Heard {
+                watermark_ms: Some(learnt.to_ms),
+                at: now,
+            };
+            self.known.learnt = Some(learnt);
         }
     }
 
@@ -93,21 +111,16 @@ impl Watermarks {
     /// What was heard since the last commit is to be read again.
     pub(crate) fn roll_back(&mut self) {
         if let Some(committed) = self.committed.take() {
-            self.heard = committed;
+            self.known = committed;
         }
     }
 
-    /// The lowest watermark below this task number; `None`: these tasks have read all there is.
-    pub(crate) fn lowest_ms(&self, below: u32, now: Moment, idle_timeout: Duration) -> Option<i64> {
-        let heard = self.heard.range(..below);
+    /// The lowest watermark; `None`: the tasks have read all there is.
+    pub(crate) fn lowest_ms(&self, now: Moment, idle_timeout: Duration) -> Option<i64> {
+        let heard = self.known.heard.values();
         heard
-            .filter_map(|(_, heard)| heard.holding_ms(now, idle_timeout))
+            .filter_map(|heard| heard.holding_ms(now, idle_timeout))
             .min()
-    }
-
-    /// What one of them said last, and when.
-    fn of(&self, task: u32) -> Option<&Heard> {
-        self.heard.get(&task)
     }
 }
 
@@ -127,22 +140,40 @@ pub(crate) fn furthest_behind<'a>(
     holding.min_by_key(|(_, watermark_ms)| *watermark_ms)
 }
 
-/// How far in event time the trainer has learnt, where others have to wait for it; it has the number behind the tasks.
-pub(crate) fn trainer_ms<'a>(
-    all: impl Iterator<Item = (u32, &'a Watermarks)>,
-    tasks: u32,
+/// How far in event time the trainer has learnt, where others have to wait for it; `Learnt::to_ms` is `i64::MIN` where that
+/// is not known.
+pub(crate) fn learnt<'a>(
+    all: impl Iterator<Item = &'a Watermarks>,
     now: Moment,
     idle_timeout: Duration,
-) -> Option<i64> {
-    heard_last(all, tasks)?.holding_ms(now, idle_timeout)
+) -> Option<Learnt> {
+    let known = all.map(|watermarks| &watermarks.known);
+    let last = known.max_by_key(|known| last_first(&known.trainer))?;
+    let to_ms = last.trainer.holding_ms(now, idle_timeout)?;
+    Some(Learnt {
+        to_ms,
+        version: last.learnt.map_or(0, |learnt| learnt.version),
+        customers: last.learnt.map_or(0, |learnt| learnt.customers),
+    })
+}
+
+/// When the trainer last said that it does not know how far the tasks are; `None` where it knows.
+pub(crate) fn asked<'a>(all: impl Iterator<Item = &'a Watermarks>) -> Option<Moment> {
+    let trainers = all.map(|watermarks| &watermarks.known.trainer);
+    let last = trainers.max_by_key(|heard| last_first(heard))?;
+    (last.watermark_ms == Some(i64::MIN)).then_some(last.at)
 }
 
 fn heard_last<'a>(
     all: impl Iterator<Item = (u32, &'a Watermarks)>,
     task: u32,
 ) -> Option<&'a Heard> {
-    let heard = all.filter_map(|(_, watermarks)| watermarks.of(task));
-    heard.max_by_key(|heard| (heard.watermark_ms.is_some(), heard.at))
+    let heard = all.filter_map(|(_, watermarks)| watermarks.known.heard.get(&task));
+    heard.max_by_key(|heard| last_first(heard))
+}
+
+fn last_first(heard: &Heard) -> (bool, Moment) {
+    (heard.watermark_ms.is_some(), heard.at)
 }
 
 /// What a shard has sent of its tasks' watermarks.
@@ -157,10 +188,19 @@ pub(crate) struct Announced {
 /// What a shard says of its tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announcement {
-    /// How far each task has read its inputs; under the number of tasks, how far the trainer has learnt.
-    pub(crate) watermarks: BTreeMap<u32, i64>,
+    /// How far each task has read its inputs, and how far the trainer has learnt.
+    pub(crate) watermarks: Message,
     /// How far each task has sampled its customers.
-    pub(crate) sampled: BTreeMap<u32, i64>,
+    pub(crate) sampled: BTreeMap<u32, Sampled>,
+}
+
+impl Announcement {
+    /// Does a task of the shard have a backlog, or the trainer?
+    fn has_backlog(&self) -> bool {
+        let Message { tasks, trainer } = &self.watermarks;
+        tasks.values().any(|ms| *ms != CAUGHT_UP)
+            || trainer.is_some_and(|learnt| learnt.to_ms != CAUGHT_UP)
+    }
 }
 
 /// What sending watermarks depends on besides themselves.
@@ -170,6 +210,8 @@ pub(crate) struct Occasion {
     pub(crate) alignment: Alignment,
     /// A task of another shard has a backlog.
     pub(crate) others_have_backlog: bool,
+    /// When the trainer last said that it does not know how far the tasks are.
+    pub(crate) asked: Option<Moment>,
 }
 
 impl Announced {
@@ -186,22 +228,34 @@ impl Announced {
     pub(crate) fn is_due(&mut self, news: &Announcement, occasion: &Occasion) -> bool {
         let since = occasion.now.since(self.at);
         let advance_ms = (occasion.alignment.max_skew_ms / 2).max(1);
-        let (said, watermarks) = (&self.said, &news.watermarks);
-        let is_read_on = advances(&said.watermarks, watermarks, advance_ms) && since >= SPACING;
-        let is_sampled_on = advances(&said.sampled, &news.sampled, 1);
-        let mut numbers = watermarks.keys();
-        let is_unknown = numbers.any(|task| !said.watermarks.contains_key(task));
-        let has_backlog = said.watermarks.values().any(|ms| *ms != CAUGHT_UP);
+        let (said, tasks) = (&self.said, &news.watermarks.tasks);
+        let is_read_on = advances(&said.watermarks.tasks, tasks, advance_ms) && since >= SPACING;
+        // Everybody waits for the end of a period.
+        let is_next_period = said.sampled.iter().any(|(task, said)| {
+            let sampled = news.sampled.get(task);
+            said.to_ms != CAUGHT_UP && sampled.is_some_and(|sampled| sampled.to_ms > said.to_ms)
+        });
+        let is_learnt_on = said.watermarks.trainer != news.watermarks.trainer;
+        let mut numbers = tasks.keys();
+        let is_unknown = numbers.any(|task| !said.watermarks.tasks.contains_key(task));
         let is_stale = since >= occasion.alignment.idle_timeout / RENEWALS
-            && (has_backlog || occasion.others_have_backlog);
-        let falls_behind = self.falls_behind(watermarks, occasion.now);
-        is_read_on || is_sampled_on || is_unknown || is_stale || falls_behind
+            && (said.has_backlog() || occasion.others_have_backlog);
+        let falls_behind = self.falls_behind(tasks, occasion.now);
+        let is_asked = occasion.asked.is_some_and(|asked| asked > self.at);
+        is_asked
+            || is_read_on
+            || is_next_period
+            || is_learnt_on
+            || is_unknown
+            || is_stale
+            || falls_behind
     }
 
     /// Has a task that was said to have caught up had a backlog for a while?
-    fn falls_behind(&mut self, watermarks: &BTreeMap<u32, i64>, now: Moment) -> bool {
-        let falls_behind = watermarks.iter().any(|(task, watermark_ms)| {
-            *watermark_ms != CAUGHT_UP && self.said.watermarks.get(task) == Some(&CAUGHT_UP)
+    fn falls_behind(&mut self, tasks: &BTreeMap<u32, i64>, now: Moment) -> bool {
+        let said = &self.said.watermarks.tasks;
+        let falls_behind = tasks.iter().any(|(task, watermark_ms)| {
+            *watermark_ms != CAUGHT_UP && said.get(task) == Some(&CAUGHT_UP)
         });
         if !falls_behind {
             self.behind_since = None;
@@ -244,11 +298,11 @@ mod tests {
     fn a_task_waits_for_those_it_has_not_heard_and_for_those_behind() {
         let clock = Clock::simulated(0);
         let mut watermarks = Watermarks::new([0, 2].into_iter(), clock.now());
-        let lowest = |watermarks: &Watermarks| watermarks.lowest_ms(3, clock.now(), IDLE);
+        let lowest = |watermarks: &Watermarks| watermarks.lowest_ms(clock.now(), IDLE);
         assert_eq!(lowest(&watermarks), Some(i64::MIN));
-        watermarks.hear(&BTreeMap::from([(0, 50), (1, 7)]), clock.now());
+        watermarks.hear(&of_tasks(&[(0, 50), (1, 7)]), clock.now());
         assert_eq!(lowest(&watermarks), Some(i64::MIN));
-        watermarks.hear(&BTreeMap::from([(2, CAUGHT_UP)]), clock.now());
+        watermarks.hear(&of_tasks(&[(2, CAUGHT_UP)]), clock.now());
         assert_eq!(lowest(&watermarks), Some(50));
         clock.advance(IDLE);
         assert_eq!(lowest(&watermarks), None, "not heard for long");
@@ -261,18 +315,18 @@ mod tests {
     fn what_an_aborted_transaction_heard_is_forgotten() {
         let clock = Clock::simulated(0);
         let mut watermarks = Watermarks::new([1].into_iter(), clock.now());
-        watermarks.hear(&BTreeMap::from([(1, 50)]), clock.now());
+        watermarks.hear(&of_tasks(&[(1, 50)]), clock.now());
         watermarks.settle();
-        watermarks.hear(&BTreeMap::from([(1, 90)]), clock.now());
+        watermarks.hear(&of_tasks(&[(1, 90)]), clock.now());
         watermarks.roll_back();
-        assert_eq!(watermarks.lowest_ms(3, clock.now(), IDLE), Some(50));
+        assert_eq!(watermarks.lowest_ms(clock.now(), IDLE), Some(50));
     }
 
     #[test]
     fn a_shard_waits_for_tasks_of_others_as_any_of_its_tasks_heard_last() {
         let clock = Clock::simulated(0);
         let [mut first, second] = [0, 1].map(|own| {
-            let others = (0..5).filter(move |task| *task != own);
+            let others = (0..4).filter(move |task| *task != own);
             (own, Watermarks::new(others, clock.now()))
         });
         let behind = |all: [&(u32, Watermarks); 2]| {
@@ -280,20 +334,34 @@ mod tests {
             furthest_behind(all, 4, clock.now(), IDLE)
         };
         assert_eq!(behind([&first, &second]), Some((2, i64::MIN)));
-        let heard = BTreeMap::from([(0, 5), (1, 6), (2, 90), (3, 80)]);
+        let heard = of_tasks(&[(0, 5), (1, 6), (2, 90), (3, 80)]);
         first.1.hear(&heard, clock.now());
         assert_eq!(behind([&first, &second]), Some((3, 80)));
-        let trainer = |one: &(u32, Watermarks)| {
-            trainer_ms([(one.0, &one.1)].into_iter(), 4, clock.now(), IDLE)
+        let trainer = |one: &(u32, Watermarks)| learnt([&one.1].into_iter(), clock.now(), IDLE);
+        assert_eq!(trainer(&first).map(|learnt| learnt.to_ms), Some(i64::MIN));
+        let said = Learnt {
+            to_ms: 70,
+            version: 2,
+            customers: 9,
         };
-        assert_eq!(trainer(&first), Some(i64::MIN));
-        first.1.hear(&BTreeMap::from([(4, 70)]), clock.now());
-        assert_eq!(trainer(&first), Some(70));
+        let message = Message {
+            trainer: Some(said),
+            ..Message::default()
+        };
+        first.1.hear(&message, clock.now());
+        assert_eq!(trainer(&first), Some(said));
+    }
+
+    fn of_tasks(tasks: &[(u32, i64)]) -> Message {
+        Message {
+            tasks: tasks.iter().copied().collect(),
+            trainer: None,
+        }
     }
 
     fn read_to(watermark_ms: i64) -> Announcement {
         Announcement {
-            watermarks: BTreeMap::from([(0, watermark_ms)]),
+            watermarks: of_tasks(&[(0, watermark_ms)]),
             sampled: BTreeMap::new(),
         }
     }
@@ -303,10 +371,14 @@ mod tests {
         let clock = Clock::simulated(0);
         let mut announced = Announced::new(clock.now());
         let mut news = read_to(0);
-        news.sampled.insert(0, 0);
+        let sampled = |to_ms| Sampled {
+            to_ms,
+            customers: 1,
+        };
+        news.sampled.insert(0, sampled(0));
         announced.sent(news.clone(), clock.now());
         assert!(!announced.is_due(&news, &occasion(&clock)));
-        news.sampled.insert(0, 1);
+        news.sampled.insert(0, sampled(1));
         assert!(announced.is_due(&news, &occasion(&clock)));
     }
 
@@ -318,6 +390,7 @@ mod tests {
                 idle_timeout: IDLE,
             },
             others_have_backlog: false,
+            asked: None,
         }
     }
 
@@ -361,8 +434,14 @@ mod tests {
         assert!(!announced.is_due(&news, &occasion));
         occasion.others_have_backlog = true;
         assert!(announced.is_due(&news, &occasion));
-        announced.forget();
         occasion.others_have_backlog = false;
+        clock.advance(IDLE);
+        assert!(!announced.is_due(&news, &occasion));
+        occasion.asked = Some(clock.now());
+        assert!(announced.is_due(&news, &occasion), "a new trainer asks");
+        announced.sent(news.clone(), clock.now());
+        assert!(!announced.is_due(&news, &occasion));
+        announced.forget();
         assert!(
             announced.is_due(&news, &occasion),
             "there are new listeners"

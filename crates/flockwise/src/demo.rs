@@ -90,7 +90,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
     let mut pacer = Pacer::new(speed);
     for chunk in feed::start(taps, Placing::new(config, PARTITIONS, None))? {
         let chunk = chunk?;
-        for slice in chunk.slices(session.slice_ms()) {
+        for slice in chunk.slices(session.slices_ms()) {
             let time_ms = chunk
                 .lines(slice.clone())
                 .map(|(line, _)| line.time_ms)
@@ -110,6 +110,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
             progress.show(session);
         }
     }
+    session.finish()?;
     session.count_moves(&mut tally);
     progress.done();
     Ok(tally)

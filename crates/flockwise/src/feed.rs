@@ -46,10 +46,11 @@ impl Chunk {
             .map(|line| (line, &self.bytes[line.text.clone()]))
     }
 
-    /// Where to cut, so that no slice spans more of event time than this: what the trainer learns from
-    /// one is in use for the next.
-    pub(crate) fn slices(&self, span_ms: i64) -> impl Iterator<Item = Range<usize>> {
-        let span = move |line: &Line| line.time_ms.div_euclid(span_ms);
+    /// Where to cut, so that no slice is in two periods of any of these lengths: what the trainer learns from one is in
+    /// use for the next.
+    pub(crate) fn slices(&self, periods_ms: [i64; 2]) -> impl Iterator<Item = Range<usize>> {
+        let span =
+            move |line: &Line| periods_ms.map(|period_ms| line.time_ms.div_euclid(period_ms));
         let mut end = 0;
         self.lines
             .chunk_by(move |left, right| span(left) == span(right))

@@ -40,16 +40,17 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let mut tally = Tally::default();
     for chunk in feed::start(taps, Placing::new(&config, partitions, at_ms))? {
         let chunk = chunk?;
-        for slice in chunk.slices(session.slice_ms()) {
+        for slice in chunk.slices(session.slices_ms()) {
             session.play(&chunk, slice)?;
         }
         drain(&mut session, &mut tally, &mut results);
         progress.show(&session);
     }
+    session.finish()?;
     if let Some(at_ms) = at_ms {
         session.advance_time(at_ms)?;
-        drain(&mut session, &mut tally, &mut results);
     }
+    drain(&mut session, &mut tally, &mut results);
     session.count_moves(&mut tally);
     progress.done();
     let seconds = started.elapsed().as_secs_f64();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use flockwise_core::model::Model;
 use flockwise_core::portrait::{Portrait, portrait};
-use flockwise_core::trainer::WarmUp;
+use flockwise_core::task::Period;
+use flockwise_core::trainer::{CAUGHT_UP, WarmUp};
 use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::metrics::Metrics;
@@ -32,6 +33,10 @@ pub(crate) struct Session {
     read: BTreeMap<(Topic, u32), i64>,
     pub(crate) events: u64,
     pub(crate) stream_ms: Option<(i64, i64)>,
+    /// No event before this time is to come.
+    watermark_ms: i64,
+    /// The period of learning, as in `flockwise run` over a backlog: the same model comes out.
+    period: Option<Period>,
 }
 
 impl Session {
@@ -62,23 +67,28 @@ impl Session {
             read: BTreeMap::new(),
             events: 0,
             stream_ms: None,
+            watermark_ms: i64::MIN,
+            period: None,
         };
         session.settle()?;
         Ok(session)
     }
 
-    /// Event time that a slice may span, so that what is learnt is soon in use; any where nobody learns.
-    pub(crate) fn slice_ms(&self) -> i64 {
+    /// Periods of event time of which a slice is in one, so that what is learnt is soon in use; any where nobody learns.
+    pub(crate) fn slices_ms(&self) -> [i64; 2] {
         let learning = &self.pipeline.task.learning;
-        if learning.learn {
-            (learning.sampling_ms() / SLICES).max(1)
-        } else {
-            i64::MAX
+        match learning.learn {
+            true => [(learning.sampling_ms() / SLICES).max(1), learning.look_ms()],
+            false => [i64::MAX; 2],
         }
     }
 
     /// Plays a slice of a chunk and works until nothing is left to do.
     pub(crate) fn play(&mut self, chunk: &Chunk, slice: Range<usize>) -> Result<(), Failed> {
+        let mut times = chunk.lines(slice.clone()).map(|(line, _)| line.time_ms);
+        if let Some(first_ms) = times.find(|time_ms| *time_ms > i64::MIN) {
+            self.pass_to(first_ms)?;
+        }
         for (line, text) in chunk.lines(slice) {
             let text = text.trim_ascii_end();
             let topic = Topic::Input(line.input);
@@ -90,6 +100,69 @@ impl Session {
                 self.stream_ms = Some((first.min(line.time_ms), last.max(line.time_ms)));
             }
         }
+        self.settle()
+    }
+
+    /// No event before this time is to come: what is due by then is done.
+    fn pass_to(&mut self, watermark_ms: i64) -> Result<(), Failed> {
+        if !self.pipeline.task.learning.learn || watermark_ms <= self.watermark_ms {
+            return Ok(());
+        }
+        if self
+            .period
+            .is_none_or(|period| watermark_ms >= period.end_ms)
+        {
+            self.begin_period(watermark_ms)?;
+        }
+        self.watermark_ms = watermark_ms;
+        self.set_watermark(watermark_ms)
+    }
+
+    /// Lets the trainer learn from all that was sampled before the period that a time is in.
+    fn begin_period(&mut self, time_ms: i64) -> Result<(), Failed> {
+        let begun = |time_ms: i64, period_ms: i64| time_ms.div_euclid(period_ms) * period_ms;
+        let begin_ms = begun(time_ms, self.period_ms());
+        self.set_watermark(begin_ms)?;
+        self.settle()?;
+        self.tell_sampled(begin_ms)?;
+        let period_ms = self.period_ms();
+        self.period = Some(Period {
+            end_ms: begun(begin_ms, period_ms) + period_ms,
+            customers: Some(self.customers() as u64),
+        });
+        Ok(())
+    }
+
+    fn period_ms(&self) -> i64 {
+        let has_model = self.model().is_some_and(|model| model.version() > 0);
+        self.pipeline.task.learning.period_ms(has_model)
+    }
+
+    fn set_watermark(&mut self, watermark_ms: i64) -> Result<(), Failed> {
+        let period = self.period;
+        let mut shards = self.shards.iter_mut();
+        shards
+            .try_for_each(|shard| shard.set_watermark(watermark_ms, period))
+            .map_err(|failure| failed(&failure))
+    }
+
+    /// All has been played: what is due is done.
+    pub(crate) fn finish(&mut self) -> Result<(), Failed> {
+        if !self.pipeline.task.learning.learn {
+            return Ok(());
+        }
+        self.period = None;
+        self.set_watermark(i64::MAX)?;
+        self.settle()?;
+        self.tell_sampled(CAUGHT_UP)
+    }
+
+    /// Tells the trainer how far all tasks have sampled, and lets it learn.
+    fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failed> {
+        let mut shards = self.shards.iter_mut();
+        shards
+            .try_for_each(|shard| shard.tell_sampled(to_ms))
+            .map_err(|failure| failed(&failure))?;
         self.settle()
     }
 

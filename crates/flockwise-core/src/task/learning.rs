@@ -19,6 +19,22 @@ impl Task {
         if !self.settings.learning.learn {
             return;
         }
+        // Nobody's turn in a period is left out, however far the watermark jumps: all tasks sample alike.
+        let end_ms = self.period.map_or(i64::MIN, |period| period.end_ms);
+        while let Some(step_ms) = self
+            .sampling
+            .next_period_ms()
+            .filter(|ms| *ms < end_ms.min(to_ms))
+        {
+            self.sample_slots(step_ms, has_model, output);
+        }
+        if end_ms < to_ms && end_ms > i64::MIN {
+            self.sample_slots(end_ms, has_model, output);
+        }
+        self.sample_slots(to_ms, has_model, output);
+    }
+
+    fn sample_slots(&mut self, to_ms: i64, has_model: bool, output: &mut Output) {
         self.sampling.note(to_ms);
         while let Some(slot) = self.sampling.next_slot() {
             self.sample_slot(slot, has_model, output);
@@ -31,10 +47,9 @@ impl Task {
         let mut sample = Vec::new();
         for place in 0..self.sampling.rows(slot).len() {
             let row = self.sampling.rows(slot)[place];
-            let customer = self.rows.customer_hash(row);
-            if self.draw(customer, at_ms) < share && self.is_there(row, at_ms) {
-                self.evaluate(row, at_ms.max(self.rows.reference_ms(row)));
-                sample.push((customer, self.vector.clone()));
+            // Where a later event was counted, the turn was before that.
+            if self.rows.reference_ms(row) < at_ms {
+                sample.extend(self.drawn(row, at_ms, share));
             }
         }
         if !sample.is_empty() {
@@ -42,6 +57,42 @@ impl Task {
             sample.sort_unstable_by_key(|(customer, _)| *customer);
             output.mini_batches.push(MiniBatch { at_ms, sample });
         }
+    }
+
+    /// Samples a customer at the turns before an event that comes before the watermark: see
+    /// [`Task::sample_until`].
+    pub(super) fn sample_before(
+        &mut self,
+        row: u32,
+        event_ms: i64,
+        has_model: bool,
+        output: &mut Output,
+    ) {
+        if event_ms <= self.watermark_ms || !self.settings.learning.learn {
+            return;
+        }
+        let customer = self.rows.customer_hash(row);
+        let from_ms = self.rows.reference_ms(row);
+        for slot in self.sampling.turns(customer, event_ms) {
+            let at_ms = self.sampling.instant_ms(slot);
+            let share = self.sampled_share(self.sampling.since_last_turn_ms(slot), has_model);
+            if from_ms < at_ms {
+                let sample: Vec<_> = self.drawn(row, at_ms, share).into_iter().collect();
+                if !sample.is_empty() {
+                    output.mini_batches.push(MiniBatch { at_ms, sample });
+                }
+            }
+        }
+    }
+
+    /// A customer with the vector as of an instant, if drawn then.
+    fn drawn(&mut self, row: u32, at_ms: i64, share: f64) -> Option<(u64, Vec<f64>)> {
+        let customer = self.rows.customer_hash(row);
+        if self.draw(customer, at_ms) >= share || !self.is_there(row, at_ms) {
+            return None;
+        }
+        self.evaluate(row, at_ms);
+        Some((customer, self.vector.clone()))
     }
 
     /// Which share of all customers is drawn, where their turn before this one was `elapsed_ms` ago. A task that had
@@ -56,8 +107,9 @@ impl Task {
             let span_ms = span_ms.max(learning.sampling_ms() as f64);
             WARM_UP_DRAWS * learning.warm_up_customers as f64 * elapsed_ms / span_ms
         };
-        let everybody = self.rows.len() as f64 * f64::from(self.settings.tasks);
-        wanted / everybody
+        let known = self.period.and_then(|period| period.customers);
+        let own = self.rows.len() as u64 * u64::from(self.settings.tasks);
+        wanted / known.unwrap_or(own) as f64
     }
 
     /// A number from 0 to below 1, the same for the same customer, instant and seed.

@@ -15,9 +15,12 @@ impl Task {
             true => self.bookmark.stream_ms,
             false => self.bookmark.stream_ms.min(self.watermark_ms),
         };
-        let samples_to_ms = match is_first || self.watermark_ms == i64::MAX {
-            true => self.bookmark.stream_ms,
-            false => self.watermark_ms,
+        let samples_to_ms = match self.watermark_ms {
+            i64::MAX => self.bookmark.stream_ms,
+            _ if self.bookmark.sampled_ms == NEVER_MS => {
+                self.bookmark.stream_ms.min(self.watermark_ms)
+            }
+            watermark_ms => watermark_ms,
         };
         if samples_to_ms > self.bookmark.sampled_ms && self.bookmark.stream_ms > NEVER_MS {
             self.bookmark.sampled_ms = samples_to_ms;

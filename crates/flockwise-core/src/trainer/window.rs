@@ -1,7 +1,7 @@
 //! The customers that a model is learnt from: those sampled lately, each as of then.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
 
 use flockwise_kmeans::Points;
 
@@ -14,11 +14,12 @@ pub(super) const KEPT_HALF_LIVES: i64 = 4;
 /// The largest number that is taken in: sums of the squares of many are finite.
 const LARGEST: f64 = 1e120;
 
-/// A window over the mini-batches. What it holds follows from the batches alone, from the one at
-/// [`Window::first_offset`] on, so that a new trainer reads them again and is level.
+/// A window over the mini-batches. What it holds does not depend on the order in which they came, so that a new trainer
+/// that reads them again, and one that hears the tasks in another order, hold the same.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    batches: VecDeque<Kept>,
+    /// By the instant at which they were drawn.
+    drawn: BTreeMap<i64, Drawn>,
     /// Vectors held.
     vectors: usize,
     /// How many of them are of each customer, by the hash of the id.
@@ -27,15 +28,17 @@ pub(super) struct Window {
     dimensions: usize,
 }
 
+/// What was drawn at one instant, by all tasks.
 #[derive(Clone, Debug)]
-struct Kept {
+struct Drawn {
+    /// Of the first mini-batch.
     offset: i64,
-    at_ms: i64,
+    /// Sorted.
     hashes: Vec<u64>,
     values: Vec<f64>,
 }
 
-/// Vectors with their weights, whose they are, and when they were sampled, in the order in which they came.
+/// Vectors with their weights, whose they are, and when they were sampled, in that order, and then in that of the hashes.
 pub(super) struct Weighed {
     pub(super) points: Points,
     /// Hashes of their ids.
@@ -47,7 +50,7 @@ impl Window {
     /// Holds so many customers at most, those sampled last.
     pub(super) fn new(dimensions: usize, capacity: usize) -> Self {
         Self {
-            batches: VecDeque::new(),
+            drawn: BTreeMap::new(),
             vectors: 0,
             of_customer: BTreeMap::new(),
             capacity,
@@ -65,29 +68,28 @@ impl Window {
         self.of_customer.len()
     }
 
-    /// Where the oldest mini-batch lies that it holds something of.
+    /// The lowest offset of a mini-batch that it holds something of.
     pub(super) fn first_offset(&self) -> Option<i64> {
-        self.batches.front().map(|kept| kept.offset)
+        self.drawn.values().map(|drawn| drawn.offset).min()
     }
 
     /// Takes in what fits the plan and can be reckoned with.
     pub(super) fn take(&mut self, batch: MiniBatch, offset: i64) {
-        let mut kept = Kept {
-            offset,
-            at_ms: batch.at_ms,
-            hashes: Vec::with_capacity(batch.sample.len()),
-            values: Vec::with_capacity(batch.sample.len() * self.dimensions),
-        };
-        for (customer, vector) in batch.sample {
-            if vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST) {
-                *self.of_customer.entry(customer).or_default() += 1;
-                kept.hashes.push(customer);
-                kept.values.extend_from_slice(&vector);
-            }
+        let mut sample = batch.sample;
+        sample.retain(|(_, vector)| {
+            vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST)
+        });
+        for (customer, _) in &sample {
+            *self.of_customer.entry(*customer).or_default() += 1;
         }
-        self.vectors += kept.hashes.len();
-        self.batches.push_back(kept);
-        while self.vectors > self.capacity && self.batches.len() > 1 {
+        self.vectors += sample.len();
+        match self.drawn.entry(batch.at_ms) {
+            Entry::Vacant(place) => {
+                place.insert(Drawn::of(sample, offset));
+            }
+            Entry::Occupied(mut drawn) => drawn.get_mut().add(sample, offset),
+        }
+        while self.vectors > self.capacity && self.drawn.len() > 1 {
             self.drop_first();
         }
     }
@@ -95,24 +97,21 @@ impl Window {
     /// Forgets what is too old to count, and all but so many.
     pub(super) fn forget(&mut self, now_ms: i64, half_life_ms: i64, kept: usize) {
         let bound_ms = now_ms.saturating_sub(half_life_ms.saturating_mul(KEPT_HALF_LIVES));
-        while self
-            .batches
-            .front()
-            .is_some_and(|kept| kept.at_ms < bound_ms)
-        {
+        let first_ms = |drawn: &BTreeMap<i64, Drawn>| drawn.keys().next().copied();
+        while first_ms(&self.drawn).is_some_and(|at_ms| at_ms < bound_ms) {
             self.drop_first();
         }
-        while self.vectors > kept && self.batches.len() > 1 {
+        while self.vectors > kept && self.drawn.len() > 1 {
             self.drop_first();
         }
     }
 
     fn drop_first(&mut self) {
-        let Some(kept) = self.batches.pop_front() else {
+        let Some((_, drawn)) = self.drawn.pop_first() else {
             return;
         };
-        self.vectors -= kept.hashes.len();
-        for hash in kept.hashes {
+        self.vectors -= drawn.hashes.len();
+        for hash in drawn.hashes {
             if let Entry::Occupied(mut count) = self.of_customer.entry(hash) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
@@ -129,16 +128,16 @@ impl Window {
             customers: Vec::with_capacity(self.vectors),
             at_ms: Vec::with_capacity(self.vectors),
         };
-        for kept in &self.batches {
-            let age_ms = now_ms.saturating_sub(kept.at_ms).max(0);
+        for (at_ms, drawn) in &self.drawn {
+            let age_ms = now_ms.saturating_sub(*at_ms).max(0);
             if age_ms > half_life_ms.saturating_mul(KEPT_HALF_LIVES) {
                 continue;
             }
             let weight = (-(age_ms as f64) / half_life_ms as f64).exp2();
-            weighed.customers.extend_from_slice(&kept.hashes);
-            for vector in kept.values.chunks_exact(self.dimensions) {
+            weighed.customers.extend_from_slice(&drawn.hashes);
+            for vector in drawn.values.chunks_exact(self.dimensions) {
                 weighed.points.push(vector, weight);
-                weighed.at_ms.push(kept.at_ms);
+                weighed.at_ms.push(*at_ms);
             }
         }
         silence_faults(&mut weighed.points);
@@ -149,12 +148,13 @@ impl Window {
     /// are a fair sample. Faults weigh nothing.
     pub(super) fn each_once(&self, at_most: usize) -> Points {
         let mut last: Vec<(u64, usize, &[f64])> = self
-            .batches
-            .iter()
-            .flat_map(|kept| {
-                kept.hashes
+            .drawn
+            .values()
+            .flat_map(|drawn| {
+                drawn
+                    .hashes
                     .iter()
-                    .zip(kept.values.chunks_exact(self.dimensions))
+                    .zip(drawn.values.chunks_exact(self.dimensions))
             })
             .enumerate()
             .map(|(place, (hash, vector))| (*hash, place, vector))
@@ -167,5 +167,26 @@ impl Window {
         }
         silence_faults(&mut points);
         points
+    }
+}
+
+impl Drawn {
+    fn of(mut sample: Vec<(u64, Vec<f64>)>, offset: i64) -> Self {
+        sample.sort_by_key(|(hash, _)| *hash);
+        Self {
+            offset,
+            hashes: sample.iter().map(|(hash, _)| *hash).collect(),
+            values: sample.into_iter().flat_map(|(_, vector)| vector).collect(),
+        }
+    }
+
+    /// Adds what another task has drawn.
+    fn add(&mut self, mut sample: Vec<(u64, Vec<f64>)>, offset: i64) {
+        let dimensions = self.values.len() / self.hashes.len().max(1);
+        for (place, hash) in self.hashes.iter().enumerate() {
+            let vector = &self.values[place * dimensions..][..dimensions];
+            sample.push((*hash, vector.to_vec()));
+        }
+        *self = Self::of(sample, offset.min(self.offset));
     }
 }

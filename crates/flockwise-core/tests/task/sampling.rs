@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flockwise_core::event::hash;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::task::{Output, Sweeping, Task, TaskSettings};
+use flockwise_core::task::{Output, Period, Sweeping, Task, TaskSettings};
+use proptest::prelude::*;
 
 use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, fixed, settings};
 
@@ -136,4 +137,66 @@ fn a_quiet_task_samples_as_many_as_a_busy_one() {
     let (busy, quiet) = (total(10 * MINUTE_MS), total(100 * MINUTE_MS));
     let deviation = (busy + quiet).sqrt();
     assert!((busy - quiet).abs() < 4.0 * deviation, "{busy} and {quiet}");
+}
+
+/// A period of learning of an hour's turns six times over.
+const PERIOD_MS: i64 = 6 * HOUR_MS;
+const LANES: u8 = 3;
+
+/// Vectors by instant and customer.
+type Drawn = BTreeMap<(i64, u64), Vec<f64>>;
+
+/// What is sampled of events in their order, by period: in the order of time, each as the watermark comes to it, or lane
+/// after lane, while the watermark stays at the beginning of the period.
+fn drawn(settings: &Arc<TaskSettings>, events: &[(i64, u8)], in_lanes: bool) -> Drawn {
+    let mut task = Task::new(Arc::clone(settings));
+    task.set_sweeping(Sweeping::Later);
+    let (versions, mut output) = (fixed(), Output::default());
+    for in_period in events.chunk_by(|left, right| left.0 / PERIOD_MS == right.0 / PERIOD_MS) {
+        let start_ms = in_period[0].0 / PERIOD_MS * PERIOD_MS;
+        task.set_period(Some(Period {
+            end_ms: start_ms + PERIOD_MS,
+            customers: Some(20),
+        }));
+        let mut in_turn = in_period.to_vec();
+        if in_lanes {
+            in_turn.sort_by_key(|(_, customer)| customer % LANES);
+        }
+        task.set_watermark(start_ms);
+        task.advance_time(task.stream_ms(), Some(&versions), &mut output);
+        for (at_ms, customer) in in_turn {
+            if !in_lanes {
+                task.set_watermark(at_ms);
+            }
+            let act = Act::order(customer, at_ms);
+            act.give(&mut task, &settings.plan, &versions, &mut output);
+        }
+        task.set_watermark(start_ms + PERIOD_MS);
+        task.advance_time(task.stream_ms(), Some(&versions), &mut output);
+    }
+    let mut drawn = Drawn::new();
+    for batch in output.mini_batches {
+        for (customer, vector) in batch.sample {
+            let known = drawn.insert((batch.at_ms, customer), vector);
+            assert!(known.is_none(), "drawn twice at {}", batch.at_ms);
+        }
+    }
+    drawn
+}
+
+proptest! {
+    #[test]
+    fn partitions_that_are_read_ahead_change_nothing_that_is_sampled(
+        steps in prop::collection::vec((0..40 * MINUTE_MS, 0..20_u8), 50..400),
+    ) {
+        let settings = learning(1, 2 * DAY_MS);
+        let mut at_ms = 1000 * DAY_MS;
+        let events = steps.iter().map(|(step_ms, customer)| {
+            at_ms += step_ms;
+            (at_ms, *customer)
+        });
+        let events: Vec<(i64, u8)> = events.collect();
+        let expected = drawn(&settings, &events, false);
+        prop_assert_eq!(drawn(&settings, &events, true), expected);
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod awkward;
+mod backlog;
 mod first;
 mod governance;
 mod later;
