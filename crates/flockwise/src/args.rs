@@ -83,7 +83,7 @@ pub(crate) struct ReplayArguments {
     /// Leave events after this instant (RFC 3339) out and show everybody as of then.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// Shards; with a fixed model the result is the same for any number.
+    /// Shards; the result is the same for any number.
     #[arg(long)]
     pub(crate) shards: Option<usize>,
     /// The summary as JSON instead of a table.

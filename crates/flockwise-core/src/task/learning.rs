@@ -10,6 +10,10 @@ use crate::trainer::MiniBatch;
 /// most: chance leaves some of them out.
 const WARM_UP_DRAWS: f64 = 4.0;
 
+/// Where there are more customers than this many times those at the beginning of the period, as in the first one, each
+/// task goes by its own count: else all of a million new customers would be drawn.
+const GROWTH: u64 = 3;
+
 impl Task {
     /// Samples the customers whose turn comes up to `to_ms`, each as of the instant of the turn; what was drawn at one
     /// instant is one mini-batch. To be called before an event of that time is counted.
@@ -107,9 +111,15 @@ impl Task {
             let span_ms = span_ms.max(learning.sampling_ms() as f64);
             WARM_UP_DRAWS * learning.warm_up_customers as f64 * elapsed_ms / span_ms
         };
-        let known = self.period.and_then(|period| period.customers);
+        wanted / self.everybody() as f64
+    }
+
+    /// Customers of all tasks: those at the beginning of the period, so that all tasks draw alike, unless they are many
+    /// more by now.
+    fn everybody(&self) -> u64 {
         let own = self.rows.len() as u64 * u64::from(self.settings.tasks);
-        wanted / known.unwrap_or(own) as f64
+        let known = self.period.and_then(|period| period.customers);
+        known.filter(|known| own <= GROWTH * known).unwrap_or(own)
     }
 
     /// A number from 0 to below 1, the same for the same customer, instant and seed.
