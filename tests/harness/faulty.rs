@@ -142,6 +142,18 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.position(source)
     }
 
+    fn leader_epoch(&self, source: Source) -> Option<i32> {
+        self.inner.leader_epoch(source)
+    }
+
+    fn stopped(&self) -> Vec<Source> {
+        self.inner.stopped()
+    }
+
+    fn skips_lost_records(&self) -> bool {
+        self.inner.skips_lost_records()
+    }
+
     fn largest(&self, topic: Topic) -> usize {
         self.inner.largest(topic)
     }

@@ -11,6 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -82,6 +83,32 @@ impl Kafka {
                 .expect("metadata");
             found.topics()[0].partitions().len() == partitions as usize
         });
+    }
+
+    /// The leader and the replicas of the first partition of an input.
+    ///
+    /// # Panics
+    /// Where no broker says so.
+    #[must_use]
+    pub fn replicas(&self, input: u16) -> (i32, Vec<i32>) {
+        self.first_partition(input, |partition| {
+            (partition.leader(), partition.replicas().to_vec())
+        })
+    }
+
+    /// How many replicas of the first partition of an input are in sync.
+    ///
+    /// # Panics
+    /// Where no broker says so.
+    #[must_use]
+    pub fn in_sync(&self, input: u16) -> usize {
+        self.first_partition(input, |partition| partition.isr().len())
+    }
+
+    fn first_partition<T>(&self, input: u16, look: impl Fn(&MetadataPartition) -> T) -> T {
+        let name = self.topics.name(Topic::Input(input));
+        let metadata = answered(|patience| self.group.fetch_metadata(Some(&name), patience));
+        look(&metadata.topics()[0].partitions()[0])
     }
 
     /// The first offset there is and the one to come, by partition, open transactions included.

@@ -125,6 +125,10 @@ impl Broker for Client {
         self.inner.position(self.setup.global(source))
     }
 
+    fn leader_epoch(&self, source: Source) -> Option<i32> {
+        self.inner.leader_epoch(self.setup.global(source))
+    }
+
     fn round(&self) -> Option<i64> {
         self.inner.round()
     }

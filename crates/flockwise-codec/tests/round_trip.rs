@@ -87,9 +87,11 @@ fn row() -> impl Strategy<Value = StoredRow> {
 }
 
 fn bookmark() -> impl Strategy<Value = Bookmark> {
-    let progress = any::<(i64, i64)>().prop_map(|(next_offset, time_ms)| Progress {
+    let progress = any::<(i64, i64, Option<i32>)>();
+    let progress = progress.prop_map(|(next_offset, time_ms, leader_epoch)| Progress {
         next_offset,
         time_ms,
+        leader_epoch,
     });
     (
         btree_map((0..3_u16, any::<u32>()), progress.clone(), 0..6),

@@ -92,13 +92,13 @@ pub struct Kafka {
     pub properties: BTreeMap<String, String>,
 }
 
-/// What happens to a partition whose next event is gone: retention was faster, or the topic was made anew.
+/// What happens to a partition of which events are lost: retention was faster, or it was truncated or made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum LostRecords {
     /// It is read no more until somebody decides; the other partitions go on.
     #[default]
     Stop,
-    /// It is read on from the oldest event there is.
+    /// It is read on from the first event that was never read.
     Skip,
 }
 

@@ -54,6 +54,18 @@ pub struct Progress {
     pub next_offset: i64,
     /// Latest event time on it, by which lateness is judged.
     pub time_ms: i64,
+    /// Leader epoch up to which it was read, at least that of the record before `next_offset`: by it the brokers tell
+    /// whether that record is still there. `None` where it is not known, and then nothing can be told.
+    pub leader_epoch: Option<i32>,
+}
+
+impl Progress {
+    /// Nothing has been read.
+    const NONE: Self = Self {
+        next_offset: 0,
+        time_ms: NEVER_MS,
+        leader_epoch: None,
+    };
 }
 
 /// An input partition: number of the topic, number of the partition.
@@ -258,10 +270,7 @@ impl Task {
     pub fn restart_input(&mut self, input: u16) {
         let places = self.bookmark.inputs.iter_mut();
         for (_, progress) in places.filter(|((known, _), _)| *known == input) {
-            *progress = Progress {
-                next_offset: 0,
-                time_ms: NEVER_MS,
-            };
+            *progress = Progress::NONE;
         }
     }
 
@@ -304,11 +313,14 @@ impl Task {
         self.bookmark.repartition_offset = next_offset;
     }
 
+    /// Notes the leader epoch of what was read of an input partition, see [`Progress::leader_epoch`].
+    pub fn set_leader_epoch(&mut self, input: InputPartition, leader_epoch: Option<i32>) {
+        self.progress(input).leader_epoch = leader_epoch;
+    }
+
     fn progress(&mut self, input: InputPartition) -> &mut Progress {
-        self.bookmark.inputs.entry(input).or_insert(Progress {
-            next_offset: 0,
-            time_ms: NEVER_MS,
-        })
+        let inputs = &mut self.bookmark.inputs;
+        inputs.entry(input).or_insert(Progress::NONE)
     }
 
     /// Judges an event by its time against its own input partition and the clock, wherever its customer

@@ -19,6 +19,7 @@ use crate::faults;
 use crate::lanes::Lane;
 use crate::parting::Leaving;
 use crate::surveyor::{ask, known};
+use crate::verifying::Verification;
 
 /// The open sources of one consumer.
 pub(crate) struct Assignment {
@@ -99,6 +100,11 @@ impl Assignment {
     /// The next offset to read of a source.
     pub(crate) fn next_offset(&self, source: Source) -> Option<i64> {
         Some(self.lanes[self.index(source).ok()?].next_offset())
+    }
+
+    /// Leader epoch up to which a source has been read.
+    pub(crate) fn leader_epoch(&self, source: Source) -> Option<i32> {
+        self.lanes[self.index(source).ok()?].leader_epoch()
     }
 
     /// Records behind the end of a source, as of its latest fetch. Of one that is halted no end is known: it is not
@@ -199,6 +205,7 @@ impl Assignment {
             }
             let mut lane = Lane::open(&self.consumer, &self.bell, source, topic, position)?;
             lane.at_oldest = start == Start::Earliest;
+            lane.opened_in_epoch = start.leader_epoch();
             if let Some(event_time_ms) = self.told.remove(&source) {
                 lane.progress.told(event_time_ms);
             }
@@ -212,6 +219,7 @@ impl Assignment {
     /// and an offset before the oldest record cannot be gone back to.
     fn note_positions(&mut self) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.assigned) {
+            lane.opened_in_epoch = lane.leader_epoch();
             lane.position = lane.next_offset();
         }
     }
@@ -219,7 +227,9 @@ impl Assignment {
     fn assign_all(&mut self) -> Result<(), Failure> {
         self.note_positions();
         let list = list(self.lanes.iter())?;
+        let verification = Verification::begin(&self.consumer, self.lanes.iter())?;
         done("assigning partitions", self.consumer.assign(&list))?;
+        verification.end(&self.consumer)?;
         for lane in &mut self.lanes {
             lane.assigned = true;
         }
@@ -239,13 +249,16 @@ impl Assignment {
 
     /// An empty list is told too where an answer is owed.
     fn assign_new(&mut self, even_none: bool) -> Result<(), Failure> {
-        let list = list(self.lanes.iter().filter(|lane| !lane.assigned))?;
+        let new = || self.lanes.iter().filter(|lane| !lane.assigned);
+        let list = list(new())?;
+        let verification = Verification::begin(&self.consumer, new())?;
         if list.count() > 0 || even_none {
             done(
                 "assigning more partitions",
                 self.consumer.incremental_assign(&list),
             )?;
         }
+        verification.end(&self.consumer)?;
         for lane in &mut self.lanes {
             lane.assigned = true;
         }
@@ -278,7 +291,7 @@ impl Assignment {
 
     fn offset(&self, source: Source, start: Start) -> Result<i64, Failure> {
         match start {
-            Start::Offset(offset) => Ok(offset),
+            Start::Offset(offset) | Start::Verified { offset, .. } => Ok(offset),
             Start::Earliest => self.ask(source, Offset::Beginning).and_then(known),
             Start::Latest => self.ask(source, Offset::End).and_then(known),
             Start::Time(since_ms) => match self.ask(source, Offset::Offset(since_ms))? {

@@ -199,7 +199,8 @@ impl KafkaBroker {
             Filled::Well => Ok(None),
             Filled::Held => Ok(Some(HELD)),
             Filled::Gone(source) => {
-                self.assignment.lose(source, self.settings.lost_records)?;
+                let skipped = self.assignment.lose(source, self.settings.lost_records)?;
+                skipped.iter().for_each(|loss| self.observed.skip(loss));
                 Ok(Some(HELD))
             }
         }
@@ -275,6 +276,10 @@ impl Broker for KafkaBroker {
 
     fn position(&self, source: Source) -> Option<i64> {
         self.assignment.next_offset(source)
+    }
+
+    fn leader_epoch(&self, source: Source) -> Option<i32> {
+        self.assignment.leader_epoch(source)
     }
 
     fn stamped_ms(&self) -> Option<i64> {

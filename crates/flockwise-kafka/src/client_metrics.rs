@@ -24,6 +24,8 @@ pub struct KafkaMetrics {
     queued_records: IntGaugeVec,
     queued_bytes: IntGaugeVec,
     pub(crate) open_transaction: GaugeVec,
+    /// By topic, partition and [`crate::lost::Loss::reason`].
+    pub(crate) gaps: IntCounterVec,
 }
 
 impl KafkaMetrics {
@@ -94,6 +96,11 @@ impl KafkaMetrics {
                 "input_open_transaction_seconds",
                 "How long a producer's open transaction has held the partition back, as of the last 10 s; 0: none.",
                 &["topic", "partition"],
+            )?,
+            gaps: registrar.labelled_counters(
+                "input_gaps_total",
+                "Times that reading went on behind records that are lost.",
+                &["topic", "partition", "reason"],
             )?,
         })
     }

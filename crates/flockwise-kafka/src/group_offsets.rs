@@ -34,15 +34,12 @@ impl GroupOffsets {
         topics: &Topics,
         reads: &[(Source, Start)],
     ) {
-        let new = reads.iter().filter_map(|(source, start)| match start {
-            Start::Offset(offset) if matches!(source.topic, Topic::Input(_)) => {
-                self.compared.insert(*source).then(|| {
-                    let topic = topics.name(source.topic);
-                    (topic, source.partition, *offset)
-                })
-            }
-            _ => None,
-        });
+        let inputs = reads
+            .iter()
+            .filter(|(source, _)| matches!(source.topic, Topic::Input(_)));
+        let known = inputs.filter_map(|(source, start)| Some((*source, start.offset()?)));
+        let new = known.filter(|(source, _)| self.compared.insert(*source));
+        let new = new.map(|(source, offset)| (topics.name(source.topic), source.partition, offset));
         let positions: Vec<(String, u32, i64)> = new.collect();
         if positions.is_empty() {
             return;

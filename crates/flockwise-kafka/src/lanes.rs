@@ -18,6 +18,7 @@ use crate::faults;
 use crate::in_step::{Candidate, Choice, Progress, choose};
 use crate::lost::Stopped;
 use crate::partition_queue::{Message, PartitionQueue, SLICE};
+use crate::truncation::Truncation;
 
 /// One open source.
 pub(crate) struct Lane {
@@ -25,6 +26,8 @@ pub(crate) struct Lane {
     pub(crate) topic: String,
     /// The next offset to hand out.
     pub(crate) position: i64,
+    /// Leader epoch up to which it had been read when it was opened.
+    pub(crate) opened_in_epoch: Option<i32>,
     /// Is it in librdkafka's assignment?
     pub(crate) assigned: bool,
     /// It was opened at the oldest record and has given none yet.
@@ -46,9 +49,9 @@ pub(crate) struct Lane {
 /// An error after which a partition is read no more.
 #[derive(Clone, Debug)]
 pub(crate) enum Broken {
-    /// It is said that there is no record at its position any more; whether that is true, and what to do
-    /// about it, is not decided yet.
-    Gone,
+    /// It is said that there is no record at its position any more, or, with a truncation, that those before it are
+    /// gone; whether that is true, and what to do about it, is not decided yet.
+    Gone(Option<Truncation>),
     /// As that, and it is to stay so.
     Stopped(Stopped),
     /// Its next batch fails its checksum. It keeps its position, and its queue is not read again.
@@ -83,6 +86,7 @@ impl Lane {
             source,
             topic,
             position,
+            opened_in_epoch: None,
             assigned: false,
             at_oldest: false,
             has_read: false,
@@ -103,6 +107,12 @@ impl Lane {
         }
         let reached = self.queue.extent().position.unwrap_or(i64::MIN);
         self.position.max(reached)
+    }
+
+    /// Leader epoch up to which it has been read, never below that of the record before [`Lane::next_offset`]: below
+    /// it, a position would look as if it were truncated.
+    pub(crate) fn leader_epoch(&self) -> Option<i32> {
+        self.opened_in_epoch.max(self.queue.extent().leader_epoch)
     }
 
     /// Is it halted before a broken batch?
@@ -152,7 +162,7 @@ impl Lane {
     fn verdict(&self, code: RDKafkaErrorCode, reason: &str) -> Option<Broken> {
         let (topic, partition) = (&self.topic, self.source.partition);
         match code {
-            RDKafkaErrorCode::AutoOffsetReset => Some(Broken::Gone),
+            RDKafkaErrorCode::AutoOffsetReset => Some(Broken::Gone(Truncation::parse(reason))),
             _ if is_corrupt(code) => Some(Broken::Corrupt(Corrupt::at(
                 topic,
                 partition,
@@ -220,7 +230,7 @@ pub(crate) fn fill(
     }
     for lane in lanes {
         match &lane.broken {
-            Some(Broken::Gone) => return Ok(Filled::Gone(lane.source)),
+            Some(Broken::Gone(_)) => return Ok(Filled::Gone(lane.source)),
             Some(Broken::Forbidden(text)) if batch.is_empty() => {
                 return Err(Failure::Config(text.clone()));
             }

@@ -42,6 +42,8 @@ mod served;
 mod settings;
 mod size_limits;
 mod surveyor;
+mod truncation;
+mod verifying;
 mod visitor;
 
 pub use broker::KafkaBroker;

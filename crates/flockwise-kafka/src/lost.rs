@@ -1,7 +1,7 @@
-//! A partition whose next record is not there any more: retention was faster than we, or the topic was
-//! truncated or made anew.
+//! Records of a partition that are lost: retention removed the next one before it was read, or the partition was
+//! truncated or made anew, so that records that were read are not in it any more.
 //!
-//! Events are lost then, which nothing here can undo and nobody may overlook.
+//! Nothing here can bring them back, and nobody may overlook it.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::assignment::Assignment;
 use crate::lanes::{Broken, Lane};
 use crate::settings::LostRecords;
 use crate::surveyor::known;
+use crate::truncation::Truncation;
 
 /// How often a partition is opened again, without a record in between, whose leader says that it has the
 /// next one and yet refuses it.
@@ -29,6 +30,10 @@ pub(crate) struct Loss {
     pub(crate) topic: String,
     /// The next offset to read.
     pub(crate) wanted: i64,
+    /// Leader epoch of what was read before it.
+    pub(crate) leader_epoch: Option<i32>,
+    /// What the leader says of that epoch, where it ends before `wanted`.
+    pub(crate) truncation: Option<Truncation>,
     /// The oldest offset there is and the one behind the newest.
     pub(crate) there: (i64, i64),
 }
@@ -41,19 +46,43 @@ pub(crate) struct Stopped {
 }
 
 impl Assignment {
-    /// Deals with a source whose next record was said to be gone.
+    /// Deals with a source of which librdkafka says that records are lost; what was lost, where reading goes on behind
+    /// it.
     ///
     /// librdkafka says so of whatever it asked for last, which may be long before where the source is
     /// opened by now and have been deleted by ourselves. So the leader is asked whether it is true.
-    pub(crate) fn lose(&mut self, source: Source, policy: LostRecords) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// [`Failure::Abort`] where an input was truncated: seen from the last commit, nothing may be lost.
+    pub(crate) fn lose(
+        &mut self,
+        source: Source,
+        policy: LostRecords,
+    ) -> Result<Option<Loss>, Failure> {
         let Ok(index) = self.index(source) else {
-            return Ok(());
+            return Ok(None);
         };
         let loss = self.loss(&self.lanes[index])?;
-        if loss.is_there() {
-            return self.reopen(index, &loss);
+        let lane = &self.lanes[index];
+        let is_cut = loss.is_truncated() && matches!(source.topic, Topic::Input(_));
+        if is_cut && lane.has_read {
+            return Err(Failure::Abort(loss.text()));
         }
+        // An answer to an earlier question may still have been under way.
+        if loss.is_there() || (is_cut && lane.reopened == 0) {
+            return self.reopen(index, &loss).map(|()| None);
+        }
+        self.decide(index, loss, policy)
+    }
+
+    fn decide(
+        &mut self,
+        index: usize,
+        loss: Loss,
+        policy: LostRecords,
+    ) -> Result<Option<Loss>, Failure> {
         let lane = &mut self.lanes[index];
+        let source = lane.source;
         if source.topic == Topic::Repartition && lane.has_read {
             // Nobody but the task's owner deletes there, and only what it has processed.
             return Err(Failure::Fatal(format!(
@@ -68,10 +97,11 @@ impl Assignment {
             || matches!(source.topic, Topic::Deltas | Topic::Model);
         if !goes_on {
             lane.broken = Some(Broken::Stopped(Stopped::at(loss, Instant::now())));
-            return Ok(());
+            return Ok(None);
         }
         loss.say_skipped();
-        self.open(&[(source, Start::Earliest)])
+        self.open(&[(source, loss.goes_on_at())])?;
+        Ok(Some(loss))
     }
 
     fn loss(&self, lane: &Lane) -> Result<Loss, Failure> {
@@ -79,7 +109,12 @@ impl Assignment {
         Ok(Loss {
             source: lane.source,
             topic: lane.topic.clone(),
-            wanted: lane.position,
+            wanted: lane.next_offset(),
+            leader_epoch: lane.leader_epoch(),
+            truncation: match lane.broken {
+                Some(Broken::Gone(truncation)) => truncation,
+                _ => None,
+            },
             there: (end(Offset::Beginning)?, end(Offset::End)?),
         })
     }
@@ -98,9 +133,10 @@ impl Assignment {
             topic = loss.topic,
             partition = loss.source.partition,
             wanted = loss.wanted,
-            "an outdated word that a record is gone; reading on"
+            "records may be lost; asking again"
         );
-        self.open(&[(loss.source, Start::Offset(loss.wanted))])?;
+        let start = Start::at(loss.wanted, loss.leader_epoch);
+        self.open(&[(loss.source, start)])?;
         let lane = &mut self.lanes[index];
         (lane.at_oldest, lane.has_read, lane.reopened) = (at_oldest, has_read, reopened);
         lane.progress = progress;
@@ -128,10 +164,18 @@ impl Assignment {
 }
 
 impl Loss {
-    /// Has the leader the record, or is it the next to come?
+    /// Is all that was read still there, and the next record as well or the next to come?
     fn is_there(&self) -> bool {
         let (oldest, end) = self.there;
-        (oldest..=end).contains(&self.wanted)
+        match self.truncation {
+            Some(truncation) => truncation.end.is_some_and(|end| end >= self.wanted),
+            None => (oldest..=end).contains(&self.wanted),
+        }
+    }
+
+    /// Are records gone that were read?
+    pub(crate) fn is_truncated(&self) -> bool {
+        !self.is_there() && self.wanted >= self.there.0
     }
 
     /// How many records went unread; not known where the partition was truncated or made anew.
@@ -140,46 +184,89 @@ impl Loss {
         (oldest > self.wanted).then(|| oldest - self.wanted)
     }
 
+    /// Where reading goes on without what is lost: at the first record that was never read. That is the oldest one only
+    /// where those before it were removed unread, or where those pipeline topics begin again that may be read twice.
+    fn goes_on_at(&self) -> Start {
+        let (oldest, end) = self.there;
+        if self.wanted < oldest || matches!(self.source.topic, Topic::Deltas | Topic::Model) {
+            return Start::Earliest;
+        }
+        let truncation = self.truncation.and_then(|truncation| truncation.end);
+        let first_unread = truncation.unwrap_or(self.wanted).min(self.wanted);
+        Start::Offset(first_unread.min(end).max(oldest))
+    }
+
+    /// As metrics have it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self.count() {
+            Some(_) => "deleted",
+            None => "truncated",
+        }
+    }
+
     fn text(&self) -> String {
         let (topic, partition, wanted) = (&self.topic, self.source.partition, self.wanted);
         let (oldest, end) = self.there;
-        format!("{topic}/{partition} is to be read at {wanted} and has {oldest} to {end}")
+        format!(
+            "{topic}/{partition} is to be read at {wanted} and has {oldest} to {end}: {}",
+            self.cause()
+        )
     }
 
     fn cause(&self) -> String {
-        match self.count() {
-            Some(count) => {
-                format!("{count} records were removed by retention before they were read")
-            }
-            None => "the partition was truncated or made anew".to_owned(),
+        if let Some(count) = self.count() {
+            return format!("{count} records were removed by retention before they were read");
+        }
+        let (wanted, end) = (self.wanted, self.there.1);
+        let epoch = self.leader_epoch.unwrap_or(-1);
+        match self.truncation {
+            Some(Truncation { end: Some(end) }) => format!(
+                "the partition was truncated, as by an unclean leader election: it was read up to offset {wanted} in \
+                 leader epoch {epoch}, which ends at {end}, so what was read from {end} on is no longer in it"
+            ),
+            Some(Truncation { end: None }) => format!(
+                "the partition was truncated, as by an unclean leader election: it was read up to offset {wanted} in \
+                 leader epoch {epoch}, which its leader does not know"
+            ),
+            None => format!(
+                "the partition was truncated or made anew: it was read up to offset {wanted} and ends at {end}"
+            ),
         }
     }
 
     /// The rest of the partition is read.
     pub(crate) fn say_skipped(&self) {
+        let on = self.goes_on_at().offset().unwrap_or(self.there.0);
         warn!(
             topic = self.topic,
             partition = self.source.partition,
             wanted = self.wanted,
+            leader_epoch = self.leader_epoch,
             oldest = self.there.0,
             end = self.there.1,
             lost = self.count(),
-            "records are lost: the next one to read is gone, {}; going on at the oldest there is",
+            "records are lost: {}; going on at offset {on}",
             self.cause()
         );
     }
 
     fn say_stopped(&self) {
+        let advice = if self.count().is_some() {
+            "to lose no more, raise retention.ms of the topic"
+        } else {
+            "to lose no more, set unclean.leader.election.enable=false and min.insync.replicas=2 for the topic"
+        };
         error!(
             topic = self.topic,
             partition = self.source.partition,
             wanted = self.wanted,
+            leader_epoch = self.leader_epoch,
             oldest = self.there.0,
             end = self.there.1,
             lost = self.count(),
-            "this partition is stopped, the others go on: its next record is gone, {}. To go on without \
-             what is lost, set lost_records = \"skip\" under [kafka] and start again; to lose no more, \
-             raise retention.ms of the topic",
+            "this partition is stopped, the others go on: {}. To go on at the first record that was never read, set \
+             lost_records = \"skip\" under [kafka] and start again (what was counted of lost records stays counted); \
+             {advice}",
             self.cause()
         );
     }
@@ -214,28 +301,72 @@ mod tests {
             },
             topic: "orders".to_owned(),
             wanted,
+            leader_epoch: Some(4),
+            truncation: None,
             there,
         }
     }
 
-    #[test]
-    fn what_retention_removed_is_counted() {
-        let removed = loss(10, (50, 100));
-        assert_eq!(removed.count(), Some(40));
-        assert!(removed.cause().starts_with("40 records"));
+    fn truncated(wanted: i64, end: Option<i64>, there: (i64, i64)) -> Loss {
+        Loss {
+            truncation: Some(Truncation { end }),
+            ..loss(wanted, there)
+        }
     }
 
     #[test]
-    fn what_was_made_anew_is_not() {
-        let anew = loss(1_000, (0, 100));
-        assert_eq!(anew.count(), None);
-        assert!(anew.cause().contains("made anew"));
-        assert!(!anew.is_there());
+    fn what_retention_removed_is_counted_and_the_oldest_record_is_next() {
+        let removed = loss(10, (50, 100));
+        assert_eq!(removed.count(), Some(40));
+        assert!(removed.cause().starts_with("40 records"));
+        assert!(!removed.is_truncated());
+        assert_eq!(removed.goes_on_at(), Start::Earliest);
+    }
+
+    #[test]
+    fn a_partition_that_ends_before_the_position_goes_on_at_its_end() {
+        let cut = loss(1_000, (0, 100));
+        assert_eq!(cut.count(), None);
+        assert!(cut.cause().contains("truncated or made anew"));
+        assert!(!cut.is_there());
+        assert!(cut.is_truncated());
+        assert_eq!(cut.goes_on_at(), Start::Offset(100));
+    }
+
+    #[test]
+    fn a_partition_that_was_truncated_and_has_grown_goes_on_at_the_end_of_the_epoch() {
+        let cut = truncated(1_000, Some(800), (0, 5_000));
+        assert!(cut.is_truncated());
+        assert_eq!(cut.goes_on_at(), Start::Offset(800));
+        for part in ["offset 1000", "leader epoch 4", "ends at 800"] {
+            assert!(cut.cause().contains(part), "{}", cut.cause());
+        }
+        let removed_meanwhile = truncated(1_000, Some(800), (900, 5_000));
+        assert_eq!(removed_meanwhile.goes_on_at(), Start::Offset(900));
+        let shorter = truncated(1_000, Some(800), (0, 700));
+        assert_eq!(shorter.goes_on_at(), Start::Offset(700));
+    }
+
+    #[test]
+    fn without_an_end_of_the_epoch_nothing_is_read_twice() {
+        let cut = truncated(1_000, None, (0, 5_000));
+        assert!(cut.is_truncated());
+        assert_eq!(cut.goes_on_at(), Start::Offset(1_000));
     }
 
     #[test]
     fn what_the_leader_has_is_not_lost() {
         let is_there = |wanted| loss(wanted, (50, 100)).is_there();
         assert_eq!([49, 50, 100, 101].map(is_there), [false, true, true, false]);
+        // Truncated, but behind the position: as where the rest had been fetched ahead.
+        assert!(truncated(90, Some(90), (50, 100)).is_there());
+        assert!(!truncated(91, Some(90), (50, 100)).is_there());
+    }
+
+    #[test]
+    fn samples_are_read_from_the_oldest() {
+        let mut deltas = loss(1_000, (0, 100));
+        deltas.source.topic = Topic::Deltas;
+        assert_eq!(deltas.goes_on_at(), Start::Earliest);
     }
 }

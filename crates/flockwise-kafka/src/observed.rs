@@ -9,6 +9,7 @@ use rdkafka::Statistics;
 use crate::client_metrics::KafkaMetrics;
 use crate::events::Events;
 use crate::fetching::fetching;
+use crate::lost::Loss;
 use crate::open_transactions::{HeldFor, OpenTransactions};
 use crate::settings::KafkaSettings;
 
@@ -68,6 +69,17 @@ impl Observed {
         self.seen = now;
         if let Some(shown) = &mut self.shown {
             shown.show_held(&held);
+        }
+    }
+
+    /// Reading goes on behind records that are lost.
+    pub(crate) fn skip(&self, loss: &Loss) {
+        if let Some(shown) = &self.shown
+            && matches!(loss.source.topic, Topic::Input(_))
+        {
+            let partition = loss.source.partition.to_string();
+            let labels = [&loss.topic, &partition, loss.reason()];
+            shown.metrics.gaps.with_label_values(&labels).inc();
         }
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Extent {
     pub(crate) end: Option<i64>,
     /// The next offset, past control records and what was aborted.
     pub(crate) position: Option<i64>,
+    /// Leader epoch of the record before the position, or control record.
+    pub(crate) leader_epoch: Option<i32>,
 }
 
 impl PartitionQueue {
@@ -156,9 +158,11 @@ impl PartitionQueue {
 
     /// Where its records end and how far they have been taken, without asking the broker.
     pub(crate) fn extent(&self) -> Extent {
+        let (position, leader_epoch) = self.position().unzip();
         Extent {
             end: self.end(),
-            position: self.position(),
+            position,
+            leader_epoch: leader_epoch.flatten(),
         }
     }
 
@@ -179,20 +183,28 @@ impl PartitionQueue {
         known.then_some(high)
     }
 
-    fn position(&self) -> Option<i64> {
+    /// The next offset, and the leader epoch of what is before it.
+    fn position(&self) -> Option<(i64, Option<i32>)> {
         let client = self.consumer.client().native_ptr();
         // SAFETY: the list is made, read and freed here; its one element lives as long as it does.
-        let offset = unsafe {
+        let (offset, leader_epoch) = unsafe {
             let list = sys::rd_kafka_topic_partition_list_new(1);
             let element =
                 sys::rd_kafka_topic_partition_list_add(list, self.topic.as_ptr(), self.partition);
             sys::rd_kafka_position(client, list);
             let offset = (*element).offset;
+            let leader_epoch = sys::rd_kafka_topic_partition_get_leader_epoch(element);
             sys::rd_kafka_topic_partition_list_destroy(list);
-            offset
+            (offset, leader_epoch)
         };
-        let is_misread = self.misread.is_some_and(|misread| misread + 1 == offset);
-        (offset >= 0).then(|| offset - i64::from(is_misread))
+        if offset < 0 {
+            return None;
+        }
+        if self.misread.is_some_and(|misread| misread + 1 == offset) {
+            // An error has no leader epoch.
+            return Some((offset - 1, None));
+        }
+        Some((offset, (leader_epoch >= 0).then_some(leader_epoch)))
     }
 }
 

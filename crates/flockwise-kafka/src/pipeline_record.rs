@@ -94,7 +94,9 @@ impl KafkaVisitor {
         match start {
             Start::Earliest => Ok(vec![None; partitions.len()]),
             Start::Latest => Ok(ends()?.into_iter().map(Some).collect()),
-            Start::Offset(offset) => Ok(vec![Some(offset); partitions.len()]),
+            Start::Offset(offset) | Start::Verified { offset, .. } => {
+                Ok(vec![Some(offset); partitions.len()])
+            }
             Start::Time(since_ms) => {
                 let found = surveyor.lookup(&partitions, Offset::Offset(since_ms))?;
                 let offset = |(found, end)| match found {

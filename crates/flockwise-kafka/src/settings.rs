@@ -18,14 +18,15 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
-/// What happens to a partition whose next record is not there any more, since retention was faster or the
-/// topic was made anew.
+/// What happens to a partition of which records are lost: retention removed the next one before it was read, or the
+/// partition was truncated or made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LostRecords {
     /// It is read no more, and an error says so every minute; the other partitions go on.
     #[default]
     Stop,
-    /// It is read on from the oldest record there is; a warning says how many are lost.
+    /// It is read on from the first record that was never read, with a warning: the oldest one behind what retention
+    /// removed, the first one behind the point at which the partition was truncated.
     Skip,
 }
 
@@ -49,7 +50,7 @@ pub struct KafkaSettings {
     pub start_timeout_ms: u64,
     /// What is promised about every event.
     pub delivery: Delivery,
-    /// What to do where the next record of a partition is gone.
+    /// What to do where records of a partition are lost.
     pub lost_records: LostRecords,
     /// How often a shard's clients tell of their connections and of the ends of partitions. It costs the more the
     /// more partitions there are.

@@ -56,6 +56,8 @@ impl Follower for MemoryFollower {
                 next,
                 is_held: false,
                 generation: 0,
+                leader_epoch: None,
+                is_stopped: false,
             });
         }
         Ok(())

@@ -32,6 +32,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod truncation;
 
 pub use broker::MemoryBroker;
 pub use follower::MemoryFollower;

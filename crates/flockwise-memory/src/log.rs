@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::record::{Parts, Shape};
+use crate::truncation::Epochs;
 
 /// A chunk is let go of as a whole, so it is the grain of the memory held.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -21,6 +22,7 @@ pub(crate) struct Log {
     pub(crate) committed: Option<i64>,
     /// How often the topic was recreated.
     pub(crate) generation: u32,
+    pub(crate) epochs: Epochs,
     /// Records from this offset on are not to be read: a transaction that has one of them is open.
     pub(crate) held_from: i64,
     /// Bytes of the records held, their entries included.
@@ -63,6 +65,7 @@ impl Log {
             end: 0,
             committed: None,
             generation: 0,
+            epochs: Epochs::default(),
             held_from: i64::MAX,
             bytes: 0,
         }

@@ -46,6 +46,17 @@ pub(crate) struct Read {
     pub(crate) is_held: bool,
     /// Of the topic as it was when the client last asked for its id.
     pub(crate) generation: u32,
+    /// Leader epoch up to which it has been read; `None` where nothing was.
+    pub(crate) leader_epoch: Option<i32>,
+    /// Records that were read are lost: it is read no more.
+    pub(crate) is_stopped: bool,
+}
+
+impl Read {
+    /// May its records be given?
+    pub(crate) fn is_given(&self) -> bool {
+        !self.is_held && !self.is_stopped
+    }
 }
 
 /// The next record of a read; the smallest sequence comes first.
@@ -100,6 +111,7 @@ impl MemoryShard {
             self.is_open &= !matches!(turn, Turn::Assigned(_));
             return Ok(Some(turn));
         }
+        state.require_uncut(&self.reads)?;
         if self.is_simulated && self.is_open && state.group.believes_to_serve(&self.member) {
             state.fill(&mut self.reads, limit, batch);
         } else if self.is_open && state.group.is_serving(&self.member) {
@@ -112,7 +124,7 @@ impl MemoryShard {
     fn fill(&mut self, logs: &[Log], limit: usize, batch: &mut Batch) {
         self.heads.clear();
         let given = self.reads.iter().enumerate();
-        for (index, read) in given.filter(|(_, read)| !read.is_held) {
+        for (index, read) in given.filter(|(_, read)| read.is_given()) {
             let log = &logs[read.number];
             self.heads.extend(head(log, index, log.place(read.next)));
         }
@@ -124,7 +136,7 @@ impl MemoryShard {
             let log = &logs[number];
             if let Some((entry, parts)) = log.record(place) {
                 batch.push(record(source, entry, parts));
-                self.reads[read].next = entry.offset + 1;
+                self.reads[read].advance(log, entry.offset);
             }
             match head(log, read, log.after(place)) {
                 Some(next) => *first = next,
@@ -184,12 +196,19 @@ impl Broker for MemoryShard {
             let log = &state.logs[number];
             let known = self.generations.get(&source.topic).copied();
             let generation = known.unwrap_or(log.generation);
-            let next = match start {
+            let epoch = start.leader_epoch();
+            let wanted = start.offset().unwrap_or_default();
+            let first_unread = log.first_unread(wanted, epoch);
+            let is_cut = generation == log.generation && first_unread < wanted;
+            let is_stopped = is_cut && !state.skips_lost_records;
+            let next = match start.offset().map_or(start, Start::Offset) {
+                Start::Offset(offset) if is_stopped => offset,
+                Start::Offset(_) if is_cut => first_unread,
                 // It is not found out before it is read that the topic is another one.
                 Start::Offset(offset) if generation != log.generation => offset,
                 // As on a real cluster, it shows with the first record that what was before it is gone.
                 Start::Offset(offset) if self.is_simulated && offset < log.start => log.start,
-                _ => begin(log, source, start)?,
+                start => begin(log, source, start)?,
             };
             self.reads.retain(|read| read.source != source);
             self.reads.push(Read {
@@ -198,6 +217,8 @@ impl Broker for MemoryShard {
                 next,
                 is_held: false,
                 generation,
+                leader_epoch: epoch.filter(|_| !is_cut || is_stopped),
+                is_stopped,
             });
         }
         self.is_open = true;
@@ -228,6 +249,24 @@ impl Broker for MemoryShard {
         }
         let read = self.read(source)?;
         self.shared.lock().position(read)
+    }
+
+    fn leader_epoch(&self, source: Source) -> Option<i32> {
+        let read = self.read(source)?;
+        let log = &self.shared.lock().logs[read.number];
+        let is_known = read.generation == log.generation && !read.is_stopped && !read.is_cut(log);
+        // A position passes what nobody will ever read, which has an epoch too.
+        let passed = is_known.then(|| log.epochs.before(log.next_readable(read.next)));
+        read.leader_epoch.max(passed)
+    }
+
+    fn stopped(&self) -> Vec<Source> {
+        let stopped = self.reads.iter().filter(|read| read.is_stopped);
+        stopped.map(|read| read.source).collect()
+    }
+
+    fn skips_lost_records(&self) -> bool {
+        self.shared.lock().skips_lost_records
     }
 
     fn round(&self) -> Option<i64> {
@@ -418,7 +457,7 @@ fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
             Ok(log.start)
         }
         Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
-        Start::Offset(offset) => Err(Failure::Config(format!(
+        Start::Offset(offset) | Start::Verified { offset, .. } => Err(Failure::Config(format!(
             "offset {offset} of {source:?} is out of range: {} to {} are there",
             log.start, log.end
         ))),

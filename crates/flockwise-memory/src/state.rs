@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) logs: Vec<Log>,
     pub(crate) group: Group,
     pub(crate) is_retaining: bool,
+    /// Clients go on behind lost records.
+    pub(crate) skips_lost_records: bool,
     /// What a real cluster does besides; `None` where all goes well.
     pub(crate) simulation: Option<Box<Simulation>>,
     /// `None` where a partition is not compacted.
@@ -66,6 +68,7 @@ impl Shared {
             logs: (0..layout.len()).map(|_| Log::new()).collect(),
             group: Group::new(subscribed),
             is_retaining: false,
+            skips_lost_records: false,
             simulation: None,
             compactions: compactions.collect(),
             pool: Pool::default(),

@@ -36,12 +36,52 @@ pub enum Turn {
 pub enum Start {
     /// At this offset.
     Offset(i64),
+    /// At this offset, if the records before it are still those that were read; otherwise records are lost, as where
+    /// the next one is gone.
+    Verified {
+        /// The next offset to read.
+        offset: i64,
+        /// Leader epoch up to which the partition was read, at least that of the record before `offset`.
+        leader_epoch: i32,
+    },
     /// At the oldest record there is.
     Earliest,
     /// After the newest record there is.
     Latest,
     /// At the first record with a timestamp not below, milliseconds since the epoch.
     Time(i64),
+}
+
+impl Start {
+    /// At an offset, verified where the leader epoch of what was read before it is known.
+    #[must_use]
+    pub fn at(offset: i64, leader_epoch: Option<i32>) -> Self {
+        match leader_epoch {
+            Some(leader_epoch) => Self::Verified {
+                offset,
+                leader_epoch,
+            },
+            None => Self::Offset(offset),
+        }
+    }
+
+    /// The offset, where it is known without asking a broker.
+    #[must_use]
+    pub fn offset(self) -> Option<i64> {
+        match self {
+            Self::Offset(offset) | Self::Verified { offset, .. } => Some(offset),
+            Self::Earliest | Self::Latest | Self::Time(_) => None,
+        }
+    }
+
+    /// The leader epoch to verify the offset by.
+    #[must_use]
+    pub fn leader_epoch(self) -> Option<i32> {
+        match self {
+            Self::Verified { leader_epoch, .. } => Some(leader_epoch),
+            _ => None,
+        }
+    }
 }
 
 /// How far [`Broker::replay`] got.
@@ -128,6 +168,11 @@ pub trait Broker {
     /// past control records and what was aborted. It is the one to keep, since retention may leave
     /// nothing but a control record behind, and the offset before it is then gone.
     fn position(&self, _source: Source) -> Option<i64> {
+        None
+    }
+
+    /// Leader epoch up to which an open source was read, to be kept with its position; `None` where it is not known.
+    fn leader_epoch(&self, _source: Source) -> Option<i32> {
         None
     }
 
@@ -238,8 +283,8 @@ pub trait Broker {
     /// Records behind the end of a source, where it is known.
     fn lag(&self, source: Source) -> Option<u64>;
 
-    /// Open sources that are read no more since their next record is gone: retention removed it before it
-    /// was read, or the topic was made anew. They stay so until they are opened again.
+    /// Open sources that are read no more since records are lost: retention removed the next one before it was
+    /// read, or the partition was truncated or made anew. They stay so until they are opened again.
     fn stopped(&self) -> Vec<Source> {
         Vec::new()
     }

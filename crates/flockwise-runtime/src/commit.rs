@@ -58,14 +58,17 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
-    /// Passes control records: every record handed out has been processed by now, except for those that are kept.
+    /// Passes control records: every record handed out has been processed by now, except for those that are kept. The
+    /// position of an input goes back where its partition was truncated and is read on from there.
     fn note_positions(&mut self) {
         for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
             let inputs: Vec<_> = open.task.inputs().collect();
             for (input, progress) in inputs {
                 let (source, known) = (input.into(), progress.next_offset);
                 let position = next_offset(&self.broker, &self.lanes, source).unwrap_or(known);
-                open.task.advance_input(input, position.max(known));
+                open.task.advance_input(input, position);
+                let leader_epoch = self.broker.leader_epoch(source);
+                open.task.set_leader_epoch(input, leader_epoch);
             }
             let known = open.task.repartition_offset();
             let source = Source::repartition(*number);

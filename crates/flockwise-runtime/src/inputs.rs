@@ -40,7 +40,7 @@ impl<B: Broker> Shard<B> {
         let mut positions = self.tasks[&number].task.inputs();
         positions.find(|(known, _)| *known == place).map_or_else(
             || self.pipeline.start(input, source.partition),
-            |(_, progress)| Start::Offset(progress.next_offset),
+            |(_, progress)| Start::at(progress.next_offset, progress.leader_epoch),
         )
     }
 

@@ -291,8 +291,8 @@ fn kafka(config: &Config) -> Vec<String> {
         kafka.bootstrap_servers, config.app
     )];
     lines.push(match kafka.lost_records {
-        LostRecords::Stop => "a partition whose next event is gone stops".to_owned(),
-        LostRecords::Skip => "events that are gone unread are skipped".to_owned(),
+        LostRecords::Stop => "a partition of which events are lost stops".to_owned(),
+        LostRecords::Skip => "events that are lost are skipped".to_owned(),
     });
     if !kafka.properties.is_empty() {
         let names: Vec<&str> = kafka.properties.keys().map(String::as_str).collect();

@@ -43,6 +43,8 @@ struct InputRecord {
     partition: u32,
     next_offset: i64,
     time_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leader_epoch: Option<i32>,
 }
 
 impl InputRecord {
@@ -52,6 +54,7 @@ impl InputRecord {
             partition,
             next_offset: progress.next_offset,
             time_ms: progress.time_ms,
+            leader_epoch: progress.leader_epoch,
         }
     }
 }
@@ -117,6 +120,7 @@ pub fn decode_bookmark(
         let progress = Progress {
             next_offset: input.next_offset,
             time_ms: input.time_ms,
+            leader_epoch: input.leader_epoch,
         };
         match topics.iter().position(|topic| *topic == input.topic) {
             Some(topic) => drop(inputs.insert((topic as u16, input.partition), progress)),

@@ -22,6 +22,7 @@ const FIRST_CHANGE: &str = include_str!("first_change.json");
 const ROW: &str = include_str!("row.hex");
 const ROW_BEFORE_COST: &str = include_str!("row_before_cost.hex");
 const BOOKMARK: &str = include_str!("bookmark.json");
+const BOOKMARK_WITH_EPOCH: &str = include_str!("bookmark_with_epoch.json");
 const SAMPLE: &str = include_str!("sample.hex");
 
 const PLAN: u64 = 0x0123_4567_89ab_cdef;
@@ -231,12 +232,16 @@ fn a_row_that_claims_to_be_huge_takes_no_memory() {
     }
 }
 
-#[test]
-fn a_bookmark() {
-    let progress = |next_offset, time_ms| Progress {
+fn progress(next_offset: i64, time_ms: i64) -> Progress {
+    Progress {
         next_offset,
         time_ms,
-    };
+        leader_epoch: None,
+    }
+}
+
+#[test]
+fn a_bookmark() {
     let bookmark = Bookmark {
         inputs: BTreeMap::from([
             ((0, 3), progress(912, 1_767_323_045_678)),
@@ -260,6 +265,21 @@ fn a_bookmark() {
     assert_eq!(
         decode_bookmark(BOOKMARK.as_bytes(), &topics()),
         Ok((bookmark, Some("shop-1".to_owned())))
+    );
+}
+
+#[test]
+fn a_bookmark_has_the_leader_epochs_that_are_known() {
+    let (mut bookmark, owner) = decode_bookmark(BOOKMARK.as_bytes(), &topics()).unwrap();
+    let known = bookmark.inputs.get_mut(&(0, 3)).unwrap();
+    known.leader_epoch = Some(14);
+    let mut out = Vec::new();
+    encode_bookmark(&bookmark, &topics(), owner.as_deref(), &mut out);
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text, BOOKMARK_WITH_EPOCH.trim_end());
+    assert_eq!(
+        decode_bookmark(text.as_bytes(), &topics()),
+        Ok((bookmark, owner))
     );
 }
 

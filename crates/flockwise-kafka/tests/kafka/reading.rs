@@ -88,13 +88,87 @@ fn what_is_lost_is_skipped_where_that_is_wanted() {
     settings.lost_records = LostRecords::Skip;
     let mut broker = reading_with(settings, &topics, Start::Offset(10));
     assert_eq!(offsets(&mut broker)[&0], (50..100).collect::<Vec<_>>());
-    // Behind the end, as where the topic was made anew.
-    broker
-        .open(&[(INPUT, Start::Offset(5_000))])
-        .expect("opened");
-    assert_eq!(offsets(&mut broker)[&0], (50..100).collect::<Vec<_>>());
     assert_eq!(broker.stopped(), []);
     assert_eq!(broker.position(INPUT), Some(100));
+}
+
+/// A partition of 100 records and where it is read by two settings.
+fn truncated(start: Start) -> Option<(KafkaBroker, KafkaBroker)> {
+    let servers = kafka()?;
+    let brokers = [LostRecords::Stop, LostRecords::Skip].map(|lost_records| {
+        let topics = topics(&servers, 1, &[1]);
+        put(
+            &servers,
+            &topics.inputs[0],
+            1,
+            (0..100).map(|n| n.to_string()),
+        );
+        let mut settings = settings(&servers, &topics, "a");
+        settings.lost_records = lost_records;
+        let mut broker = reading_with(settings, &topics, start);
+        assert_eq!(offsets(&mut broker), BTreeMap::new());
+        put(
+            &servers,
+            &topics.inputs[0],
+            1,
+            (0..50).map(|n| n.to_string()),
+        );
+        broker
+    });
+    Some(brokers.into())
+}
+
+#[test]
+fn a_position_behind_the_end_stops_or_goes_on_at_the_end() {
+    let behind = |leader_epoch| Start::at(120, leader_epoch);
+    for start in [None, Some(0)].map(behind) {
+        let Some((mut stopped, mut skipped)) = truncated(start) else {
+            return;
+        };
+        assert_eq!(offsets(&mut stopped), BTreeMap::new());
+        assert_eq!(stopped.stopped(), [INPUT]);
+        assert_eq!(stopped.position(INPUT), Some(120), "nothing of it was read");
+        assert_eq!(offsets(&mut skipped)[&0], (100..150).collect::<Vec<_>>());
+        assert_eq!(skipped.stopped(), []);
+    }
+}
+
+#[test]
+fn a_leader_epoch_that_the_leader_does_not_know_is_a_truncation_too() {
+    let Some((mut stopped, mut skipped)) = truncated(Start::at(100, Some(7))) else {
+        return;
+    };
+    assert_eq!(offsets(&mut stopped), BTreeMap::new());
+    assert_eq!(stopped.stopped(), [INPUT]);
+    assert_eq!(stopped.leader_epoch(INPUT), Some(7));
+    assert_eq!(offsets(&mut skipped)[&0], (100..150).collect::<Vec<_>>());
+    assert_eq!(skipped.leader_epoch(INPUT), Some(0), "of the new records");
+}
+
+#[test]
+fn a_position_is_kept_with_its_leader_epoch_and_read_on_from() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    put(
+        &servers,
+        &topics.inputs[0],
+        1,
+        (0..100).map(|n| n.to_string()),
+    );
+    let mut broker = reading(&servers, &topics, Start::Earliest);
+    assert_eq!(broker.leader_epoch(INPUT), None, "nothing was read");
+    assert_eq!(offsets(&mut broker)[&0].len(), 100);
+    let kept = |broker: &KafkaBroker| {
+        let position = broker.position(INPUT).expect("a position");
+        (position, broker.leader_epoch(INPUT))
+    };
+    assert_eq!(kept(&broker), (100, Some(0)));
+    broker
+        .open(&[(INPUT, Start::at(40, Some(0)))])
+        .expect("opened");
+    assert_eq!(kept(&broker), (40, Some(0)), "also before anything is read");
+    assert_eq!(offsets(&mut broker)[&0], (40..100).collect::<Vec<_>>());
+    assert_eq!(kept(&broker), (100, Some(0)));
 }
 
 #[test]

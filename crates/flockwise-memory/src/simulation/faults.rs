@@ -184,23 +184,18 @@ impl State {
         let limit = limit.min(1 + dice.place(simulation.conditions.most_records));
         let logs = &self.logs;
         let is_there = |read: &Read| logs[read.number].generation == read.generation;
-        let is_given = |read: &Read| !read.is_held && is_there(read);
+        let is_given = |read: &Read| read.is_given() && is_there(read);
         let mut drawn: Vec<usize> = (0..reads.len())
             .filter(|number| dice.below(3) > 0 && is_given(&reads[*number]))
             .collect();
         while batch.len() < limit && !drawn.is_empty() {
             let place = dice.place(drawn.len());
-            let Read {
-                source,
-                number,
-                next,
-                ..
-            } = &mut reads[drawn[place]];
-            let log = &self.logs[*number];
-            match log.record(log.place(*next)) {
+            let read = &mut reads[drawn[place]];
+            let log = &self.logs[read.number];
+            match log.record(log.place(read.next)) {
                 Some((entry, parts)) => {
-                    batch.push(record(*source, entry, parts));
-                    *next = entry.offset + 1;
+                    batch.push(record(read.source, entry, parts));
+                    read.advance(log, entry.offset);
                 }
                 None => {
                     drawn.swap_remove(place);

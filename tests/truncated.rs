@@ -1,0 +1,187 @@
+//! An input partition that loses its latest records, as by an unclean leader election, and grows past where it was read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
+use flockwise_runtime::clock::Clock;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+use flockwise_tests::broker::topics;
+use flockwise_tests::checks;
+use flockwise_tests::events::{Put, generated};
+use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
+use flockwise_tests::reference;
+use prometheus::Registry;
+
+const NOW_MS: i64 = 1_800_000_000_000;
+const INPUT: Topic = Topic::Input(0);
+/// Records that are replaced: those from there up to here.
+const KEPT: usize = 1_000;
+const READ: usize = 1_500;
+const ALL: usize = 4_000;
+
+struct Scene {
+    broker: MemoryBroker,
+    pipeline: Arc<Pipeline>,
+    clock: Clock,
+    registry: Registry,
+    metrics: Metrics,
+}
+
+impl Scene {
+    fn set(broker: impl Fn(MemoryBroker) -> MemoryBroker) -> Self {
+        let config = config(&["segment"], &[AT_ONCE, FIXED]);
+        let mut pipeline = pipeline(&config, topics(2, 1), Some(model()));
+        // Commits come when there is nothing more to read.
+        pipeline.commit_interval = Duration::from_secs(3_600);
+        let registry = Registry::new();
+        let memory = MemoryBroker::new(pipeline.topics.clone(), &[1]).retaining();
+        Self {
+            broker: broker(memory),
+            pipeline: Arc::new(pipeline),
+            clock: Clock::simulated(NOW_MS),
+            metrics: Metrics::register(&registry).expect("a new registry"),
+            registry,
+        }
+    }
+
+    fn join(&self) -> Shard<MemoryShard> {
+        let client = self.broker.shard("member");
+        let pace = Pace::Live(self.clock.clone());
+        let pipeline = Arc::clone(&self.pipeline);
+        Shard::new(0, client, pipeline, pace, self.metrics.clone())
+    }
+
+    fn put(&self, records: &[Put]) {
+        for put in records {
+            let value = put.value.as_deref();
+            self.broker
+                .append(INPUT, 0, put.timestamp_ms, Some(&put.key), value);
+        }
+    }
+
+    fn settle(&self, shard: &mut Shard<MemoryShard>) {
+        let mut has_worked = true;
+        while has_worked {
+            self.clock.advance(Duration::from_millis(100));
+            has_worked = shard.turn(Duration::ZERO).expect("a turn") || !shard.is_assigned();
+        }
+    }
+
+    fn changes(&self) -> Vec<Vec<Committed>> {
+        let partitions = 0..self.pipeline.topics.partitions(Topic::SegmentChanges);
+        partitions
+            .map(|partition| self.broker.read(Topic::SegmentChanges, partition, 0))
+            .collect()
+    }
+
+    fn sum(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.expect("a metric").get_metric();
+        let values = metrics.iter().map(|metric| {
+            let (counter, gauge) = (metric.get_counter(), metric.get_gauge());
+            counter.get_value() + gauge.get_value()
+        });
+        values.sum()
+    }
+
+    /// Each of these events was counted, once and in this order.
+    fn check(&self, counted: &[Put]) {
+        assert_eq!(self.sum("flockwise_events_total"), counted.len() as f64);
+        let reference = reference::play(&self.pipeline, counted);
+        let changes = self.changes();
+        checks::chains(&changes);
+        checks::same_changes(checks::values(&changes), checks::values(&reference.changes));
+    }
+}
+
+fn records() -> Vec<Put> {
+    generated(ALL as u64, 200, 7)
+}
+
+/// The partition loses what is not kept, and grows past where it was read.
+fn replace(scene: &Scene, records: &[Put]) {
+    scene.broker.truncate(INPUT, 0, KEPT as i64);
+    scene.put(&records[READ..]);
+}
+
+#[test]
+fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
+    for restarts in [true, false] {
+        let scene = Scene::set(MemoryBroker::skipping_lost_records);
+        let records = records();
+        let mut shard = scene.join();
+        scene.put(&records[..READ]);
+        scene.settle(&mut shard);
+        if restarts {
+            drop(shard);
+            replace(&scene, &records);
+            shard = scene.join();
+        } else {
+            replace(&scene, &records);
+        }
+        scene.settle(&mut shard);
+        scene.check(&records);
+        let end = (KEPT + ALL - READ) as i64;
+        assert_eq!(scene.broker.committed(INPUT, 0), Some(end));
+    }
+}
+
+#[test]
+fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothing_twice() {
+    let scene = Scene::set(MemoryBroker::skipping_lost_records);
+    let records = records();
+    let mut shard = scene.join();
+    scene.put(&records[..READ]);
+    scene.settle(&mut shard);
+    scene.broker.truncate(INPUT, 0, KEPT as i64);
+    // So few that the partition still ends before the former position.
+    let few = READ + (READ - KEPT) / 2;
+    scene.put(&records[READ..few]);
+    scene.settle(&mut shard);
+    drop(shard);
+    scene.put(&records[few..]);
+    scene.settle(&mut scene.join());
+    scene.check(&records);
+}
+
+#[test]
+fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
+    let scene = Scene::set(|broker| broker);
+    let records = records();
+    let mut shard = scene.join();
+    scene.put(&records[..KEPT]);
+    scene.settle(&mut shard);
+    scene.put(&records[KEPT..READ]);
+    assert!(shard.turn(Duration::ZERO).expect("a turn"));
+    assert_eq!(scene.broker.committed(INPUT, 0), Some(KEPT as i64));
+    replace(&scene, &records);
+    scene.settle(&mut shard);
+    assert_eq!(scene.sum("flockwise_stopped_partitions"), 0.0);
+    scene.check(&[&records[..KEPT], &records[READ..]].concat());
+}
+
+#[test]
+fn a_truncated_partition_stops_unless_lost_records_are_skipped() {
+    let scene = Scene::set(|broker| broker);
+    let records = records();
+    let mut shard = scene.join();
+    scene.put(&records[..READ]);
+    scene.settle(&mut shard);
+    replace(&scene, &records);
+    for _ in 0..2 {
+        scene.settle(&mut shard);
+        // Which is when idle shards commit where they stand.
+        scene.clock.advance(Duration::from_secs(31));
+        scene.settle(&mut shard);
+        assert_eq!(scene.sum("flockwise_stopped_partitions"), 1.0);
+        assert_eq!(scene.broker.committed(INPUT, 0), Some(READ as i64));
+        drop(shard);
+        shard = scene.join();
+    }
+    scene.check(&records[..READ]);
+}
