@@ -2,8 +2,10 @@
 //! their place. Skipped, with a word, where no Kafka is named.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use flockwise_tests::broker::Stage;
+use flockwise_tests::events::Put;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::plant::Plant;
@@ -17,7 +19,7 @@ const REPLICATED: usize = 3_000;
 const COUNTED: usize = 5_000;
 
 /// Three nodes, of which two have the input: one of them may become its leader without the latest records.
-fn cluster(files: &std::path::Path) -> Running {
+fn cluster(files: &Path) -> Running {
     let cluster = Cluster::at(files.join("kafka")).first_port(0).nodes(3);
     let settings = [
         ("default.replication.factor", "2"),
@@ -44,54 +46,85 @@ fn shows(address: SocketAddr, series: &str) -> bool {
     text.lines().any(|line| line.starts_with(series))
 }
 
+/// A cluster on its way to an unclean election, the pipeline on it, and all its events.
+struct Scene {
+    kafka: Running,
+    plant: Plant,
+    puts: Vec<Put>,
+    leader: u16,
+    follower: u16,
+}
+
+impl Scene {
+    /// Both replicas have the first events, and then the leader alone has more.
+    fn set(files: &Path) -> Self {
+        let kafka = cluster(files);
+        let plant = Plant::with(&kafka.servers.plain, folder(), &[1], "");
+        let puts = plant.expect(EVENTS, 500, COUNTED);
+        let puts: Vec<_> = puts.into_iter().map(|put| put.at(0, 0)).collect();
+        plant.kafka.put(&puts[..REPLICATED]);
+        eventually("both replicas have it", || plant.kafka.in_sync(0) == 2);
+        let (leader, replicas) = plant.kafka.replicas(0);
+        let follower = replicas.into_iter().find(|id| *id != leader);
+        let node = |id: i32| u16::try_from(id).expect("a node");
+        let scene = Self {
+            leader: node(leader),
+            follower: node(follower.expect("two replicas")),
+            kafka,
+            plant,
+            puts,
+        };
+        scene.kill(scene.follower);
+        eventually("the leader is alone", || scene.plant.kafka.in_sync(0) == 1);
+        scene.plant.kafka.put(&scene.puts[REPLICATED..COUNTED]);
+        scene
+    }
+
+    /// The follower becomes leader, and gets the other events.
+    fn elect(&mut self) {
+        self.kill(self.leader);
+        self.start(self.follower);
+        let follower = i32::from(self.follower);
+        eventually("the follower leads", || {
+            self.plant.kafka.replicas(0).0 == follower
+        });
+        self.plant.kafka.put(&self.puts[COUNTED..]);
+        self.start(self.leader);
+        // The clients that have seen all this do not find every leader again.
+        self.plant.kafka = Kafka::of(&self.kafka.servers.plain, self.plant.topics.clone());
+    }
+
+    fn kill(&self, node: u16) {
+        let killed = self.kafka.cluster.stop_node(node, Signal::Kill);
+        killed.expect("the node is gone");
+    }
+
+    fn start(&self, node: u16) {
+        let started = self.kafka.cluster.start_node(node);
+        started.expect("the node is back");
+    }
+
+    /// Every event was counted once.
+    fn check(&self) {
+        self.plant.check_changes();
+        self.plant.check_customers();
+    }
+}
+
 #[test]
-#[ignore = "starts a cluster of three nodes and takes a minute: run it with --ignored"]
+#[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_where_they_differ() {
     if servers().is_none() {
         return;
     }
     let files = folder();
-    let kafka = cluster(files.path());
-    let mut plant = Plant::with(&kafka.servers.plain, folder(), &[1], "");
-    let puts = plant.expect(EVENTS, 500, COUNTED);
-    let puts: Vec<_> = puts.into_iter().map(|put| put.at(0, 0)).collect();
-    let node = |id: i32| u16::try_from(id).expect("a node");
-
-    plant.kafka.put(&puts[..REPLICATED]);
-    let (leader, replicas) = plant.kafka.replicas(0);
-    let follower = replicas.into_iter().find(|id| *id != leader);
-    let follower = node(follower.expect("two replicas"));
-    eventually("both replicas have it", || plant.kafka.in_sync(0) == 2);
-    kafka
-        .cluster
-        .stop_node(follower, Signal::Kill)
-        .expect("the follower is gone");
-    eventually("the leader is alone", || plant.kafka.in_sync(0) == 1);
-    plant.kafka.put(&puts[REPLICATED..COUNTED]);
-    let (mut instance, _) = start(&plant, "stop");
-    plant.wait_for(COUNTED as u64, &mut [&mut instance]);
+    let mut scene = Scene::set(files.path());
+    let (mut instance, _) = start(&scene.plant, "stop");
+    scene.plant.wait_for(COUNTED as u64, &mut [&mut instance]);
     instance.terminate().expect(0, &[]);
+    scene.elect();
 
-    kafka
-        .cluster
-        .stop_node(node(leader), Signal::Kill)
-        .expect("the leader is gone");
-    kafka
-        .cluster
-        .start_node(follower)
-        .expect("the follower is back");
-    eventually("the follower leads", || {
-        plant.kafka.replicas(0).0 == i32::from(follower)
-    });
-    plant.kafka.put(&puts[COUNTED..]);
-    kafka
-        .cluster
-        .start_node(node(leader))
-        .expect("the leader is back");
-    // The clients that have seen all this do not find every leader again.
-    plant.kafka = Kafka::of(&kafka.servers.plain, plant.topics.clone());
-
-    let (mut instance, address) = start(&plant, "stop");
+    let (mut instance, address) = start(&scene.plant, "stop");
     eventually("the partition is stopped", || {
         instance.is_running().expect("running");
         shows(address, "flockwise_stopped_partitions{shard=\"0\"} 1")
@@ -102,15 +135,36 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
     let said = instance.terminate().expect(0, &[&position, &end]);
     assert!(said.stderr.contains("lost_records"), "{said:#?}");
 
-    let (mut instance, address) = start(&plant, "skip");
+    let (mut instance, address) = start(&scene.plant, "skip");
     eventually("reading goes on", || {
         instance.is_running().expect("running");
         shows(address, "flockwise_input_gaps_total{")
     });
-    plant.wait_until_drained();
+    scene.plant.wait_until_drained();
     instance
         .terminate()
         .expect(0, &[&format!("going on at offset {REPLICATED}")]);
-    plant.check_changes();
-    plant.check_customers();
+    scene.check();
+}
+
+#[test]
+#[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
+fn an_unclean_election_under_a_running_instance_is_noticed_too() {
+    if servers().is_none() {
+        return;
+    }
+    let files = folder();
+    let mut scene = Scene::set(files.path());
+    let (mut instance, address) = start(&scene.plant, "skip");
+    scene.plant.wait_for(COUNTED as u64, &mut [&mut instance]);
+    scene.elect();
+    eventually("reading goes on", || {
+        instance.is_running().expect("running");
+        shows(address, "flockwise_input_gaps_total{")
+    });
+    scene.plant.wait_until_drained();
+    instance
+        .terminate()
+        .expect(0, &[&format!("going on at offset {REPLICATED}")]);
+    scene.check();
 }
