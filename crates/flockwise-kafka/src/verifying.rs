@@ -54,7 +54,8 @@ impl Verification {
     /// To be called when the lanes are assigned.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] where librdkafka does not begin with a partition.
+    /// [`Failure::Fatal`] where librdkafka does not begin with a partition; as soon as that is known, where the consumer
+    /// has ended itself, as one that was fenced.
     pub(crate) fn end(self, consumer: &BaseConsumer<Events>) -> Result<(), Failure> {
         let Self(places) = self;
         if places.is_empty() {
@@ -69,6 +70,9 @@ impl Verification {
             else {
                 break;
             };
+            if let Some((code, _)) = consumer.client().fatal_error() {
+                return Err(faults::consumer_ended(code));
+            }
             if start.elapsed() >= PATIENCE {
                 let seconds = PATIENCE.as_secs();
                 return Err(Failure::Fatal(format!(
