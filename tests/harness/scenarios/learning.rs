@@ -62,8 +62,10 @@ fn adopted<S: Stage>(scene: &Scene<S>, workers: &[&Worker]) -> u64 {
 fn published<S: Stage>(scene: &Scene<S>) -> Vec<u64> {
     let versions = scene.stage.read(Topic::Model).concat();
     let number = |key: Option<Vec<u8>>| String::from_utf8(key?).ok()?.parse().ok();
+    // Those of long ago have a tombstone each.
     versions
         .into_iter()
+        .filter(|version| version.value.is_some())
         .map(|version| number(version.key).expect("a version"))
         .collect()
 }
