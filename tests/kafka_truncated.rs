@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::Put;
@@ -17,6 +18,9 @@ const EVENTS: u64 = 12_000;
 const REPLICATED: usize = 3_000;
 /// Events that were counted, those of the first leader alone among them.
 const COUNTED: usize = 5_000;
+
+/// One cluster at a time: two that start at once would look for the same free ports.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// Three nodes, of which two have the input: one of them may become its leader without the latest records.
 fn cluster(files: &Path) -> Running {
@@ -114,6 +118,7 @@ impl Scene {
 #[test]
 #[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_where_they_differ() {
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if servers().is_none() {
         return;
     }
@@ -150,6 +155,7 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
 #[test]
 #[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn an_unclean_election_under_a_running_instance_is_noticed_too() {
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if servers().is_none() {
         return;
     }
