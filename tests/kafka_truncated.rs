@@ -108,8 +108,16 @@ impl Scene {
         started.expect("the node is back");
     }
 
-    /// Every event was counted once.
-    fn check(&self) {
+    /// Reading goes on where the records differ, and every event was counted once.
+    fn check_that_reading_goes_on(&self, mut instance: Process, address: SocketAddr) {
+        eventually("reading goes on", || {
+            instance.is_running().expect("running");
+            shows(address, "flockwise_input_gaps_total{")
+        });
+        self.plant.wait_until_drained();
+        instance
+            .terminate()
+            .expect(0, &[&format!("going on at offset {REPLICATED}")]);
         self.plant.check_changes();
         self.plant.check_customers();
     }
@@ -140,16 +148,8 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
     let said = instance.terminate().expect(0, &[&position, &end]);
     assert!(said.stderr.contains("lost_records"), "{said:#?}");
 
-    let (mut instance, address) = start(&scene.plant, "skip");
-    eventually("reading goes on", || {
-        instance.is_running().expect("running");
-        shows(address, "flockwise_input_gaps_total{")
-    });
-    scene.plant.wait_until_drained();
-    instance
-        .terminate()
-        .expect(0, &[&format!("going on at offset {REPLICATED}")]);
-    scene.check();
+    let (instance, address) = start(&scene.plant, "skip");
+    scene.check_that_reading_goes_on(instance, address);
 }
 
 #[test]
@@ -164,13 +164,5 @@ fn an_unclean_election_under_a_running_instance_is_noticed_too() {
     let (mut instance, address) = start(&scene.plant, "skip");
     scene.plant.wait_for(COUNTED as u64, &mut [&mut instance]);
     scene.elect();
-    eventually("reading goes on", || {
-        instance.is_running().expect("running");
-        shows(address, "flockwise_input_gaps_total{")
-    });
-    scene.plant.wait_until_drained();
-    instance
-        .terminate()
-        .expect(0, &[&format!("going on at offset {REPLICATED}")]);
-    scene.check();
+    scene.check_that_reading_goes_on(instance, address);
 }

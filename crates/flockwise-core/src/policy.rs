@@ -172,3 +172,13 @@ impl LearningPolicy {
         self.look_ms().min(HOUR_MS)
     }
 }
+
+/// Where the period that an event time is in begins, milliseconds since the epoch. Before and after all time, `i64::MIN` and
+/// `i64::MAX`, there are no periods.
+#[must_use]
+pub fn period_start_ms(time_ms: i64, period_ms: i64) -> i64 {
+    match time_ms {
+        i64::MIN | i64::MAX => time_ms,
+        _ => time_ms.div_euclid(period_ms) * period_ms,
+    }
+}

@@ -164,8 +164,8 @@ pub struct Task {
 pub struct Period {
     /// Its end, milliseconds since the epoch: no task processes an event of this time or later in it.
     pub end_ms: i64,
-    /// Customers of all tasks at its beginning, where that is known.
-    pub customers: Option<u64>,
+    /// Customers of all tasks at its beginning.
+    pub customers: u64,
 }
 
 /// When customers who have become due are scored.

@@ -63,7 +63,7 @@ impl OpenTrainer {
                     customers: 0,
                 },
             };
-            // Tasks say again what customers they have, by then others.
+            // A task that says so again has other customers by then.
             if sampled.to_ms != self.learnt.to_ms {
                 (self.learnt.to_ms, self.learnt.customers) = (sampled.to_ms, sampled.customers);
             }

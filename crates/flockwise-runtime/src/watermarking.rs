@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_codec::watermarks::{Learnt, Watermarks as Message};
+use flockwise_core::policy::period_start_ms;
 use flockwise_core::task::Period;
 use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 
@@ -156,7 +157,7 @@ impl<B: Broker> Shard<B> {
         let known = self.learnt.filter(|learnt| learnt.to_ms > i64::MIN);
         let period = end_ms.zip(known).map(|(end_ms, learnt)| Period {
             end_ms,
-            customers: Some(learnt.customers),
+            customers: learnt.customers,
         });
         let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());
         for (number, open) in &mut self.tasks {
@@ -179,13 +180,5 @@ impl<B: Broker> Shard<B> {
             self.pass_time(number, stream_ms)?;
         }
         Ok(sampled)
-    }
-}
-
-/// Where the period that a time is in begins.
-fn period_start_ms(time_ms: i64, period_ms: i64) -> i64 {
-    match time_ms {
-        i64::MIN | CAUGHT_UP => time_ms,
-        _ => time_ms.div_euclid(period_ms) * period_ms,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_core::model::Model;
+use flockwise_core::policy::period_start_ms;
 use flockwise_core::portrait::{Portrait, portrait};
 use flockwise_core::task::Period;
 use flockwise_core::trainer::{CAUGHT_UP, WarmUp};
@@ -120,15 +121,14 @@ impl Session {
 
     /// Lets the trainer learn from all that was sampled before the period that a time is in.
     fn begin_period(&mut self, time_ms: i64) -> Result<(), Failed> {
-        let begun = |time_ms: i64, period_ms: i64| time_ms.div_euclid(period_ms) * period_ms;
-        let begin_ms = begun(time_ms, self.period_ms());
+        let begin_ms = period_start_ms(time_ms, self.period_ms());
         self.set_watermark(begin_ms)?;
         self.settle()?;
         self.tell_sampled(begin_ms)?;
         let period_ms = self.period_ms();
         self.period = Some(Period {
-            end_ms: begun(begin_ms, period_ms) + period_ms,
-            customers: Some(self.customers() as u64),
+            end_ms: period_start_ms(begin_ms, period_ms) + period_ms,
+            customers: self.customers() as u64,
         });
         Ok(())
     }

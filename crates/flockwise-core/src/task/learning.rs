@@ -118,7 +118,7 @@ impl Task {
     /// more by now.
     fn everybody(&self) -> u64 {
         let own = self.rows.len() as u64 * u64::from(self.settings.tasks);
-        let known = self.period.and_then(|period| period.customers);
+        let known = self.period.map(|period| period.customers);
         known.filter(|known| own <= GROWTH * known).unwrap_or(own)
     }
 

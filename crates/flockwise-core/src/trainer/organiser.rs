@@ -14,11 +14,11 @@ use crate::model::{Ghost, ModelParts};
 use crate::policy::LearningPolicy;
 use cut::Cutter;
 
-/// A segment is retired once so many of its customers should have been sampled and none was: of a segment that is still
-/// there, chance alone leaves them all out once in e^14 looks, a million.
+/// A segment is retired once this many of its customers should have been sampled and none was. Of a segment that is
+/// still there, chance leaves them all out once in e^14 looks, a million.
 const MISSED: f64 = 14.0;
 
-/// Sampled customers in the space where distances are taken, in the order in which they came.
+/// Sampled customers in the space where distances are taken, in the order of the instants at which they were sampled.
 pub(super) struct Sampled {
     pub(super) points: Points,
     /// Whose each is, by the hash of the id.

@@ -156,7 +156,7 @@ fn drawn(settings: &Arc<TaskSettings>, events: &[(i64, u8)], in_lanes: bool) -> 
         let start_ms = in_period[0].0 / PERIOD_MS * PERIOD_MS;
         task.set_period(Some(Period {
             end_ms: start_ms + PERIOD_MS,
-            customers: Some(20),
+            customers: 20,
         }));
         let mut in_turn = in_period.to_vec();
         if in_lanes {
