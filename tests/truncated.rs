@@ -150,6 +150,23 @@ fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothin
 }
 
 #[test]
+fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_differ() {
+    let scene = Scene::set(MemoryBroker::skipping_lost_records);
+    let records = records();
+    let mut shard = scene.join();
+    scene.put(&records[..READ]);
+    scene.settle(&mut shard);
+    for to in [KEPT, KEPT / 2] {
+        scene.broker.truncate(INPUT, 0, to as i64);
+        // Nothing is read, and the position goes back.
+        scene.settle(&mut shard);
+    }
+    scene.put(&records[READ..]);
+    scene.settle(&mut shard);
+    scene.check(&records);
+}
+
+#[test]
 fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
     let scene = Scene::set(|broker| broker);
     let records = records();

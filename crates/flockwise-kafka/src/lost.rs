@@ -193,7 +193,10 @@ impl Loss {
         }
         let truncation = self.truncation.and_then(|truncation| truncation.end);
         let first_unread = truncation.unwrap_or(self.wanted).min(self.wanted);
-        Start::Offset(first_unread.min(end).max(oldest))
+        let offset = first_unread.min(end).max(oldest);
+        // What is before it is of the epoch that was read: should the partition be truncated again, that shows by it.
+        let leader_epoch = truncation.and(self.leader_epoch);
+        Start::at(offset, leader_epoch.filter(|_| offset <= first_unread))
     }
 
     /// As metrics have it.
@@ -337,14 +340,15 @@ mod tests {
     fn a_partition_that_was_truncated_and_has_grown_goes_on_at_the_end_of_the_epoch() {
         let cut = truncated(1_000, Some(800), (0, 5_000));
         assert!(cut.is_truncated());
-        assert_eq!(cut.goes_on_at(), Start::Offset(800));
+        let verified = |offset| Start::at(offset, Some(4));
+        assert_eq!(cut.goes_on_at(), verified(800));
         for part in ["offset 1000", "leader epoch 4", "ends at 800"] {
             assert!(cut.cause().contains(part), "{}", cut.cause());
         }
         let removed_meanwhile = truncated(1_000, Some(800), (900, 5_000));
         assert_eq!(removed_meanwhile.goes_on_at(), Start::Offset(900));
         let shorter = truncated(1_000, Some(800), (0, 700));
-        assert_eq!(shorter.goes_on_at(), Start::Offset(700));
+        assert_eq!(shorter.goes_on_at(), verified(700));
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Follower for MemoryFollower {
                 generation: 0,
                 leader_epoch: None,
                 is_stopped: false,
+                is_moved: false,
             });
         }
         Ok(())

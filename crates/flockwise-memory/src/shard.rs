@@ -50,6 +50,8 @@ pub(crate) struct Read {
     pub(crate) leader_epoch: Option<i32>,
     /// Records that were read are lost: it is read no more.
     pub(crate) is_stopped: bool,
+    /// Records that were read are lost: reading goes on before the offset where it was to be opened.
+    pub(crate) is_moved: bool,
 }
 
 impl Read {
@@ -217,8 +219,9 @@ impl Broker for MemoryShard {
                 next,
                 is_held: false,
                 generation,
-                leader_epoch: epoch.filter(|_| !is_cut || is_stopped),
+                leader_epoch: epoch,
                 is_stopped,
+                is_moved: is_cut && !is_stopped,
             });
         }
         self.is_open = true;

@@ -204,11 +204,17 @@ impl State {
         }
     }
 
-    /// How far a source is read, past what will never be; at times that is not known.
+    /// How far a source is read, past what will never be; at times that is not known. A client knows where it goes on
+    /// behind lost records, and no position moves past records that were not verified.
     pub(crate) fn position(&mut self, read: &Read) -> Option<i64> {
-        let is_known = self.simulation.as_mut()?.dice.below(4) > 0;
-        let is_there = self.logs[read.number].generation == read.generation;
-        (is_known && is_there).then(|| self.logs[read.number].next_readable(read.next))
+        let is_known = self.simulation.as_mut()?.dice.below(4) > 0 || read.is_moved;
+        let log = &self.logs[read.number];
+        let is_there = log.generation == read.generation;
+        let position = match read.is_cut(log) {
+            true => read.next,
+            false => log.next_readable(read.next),
+        };
+        (is_known && is_there).then_some(position)
     }
 
     /// Partitions of a topic that are seen.
