@@ -245,7 +245,8 @@ impl Broker for Client {
     }
 
     fn skips_lost_records(&self) -> bool {
-        self.world.scenario.twists.recreated
+        let twists = self.world.scenario.twists;
+        twists.recreated || twists.truncated
     }
 
     fn leave(&mut self) -> bool {

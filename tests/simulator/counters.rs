@@ -8,6 +8,7 @@ use prometheus::proto::{LabelPair, Metric};
 use serde_json::Value;
 
 use super::ledger::Sent;
+use super::reading::Reading;
 use super::world::World;
 
 /// Counts by the name of a counter, with the value of its label if it has one.
@@ -29,9 +30,11 @@ impl World {
             count_record(record, &mut counts);
         }
         let (ledger, feed) = (self.ledger(), self.feed());
+        let none = Reading::default();
         for (lane, position) in ledger.lanes_of(sent) {
             if let Some(produced) = feed.produced.get(&lane) {
-                produced.count(ledger.reached(lane), position, &mut counts);
+                let reading = ledger.readings.get(&lane).unwrap_or(&none);
+                produced.count(reading, position, &mut counts);
             }
         }
         counts

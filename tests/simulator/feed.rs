@@ -11,10 +11,11 @@ use flockwise_memory::MemoryBroker;
 use flockwise_runtime::topics::Topic;
 
 use super::dice::Dice;
+use super::lives::{coda, life};
 use super::produced::{Lane, Place, Produced};
 use super::scenario::{Keying, Scenario};
 use super::world::World;
-use crate::events::{Put, lines, lines_over, native};
+use crate::events::{Put, native};
 
 /// No event, whatever the format.
 const BAD: [Option<&[u8]>; 6] = [
@@ -214,21 +215,20 @@ impl Feed {
         self.put += 1;
         let place = (put.input, partition);
         self.ends.insert(place, offset + 1);
-        let generation = self.generations[usize::from(put.input)];
-        let lane = (generation, put.input, partition);
+        let lane = self.lane(put.input, partition);
         let produced = self.produced.entry(lane).or_default();
-        produced.note(offset, put.value.is_none());
+        let epoch = produced.note(offset, put.value.is_none());
         let latest_ms = self.latest_ms.entry(place).or_insert(i64::MIN);
         let in_time = |time_ms: &i64| *time_ms >= latest_ms.saturating_sub(self.lateness_ms);
         match next.time_ms.filter(in_time) {
             Some(time_ms) => {
                 *latest_ms = time_ms.max(*latest_ms);
-                self.good.push(((lane, offset), put));
+                self.good.push(((lane, epoch, offset), put));
             }
             // Tombstones are no events.
             None if put.value.is_none() => {}
             None => {
-                self.dead.insert((lane, offset));
+                self.dead.insert((lane, epoch, offset));
             }
         }
     }
@@ -263,52 +263,38 @@ impl Feed {
         broker.recreate(Topic::Input(input));
     }
 
+    /// A partition of an input as it is now.
+    pub(super) fn lane(&self, input: u16, partition: u32) -> Lane {
+        (self.generations[usize::from(input)], input, partition)
+    }
+
+    /// A partition loses its latest records, at most so many; returns the offset at which its next leader epoch begins.
+    pub(super) fn truncate(
+        &mut self,
+        place: (u16, u32),
+        records: usize,
+        broker: &MemoryBroker,
+    ) -> i64 {
+        let (input, partition) = place;
+        let topic = Topic::Input(input);
+        let end = broker.stable(topic, partition);
+        let lane = self.lane(input, partition);
+        let produced = self.produced.entry(lane).or_default();
+        let to = produced.truncate(records, end);
+        match produced.end() {
+            Some(end) => self.ends.insert(place, end),
+            None => self.ends.remove(&place),
+        };
+        broker.truncate(topic, partition, to);
+        to
+    }
+
     /// Partitions of an input as of now.
     pub(super) fn partitions(&self) -> impl Iterator<Item = (u16, u32)> {
         (0..)
             .zip(&self.partitions)
             .flat_map(|(input, (now, _))| (0..*now).map(move |p| (input, p)))
     }
-}
-
-/// Two months of the shop; with a gap, each in another year.
-fn life(scenario: &Scenario) -> Vec<String> {
-    let mut lines = lines(scenario.events, scenario.customers, scenario.seed);
-    if scenario.has_gap {
-        let half = lines.len() / 2;
-        lines[..half]
-            .iter_mut()
-            .for_each(|line| in_year(line, "2025"));
-    }
-    lines
-}
-
-/// A day of the shop, long after: shorter than it takes to let anybody go, and every task hears of it.
-fn coda(scenario: &Scenario, partitioner: Partitioner) -> Vec<String> {
-    let (tasks, seed) = (scenario.state_partitions, scenario.seed + 1);
-    let probe = |task: &u32| {
-        let mut names = (0..).map(|number| format!("probe-{number}"));
-        names
-            .find(|name| partitioner.partition(name.as_bytes(), tasks) == *task)
-            .expect("somebody of every task")
-    };
-    let probes = (0..tasks).map(|task| {
-        let name = probe(&task);
-        format!(
-            r#"{{"type":"track","event":"Product Viewed","userId":"{name}","messageId":"{name}","timestamp":"2026-01-01T00:00:00.000Z","properties":{{}}}}"#
-        )
-    });
-    let events = scenario.events / 4 + 1;
-    let day = lines_over(1, events, scenario.customers, seed).into_iter();
-    let is_of_the_day = |line: &String| line.contains(r#""timestamp":"2026-01-01"#);
-    let mut coda: Vec<String> = probes.chain(day.filter(is_of_the_day)).collect();
-    coda.iter_mut().for_each(|line| in_year(line, "2027"));
-    coda
-}
-
-fn in_year(line: &mut String, year: &str) {
-    let at = line.find(r#""timestamp":"2026"#).expect("a time") + r#""timestamp":""#.len();
-    line.replace_range(at..at + 4, year);
 }
 
 impl Put {

@@ -10,7 +10,8 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Source, Topic};
 
 use super::counters::Counts;
-use super::produced::{Lane, Place};
+use super::produced::Lane;
+use super::reading::{Position, Reading};
 use super::state;
 
 /// A record as a client sent it.
@@ -41,7 +42,7 @@ pub(super) struct Ledger {
     /// The positions that the group has, had they not expired.
     pub(super) positions: BTreeMap<Source, i64>,
     /// How far each partition was read, by the bookmarks.
-    reached: BTreeMap<Lane, i64>,
+    pub(super) readings: BTreeMap<Lane, Reading>,
     pub(super) versions: BTreeSet<u64>,
     /// What those have counted who heard that their transactions were committed.
     pub(super) heard: Counts,
@@ -62,7 +63,7 @@ impl Ledger {
             commits: BTreeMap::new(),
             known: BTreeMap::new(),
             positions: BTreeMap::new(),
-            reached: BTreeMap::new(),
+            readings: BTreeMap::new(),
             versions: imported.into_iter().collect(),
             heard: Counts::new(),
             unheard: 0,
@@ -146,7 +147,9 @@ impl Ledger {
             let topics = &self.pipeline.topics.inputs;
             let (bookmark, _) = decode_bookmark(&value, topics).expect("a bookmark");
             self.check_bookmark(sent.partition, &bookmark);
-            self.reached.extend(self.lanes(&bookmark));
+            for (lane, position) in self.lanes(&bookmark) {
+                self.readings.entry(lane).or_default().reach(position);
+            }
             self.bookmarks.insert(sent.partition, bookmark);
         }
         self.changelog(sent.partition).insert(key, value);
@@ -156,13 +159,8 @@ impl Ledger {
         self.changelogs.entry(task).or_default()
     }
 
-    /// How far a partition was read, and what came of it committed.
-    pub(super) fn reached(&self, lane: Lane) -> i64 {
-        self.reached.get(&lane).copied().unwrap_or(0)
-    }
-
     /// How far partitions are read by a transaction with these records.
-    pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<Place> {
+    pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<(Lane, Position)> {
         let is_bookmark = |sent: &&Sent| sent.key.as_deref() == Some(&[BOOKMARK]);
         let bookmarks = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
         let topics = &self.pipeline.topics.inputs;
@@ -174,11 +172,14 @@ impl Ledger {
         lanes.collect()
     }
 
-    fn lanes(&self, bookmark: &Bookmark) -> Vec<Place> {
+    fn lanes(&self, bookmark: &Bookmark) -> Vec<(Lane, Position)> {
+        let none = Reading::default();
         let inputs = bookmark.inputs.iter();
         let lanes = inputs.map(|((input, partition), progress)| {
-            let generation = self.generation(bookmark, *input);
-            ((generation, *input, *partition), progress.next_offset)
+            let lane = (self.generation(bookmark, *input), *input, *partition);
+            let reading = self.readings.get(&lane).unwrap_or(&none);
+            let position = reading.position(progress.next_offset, progress.leader_epoch);
+            (lane, position)
         });
         lanes.collect()
     }
@@ -191,7 +192,7 @@ impl Ledger {
         number.map_or(0, |(_, number)| number.parse().expect("a number"))
     }
 
-    /// Nothing in a bookmark goes back, but where a topic was recreated.
+    /// Nothing in a bookmark goes back, but where a topic was recreated, or a partition lost what was read.
     fn check_bookmark(&self, task: u32, bookmark: &Bookmark) {
         let version = bookmark.version;
         assert!(
@@ -218,13 +219,15 @@ impl Ledger {
             );
         }
         for (input, before) in &before.inputs {
-            if self.generation(bookmark, input.0) > self.generation(known, input.0) {
+            let generation = self.generation(known, input.0);
+            if self.generation(bookmark, input.0) > generation {
                 continue;
             }
+            let reading = self.readings.get(&(generation, input.0, input.1));
+            let least = reading.map_or(before.next_offset, Reading::still_there);
             let after = bookmark.inputs.get(input);
-            let goes_on = after.is_some_and(|after| {
-                after.next_offset >= before.next_offset && after.time_ms >= before.time_ms
-            });
+            let goes_on = after
+                .is_some_and(|after| after.next_offset >= least && after.time_ms >= before.time_ms);
             assert!(
                 goes_on,
                 "task {task}, input {input:?}: {before:?} then {after:?}"

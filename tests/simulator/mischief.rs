@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use flockwise_runtime::topics::Topic;
 
+use super::reading::Reading;
 use super::staff::{Nap, Place, Refusal};
 use super::world::World;
 
@@ -11,6 +12,12 @@ use super::world::World;
 pub(super) const RECREATES: &str = "recreates an input";
 
 const DAY_MS: i64 = 86_400_000;
+
+/// An input partition loses its latest records.
+pub(super) const TRUNCATES: &str = "truncates an input partition";
+
+/// Records that it loses then, at most.
+const LOST: u64 = 12;
 
 /// One kind of thing that goes wrong.
 type Mischief = fn(&Rc<World>);
@@ -37,6 +44,9 @@ impl World {
             if self.dice.per_mille(rate) {
                 happens(self);
             }
+        }
+        if self.scenario.twists.truncated && self.dice.per_mille(rates.truncate) {
+            self.truncate();
         }
         if self.dice.per_mille(5) {
             self.feed().grow(&self.broker);
@@ -157,7 +167,9 @@ impl World {
             if ledger.generation(bookmark, *input) != feed.generations[usize::from(*input)] {
                 continue;
             }
-            let below = share(progress.next_offset);
+            let lane = feed.lane(*input, *partition);
+            let there = ledger.readings.get(&lane).map(Reading::still_there);
+            let below = share(there.unwrap_or(progress.next_offset));
             self.broker.remove(Topic::Input(*input), *partition, below);
         }
         let below = share(bookmark.repartition_offset);
@@ -203,6 +215,22 @@ impl World {
             self.feed().recreate(input, &self.broker);
             self.note(None, RECREATES, [i64::from(input), 0]);
         }
+    }
+
+    /// A replica without the latest records of a partition becomes its leader, while nobody is in the middle of a call.
+    fn truncate(&self) {
+        if self.depth.get() > 0 {
+            return;
+        }
+        let mut feed = self.feed();
+        let partitions: Vec<_> = feed.partitions().collect();
+        let (input, partition) = partitions[self.dice.place(partitions.len())];
+        let records = self.dice.scale(1, LOST + 1) as usize - 1;
+        let to = feed.truncate((input, partition), records, &self.broker);
+        let lane = feed.lane(input, partition);
+        let mut ledger = self.ledger();
+        ledger.readings.entry(lane).or_default().truncate(to);
+        self.note(None, TRUNCATES, [i64::from(partition), to]);
     }
 
     /// Somebody sets the clock of an instance, or NTP puts it right.

@@ -19,6 +19,8 @@ pub(super) struct Rates {
     pub(super) jump: u64,
     /// An input is deleted and made again.
     pub(super) recreate: u64,
+    /// An input partition loses its latest records.
+    pub(super) truncate: u64,
 }
 
 /// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
@@ -40,5 +42,6 @@ pub(super) fn rates(dice: &Dice) -> Rates {
         leap: rate(10),
         jump: 0,
         recreate: 0,
+        truncate: 0,
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::client::LETS_GO;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
-use super::mischief::RECREATES;
+use super::mischief::{RECREATES, TRUNCATES};
 use super::scenario::Scenario;
 use super::setup::REFUSED;
 use super::story::Story;
@@ -20,7 +20,14 @@ const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
 /// What must happen in some of many worlds.
-const HAPPEN: [&str; 5] = [LETS_GO, MAY_NOT_WRITE, RECREATES, REFUSED, TAKES_OVER];
+const HAPPEN: [&str; 6] = [
+    LETS_GO,
+    MAY_NOT_WRITE,
+    RECREATES,
+    REFUSED,
+    TAKES_OVER,
+    TRUNCATES,
+];
 
 /// In so many worlds everything that is to happen at all has happened.
 const MANY: u64 = 1_000;

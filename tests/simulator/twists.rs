@@ -5,6 +5,7 @@ use super::scenario::{Learning, Scenario};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Seeds of a hundred that have it, where nothing else rules it out.
 const BACKLOG: u64 = 12;
@@ -15,6 +16,8 @@ const STALE_METADATA: u64 = 50;
 /// Of those with two inputs.
 const ROLLED: u64 = 60;
 const RECREATED: u64 = 10;
+/// Of those where no customers are let go of and no inputs are recreated.
+const TRUNCATED: u64 = 18;
 
 /// What a world has besides the common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +34,8 @@ pub(super) struct Twists {
     pub(super) rolled: bool,
     /// Inputs are deleted and made again: what was not read of the earlier ones is lost.
     pub(super) recreated: bool,
+    /// Input partitions lose their latest records and grow again.
+    pub(super) truncated: bool,
 }
 
 impl Scenario {
@@ -58,6 +63,14 @@ impl Scenario {
         self.twists.recreated = dice.percent(RECREATED);
         if self.twists.recreated {
             self.rates.recreate = dice.scale(2, 20);
+        }
+        let may_lose = !self.lets_go() && !self.twists.recreated;
+        self.twists.truncated = may_lose && dice.percent(TRUNCATED);
+        if self.twists.truncated {
+            self.rates.truncate = dice.scale(4, 60);
+            // A lost event may have been the latest of its partition: whether one is late then depends on whether
+            // the lost one was read.
+            self.time.lateness_ms = 100 * DAY_MS;
         }
     }
 
@@ -87,6 +100,7 @@ impl Scenario {
             (twists.stale_metadata, "brokers with old metadata"),
             (twists.rolled, "configurations rolled in and out"),
             (twists.recreated, "inputs that are recreated"),
+            (twists.truncated, "inputs that are truncated"),
         ];
         let has = traits.iter().filter(|(has, _)| *has);
         has.map(|(_, name)| *name).collect()

@@ -117,18 +117,15 @@ impl World {
 
     /// Input partitions, repartition partitions and mini-batches that are not read to their ends.
     fn what_is_left(&self) -> String {
-        let (ledger, feed) = (self.ledger(), self.feed());
+        let unread = self.unread();
+        let ledger = self.ledger();
         let read = |topic, partition| {
             let source = Source { topic, partition };
             ledger.positions.get(&source).copied().unwrap_or(0)
         };
         let mut left = String::new();
-        for ((input, partition), end) in &feed.ends {
-            let topic = Topic::Input(*input);
-            let generation = feed.generations[usize::from(*input)];
-            if ledger.reached((generation, *input, *partition)) < *end {
-                left += &format!("{topic:?}/{partition} ");
-            }
+        for (input, partition) in unread {
+            left += &format!("{:?}/{partition} ", Topic::Input(input));
         }
         let own = [
             (Topic::Repartition, self.pipeline.topics.state_partitions),
@@ -233,7 +230,7 @@ impl World {
         }
         let (ledger, feed) = (self.ledger(), self.feed());
         let read = feed.dead.iter().filter(|place| ledger.has_read(**place));
-        let expected = read.map(|((_, input, partition), offset)| (*input, *partition, *offset));
+        let expected = read.map(|((_, input, partition), _, offset)| (*input, *partition, *offset));
         let mut expected: Vec<_> = expected.collect();
         found.sort_unstable();
         expected.sort_unstable();

@@ -79,7 +79,9 @@ impl World {
             idle_percent: scenario.idle_percent,
             most_records: scenario.most_records,
         };
-        let broker = MemoryBroker::new(pipeline.topics.clone(), &last).simulated(conditions);
+        let broker = MemoryBroker::new(pipeline.topics.clone(), &last)
+            .simulated(conditions)
+            .skipping_lost_records();
         for (input, (first, _)) in (0..).zip(&scenario.input_partitions) {
             broker.show(Topic::Input(input), *first);
         }
