@@ -289,6 +289,11 @@ impl Feed {
         to
     }
 
+    /// A partition is read from here on: whether an event is late goes by those to come.
+    pub(super) fn forget_time(&mut self, input: u16, partition: u32) {
+        self.latest_ms.remove(&(input, partition));
+    }
+
     /// Partitions of an input as of now.
     pub(super) fn partitions(&self) -> impl Iterator<Item = (u16, u32)> {
         (0..)

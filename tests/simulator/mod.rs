@@ -20,6 +20,8 @@ mod runner;
 mod scenario;
 mod setup;
 mod staff;
+mod starting;
+mod starts;
 mod state;
 mod story;
 mod tally;

@@ -76,10 +76,12 @@ impl Produced {
         }
     }
 
-    /// Is there a record that was not read?
+    /// Is there a record that is to be read and was not?
     fn has_unread(&self, reading: &Reading) -> bool {
-        let mut there = self.there();
-        there.any(|record| !reading.has_read(record.epoch, record.offset))
+        let mut wanted = self
+            .there()
+            .filter(|record| reading.is_wanted(record.offset));
+        wanted.any(|record| !reading.has_read(record.epoch, record.offset))
     }
 }
 
@@ -100,7 +102,7 @@ impl World {
         read.map(|(_, put)| put.clone()).collect()
     }
 
-    /// Input partitions, as they are now, that were not read to their ends or of which a record was not read.
+    /// Input partitions, as they are now, of which a record is to be read and was not.
     pub(super) fn unread(&self) -> Vec<(u16, u32)> {
         let (ledger, feed) = (self.ledger(), self.feed());
         let none = Reading::default();
@@ -108,9 +110,7 @@ impl World {
             let lane = feed.lane(*input, *partition);
             let reading = ledger.readings.get(&lane).unwrap_or(&none);
             let produced = feed.produced.get(&lane);
-            let end = feed.ends[&(*input, *partition)];
-            reading.latest().next < end
-                || produced.is_some_and(|produced| produced.has_unread(reading))
+            produced.is_some_and(|produced| produced.has_unread(reading))
         };
         feed.ends.keys().copied().filter(is_unread).collect()
     }

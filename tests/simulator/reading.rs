@@ -17,6 +17,8 @@ pub(super) struct Position {
 /// that the log of its epoch was read up to there: an offset alone does not, since lost ones are used again.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
+    /// Where reading begins: no record before it counts.
+    start: i64,
     /// Where epochs begin, from epoch 1 on: the earlier records from there on are lost.
     epochs: Vec<i64>,
     /// How far the log of each epoch was read.
@@ -25,14 +27,19 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// The partition is to be read from an offset on.
+    pub(super) fn begin(&mut self, start: i64) {
+        self.start = start;
+    }
+
+    /// Is a record at an offset to be read at all?
+    pub(super) fn is_wanted(&self, offset: i64) -> bool {
+        offset >= self.start
+    }
+
     /// The partition loses its records from an offset on.
     pub(super) fn truncate(&mut self, to: i64) {
         self.epochs.push(to);
-    }
-
-    /// The latest position committed.
-    pub(super) fn latest(&self) -> Position {
-        self.latest
     }
 
     /// A position as it is written down. Without a leader epoch it was never verified: it is one in the log that was
@@ -74,6 +81,7 @@ impl Reading {
         let mut begun = (1..).zip(&self.epochs);
         let is_lost = begun
             .any(|(later, start)| epoch < later && later <= position.epoch && *start <= offset);
-        epoch <= position.epoch && offset < position.next && !is_lost
+        let is_before = epoch <= position.epoch && offset < position.next;
+        self.is_wanted(offset) && is_before && !is_lost
     }
 }

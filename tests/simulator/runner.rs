@@ -9,6 +9,7 @@ use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
 use super::mischief::{RECREATES, TRUNCATES};
 use super::scenario::Scenario;
 use super::setup::REFUSED;
+use super::starts::BEGINS_LATE;
 use super::story::Story;
 use super::world::{START_MS, World};
 
@@ -20,7 +21,8 @@ const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
 /// What must happen in some of many worlds.
-const HAPPEN: [&str; 6] = [
+const HAPPEN: [&str; 7] = [
+    BEGINS_LATE,
     LETS_GO,
     MAY_NOT_WRITE,
     RECREATES,

@@ -18,6 +18,8 @@ const ROLLED: u64 = 60;
 const RECREATED: u64 = 10;
 /// Of those where no customers are let go of and no inputs are recreated.
 const TRUNCATED: u64 = 18;
+/// Of those without a backlog and where nothing is truncated.
+const LATEST: u64 = 19;
 
 /// What a world has besides the common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +38,8 @@ pub(super) struct Twists {
     pub(super) recreated: bool,
     /// Input partitions lose their latest records and grow again.
     pub(super) truncated: bool,
+    /// There are records before the pipeline first starts, and it begins behind them.
+    pub(super) latest: bool,
 }
 
 impl Scenario {
@@ -72,6 +76,8 @@ impl Scenario {
             // the lost one was read.
             self.time.lateness_ms = 100 * DAY_MS;
         }
+        let may_begin_late = !self.twists.backlog && !self.twists.truncated;
+        self.twists.latest = may_begin_late && dice.percent(LATEST);
     }
 
     /// Time passes fast, so that copies are written often, and shards stand still for long.
@@ -101,6 +107,7 @@ impl Scenario {
             (twists.rolled, "configurations rolled in and out"),
             (twists.recreated, "inputs that are recreated"),
             (twists.truncated, "inputs that are truncated"),
+            (twists.latest, "a start at the latest record"),
         ];
         let has = traits.iter().filter(|(has, _)| *has);
         has.map(|(_, name)| *name).collect()

@@ -9,22 +9,20 @@ use flockwise_memory::{Conditions, MemoryBroker};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
-use super::client::Client;
 use super::dice::Dice;
-use super::disk::{Disk, DiskStore};
+use super::disk::Disk;
 use super::feed::Feed;
 use super::ledger::Ledger;
 use super::scenario::Scenario;
-use super::setup::{REFUSED, Setup};
+use super::setup::Setup;
 use super::staff::{Member, Post, Staff};
+use super::starts::Starts;
 use super::story::{Beat, Story};
 use super::warm::Warm;
-use super::workbench::Slow;
 
 /// When every world begins.
 pub(super) const START_MS: i64 = 1_800_000_000_000;
@@ -40,11 +38,13 @@ pub(super) struct World {
     /// Of the brokers; nobody sets it.
     pub(super) clock: Clock,
     /// Of each instance as of its latest start, when it was right.
-    clocks: RefCell<Vec<Clock>>,
+    pub(super) clocks: RefCell<Vec<Clock>>,
+    /// Where the inputs begin that have been read.
+    pub(super) starts: RefCell<Starts>,
     pub(super) dice: Dice,
     pub(super) story: Rc<Story>,
     /// Of all shards.
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     pub(super) registry: Registry,
     /// Nothing goes wrong any more.
     pub(super) is_calm: Cell<bool>,
@@ -98,6 +98,7 @@ impl World {
                     .map(|_| Warm::new(&scenario, &clock))
                     .collect(),
             ),
+            starts: RefCell::default(),
             is_calm: Cell::new(false),
             depth: Cell::new(0),
             clocks: RefCell::new(
@@ -119,6 +120,10 @@ impl World {
         });
         if world.scenario.twists.backlog {
             world.feed().produce(&world, usize::MAX);
+        }
+        if world.scenario.twists.latest {
+            let count = world.dice.scale(1, world.scenario.events / 2);
+            world.feed().produce(&world, count as usize);
         }
         Rc::new(world)
     }
@@ -274,71 +279,5 @@ impl World {
                 ledger.check_live(pipeline, number, task, shard.versions());
             }
         }
-    }
-
-    /// Starts instances and shards whose time has come.
-    pub(super) fn start_what_is_due(self: &Rc<Self>) {
-        let now_ms = self.clock.wall_ms();
-        let is_due = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        for instance in 0..self.scenario.instances {
-            if is_due(self.staff().instances[instance].back_at_ms) {
-                self.start(instance);
-            }
-        }
-        for seat in 0..self.scenario.instances * self.scenario.shards {
-            if is_due(self.staff().seats[seat].back_at_ms) {
-                self.sit(seat);
-            }
-        }
-    }
-
-    fn start(self: &Rc<Self>, instance: usize) {
-        let Some(setup) = self.configure() else {
-            let back_at_ms = self.later_ms(100, 10_000);
-            let mut staff = self.staff();
-            staff.instances[instance].back_at_ms = Some(back_at_ms);
-            let seat = staff.seats_of(instance).start;
-            drop(staff);
-            return self.note(Some(seat), REFUSED, [0, 0]);
-        };
-        let seats = {
-            let mut staff = self.staff();
-            let state = &mut staff.instances[instance];
-            state.setup = Some(setup);
-            state.life += 1;
-            state.models = Default::default();
-            state.is_up = true;
-            state.back_at_ms = None;
-            state.fuse = None;
-            staff.seats_of(instance)
-        };
-        let clock = Clock::simulated(self.clock.wall_ms());
-        self.warm()[instance] = Warm::new(&self.scenario, &clock);
-        self.clocks.borrow_mut()[instance] = clock;
-        let found = self.disks()[instance].age(&self.dice);
-        self.note(Some(seats.start), found, [0, 0]);
-        seats.for_each(|seat| self.sit(seat));
-    }
-
-    /// A new shard takes a seat, in the place of one of the same name if there is one.
-    pub(super) fn sit(self: &Rc<Self>, seat: usize) {
-        self.note(Some(seat), "starts", [0, 0]);
-        let post = self.staff().appoint(seat);
-        let inner = self.broker.shard(&Self::name(self.scenario.shards, seat));
-        let setup = self.setup_of(post.instance);
-        let pipeline = Arc::clone(&setup.pipeline);
-        let client = Client::new(Rc::clone(self), post, setup, inner);
-        let pace = Pace::Live(self.clock_of(post.instance));
-        let store = Box::new(DiskStore::new(Rc::clone(self), post));
-        let standbys = self.warm()[post.instance].standbys.clone();
-        let models = self.staff().instances[post.instance].models.clone();
-        let shard = Shard::new(seat, client, pipeline, pace, self.metrics.clone())
-            .keeping_in(store)
-            .taking_over_from(standbys)
-            .learning_on(Box::new(Slow))
-            .sharing(&models);
-        let mut staff = self.staff();
-        staff.seats[seat].back_at_ms = None;
-        staff.seats[seat].shard = Some(shard);
     }
 }

@@ -1,0 +1,56 @@
+//! Pipelines that begin behind the latest record of their inputs, as `start = "latest"` has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flockwise_runtime::broker::Start;
+use flockwise_runtime::topics::Topic;
+
+use super::setup::Setup;
+use super::world::World;
+
+/// A partition is read from its end on.
+pub(super) const BEGINS_LATE: &str = "has an input partition read from its end on";
+
+/// Of each input that was read: how often it had been recreated by then, and where its partitions began that it had.
+pub(super) type Starts = BTreeMap<u16, (u32, Vec<i64>)>;
+
+impl World {
+    /// A configuration with the starts of its inputs. They are decided when an instance first reads an input; one that
+    /// was recreated since begins at its oldest record.
+    pub(super) fn pinned(&self, mut setup: Setup) -> Setup {
+        if !self.scenario.twists.latest {
+            return setup;
+        }
+        let mut starts = self.starts.borrow_mut();
+        let starts_of = |input: &u16| {
+            let generation = self.feed().generations[usize::from(*input)];
+            let (pinned, offsets) = starts
+                .entry(*input)
+                .or_insert_with(|| (generation, self.begin_at_ends(*input)));
+            if *pinned != generation {
+                (*pinned, *offsets) = (generation, Vec::new());
+            }
+            offsets.iter().copied().map(Start::Offset).collect()
+        };
+        let starts = setup.inputs.iter().map(starts_of).collect();
+        Arc::make_mut(&mut setup.pipeline).starts = starts;
+        setup
+    }
+
+    /// Nothing that an input holds now is to be counted. Returns where its partitions end.
+    fn begin_at_ends(&self, input: u16) -> Vec<i64> {
+        let (mut ledger, mut feed) = (self.ledger(), self.feed());
+        let partitions = feed.partitions().filter(|(known, _)| *known == input);
+        let partitions: Vec<u32> = partitions.map(|(_, partition)| partition).collect();
+        let begin = |partition: u32| {
+            let start = self.broker.stable(Topic::Input(input), partition);
+            let lane = feed.lane(input, partition);
+            ledger.readings.entry(lane).or_default().begin(start);
+            feed.forget_time(input, partition);
+            self.note(None, BEGINS_LATE, [i64::from(partition), start]);
+            start
+        };
+        partitions.into_iter().map(begin).collect()
+    }
+}
