@@ -29,3 +29,10 @@ fn a_seed_is_always_the_same_story() {
 fn a_partition_gained_is_read_again_after_an_abort() {
     run(680);
 }
+
+/// The only input was recreated before anything of it was committed: the offset that was settled for its start is none
+/// of the new topic.
+#[test]
+fn a_start_is_an_offset_of_the_topic_that_there_was_when_it_was_settled() {
+    run(3_869);
+}

@@ -84,6 +84,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         .collect();
     Pipeline {
         starts: Vec::new(),
+        start_ids: Vec::new(),
         decoders: Pipeline::decoders(&formats, &task),
         partitioner: config.partitioner,
         import,

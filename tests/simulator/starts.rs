@@ -34,8 +34,19 @@ impl World {
             offsets.iter().copied().map(Start::Offset).collect()
         };
         let starts = setup.inputs.iter().map(starts_of).collect();
-        Arc::make_mut(&mut setup.pipeline).starts = starts;
+        let ids = setup.inputs.iter().map(|input| self.id(*input)).collect();
+        let pipeline = Arc::make_mut(&mut setup.pipeline);
+        (pipeline.starts, pipeline.start_ids) = (starts, ids);
         setup
+    }
+
+    /// The id that an input has now.
+    fn id(&self, input: u16) -> String {
+        let name = self.pipeline.topics.name(Topic::Input(input));
+        match self.feed().generations[usize::from(input)] {
+            0 => name.to_string(),
+            generation => format!("{name}#{generation}"),
+        }
     }
 
     /// Nothing that an input holds now is to be counted. Returns where its partitions end.

@@ -39,9 +39,20 @@ impl<B: Broker> Shard<B> {
         let place = (input, source.partition);
         let mut positions = self.tasks[&number].task.inputs();
         positions.find(|(known, _)| *known == place).map_or_else(
-            || self.pipeline.start(input, source.partition),
+            || self.pinned_start(input, source.partition),
             |(_, progress)| Start::at(progress.next_offset, progress.leader_epoch),
         )
+    }
+
+    /// Where a partition begins that was never read: the offset that was settled is one of the topic as it was then.
+    fn pinned_start(&self, input: u16, partition: u32) -> Start {
+        let place = usize::from(input);
+        let settled = self.pipeline.start_ids.get(place);
+        let present = self.input_ids.get(place);
+        match settled.zip(present) {
+            Some((settled, present)) if settled != present => Start::Earliest,
+            _ => self.pipeline.start(input, partition),
+        }
     }
 
     /// The input partitions that a task reads: those congruent to its number. One that it has a position of, or

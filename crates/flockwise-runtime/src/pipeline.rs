@@ -24,6 +24,9 @@ pub struct Pipeline {
     /// that its topic had when the pipeline first read it. Partitions that it has gained since hold nothing but
     /// new events and are read from their oldest record.
     pub starts: Vec<Vec<Start>>,
+    /// Ids of the topics that the inputs' starts are offsets of, in their order; empty where they are not known. Of a
+    /// topic with another id nothing has been read, and it begins at its oldest record.
+    pub start_ids: Vec<String>,
     /// How the inputs' events are decoded, in their order.
     pub decoders: Vec<Decoder>,
     /// Which task a customer belongs to.

@@ -63,6 +63,8 @@ fn configured(config: &Config, state_partitions: u32) -> PipelineRecord {
 pub(crate) struct Claimed {
     /// Where the partitions of each input begin that have not been read before, in the order of the configuration.
     pub(crate) starts: Vec<Vec<Start>>,
+    /// Ids of the topics that these are offsets of.
+    pub(crate) start_ids: Vec<String>,
     /// When the pipeline was first started, milliseconds since the epoch, where that is known.
     pub(crate) first_started_ms: Option<i64>,
 }
@@ -100,8 +102,12 @@ pub(crate) fn claim(
                 .inputs
                 .iter()
                 .map(|input| starts(&wanted, &input.topic));
+            let id = |topic: &String| wanted.input(topic).map(|input| input.id.clone());
+            let ids = config.inputs.iter();
+            let ids = ids.map(|input| id(&input.topic).unwrap_or_default());
             return Ok(Claimed {
                 starts: starts.collect(),
+                start_ids: ids.collect(),
                 first_started_ms: wanted.first_started_ms,
             });
         }

@@ -55,6 +55,7 @@ pub(crate) fn pipeline(
             state_partitions,
         },
         starts: Vec::new(),
+        start_ids: Vec::new(),
         decoders: Pipeline::decoders(&formats, &task),
         partitioner: config.partitioner,
         task,

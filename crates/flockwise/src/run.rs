@@ -137,6 +137,7 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     }
     let claimed = pinned::claim(config, settings, &topics).map_err(refused)?;
     pipeline.starts = claimed.starts;
+    pipeline.start_ids = claimed.start_ids;
     Arc::make_mut(&mut pipeline.task).history.until_ms = claimed.first_started_ms;
     Ok(pipeline)
 }

@@ -189,6 +189,7 @@ fn pipeline() -> Pipeline {
             state_partitions: 2,
         },
         starts: Vec::new(),
+        start_ids: Vec::new(),
         decoders: Vec::new(),
         partitioner: Partitioner::Murmur2,
         task,
