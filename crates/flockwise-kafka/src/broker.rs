@@ -271,6 +271,7 @@ impl Broker for KafkaBroker {
     fn hold(&mut self, sources: &[Source]) {
         for lane in &mut self.assignment.lanes {
             lane.is_held = sources.contains(&lane.source);
+            lane.was_held |= lane.is_held;
         }
     }
 

@@ -20,6 +20,10 @@ use crate::lost::Stopped;
 use crate::partition_queue::{Message, PartitionQueue, SLICE};
 use crate::truncation::Truncation;
 
+/// Records taken at a time of a partition that waits for others: those of all partitions are to stay in the
+/// processor's cache until their turn.
+const WAITING_SLICE: usize = 64;
+
 /// One open source.
 pub(crate) struct Lane {
     pub(crate) source: Source,
@@ -39,6 +43,8 @@ pub(crate) struct Lane {
     pub(crate) progress: Progress,
     /// None of its records is to be handed out for now.
     pub(crate) is_held: bool,
+    /// It was held since it gave its last record: the next ones are likely to wait as well.
+    pub(crate) was_held: bool,
     /// What ended it; librdkafka says this once and then is silent about the partition for ever.
     pub(crate) broken: Option<Broken>,
     /// The latest time that its broker has stamped a record with, where that does; milliseconds since the epoch.
@@ -93,6 +99,7 @@ impl Lane {
             reopened: 0,
             progress: Progress::default(),
             is_held: false,
+            was_held: false,
             broken: None,
             stamped_ms: None,
             queue,
@@ -122,6 +129,10 @@ impl Lane {
 
     /// Moves at most `most` records into the batch.
     fn read(&mut self, most: usize, batch: &mut Batch) {
+        let most = match std::mem::take(&mut self.was_held) {
+            true => most.min(WAITING_SLICE),
+            false => most,
+        };
         let forwarded = self.source.topic == Topic::Repartition;
         let (mut first_ms, mut last_ms) = (None, i64::MIN);
         let mut errors = SliceErrors::default();

@@ -2,7 +2,7 @@
 
 use flockwise_core::task::InputPartition;
 
-use crate::alignment::{LONGEST_RUN, Lanes, Limits, Surroundings};
+use crate::alignment::{Lanes, Limits, Surroundings};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
@@ -121,7 +121,14 @@ impl<B: Broker> Shard<B> {
     }
 
     /// Processes the batch as far as it is within the limit, and keeps the rest.
-    pub(crate) fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
+    pub(crate) fn work_off(
+        &mut self,
+        batch: &mut Batch,
+        now_ms: Option<i64>,
+    ) -> Result<(), Failure> {
+        if self.lanes.keep_all(batch) {
+            return Ok(());
+        }
         self.lanes.begin(batch);
         self.limit_ms = i64::MIN;
         let mut places = Vec::with_capacity(AHEAD);
@@ -130,17 +137,18 @@ impl<B: Broker> Shard<B> {
             places.clear();
             while next < batch.len() && places.len() < AHEAD {
                 let record = batch.record(next);
-                match self.lanes.kept(record.source) {
-                    0 => places.push(next),
-                    _ => self.lanes.keep(record, i64::MAX),
+                match self.lanes.waits(record.source) {
+                    false => places.push(next),
+                    true => self.lanes.keep(record),
                 }
                 next += 1;
             }
-            self.look_ahead(batch, &places)?;
+            self.look_ahead(batch, places.iter().copied())?;
+            self.approach(0..places.len());
             for (place, number) in places.iter().enumerate() {
                 let record = batch.record(*number);
                 if let Done::Beyond(time_ms) = self.align(&record, place, *number, now_ms)? {
-                    self.lanes.keep(record, time_ms);
+                    self.lanes.keep_beyond(record, time_ms);
                 }
             }
         }
@@ -161,7 +169,9 @@ impl<B: Broker> Shard<B> {
         while left > 0
             && let Some(source) = self.lanes.released(limits)
         {
-            self.limit_ms = limits.lower_ms();
+            // The partition's own events do not hold it back.
+            let of_others = self.limits(Some((source, i64::MAX)), usize::MAX);
+            self.limit_ms = of_others.lower_ms();
             left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
             limits = self.limits(None, usize::MAX);
         }
@@ -181,24 +191,27 @@ impl<B: Broker> Shard<B> {
 
     /// How many records that were.
     fn release_run(&mut self, source: Source, now_ms: Option<i64>) -> Result<usize, Failure> {
-        let Some((kept, run)) = self.lanes.take(source) else {
+        let Some(mut run) = self.lanes.take(source) else {
             return Ok(0);
         };
-        debug_assert!(run.len() <= LONGEST_RUN, "more than is decoded ahead");
-        let places: Vec<usize> = run.clone().collect();
-        self.look_ahead(&kept, &places)?;
-        let (mut first, mut beyond_ms) = (run.start, None);
-        for (place, number) in places.iter().enumerate() {
-            match self.align(&kept.record(*number), place, usize::MAX, now_ms)? {
-                Done::Processed => first += 1,
-                Done::Beyond(time_ms) => {
-                    beyond_ms = Some(time_ms);
-                    break;
-                }
+        std::mem::swap(&mut self.lookahead, &mut run.ahead);
+        if run.decoded.end <= run.next {
+            run.decoded = run.next..run.kept.len().min(run.next + AHEAD);
+            self.look_ahead(&run.kept, run.decoded.clone())?;
+            self.approach(0..run.decoded.len());
+        }
+        let (first, mut beyond_ms) = (run.next, None);
+        while beyond_ms.is_none() && run.next < run.decoded.end {
+            let (record, place) = (run.kept.record(run.next), run.next - run.decoded.start);
+            match self.align(&record, place, usize::MAX, now_ms)? {
+                Done::Processed => run.next += 1,
+                Done::Beyond(time_ms) => beyond_ms = Some(time_ms),
             }
         }
-        self.lanes.put_back(source, kept, first, beyond_ms);
-        Ok(first - run.start)
+        std::mem::swap(&mut self.lookahead, &mut run.ahead);
+        let processed = run.next - first;
+        self.lanes.put_back(source, run, beyond_ms);
+        Ok(processed)
     }
 
     /// Processes a record if it is within the limit and nothing before it is kept. One without an event, or
@@ -215,7 +228,7 @@ impl<B: Broker> Shard<B> {
             self.receive(record, place, now_ms)?;
             return Ok(Done::Processed);
         }
-        if self.lanes.kept(source) > 0 {
+        if self.lanes.keeps(source) {
             return Ok(Done::Beyond(i64::MAX));
         }
         let time_ms = self.time_of(record, place, now_ms);

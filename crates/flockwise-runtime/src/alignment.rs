@@ -1,20 +1,20 @@
 //! Event-time alignment: which records are processed now, and which are kept until the other input partitions
 //! have come as far.
 //!
-//! The event time of a record is known only once it is decoded, and decoding everything twice would be dear. So
-//! records are decoded in the order in which they come. The first one that is beyond the limit is kept, and with
-//! it what follows in its partition; the broker gives no more of that partition until what is kept is processed.
-//! While partitions are within `max_skew` of each other nothing is kept, and this costs a comparison a record.
+//! The event time of a record is known only once it is decoded. Records are decoded in the order in which they come.
+//! The first one that is beyond the limit is kept, and with it what follows in its partition; the broker gives no more
+//! of that partition until what is kept is processed. Of a partition that had to wait, the next records are kept without
+//! a look at them, and decoded a run at a time, each once. While partitions are within `max_skew` of each other nothing
+//! is kept, and this costs a comparison a record.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::batch::{Batch, Record};
 use crate::clock::Moment;
+use crate::lookahead::Lookahead;
 use crate::topics::Source;
-
-/// Records of a kept partition that are decoded at once, at most.
-pub(crate) const LONGEST_RUN: usize = 32;
 
 /// Events of one shard that may be further ahead of the tasks of other shards than `max_skew`, at most: where events
 /// are sparse, telling each other costs more than they do.
@@ -31,19 +31,34 @@ pub struct Alignment {
     pub idle_timeout: Duration,
 }
 
+/// Records of a partition that were read and not yet processed.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) kept: Batch,
+    /// The next of them; those before it are processed.
+    pub(crate) next: usize,
+    /// Those of which it is known what is in them, by their numbers in `kept`: what is at place 0 is of the first.
+    pub(crate) decoded: Range<usize>,
+    pub(crate) ahead: Lookahead,
+}
+
+impl Run {
+    fn len(&self) -> usize {
+        self.kept.len().saturating_sub(self.next)
+    }
+}
+
 /// One input partition that the shard reads.
 #[derive(Debug)]
 struct Lane {
     source: Source,
     /// The latest event time processed; `i64::MIN`: none.
     reached_ms: i64,
-    /// Records read and not yet processed; those before `first` are processed.
-    kept: Batch,
-    first: usize,
-    /// Event time of the first of them.
+    run: Run,
+    /// Event time of the first record kept, or a time that it is not before.
     head_ms: i64,
-    /// How many of them to decode next: twice as many as last time, while none is beyond the limit.
-    run: usize,
+    /// A record of it was beyond the limit since it last kept none: the next ones are likely to be.
+    has_waited: bool,
     /// Records of the present batch from here on are none of its own.
     batch_end: usize,
     /// Since when it has had unread records and has given none.
@@ -55,17 +70,16 @@ impl Lane {
         Self {
             source,
             reached_ms,
-            kept: Batch::default(),
-            first: 0,
+            run: Run::default(),
             head_ms: reached_ms,
-            run: 1,
+            has_waited: false,
             batch_end: 0,
             silent_since: None,
         }
     }
 
     fn keeps(&self) -> usize {
-        self.kept.len().saturating_sub(self.first)
+        self.run.len()
     }
 }
 
@@ -171,7 +185,7 @@ impl Lanes {
     /// Offset of the first record of the partition that is kept.
     pub(crate) fn first_kept(&self, source: Source) -> Option<i64> {
         let lane = &self.lanes[self.find(source).ok()?];
-        (lane.keeps() > 0).then(|| lane.kept.record(lane.first).offset)
+        (lane.keeps() > 0).then(|| lane.run.kept.record(lane.run.next).offset)
     }
 
     /// The partitions of which records are kept.
@@ -196,14 +210,50 @@ impl Lanes {
         self.recent_ms.push_back(time_ms);
     }
 
-    /// Keeps a record; `time_ms` is that of the first one kept.
-    pub(crate) fn keep(&mut self, record: Record<'_>, time_ms: i64) {
+    /// Are records of the partition kept?
+    pub(crate) fn keeps(&mut self, source: Source) -> bool {
+        self.lane(source).is_some_and(|lane| lane.keeps() > 0)
+    }
+
+    /// Is the next record of the partition to be kept without a look at it?
+    pub(crate) fn waits(&mut self, source: Source) -> bool {
+        let lane = self.lane(source);
+        lane.is_some_and(|lane| lane.keeps() > 0 || lane.has_waited)
+    }
+
+    /// Keeps a record that nobody has looked at.
+    pub(crate) fn keep(&mut self, record: Record<'_>) {
+        if let Some(lane) = self.lane(record.source) {
+            if lane.keeps() == 0 {
+                lane.head_ms = lane.reached_ms;
+                lane.has_waited = false;
+            }
+            lane.run.kept.push(record);
+        }
+    }
+
+    /// Takes the whole batch, for an empty one, if all of it is of one partition that had to wait.
+    pub(crate) fn keep_all(&mut self, batch: &mut Batch) -> bool {
+        let waits = |lane: &&mut Lane| lane.has_waited && lane.keeps() == 0;
+        let lane = batch.only_source().and_then(|source| self.lane(source));
+        let Some(lane) = lane.filter(waits) else {
+            return false;
+        };
+        std::mem::swap(&mut lane.run.kept, batch);
+        lane.head_ms = lane.reached_ms;
+        lane.has_waited = false;
+        lane.silent_since = None;
+        true
+    }
+
+    /// Keeps a record that is beyond the limit.
+    pub(crate) fn keep_beyond(&mut self, record: Record<'_>, time_ms: i64) {
         if let Some(lane) = self.lane(record.source) {
             if lane.keeps() == 0 {
                 lane.head_ms = time_ms;
-                lane.run = 1;
             }
-            lane.kept.push(record);
+            lane.has_waited = true;
+            lane.run.kept.push(record);
         }
     }
 
@@ -299,37 +349,23 @@ impl Lanes {
         self.admits(first.head_ms, limits).then_some(first.source)
     }
 
-    /// Takes what is kept of a partition, and which of its records to look at next. Give it back with
-    /// [`Lanes::put_back`].
-    pub(crate) fn take(&mut self, source: Source) -> Option<(Batch, std::ops::Range<usize>)> {
-        let lane = self.lane(source)?;
-        let end = lane.kept.len().min(lane.first + lane.run);
-        let run = lane.first..end;
-        Some((std::mem::take(&mut lane.kept), run))
+    /// Takes what is kept of a partition. Give it back with [`Lanes::put_back`].
+    pub(crate) fn take(&mut self, source: Source) -> Option<Run> {
+        Some(std::mem::take(&mut self.lane(source)?.run))
     }
 
-    /// Records before `first` have been processed; the one there has this time, or was not looked at.
-    pub(crate) fn put_back(
-        &mut self,
-        source: Source,
-        mut kept: Batch,
-        first: usize,
-        beyond_ms: Option<i64>,
-    ) {
+    /// Some of what was taken has been processed; the next record has this time, or was not looked at.
+    pub(crate) fn put_back(&mut self, source: Source, mut run: Run, beyond_ms: Option<i64>) {
         let Some(lane) = self.lane(source) else {
             return;
         };
-        let is_empty = first == kept.len();
-        if is_empty {
-            kept.clear();
+        if run.len() == 0 {
+            run.kept.clear();
+            (run.next, run.decoded) = (0, 0..0);
         }
-        lane.first = if is_empty { 0 } else { first };
-        lane.kept = kept;
+        lane.run = run;
+        lane.has_waited |= beyond_ms.is_some();
         lane.head_ms = beyond_ms.unwrap_or(lane.reached_ms);
-        lane.run = match beyond_ms {
-            Some(_) => 1,
-            None => (2 * lane.run).min(LONGEST_RUN),
-        };
     }
 
     /// Event time between the partition that is furthest and the earliest next event, of those that have more

@@ -83,6 +83,13 @@ impl Batch {
         self.entries.iter().map(|entry| entry.source)
     }
 
+    /// Where all of the records were read, if that is one source.
+    pub(crate) fn only_source(&self) -> Option<Source> {
+        let mut sources = self.sources();
+        let first = sources.next()?;
+        sources.all(|source| source == first).then_some(first)
+    }
+
     /// The records in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|number| self.record(number))

@@ -1,6 +1,8 @@
 //! Events are decoded a few dozen ahead of their turn, so that what is known of their customers is on its
 //! way from memory when they are worked off.
 
+use std::ops::Range;
+
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{ForwardError, decode_forward};
 use flockwise_codec::watermarks::{Watermarks, decode_watermarks, holds_watermarks};
@@ -50,21 +52,23 @@ impl<B: Broker> Shard<B> {
     ///
     /// # Errors
     /// Where another instance forwards events that this one cannot read: see [`ForwardError`].
-    pub(crate) fn look_ahead(&mut self, batch: &Batch, records: &[usize]) -> Result<(), Failure> {
+    pub(crate) fn look_ahead(
+        &mut self,
+        batch: &Batch,
+        records: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<(), Failure> {
         let ahead = &mut self.lookahead.decoded;
         if ahead.len() < records.len() {
             ahead.resize_with(records.len(), Decoded::default);
         }
-        let count = records.len();
-        for (place, number) in records.iter().enumerate() {
-            let record = batch.record(*number);
+        for (place, number) in records.enumerate() {
+            let record = batch.record(number);
             match record.source.topic {
                 Topic::Input(input) => self.decode(&record, input, place),
                 Topic::Repartition => self.decode_forwarded(&record, place)?,
                 _ => {}
             }
         }
-        self.approach(count);
         Ok(())
     }
 
@@ -121,10 +125,10 @@ impl<B: Broker> Shard<B> {
         Ok(())
     }
 
-    /// Tells the tasks whose events come next: as a rule those of one task come together.
-    fn approach(&mut self, count: usize) {
+    /// Tells the tasks whose events come next, those at these places: as a rule those of one task come together.
+    pub(crate) fn approach(&mut self, places: Range<usize>) {
         let Lookahead { decoded, customers } = &mut self.lookahead;
-        let ours = decoded[..count]
+        let ours = decoded[places]
             .iter()
             .filter(|next| next.refused.is_none() && next.watermarks.is_none());
         let mut runs = ours.peekable();

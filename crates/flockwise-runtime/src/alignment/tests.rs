@@ -5,6 +5,8 @@ use crate::clock::Clock;
 use crate::topics::Topic;
 
 const SKEW_MS: i64 = 1_000;
+/// Records looked at before another partition has a turn.
+const DECODED_AT_ONCE: usize = 3;
 const IDLE: Duration = Duration::from_secs(30);
 
 fn source(partition: u32) -> Source {
@@ -86,12 +88,16 @@ impl World {
     fn work_off(&mut self, lanes: &mut Lanes, batch: &Batch) {
         lanes.begin(batch);
         for (place, record) in batch.records().enumerate() {
+            if lanes.waits(record.source) {
+                lanes.keep(record);
+                continue;
+            }
             let next = (record.source, record.timestamp_ms);
             let limits = lanes.limits(Some(next), place, self);
-            if lanes.kept(record.source) == 0 && lanes.admits(record.timestamp_ms, limits) {
+            if lanes.admits(record.timestamp_ms, limits) {
                 self.process(lanes, &record);
             } else {
-                lanes.keep(record, record.timestamp_ms);
+                lanes.keep_beyond(record, record.timestamp_ms);
             }
         }
         lanes.end();
@@ -101,9 +107,10 @@ impl World {
     fn release(&mut self, lanes: &mut Lanes) {
         let mut limits = lanes.limits(None, usize::MAX, self);
         while let Some(source) = lanes.released(limits) {
-            let (kept, run) = lanes.take(source).unwrap();
-            let (mut first, mut beyond_ms) = (run.start, None);
-            for record in run.map(|number| kept.record(number)) {
+            let (mut run, mut beyond_ms) = (lanes.take(source).unwrap(), None);
+            let end = run.kept.len().min(run.next + DECODED_AT_ONCE);
+            while run.next < end {
+                let record = run.kept.record(run.next);
                 let next = (source, record.timestamp_ms);
                 limits = lanes.limits(Some(next), usize::MAX, self);
                 if !lanes.admits(record.timestamp_ms, limits) {
@@ -111,9 +118,9 @@ impl World {
                     break;
                 }
                 self.process(lanes, &record);
-                first += 1;
+                run.next += 1;
             }
-            lanes.put_back(source, kept, first, beyond_ms);
+            lanes.put_back(source, run, beyond_ms);
             limits = lanes.limits(None, usize::MAX, self);
         }
     }
