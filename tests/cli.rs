@@ -247,6 +247,30 @@ fn results_that_cannot_be_written_are_said_to_be() {
     fixed.expect(2, &["mount/deeper", "Read-only"]);
 }
 
+#[test]
+fn a_result_that_nobody_reads_to_its_end_is_no_failure() {
+    let desk = Desk::set();
+    for line in [
+        "check --config good.toml",
+        "check --config good.toml --json",
+        "check --config good.toml --acls",
+        "check --config missing.toml --json",
+        "replay good.jsonl --config good.toml",
+        "replay good.jsonl --config good.toml --json",
+    ] {
+        let mut command = desk.command(line);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.stdout(writer).stderr(Stdio::piped());
+        let ended = command.spawn().expect("started");
+        drop(command);
+        let ended = ended.wait_with_output().expect("ended");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(0), "{line}: {said}");
+        assert!(!said.contains("panicked"), "{line}: {said}");
+    }
+}
+
 /// Runs `flockwise` where `mount` is a file system of its own, which goes with it; `None`, with a word,
 /// where that is not allowed.
 fn on_a_mount(desk: &Desk, options: &str, line: &str) -> Option<Ended> {

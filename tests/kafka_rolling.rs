@@ -1,36 +1,24 @@
 //! An input is rolled in, out and back on real Kafka: every event counts once. Skipped, with a word, where no Kafka is named.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
-use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::topics::Topic;
 use flockwise_tests::broker::Stage;
-use flockwise_tests::events::Put;
+use flockwise_tests::events::{Put, spread};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::servers;
-use flockwise_tests::plant::{PARTITIONS, Plant};
+use flockwise_tests::plant::{BOTH, FIRST, PARTITIONS, Plant};
 use flockwise_tests::process::{Process, folder, run};
 
 const EVENTS: u64 = 40_000;
 /// Of the input that comes and goes: whichever tasks an instance has, it has some of them to read.
 const OTHER_PARTITIONS: u32 = 24;
-const BOTH: &str = "both.toml";
-const FIRST: &str = "run.toml";
 
 fn plant() -> Option<Plant> {
     let partitions = [PARTITIONS, OTHER_PARTITIONS];
     Some(Plant::with(&servers()?, folder(), &partitions, ""))
-}
-
-/// Every other customer's events are in the second input, so that the order of each one's events is known.
-fn spread(puts: Vec<Put>) -> Vec<Put> {
-    let place = |put: Put| match put.key.last() {
-        Some(last) if last % 2 == 1 => {
-            Put { input: 1, ..put }.keyed(Partitioner::Crc32, OTHER_PARTITIONS)
-        }
-        _ => put,
-    };
-    puts.into_iter().map(place).collect()
 }
 
 /// Events of an input that are committed, by the positions of the group.
@@ -59,7 +47,7 @@ fn check(plant: &Plant) {
 #[test]
 fn an_input_is_taken_out_and_comes_back_where_it_was() {
     let Some(plant) = plant() else { return };
-    let records = spread(plant.expect(EVENTS, 3_000, 20_000));
+    let records = spread(plant.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
     let parts: Vec<&[Put]> = records.chunks(records.len() / 4).collect();
     let both = plant.start_with(BOTH, "only");
     plant.kafka.put(parts[0]);
@@ -83,9 +71,54 @@ fn an_input_is_taken_out_and_comes_back_where_it_was() {
 }
 
 #[test]
+fn an_input_is_rolled_over_two_instances_and_back() {
+    let Some(plant) = plant() else { return };
+    let records = spread(plant.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
+    let (mut left, mut right) = (
+        plant.start_with(FIRST, "left"),
+        plant.start_with(FIRST, "right"),
+    );
+    [&left, &right].into_iter().for_each(assigned);
+    let (left, right) = thread::scope(|scope| {
+        scope.spawn(|| {
+            for slice in records.chunks(records.len() / 300) {
+                plant.kafka.put(slice);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        wait_for_input(&plant, 0, 1_000);
+        // In, one after the other; the first one to know the input is killed amid it.
+        left.terminate().expect(0, &[]);
+        left = plant.start_with(BOTH, "left");
+        assigned(&left);
+        wait_for_input(&plant, 1, 500);
+        left.kill();
+        left = plant.start_with(BOTH, "left");
+        assigned(&left);
+        wait_for_input(&plant, 1, 1_000);
+        // Rolled back before the second had it.
+        left.terminate().expect(0, &[]);
+        left = plant.start_with(FIRST, "left");
+        assigned(&left);
+        // And in again, the other one first, which is killed.
+        right.kill();
+        right = plant.start_with(BOTH, "right");
+        assigned(&right);
+        wait_for_input(&plant, 1, 3_000);
+        left.terminate().expect(0, &[]);
+        left = plant.start_with(BOTH, "left");
+        assigned(&left);
+        (left, right)
+    });
+    check(&plant);
+    left.terminate().expect(0, &[]);
+    right.terminate().expect(0, &[]);
+}
+
+#[test]
 fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
     let Some(plant) = plant() else { return };
-    let records = spread(plant.expect(5_000, 500, 2_000));
+    let records = spread(plant.expect(5_000, 500, 2_000), OTHER_PARTITIONS);
     let mut running = plant.start_with(BOTH, "running");
     plant.kafka.put(&records[..1_000]);
     wait_for_input(&plant, 0, 100);

@@ -8,6 +8,7 @@ use xtask::kafka::Signal;
 use crate::clock::Clock;
 use crate::gate::{Gate, Mode};
 use crate::halt::Halt;
+use crate::instance::Inputs;
 use crate::schedule::{Fault, Kind, Victim};
 use crate::site::{BROKERS, PROCESSES, Site};
 
@@ -47,6 +48,7 @@ impl Hand<'_> {
             Victim::Broker(index) => self.strike_broker(index, &mut past),
             Victim::Links { process, broker } => self.strike_links(process, broker, &mut past),
             Victim::Everybody => self.roll(&mut past),
+            Victim::First(count) => self.reconfigure(count, &mut past),
         };
         if let Err(error) = done {
             let failure = format!("{}: {error:#}", fault.kind.name());
@@ -157,14 +159,32 @@ impl Hand<'_> {
         if !self.begins(past) {
             return Ok(());
         }
-        for index in 0..PROCESSES {
-            let mut instance = self.site.instance(index);
-            past.failures.extend(instance.ended_by_itself());
-            past.failures.extend(instance.stop());
-            instance.start();
-            self.site.wait_until_ready(&instance, self.halt)?;
+        (0..PROCESSES).try_for_each(|index| self.start_again(index, None, past))
+    }
+
+    /// An input is taken out of the configuration and put back: in between some processes read it, or none.
+    fn reconfigure(&self, count: usize, past: &mut Past) -> Result<()> {
+        let _alone = self.site.with_all();
+        if !self.begins(past) {
+            return Ok(());
         }
-        Ok(())
+        let without =
+            (0..count).try_for_each(|index| self.start_again(index, Some(Inputs::First), past));
+        self.hold(past);
+        // Also where the first half failed: in the end all inputs are to be read.
+        let with =
+            (0..count).try_for_each(|index| self.start_again(index, Some(Inputs::Both), past));
+        without.and(with)
+    }
+
+    /// A process ends in good order and starts again, with other inputs where these are given.
+    fn start_again(&self, index: usize, inputs: Option<Inputs>, past: &mut Past) -> Result<()> {
+        let mut instance = self.site.instance(index);
+        past.failures.extend(instance.ended_by_itself());
+        past.failures.extend(instance.stop());
+        instance.inputs = inputs.unwrap_or(instance.inputs);
+        instance.start();
+        self.site.wait_until_ready(&instance, self.halt)
     }
 }
 

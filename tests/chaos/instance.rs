@@ -18,11 +18,26 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Of the log of one that ended by itself.
 const LAST_LINES: usize = 5;
 
+/// The inputs that a process is configured to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    First,
+    Both,
+}
+
+/// What starts a process, by what it is to read.
+pub(crate) struct Commands {
+    pub(crate) first: Command,
+    pub(crate) both: Command,
+}
+
 /// One of the processes, killed when dropped.
 pub(crate) struct Instance {
     pub(crate) name: String,
+    /// What it reads once it is started.
+    pub(crate) inputs: Inputs,
     process: Option<Process>,
-    command: Command,
+    commands: Commands,
     clock: Clock,
     log: File,
     /// Of its state, where one could be mounted.
@@ -33,15 +48,16 @@ impl Instance {
     /// What it says is kept in a folder.
     pub(crate) fn new(
         name: &str,
-        command: Command,
+        commands: Commands,
         disk: Option<Disk>,
         logs: &Path,
     ) -> Result<Self> {
         let log = File::create(logs.join(format!("{name}.log")));
         Ok(Self {
             name: name.to_owned(),
+            inputs: Inputs::Both,
             process: None,
-            command,
+            commands,
             clock: Clock::start(),
             log: log.context("cannot keep a log")?,
             disk,
@@ -50,7 +66,11 @@ impl Instance {
 
     pub(crate) fn start(&mut self) {
         self.end("started anew");
-        self.process = Some(Process::start(&mut self.command));
+        let command = match self.inputs {
+            Inputs::First => &mut self.commands.first,
+            Inputs::Both => &mut self.commands.both,
+        };
+        self.process = Some(Process::start(command));
     }
 
     /// What there is of it after kill -9, or where it is gone, is what it said.

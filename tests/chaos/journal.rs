@@ -1,24 +1,23 @@
 //! What was produced, what became of it, and when. Times are since the start.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A stop shorter than this is the ordinary pace of commits.
 const WORTH_NOTING: Duration = Duration::from_millis(250);
 
+/// A partition of an input: the input's number, and the partition's.
+pub(crate) type InputPartition = (u16, u32);
+
 /// An event's place: its input partition, and its offset there.
-pub(crate) type Place = (u32, i64);
+pub(crate) type Place = (InputPartition, i64);
 
 /// Everything that an outside observer has seen.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    /// By partition and offset. Who reads them may be told of them sooner than who produced them.
-    events: Vec<Vec<Event>>,
-    inputs: Vec<Lane>,
+    inputs: BTreeMap<InputPartition, Input>,
     /// Of what is on its way to the task that owns its customer.
     states: Vec<Lane>,
-    /// By partition.
-    produced: Vec<i64>,
     /// Of these, events that their own producer stored twice: one that is not told whether a broker has
     /// stored them may do so. They have the id of an event before and so make no difference.
     repeated: u64,
@@ -39,6 +38,15 @@ struct Event {
     was_passed_on: bool,
     ended: Option<Duration>,
     is_repeated: bool,
+}
+
+/// A partition of an input.
+#[derive(Debug)]
+struct Input {
+    /// By offset. Who reads them may be told of them sooner than who produced them.
+    events: Vec<Event>,
+    lane: Lane,
+    produced: i64,
 }
 
 /// A partition, and what of it waits to be processed.
@@ -74,17 +82,13 @@ impl Stall {
 }
 
 impl Journal {
-    /// Of so many partitions of the input and of the state.
-    pub(crate) fn new(partitions: u32) -> Self {
-        let lanes = |kind: &str| {
-            let names = (0..partitions).map(|number| format!("{kind}/{number}"));
-            names.map(Lane::new).collect()
-        };
+    /// Of this number of inputs, each with as many partitions as the state.
+    pub(crate) fn new(inputs: usize, partitions: u32) -> Self {
+        let places = (0..inputs as u16).flat_map(|input| (0..partitions).map(move |p| (input, p)));
+        let states = (0..partitions).map(|task| Lane::new(format!("repartition/{task}")));
         Self {
-            events: (0..partitions).map(|_| Vec::new()).collect(),
-            inputs: lanes("input"),
-            states: lanes("repartition"),
-            produced: vec![0; partitions as usize],
+            inputs: places.map(|place| (place, Input::new(place))).collect(),
+            states: states.collect(),
             repeated: 0,
             finished: 0,
             latencies: Vec::new(),
@@ -97,28 +101,29 @@ impl Journal {
     /// before and its producer was not told.
     pub(crate) fn produced(
         &mut self,
-        (partition, offset): (u32, Option<i64>),
+        (partition, offset): (InputPartition, Option<i64>),
         is_passed_on: bool,
         sent: Duration,
         now: Duration,
     ) {
-        let expected = self.produced[partition as usize];
+        let expected = self.input(partition).produced;
         let offset = offset.unwrap_or(expected);
         if offset < expected {
-            let failure = format!("event {expected} of input/{partition} is at offset {offset}");
+            let name = &self.input(partition).lane.name;
+            let failure = format!("event {expected} of {name} is at offset {offset}");
             self.failures.push(failure);
         }
         for repeated in expected..offset {
             self.event((partition, repeated)).is_repeated = true;
             self.repeated += 1;
         }
-        self.produced[partition as usize] = offset.max(expected) + 1;
+        self.input(partition).produced = offset.max(expected) + 1;
         let place = (partition, offset.max(expected));
         let event = self.event(place);
         event.sent = Some(sent);
         event.is_passed_on = is_passed_on;
         self.settle(place);
-        if self.inputs[partition as usize].came(place.1, now, place) {
+        if self.input(partition).lane.came(place.1, now, place) {
             self.finish([place], false, now);
         }
     }
@@ -129,7 +134,8 @@ impl Journal {
         let is_repeated = std::mem::replace(&mut event.was_passed_on, true);
         if is_repeated {
             let (partition, offset) = place;
-            let failure = format!("offset {offset} of input/{partition} is passed on twice");
+            let name = &self.input(partition).lane.name;
+            let failure = format!("offset {offset} of {name} is passed on twice");
             self.failures.push(failure);
         }
         if self.states[task as usize].came(offset, now, place) {
@@ -147,7 +153,8 @@ impl Journal {
     ) {
         let mut ended = Vec::new();
         for (partition, next_offset) in inputs {
-            let back = self.inputs[partition as usize].passed(next_offset, now, &mut ended);
+            let lane = &mut self.input(partition).lane;
+            let back = lane.passed(next_offset, now, &mut ended);
             self.failures.extend(back);
         }
         self.finish(ended.drain(..), false, now);
@@ -156,8 +163,13 @@ impl Journal {
         self.finish(ended, true, now);
     }
 
+    fn input(&mut self, partition: InputPartition) -> &mut Input {
+        let input = self.inputs.get_mut(&partition);
+        input.expect("a partition of an input")
+    }
+
     fn event(&mut self, (partition, offset): Place) -> &mut Event {
-        let (events, index) = (&mut self.events[partition as usize], offset as usize);
+        let (events, index) = (&mut self.input(partition).events, offset as usize);
         if events.len() <= index {
             events.resize_with(index + 1, Event::default);
         }
@@ -192,7 +204,8 @@ impl Journal {
     pub(crate) fn begin(&mut self, now: Duration) {
         self.began = now;
         self.latencies.clear();
-        for lane in self.inputs.iter_mut().chain(&mut self.states) {
+        let inputs = self.inputs.values_mut().map(|input| &mut input.lane);
+        for lane in inputs.chain(&mut self.states) {
             lane.stalls.clear();
         }
     }
@@ -204,7 +217,8 @@ impl Journal {
 
     /// Events that the brokers have.
     pub(crate) fn count(&self) -> u64 {
-        self.produced.iter().sum::<i64>().cast_unsigned() - self.repeated
+        let produced = self.inputs.values().map(|input| input.produced);
+        produced.sum::<i64>().cast_unsigned() - self.repeated
     }
 
     /// Events that were stored twice before anybody read them.
@@ -220,7 +234,7 @@ impl Journal {
     /// What is not as it must be when everything is over.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = self.failures.clone();
-        for (events, lane) in self.events.iter().zip(&self.inputs) {
+        for Input { events, lane, .. } in self.inputs.values() {
             let (count, position) = (events.len() as i64, lane.next_offset);
             if position != count {
                 let name = &lane.name;
@@ -229,7 +243,8 @@ impl Journal {
                 ));
             }
         }
-        let known: usize = self.events.iter().map(Vec::len).sum();
+        let known = self.inputs.values().map(|input| input.events.len());
+        let known: usize = known.sum();
         let (count, finished) = (self.count(), self.finished());
         if known as u64 != count + self.repeated {
             failures.push(format!("{known} events are read, {count} were produced"));
@@ -244,7 +259,8 @@ impl Journal {
 
     /// Every time that a partition did not get on, since the run began and up to now.
     pub(crate) fn stalls(&self, now: Duration) -> Vec<Stall> {
-        let lanes = self.inputs.iter().chain(&self.states);
+        let inputs = self.inputs.values().map(|input| &input.lane);
+        let lanes = inputs.chain(&self.states);
         lanes
             .flat_map(|lane| lane.stalls.iter().cloned().chain(lane.stall(now)))
             .collect()
@@ -255,6 +271,16 @@ impl Journal {
         let mut latencies = self.latencies.clone();
         latencies.sort_unstable();
         latencies
+    }
+}
+
+impl Input {
+    fn new((input, partition): InputPartition) -> Self {
+        Self {
+            events: Vec::new(),
+            lane: Lane::new(format!("input {input}/{partition}")),
+            produced: 0,
+        }
     }
 }
 
@@ -329,17 +355,18 @@ mod tests {
     }
 
     fn progress(journal: &mut Journal, task: u32, read: i64, passed_on: i64, now: u64) {
-        journal.progressed(task, [(task, read)].into_iter(), passed_on, ms(now));
+        let read = [((0, task), read)].into_iter();
+        journal.progressed(task, read, passed_on, ms(now));
     }
 
     #[test]
     fn an_event_ends_with_the_task_that_owns_its_customer() {
-        let mut journal = Journal::new(2);
-        journal.produced((0, Some(0)), false, ms(0), ms(5));
-        journal.produced((0, Some(1)), true, ms(10), ms(15));
+        let mut journal = Journal::new(1, 2);
+        journal.produced(((0, 0), Some(0)), false, ms(0), ms(5));
+        journal.produced(((0, 0), Some(1)), true, ms(10), ms(15));
         progress(&mut journal, 0, 2, 0, 40);
         assert_eq!(journal.latencies(), [ms(40)]);
-        journal.passed_on(1, 7, (0, 1), ms(40));
+        journal.passed_on(1, 7, ((0, 0), 1), ms(40));
         assert_eq!(journal.failures().len(), 1);
         progress(&mut journal, 1, 0, 8, 100);
         assert_eq!(journal.latencies(), [ms(40), ms(90)]);
@@ -348,21 +375,21 @@ mod tests {
 
     #[test]
     fn what_is_told_in_another_order_counts_all_the_same() {
-        let mut journal = Journal::new(1);
+        let mut journal = Journal::new(1, 1);
         progress(&mut journal, 0, 2, 3, 30);
-        journal.passed_on(0, 2, (0, 0), ms(31));
-        journal.produced((0, Some(0)), true, ms(0), ms(32));
-        journal.produced((0, None), false, ms(5), ms(35));
+        journal.passed_on(0, 2, ((0, 0), 0), ms(31));
+        journal.produced(((0, 0), Some(0)), true, ms(0), ms(32));
+        journal.produced(((0, 0), None), false, ms(5), ms(35));
         assert_eq!(journal.latencies(), [ms(30), ms(31)]);
         assert_eq!(journal.failures(), [""; 0]);
     }
 
     #[test]
     fn what_its_producer_stored_twice_counts_once() {
-        let mut journal = Journal::new(1);
-        journal.produced((0, Some(0)), false, ms(0), ms(5));
+        let mut journal = Journal::new(1, 1);
+        journal.produced(((0, 0), Some(0)), false, ms(0), ms(5));
         progress(&mut journal, 0, 4, 0, 10);
-        journal.produced((0, Some(3)), false, ms(6), ms(12));
+        journal.produced(((0, 0), Some(3)), false, ms(6), ms(12));
         assert_eq!((journal.count(), journal.repeated()), (2, 2));
         assert_eq!(journal.latencies(), [ms(6), ms(10)]);
         assert_eq!(journal.failures(), [""; 0]);
@@ -370,16 +397,16 @@ mod tests {
 
     #[test]
     fn a_partition_stalls_while_something_waits_and_nothing_is_committed() {
-        let mut journal = Journal::new(1);
+        let mut journal = Journal::new(1, 1);
         progress(&mut journal, 0, 1, 0, 0);
-        journal.produced((0, Some(0)), false, ms(0), ms(1));
+        journal.produced(((0, 0), Some(0)), false, ms(0), ms(1));
         assert_eq!(journal.stalls(ms(60_000)), [], "nothing waits");
         for (offset, now) in [(1, 60_000), (2, 60_300)] {
-            journal.produced((0, Some(offset)), false, ms(now), ms(now));
+            journal.produced(((0, 0), Some(offset)), false, ms(now), ms(now));
         }
         progress(&mut journal, 0, 2, 0, 61_000);
         let stall = |from, to| Stall {
-            partition: "input/0".to_owned(),
+            partition: "input 0/0".to_owned(),
             from: ms(from),
             to: ms(to),
         };
@@ -391,8 +418,8 @@ mod tests {
 
     #[test]
     fn getting_warm_is_not_measured() {
-        let mut journal = Journal::new(1);
-        journal.produced((0, Some(0)), false, ms(0), ms(0));
+        let mut journal = Journal::new(1, 1);
+        journal.produced(((0, 0), Some(0)), false, ms(0), ms(0));
         progress(&mut journal, 0, 1, 0, 9_000);
         journal.begin(ms(10_000));
         assert_eq!(
@@ -404,11 +431,11 @@ mod tests {
 
     #[test]
     fn what_is_passed_on_twice_is_noticed() {
-        let mut journal = Journal::new(1);
-        journal.produced((0, Some(0)), true, ms(0), ms(0));
+        let mut journal = Journal::new(1, 1);
+        journal.produced(((0, 0), Some(0)), true, ms(0), ms(0));
         progress(&mut journal, 0, 1, 0, 1);
-        journal.passed_on(0, 0, (0, 0), ms(1));
-        journal.passed_on(0, 1, (0, 0), ms(2));
+        journal.passed_on(0, 0, ((0, 0), 0), ms(1));
+        journal.passed_on(0, 1, ((0, 0), 0), ms(2));
         progress(&mut journal, 0, 1, 2, 3);
         assert!(journal.failures()[0].contains("twice"));
     }

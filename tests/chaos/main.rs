@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use flockwise_tests::events::Put;
+use flockwise_tests::events::{Put, spread};
 use flockwise_tests::plant::PARTITIONS;
 use flockwise_tests::process::workspace;
 
@@ -36,7 +36,7 @@ use halt::Halt;
 use journal::Journal;
 use report::Report;
 use schedule::{Fault, Kind};
-use site::{PROCESSES, Plan, Site};
+use site::{INPUTS, PROCESSES, Plan, Site};
 
 /// Events go on for this long after the last fault.
 const CALM_AT_LAST_S: f64 = 5.0;
@@ -160,13 +160,14 @@ impl Arguments {
         let count = (self.minutes * 60.0 * f64::from(self.rate)) as u64;
         let first = count.min(LEARNT_FROM) as usize;
         let events = site.plant.expect(count, self.customers, first);
+        let events = spread(events, PARTITIONS);
         (0..PROCESSES).for_each(|index| site.instance(index).start());
         (0..PROCESSES).try_for_each(|index| site.wait_until_ready(&site.instance(index), halt))?;
         let course = Course {
             site,
             halt,
             clock: Clock::start(),
-            journal: Arc::new(Mutex::new(Journal::new(PARTITIONS))),
+            journal: Arc::new(Mutex::new(Journal::new(INPUTS, PARTITIONS))),
             faults,
             events: &events,
             rate: self.rate,

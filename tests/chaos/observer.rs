@@ -46,7 +46,7 @@ pub(crate) fn observe(
         let noted = if message.topic() == changelog {
             note_bookmark(&message, topics, &mut journal, now)
         } else {
-            note_passed_on(&message, plan, &mut journal, now)
+            note_passed_on(&message, topics, plan, &mut journal, now)
         };
         if let Err(error) = noted {
             journal.fail(format!("{error:#}"));
@@ -88,7 +88,7 @@ fn note_bookmark(
     };
     let (bookmark, _) = decode_bookmark(value, &topics.inputs)?;
     let read = bookmark.inputs.iter();
-    let read = read.map(|((_, partition), progress)| (*partition, progress.next_offset));
+    let read = read.map(|(lane, progress)| (*lane, progress.next_offset));
     let task = message.partition().cast_unsigned();
     journal.progressed(task, read, bookmark.repartition_offset, now);
     Ok(())
@@ -96,6 +96,7 @@ fn note_bookmark(
 
 fn note_passed_on(
     message: &BorrowedMessage<'_>,
+    topics: &Topics,
     plan: &Plan,
     journal: &mut Journal,
     now: Duration,
@@ -105,7 +106,9 @@ fn note_passed_on(
         return Ok(());
     }
     let origin = decode_forward(plan, value, &mut Event::default())?;
-    let place = (origin.partition, origin.offset);
+    let input = topics.inputs.iter().position(|name| name == origin.topic);
+    let input = input.with_context(|| format!("{} is no input", origin.topic))? as u16;
+    let place = ((input, origin.partition), origin.offset);
     let task = message.partition().cast_unsigned();
     journal.passed_on(task, message.offset(), place, now);
     Ok(())

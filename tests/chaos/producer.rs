@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where events go, and how fast.
 pub(crate) struct Stream<'a> {
     pub(crate) servers: &'a str,
-    pub(crate) topic: &'a str,
+    /// Of the inputs, in their order.
+    pub(crate) topics: &'a [String],
     pub(crate) events: &'a [Put],
     /// A second.
     pub(crate) rate: u32,
@@ -50,7 +51,7 @@ pub(crate) fn produce(
         let due = (clock.now() - start).as_secs_f64() * f64::from(stream.rate);
         let due = stream.events.len().min(due as usize);
         for put in &stream.events[sent..due] {
-            send(&producer, stream.topic, put, clock)?;
+            send(&producer, stream.topics, put, clock)?;
         }
         sent = due;
         thread::sleep(STEP);
@@ -84,14 +85,16 @@ pub(crate) fn eager(config: &mut ClientConfig) -> &mut ClientConfig {
 
 fn send(
     producer: &ThreadedProducer<Notes>,
-    topic: &str,
+    topics: &[String],
     put: &Put,
     clock: Clock,
 ) -> Result<(), KafkaError> {
     let flight = Flight {
         sent: clock.now(),
+        input: put.input,
         is_passed_on: Partitioner::default().partition(&put.key, PARTITIONS) != put.partition,
     };
+    let topic = &topics[usize::from(put.input)];
     let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(flight))
         .partition(put.partition.cast_signed())
         .timestamp(put.timestamp_ms)
@@ -109,6 +112,7 @@ struct Notes {
 /// A record on its way.
 struct Flight {
     sent: Duration,
+    input: u16,
     is_passed_on: bool,
 }
 
@@ -128,8 +132,8 @@ impl ProducerContext for Notes {
         match result {
             Ok(message) => {
                 let offset = Some(message.offset()).filter(|offset| *offset >= 0);
-                let place = (message.partition().cast_unsigned(), offset);
-                journal.produced(place, flight.is_passed_on, flight.sent, now);
+                let lane = (flight.input, message.partition().cast_unsigned());
+                journal.produced((lane, offset), flight.is_passed_on, flight.sent, now);
             }
             Err((error, _)) => journal.fail(format!("an event could not be produced: {error}")),
         }

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Disk,
     /// Every process is shut down in good order and started again, one after the other
     Roll,
+    /// Some processes, one after the other, are started again without one of the inputs, and then all of these with it
+    Reconfigure,
 }
 
 /// Whom it hits.
@@ -48,6 +50,8 @@ pub(crate) enum Victim {
         broker: Option<usize>,
     },
     Everybody,
+    /// The first processes, this many.
+    First(usize),
 }
 
 /// Something that goes wrong.
@@ -97,6 +101,7 @@ fn fault(random: &mut impl Rng, kind: Kind, at_ms: u64) -> Fault {
         }
         Kind::Cut | Kind::Refuse | Kind::Stall => links(random),
         Kind::Roll => Victim::Everybody,
+        Kind::Reconfigure => Victim::First(random.random_range(1..=PROCESSES)),
     };
     Fault {
         at_ms,
@@ -128,6 +133,7 @@ fn hold_ms(random: &mut impl Rng, kind: Kind) -> u64 {
     let longest = 11_000..=14_000;
     let range = match (kind, random.random_range(0..8)) {
         (Kind::Cut | Kind::Roll, _) => 0..=0,
+        (Kind::Reconfigure, _) => 0..=5_000,
         (Kind::BrokerStop, _) => 0..=3_000,
         (Kind::BrokerKill | Kind::BrokerFreeze, _) => 500..=6_000,
         (Kind::Disk, _) => 2_000..=4_000,
@@ -143,6 +149,7 @@ fn recovery_ms(kind: Kind) -> u64 {
     match kind {
         Kind::BrokerKill | Kind::BrokerStop => 8_000,
         Kind::BrokerFreeze | Kind::Roll => 5_000,
+        Kind::Reconfigure => 10_000,
         Kind::Kill | Kind::Freeze | Kind::Disk => 1_500,
         Kind::Cut | Kind::Refuse | Kind::Stall => 1_000,
     }
@@ -205,6 +212,7 @@ impl Display for Victim {
             Self::Process(index) => process(index),
             Self::Broker(index) => broker(index),
             Self::Everybody => "all processes".to_owned(),
+            Self::First(count) => format!("processes 1 to {count}"),
             Self::Links {
                 process: from,
                 broker: to,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use flockwise_tests::plant::Plant;
+use flockwise_tests::plant::{BOTH, FIRST, PARTITIONS, Plant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
@@ -16,10 +17,12 @@ use xtask::kafka::{Cluster, Running, Signal};
 use crate::disk::Disk;
 use crate::gate::Gate;
 use crate::halt::Halt;
-use crate::instance::Instance;
+use crate::instance::{Commands, Instance};
 
 pub(crate) const BROKERS: usize = 3;
 pub(crate) const PROCESSES: usize = 3;
+/// One of them comes and goes.
+pub(crate) const INPUTS: usize = 2;
 
 /// Much shorter than usual, so that members that are silent are missed soon.
 pub(crate) const SESSION_MS: u64 = 2_000;
@@ -69,7 +72,8 @@ impl Site {
             .prefix(FILES)
             .tempdir_in(&plan.folder)
             .context("cannot make a folder")?;
-        let plant = Plant::on(&servers, files, &configuration(&plan.properties)?);
+        let more = configuration(&plan.properties)?;
+        let plant = Plant::with(&servers, files, &[PARTITIONS; INPUTS], &more);
         let gates = gates.collect::<Result<_>>()?;
         let instances = (0..PROCESSES).map(|index| instance(index, plan, &plant, &kafka));
         Ok(Self {
@@ -202,7 +206,22 @@ fn configuration(properties: &[String]) -> Result<String> {
 fn instance(index: usize, plan: &Plan, plant: &Plant, kafka: &Running) -> Result<Instance> {
     let name = format!("process-{}", index + 1);
     let disk = Disk::mount(&plant.path(&name))?;
-    let mut command = plant.command(&name);
+    let commands = Commands {
+        first: command(FIRST, index, &name, plan, plant, kafka),
+        both: command(BOTH, index, &name, plan, plant, kafka),
+    };
+    Instance::new(&name, commands, disk, &plan.folder)
+}
+
+fn command(
+    config: &str,
+    index: usize,
+    name: &str,
+    plan: &Plan,
+    plant: &Plant,
+    kafka: &Running,
+) -> Command {
+    let mut command = plant.command_with(config, name);
     let nodes = kafka.servers.detours[index].iter();
     let servers: Vec<&str> = nodes.map(|detour| &*detour.advertised).collect();
     command
@@ -214,7 +233,7 @@ fn instance(index: usize, plan: &Plan, plant: &Plant, kafka: &Running) -> Result
     if plan.standbys > 0 {
         command.env("FLOCKWISE__STANDBYS", plan.standbys.to_string());
     }
-    Instance::new(&name, command, disk, &plan.folder)
+    command
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

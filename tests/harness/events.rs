@@ -42,6 +42,19 @@ impl Put {
     }
 }
 
+/// Puts every other customer's events into a second input of this number of partitions: the order of each customer's
+/// events stays known.
+#[must_use]
+pub fn spread(puts: Vec<Put>, partitions: u32) -> Vec<Put> {
+    let place = |put: Put| match put.key.last() {
+        Some(last) if last % 2 == 1 => {
+            Put { input: 1, ..put }.keyed(Partitioner::Crc32, partitions)
+        }
+        _ => put,
+    };
+    puts.into_iter().map(place).collect()
+}
+
 /// Lines of the made-up shop, in the order in which they arrive.
 #[must_use]
 pub fn lines(events: u64, customers: u32, seed: u64) -> Vec<String> {

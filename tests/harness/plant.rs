@@ -24,6 +24,11 @@ use crate::{changelog, checks, eventually};
 /// Partitions of the input and of the state.
 pub const PARTITIONS: u32 = 12;
 
+/// The configuration that reads the first input, and the one that reads all.
+pub const FIRST: &str = "run.toml";
+/// See [`FIRST`].
+pub const BOTH: &str = "both.toml";
+
 /// A pipeline and its files.
 pub struct Plant {
     folder: TempDir,
@@ -82,8 +87,8 @@ impl Plant {
         let learning = "[model]\nk = 6\nwarm_up = { customers = 50 }\n";
         let fixed = "[model]\nlearn = false\nimport = \"learnt/model.json\"\n";
         write("learning.toml", first, learning);
-        write("run.toml", first, fixed);
-        write("both.toml", all, fixed);
+        write(FIRST, first, fixed);
+        write(BOTH, all, fixed);
         plant
     }
 
@@ -136,7 +141,7 @@ impl Plant {
         write("first.jsonl", &lines[..first]);
         write("all.jsonl", &lines);
         self.replay("first.jsonl", "learning.toml", "learnt");
-        self.replay("all.jsonl", "run.toml", "expected");
+        self.replay("all.jsonl", FIRST, "expected");
         let puts = lines.iter().map(|line| put("segment", line));
         puts.map(|put| put.keyed(Partitioner::Crc32, PARTITIONS))
             .collect()
@@ -157,7 +162,7 @@ impl Plant {
     /// The command that starts an instance.
     #[must_use]
     pub fn command(&self, instance: &str) -> Command {
-        self.command_with("run.toml", instance)
+        self.command_with(FIRST, instance)
     }
 
     /// The same with another of its configurations.
@@ -191,7 +196,7 @@ impl Plant {
 
     /// Every customer as the changelog has it.
     fn customers(&self) -> BTreeMap<String, Portrait> {
-        let config = Config::load(&self.path("run.toml"), []).expect("a configuration");
+        let config = Config::load(&self.path(FIRST), []).expect("a configuration");
         let pipeline = pipeline(&config, self.topics.clone(), None);
         let plan = &pipeline.task.plan;
         let mut customers = BTreeMap::new();
