@@ -56,7 +56,10 @@ impl Surveyor {
             debug!(topic, "the brokers give topics no id; its name has to do");
             topic.to_owned()
         });
-        let cluster = client.fetch_cluster_id(PATIENCE).unwrap_or_default();
+        // Without it the topic would look like one of another cluster: recreated.
+        let unknown =
+            || Failure::Fatal("the brokers do not tell the id of their cluster".to_owned());
+        let cluster = ask_again(|| client.fetch_cluster_id(PATIENCE).ok_or_else(unknown))?;
         Ok(format!("{cluster}.{id}"))
     }
 
