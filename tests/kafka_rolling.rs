@@ -9,7 +9,7 @@ use flockwise_tests::broker::Stage;
 use flockwise_tests::events::{Put, spread};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::servers;
-use flockwise_tests::plant::{BOTH, FIRST, PARTITIONS, Plant};
+use flockwise_tests::plant::{BOTH, FIRST, PARTITIONS, Plant, SHORT_SESSION};
 use flockwise_tests::process::{Process, folder, run};
 
 const EVENTS: u64 = 40_000;
@@ -18,7 +18,12 @@ const OTHER_PARTITIONS: u32 = 24;
 
 fn plant() -> Option<Plant> {
     let partitions = [PARTITIONS, OTHER_PARTITIONS];
-    Some(Plant::with(&servers()?, folder(), &partitions, ""))
+    Some(Plant::with(
+        &servers()?,
+        folder(),
+        &partitions,
+        SHORT_SESSION,
+    ))
 }
 
 /// Events of an input that are committed, by the positions of the group.

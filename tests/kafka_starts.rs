@@ -7,9 +7,10 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::{Put, generated};
 use flockwise_tests::eventually;
+use flockwise_tests::kafka::servers;
 use flockwise_tests::metrics::value;
-use flockwise_tests::plant::{PARTITIONS, Plant};
-use flockwise_tests::process::{Process, free_address, get};
+use flockwise_tests::plant::{PARTITIONS, Plant, SHORT_SESSION};
+use flockwise_tests::process::{Process, folder, free_address, get};
 
 const CONFIG: &str = "latest.toml";
 
@@ -30,7 +31,8 @@ fn counted(address: SocketAddr) -> f64 {
 
 #[test]
 fn an_input_that_begins_at_its_latest_record_counts_what_comes_after_the_first_start() {
-    let Some(plant) = Plant::set() else { return };
+    let Some(servers) = servers() else { return };
+    let plant = Plant::on(&servers, folder(), SHORT_SESSION);
     let config = fs::read_to_string(plant.path("learning.toml")).expect("read");
     let input = "format = \"segment\"\n";
     let config = config.replacen(input, &format!("{input}start = \"latest\"\n"), 1);
@@ -41,16 +43,22 @@ fn an_input_that_begins_at_its_latest_record_counts_what_comes_after_the_first_s
 
     plant.kafka.put(&records[..1_000]);
     let (instance, _) = start(&plant);
-    eventually("it has tasks", || instance.stderr().contains("tasks assigned"));
+    eventually("it has tasks", || {
+        instance.stderr().contains("tasks assigned")
+    });
     instance.kill();
     plant.kafka.put(&records[1_000..3_000]);
     let (instance, address) = start(&plant);
     plant.wait_until_drained();
-    eventually("what came after the first start is counted", || counted(address) == 2_000.0);
+    eventually("what came after the first start is counted", || {
+        counted(address) == 2_000.0
+    });
     instance.terminate().expect(0, &[]);
     plant.kafka.put(&records[3_000..]);
     let (instance, address) = start(&plant);
     plant.wait_until_drained();
-    eventually("what came meanwhile is counted", || counted(address) == 1_000.0);
+    eventually("what came meanwhile is counted", || {
+        counted(address) == 1_000.0
+    });
     instance.terminate().expect(0, &[]);
 }

@@ -24,6 +24,9 @@ use crate::{changelog, checks, eventually};
 /// Partitions of the input and of the state.
 pub const PARTITIONS: u32 = 12;
 
+/// More of a configuration: brokers miss a killed process after six seconds, not after 45.
+pub const SHORT_SESSION: &str = "\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n";
+
 /// The configuration that reads the first input, and the one that reads all.
 pub const FIRST: &str = "run.toml";
 /// See [`FIRST`].
