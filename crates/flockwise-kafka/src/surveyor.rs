@@ -17,7 +17,7 @@ use crate::clients;
 use crate::events::Events;
 use crate::faults;
 use crate::identity::topic_id;
-use crate::persistence::{ATTEMPT, PATIENCE, ask_again};
+use crate::persistence::{ATTEMPT, ask_again};
 use crate::settings::KafkaSettings;
 
 /// How long a glance at uncommitted records takes at most: control records at the end do not come, so it
@@ -59,7 +59,7 @@ impl Surveyor {
         // Without it the topic would look like one of another cluster: recreated.
         let unknown =
             || Failure::Fatal("the brokers do not tell the id of their cluster".to_owned());
-        let cluster = ask_again(|| client.fetch_cluster_id(PATIENCE).ok_or_else(unknown))?;
+        let cluster = ask_again(|| client.fetch_cluster_id(ATTEMPT).ok_or_else(unknown))?;
         Ok(format!("{cluster}.{id}"))
     }
 
