@@ -139,7 +139,7 @@ impl<B: Broker> Shard<B> {
                 let record = batch.record(next);
                 match self.lanes.waits(record.source) {
                     false => places.push(next),
-                    true => self.lanes.keep(record),
+                    true => self.lanes.keep(record, None),
                 }
                 next += 1;
             }
@@ -148,7 +148,7 @@ impl<B: Broker> Shard<B> {
             for (place, number) in places.iter().enumerate() {
                 let record = batch.record(*number);
                 if let Done::Beyond(time_ms) = self.align(&record, place, *number, now_ms)? {
-                    self.lanes.keep_beyond(record, time_ms);
+                    self.lanes.keep(record, Some(time_ms));
                 }
             }
         }
@@ -169,9 +169,7 @@ impl<B: Broker> Shard<B> {
         while left > 0
             && let Some(source) = self.lanes.released(limits)
         {
-            // The partition's own events do not hold it back.
-            let of_others = self.limits(Some((source, i64::MAX)), usize::MAX);
-            self.limit_ms = of_others.lower_ms();
+            self.limit_ms = limits.lower_ms();
             left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
             limits = self.limits(None, usize::MAX);
         }

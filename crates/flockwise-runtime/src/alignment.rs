@@ -81,6 +81,11 @@ impl Lane {
     fn keeps(&self) -> usize {
         self.run.len()
     }
+
+    /// The first record kept is beyond the limit, at this time, or was not looked at.
+    fn set_head(&mut self, beyond_ms: Option<i64>) {
+        self.head_ms = beyond_ms.unwrap_or(self.reached_ms);
+    }
 }
 
 /// The input partitions that a shard reads, in step.
@@ -221,13 +226,14 @@ impl Lanes {
         lane.is_some_and(|lane| lane.keeps() > 0 || lane.has_waited)
     }
 
-    /// Keeps a record that nobody has looked at.
-    pub(crate) fn keep(&mut self, record: Record<'_>) {
+    /// Keeps a record that is beyond the limit, at this time, or was not looked at.
+    pub(crate) fn keep(&mut self, record: Record<'_>, beyond_ms: Option<i64>) {
         if let Some(lane) = self.lane(record.source) {
             if lane.keeps() == 0 {
-                lane.head_ms = lane.reached_ms;
+                lane.set_head(beyond_ms);
                 lane.has_waited = false;
             }
+            lane.has_waited |= beyond_ms.is_some();
             lane.run.kept.push(record);
         }
     }
@@ -240,21 +246,10 @@ impl Lanes {
             return false;
         };
         std::mem::swap(&mut lane.run.kept, batch);
-        lane.head_ms = lane.reached_ms;
+        lane.set_head(None);
         lane.has_waited = false;
         lane.silent_since = None;
         true
-    }
-
-    /// Keeps a record that is beyond the limit.
-    pub(crate) fn keep_beyond(&mut self, record: Record<'_>, time_ms: i64) {
-        if let Some(lane) = self.lane(record.source) {
-            if lane.keeps() == 0 {
-                lane.head_ms = time_ms;
-            }
-            lane.has_waited = true;
-            lane.run.kept.push(record);
-        }
     }
 
     /// The event times up to which records may be processed now, where the next of `source` has this time and is
@@ -365,7 +360,7 @@ impl Lanes {
         }
         lane.run = run;
         lane.has_waited |= beyond_ms.is_some();
-        lane.head_ms = beyond_ms.unwrap_or(lane.reached_ms);
+        lane.set_head(beyond_ms);
     }
 
     /// Event time between the partition that is furthest and the earliest next event, of those that have more

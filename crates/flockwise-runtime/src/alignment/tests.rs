@@ -89,7 +89,7 @@ impl World {
         lanes.begin(batch);
         for (place, record) in batch.records().enumerate() {
             if lanes.waits(record.source) {
-                lanes.keep(record);
+                lanes.keep(record, None);
                 continue;
             }
             let next = (record.source, record.timestamp_ms);
@@ -97,7 +97,7 @@ impl World {
             if lanes.admits(record.timestamp_ms, limits) {
                 self.process(lanes, &record);
             } else {
-                lanes.keep_beyond(record, record.timestamp_ms);
+                lanes.keep(record, Some(record.timestamp_ms));
             }
         }
         lanes.end();
