@@ -29,6 +29,16 @@ fn counted(address: SocketAddr) -> f64 {
     counts.filter_map(|(name, _)| value(&text, name)).sum()
 }
 
+/// A process that starts now counts these events and no other.
+fn expect_counted(plant: &Plant, events: f64) {
+    let (instance, address) = start(plant);
+    plant.wait_until_drained();
+    eventually("what came since the last start is counted", || {
+        counted(address) == events
+    });
+    instance.terminate().expect(0, &[]);
+}
+
 #[test]
 fn an_input_that_begins_at_its_latest_record_counts_what_comes_after_the_first_start() {
     let Some(servers) = servers() else { return };
@@ -48,17 +58,7 @@ fn an_input_that_begins_at_its_latest_record_counts_what_comes_after_the_first_s
     });
     instance.kill();
     plant.kafka.put(&records[1_000..3_000]);
-    let (instance, address) = start(&plant);
-    plant.wait_until_drained();
-    eventually("what came after the first start is counted", || {
-        counted(address) == 2_000.0
-    });
-    instance.terminate().expect(0, &[]);
+    expect_counted(&plant, 2_000.0);
     plant.kafka.put(&records[3_000..]);
-    let (instance, address) = start(&plant);
-    plant.wait_until_drained();
-    eventually("what came meanwhile is counted", || {
-        counted(address) == 1_000.0
-    });
-    instance.terminate().expect(0, &[]);
+    expect_counted(&plant, 1_000.0);
 }
