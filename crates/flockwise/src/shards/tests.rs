@@ -1,5 +1,6 @@
 //! Shards over the in-process broker.
 
+use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
 
 use flockwise_config::Config;
@@ -137,8 +138,15 @@ fn customers_are_told_of_by_the_shard_that_has_them() {
         questions: first_alone,
         ..Stage::set()
     };
+    // Neither is given tasks before both are in the group: the first one alone would get all.
+    let both_joined = Barrier::new(2);
+    let connect = |number| {
+        let shard = stage.join(number);
+        both_joined.wait();
+        Ok(shard)
+    };
     thread::scope(|scope| {
-        let running = scope.spawn(|| stage.run(2, |number| Ok(stage.join(number))));
+        let running = scope.spawn(|| stage.run(2, connect));
         let answers: Vec<_> = (0..40)
             .map(|number| ask(&stage.questions, &format!("customer {number}")))
             .collect();
