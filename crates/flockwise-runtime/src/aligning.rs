@@ -2,7 +2,7 @@
 
 use flockwise_core::task::InputPartition;
 
-use crate::alignment::{Lanes, Limits, Surroundings};
+use crate::alignment::{Lanes, Limits, Run, Surroundings};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
@@ -121,14 +121,7 @@ impl<B: Broker> Shard<B> {
     }
 
     /// Processes the batch as far as it is within the limit, and keeps the rest.
-    pub(crate) fn work_off(
-        &mut self,
-        batch: &mut Batch,
-        now_ms: Option<i64>,
-    ) -> Result<(), Failure> {
-        if self.lanes.keep_all(batch) {
-            return Ok(());
-        }
+    pub(crate) fn work_off(&mut self, batch: &Batch, now_ms: Option<i64>) -> Result<(), Failure> {
         self.lanes.begin(batch);
         self.limit_ms = i64::MIN;
         let mut places = Vec::with_capacity(AHEAD);
@@ -137,7 +130,7 @@ impl<B: Broker> Shard<B> {
             places.clear();
             while next < batch.len() && places.len() < AHEAD {
                 let record = batch.record(next);
-                match self.lanes.waits(record.source) {
+                match self.lanes.keeps(record.source) {
                     false => places.push(next),
                     true => self.lanes.keep(record, None),
                 }
@@ -192,24 +185,44 @@ impl<B: Broker> Shard<B> {
         let Some(mut run) = self.lanes.take(source) else {
             return Ok(0);
         };
-        std::mem::swap(&mut self.lookahead, &mut run.ahead);
-        if run.decoded.end <= run.next {
-            run.decoded = run.next..run.kept.len().min(run.next + AHEAD);
-            self.look_ahead(&run.kept, run.decoded.clone())?;
-            self.approach(0..run.decoded.len());
+        let (count, beyond_ms) = self.admit(source, &mut run, now_ms)?;
+        self.approach(0..count);
+        for place in 0..count {
+            let record = run.kept.record(run.next + place);
+            self.receive(&record, place, now_ms)?;
         }
-        let (first, mut beyond_ms) = (run.next, None);
-        while beyond_ms.is_none() && run.next < run.decoded.end {
-            let (record, place) = (run.kept.record(run.next), run.next - run.decoded.start);
-            match self.align(&record, place, usize::MAX, now_ms)? {
-                Done::Processed => run.next += 1,
-                Done::Beyond(time_ms) => beyond_ms = Some(time_ms),
-            }
-        }
-        std::mem::swap(&mut self.lookahead, &mut run.ahead);
-        let processed = run.next - first;
+        run.next += count;
         self.lanes.put_back(source, run, beyond_ms);
-        Ok(processed)
+        Ok(count)
+    }
+
+    /// Decodes the next records of a run up to the first one beyond the limit: how many are within it, to be processed
+    /// at once, and the event time of the one beyond. What is decoded of a run is little, so that it stays in the
+    /// processor's cache although many partitions have one.
+    fn admit(
+        &mut self,
+        source: Source,
+        run: &mut Run,
+        now_ms: Option<i64>,
+    ) -> Result<(usize, Option<i64>), Failure> {
+        let count = run.len().min(AHEAD);
+        for place in 0..count {
+            let record = run.kept.record(run.next + place);
+            match std::mem::take(&mut run.head_is_decoded) {
+                true => self.lookahead.swap(place, &mut run.head),
+                false => self.look_at(&record, place)?,
+            }
+            let Some(time_ms) = self.time_of(&record, place, now_ms) else {
+                continue;
+            };
+            if self.is_beyond(source, time_ms, usize::MAX) {
+                self.lookahead.swap(place, &mut run.head);
+                run.head_is_decoded = true;
+                return Ok((place, Some(time_ms)));
+            }
+            self.lanes.reach(source, time_ms);
+        }
+        Ok((count, None))
     }
 
     /// Processes a record if it is within the limit and nothing before it is kept. One without an event, or
@@ -231,20 +244,25 @@ impl<B: Broker> Shard<B> {
         }
         let time_ms = self.time_of(record, place, now_ms);
         if let Some(time_ms) = time_ms
-            && time_ms > self.limit_ms
-            && time_ms > self.lanes.reached_ms(source)
+            && self.is_beyond(source, time_ms, batch_place)
         {
-            let limits = self.limits(Some((source, time_ms)), batch_place);
-            self.limit_ms = limits.lower_ms();
-            if !self.lanes.admits(time_ms, limits) {
-                return Ok(Done::Beyond(time_ms));
-            }
+            return Ok(Done::Beyond(time_ms));
         }
         self.receive(record, place, now_ms)?;
         if let Some(time_ms) = time_ms {
             self.lanes.reach(source, time_ms);
         }
         Ok(Done::Processed)
+    }
+
+    /// Is the next event of a partition beyond the limit, which may have moved on?
+    fn is_beyond(&mut self, source: Source, time_ms: i64, batch_place: usize) -> bool {
+        if time_ms <= self.limit_ms || time_ms <= self.lanes.reached_ms(source) {
+            return false;
+        }
+        let limits = self.limits(Some((source, time_ms)), batch_place);
+        self.limit_ms = limits.lower_ms();
+        !self.lanes.admits(time_ms, limits)
     }
 
     /// Event time of a record, if it has an event that is not too far in the future.

@@ -4,16 +4,16 @@
 //! The event time of a record is known only once it is decoded. Records are decoded in the order in which they come.
 //! The first one that is beyond the limit is kept, and with it what follows in its partition; the broker gives no more
 //! of that partition until what is kept is processed. Of a partition that had to wait, the next records are kept without
-//! a look at them, and decoded a run at a time, each once. While partitions are within `max_skew` of each other nothing
+//! a copy or a look at them. A run of them is decoded when its turn has come, up to the first record that is beyond the
+//! limit; each is decoded once. While partitions are within `max_skew` of each other nothing
 //! is kept, and this costs a comparison a record.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::Duration;
 
 use crate::batch::{Batch, Record};
 use crate::clock::Moment;
-use crate::lookahead::Lookahead;
+use crate::lookahead::Decoded;
 use crate::topics::Source;
 
 /// Events of one shard that may be further ahead of the tasks of other shards than `max_skew`, at most: where events
@@ -37,13 +37,14 @@ pub(crate) struct Run {
     pub(crate) kept: Batch,
     /// The next of them; those before it are processed.
     pub(crate) next: usize,
-    /// Those of which it is known what is in them, by their numbers in `kept`: what is at place 0 is of the first.
-    pub(crate) decoded: Range<usize>,
-    pub(crate) ahead: Lookahead,
+    /// What is in the next of them, where that is known.
+    pub(crate) head: Decoded,
+    pub(crate) head_is_decoded: bool,
 }
 
 impl Run {
-    fn len(&self) -> usize {
+    /// Records that were not processed.
+    pub(crate) fn len(&self) -> usize {
         self.kept.len().saturating_sub(self.next)
     }
 }
@@ -220,12 +221,6 @@ impl Lanes {
         self.lane(source).is_some_and(|lane| lane.keeps() > 0)
     }
 
-    /// Is the next record of the partition to be kept without a look at it?
-    pub(crate) fn waits(&mut self, source: Source) -> bool {
-        let lane = self.lane(source);
-        lane.is_some_and(|lane| lane.keeps() > 0 || lane.has_waited)
-    }
-
     /// Keeps a record that is beyond the limit, at this time, or was not looked at.
     pub(crate) fn keep(&mut self, record: Record<'_>, beyond_ms: Option<i64>) {
         if let Some(lane) = self.lane(record.source) {
@@ -238,18 +233,26 @@ impl Lanes {
         }
     }
 
-    /// Takes the whole batch, for an empty one, if all of it is of one partition that had to wait.
-    pub(crate) fn keep_all(&mut self, batch: &mut Batch) -> bool {
-        let waits = |lane: &&mut Lane| lane.has_waited && lane.keeps() == 0;
-        let lane = batch.only_source().and_then(|source| self.lane(source));
-        let Some(lane) = lane.filter(waits) else {
-            return false;
-        };
-        std::mem::swap(&mut lane.run.kept, batch);
-        lane.set_head(None);
-        lane.has_waited = false;
-        lane.silent_since = None;
-        true
+    /// Sets the records apart that come of partitions which had to wait and keep none: they are kept without a copy.
+    pub(crate) fn set_apart(&mut self, batch: &mut Batch) {
+        let waiting = self.lanes.iter_mut();
+        let waiting = waiting.filter(|lane| lane.has_waited && lane.keeps() == 0);
+        batch.set_apart(waiting.map(|lane| (lane.source, std::mem::take(&mut lane.run.kept))));
+    }
+
+    /// Keeps what was set apart.
+    pub(crate) fn keep_apart(&mut self, batch: &mut Batch) {
+        for (source, kept) in batch.take_apart() {
+            let Some(lane) = self.lane(source) else {
+                continue;
+            };
+            lane.run.kept = kept;
+            if lane.keeps() > 0 {
+                lane.set_head(None);
+                lane.has_waited = false;
+                lane.silent_since = None;
+            }
+        }
     }
 
     /// The event times up to which records may be processed now, where the next of `source` has this time and is
@@ -356,7 +359,7 @@ impl Lanes {
         };
         if run.len() == 0 {
             run.kept.clear();
-            (run.next, run.decoded) = (0, 0..0);
+            run.next = 0;
         }
         lane.run = run;
         lane.has_waited |= beyond_ms.is_some();

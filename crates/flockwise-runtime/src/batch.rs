@@ -9,6 +9,10 @@ use crate::topics::Source;
 pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Batches of their own for the records of some sources; sorted by source.
+    apart: Vec<(Source, Batch)>,
+    /// Which of them was the last to get a record: as a rule it gets the next one too.
+    latest: usize,
 }
 
 #[derive(Debug)]
@@ -43,10 +47,40 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.apart.iter_mut().for_each(|(_, batch)| batch.clear());
     }
 
     /// Appends a copy of a record.
     pub fn push(&mut self, record: Record<'_>) {
+        match self.apart_for(record.source) {
+            Some(batch) => batch.append(record),
+            None => self.append(record),
+        }
+    }
+
+    fn apart_for(&mut self, source: Source) -> Option<&mut Self> {
+        let is_latest = |(apart, _): &(Source, Self)| *apart == source;
+        if !self.apart.get(self.latest).is_some_and(is_latest) {
+            let found = self
+                .apart
+                .binary_search_by_key(&source, |(apart, _)| *apart);
+            self.latest = found.ok()?;
+        }
+        self.apart.get_mut(self.latest).map(|(_, batch)| batch)
+    }
+
+    /// The records of these sources, sorted, go to these batches from now on, until they are taken.
+    pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (Source, Self)>) {
+        self.apart.clear();
+        self.apart.extend(sources);
+    }
+
+    /// What was set apart, with its records.
+    pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (Source, Self)> {
+        self.apart.drain(..)
+    }
+
+    fn append(&mut self, record: Record<'_>) {
         let key = record.key.map(|bytes| self.keep(bytes));
         let value = record.value.map(|bytes| self.keep(bytes));
         let origin = record.origin.map(|bytes| self.keep(bytes));
@@ -66,16 +100,17 @@ impl Batch {
         start..self.bytes.len()
     }
 
-    /// Records in it.
+    /// Records in it, with those that are set apart.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        let apart = self.apart.iter().map(|(_, batch)| batch.len());
+        self.entries.len() + apart.sum::<usize>()
     }
 
     /// Are there none?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Where each record was read, in order.
@@ -83,19 +118,12 @@ impl Batch {
         self.entries.iter().map(|entry| entry.source)
     }
 
-    /// Where all of the records were read, if that is one source.
-    pub(crate) fn only_source(&self) -> Option<Source> {
-        let mut sources = self.sources();
-        let first = sources.next()?;
-        sources.all(|source| source == first).then_some(first)
-    }
-
-    /// The records in order.
+    /// The records in order, but for those that are set apart.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        (0..self.len()).map(|number| self.record(number))
+        (0..self.entries.len()).map(|number| self.record(number))
     }
 
-    /// One of the records by its number, below [`Batch::len`].
+    /// One of the records by its number, below [`Batch::len`] where none are set apart.
     #[must_use]
     pub fn record(&self, number: usize) -> Record<'_> {
         let entry = &self.entries[number];
@@ -107,5 +135,50 @@ impl Batch {
             value: entry.value.clone().map(|range| &self.bytes[range]),
             origin: entry.origin.clone().map(|range| &self.bytes[range]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::Topic;
+
+    fn source(partition: u32) -> Source {
+        Source {
+            topic: Topic::Input(0),
+            partition,
+        }
+    }
+
+    fn offsets(batch: &Batch) -> Vec<i64> {
+        batch.records().map(|record| record.offset).collect()
+    }
+
+    #[test]
+    fn records_of_some_sources_go_to_batches_of_their_own() {
+        let mut batch = Batch::default();
+        batch.set_apart(
+            [1, 3]
+                .map(|partition| (source(partition), Batch::default()))
+                .into_iter(),
+        );
+        for (offset, partition) in [0, 1, 1, 3, 2, 1, 4].into_iter().enumerate() {
+            batch.push(Record {
+                source: source(partition),
+                offset: offset as i64,
+                timestamp_ms: 0,
+                key: None,
+                value: Some(b"value"),
+                origin: None,
+            });
+        }
+        assert_eq!((batch.len(), offsets(&batch)), (7, vec![0, 4, 6]));
+        let apart: Vec<_> = batch.take_apart().collect();
+        let apart: Vec<_> = apart
+            .iter()
+            .map(|(of, batch)| (*of, offsets(batch)))
+            .collect();
+        assert_eq!(apart, [(source(1), vec![1, 2, 5]), (source(3), vec![3])]);
+        assert_eq!(batch.len(), 3);
     }
 }

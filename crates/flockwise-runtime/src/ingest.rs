@@ -26,10 +26,10 @@ const SWEPT_A_TURN: usize = 500;
 impl<B: Broker> Shard<B> {
     /// Deals with the records polled, in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
-        let mut batch = take(&mut self.batch);
+        let batch = take(&mut self.batch);
         self.polled = self.pace.clock().now();
         let now_ms = self.reference_ms();
-        let result = self.work_off(&mut batch, now_ms);
+        let result = self.work_off(&batch, now_ms);
         self.batch = batch;
         self.tell_progress();
         result

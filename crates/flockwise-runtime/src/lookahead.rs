@@ -34,13 +34,27 @@ pub(crate) struct Decoded {
 }
 
 /// The events of the next records, and their customers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lookahead {
-    decoded: Vec<Decoded>,
+    decoded: [Decoded; AHEAD],
     customers: Vec<u64>,
 }
 
+impl Default for Lookahead {
+    fn default() -> Self {
+        Self {
+            decoded: std::array::from_fn(|_| Decoded::default()),
+            customers: Vec::with_capacity(AHEAD),
+        }
+    }
+}
+
 impl Lookahead {
+    /// Exchanges what was found in one of the records.
+    pub(crate) fn swap(&mut self, place: usize, decoded: &mut Decoded) {
+        std::mem::swap(&mut self.decoded[place], decoded);
+    }
+
     /// What was found in one of the records.
     pub(crate) fn get(&self, place: usize) -> &Decoded {
         &self.decoded[place]
@@ -48,7 +62,7 @@ impl Lookahead {
 }
 
 impl<B: Broker> Shard<B> {
-    /// Decodes the events among these records of the batch, given by their numbers.
+    /// Decodes the events among these records of the batch, given by their numbers; at most [`AHEAD`].
     ///
     /// # Errors
     /// Where another instance forwards events that this one cannot read: see [`ForwardError`].
@@ -57,17 +71,18 @@ impl<B: Broker> Shard<B> {
         batch: &Batch,
         records: impl ExactSizeIterator<Item = usize>,
     ) -> Result<(), Failure> {
-        let ahead = &mut self.lookahead.decoded;
-        if ahead.len() < records.len() {
-            ahead.resize_with(records.len(), Decoded::default);
-        }
         for (place, number) in records.enumerate() {
-            let record = batch.record(number);
-            match record.source.topic {
-                Topic::Input(input) => self.decode(&record, input, place),
-                Topic::Repartition => self.decode_forwarded(&record, place)?,
-                _ => {}
-            }
+            self.look_at(&batch.record(number), place)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes the event of a record.
+    pub(crate) fn look_at(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
+        match record.source.topic {
+            Topic::Input(input) => self.decode(record, input, place),
+            Topic::Repartition => self.decode_forwarded(record, place)?,
+            _ => {}
         }
         Ok(())
     }

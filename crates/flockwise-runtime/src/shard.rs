@@ -260,7 +260,10 @@ impl<B: Broker> Shard<B> {
             true => Duration::ZERO,
             false => patience.min(self.longest_wait(is_holding)),
         };
-        let turn = self.broker.poll(patience, BATCH, &mut self.batch)?;
+        self.lanes.set_apart(&mut self.batch);
+        let turn = self.broker.poll(patience, BATCH, &mut self.batch);
+        self.lanes.keep_apart(&mut self.batch);
+        let turn = turn?;
         self.metrics.progress.polled(self.number);
         let is_idle = turn == Turn::Idle;
         let is_rebalance = !matches!(turn, Turn::Idle | Turn::Records);

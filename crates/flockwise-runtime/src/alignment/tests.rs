@@ -88,7 +88,7 @@ impl World {
     fn work_off(&mut self, lanes: &mut Lanes, batch: &Batch) {
         lanes.begin(batch);
         for (place, record) in batch.records().enumerate() {
-            if lanes.waits(record.source) {
+            if lanes.keeps(record.source) {
                 lanes.keep(record, None);
                 continue;
             }
@@ -179,11 +179,13 @@ fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() 
         let mut lanes = world.lanes();
         for _ in 0..20_000 {
             let mut batch = Batch::default();
+            lanes.set_apart(&mut batch);
             for partition in 0..world.times.len() {
                 if dice.below(3) > 0 && lanes.kept(source(partition as u32)) == 0 {
                     world.hand_out(partition, 1 + dice.below(25) as usize, &mut batch);
                 }
             }
+            lanes.keep_apart(&mut batch);
             world.work_off(&mut lanes, &batch);
             world.release(&mut lanes);
             if world.processed.len() == total {
