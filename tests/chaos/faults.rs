@@ -8,9 +8,12 @@ use xtask::kafka::Signal;
 use crate::clock::Clock;
 use crate::gate::{Gate, Mode};
 use crate::halt::Halt;
-use crate::instance::Inputs;
+use crate::instance::{Inputs, Stopped};
 use crate::schedule::{Fault, Kind, Victim};
 use crate::site::{BROKERS, PROCESSES, Site};
+
+/// A fault is still felt this long after it is over: members come back, leaders go home.
+pub(crate) const AFTERMATH: Duration = Duration::from_secs(3);
 
 /// A fault that has been.
 #[derive(Clone, Debug)]
@@ -22,6 +25,24 @@ pub(crate) struct Past {
     pub(crate) to: Duration,
     /// What should not have happened.
     pub(crate) failures: Vec<String>,
+    /// Processes that ended without having committed.
+    pub(crate) uncommitted: Vec<Uncommitted>,
+}
+
+/// A process that could not commit when it was asked to end, and what it said.
+#[derive(Clone, Debug)]
+pub(crate) struct Uncommitted {
+    from: Duration,
+    to: Duration,
+    pub(crate) text: String,
+}
+
+impl Past {
+    /// Was some broker away from some process meanwhile, or on its way back?
+    pub(crate) fn excuses(&self, stop: &Uncommitted) -> bool {
+        let between = self.fault.kind.is_between_processes_and_brokers();
+        between && stop.from < self.to + AFTERMATH && self.from < stop.to
+    }
 }
 
 /// What faults need to happen.
@@ -42,6 +63,7 @@ impl Hand<'_> {
             from: Duration::ZERO,
             to: Duration::ZERO,
             failures: Vec::new(),
+            uncommitted: Vec::new(),
         };
         let done = match fault.victim {
             Victim::Process(index) => self.strike_process(index, &mut past),
@@ -181,7 +203,16 @@ impl Hand<'_> {
     fn start_again(&self, index: usize, inputs: Option<Inputs>, past: &mut Past) -> Result<()> {
         let mut instance = self.site.instance(index);
         past.failures.extend(instance.ended_by_itself());
-        past.failures.extend(instance.stop());
+        let from = self.clock.now();
+        match instance.stop() {
+            Stopped::Well => {}
+            Stopped::Wrong(text) => past.failures.push(text),
+            Stopped::Uncommitted(text) => past.uncommitted.push(Uncommitted {
+                from,
+                to: self.clock.now(),
+                text,
+            }),
+        }
         instance.inputs = inputs.unwrap_or(instance.inputs);
         instance.start();
         self.site.wait_until_ready(&instance, self.halt)

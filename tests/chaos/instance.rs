@@ -18,6 +18,17 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Of the log of one that ended by itself.
 const LAST_LINES: usize = 5;
 
+/// What a process says that could not commit in time when it was asked to end.
+const GAVE_UP: &str = "this instance could not commit";
+
+/// How a process ended that was asked to.
+pub(crate) enum Stopped {
+    Well,
+    /// It could not commit in time, as it says: right while the brokers do not answer.
+    Uncommitted(String),
+    Wrong(String),
+}
+
 /// The inputs that a process is configured to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inputs {
@@ -97,22 +108,28 @@ impl Instance {
         self.process.iter().for_each(Process::resume);
     }
 
-    /// SIGTERM; what is wrong with how it ended.
-    pub(crate) fn stop(&mut self) -> Option<String> {
-        let process = self.process.as_mut()?;
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(&mut self) -> Stopped {
+        let Some(process) = self.process.as_mut() else {
+            return Stopped::Well;
+        };
         process.ask_to_end();
         let ended = process.ended_within(GRACE);
         self.end("asked to end");
         let name = &self.name;
-        match ended {
-            Some(ended) if ended.code == Some(0) => None,
-            // It was only just started and did not listen yet, as its first line would say.
-            Some(ended) if ended.signal == Some(SIGTERM) && ended.stderr.is_empty() => None,
-            Some(ended) => {
-                let (how, last) = (how(&ended), last_lines(&ended.stderr));
-                Some(format!("{name} ended with {how} when asked to:\n{last}"))
-            }
-            None => Some(format!("{name} did not end within {GRACE:?} when asked to")),
+        let Some(ended) = ended else {
+            return Stopped::Wrong(format!("{name} did not end within {GRACE:?} when asked to"));
+        };
+        // It was only just started and did not listen yet, as its first line would say.
+        let is_unheard = ended.signal == Some(SIGTERM) && ended.stderr.is_empty();
+        if ended.code == Some(0) || is_unheard {
+            return Stopped::Well;
+        }
+        let (how, last) = (how(&ended), last_lines(&ended.stderr));
+        let text = format!("{name} ended with {how} when asked to:\n{last}");
+        match ended.code == Some(1) && ended.stderr.contains(GAVE_UP) {
+            true => Stopped::Uncommitted(text),
+            false => Stopped::Wrong(text),
         }
     }
 

@@ -194,6 +194,11 @@ impl Arguments {
             mut failures,
         } = outcome;
         failures.extend(past.iter().flat_map(|past| past.failures.clone()));
+        let stops = past.iter().flat_map(|past| &past.uncommitted);
+        let (excused, others): (Vec<_>, Vec<_>) =
+            stops.partition(|stop| past.iter().any(|past| past.excuses(stop)));
+        let uncommitted = excused.len();
+        failures.extend(others.into_iter().map(|stop| stop.text.clone()));
         failures.extend(ended);
         let mut changes = 0;
         if course.halt.is_interrupted() {
@@ -214,6 +219,7 @@ impl Arguments {
             stalls,
             latencies: journal.latencies(),
             past,
+            uncommitted,
             failures,
         }
     }

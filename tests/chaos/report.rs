@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::faults::Past;
+use crate::faults::{AFTERMATH, Past};
 use crate::journal::Stall;
 use crate::schedule::Kind;
-
-/// A fault is still felt this long after it is over: members come back, leaders go home.
-const AFTERMATH: Duration = Duration::from_secs(3);
 
 /// Stalls worth a line of their own.
 const SHOWN: usize = 8;
@@ -31,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) stalls: Vec<Stall>,
     /// Shortest first.
     pub(crate) latencies: Vec<Duration>,
+    /// Processes that could not commit when asked to end, while a broker was out of their reach.
+    pub(crate) uncommitted: usize,
     pub(crate) failures: Vec<String>,
 }
 
@@ -134,6 +133,7 @@ impl Report {
             "events": self.events,
             "repeated": self.repeated,
             "changes": self.changes,
+            "ended_uncommitted": self.uncommitted,
             "kinds": kinds.collect::<serde_json::Map<_, _>>(),
             "longest_stall_s": {
                 "with_a_broker_away": seconds(self.longest(|stall| self.is_of_broker(stall))),
@@ -217,6 +217,13 @@ impl Display for Report {
             writeln!(
                 formatter,
                 "{repeated} events were stored twice by who sent them"
+            )?;
+        }
+        if self.uncommitted > 0 {
+            let uncommitted = self.uncommitted;
+            writeln!(
+                formatter,
+                "{uncommitted} processes ended without a last commit, as they said: a broker was out of reach"
             )?;
         }
         writeln!(formatter)?;

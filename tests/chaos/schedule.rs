@@ -162,6 +162,11 @@ impl Kind {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Is a broker out of reach of a process while it lasts, or was its connection broken?
+    pub(crate) fn is_between_processes_and_brokers(self) -> bool {
+        self.is_of_broker() || matches!(self, Self::Cut | Self::Refuse | Self::Stall)
+    }
+
     /// Is a broker away while it lasts?
     pub(crate) fn is_of_broker(self) -> bool {
         matches!(

@@ -7,6 +7,7 @@ use flockwise_tests::broker::Stage;
 use flockwise_tests::plant::Plant;
 
 use crate::halt::Halt;
+use crate::instance::Stopped;
 use crate::journal::Journal;
 use crate::site::{PROCESSES, Site};
 
@@ -17,7 +18,10 @@ pub(crate) fn end(site: &Site, halt: &Halt) -> Vec<String> {
         if !halt.is_interrupted() {
             let mut instance = site.instance(index);
             failures.extend(instance.ended_by_itself());
-            failures.extend(instance.stop());
+            match instance.stop() {
+                Stopped::Well => {}
+                Stopped::Uncommitted(text) | Stopped::Wrong(text) => failures.push(text),
+            }
         }
     }
     failures
