@@ -310,7 +310,7 @@ impl World {
             let value = lesson.value.as_deref().unwrap_or_default();
             let is_due = match decode_lesson(value, plan).expect("a lesson") {
                 Lesson::MiniBatch(batch) => trainer.absorb(batch, lesson.offset),
-                Lesson::Sampled(sampled) => trainer.hear(&sampled),
+                Lesson::Sampled(sampled) => trainer.hear(&sampled, lesson.offset),
                 Lesson::Order(order) => panic!("nobody gives orders: {order:?}"),
             };
             expected.extend(is_due.then(|| trainer.learn_from_window()).flatten());

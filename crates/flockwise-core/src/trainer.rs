@@ -100,8 +100,8 @@ pub struct Trainer {
     plan: Arc<Plan>,
     policy: LearningPolicy,
     window: Window,
-    /// How far the tasks have sampled, as far as they have said.
-    sampled: BTreeMap<u32, Sampled>,
+    /// How far the tasks have sampled, as far as they have said, and the offset at which each said so last.
+    sampled: BTreeMap<u32, (Sampled, i64)>,
     /// Mini-batches of instants that not all tasks have come to, with their offsets.
     ahead: Vec<(MiniBatch, i64)>,
     vectors_ahead: usize,
@@ -216,10 +216,18 @@ impl Trainer {
         self.advance()
     }
 
-    /// Tasks say how far they have sampled. `true`: as with [`Trainer::absorb`].
-    pub fn hear(&mut self, sampled: &BTreeMap<u32, Sampled>) -> bool {
-        self.sampled.extend(sampled);
+    /// Tasks say at an offset how far they have sampled. `true`: as with [`Trainer::absorb`].
+    pub fn hear(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) -> bool {
+        self.recall_sampled(sampled, offset);
         self.advance()
+    }
+
+    /// Takes in again what tasks said before the version that it started from was learnt. That moves no time on: what a
+    /// task said before the first record that is read again is not known, so the others may seem to be all.
+    pub fn recall_sampled(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
+        let said = sampled.iter();
+        self.sampled
+            .extend(said.map(|(task, sampled)| (*task, (*sampled, offset))));
     }
 
     /// Has every task said how far it has sampled?
@@ -232,10 +240,11 @@ impl Trainer {
     /// had then.
     #[must_use]
     pub fn sampled(&self) -> Sampled {
-        let to_ms = self.sampled.values().map(|sampled| sampled.to_ms).min();
+        let sampled = || self.sampled.values().map(|(sampled, _)| sampled);
+        let to_ms = sampled().map(|sampled| sampled.to_ms).min();
         Sampled {
             to_ms: to_ms.unwrap_or(CAUGHT_UP),
-            customers: self.sampled.values().map(|sampled| sampled.customers).sum(),
+            customers: sampled().map(|sampled| sampled.customers).sum(),
         }
     }
 
@@ -279,11 +288,15 @@ impl Trainer {
         publication
     }
 
-    /// The lowest offset of a mini-batch that it learns from: a successor reads from there.
+    /// The lowest offset of what a successor has to know: mini-batches that it learns from, and what tasks with a backlog
+    /// said last. It reads from there.
     #[must_use]
     pub fn window_offset(&self) -> Option<i64> {
         let ahead = self.ahead.iter().map(|(_, offset)| *offset);
-        ahead.chain(self.window.first_offset()).min()
+        let said = self.sampled.values();
+        let behind = said.filter(|(sampled, _)| sampled.to_ms != CAUGHT_UP);
+        let behind = behind.map(|(_, offset)| *offset);
+        ahead.chain(behind).chain(self.window.first_offset()).min()
     }
 
     /// Carries an order out.

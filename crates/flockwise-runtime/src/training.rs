@@ -192,9 +192,12 @@ impl<B: Broker> Shard<B> {
                 trainer.recall(batch, offset);
                 None
             }
+            Some(Lesson::Sampled(sampled)) if is_new => {
+                trainer.hear(&sampled, offset).then_some(Task::Learn)
+            }
             Some(Lesson::Sampled(sampled)) => {
-                let is_due = trainer.hear(&sampled);
-                (is_due && is_new).then_some(Task::Learn)
+                trainer.recall_sampled(&sampled, offset);
+                None
             }
             Some(Lesson::Order(order)) => is_new.then_some(Task::Obey(order)),
             None => None,

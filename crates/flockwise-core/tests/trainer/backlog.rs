@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flockwise_core::event::hash;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::trainer::{MiniBatch, Publication, Sampled, Trainer};
+use flockwise_core::trainer::{CAUGHT_UP, MiniBatch, Publication, Sampled, Trainer};
 use proptest::prelude::*;
 
 use crate::school::{DAY_MS, plan, policy};
@@ -59,7 +59,7 @@ fn published(turns: &[u32]) -> Vec<Publication> {
         versions.extend(is_due.then(|| trainer.learn_from_window()).flatten());
     };
     for task in 0..TASKS {
-        trainer.hear(&claim(task, 0));
+        trainer.hear(&claim(task, 0), -1);
     }
     for period in 0..DAYS * DAY_MS / look_ms {
         let instants = (1..=look_ms / HOUR_MS).map(|hour| period * look_ms + hour * HOUR_MS);
@@ -71,7 +71,7 @@ fn published(turns: &[u32]) -> Vec<Publication> {
             let is_due = match instants.get(*count) {
                 Some(at_ms) => trainer.absorb(drawn(task, *at_ms), offset),
                 None if *count == instants.len() => {
-                    trainer.hear(&claim(task, (period + 1) * look_ms))
+                    trainer.hear(&claim(task, (period + 1) * look_ms), offset)
                 }
                 None => continue,
             };
@@ -98,14 +98,17 @@ proptest! {
 #[test]
 fn nothing_is_learnt_of_an_instant_before_all_tasks_have_come_to_it() {
     let mut trainer = Trainer::new(plan(2), slow(), None);
-    assert!(!trainer.hear(&claim(0, 0)) && !trainer.hear(&claim(1, 0)));
+    assert!(!trainer.hear(&claim(0, 0), 0) && !trainer.hear(&claim(1, 0), 0));
     for hour in 1..20 {
         assert!(!trainer.absorb(drawn(0, hour * HOUR_MS), hour));
     }
     assert_eq!(trainer.warm_up().customers, 0);
-    assert!(!trainer.hear(&claim(0, DAY_MS)));
+    assert!(!trainer.hear(&claim(0, DAY_MS), 20));
     assert_eq!(trainer.sampled().to_ms, 0);
-    assert!(trainer.hear(&claim(1, DAY_MS)), "there are 76 customers");
+    assert!(
+        trainer.hear(&claim(1, DAY_MS), 21),
+        "there are 76 customers"
+    );
     let first = trainer.learn_from_window().unwrap();
     assert_eq!(first.model.trained_ms, DAY_MS);
     assert_eq!(
@@ -115,4 +118,49 @@ fn nothing_is_learnt_of_an_instant_before_all_tasks_have_come_to_it() {
             customers: 10
         }
     );
+}
+
+#[test]
+fn a_successor_does_not_take_the_tasks_that_it_has_heard_of_for_all() {
+    let mut trainer = Trainer::new(plan(2), slow(), None);
+    // What task 1 says is before the first record that a successor reads.
+    trainer.hear(&claim(1, 0), 0);
+    let mini_batches = || (1..20).map(|hour| (drawn(0, hour * HOUR_MS), hour));
+    mini_batches().for_each(|(batch, offset)| {
+        trainer.absorb(batch, offset);
+    });
+    // Task 0 goes far ahead, and begins anew from where it was committed.
+    let said = [
+        (claim(0, 5 * DAY_MS), 20),
+        (claim(0, DAY_MS), 21),
+        (claim(1, DAY_MS), 22),
+    ];
+    let are_due = said
+        .each_ref()
+        .map(|(claim, offset)| trainer.hear(claim, *offset));
+    assert_eq!(are_due, [false, false, true]);
+    let first = trainer.learn_from_window().unwrap();
+    assert_eq!(first.model.trained_ms, DAY_MS);
+
+    let mut successor = Trainer::new(plan(2), slow(), Some(first.model));
+    mini_batches().for_each(|(batch, offset)| successor.recall(batch, offset));
+    for (claim, offset) in &said {
+        successor.recall_sampled(claim, *offset);
+    }
+    for offset in 23..25 {
+        let again = claim(0, DAY_MS + offset);
+        assert!(!trainer.hear(&again, offset));
+        assert!(!successor.hear(&again, offset), "no period has passed");
+    }
+}
+
+#[test]
+fn a_successor_reads_what_tasks_with_a_backlog_said_last() {
+    let mut trainer = Trainer::new(plan(2), slow(), None);
+    trainer.absorb(drawn(0, HOUR_MS), 7);
+    assert_eq!(trainer.window_offset(), Some(7));
+    trainer.hear(&claim(1, DAY_MS), 3);
+    assert_eq!(trainer.window_offset(), Some(3));
+    trainer.hear(&claim(1, CAUGHT_UP), 9);
+    assert_eq!(trainer.window_offset(), Some(7));
 }
