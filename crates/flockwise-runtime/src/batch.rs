@@ -13,6 +13,8 @@ pub struct Batch {
     apart: Vec<(Source, Batch)>,
     /// Which of them was the last to get a record: as a rule it gets the next one too.
     latest: usize,
+    /// Records in all of them.
+    apart_len: usize,
 }
 
 #[derive(Debug)]
@@ -48,12 +50,16 @@ impl Batch {
         self.bytes.clear();
         self.entries.clear();
         self.apart.iter_mut().for_each(|(_, batch)| batch.clear());
+        self.apart_len = 0;
     }
 
     /// Appends a copy of a record.
     pub fn push(&mut self, record: Record<'_>) {
         match self.apart_for(record.source) {
-            Some(batch) => batch.append(record),
+            Some(batch) => {
+                batch.append(record);
+                self.apart_len += 1;
+            }
             None => self.append(record),
         }
     }
@@ -72,11 +78,13 @@ impl Batch {
     /// The records of these sources, sorted, go to these batches from now on, until they are taken.
     pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (Source, Self)>) {
         self.apart.clear();
+        self.apart_len = 0;
         self.apart.extend(sources);
     }
 
     /// What was set apart, with its records.
     pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (Source, Self)> {
+        self.apart_len = 0;
         self.apart.drain(..)
     }
 
@@ -103,8 +111,7 @@ impl Batch {
     /// Records in it, with those that are set apart.
     #[must_use]
     pub fn len(&self) -> usize {
-        let apart = self.apart.iter().map(|(_, batch)| batch.len());
-        self.entries.len() + apart.sum::<usize>()
+        self.entries.len() + self.apart_len
     }
 
     /// Are there none?
