@@ -1,8 +1,11 @@
-//! One seed after the other.
+//! One seed after the other, on each core.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use super::client::LETS_GO;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
@@ -16,6 +19,9 @@ use super::world::{START_MS, World};
 /// The environment's names for what to play.
 const SEED: &str = "FLOCKWISE_SIMULATOR_SEED";
 const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
+
+/// How many threads play; default: one for each core.
+const THREADS: &str = "FLOCKWISE_SIMULATOR_THREADS";
 
 /// Where it is set, a seed that fails does not end a sweep.
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
@@ -80,27 +86,58 @@ pub fn sweep(seeds: u64) {
     let wanted = std::env::var(SEEDS).unwrap_or_else(|_| seeds.to_string());
     let (from, to) = wanted.split_once("..").unwrap_or(("0", &wanted));
     let seeds = number(SEEDS, from)..number(SEEDS, to);
-    let mut share = Share::default();
-    let mut failed = Vec::new();
-    for seed in seeds.clone() {
-        match catch_unwind(|| play(seed)) {
-            Ok(story) => share.add(seed, &story),
-            Err(reason) if std::env::var_os(KEEP_GOING).is_none() => resume_unwind(reason),
-            Err(_) => failed.push(seed),
+    let next = AtomicU64::new(seeds.start);
+    let mut all = Share::default();
+    thread::scope(|scope| {
+        let play_some = || play_some(&next, seeds.end);
+        let threads: Vec<_> = (0..threads()).map(|_| scope.spawn(play_some)).collect();
+        for thread in threads {
+            match thread.join() {
+                Ok(share) => all.merge(share),
+                Err(reason) => resume_unwind(reason),
+            }
         }
-    }
-    share.tell();
+    });
+    all.tell();
+    let failed = &all.failed;
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     eprintln!("seeds {seeds:?} hold");
-    if seeds.end.saturating_sub(seeds.start) >= MANY {
-        share.check();
+    if count(&seeds) >= MANY {
+        all.check();
     }
+}
+
+fn threads() -> u64 {
+    let cores = || thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    std::env::var(THREADS).map_or_else(|_| cores(), |wanted| number(THREADS, &wanted))
+}
+
+fn count(seeds: &Range<u64>) -> u64 {
+    seeds.end.saturating_sub(seeds.start)
+}
+
+/// Plays seeds that no other thread has played, up to the end or the first one that fails.
+fn play_some(next: &AtomicU64, end: u64) -> Share {
+    let mut share = Share::default();
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end);
+    while let Some(seed) = take() {
+        match catch_unwind(|| play(seed)) {
+            Ok(story) => share.add(seed, &story),
+            Err(reason) if std::env::var_os(KEEP_GOING).is_none() => {
+                next.store(end, Ordering::Relaxed);
+                resume_unwind(reason)
+            }
+            Err(_) => share.failed.push(seed),
+        }
+    }
+    share
 }
 
 /// What many worlds have, and what happens in them.
 #[derive(Default)]
 struct Share {
     seeds: u64,
+    failed: Vec<u64>,
     /// Worlds that have something: see [`Scenario::traits`].
     traits: BTreeMap<&'static str, u64>,
     /// Worlds in which something happens, and how often it does in all.
@@ -117,6 +154,19 @@ impl Share {
             let [worlds, times] = self.happenings.entry(what).or_default();
             *worlds += 1;
             *times += count;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.failed.extend(other.failed);
+        for (name, worlds) in other.traits {
+            *self.traits.entry(name).or_default() += worlds;
+        }
+        for (what, [worlds, times]) in other.happenings {
+            let sums = self.happenings.entry(what).or_default();
+            sums[0] += worlds;
+            sums[1] += times;
         }
     }
 

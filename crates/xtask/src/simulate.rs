@@ -15,9 +15,11 @@ use crate::workspace;
 /// Seeds that one process plays before it hands its report in.
 const SLICE: u64 = 1_000;
 
-/// The simulator's test that plays many seeds, and the variables that say which, and to go on after one that fails.
+/// The simulator's test that plays many seeds, and the variables that say which, on how many threads, and to go on
+/// after one that fails.
 const TEST: &str = "every_seed_holds";
 const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
+const THREADS: &str = "FLOCKWISE_SIMULATOR_THREADS";
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
 /// What `cargo xtask simulate` is asked for.
@@ -98,6 +100,7 @@ fn play(program: &Path, from: u64, to: u64) -> Result<Vec<u64>> {
     let played = Command::new(program)
         .args([TEST, "--exact", "--nocapture"])
         .env(SEEDS, format!("{from}..{to}"))
+        .env(THREADS, "1")
         .env(KEEP_GOING, "1")
         .env("RUST_BACKTRACE", "0")
         .output()
