@@ -47,12 +47,23 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Whoever reads the result may have read enough (`| head`): that is no failure, and there is nothing
-/// left to do.
+/// Whoever reads the result may have read enough (`| head`). The command goes on, and its exit code tells how it ends.
 pub(crate) fn print_line(words: fmt::Arguments<'_>) {
+    write_line(words);
+}
+
+/// Prints a line of what goes on for long, and ends the process well where nobody reads it any more.
+pub(crate) fn print_while_read(words: fmt::Arguments<'_>) {
+    if !write_line(words) {
+        std::process::exit(0);
+    }
+}
+
+/// `false` where nobody reads it.
+fn write_line(words: fmt::Arguments<'_>) -> bool {
     match writeln!(io::stdout().lock(), "{words}") {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
         Err(error) => {
             eprintln!("flockwise: the result cannot be written to stdout: {error}");
             std::process::exit(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flockwise_codec::time::write_time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::exit::say;
+use crate::exit::print_while_read;
 use crate::figures::number;
 use crate::session::Session;
 
@@ -47,7 +47,8 @@ impl Progress {
 
     /// Prints a line on stdout without breaking the progress line.
     pub(crate) fn line(&self, text: &str) {
-        self.bar.suspend(|| say!("{text}"));
+        self.bar
+            .suspend(|| print_while_read(format_args!("{text}")));
     }
 
     pub(crate) fn done(&self) {
