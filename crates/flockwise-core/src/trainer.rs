@@ -7,6 +7,7 @@ mod moments;
 mod next;
 mod order;
 mod organiser;
+mod progress;
 mod reach;
 mod space;
 mod warm_up;
@@ -14,6 +15,7 @@ mod watching;
 mod window;
 
 pub use order::{Audit, Order, Publication, What};
+pub use progress::{CAUGHT_UP, Sampled};
 pub use warm_up::WarmUp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,7 @@ use crate::naming::name_segments;
 use crate::plan::Plan;
 use crate::policy::{HistoryPolicy, LearningPolicy};
 use crate::review::{Review, review};
+use progress::Progress;
 use space::Space;
 use window::{KEPT_HALF_LIVES, Window};
 
@@ -62,18 +65,6 @@ pub enum Lesson {
     Sampled(BTreeMap<u32, Sampled>),
 }
 
-/// How far a task has sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sampled {
-    /// Every sample up to this instant has been sent; [`CAUGHT_UP`]: the task has read all there is.
-    pub to_ms: i64,
-    /// Customers of the task then.
-    pub customers: u64,
-}
-
-/// See [`Sampled::to_ms`].
-pub const CAUGHT_UP: i64 = i64::MAX;
-
 /// Why an order is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -100,8 +91,8 @@ pub struct Trainer {
     plan: Arc<Plan>,
     policy: LearningPolicy,
     window: Window,
-    /// How far the tasks have sampled, as far as they have said, and the offset at which each said so last.
-    sampled: BTreeMap<u32, (Sampled, i64)>,
+    /// How far the tasks have sampled, as far as they have said.
+    progress: Progress,
     /// Mini-batches of instants that not all tasks have come to, with their offsets.
     ahead: Vec<(MiniBatch, i64)>,
     vectors_ahead: usize,
@@ -144,7 +135,7 @@ impl Trainer {
     pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelParts>) -> Self {
         Self {
             window: Window::new(plan.len(), SAMPLE_BOUND),
-            sampled: BTreeMap::new(),
+            progress: Progress::default(),
             ahead: Vec::new(),
             vectors_ahead: 0,
             latest_ms: NEVER_MS,
@@ -225,27 +216,20 @@ impl Trainer {
     /// Takes in again what tasks said before the version that it started from was learnt. That moves no time on: what a
     /// task said before the first record that is read again is not known, so the others may seem to be all.
     pub fn recall_sampled(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
-        let said = sampled.iter();
-        self.sampled
-            .extend(said.map(|(task, sampled)| (*task, (*sampled, offset))));
+        self.progress.note(sampled, offset);
     }
 
     /// Has every task said how far it has sampled?
     #[must_use]
     pub fn has_heard(&self, tasks: u32) -> bool {
-        (0..tasks).all(|task| self.sampled.contains_key(&task))
+        self.progress.is_of_all(tasks)
     }
 
     /// The instant up to which all tasks have sampled, [`CAUGHT_UP`] where none has a backlog; and the customers that they
     /// had then.
     #[must_use]
     pub fn sampled(&self) -> Sampled {
-        let sampled = || self.sampled.values().map(|(sampled, _)| sampled);
-        let to_ms = sampled().map(|sampled| sampled.to_ms).min();
-        Sampled {
-            to_ms: to_ms.unwrap_or(CAUGHT_UP),
-            customers: sampled().map(|sampled| sampled.customers).sum(),
-        }
+        self.progress.total()
     }
 
     fn advance(&mut self) -> bool {
@@ -293,10 +277,8 @@ impl Trainer {
     #[must_use]
     pub fn window_offset(&self) -> Option<i64> {
         let ahead = self.ahead.iter().map(|(_, offset)| *offset);
-        let said = self.sampled.values();
-        let behind = said.filter(|(sampled, _)| sampled.to_ms != CAUGHT_UP);
-        let behind = behind.map(|(_, offset)| *offset);
-        ahead.chain(behind).chain(self.window.first_offset()).min()
+        let others = [self.progress.first_offset(), self.window.first_offset()];
+        ahead.chain(others.into_iter().flatten()).min()
     }
 
     /// Carries an order out.
