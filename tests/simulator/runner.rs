@@ -1,7 +1,6 @@
 //! One seed after the other, on each core.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,10 +98,11 @@ pub fn sweep(seeds: u64) {
         }
     });
     all.tell();
-    let failed = &all.failed;
+    let (failed, count) = (&all.failed, seeds.end.saturating_sub(seeds.start));
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
+    assert_eq!(all.seeds, count, "seeds played");
     eprintln!("seeds {seeds:?} hold");
-    if count(&seeds) >= MANY {
+    if count >= MANY {
         all.check();
     }
 }
@@ -110,10 +110,6 @@ pub fn sweep(seeds: u64) {
 fn threads() -> u64 {
     let cores = || thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     std::env::var(THREADS).map_or_else(|_| cores(), |wanted| number(THREADS, &wanted))
-}
-
-fn count(seeds: &Range<u64>) -> u64 {
-    seeds.end.saturating_sub(seeds.start)
 }
 
 /// Plays seeds that no other thread has played, up to the end or the first one that fails.

@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -31,9 +28,9 @@ pub struct SimulateArgs {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Processes at a time; default: one for each core
+    /// Threads; default: one for each core
     #[arg(long)]
-    jobs: Option<usize>,
+    jobs: Option<u64>,
     /// Optimise fully: pays from about 100,000 seeds on
     #[arg(long)]
     release: bool,
@@ -41,68 +38,39 @@ pub struct SimulateArgs {
 
 /// Plays every seed, and fails where one does.
 pub fn run(args: &SimulateArgs) -> Result<()> {
-    let cores = || thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.unwrap_or_else(cores).max(1);
-    let sweep = Sweep {
-        program: built(args.release)?,
-        next: AtomicU64::new(args.from),
-        end: args.from + args.seeds,
-        failed: Mutex::new(Vec::new()),
-    };
-    thread::scope(|scope| -> Result<()> {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(|| sweep.work())).collect();
-        for worker in workers {
-            worker
-                .join()
-                .unwrap_or_else(|_| bail!("a worker panicked"))?;
+    let program = built(args.release)?;
+    let (mut from, end) = (args.from, args.from + args.seeds);
+    let mut all_failed = Vec::new();
+    while from < end {
+        let to = end.min(from + SLICE);
+        let failed = play(&program, from, to, args.jobs)?;
+        match failed.is_empty() {
+            true => println!("seeds {from}..{to} hold"),
+            false => println!("seeds {from}..{to}: these fail: {failed:?}"),
         }
-        Ok(())
-    })?;
-    let failed = sweep.failed.into_inner().unwrap_or_default();
-    if !failed.is_empty() {
-        bail!("{} of {} seeds fail: {failed:?}", failed.len(), args.seeds);
+        all_failed.extend(failed);
+        from = to;
+    }
+    if !all_failed.is_empty() {
+        let count = all_failed.len();
+        bail!("{count} of {} seeds fail: {all_failed:?}", args.seeds);
     }
     println!("{} seeds hold, from {} on", args.seeds, args.from);
     Ok(())
 }
 
-/// Seeds still to be played, and those that failed.
-struct Sweep {
-    program: PathBuf,
-    next: AtomicU64,
-    end: u64,
-    failed: Mutex<Vec<u64>>,
-}
-
-impl Sweep {
-    fn work(&self) -> Result<()> {
-        loop {
-            let from = self.next.fetch_add(SLICE, Ordering::Relaxed);
-            if from >= self.end {
-                return Ok(());
-            }
-            let to = self.end.min(from + SLICE);
-            let failed = play(&self.program, from, to)?;
-            match failed.is_empty() {
-                true => println!("seeds {from}..{to} hold"),
-                false => println!("seeds {from}..{to}: these fail: {failed:?}"),
-            }
-            self.failed
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .extend(failed);
-        }
-    }
-}
-
 /// Plays a slice; which of its seeds fail.
-fn play(program: &Path, from: u64, to: u64) -> Result<Vec<u64>> {
-    let played = Command::new(program)
+fn play(program: &Path, from: u64, to: u64, jobs: Option<u64>) -> Result<Vec<u64>> {
+    let mut command = Command::new(program);
+    command
         .args([TEST, "--exact", "--nocapture"])
         .env(SEEDS, format!("{from}..{to}"))
-        .env(THREADS, "1")
         .env(KEEP_GOING, "1")
-        .env("RUST_BACKTRACE", "0")
+        .env("RUST_BACKTRACE", "0");
+    if let Some(jobs) = jobs {
+        command.env(THREADS, jobs.max(1).to_string());
+    }
+    let played = command
         .output()
         .with_context(|| program.display().to_string())?;
     let told = String::from_utf8_lossy(&played.stderr);
