@@ -38,10 +38,14 @@ pub(crate) struct Uncommitted {
 }
 
 impl Past {
-    /// Was some broker away from some process meanwhile, or on its way back?
+    /// Was it felt at some time between these?
+    pub(crate) fn is_felt(&self, from: Duration, to: Duration) -> bool {
+        from < self.to + AFTERMATH && self.from < to
+    }
+
+    /// Was a broker out of reach while the process was to end, or on its way back?
     pub(crate) fn excuses(&self, stop: &Uncommitted) -> bool {
-        let between = self.fault.kind.is_between_processes_and_brokers();
-        between && stop.from < self.to + AFTERMATH && self.from < stop.to
+        self.fault.kind.is_between_processes_and_brokers() && self.is_felt(stop.from, stop.to)
     }
 }
 

@@ -33,13 +33,6 @@ pub(crate) struct Report {
     pub(crate) failures: Vec<String>,
 }
 
-impl Past {
-    /// Can this stall be due to it?
-    fn touches(&self, stall: &Stall) -> bool {
-        stall.from < self.to + AFTERMATH && self.from < stall.to
-    }
-}
-
 impl Report {
     /// The longest of some stalls.
     fn longest(&self, counts: impl Fn(&Stall) -> bool) -> Option<&Stall> {
@@ -49,7 +42,9 @@ impl Report {
 
     fn causes(&self, stall: &Stall) -> impl Iterator<Item = &Past> {
         let stall = stall.clone();
-        self.past.iter().filter(move |past| past.touches(&stall))
+        self.past
+            .iter()
+            .filter(move |past| past.is_felt(stall.from, stall.to))
     }
 
     /// The longest stall that had to do with faults of a kind, others may have had a part in it; and
