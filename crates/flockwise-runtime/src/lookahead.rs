@@ -34,19 +34,10 @@ pub(crate) struct Decoded {
 }
 
 /// The events of the next records, and their customers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lookahead {
     decoded: [Decoded; AHEAD],
     customers: Vec<u64>,
-}
-
-impl Default for Lookahead {
-    fn default() -> Self {
-        Self {
-            decoded: std::array::from_fn(|_| Decoded::default()),
-            customers: Vec::with_capacity(AHEAD),
-        }
-    }
 }
 
 impl Lookahead {
