@@ -254,7 +254,7 @@ fn a_result_that_nobody_reads_to_its_end_is_no_failure() {
         ("check --config good.toml", 0),
         ("check --config good.toml --json", 0),
         ("check --config good.toml --acls", 0),
-        // What is wrong is wrong whether somebody reads it or not.
+        // A refusal keeps its exit code.
         ("check --config missing.toml --json", 2),
         ("replay good.jsonl --config good.toml", 0),
         ("replay good.jsonl --config good.toml --json", 0),

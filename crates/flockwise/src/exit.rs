@@ -47,19 +47,19 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Whoever reads the result may have read enough (`| head`). The command goes on, and its exit code tells how it ends.
+/// A reader may close the pipe early (`| head`). The command goes on and keeps its exit code.
 pub(crate) fn print_line(words: fmt::Arguments<'_>) {
     write_line(words);
 }
 
-/// Prints a line of what goes on for long, and ends the process well where nobody reads it any more.
+/// Prints a line of the demo, and ends the process with 0 where the pipe is closed.
 pub(crate) fn print_while_read(words: fmt::Arguments<'_>) {
     if !write_line(words) {
         std::process::exit(0);
     }
 }
 
-/// `false` where nobody reads it.
+/// `false` where the pipe is closed.
 fn write_line(words: fmt::Arguments<'_>) -> bool {
     match writeln!(io::stdout().lock(), "{words}") {
         Ok(()) => true,

@@ -129,7 +129,7 @@ fn a_successor_does_not_take_the_tasks_that_it_has_heard_of_for_all() {
     mini_batches().for_each(|(batch, offset)| {
         trainer.absorb(batch, offset);
     });
-    // Task 0 goes far ahead, and begins anew from where it was committed.
+    // Task 0 goes far ahead, and then restarts from its committed position.
     let said = [
         (claim(0, 5 * DAY_MS), 20),
         (claim(0, DAY_MS), 21),
