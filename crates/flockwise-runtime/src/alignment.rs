@@ -64,6 +64,8 @@ struct Lane {
     batch_end: usize,
     /// Since when it has had unread records and has given none.
     silent_since: Option<Moment>,
+    /// Has it records that were not handed out by the last poll? `None`: not asked since.
+    has_unread: Option<bool>,
 }
 
 impl Lane {
@@ -76,11 +78,19 @@ impl Lane {
             has_waited: false,
             batch_end: 0,
             silent_since: None,
+            has_unread: None,
         }
     }
 
     fn keeps(&self) -> usize {
         self.run.len()
+    }
+
+    fn has_unread(&mut self, around: &impl Surroundings) -> bool {
+        let source = self.source;
+        *self
+            .has_unread
+            .get_or_insert_with(|| around.has_unread(source))
     }
 
     /// The first record kept is beyond the limit, at this time, or was not looked at.
@@ -175,6 +185,12 @@ impl Lanes {
                 lane.silent_since = None;
             }
         }
+    }
+
+    /// The broker has been polled: what each partition has unread is asked again, once, when it matters.
+    pub(crate) fn polled(&mut self) {
+        let lanes = self.lanes.iter_mut();
+        lanes.for_each(|lane| lane.has_unread = None);
     }
 
     /// The present batch has been dealt with.
@@ -304,12 +320,13 @@ impl Lanes {
         place: usize,
         around: &impl Surroundings,
     ) -> Option<(Source, i64)> {
-        let (now, idle_timeout) = (around.now(), self.alignment.idle_timeout);
+        let idle_timeout = self.alignment.idle_timeout;
         let next_of = |lane: &mut Lane| match next {
             Some((source, time_ms)) if source == lane.source => Some(time_ms),
             _ if lane.keeps() > 0 => Some(lane.head_ms),
             _ if lane.batch_end > place => Some(lane.reached_ms),
-            _ if around.has_unread(lane.source) => {
+            _ if lane.has_unread(around) => {
+                let now = around.now();
                 let since = *lane.silent_since.get_or_insert(now);
                 (now.since(since) < idle_timeout).then_some(lane.reached_ms)
             }

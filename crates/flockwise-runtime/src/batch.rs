@@ -1,7 +1,5 @@
 //! Records on their way in: one arena, reused from poll to poll.
 
-use std::ops::Range;
-
 use crate::topics::Source;
 
 /// Records of one poll, in the order in which they are to be processed.
@@ -22,9 +20,12 @@ struct Entry {
     source: Source,
     offset: i64,
     timestamp_ms: i64,
-    key: Option<Range<usize>>,
-    value: Option<Range<usize>>,
-    origin: Option<Range<usize>>,
+    /// Where its bytes begin: key, value and origin, one after the other.
+    start: usize,
+    /// How many bytes each has, if there is one.
+    key: Option<u32>,
+    value: Option<u32>,
+    origin: Option<u32>,
 }
 
 /// One record, borrowed from where it lies.
@@ -89,23 +90,22 @@ impl Batch {
     }
 
     fn append(&mut self, record: Record<'_>) {
-        let key = record.key.map(|bytes| self.keep(bytes));
-        let value = record.value.map(|bytes| self.keep(bytes));
-        let origin = record.origin.map(|bytes| self.keep(bytes));
+        let start = self.bytes.len();
+        let mut keep = |part: Option<&[u8]>| {
+            let part = part?;
+            self.bytes.extend_from_slice(part);
+            Some(u32::try_from(part.len()).expect("records of Kafka are smaller than 2 GiB"))
+        };
+        let [key, value, origin] = [record.key, record.value, record.origin].map(&mut keep);
         self.entries.push(Entry {
             source: record.source,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
+            start,
             key,
             value,
             origin,
         });
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        start..self.bytes.len()
     }
 
     /// Records in it, with those that are set apart.
@@ -134,13 +134,19 @@ impl Batch {
     #[must_use]
     pub fn record(&self, number: usize) -> Record<'_> {
         let entry = &self.entries[number];
+        let mut rest = &self.bytes[entry.start..];
+        let mut part = |length: Option<u32>| {
+            let (part, after) = rest.split_at(length? as usize);
+            rest = after;
+            Some(part)
+        };
         Record {
             source: entry.source,
             offset: entry.offset,
             timestamp_ms: entry.timestamp_ms,
-            key: entry.key.clone().map(|range| &self.bytes[range]),
-            value: entry.value.clone().map(|range| &self.bytes[range]),
-            origin: entry.origin.clone().map(|range| &self.bytes[range]),
+            key: part(entry.key),
+            value: part(entry.value),
+            origin: part(entry.origin),
         }
     }
 }
@@ -159,6 +165,29 @@ mod tests {
 
     fn offsets(batch: &Batch) -> Vec<i64> {
         batch.records().map(|record| record.offset).collect()
+    }
+
+    #[test]
+    fn a_record_is_given_back_as_it_was_put_in() {
+        let parts: [Option<&[u8]>; 3] = [None, Some(b""), Some(b"bytes")];
+        let mut records = Vec::new();
+        for (number, key) in parts.into_iter().enumerate() {
+            for value in parts {
+                for origin in parts {
+                    records.push(Record {
+                        source: source(number as u32),
+                        offset: records.len() as i64,
+                        timestamp_ms: -1,
+                        key,
+                        value,
+                        origin,
+                    });
+                }
+            }
+        }
+        let mut batch = Batch::default();
+        records.iter().for_each(|record| batch.push(*record));
+        assert_eq!(batch.records().collect::<Vec<_>>(), records);
     }
 
     #[test]

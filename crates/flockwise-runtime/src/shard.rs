@@ -263,6 +263,7 @@ impl<B: Broker> Shard<B> {
         self.lanes.set_apart(&mut self.batch);
         let turn = self.broker.poll(patience, BATCH, &mut self.batch);
         self.lanes.keep_apart(&mut self.batch);
+        self.lanes.polled();
         let turn = turn?;
         self.metrics.progress.polled(self.number);
         let is_idle = turn == Turn::Idle;
@@ -281,9 +282,12 @@ impl<B: Broker> Shard<B> {
         self.let_time_pass()?;
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
-        self.note_caught_up()?;
+        let is_at_rest = is_idle && !released;
+        if is_at_rest || self.commit_is_due(is_at_rest) {
+            self.note_caught_up()?;
+        }
         self.note_pending();
-        let commits = is_awaited || self.commit_is_due(is_idle && !released);
+        let commits = is_awaited || self.commit_is_due(is_at_rest);
         if commits {
             self.commit()?;
         }

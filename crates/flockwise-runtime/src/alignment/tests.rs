@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
@@ -24,10 +25,13 @@ struct World {
     processed: Vec<(usize, usize)>,
     clock: Clock,
     others_ms: i64,
+    /// How often it was asked what is unread.
+    asked: Cell<usize>,
 }
 
 impl Surroundings for World {
     fn has_unread(&self, source: Source) -> bool {
+        self.asked.set(self.asked.get() + 1);
         let partition = source.partition as usize;
         self.handed_out[partition] < self.times[partition].len()
     }
@@ -49,6 +53,7 @@ impl World {
             processed: Vec::new(),
             clock: Clock::simulated(0),
             others_ms: i64::MAX,
+            asked: Cell::new(0),
         }
     }
 
@@ -86,6 +91,7 @@ impl World {
 
     /// What the shard does with a batch.
     fn work_off(&mut self, lanes: &mut Lanes, batch: &Batch) {
+        lanes.polled();
         lanes.begin(batch);
         for (place, record) in batch.records().enumerate() {
             if lanes.keeps(record.source) {
@@ -260,6 +266,24 @@ fn others_that_are_behind_hold_a_shard_back_but_for_a_number_of_events() {
     world.others_ms = 8_500;
     world.release(&mut lanes);
     assert_eq!(world.processed.len(), 501 + AHEAD_OF_OTHERS);
+}
+
+#[test]
+fn what_is_unread_is_asked_once_a_poll() {
+    let mut world = World::new(vec![vec![5], vec![6], vec![9_000; 9]]);
+    let mut lanes = world.lanes();
+    let mut batch = Batch::default();
+    world.hand_out(2, 9, &mut batch);
+    world.work_off(&mut lanes, &batch);
+    (0..5).for_each(|_| world.release(&mut lanes));
+    assert_eq!(world.asked.get(), 2, "of the two that gave nothing");
+    world.hand_out(0, 1, &mut Batch::default());
+    world.hand_out(1, 1, &mut Batch::default());
+    world.release(&mut lanes);
+    assert_eq!(world.processed, [], "as of the last poll");
+    lanes.polled();
+    world.release(&mut lanes);
+    assert_eq!(world.processed.len(), 9);
 }
 
 #[test]
