@@ -188,7 +188,7 @@ impl<B: Broker> Shard<B> {
         let (count, beyond_ms) = self.admit(source, &mut run, now_ms)?;
         self.approach(0..count);
         for place in 0..count {
-            let record = run.kept.record(run.next + place);
+            let record = run.kept.get(run.next + place);
             self.receive(&record, place, now_ms)?;
         }
         run.next += count;
@@ -207,7 +207,7 @@ impl<B: Broker> Shard<B> {
     ) -> Result<(usize, Option<i64>), Failure> {
         let count = run.len().min(AHEAD);
         for place in 0..count {
-            let record = run.kept.record(run.next + place);
+            let record = run.kept.get(run.next + place);
             match std::mem::take(&mut run.head_is_decoded) {
                 true => self.lookahead.swap(place, &mut run.head),
                 false => self.look_at(&record, place)?,

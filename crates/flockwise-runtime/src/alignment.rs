@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::batch::{Batch, Record};
+use crate::batch::{Batch, Record, Records};
 use crate::clock::Moment;
 use crate::lookahead::Decoded;
 use crate::topics::Source;
@@ -34,7 +34,7 @@ pub struct Alignment {
 /// Records of a partition that were read and not yet processed.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
-    pub(crate) kept: Batch,
+    pub(crate) kept: Records,
     /// The next of them; those before it are processed.
     pub(crate) next: usize,
     /// What is in the next of them, where that is known.
@@ -207,7 +207,7 @@ impl Lanes {
     /// Offset of the first record of the partition that is kept.
     pub(crate) fn first_kept(&self, source: Source) -> Option<i64> {
         let lane = &self.lanes[self.find(source).ok()?];
-        (lane.keeps() > 0).then(|| lane.run.kept.record(lane.run.next).offset)
+        (lane.keeps() > 0).then(|| lane.run.kept.get(lane.run.next).offset)
     }
 
     /// The partitions of which records are kept.

@@ -5,14 +5,18 @@ use crate::topics::Source;
 /// Records of one poll, in the order in which they are to be processed.
 #[derive(Debug, Default)]
 pub struct Batch {
+    records: Records,
+    /// Those of some sources are kept apart; sorted by source.
+    apart: Vec<(Source, Records)>,
+    /// Which of these was the last to get a record: as a rule it gets the next one too.
+    latest: usize,
+}
+
+/// Copies of records, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// Batches of their own for the records of some sources; sorted by source.
-    apart: Vec<(Source, Batch)>,
-    /// Which of them was the last to get a record: as a rule it gets the next one too.
-    latest: usize,
-    /// Records in all of them.
-    apart_len: usize,
 }
 
 #[derive(Debug)]
@@ -48,48 +52,74 @@ pub struct Record<'a> {
 impl Batch {
     /// Makes room for the next poll; keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
-        self.apart.iter_mut().for_each(|(_, batch)| batch.clear());
-        self.apart_len = 0;
+        self.records.clear();
+        let apart = self.apart.iter_mut();
+        apart.for_each(|(_, records)| records.clear());
     }
 
     /// Appends a copy of a record.
     pub fn push(&mut self, record: Record<'_>) {
-        match self.apart_for(record.source) {
-            Some(batch) => {
-                batch.append(record);
-                self.apart_len += 1;
-            }
-            None => self.append(record),
-        }
-    }
-
-    fn apart_for(&mut self, source: Source) -> Option<&mut Self> {
-        let is_latest = |(apart, _): &(Source, Self)| *apart == source;
+        let is_latest = |(source, _): &(Source, Records)| *source == record.source;
         if !self.apart.get(self.latest).is_some_and(is_latest) {
             let found = self
                 .apart
-                .binary_search_by_key(&source, |(apart, _)| *apart);
-            self.latest = found.ok()?;
+                .binary_search_by_key(&record.source, |(source, _)| *source);
+            let Ok(found) = found else {
+                return self.records.push(record);
+            };
+            self.latest = found;
         }
-        self.apart.get_mut(self.latest).map(|(_, batch)| batch)
+        self.apart[self.latest].1.push(record);
     }
 
-    /// The records of these sources, sorted, go to these batches from now on, until they are taken.
-    pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (Source, Self)>) {
+    /// The records of these sources, sorted, go here from now on, until they are taken.
+    pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (Source, Records)>) {
         self.apart.clear();
-        self.apart_len = 0;
         self.apart.extend(sources);
     }
 
     /// What was set apart, with its records.
-    pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (Source, Self)> {
-        self.apart_len = 0;
+    pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (Source, Records)> {
         self.apart.drain(..)
     }
 
-    fn append(&mut self, record: Record<'_>) {
+    /// Records in it, with those that are set apart.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let apart = self.apart.iter().map(|(_, records)| records.len());
+        self.records.len() + apart.sum::<usize>()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where each record was read, in order.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+        self.records.entries.iter().map(|entry| entry.source)
+    }
+
+    /// The records in order, but for those that are set apart.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        (0..self.records.len()).map(|number| self.record(number))
+    }
+
+    /// One of the records by its number, below [`Batch::len`] where none are set apart.
+    #[must_use]
+    pub fn record(&self, number: usize) -> Record<'_> {
+        self.records.get(number)
+    }
+}
+
+impl Records {
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    pub(crate) fn push(&mut self, record: Record<'_>) {
         let start = self.bytes.len();
         let mut keep = |part: Option<&[u8]>| {
             let part = part?;
@@ -108,31 +138,12 @@ impl Batch {
         });
     }
 
-    /// Records in it, with those that are set apart.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len() + self.apart_len
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
-    /// Are there none?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Where each record was read, in order.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
-        self.entries.iter().map(|entry| entry.source)
-    }
-
-    /// The records in order, but for those that are set apart.
-    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        (0..self.entries.len()).map(|number| self.record(number))
-    }
-
-    /// One of the records by its number, below [`Batch::len`] where none are set apart.
-    #[must_use]
-    pub fn record(&self, number: usize) -> Record<'_> {
+    /// One of them by its number, below [`Records::len`].
+    pub(crate) fn get(&self, number: usize) -> Record<'_> {
         let entry = &self.entries[number];
         let mut rest = &self.bytes[entry.start..];
         let mut part = |length: Option<u32>| {
@@ -163,8 +174,8 @@ mod tests {
         }
     }
 
-    fn offsets(batch: &Batch) -> Vec<i64> {
-        batch.records().map(|record| record.offset).collect()
+    fn offsets(records: &Records) -> Vec<i64> {
+        records.entries.iter().map(|entry| entry.offset).collect()
     }
 
     #[test]
@@ -195,7 +206,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.set_apart(
             [1, 3]
-                .map(|partition| (source(partition), Batch::default()))
+                .map(|partition| (source(partition), Records::default()))
                 .into_iter(),
         );
         for (offset, partition) in [0, 1, 1, 3, 2, 1, 4].into_iter().enumerate() {
@@ -208,11 +219,11 @@ mod tests {
                 origin: None,
             });
         }
-        assert_eq!((batch.len(), offsets(&batch)), (7, vec![0, 4, 6]));
+        assert_eq!((batch.len(), offsets(&batch.records)), (7, vec![0, 4, 6]));
         let apart: Vec<_> = batch.take_apart().collect();
         let apart: Vec<_> = apart
             .iter()
-            .map(|(of, batch)| (*of, offsets(batch)))
+            .map(|(of, records)| (*of, offsets(records)))
             .collect();
         assert_eq!(apart, [(source(1), vec![1, 2, 5]), (source(3), vec![3])]);
         assert_eq!(batch.len(), 3);

@@ -116,7 +116,7 @@ impl World {
             let (mut run, mut beyond_ms) = (lanes.take(source).unwrap(), None);
             let end = run.kept.len().min(run.next + DECODED_AT_ONCE);
             while run.next < end {
-                let record = run.kept.record(run.next);
+                let record = run.kept.get(run.next);
                 let next = (source, record.timestamp_ms);
                 limits = lanes.limits(Some(next), usize::MAX, self);
                 if !lanes.admits(record.timestamp_ms, limits) {
