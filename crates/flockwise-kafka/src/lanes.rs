@@ -273,11 +273,10 @@ fn fill_in_step(inputs: &mut [Lane], max_skew_ms: i64, limit: usize, batch: &mut
 
 /// The message as a record.
 pub(crate) fn record<'a>(source: Source, message: &'a Message<'a>, forwarded: bool) -> Record<'a> {
-    let sent_ms = forwarded.then(|| message.sent_timestamp_ms()).flatten();
     Record {
         source,
         offset: message.offset(),
-        timestamp_ms: sent_ms.unwrap_or_else(|| message.timestamp_ms()),
+        timestamp_ms: message.timestamp_ms(),
         key: message.key(),
         value: message.value(),
         origin: forwarded.then(|| message.origin()).flatten(),

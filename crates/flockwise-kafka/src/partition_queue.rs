@@ -19,7 +19,6 @@ use rdkafka_sys as sys;
 
 use crate::bell::Bell;
 use crate::events::Events;
-use crate::producer::TIMESTAMP_HEADER;
 
 /// Records that are taken from a queue at a time.
 pub(crate) const SLICE: usize = 256;
@@ -288,12 +287,6 @@ impl Message<'_> {
     /// Its [`ORIGIN_HEADER`].
     pub(crate) fn origin(&self) -> Option<&[u8]> {
         self.header(ORIGIN.as_ref()?)
-    }
-
-    /// The time that was sent along with it, see [`TIMESTAMP_HEADER`].
-    pub(crate) fn sent_timestamp_ms(&self) -> Option<i64> {
-        let text = str::from_utf8(self.header(TIMESTAMP_HEADER)?).ok()?;
-        text.parse().ok()
     }
 
     fn header(&self, name: &CStr) -> Option<&[u8]> {

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CString, c_void};
 use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,6 @@ use crate::faults;
 use crate::gathered::Gathered;
 use crate::lent::Lent;
 use crate::served::ServedProducer;
-
-/// Under which a forwarded record carries its time, in digits. Kafka's own timestamp of it is when it
-/// was forwarded: retention goes by that, and would remove old events before they are read.
-pub(crate) const TIMESTAMP_HEADER: &CStr = c"flockwise.timestamp";
 
 /// Where a shard's records go.
 pub(crate) struct Outlet {
@@ -177,25 +173,21 @@ impl Outlet {
 
     fn produce(&self, place: usize, record: &Outgoing<'_>) -> RDKafkaErrorCode {
         let topic = self.topics[place].handle;
-        if record.timestamp_ms.is_none() && record.headers.is_empty() {
+        if record.headers.is_empty() {
             produce(topic, record)
         } else {
-            self.produce_with_extras(topic, record)
+            self.produce_with_headers(topic, record)
         }
     }
 
-    fn produce_with_extras(
+    fn produce_with_headers(
         &self,
         topic: NonNull<sys::rd_kafka_topic_t>,
         record: &Outgoing<'_>,
     ) -> RDKafkaErrorCode {
         let (key, key_bytes) = pointer(record.key);
         let (value, value_bytes) = pointer(record.value);
-        let (sent_ms, timestamp_ms) = match record.topic {
-            Topic::Repartition => (record.timestamp_ms, None),
-            _ => (None, record.timestamp_ms),
-        };
-        let headers = headers(record.headers, sent_ms);
+        let headers = headers(record.headers);
         // SAFETY: each tag is followed by what librdkafka reads for it. Key and value are copied
         // during the call; the headers are taken over if it succeeds and freed here if it does not.
         unsafe {
@@ -213,14 +205,11 @@ impl Outlet {
                 vtype::RD_KAFKA_VTYPE_VALUE,
                 value,
                 value_bytes,
-                vtype::RD_KAFKA_VTYPE_TIMESTAMP,
-                timestamp_ms.unwrap_or(0),
                 vtype::RD_KAFKA_VTYPE_HEADERS,
                 headers,
                 vtype::RD_KAFKA_VTYPE_END,
             );
-            if result != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !headers.is_null()
-            {
+            if result != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                 sys::rd_kafka_headers_destroy(headers);
             }
             result.into()
@@ -255,10 +244,7 @@ impl Drop for Outlet {
 
 /// May it be gathered with others?
 fn is_plain(record: &Outgoing<'_>) -> bool {
-    record.headers.is_empty()
-        && record.timestamp_ms.is_none()
-        && record.partition < MOST_PARTITIONS
-        && bytes(record) <= LARGE_BYTES
+    record.headers.is_empty() && record.partition < MOST_PARTITIONS && bytes(record) <= LARGE_BYTES
 }
 
 fn bytes(record: &Outgoing<'_>) -> usize {
@@ -317,18 +303,11 @@ fn pointer(bytes: Option<&[u8]>) -> (*const c_void, usize) {
     })
 }
 
-fn headers(headers: &[(&str, &[u8])], sent_ms: Option<i64>) -> *mut sys::rd_kafka_headers_t {
-    if headers.is_empty() && sent_ms.is_none() {
-        return ptr::null_mut();
-    }
+fn headers(headers: &[(&str, &[u8])]) -> *mut sys::rd_kafka_headers_t {
     // SAFETY: a new list, ours until it is handed over.
-    let list = unsafe { sys::rd_kafka_headers_new(headers.len() + 1) };
+    let list = unsafe { sys::rd_kafka_headers_new(headers.len()) };
     for (name, value) in headers {
         add_header(list, name.as_bytes(), value);
-    }
-    if let Some(sent_ms) = sent_ms {
-        let name = TIMESTAMP_HEADER.to_bytes();
-        add_header(list, name, sent_ms.to_string().as_bytes());
     }
     list
 }

@@ -364,7 +364,7 @@ impl Broker for MemoryShard {
         if self.is_simulated {
             return self.send_at_once(number, &record);
         }
-        let timestamp_ms = record.timestamp_ms.unwrap_or_else(now_ms);
+        let timestamp_ms = now_ms();
         self.transaction
             .push(number, timestamp_ms, key, value, record.headers);
         Ok(())

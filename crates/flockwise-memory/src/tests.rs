@@ -35,7 +35,6 @@ fn outgoing<'a>(topic: Topic, partition: u32, key: &'a str, value: &'a str) -> O
         partition,
         key: Some(key.as_bytes()),
         value: Some(value.as_bytes()),
-        timestamp_ms: Some(7),
         headers: &[],
     }
 }

@@ -106,8 +106,6 @@ pub struct Outgoing<'a> {
     pub key: Option<&'a [u8]>,
     /// `None`: a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Its timestamp, milliseconds since the epoch; `None`: now.
-    pub timestamp_ms: Option<i64>,
     /// Headers in order.
     pub headers: &'a [(&'a str, &'a [u8])],
 }

@@ -64,7 +64,6 @@ impl Outbox {
             partition,
             key: Some(customer_id.as_bytes()),
             value: Some(&self.value),
-            timestamp_ms: None,
             headers: &[],
         })
     }
@@ -111,7 +110,6 @@ impl Outbox {
             partition: 0,
             key: None,
             value: Some(&self.value),
-            timestamp_ms: None,
             headers: &[],
         })
     }
@@ -133,7 +131,6 @@ impl Outbox {
             partition: 0,
             key: Some(key.as_bytes()),
             value: Some(&encode_publication(publication, Some(mini_batches))),
-            timestamp_ms: None,
             headers: &[(ORIGIN_HEADER, trainer.as_bytes())],
         })?;
         let Some(past) = version.checked_sub(VERSIONS_KEPT).filter(|past| *past > 0) else {
@@ -147,7 +144,6 @@ impl Outbox {
             partition: 0,
             key: Some(past.to_string().as_bytes()),
             value: None,
-            timestamp_ms: None,
             headers: &[],
         })
     }
@@ -165,7 +161,6 @@ impl Outbox {
             partition: 0,
             key: Some(&key),
             value: Some(&encode_mark(at_ms)),
-            timestamp_ms: None,
             headers: &[],
         })
     }
@@ -190,7 +185,6 @@ impl Outbox {
                 tasks,
                 model_version,
             )),
-            timestamp_ms: None,
             headers: &[],
         })
     }
@@ -219,7 +213,6 @@ impl Outbox {
                     partition,
                     key: None,
                     value: Some(step),
-                    timestamp_ms: None,
                     headers: &[],
                 })?;
             }
@@ -240,7 +233,6 @@ impl Outbox {
                 partition: 0,
                 key: None,
                 value: Some(&shift),
-                timestamp_ms: None,
                 headers: &[],
             })?;
         }
@@ -285,7 +277,6 @@ impl Outbox {
             partition,
             key: Some(key),
             value: Some(&self.value),
-            timestamp_ms: None,
             headers: &[],
         })?;
         Ok(None)
@@ -320,7 +311,6 @@ impl Outbox {
             partition: to.partition,
             key: None,
             value: Some(&self.value),
-            timestamp_ms: None,
             headers: &[],
         })
     }
@@ -368,7 +358,6 @@ impl Outbox {
             partition,
             key: kept.key,
             value: kept.value,
-            timestamp_ms: None,
             headers: &headers[..headers.len() - usize::from(!kept.is_cut)],
         })
     }
@@ -380,7 +369,6 @@ fn changelog<'a>(partition: u32, key: &'a [u8], value: Option<&'a [u8]>) -> Outg
         partition,
         key: Some(key),
         value,
-        timestamp_ms: None,
         headers: &[],
     }
 }

@@ -23,7 +23,6 @@ fn row(partition: u32, value: &str) -> Outgoing<'_> {
         partition,
         key: Some(b"key"),
         value: Some(value.as_bytes()),
-        timestamp_ms: None,
         headers: &[],
     }
 }

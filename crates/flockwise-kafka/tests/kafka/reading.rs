@@ -268,7 +268,6 @@ fn a_position_is_past_the_control_record_that_ends_a_transaction() {
         partition: 0,
         key: None,
         value: Some(b"value"),
-        timestamp_ms: None,
         headers: &[],
     };
     other.send(event).expect("sent");

@@ -34,7 +34,6 @@ fn row(key: &str) -> Outgoing<'_> {
         partition: 0,
         key: Some(key.as_bytes()),
         value: Some(b"value"),
-        timestamp_ms: None,
         headers: &[(ORIGIN_HEADER, b"zombie")],
     }
 }

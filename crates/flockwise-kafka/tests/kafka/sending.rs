@@ -27,7 +27,6 @@ fn send(broker: &mut KafkaBroker, number: u32, headers: &[(&str, &[u8])]) {
         partition: number % PARTITIONS,
         key: Some(number.to_string().as_bytes()),
         value: Some(&value(number)),
-        timestamp_ms: None,
         headers,
     });
     sent.expect("sent");

@@ -333,7 +333,6 @@ impl Shard {
                 partition: record.source.partition % self.state_partitions,
                 key: Some(key.as_bytes()),
                 value: record.value,
-                timestamp_ms: None,
                 headers: &[],
             })?;
             self.dirty.insert(record.source, record.offset + 1);
@@ -355,7 +354,6 @@ impl Shard {
                 partition: source.partition % self.state_partitions,
                 key: Some(key.as_bytes()),
                 value: Some(position.to_string().as_bytes()),
-                timestamp_ms: None,
                 headers: &[],
             })?;
         }

@@ -17,11 +17,10 @@ impl MemoryShard {
         let mut bytes = std::mem::take(&mut state.scratch);
         bytes.clear();
         let shape = Shape::lay(&mut bytes, record.key, record.value, record.headers);
-        let now_ms = state
+        let timestamp_ms = state
             .simulation
             .as_ref()
             .map_or(0, |simulation| simulation.conditions.clock.wall_ms());
-        let timestamp_ms = record.timestamp_ms.unwrap_or(now_ms);
         state.send(&self.member, number, timestamp_ms, shape, &bytes);
         state.scratch = bytes;
         Ok(())
