@@ -46,7 +46,7 @@ impl OpenTask {
     ) -> Self {
         task.set_sweeping(sweeping);
         if sweeping == Sweeping::Later {
-            task.set_watermark(i64::MIN);
+            task.await_watermark();
         }
         Self {
             watermarks,

@@ -195,6 +195,7 @@ impl<B: Broker> Shard<B> {
         for open in self.tasks.values_mut() {
             open.roll_back();
         }
+        self.forget_others();
     }
 
     /// Reads on from where the tasks stand, with the trainer as of the last version.

@@ -76,6 +76,14 @@ impl<B: Broker> Shard<B> {
         watermarks
     }
 
+    /// After an abort: the others and the trainer are as far as was heard before the last commit.
+    pub(crate) fn forget_others(&mut self) {
+        if self.pace.is_live() {
+            self.learnt = None;
+            self.note_others(self.pace.clock().now());
+        }
+    }
+
     fn note_others(&mut self, now: Moment) {
         let tasks = self.pipeline.topics.state_partitions;
         let idle_timeout = self.pipeline.alignment.idle_timeout;

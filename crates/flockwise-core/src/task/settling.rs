@@ -1,6 +1,6 @@
 //! What was done stands, or is taken back; and local state is told what stands.
 
-use super::{Bookmark, Task};
+use super::{Bookmark, Period, Task};
 use crate::calendar::Position;
 use crate::rows::Unkept;
 
@@ -10,6 +10,8 @@ pub(super) struct Settled {
     bookmark: Bookmark,
     swept: Position,
     sampled: Position,
+    watermark_ms: i64,
+    period: Option<Period>,
 }
 
 impl Settled {
@@ -18,6 +20,8 @@ impl Settled {
             bookmark: bookmark.clone(),
             swept: Position::default(),
             sampled: Position::default(),
+            watermark_ms: i64::MAX,
+            period: None,
         }
     }
 }
@@ -40,6 +44,15 @@ impl Task {
         self.settled.bookmark.clone_from(&self.bookmark);
         self.settled.swept = self.calendar.position();
         self.settled.sampled = self.sampling.position();
+        self.settled.watermark_ms = self.watermark_ms;
+        self.settled.period = self.period;
+    }
+
+    /// Nothing is swept or sampled before [`Task::set_watermark`] says how far: after a restore, also where the first
+    /// transaction is rolled back.
+    pub fn await_watermark(&mut self) {
+        self.watermark_ms = i64::MIN;
+        self.settled.watermark_ms = i64::MIN;
     }
 
     /// Takes back everything that was done since [`Task::settle`], as if it had never been.
@@ -52,6 +65,9 @@ impl Task {
         self.bookmark.clone_from(&self.settled.bookmark);
         self.calendar.go_back(self.settled.swept);
         self.sampling.go_back(self.settled.sampled);
+        // Events before a later watermark are to come again.
+        self.watermark_ms = self.settled.watermark_ms;
+        self.period = self.settled.period;
     }
 
     /// Customers whom local state does not have as they are, at most.

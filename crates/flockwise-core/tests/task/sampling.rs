@@ -1,6 +1,7 @@
 //! Who is sampled for the trainer: of all customers so many a day, whatever they do.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use flockwise_core::event::hash;
@@ -182,6 +183,41 @@ fn drawn(settings: &Arc<TaskSettings>, events: &[(i64, u8)], in_lanes: bool) -> 
         }
     }
     drawn
+}
+
+/// The watermark goes on within a transaction; after an abort the events before it come again.
+#[test]
+fn an_abort_takes_the_watermark_back_with_the_events_before_it() {
+    let settings = learning(64, DAY_MS);
+    let (versions, start_ms) = (fixed(), 1000 * DAY_MS);
+    let drawn = |is_aborted: bool| {
+        let (mut task, mut output) = (Task::new(Arc::clone(&settings)), Output::default());
+        task.set_sweeping(Sweeping::Later);
+        task.await_watermark();
+        let pass = |task: &mut Task, output: &mut Output, hours: Range<i64>| {
+            task.set_period(Some(Period {
+                end_ms: start_ms + DAY_MS,
+                customers: 20,
+            }));
+            for hour in hours.clone() {
+                let act = Act::order(hour as u8, start_ms + hour * HOUR_MS);
+                act.give(task, &settings.plan, &versions, output);
+            }
+            task.set_watermark(start_ms + hours.end * HOUR_MS);
+            task.advance_time(task.stream_ms(), Some(&versions), output);
+        };
+        pass(&mut task, &mut output, 0..2);
+        task.settle();
+        if is_aborted {
+            pass(&mut task, &mut Output::default(), 2..9);
+            task.roll_back();
+        }
+        pass(&mut task, &mut output, 2..9);
+        output.mini_batches
+    };
+    let expected = drawn(false);
+    assert!(expected.len() > 20, "{} mini-batches", expected.len());
+    assert_eq!(drawn(true), expected);
 }
 
 proptest! {
