@@ -33,10 +33,45 @@ pub(crate) struct PartitionQueue {
     topic: CString,
     partition: i32,
     consumer: Arc<BaseConsumer<Events>>,
+    taken: Taken,
+}
+
+/// What has been taken from a queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
     /// Where the latest error was, unless a record has been taken there since. librdkafka counts what is
     /// taken from a queue as read, the end of a partition and other errors as well: its position is then
     /// behind a record that nobody has had.
     misread: Option<i64>,
+    /// The highest leader epoch of a record. librdkafka forgets it with an error, and whoever goes on in an earlier
+    /// one is told that records were lost.
+    leader_epoch: Option<i32>,
+}
+
+impl Taken {
+    fn error(&mut self, offset: i64) {
+        self.misread = (offset >= 0).then_some(offset);
+    }
+
+    fn record(&mut self, offset: i64, leader_epoch: Option<i32>) {
+        self.leader_epoch = self.leader_epoch.max(leader_epoch);
+        if self.misread.is_some_and(|misread| misread <= offset) {
+            self.misread = None;
+        }
+    }
+
+    /// The next offset, and the leader epoch up to which was read, where librdkafka says this; either may be -1.
+    fn position(&self, offset: i64, leader_epoch: i32) -> (Option<i64>, Option<i32>) {
+        if offset >= 0 && self.misread.is_some_and(|misread| misread + 1 == offset) {
+            // Of an error, which has no leader epoch.
+            return (Some(offset - 1), self.leader_epoch);
+        }
+        let leader_epoch = (offset >= 0 && leader_epoch >= 0).then_some(leader_epoch);
+        (
+            (offset >= 0).then_some(offset),
+            self.leader_epoch.max(leader_epoch),
+        )
+    }
 }
 
 /// What librdkafka's threads touch when the queue was empty and is no more.
@@ -70,7 +105,7 @@ pub(crate) struct Extent {
     pub(crate) end: Option<i64>,
     /// The next offset, past control records and what was aborted.
     pub(crate) position: Option<i64>,
-    /// Leader epoch of the record before the position, or control record.
+    /// Leader epoch up to which it was read: never below that of the record before the position, or control record.
     pub(crate) leader_epoch: Option<i32>,
 }
 
@@ -105,7 +140,7 @@ impl PartitionQueue {
             topic,
             partition,
             consumer: Arc::clone(consumer),
-            misread: None,
+            taken: Taken::default(),
         })
     }
 
@@ -147,21 +182,19 @@ impl PartitionQueue {
     }
 
     fn note(&mut self, message: &Message<'_>) {
-        let offset = message.offset();
-        if message.is_error() {
-            self.misread = (offset >= 0).then_some(offset);
-        } else if self.misread.is_some_and(|misread| misread <= offset) {
-            self.misread = None;
+        match message.is_error() {
+            true => self.taken.error(message.offset()),
+            false => self.taken.record(message.offset(), message.leader_epoch()),
         }
     }
 
     /// Where its records end and how far they have been taken, without asking the broker.
     pub(crate) fn extent(&self) -> Extent {
-        let (position, leader_epoch) = self.position().unzip();
+        let (position, leader_epoch) = self.position();
         Extent {
             end: self.end(),
             position,
-            leader_epoch: leader_epoch.flatten(),
+            leader_epoch,
         }
     }
 
@@ -182,8 +215,8 @@ impl PartitionQueue {
         known.then_some(high)
     }
 
-    /// The next offset, and the leader epoch of what is before it.
-    fn position(&self) -> Option<(i64, Option<i32>)> {
+    /// See [`Taken::position`].
+    fn position(&self) -> (Option<i64>, Option<i32>) {
         let client = self.consumer.client().native_ptr();
         // SAFETY: the list is made, read and freed here; its one element lives as long as it does.
         let (offset, leader_epoch) = unsafe {
@@ -196,14 +229,7 @@ impl PartitionQueue {
             sys::rd_kafka_topic_partition_list_destroy(list);
             (offset, leader_epoch)
         };
-        if offset < 0 {
-            return None;
-        }
-        if self.misread.is_some_and(|misread| misread + 1 == offset) {
-            // An error has no leader epoch.
-            return Some((offset - 1, None));
-        }
-        Some((offset, (leader_epoch >= 0).then_some(leader_epoch)))
+        self.taken.position(offset, leader_epoch)
     }
 }
 
@@ -257,6 +283,13 @@ impl Message<'_> {
     /// Its offset; of an error, where it happened.
     pub(crate) fn offset(&self) -> i64 {
         self.fields().offset
+    }
+
+    /// Epoch of the leader that appended it, where that is known.
+    fn leader_epoch(&self) -> Option<i32> {
+        // SAFETY: the message is alive, see `fields`.
+        let epoch = unsafe { sys::rd_kafka_message_leader_epoch(self.raw.as_ptr()) };
+        (epoch >= 0).then_some(epoch)
     }
 
     /// Milliseconds since the epoch; -1 where there is none.
@@ -358,6 +391,24 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_error_is_not_read_and_takes_no_leader_epoch_back() {
+        let mut taken = Taken::default();
+        assert_eq!(taken.position(-1001, -1), (None, None));
+        taken.record(6, Some(5));
+        taken.record(7, Some(7));
+        assert_eq!(taken.position(8, 7), (Some(8), Some(7)));
+        // librdkafka says of an error that it is read, and of no leader epoch.
+        taken.error(8);
+        assert_eq!(taken.position(9, -1), (Some(8), Some(7)));
+        taken.record(8, Some(7));
+        assert_eq!(taken.position(9, -1), (Some(9), Some(7)));
+        taken.record(9, Some(8));
+        assert_eq!(taken.position(10, 8), (Some(10), Some(8)));
+        // A control record of a later leader is behind the last record.
+        assert_eq!(taken.position(11, 9), (Some(11), Some(9)));
+    }
 
     #[test]
     fn a_signal_may_move_while_librdkafka_has_its_address() {

@@ -139,6 +139,7 @@ impl<B: Broker> Shard<B> {
             .map(|open| open.task.rows().len() as u64);
         self.meter.customers = rows.sum();
         self.meter.tasks_running = self.tasks.len() as u64;
+        self.meter.tasks_behind = self.tasks_behind();
         if self.pace.is_live() {
             self.report_lags();
         }

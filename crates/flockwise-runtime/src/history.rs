@@ -30,9 +30,16 @@ impl<B: Broker> Shard<B> {
             }
             self.is_pending = true;
         }
-        let behind = self.tasks.values().filter(|open| !open.has_caught_up);
-        self.meter.tasks_behind = behind.count() as u64;
         Ok(())
+    }
+
+    /// Tasks that have not read all history yet.
+    pub(crate) fn tasks_behind(&self) -> u64 {
+        if self.pipeline.task.history.until_ms.is_none() {
+            return 0;
+        }
+        let behind = self.tasks.values().filter(|open| !open.has_caught_up);
+        behind.count() as u64
     }
 
     /// Is every input partition of a task read up to that time, or to its end?

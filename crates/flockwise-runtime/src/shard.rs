@@ -283,7 +283,7 @@ impl<B: Broker> Shard<B> {
         let swept = self.sweep_some()?;
         let placed = self.place_some()?;
         let is_at_rest = is_idle && !released;
-        if is_at_rest || self.commit_is_due(is_at_rest) {
+        if is_at_rest || is_awaited || self.commit_is_due(is_at_rest) {
             self.note_caught_up()?;
         }
         self.note_pending();
