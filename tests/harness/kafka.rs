@@ -66,8 +66,7 @@ impl Kafka {
     /// # Panics
     /// Where it is not made.
     pub fn make_input(&self, name: &str, partitions: u32) {
-        let client: AdminClient<DefaultClientContext> =
-            config(&self.servers).create().expect("an admin client");
+        let client = self.admin();
         // The broker's own default replication.
         let replication = TopicReplication::Fixed(-1);
         let topic = NewTopic::new(name, partitions.cast_signed(), replication)
@@ -77,12 +76,27 @@ impl Kafka {
         // The request goes out when it is made; the answer is not needed, since the topic is waited for.
         drop(client.create_topics([&topic], &AdminOptions::new()));
         eventually("the input topic is made", || {
-            let found = self
-                .group
-                .fetch_metadata(Some(name), PATIENCE)
-                .expect("metadata");
-            found.topics()[0].partitions().len() == partitions as usize
+            self.partitions(name) == partitions as usize
         });
+    }
+
+    /// Deletes an input topic and makes another one of its name.
+    ///
+    /// # Panics
+    /// Where it is not made.
+    pub fn recreate_input(&self, name: &str, partitions: u32) {
+        drop(self.admin().delete_topics(&[name], &AdminOptions::new()));
+        eventually("the input topic is gone", || self.partitions(name) == 0);
+        self.make_input(name, partitions);
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        config(&self.servers).create().expect("an admin client")
+    }
+
+    fn partitions(&self, name: &str) -> usize {
+        let found = self.group.fetch_metadata(Some(name), PATIENCE);
+        found.expect("metadata").topics()[0].partitions().len()
     }
 
     /// The leader and the replicas of the first partition of an input.

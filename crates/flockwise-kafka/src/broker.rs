@@ -29,6 +29,7 @@ use crate::lanes::{self, Filled};
 use crate::observed::Observed;
 use crate::parting::{self, Answers};
 use crate::partition_queue::GroupQueue;
+use crate::persistence::ask_of_known_topic;
 use crate::purge::Purger;
 use crate::restore::{Read, Restorer};
 use crate::settings::{KafkaSettings, LostRecords};
@@ -345,7 +346,8 @@ impl Broker for KafkaBroker {
 
     fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
         let name = self.topics.name(topic);
-        self.surveyor()?.identity(&name)
+        let surveyor = self.surveyor()?;
+        ask_of_known_topic(|| surveyor.identity(&name))
     }
 
     fn name(&self) -> &str {
@@ -395,7 +397,8 @@ impl Broker for KafkaBroker {
             return Ok(*count);
         }
         let client = self.group.consumer().client();
-        let count = clients::partitions(client, &self.topics.name(topic))?;
+        let name = self.topics.name(topic);
+        let count = ask_of_known_topic(|| clients::partitions(client, &name))?;
         self.partitions.insert(topic, (Instant::now(), count));
         Ok(count)
     }

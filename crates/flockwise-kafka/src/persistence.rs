@@ -20,6 +20,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one broker may take to answer. It may be gone for good and the next one know better.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(5);
 
+/// How long a topic that was there is asked for again where a broker does not know it: one that has just started may
+/// not have heard of it yet, and a topic that is gone stays gone.
+const DOUBT: Duration = Duration::from_secs(10);
+
 /// The pause before the same call again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -46,13 +50,29 @@ pub(crate) fn insist(
 }
 
 /// Asks until there is an answer, or the failure says that there will never be one.
-pub(crate) fn ask_again<T>(mut ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(crate) fn ask_again<T>(ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    ask_while(ask, |failure, elapsed| {
+        matches!(failure, Failure::Fatal(_)) && elapsed < PATIENCE
+    })
+}
+
+/// Asks for something of a topic that was there a while ago.
+pub(crate) fn ask_of_known_topic<T>(ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    ask_while(ask, |failure, elapsed| {
+        matches!(failure, Failure::Config(_)) && elapsed < DOUBT
+    })
+}
+
+fn ask_while<T>(
+    mut ask: impl FnMut() -> Result<T, Failure>,
+    may_pass: impl Fn(&Failure, Duration) -> bool,
+) -> Result<T, Failure> {
     let start = Instant::now();
     loop {
         beat();
         match ask() {
-            Err(Failure::Fatal(reason)) if start.elapsed() < PATIENCE => {
-                debug!("{reason}; asking again");
+            Err(failure) if may_pass(&failure, start.elapsed()) => {
+                debug!("{failure}; asking again");
             }
             answer => return answer,
         }
@@ -77,5 +97,14 @@ mod tests {
         assert_eq!(ask_again(&mut ask).expect("an answer"), 2);
         let missing = || Err::<(), _>(Failure::Config("no topic".to_owned()));
         assert!(matches!(ask_again(missing), Err(Failure::Config(_))));
+        let mut asked = 0;
+        let known = ask_of_known_topic(|| {
+            asked += 1;
+            match asked {
+                1 => Err(Failure::Config("a broker has not heard of it".to_owned())),
+                count => Ok(count),
+            }
+        });
+        assert_eq!(known.expect("an answer"), 2);
     }
 }

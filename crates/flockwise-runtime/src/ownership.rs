@@ -198,8 +198,10 @@ impl<B: Broker> Shard<B> {
         self.forget_others();
     }
 
-    /// Reads on from where the tasks stand, with the trainer as of the last version.
+    /// Reads on from where the tasks stand, with the trainer as of the last version. What looks like a truncated input may
+    /// be another topic under its name.
     fn reopen(&mut self) -> Result<(), Failure> {
+        self.look_at_topic_ids_if_told();
         let numbers: Vec<u32> = self.tasks.keys().copied().collect();
         let mut reads = Vec::new();
         for number in numbers {
