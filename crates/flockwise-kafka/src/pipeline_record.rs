@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flockwise_runtime::broker::{Failure, PIPELINE_KEY, Start};
+use flockwise_runtime::broker::{Failure, PIPELINE_KEY, Replayed, Start};
 use flockwise_runtime::topics::Topic;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use crate::clients;
 use crate::events::Events;
 use crate::faults;
-use crate::persistence::insist;
+use crate::persistence::{ask_again, insist};
 use crate::surveyor::known;
 use crate::visitor::KafkaVisitor;
 
@@ -29,6 +29,27 @@ impl KafkaVisitor {
             }
         })?;
         Ok(found)
+    }
+
+    /// The same behind all that is being written: another transaction that is open there, as that of a shard, may have
+    /// a record before the latest one.
+    fn settled_pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        ask_again(|| {
+            let mut found = None;
+            let replayed = self.replay(Topic::Pipeline, None, &mut |record| {
+                if record.key == Some(PIPELINE_KEY) {
+                    found = record.value.map(<[u8]>::to_vec);
+                }
+            })?;
+            match replayed {
+                Replayed::Whole(_) => Ok(found),
+                Replayed::Gone => Err(self.made_anew(Topic::Pipeline)),
+                Replayed::Held(offset) => Err(Failure::Fatal(format!(
+                    "a transaction of another instance has been open on {} since offset {offset}",
+                    self.topics.name(Topic::Pipeline)
+                ))),
+            }
+        })
     }
 
     /// Replaces the record, if it still is what the caller has read; `false` where another instance was
@@ -48,7 +69,7 @@ impl KafkaVisitor {
         let doing = format!("writing to {name}");
         // From here on an instance that took the id over before can no longer commit.
         insist(&doing, || producer.init_transactions(patience))?;
-        if self.pipeline_record()?.as_deref() != read {
+        if self.settled_pipeline_record()?.as_deref() != read {
             return Ok(false);
         }
         let write = || {

@@ -60,9 +60,22 @@ impl KafkaVisitor {
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<i64, Failure> {
+        match self.replay(topic, from, each)? {
+            Replayed::Whole(next) | Replayed::Held(next) => Ok(next),
+            Replayed::Gone => Err(self.made_anew(topic)),
+        }
+    }
+
+    /// The same; says whether a transaction is open behind what was read.
+    pub(crate) fn replay(
+        &mut self,
+        topic: Topic,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
         let name = self.topics.name(topic);
         let read = Read {
-            topic: name.clone(),
+            topic: name,
             source: Source {
                 topic,
                 partition: 0,
@@ -70,12 +83,12 @@ impl KafkaVisitor {
             from,
         };
         let replayed = self.restorer.replay(&[read], each, &mut || Ok(()))?;
-        match replayed.first() {
-            Some(Replayed::Whole(next) | Replayed::Held(next)) => Ok(*next),
-            Some(Replayed::Gone) | None => Err(Failure::Fatal(format!(
-                "topic {name} was made anew while it was read"
-            ))),
-        }
+        Ok(replayed.into_iter().next().unwrap_or(Replayed::Gone))
+    }
+
+    pub(crate) fn made_anew(&self, topic: Topic) -> Failure {
+        let name = self.topics.name(topic);
+        Failure::Fatal(format!("topic {name} was made anew while it was read"))
     }
 
     /// Adds a record to the first partition of a topic and waits until all replicas have it.

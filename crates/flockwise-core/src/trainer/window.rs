@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::mem::take;
 
 use flockwise_kmeans::Points;
 
@@ -79,15 +80,11 @@ impl Window {
         sample.retain(|(_, vector)| {
             vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST)
         });
-        for (customer, _) in &sample {
-            *self.of_customer.entry(*customer).or_default() += 1;
-        }
-        self.vectors += sample.len();
-        match self.drawn.entry(batch.at_ms) {
-            Entry::Vacant(place) => {
-                place.insert(Drawn::of(sample, offset));
-            }
-            Entry::Occupied(mut drawn) => drawn.get_mut().add(sample, offset),
+        let drawn = self.drawn.entry(batch.at_ms);
+        let drawn = drawn.or_insert_with(|| Drawn::none(offset));
+        for customer in drawn.add(sample, offset) {
+            self.vectors += 1;
+            *self.of_customer.entry(customer).or_default() += 1;
         }
         while self.vectors > self.capacity && self.drawn.len() > 1 {
             self.drop_first();
@@ -171,22 +168,68 @@ impl Window {
 }
 
 impl Drawn {
-    fn of(mut sample: Vec<(u64, Vec<f64>)>, offset: i64) -> Self {
-        sample.sort_by_key(|(hash, _)| *hash);
+    fn none(offset: i64) -> Self {
         Self {
             offset,
-            hashes: sample.iter().map(|(hash, _)| *hash).collect(),
-            values: sample.into_iter().flat_map(|(_, vector)| vector).collect(),
+            hashes: Vec::new(),
+            values: Vec::new(),
         }
     }
 
-    /// Adds what another task has drawn.
-    fn add(&mut self, mut sample: Vec<(u64, Vec<f64>)>, offset: i64) {
+    /// Adds what another task has drawn; which customers that were not there. One who is drawn again at the same instant,
+    /// as where history is read once more after a reset, is as drawn last.
+    fn add(&mut self, sample: Vec<(u64, Vec<f64>)>, offset: i64) -> Vec<u64> {
         let dimensions = self.values.len() / self.hashes.len().max(1);
-        for (place, hash) in self.hashes.iter().enumerate() {
-            let vector = &self.values[place * dimensions..][..dimensions];
-            sample.push((*hash, vector.to_vec()));
+        let values = take(&mut self.values);
+        let known = self.hashes.iter().copied();
+        let known = known.zip(values.chunks_exact(dimensions.max(1)).map(<[f64]>::to_vec));
+        let mut all: BTreeMap<u64, Vec<f64>> = known.collect();
+        let mut added = Vec::new();
+        for (customer, vector) in sample {
+            if all.insert(customer, vector).is_none() {
+                added.push(customer);
+            }
         }
-        *self = Self::of(sample, offset.min(self.offset));
+        self.offset = self.offset.min(offset);
+        self.hashes = all.keys().copied().collect();
+        self.values = all.into_values().flatten().collect();
+        added
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(at_ms: i64, sample: &[(u64, f64)]) -> MiniBatch {
+        let sample = sample.iter().map(|(hash, x)| (*hash, vec![*x]));
+        let sample = sample.collect();
+        MiniBatch { at_ms, sample }
+    }
+
+    fn held(window: &Window) -> Vec<(i64, u64, f64)> {
+        let weighed = window.weighed(10, 1_000_000);
+        let customers = weighed.at_ms.into_iter().zip(weighed.customers);
+        let all = customers.enumerate();
+        all.map(|(place, (at_ms, hash))| (at_ms, hash, weighed.points.point(place)[0]))
+            .collect()
+    }
+
+    #[test]
+    fn history_that_is_read_again_counts_once() {
+        let mut window = Window::new(1, 100);
+        for offset in [0, 10] {
+            window.take(batch(5, &[(3, 0.3), (1, 0.1)]), offset);
+            window.take(batch(5, &[(2, 0.2)]), offset + 1);
+            window.take(batch(6, &[(1, 0.6)]), offset + 2);
+        }
+        let expected = [(5, 1, 0.1), (5, 2, 0.2), (5, 3, 0.3), (6, 1, 0.6)];
+        assert_eq!(held(&window), expected);
+        assert_eq!((window.len(), window.customers()), (4, 3));
+        assert_eq!(window.first_offset(), Some(0));
+        window.take(batch(5, &[(2, 0.9)]), 20);
+        assert_eq!(held(&window)[1], (5, 2, 0.9));
+        window.forget(6, 1, 1);
+        assert_eq!((window.len(), window.customers()), (1, 1));
     }
 }

@@ -6,7 +6,7 @@ use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::Trainer;
 use proptest::prelude::*;
 
-use crate::school::{DAY_MS, Learns, groups, learnt, plan, policy, sample, version};
+use crate::school::{DAY_MS, Learns, groups, learnt, of_task, plan, policy, sample, version};
 
 const HALF_LIFE_MS: f64 = 10.0 * DAY_MS as f64;
 
@@ -61,7 +61,7 @@ proptest! {
         let mut trainer = Trainer::new(plan(2), policy(2, 2), Some(start));
         let (mut now_ms, mut seen) = (0, Seen::new());
         let mut last = None;
-        for (ahead, customers) in days {
+        for (task, (ahead, customers)) in days.into_iter().enumerate() {
             let at_ms = now_ms + ahead * DAY_MS;
             now_ms = now_ms.max(at_ms);
             let place = |(group, [x, y]): &(usize, [f64; 2])| {
@@ -71,7 +71,7 @@ proptest! {
             let vectors: Vec<Vec<f64>> = customers.iter().map(place).collect();
             let groups = customers.iter().map(|(group, _)| *group);
             seen.extend(groups.zip(vectors.clone()).map(|(group, vector)| (at_ms, group, vector)));
-            let model = trainer.learn(sample(at_ms, &vectors), 0);
+            let model = trainer.learn(of_task(task, sample(at_ms, &vectors)), 0);
             last = model.map(|model| (now_ms, seen.clone(), model)).or(last);
         }
         let Some((now_ms, seen, model)) = last else { return Ok(()) };
@@ -102,7 +102,7 @@ fn after_years_without_customers_the_first_few_teach_nothing() {
     let mut trainer = Trainer::new(plan(2), policy, Some(first));
     let few = vec![vec![3.0, 3.0]; 99];
     assert_eq!(trainer.learn(sample(1000 * DAY_MS, &few), 0), None);
-    let one = trainer.learn(sample(1000 * DAY_MS, &few[..1]), 1);
+    let one = trainer.learn(of_task(1, sample(1000 * DAY_MS, &few[..1])), 1);
     assert!(one.is_some(), "as many as for a first model");
 }
 
@@ -164,7 +164,8 @@ fn a_version_without_a_time_stands_until_enough_is_known() {
     let mut trainer = Trainer::new(plan(2), policy, Some(start));
     let ten = vec![vec![3.0, 6.0]; 10];
     assert_eq!(trainer.learn(sample(20_000 * DAY_MS, &ten), 0), None);
-    let model = trainer.learn(sample(20_000 * DAY_MS, &ten), 1).unwrap();
+    let others = of_task(1, sample(20_000 * DAY_MS, &ten));
+    let model = trainer.learn(others, 1).unwrap();
     assert_eq!(model.segments[0].centroid, [3.0, 6.0]);
     assert_eq!((model.version, model.trained_ms), (2, 20_000 * DAY_MS));
 }

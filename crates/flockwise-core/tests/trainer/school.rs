@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flockwise_core::event::hash;
+use flockwise_core::event::{hash, mix};
 use flockwise_core::feature::Feature;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
@@ -42,6 +42,14 @@ pub(crate) fn sample(at_ms: i64, vectors: &[Vec<f64>]) -> MiniBatch {
         at_ms,
         sample: customers.collect(),
     }
+}
+
+/// The same vectors of customers of another task.
+pub(crate) fn of_task(task: usize, mut batch: MiniBatch) -> MiniBatch {
+    for (customer, _) in &mut batch.sample {
+        *customer = mix(*customer ^ mix(task as u64 + 1));
+    }
+    batch
 }
 
 /// A trainer's answer, as far as it is a model.

@@ -1,10 +1,11 @@
 //! Reading a log to its end, and what may stand in the way.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use flockwise_kafka::KafkaBroker;
+use flockwise_kafka::{KafkaBroker, KafkaVisitor};
 use flockwise_runtime::batch::Record;
-use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Replayed};
+use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, PIPELINE_KEY, Replayed};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
 use crate::support::{
@@ -13,6 +14,10 @@ use crate::support::{
 
 const CHANGELOG: Source = Source {
     topic: Topic::Changelog,
+    partition: 0,
+};
+const PIPELINE: Source = Source {
+    topic: Topic::Pipeline,
     partition: 0,
 };
 const INPUT: Source = Source {
@@ -85,6 +90,36 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
     let fenced = zombie.commit(&[]).expect_err("fenced");
     assert!(matches!(fenced, Failure::Fenced(_)), "{fenced}");
     assert_eq!(replay(&mut broker, None).1, ["kept", "behind it"]);
+}
+
+/// What another instance has committed behind an open transaction counts, although it cannot be read yet.
+#[test]
+fn the_pipeline_record_is_replaced_only_where_nobody_else_has_done_so() {
+    let Some(servers) = kafka() else { return };
+    let topics = topics(&servers, 1, &[1]);
+    let record = |key| Outgoing {
+        topic: Topic::Pipeline,
+        key: Some(key),
+        ..row("")
+    };
+    let mut shard = outsider(&servers, &topics, "shard");
+    shard.send(record(b"a task's mark")).expect("sent");
+    eventually(|| shard.ends(&[PIPELINE]).expect("ends") == [1]);
+    let mut quicker = outsider(&servers, &topics, "quicker");
+    quicker.send(record(PIPELINE_KEY)).expect("sent");
+    quicker.commit(&[]).expect("committed");
+    let settings = settings(&servers, &topics, "slower");
+    let mut slower = KafkaVisitor::connect(settings, topics.clone()).expect("connected");
+    let replaced = thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(Duration::from_secs(2));
+            shard.abort().expect("aborted");
+        });
+        slower.replace_pipeline_record(None, b"too late")
+    });
+    assert!(!replaced.expect("an answer"));
+    let found = slower.pipeline_record().expect("read");
+    assert_eq!(found.as_deref(), Some(&b"value"[..]));
 }
 
 #[test]
