@@ -8,7 +8,8 @@
 //! | number of tasks | number |
 //! | for each: its number, its watermark | number, signed |
 //! | is the trainer's progress known? | u8, 0 or 1 |
-//! | if so: learnt to, live version, customers | signed, number, number |
+//! | if so: learnt to, live version, customers, length of a period | signed, number, number, number |
+//! | does the shard ask the others for theirs? | u8, 0 or 1 |
 //!
 //! On the deltas topic, how far a shard's tasks have sampled:
 //!
@@ -39,6 +40,8 @@ pub struct Watermarks {
     pub tasks: BTreeMap<u32, i64>,
     /// From the shard that is the trainer.
     pub trainer: Option<Learnt>,
+    /// The shard has just got its tasks and has heard of nobody: the others are to say how far theirs are.
+    pub asks: bool,
 }
 
 /// How far the trainer has learnt.
@@ -50,6 +53,9 @@ pub struct Learnt {
     pub version: u64,
     /// Customers of all tasks then.
     pub customers: u64,
+    /// Event time in which all tasks wait for it once, milliseconds: instances with another half-life go by it too.
+    /// 0: not known.
+    pub period_ms: u64,
 }
 
 /// Does a record of forwarded events hold watermarks?
@@ -76,7 +82,9 @@ pub fn encode_watermarks(watermarks: &Watermarks, out: &mut Vec<u8>) {
         put_signed(learnt.to_ms, out);
         put_number(learnt.version, out);
         put_number(learnt.customers, out);
+        put_number(learnt.period_ms, out);
     }
+    out.push(u8::from(watermarks.asks));
 }
 
 /// Reads watermarks.
@@ -94,17 +102,25 @@ pub fn decode_watermarks(value: &[u8]) -> Result<Watermarks, Malformed> {
         let task = input.fitting()?;
         watermarks.tasks.insert(task, input.signed()?);
     }
-    watermarks.trainer = match input.u8()? {
-        0 => None,
-        1 => Some(Learnt {
+    if flag(&mut input)? {
+        watermarks.trainer = Some(Learnt {
             to_ms: input.signed()?,
             version: input.number()?,
             customers: input.number()?,
-        }),
-        _ => return Err(Malformed),
-    };
+            period_ms: input.number()?,
+        });
+    }
+    watermarks.asks = flag(&mut input)?;
     input.end()?;
     Ok(watermarks)
+}
+
+fn flag(input: &mut Input<'_>) -> Result<bool, Malformed> {
+    match input.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed),
+    }
 }
 
 /// Writes how far tasks have sampled.
@@ -152,7 +168,9 @@ mod tests {
                 to_ms: 1_767_225_600_000,
                 version: 7,
                 customers: 1_000,
+                period_ms: 108_000_000,
             }),
+            asks: true,
         }
     }
 
@@ -166,19 +184,20 @@ mod tests {
         encode_watermarks(&watermarks(), &mut value);
         assert_eq!(
             hex(&value),
-            "810300feffffffffffffffff010380a0d5edee66ac02ffffffffffffffffff010180a0d5edee6607e807"
+            "810300feffffffffffffffff010380a0d5edee66ac02ffffffffffffffffff010180a0d5edee6607e80780e6bf3301"
         );
         assert!(holds_watermarks(&value) && !holds_sampled(&value));
         assert_eq!(decode_watermarks(&value), Ok(watermarks()));
         let tasks_alone = Watermarks {
             trainer: None,
+            asks: false,
             ..watermarks()
         };
         let mut value = Vec::new();
         encode_watermarks(&tasks_alone, &mut value);
         assert_eq!(
             hex(&value),
-            "810300feffffffffffffffff010380a0d5edee66ac02ffffffffffffffffff0100"
+            "810300feffffffffffffffff010380a0d5edee66ac02ffffffffffffffffff010000"
         );
         assert_eq!(decode_watermarks(&value), Ok(tasks_alone));
     }

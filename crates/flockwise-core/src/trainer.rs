@@ -219,6 +219,12 @@ impl Trainer {
         self.progress.note(sampled, offset);
     }
 
+    /// Event time in which all tasks of a backlog wait for it once, milliseconds.
+    #[must_use]
+    pub fn period_ms(&self) -> u64 {
+        self.policy.period_ms(self.live.is_some()).unsigned_abs()
+    }
+
     /// Has every task said how far it has sampled?
     #[must_use]
     pub fn has_heard(&self, tasks: u32) -> bool {

@@ -68,6 +68,7 @@ impl OpenTrainer {
                 (self.learnt.to_ms, self.learnt.customers) = (sampled.to_ms, sampled.customers);
             }
             self.learnt.version = trainer.live_version();
+            self.learnt.period_ms = trainer.period_ms();
         }
         self.learnt
     }
@@ -113,6 +114,7 @@ impl<B: Broker> Shard<B> {
                 to_ms: i64::MIN,
                 version: 0,
                 customers: 0,
+                period_ms: 0,
             },
             opened: self.pace.clock().now(),
             tasks: settings.tasks,

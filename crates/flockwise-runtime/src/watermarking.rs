@@ -28,7 +28,11 @@ impl<B: Broker> Shard<B> {
         let sampled = self.let_sweep(&tasks, now)?;
         let trainer = self.trainer.as_mut().map(|open| open.learnt(now));
         let news = Announcement {
-            watermarks: Message { tasks, trainer },
+            watermarks: Message {
+                tasks,
+                trainer,
+                asks: self.announced.is_first(),
+            },
             sampled,
         };
         let occasion = Occasion {
@@ -106,11 +110,17 @@ impl<B: Broker> Shard<B> {
         };
     }
 
-    /// How often in event time everybody waits for the trainer.
+    /// How often in event time everybody waits for the trainer, by its own half-life: instances that are configured
+    /// otherwise would wait for the end of another period, and the trainer for them.
     fn period_ms(&self) -> i64 {
-        let has_model = self.versions.is_some();
-        let has_model = self.learnt.map_or(has_model, |learnt| learnt.version > 0);
-        self.pipeline.task.learning.period_ms(has_model)
+        let told = self.learnt.map_or(0, |learnt| learnt.period_ms);
+        match i64::try_from(told) {
+            Ok(told) if told > 0 => told,
+            _ => {
+                let has_model = self.versions.is_some();
+                self.pipeline.task.learning.period_ms(has_model)
+            }
+        }
     }
 
     /// The end of the period that all tasks are in: events from there on wait until the trainer has learnt more;

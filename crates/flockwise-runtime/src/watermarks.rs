@@ -19,7 +19,7 @@ const RENEWALS: u32 = 3;
 const SPACING: Duration = Duration::from_millis(25);
 
 /// A task of which nothing is known holds the others back no longer than this: everybody sends its watermarks when
-/// tasks move.
+/// tasks move, and who has just got tasks asks for those of the others.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
 
 /// A task that has caught up says so no more once it has had unread records for this long; a live partition has some
@@ -42,6 +42,8 @@ struct Known {
     heard: BTreeMap<u32, Heard>,
     trainer: Heard,
     learnt: Option<Learnt>,
+    /// When another shard last asked how far the tasks of this one are.
+    asked: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,7 @@ impl Watermarks {
                 heard: tasks.map(|task| (task, unknown)).collect(),
                 trainer: unknown,
                 learnt: None,
+                asked: None,
             },
             committed: None,
         }
@@ -93,6 +96,11 @@ impl Watermarks {
                     at: now,
                 };
             }
+        }
+        // A task's own number is in what its own shard sends.
+        let is_own = |task: &u32| !self.known.heard.contains_key(task);
+        if message.asks && !message.tasks.keys().any(is_own) {
+            self.known.asked = Some(now);
         }
         if let Some(learnt) = message.trainer {
             self.known.trainer = Heard {
@@ -154,14 +162,17 @@ pub(crate) fn learnt<'a>(
         to_ms,
         version: last.learnt.map_or(0, |learnt| learnt.version),
         customers: last.learnt.map_or(0, |learnt| learnt.customers),
+        period_ms: last.learnt.map_or(0, |learnt| learnt.period_ms),
     })
 }
 
-/// When the trainer last said that it does not know how far the tasks are; `None` where it knows.
-pub(crate) fn asked<'a>(all: impl Iterator<Item = &'a Watermarks>) -> Option<Moment> {
+/// When another shard, or the trainer, last said that it does not know how far the tasks are; `None` where all know.
+pub(crate) fn asked<'a>(all: impl Iterator<Item = &'a Watermarks> + Clone) -> Option<Moment> {
+    let by_shards = all.clone().filter_map(|watermarks| watermarks.known.asked);
     let trainers = all.map(|watermarks| &watermarks.known.trainer);
-    let last = trainers.max_by_key(|heard| last_first(heard))?;
-    (last.watermark_ms == Some(i64::MIN)).then_some(last.at)
+    let trainer = trainers.max_by_key(|heard| last_first(heard));
+    let by_trainer = trainer.filter(|last| last.watermark_ms == Some(i64::MIN));
+    by_shards.max().max(by_trainer.map(|last| last.at))
 }
 
 fn heard_last<'a>(
@@ -197,7 +208,7 @@ pub(crate) struct Announcement {
 impl Announcement {
     /// Does a task of the shard have a backlog, or the trainer?
     fn has_backlog(&self) -> bool {
-        let Message { tasks, trainer } = &self.watermarks;
+        let Message { tasks, trainer, .. } = &self.watermarks;
         tasks.values().any(|ms| *ms != CAUGHT_UP)
             || trainer.is_some_and(|learnt| learnt.to_ms != CAUGHT_UP)
     }
@@ -210,7 +221,7 @@ pub(crate) struct Occasion {
     pub(crate) alignment: Alignment,
     /// A task of another shard has a backlog.
     pub(crate) others_have_backlog: bool,
-    /// When the trainer last said that it does not know how far the tasks are.
+    /// When another shard or the trainer last said that it does not know how far the tasks are.
     pub(crate) asked: Option<Moment>,
 }
 
@@ -222,6 +233,11 @@ impl Announced {
             at: now,
             behind_since: None,
         }
+    }
+
+    /// Has nothing been sent to the present listeners?
+    pub(crate) fn is_first(&self) -> bool {
+        self.said == Announcement::default()
     }
 
     /// Is this to be sent now?
@@ -343,6 +359,7 @@ mod tests {
             to_ms: 70,
             version: 2,
             customers: 9,
+            period_ms: 1_000,
         };
         let message = Message {
             trainer: Some(said),
@@ -355,8 +372,27 @@ mod tests {
     fn of_tasks(tasks: &[(u32, i64)]) -> Message {
         Message {
             tasks: tasks.iter().copied().collect(),
-            trainer: None,
+            ..Message::default()
         }
+    }
+
+    /// An instance that is back within its session time-out joins without a rebalance, so nobody else notices.
+    #[test]
+    fn who_has_just_got_tasks_is_answered_by_the_others_and_not_by_itself() {
+        let clock = Clock::simulated(0);
+        let mut own = Watermarks::new([0, 2].into_iter(), clock.now());
+        let mut other = Watermarks::new([0, 1].into_iter(), clock.now());
+        let mut question = of_tasks(&[(0, 5), (1, 6)]);
+        let asked_both =
+            |own: &Watermarks, other: &Watermarks| [own, other].map(|one| asked([one].into_iter()));
+        own.hear(&question, clock.now());
+        other.hear(&question, clock.now());
+        assert_eq!(asked_both(&own, &other), [None, None]);
+        question.asks = true;
+        clock.advance(SPACING);
+        own.hear(&question, clock.now());
+        other.hear(&question, clock.now());
+        assert_eq!(asked_both(&own, &other), [None, Some(clock.now())]);
     }
 
     fn read_to(watermark_ms: i64) -> Announcement {
