@@ -3,7 +3,7 @@
 use flockwise_tests::simulator::{replay, run, sweep};
 
 /// So many are played where nobody says otherwise: about half a minute's worth.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn every_seed_holds() {
