@@ -80,13 +80,16 @@ impl Scene {
         if let Some((key, value)) = odd {
             new = new.set(key, value);
         }
-        drop(self.admin().create_topics([&new], &AdminOptions::new()));
+        // Kept until the topic is there: with the client goes a request that is not sent yet.
+        let admin = self.admin();
+        drop(admin.create_topics([&new], &AdminOptions::new()));
         self.await_partitions(&name, partitions as usize);
     }
 
     fn delete(&self, topic: Topic) {
         let name = self.topics.name(topic);
-        drop(self.admin().delete_topics(&[&name], &AdminOptions::new()));
+        let admin = self.admin();
+        drop(admin.delete_topics(&[&name], &AdminOptions::new()));
         self.await_partitions(&name, 0);
     }
 

@@ -85,7 +85,9 @@ impl Kafka {
     /// # Panics
     /// Where it is not made.
     pub fn recreate_input(&self, name: &str, partitions: u32) {
-        drop(self.admin().delete_topics(&[name], &AdminOptions::new()));
+        // Kept until the topic is gone: with the client goes a request that is not sent yet.
+        let client = self.admin();
+        drop(client.delete_topics(&[name], &AdminOptions::new()));
         eventually("the input topic is gone", || self.partitions(name) == 0);
         self.make_input(name, partitions);
     }
