@@ -110,7 +110,7 @@ fn a_successor_ends_the_open_transaction_that_its_restore_would_wait_for() {
 }
 
 #[test]
-fn forwarded_records_carry_their_origin_and_time() {
+fn forwarded_records_carry_their_origin() {
     let Some(servers) = kafka() else { return };
     let topics = topics(&servers, 1, &[1]);
     let mut broker =
