@@ -14,7 +14,7 @@ mod warm_up;
 mod watching;
 mod window;
 
-pub use order::{Audit, Order, Publication, What};
+pub use order::{Audit, Order, Publication, Refused, What};
 pub use progress::{CAUGHT_UP, Sampled};
 pub use warm_up::WarmUp;
 
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::aggregate::NEVER_MS;
 use crate::drift::Drift;
 use crate::lineage::Step;
-use crate::model::{Model, ModelError, ModelParts, Scaler};
+use crate::model::{Model, ModelParts, Scaler};
 use crate::naming::name_segments;
 use crate::plan::Plan;
 use crate::policy::{HistoryPolicy, LearningPolicy};
@@ -63,25 +63,6 @@ pub enum Lesson {
     Order(Order),
     /// How far tasks have sampled.
     Sampled(BTreeMap<u32, Sampled>),
-}
-
-/// Why an order is not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Another version than the one held, or none is.
-    #[error(
-        "version {version} is not held: {}; see `flockwise model list`",
-        held.map_or("none is".to_owned(), |held| format!("version {held} is"))
-    )]
-    NotHeld {
-        /// The one to be approved.
-        version: u64,
-        /// The one that is held.
-        held: Option<u64>,
-    },
-    /// The model does not go with the plan.
-    #[error(transparent)]
-    Unfit(#[from] ModelError),
 }
 
 /// Learns the model. Its state is the last published versions, the live one and the one held, and the customers

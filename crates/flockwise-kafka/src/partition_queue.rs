@@ -43,8 +43,8 @@ struct Taken {
     /// taken from a queue as read, the end of a partition and other errors as well: its position is then
     /// behind a record that nobody has had.
     misread: Option<i64>,
-    /// The highest leader epoch of a record. librdkafka forgets it with an error, and whoever goes on in an earlier
-    /// one is told that records were lost.
+    /// The highest leader epoch of a record. librdkafka forgets it with an error; the next start would then take the
+    /// partition for truncated.
     leader_epoch: Option<i32>,
 }
 
@@ -66,11 +66,9 @@ impl Taken {
             // Of an error, which has no leader epoch.
             return (Some(offset - 1), self.leader_epoch);
         }
-        let leader_epoch = (offset >= 0 && leader_epoch >= 0).then_some(leader_epoch);
-        (
-            (offset >= 0).then_some(offset),
-            self.leader_epoch.max(leader_epoch),
-        )
+        let position = (offset >= 0).then_some(offset);
+        let leader_epoch = position.and((leader_epoch >= 0).then_some(leader_epoch));
+        (position, self.leader_epoch.max(leader_epoch))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flockwise_runtime::broker::{Failure, PIPELINE_KEY, Replayed, Start};
+use flockwise_runtime::broker::{Failure, PIPELINE_KEY, Start};
 use flockwise_runtime::topics::Topic;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
@@ -22,34 +22,31 @@ impl KafkaVisitor {
     /// # Errors
     /// Where its topic is not there or cannot be read.
     pub fn pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let (found, _) = self.readable_pipeline_record()?;
+        Ok(found)
+    }
+
+    /// The record, once no transaction is open on its topic: behind one, as that of a shard, a later record may be
+    /// committed and not be readable yet.
+    fn settled_pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        ask_again(|| match self.readable_pipeline_record()? {
+            (found, None) => Ok(found),
+            (_, Some(offset)) => Err(Failure::Fatal(format!(
+                "a transaction of another instance has been open on {} since offset {offset}",
+                self.topics.name(Topic::Pipeline)
+            ))),
+        })
+    }
+
+    /// The record as far as the topic can be read, and where a transaction is open, if there is one.
+    fn readable_pipeline_record(&mut self) -> Result<(Option<Vec<u8>>, Option<i64>), Failure> {
         let mut found = None;
-        self.read(Topic::Pipeline, None, &mut |record| {
+        let (next, is_held) = self.replay(Topic::Pipeline, None, &mut |record| {
             if record.key == Some(PIPELINE_KEY) {
                 found = record.value.map(<[u8]>::to_vec);
             }
         })?;
-        Ok(found)
-    }
-
-    /// The same behind all that is being written: another transaction that is open there, as that of a shard, may have
-    /// a record before the latest one.
-    fn settled_pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        ask_again(|| {
-            let mut found = None;
-            let replayed = self.replay(Topic::Pipeline, None, &mut |record| {
-                if record.key == Some(PIPELINE_KEY) {
-                    found = record.value.map(<[u8]>::to_vec);
-                }
-            })?;
-            match replayed {
-                Replayed::Whole(_) => Ok(found),
-                Replayed::Gone => Err(self.made_anew(Topic::Pipeline)),
-                Replayed::Held(offset) => Err(Failure::Fatal(format!(
-                    "a transaction of another instance has been open on {} since offset {offset}",
-                    self.topics.name(Topic::Pipeline)
-                ))),
-            }
-        })
+        Ok((found, is_held.then_some(next)))
     }
 
     /// Replaces the record, if it still is what the caller has read; `false` where another instance was

@@ -60,22 +60,20 @@ impl KafkaVisitor {
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<i64, Failure> {
-        match self.replay(topic, from, each)? {
-            Replayed::Whole(next) | Replayed::Held(next) => Ok(next),
-            Replayed::Gone => Err(self.made_anew(topic)),
-        }
+        let (next, _) = self.replay(topic, from, each)?;
+        Ok(next)
     }
 
-    /// The same; says whether a transaction is open behind what was read.
+    /// The same, and whether a transaction is open there.
     pub(crate) fn replay(
         &mut self,
         topic: Topic,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
-    ) -> Result<Replayed, Failure> {
+    ) -> Result<(i64, bool), Failure> {
         let name = self.topics.name(topic);
         let read = Read {
-            topic: name,
+            topic: name.clone(),
             source: Source {
                 topic,
                 partition: 0,
@@ -83,12 +81,13 @@ impl KafkaVisitor {
             from,
         };
         let replayed = self.restorer.replay(&[read], each, &mut || Ok(()))?;
-        Ok(replayed.into_iter().next().unwrap_or(Replayed::Gone))
-    }
-
-    pub(crate) fn made_anew(&self, topic: Topic) -> Failure {
-        let name = self.topics.name(topic);
-        Failure::Fatal(format!("topic {name} was made anew while it was read"))
+        match replayed.first() {
+            Some(Replayed::Whole(next)) => Ok((*next, false)),
+            Some(Replayed::Held(next)) => Ok((*next, true)),
+            Some(Replayed::Gone) | None => Err(Failure::Fatal(format!(
+                "topic {name} was recreated while it was read"
+            ))),
+        }
     }
 
     /// Adds a record to the first partition of a topic and waits until all replicas have it.

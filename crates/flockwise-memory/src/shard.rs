@@ -364,9 +364,8 @@ impl Broker for MemoryShard {
         if self.is_simulated {
             return self.send_at_once(number, &record);
         }
-        let timestamp_ms = now_ms();
         self.transaction
-            .push(number, timestamp_ms, key, value, record.headers);
+            .push(number, now_ms(), key, value, record.headers);
         Ok(())
     }
 
@@ -478,7 +477,7 @@ pub(crate) fn record<'a>(source: Source, entry: &Entry, parts: Parts<'a>) -> Rec
     }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     since_epoch.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -113,14 +113,11 @@ impl<B: Broker> Shard<B> {
     /// How often in event time everybody waits for the trainer, by its own half-life: instances that are configured
     /// otherwise would wait for the end of another period, and the trainer for them.
     fn period_ms(&self) -> i64 {
-        let told = self.learnt.map_or(0, |learnt| learnt.period_ms);
-        match i64::try_from(told) {
-            Ok(told) if told > 0 => told,
-            _ => {
-                let has_model = self.versions.is_some();
-                self.pipeline.task.learning.period_ms(has_model)
-            }
-        }
+        let told = self.learnt.map(|learnt| learnt.period_ms.cast_signed());
+        told.filter(|told| *told > 0).unwrap_or_else(|| {
+            let has_model = self.versions.is_some();
+            self.pipeline.task.learning.period_ms(has_model)
+        })
     }
 
     /// The end of the period that all tasks are in: events from there on wait until the trainer has learnt more;

@@ -376,7 +376,8 @@ mod tests {
         }
     }
 
-    /// An instance that is back within its session time-out joins without a rebalance, so nobody else notices.
+    /// An instance that is back within its session time-out joins without a rebalance: the other shards have no reason of
+    /// their own to send their watermarks.
     #[test]
     fn who_has_just_got_tasks_is_answered_by_the_others_and_not_by_itself() {
         let clock = Clock::simulated(0);

@@ -1,7 +1,7 @@
 //! What people tell the trainer to do.
 
 use crate::drift::Shift;
-use crate::model::ModelParts;
+use crate::model::{ModelError, ModelParts};
 use crate::review::Review;
 
 /// An order, and who gave it, for the record.
@@ -29,6 +29,25 @@ pub enum What {
     Import(Box<ModelParts>),
     /// Take a former version into use again, as the next version.
     Rollback(Box<ModelParts>),
+}
+
+/// Why an order is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Another version than the one held, or none is.
+    #[error(
+        "version {version} is not held: {}; see `flockwise model list`",
+        held.map_or("none is".to_owned(), |held| format!("version {held} is"))
+    )]
+    NotHeld {
+        /// The one to be approved.
+        version: u64,
+        /// The one that is held.
+        held: Option<u64>,
+    },
+    /// The model does not go with the plan.
+    #[error(transparent)]
+    Unfit(#[from] ModelError),
 }
 
 /// A version as it is published.

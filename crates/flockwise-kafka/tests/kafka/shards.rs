@@ -148,6 +148,10 @@ fn forwarded_records_carry_their_origin() {
     assert_eq!((records[0].key, records[0].value), (Some(&b""[..]), None));
     assert_eq!((records[1].key, records[1].value), (None, Some(&b"v"[..])));
     assert_eq!(records[1].origin, Some(&b"clicks/3/7"[..]));
+    assert!(
+        records[1].timestamp_ms > 1_700_000_000_123,
+        "when it was sent"
+    );
 }
 
 #[test]
