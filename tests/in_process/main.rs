@@ -1,0 +1,8 @@
+//! Shards on the in-process broker, by a simulated clock.
+
+mod history;
+mod idle_time;
+mod rebalances;
+mod rolled_half_life;
+mod suite;
+mod truncated;
