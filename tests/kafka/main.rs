@@ -4,6 +4,7 @@
 mod backlog;
 mod kill;
 mod model;
+mod permissions;
 mod preflight;
 mod recreated;
 mod reset;

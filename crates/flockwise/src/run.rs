@@ -123,7 +123,7 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
         cluster,
         topics,
         findings,
-    } = preflight::look(config, settings).map_err(failed)?;
+    } = preflight::look(config, settings).map_err(refused)?;
     for Finding { about, text, .. } in findings.iter().filter(|f| f.verdict == Verdict::Warning) {
         tracing::warn!(about, "{text}");
     }

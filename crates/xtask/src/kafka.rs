@@ -15,7 +15,7 @@ mod tls;
 
 pub use cluster::{Cluster, Running};
 pub use command::{KafkaArgs, run};
-pub use jars::are_at_hand;
+pub use jars::{are_at_hand, tool};
 pub use process::Signal;
 pub use servers::{Detour, Servers};
 pub use tls::Secured;

@@ -109,7 +109,10 @@ pub(super) fn spawn(java: &mut Command) -> Result<Child> {
 }
 
 /// Runs one of Kafka's tools on the caller's terminal.
-pub(super) fn tool(name: &str, args: &[String]) -> Result<()> {
+///
+/// # Errors
+/// Where there is no such tool, or it fails.
+pub fn tool(name: &str, args: &[String]) -> Result<()> {
     let Some((_, class)) = TOOLS.iter().find(|(short, _)| *short == name) else {
         let known: Vec<&str> = TOOLS.iter().map(|(short, _)| *short).collect();
         bail!("no tool {name:?}: expected one of {}", known.join(", "));

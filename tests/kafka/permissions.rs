@@ -1,0 +1,207 @@
+//! With the permissions that `check --acls` prints, and no others, a pipeline runs; without any one of them both
+//! `check --connect` and `run` refuse, in the same words. On a broker of its own with an authorizer; skipped, with a
+//! word, where no Kafka is named.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use flockwise_runtime::topics::Topics;
+use flockwise_tests::broker::{Stage, topics};
+use flockwise_tests::events::generated;
+use flockwise_tests::eventually;
+use flockwise_tests::kafka::{Kafka, servers};
+use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, run, workspace};
+use tempfile::TempDir;
+use xtask::kafka::{Cluster, Running, Secured, tool};
+
+const PARTITIONS: u32 = 2;
+
+/// Refuses everybody but those without encryption, who may do everything.
+fn guarded() -> Running {
+    Cluster::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions"))
+        .first_port(0)
+        .tls(true)
+        .set(
+            "authorizer.class.name",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        )
+        .set("super.users", "User:ANONYMOUS")
+        .run()
+        .expect("a broker with an authorizer")
+}
+
+/// A pipeline whose principal has no rights yet.
+struct Guarded {
+    running: Running,
+    topics: Topics,
+    kafka: Kafka,
+    folder: TempDir,
+}
+
+impl Guarded {
+    fn set() -> Self {
+        let running = guarded();
+        let mut topics = topics(PARTITIONS, 1);
+        // Not below the prefix of the pipeline's own topics, which has permissions of its own.
+        topics.inputs[0] = format!("input-of-{}", topics.app);
+        let kafka = Kafka::of(&running.servers.plain, topics.clone());
+        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        let scene = Self {
+            running,
+            topics,
+            kafka,
+            folder: folder(),
+        };
+        let secured = scene.running.servers.secured.as_ref().expect("SASL_SSL");
+        fs::write(scene.folder.path().join("shop.toml"), scene.config(secured)).expect("written");
+        scene
+    }
+
+    fn config(&self, secured: &Secured) -> String {
+        let properties: Vec<String> = secured
+            .properties()
+            .iter()
+            .filter(|(key, _)| *key != "bootstrap.servers")
+            .map(|(key, value)| format!("\"{key}\" = \"{value}\""))
+            .collect();
+        let features = fs::read_to_string(workspace().join("tests/harness/features.toml"));
+        format!(
+            "app = \"{}\"\nshards = 1\n[kafka]\nbootstrap_servers = \"{}\"\n[kafka.properties]\n{}\n\
+             [http]\nlisten = \"{}\"\n[[input]]\ntopic = \"{}\"\nformat = \"segment\"\n{}",
+            self.topics.app,
+            secured.servers,
+            properties.join("\n"),
+            free_address(),
+            self.topics.inputs[0],
+            features.expect("features")
+        )
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = flockwise(arguments);
+        command.args(["--config", "shop.toml"]);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    /// The lines that the command prints, without what is put before them and comments.
+    fn printed(&self) -> Vec<Vec<String>> {
+        let printed = run(&mut self.command(&["check", "--acls", "--principal", "User:app"]));
+        let printed = printed.expect(0, &[]).stdout;
+        let lines = printed.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let words = line.split_whitespace().map(str::to_owned);
+                words.skip_while(|word| word != "--add").skip(1).collect()
+            })
+            .collect()
+    }
+
+    fn add(&self, line: &[String]) {
+        self.acls(&["--add"], line);
+    }
+
+    /// `kafka-acls.sh`, by somebody who may.
+    fn acls(&self, what: &[&str], words: &[String]) {
+        let servers = &self.running.servers.plain;
+        let mut arguments = vec!["--bootstrap-server".to_owned(), servers.clone()];
+        arguments.extend(what.iter().map(|word| (*word).to_owned()));
+        arguments.extend_from_slice(words);
+        tool("acls", &arguments).expect("the tool");
+    }
+
+    fn check(&self) -> Ended {
+        run(&mut self.command(&["check", "--connect"]))
+    }
+
+    /// Brokers tell each other of permissions a moment after the tool has ended.
+    fn is_refused(&self, words: &str) {
+        eventually(words, || self.check().stdout.contains(words));
+        let checked = self.check().expect(1, &[]);
+        assert!(checked.stdout.contains(words), "{words}: {checked:#?}");
+        run(&mut self.command(&["run"])).expect(2, &[words]);
+    }
+
+    /// It makes its topics, reads, writes and commits.
+    fn works(&self) {
+        let process = Process::start(&mut self.command(&["run"]));
+        self.kafka.put(&generated(500, 50, 1));
+        eventually("all is read", || {
+            self.kafka.processed().is_ok_and(|count| count == 500)
+        });
+        process.terminate().expect(0, &[]);
+    }
+
+    fn is_right(&self) {
+        eventually("check finds no problem", || self.check().code == Some(0));
+    }
+}
+
+/// One operation of a printed line.
+fn only(line: &[String], operation: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.iter();
+    while let Some(word) = rest.next() {
+        if word == "--operation" {
+            rest.next();
+        } else {
+            words.push(word.clone());
+        }
+    }
+    words.extend(["--operation".to_owned(), operation.to_owned()]);
+    words
+}
+
+#[test]
+fn the_permissions_that_are_printed_are_enough() {
+    if servers().is_none() {
+        return;
+    }
+    let scene = Guarded::set();
+    scene.printed().iter().for_each(|line| scene.add(line));
+    scene.is_right();
+    scene.works();
+}
+
+#[test]
+#[ignore = "takes three minutes: run it with --ignored"]
+fn each_of_the_permissions_is_needed() {
+    if servers().is_none() {
+        return;
+    }
+    let scene = Guarded::set();
+    let printed = scene.printed();
+    let [input, own, group, transactions, create, _settings] = &printed[..] else {
+        panic!("{printed:?}");
+    };
+    [input, own, group, transactions]
+        .into_iter()
+        .for_each(|line| scene.add(line));
+    scene.is_refused("could not be made");
+    scene.add(create);
+    scene.is_right();
+    scene.works();
+    for (line, operation, words) in [
+        (input, "Read", "no permission to describe topic"),
+        (
+            group,
+            "Read",
+            "give the principal Read on the consumer group",
+        ),
+        (transactions, "Write", "transactional ids prefixed"),
+        (own, "Write", "the principal lacks Write on it"),
+        (
+            own,
+            "Read",
+            "give the principal Read, Write and Describe on this topic",
+        ),
+        (own, "Delete", "the principal lacks Delete on it"),
+    ] {
+        let only = only(line, operation);
+        scene.acls(&["--remove", "--force"], &only);
+        scene.is_refused(words);
+        scene.add(&only);
+        scene.is_right();
+    }
+}
