@@ -2,6 +2,7 @@
 //! tests that wait do so side by side.
 
 mod backlog;
+mod corrupt;
 mod kill;
 mod model;
 mod permissions;

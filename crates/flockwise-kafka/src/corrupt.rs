@@ -1,4 +1,4 @@
-//! A batch that fails its checksum: its partition halts there, since librdkafka would go on behind it.
+//! A batch that cannot be read: its partition halts there, since librdkafka would go on behind it.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The errors of one slice of a partition, and whether its records may still be used.
 #[derive(Debug, Default)]
 pub(crate) struct SliceErrors {
-    /// The one to act on: a failed checksum, else the first.
+    /// The one to act on: the first of those that weigh most.
     pub(crate) worst: Option<(RDKafkaErrorCode, String)>,
 }
 
 impl SliceErrors {
     /// The slice has an error in place of a record.
     pub(crate) fn add(&mut self, code: RDKafkaErrorCode, reason: String) {
-        let is_worse = is_corrupt(code) && !self.is_corrupt();
-        if self.worst.is_none() || is_worse {
+        let known = self.worst.as_ref().map(|(known, _)| weight(*known));
+        if known < Some(weight(code)) {
             self.worst = Some((code, reason));
         }
     }
@@ -32,9 +32,25 @@ impl SliceErrors {
     }
 }
 
-/// Does librdkafka report a failed checksum so?
+/// What follows a broken batch is an error of whatever librdkafka took for the next one. Errors that end the reading
+/// of a partition are said once, those that pass again and again.
+fn weight(code: RDKafkaErrorCode) -> u8 {
+    match code {
+        _ if is_corrupt(code) => 3,
+        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::TopicAuthorizationFailed => 2,
+        RDKafkaErrorCode::PartitionEOF => 0,
+        _ => 1,
+    }
+}
+
+/// Does librdkafka report so a batch that it skips: for its checksum, its version or its compression?
 pub(crate) fn is_corrupt(code: RDKafkaErrorCode) -> bool {
-    code == RDKafkaErrorCode::BadMessage
+    matches!(
+        code,
+        RDKafkaErrorCode::BadMessage
+            | RDKafkaErrorCode::NotImplemented
+            | RDKafkaErrorCode::BadCompression
+    )
 }
 
 /// A partition that is halted before a broken batch.
@@ -66,7 +82,7 @@ impl Corrupt {
 
 fn text(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
     format!(
-        "{topic}/{partition} is halted at offset {offset}, the others go on: a batch fails its checksum ({reason}). \
+        "{topic}/{partition} is halted at offset {offset}, the others go on: a batch cannot be read ({reason}). \
          Look for a defect of disk or memory on the partition's leader, move leadership to an intact replica, and \
          start this instance again"
     )
@@ -90,6 +106,38 @@ mod tests {
             errors.worst.map(|(_, reason)| reason).as_deref(),
             Some("first")
         );
+    }
+
+    #[test]
+    fn an_error_that_is_said_once_is_not_lost_behind_one_that_passes() {
+        let said = [
+            (RDKafkaErrorCode::PartitionEOF, "end"),
+            (RDKafkaErrorCode::BrokerTransportFailure, "passes"),
+            (RDKafkaErrorCode::AutoOffsetReset, "gone"),
+            (RDKafkaErrorCode::TopicAuthorizationFailed, "later"),
+            (RDKafkaErrorCode::PartitionEOF, "end"),
+        ];
+        let mut errors = SliceErrors::default();
+        for (code, reason) in said {
+            errors.add(code, reason.to_owned());
+        }
+        let gone = (RDKafkaErrorCode::AutoOffsetReset, "gone".to_owned());
+        assert_eq!(errors.worst, Some(gone));
+    }
+
+    #[test]
+    fn every_error_with_which_librdkafka_skips_a_batch_counts() {
+        for code in [
+            RDKafkaErrorCode::BadMessage,
+            RDKafkaErrorCode::NotImplemented,
+            RDKafkaErrorCode::BadCompression,
+        ] {
+            let mut errors = SliceErrors::default();
+            errors.add(code, "batch".to_owned());
+            errors.add(RDKafkaErrorCode::AutoOffsetReset, "after it".to_owned());
+            assert!(errors.is_corrupt(), "{code}");
+            assert_eq!(errors.worst, Some((code, "batch".to_owned())));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::bell::Bell;
 use crate::clients;
-use crate::corrupt::is_corrupt;
+use crate::corrupt::{SliceErrors, is_corrupt};
 use crate::events::Events;
 use crate::faults;
 use crate::lanes::record;
@@ -187,15 +187,15 @@ impl Follower for KafkaFollower {
 impl Followed {
     /// Moves at most `most` records into the batch; how many there were.
     fn read(&mut self, most: usize, batch: &mut Batch) -> Result<usize, Failure> {
-        let mut error = None;
+        let mut errors = SliceErrors::default();
         let source = self.source;
         let taken = self
             .queue
             .take(most.min(SLICE), |message| match message.error() {
                 None => batch.push(record(source, message, false)),
-                Some(found) => error = Some(found),
+                Some((code, reason)) => errors.add(code, reason),
             });
-        match error {
+        match errors.worst {
             Some((code, reason)) => self.judge(code, &reason).map(|()| taken),
             None => Ok(taken),
         }
@@ -211,7 +211,7 @@ impl Followed {
         }
         if is_corrupt(code) {
             return Err(Failure::Fatal(format!(
-                "following {topic}/{partition}: a batch fails its checksum ({reason}); the copy is \
+                "following {topic}/{partition}: a batch cannot be read ({reason}); the copy is \
                  rebuilt from the start"
             )));
         }

@@ -60,7 +60,7 @@ pub(crate) enum Broken {
     Gone(Option<Truncation>),
     /// As that, and it is to stay so.
     Stopped(Stopped),
-    /// Its next batch fails its checksum. It keeps its position, and its queue is not read again.
+    /// Its next batch cannot be read. It keeps its position, and its queue is not read again.
     Corrupt(Corrupt),
     /// It may not be read.
     Forbidden(String),

@@ -11,6 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tracing::debug;
 
 use crate::bell::Bell;
+use crate::corrupt::{SliceErrors, is_corrupt};
 use crate::events::Events;
 use crate::faults;
 use crate::lanes::record;
@@ -145,18 +146,18 @@ fn take(
     progress: &mut Progress,
     each: &mut dyn FnMut(Record<'_>),
 ) -> Result<usize, Broken> {
-    let mut error = None;
+    let mut errors = SliceErrors::default();
     let taken = queue.take(SLICE, |message| match message.error() {
         // Its offset is as far as could be read: the last records may have been compacted away.
         Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
-        Some(found) => error = Some(found),
+        Some((code, reason)) => errors.add(code, reason),
         None if message.offset() < goal.end => {
             each(record(goal.source, message, false));
             progress.count += 1;
         }
         None => {}
     });
-    if let Some((code, reason)) = error {
+    if let Some((code, reason)) = errors.worst {
         return Err(progress.broken(goal, code, &reason));
     }
     // Asked only when nothing is left to take: it passes what was aborted as well.
@@ -203,6 +204,10 @@ impl Progress {
         let (topic, partition) = (goal.topic, goal.source.partition);
         Broken::Failed(match faults::way_out(code) {
             Some(way_out) => Failure::Config(format!("reading {topic}: {reason}; {way_out}")),
+            None if is_corrupt(code) => Failure::Fatal(format!(
+                "reading {topic}/{partition}: a batch cannot be read ({reason}). Move leadership to an intact \
+                 replica; where there is none, `flockwise reset` makes the state again from the inputs"
+            )),
             // What comes next was removed while reading: a new start will find it so.
             None => Failure::Fatal(format!(
                 "reading {topic}/{partition} at offset {}: {code}: {reason}",

@@ -1,0 +1,119 @@
+//! A batch of an input that the disk of a real broker has changed: its partition halts before it, the others go on,
+//! and nothing is lost once it is mended. On a broker of its own; skipped, with a word, where no Kafka is named.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use flockwise_tests::broker::Stage;
+use flockwise_tests::events::Put;
+use flockwise_tests::kafka::servers;
+use flockwise_tests::plant::Plant;
+use flockwise_tests::process::folder;
+use xtask::kafka::Cluster;
+
+const EVENTS: u64 = 3_000;
+/// Events of one call of the producer, which makes batches of them.
+const AT_ONCE: usize = 300;
+/// Partitions with a broken batch, and which byte of it: one that its checksum covers, and its version.
+const BROKEN: [(u32, u64); 2] = [(3, 200), (5, 16)];
+
+/// A byte of a batch in the middle of a partition.
+struct Damage {
+    file: PathBuf,
+    byte: u64,
+    /// What the log says of it.
+    said: String,
+    /// Records that cannot be read.
+    unreadable: u64,
+}
+
+impl Damage {
+    fn plan(broker: &Path, topic: &str, puts: &[Put], (partition, byte): (u32, u64)) -> Self {
+        let folder = broker.join(format!("n1/data/{topic}-{partition}"));
+        let mut batches: Vec<_> = segments(&folder)
+            .iter()
+            .flat_map(|file| batches(file))
+            .collect();
+        let middle = batches.len() / 2;
+        assert!(middle > 0, "too few batches: {batches:?}");
+        let (offset, file, start) = batches.swap_remove(middle);
+        let in_partition = puts.iter().filter(|put| put.partition == partition).count();
+        Self {
+            file,
+            byte: start + byte,
+            said: format!("{topic}/{partition} is halted at offset {offset}, the others go on"),
+            unreadable: in_partition as u64 - offset,
+        }
+    }
+
+    /// Changes the byte; the second time it is as it was.
+    fn flip(&self) {
+        let log = OpenOptions::new().read(true).write(true).open(&self.file);
+        let (log, mut found) = (log.expect("a log"), [0]);
+        log.read_exact_at(&mut found, self.byte).expect("read");
+        let other = [found[0] ^ 0x10];
+        log.write_all_at(&other, self.byte).expect("written");
+    }
+}
+
+/// Files with the records of a partition, oldest first.
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).expect("a partition");
+    let files = files.map(|file| file.expect("a file").path());
+    let mut segments: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    segments.sort();
+    segments
+}
+
+/// Offset of the first record of each batch, its file, and where in it the batch begins.
+fn batches(segment: &Path) -> Vec<(u64, PathBuf, u64)> {
+    let bytes = fs::read(segment).expect("a segment");
+    let (mut batches, mut start) = (Vec::new(), 0);
+    while let Some((offset, rest)) = bytes[start..].split_first_chunk::<8>() {
+        let (length, _) = rest.split_first_chunk::<4>().expect("a length");
+        batches.push((
+            u64::from_be_bytes(*offset),
+            segment.to_owned(),
+            start as u64,
+        ));
+        start += 12 + u32::from_be_bytes(*length) as usize;
+    }
+    batches
+}
+
+#[test]
+fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
+    if servers().is_none() {
+        return;
+    }
+    let files = folder();
+    let broker = files.path().join("kafka");
+    let kafka = Cluster::at(broker.clone())
+        .first_port(0)
+        .run()
+        .expect("a broker");
+    let plant = Plant::with(&kafka.servers.plain, folder(), &[12], "");
+    let puts = plant.expect(EVENTS, 500, EVENTS as usize);
+    puts.chunks(AT_ONCE).for_each(|puts| plant.kafka.put(puts));
+
+    let topic = &plant.topics.inputs[0];
+    let damages = BROKEN.map(|of| Damage::plan(&broker, topic, &puts, of));
+    damages.iter().for_each(Damage::flip);
+    let readable = EVENTS - damages.iter().map(|damage| damage.unreadable).sum::<u64>();
+
+    let mut instance = plant.start("only");
+    plant.wait_for(readable, &mut [&mut instance]);
+    let said = damages.each_ref().map(|damage| damage.said.as_str());
+    instance.terminate().expect(0, &said);
+    assert_eq!(plant.processed(), readable, "what can be read, and no more");
+
+    damages.iter().for_each(Damage::flip);
+    let instance = plant.start("only");
+    plant.wait_until_drained();
+    instance.terminate().expect(0, &[]);
+    plant.check_changes();
+    plant.check_customers();
+}
