@@ -121,6 +121,17 @@ fn a_model_that_cannot_be_imported_is_refused_before_any_broker_is_asked() {
 }
 
 #[test]
+fn a_number_out_of_range_on_the_command_line_is_named() {
+    let desk = Desk::set();
+    desk.run("demo --once --speed=0")
+        .expect(2, &["--speed", "0.01 to 1000000"]);
+    desk.run("demo --once --speed=NaN")
+        .expect(2, &["--speed", "0.01 to 1000000"]);
+    desk.run("replay good.jsonl --config good.toml --shards 0")
+        .expect(2, &["--shards", "1..=1024"]);
+}
+
+#[test]
 fn an_unknown_word_on_the_command_line_is_named() {
     let desk = Desk::set();
     desk.run("replya good.jsonl")

@@ -40,7 +40,7 @@ pub use survey::{Found, FoundTopic, Survey, find, group, largest_record_bytes, s
 /// Partitions of each input topic, in order. Waits at most the start timeout for a broker.
 ///
 /// # Errors
-/// [`Failure::Config`] names the topic that is missing, or says why no broker answers.
+/// [`Failure::Config`] names the topic that is missing, [`Failure::Fatal`] says why no broker answers.
 pub fn input_partitions(settings: &KafkaSettings, names: &[String]) -> Result<Vec<u32>, Failure> {
     let admin = Admin::connect(settings)?;
     names

@@ -101,7 +101,7 @@ pub(crate) fn unreachable(servers: &str, waited: Duration, troubles: &Troubles) 
         }
         None => "no connection was refused either",
     };
-    Failure::Config(format!(
+    Failure::Fatal(format!(
         "no broker answers at {servers} within {seconds:.0} s ({reason}); is it running, is \
          kafka.bootstrap_servers right, and does kafka.properties set the listener's \
          security.protocol, sasl.username and sasl.password?"

@@ -26,7 +26,7 @@ impl KafkaVisitor {
     /// Connects. Waits at most the start timeout for a broker.
     ///
     /// # Errors
-    /// [`Failure::Config`] says why no broker answers.
+    /// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why they refuse.
     pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
         settings.check()?;
         let events = Events::new("visitor");

@@ -58,7 +58,7 @@ pub(crate) struct DemoArguments {
     #[arg(long)]
     pub(crate) once: bool,
     /// Days of the shop's year that pass in a second, once there are segments.
-    #[arg(long, default_value_t = 7.0, value_name = "DAYS")]
+    #[arg(long, default_value = "7", value_name = "DAYS", value_parser = days_a_second)]
     pub(crate) speed: f64,
     /// Where /metrics listens.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
@@ -84,8 +84,8 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
     /// Shards; the result is the same for any number.
-    #[arg(long)]
-    pub(crate) shards: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) shards: Option<u16>,
     /// The summary as JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -168,4 +168,9 @@ pub(crate) struct CustomerArguments {
     /// The answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn days_a_second(text: &str) -> Result<f64, String> {
+    let days = text.parse().ok().filter(|days| (0.01..=1e6).contains(days));
+    days.ok_or_else(|| "expected a number of days from 0.01 to 1000000".to_owned())
 }

@@ -126,7 +126,7 @@ struct Pacer {
 impl Pacer {
     fn new(speed: f64) -> Self {
         Self {
-            ms_per_second: speed.max(0.01) * DAY_MS,
+            ms_per_second: speed * DAY_MS,
             began: None,
             shown: None,
         }

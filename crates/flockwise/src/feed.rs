@@ -230,12 +230,13 @@ pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Tap>, Faile
     files
         .iter()
         .map(|path| {
+            let reader = reader(path).map_err(|error| {
+                Failed::wrong(format!("{}: cannot be read: {error}", path.display()))
+            })?;
             Ok(Tap {
                 name: path.display().to_string(),
                 input: input_of(path, config)?,
-                reader: reader(path).map_err(|error| {
-                    Failed::wrong(format!("{}: cannot be read: {error}", path.display()))
-                })?,
+                reader,
             })
         })
         .collect()

@@ -31,9 +31,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let pipeline = pipeline(&config, partitions, arguments.model.as_deref())?;
     let taps = feed::open(&arguments.files, &config)?;
     let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
-    let shards = arguments.shards.or(config.shards).unwrap_or(1).max(1);
+    let shards = arguments.shards.map(usize::from).or(config.shards);
     let metrics = Metrics::register(&Registry::new()).map_err(Failed::running)?;
-    let mut session = Session::start(pipeline, shards, &metrics, &Questions::new(0))?;
+    let mut session = Session::start(pipeline, shards.unwrap_or(1), &metrics, &Questions::new(0))?;
 
     let started = Instant::now();
     let progress = Progress::start();

@@ -49,14 +49,18 @@ impl WarmUp {
 impl fmt::Display for WarmUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days = |span_ms: i64| span_ms as f64 / DAY_MS;
+        let (customers, customers_wanted) = (self.customers, self.customers_wanted);
         write!(
             f,
-            "warm-up has sampled {} of {} customers over {:.1} of {:.1} days of event time (`warm_up` under [model]); it \
-             waits for {}",
-            self.customers,
-            self.customers_wanted,
-            days(self.span_ms),
-            days(self.span_wanted_ms),
+            "warm-up has sampled {customers} of {customers_wanted} customers"
+        )?;
+        if self.span_wanted_ms > 0 {
+            let (span, span_wanted) = (days(self.span_ms), days(self.span_wanted_ms));
+            write!(f, " over {span:.1} of {span_wanted:.1} days of event time")?;
+        }
+        write!(
+            f,
+            " (`warm_up` under [model]); it waits for {}",
             self.waits_for()
         )
     }

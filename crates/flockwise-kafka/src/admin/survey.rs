@@ -49,7 +49,7 @@ pub struct Survey {
 /// Looks the cluster over; the names of `topics` count alone. Waits at most the start timeout for a broker.
 ///
 /// # Errors
-/// [`Failure::Config`] says why no broker answers.
+/// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why they refuse.
 pub fn survey(settings: &KafkaSettings, topics: &Topics) -> Result<Survey, Failure> {
     Admin::connect(settings)?.survey(topics)
 }
