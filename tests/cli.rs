@@ -351,12 +351,18 @@ fn the_demo_ends_with_a_table_of_segments() {
     let ended = desk
         .run("demo --once --speed 100000 --listen 127.0.0.1:0")
         .expect(0, &[]);
-    let table = ended
-        .stdout
-        .lines()
+    let lines = ended.stdout.lines();
+    let table: Vec<_> = lines
         .skip_while(|line| !line.contains("brings in"))
-        .count();
-    assert!(table > 20, "{}", ended.stdout);
+        .map(str::trim_end)
+        .collect();
+    assert!(table.len() > 20, "{}", ended.stdout);
+    let readme = fs::read_to_string(workspace().join("README.md")).expect("README.md");
+    assert!(
+        readme.contains(&table.join("\n")),
+        "README.md shows another table: {}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("4,372 customers"), "{}", ended.stdout);
 }
 

@@ -1,5 +1,6 @@
 //! Shards on the in-process broker, by a simulated clock.
 
+mod commands;
 mod history;
 mod idle_time;
 mod rebalances;

@@ -1,0 +1,104 @@
+//! A command to the trainer is carried out once, whoever the trainer is by then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flockwise_codec::lesson::encode_order;
+use flockwise_codec::model::decode_publication;
+use flockwise_core::trainer::{Order, Publication, What};
+use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_runtime::clock::Clock;
+use flockwise_runtime::metrics::Metrics;
+use flockwise_runtime::pipeline::{Pace, Pipeline};
+use flockwise_runtime::shard::Shard;
+use flockwise_runtime::topics::Topic;
+use flockwise_tests::broker::topics;
+use flockwise_tests::events::generated;
+use flockwise_tests::pipeline::{LEARNING, config, pipeline};
+use prometheus::Registry;
+
+const TASKS: u32 = 2;
+const NOW_MS: i64 = 1_800_000_000_000;
+
+struct Scene {
+    broker: MemoryBroker,
+    pipeline: Arc<Pipeline>,
+    clock: Clock,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let config = config(&["segment"], &[LEARNING]);
+        let pipeline = pipeline(&config, topics(TASKS, 1), None);
+        Self {
+            broker: MemoryBroker::new(pipeline.topics.clone(), &[TASKS]),
+            pipeline: Arc::new(pipeline),
+            clock: Clock::simulated(NOW_MS),
+        }
+    }
+
+    fn join(&self, member: &str) -> Shard<MemoryShard> {
+        let metrics = Metrics::register(&Registry::new()).expect("a new registry");
+        let pace = Pace::Live(self.clock.clone());
+        let pipeline = Arc::clone(&self.pipeline);
+        Shard::new(0, self.broker.shard(member), pipeline, pace, metrics)
+    }
+
+    fn put_events(&self) {
+        for put in generated(6_000, 300, 7) {
+            let put = put.keyed(self.pipeline.partitioner, TASKS);
+            let (key, value) = (Some(&*put.key), put.value.as_deref());
+            let topic = Topic::Input(put.input);
+            self.broker
+                .append(topic, put.partition, put.timestamp_ms, key, value);
+        }
+    }
+
+    fn command(&self, what: What) {
+        let command = encode_order(&Order {
+            what,
+            who: "ops".to_owned(),
+            why: "test".to_owned(),
+            at_ms: NOW_MS,
+        });
+        self.broker
+            .append(Topic::Deltas, 0, NOW_MS, None, Some(&command));
+    }
+
+    /// Plays until nothing is left to do, and some time beyond.
+    fn play(&self, member: &mut Shard<MemoryShard>) {
+        let mut quiet = 0;
+        while quiet < 100 {
+            self.clock.advance(Duration::from_millis(100));
+            let has_worked = member.turn(Duration::ZERO).expect("a turn");
+            let is_busy = has_worked || !member.is_assigned() || !self.broker.is_drained();
+            quiet = if is_busy { 0 } else { quiet + 1 };
+        }
+    }
+
+    fn versions(&self) -> Vec<Publication> {
+        let plan = &self.pipeline.task.plan;
+        let records = self.broker.read(Topic::Model, 0, 0).into_iter();
+        let values = records.filter_map(|record| record.value);
+        let decode = |value: Vec<u8>| decode_publication(&value, plan).expect("a version").0;
+        values.map(decode).collect()
+    }
+}
+
+#[test]
+fn a_new_trainer_does_not_carry_out_again_what_the_last_one_was_told() {
+    let scene = Scene::set();
+    let mut first = scene.join("first");
+    scene.put_events();
+    scene.play(&mut first);
+    let learnt = scene.versions();
+    let former = learnt.first().expect("a version was learnt").model.clone();
+    scene.command(What::Rollback(Box::new(former)));
+    scene.play(&mut first);
+    let after = scene.versions();
+    assert_eq!(after.len(), learnt.len() + 1, "the rollback is a version");
+    drop(first);
+    scene.broker.expel("first");
+    scene.play(&mut scene.join("second"));
+    assert_eq!(scene.versions(), after);
+}
