@@ -1,4 +1,4 @@
-//! A command to the trainer is carried out once, whoever the trainer is by then.
+//! One trainer takes over from another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use flockwise_codec::lesson::encode_order;
 use flockwise_codec::model::decode_publication;
 use flockwise_core::trainer::{Order, Publication, What};
-use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_memory::{Conditions, MemoryBroker, MemoryShard};
+use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pace, Pipeline};
@@ -83,6 +84,50 @@ impl Scene {
         let decode = |value: Vec<u8>| decode_publication(&value, plan).expect("a version").0;
         values.map(decode).collect()
     }
+}
+
+/// A broker on which a transaction is open until it is committed, aborted or a minute old.
+fn with_transactions(clock: &Clock) -> Conditions {
+    Conditions {
+        clock: clock.clone(),
+        seed: 1,
+        session: Duration::from_secs(10),
+        transaction: Duration::from_secs(60),
+        tombstones: Duration::from_secs(60),
+        is_static: false,
+        idle_percent: 0,
+        most_records: 1_000,
+    }
+}
+
+/// Its version may be committed already, and becomes visible later: with the number of the next one otherwise.
+#[test]
+fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_publishing() {
+    let scene = Scene::set();
+    let broker = scene.broker.clone();
+    let broker = broker.simulated(with_transactions(&scene.clock));
+    let scene = Scene { broker, ..scene };
+    let mut last = scene.broker.shard("last");
+    let published = last.send(Outgoing {
+        topic: Topic::Model,
+        partition: 0,
+        key: Some(b"1"),
+        value: Some(b"a version"),
+        headers: &[(ORIGIN_HEADER, b"last")],
+    });
+    published.expect("sent");
+    let mut next = scene.join("next");
+    let refused = (0..100).find_map(|_| next.turn(Duration::ZERO).err());
+    assert!(
+        matches!(&refused, Some(Failure::Fatal(text)) if text.contains("a transaction is open")),
+        "{refused:?}"
+    );
+    last.abort().expect("aborted");
+    let mut next = scene.join("next");
+    assert!((0..100).any(|_| {
+        next.turn(Duration::ZERO).expect("a turn");
+        next.is_assigned()
+    }));
 }
 
 #[test]
