@@ -1,5 +1,6 @@
 //! Kafka from outside.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
@@ -44,6 +45,13 @@ pub fn servers() -> Option<String> {
         );
     }
     servers
+}
+
+/// To be held by a test with a cluster of its own: two that start at once would look for the same free ports, and nodes
+/// that are down leave theirs free.
+pub fn one_cluster_at_a_time() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kafka {

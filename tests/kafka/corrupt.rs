@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::Put;
-use flockwise_tests::kafka::servers;
+use flockwise_tests::kafka::{one_cluster_at_a_time, servers};
 use flockwise_tests::plant::Plant;
 use flockwise_tests::process::folder;
 use xtask::kafka::Cluster;
@@ -89,6 +89,7 @@ fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
     if servers().is_none() {
         return;
     }
+    let _alone = one_cluster_at_a_time();
     let files = folder();
     let broker = files.path().join("kafka");
     let kafka = Cluster::at(broker.clone())

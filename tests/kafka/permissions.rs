@@ -10,7 +10,7 @@ use flockwise_runtime::topics::Topics;
 use flockwise_tests::broker::{Stage, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::eventually;
-use flockwise_tests::kafka::{Kafka, servers};
+use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time, servers};
 use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, run, workspace};
 use tempfile::TempDir;
 use xtask::kafka::{Cluster, Running, Secured, tool};
@@ -158,6 +158,7 @@ fn the_permissions_that_are_printed_are_enough() {
     if servers().is_none() {
         return;
     }
+    let _alone = one_cluster_at_a_time();
     let scene = Guarded::set();
     scene.printed().iter().for_each(|line| scene.add(line));
     scene.is_right();
@@ -170,6 +171,7 @@ fn each_of_the_permissions_is_needed() {
     if servers().is_none() {
         return;
     }
+    let _alone = one_cluster_at_a_time();
     let scene = Guarded::set();
     let printed = scene.printed();
     let [input, own, group, transactions, create, _settings] = &printed[..] else {

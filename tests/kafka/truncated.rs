@@ -3,12 +3,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::Put;
 use flockwise_tests::eventually;
-use flockwise_tests::kafka::{Kafka, servers};
+use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time, servers};
 use flockwise_tests::plant::Plant;
 use flockwise_tests::process::{Process, folder, free_address, get};
 use xtask::kafka::{Cluster, Running, Signal};
@@ -18,9 +17,6 @@ const EVENTS: u64 = 12_000;
 const REPLICATED: usize = 3_000;
 /// Events that were counted, those of the first leader alone among them.
 const COUNTED: usize = 5_000;
-
-/// One cluster at a time: two that start at once would look for the same free ports.
-static ONE: Mutex<()> = Mutex::new(());
 
 /// Three nodes, of which two have the input: one of them may become its leader without the latest records.
 fn cluster(files: &Path) -> Running {
@@ -126,7 +122,7 @@ impl Scene {
 #[test]
 #[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_where_they_differ() {
-    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = one_cluster_at_a_time();
     if servers().is_none() {
         return;
     }
@@ -155,7 +151,7 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
 #[test]
 #[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn an_unclean_election_under_a_running_instance_is_noticed_too() {
-    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = one_cluster_at_a_time();
     if servers().is_none() {
         return;
     }

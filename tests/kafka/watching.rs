@@ -9,7 +9,7 @@ use flockwise_runtime::metrics::Described;
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::{Put, lines, put};
 use flockwise_tests::eventually;
-use flockwise_tests::kafka::servers;
+use flockwise_tests::kafka::{one_cluster_at_a_time, servers};
 use flockwise_tests::metrics::{documented, shown};
 use flockwise_tests::plant::{PARTITIONS, Plant};
 use flockwise_tests::process::{Process, folder, free_address, get};
@@ -103,6 +103,7 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
         return;
     }
     let files = folder();
+    let _alone = one_cluster_at_a_time();
     let cluster = Cluster::at(files.path().join("kafka")).first_port(0);
     let kafka = cluster.run().expect("a broker of its own");
     let plant = Plant::on(&kafka.servers.plain, folder(), "");

@@ -291,7 +291,7 @@ impl Ledger {
     }
 
     /// Holds a task right after its commit against what its changelog says. Time may have passed since that
-    /// changed nobody: it passes for both.
+    /// changed nobody: it passes for both. A recreated topic that it has noticed since then is not committed yet.
     pub(super) fn check_live(
         &self,
         pipeline: &Pipeline,
@@ -302,6 +302,9 @@ impl Ledger {
         let none = Changelog::new();
         let changelog = self.changelogs.get(&number).unwrap_or(&none);
         let restored = state::restore(pipeline, changelog);
+        if restored.bookmark().topic_ids != live.bookmark().topic_ids {
+            return;
+        }
         let caught_up = |task: &Task| {
             let (mut task, mut output) = (task.clone(), Output::default());
             task.set_watermark(i64::MAX);

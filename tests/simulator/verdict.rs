@@ -142,10 +142,14 @@ impl World {
         left + &self.what_is_due()
     }
 
-    /// Tasks that nobody has, or whose sweep is not where their time is.
+    /// Tasks that nobody has, or whose sweep is not where their time is; records that were read and are held back, of
+    /// a topic that is there no more as well.
     fn what_is_due(&self) -> String {
         let staff = self.staff();
         let shards = staff.seats.iter().filter_map(|seat| seat.shard.as_ref());
+        if shards.clone().any(Member::is_holding) {
+            return "records held back ".to_owned();
+        }
         let tasks: BTreeMap<_, _> = shards.flat_map(Member::tasks).collect();
         let waits = |task: &Task| task.has_due() || task.watermark_ms() < task.stream_ms();
         let is_due = |number: &u32| tasks.get(number).copied().is_none_or(waits);

@@ -363,6 +363,12 @@ impl<B: Broker> Shard<B> {
         self.is_assigned
     }
 
+    /// Does it hold records back that are ahead of others in event time?
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.lanes.holding().next().is_some()
+    }
+
     /// How customers moved since the shard started, as committed.
     #[must_use]
     pub fn moves(&self) -> &Moves {
