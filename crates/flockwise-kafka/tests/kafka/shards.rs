@@ -285,7 +285,7 @@ fn nobody_answers() {
         panic!("connected to nobody");
     };
     let text = error.to_string();
-    assert!(matches!(error, Failure::Config(_)), "{text}");
+    assert!(matches!(error, Failure::Fatal(_)), "{text}");
     assert!(
         text.contains("127.0.0.1:1") && text.contains("Connection refused"),
         "{text}"
