@@ -2,7 +2,7 @@
 
 use flockwise_tests::simulator::{replay, run, sweep};
 
-/// So many are played where nobody says otherwise.
+/// Seeds played by default.
 const SEEDS: u64 = 2_000;
 
 #[test]

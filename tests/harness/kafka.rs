@@ -48,10 +48,12 @@ pub fn servers() -> Option<String> {
 }
 
 /// To be held by a test with a cluster of its own: two that start at once would look for the same free ports, and nodes
-/// that are down leave theirs free.
-pub fn one_cluster_at_a_time() -> MutexGuard<'static, ()> {
+/// that are down leave theirs free. `None`, with a word on stderr, where there is no Kafka.
+#[must_use]
+pub fn one_cluster_at_a_time() -> Option<MutexGuard<'static, ()>> {
     static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    servers()?;
+    Some(ONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Kafka {

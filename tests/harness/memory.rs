@@ -27,16 +27,7 @@ impl Stage for Memory {
     }
 
     fn put(&self, records: &[Put]) {
-        for put in records {
-            let (topic, value) = (Topic::Input(put.input), put.value.as_deref());
-            self.broker.append(
-                topic,
-                put.partition,
-                put.timestamp_ms,
-                Some(&put.key),
-                value,
-            );
-        }
+        records.iter().for_each(|put| append(&self.broker, put));
     }
 
     fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
@@ -57,4 +48,11 @@ impl Stage for Memory {
     fn void(&self, member: &str) {
         self.broker.expel(member);
     }
+}
+
+/// Appends a record to its input.
+pub fn append(broker: &MemoryBroker, put: &Put) {
+    let (key, value) = (Some(&*put.key), put.value.as_deref());
+    let topic = Topic::Input(put.input);
+    broker.append(topic, put.partition, put.timestamp_ms, key, value);
 }

@@ -13,6 +13,7 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
 use crate::events::Put;
+use crate::memory::append;
 
 /// Records played between two turns, so that what the trainer learns is soon in use.
 const SLICE: usize = 50;
@@ -45,9 +46,7 @@ pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
             let put = put
                 .clone()
                 .keyed(pipeline.partitioner, topics.state_partitions);
-            let (topic, key) = (Topic::Input(put.input), Some(&*put.key));
-            let value = put.value.as_deref();
-            broker.append(topic, put.partition, put.timestamp_ms, key, value);
+            append(&broker, &put);
         }
         settle(&mut shard);
     }

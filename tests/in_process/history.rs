@@ -15,6 +15,7 @@ use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
 use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
 use prometheus::Registry;
@@ -67,10 +68,7 @@ impl Scene {
     fn put(&self, records: &[Put]) {
         for put in records {
             let put = put.clone().keyed(self.pipeline.partitioner, TASKS);
-            let (key, value) = (Some(&*put.key), put.value.as_deref());
-            let topic = Topic::Input(put.input);
-            self.broker
-                .append(topic, put.partition, put.timestamp_ms, key, value);
+            append(&self.broker, &put);
         }
     }
 

@@ -15,6 +15,7 @@ use flockwise_tests::broker::topics;
 use flockwise_tests::checks::header;
 use flockwise_tests::events::put;
 use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use prometheus::Registry;
 
@@ -66,9 +67,7 @@ impl Bench {
                 r#"{{"type":"track","event":"Product Viewed","userId":"{name}","messageId":"{name}-{time}","timestamp":"{time}","properties":{{}}}}"#
             ),
         );
-        let (key, value) = (Some(&*put.key), put.value.as_deref());
-        self.broker
-            .append(Topic::Input(0), task, put.timestamp_ms, key, value);
+        append(&self.broker, &put.at(0, task));
     }
 
     /// What became dead letters, and why.

@@ -12,6 +12,7 @@ use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
 use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference::play;
 use prometheus::Registry;
@@ -50,9 +51,7 @@ impl Table {
     fn put(&self, records: &[Put]) {
         for put in records {
             let put = put.clone().keyed(self.pipeline.partitioner, PARTITIONS);
-            let (key, value) = (Some(&*put.key), put.value.as_deref());
-            self.broker
-                .append(Topic::Input(0), put.partition, put.timestamp_ms, key, value);
+            append(&self.broker, &put);
         }
     }
 

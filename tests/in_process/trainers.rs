@@ -15,6 +15,7 @@ use flockwise_runtime::shard::Shard;
 use flockwise_runtime::topics::Topic;
 use flockwise_tests::broker::topics;
 use flockwise_tests::events::generated;
+use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{LEARNING, config, pipeline};
 use prometheus::Registry;
 
@@ -47,11 +48,7 @@ impl Scene {
 
     fn put_events(&self) {
         for put in generated(6_000, 300, 7) {
-            let put = put.keyed(self.pipeline.partitioner, TASKS);
-            let (key, value) = (Some(&*put.key), put.value.as_deref());
-            let topic = Topic::Input(put.input);
-            self.broker
-                .append(topic, put.partition, put.timestamp_ms, key, value);
+            append(&self.broker, &put.keyed(self.pipeline.partitioner, TASKS));
         }
     }
 
@@ -103,10 +100,8 @@ fn with_transactions(clock: &Clock) -> Conditions {
 /// Its version may be committed already, and becomes visible later: with the number of the next one otherwise.
 #[test]
 fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_publishing() {
-    let scene = Scene::set();
-    let broker = scene.broker.clone();
-    let broker = broker.simulated(with_transactions(&scene.clock));
-    let scene = Scene { broker, ..scene };
+    let mut scene = Scene::set();
+    scene.broker = scene.broker.simulated(with_transactions(&scene.clock));
     let mut last = scene.broker.shard("last");
     let published = last.send(Outgoing {
         topic: Topic::Model,

@@ -12,6 +12,7 @@ use flockwise_runtime::topics::Topic;
 use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
+use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
 use prometheus::Registry;
@@ -57,9 +58,7 @@ impl Scene {
 
     fn put(&self, records: &[Put]) {
         for put in records {
-            let value = put.value.as_deref();
-            self.broker
-                .append(INPUT, 0, put.timestamp_ms, Some(&put.key), value);
+            append(&self.broker, &put.clone().at(0, 0));
         }
     }
 

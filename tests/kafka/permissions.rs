@@ -10,7 +10,7 @@ use flockwise_runtime::topics::Topics;
 use flockwise_tests::broker::{Stage, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::eventually;
-use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time, servers};
+use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
 use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, run, workspace};
 use tempfile::TempDir;
 use xtask::kafka::{Cluster, Running, Secured, tool};
@@ -102,7 +102,7 @@ impl Guarded {
         self.acls(&["--add"], line);
     }
 
-    /// `kafka-acls.sh`, by somebody who may.
+    /// Runs `kafka-acls.sh` as the superuser.
     fn acls(&self, what: &[&str], words: &[String]) {
         let servers = &self.running.servers.plain;
         let mut arguments = vec!["--bootstrap-server".to_owned(), servers.clone()];
@@ -155,10 +155,9 @@ fn only(line: &[String], operation: &str) -> Vec<String> {
 
 #[test]
 fn the_permissions_that_are_printed_are_enough() {
-    if servers().is_none() {
+    let Some(_alone) = one_cluster_at_a_time() else {
         return;
-    }
-    let _alone = one_cluster_at_a_time();
+    };
     let scene = Guarded::set();
     scene.printed().iter().for_each(|line| scene.add(line));
     scene.is_right();
@@ -168,10 +167,9 @@ fn the_permissions_that_are_printed_are_enough() {
 #[test]
 #[ignore = "takes three minutes: run it with --ignored"]
 fn each_of_the_permissions_is_needed() {
-    if servers().is_none() {
+    let Some(_alone) = one_cluster_at_a_time() else {
         return;
-    }
-    let _alone = one_cluster_at_a_time();
+    };
     let scene = Guarded::set();
     let printed = scene.printed();
     let [input, own, group, transactions, create, _settings] = &printed[..] else {

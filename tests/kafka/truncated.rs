@@ -7,7 +7,7 @@ use std::path::Path;
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::Put;
 use flockwise_tests::eventually;
-use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time, servers};
+use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
 use flockwise_tests::plant::Plant;
 use flockwise_tests::process::{Process, folder, free_address, get};
 use xtask::kafka::{Cluster, Running, Signal};
@@ -122,10 +122,9 @@ impl Scene {
 #[test]
 #[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_where_they_differ() {
-    let _alone = one_cluster_at_a_time();
-    if servers().is_none() {
+    let Some(_alone) = one_cluster_at_a_time() else {
         return;
-    }
+    };
     let files = folder();
     let mut scene = Scene::set(files.path());
     let (mut instance, _) = start(&scene.plant, "stop");
@@ -151,10 +150,9 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
 #[test]
 #[ignore = "starts a cluster of three nodes and takes two minutes: run it with --ignored"]
 fn an_unclean_election_under_a_running_instance_is_noticed_too() {
-    let _alone = one_cluster_at_a_time();
-    if servers().is_none() {
+    let Some(_alone) = one_cluster_at_a_time() else {
         return;
-    }
+    };
     let files = folder();
     let mut scene = Scene::set(files.path());
     let (mut instance, address) = start(&scene.plant, "skip");

@@ -9,7 +9,7 @@ use flockwise_runtime::metrics::Described;
 use flockwise_tests::broker::Stage;
 use flockwise_tests::events::{Put, lines, put};
 use flockwise_tests::eventually;
-use flockwise_tests::kafka::{one_cluster_at_a_time, servers};
+use flockwise_tests::kafka::one_cluster_at_a_time;
 use flockwise_tests::metrics::{documented, shown};
 use flockwise_tests::plant::{PARTITIONS, Plant};
 use flockwise_tests::process::{Process, folder, free_address, get};
@@ -99,11 +99,10 @@ fn an_instance_on_kafka_shows_every_metric_of_the_table_as_it_is_there() {
 #[ignore = "takes three minutes: run it with --ignored"]
 fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without_traffic_they_are_right()
  {
-    if servers().is_none() {
+    let Some(_alone) = one_cluster_at_a_time() else {
         return;
-    }
+    };
     let files = folder();
-    let _alone = one_cluster_at_a_time();
     let cluster = Cluster::at(files.path().join("kafka")).first_port(0);
     let kafka = cluster.run().expect("a broker of its own");
     let plant = Plant::on(&kafka.servers.plain, folder(), "");

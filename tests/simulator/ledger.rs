@@ -290,8 +290,8 @@ impl Ledger {
         self.positions.extend(positions.iter().copied());
     }
 
-    /// Holds a task right after its commit against what its changelog says. Time may have passed since that
-    /// changed nobody: it passes for both. A recreated topic that it has noticed since then is not committed yet.
+    /// Holds a task right after its commit against what its changelog says. What it did since without committing it
+    /// is done for both: time passed that changed nobody, and a topic was noticed to have been recreated.
     pub(super) fn check_live(
         &self,
         pipeline: &Pipeline,
@@ -301,9 +301,14 @@ impl Ledger {
     ) {
         let none = Changelog::new();
         let changelog = self.changelogs.get(&number).unwrap_or(&none);
-        let restored = state::restore(pipeline, changelog);
-        if restored.bookmark().topic_ids != live.bookmark().topic_ids {
-            return;
+        let mut restored = state::restore(pipeline, changelog);
+        for (input, topic) in (0..).zip(&pipeline.topics.inputs) {
+            if let (Some(before), Some(id)) = (restored.topic_id(topic), live.topic_id(topic))
+                && before != id
+            {
+                restored.restart_input(input);
+                restored.set_topic_id(topic, id);
+            }
         }
         let caught_up = |task: &Task| {
             let (mut task, mut output) = (task.clone(), Output::default());
