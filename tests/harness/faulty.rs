@@ -27,6 +27,7 @@ pub struct Script {
     fails_first_send: AtomicBool,
     fails_next_commit: AtomicBool,
     assigns_nothing_next: AtomicBool,
+    hides_partitions: AtomicBool,
 }
 
 impl Script {
@@ -57,6 +58,11 @@ impl Script {
     /// member that keeps what it has.
     pub fn assign_nothing_next(&self) {
         self.assigns_nothing_next.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on: the metadata is that of a time when each topic had one partition, or is that of today.
+    pub fn hide_partitions(&self, hides: bool) {
+        self.hides_partitions.store(hides, Ordering::Relaxed);
     }
 
     /// Have all of its faults happened?
@@ -195,7 +201,9 @@ impl<B: Broker> Broker for Faulty<B> {
     }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
-        self.inner.partitions(topic)
+        let partitions = self.inner.partitions(topic)?;
+        let hides = self.script.hides_partitions.load(Ordering::Relaxed);
+        Ok(if hides { 1 } else { partitions })
     }
 
     fn lag(&self, source: Source) -> Option<u64> {

@@ -131,6 +131,22 @@ fn tasks_that_stay_read_again_what_an_assignment_has_aborted() {
     table.check(&events);
 }
 
+/// A broker whose metadata is old leaves out partitions. Their reader would go on behind the records that are aborted.
+#[test]
+fn a_partition_that_the_metadata_leaves_out_is_read_again_after_an_abort() {
+    let table = Table::set();
+    let events = generated(900, 100, 24);
+    let script = Arc::new(Script::default());
+    let mut a = table.join_with("a", Arc::clone(&script));
+    settle(&mut [&mut a]);
+    table.put(&events);
+    script.fail_next_commit();
+    script.hide_partitions(true);
+    settle(&mut [&mut a]);
+    assert!(table.broker.is_drained());
+    table.check(&events);
+}
+
 /// The imported model is published with the first assignment; where that comes to nothing, the
 /// assignment is taken up all the same.
 #[test]
