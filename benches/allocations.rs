@@ -137,7 +137,7 @@ fn work(job: &Job, lines: &[String], task: &mut Task, buffers: &mut Buffers, sta
             take(job, line, offset as i64, task, buffers, stages);
         }
         stages.rows.count(|| write_rows(job, task, buffers));
-        task.settle();
+        task.commit();
     }
 }
 

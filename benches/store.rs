@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
+use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
 use flockwise_store::{DiskStore, ShardStore, StoreSettings};
 use prometheus::Registry;
 
@@ -52,8 +52,8 @@ fn store(criterion: &mut Criterion) {
     assert!(store.finish(Duration::from_secs(60)));
 }
 
-fn batch(first: u64, count: u64, fill: u64) -> Kept {
-    let mut kept = Kept::default();
+fn batch(first: u64, count: u64, fill: u64) -> CheckpointBatch {
+    let mut kept = CheckpointBatch::default();
     (kept.offset, kept.committed_ms) = (Some(first as i64), NOW_MS);
     let value = [fill as u8; VALUE_BYTES];
     for number in first..first + count {
@@ -66,20 +66,20 @@ fn batch(first: u64, count: u64, fill: u64) -> Kept {
     kept
 }
 
-fn write(shard: &mut ShardStore, kept: Kept) {
+fn write(shard: &mut ShardStore, kept: CheckpointBatch) {
     settle(shard);
     shard.write(0, kept);
     settle(shard);
 }
 
 fn settle(shard: &mut ShardStore) {
-    while shard.copy(0) == Copy::Busy {
+    while shard.checkpoint_state(0) == CheckpointState::Busy {
         std::thread::yield_now();
     }
 }
 
 fn load(shard: &mut ShardStore) -> usize {
-    let wanted = Wanted {
+    let wanted = ExpectedCheckpoint {
         changelog: String::new(),
         plan: 0,
         now_ms: NOW_MS,

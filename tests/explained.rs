@@ -195,9 +195,11 @@ impl Shop {
         let least = others.map(|id| self.distance(&values, *id));
         assert_near(least.fold(f64::INFINITY, f64::min), distance_other);
         self.check_pulls(told, own, other);
-        let ways = told["ways"].as_array().expect("ways");
-        assert_eq!(ways.len(), self.segments.len() - 1);
-        let reached = ways.iter().filter(|way| way["feature"].is_string());
+        let counterfactuals = told["ways"].as_array().expect("ways");
+        assert_eq!(counterfactuals.len(), self.segments.len() - 1);
+        let reached = counterfactuals
+            .iter()
+            .filter(|way| way["feature"].is_string());
         reached.clone().for_each(|way| {
             self.check_way(way, &values, own, id(&way["to"]));
         });
@@ -263,12 +265,12 @@ fn an_answer_is_what_the_model_says() {
             )
         })
         .collect();
-    let mut ways = 0;
+    let mut counterfactuals = 0;
     for (id, segment) in segment_of.iter().step_by(segment_of.len() / 25) {
         let told = scene.told(id);
         assert_eq!(told["customer_id"], *id);
         assert_eq!(&told["segment"]["segment"], *segment);
-        ways += scene.shop.check(&told);
+        counterfactuals += scene.shop.check(&told);
         let members = told["typical_members"].as_array().expect("members");
         assert!(!members.is_empty() && members.len() <= 5);
         for member in members {
@@ -276,7 +278,7 @@ fn an_answer_is_what_the_model_says() {
             assert!(member != *id && segment_of[member] == *segment, "{member}");
         }
     }
-    assert!(ways > 10, "{ways}");
+    assert!(counterfactuals > 10, "{counterfactuals}");
 
     let told = scene.told("12417");
     let at = told["as_of"].as_str().expect("a time");

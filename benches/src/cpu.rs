@@ -15,7 +15,7 @@ use crate::outcome::Outcome;
 use crate::probe::{self, Memory};
 use crate::program::{Program, Start};
 use crate::replay::expected_changes;
-use crate::trace::{Trace, Watch};
+use crate::trace::{ChangeDetector, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
 /// How many times as long a warm run is as a cold one.
@@ -156,7 +156,7 @@ pub(crate) fn process(
     start: &Start<'_>,
     events: u64,
 ) -> Result<(Trace, Memory)> {
-    let watch = Watch::new(&bench.kafka, start.app, start.topic)?;
+    let watch = ChangeDetector::new(&bench.kafka, start.app, start.topic)?;
     let mut instance = program.start(bench, start)?;
     let trace = Trace::follow(&mut instance, &watch, events)?;
     let memory = Memory::of(instance.process.id())?;

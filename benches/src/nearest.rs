@@ -40,7 +40,7 @@ struct Found {
 }
 
 #[derive(Serialize)]
-struct Turn {
+struct WorkerEvent {
     dimensions: usize,
     centroids: usize,
     peer: String,
@@ -61,7 +61,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
                     differ < DIFFER,
                     "{peer} found another centroid for {differ} of all points"
                 );
-                turns.push(Turn {
+                turns.push(WorkerEvent {
                     dimensions,
                     centroids: count,
                     peer,
@@ -75,7 +75,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     table(&turns).publish(settings.print)
 }
 
-fn table(turns: &[Turn]) -> Table {
+fn table(turns: &[WorkerEvent]) -> Table {
     let titles = SHAPES.map(|(dimensions, count)| format!("ns, D={dimensions} K={count}"));
     let mut table = Table::new("nearest", &["", &titles[0], &titles[1], "load"]);
     let load = Spread::of(turns.iter().map(|turn| turn.load)).shown(1);

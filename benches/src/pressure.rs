@@ -25,7 +25,7 @@ use crate::probe;
 use crate::program::{Instance, Program, Start};
 use crate::schedule::{Figures, Latencies, Schedule, await_changes};
 use crate::supply::{LagFigures, Supply};
-use crate::trace::{LONGEST, Trace, Watch};
+use crate::trace::{ChangeDetector, LONGEST, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
 /// Of the highest throughput.
@@ -103,7 +103,7 @@ impl Pressure<'_> {
         let app = self.bench.app(Program::Flockwise, "highest", run);
         let topic = format!("{app}-events");
         let (mut instance, listener) = self.start(&app, &topic)?;
-        let watch = Watch::new(&self.bench.kafka, &app, &topic)?;
+        let watch = ChangeDetector::new(&self.bench.kafka, &app, &topic)?;
         let (all, committed) = (self.lines.len(), AtomicU64::new(0));
         let (ahead, changes) = (all / 10, self.task.changes);
         let supply = Supply::new(&self.bench.kafka, &topic, &self.lines)?;

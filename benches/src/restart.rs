@@ -11,7 +11,7 @@ use crate::bench::Bench;
 use crate::first::{await_changes, send_newcomers, start_ready};
 use crate::probe::{self, Memory};
 use crate::program::{Instance, Program, Start};
-use crate::trace::{Trace, Watch};
+use crate::trace::{ChangeDetector, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
 /// The end of the load's days, as milliseconds since the epoch.
@@ -88,7 +88,7 @@ fn hold(bench: &Bench, program: Program, topic: &str) -> Result<Held> {
     let empty = empty(bench, program)?;
     let app = bench.app(program, "restart", 0);
     let start = Start::new(&app, topic);
-    let watch = Watch::new(&bench.kafka, &app, topic)?;
+    let watch = ChangeDetector::new(&bench.kafka, &app, topic)?;
     let mut instance = program.start(bench, &start)?;
     Trace::follow(
         &mut instance,

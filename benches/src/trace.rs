@@ -18,12 +18,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) const LONGEST: Duration = Duration::from_secs(900);
 
 /// Looks at the offsets that a group has committed, as any lag tool would.
-pub(crate) struct Watch {
+pub(crate) struct ChangeDetector {
     consumer: BaseConsumer,
     partitions: TopicPartitionList,
 }
 
-impl Watch {
+impl ChangeDetector {
     pub(crate) fn new(kafka: &Kafka, group: &str, topic: &str) -> Result<Self> {
         let mut config = kafka.client();
         config
@@ -88,14 +88,18 @@ impl Trace {
     }
 
     /// Looks until so many events are committed.
-    pub(crate) fn follow(instance: &mut Instance, watch: &Watch, events: u64) -> Result<Self> {
+    pub(crate) fn follow(
+        instance: &mut Instance,
+        watch: &ChangeDetector,
+        events: u64,
+    ) -> Result<Self> {
         Self::follow_telling(instance, watch, events, |_| {})
     }
 
     /// The same, and tells each time how many there are.
     pub(crate) fn follow_telling(
         instance: &mut Instance,
-        watch: &Watch,
+        watch: &ChangeDetector,
         events: u64,
         tell: impl Fn(u64),
     ) -> Result<Self> {
@@ -120,7 +124,7 @@ impl Trace {
 
     /// All of it: CPU from the start of the process, time from the first event seen.
     pub(crate) fn whole(&self) -> Result<Stretch> {
-        let (first, last) = self.ends()?;
+        let (first, last) = self.end_offsets()?;
         Ok(Stretch {
             cpu_seconds_a_million: last.cpu_seconds / last.events as f64 * 1e6,
             events_a_second: rate(first, last),
@@ -129,7 +133,7 @@ impl Trace {
 
     /// From when half of the events were through.
     pub(crate) fn second_half(&self) -> Result<Stretch> {
-        let (_, last) = self.ends()?;
+        let (_, last) = self.end_offsets()?;
         let half = self
             .0
             .iter()
@@ -150,7 +154,7 @@ impl Trace {
         Ok(rate(from, to))
     }
 
-    fn ends(&self) -> Result<(&Sample, &Sample)> {
+    fn end_offsets(&self) -> Result<(&Sample, &Sample)> {
         self.0
             .first()
             .zip(self.0.last())

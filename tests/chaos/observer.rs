@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
+use flockwise_codec::changelog::{TASK_POSITION, decode_task_position};
 use flockwise_codec::forward::decode_forward;
 use flockwise_codec::watermarks::holds_watermarks;
 use flockwise_core::event::Event;
@@ -83,14 +83,14 @@ fn note_bookmark(
     journal: &mut Journal,
     now: Duration,
 ) -> Result<()> {
-    let (Some([BOOKMARK]), Some(value)) = (message.key(), message.payload()) else {
+    let (Some([TASK_POSITION]), Some(value)) = (message.key(), message.payload()) else {
         return Ok(());
     };
-    let (bookmark, _) = decode_bookmark(value, &topics.inputs)?;
-    let read = bookmark.inputs.iter();
+    let (position, _) = decode_task_position(value, &topics.inputs)?;
+    let read = position.inputs.iter();
     let read = read.map(|(lane, progress)| (*lane, progress.next_offset));
     let task = message.partition().cast_unsigned();
-    journal.progressed(task, read, bookmark.repartition_offset, now);
+    journal.progressed(task, read, position.repartition_offset, now);
     Ok(())
 }
 

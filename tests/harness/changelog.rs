@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flockwise_codec::changelog::{BOOKMARK, StoredRow, decode_bookmark, decode_row};
+use flockwise_codec::changelog::{StoredRow, TASK_POSITION, decode_row, decode_task_position};
 use flockwise_core::task::Task;
 use flockwise_memory::Committed;
 use flockwise_runtime::pipeline::Pipeline;
@@ -32,19 +32,19 @@ pub fn compacted(records: Vec<Committed>) -> Changelog {
 #[must_use]
 pub fn restore(pipeline: &Pipeline, changelog: &Changelog) -> Task {
     let mut task = Task::new(Arc::clone(&pipeline.task));
-    let (mut bookmark, mut row) = (None, StoredRow::default());
+    let (mut position, mut row) = (None, StoredRow::default());
     for (key, value) in changelog {
-        if *key == [BOOKMARK] {
-            let found = decode_bookmark(value, &pipeline.topics.inputs);
-            bookmark = Some(found.expect("a bookmark").0);
+        if *key == [TASK_POSITION] {
+            let found = decode_task_position(value, &pipeline.topics.inputs);
+            position = Some(found.expect("a bookmark").0);
         } else {
             let fingerprint = pipeline.task.plan.fingerprint();
             decode_row(&key[1..], value, fingerprint, &mut row).expect("a row");
             task.restore_row(&row.as_row());
         }
     }
-    if let Some(bookmark) = bookmark {
-        task.restore_bookmark(bookmark);
+    if let Some(position) = position {
+        task.restore_position(position);
     }
     task
 }

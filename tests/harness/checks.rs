@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flockwise_core::customer_view::{CustomerView, customer_view};
 use flockwise_core::plan::Plan;
-use flockwise_core::portrait::{Portrait, portrait};
 use flockwise_core::task::Task;
 use flockwise_memory::Committed;
 use serde_json::Value;
@@ -145,12 +145,12 @@ pub fn same_features(plan: &Plan, restored: &[Task], reference: &[Task]) {
         let row = task.rows().row(row);
         let as_of_ms = row.standing.as_of_ms;
         let (known, place) = find(row.customer_id);
-        let expected = portrait(plan, None, &known.rows().row(place), as_of_ms);
-        same_portrait(plan, &portrait(plan, None, &row, as_of_ms), &expected);
+        let expected = customer_view(plan, None, &known.rows().row(place), as_of_ms);
+        same_portrait(plan, &customer_view(plan, None, &row, as_of_ms), &expected);
     }
 }
 
-fn same_portrait(plan: &Plan, found: &Portrait, expected: &Portrait) {
+fn same_portrait(plan: &Plan, found: &CustomerView, expected: &CustomerView) {
     let values = found.features.iter().zip(&expected.features);
     for (name, (found_value, value)) in plan.feature_names().zip(values) {
         let customer = &found.customer_id;

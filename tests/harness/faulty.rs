@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
 use flockwise_runtime::topics::{Source, Topic};
 
 /// What happens instead of a commit, or right after it.
@@ -115,11 +115,11 @@ impl<B: Broker> Broker for Faulty<B> {
         patience: Duration,
         limit: usize,
         batch: &mut Batch,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<WorkerEvent, Failure> {
         let script = &self.script;
         if script.assigns_nothing_next.swap(false, Ordering::Relaxed) {
             batch.clear();
-            return Ok(Turn::Assigned(Vec::new()));
+            return Ok(WorkerEvent::Assigned(Vec::new()));
         }
         self.inner.poll(patience, limit, batch)
     }
@@ -132,16 +132,16 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.close(sources)
     }
 
-    fn lead(&mut self, source: Source, event_time_ms: i64) {
-        self.inner.lead(source, event_time_ms);
+    fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+        self.inner.report_progress(source, event_time_ms);
     }
 
-    fn hold(&mut self, sources: &[Source]) {
-        self.inner.hold(sources);
+    fn pause(&mut self, sources: &[Source]) {
+        self.inner.pause(sources);
     }
 
-    fn round(&self) -> Option<i64> {
-        self.inner.round()
+    fn generation(&self) -> Option<i64> {
+        self.inner.generation()
     }
 
     fn position(&self, source: Source) -> Option<i64> {
@@ -152,16 +152,16 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.leader_epoch(source)
     }
 
-    fn stopped(&self) -> Vec<Source> {
-        self.inner.stopped()
+    fn halted(&self) -> Vec<Source> {
+        self.inner.halted()
     }
 
     fn skips_lost_records(&self) -> bool {
         self.inner.skips_lost_records()
     }
 
-    fn largest(&self, topic: Topic) -> usize {
-        self.inner.largest(topic)
+    fn max_record_bytes(&self, topic: Topic) -> usize {
+        self.inner.max_record_bytes(topic)
     }
 
     fn replay(
@@ -173,20 +173,20 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.replay(source, from, each)
     }
 
-    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
-        self.inner.ends(sources)
+    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+        self.inner.end_offsets(sources)
     }
 
-    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
-        self.inner.identity(topic)
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
+        self.inner.topic_id(topic)
     }
 
-    fn name(&self) -> &str {
-        self.inner.name()
+    fn transactional_id(&self) -> &str {
+        self.inner.transactional_id()
     }
 
-    fn evict(&mut self, name: &str) -> Result<(), Failure> {
-        self.inner.evict(name)
+    fn fence(&mut self, name: &str) -> Result<(), Failure> {
+        self.inner.fence(name)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {

@@ -138,7 +138,7 @@ impl Kafka {
     }
 
     /// The first offset there is and the one to come, by partition, open transactions included.
-    fn ends(&self, topic: Topic) -> Vec<(i64, i64)> {
+    fn end_offsets(&self, topic: Topic) -> Vec<(i64, i64)> {
         let name = self.topics.name(topic);
         let metadata = answered(|patience| self.group.fetch_metadata(Some(&name), patience));
         let count = metadata.topics()[0].partitions().len();
@@ -167,7 +167,7 @@ impl Kafka {
     pub fn processed(&self) -> Result<u64, KafkaError> {
         let mut processed = 0;
         for input in 0..self.topics.inputs.len() as u16 {
-            let count = self.ends(Topic::Input(input)).len();
+            let count = self.end_offsets(Topic::Input(input)).len();
             let positions = self.positions(Topic::Input(input), count)?;
             processed += positions.into_iter().flatten().sum::<i64>().cast_unsigned();
         }
@@ -176,7 +176,7 @@ impl Kafka {
 
     /// Has the group committed all of an input? No transaction leaves its marks there.
     fn is_consumed(&self, input: Topic) -> bool {
-        let ends = self.ends(input);
+        let ends = self.end_offsets(input);
         let Ok(positions) = self.positions(input, ends.len()) else {
             return false;
         };
@@ -186,7 +186,7 @@ impl Kafka {
 
     /// Has the group committed all records of a topic that is written in transactions?
     fn is_read(&self, topic: Topic) -> bool {
-        let ends = self.ends(topic);
+        let ends = self.end_offsets(topic);
         let Ok(positions) = self.positions(topic, ends.len()) else {
             return false;
         };
@@ -265,7 +265,7 @@ impl Stage for Kafka {
     }
 
     fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
-        let ends = self.ends(topic);
+        let ends = self.end_offsets(topic);
         let ranges = ends
             .into_iter()
             .map(|(start, end)| (start < end).then_some((start, end)));

@@ -1,6 +1,6 @@
 //! The in-process broker from outside.
 
-use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
+use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
@@ -15,14 +15,14 @@ pub struct Memory {
 }
 
 impl Stage for Memory {
-    type Client = MemoryShard;
+    type Client = MemoryClient;
 
     fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
         let broker = MemoryBroker::new(topics.clone(), input_partitions);
         Some(Self { broker, topics })
     }
 
-    fn join(&self, member: &str) -> Result<MemoryShard, Failure> {
+    fn join(&self, member: &str) -> Result<MemoryClient, Failure> {
         Ok(self.broker.shard(member))
     }
 

@@ -8,8 +8,8 @@ use std::process::Command;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_config::Config;
+use flockwise_core::customer_view::{CustomerView, customer_view};
 use flockwise_core::plan::Plan;
-use flockwise_core::portrait::{Portrait, portrait};
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -198,7 +198,7 @@ impl Plant {
     }
 
     /// Every customer as the changelog has it.
-    fn customers(&self) -> BTreeMap<String, Portrait> {
+    fn customers(&self) -> BTreeMap<String, CustomerView> {
         let config = Config::load(&self.path(FIRST), []).expect("a configuration");
         let pipeline = pipeline(&config, self.topics.clone(), None);
         let plan = &pipeline.task.plan;
@@ -207,7 +207,7 @@ impl Plant {
             let task = changelog::restore(&pipeline, &changelog::compacted(records));
             for row in task.rows().numbers() {
                 let row = task.rows().row(row);
-                let portrait = portrait(plan, None, &row, row.standing.as_of_ms);
+                let portrait = customer_view(plan, None, &row, row.standing.as_of_ms);
                 customers.insert(row.customer_id.to_owned(), portrait);
             }
         }
@@ -254,7 +254,7 @@ impl Plant {
         }
     }
 
-    fn check_customer(&self, found: &Portrait, line: &Value) {
+    fn check_customer(&self, found: &CustomerView, line: &Value) {
         assert_eq!(
             line["segment"].as_u64(),
             found.segment.map(u64::from),

@@ -7,9 +7,9 @@ use flockwise_core::model::ModelParts;
 use flockwise_core::task::Task;
 use flockwise_memory::{Committed, MemoryBroker};
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
+use flockwise_runtime::worker::Worker;
 use prometheus::Registry;
 
 use crate::events::Put;
@@ -40,7 +40,13 @@ pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
     let broker = MemoryBroker::new(topics.clone(), &partitions);
     let metrics = Metrics::register(&Registry::new()).expect("a new registry");
     let client = broker.shard("reference");
-    let mut shard = Shard::new(0, client, Arc::new(pipeline.clone()), Pace::Replay, metrics);
+    let mut shard = Worker::new(
+        0,
+        client,
+        Arc::new(pipeline.clone()),
+        TimeMode::Replay,
+        metrics,
+    );
     for slice in records.chunks(SLICE) {
         for put in slice {
             let put = put
@@ -61,6 +67,6 @@ pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
     }
 }
 
-fn settle<B: flockwise_runtime::broker::Broker>(shard: &mut Shard<B>) {
+fn settle<B: flockwise_runtime::broker::Broker>(shard: &mut Worker<B>) {
     while shard.turn(Duration::ZERO).expect("a turn") || !shard.is_assigned() {}
 }

@@ -16,7 +16,7 @@ use crate::events::Put;
 use crate::faulty::{Fault, Script};
 use crate::pipeline::{config, pipeline};
 use crate::reference::{Reference, play};
-use crate::worker::{Role, Worker};
+use crate::worker::{WorkerSetup, WorkerThread};
 use crate::{changelog, checks, eventually};
 
 /// What a scenario is set up with.
@@ -74,20 +74,20 @@ impl<S: Stage> Scene<S> {
 
     /// A shard at work.
     #[must_use]
-    pub fn worker(&self, member: &str) -> Worker {
+    pub fn worker(&self, member: &str) -> WorkerThread {
         self.faulty_worker(member, &[])
     }
 
     /// A shard at work whose client fails.
     #[must_use]
-    pub fn faulty_worker(&self, member: &str, faults: &[(u64, Fault)]) -> Worker {
+    pub fn faulty_worker(&self, member: &str, faults: &[(u64, Fault)]) -> WorkerThread {
         self.scripted_worker(member, &Arc::new(Script::new(faults)))
     }
 
     /// A shard at work whose client goes by a script.
     #[must_use]
-    pub fn scripted_worker(&self, member: &str, script: &Arc<Script>) -> Worker {
-        Worker::start(Role {
+    pub fn scripted_worker(&self, member: &str, script: &Arc<Script>) -> WorkerThread {
+        WorkerThread::start(WorkerSetup {
             stage: Arc::clone(&self.stage),
             pipeline: Arc::clone(&self.pipeline),
             member: member.to_owned(),
@@ -100,7 +100,7 @@ impl<S: Stage> Scene<S> {
     ///
     /// # Panics
     /// Where one of them ends.
-    pub fn wait(&self, workers: &[&Worker], what: &str, mut holds: impl FnMut() -> bool) {
+    pub fn wait(&self, workers: &[&WorkerThread], what: &str, mut holds: impl FnMut() -> bool) {
         eventually(what, || {
             let trouble = workers.iter().find_map(|worker| worker.trouble());
             assert_eq!(trouble, None, "a shard ended while waiting: {what}");
@@ -109,7 +109,7 @@ impl<S: Stage> Scene<S> {
     }
 
     /// Waits until everything is committed.
-    pub fn wait_until_drained(&self, workers: &[&Worker]) {
+    pub fn wait_until_drained(&self, workers: &[&WorkerThread]) {
         self.wait(workers, "everything is committed", || {
             self.stage.is_drained()
         });

@@ -6,15 +6,15 @@ use std::thread::{Builder, JoinHandle};
 
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
+use flockwise_runtime::worker::Worker;
 
 use crate::broker::Stage;
 use crate::faulty::{Faulty, Script};
 
 /// A shard that works until it is told to leave.
 #[derive(Debug)]
-pub struct Worker {
+pub struct WorkerThread {
     shared: Arc<Shared>,
     thread: JoinHandle<Result<(), Failure>>,
 }
@@ -31,7 +31,7 @@ struct Shared {
 }
 
 /// What a worker is made from.
-pub struct Role<S> {
+pub struct WorkerSetup<S> {
     /// The broker.
     pub stage: Arc<S>,
     /// The pipeline.
@@ -44,13 +44,13 @@ pub struct Role<S> {
     pub metrics: Metrics,
 }
 
-impl Worker {
+impl WorkerThread {
     /// Starts one.
     ///
     /// # Panics
     /// Where there is no thread for it.
     #[must_use]
-    pub fn start<S: Stage>(role: Role<S>) -> Self {
+    pub fn start<S: Stage>(role: WorkerSetup<S>) -> Self {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = Builder::new()
@@ -110,11 +110,11 @@ impl Worker {
     }
 }
 
-fn keep_going<S: Stage>(role: &Role<S>, shared: &Shared) -> Result<(), Failure> {
+fn keep_going<S: Stage>(role: &WorkerSetup<S>, shared: &Shared) -> Result<(), Failure> {
     loop {
         let client = Faulty::new(role.stage.join(&role.member)?, Arc::clone(&role.script));
         let (pipeline, metrics) = (Arc::clone(&role.pipeline), role.metrics.clone());
-        let shard = Shard::new(0, client, pipeline, Pace::live(), metrics);
+        let shard = Worker::new(0, client, pipeline, TimeMode::live(), metrics);
         let ended = shard.run(&shared.stop, |shard| {
             shared.tasks.store(shard.tasks().count(), Ordering::Relaxed);
             shared

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_core::policy::HistoryPolicy;
-use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
+use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
+use flockwise_runtime::worker::Worker;
 use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
@@ -27,7 +27,7 @@ const UNTIL: &str = "2026-01-31T00:00:00.000Z";
 const NOW_MS: i64 = 1_800_000_000_000;
 const TASKS: u32 = 3;
 
-type Member = Shard<Faulty<MemoryShard>>;
+type Member = Worker<Faulty<MemoryClient>>;
 
 /// A pipeline that was first started in the middle of its events.
 struct Scene {
@@ -60,9 +60,9 @@ impl Scene {
     fn join(&self, number: usize) -> Member {
         let client = self.broker.shard(&format!("member-{number}"));
         let client = Faulty::new(client, Arc::clone(&self.script));
-        let pace = Pace::Live(self.clock.clone());
+        let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
-        Shard::new(number, client, pipeline, pace, self.metrics.clone())
+        Worker::new(number, client, pipeline, time_mode, self.metrics.clone())
     }
 
     fn put(&self, records: &[Put]) {

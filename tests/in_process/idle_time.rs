@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_codec::time::write_time;
-use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_memory::{MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
+use flockwise_runtime::worker::Worker;
 use flockwise_tests::broker::topics;
 use flockwise_tests::checks::header;
 use flockwise_tests::events::put;
@@ -23,7 +23,7 @@ const START_MS: i64 = 1_800_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-type Member = Shard<Faulty<MemoryShard>>;
+type Member = Worker<Faulty<MemoryClient>>;
 
 /// A pipeline of two tasks by a clock that stands still.
 struct Bench {
@@ -49,8 +49,8 @@ impl Bench {
     fn join(&self) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
         let client = Faulty::new(self.broker.shard("a"), Arc::clone(&self.script));
-        let pace = Pace::Live(self.clock.clone());
-        let mut shard = Shard::new(0, client, Arc::clone(&self.pipeline), pace, metrics);
+        let time_mode = TimeMode::Live(self.clock.clone());
+        let mut shard = Worker::new(0, client, Arc::clone(&self.pipeline), time_mode, metrics);
         settle(&mut shard);
         shard
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_memory::{MemoryBroker, MemoryShard};
+use flockwise_memory::{MemoryBroker, MemoryClient};
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
+use flockwise_runtime::worker::Worker;
 use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
@@ -19,7 +19,7 @@ use prometheus::Registry;
 
 const PARTITIONS: u32 = 4;
 
-type Member = Shard<Faulty<MemoryShard>>;
+type Member = Worker<Faulty<MemoryClient>>;
 
 /// Shards over the in-process broker that work only when told to.
 struct Table {
@@ -45,7 +45,13 @@ impl Table {
     fn join_with(&self, member: &str, script: impl Into<Arc<Script>>) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
         let client = Faulty::new(self.broker.shard(member), script.into());
-        Shard::new(0, client, Arc::clone(&self.pipeline), Pace::Replay, metrics)
+        Worker::new(
+            0,
+            client,
+            Arc::clone(&self.pipeline),
+            TimeMode::Replay,
+            metrics,
+        )
     }
 
     fn put(&self, records: &[Put]) {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_memory::MemoryShard;
+use flockwise_memory::MemoryClient;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
+use flockwise_runtime::worker::Worker;
 use flockwise_tests::broker::{Stage, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::Memory;
@@ -25,11 +25,11 @@ fn with_half_life(half_life: &str) -> Pipeline {
     pipeline(&config, topics(TASKS, 1), Some(model()))
 }
 
-fn join(memory: &Memory, clock: &Clock, member: &str, pipeline: Pipeline) -> Shard<MemoryShard> {
+fn join(memory: &Memory, clock: &Clock, member: &str, pipeline: Pipeline) -> Worker<MemoryClient> {
     let client = memory.join(member).expect("a client");
     let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-    let pace = Pace::Live(clock.clone());
-    Shard::new(0, client, Arc::new(pipeline), pace, metrics)
+    let time_mode = TimeMode::Live(clock.clone());
+    Worker::new(0, client, Arc::new(pipeline), time_mode, metrics)
 }
 
 /// They would wait for the end of another period each, and the trainer for both.
@@ -49,7 +49,7 @@ fn instances_with_other_half_lives_read_a_backlog_to_its_end() {
             for member in &mut members {
                 member.turn(Duration::ZERO).expect("a turn");
             }
-            members.iter().all(Shard::is_assigned) && memory.is_drained()
+            members.iter().all(Worker::is_assigned) && memory.is_drained()
         });
         assert!(is_read, "{half_lives:?}: records are left");
     }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_codec::lesson::encode_order;
 use flockwise_codec::model::decode_publication;
-use flockwise_core::trainer::{Order, Publication, What};
-use flockwise_memory::{Conditions, MemoryBroker, MemoryShard};
+use flockwise_codec::trainer_input::encode_command;
+use flockwise_core::trainer::{CommandAction, Publication, TrainerCommand};
+use flockwise_memory::{Conditions, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
+use flockwise_runtime::worker::Worker;
 use flockwise_tests::broker::topics;
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::append;
@@ -39,11 +39,11 @@ impl Scene {
         }
     }
 
-    fn join(&self, member: &str) -> Shard<MemoryShard> {
+    fn join(&self, member: &str) -> Worker<MemoryClient> {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let pace = Pace::Live(self.clock.clone());
+        let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
-        Shard::new(0, self.broker.shard(member), pipeline, pace, metrics)
+        Worker::new(0, self.broker.shard(member), pipeline, time_mode, metrics)
     }
 
     fn put_events(&self) {
@@ -52,8 +52,8 @@ impl Scene {
         }
     }
 
-    fn command(&self, what: What) {
-        let command = encode_order(&Order {
+    fn command(&self, what: CommandAction) {
+        let command = encode_command(&TrainerCommand {
             what,
             who: "ops".to_owned(),
             why: "test".to_owned(),
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// Plays until nothing is left to do, and some time beyond.
-    fn play(&self, member: &mut Shard<MemoryShard>) {
+    fn play(&self, member: &mut Worker<MemoryClient>) {
         let mut quiet = 0;
         while quiet < 100 {
             self.clock.advance(Duration::from_millis(100));
@@ -133,7 +133,7 @@ fn a_new_trainer_does_not_carry_out_again_what_the_last_one_was_told() {
     scene.play(&mut first);
     let learnt = scene.versions();
     let former = learnt.first().expect("a version was learnt").model.clone();
-    scene.command(What::Rollback(Box::new(former)));
+    scene.command(CommandAction::Rollback(Box::new(former)));
     scene.play(&mut first);
     let after = scene.versions();
     assert_eq!(after.len(), learnt.len() + 1, "the rollback is a version");

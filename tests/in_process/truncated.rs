@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_memory::{Committed, MemoryBroker, MemoryShard};
+use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
+use flockwise_runtime::worker::Worker;
 use flockwise_tests::broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{Put, generated};
@@ -49,11 +49,11 @@ impl Scene {
         }
     }
 
-    fn join(&self) -> Shard<MemoryShard> {
+    fn join(&self) -> Worker<MemoryClient> {
         let client = self.broker.shard("member");
-        let pace = Pace::Live(self.clock.clone());
+        let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
-        Shard::new(0, client, pipeline, pace, self.metrics.clone())
+        Worker::new(0, client, pipeline, time_mode, self.metrics.clone())
     }
 
     fn put(&self, records: &[Put]) {
@@ -62,7 +62,7 @@ impl Scene {
         }
     }
 
-    fn settle(&self, shard: &mut Shard<MemoryShard>) {
+    fn settle(&self, shard: &mut Worker<MemoryClient>) {
         let mut has_worked = true;
         while has_worked {
             self.clock.advance(Duration::from_millis(100));

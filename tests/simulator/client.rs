@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use flockwise_memory::MemoryShard;
+use flockwise_memory::MemoryClient;
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
 use flockwise_runtime::topics::{Source, Topic};
 
 use super::ledger::Sent;
@@ -21,7 +21,7 @@ pub(super) struct Client {
     world: Rc<World>,
     post: Post,
     setup: Setup,
-    inner: MemoryShard,
+    inner: MemoryClient,
     /// Records of the open transaction.
     sent: Vec<Sent>,
     /// What a poll has brought, under the world's numbers of inputs.
@@ -29,7 +29,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(world: Rc<World>, post: Post, setup: Setup, inner: MemoryShard) -> Self {
+    pub(super) fn new(world: Rc<World>, post: Post, setup: Setup, inner: MemoryClient) -> Self {
         Self {
             world,
             post,
@@ -78,7 +78,7 @@ impl Broker for Client {
         patience: Duration,
         limit: usize,
         batch: &mut Batch,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<WorkerEvent, Failure> {
         self.befall()?;
         let outcome = self.inner.poll(patience, limit, &mut self.polled);
         batch.clear();
@@ -87,14 +87,16 @@ impl Broker for Client {
             batch.push(Record { source, ..record });
         }
         match &outcome {
-            Ok(Turn::Records) => self.note("polls records", [batch.len() as i64, 0]),
-            Ok(Turn::Assigned(sources)) => self.note("is assigned", [sources.len() as i64, 0]),
-            Ok(Turn::Revoked(sources)) => self.note("hands over", [sources.len() as i64, 0]),
-            Ok(Turn::Lost(sources)) => self.note("has lost", [sources.len() as i64, 0]),
-            Ok(Turn::Idle) => {}
+            Ok(WorkerEvent::Records) => self.note("polls records", [batch.len() as i64, 0]),
+            Ok(WorkerEvent::Assigned(sources)) => {
+                self.note("is assigned", [sources.len() as i64, 0])
+            }
+            Ok(WorkerEvent::Revoked(sources)) => self.note("hands over", [sources.len() as i64, 0]),
+            Ok(WorkerEvent::Lost(sources)) => self.note("has lost", [sources.len() as i64, 0]),
+            Ok(WorkerEvent::Idle) => {}
             Err(_) => self.note("cannot poll", [0, 0]),
         }
-        let is_plain = matches!(outcome, Ok(Turn::Records | Turn::Idle));
+        let is_plain = matches!(outcome, Ok(WorkerEvent::Records | WorkerEvent::Idle));
         self.world.staff().begin_turn(self.post.seat, is_plain);
         self.hear(outcome)
     }
@@ -112,13 +114,14 @@ impl Broker for Client {
         self.hear(outcome)
     }
 
-    fn lead(&mut self, source: Source, event_time_ms: i64) {
-        self.inner.lead(self.setup.global(source), event_time_ms);
+    fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+        self.inner
+            .report_progress(self.setup.global(source), event_time_ms);
     }
 
-    fn hold(&mut self, sources: &[Source]) {
+    fn pause(&mut self, sources: &[Source]) {
         let sources: Vec<Source> = sources.iter().map(|one| self.setup.global(*one)).collect();
-        self.inner.hold(&sources);
+        self.inner.pause(&sources);
     }
 
     fn position(&self, source: Source) -> Option<i64> {
@@ -129,8 +132,8 @@ impl Broker for Client {
         self.inner.leader_epoch(self.setup.global(source))
     }
 
-    fn round(&self) -> Option<i64> {
-        self.inner.round()
+    fn generation(&self) -> Option<i64> {
+        self.inner.generation()
     }
 
     fn replay(
@@ -155,25 +158,25 @@ impl Broker for Client {
         self.hear(outcome)
     }
 
-    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
         self.befall()?;
-        let outcome = self.inner.ends(sources);
+        let outcome = self.inner.end_offsets(sources);
         self.hear(outcome)
     }
 
-    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
         self.befall()?;
-        self.inner.identity(self.topic(topic))
+        self.inner.topic_id(self.topic(topic))
     }
 
-    fn name(&self) -> &str {
-        self.inner.name()
+    fn transactional_id(&self) -> &str {
+        self.inner.transactional_id()
     }
 
-    fn evict(&mut self, name: &str) -> Result<(), Failure> {
+    fn fence(&mut self, name: &str) -> Result<(), Failure> {
         self.befall()?;
         self.note("evicts another", [0, 0]);
-        let outcome = self.inner.evict(name);
+        let outcome = self.inner.fence(name);
         self.hear(outcome)
     }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use flockwise_runtime::copy_owner::CopyOwners;
-use flockwise_runtime::store::{Copy, Kept, Store, Wanted};
+use flockwise_runtime::checkpoint_owner::CheckpointOwners;
+use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
 use flockwise_runtime::topics::Topic;
 
 use super::dice::Dice;
@@ -43,17 +43,17 @@ struct Page {
 pub(super) struct Disk {
     pages: BTreeMap<u32, Page>,
     /// On their way, each with when it will be there.
-    writing: BTreeMap<u32, (Kept, i64)>,
+    writing: BTreeMap<u32, (CheckpointBatch, i64)>,
     /// As it was at some time.
     before: BTreeMap<u32, Page>,
     /// Which of the process's stores may write a task's copy.
-    owners: CopyOwners,
+    owners: CheckpointOwners,
     /// Stores that were opened so far.
     handles: u64,
 }
 
 impl Page {
-    fn take(&mut self, kept: &Kept) {
+    fn take(&mut self, kept: &CheckpointBatch) {
         if self.changelog != kept.changelog || self.plan != kept.plan {
             *self = Self {
                 changelog: kept.changelog.clone(),
@@ -81,7 +81,7 @@ impl Disk {
     }
 
     fn finish_what_is_due(&mut self, now_ms: i64) {
-        let is_due = |(_, (_, at_ms)): &(&u32, &(Kept, i64))| *at_ms <= now_ms;
+        let is_due = |(_, (_, at_ms)): &(&u32, &(CheckpointBatch, i64))| *at_ms <= now_ms;
         let due: Vec<u32> = self
             .writing
             .iter()
@@ -100,7 +100,7 @@ impl Disk {
             }
         }
         self.writing.clear();
-        self.owners = CopyOwners::default();
+        self.owners = CheckpointOwners::default();
     }
 
     /// What a restart may find.
@@ -206,7 +206,7 @@ impl Store for DiskStore {
     fn load(
         &mut self,
         task: u32,
-        wanted: &Wanted,
+        wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
         if !self.is_alive() {
@@ -234,25 +234,25 @@ impl Store for DiskStore {
         offset
     }
 
-    fn copy(&mut self, task: u32) -> Copy {
+    fn checkpoint_state(&mut self, task: u32) -> CheckpointState {
         self.with(|disk| match disk.pages.get(&task) {
-            _ if !disk.owners.owns(task, self.handle) => Copy::Off,
-            _ if disk.writing.contains_key(&task) => Copy::Busy,
-            Some(page) if page.offset.is_some() => Copy::Ready,
-            _ => Copy::Empty,
+            _ if !disk.owners.owns(task, self.handle) => CheckpointState::Off,
+            _ if disk.writing.contains_key(&task) => CheckpointState::Busy,
+            Some(page) if page.offset.is_some() => CheckpointState::Ready,
+            _ => CheckpointState::Empty,
         })
     }
 
-    fn settled(&mut self, task: u32, _patience: Duration) -> Copy {
+    fn await_checkpoint(&mut self, task: u32, _patience: Duration) -> CheckpointState {
         self.with(|disk| {
             if disk.owners.owns(task, self.handle) {
                 disk.finish(task);
             }
         });
-        self.copy(task)
+        self.checkpoint_state(task)
     }
 
-    fn write(&mut self, task: u32, records: Kept) {
+    fn write(&mut self, task: u32, records: CheckpointBatch) {
         if !self.is_alive_at(Place::BeforeKeep) {
             return;
         }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flockwise_codec::changelog::{BOOKMARK, decode_bookmark};
+use flockwise_codec::changelog::{TASK_POSITION, decode_task_position};
 use flockwise_codec::model::decode_publication;
-use flockwise_core::task::{Bookmark, InputPartition, Output, Progress, Task, Versions};
+use flockwise_core::task::{InputPartition, Output, Progress, Task, TaskPosition, Versions};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Source, Topic};
 
@@ -34,7 +34,7 @@ pub(super) struct Ledger {
     /// Keys and values by topic and partition, in the order of commits.
     pub(super) records: BTreeMap<Source, Vec<Sent>>,
     pub(super) changelogs: BTreeMap<u32, Changelog>,
-    pub(super) bookmarks: BTreeMap<u32, Bookmark>,
+    pub(super) bookmarks: BTreeMap<u32, TaskPosition>,
     /// How often each changelog was committed to.
     commits: BTreeMap<u32, u64>,
     /// Of each client, the commits of each changelog that its state comes from.
@@ -143,14 +143,14 @@ impl Ledger {
             self.changelog(sent.partition).remove(&key);
             return;
         };
-        if key == [BOOKMARK] {
+        if key == [TASK_POSITION] {
             let topics = &self.pipeline.topics.inputs;
-            let (bookmark, _) = decode_bookmark(&value, topics).expect("a bookmark");
-            self.check_bookmark(sent.partition, &bookmark);
-            for (lane, position) in self.lanes(&bookmark) {
+            let (position, _) = decode_task_position(&value, topics).expect("a bookmark");
+            self.check_bookmark(sent.partition, &position);
+            for (lane, position) in self.lanes(&position) {
                 self.readings.entry(lane).or_default().reach(position);
             }
-            self.bookmarks.insert(sent.partition, bookmark);
+            self.bookmarks.insert(sent.partition, position);
         }
         self.changelog(sent.partition).insert(key, value);
     }
@@ -161,22 +161,22 @@ impl Ledger {
 
     /// How far partitions are read by a transaction with these records.
     pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<(Lane, Position)> {
-        let is_bookmark = |sent: &&Sent| sent.key.as_deref() == Some(&[BOOKMARK]);
+        let is_bookmark = |sent: &&Sent| sent.key.as_deref() == Some(&[TASK_POSITION]);
         let bookmarks = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
         let topics = &self.pipeline.topics.inputs;
         let lanes = bookmarks.filter(is_bookmark).flat_map(|sent| {
             let value = sent.value.as_deref().unwrap_or_default();
-            let (bookmark, _) = decode_bookmark(value, topics).expect("a bookmark");
-            self.lanes(&bookmark)
+            let (position, _) = decode_task_position(value, topics).expect("a bookmark");
+            self.lanes(&position)
         });
         lanes.collect()
     }
 
-    fn lanes(&self, bookmark: &Bookmark) -> Vec<(Lane, Position)> {
+    fn lanes(&self, position: &TaskPosition) -> Vec<(Lane, Position)> {
         let none = Reading::default();
-        let inputs = bookmark.inputs.iter();
+        let inputs = position.inputs.iter();
         let lanes = inputs.map(|((input, partition), progress)| {
-            let lane = (self.generation(bookmark, *input), *input, *partition);
+            let lane = (self.round(position, *input), *input, *partition);
             let reading = self.readings.get(&lane).unwrap_or(&none);
             let position = reading.position(progress.next_offset, progress.leader_epoch);
             (lane, position)
@@ -185,16 +185,16 @@ impl Ledger {
     }
 
     /// How often an input had been recreated when a bookmark's positions were read.
-    pub(super) fn generation(&self, bookmark: &Bookmark, input: u16) -> u32 {
+    pub(super) fn round(&self, position: &TaskPosition, input: u16) -> u32 {
         let topic = &self.pipeline.topics.inputs[usize::from(input)];
-        let id = bookmark.topic_ids.get(topic);
+        let id = position.topic_ids.get(topic);
         let number = id.and_then(|id| id.split_once('#'));
         number.map_or(0, |(_, number)| number.parse().expect("a number"))
     }
 
     /// Nothing in a bookmark goes back, but where a topic was recreated, or a partition lost what was read.
-    fn check_bookmark(&self, task: u32, bookmark: &Bookmark) {
-        let version = bookmark.version;
+    fn check_bookmark(&self, task: u32, position: &TaskPosition) {
+        let version = position.version;
         assert!(
             version == 0 || self.versions.contains(&version),
             "task {task} uses version {version}, which is not on the model topic"
@@ -208,8 +208,8 @@ impl Ledger {
         };
         let before = known;
         let pairs = [
-            (before.repartition_offset, bookmark.repartition_offset),
-            (before.stream_ms, bookmark.stream_ms),
+            (before.repartition_offset, position.repartition_offset),
+            (before.stream_ms, position.stream_ms),
             (before.version as i64, version as i64),
         ];
         for (before, after) in pairs {
@@ -219,13 +219,13 @@ impl Ledger {
             );
         }
         for (input, before) in &before.inputs {
-            let generation = self.generation(known, input.0);
-            if self.generation(bookmark, input.0) > generation {
+            let generation = self.round(known, input.0);
+            if self.round(position, input.0) > generation {
                 continue;
             }
             let reading = self.readings.get(&(generation, input.0, input.1));
             let least = reading.map_or(before.next_offset, Reading::still_there);
-            let after = bookmark.inputs.get(input);
+            let after = position.inputs.get(input);
             let goes_on = after
                 .is_some_and(|after| after.next_offset >= least && after.time_ms >= before.time_ms);
             assert!(
@@ -264,16 +264,16 @@ impl Ledger {
     ) {
         let mut expected = BTreeMap::new();
         for task in written {
-            let Some(bookmark) = self.bookmarks.get(task) else {
+            let Some(position) = self.bookmarks.get(task) else {
                 panic!("task {task} is committed without a bookmark");
             };
             let repartition = Source {
                 topic: Topic::Repartition,
                 partition: *task,
             };
-            expected.insert(repartition, bookmark.repartition_offset);
+            expected.insert(repartition, position.repartition_offset);
             let reads = |((input, _), _): &(&InputPartition, &Progress)| inputs.contains(input);
-            for ((input, partition), progress) in bookmark.inputs.iter().filter(reads) {
+            for ((input, partition), progress) in position.inputs.iter().filter(reads) {
                 let input = Source {
                     topic: Topic::Input(*input),
                     partition: *partition,

@@ -156,15 +156,15 @@ impl World {
         if bookmarks.is_empty() {
             return;
         }
-        let (task, bookmark) = bookmarks[self.dice.place(bookmarks.len())];
+        let (task, position) = bookmarks[self.dice.place(bookmarks.len())];
         let share = |offset: i64| match self.dice.percent(50) {
             true => offset,
             false => offset - offset / 3,
         };
         let feed = self.feed();
-        for ((input, partition), progress) in &bookmark.inputs {
+        for ((input, partition), progress) in &position.inputs {
             // Positions in an earlier topic of the name say nothing of this one.
-            if ledger.generation(bookmark, *input) != feed.generations[usize::from(*input)] {
+            if ledger.round(position, *input) != feed.generations[usize::from(*input)] {
                 continue;
             }
             let lane = feed.lane(*input, *partition);
@@ -172,7 +172,7 @@ impl World {
             let below = share(there.unwrap_or(progress.next_offset));
             self.broker.remove(Topic::Input(*input), *partition, below);
         }
-        let below = share(bookmark.repartition_offset);
+        let below = share(position.repartition_offset);
         self.broker.remove(Topic::Repartition, *task, below);
     }
 

@@ -7,7 +7,7 @@ use flockwise_config::Config;
 use flockwise_core::model::ModelParts;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::store::TRUSTED;
+use flockwise_runtime::store::MAX_COPY_AGE;
 use flockwise_runtime::topics::Topics;
 
 use super::dice::Dice;
@@ -157,7 +157,7 @@ impl Scenario {
             standbys: dice.one_of(&[0, 0, 1, 1, 2]),
             follow_percent: dice.scale(2, 100),
             warm_within: dice.one_of(&[0, 30, 10_000]),
-            trusted: TRUSTED,
+            trusted: MAX_COPY_AGE,
             has_gap: false,
             twists: Twists::default(),
         };

@@ -1,13 +1,13 @@
 //! Who is there: instances with their seats, a shard in each.
 
 use flockwise_runtime::model_log::SharedModels;
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::worker::Worker;
 
 use super::client::Client;
 use super::setup::Setup;
 
 /// A shard at work.
-pub(super) type Member = Shard<Client>;
+pub(super) type Member = Worker<Client>;
 
 /// Where a client stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

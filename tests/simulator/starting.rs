@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use flockwise_runtime::clock::Clock;
-use flockwise_runtime::pipeline::Pace;
-use flockwise_runtime::shard::Shard;
+use flockwise_runtime::pipeline::TimeMode;
+use flockwise_runtime::worker::Worker;
 
 use super::client::Client;
 use super::disk::DiskStore;
@@ -68,15 +68,15 @@ impl World {
         let setup = self.setup_of(post.instance);
         let pipeline = Arc::clone(&setup.pipeline);
         let client = Client::new(Rc::clone(self), post, setup, inner);
-        let pace = Pace::Live(self.clock_of(post.instance));
+        let time_mode = TimeMode::Live(self.clock_of(post.instance));
         let store = Box::new(DiskStore::new(Rc::clone(self), post));
         let standbys = self.warm()[post.instance].standbys.clone();
         let models = self.staff().instances[post.instance].models.clone();
-        let shard = Shard::new(seat, client, pipeline, pace, self.metrics.clone())
-            .keeping_in(store)
-            .taking_over_from(standbys)
-            .learning_on(Box::new(Slow))
-            .sharing(&models);
+        let shard = Worker::new(seat, client, pipeline, time_mode, self.metrics.clone())
+            .with_store(store)
+            .with_standbys(standbys)
+            .with_learning(Box::new(Slow))
+            .with_shared_models(&models);
         let mut staff = self.staff();
         staff.seats[seat].back_at_ms = None;
         staff.seats[seat].shard = Some(shard);

@@ -8,8 +8,8 @@ pub(super) use crate::changelog::restore;
 /// Fails where two tasks differ in anything that may ever matter.
 pub(super) fn same(expected: &Task, found: &Task, number: u32) {
     assert_eq!(
-        found.bookmark(),
-        expected.bookmark(),
+        found.position(),
+        expected.position(),
         "bookmark of task {number}"
     );
     let count = |task: &Task| task.rows().len();
@@ -18,7 +18,7 @@ pub(super) fn same(expected: &Task, found: &Task, number: u32) {
         let row = expected.rows().row(row);
         let place = found.rows().find(row.customer_id);
         let place = place.unwrap_or_else(|| panic!("{} is not in task {number}", row.customer_id));
-        same_row(&row, &found.rows().row(place), found.bookmark().version);
+        same_row(&row, &found.rows().row(place), found.position().version);
     }
 }
 
@@ -37,14 +37,10 @@ fn same_row(expected: &Row<'_>, found: &Row<'_>, version: u64) {
         standing
     };
     assert_eq!(standing(found), standing(expected), "{id}: standing");
-    let remembered = |row: &Row<'_>| {
-        let ids: Vec<u64> = row.remembered.ids().collect();
-        let orders: Vec<(u64, i64)> = row.remembered.orders().collect();
+    let dedup = |row: &Row<'_>| {
+        let ids: Vec<u64> = row.dedup.ids().collect();
+        let orders: Vec<(u64, i64)> = row.dedup.orders().collect();
         (ids, orders)
     };
-    assert_eq!(
-        remembered(found),
-        remembered(expected),
-        "{id}: remembered ids"
-    );
+    assert_eq!(dedup(found), dedup(expected), "{id}: remembered ids");
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::world::World;
 use crate::checks::is_near;
 use crate::events::Put;
-use flockwise_core::portrait::portrait;
+use flockwise_core::customer_view::customer_view;
 use flockwise_core::task::Task;
 
 /// The event that takes an order's amount back; several of one order are all real.
@@ -53,15 +53,15 @@ impl<'a> Fields<'a> {
 
 impl Tally {
     /// Counts an event unless its id or its order was counted before, of as many as are remembered.
-    fn count(&mut self, fields: &Fields<'_>, remembered: usize) {
+    fn count(&mut self, fields: &Fields<'_>, dedup: usize) {
         let is_known = |known: &VecDeque<String>, name: &str| known.iter().any(|one| one == name);
         let is_ordered = |order| is_known(&self.orders, order);
         if fields.order().is_some_and(is_ordered) || is_known(&self.ids, fields.id) {
             return;
         }
-        remember(&mut self.ids, fields.id, remembered);
+        remember(&mut self.ids, fields.id, dedup);
         if let Some(order) = fields.order() {
-            remember(&mut self.orders, order, remembered);
+            remember(&mut self.orders, order, dedup);
         }
         self.events += 1;
         let revenue = || fields.properties["revenue"].as_f64().unwrap_or(0.0);
@@ -84,14 +84,14 @@ fn remember(known: &mut VecDeque<String>, name: &str, most: usize) {
     }
 }
 
-fn tallies(events: &[Put], remembered: usize) -> BTreeMap<String, Tally> {
+fn tallies(events: &[Put], dedup: usize) -> BTreeMap<String, Tally> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     for put in events {
         let value = put.value.as_deref().expect("an event");
         let event: Value = serde_json::from_slice(value).expect("JSON");
         let fields = Fields::of(&event);
         let tally = tallies.entry(fields.customer.to_owned()).or_default();
-        tally.count(&fields, remembered);
+        tally.count(&fields, dedup);
     }
     tallies
 }
@@ -100,8 +100,8 @@ impl World {
     /// Each event that counts was counted once, for its customer, and each customer is in one task.
     pub(super) fn check_tallies(&self, tasks: &[Task]) {
         let before_coda = self.feed().before_coda;
-        let remembered = self.scenario.time.remembered_ids;
-        let tallies = tallies(&self.counted(before_coda), remembered);
+        let dedup = self.scenario.time.remembered_ids;
+        let tallies = tallies(&self.counted(before_coda), dedup);
         let mut found = BTreeSet::new();
         for (number, task) in tasks.iter().enumerate() {
             for row in task.rows().numbers() {
@@ -111,13 +111,13 @@ impl World {
                 assert!(is_first, "{customer} is in task {number} and in another");
                 let tally = tallies.get(customer);
                 let Some(tally) = tally else {
-                    let (last_ms, bookmark) = (row.reference_ms, task.bookmark());
+                    let (last_ms, position) = (row.reference_ms, task.position());
                     panic!(
-                        "{customer} has no event that counts; its last is of {last_ms}: {bookmark:?}"
+                        "{customer} has no event that counts; its last is of {last_ms}: {position:?}"
                     );
                 };
                 let plan = &self.pipeline.task.plan;
-                let portrait = portrait(plan, None, &row, row.standing.as_of_ms);
+                let portrait = customer_view(plan, None, &row, row.standing.as_of_ms);
                 let expected = [
                     ("events_ever", tally.events as f64),
                     ("orders_without_coupon", tally.orders_without_coupon as f64),

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_codec::lesson::decode_lesson;
 use flockwise_codec::model::decode_publication;
+use flockwise_codec::trainer_input::decode_trainer_input;
 use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
-use flockwise_core::trainer::{Lesson, Publication, Trainer};
+use flockwise_core::trainer::{Publication, Trainer, TrainerInput};
 use flockwise_memory::Committed;
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
@@ -312,10 +312,10 @@ impl World {
         let is_heard = |lesson: &Committed| Some(lesson.offset) < position;
         for lesson in lessons.into_iter().filter(is_heard) {
             let value = lesson.value.as_deref().unwrap_or_default();
-            let is_due = match decode_lesson(value, plan).expect("a lesson") {
-                Lesson::MiniBatch(batch) => trainer.absorb(batch, lesson.offset),
-                Lesson::Sampled(sampled) => trainer.hear(&sampled, lesson.offset),
-                Lesson::Order(order) => panic!("nobody gives orders: {order:?}"),
+            let is_due = match decode_trainer_input(value, plan).expect("a lesson") {
+                TrainerInput::MiniBatch(batch) => trainer.absorb(batch, lesson.offset),
+                TrainerInput::Sampled(sampled) => trainer.hear(&sampled, lesson.offset),
+                TrainerInput::Command(order) => panic!("nobody gives orders: {order:?}"),
             };
             expected.extend(is_due.then(|| trainer.learn_from_window()).flatten());
         }

@@ -1,7 +1,9 @@
 //! Learning that takes a while: the same while for the same record, so that a seed gives the same story.
 
 use flockwise_core::event::mix;
-use flockwise_runtime::workbench::{Done, Job, Ticket, Workbench};
+use flockwise_runtime::learning_thread::{
+    LearningExecutor, LearningHandle, LearningJob, LearningResult,
+};
 
 /// Turns of the shard that a job may take, below this.
 const TURNS: u64 = 8;
@@ -9,8 +11,8 @@ const TURNS: u64 = 8;
 /// A thread that is slow.
 pub(super) struct Slow;
 
-impl Workbench for Slow {
-    fn start(&self, job: Job) -> Box<dyn Ticket> {
+impl LearningExecutor for Slow {
+    fn start(&self, job: LearningJob) -> Box<dyn LearningHandle> {
         let turns = mix(job.offset.cast_unsigned()) % TURNS;
         Box::new(InTurns {
             turns,
@@ -21,15 +23,15 @@ impl Workbench for Slow {
 
 struct InTurns {
     turns: u64,
-    job: Option<Job>,
+    job: Option<LearningJob>,
 }
 
-impl Ticket for InTurns {
-    fn finished(&mut self) -> Option<Done> {
+impl LearningHandle for InTurns {
+    fn finished(&mut self) -> Option<LearningResult> {
         if self.turns > 0 {
             self.turns -= 1;
             return None;
         }
-        self.job.take().map(Job::run)
+        self.job.take().map(LearningJob::run)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use flockwise_core::customer_view::nearest_segment;
 use flockwise_core::feature::Feature;
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::portrait::nearest_segment;
 use flockwise_core::trainer::{MiniBatch, Trainer};
 use flockwise_kmeans::Scratch;
 use serde::Serialize;

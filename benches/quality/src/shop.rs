@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use flockwise_codec::decode::Decoder;
 use flockwise_config::Config;
 use flockwise_core::change::{Change, Trigger};
+use flockwise_core::customer_view::customer_view;
 use flockwise_core::event::Event;
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::HistoryPolicy;
-use flockwise_core::portrait::portrait;
 use flockwise_core::task::{Output, Task, TaskSettings, Versions};
 use flockwise_core::trainer::Trainer;
 
@@ -143,7 +143,7 @@ impl<'y> Shop<'y> {
         };
         let versions = self.versions.as_ref();
         self.task.process(event, trigger, versions, &mut output);
-        self.task.settle();
+        self.task.commit();
         self.year.until_ms = self.year.until_ms.max(event.time_ms);
         if output.duplicates == 0 {
             self.note(event);
@@ -185,7 +185,7 @@ impl<'y> Shop<'y> {
         let Ok(place) = known.binary_search_by_key(&version, |(_, model)| model.version()) else {
             return;
         };
-        let vector = portrait(&self.plan, None, &row, row.standing.as_of_ms).vector;
+        let vector = customer_view(&self.plan, None, &row, row.standing.as_of_ms).vector;
         if let Some(segment) = row.standing.segment {
             let given_up = &mut self.year.given_up;
             given_up.add(&known[place].1, &vector, segment, stands_for);
@@ -200,7 +200,7 @@ impl<'y> Shop<'y> {
                     .filter_map(|batch| trainer.fold(batch, offset))
                     .collect();
                 for publication in made {
-                    let moved = publication.review.map(|review| review.moved);
+                    let moved = publication.impact.map(|impact| impact.moved);
                     self.year.moved.extend(moved);
                     let model = Model::new(&self.plan, publication.model)?;
                     self.adopt(offset, Arc::new(model));
@@ -229,7 +229,7 @@ impl<'y> Shop<'y> {
         if is_first {
             let mut output = Output::default();
             self.task
-                .place_unplaced(0, u32::MAX, &versions, &mut output);
+                .assign_unassigned(0, u32::MAX, &versions, &mut output);
             self.year.changes.append(&mut output.changes);
         }
         self.versions = Some(versions);
@@ -237,7 +237,7 @@ impl<'y> Shop<'y> {
 
     fn close(mut self) -> Year {
         let (rows, at_ms) = (self.task.rows(), self.year.until_ms);
-        let vector = |row| portrait(&self.plan, None, &rows.row(row), at_ms).vector;
+        let vector = |row| customer_view(&self.plan, None, &rows.row(row), at_ms).vector;
         self.year.vectors = rows.numbers().map(vector).collect();
         self.year
     }

@@ -6,9 +6,9 @@
 pub struct Malformed;
 
 /// Takes numbers off the front of a slice.
-pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
-impl<'a> Input<'a> {
+impl<'a> Reader<'a> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed)?;
         self.0 = rest;
@@ -133,7 +133,7 @@ mod tests {
             let mut out = Vec::new();
             put_number(number, &mut out);
             put_signed(number.cast_signed(), &mut out);
-            let mut input = Input(&out);
+            let mut input = Reader(&out);
             prop_assert_eq!(input.number(), Ok(number));
             prop_assert_eq!(input.signed(), Ok(number.cast_signed()));
             prop_assert_eq!(input.end(), Ok(()));
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn a_number_beyond_64_bits_is_none() {
         let largest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-        assert_eq!(Input(&largest).number(), Ok(u64::MAX));
+        assert_eq!(Reader(&largest).number(), Ok(u64::MAX));
         for last in [0x02, 0x81] {
             let mut beyond = largest.to_vec();
             beyond[9] = last;
             beyond.push(0);
-            assert_eq!(Input(&beyond).number(), Err(Malformed));
+            assert_eq!(Reader(&beyond).number(), Err(Malformed));
         }
     }
 }

@@ -9,7 +9,7 @@ use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::literal::{put_hex, put_integer, put_number, put_text};
+use crate::json_writer::{put_hex, put_integer, put_number, put_text};
 use crate::time::put_time;
 
 /// Writes changes. What many of them have in common is written once: names of topics, features and

@@ -1,18 +1,18 @@
 //! The changelog: a record a customer's row, and one for the task's bookmark.
 //!
-//! Key: one byte, [`BOOKMARK`] or [`ROW`], then the customer's id. A row's value is binary, a bookmark's
+//! Key: one byte, [`TASK_POSITION`] or [`ROW`], then the customer's id. A row's value is binary, a bookmark's
 //! is JSON.
 
-mod bookmark;
 mod row;
+mod task_position;
 
-pub use bookmark::{decode_bookmark, encode_bookmark};
 pub use row::{StoredRow, decode_row, encode_row};
+pub use task_position::{decode_task_position, encode_task_position};
 
 use crate::bytes::Malformed;
 
 /// First byte of a bookmark's key, which is that byte alone.
-pub const BOOKMARK: u8 = 0;
+pub const TASK_POSITION: u8 = 0;
 /// First byte of a row's key; the customer's id follows.
 pub const ROW: u8 = 1;
 

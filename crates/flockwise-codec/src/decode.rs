@@ -6,8 +6,8 @@ use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
 
 use crate::format::Format;
+use crate::json_error::verdict;
 use crate::projection::{Field, LARGEST_NUMBER, Node, Projection};
-use crate::refusal::verdict;
 use crate::scan::{Number, scan};
 use crate::sink::{Identity, IdentityValue, Sink};
 use crate::time::parse_time;

@@ -17,7 +17,7 @@ use flockwise_core::event::{Event, Slot};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 
-use crate::bytes::{Input, Malformed, put_number, put_signed};
+use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
 const VERSION: u8 = 1;
 
@@ -133,7 +133,7 @@ pub fn decode_forward<'a>(
     value: &'a [u8],
     event: &mut Event,
 ) -> Result<Origin<'a>, ForwardError> {
-    let mut input = Input(value);
+    let mut input = Reader(value);
     match input.u8()? {
         VERSION => {}
         found if found > VERSION => return Err(ForwardError::Version { found }),
@@ -170,7 +170,7 @@ pub fn decode_forward<'a>(
     Ok(origin)
 }
 
-fn text<'a>(input: &mut Input<'a>) -> Result<&'a str, Malformed> {
+fn text<'a>(input: &mut Reader<'a>) -> Result<&'a str, Malformed> {
     let length = input.number()?;
     std::str::from_utf8(input.bytes(length)?).map_err(|_| Malformed)
 }
@@ -187,7 +187,7 @@ fn name(plan: &Plan, number: u64) -> Result<Option<u16>, Malformed> {
         .ok_or(Malformed)
 }
 
-fn hash(input: &mut Input<'_>) -> Result<Option<u64>, Malformed> {
+fn hash(input: &mut Reader<'_>) -> Result<Option<u64>, Malformed> {
     match input.u8()? {
         0 => Ok(None),
         1 => input.u64().map(Some),
@@ -195,7 +195,7 @@ fn hash(input: &mut Input<'_>) -> Result<Option<u64>, Malformed> {
     }
 }
 
-fn slot(input: &mut Input<'_>, event: &mut Event) -> Result<Slot, Malformed> {
+fn slot(input: &mut Reader<'_>, event: &mut Event) -> Result<Slot, Malformed> {
     Ok(match input.u8()? {
         FALSE => Slot::Bool(false),
         TRUE => Slot::Bool(true),

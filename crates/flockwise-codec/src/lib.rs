@@ -3,23 +3,23 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bytes;
+pub mod catch_up;
 pub mod change;
 pub mod changelog;
 pub mod decode;
 pub mod format;
 pub mod forward;
-pub mod history;
-pub mod lesson;
+mod json_error;
+mod json_writer;
 pub mod lineage;
-mod literal;
 pub mod model;
 pub mod partitioner;
 pub mod pipeline;
 mod projection;
-mod refusal;
 mod scan;
 mod sink;
 pub mod time;
+pub mod trainer_input;
 pub mod watermarks;
 
 pub use bytes::Malformed;

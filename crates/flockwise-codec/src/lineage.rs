@@ -8,7 +8,7 @@ use flockwise_core::trainer::Publication;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::literal::put_hex;
+use crate::json_writer::put_hex;
 use crate::time::write_time;
 
 #[derive(Serialize)]

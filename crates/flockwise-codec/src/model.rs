@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
+use flockwise_core::model::{ModelParts, RetiredCentroid, Scaler, Segment};
 use flockwise_core::naming::name_unnamed;
 use flockwise_core::plan::Plan;
 use flockwise_core::trainer::Publication;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{parse_time, write_time};
 use drift::{DriftRecord, ShiftRecord};
-use governance::{AuditRecord, ReviewRecord, State};
+use governance::{AuditRecord, ImpactRecord, State};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,15 +36,15 @@ pub(crate) struct ModelRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lineage: Vec<StepRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    ghosts: Vec<GhostRecord>,
+    ghosts: Vec<RetiredCentroidRecord>,
     #[serde(default, skip_serializing_if = "DriftRecord::is_nothing")]
     drift: DriftRecord,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     shifts: Vec<ShiftRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    review: Option<ReviewRecord>,
+    impact: Option<ImpactRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    order: Option<AuditRecord>,
+    command: Option<AuditRecord>,
     /// Offsets of the mini-batches that it was learnt from: its successor goes on where they end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mini_batches: Option<Range<i64>>,
@@ -93,7 +93,7 @@ enum StepRecord {
 /// A place that a segment has left; who was sampled there up to then teaches nothing any more.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GhostRecord {
+struct RetiredCentroidRecord {
     until: String,
     centroid: Vec<f64>,
 }
@@ -143,8 +143,8 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
             .iter()
             .map(|shift| ShiftRecord::of(shift, parts))
             .collect(),
-        review: publication.review.as_ref().map(ReviewRecord::from),
-        order: publication.order.as_ref().map(AuditRecord::from),
+        impact: publication.impact.as_ref().map(ImpactRecord::from),
+        command: publication.command.as_ref().map(AuditRecord::from),
         mini_batches,
     }
 }
@@ -224,8 +224,8 @@ pub(crate) fn publication(record: ModelRecord, plan: &Plan) -> Result<Publicatio
     Ok(Publication {
         model,
         is_held: !record.state.is_live(),
-        review: record.review.map(Into::into),
-        order: record.order.map(TryInto::try_into).transpose()?,
+        impact: record.impact.map(Into::into),
+        command: record.command.map(TryInto::try_into).transpose()?,
         shifts,
     })
 }
@@ -272,15 +272,15 @@ fn read_segment(record: SegmentRecord) -> Segment {
     }
 }
 
-fn write_ghost(ghost: &Ghost) -> GhostRecord {
-    GhostRecord {
+fn write_ghost(ghost: &RetiredCentroid) -> RetiredCentroidRecord {
+    RetiredCentroidRecord {
         until: write_time(ghost.until_ms),
         centroid: ghost.centroid.clone(),
     }
 }
 
-fn read_ghost(record: GhostRecord) -> Result<Ghost, String> {
-    Ok(Ghost {
+fn read_ghost(record: RetiredCentroidRecord) -> Result<RetiredCentroid, String> {
+    Ok(RetiredCentroid {
         until_ms: instant("until of a ghost,", &record.until)?,
         centroid: record.centroid,
     })

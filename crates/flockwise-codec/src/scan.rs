@@ -3,23 +3,23 @@
 
 mod cursor;
 mod escape;
+mod nesting;
 mod number;
-mod open;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod twin;
 
 pub(crate) use cursor::{Raw, head};
 pub(crate) use escape::unescape;
 pub(crate) use number::Number;
 
 use crate::projection::Node;
-use crate::sink::{Found, Sink};
+use crate::sink::{JsonValue, Sink};
 use cursor::Cursor;
 use escape::check_pairs;
 
-/// The document is not JSON, or not one object. What is wrong with it, [`crate::refusal`] finds out.
+/// The document is not JSON, or not one object. What is wrong with it, [`crate::json_error`] finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Invalid;
 
@@ -57,10 +57,10 @@ impl<'t> Scan<'_, '_> {
                 cursor.rest = self.composite(node, cursor.rest, depth)?;
                 return Ok(());
             }
-            b't' => cursor.literal(b"true").map(|()| Found::Bool(true))?,
-            b'f' => cursor.literal(b"false").map(|()| Found::Bool(false))?,
-            b'n' => cursor.literal(b"null").map(|()| Found::Null)?,
-            _ => Found::Number(cursor.number()?),
+            b't' => cursor.literal(b"true").map(|()| JsonValue::Bool(true))?,
+            b'f' => cursor.literal(b"false").map(|()| JsonValue::Bool(false))?,
+            b'n' => cursor.literal(b"null").map(|()| JsonValue::Null)?,
+            _ => JsonValue::Number(cursor.number()?),
         };
         self.sink.take(&node.targets, &found);
         Ok(())
@@ -73,7 +73,7 @@ impl<'t> Scan<'_, '_> {
         } else {
             raw.range(self.end)
         };
-        self.sink.take(&node.targets, &Found::Text(range));
+        self.sink.take(&node.targets, &JsonValue::Text(range));
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl<'t> Scan<'_, '_> {
         rest: &'t [u8],
         depth: usize,
     ) -> Result<&'t [u8], Invalid> {
-        self.sink.take(&node.targets, &Found::Composite);
+        self.sink.take(&node.targets, &JsonValue::Composite);
         match rest {
             _ if depth == DEEPEST => Err(Invalid),
             [b'{', rest @ ..] => self.object(node, rest, depth + 1),

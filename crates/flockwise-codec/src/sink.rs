@@ -9,7 +9,7 @@ use crate::scan::{Invalid, Number, unescape};
 
 /// A value met at a node of the tree.
 #[derive(Clone, Debug)]
-pub(crate) enum Found {
+pub(crate) enum JsonValue {
     Null,
     Bool(bool),
     Number(Number),
@@ -64,7 +64,7 @@ impl<'e> Sink<'e> {
 
     /// Puts a value where it belongs.
     #[inline(always)]
-    pub(crate) fn take(&mut self, targets: &[Target], found: &Found) {
+    pub(crate) fn take(&mut self, targets: &[Target], found: &JsonValue) {
         for target in targets {
             match *target {
                 Target::Slot(values) => self.put(values, found),
@@ -74,13 +74,13 @@ impl<'e> Sink<'e> {
     }
 
     #[inline(always)]
-    fn put(&mut self, values: Values, found: &Found) {
+    fn put(&mut self, values: Values, found: &JsonValue) {
         let slot = match found {
-            Found::Null => return,
-            Found::Bool(value) => Slot::Bool(*value),
-            Found::Number(number) => Slot::Number(number.nearest()),
-            Found::Text(range) => Slot::Text(range.clone()),
-            Found::Composite => Slot::Composite,
+            JsonValue::Null => return,
+            JsonValue::Bool(value) => Slot::Bool(*value),
+            JsonValue::Number(number) => Slot::Number(number.nearest()),
+            JsonValue::Text(range) => Slot::Text(range.clone()),
+            JsonValue::Composite => Slot::Composite,
         };
         if matches!(slot, Slot::Number(number) if number.abs() > LARGEST_NUMBER) {
             self.out_of_range = Some(values.index);
@@ -93,17 +93,17 @@ impl<'e> Sink<'e> {
     }
 
     #[inline(always)]
-    fn identify(&mut self, field: Field, rank: u8, found: &Found) {
+    fn identify(&mut self, field: Field, rank: u8, found: &JsonValue) {
         let known = &mut self.fields[field as usize];
         if known.as_ref().is_some_and(|known| known.rank < rank) {
             return;
         }
         let value = match found {
-            Found::Null => return,
-            Found::Text(range) => IdentityValue::Text(range.clone()),
-            Found::Number(number) => IdentityValue::Number(*number),
-            Found::Bool(_) => IdentityValue::Other("a boolean"),
-            Found::Composite => IdentityValue::Other("an object or an array"),
+            JsonValue::Null => return,
+            JsonValue::Text(range) => IdentityValue::Text(range.clone()),
+            JsonValue::Number(number) => IdentityValue::Number(*number),
+            JsonValue::Bool(_) => IdentityValue::Other("a boolean"),
+            JsonValue::Composite => IdentityValue::Other("an object or an array"),
         };
         *known = Some(Identity { rank, value });
     }

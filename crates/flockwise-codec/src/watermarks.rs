@@ -26,11 +26,11 @@ use std::collections::BTreeMap;
 
 use flockwise_core::trainer::Sampled;
 
-use crate::bytes::{Input, Malformed, put_number, put_signed};
+use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
 /// No forwarded event begins with it: see [`crate::forward`].
 const WATERMARKS: u8 = 0x81;
-/// No mini-batch and no order begins with it: see [`crate::lesson`].
+/// No mini-batch and no order begins with it: see [`crate::trainer_input`].
 const SAMPLED: u8 = 0x82;
 
 /// What a shard tells all tasks.
@@ -92,7 +92,7 @@ pub fn encode_watermarks(watermarks: &Watermarks, out: &mut Vec<u8>) {
 /// # Errors
 /// Where they were not written by [`encode_watermarks`].
 pub fn decode_watermarks(value: &[u8]) -> Result<Watermarks, Malformed> {
-    let mut input = Input(value);
+    let mut input = Reader(value);
     if input.u8()? != WATERMARKS {
         return Err(Malformed);
     }
@@ -115,7 +115,7 @@ pub fn decode_watermarks(value: &[u8]) -> Result<Watermarks, Malformed> {
     Ok(watermarks)
 }
 
-fn flag(input: &mut Input<'_>) -> Result<bool, Malformed> {
+fn flag(input: &mut Reader<'_>) -> Result<bool, Malformed> {
     match input.u8()? {
         0 => Ok(false),
         1 => Ok(true),
@@ -139,7 +139,7 @@ pub fn encode_sampled(sampled: &BTreeMap<u32, Sampled>, out: &mut Vec<u8>) {
 /// # Errors
 /// Where it was not written by [`encode_sampled`].
 pub fn decode_sampled(value: &[u8]) -> Result<BTreeMap<u32, Sampled>, Malformed> {
-    let mut input = Input(value);
+    let mut input = Reader(value);
     if input.u8()? != SAMPLED {
         return Err(Malformed);
     }

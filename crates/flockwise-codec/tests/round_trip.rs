@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 
 use flockwise_codec::changelog::{
-    StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row,
+    StoredRow, decode_row, decode_task_position, encode_row, encode_task_position,
 };
-use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
 use flockwise_codec::model::{decode_model, decode_publication, encode_publication};
-use flockwise_core::calendar::Leap;
+use flockwise_codec::trainer_input::{decode_mini_batch, encode_mini_batch};
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::drift::{Drift, Watch};
+use flockwise_core::dedup::DedupMemory;
+use flockwise_core::drift::{ChangeDetector, Drift};
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
+use flockwise_core::model::{ModelParts, RetiredCentroid, Scaler, Segment};
 use flockwise_core::plan::Plan;
-use flockwise_core::remembered::Remembered;
-use flockwise_core::task::{Bookmark, Progress};
+use flockwise_core::sweep_schedule::SkippedSpan;
+use flockwise_core::task::{Progress, TaskPosition};
 use flockwise_core::trainer::{MiniBatch, Publication};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -81,12 +81,12 @@ fn row() -> impl Strategy<Value = StoredRow> {
                 reference_ms,
                 columns,
                 standing,
-                remembered: Remembered::restore(ids, orders),
+                dedup: DedupMemory::restore(ids, orders),
             },
         )
 }
 
-fn bookmark() -> impl Strategy<Value = Bookmark> {
+fn position() -> impl Strategy<Value = TaskPosition> {
     let progress = any::<(i64, i64, Option<i32>)>();
     let progress = progress.prop_map(|(next_offset, time_ms, leader_epoch)| Progress {
         next_offset,
@@ -110,7 +110,7 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
             )| {
                 let inputs: BTreeMap<_, _> = inputs;
                 let others = others.into_iter();
-                Bookmark {
+                TaskPosition {
                     inputs,
                     other_inputs: others
                         .map(|((name, partition), at)| ((format!("-{name}"), partition), at))
@@ -121,7 +121,7 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
                     swept_ms,
                     passed_ms: version_since_ms.unwrap_or(stream_ms),
                     sampled_ms: swept_ms.unwrap_or(stream_ms),
-                    leap: leap.map(|(from_ms, to_ms)| Leap { from_ms, to_ms }),
+                    leap: leap.map(|(from_ms, to_ms)| SkippedSpan { from_ms, to_ms }),
                     version,
                     version_since_ms,
                     customers: Some(version),
@@ -203,7 +203,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn drift() -> impl Strategy<Value = Drift> {
     let watch = [number(), number(), number(), number(), number()];
-    let watch = watch.prop_map(|[count, mean, variance, above, below]| Watch {
+    let watch = watch.prop_map(|[count, mean, variance, above, below]| ChangeDetector {
         count,
         mean,
         variance,
@@ -217,9 +217,10 @@ fn drift() -> impl Strategy<Value = Drift> {
     })
 }
 
-fn ghost() -> impl Strategy<Value = Ghost> {
+fn ghost() -> impl Strategy<Value = RetiredCentroid> {
     let until_ms = -62_135_596_800_000..253_402_200_000_000_i64;
-    (vec(number(), 2), until_ms).prop_map(|(centroid, until_ms)| Ghost { centroid, until_ms })
+    (vec(number(), 2), until_ms)
+        .prop_map(|(centroid, until_ms)| RetiredCentroid { centroid, until_ms })
 }
 
 proptest! {
@@ -236,11 +237,11 @@ proptest! {
     }
 
     #[test]
-    fn bookmarks(bookmark in bookmark(), owner in any::<Option<String>>()) {
+    fn bookmarks(position in position(), owner in any::<Option<String>>()) {
         let topics = ["a", "b/\"é", "c"].map(str::to_owned);
         let mut value = Vec::new();
-        encode_bookmark(&bookmark, &topics, owner.as_deref(), &mut value);
-        prop_assert_eq!(decode_bookmark(&value, &topics), Ok((bookmark, owner)));
+        encode_task_position(&position, &topics, owner.as_deref(), &mut value);
+        prop_assert_eq!(decode_task_position(&value, &topics), Ok((position, owner)));
     }
 
     #[test]
@@ -265,7 +266,7 @@ proptest! {
         let mut row = StoredRow::default();
         let _ = decode_row(b"h", &bytes, 0, &mut row);
         let _ = decode_row(b"h", &[&[1; 1], &[0; 8][..], &bytes].concat(), 0, &mut row);
-        let _ = decode_bookmark(&bytes, &[]);
+        let _ = decode_task_position(&bytes, &[]);
         let _ = decode_mini_batch(&bytes);
         let _ = decode_mini_batch(&[&[2][..], &bytes].concat());
         let _ = decode_model(&bytes, &plan);

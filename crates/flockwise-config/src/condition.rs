@@ -4,14 +4,14 @@ use figment::value::Value;
 use flockwise_core::feature::{Condition, Constant, Test};
 use flockwise_core::pointer::Pointer;
 
-use crate::found::{Found, date};
 use crate::section::{Section, noted};
+use crate::value::{ConfigValue, date};
 
 pub(crate) fn read(section: &mut Section<'_>, key: &'static str) -> Vec<Condition> {
     let Some(found) = section.find(key) else {
         return Vec::new();
     };
-    let Some(table) = noted(&found, Found::table) else {
+    let Some(table) = noted(&found, ConfigValue::table) else {
         return Vec::new();
     };
     let mut conditions = Vec::new();
@@ -30,7 +30,7 @@ pub(crate) fn read(section: &mut Section<'_>, key: &'static str) -> Vec<Conditio
     conditions
 }
 
-fn tests(operand: &Found<'_>) -> Vec<Test> {
+fn tests(operand: &ConfigValue<'_>) -> Vec<Test> {
     match operand.value {
         Value::Dict(..) if date(operand.value).is_none() => operators(operand),
         _ => one_of(operand).into_iter().collect(),
@@ -38,21 +38,23 @@ fn tests(operand: &Found<'_>) -> Vec<Test> {
 }
 
 /// All operators of one table must hold.
-fn operators(operand: &Found<'_>) -> Vec<Test> {
+fn operators(operand: &ConfigValue<'_>) -> Vec<Test> {
     let Some(mut section) = noted(operand, Section::of) else {
         return Vec::new();
     };
     let tests = [
         section.find("eq").and_then(|found| one_of(&found)),
         section.find("in").and_then(|found| one_of(&found)),
-        section.read("ne", Found::constant).map(Test::NotEqual),
-        section.read("gt", Found::number).map(Test::Greater),
-        section.read("ge", Found::number).map(Test::AtLeast),
-        section.read("lt", Found::number).map(Test::Less),
-        section.read("le", Found::number).map(Test::AtMost),
-        section.read("exists", Found::flag).map(Test::Exists),
         section
-            .read("prefix", Found::text)
+            .read("ne", ConfigValue::constant)
+            .map(Test::NotEqual),
+        section.read("gt", ConfigValue::number).map(Test::Greater),
+        section.read("ge", ConfigValue::number).map(Test::AtLeast),
+        section.read("lt", ConfigValue::number).map(Test::Less),
+        section.read("le", ConfigValue::number).map(Test::AtMost),
+        section.read("exists", ConfigValue::flag).map(Test::Exists),
+        section
+            .read("prefix", ConfigValue::text)
             .map(|prefix| Test::Prefix(prefix.into_owned())),
     ];
     if section.is_empty() {
@@ -63,7 +65,7 @@ fn operators(operand: &Found<'_>) -> Vec<Test> {
 }
 
 /// A plain value is a list of one.
-fn one_of(operand: &Found<'_>) -> Option<Test> {
+fn one_of(operand: &ConfigValue<'_>) -> Option<Test> {
     let elements = operand.one_or_many();
     if elements.is_empty() {
         return noted(operand, |_| {
@@ -72,7 +74,7 @@ fn one_of(operand: &Found<'_>) -> Option<Test> {
     }
     let constants: Vec<Option<Constant>> = elements
         .iter()
-        .map(|element| noted(element, Found::constant))
+        .map(|element| noted(element, ConfigValue::constant))
         .collect();
     constants
         .into_iter()

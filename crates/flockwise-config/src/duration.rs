@@ -24,7 +24,7 @@ pub enum DurationError {
     #[error(
         "found \"{0}\": months and years differ in length; say it in days, such as 30d or 365d"
     )]
-    Calendar(String),
+    SweepSchedule(String),
     /// Longer than a hundred years.
     #[error("found \"{0}\", expected at most a hundred years (36525d)")]
     TooLong(String),
@@ -43,7 +43,7 @@ pub fn parse(text: &str) -> Result<i64, DurationError> {
     let unit = unit.trim_start();
     let Some((_, unit_ms)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         return Err(if digits > 0 && is_calendar(unit) {
-            DurationError::Calendar(text.to_owned())
+            DurationError::SweepSchedule(text.to_owned())
         } else {
             shape()
         });
@@ -124,7 +124,7 @@ mod tests {
         for text in ["1M", "1y", "6mo", "3 months", "1 year", "2yrs"] {
             assert_eq!(
                 parse(text),
-                Err(DurationError::Calendar(text.to_owned())),
+                Err(DurationError::SweepSchedule(text.to_owned())),
                 "{text}"
             );
         }

@@ -3,8 +3,8 @@
 use flockwise_core::feature::{Aggregate, Feature, Transform, Wording};
 use flockwise_core::pointer::Pointer;
 
-use crate::found::{Found, Read};
 use crate::section::Section;
+use crate::value::{ConfigValue, Read};
 use crate::{condition, horizon};
 
 /// A customer's row has one slot or more for each.
@@ -84,7 +84,7 @@ fn read(mut section: Section<'_>, before: &[Feature]) -> Feature {
     feature
 }
 
-fn unused_name(found: &Found<'_>, before: &[Feature]) -> Read<String> {
+fn unused_name(found: &ConfigValue<'_>, before: &[Feature]) -> Read<String> {
     let name = found.text()?.into_owned();
     match before.iter().position(|feature| feature.name == name) {
         Some(index) => Err(format!(
@@ -95,7 +95,7 @@ fn unused_name(found: &Found<'_>, before: &[Feature]) -> Read<String> {
     }
 }
 
-fn aggregate(found: &Found<'_>) -> Read<Aggregate> {
+fn aggregate(found: &ConfigValue<'_>) -> Read<Aggregate> {
     match found.value.as_str() {
         Some(name) if LATER.contains(&name) => Err(format!(
             "\"{name}\" is not offered yet; use one of count, sum, mean, share, recency, last"
@@ -105,7 +105,7 @@ fn aggregate(found: &Found<'_>) -> Read<Aggregate> {
 }
 
 fn value(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Option<Pointer> {
-    let value = section.read("value", Found::pointer);
+    let value = section.read("value", ConfigValue::pointer);
     match aggregate {
         Some(Aggregate::Sum | Aggregate::Mean | Aggregate::Last) if !section.has("value") => {
             section.blame("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
@@ -152,13 +152,15 @@ fn default(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> f64 {
     if aggregate == Some(Aggregate::Recency) {
         let what = "the days to assume of a customer without such an event, such as 365.0";
         return section
-            .required("default", what, Found::number)
+            .required("default", what, ConfigValue::number)
             .unwrap_or_default();
     }
-    section.read("default", Found::number).unwrap_or_default()
+    section
+        .read("default", ConfigValue::number)
+        .unwrap_or_default()
 }
 
-fn clip(found: &Found<'_>) -> Read<(f64, f64)> {
+fn clip(found: &ConfigValue<'_>) -> Read<(f64, f64)> {
     let bounds: Option<Vec<f64>> = match found.value {
         figment::value::Value::Array(_, elements) => found
             .elements(elements)
@@ -176,7 +178,7 @@ fn clip(found: &Found<'_>) -> Read<(f64, f64)> {
     }
 }
 
-fn weight(found: &Found<'_>) -> Read<f64> {
+fn weight(found: &ConfigValue<'_>) -> Read<f64> {
     let weight = found.number()?;
     if weight > 0.0 {
         Ok(weight)

@@ -3,16 +3,16 @@
 use flockwise_core::feature::{Aggregate, Horizon};
 
 use crate::duration::Readable;
-use crate::found::Found;
 use crate::section::Section;
+use crate::value::ConfigValue;
 
 const BUCKETS: u32 = 30;
 const MOST_BUCKETS: u32 = 400;
 
 pub(crate) fn read(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Horizon {
-    let half_life_ms = section.read("half_life", Found::span);
+    let half_life_ms = section.read("half_life", ConfigValue::span);
     let window = window(section);
-    let is_lifetime = section.read("lifetime", Found::flag) == Some(true);
+    let is_lifetime = section.read("lifetime", ConfigValue::flag) == Some(true);
     check_choice(section, aggregate, is_lifetime);
     match (half_life_ms, window) {
         (Some(half_life_ms), _) => Horizon::HalfLife(half_life_ms),
@@ -45,7 +45,7 @@ fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime
 }
 
 fn window(section: &mut Section<'_>) -> Option<Horizon> {
-    let span_ms = section.read("window", Found::span);
+    let span_ms = section.read("window", ConfigValue::span);
     let buckets = section.read("buckets", |found| found.whole(&(1..=MOST_BUCKETS)));
     let (span_ms, buckets) = (span_ms?, buckets.unwrap_or(BUCKETS));
     let divides = |buckets: &u32| span_ms % i64::from(*buckets) == 0;

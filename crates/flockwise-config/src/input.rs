@@ -6,10 +6,10 @@ use flockwise_codec::format::Format;
 use flockwise_core::pointer::Pointer;
 use flockwise_core::topics::Topics;
 
-use crate::found::{Found, Read, date};
-use crate::nearest::meant;
 use crate::root::is_kafka_name;
 use crate::section::{Section, noted};
+use crate::suggestion::meant;
+use crate::value::{ConfigValue, Read, date};
 use crate::{Input, Start};
 
 /// Formats with a name of their own that this version does not bring along.
@@ -46,7 +46,7 @@ pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> Vec<Input> {
     inputs
 }
 
-fn topic(found: &Found<'_>, app: &str, inputs: &[Input]) -> Read<String> {
+fn topic(found: &ConfigValue<'_>, app: &str, inputs: &[Input]) -> Read<String> {
     let topic = found.text()?;
     if !is_kafka_name(&topic, 249) || topic == "." || topic == ".." {
         return Err(
@@ -62,7 +62,7 @@ fn topic(found: &Found<'_>, app: &str, inputs: &[Input]) -> Read<String> {
     Ok(topic.into_owned())
 }
 
-fn start(found: &Found<'_>) -> Read<Start> {
+fn start(found: &ConfigValue<'_>) -> Read<Start> {
     let text = match date(found.value) {
         Some(date) => date.into(),
         None => found.text()?,
@@ -77,7 +77,7 @@ fn start(found: &Found<'_>) -> Read<Start> {
     }
 }
 
-fn format(found: &Found<'_>, formats: &BTreeMap<String, Format>) -> Read<Format> {
+fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<Format> {
     let name = found.text()?;
     if let Some(format) = formats.get(&*name) {
         return Ok(format.clone());
@@ -157,7 +157,7 @@ fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
 }
 
 /// Whose event it is must not depend on which of many values came first.
-fn single(found: &Found<'_>) -> Read<Pointer> {
+fn single(found: &ConfigValue<'_>) -> Read<Pointer> {
     let pointer = found.pointer()?;
     if pointer.is_many() {
         Err(found.unlike("a pointer to one value, without `*`"))

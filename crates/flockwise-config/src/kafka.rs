@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use figment::value::Value;
 
-use crate::found::Found;
 use crate::section::{Section, noted};
+use crate::value::ConfigValue;
 use crate::{Kafka, LostRecords};
 
 /// A transaction that stays open for longer runs into the brokers' time limit.
@@ -49,7 +49,7 @@ pub(crate) fn read(mut section: Section<'_>) -> Kafka {
     delivery(&mut section);
     let kafka = Kafka {
         bootstrap_servers: section
-            .read("bootstrap_servers", Found::text)
+            .read("bootstrap_servers", ConfigValue::text)
             .map_or_else(|| "localhost:9092".to_owned(), std::borrow::Cow::into_owned),
         commit_interval_ms: section
             .read("commit_interval", commit_interval)
@@ -80,7 +80,7 @@ fn delivery(section: &mut Section<'_>) {
     }
 }
 
-fn commit_interval(found: &Found<'_>) -> Result<u64, String> {
+fn commit_interval(found: &ConfigValue<'_>) -> Result<u64, String> {
     let interval_ms = found.span()?;
     if interval_ms > LONGEST_COMMIT_INTERVAL_MS {
         return Err(found.unlike("at most \"30s\": brokers abort transactions that stay open"));
@@ -88,9 +88,9 @@ fn commit_interval(found: &Found<'_>) -> Result<u64, String> {
     Ok(interval_ms.unsigned_abs())
 }
 
-fn properties(found: &Found<'_>) -> BTreeMap<String, String> {
+fn properties(found: &ConfigValue<'_>) -> BTreeMap<String, String> {
     let mut leaves = Vec::new();
-    let Some(table) = noted(found, Found::table) else {
+    let Some(table) = noted(found, ConfigValue::table) else {
         return BTreeMap::new();
     };
     for (name, value) in table {
@@ -107,7 +107,7 @@ fn properties(found: &Found<'_>) -> BTreeMap<String, String> {
 }
 
 /// `security.protocol = ..` without quotes is a table in a table to TOML, and means the same.
-fn flatten<'a>(name: &str, found: &Found<'a>, leaves: &mut Vec<(String, Found<'a>)>) {
+fn flatten<'a>(name: &str, found: &ConfigValue<'a>, leaves: &mut Vec<(String, ConfigValue<'a>)>) {
     match found.value {
         Value::Dict(_, table) => {
             for (key, value) in table {
@@ -116,7 +116,7 @@ fn flatten<'a>(name: &str, found: &Found<'a>, leaves: &mut Vec<(String, Found<'a
         }
         value => leaves.push((
             name.to_owned(),
-            Found {
+            ConfigValue {
                 sources: found.sources,
                 path: found.path.clone(),
                 value,
@@ -125,7 +125,7 @@ fn flatten<'a>(name: &str, found: &Found<'a>, leaves: &mut Vec<(String, Found<'a
     }
 }
 
-fn property(name: &str, found: &Found<'_>) -> Result<String, String> {
+fn property(name: &str, found: &ConfigValue<'_>) -> Result<String, String> {
     match OURS.iter().find(|(ours, _)| *ours == name) {
         Some((_, why)) => Err(format!("cannot be set here: {why}")),
         None => found.text_or_plain(),

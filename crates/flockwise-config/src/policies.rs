@@ -7,8 +7,8 @@ use flockwise_core::feature::{Feature, trace_ms};
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
 use crate::duration;
-use crate::found::{Found, Read};
 use crate::section::Section;
+use crate::value::{ConfigValue, Read};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -37,7 +37,7 @@ pub(crate) fn model(
 ) -> (LearningPolicy, Option<PathBuf>) {
     let (k_min, k_max) = segments(&mut section);
     let import = section
-        .read("import", Found::text)
+        .read("import", ConfigValue::text)
         .map(|path| PathBuf::from(&*path));
     let (warm_up_customers, warm_up_ms) = warm_up(section.table("warm_up"));
     if import.is_none() && warm_up_customers < k_min {
@@ -50,12 +50,12 @@ pub(crate) fn model(
         k_min,
         k_max,
         half_life_ms: section
-            .read("half_life", Found::span)
+            .read("half_life", ConfigValue::span)
             .unwrap_or(30 * DAY_MS),
         warm_up_customers,
         warm_up_ms,
         churn_budget: section.read("churn_budget", share).unwrap_or(CHURN_BUDGET),
-        learn: section.read("learn", Found::flag).unwrap_or(true),
+        learn: section.read("learn", ConfigValue::flag).unwrap_or(true),
         seed: section
             .read("seed", |found| found.whole(&(0..=i64::MAX.unsigned_abs())))
             .unwrap_or(42),
@@ -92,7 +92,7 @@ fn segments(section: &mut Section<'_>) -> (usize, usize) {
     };
     let range = 1..=SEGMENTS_LIMIT;
     let Ok(mut bounds) = Section::of(&k) else {
-        let or_table = |found: &Found<'_>| {
+        let or_table = |found: &ConfigValue<'_>| {
             found
                 .whole(&range)
                 .map_err(|error| format!("{error}, or {{ min = 8, max = 32 }}"))
@@ -116,7 +116,7 @@ fn warm_up(mut section: Section<'_>) -> (usize, i64) {
     let customers = section
         .read("customers", |found| found.whole(&(1..=10_000_000)))
         .unwrap_or(2_000);
-    let time_ms = section.read("time", Found::duration).unwrap_or(0);
+    let time_ms = section.read("time", ConfigValue::duration).unwrap_or(0);
     section.finish();
     (customers, time_ms)
 }
@@ -128,13 +128,13 @@ pub(crate) fn decision(mut section: Section<'_>) -> DecisionPolicy {
         dwell: section
             .read("dwell", |found| found.whole(&(1..=u16::MAX)))
             .unwrap_or(1),
-        cooldown_ms: section.read("cooldown", Found::duration).unwrap_or(0),
+        cooldown_ms: section.read("cooldown", ConfigValue::duration).unwrap_or(0),
     };
     section.finish();
     policy
 }
 
-fn patience(found: &Found<'_>) -> Read<f64> {
+fn patience(found: &ConfigValue<'_>) -> Read<f64> {
     found
         .number()
         .ok()
@@ -146,7 +146,7 @@ fn patience(found: &Found<'_>) -> Read<f64> {
         })
 }
 
-fn share(found: &Found<'_>) -> Read<f64> {
+fn share(found: &ConfigValue<'_>) -> Read<f64> {
     found
         .number()
         .ok()
@@ -158,7 +158,7 @@ fn share(found: &Found<'_>) -> Read<f64> {
         })
 }
 
-fn margin(found: &Found<'_>) -> Read<f64> {
+fn margin(found: &ConfigValue<'_>) -> Read<f64> {
     found
         .number()
         .ok()
@@ -177,13 +177,13 @@ pub(crate) fn time(
     features: &[Feature],
 ) -> (TimePolicy, (i64, Duration)) {
     let lateness_ms = section
-        .read("lateness", Found::duration)
+        .read("lateness", ConfigValue::duration)
         .unwrap_or(30 * DAY_MS);
     let policy = TimePolicy {
         lateness_ms,
         max_ahead_ms: Some(
             section
-                .read("max_ahead", Found::duration)
+                .read("max_ahead", ConfigValue::duration)
                 .unwrap_or(HOUR_MS),
         ),
         sweep_ms: sweep_every(sweep),
@@ -193,9 +193,11 @@ pub(crate) fn time(
         forget_ms: forget_after(&mut section, lateness_ms, features),
     };
     let max_skew_ms = section
-        .read("max_skew", Found::span)
+        .read("max_skew", ConfigValue::span)
         .unwrap_or(10 * MINUTE_MS);
-    let idle_timeout_ms = section.read("idle_timeout", Found::span).unwrap_or(30_000);
+    let idle_timeout_ms = section
+        .read("idle_timeout", ConfigValue::span)
+        .unwrap_or(30_000);
     section.finish();
     let idle_timeout = Duration::from_millis(idle_timeout_ms.unsigned_abs());
     (policy, (max_skew_ms, idle_timeout))

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use flockwise_core::feature::{Aggregate, Feature};
 
-use crate::found::{Found, Read};
-use crate::nearest::meant;
 use crate::problem::ConfigErrors;
 use crate::section::Section;
 use crate::sources::Sources;
+use crate::suggestion::meant;
+use crate::value::{ConfigValue, Read};
 use crate::{Config, Partitioner, feature, input, kafka, policies};
 
 pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
@@ -61,7 +61,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     })
 }
 
-fn app(found: &Found<'_>) -> Read<String> {
+fn app(found: &ConfigValue<'_>) -> Read<String> {
     let name = found.text()?;
     if is_kafka_name(&name, 200) {
         return Ok(name.into_owned());
@@ -76,7 +76,7 @@ pub(crate) fn is_kafka_name(name: &str, longest: usize) -> bool {
     (1..=longest).contains(&name.len()) && name.chars().all(is_legal)
 }
 
-fn partitioner(found: &Found<'_>) -> Read<Partitioner> {
+fn partitioner(found: &ConfigValue<'_>) -> Read<Partitioner> {
     found.choice(&[
         ("murmur2", Partitioner::Murmur2),
         ("crc32", Partitioner::Crc32),
@@ -85,14 +85,14 @@ fn partitioner(found: &Found<'_>) -> Read<Partitioner> {
 
 fn state(mut section: Section<'_>) -> (PathBuf, Option<u64>) {
     let directory = section.read("directory", |found| Ok(PathBuf::from(&*found.text()?)));
-    let memory = section.read("memory", Found::size);
+    let memory = section.read("memory", ConfigValue::size);
     section.finish();
     let directory = directory.unwrap_or_else(|| PathBuf::from("flockwise-state"));
     (directory, memory)
 }
 
 fn backfill(mut section: Section<'_>) -> bool {
-    let publishes = section.read("publish", Found::flag);
+    let publishes = section.read("publish", ConfigValue::flag);
     section.finish();
     publishes.unwrap_or(true)
 }

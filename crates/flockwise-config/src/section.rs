@@ -2,9 +2,9 @@
 
 use figment::value::{Dict, Value};
 
-use crate::found::{Found, Read};
-use crate::nearest::meant;
 use crate::sources::Sources;
+use crate::suggestion::meant;
+use crate::value::{ConfigValue, Read};
 
 /// Keys that stand above every section. In TOML they are easily written below one and so become part of it.
 const TOP_LEVEL: [&str; 5] = [
@@ -39,7 +39,7 @@ impl<'a> Section<'a> {
         Self::new(sources, String::new(), sources.tree())
     }
 
-    pub(crate) fn of(found: &Found<'a>) -> Read<Self> {
+    pub(crate) fn of(found: &ConfigValue<'a>) -> Read<Self> {
         Ok(Self::new(found.sources, found.path.clone(), found.table()?))
     }
 
@@ -52,12 +52,12 @@ impl<'a> Section<'a> {
         self.table.is_empty()
     }
 
-    pub(crate) fn find(&mut self, key: &'static str) -> Option<Found<'a>> {
+    pub(crate) fn find(&mut self, key: &'static str) -> Option<ConfigValue<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
         let value = self.table.get(key)?;
-        Some(Found {
+        Some(ConfigValue {
             sources: self.sources,
             path: join(&self.path, key),
             value,
@@ -68,7 +68,7 @@ impl<'a> Section<'a> {
     pub(crate) fn read<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&Found<'a>) -> Read<T>,
+        read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
     ) -> Option<T> {
         let found = self.find(key)?;
         noted(&found, read)
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
         what: &str,
-        read: impl FnOnce(&Found<'a>) -> Read<T>,
+        read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
     ) -> Option<T> {
         if !self.has(key) {
             self.blame(key, &format!("is missing; give {what}"));
@@ -101,7 +101,7 @@ impl<'a> Section<'a> {
         }
         let mut texts: Vec<String> = Vec::new();
         for element in &elements {
-            if let Some(text) = noted(element, Found::text) {
+            if let Some(text) = noted(element, ConfigValue::text) {
                 if texts.iter().any(|known| **known == *text) {
                     noted::<()>(element, |element| Err(element.unlike("every name once")));
                 }
@@ -156,7 +156,7 @@ impl<'a> Section<'a> {
         let Some(found) = self.find(key) else {
             return Vec::new();
         };
-        let table = noted(&found, Found::table).unwrap_or(&NOTHING);
+        let table = noted(&found, ConfigValue::table).unwrap_or(&NOTHING);
         let sections = table
             .iter()
             .map(|(name, value)| (name.as_str(), found.member(name, value)));
@@ -213,8 +213,8 @@ impl<'a> Section<'a> {
 
 /// What a reader makes of a value; a problem is noted and gives nothing.
 pub(crate) fn noted<'a, T>(
-    found: &Found<'a>,
-    read: impl FnOnce(&Found<'a>) -> Read<T>,
+    found: &ConfigValue<'a>,
+    read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
 ) -> Option<T> {
     match read(found) {
         Ok(value) => Some(value),

@@ -12,7 +12,7 @@ const LEARNT: f64 = 12.0;
 /// One series against its own past: the cumulative sum test of Page (1954) and Hinkley (1971) to both sides, on
 /// deviations from a mean that follows slowly, in units of a standard deviation that does too.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Watch {
+pub struct ChangeDetector {
     /// Steps seen.
     pub count: f64,
     /// Mean of the past.
@@ -25,7 +25,7 @@ pub struct Watch {
     pub below: f64,
 }
 
-impl Watch {
+impl ChangeDetector {
     /// Looks at the next number of the series, the past being forgotten by a share `forgotten` a step; says by how
     /// many standard deviations the series has gone off where that is an alarm, and begins anew from there.
     pub fn look(&mut self, x: f64, forgotten: f64) -> Option<f64> {
@@ -59,7 +59,7 @@ impl Watch {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drift {
     /// The quantisation error first, then the mean of each feature; empty before the first look.
-    pub watches: Vec<Watch>,
+    pub watches: Vec<ChangeDetector>,
     /// Until then the model learns faster, milliseconds since the epoch.
     pub fast_until_ms: Option<i64>,
 }
@@ -76,7 +76,8 @@ pub struct Shift {
 impl Drift {
     /// Looks at the numbers of a step: the quantisation error, then the means of the features.
     pub fn look(&mut self, numbers: &[f64], forgotten: f64) -> Vec<Shift> {
-        self.watches.resize(numbers.len(), Watch::default());
+        self.watches
+            .resize(numbers.len(), ChangeDetector::default());
         let watched = self.watches.iter_mut().zip(numbers).enumerate();
         watched
             .filter_map(|(place, (watch, x))| {
@@ -101,7 +102,7 @@ mod tests {
     }
 
     fn alarms(series: impl Iterator<Item = f64>) -> Vec<usize> {
-        let mut watch = Watch::default();
+        let mut watch = ChangeDetector::default();
         series
             .enumerate()
             .filter_map(|(step, x)| watch.look(x, 0.03).map(|_| step))
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_left_out() {
-        let mut watch = Watch::default();
+        let mut watch = ChangeDetector::default();
         for step in 0..100 {
             watch.look(noise(step), 0.03);
         }

@@ -4,14 +4,14 @@
 //! nearest other one, feature i pulls towards a by (xᵢ-bᵢ)² - (xᵢ-aᵢ)², and these parts add up to
 //! |x-b|² - |x-a|².
 
+mod counterfactual;
 mod interval;
 mod ranges;
 mod typical;
-mod ways;
 
+pub use counterfactual::{Counterfactual, FeatureChange, Requirement};
 pub use ranges::Ranges;
 pub use typical::{Survey, TYPICAL, survey};
-pub use ways::{Move, Reach, Way};
 
 use crate::model::Model;
 use crate::plan::Plan;
@@ -24,7 +24,7 @@ pub struct Explanation {
     /// What each feature does, the strongest pull first.
     pub pulls: Vec<Pull>,
     /// What would take the customer to each of the other segments.
-    pub ways: Vec<Way>,
+    pub counterfactuals: Vec<Counterfactual>,
 }
 
 /// What a feature does to keep a customer in a segment.
@@ -60,7 +60,7 @@ pub fn explain(
     Explanation {
         other,
         pulls: pulls(plan, model, own, other.map(|(index, _)| index), vector),
-        ways: ways::ways(plan, model, margin, own, vector, seen),
+        counterfactuals: counterfactual::counterfactuals(plan, model, margin, own, vector, seen),
     }
 }
 

@@ -7,14 +7,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod aggregate;
-pub mod calendar;
 pub mod change;
+pub mod customer_view;
 pub mod decide;
+pub mod dedup;
 pub mod drift;
 pub mod event;
 pub mod explain;
 pub mod feature;
 mod fingerprint;
+pub mod impact;
 pub mod lineage;
 mod logarithm;
 pub mod model;
@@ -23,10 +25,8 @@ pub mod plan;
 /// JSON pointers with `*`.
 pub mod pointer;
 pub mod policy;
-pub mod portrait;
-pub mod remembered;
-pub mod review;
 pub mod rows;
+pub mod sweep_schedule;
 pub mod task;
 pub mod topics;
 pub mod trainer;

@@ -26,14 +26,14 @@ pub struct ModelParts {
     /// How the segments of the version before became these.
     pub lineage: Vec<Step>,
     /// Places where customers were once and are no more, as long as the trainer remembers them.
-    pub ghosts: Vec<Ghost>,
+    pub ghosts: Vec<RetiredCentroid>,
     /// Whether customers are changing.
     pub drift: Drift,
 }
 
 /// A place that a segment has left: who was sampled near it up to a time teaches nothing any more.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ghost {
+pub struct RetiredCentroid {
     /// In the feature vector's units, as a segment's.
     pub centroid: Vec<f64>,
     /// Event time, milliseconds since the epoch.
@@ -131,7 +131,7 @@ impl Scaler {
 
     /// A value brought in to within five standard deviations of the mean; as it is where constant.
     #[must_use]
-    pub fn tame(&self, index: usize, x: f64) -> f64 {
+    pub fn winsorise(&self, index: usize, x: f64) -> f64 {
         let (mean, reach) = (self.means[index], 5.0 * self.deviation(index));
         if reach > 0.0 {
             x.clamp(mean - reach, mean + reach)
@@ -322,14 +322,14 @@ impl Model {
 
     /// A vector with outliers brought in to within five standard deviations of the mean: what the
     /// model learns from, so that a few extremes drag neither centroids nor the scaler.
-    pub fn tamed(&self, vector: &[f64], into: &mut Vec<f64>) {
+    pub fn winsorised(&self, vector: &[f64], into: &mut Vec<f64>) {
         let scaler = &self.parts.scaler;
         into.clear();
         into.extend(
             vector
                 .iter()
                 .enumerate()
-                .map(|(index, x)| scaler.tame(index, *x)),
+                .map(|(index, x)| scaler.winsorise(index, *x)),
         );
     }
 }

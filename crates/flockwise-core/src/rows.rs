@@ -3,47 +3,49 @@
 //!
 //! Whatever is done to rows can be taken back until the task is settled: see `undo`.
 
-mod approach;
-mod blocks;
-mod chunked;
-mod head;
-mod names;
-mod rings;
+mod buddy_allocator;
+mod chunked_vec;
+mod dirty_rows;
+mod id_arena;
+mod prefetch;
+mod ring;
+mod row_header;
 mod transaction;
-mod undo;
-mod unkept;
+mod undo_log;
 
 use hashbrown::HashTable;
 
 use crate::aggregate;
 use crate::decide::Standing;
+use crate::dedup::DedupMemoryRef;
 use crate::event::hash;
 use crate::plan::Plan;
-use crate::remembered::RememberedRef;
 
-use approach::TOGETHER;
-use blocks::Blocks;
-use chunked::Chunked;
-use head::{ADDED, COLUMNS_LOGGED, GONE, Head, IDS_NEW, LOGGED, ORDERS_NEW, TOUCHED, UNKEPT};
-use names::Names;
-use rings::{ID, ORDER, Ring, Room};
-use undo::{Move, Undo};
-pub use unkept::Unkept;
-use unkept::Waiting;
+use buddy_allocator::BuddyAllocator;
+use chunked_vec::ChunkedVec;
+pub use dirty_rows::DirtyRow;
+use dirty_rows::DirtyRows;
+use id_arena::IdArena;
+use prefetch::TOGETHER;
+use ring::{ID, ORDER, Ring, Room};
+use row_header::{
+    ADDED, COLUMNS_LOGGED, DIRTY, GONE, IDS_NEW, LOGGED, ORDERS_NEW, RowHeader, TOUCHED,
+};
+use undo_log::{ScheduleChange, UndoLog};
 
 /// Rows of one task. A row's number is its place and stays; one that is nobody's any more is for others.
 #[derive(Clone, Debug)]
 pub struct Rows {
     index: HashTable<u32>,
-    heads: Chunked<Head>,
-    columns: Chunked<f64>,
-    names: Names,
-    blocks: Blocks,
+    heads: ChunkedVec<RowHeader>,
+    columns: ChunkedVec<f64>,
+    names: IdArena,
+    blocks: BuddyAllocator,
     free: Vec<u32>,
     gone: usize,
     touched: Vec<u32>,
-    undo: Undo,
-    waiting: Waiting,
+    undo: UndoLog,
+    waiting: DirtyRows,
     empty: Vec<f64>,
 }
 
@@ -59,7 +61,7 @@ pub struct Row<'a> {
     /// Segment, sequence, dwell.
     pub standing: Standing,
     /// Event ids and orders.
-    pub remembered: RememberedRef<'a>,
+    pub dedup: DedupMemoryRef<'a>,
 }
 
 impl Rows {
@@ -68,15 +70,15 @@ impl Rows {
     pub fn new(plan: &Plan) -> Self {
         Self {
             index: HashTable::new(),
-            heads: Chunked::new(1),
-            columns: Chunked::new(plan.stride()),
-            names: Names::default(),
-            blocks: Blocks::default(),
+            heads: ChunkedVec::new(1),
+            columns: ChunkedVec::new(plan.stride()),
+            names: IdArena::default(),
+            blocks: BuddyAllocator::default(),
             free: Vec::new(),
             gone: 0,
             touched: Vec::new(),
-            undo: Undo::default(),
-            waiting: Waiting::default(),
+            undo: UndoLog::default(),
+            waiting: DirtyRows::default(),
             empty: aggregate::empty(plan),
         }
     }
@@ -118,11 +120,11 @@ impl Rows {
             + self.columns.bytes()
             + self.names.bytes()
             + self.blocks.bytes()
-            + undo::bytes(&self.free)
-            + undo::bytes(&self.touched)
+            + undo_log::bytes(&self.free)
+            + undo_log::bytes(&self.touched)
             + self.undo.bytes()
             + self.waiting.bytes()
-            + undo::bytes(&self.empty)
+            + undo_log::bytes(&self.empty)
     }
 
     /// The row of a customer, if there is one.
@@ -161,7 +163,7 @@ impl Rows {
             reference_ms: head.reference_ms,
             columns: self.columns.row(row as usize),
             standing: head.standing(),
-            remembered: remembered(head, &self.blocks),
+            dedup: dedup(head, &self.blocks),
         }
     }
 
@@ -183,8 +185,8 @@ impl Rows {
     }
 
     /// Event ids and orders.
-    pub(crate) fn remembered(&self, row: u32) -> RememberedRef<'_> {
-        remembered(self.heads.get(row), &self.blocks)
+    pub(crate) fn dedup(&self, row: u32) -> DedupMemoryRef<'_> {
+        dedup(self.heads.get(row), &self.blocks)
     }
 
     /// Was any row touched since the task was settled, of a customer who is still there?
@@ -198,7 +200,7 @@ impl Rows {
     pub fn touched(&self) -> impl Iterator<Item = &u32> {
         let together = self.touched.chunks(TOGETHER);
         together.flat_map(|rows| {
-            self.bring_near(rows);
+            self.load_lines(rows);
             rows.iter().filter(|row| self.is_live(**row))
         })
     }
@@ -222,8 +224,8 @@ impl Rows {
         head.set_standing(&row.standing);
         head.ids.give_back(&mut self.blocks, ID);
         head.orders.give_back(&mut self.blocks, ORDER);
-        head.ids = Ring::fill(row.remembered.ids, ID, &mut self.blocks);
-        head.orders = Ring::fill(row.remembered.orders, ORDER, &mut self.blocks);
+        head.ids = Ring::fill(row.dedup.ids, ID, &mut self.blocks);
+        head.orders = Ring::fill(row.dedup.orders, ORDER, &mut self.blocks);
         (number, known.is_none())
     }
 
@@ -236,14 +238,14 @@ impl Rows {
     fn put(&mut self, hash: u64, customer_id: &str, flags: u8) -> u32 {
         let name = self.names.add(customer_id);
         let row = if let Some(row) = self.free.pop() {
-            let kept = self.heads.get(row).flags & UNKEPT;
-            *self.heads.get_mut(row) = Head::new(hash, name, flags | kept);
+            let kept = self.heads.get(row).flags & DIRTY;
+            *self.heads.get_mut(row) = RowHeader::new(hash, name, flags | kept);
             self.columns
                 .row_mut(row as usize)
                 .copy_from_slice(&self.empty);
             row
         } else {
-            self.heads.push(&[Head::new(hash, name, flags)]);
+            self.heads.push(&[RowHeader::new(hash, name, flags)]);
             self.columns.push(&self.empty);
             (self.heads.len() - 1) as u32
         };
@@ -265,9 +267,9 @@ impl Rows {
     }
 }
 
-fn remembered<'a>(head: &Head, blocks: &'a Blocks) -> RememberedRef<'a> {
-    RememberedRef {
-        ids: head.ids.halves(blocks, ID),
-        orders: head.orders.halves(blocks, ORDER),
+fn dedup<'a>(head: &RowHeader, blocks: &'a BuddyAllocator) -> DedupMemoryRef<'a> {
+    DedupMemoryRef {
+        ids: head.ids.bisect(blocks, ID),
+        orders: head.orders.bisect(blocks, ORDER),
     }
 }

@@ -1,15 +1,15 @@
 //! A task: the customers of one state partition, and what happens to them.
 
-mod learning;
-mod letting_go;
-mod restoring;
+mod commit;
+mod describe;
+mod expiry;
+mod restore;
+mod sampling;
 mod scoring;
-mod settling;
 mod sweeping;
-mod telling;
 
+pub use describe::CustomerDescription;
 pub use scoring::share_nearer;
-pub use telling::Told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use std::sync::Arc;
 use flockwise_kmeans::Scratch;
 
 use crate::aggregate::{self, NEVER_MS};
-use crate::calendar::{Calendar, Leap};
 use crate::change::{Change, Trigger};
 use crate::decide::Suppression;
+use crate::dedup::order_key;
 use crate::event::Event;
 use crate::feature::DAY_MS;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
-use crate::remembered::order_key;
 use crate::rows::Rows;
+use crate::sweep_schedule::{SkippedSpan, SweepSchedule};
 use crate::trainer::MiniBatch;
-use settling::Settled;
+use commit::CommittedState;
 
 /// What every task of a pipeline goes by.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub type InputPartition = (u16, u32);
 
 /// What is written down about a task besides its rows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Bookmark {
+pub struct TaskPosition {
     /// Input partitions read by the task.
     pub inputs: BTreeMap<InputPartition, Progress>,
     /// Positions in topics that are no inputs of this configuration, by name and partition: should one
@@ -92,7 +92,7 @@ pub struct Bookmark {
     /// The instant that the sweep has reached.
     pub swept_ms: Option<i64>,
     /// What it left out on the way, less than a period before.
-    pub leap: Option<Leap>,
+    pub leap: Option<SkippedSpan>,
     /// Version of the model in use; 0: none.
     pub version: u64,
     /// The instant that the sweep had reached when it came into use: customers due later were scored by
@@ -143,11 +143,11 @@ pub enum Untimely {
 pub struct Task {
     settings: Arc<TaskSettings>,
     rows: Rows,
-    calendar: Calendar,
-    bookmark: Bookmark,
+    calendar: SweepSchedule,
+    position: TaskPosition,
     /// Whose turn it is to be sampled: as far as the watermark, or the stream's time, whatever the sweep does.
-    sampling: Calendar,
-    settled: Settled,
+    sampling: SweepSchedule,
+    settled: CommittedState,
     sweeping: Sweeping,
     /// No event before this time is to come: nothing is swept beyond it. Milliseconds since the epoch.
     watermark_ms: i64,
@@ -189,7 +189,7 @@ impl Task {
     #[must_use]
     pub fn new(settings: Arc<TaskSettings>) -> Self {
         let features = settings.plan.len();
-        let bookmark = Bookmark {
+        let position = TaskPosition {
             inputs: BTreeMap::new(),
             other_inputs: BTreeMap::new(),
             topic_ids: BTreeMap::new(),
@@ -206,10 +206,10 @@ impl Task {
         Self {
             rows: Rows::new(&settings.plan),
             // Without a sweep nobody looks at it.
-            calendar: Calendar::new(settings.time.sweep_ms.unwrap_or(DAY_MS as i64)),
-            sampling: Calendar::for_sampling(settings.learning.sampling_ms()),
-            settled: Settled::new(&bookmark),
-            bookmark,
+            calendar: SweepSchedule::new(settings.time.sweep_ms.unwrap_or(DAY_MS as i64)),
+            sampling: SweepSchedule::for_sampling(settings.learning.sampling_ms()),
+            settled: CommittedState::new(&position),
+            position,
             sweeping: Sweeping::AtOnce,
             watermark_ms: i64::MAX,
             period: None,
@@ -247,7 +247,7 @@ impl Task {
 
     /// How far each of its input partitions has been read.
     pub fn inputs(&self) -> impl Iterator<Item = (InputPartition, Progress)> {
-        self.bookmark
+        self.position
             .inputs
             .iter()
             .map(|(input, progress)| (*input, *progress))
@@ -256,19 +256,19 @@ impl Task {
     /// The id of the topic of this name that the positions are of, where one is known.
     #[must_use]
     pub fn topic_id(&self, topic: &str) -> Option<&str> {
-        self.bookmark.topic_ids.get(topic).map(String::as_str)
+        self.position.topic_ids.get(topic).map(String::as_str)
     }
 
     /// Notes of which topic the positions are.
     pub fn set_topic_id(&mut self, topic: &str, id: &str) {
-        self.bookmark
+        self.position
             .topic_ids
             .insert(topic.to_owned(), id.to_owned());
     }
 
     /// Goes back to the first offset of an input: the positions were those of a topic that is gone.
     pub fn restart_input(&mut self, input: u16) {
-        let places = self.bookmark.inputs.iter_mut();
+        let places = self.position.inputs.iter_mut();
         for (_, progress) in places.filter(|((known, _), _)| *known == input) {
             *progress = Progress::NONE;
         }
@@ -277,17 +277,17 @@ impl Task {
     /// The next offset of its repartition partition.
     #[must_use]
     pub fn repartition_offset(&self) -> i64 {
-        self.bookmark.repartition_offset
+        self.position.repartition_offset
     }
 
     /// Where the task stands in its inputs and in time.
     #[must_use]
-    pub fn bookmark(&self) -> Bookmark {
-        Bookmark {
+    pub fn position(&self) -> TaskPosition {
+        TaskPosition {
             swept_ms: self.calendar.swept_ms(),
             leap: self.calendar.leap(),
             customers: Some(self.rows.len() as u64),
-            ..self.bookmark.clone()
+            ..self.position.clone()
         }
     }
 
@@ -300,7 +300,7 @@ impl Task {
     /// Latest event time of the task's customers; [`NEVER_MS`] before the first event.
     #[must_use]
     pub fn stream_ms(&self) -> i64 {
-        self.bookmark.stream_ms
+        self.position.stream_ms
     }
 
     /// Notes that everything before `next_offset` of an input partition has been read.
@@ -310,7 +310,7 @@ impl Task {
 
     /// Notes that everything before `next_offset` of the repartition partition has been read.
     pub fn advance_repartition(&mut self, next_offset: i64) {
-        self.bookmark.repartition_offset = next_offset;
+        self.position.repartition_offset = next_offset;
     }
 
     /// Notes the leader epoch of what was read of an input partition, see [`Progress::leader_epoch`].
@@ -319,7 +319,7 @@ impl Task {
     }
 
     fn progress(&mut self, input: InputPartition) -> &mut Progress {
-        let inputs = &mut self.bookmark.inputs;
+        let inputs = &mut self.position.inputs;
         inputs.entry(input).or_insert(Progress::NONE)
     }
 
@@ -348,8 +348,8 @@ impl Task {
 
     /// Says whose events come next, by [`Event::customer_hash`]. It changes nothing but how long
     /// [`Task::process`] then waits for memory; a few dozen at a time are best.
-    pub fn approach(&mut self, customers: &[u64]) {
-        self.rows.approach(customers, &mut self.approached);
+    pub fn prefetch(&mut self, customers: &[u64]) {
+        self.rows.prefetch(customers, &mut self.approached);
     }
 
     /// Takes in an event of one of the task's customers: sweeps up to its time, updates the customer's
@@ -420,7 +420,7 @@ impl Task {
         let key = event.order.map(|order| order_key(event.name_hash, order));
         // Several partial refunds of one order are all real, so for them the event id alone tells.
         if let Some(key) = key.filter(|_| !plan.is_reversing(event.name)) {
-            if self.rows.remembered(row).ordered_ms(key).is_some() {
+            if self.rows.dedup(row).ordered_ms(key).is_some() {
                 return true;
             }
             if event
@@ -429,7 +429,7 @@ impl Task {
             {
                 return true;
             }
-            self.rows.keep_order(row, key, event.time_ms, bound);
+            self.rows.remember_order(row, key, event.time_ms, bound);
             return false;
         }
         event

@@ -1,21 +1,21 @@
 //! The trainer: learns segments from a sample of customers, those of late weighing more, and lets no version
 //! move more of them than it may without being told to.
 
-mod faults;
-mod first;
+mod command;
+mod drift_monitor;
+mod initial_version;
 mod moments;
-mod next;
-mod order;
-mod organiser;
-mod progress;
-mod reach;
-mod space;
+mod next_version;
+mod outlier_filter;
+mod outlier_threshold;
+mod sampling_progress;
+mod scaled_space;
+mod structure;
 mod warm_up;
-mod watching;
 mod window;
 
-pub use order::{Audit, Order, Publication, Refused, What};
-pub use progress::{CAUGHT_UP, Sampled};
+pub use command::{Audit, CommandAction, CommandError, Publication, TrainerCommand};
+pub use sampling_progress::{CAUGHT_UP, Sampled};
 pub use warm_up::WarmUp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,14 +23,14 @@ use std::sync::Arc;
 
 use crate::aggregate::NEVER_MS;
 use crate::drift::Drift;
+use crate::impact::{Impact, impact};
 use crate::lineage::Step;
 use crate::model::{Model, ModelParts, Scaler};
 use crate::naming::name_segments;
 use crate::plan::Plan;
 use crate::policy::{HistoryPolicy, LearningPolicy};
-use crate::review::{Review, review};
-use progress::Progress;
-use space::Space;
+use sampling_progress::SamplingProgress;
+use scaled_space::ScaledSpace;
 use window::{KEPT_HALF_LIVES, Window};
 
 /// Customers in the trainer's window, at most.
@@ -56,11 +56,11 @@ pub struct MiniBatch {
 
 /// What the trainer is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Lesson {
+pub enum TrainerInput {
     /// By a task.
     MiniBatch(MiniBatch),
     /// By a person.
-    Order(Order),
+    Command(TrainerCommand),
     /// How far tasks have sampled.
     Sampled(BTreeMap<u32, Sampled>),
 }
@@ -73,7 +73,7 @@ pub struct Trainer {
     policy: LearningPolicy,
     window: Window,
     /// How far the tasks have sampled, as far as they have said.
-    progress: Progress,
+    progress: SamplingProgress,
     /// Mini-batches of instants that not all tasks have come to, with their offsets.
     ahead: Vec<(MiniBatch, i64)>,
     vectors_ahead: usize,
@@ -116,7 +116,7 @@ impl Trainer {
     pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelParts>) -> Self {
         Self {
             window: Window::new(plan.len(), SAMPLE_BOUND),
-            progress: Progress::default(),
+            progress: SamplingProgress::default(),
             ahead: Vec::new(),
             vectors_ahead: 0,
             latest_ms: NEVER_MS,
@@ -159,7 +159,7 @@ impl Trainer {
     }
 
     /// Takes a mini-batch in again that the version it started from has learnt from.
-    pub fn recall(&mut self, batch: MiniBatch, offset: i64) {
+    pub fn replay(&mut self, batch: MiniBatch, offset: i64) {
         if !self.policy.learn {
             return;
         }
@@ -184,19 +184,19 @@ impl Trainer {
     /// `true`: call [`Trainer::learn_from_window`] before anything else, else the versions are not those of a trainer
     /// that reads the same records again.
     pub fn absorb(&mut self, batch: MiniBatch, offset: i64) -> bool {
-        self.recall(batch, offset);
+        self.replay(batch, offset);
         self.advance()
     }
 
     /// Tasks say at an offset how far they have sampled. `true`: as with [`Trainer::absorb`].
     pub fn hear(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) -> bool {
-        self.recall_sampled(sampled, offset);
+        self.replay_sampled(sampled, offset);
         self.advance()
     }
 
     /// Takes in again what tasks said before the version that it started from was learnt. That moves no time on: what a
     /// task said before the first record that is read again is not known, so the others may seem to be all.
-    pub fn recall_sampled(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
+    pub fn replay_sampled(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
         self.progress.note(sampled, offset);
     }
 
@@ -272,26 +272,28 @@ impl Trainer {
     ///
     /// # Errors
     /// Where it cannot be; nothing is different then.
-    pub fn obey(&mut self, order: &Order) -> Result<Publication, Refused> {
-        let live = match &order.what {
-            What::Approve { version } => self.approved(*version)?,
-            What::Import(model) | What::Rollback(model) => self.replaced(model)?,
+    pub fn execute(&mut self, command: &TrainerCommand) -> Result<Publication, CommandError> {
+        let live = match &command.what {
+            CommandAction::Approve { version } => self.approved(*version)?,
+            CommandAction::Import(model) | CommandAction::Rollback(model) => {
+                self.replaced(model)?
+            }
         };
-        let review = self.against_live(&live);
+        let impact = self.against_live(&live);
         self.live = Some(live.clone());
         self.held = None;
         self.seen = Seen::with(Some(&live));
         Ok(Publication {
-            review,
-            order: Some(order.audit()),
+            impact,
+            command: Some(command.audit()),
             ..Publication::live(live)
         })
     }
 
-    fn approved(&self, version: u64) -> Result<ModelParts, Refused> {
+    fn approved(&self, version: u64) -> Result<ModelParts, CommandError> {
         let held = self.held.as_ref();
         let meant = held.filter(|held| held.version == version);
-        let meant = meant.ok_or(Refused::NotHeld {
+        let meant = meant.ok_or(CommandError::NotHeld {
             version,
             held: held.map(|held| held.version),
         })?;
@@ -304,7 +306,7 @@ impl Trainer {
     }
 
     /// A model from outside as the next version.
-    fn replaced(&self, model: &ModelParts) -> Result<ModelParts, Refused> {
+    fn replaced(&self, model: &ModelParts) -> Result<ModelParts, CommandError> {
         Model::new(&self.plan, model.clone())?;
         let Some(latest) = self.latest() else {
             return Ok(ModelParts {
@@ -375,24 +377,24 @@ impl Trainer {
         let weighed = self.window.weighed(self.now_ms, self.half_life_ms());
         let shifts = self.watch(&latest, &weighed);
         let next = self.next_model(&latest, weighed);
-        let reviewed = next.map(|next| (self.review(&latest, &next), next));
-        let worth = reviewed.filter(|(review, next)| is_worth_it(review.as_ref(), next));
-        let (review, next) = match worth {
+        let reviewed = next.map(|next| (self.impact(&latest, &next), next));
+        let worth = reviewed.filter(|(impact, next)| is_worth_it(impact.as_ref(), next));
+        let (impact, next) = match worth {
             // Where none is held, the latest is the one in use.
-            Some((review, next)) => (review.filter(|_| self.held.is_none()), next),
+            Some((impact, next)) => (impact.filter(|_| self.held.is_none()), next),
             None if shifts.is_empty() && !self.is_overdue(&latest) && !self.is_calm() => {
                 return None;
             }
             None => (None, self.unmoved(&latest)),
         };
-        let review = review.or_else(|| self.against_live(&next));
+        let impact = impact.or_else(|| self.against_live(&next));
         let next = ModelParts {
             drift: self.seen.drift.clone(),
             ..next
         };
         Some(Publication {
             shifts,
-            ..self.govern(next, review)
+            ..self.govern(next, impact)
         })
     }
 
@@ -403,8 +405,8 @@ impl Trainer {
 
     /// The version that is held would move no more than it may by now.
     fn is_calm(&self) -> bool {
-        let review = self.held.as_ref().and_then(|held| self.against_live(held));
-        review.is_some_and(|review| review.moved <= self.policy.churn_budget)
+        let impact = self.held.as_ref().and_then(|held| self.against_live(held));
+        impact.is_some_and(|impact| impact.moved <= self.policy.churn_budget)
     }
 
     /// The same version again, as of now.
@@ -419,11 +421,11 @@ impl Trainer {
 
     /// A version goes live that moves no more customers than it may; else it is held, until it is approved or
     /// one after it calms down. What was held before is part of it.
-    fn govern(&mut self, mut next: ModelParts, review: Option<Review>) -> Publication {
+    fn govern(&mut self, mut next: ModelParts, impact: Option<Impact>) -> Publication {
         if let Some(held) = self.held.take() {
             next.lineage = [held.lineage, next.lineage].concat();
         }
-        let moved = review.as_ref().map_or(0.0, |review| review.moved);
+        let moved = impact.as_ref().map_or(0.0, |impact| impact.moved);
         let is_held = moved > self.policy.churn_budget && !self.history.contains(self.now_ms);
         if is_held {
             self.held = Some(next.clone());
@@ -433,25 +435,25 @@ impl Trainer {
         Publication {
             model: next,
             is_held,
-            review,
-            order: None,
+            impact,
+            command: None,
             shifts: Vec::new(),
         }
     }
 
-    fn against_live(&self, next: &ModelParts) -> Option<Review> {
-        self.live.as_ref().and_then(|now| self.review(now, next))
+    fn against_live(&self, next: &ModelParts) -> Option<Impact> {
+        self.live.as_ref().and_then(|now| self.impact(now, next))
     }
 
     /// What a version does to the customers of the window, against another. Those sampled at a place that was left
     /// since are elsewhere.
-    fn review(&self, now: &ModelParts, next: &ModelParts) -> Option<Review> {
+    fn impact(&self, now: &ModelParts, next: &ModelParts) -> Option<Impact> {
         let mut weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
-        let space = Space::new(&self.plan, &next.scaler);
-        next::lay(&mut weighed, next, &next.ghosts, &space);
+        let space = ScaledSpace::new(&self.plan, &next.scaler);
+        next_version::mask_retired(&mut weighed, next, &next.ghosts, &space);
         let now = Model::new(&self.plan, now.clone()).ok()?;
         let next = Model::new(&self.plan, next.clone()).ok()?;
-        Some(review(&now, &next, self.margin, &weighed.points))
+        Some(impact(&now, &next, self.margin, &weighed.points))
     }
 
     fn finished(&self, mut model: ModelParts) -> ModelParts {
@@ -464,12 +466,12 @@ impl Trainer {
 
 /// Nobody is moved without a reason: the segments changed, or the customers lie so much nearer to them as pays for those
 /// who have another nearest one.
-fn is_worth_it(review: Option<&Review>, next: &ModelParts) -> bool {
-    let Some(review) = review else { return true };
-    let gain = review.error_before - review.error_after;
+fn is_worth_it(impact: Option<&Impact>, next: &ModelParts) -> bool {
+    let Some(impact) = impact else { return true };
+    let gain = impact.error_before - impact.error_after;
     !next.lineage.is_empty()
-        || review.other_nearest == 0.0
-        || gain >= WORTH_A_MOVE * review.other_nearest * review.error_after
+        || impact.other_nearest == 0.0
+        || gain >= WORTH_A_MOVE * impact.other_nearest * impact.error_after
 }
 
 /// Makes variances squares of deviations, as which they are written: who goes on from the published

@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) {
     let (stop, stopping) = watch::channel(false);
-    let mut open = Open::default();
+    let mut open = OpenConnections::default();
     let mut complaint = Complaint::default();
     loop {
         let accepted = tokio::select! {
@@ -102,12 +102,12 @@ async fn answer(
 
 /// The connections that are open, the oldest first.
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     tasks: JoinSet<()>,
     handles: VecDeque<AbortHandle>,
 }
 
-impl Open {
+impl OpenConnections {
     fn len(&self) -> usize {
         self.tasks.len()
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 /// Tells of the customer with an id. It may wait for a few seconds; several may be asked at once.
-pub type Tell = Arc<dyn Fn(&str) -> Told + Send + Sync>;
+pub type LookupCustomer = Arc<dyn Fn(&str) -> CustomerLookup + Send + Sync>;
 
 /// What comes of asking.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum CustomerLookup {
     /// The customer, as JSON: 200.
     Known(String),
     /// There is no such customer, and why that is sure: 404.

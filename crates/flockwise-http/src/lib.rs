@@ -16,7 +16,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use customers::{Tell, Told};
+pub use customers::{CustomerLookup, LookupCustomer};
 pub use metrics::collectors;
 pub use readiness::{Readiness, ShardPresence, Silence, Stalled};
 pub use server::{HttpError, HttpServer, start};

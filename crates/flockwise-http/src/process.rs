@@ -47,7 +47,7 @@ impl ProcessMetrics {
     }
 
     fn look(&self) -> Vec<MetricFamily> {
-        let Some(seen) = Seen::now() else {
+        let Some(seen) = ProcessStat::now() else {
             return Vec::new();
         };
         // Two that look at once must not take it back.
@@ -89,7 +89,7 @@ impl Collector for ProcessMetrics {
 }
 
 /// What /proc says; `None` of it where it says less.
-struct Seen {
+struct ProcessStat {
     cpu_s: f64,
     resident_bytes: i64,
     virtual_bytes: i64,
@@ -99,7 +99,7 @@ struct Seen {
     started_s: i64,
 }
 
-impl Seen {
+impl ProcessStat {
     fn now() -> Option<Self> {
         let read = |path| fs::read_to_string(path).ok();
         let open_fds = fs::read_dir("/proc/self/fd").ok()?.count();
@@ -154,7 +154,7 @@ mod tests {
         let status = "Name:\ta) b\nVmSize:\t   2048 kB\nVmRSS:\t    1024 kB\nThreads:\t9\n";
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
                       Max open files            1024                 4096                 files\n";
-        let seen = Seen::parse(stat, status, limits, "cpu 1 2\nbtime 1000\n", 8).unwrap();
+        let seen = ProcessStat::parse(stat, status, limits, "cpu 1 2\nbtime 1000\n", 8).unwrap();
         assert_eq!(seen.cpu_s, 2.0);
         assert_eq!(
             (seen.resident_bytes, seen.virtual_bytes),
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!((seen.threads, seen.open_fds, seen.max_fds), (9, 7, 1024));
         assert_eq!(seen.started_s, 1025);
         let unlimited = limits.replace("1024 ", "unlimited ");
-        let seen = Seen::parse(stat, status, &unlimited, "btime 1000", 8).unwrap();
+        let seen = ProcessStat::parse(stat, status, &unlimited, "btime 1000", 8).unwrap();
         assert_eq!(seen.max_fds, i64::MAX);
     }
 

@@ -12,7 +12,7 @@ use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::{Value, json};
 
-use crate::customers::{Tell, Told};
+use crate::customers::{CustomerLookup, LookupCustomer};
 use crate::readiness::{Readiness, Silence, Status};
 
 /// Every path there is, as the answer to a wrong one lists them.
@@ -22,10 +22,14 @@ const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/customers/{id}"];
 struct Sources {
     registry: Registry,
     readiness: Arc<Readiness>,
-    tell: Tell,
+    tell: LookupCustomer,
 }
 
-pub(crate) fn router(registry: Registry, readiness: Arc<Readiness>, tell: Tell) -> Router {
+pub(crate) fn router(
+    registry: Registry,
+    readiness: Arc<Readiness>,
+    tell: LookupCustomer,
+) -> Router {
     let sources = Sources {
         registry,
         readiness,
@@ -89,13 +93,15 @@ async fn customer(
     // It waits for a shard, and other requests must not wait for it.
     let told = tokio::task::spawn_blocking(move || (sources.tell)(&id)).await;
     match told {
-        Ok(Told::Known(customer)) => answer(StatusCode::OK, &customer),
-        Ok(Told::Unknown(reason)) => answer(StatusCode::NOT_FOUND, &error(&reason)),
-        Ok(Told::Elsewhere { task, reason }) => {
+        Ok(CustomerLookup::Known(customer)) => answer(StatusCode::OK, &customer),
+        Ok(CustomerLookup::Unknown(reason)) => answer(StatusCode::NOT_FOUND, &error(&reason)),
+        Ok(CustomerLookup::Elsewhere { task, reason }) => {
             let body = json!({ "error": reason, "task": task });
             answer(StatusCode::MISDIRECTED_REQUEST, &body)
         }
-        Ok(Told::NotNow(reason)) => answer(StatusCode::SERVICE_UNAVAILABLE, &error(&reason)),
+        Ok(CustomerLookup::NotNow(reason)) => {
+            answer(StatusCode::SERVICE_UNAVAILABLE, &error(&reason))
+        }
         Err(failed) => {
             tracing::error!(%failed, "a customer cannot be told of");
             let body = error("the customer cannot be told of: the log says why");

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connections::{LIMITS, Limits, serve};
-use crate::customers::Tell;
+use crate::customers::LookupCustomer;
 use crate::readiness::Readiness;
 use crate::routes::router;
 
@@ -52,7 +52,7 @@ pub fn start(
     listen: SocketAddr,
     registry: Registry,
     readiness: Arc<Readiness>,
-    tell: Tell,
+    tell: LookupCustomer,
 ) -> Result<HttpServer, HttpError> {
     start_with(LIMITS, listen, registry, readiness, tell)
 }
@@ -62,7 +62,7 @@ pub(crate) fn start_with(
     listen: SocketAddr,
     registry: Registry,
     readiness: Arc<Readiness>,
-    tell: Tell,
+    tell: LookupCustomer,
 ) -> Result<HttpServer, HttpError> {
     let (listener, address) =
         bind(listen).map_err(|source| HttpError::Listen { listen, source })?;

@@ -9,7 +9,7 @@ use prometheus::{IntCounter, Registry};
 
 use crate::connections::{LIMITS, Limits};
 use crate::server::start_with;
-use crate::{HttpServer, Readiness, Silence, Stalled, Tell, Told, start};
+use crate::{CustomerLookup, HttpServer, LookupCustomer, Readiness, Silence, Stalled, start};
 
 fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -17,8 +17,8 @@ fn serve(readiness: &Arc<Readiness>) -> HttpServer {
 }
 
 /// Knows no customer.
-fn nobody() -> Tell {
-    Arc::new(|id| Told::Unknown(format!("nobody is called {id}")))
+fn nobody() -> LookupCustomer {
+    Arc::new(|id| CustomerLookup::Unknown(format!("nobody is called {id}")))
 }
 
 /// Status, headers and body.
@@ -137,14 +137,14 @@ fn a_shard_that_hangs_is_named_until_it_gets_on() {
 
 #[test]
 fn a_customer_is_told_by_the_id_as_it_was_before_it_was_written_into_a_path() {
-    let tell: Tell = Arc::new(|id| match id {
-        "elsewhere" => Told::Elsewhere {
+    let tell: LookupCustomer = Arc::new(|id| match id {
+        "elsewhere" => CustomerLookup::Elsewhere {
             task: 7,
             reason: "ask the others".to_owned(),
         },
-        "soon" => Told::NotNow("ask again".to_owned()),
+        "soon" => CustomerLookup::NotNow("ask again".to_owned()),
         "panic" => panic!("bad luck"),
-        _ => Told::Known(serde_json::json!({ "customer_id": id }).to_string()),
+        _ => CustomerLookup::Known(serde_json::json!({ "customer_id": id }).to_string()),
     });
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = start(any, Registry::new(), Readiness::new(1), tell).unwrap();
@@ -183,14 +183,14 @@ fn an_unknown_customer_is_not_found() {
 fn who_waits_for_a_customer_holds_nobody_else_up() {
     let (answer, answers) = std::sync::mpsc::sync_channel(1);
     let answers = std::sync::Mutex::new(answers);
-    let tell: Tell = Arc::new(move |_| answers.lock().unwrap().recv().unwrap());
+    let tell: LookupCustomer = Arc::new(move |_| answers.lock().unwrap().recv().unwrap());
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = start(any, Registry::new(), Readiness::new(1), tell).unwrap();
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| get(&server, "/customers/ann").0);
         assert_eq!(get(&server, "/livez").0, 200);
         assert!(!asked.is_finished());
-        let told = Told::NotNow("in a moment".to_owned());
+        let told = CustomerLookup::NotNow("in a moment".to_owned());
         answer.send(told).unwrap();
         assert_eq!(asked.join().unwrap(), 503);
     });

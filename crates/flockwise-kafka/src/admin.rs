@@ -1,15 +1,15 @@
 //! Topics: made, checked, altered and counted before any shard starts.
 
-mod altering;
-mod creating;
-mod described;
+mod alter;
+mod create;
+mod describe;
 mod durability;
-mod evidence;
-mod native;
+mod lost_state;
 mod partitions;
+mod permissions;
 mod probe;
-mod resetting;
-mod rights;
+mod request;
+mod reset;
 mod survey;
 
 use std::time::Duration;
@@ -20,21 +20,21 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka_sys as sys;
 
 use crate::clients;
-use crate::events::Events;
+use crate::context::KafkaContext;
 use crate::settings::KafkaSettings;
 
-pub use altering::Alteration;
-pub(crate) use creating::admin_client;
-pub use described::{GroupDescription, GroupMember};
+pub use alter::Alteration;
+pub(crate) use create::admin_client;
+pub use describe::{GroupDescription, GroupMember};
 pub use durability::{
     Severity, TopicSetting, differing, holds_state, replication, topic_settings, unwritable,
 };
-pub(crate) use evidence::committed_once;
-pub use evidence::{Remains, Trace, lost_state};
+pub(crate) use lost_state::committed_once;
+pub use lost_state::{Remains, Trace, lost_state};
 pub use partitions::wrong_partitions;
+pub use permissions::{Permission, Permissions, lacking};
 pub use probe::{newer_than, try_transactions};
-pub use resetting::{Bounds, Reset, ResetRecord, bounds, reset};
-pub use rights::{Right, Rights, lacking};
+pub use reset::{Bounds, Reset, ResetRecord, bounds, reset};
 pub use survey::{Found, FoundTopic, Survey, find, group, largest_record_bytes, survey};
 
 /// Partitions of each input topic, in order. Waits at most the start timeout for a broker.
@@ -99,26 +99,26 @@ pub fn alter_topics(settings: &KafkaSettings, alterations: &[Alteration]) -> Res
     if alterations.is_empty() {
         return Ok(());
     }
-    altering::alter(Admin::connect(settings)?.native(), alterations)
+    alter::alter(Admin::connect(settings)?.native(), alterations)
 }
 
 /// A client of no group that asks about topics.
 struct Admin {
     settings: KafkaSettings,
-    consumer: BaseConsumer<Events>,
+    consumer: BaseConsumer<KafkaContext>,
 }
 
 impl Admin {
     fn connect(settings: &KafkaSettings) -> Result<Self, Failure> {
         settings.check()?;
-        let events = Events::new("admin");
+        let context = KafkaContext::new("admin");
         // Of no group: to be dropped, a member of one takes a tenth of a second. What is written counts, also
         // where its transaction is open.
         let mut config = settings.admin();
         config.set("isolation.level", "read_uncommitted");
-        let consumer = clients::consumer(&config, events.clone())?;
+        let consumer = clients::consumer(&config, context.clone())?;
         let asked = &settings.group;
-        clients::reach(consumer.client(), &events, settings, asked, || {
+        clients::reach(consumer.client(), &context, settings, asked, || {
             consumer.poll(Duration::ZERO);
         })?;
         let settings = settings.clone();

@@ -13,23 +13,23 @@ use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::bell::Bell;
-use crate::events::{Events, RebalanceKind};
-use crate::faults;
-use crate::lanes::Lane;
-use crate::parting::Leaving;
-use crate::surveyor::{ask, known};
-use crate::verifying::Verification;
+use crate::context::{KafkaContext, RebalanceKind};
+use crate::errors;
+use crate::group_leave::LeaveState;
+use crate::offset_query::{ask, known};
+use crate::partition_reader::PartitionReader;
+use crate::position_validation::PositionValidation;
+use crate::wakeup::Wakeup;
 
 /// The open sources of one consumer.
 pub(crate) struct Assignment {
-    pub(crate) consumer: Arc<BaseConsumer<Events>>,
-    bell: Bell,
+    pub(crate) consumer: Arc<BaseConsumer<KafkaContext>>,
+    wakeup: Wakeup,
     topics: Topics,
     /// In the order of their sources.
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) readers: Vec<PartitionReader>,
     /// Where sources stand that are not open yet.
-    told: BTreeMap<Source, i64>,
+    reported: BTreeMap<Source, i64>,
     /// Index of the lane that was last told of.
     latest: usize,
     /// A rebalance that was handed out and waits for its answer.
@@ -37,39 +37,43 @@ pub(crate) struct Assignment {
     /// Everything has been given back to an eager protocol, which has given nothing yet.
     suspended: bool,
     /// The group is being left, or has been: librdkafka is told nothing any more but one answer.
-    pub(crate) leaving: Leaving,
+    pub(crate) leaving: LeaveState,
 }
 
 impl Assignment {
     /// Nothing open.
-    pub(crate) fn new(consumer: Arc<BaseConsumer<Events>>, bell: Bell, topics: Topics) -> Self {
+    pub(crate) fn new(
+        consumer: Arc<BaseConsumer<KafkaContext>>,
+        wakeup: Wakeup,
+        topics: Topics,
+    ) -> Self {
         Self {
             consumer,
-            bell,
+            wakeup,
             topics,
-            lanes: Vec::new(),
-            told: BTreeMap::new(),
+            readers: Vec::new(),
+            reported: BTreeMap::new(),
             latest: 0,
             owed: None,
             suspended: false,
-            leaving: Leaving::default(),
+            leaving: LeaveState::default(),
         }
     }
 
     /// Gives the answer that is owed to a close.
-    pub(crate) fn part(&mut self) {
+    pub(crate) fn leave_group(&mut self) {
         if self.owed.take().is_some() {
             self.leaving.answer(&self.consumer);
         }
     }
 
     /// The loop has been told of a rebalance.
-    pub(crate) fn owe(&mut self, kind: RebalanceKind) {
+    pub(crate) fn expect_ack(&mut self, kind: RebalanceKind) {
         self.owed = Some(kind);
     }
 
     /// Is the loop still to answer a rebalance?
-    pub(crate) fn is_owing(&self) -> bool {
+    pub(crate) fn is_ack_due(&self) -> bool {
         self.owed.is_some()
     }
 
@@ -79,50 +83,53 @@ impl Assignment {
     }
 
     /// How far a source has been processed.
-    pub(crate) fn lead(&mut self, source: Source, event_time_ms: i64) {
+    pub(crate) fn report_progress(&mut self, source: Source, event_time_ms: i64) {
         // Told for every record, and records of one source follow one another.
-        if let Some(lane) = self.lanes.get_mut(self.latest)
-            && lane.source == source
+        if let Some(reader) = self.readers.get_mut(self.latest)
+            && reader.source == source
         {
-            return lane.progress.told(event_time_ms);
+            return reader.progress.reported(event_time_ms);
         }
         match self.index(source) {
             Ok(index) => {
                 self.latest = index;
-                self.lanes[index].progress.told(event_time_ms);
+                self.readers[index].progress.reported(event_time_ms);
             }
             Err(_) => {
-                self.told.insert(source, event_time_ms);
+                self.reported.insert(source, event_time_ms);
             }
         }
     }
 
     /// The next offset to read of a source.
     pub(crate) fn next_offset(&self, source: Source) -> Option<i64> {
-        Some(self.lanes[self.index(source).ok()?].next_offset())
+        Some(self.readers[self.index(source).ok()?].next_offset())
     }
 
     /// Leader epoch up to which a source has been read.
     pub(crate) fn leader_epoch(&self, source: Source) -> Option<i32> {
-        self.lanes[self.index(source).ok()?].leader_epoch()
+        self.readers[self.index(source).ok()?].leader_epoch()
     }
 
     /// Records behind the end of a source, as of its latest fetch. Of one that is halted no end is known: it is not
     /// fetched any more.
     pub(crate) fn lag(&self, source: Source) -> Option<u64> {
-        let lane = &self.lanes[self.index(source).ok()?];
-        lane.broken.is_none().then(|| lane.lag()).flatten()
+        let reader = &self.readers[self.index(source).ok()?];
+        reader.broken.is_none().then(|| reader.lag()).flatten()
     }
 
     /// The latest time that a broker has stamped a record with which was read.
-    pub(crate) fn stamped_ms(&self) -> Option<i64> {
-        self.lanes.iter().filter_map(|lane| lane.stamped_ms).max()
+    pub(crate) fn log_append_ms(&self) -> Option<i64> {
+        self.readers
+            .iter()
+            .filter_map(|reader| reader.log_append_ms)
+            .max()
     }
 
     /// Reads these sources from there on.
     pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
-            self.part();
+            self.leave_group();
             return Ok(());
         }
         let places = self.places(reads)?;
@@ -145,7 +152,7 @@ impl Assignment {
         if self.leaving.has_begun() {
             self.forget(sources);
             if self.owed != Some(RebalanceKind::Assigned) {
-                self.part();
+                self.leave_group();
             }
             return Ok(());
         }
@@ -155,11 +162,11 @@ impl Assignment {
             self.unassign_some(sources, given_up)?;
             self.forget(sources);
         } else {
-            let known = self.lanes.len();
+            let known = self.readers.len();
             self.forget(sources);
             if given_up {
                 self.suspend()?;
-            } else if owed.is_none() && !self.suspended && self.lanes.len() < known {
+            } else if owed.is_none() && !self.suspended && self.readers.len() < known {
                 self.assign_all()?;
             }
         }
@@ -177,19 +184,21 @@ impl Assignment {
     }
 
     pub(crate) fn index(&self, source: Source) -> Result<usize, usize> {
-        self.lanes.binary_search_by_key(&source, |lane| lane.source)
+        self.readers
+            .binary_search_by_key(&source, |reader| reader.source)
     }
 
     fn forget(&mut self, sources: &[Source]) {
-        self.lanes.retain(|lane| !sources.contains(&lane.source));
+        self.readers
+            .retain(|reader| !sources.contains(&reader.source));
     }
 
     /// These positions have been committed: what lies before them is read, and may be deleted.
     pub(crate) fn committed(&mut self, positions: &[(Source, i64)]) {
         for (source, position) in positions {
             if let Ok(index) = self.index(*source) {
-                let lane = &mut self.lanes[index];
-                lane.position = lane.position.max(*position);
+                let reader = &mut self.readers[index];
+                reader.position = reader.position.max(*position);
             }
         }
     }
@@ -201,16 +210,17 @@ impl Assignment {
             // Anew each time, since the topic may have been made anew; and the old one first, since
             // both would be woken by the same queue.
             if let Ok(index) = self.index(source) {
-                self.lanes.remove(index);
+                self.readers.remove(index);
             }
-            let mut lane = Lane::open(&self.consumer, &self.bell, source, topic, position)?;
-            lane.at_oldest = start == Start::Earliest;
-            lane.opened_in_epoch = start.leader_epoch();
-            if let Some(event_time_ms) = self.told.remove(&source) {
-                lane.progress.told(event_time_ms);
+            let mut reader =
+                PartitionReader::open(&self.consumer, &self.wakeup, source, topic, position)?;
+            reader.at_oldest = start == Start::Earliest;
+            reader.opened_in_epoch = start.leader_epoch();
+            if let Some(event_time_ms) = self.reported.remove(&source) {
+                reader.progress.reported(event_time_ms);
             }
             let (Ok(index) | Err(index)) = self.index(source);
-            self.lanes.insert(index, lane);
+            self.readers.insert(index, reader);
         }
         Ok(())
     }
@@ -218,20 +228,20 @@ impl Assignment {
     /// What librdkafka forgets when a partition is taken away: retention may remove a control record,
     /// and an offset before the oldest record cannot be gone back to.
     fn note_positions(&mut self) {
-        for lane in self.lanes.iter_mut().filter(|lane| lane.assigned) {
-            lane.opened_in_epoch = lane.leader_epoch();
-            lane.position = lane.next_offset();
+        for reader in self.readers.iter_mut().filter(|reader| reader.assigned) {
+            reader.opened_in_epoch = reader.leader_epoch();
+            reader.position = reader.next_offset();
         }
     }
 
     fn assign_all(&mut self) -> Result<(), Failure> {
         self.note_positions();
-        let list = list(self.lanes.iter())?;
-        let verification = Verification::begin(&self.consumer, self.lanes.iter())?;
+        let list = list(self.readers.iter())?;
+        let verification = PositionValidation::begin(&self.consumer, self.readers.iter())?;
         done("assigning partitions", self.consumer.assign(&list))?;
         verification.end(&self.consumer)?;
-        for lane in &mut self.lanes {
-            lane.assigned = true;
+        for reader in &mut self.readers {
+            reader.assigned = true;
         }
         self.suspended = false;
         Ok(())
@@ -240,8 +250,8 @@ impl Assignment {
     fn suspend(&mut self) -> Result<(), Failure> {
         self.note_positions();
         done("giving up partitions", self.consumer.unassign())?;
-        for lane in &mut self.lanes {
-            lane.assigned = false;
+        for reader in &mut self.readers {
+            reader.assigned = false;
         }
         self.suspended = true;
         Ok(())
@@ -249,9 +259,9 @@ impl Assignment {
 
     /// An empty list is told too where an answer is owed.
     fn assign_new(&mut self, even_none: bool) -> Result<(), Failure> {
-        let new = || self.lanes.iter().filter(|lane| !lane.assigned);
+        let new = || self.readers.iter().filter(|reader| !reader.assigned);
         let list = list(new())?;
-        let verification = Verification::begin(&self.consumer, new())?;
+        let verification = PositionValidation::begin(&self.consumer, new())?;
         if list.count() > 0 || even_none {
             done(
                 "assigning more partitions",
@@ -259,24 +269,25 @@ impl Assignment {
             )?;
         }
         verification.end(&self.consumer)?;
-        for lane in &mut self.lanes {
-            lane.assigned = true;
+        for reader in &mut self.readers {
+            reader.assigned = true;
         }
         Ok(())
     }
 
     fn unassign_some(&mut self, sources: &[Source], even_none: bool) -> Result<(), Failure> {
-        let gone = |lane: &&mut Lane| lane.assigned && sources.contains(&lane.source);
-        let mut named: Vec<&mut Lane> = self.lanes.iter_mut().filter(gone).collect();
-        let list = list(named.iter().map(|lane| &**lane))?;
+        let gone =
+            |reader: &&mut PartitionReader| reader.assigned && sources.contains(&reader.source);
+        let mut named: Vec<&mut PartitionReader> = self.readers.iter_mut().filter(gone).collect();
+        let list = list(named.iter().map(|reader| &**reader))?;
         if list.count() > 0 || even_none {
             done(
                 "giving up some partitions",
                 self.consumer.incremental_unassign(&list),
             )?;
         }
-        for lane in &mut named {
-            lane.assigned = false;
+        for reader in &mut named {
+            reader.assigned = false;
         }
         Ok(())
     }
@@ -308,17 +319,19 @@ impl Assignment {
     }
 }
 
-fn list<'a>(lanes: impl Iterator<Item = &'a Lane>) -> Result<TopicPartitionList, Failure> {
+fn list<'a>(
+    readers: impl Iterator<Item = &'a PartitionReader>,
+) -> Result<TopicPartitionList, Failure> {
     let mut list = TopicPartitionList::new();
-    for lane in lanes {
-        let partition = lane.source.partition.cast_signed();
+    for reader in readers {
+        let partition = reader.source.partition.cast_signed();
         let added =
-            list.add_partition_offset(&lane.topic, partition, Offset::Offset(lane.position));
+            list.add_partition_offset(&reader.topic, partition, Offset::Offset(reader.position));
         done("listing partitions", added)?;
     }
     Ok(list)
 }
 
 fn done(doing: &str, result: KafkaResult<()>) -> Result<(), Failure> {
-    result.map_err(|error| faults::plain(doing, &error))
+    result.map_err(|error| errors::plain(doing, &error))
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -14,26 +14,26 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use crate::assignment::Assignment;
-use crate::bell::Bell;
 use crate::client_metrics::KafkaMetrics;
 use crate::clients;
-use crate::committing::Committer;
-use crate::connecting::{SUBSCRIBED, connect_consumer, connect_producer, join};
-use crate::events::{Events, Rebalance, RebalanceKind};
-use crate::evicting::evict;
+use crate::connect::{SUBSCRIBED, connect_consumer, connect_producer, join};
+use crate::context::{KafkaContext, Rebalance, RebalanceKind};
+use crate::errors;
 use crate::fair_share::FairShare;
-use crate::faults;
+use crate::fence::fence;
 use crate::generation::generation;
+use crate::group_leave::{self, RebalanceAck};
 use crate::group_offsets::GroupOffsets;
-use crate::lanes::{self, Filled};
-use crate::observed::Observed;
-use crate::parting::{self, Answers};
+use crate::offset_query::OffsetQuery;
 use crate::partition_queue::GroupQueue;
-use crate::persistence::ask_of_known_topic;
+use crate::partition_reader::{self, FillOutcome};
 use crate::purge::Purger;
-use crate::restore::{Read, Restorer};
+use crate::replay::{ReplayRequest, Replayer};
+use crate::retry::retry_for_known_topic;
 use crate::settings::{KafkaSettings, LostRecords};
-use crate::surveyor::Surveyor;
+use crate::statistics_monitor::StatisticsMonitor;
+use crate::transaction::TransactionalProducer;
+use crate::wakeup::Wakeup;
 
 /// The group is served at least this often: a member that does not poll is thrown out.
 const SERVE_EVERY: Duration = Duration::from_secs(1);
@@ -47,19 +47,19 @@ const HELD: Duration = Duration::from_millis(20);
 /// One shard's clients.
 pub struct KafkaBroker {
     assignment: Assignment,
-    committer: Committer,
+    transaction: TransactionalProducer,
     group_offsets: GroupOffsets,
     purger: Purger,
     partitions: BTreeMap<Topic, (Instant, u32)>,
-    restorer: Option<Restorer>,
+    replayer: Option<Replayer>,
     share: FairShare,
     group: GroupQueue,
     group_rang: Arc<AtomicBool>,
     served: Instant,
-    bell: Bell,
-    events: Events,
+    wakeup: Wakeup,
+    context: KafkaContext,
     settings: KafkaSettings,
-    observed: Observed,
+    monitor: StatisticsMonitor,
     topics: Topics,
 }
 
@@ -71,30 +71,30 @@ impl KafkaBroker {
     /// within the start timeout, wrong credentials, missing topics or permissions.
     pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
         settings.check()?;
-        let committer = connect_producer(&settings, &topics)?;
-        let bell = Bell::default();
-        let events = Events::new("consumer");
+        let transaction = connect_producer(&settings, &topics)?;
+        let wakeup = Wakeup::default();
+        let context = KafkaContext::new("consumer");
         let group_rang = Arc::new(AtomicBool::new(true));
-        let partitions = committer.partitions(&topics)?;
+        let partitions = transaction.partitions(&topics)?;
         let config = settings.member(partitions);
-        let consumer = connect_consumer(&config, &events, &bell, &group_rang)?;
+        let consumer = connect_consumer(&config, &context, &wakeup, &group_rang)?;
         let group = GroupQueue::of(&consumer)
             .ok_or_else(|| Failure::Fatal("the consumer has no queue".into()))?;
         join(&consumer, &topics)?;
         Ok(Self {
-            assignment: Assignment::new(consumer, bell.clone(), topics.clone()),
-            committer,
+            assignment: Assignment::new(consumer, wakeup.clone(), topics.clone()),
+            transaction,
             group_offsets: GroupOffsets::default(),
             purger: Purger::new(topics.name(Topic::Repartition), settings.clone()),
             partitions: BTreeMap::new(),
-            restorer: None,
+            replayer: None,
             share: FairShare::default(),
             group,
             group_rang,
             served: Instant::now(),
-            bell,
-            events,
-            observed: Observed::new(&topics, &settings),
+            wakeup,
+            context,
+            monitor: StatisticsMonitor::new(&topics, &settings),
             settings,
             topics,
         })
@@ -103,23 +103,23 @@ impl KafkaBroker {
     /// Shows what its clients say of their connections and inputs.
     #[must_use]
     pub fn metered(mut self, metrics: &KafkaMetrics, shard: usize) -> Self {
-        self.observed.show_in(metrics);
-        self.events.show_in(metrics, shard);
-        self.committer.events().show_in(metrics, shard);
+        self.monitor.show_in(metrics);
+        self.context.show_in(metrics, shard);
+        self.transaction.context().show_in(metrics, shard);
         self
     }
 
     /// A rebalance that waits to be acted on, after librdkafka has had its turn.
-    fn serve(&mut self) -> Result<Option<Turn>, Failure> {
+    fn serve(&mut self) -> Result<Option<WorkerEvent>, Failure> {
         let is_due = self.served.elapsed() >= SERVE_EVERY;
         if is_due || self.group_rang.load(Ordering::Acquire) {
             self.serve_group()?;
         }
-        if self.assignment.is_owing() || self.assignment.leaving.is_answered() {
+        if self.assignment.is_ack_due() || self.assignment.leaving.is_acknowledged() {
             return Ok(None);
         }
-        Ok(self.events.take_rebalance().map(|rebalance| {
-            self.assignment.owe(rebalance.kind);
+        Ok(self.context.take_rebalance().map(|rebalance| {
+            self.assignment.expect_ack(rebalance.kind);
             self.turn(&rebalance)
         }))
     }
@@ -140,9 +140,9 @@ impl KafkaBroker {
             }
         }
         self.assignment.remind(self.served);
-        self.observed.look(&self.events);
-        match self.events.troubles().persistent_refusal() {
-            Some(reason) => Err(faults::refused(&self.settings.bootstrap_servers, &reason)),
+        self.monitor.look(&self.context);
+        match self.context.client_errors().persistent_refusal() {
+            Some(reason) => Err(errors::refused(&self.settings.bootstrap_servers, &reason)),
             None => Ok(()),
         }
     }
@@ -150,13 +150,13 @@ impl KafkaBroker {
     /// An error of the consumer as a whole.
     fn note(&self, error: &KafkaError) -> Result<(), Failure> {
         match error {
-            KafkaError::MessageConsumptionFatal(code) => Err(faults::consumer_ended(*code)),
+            KafkaError::MessageConsumptionFatal(code) => Err(errors::consumer_ended(*code)),
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::GroupAuthorizationFailed
                 | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::InconsistentGroupProtocol
                 | RDKafkaErrorCode::InvalidSessionTimeout,
-            ) => Err(faults::plain(
+            ) => Err(errors::plain(
                 &format!("joining group {}", self.settings.group),
                 error,
             )),
@@ -165,7 +165,7 @@ impl KafkaBroker {
         }
     }
 
-    fn turn(&self, rebalance: &Rebalance) -> Turn {
+    fn turn(&self, rebalance: &Rebalance) -> WorkerEvent {
         let mut sources: Vec<Source> = rebalance
             .partitions
             .iter()
@@ -173,9 +173,9 @@ impl KafkaBroker {
             .collect();
         sources.sort_unstable();
         match rebalance.kind {
-            RebalanceKind::Assigned => Turn::Assigned(sources),
-            RebalanceKind::Revoked => Turn::Revoked(sources),
-            RebalanceKind::Lost => Turn::Lost(sources),
+            RebalanceKind::Assigned => WorkerEvent::Assigned(sources),
+            RebalanceKind::Revoked => WorkerEvent::Revoked(sources),
+            RebalanceKind::Lost => WorkerEvent::Lost(sources),
         }
     }
 
@@ -194,28 +194,30 @@ impl KafkaBroker {
         if !self.assignment.is_readable() {
             return Ok(None);
         }
-        let lanes = &mut self.assignment.lanes;
+        let readers = &mut self.assignment.readers;
         let max_skew_ms = self.settings.max_skew_ms;
-        match lanes::fill(lanes, &mut self.share, max_skew_ms, limit, batch)? {
-            Filled::Well => Ok(None),
-            Filled::Held => Ok(Some(HELD)),
-            Filled::Gone(source) => {
-                let skipped = self.assignment.lose(source, self.settings.lost_records)?;
-                skipped.iter().for_each(|loss| self.observed.skip(loss));
+        match partition_reader::fill(readers, &mut self.share, max_skew_ms, limit, batch)? {
+            FillOutcome::Complete => Ok(None),
+            FillOutcome::Held => Ok(Some(HELD)),
+            FillOutcome::Gone(source) => {
+                let skipped = self
+                    .assignment
+                    .handle_data_loss(source, self.settings.lost_records)?;
+                skipped.iter().for_each(|loss| self.monitor.skip(loss));
                 Ok(Some(HELD))
             }
         }
     }
 
     /// Connects it at first use.
-    fn take_restorer(&mut self) -> Result<Restorer, Failure> {
-        let known = self.restorer.take();
-        known.map_or_else(|| Restorer::new(&self.settings), Ok)
+    fn take_replayer(&mut self) -> Result<Replayer, Failure> {
+        let known = self.replayer.take();
+        known.map_or_else(|| Replayer::new(&self.settings), Ok)
     }
 
-    fn surveyor(&mut self) -> Result<&Surveyor, Failure> {
-        let restorer = self.take_restorer()?;
-        Ok(self.restorer.insert(restorer).surveyor())
+    fn offset_query(&mut self) -> Result<&OffsetQuery, Failure> {
+        let replayer = self.take_replayer()?;
+        Ok(self.replayer.insert(replayer).offset_query())
     }
 
     fn list(&self, positions: &[(Source, i64)]) -> Result<TopicPartitionList, Failure> {
@@ -224,7 +226,7 @@ impl KafkaBroker {
             let name = self.topics.name(source.topic);
             let partition = source.partition.cast_signed();
             list.add_partition_offset(&name, partition, Offset::Offset(*position))
-                .map_err(|error| faults::plain("listing positions", &error))?;
+                .map_err(|error| errors::plain("listing positions", &error))?;
         }
         Ok(list)
     }
@@ -236,7 +238,7 @@ impl Broker for KafkaBroker {
         patience: Duration,
         limit: usize,
         batch: &mut Batch,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<WorkerEvent, Failure> {
         batch.clear();
         let start = Instant::now();
         loop {
@@ -245,13 +247,13 @@ impl Broker for KafkaBroker {
             }
             let again = self.read(limit, batch)?;
             if !batch.is_empty() {
-                return Ok(Turn::Records);
+                return Ok(WorkerEvent::Records);
             }
             let left = patience.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Ok(Turn::Idle);
+                return Ok(WorkerEvent::Idle);
             }
-            self.bell.wait(left.min(again.unwrap_or(SERVE_EVERY)));
+            self.wakeup.wait(left.min(again.unwrap_or(SERVE_EVERY)));
         }
     }
 
@@ -265,14 +267,14 @@ impl Broker for KafkaBroker {
         self.assignment.close(sources)
     }
 
-    fn lead(&mut self, source: Source, event_time_ms: i64) {
-        self.assignment.lead(source, event_time_ms);
+    fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+        self.assignment.report_progress(source, event_time_ms);
     }
 
-    fn hold(&mut self, sources: &[Source]) {
-        for lane in &mut self.assignment.lanes {
-            lane.is_held = sources.contains(&lane.source);
-            lane.was_held |= lane.is_held;
+    fn pause(&mut self, sources: &[Source]) {
+        for reader in &mut self.assignment.readers {
+            reader.is_held = sources.contains(&reader.source);
+            reader.was_held |= reader.is_held;
         }
     }
 
@@ -284,13 +286,13 @@ impl Broker for KafkaBroker {
         self.assignment.leader_epoch(source)
     }
 
-    fn stamped_ms(&self) -> Option<i64> {
-        self.assignment.stamped_ms()
+    fn log_append_ms(&self) -> Option<i64> {
+        self.assignment.log_append_ms()
     }
 
-    fn round(&self) -> Option<i64> {
+    fn generation(&self) -> Option<i64> {
         // Asked of the group after its end, librdkafka does not answer.
-        let is_member = !self.assignment.leaving.is_answered();
+        let is_member = !self.assignment.leaving.is_acknowledged();
         is_member
             .then(|| generation(self.group.consumer()))
             .flatten()
@@ -313,70 +315,71 @@ impl Broker for KafkaBroker {
         reads: &[(Source, Option<i64>)],
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Vec<Replayed>, Failure> {
-        let mut restorer = self.take_restorer()?;
-        let read = |(source, from): &(Source, Option<i64>)| Read {
+        let mut replayer = self.take_replayer()?;
+        let read = |(source, from): &(Source, Option<i64>)| ReplayRequest {
             topic: self.topics.name(source.topic),
             source: *source,
             from: *from,
         };
-        let reads: Vec<Read> = reads.iter().map(read).collect();
+        let reads: Vec<ReplayRequest> = reads.iter().map(read).collect();
         // What the group has to say is noted, so that a long restore costs no membership.
-        let result = restorer.replay(&reads, each, &mut || self.serve_group());
-        self.restorer = Some(restorer);
+        let result = replayer.replay(&reads, each, &mut || self.serve_group());
+        self.replayer = Some(replayer);
         result
     }
 
-    fn peek(
+    fn read_uncommitted(
         &mut self,
         source: Source,
         from: i64,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
         let topic = self.topics.name(source.topic);
-        self.surveyor()?.peek(&topic, source, from, each)
+        self.offset_query()?
+            .read_uncommitted(&topic, source, from, each)
     }
 
-    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
         let partitions: Vec<(String, u32)> = sources
             .iter()
             .map(|source| (self.topics.name(source.topic), source.partition))
             .collect();
-        self.surveyor()?.ends(&partitions)
+        self.offset_query()?.end_offsets(&partitions)
     }
 
-    fn identity(&mut self, topic: Topic) -> Result<String, Failure> {
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
         let name = self.topics.name(topic);
-        let surveyor = self.surveyor()?;
-        ask_of_known_topic(|| surveyor.identity(&name))
+        let offset_query = self.offset_query()?;
+        retry_for_known_topic(|| offset_query.topic_id(&name))
     }
 
-    fn name(&self) -> &str {
+    fn transactional_id(&self) -> &str {
         &self.settings.transactional_id
     }
 
-    fn evict(&mut self, name: &str) -> Result<(), Failure> {
-        if name == self.name() {
+    fn fence(&mut self, name: &str) -> Result<(), Failure> {
+        if name == self.transactional_id() {
             // Its own is in nobody's way but its own, and to take the id over would fence itself.
-            return self.committer.refuse_if_open();
+            return self.transaction.require_closed();
         }
-        evict(&self.settings, name)
+        fence(&self.settings, name)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
-        self.committer.send(&record)
+        self.transaction.send(&record)
     }
 
-    fn largest(&self, topic: Topic) -> usize {
-        self.committer.largest(&self.topics.name(topic))
+    fn max_record_bytes(&self, topic: Topic) -> usize {
+        self.transaction.max_record_bytes(&self.topics.name(topic))
     }
 
     fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
         let list = self.list(positions)?;
-        if self.assignment.leaving.is_answered() {
+        if self.assignment.leaving.is_acknowledged() {
             return Err(Failure::Fatal("the group has been left".into()));
         }
         let consumer = self.group.consumer();
-        self.committer.commit(&list, consumer)?;
+        self.transaction.commit(&list, consumer)?;
         self.assignment.committed(positions);
         self.purger.committed(positions);
         if let Err(error) = consumer.store_offsets(&list) {
@@ -387,7 +390,7 @@ impl Broker for KafkaBroker {
     }
 
     fn abort(&mut self) -> Result<(), Failure> {
-        self.committer.abort()
+        self.transaction.abort()
     }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
@@ -398,18 +401,18 @@ impl Broker for KafkaBroker {
         }
         let client = self.group.consumer().client();
         let name = self.topics.name(topic);
-        let count = ask_of_known_topic(|| clients::partitions(client, &name))?;
+        let count = retry_for_known_topic(|| clients::partitions(client, &name))?;
         self.partitions.insert(topic, (Instant::now(), count));
         Ok(count)
     }
 
     fn lag(&self, source: Source) -> Option<u64> {
-        let is_known = self.observed.knows_end(source, Instant::now());
+        let is_known = self.monitor.knows_end(source, Instant::now());
         self.assignment.lag(source).filter(|_| is_known)
     }
 
-    fn stopped(&self) -> Vec<Source> {
-        self.assignment.stopped()
+    fn halted(&self) -> Vec<Source> {
+        self.assignment.halted()
     }
 
     fn skips_lost_records(&self) -> bool {
@@ -436,34 +439,34 @@ impl Broker for KafkaBroker {
 impl KafkaBroker {
     /// Has the group said something that is not answered yet?
     fn is_told(&self) -> bool {
-        self.assignment.is_owing() || self.events.has_rebalance()
+        self.assignment.is_ack_due() || self.context.has_rebalance()
     }
 
     /// Gives the answer that a close which has begun may wait for, or leaves it to who takes the question from the queue.
-    fn part(&mut self) {
+    fn leave_group(&mut self) {
         if !self.group.consumer().closed() {
-            if let Some(rebalance) = self.events.take_rebalance() {
-                self.assignment.owe(rebalance.kind);
+            if let Some(rebalance) = self.context.take_rebalance() {
+                self.assignment.expect_ack(rebalance.kind);
             }
-            self.assignment.part();
+            self.assignment.leave_group();
         }
-        self.events
-            .let_answer(if self.assignment.leaving.is_answered() {
-                Answers::Never
+        self.context
+            .set_rebalance_ack(if self.assignment.leaving.is_acknowledged() {
+                RebalanceAck::Never
             } else {
-                Answers::Once
+                RebalanceAck::Once
             });
     }
 }
 
 impl Drop for KafkaBroker {
     fn drop(&mut self) {
-        self.committer.give_up();
+        self.transaction.give_up();
         // The client's own drop closes it, and waits for answers that no loop gives any more.
         if self.assignment.leaving.has_begun() {
-            self.part();
+            self.leave_group();
         } else {
-            parting::give_up_everything(&self.group, &self.events);
+            group_leave::acknowledge_all(&self.group, &self.context);
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct KafkaMetrics {
     queued_records: IntGaugeVec,
     queued_bytes: IntGaugeVec,
     pub(crate) open_transaction: GaugeVec,
-    /// By topic, partition and [`crate::lost::Loss::reason`].
+    /// By topic, partition and [`crate::data_loss::DataLoss::reason`].
     pub(crate) gaps: IntCounterVec,
 }
 

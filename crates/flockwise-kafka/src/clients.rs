@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::pulse::beat;
+use flockwise_runtime::heartbeat::beat;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
 
-use crate::events::Events;
-use crate::faults;
-use crate::persistence::{self, ask_again};
-use crate::served::ServedProducer;
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::polled_producer::PolledProducer;
+use crate::retry::{self, retry_query};
 use crate::settings::KafkaSettings;
 
 /// How long one question may take before the client's troubles are looked at.
@@ -25,25 +25,28 @@ const DOUBT: Duration = Duration::from_secs(2);
 /// Makes a consumer.
 pub(crate) fn consumer(
     config: &ClientConfig,
-    events: Events,
-) -> Result<BaseConsumer<Events>, Failure> {
+    context: KafkaContext,
+) -> Result<BaseConsumer<KafkaContext>, Failure> {
     config
-        .create_with_context(events)
-        .map_err(|error| faults::plain("making a consumer", &error))
+        .create_with_context(context)
+        .map_err(|error| errors::plain("making a consumer", &error))
 }
 
 /// Makes a producer, with a thread that serves nothing but errors and failed deliveries.
-pub(crate) fn producer(config: &ClientConfig, events: Events) -> Result<ServedProducer, Failure> {
+pub(crate) fn producer(
+    config: &ClientConfig,
+    context: KafkaContext,
+) -> Result<PolledProducer, Failure> {
     let producer = config
-        .create_with_context(events)
-        .map_err(|error| faults::plain("making a producer", &error))?;
-    ServedProducer::new(producer)
+        .create_with_context(context)
+        .map_err(|error| errors::plain("making a producer", &error))?;
+    PolledProducer::new(producer)
 }
 
 /// Waits until a broker answers. Any topic will do to ask for; naming one keeps the answer short.
 pub(crate) fn reach<C: ClientContext>(
     client: &Client<C>,
-    events: &Events,
+    context: &KafkaContext,
     settings: &KafkaSettings,
     topic: &str,
     mut serve: impl FnMut(),
@@ -54,20 +57,20 @@ pub(crate) fn reach<C: ClientContext>(
     loop {
         beat();
         if client.fetch_metadata(Some(topic), ATTEMPT).is_ok() {
-            events.all_well();
+            context.clear_errors();
             return Ok(());
         }
         serve();
-        let troubles = events.troubles();
-        if let Some(refusal) = troubles
+        let client_errors = context.client_errors();
+        if let Some(refusal) = client_errors
             .refused
             .as_ref()
             .filter(|_| start.elapsed() > DOUBT)
         {
-            return Err(faults::refused(servers, &refusal.reason));
+            return Err(errors::refused(servers, &refusal.reason));
         }
         if start.elapsed() >= timeout {
-            return Err(faults::unreachable(servers, timeout, &troubles));
+            return Err(errors::unreachable(servers, timeout, &client_errors));
         }
     }
 }
@@ -75,10 +78,10 @@ pub(crate) fn reach<C: ClientContext>(
 /// Partitions of a topic, from metadata of it.
 pub(crate) fn partitions<C: ClientContext>(client: &Client<C>, name: &str) -> Result<u32, Failure> {
     let doing = format!("asking for the partitions of {name}");
-    ask_again(|| {
-        let metadata = client.fetch_metadata(Some(name), persistence::ATTEMPT);
+    retry_query(|| {
+        let metadata = client.fetch_metadata(Some(name), retry::ATTEMPT);
         partition_count(
-            &metadata.map_err(|error| faults::plain(&doing, &error))?,
+            &metadata.map_err(|error| errors::plain(&doing, &error))?,
             name,
         )
     })
@@ -90,7 +93,7 @@ pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Fa
         .topics()
         .iter()
         .find(|topic| topic.name() == name)
-        .ok_or_else(|| faults::missing_topic(name))?;
+        .ok_or_else(|| errors::missing_topic(name))?;
     match topic.error().map(RDKafkaErrorCode::from) {
         None => {}
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -99,13 +102,13 @@ pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Fa
             )));
         }
         // As while a leader is chosen.
-        Some(code) if faults::way_out(code).is_none() && code != RDKafkaErrorCode::InvalidTopic => {
+        Some(code) if errors::remedy(code).is_none() && code != RDKafkaErrorCode::InvalidTopic => {
             return Err(Failure::Fatal(format!("metadata of topic {name}: {code}")));
         }
-        Some(_) => return Err(faults::missing_topic(name)),
+        Some(_) => return Err(errors::missing_topic(name)),
     }
     match u32::try_from(topic.partitions().len()) {
-        Ok(0) | Err(_) => Err(faults::missing_topic(name)),
+        Ok(0) | Err(_) => Err(errors::missing_topic(name)),
         Ok(count) => Ok(count),
     }
 }

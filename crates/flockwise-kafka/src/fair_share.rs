@@ -14,27 +14,27 @@ impl FairShare {
     /// `read` takes at most the given number from a lane and returns how many it took, never more.
     pub(crate) fn read<L>(
         &mut self,
-        lanes: &mut [L],
+        readers: &mut [L],
         room: usize,
         is_ready: impl Fn(&L) -> bool,
         mut read: impl FnMut(&mut L, usize) -> usize,
     ) {
-        let ready = lanes.iter().filter(|lane| is_ready(lane)).count();
+        let ready = readers.iter().filter(|reader| is_ready(reader)).count();
         if ready == 0 {
             return;
         }
         let share = (room / ready).max(1);
-        let (count, first) = (lanes.len(), self.first % lanes.len());
+        let (count, first) = (readers.len(), self.first % readers.len());
         let mut left = room;
         for place in (first..count).chain(0..first) {
-            if !is_ready(&lanes[place]) {
+            if !is_ready(&readers[place]) {
                 continue;
             }
             if left == 0 {
                 self.first = place;
                 return;
             }
-            left = left.saturating_sub(read(&mut lanes[place], share.min(left)));
+            left = left.saturating_sub(read(&mut readers[place], share.min(left)));
         }
     }
 }
@@ -54,8 +54,8 @@ mod tests {
     use super::*;
 
     /// Reads one batch from lanes that each hold so many records; how many each gave.
-    fn batch(share: &mut FairShare, lanes: &mut [usize], room: usize) -> Vec<usize> {
-        let mut given: Vec<(usize, usize)> = lanes.iter().map(|left| (*left, 0)).collect();
+    fn batch(share: &mut FairShare, readers: &mut [usize], room: usize) -> Vec<usize> {
+        let mut given: Vec<(usize, usize)> = readers.iter().map(|left| (*left, 0)).collect();
         share.read(
             &mut given,
             room,
@@ -66,8 +66,8 @@ mod tests {
                 *taken
             },
         );
-        for (lane, (left, _)) in lanes.iter_mut().zip(&given) {
-            *lane = *left;
+        for (reader, (left, _)) in readers.iter_mut().zip(&given) {
+            *reader = *left;
         }
         given.into_iter().map(|(_, taken)| taken).collect()
     }
@@ -77,8 +77,8 @@ mod tests {
         for count in 1..100 {
             for limit in [2, 3, 10, 1000] {
                 let room = internal_room(limit, true);
-                let mut lanes = vec![5_000; count];
-                let given = batch(&mut FairShare::default(), &mut lanes, room);
+                let mut readers = vec![5_000; count];
+                let given = batch(&mut FairShare::default(), &mut readers, room);
                 let total: usize = given.iter().sum();
                 assert!(total <= room, "{count} lanes gave {total} of {room}");
                 assert!(total < limit, "nothing is left for inputs");
@@ -89,18 +89,18 @@ mod tests {
 
     #[test]
     fn each_lane_gets_the_same() {
-        let mut lanes = vec![5_000; 20];
-        let given = batch(&mut FairShare::default(), &mut lanes, 500);
+        let mut readers = vec![5_000; 20];
+        let given = batch(&mut FairShare::default(), &mut readers, 500);
         assert_eq!(given, vec![25; 20]);
     }
 
     #[test]
     fn with_less_room_than_lanes_they_take_turns() {
         let mut share = FairShare::default();
-        let mut lanes = vec![3; 5];
-        assert_eq!(batch(&mut share, &mut lanes, 2), [1, 1, 0, 0, 0]);
-        assert_eq!(batch(&mut share, &mut lanes, 2), [0, 0, 1, 1, 0]);
-        assert_eq!(batch(&mut share, &mut lanes, 2), [1, 0, 0, 0, 1]);
+        let mut readers = vec![3; 5];
+        assert_eq!(batch(&mut share, &mut readers, 2), [1, 1, 0, 0, 0]);
+        assert_eq!(batch(&mut share, &mut readers, 2), [0, 0, 1, 1, 0]);
+        assert_eq!(batch(&mut share, &mut readers, 2), [1, 0, 0, 0, 1]);
     }
 
     #[test]

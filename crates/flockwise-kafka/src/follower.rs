@@ -12,14 +12,14 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::warn;
 
-use crate::bell::Bell;
 use crate::clients;
-use crate::corrupt::{SliceErrors, is_corrupt};
-use crate::events::Events;
-use crate::faults;
-use crate::lanes::record;
+use crate::context::KafkaContext;
+use crate::corrupt_batch::{SliceErrors, is_corrupt};
+use crate::errors;
 use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::partition_reader::record;
 use crate::settings::KafkaSettings;
+use crate::wakeup::Wakeup;
 
 /// How often the client has its turn.
 const SERVE_EVERY: Duration = Duration::from_secs(1);
@@ -27,9 +27,9 @@ const SERVE_EVERY: Duration = Duration::from_secs(1);
 /// Reads partitions for a standby. It waits for data on the broker's side and gathers it there for half a
 /// second, so that one that follows many quiet partitions costs next to nothing.
 pub struct KafkaFollower {
-    consumer: Arc<BaseConsumer<Events>>,
-    events: Events,
-    bell: Bell,
+    consumer: Arc<BaseConsumer<KafkaContext>>,
+    context: KafkaContext,
+    wakeup: Wakeup,
     servers: String,
     topics: Topics,
     followed: Vec<Followed>,
@@ -54,16 +54,16 @@ impl KafkaFollower {
     /// the start timeout, wrong credentials.
     pub fn connect(settings: &KafkaSettings, topics: Topics) -> Result<Self, Failure> {
         settings.check()?;
-        let events = Events::new("follower");
-        let consumer = clients::consumer(&settings.follower(), events.clone())?;
+        let context = KafkaContext::new("follower");
+        let consumer = clients::consumer(&settings.follower(), context.clone())?;
         let asked = &settings.group;
-        clients::reach(consumer.client(), &events, settings, asked, || {
+        clients::reach(consumer.client(), &context, settings, asked, || {
             consumer.poll(Duration::ZERO);
         })?;
         Ok(Self {
             consumer: Arc::new(consumer),
-            events,
-            bell: Bell::default(),
+            context,
+            wakeup: Wakeup::default(),
             servers: settings.bootstrap_servers.clone(),
             topics,
             followed: Vec::new(),
@@ -79,7 +79,7 @@ impl KafkaFollower {
         if list.count() > 0 {
             self.consumer
                 .incremental_unassign(&list)
-                .map_err(|error| faults::plain("following no more", &error))?;
+                .map_err(|error| errors::plain("following no more", &error))?;
         }
         self.followed.retain(|followed| is_wanted(&followed.source));
         Ok(())
@@ -101,7 +101,7 @@ impl KafkaFollower {
             counts.insert(topic.clone(), count);
             if source.partition >= count {
                 let name = format!("{topic} with partition {}", source.partition);
-                return Err(faults::missing_topic(&name));
+                return Err(errors::missing_topic(&name));
             }
             new.push(self.set_apart(*source, *from, topic)?);
         }
@@ -109,7 +109,7 @@ impl KafkaFollower {
         if list.count() > 0 {
             self.consumer
                 .incremental_assign(&list)
-                .map_err(|error| faults::plain("following", &error))?;
+                .map_err(|error| errors::plain("following", &error))?;
         }
         self.followed.extend(new);
         Ok(())
@@ -122,8 +122,8 @@ impl KafkaFollower {
         topic: String,
     ) -> Result<Followed, Failure> {
         let partition = source.partition.cast_signed();
-        let queue = PartitionQueue::open(&self.consumer, &topic, partition, &self.bell)
-            .ok_or_else(|| faults::missing_topic(&topic))?;
+        let queue = PartitionQueue::open(&self.consumer, &topic, partition, &self.wakeup)
+            .ok_or_else(|| errors::missing_topic(&topic))?;
         Ok(Followed {
             topic,
             source,
@@ -135,8 +135,8 @@ impl KafkaFollower {
     fn serve(&mut self) -> Result<(), Failure> {
         self.served = Instant::now();
         self.consumer.poll(Duration::ZERO);
-        match self.events.troubles().persistent_refusal() {
-            Some(reason) => Err(faults::refused(&self.servers, &reason)),
+        match self.context.client_errors().persistent_refusal() {
+            Some(reason) => Err(errors::refused(&self.servers, &reason)),
             None => Ok(()),
         }
     }
@@ -179,7 +179,7 @@ impl Follower for KafkaFollower {
             if !batch.is_empty() || left.is_zero() {
                 return Ok(());
             }
-            self.bell.wait(left.min(SERVE_EVERY));
+            self.wakeup.wait(left.min(SERVE_EVERY));
         }
     }
 }
@@ -215,8 +215,8 @@ impl Followed {
                  rebuilt from the start"
             )));
         }
-        if let Some(way_out) = faults::way_out(code) {
-            let text = format!("following {topic}/{partition}: {reason}; {way_out}");
+        if let Some(remedy) = errors::remedy(code) {
+            let text = format!("following {topic}/{partition}: {reason}; {remedy}");
             return Err(Failure::Config(text));
         }
         warn!(%topic, partition, %code, reason, "following a partition");
@@ -230,7 +230,7 @@ fn list<'a>(followed: impl Iterator<Item = &'a Followed>) -> Result<TopicPartiti
         let offset = followed.from.map_or(Offset::Beginning, Offset::Offset);
         let partition = followed.source.partition.cast_signed();
         list.add_partition_offset(&followed.topic, partition, offset)
-            .map_err(|error| faults::plain("listing partitions", &error))?;
+            .map_err(|error| errors::plain("listing partitions", &error))?;
     }
     Ok(list)
 }

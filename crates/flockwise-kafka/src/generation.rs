@@ -5,10 +5,10 @@
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka_sys as sys;
 
-use crate::events::Events;
+use crate::context::KafkaContext;
 
 /// The generation of the group that a member is in; `None` while it is in none.
-pub(crate) fn generation(consumer: &BaseConsumer<Events>) -> Option<i64> {
+pub(crate) fn generation(consumer: &BaseConsumer<KafkaContext>) -> Option<i64> {
     let client = consumer.client().native_ptr();
     // SAFETY: the consumer outlives the call, the metadata is a copy of its own, null where there is
     // none, is asked once and then freed.

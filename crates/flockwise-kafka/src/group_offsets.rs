@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::{debug, warn};
 
 use crate::admin::committed_once;
-use crate::events::Events;
+use crate::context::KafkaContext;
 
 /// A commit may show a moment later under the group than in the changelog.
 const ATTEMPTS: u32 = 5;
@@ -30,7 +30,7 @@ impl GroupOffsets {
     /// Warns where the group's offsets are not those that these reads go on at.
     pub(crate) fn compare(
         &mut self,
-        consumer: &BaseConsumer<Events>,
+        consumer: &BaseConsumer<KafkaContext>,
         topics: &Topics,
         reads: &[(Source, Start)],
     ) {

@@ -1,53 +1,53 @@
 //! The Kafka broker: the only crate that names rdkafka.
 //!
 //! [`KafkaBroker`] is what a shard thread owns: one consumer, one transactional producer, blocking
-//! calls. [`KafkaFollower`] is what a standby's thread owns. [`KafkaVisitor`] is for commands that
+//! calls. [`KafkaFollower`] is what a standby's thread owns. [`KafkaTopicClient`] is for commands that
 //! look at topics or leave an order. [`admin`] makes and checks topics before any shard starts.
 
 pub mod admin;
 
+mod alignment;
 mod assignment;
-mod bell;
 mod broker;
 mod client_metrics;
 mod clients;
-mod committing;
-mod connecting;
-mod corrupt;
-mod events;
-mod evicting;
+mod connect;
+mod context;
+mod corrupt_batch;
+mod data_loss;
+mod errors;
 mod fair_share;
-mod faults;
-mod fetching;
+mod fence;
+mod fetch_state;
 mod follower;
-mod gathered;
 mod generation;
+mod group_leave;
 mod group_offsets;
-mod identity;
-mod in_step;
-mod lanes;
-mod lent;
-mod lost;
-mod observed;
+mod inflight_buffers;
+mod offset_query;
 mod open_transactions;
-mod parting;
 mod partition_queue;
-mod persistence;
+mod partition_reader;
+mod partition_replay;
 mod pipeline_record;
+mod polled_producer;
+mod position_validation;
+mod produce_batch;
 mod producer;
 mod purge;
-mod reading;
-mod restore;
-mod served;
+mod replay;
+mod retry;
 mod settings;
 mod size_limits;
-mod surveyor;
+mod statistics_monitor;
+mod topic_client;
+mod topic_id;
+mod transaction;
 mod truncation;
-mod verifying;
-mod visitor;
+mod wakeup;
 
 pub use broker::KafkaBroker;
 pub use client_metrics::KafkaMetrics;
 pub use follower::KafkaFollower;
 pub use settings::{Delivery, KafkaSettings, LostRecords};
-pub use visitor::KafkaVisitor;
+pub use topic_client::KafkaTopicClient;

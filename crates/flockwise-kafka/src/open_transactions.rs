@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::fetching::Fetched;
+use crate::fetch_state::PartitionFetch;
 
 /// The partitions that are held back.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Held {
 
 /// How long a partition has been held back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HeldFor {
+pub(crate) struct OpenTransaction {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     /// Zero: it is not.
@@ -55,9 +55,13 @@ impl OpenTransactions {
     }
 
     /// Looks at all partitions whose ends are known. Those that are not among them any more are forgotten.
-    pub(crate) fn look(&mut self, partitions: &[Fetched], now: Instant) -> Vec<HeldFor> {
+    pub(crate) fn look(
+        &mut self,
+        partitions: &[PartitionFetch],
+        now: Instant,
+    ) -> Vec<OpenTransaction> {
         let mut before = std::mem::take(&mut self.held);
-        let look = |fetched: &Fetched| {
+        let look = |fetched: &PartitionFetch| {
             let place = (fetched.topic.clone(), fetched.partition);
             let known = before.remove(&place);
             self.look_at(place, fetched, known, now)
@@ -68,11 +72,11 @@ impl OpenTransactions {
     fn look_at(
         &mut self,
         (topic, partition): (String, i32),
-        fetched: &Fetched,
+        fetched: &PartitionFetch,
         known: Option<Held>,
         now: Instant,
-    ) -> HeldFor {
-        let mut held_for = HeldFor {
+    ) -> OpenTransaction {
+        let mut held_for = OpenTransaction {
             topic: topic.clone(),
             partition,
             lasted: Duration::ZERO,
@@ -106,7 +110,7 @@ impl OpenTransactions {
     }
 }
 
-impl HeldFor {
+impl OpenTransaction {
     /// Writes into the log what is news, and what to do.
     pub(crate) fn say(&self) {
         let (topic, partition) = (self.topic.as_str(), self.partition);
@@ -151,7 +155,7 @@ mod tests {
 
         /// Seconds held back and news, where the partition is seen so after `seconds`.
         fn see(&mut self, seconds: u64, [next, stable, end]: [i64; 3]) -> (u64, Option<News>) {
-            let fetched = Fetched {
+            let fetched = PartitionFetch {
                 topic: "orders".to_owned(),
                 partition: 3,
                 next,

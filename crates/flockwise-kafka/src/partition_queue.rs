@@ -17,8 +17,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
-use crate::bell::Bell;
-use crate::events::Events;
+use crate::context::KafkaContext;
+use crate::wakeup::Wakeup;
 
 /// Records that are taken from a queue at a time.
 pub(crate) const SLICE: usize = 256;
@@ -32,7 +32,7 @@ pub(crate) struct PartitionQueue {
     signal: Arc<Signal>,
     topic: CString,
     partition: i32,
-    consumer: Arc<BaseConsumer<Events>>,
+    consumer: Arc<BaseConsumer<KafkaContext>>,
     taken: Taken,
 }
 
@@ -75,15 +75,15 @@ impl Taken {
 /// What librdkafka's threads touch when the queue was empty and is no more.
 struct Signal {
     ready: AtomicBool,
-    bell: Bell,
+    wakeup: Wakeup,
 }
 
 impl Signal {
     /// Ready at first: records may have arrived before anybody was told.
-    fn new(bell: &Bell) -> Arc<Self> {
+    fn new(wakeup: &Wakeup) -> Arc<Self> {
         Arc::new(Self {
             ready: AtomicBool::new(true),
-            bell: bell.clone(),
+            wakeup: wakeup.clone(),
         })
     }
 
@@ -111,17 +111,17 @@ impl PartitionQueue {
     /// Sets a partition's queue apart; to be called before the partition is assigned. The bell rings
     /// when records arrive in an empty queue.
     pub(crate) fn open(
-        consumer: &Arc<BaseConsumer<Events>>,
+        consumer: &Arc<BaseConsumer<KafkaContext>>,
         topic: &str,
         partition: i32,
-        bell: &Bell,
+        wakeup: &Wakeup,
     ) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
         let client = consumer.client().native_ptr();
         // SAFETY: the client lives as long as the Arc, the name as long as the call.
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
-        let signal = Signal::new(bell);
+        let signal = Signal::new(wakeup);
         // SAFETY: the queue is ours until drop, which takes the callback away before the signal,
         // whose address the Arc keeps, is freed. Both calls lock the queue themselves.
         unsafe {
@@ -246,7 +246,7 @@ unsafe extern "C" fn on_records(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
     // SAFETY: `PartitionQueue` keeps the signal alive until it has taken this callback away.
     let signal = unsafe { &*opaque.cast::<Signal>() };
     signal.ready.store(true, Ordering::Release);
-    signal.bell.ring();
+    signal.wakeup.wake();
 }
 
 /// A record, or an error of its partition, within librdkafka's memory.
@@ -348,7 +348,7 @@ impl Message<'_> {
 /// The queue on which rebalances, errors and log lines arrive.
 pub(crate) struct GroupQueue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    consumer: Arc<BaseConsumer<Events>>,
+    consumer: Arc<BaseConsumer<KafkaContext>>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread.
@@ -356,7 +356,7 @@ unsafe impl Send for GroupQueue {}
 
 impl GroupQueue {
     /// The queue of a consumer that has a group.
-    pub(crate) fn of(consumer: &Arc<BaseConsumer<Events>>) -> Option<Self> {
+    pub(crate) fn of(consumer: &Arc<BaseConsumer<KafkaContext>>) -> Option<Self> {
         // SAFETY: the client lives as long as the Arc.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         Some(Self {
@@ -366,7 +366,7 @@ impl GroupQueue {
     }
 
     /// Its consumer.
-    pub(crate) fn consumer(&self) -> &BaseConsumer<Events> {
+    pub(crate) fn consumer(&self) -> &BaseConsumer<KafkaContext> {
         &self.consumer
     }
 
@@ -410,8 +410,8 @@ mod tests {
 
     #[test]
     fn a_signal_may_move_while_librdkafka_has_its_address() {
-        let bell = Bell::default();
-        let signal = Signal::new(&bell);
+        let wakeup = Wakeup::default();
+        let signal = Signal::new(&wakeup);
         let opaque = Signal::opaque(&signal);
         let moved = Some(signal);
         let signal = moved.as_ref().expect("just moved");
@@ -419,6 +419,6 @@ mod tests {
         // SAFETY: the signal lives, and the client is not looked at.
         unsafe { on_records(ptr::null_mut(), opaque) };
         assert!(signal.ready.load(Ordering::Acquire));
-        bell.wait(Duration::MAX);
+        wakeup.wait(Duration::MAX);
     }
 }

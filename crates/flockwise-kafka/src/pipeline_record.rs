@@ -10,13 +10,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
 
 use crate::clients;
-use crate::events::Events;
-use crate::faults;
-use crate::persistence::{ask_again, insist};
-use crate::surveyor::known;
-use crate::visitor::KafkaVisitor;
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::offset_query::known;
+use crate::retry::{retry, retry_query};
+use crate::topic_client::KafkaTopicClient;
 
-impl KafkaVisitor {
+impl KafkaTopicClient {
     /// The record as it is committed; `None` where there is none yet.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl KafkaVisitor {
     /// The record, once no transaction is open on its topic: behind one, as that of a shard, a later record may be
     /// committed and not be readable yet.
     fn settled_pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        ask_again(|| match self.readable_pipeline_record()? {
+        retry_query(|| match self.readable_pipeline_record()? {
             (found, None) => Ok(found),
             (_, Some(offset)) => Err(Failure::Fatal(format!(
                 "a transaction of another instance has been open on {} since offset {offset}",
@@ -61,11 +61,14 @@ impl KafkaVisitor {
     ) -> Result<bool, Failure> {
         let name = self.topics.name(Topic::Pipeline);
         let id = format!("{name}-writer");
-        let producer = clients::producer(&self.settings.evictor(&id), Events::new("pipeline"))?;
+        let producer = clients::producer(
+            &self.settings.fencing_producer(&id),
+            KafkaContext::new("pipeline"),
+        )?;
         let patience = Duration::from_millis(self.settings.transaction_timeout_ms());
         let doing = format!("writing to {name}");
         // From here on an instance that took the id over before can no longer commit.
-        insist(&doing, || producer.init_transactions(patience))?;
+        retry(&doing, || producer.init_transactions(patience))?;
         if self.settled_pipeline_record()?.as_deref() != read {
             return Ok(false);
         }
@@ -85,7 +88,7 @@ impl KafkaVisitor {
                 tracing::debug!(%error, "another instance writes the pipeline record");
                 Ok(false)
             }
-            Err(error) => Err(faults::plain(&doing, &error)),
+            Err(error) => Err(errors::plain(&doing, &error)),
         }
     }
 
@@ -94,7 +97,7 @@ impl KafkaVisitor {
     /// # Errors
     /// Where the topic is not there or may not be described.
     pub fn topic_id(&self, topic: &str) -> Result<String, Failure> {
-        self.restorer.surveyor().identity(topic)
+        self.replayer.offset_query().topic_id(topic)
     }
 
     /// Where each partition of an input topic begins for a pipeline that starts there now; `None`: at its oldest
@@ -107,8 +110,8 @@ impl KafkaVisitor {
         let partitions: Vec<_> = (0..count)
             .map(|number| (topic.to_owned(), number))
             .collect();
-        let surveyor = self.restorer.surveyor();
-        let ends = || surveyor.ends(&partitions);
+        let offset_query = self.replayer.offset_query();
+        let ends = || offset_query.end_offsets(&partitions);
         match start {
             Start::Earliest => Ok(vec![None; partitions.len()]),
             Start::Latest => Ok(ends()?.into_iter().map(Some).collect()),
@@ -116,7 +119,7 @@ impl KafkaVisitor {
                 Ok(vec![Some(offset); partitions.len()])
             }
             Start::Time(since_ms) => {
-                let found = surveyor.lookup(&partitions, Offset::Offset(since_ms))?;
+                let found = offset_query.lookup(&partitions, Offset::Offset(since_ms))?;
                 let offset = |(found, end)| match found {
                     Offset::End => Ok(Some(end)),
                     found => known(found).map(Some),

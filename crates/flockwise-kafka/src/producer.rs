@@ -10,40 +10,40 @@ use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Outgoing};
-use flockwise_runtime::pulse::beat;
+use flockwise_runtime::heartbeat::beat;
 use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
 use rdkafka_sys as sys;
 use sys::rd_kafka_vtype_t as vtype;
 
-use crate::faults;
-use crate::gathered::Gathered;
-use crate::lent::Lent;
-use crate::served::ServedProducer;
+use crate::errors;
+use crate::inflight_buffers::InflightArenas;
+use crate::polled_producer::PolledProducer;
+use crate::produce_batch::ProduceBatch;
 
 /// Where a shard's records go.
-pub(crate) struct Outlet {
+pub(crate) struct BatchProducer {
     /// In the order of [`place`].
-    topics: Vec<Way>,
-    producer: ServedProducer,
+    topics: Vec<TopicHandle>,
+    producer: PolledProducer,
     /// How long records may wait for room in librdkafka's queue.
     patience: Duration,
     /// A record of the present transaction was refused, so it must come to nothing.
     is_void: bool,
     /// Below the producer, so that it is dropped after it.
-    lent: Lent,
+    inflight: InflightArenas,
 }
 
 /// To one topic.
-struct Way {
+struct TopicHandle {
     name: String,
     handle: NonNull<sys::rd_kafka_topic_t>,
-    gathered: Gathered,
+    batches: ProduceBatch,
 }
 
 // SAFETY: librdkafka's topic handles may be used from any thread.
-unsafe impl Send for Outlet {}
+unsafe impl Send for BatchProducer {}
 
 /// Larger ones are not gathered: they fill the room of many, and may be too large for the topic, of which
 /// the sender is to be told at once.
@@ -58,10 +58,10 @@ const ROOM_STEP: Duration = Duration::from_millis(5);
 /// Blocks while the queue is full; its records time out, so this ends.
 const FLAGS: i32 = sys::RD_KAFKA_MSG_F_COPY | sys::RD_KAFKA_MSG_F_BLOCK;
 
-impl Outlet {
+impl BatchProducer {
     /// An outlet to every topic of the pipeline.
     pub(crate) fn new(
-        producer: ServedProducer,
+        producer: PolledProducer,
         topics: &Topics,
         patience: Duration,
     ) -> Result<Self, Failure> {
@@ -69,25 +69,25 @@ impl Outlet {
         let all = Topics::internal()
             .into_iter()
             .chain(inputs.map(Topic::Input));
-        let mut outlet = Self {
+        let mut producer = Self {
             topics: Vec::new(),
             producer,
             patience,
             is_void: false,
-            lent: Lent::default(),
+            inflight: InflightArenas::default(),
         };
         for topic in all {
             let name = topics.name(topic);
-            let handle = outlet
+            let handle = producer
                 .handle(&name)
-                .ok_or_else(|| faults::missing_topic(&name))?;
-            outlet.topics.push(Way {
+                .ok_or_else(|| errors::missing_topic(&name))?;
+            producer.topics.push(TopicHandle {
                 name,
                 handle,
-                gathered: Gathered::default(),
+                batches: ProduceBatch::default(),
             });
         }
-        Ok(outlet)
+        Ok(producer)
     }
 
     fn handle(&self, name: &str) -> Option<NonNull<sys::rd_kafka_topic_t>> {
@@ -98,11 +98,11 @@ impl Outlet {
     }
 
     /// The client behind it.
-    pub(crate) fn producer(&self) -> &ServedProducer {
+    pub(crate) fn producer(&self) -> &PolledProducer {
         &self.producer
     }
 
-    /// Takes a record; whether it arrives is known after [`Outlet::hand_over`] and [`Outlet::flush`].
+    /// Takes a record; whether it arrives is known after [`BatchProducer::hand_over`] and [`BatchProducer::flush`].
     pub(crate) fn send(&mut self, record: &Outgoing<'_>) -> Result<(), Failure> {
         let place = place(record.topic);
         if is_plain(record) {
@@ -123,8 +123,8 @@ impl Outlet {
     }
 
     fn keep(&mut self, place: usize, record: &Outgoing<'_>) -> bool {
-        let gathered = &mut self.topics[place].gathered;
-        gathered.keep(record.partition, record.key, record.value)
+        let batches = &mut self.topics[place].batches;
+        batches.keep(record.partition, record.key, record.value)
     }
 
     /// Hands over what was gathered.
@@ -134,7 +134,7 @@ impl Outlet {
 
     /// Forgets what was gathered: the transaction has come to nothing.
     pub(crate) fn forget(&mut self) {
-        self.topics.iter_mut().for_each(|way| way.gathered.clear());
+        self.topics.iter_mut().for_each(|way| way.batches.clear());
         self.is_void = false;
     }
 
@@ -143,19 +143,21 @@ impl Outlet {
             let text = "a record of this transaction was refused before";
             return Err(Failure::Abort(text.to_owned()));
         }
-        if self.lent.is_much() && !self.flush(self.patience) {
+        if self.inflight.is_full() && !self.flush(self.patience) {
             self.is_void = true;
             return Err(Failure::Abort("records were not stored in time".to_owned()));
         }
         let (client, start) = (self.producer.client().native_ptr(), Instant::now());
         let patience = self.patience;
         let way = &mut self.topics[place];
-        let handed_over = way.gathered.hand_over(way.handle, &mut self.lent, &mut || {
-            beat();
-            // Not waited for within the call, which holds the topic locked.
-            flush(client, ROOM_STEP);
-            start.elapsed() < patience
-        });
+        let handed_over = way
+            .batches
+            .hand_over(way.handle, &mut self.inflight, &mut || {
+                beat();
+                // Not waited for within the call, which holds the topic locked.
+                flush(client, ROOM_STEP);
+                start.elapsed() < patience
+            });
         handed_over.map_err(|refused| {
             self.is_void = true;
             self.refusal(refused.code, place, refused.partition, refused.bytes)
@@ -166,7 +168,7 @@ impl Outlet {
     pub(crate) fn flush(&mut self, patience: Duration) -> bool {
         let is_empty = flush(self.producer.client().native_ptr(), patience);
         if is_empty {
-            self.lent.take_back();
+            self.inflight.reclaim();
         }
         is_empty
     }
@@ -225,15 +227,15 @@ impl Outlet {
     ) -> Failure {
         let name = &self.topics[place].name;
         let doing = format!("sending {bytes} bytes to {name}/{partition}: {code}");
-        match faults::way_out(code) {
-            Some(way_out) => Failure::Config(format!("{doing}; {way_out}")),
+        match errors::remedy(code) {
+            Some(remedy) => Failure::Config(format!("{doing}; {remedy}")),
             None if code == RDKafkaErrorCode::Fatal => Failure::Fatal(doing),
             None => Failure::Abort(doing),
         }
     }
 }
 
-impl Drop for Outlet {
+impl Drop for BatchProducer {
     fn drop(&mut self) {
         for way in &self.topics {
             // SAFETY: our own reference, given back once, while the client lives.

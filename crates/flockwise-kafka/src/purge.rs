@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{debug, info, warn};
 
 use crate::admin::admin_client;
-use crate::events::Events;
+use crate::context::KafkaContext;
 use crate::settings::KafkaSettings;
 
 /// Often enough to keep the topic small, seldom enough to cost nothing.
@@ -31,7 +31,7 @@ type Deletion = Pin<Box<dyn Future<Output = KafkaResult<TopicPartitionList>> + S
 pub(crate) struct Purger {
     topic: String,
     settings: KafkaSettings,
-    client: Option<AdminClient<Events>>,
+    client: Option<AdminClient<KafkaContext>>,
     processed: Processed,
     schedule: Schedule,
     running: Option<Deletion>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flockwise_runtime::broker::Failure;
 use rdkafka::ClientConfig;
 
-use crate::faults;
+use crate::errors;
 
 /// What is promised about every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl KafkaSettings {
         self.client()
             .create_native_config()
             .map(drop)
-            .map_err(|error| faults::plain("reading kafka.properties", &error))
+            .map_err(|error| errors::plain("reading kafka.properties", &error))
     }
 
     /// How long a transaction may stay open, and a record undelivered.
@@ -201,7 +201,7 @@ impl KafkaSettings {
         // What is fetched is compressed and may be many times as large in memory.
         let records = (QUEUED_RECORDS / partitions.max(1)).clamp(1_000, 20_000);
         let bytes = (FETCHED_BYTES / partitions.max(1)).clamp(64 << 10, 1 << 20);
-        self.let_tell(&mut config);
+        self.enable_statistics(&mut config);
         self.default(
             &mut config,
             &[
@@ -229,7 +229,7 @@ impl KafkaSettings {
 
     /// A consumer that reads what it is told to and joins nothing. It goes by the same group, so
     /// that no further permission is needed.
-    pub(crate) fn restorer(&self) -> ClientConfig {
+    pub(crate) fn replayer(&self) -> ClientConfig {
         let mut config = self.consumer("read_committed");
         config.set("enable.partition.eof", "true");
         self.default(
@@ -261,7 +261,7 @@ impl KafkaSettings {
     }
 
     /// A consumer that only asks for ends of partitions, also of what is not committed.
-    pub(crate) fn surveyor(&self) -> ClientConfig {
+    pub(crate) fn offset_query(&self) -> ClientConfig {
         self.consumer("read_uncommitted")
     }
 
@@ -271,17 +271,17 @@ impl KafkaSettings {
             Delivery::ExactlyOnce => self.transactional(&self.transactional_id),
             Delivery::AtLeastOnce => self.idempotent(),
         };
-        self.let_tell(&mut config);
+        self.enable_statistics(&mut config);
         config
     }
 
-    fn let_tell(&self, config: &mut ClientConfig) {
+    fn enable_statistics(&self, config: &mut ClientConfig) {
         let interval_ms = self.statistics_interval.as_millis().to_string();
         config.set("statistics.interval.ms", interval_ms);
     }
 
     /// A producer that takes somebody's transactional id over.
-    pub(crate) fn evictor(&self, name: &str) -> ClientConfig {
+    pub(crate) fn fencing_producer(&self, name: &str) -> ClientConfig {
         self.transactional(name)
     }
 
@@ -412,9 +412,9 @@ mod tests {
         let settings = settings(&[]);
         let consumers = [
             settings.member(1),
-            settings.restorer(),
+            settings.replayer(),
             settings.follower(),
-            settings.surveyor(),
+            settings.offset_query(),
         ];
         for config in consumers {
             assert_eq!(config.get("check.crcs"), Some("true"));

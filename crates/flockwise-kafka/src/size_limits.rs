@@ -28,14 +28,14 @@ impl SizeLimits {
     }
 
     /// Bytes of key, value and headers that a topic takes, as far as is known.
-    pub(crate) fn largest(&self, topic: &str) -> usize {
+    pub(crate) fn max_record_bytes(&self, topic: &str) -> usize {
         let learned = self.learned.get(topic).copied().unwrap_or(usize::MAX);
         self.configured.min(learned)
     }
 
     /// A record of this size was too large for a topic. Returns whether a smaller one can be sent in its place.
     pub(crate) fn refused(&mut self, topic: &str, bytes: usize) -> bool {
-        let next = bytes.min(self.largest(topic)) / 2;
+        let next = bytes.min(self.max_record_bytes(topic)) / 2;
         let can_shrink = next >= SMALLEST_BYTES;
         if can_shrink {
             self.learned.insert(topic.to_owned(), next);
@@ -51,28 +51,28 @@ mod tests {
     #[test]
     fn what_was_refused_is_sent_no_more() {
         let mut limits = SizeLimits::new(4 << 20);
-        assert_eq!(limits.largest("a"), (4 << 20) - OVERHEAD_BYTES);
+        assert_eq!(limits.max_record_bytes("a"), (4 << 20) - OVERHEAD_BYTES);
         assert!(limits.refused("a", 3_000_000));
-        assert_eq!(limits.largest("a"), 1_500_000);
-        assert!(limits.largest("b") > 4_000_000);
+        assert_eq!(limits.max_record_bytes("a"), 1_500_000);
+        assert!(limits.max_record_bytes("b") > 4_000_000);
         // Sent before the limit was known.
         assert!(limits.refused("a", 2_000_000));
-        assert_eq!(limits.largest("a"), 750_000);
+        assert_eq!(limits.max_record_bytes("a"), 750_000);
     }
 
     #[test]
     fn a_topic_that_takes_next_to_nothing_is_given_up() {
         let mut limits = SizeLimits::new(4 << 20);
         let mut tries = 0;
-        while limits.refused("a", limits.largest("a")) {
+        while limits.refused("a", limits.max_record_bytes("a")) {
             tries += 1;
         }
         assert_eq!(tries, 9);
-        assert!(limits.largest("a") >= SMALLEST_BYTES);
+        assert!(limits.max_record_bytes("a") >= SMALLEST_BYTES);
     }
 
     #[test]
     fn a_producer_that_takes_nothing_leaves_no_room() {
-        assert_eq!(SizeLimits::new(10).largest("a"), 0);
+        assert_eq!(SizeLimits::new(10).max_record_bytes("a"), 0);
     }
 }

@@ -17,10 +17,10 @@ pub enum Kernel {
 /// `#[inline(always)]`: only what is inlined is compiled for the instruction set.
 pub(crate) trait Search {
     /// What is found.
-    type Found;
+    type Output;
 
     /// Searches with the registers of one instruction set.
-    fn run<L: Lanes>(self) -> Self::Found;
+    fn run<L: Lanes>(self) -> Self::Output;
 }
 
 impl Kernel {
@@ -60,7 +60,7 @@ impl Kernel {
 
     /// Searches with this instruction set.
     #[inline]
-    pub(crate) fn run<S: Search>(self, search: S) -> S::Found {
+    pub(crate) fn run<S: Search>(self, search: S) -> S::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the one caller is a `Nearest`, and none is made with what is not among `available`.
@@ -87,12 +87,12 @@ mod x86 {
     use crate::lanes::{Lanes, Row};
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn run_avx2<S: Search>(search: S) -> S::Found {
+    pub(super) fn run_avx2<S: Search>(search: S) -> S::Output {
         search.run::<Avx2>()
     }
 
     #[target_feature(enable = "avx512f,fma")]
-    pub(super) fn run_avx512<S: Search>(search: S) -> S::Found {
+    pub(super) fn run_avx512<S: Search>(search: S) -> S::Output {
         search.run::<Avx512>()
     }
 

@@ -3,26 +3,26 @@
 //! Points are rows of `d` numbers in a space where plain Euclidean distance is meant: the caller has
 //! scaled them. Seeds are arguments; nothing here reads a clock or does IO.
 
+mod bisection;
 mod bound;
-mod halves;
 mod kernel;
 mod lanes;
 mod layout;
 mod lloyd;
 mod nearest;
 mod points;
+mod removal_cost;
 mod search;
 mod seeding;
 mod separation;
 mod silhouette;
-mod utility;
 
-pub use halves::{Halves, halves};
+pub use bisection::{Bisection, bisect};
 pub use kernel::Kernel;
 pub use lloyd::{Fit, assign, lloyd};
 pub use nearest::{Hit, Nearest, Scratch};
 pub use points::{Points, squared};
+pub use removal_cost::removal_costs;
 pub use seeding::fit;
 pub use separation::{Separation, effective_count};
 pub use silhouette::simplified_silhouette;
-pub use utility::removal_costs;

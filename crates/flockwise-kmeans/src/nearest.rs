@@ -4,7 +4,7 @@ use crate::bound::Bound;
 use crate::kernel::Kernel;
 use crate::lanes::{Lanes, Portable, Row};
 use crate::layout::Layout;
-use crate::search::{Groups, Look, OneGroup};
+use crate::search::{Groups, OneGroup, Query};
 
 /// Centroids laid out for looking up the nearest one.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl Nearest {
     #[must_use]
     pub fn nearest(&self, point: &[f64], scratch: &mut Scratch) -> Hit {
         assert_eq!(point.len(), self.dimensions, "coordinates of a point");
-        let look = Look {
+        let look = Query {
             point,
             centroids: &self.exact,
             layout: &self.layout,

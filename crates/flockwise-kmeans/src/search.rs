@@ -10,7 +10,7 @@ use crate::nearest::{Best, Hit};
 
 /// What is looked for, and among what.
 #[derive(Clone, Copy)]
-pub(crate) struct Look<'a> {
+pub(crate) struct Query<'a> {
     pub(crate) point: &'a [f64],
     pub(crate) centroids: &'a [f64],
     pub(crate) layout: &'a Layout,
@@ -19,10 +19,10 @@ pub(crate) struct Look<'a> {
 
 /// Where one group holds all: the sums never leave the registers. Through memory, one search would wait for
 /// the stores of the one before: twice the time, where many follow each other.
-pub(crate) struct OneGroup<'a, const ROWS: usize>(pub(crate) Look<'a>);
+pub(crate) struct OneGroup<'a, const ROWS: usize>(pub(crate) Query<'a>);
 
 /// Group by group, the sums kept in memory.
-pub(crate) struct Groups<'a>(pub(crate) Look<'a>, pub(crate) &'a mut Vec<Row>);
+pub(crate) struct Groups<'a>(pub(crate) Query<'a>, pub(crate) &'a mut Vec<Row>);
 
 /// Rows in a group at most, and centroids in them: as many as a word has bits.
 const ROWS: usize = u64::BITS as usize / LANES;
@@ -31,21 +31,21 @@ const ROWS: usize = u64::BITS as usize / LANES;
 const UNROLLED: usize = 16;
 
 impl<const ROWS: usize> Search for OneGroup<'_, ROWS> {
-    type Found = Option<Hit>;
+    type Output = Option<Hit>;
 
     #[inline(always)]
     fn run<L: Lanes>(self) -> Option<Hit> {
         let Self(look) = self;
         match <&[f64; UNROLLED]>::try_from(look.point) {
             // The same, but that the compiler knows the length.
-            Ok(point) => in_registers::<L, ROWS>(Look { point, ..look }),
+            Ok(point) => in_registers::<L, ROWS>(Query { point, ..look }),
             Err(_) => in_registers::<L, ROWS>(look),
         }
     }
 }
 
 #[inline(always)]
-fn in_registers<L: Lanes, const ROWS: usize>(look: Look<'_>) -> Option<Hit> {
+fn in_registers<L: Lanes, const ROWS: usize>(look: Query<'_>) -> Option<Hit> {
     let sums = sums::<L, ROWS>(look.point, &look.layout.rows);
     let mut least = sums[0];
     for sum in &sums[1..] {
@@ -65,7 +65,7 @@ fn in_registers<L: Lanes, const ROWS: usize>(look: Look<'_>) -> Option<Hit> {
 }
 
 impl Search for Groups<'_> {
-    type Found = Option<Hit>;
+    type Output = Option<Hit>;
 
     #[inline(always)]
     fn run<L: Lanes>(self) -> Option<Hit> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
+use crate::client::MemoryClient;
 use crate::record::Committed;
-use crate::shard::MemoryShard;
 use crate::state::{Shared, after, until};
 
 /// A handle to a broker; clones are handles to the same one.
@@ -35,8 +35,8 @@ impl MemoryBroker {
 
     /// Joins the group under a name; who had it before is fenced.
     #[must_use]
-    pub fn shard(&self, member: &str) -> MemoryShard {
-        MemoryShard::join(Arc::clone(&self.shared), member)
+    pub fn shard(&self, member: &str) -> MemoryClient {
+        MemoryClient::join(Arc::clone(&self.shared), member)
     }
 
     /// Appends a record, visible at once, and says its offset.

@@ -7,14 +7,14 @@ use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
 use flockwise_runtime::topics::Source;
 
-use crate::shard::{Read, record};
+use crate::client::{OpenPartition, record};
 use crate::state::{Shared, State, after, until};
 
 /// Reads partitions as they come.
 #[derive(Debug)]
 pub struct MemoryFollower {
     shared: Arc<Shared>,
-    reads: Vec<Read>,
+    reads: Vec<OpenPartition>,
 }
 
 impl MemoryFollower {
@@ -50,7 +50,7 @@ impl Follower for MemoryFollower {
                 .map_err(Failure::Config)?;
             let known = before.iter().find(|read| read.source == source);
             let next = known.map_or(from.unwrap_or(0), |read| read.next);
-            self.reads.push(Read {
+            self.reads.push(OpenPartition {
                 source,
                 number,
                 next,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_runtime::broker::Turn;
+use flockwise_runtime::broker::WorkerEvent;
 use flockwise_runtime::topics::{Source, Topic};
 
 /// The members of the group by name.
@@ -20,7 +20,7 @@ pub(crate) struct Group {
 
 #[derive(Debug)]
 struct Member {
-    standing: Standing,
+    standing: MemberState,
     is_leaving: bool,
     /// The last round in which it was given something.
     round: i64,
@@ -28,7 +28,7 @@ struct Member {
 
 /// What a member has, and what it has been told of it.
 #[derive(Debug)]
-enum Standing {
+enum MemberState {
     /// Has nothing, and waits for the others to hand over.
     Waiting,
     /// Has been given this, and has yet to hear of it.
@@ -54,7 +54,7 @@ impl Group {
     /// A member comes, in the place of one of the same name.
     pub(crate) fn join(&mut self, name: &str) {
         let member = Member {
-            standing: Standing::Waiting,
+            standing: MemberState::Waiting,
             is_leaving: false,
             round: 0,
         };
@@ -72,12 +72,12 @@ impl Group {
         else {
             return self.join(name);
         };
-        match std::mem::replace(&mut member.standing, Standing::Waiting) {
-            Standing::Serving(sources) | Standing::Chosen(sources) => {
-                member.standing = Standing::Chosen(sources);
+        match std::mem::replace(&mut member.standing, MemberState::Waiting) {
+            MemberState::Serving(sources) | MemberState::Chosen(sources) => {
+                member.standing = MemberState::Chosen(sources);
             }
-            Standing::Revoking { .. } => self.give_out_if_all_wait(),
-            Standing::Waiting | Standing::Losing { .. } => self.join(name),
+            MemberState::Revoking { .. } => self.give_out_if_all_wait(),
+            MemberState::Waiting | MemberState::Losing { .. } => self.join(name),
         }
     }
 
@@ -96,9 +96,9 @@ impl Group {
         self.standing(name).is_some_and(|standing| {
             matches!(
                 standing,
-                Standing::Serving(_)
-                    | Standing::Revoking { is_told: false, .. }
-                    | Standing::Losing { is_told: false, .. }
+                MemberState::Serving(_)
+                    | MemberState::Revoking { is_told: false, .. }
+                    | MemberState::Losing { is_told: false, .. }
             )
         })
     }
@@ -122,8 +122,8 @@ impl Group {
         };
         let sources = member.standing.sources().to_vec();
         member.standing = match sources.is_empty() {
-            true => Standing::Waiting,
-            false => Standing::Losing {
+            true => MemberState::Waiting,
+            false => MemberState::Losing {
                 sources,
                 is_told: false,
             },
@@ -146,7 +146,7 @@ impl Group {
     }
 
     /// What a member is to be told next.
-    pub(crate) fn turn(&mut self, name: &str) -> Option<Turn> {
+    pub(crate) fn turn(&mut self, name: &str) -> Option<WorkerEvent> {
         self.members.get_mut(name)?.standing.tell()
     }
 
@@ -156,15 +156,15 @@ impl Group {
             return;
         };
         let (sources, is_lost) = match &mut member.standing {
-            Standing::Revoking { sources, is_told } if *is_told => (sources, false),
-            Standing::Losing { sources, is_told } if *is_told => (sources, true),
+            MemberState::Revoking { sources, is_told } if *is_told => (sources, false),
+            MemberState::Losing { sources, is_told } if *is_told => (sources, true),
             _ => return,
         };
         sources.retain(|source| !closed.contains(source));
         if !sources.is_empty() {
             return;
         }
-        member.standing = Standing::Waiting;
+        member.standing = MemberState::Waiting;
         if member.is_leaving {
             self.remove(name);
         } else if is_lost {
@@ -177,23 +177,26 @@ impl Group {
     /// May a member read?
     pub(crate) fn is_serving(&self, name: &str) -> bool {
         self.standing(name)
-            .is_some_and(|standing| matches!(standing, Standing::Serving(_)))
+            .is_some_and(|standing| matches!(standing, MemberState::Serving(_)))
     }
 
     /// May a member commit positions?
     pub(crate) fn is_current(&self, name: &str) -> bool {
         self.standing(name).is_some_and(|standing| {
-            matches!(standing, Standing::Serving(_) | Standing::Revoking { .. })
+            matches!(
+                standing,
+                MemberState::Serving(_) | MemberState::Revoking { .. }
+            )
         })
     }
 
     /// Was a member put out of the group, and has yet to take it in?
     pub(crate) fn is_lost(&self, name: &str) -> bool {
         self.standing(name)
-            .is_some_and(|standing| matches!(standing, Standing::Losing { .. }))
+            .is_some_and(|standing| matches!(standing, MemberState::Losing { .. }))
     }
 
-    fn standing(&self, name: &str) -> Option<&Standing> {
+    fn standing(&self, name: &str) -> Option<&MemberState> {
         self.members.get(name).map(|member| &member.standing)
     }
 
@@ -206,7 +209,7 @@ impl Group {
     }
 
     fn give_out_if_all_wait(&mut self) {
-        let is_ready = |member: &Member| !matches!(member.standing, Standing::Revoking { .. });
+        let is_ready = |member: &Member| !matches!(member.standing, MemberState::Revoking { .. });
         if !self.is_rebalancing || !self.members.values().all(is_ready) {
             return;
         }
@@ -215,17 +218,17 @@ impl Group {
         let mut waiting: Vec<&mut Member> = self
             .members
             .values_mut()
-            .filter(|member| matches!(member.standing, Standing::Waiting))
+            .filter(|member| matches!(member.standing, MemberState::Waiting))
             .collect();
         let lists = ranges(&self.subscribed, waiting.len());
         for (member, sources) in waiting.iter_mut().zip(lists) {
-            member.standing = Standing::Chosen(sources);
+            member.standing = MemberState::Chosen(sources);
             member.round = self.round;
         }
     }
 }
 
-impl Standing {
+impl MemberState {
     fn sources(&self) -> &[Source] {
         match self {
             Self::Waiting | Self::Chosen(_) => &[],
@@ -252,20 +255,20 @@ impl Standing {
         }
     }
 
-    fn tell(&mut self) -> Option<Turn> {
+    fn tell(&mut self) -> Option<WorkerEvent> {
         match self {
             Self::Chosen(sources) => {
                 let sources = std::mem::take(sources);
                 *self = Self::Serving(sources.clone());
-                Some(Turn::Assigned(sources))
+                Some(WorkerEvent::Assigned(sources))
             }
             Self::Revoking { sources, is_told } if !*is_told => {
                 *is_told = true;
-                Some(Turn::Revoked(sources.clone()))
+                Some(WorkerEvent::Revoked(sources.clone()))
             }
             Self::Losing { sources, is_told } if !*is_told => {
                 *is_told = true;
-                Some(Turn::Lost(sources.clone()))
+                Some(WorkerEvent::Lost(sources.clone()))
             }
             _ => None,
         }

@@ -20,13 +20,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod broker;
+mod client;
 mod compaction;
 mod follower;
 mod group;
 mod layout;
 mod log;
 mod record;
-mod shard;
 mod simulation;
 mod state;
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod transaction;
 mod truncation;
 
 pub use broker::MemoryBroker;
+pub use client::MemoryClient;
 pub use follower::MemoryFollower;
 pub use record::Committed;
-pub use shard::MemoryShard;
 pub use simulation::Conditions;

@@ -48,7 +48,7 @@ pub(crate) struct Entry {
 
 /// Where in a log a record lies; good until the log is next changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct LogPosition {
     chunk: usize,
     index: usize,
 }
@@ -161,23 +161,23 @@ impl Log {
     }
 
     /// The first record at or after an offset.
-    pub(crate) fn place(&self, offset: i64) -> Place {
+    pub(crate) fn place(&self, offset: i64) -> LogPosition {
         let chunk = self.chunks.partition_point(|chunk| chunk.end() <= offset);
         let index = self
             .chunks
             .get(chunk)
             .map_or(0, |chunk| chunk.index(offset));
-        Place { chunk, index }
+        LogPosition { chunk, index }
     }
 
     #[inline]
-    pub(crate) fn entry(&self, place: Place) -> Option<&Entry> {
+    pub(crate) fn entry(&self, place: LogPosition) -> Option<&Entry> {
         let entry = self.chunks.get(place.chunk)?.entries.get(place.index)?;
         (entry.offset < self.held_from).then_some(entry)
     }
 
     #[inline]
-    pub(crate) fn record(&self, place: Place) -> Option<(&Entry, Parts<'_>)> {
+    pub(crate) fn record(&self, place: LogPosition) -> Option<(&Entry, Parts<'_>)> {
         let chunk = self.chunks.get(place.chunk)?;
         let entry = chunk.entries.get(place.index)?;
         if entry.offset >= self.held_from {
@@ -189,14 +189,14 @@ impl Log {
 
     /// The place behind a place that holds a record.
     #[inline]
-    pub(crate) fn after(&self, place: Place) -> Place {
-        let Place { chunk, index } = place;
+    pub(crate) fn after(&self, place: LogPosition) -> LogPosition {
+        let LogPosition { chunk, index } = place;
         if index + 1 < self.chunks[chunk].entries.len() {
             let index = index + 1;
-            Place { chunk, index }
+            LogPosition { chunk, index }
         } else {
             let chunk = chunk + 1;
-            Place { chunk, index: 0 }
+            LogPosition { chunk, index: 0 }
         }
     }
 

@@ -6,9 +6,9 @@
 //! phases, between which its owner can be left behind. A client that ends without a word stays in the
 //! group, and its transaction open, until the clock says otherwise. Deliveries are as unfair as they may be.
 
-mod dice;
 mod faults;
 mod phases;
+mod seeded_random;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use flockwise_runtime::clock::{Clock, Moment};
 use flockwise_runtime::topics::Topic;
 
-pub(crate) use dice::Dice;
-use transactions::Open;
+pub(crate) use seeded_random::SeededRandom;
+use transactions::OpenTransaction;
 
 /// How a simulated cluster behaves.
 #[derive(Clone, Debug)]
@@ -45,9 +45,9 @@ pub struct Conditions {
 #[derive(Debug)]
 pub(crate) struct Simulation {
     pub(crate) conditions: Conditions,
-    pub(crate) dice: Dice,
+    pub(crate) random: SeededRandom,
     /// Open transactions by their owner's name.
-    open: BTreeMap<String, Open>,
+    open: BTreeMap<String, OpenTransaction>,
     /// When each member was last heard of.
     heard: BTreeMap<String, Moment>,
     /// Partitions that a topic shows, where that is not all of them.
@@ -59,7 +59,7 @@ pub(crate) struct Simulation {
 impl Simulation {
     pub(crate) fn new(conditions: Conditions) -> Self {
         Self {
-            dice: Dice::new(conditions.seed),
+            random: SeededRandom::new(conditions.seed),
             open: BTreeMap::new(),
             heard: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -70,14 +70,14 @@ impl Simulation {
 
     /// Does a poll bring nothing this time?
     pub(crate) fn is_slow(&mut self) -> bool {
-        self.dice.below(100) < self.conditions.idle_percent
+        self.random.below(100) < self.conditions.idle_percent
     }
 
     /// Has a member still to wait for the group's news?
     pub(crate) fn delays_news(&mut self, member: &str) -> bool {
         let delay = self.delays.entry(member.to_owned()).or_default();
         *delay = match *delay {
-            0 if self.dice.below(100) < self.conditions.idle_percent => 1 + self.dice.below(4),
+            0 if self.random.below(100) < self.conditions.idle_percent => 1 + self.random.below(4),
             left => left.saturating_sub(1),
         };
         *delay > 0

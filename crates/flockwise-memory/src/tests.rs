@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Outgoing, Start, Turn};
+use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 
-use crate::{MemoryBroker, MemoryShard};
+use crate::{MemoryBroker, MemoryClient};
 
 /// Two inputs of as many partitions as there are state partitions.
 fn broker(state_partitions: u32) -> MemoryBroker {
@@ -39,7 +39,7 @@ fn outgoing<'a>(topic: Topic, partition: u32, key: &'a str, value: &'a str) -> O
     }
 }
 
-fn poll(shard: &mut MemoryShard) -> Turn {
+fn poll(shard: &mut MemoryClient) -> WorkerEvent {
     shard
         .poll(Duration::ZERO, 100, &mut Batch::default())
         .unwrap()
@@ -54,15 +54,15 @@ fn values(broker: &MemoryBroker, topic: Topic, partition: u32) -> Vec<String> {
 }
 
 /// What a shard loop does, in small: it answers, reads, and commits what it has read.
-struct Worker {
+struct Member {
     broker: MemoryBroker,
-    shard: MemoryShard,
+    shard: MemoryClient,
     owned: BTreeSet<Source>,
     /// Every record in the order in which it came.
     log: Vec<(Source, i64)>,
 }
 
-impl Worker {
+impl Member {
     fn join(broker: &MemoryBroker, name: &str) -> Self {
         Self {
             broker: broker.clone(),
@@ -73,14 +73,14 @@ impl Worker {
     }
 
     /// One turn; says which it was.
-    fn turn(&mut self, limit: usize) -> Turn {
+    fn turn(&mut self, limit: usize) -> WorkerEvent {
         let mut batch = Batch::default();
         let turn = self.shard.poll(Duration::ZERO, limit, &mut batch).unwrap();
         match &turn {
-            Turn::Records => self.process(&batch),
-            Turn::Assigned(sources) => self.open(sources),
-            Turn::Revoked(sources) | Turn::Lost(sources) => self.close(sources),
-            Turn::Idle => {}
+            WorkerEvent::Records => self.process(&batch),
+            WorkerEvent::Assigned(sources) => self.open(sources),
+            WorkerEvent::Revoked(sources) | WorkerEvent::Lost(sources) => self.close(sources),
+            WorkerEvent::Idle => {}
         }
         turn
     }
@@ -125,11 +125,11 @@ fn with_inputs(owned: Source) -> Vec<Source> {
 }
 
 /// Turns for everybody until nobody has anything left to do.
-fn settle(workers: &mut [Worker]) {
+fn settle(workers: &mut [Member]) {
     while workers
         .iter_mut()
         .map(|worker| worker.turn(3))
-        .filter(|turn| *turn != Turn::Idle)
+        .filter(|turn| *turn != WorkerEvent::Idle)
         .count()
         > 0
     {}

@@ -4,8 +4,8 @@ use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::Topic;
 
 use crate::broker::MemoryBroker;
+use crate::client::OpenPartition;
 use crate::log::{Log, Pool};
-use crate::shard::Read;
 use crate::state::State;
 
 /// Where the leader epochs of a partition begin, oldest first; before the first of them it is epoch 0.
@@ -52,7 +52,7 @@ impl Log {
     }
 }
 
-impl Read {
+impl OpenPartition {
     /// A record has been handed out.
     pub(crate) fn advance(&mut self, log: &Log, offset: i64) {
         self.next = offset + 1;
@@ -68,8 +68,8 @@ impl Read {
 
 impl State {
     /// As a client does that finds a partition truncated while it reads it.
-    pub(crate) fn require_uncut(&self, reads: &[Read]) -> Result<(), Failure> {
-        let is_cut = |read: &&Read| read.is_cut(&self.logs[read.number]);
+    pub(crate) fn require_uncut(&self, reads: &[OpenPartition]) -> Result<(), Failure> {
+        let is_cut = |read: &&OpenPartition| read.is_cut(&self.logs[read.number]);
         reads.iter().find(is_cut).map_or(Ok(()), |read| {
             Err(Failure::Abort(format!("{:?} was truncated", read.source)))
         })

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::batch::{Batch, Record, Records};
 use crate::clock::Moment;
-use crate::lookahead::Decoded;
+use crate::decode_ahead::Decoded;
 use crate::topics::Source;
 
 /// Events of one shard that may be further ahead of the tasks of other shards than `max_skew`, at most: where events
@@ -51,7 +51,7 @@ impl Run {
 
 /// One input partition that the shard reads.
 #[derive(Debug)]
-struct Lane {
+struct AlignedPartition {
     source: Source,
     /// The latest event time processed; `i64::MIN`: none.
     reached_ms: i64,
@@ -68,7 +68,7 @@ struct Lane {
     has_unread: Option<bool>,
 }
 
-impl Lane {
+impl AlignedPartition {
     fn new(source: Source, reached_ms: i64) -> Self {
         Self {
             source,
@@ -86,11 +86,11 @@ impl Lane {
         self.run.len()
     }
 
-    fn has_unread(&mut self, around: &impl Surroundings) -> bool {
+    fn has_unread(&mut self, context: &impl AlignmentContext) -> bool {
         let source = self.source;
         *self
             .has_unread
-            .get_or_insert_with(|| around.has_unread(source))
+            .get_or_insert_with(|| context.has_unread(source))
     }
 
     /// The first record kept is beyond the limit, at this time, or was not looked at.
@@ -104,9 +104,9 @@ impl Lane {
 /// Invariants: records of a partition are processed in their order, each once; of a partition that keeps records
 /// the broker gives no more.
 #[derive(Debug)]
-pub(crate) struct Lanes {
+pub(crate) struct AlignedPartitions {
     /// Sorted by source.
-    lanes: Vec<Lane>,
+    partitions: Vec<AlignedPartition>,
     latest: usize,
     /// Times of the last events processed, in that order.
     recent_ms: VecDeque<i64>,
@@ -130,7 +130,7 @@ impl Limits {
 }
 
 /// What the limit is made of that only the shard knows.
-pub(crate) trait Surroundings {
+pub(crate) trait AlignmentContext {
     /// Has the partition records that were not handed out yet, as far as is known?
     fn has_unread(&self, source: Source) -> bool;
     /// The event time that the tasks of other shards have reached, the last of them.
@@ -139,10 +139,10 @@ pub(crate) trait Surroundings {
     fn now(&self) -> Moment;
 }
 
-impl Lanes {
+impl AlignedPartitions {
     pub(crate) fn new(alignment: Alignment) -> Self {
         Self {
-            lanes: Vec::new(),
+            partitions: Vec::new(),
             latest: 0,
             recent_ms: VecDeque::with_capacity(AHEAD_OF_OTHERS),
             alignment,
@@ -152,79 +152,89 @@ impl Lanes {
     /// Begins to read a partition, or reads it again from elsewhere, where events up to `reached_ms` were
     /// processed: what was kept of it is dropped.
     pub(crate) fn open(&mut self, source: Source, reached_ms: i64) {
-        let lane = Lane::new(source, reached_ms);
+        let partition = AlignedPartition::new(source, reached_ms);
         match self.find(source) {
-            Ok(index) => self.lanes[index] = lane,
-            Err(index) => self.lanes.insert(index, lane),
+            Ok(index) => self.partitions[index] = partition,
+            Err(index) => self.partitions.insert(index, partition),
         }
     }
 
     /// Reads a partition no more.
     pub(crate) fn close(&mut self, sources: &[Source]) {
-        self.lanes.retain(|lane| !sources.contains(&lane.source));
+        self.partitions
+            .retain(|partition| !sources.contains(&partition.source));
     }
 
     fn find(&self, source: Source) -> Result<usize, usize> {
-        self.lanes.binary_search_by_key(&source, |lane| lane.source)
+        self.partitions
+            .binary_search_by_key(&source, |partition| partition.source)
     }
 
-    fn lane(&mut self, source: Source) -> Option<&mut Lane> {
-        let is_latest = |lane: &Lane| lane.source == source;
-        if !self.lanes.get(self.latest).is_some_and(is_latest) {
+    fn partition(&mut self, source: Source) -> Option<&mut AlignedPartition> {
+        let is_latest = |partition: &AlignedPartition| partition.source == source;
+        if !self.partitions.get(self.latest).is_some_and(is_latest) {
             self.latest = self.find(source).ok()?;
         }
-        self.lanes.get_mut(self.latest)
+        self.partitions.get_mut(self.latest)
     }
 
     /// Notes which partitions the records of a new batch are of.
     pub(crate) fn begin(&mut self, batch: &Batch) {
-        self.lanes.iter_mut().for_each(|lane| lane.batch_end = 0);
+        self.partitions
+            .iter_mut()
+            .for_each(|partition| partition.batch_end = 0);
         for (place, source) in batch.sources().enumerate() {
-            if let Some(lane) = self.lane(source) {
-                lane.batch_end = place + 1;
-                lane.silent_since = None;
+            if let Some(partition) = self.partition(source) {
+                partition.batch_end = place + 1;
+                partition.silent_since = None;
             }
         }
     }
 
     /// The broker has been polled: what each partition has unread is asked again, once, when it matters.
     pub(crate) fn polled(&mut self) {
-        let lanes = self.lanes.iter_mut();
-        lanes.for_each(|lane| lane.has_unread = None);
+        let aligned = self.partitions.iter_mut();
+        aligned.for_each(|partition| partition.has_unread = None);
     }
 
     /// The present batch has been dealt with.
     pub(crate) fn end(&mut self) {
-        self.lanes.iter_mut().for_each(|lane| lane.batch_end = 0);
+        self.partitions
+            .iter_mut()
+            .for_each(|partition| partition.batch_end = 0);
     }
 
     /// How many records of the partition are kept.
     pub(crate) fn kept(&self, source: Source) -> usize {
         self.find(source)
-            .map_or(0, |index| self.lanes[index].keeps())
+            .map_or(0, |index| self.partitions[index].keeps())
     }
 
     /// Offset of the first record of the partition that is kept.
     pub(crate) fn first_kept(&self, source: Source) -> Option<i64> {
-        let lane = &self.lanes[self.find(source).ok()?];
-        (lane.keeps() > 0).then(|| lane.run.kept.get(lane.run.next).offset)
+        let partition = &self.partitions[self.find(source).ok()?];
+        (partition.keeps() > 0).then(|| partition.run.kept.get(partition.run.next).offset)
     }
 
     /// The partitions of which records are kept.
     pub(crate) fn holding(&self) -> impl Iterator<Item = Source> {
-        let holding = self.lanes.iter().filter(|lane| lane.keeps() > 0);
-        holding.map(|lane| lane.source)
+        let holding = self
+            .partitions
+            .iter()
+            .filter(|partition| partition.keeps() > 0);
+        holding.map(|partition| partition.source)
     }
 
     /// The event time that the partition has reached.
     pub(crate) fn reached_ms(&mut self, source: Source) -> i64 {
-        self.lane(source).map_or(i64::MAX, |lane| lane.reached_ms)
+        self.partition(source)
+            .map_or(i64::MAX, |partition| partition.reached_ms)
     }
 
     /// An event of this time has been processed.
     pub(crate) fn reach(&mut self, source: Source, time_ms: i64) {
-        if let Some(lane) = self.lane(source) {
-            lane.reached_ms = lane.reached_ms.max(time_ms);
+        if let Some(partition) = self.partition(source) {
+            partition.reached_ms = partition.reached_ms.max(time_ms);
         }
         if self.recent_ms.len() == AHEAD_OF_OTHERS {
             self.recent_ms.pop_front();
@@ -234,39 +244,42 @@ impl Lanes {
 
     /// Are records of the partition kept?
     pub(crate) fn keeps(&mut self, source: Source) -> bool {
-        self.lane(source).is_some_and(|lane| lane.keeps() > 0)
+        self.partition(source)
+            .is_some_and(|partition| partition.keeps() > 0)
     }
 
     /// Keeps a record that is beyond the limit, at this time, or was not looked at.
     pub(crate) fn keep(&mut self, record: Record<'_>, beyond_ms: Option<i64>) {
-        if let Some(lane) = self.lane(record.source) {
-            if lane.keeps() == 0 {
-                lane.set_head(beyond_ms);
-                lane.has_waited = false;
+        if let Some(partition) = self.partition(record.source) {
+            if partition.keeps() == 0 {
+                partition.set_head(beyond_ms);
+                partition.has_waited = false;
             }
-            lane.has_waited |= beyond_ms.is_some();
-            lane.run.kept.push(record);
+            partition.has_waited |= beyond_ms.is_some();
+            partition.run.kept.push(record);
         }
     }
 
     /// Sets the records apart that come of partitions which had to wait and keep none: they are kept without a copy.
     pub(crate) fn set_apart(&mut self, batch: &mut Batch) {
-        let waiting = self.lanes.iter_mut();
-        let waiting = waiting.filter(|lane| lane.has_waited && lane.keeps() == 0);
-        batch.set_apart(waiting.map(|lane| (lane.source, std::mem::take(&mut lane.run.kept))));
+        let waiting = self.partitions.iter_mut();
+        let waiting = waiting.filter(|partition| partition.has_waited && partition.keeps() == 0);
+        batch.set_apart(
+            waiting.map(|partition| (partition.source, std::mem::take(&mut partition.run.kept))),
+        );
     }
 
     /// Keeps what was set apart.
     pub(crate) fn keep_apart(&mut self, batch: &mut Batch) {
         for (source, kept) in batch.take_apart() {
-            let Some(lane) = self.lane(source) else {
+            let Some(partition) = self.partition(source) else {
                 continue;
             };
-            lane.run.kept = kept;
-            if lane.keeps() > 0 {
-                lane.set_head(None);
-                lane.has_waited = false;
-                lane.silent_since = None;
+            partition.run.kept = kept;
+            if partition.keeps() > 0 {
+                partition.set_head(None);
+                partition.has_waited = false;
+                partition.silent_since = None;
             }
         }
     }
@@ -277,14 +290,14 @@ impl Lanes {
         &mut self,
         next: Option<(Source, i64)>,
         place: usize,
-        around: &impl Surroundings,
+        context: &impl AlignmentContext,
     ) -> Limits {
-        let earliest = self.earliest(next, place, around);
+        let earliest = self.earliest(next, place, context);
         let own_ms = earliest.map_or(i64::MAX, |(_, ms)| ms);
         let max_skew_ms = self.alignment.max_skew_ms;
         Limits {
             own_ms: own_ms.saturating_add(max_skew_ms),
-            others_ms: around.others_ms().saturating_add(max_skew_ms),
+            others_ms: context.others_ms().saturating_add(max_skew_ms),
         }
     }
 
@@ -308,9 +321,9 @@ impl Lanes {
         &mut self,
         next: Option<(Source, i64)>,
         place: usize,
-        around: &impl Surroundings,
+        context: &impl AlignmentContext,
     ) -> Option<(Source, i64)> {
-        self.earliest_of(|_| true, next, place, around)
+        self.earliest_of(|_| true, next, place, context)
     }
 
     fn earliest_of(
@@ -318,25 +331,28 @@ impl Lanes {
         counts: impl Fn(Source) -> bool,
         next: Option<(Source, i64)>,
         place: usize,
-        around: &impl Surroundings,
+        context: &impl AlignmentContext,
     ) -> Option<(Source, i64)> {
         let idle_timeout = self.alignment.idle_timeout;
-        let next_of = |lane: &mut Lane| match next {
-            Some((source, time_ms)) if source == lane.source => Some(time_ms),
-            _ if lane.keeps() > 0 => Some(lane.head_ms),
-            _ if lane.batch_end > place => Some(lane.reached_ms),
-            _ if lane.has_unread(around) => {
-                let now = around.now();
-                let since = *lane.silent_since.get_or_insert(now);
-                (now.since(since) < idle_timeout).then_some(lane.reached_ms)
+        let next_of = |partition: &mut AlignedPartition| match next {
+            Some((source, time_ms)) if source == partition.source => Some(time_ms),
+            _ if partition.keeps() > 0 => Some(partition.head_ms),
+            _ if partition.batch_end > place => Some(partition.reached_ms),
+            _ if partition.has_unread(context) => {
+                let now = context.now();
+                let since = *partition.silent_since.get_or_insert(now);
+                (now.since(since) < idle_timeout).then_some(partition.reached_ms)
             }
             _ => {
-                lane.silent_since = None;
+                partition.silent_since = None;
                 None
             }
         };
-        let nexts = self.lanes.iter_mut().filter(|lane| counts(lane.source));
-        let nexts = nexts.filter_map(|lane| Some((lane.source, next_of(lane)?)));
+        let nexts = self
+            .partitions
+            .iter_mut()
+            .filter(|partition| counts(partition.source));
+        let nexts = nexts.filter_map(|partition| Some((partition.source, next_of(partition)?)));
         nexts.min_by_key(|(_, next_ms)| *next_ms)
     }
 
@@ -344,54 +360,57 @@ impl Lanes {
     pub(crate) fn watermark_ms(
         &mut self,
         counts: impl Fn(Source) -> bool,
-        around: &impl Surroundings,
+        context: &impl AlignmentContext,
     ) -> Option<i64> {
-        let earliest = self.earliest_of(counts, None, usize::MAX, around);
+        let earliest = self.earliest_of(counts, None, usize::MAX, context);
         earliest.map(|(_, next_ms)| next_ms)
     }
 
     /// The partition that the records kept wait for, where it is one of this shard.
-    pub(crate) fn held_back_by(&mut self, around: &impl Surroundings) -> Option<Source> {
-        let earliest = self.earliest(None, usize::MAX, around);
+    pub(crate) fn held_back_by(&mut self, context: &impl AlignmentContext) -> Option<Source> {
+        let earliest = self.earliest(None, usize::MAX, context);
         let (source, next_ms) = earliest?;
-        (next_ms <= around.others_ms()).then_some(source)
+        (next_ms <= context.others_ms()).then_some(source)
     }
 
     /// Of the partitions with records kept, that with the earliest one, if it may be processed.
     pub(crate) fn released(&self, limits: Limits) -> Option<Source> {
-        let holding = self.lanes.iter().filter(|lane| lane.keeps() > 0);
-        let first = holding.min_by_key(|lane| lane.head_ms)?;
+        let holding = self
+            .partitions
+            .iter()
+            .filter(|partition| partition.keeps() > 0);
+        let first = holding.min_by_key(|partition| partition.head_ms)?;
         self.admits(first.head_ms, limits).then_some(first.source)
     }
 
-    /// Takes what is kept of a partition. Give it back with [`Lanes::put_back`].
+    /// Takes what is kept of a partition. Give it back with [`AlignedPartitions::put_back`].
     pub(crate) fn take(&mut self, source: Source) -> Option<Run> {
-        Some(std::mem::take(&mut self.lane(source)?.run))
+        Some(std::mem::take(&mut self.partition(source)?.run))
     }
 
     /// Some of what was taken has been processed; the next record has this time, or was not looked at.
     pub(crate) fn put_back(&mut self, source: Source, mut run: Run, beyond_ms: Option<i64>) {
-        let Some(lane) = self.lane(source) else {
+        let Some(partition) = self.partition(source) else {
             return;
         };
         if run.len() == 0 {
             run.kept.clear();
             run.next = 0;
         }
-        lane.run = run;
-        lane.has_waited |= beyond_ms.is_some();
-        lane.set_head(beyond_ms);
+        partition.run = run;
+        partition.has_waited |= beyond_ms.is_some();
+        partition.set_head(beyond_ms);
     }
 
     /// Event time between the partition that is furthest and the earliest next event, of those that have more
     /// to process; milliseconds.
-    pub(crate) fn skew_ms(&mut self, around: &impl Surroundings) -> i64 {
-        let own = self.earliest(None, usize::MAX, around);
-        let earliest_ms = own.map_or(i64::MAX, |(_, ms)| ms).min(around.others_ms());
+    pub(crate) fn skew_ms(&mut self, context: &impl AlignmentContext) -> i64 {
+        let own = self.earliest(None, usize::MAX, context);
+        let earliest_ms = own.map_or(i64::MAX, |(_, ms)| ms).min(context.others_ms());
         if earliest_ms == i64::MAX {
             return 0;
         }
-        let reached = self.lanes.iter().map(|lane| lane.reached_ms);
+        let reached = self.partitions.iter().map(|partition| partition.reached_ms);
         let latest_ms = reached.max().unwrap_or(earliest_ms);
         match earliest_ms {
             i64::MIN => 0,

@@ -17,7 +17,7 @@ pub const PIPELINE_KEY: &[u8] = b"pipeline";
 
 /// What a poll brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum WorkerEvent {
     /// The batch holds at least one record.
     Records,
     /// These partitions of subscribed topics are now this shard's; under an eager protocol the list
@@ -140,7 +140,7 @@ pub trait Broker {
         patience: Duration,
         limit: usize,
         batch: &mut Batch,
-    ) -> Result<Turn, Failure>;
+    ) -> Result<WorkerEvent, Failure>;
 
     /// Acknowledges an assignment (an empty one too) by reading these sources from there on. A
     /// source that is open already starts again where it is told; the others go on undisturbed,
@@ -157,10 +157,10 @@ pub trait Broker {
     fn close(&mut self, sources: &[Source]) -> Result<(), Failure>;
 
     /// Says how far in event time a source has been processed, milliseconds since the epoch.
-    fn lead(&mut self, source: Source, event_time_ms: i64);
+    fn report_progress(&mut self, source: Source, event_time_ms: i64);
 
     /// Says of which sources [`Broker::poll`] is to give no records for now, in place of what was said before.
-    fn hold(&mut self, sources: &[Source]);
+    fn pause(&mut self, sources: &[Source]);
 
     /// The next offset to read of an open source where that is further than the last record handed out:
     /// past control records and what was aborted. It is the one to keep, since retention may leave
@@ -176,14 +176,14 @@ pub trait Broker {
 
     /// The latest time that the brokers themselves have stamped a record with which was handed out, milliseconds
     /// since the epoch; `None` where there was none, as with topics whose records carry the producers' time.
-    fn stamped_ms(&self) -> Option<i64> {
+    fn log_append_ms(&self) -> Option<i64> {
         None
     }
 
     /// Number of the group's present round of assignments, one more with each; `None` where it is not
     /// known. Whoever was told of round n and then of n + 1 has missed none in between, in which others
     /// may have worked on what it has handed over.
-    fn round(&self) -> Option<i64> {
+    fn generation(&self) -> Option<i64> {
         None
     }
 
@@ -218,7 +218,7 @@ pub trait Broker {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn peek(
+    fn read_uncommitted(
         &mut self,
         _source: Source,
         _from: i64,
@@ -231,22 +231,22 @@ pub trait Broker {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn ends(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure>;
+    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure>;
 
     /// What tells a topic from another of the same name, made before or after or on another cluster.
     ///
     /// # Errors
     /// See [`Failure`].
-    fn identity(&mut self, topic: Topic) -> Result<String, Failure>;
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure>;
 
     /// The name under which this shard's transactions stand, which no other has: see [`Broker::evict`].
-    fn name(&self) -> &str;
+    fn transactional_id(&self) -> &str;
 
     /// Ends the transaction that somebody has open under this name, and fences whoever it is.
     ///
     /// # Errors
     /// See [`Failure`].
-    fn evict(&mut self, name: &str) -> Result<(), Failure>;
+    fn fence(&mut self, name: &str) -> Result<(), Failure>;
 
     /// Produces a record, beginning a transaction if none is open. Delivery is known at commit.
     ///
@@ -255,7 +255,7 @@ pub trait Broker {
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure>;
 
     /// The largest record that a topic takes, as far as is known: bytes of key, value and headers.
-    fn largest(&self, _topic: Topic) -> usize {
+    fn max_record_bytes(&self, _topic: Topic) -> usize {
         usize::MAX
     }
 
@@ -283,7 +283,7 @@ pub trait Broker {
 
     /// Open sources that are read no more since records are lost: retention removed the next one before it was
     /// read, or the partition was truncated or made anew. They stay so until they are opened again.
-    fn stopped(&self) -> Vec<Source> {
+    fn halted(&self) -> Vec<Source> {
         Vec::new()
     }
 

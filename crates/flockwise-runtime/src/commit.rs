@@ -2,40 +2,40 @@
 
 use std::time::Duration;
 
-use crate::aligning::next_offset;
+use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
-use crate::shard::Shard;
 use crate::topics::Source;
-use crate::training::DELTAS;
+use crate::trainer_host::DELTAS;
+use crate::worker::Worker;
 
 /// A shard commits at least this often, also with nothing new.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
-impl<B: Broker> Shard<B> {
+impl<B: Broker> Worker<B> {
     /// Commits what was processed, if anything: rows, bookmarks and positions in the transaction that
     /// holds the changes, mini-batches, dead letters and forwards already.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
         if !self.is_pending {
             return Ok(());
         }
-        let started = self.pace.clock().now();
-        let committed_ms = self.pace.clock().latest_ms();
+        let started = self.time_mode.clock().now();
+        let committed_ms = self.time_mode.clock().latest_ms();
         self.write_state()?;
         self.broker.commit(&self.positions())?;
-        self.settle();
+        self.commit_tasks();
         self.committed_ms = committed_ms;
-        let weighed = self.weigh();
+        let memory_checked = self.check_memory();
         self.report(started);
         self.note_commit();
-        weighed
+        memory_checked
     }
 
     /// A shard that has had nothing to commit for a while commits where it stands: that shows whether the brokers
     /// would take a commit, before anything depends on it.
     pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
-        let is_idle = self.pace.is_live() && self.is_assigned && !self.is_pending;
-        let clock = self.pace.clock();
+        let is_idle = self.time_mode.is_live() && self.is_assigned && !self.is_pending;
+        let clock = self.time_mode.clock();
         if !is_idle || self.tasks.is_empty() || clock.since(self.committed) < RENEW_EVERY {
             return Ok(());
         }
@@ -45,7 +45,7 @@ impl<B: Broker> Shard<B> {
     }
 
     fn note_commit(&mut self) {
-        self.committed = self.pace.clock().now();
+        self.committed = self.time_mode.clock().now();
         self.metrics.progress.committed(self.number());
     }
 
@@ -65,7 +65,8 @@ impl<B: Broker> Shard<B> {
             let inputs: Vec<_> = open.task.inputs().collect();
             for (input, progress) in inputs {
                 let (source, known) = (input.into(), progress.next_offset);
-                let position = next_offset(&self.broker, &self.lanes, source).unwrap_or(known);
+                let position =
+                    next_offset(&self.broker, &self.input_alignment, source).unwrap_or(known);
                 open.task.advance_input(input, position);
                 let leader_epoch = self.broker.leader_epoch(source);
                 open.task.set_leader_epoch(input, leader_epoch);
@@ -90,25 +91,25 @@ impl<B: Broker> Shard<B> {
         positions
     }
 
-    fn settle(&mut self) {
+    fn commit_tasks(&mut self) {
         for open in self.tasks.values_mut().filter(|open| open.is_dirty) {
-            open.settle();
+            open.commit();
         }
         self.deltas_offset = None;
         self.is_pending = false;
-        self.meter.commit(self.pace.now_ms());
+        self.meter.commit(self.time_mode.now_ms());
     }
 
     /// Counts what the state takes of the memory allowed.
     ///
     /// # Errors
     /// Where it is too much.
-    pub(crate) fn weigh(&mut self) -> Result<(), Failure> {
-        self.weigh_with(0)
+    pub(crate) fn check_memory(&mut self) -> Result<(), Failure> {
+        self.check_memory_with(0)
     }
 
     /// The same, with so many bytes of what is not a task yet.
-    pub(crate) fn weigh_with(&mut self, more: usize) -> Result<(), Failure> {
+    pub(crate) fn check_memory_with(&mut self, more: usize) -> Result<(), Failure> {
         let tasks = self.tasks.values().map(|open| open.task.bytes());
         let bytes = tasks.sum::<usize>() + more;
         let memory = &self.pipeline.memory;
@@ -127,7 +128,9 @@ impl<B: Broker> Shard<B> {
     fn report(&mut self, started: Moment) {
         self.meter.commits += 1;
         self.meter.stopped = self.stopped();
-        self.meter.commit.push(self.pace.clock().since(started));
+        self.meter
+            .commit
+            .push(self.time_mode.clock().since(started));
         self.report_standing();
     }
 
@@ -140,11 +143,11 @@ impl<B: Broker> Shard<B> {
         self.meter.customers = rows.sum();
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.tasks_behind = self.tasks_behind();
-        if self.pace.is_live() {
+        if self.time_mode.is_live() {
             self.report_lags();
         }
         self.note_skew();
-        self.reported = self.pace.clock().now();
+        self.reported = self.time_mode.clock().now();
         self.meter.export(&self.metrics);
     }
 
@@ -153,7 +156,7 @@ impl<B: Broker> Shard<B> {
             for ((input, partition), progress) in open.task.inputs() {
                 let source = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
-                let kept = self.lanes.kept(source) as u64;
+                let kept = self.input_alignment.kept(source) as u64;
                 let lag = self.broker.lag(source).map(|lag| lag + kept);
                 self.metrics
                     .lags

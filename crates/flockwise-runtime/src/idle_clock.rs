@@ -47,7 +47,7 @@ impl IdleClock {
     }
 
     /// The events noted are committed.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.committed = self.last_event;
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let reached = Some(START_MS + 20_000);
         assert_eq!(idle.stream_ms(now, clock_ms), reached);
         idle.note_event(START_MS + 15_000, now);
-        idle.settle();
+        idle.commit();
         idle.roll_back();
         assert_eq!(idle.stream_ms(now, clock_ms), None);
     }

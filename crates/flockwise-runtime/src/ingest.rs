@@ -9,53 +9,53 @@ use flockwise_core::trainer::CAUGHT_UP;
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure};
-use crate::lookahead::Decoded;
+use crate::decode_ahead::Decoded;
 use crate::metrics::Counts;
-use crate::open_task::OpenTask;
-use crate::pipeline::Pace;
-use crate::reference_clock::tell_of_jump;
-use crate::shard::Shard;
+use crate::pipeline::TimeMode;
+use crate::reference_clock::log_clock_jump;
+use crate::running_task::RunningTask;
 use crate::topics::{Source, Topic};
+use crate::worker::Worker;
 
 /// Rows looked at in a turn for customers without a segment.
-const PLACED_A_TURN: u32 = 1000;
+const MAX_ASSIGNED_PER_CALL: u32 = 1000;
 
 /// Rows of each task that the sweep looks at in a turn, about: what is due must not hold up what comes.
-const SWEPT_A_TURN: usize = 500;
+const MAX_SWEPT_PER_CALL: usize = 500;
 
-impl<B: Broker> Shard<B> {
+impl<B: Broker> Worker<B> {
     /// Deals with the records polled, in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
         let batch = take(&mut self.batch);
-        self.polled = self.pace.clock().now();
+        self.polled = self.time_mode.clock().now();
         let now_ms = self.reference_ms();
-        let result = self.work_off(&batch, now_ms);
+        let result = self.process_batch(&batch, now_ms);
         self.batch = batch;
-        self.tell_progress();
+        self.report_progress();
         result
     }
 
     /// What time it is, for events from the future; `None` in a replay.
     pub(crate) fn reference_ms(&mut self) -> Option<i64> {
-        let Pace::Live(clock) = &self.pace else {
+        let TimeMode::Live(clock) = &self.time_mode else {
             return None;
         };
-        if let Some(stamped_ms) = self.broker.stamped_ms() {
-            self.reference.note_stamp(stamped_ms, self.polled);
+        if let Some(log_append_ms) = self.broker.log_append_ms() {
+            self.reference.note_stamp(log_append_ms, self.polled);
         }
         Some(self.reference.now_ms(clock))
     }
 
     /// Tells the broker how far inputs are, so that it reads them in step.
-    pub(crate) fn tell_progress(&mut self) {
+    pub(crate) fn report_progress(&mut self) {
         for open in self.tasks.values().filter(|open| open.is_dirty) {
             for (input, progress) in open.task.inputs() {
-                self.broker.lead(input.into(), progress.time_ms);
+                self.broker.report_progress(input.into(), progress.time_ms);
             }
         }
     }
 
-    /// Deals with a record, of which [`Shard::look_ahead`] has put what is in it at this place.
+    /// Deals with a record, of which [`Shard::decode_ahead`] has put what is in it at this place.
     pub(crate) fn receive(
         &mut self,
         record: &Record<'_>,
@@ -83,11 +83,11 @@ impl<B: Broker> Shard<B> {
     ) -> Result<(), Failure> {
         let Decoded {
             event,
-            refused,
+            reject,
             trigger,
             home,
             ..
-        } = self.lookahead.get(place);
+        } = self.decoded_ahead.get(place);
         let partition = trigger.partition;
         let owner = self.pipeline.topics.task_of(partition);
         let Some(open) = self.tasks.get_mut(&owner) else {
@@ -103,7 +103,7 @@ impl<B: Broker> Shard<B> {
             return Ok(());
         }
         self.meter.open.events += 1;
-        if let Some(reject) = refused {
+        if let Some(reject) = reject {
             return self.refuse(owner, record, &reject.clone());
         }
         if let Some(now_ms) = now_ms {
@@ -134,8 +134,8 @@ impl<B: Broker> Shard<B> {
         open.is_dirty = true;
         open.task.advance_repartition(record.offset + 1);
         self.is_pending = true;
-        let decoded = self.lookahead.get(place);
-        if let Some(reject) = &decoded.refused {
+        let decoded = self.decoded_ahead.get(place);
+        if let Some(reject) = &decoded.reject {
             return self.refuse(number, record, &reject.clone());
         }
         if let Some(watermarks) = &decoded.watermarks {
@@ -161,26 +161,26 @@ impl<B: Broker> Shard<B> {
             trigger,
             timestamp_ms,
             ..
-        } = self.lookahead.get(place);
+        } = self.decoded_ahead.get(place);
         self.meter.open.received_ms.push(*timestamp_ms);
         open.task
             .process(event, *trigger, self.versions.as_ref(), &mut self.output);
         open.idle.note_event(open.task.stream_ms(), self.polled);
-        self.give_out(number)
+        self.flush_output(number)
     }
 
     /// Moves the time of tasks on by the clock that have had no event for a while and have none to come.
-    pub(crate) fn let_time_pass(&mut self) -> Result<(), Failure> {
-        let Some(clock_ms) = self.pace.now_ms() else {
+    pub(crate) fn advance_idle_tasks(&mut self) -> Result<(), Failure> {
+        let Some(clock_ms) = self.time_mode.now_ms() else {
             return Ok(());
         };
-        tell_of_jump(self.pace.clock());
-        let (broker, now) = (&self.broker, self.pace.clock().now());
-        let lanes = &self.lanes;
+        log_clock_jump(self.time_mode.clock());
+        let (broker, now) = (&self.broker, self.time_mode.clock().now());
+        let aligned = &self.input_alignment;
         let has_lag = |source: &Source| {
-            lanes.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
+            aligned.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
         };
-        let is_waiting = |number: u32, open: &OpenTask| {
+        let is_waiting = |number: u32, open: &RunningTask| {
             open.task.watermark_ms() != CAUGHT_UP
                 || open.inputs.iter().any(has_lag)
                 || has_lag(&Source::repartition(number))
@@ -191,30 +191,30 @@ impl<B: Broker> Shard<B> {
         });
         let idle: Vec<(u32, i64)> = idle.collect();
         idle.into_iter()
-            .try_for_each(|(number, to_ms)| self.pass_time(number, to_ms))
+            .try_for_each(|(number, to_ms)| self.advance_task(number, to_ms))
     }
 
     /// Is there a model, and customers whom nobody has looked at since it came?
-    pub(crate) fn has_unplaced(&self) -> bool {
-        self.versions.is_some() && self.tasks.values().any(|open| open.unplaced.is_some())
+    pub(crate) fn has_unassigned(&self) -> bool {
+        self.versions.is_some() && self.tasks.values().any(|open| open.unassigned.is_some())
     }
 
     /// Gives some of the customers without a segment one, a slice a turn; `true` where there was one to
     /// look at.
-    pub(crate) fn place_some(&mut self) -> Result<bool, Failure> {
+    pub(crate) fn assign_initial_segments(&mut self) -> Result<bool, Failure> {
         let waiting = self
             .tasks
             .iter_mut()
-            .find(|(_, open)| open.unplaced.is_some());
+            .find(|(_, open)| open.unassigned.is_some());
         let (Some(versions), Some((number, open))) = (&self.versions, waiting) else {
             return Ok(false);
         };
-        let (number, from) = (*number, open.unplaced.unwrap_or(0));
-        open.unplaced = open
-            .task
-            .place_unplaced(from, PLACED_A_TURN, versions, &mut self.output);
-        self.give_out(number)?;
-        self.let_stand(number);
+        let (number, from) = (*number, open.unassigned.unwrap_or(0));
+        open.unassigned =
+            open.task
+                .assign_unassigned(from, MAX_ASSIGNED_PER_CALL, versions, &mut self.output);
+        self.flush_output(number)?;
+        self.settle_if_unchanged(number);
         Ok(true)
     }
 
@@ -233,16 +233,16 @@ impl<B: Broker> Shard<B> {
             };
             let versions = self.versions.as_ref();
             open.task
-                .sweep_some(SWEPT_A_TURN, versions, &mut self.output);
-            self.give_out(*number)?;
-            self.let_stand(*number);
+                .sweep_some(MAX_SWEPT_PER_CALL, versions, &mut self.output);
+            self.flush_output(*number)?;
+            self.settle_if_unchanged(*number);
         }
         Ok(!numbers.is_empty())
     }
 
     /// Time that has passed and changed no row is no part of a transaction, and need not be taken back
     /// with one.
-    fn let_stand(&mut self, number: u32) {
+    fn settle_if_unchanged(&mut self, number: u32) {
         let Some(open) = self.tasks.get_mut(&number).filter(|open| !open.is_dirty) else {
             return;
         };
@@ -250,32 +250,32 @@ impl<B: Broker> Shard<B> {
             open.is_dirty = true;
             self.is_pending = true;
         } else {
-            open.task.settle();
+            open.task.commit();
             open.is_ahead = true;
         }
     }
 
     /// Sweeps one task up to a time.
-    pub(crate) fn pass_time(&mut self, number: u32, to_ms: i64) -> Result<(), Failure> {
+    pub(crate) fn advance_task(&mut self, number: u32, to_ms: i64) -> Result<(), Failure> {
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
         open.task
             .advance_time(to_ms, self.versions.as_ref(), &mut self.output);
-        self.give_out(number)?;
-        self.let_stand(number);
+        self.flush_output(number)?;
+        self.settle_if_unchanged(number);
         Ok(())
     }
 
     /// Sends what a task gave out and counts it.
-    fn give_out(&mut self, number: u32) -> Result<(), Failure> {
+    fn flush_output(&mut self, number: u32) -> Result<(), Failure> {
         let Some(open) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
         let is_silent = self.output.changes.is_empty()
             && self.output.mini_batches.is_empty()
-            && !open.task.has_departed();
-        // As [`Shard::let_stand`] has it: nothing of this is taken back with a transaction.
+            && !open.task.has_expired();
+        // As [`Shard::settle_if_unchanged`] has it: nothing of this is taken back with a transaction.
         let stands = is_silent && !open.is_dirty && !open.task.rows().has_touched();
         let counts = match stands {
             true => self.meter.beside_transactions(),

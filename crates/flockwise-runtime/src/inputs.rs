@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::aligning::next_offset;
+use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure, Start};
-use crate::shard::Shard;
 use crate::topics::{Source, Topic};
+use crate::worker::Worker;
 
 /// How often input topics are looked at for new partitions, and for being recreated.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-impl<B: Broker> Shard<B> {
+impl<B: Broker> Worker<B> {
     /// Where a task's inputs and its repartition partition go on.
     pub(crate) fn task_reads(&mut self, number: u32) -> Result<Vec<(Source, Start)>, Failure> {
         self.check_topic_ids(number);
@@ -83,7 +83,7 @@ impl<B: Broker> Shard<B> {
     /// Where the brokers do not say.
     pub(crate) fn look_at_topic_ids(&mut self) -> Result<(), Failure> {
         let inputs = 0..self.pipeline.topics.inputs.len() as u16;
-        let ids = inputs.map(|input| self.broker.identity(Topic::Input(input)));
+        let ids = inputs.map(|input| self.broker.topic_id(Topic::Input(input)));
         self.input_ids = ids.collect::<Result<_, _>>()?;
         Ok(())
     }
@@ -137,7 +137,7 @@ impl<B: Broker> Shard<B> {
                     continue;
                 };
                 let input = (input, source.partition);
-                let start = next_offset(&self.broker, &self.lanes, *source);
+                let start = next_offset(&self.broker, &self.input_alignment, *source);
                 if let Some(start) = start.filter(|_| !known.contains(&input)) {
                     open.task.advance_input(input, start);
                     open.is_dirty = true;
@@ -150,12 +150,12 @@ impl<B: Broker> Shard<B> {
 
     /// Begins to read partitions that inputs have gained, and notices topics that were recreated.
     pub(crate) fn look_for_inputs(&mut self) -> Result<(), Failure> {
-        let clock = self.pace.clock();
+        let clock = self.time_mode.clock();
         if !self.is_assigned || self.is_pending || clock.since(self.looked) < LOOK_EVERY {
             return Ok(());
         }
         self.looked = clock.now();
-        self.expect_same_changelog()?;
+        self.check_changelog_id()?;
         self.meter.stopped = self.stopped();
         self.meter.export(&self.metrics);
         self.notice_recreated()?;
@@ -217,7 +217,7 @@ impl<B: Broker> Shard<B> {
         let positions = self.tasks.values().flat_map(|open| open.task.inputs());
         let halted =
             positions.filter(|((input, _), _)| self.recreated.contains(&Topic::Input(*input)));
-        (self.broker.stopped().len() + halted.count()) as u64
+        (self.broker.halted().len() + halted.count()) as u64
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the pipeline says of itself to Prometheus.
 //!
-//! A shard counts with plain integers in its own [`ShardMeter`] and exports what was committed; the
+//! A shard counts with plain integers in its own [`WorkerMeter`] and exports what was committed; the
 //! [`Metrics`] that all shards share are handed down, never global. Gauges carry the number of the
 //! shard, so that one that starts again takes up its own series; sum or take the maximum over them.
 
@@ -19,7 +19,7 @@ use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::lineage::Step;
 pub use lags::InputLags;
 pub use latency::Latency;
-pub use meter::{Counts, Moves, ShardMeter};
+pub use meter::{Counts, SegmentMoves, WorkerMeter};
 pub use progress::{Progress, Stall};
 use prometheus::{CounterVec, GaugeVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 pub use registrar::{Described, Registrar};
@@ -56,20 +56,20 @@ impl Restart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abort {
     /// The broker declared it void.
-    Refused,
+    CommandError,
     /// The shard's partitions had become somebody else's.
     Lost,
 }
 
 impl Abort {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Refused, Self::Lost];
+    pub const ALL: [Self; 2] = [Self::CommandError, Self::Lost];
 
     /// As metrics have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Refused => "refused",
+            Self::CommandError => "refused",
             Self::Lost => "lost",
         }
     }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use flockwise_core::task::Versions;
 
 use crate::batch::Record;
-use crate::bringing_back::HELD;
 use crate::broker::{Broker, Failure, Replayed, Start};
 use crate::model_log::ModelLog;
-use crate::shard::Shard;
+use crate::restore::MAX_HELD_READS;
 use crate::topics::{Source, Topic};
+use crate::worker::Worker;
 
 const MODEL: Source = Source {
     topic: Topic::Model,
     partition: 0,
 };
 
-impl<B: Broker> Shard<B> {
+impl<B: Broker> Worker<B> {
     /// Reads the versions published since this process last looked, so that tasks score with the newest from their
     /// first event on. A new trainer ends what the one before has left open.
     pub(crate) fn load_model(&mut self, is_new_trainer: bool) -> Result<(), Failure> {
@@ -36,12 +36,12 @@ impl<B: Broker> Shard<B> {
 
     /// Reads on to the end of the model topic. One that a trainer is just publishing is waited for.
     fn read_versions(&mut self, is_new_trainer: bool) -> Result<(), Failure> {
-        for held in 0..HELD {
+        for held in 0..MAX_HELD_READS {
             match self.read_on()? {
                 Replayed::Whole(_) => return Ok(()),
                 Replayed::Held(next) => {
                     if held == 0 && is_new_trainer {
-                        self.end_what_holds_model(next)?;
+                        self.end_open_model_transaction(next)?;
                     }
                 }
                 Replayed::Gone => {
@@ -71,16 +71,16 @@ impl<B: Broker> Shard<B> {
 
     /// Ends the transaction of the former trainer, who was publishing a version: dead, or about to find out
     /// that it is not the trainer any more.
-    fn end_what_holds_model(&mut self, next: i64) -> Result<(), Failure> {
+    fn end_open_model_transaction(&mut self, next: i64) -> Result<(), Failure> {
         let mut trainer = None;
-        self.broker.peek(MODEL, next, &mut |record| {
+        self.broker.read_uncommitted(MODEL, next, &mut |record| {
             let name = record.origin.and_then(|name| str::from_utf8(name).ok());
             trainer = trainer.take().or_else(|| name.map(str::to_owned));
         })?;
-        match trainer.filter(|trainer| trainer != self.broker.name()) {
+        match trainer.filter(|trainer| trainer != self.broker.transactional_id()) {
             Some(trainer) => {
                 tracing::warn!(trainer, "a trainer left a transaction open; it is ended");
-                self.broker.evict(&trainer)
+                self.broker.fence(&trainer)
             }
             None => Ok(()),
         }
@@ -126,7 +126,7 @@ impl<B: Broker> Shard<B> {
         if self.versions.is_none() {
             self.tasks
                 .values_mut()
-                .for_each(|open| open.unplaced = Some(0));
+                .for_each(|open| open.unassigned = Some(0));
         }
         self.meter.model_version = version;
         self.meter.segments = versions.current.segments().len() as u64;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use flockwise_codec::catch_up::{ANNOUNCED_KEY, caught_up_key, encode_caught_up, encode_mark};
 use flockwise_codec::change::ChangeEncoder;
-use flockwise_codec::changelog::{BOOKMARK, encode_bookmark, encode_row, row_key};
+use flockwise_codec::changelog::{TASK_POSITION, encode_row, encode_task_position, row_key};
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{Origin, encode_forward};
-use flockwise_codec::history::{ANNOUNCED_KEY, caught_up_key, encode_caught_up, encode_mark};
-use flockwise_codec::lesson::encode_mini_batch;
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
+use flockwise_codec::trainer_input::encode_mini_batch;
 use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
 use flockwise_core::change::Change;
 use flockwise_core::event::Event;
@@ -23,7 +23,7 @@ use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
 use crate::topics::{Source, Topic, Topics};
-use crate::training::DELTAS;
+use crate::trainer_host::DELTAS;
 
 /// Versions that the model topic keeps.
 const VERSIONS_KEPT: u64 = 100;
@@ -78,7 +78,7 @@ impl Outbox {
     ) -> Result<(), Failure> {
         let fingerprint = pipeline.task.plan.fingerprint();
         // First, since one who was let go of may be back already.
-        for customer_id in task.departed() {
+        for customer_id in task.expired() {
             self.key.clear();
             row_key(customer_id, &mut self.key);
             broker.send(changelog(partition, &self.key, None))?;
@@ -92,9 +92,9 @@ impl Outbox {
             broker.send(changelog(partition, &self.key, Some(&self.value)))?;
         }
         self.value.clear();
-        let (inputs, owner) = (&pipeline.topics.inputs, Some(broker.name()));
-        encode_bookmark(&task.bookmark(), inputs, owner, &mut self.value);
-        broker.send(changelog(partition, &[BOOKMARK], Some(&self.value)))
+        let (inputs, owner) = (&pipeline.topics.inputs, Some(broker.transactional_id()));
+        encode_task_position(&task.position(), inputs, owner, &mut self.value);
+        broker.send(changelog(partition, &[TASK_POSITION], Some(&self.value)))
     }
 
     /// A mini-batch for the trainer.
@@ -125,7 +125,7 @@ impl Outbox {
     ) -> Result<(), Failure> {
         let version = publication.model.version;
         let key = version.to_string();
-        let trainer = broker.name().to_owned();
+        let trainer = broker.transactional_id().to_owned();
         broker.send(Outgoing {
             topic: Topic::Model,
             partition: 0,
@@ -260,7 +260,7 @@ impl Outbox {
         let key = event.customer_id().as_bytes();
         let (bytes, most) = (
             key.len() + self.value.len(),
-            broker.largest(Topic::Repartition),
+            broker.max_record_bytes(Topic::Repartition),
         );
         if bytes > most {
             return Ok(Some(Reject {
@@ -351,7 +351,9 @@ impl Outbox {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        let room = broker.largest(Topic::DeadLetters).saturating_sub(taken);
+        let room = broker
+            .max_record_bytes(Topic::DeadLetters)
+            .saturating_sub(taken);
         let kept = Kept::within(room, record.key, record.value);
         broker.send(Outgoing {
             topic: Topic::DeadLetters,

@@ -12,7 +12,7 @@ use flockwise_core::task::TaskSettings;
 use crate::alignment::Alignment;
 use crate::broker::Start;
 use crate::clock::Clock;
-use crate::memory::Memory;
+use crate::memory_budget::MemoryBudget;
 use crate::topics::Topics;
 
 /// A pipeline, settled before the first shard starts.
@@ -40,7 +40,7 @@ pub struct Pipeline {
     /// How input partitions are kept in step.
     pub alignment: Alignment,
     /// What the state may take.
-    pub memory: Arc<Memory>,
+    pub memory: Arc<MemoryBudget>,
 }
 
 impl Pipeline {
@@ -75,14 +75,14 @@ impl Pipeline {
 
 /// Whose time it is.
 #[derive(Clone, Debug)]
-pub enum Pace {
+pub enum TimeMode {
     /// The clock judges events from the future, and moves time on once the inputs are idle.
     Live(Clock),
     /// Time is that of the events alone, so the same input gives the same output.
     Replay,
 }
 
-impl Pace {
+impl TimeMode {
     /// A pipeline at work.
     #[must_use]
     pub fn live() -> Self {

@@ -107,7 +107,7 @@ impl ReferenceClock {
 }
 
 /// Says that somebody has set the wall clock, once for each time.
-pub(crate) fn tell_of_jump(clock: &Clock) {
+pub(crate) fn log_clock_jump(clock: &Clock) {
     let Some(jumped_ms) = clock.jumped_ms() else {
         return;
     };

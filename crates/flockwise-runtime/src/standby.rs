@@ -16,20 +16,20 @@ use std::time::Duration;
 use crate::batch::{Batch, Record};
 use crate::broker::{Failure, Follower};
 use crate::clock::Clock;
-use crate::memory::Memory;
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
-use crate::restoring::Restoring;
-use crate::store::TRUSTED;
+use crate::store::MAX_COPY_AGE;
+use crate::task_restorer::TaskRestorer;
 use crate::topics::{Source, Topic};
 
 /// How long the follower waits for records before it looks whether it is to follow others.
-const PATIENCE: Duration = Duration::from_millis(100);
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// Records taken in under one lock, so that nobody waits long for a task.
-const BATCH: usize = 1000;
+const MAX_POLL_RECORDS: usize = 1000;
 
 /// A standby is warm that has so many offsets of its changelog still to read at most: a moment's work.
-const NEAR: i64 = 10_000;
+const WARM_WITHIN: i64 = 10_000;
 
 /// The standbys of a process; clones are the same ones.
 #[derive(Clone, Debug)]
@@ -57,14 +57,14 @@ struct Shared {
     /// Tasks of this process, by shard.
     owned: BTreeMap<usize, BTreeSet<u32>>,
     /// Was a shard given its tasks, even if none?
-    is_told: bool,
+    is_assigned: bool,
     /// There was no room for them.
-    is_given_up: bool,
+    is_out_of_memory: bool,
 }
 
 #[derive(Debug)]
 struct Standby {
-    restoring: Restoring,
+    restorer: TaskRestorer,
     /// What tells it from another of the same task, before or after.
     number: u64,
     /// It has, or will read, all that was committed since then: when it was begun or its latest
@@ -80,9 +80,9 @@ impl Standbys {
             shared: Arc::default(),
             reach,
             tasks,
-            near: NEAR,
+            near: WARM_WITHIN,
             clock,
-            trusted: TRUSTED,
+            trusted: MAX_COPY_AGE,
         }
     }
 
@@ -114,12 +114,12 @@ impl Standbys {
     }
 
     /// A task that is kept warm, from here on the shard's.
-    pub(crate) fn take(&self, shard: usize, number: u32) -> Option<Restoring> {
+    pub(crate) fn take(&self, shard: usize, number: u32) -> Option<TaskRestorer> {
         let mut shared = self.lock();
-        shared.drop_cut_off(self.clock.latest_ms(), self.trusted);
+        shared.drop_stale(self.clock.latest_ms(), self.trusted);
         // Lest it be begun anew before the shard says what it has.
         shared.owned.entry(shard).or_default().insert(number);
-        shared.warm.remove(&number).map(|standby| standby.restoring)
+        shared.warm.remove(&number).map(|standby| standby.restorer)
     }
 
     /// A shard has these tasks from here on.
@@ -127,7 +127,7 @@ impl Standbys {
         let mut shared = self.lock();
         shared.owned.insert(shard, tasks);
         shared.unfit.clear();
-        shared.is_told = true;
+        shared.is_assigned = true;
     }
 
     /// Follows the changelogs until told to stop.
@@ -147,7 +147,7 @@ impl Standbys {
         while !stop.load(Ordering::Relaxed) {
             self.follow_on(follower, pipeline, &mut followed, &mut batch)?;
             let mut shared = self.lock();
-            shared.keep_within(&pipeline.memory);
+            shared.drop_above_limit(&pipeline.memory);
             metrics.standbys(shared.warm.len(), shared.bytes());
         }
         Ok(())
@@ -164,9 +164,9 @@ impl Standbys {
         followed: &mut Followed,
         batch: &mut Batch,
     ) -> Result<(), Failure> {
-        let reads = self.settle(pipeline);
-        followed.become_these(&reads, follower)?;
-        let polled = follower.poll(PATIENCE, BATCH, batch);
+        let reads = self.update_wanted(pipeline);
+        followed.set_followed(&reads, follower)?;
+        let polled = follower.poll(POLL_TIMEOUT, MAX_POLL_RECORDS, batch);
         let mut shared = self.lock();
         if let Err(failure @ (Failure::Fatal(_) | Failure::Fenced(_))) = polled {
             // The records to go on at are gone.
@@ -176,34 +176,34 @@ impl Standbys {
         polled?;
         // Between the tombstones that are gone and these records nothing else would tell.
         let now_ms = self.clock.latest_ms();
-        shared.drop_cut_off(now_ms, self.trusted);
+        shared.drop_stale(now_ms, self.trusted);
         for record in batch.records() {
-            shared.take_in(pipeline, &record, now_ms);
+            shared.apply(pipeline, &record, now_ms);
         }
         Ok(())
     }
 
     /// Lets go of what is no longer wanted, begins with what is, and says where to read on.
-    fn settle(&self, pipeline: &Pipeline) -> Vec<Read> {
+    fn update_wanted(&self, pipeline: &Pipeline) -> Vec<FollowedTask> {
         let shared = &mut *self.lock();
         let wanted = shared.wanted(self.reach, self.tasks);
         let now_ms = self.clock.latest_ms();
         shared.warm.retain(|number, _| wanted.contains(number));
-        shared.drop_cut_off(now_ms, self.trusted);
+        shared.drop_stale(now_ms, self.trusted);
         for task in wanted.difference(&shared.unfit) {
             shared.warm.entry(*task).or_insert_with(|| {
                 shared.begun += 1;
                 Standby {
-                    restoring: Restoring::new(pipeline, *task),
+                    restorer: TaskRestorer::new(pipeline, *task),
                     number: shared.begun,
                     known_ms: now_ms,
                 }
             });
         }
-        let read = |(task, standby): (&u32, &Standby)| Read {
+        let read = |(task, standby): (&u32, &Standby)| FollowedTask {
             task: *task,
             standby: standby.number,
-            from: standby.restoring.next(),
+            from: standby.restorer.next(),
         };
         shared.warm.iter().map(read).collect()
     }
@@ -215,13 +215,13 @@ impl Standbys {
 
 /// What a standby needs to be read.
 #[derive(Clone, Copy, Debug)]
-struct Read {
+struct FollowedTask {
     task: u32,
     standby: u64,
     from: Option<i64>,
 }
 
-impl Read {
+impl FollowedTask {
     fn of_follower(&self) -> (Source, Option<i64>) {
         (Source::changelog(self.task), self.from)
     }
@@ -229,9 +229,9 @@ impl Read {
 
 impl Followed {
     /// Sees to it that these are read, each from where its standby is.
-    fn become_these(
+    fn set_followed(
         &mut self,
-        reads: &[Read],
+        reads: &[FollowedTask],
         follower: &mut impl Follower,
     ) -> Result<(), Failure> {
         let wanted: BTreeMap<u32, u64> = reads.iter().map(|r| (r.task, r.standby)).collect();
@@ -240,10 +240,10 @@ impl Followed {
         }
         // A follower goes on where it is with what it reads already: one that began anew would lack
         // everything before.
-        let goes_on = |read: &&Read| self.0.get(&read.task) == Some(&read.standby);
-        let going_on = reads.iter().filter(goes_on).map(Read::of_follower);
+        let goes_on = |read: &&FollowedTask| self.0.get(&read.task) == Some(&read.standby);
+        let going_on = reads.iter().filter(goes_on).map(FollowedTask::of_follower);
         follower.follow(&going_on.collect::<Vec<_>>())?;
-        let all = reads.iter().map(Read::of_follower);
+        let all = reads.iter().map(FollowedTask::of_follower);
         follower.follow(&all.collect::<Vec<_>>())?;
         self.0 = wanted;
         Ok(())
@@ -253,7 +253,7 @@ impl Followed {
 impl Shared {
     fn wanted(&self, reach: usize, tasks: u32) -> BTreeSet<u32> {
         let owned: BTreeSet<u32> = self.owned.values().flatten().copied().collect();
-        if reach == 0 || !self.is_told || self.is_given_up {
+        if reach == 0 || !self.is_assigned || self.is_out_of_memory {
             return BTreeSet::new();
         }
         if owned.is_empty() {
@@ -279,12 +279,12 @@ impl Shared {
     }
 
     fn bytes(&self) -> usize {
-        let bytes = |standby: &Standby| standby.restoring.bytes();
+        let bytes = |standby: &Standby| standby.restorer.bytes();
         self.warm.values().map(bytes).sum()
     }
 
     /// A process's own tasks come first.
-    fn keep_within(&mut self, memory: &Memory) {
+    fn drop_above_limit(&mut self, memory: &MemoryBudget) {
         let bytes = self.bytes() as u64;
         if memory.left().is_some_and(|left| bytes > left) {
             tracing::error!(
@@ -293,14 +293,14 @@ impl Shared {
                 "no room to keep tasks of others warm beside the own: given up until the next start; \
                  allow more with `memory` under [state], or start more instances"
             );
-            self.is_given_up = true;
+            self.is_out_of_memory = true;
             self.warm.clear();
         }
     }
 
     /// Lets go of standbys that may lack tombstones which the changelog has no more; those that are wanted
     /// are begun anew.
-    fn drop_cut_off(&mut self, now_ms: i64, trusted: Duration) {
+    fn drop_stale(&mut self, now_ms: i64, trusted: Duration) {
         self.warm.retain(|task, standby| {
             let is_trusted = now_ms.abs_diff(standby.known_ms) <= trusted.as_millis() as u64;
             if !is_trusted {
@@ -315,7 +315,7 @@ impl Shared {
         });
     }
 
-    fn take_in(&mut self, pipeline: &Pipeline, record: &Record<'_>, now_ms: i64) {
+    fn apply(&mut self, pipeline: &Pipeline, record: &Record<'_>, now_ms: i64) {
         let number = record.source.partition;
         if record.source.topic != Topic::Changelog {
             return;
@@ -323,14 +323,14 @@ impl Shared {
         let Some(standby) = self.warm.get_mut(&number) else {
             return;
         };
-        let restoring = &mut standby.restoring;
+        let restorer = &mut standby.restorer;
         // Behind what was taken in already where the follower began anew.
-        if restoring.next().is_some_and(|next| record.offset < next) {
+        if restorer.next().is_some_and(|next| record.offset < next) {
             return;
         }
         // A clock that is ahead does not make it any younger.
         standby.known_ms = standby.known_ms.max(record.timestamp_ms.min(now_ms));
-        if let Err(error) = restoring.take(pipeline, record) {
+        if let Err(error) = restorer.take(pipeline, record) {
             tracing::error!(
                 task = number,
                 %error,

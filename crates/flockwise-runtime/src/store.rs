@@ -10,11 +10,11 @@ use std::time::Duration;
 
 /// How long what is kept beside a changelog is trusted without having been brought up to date. Kafka keeps a
 /// tombstone for a day (`delete.retention.ms`) at least: within half of it none can be gone that was not seen.
-pub const TRUSTED: Duration = Duration::from_hours(12);
+pub const MAX_COPY_AGE: Duration = Duration::from_hours(12);
 
 /// Records of one task on their way to the store, in one arena.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct CheckpointBatch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     /// Which changelog they are of: what tells it from another topic of the same name.
@@ -34,7 +34,7 @@ struct Entry {
     value: Option<usize>,
 }
 
-impl Kept {
+impl CheckpointBatch {
     /// Appends a record; `value` writes it, and there is none where it is to be removed.
     pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.bytes.extend_from_slice(key);
@@ -77,7 +77,7 @@ impl Kept {
 
 /// Which state a load wants: anything else is set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ExpectedCheckpoint {
     /// The changelog's identity, as [`Kept::changelog`].
     pub changelog: String,
     /// The plan's fingerprint.
@@ -97,7 +97,7 @@ pub struct Load<'a> {
 
 /// How a task's copy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copy {
+pub enum CheckpointState {
     /// Ready for what is newer.
     Ready,
     /// The last records given are being written.
@@ -108,10 +108,10 @@ pub enum Copy {
     Off,
 }
 
-impl Copy {
+impl CheckpointState {
     /// May records be given?
     #[must_use]
-    pub fn takes(self) -> bool {
+    pub fn accepts_records(self) -> bool {
         matches!(self, Self::Ready | Self::Empty)
     }
 }
@@ -126,24 +126,24 @@ pub trait Store {
     fn load(
         &mut self,
         task: u32,
-        wanted: &Wanted,
+        wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64>;
 
     /// As [`Store::load`] of each of these, where possible at once; what came of each, in order.
-    fn load_all(&mut self, wanted: &Wanted, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
+    fn load_all(&mut self, wanted: &ExpectedCheckpoint, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
         let load = |load: Load<'_>| self.load(load.task, wanted, load.each);
         loads.into_iter().map(load).collect()
     }
 
     /// How a task's copy stands.
-    fn copy(&mut self, task: u32) -> Copy;
+    fn checkpoint_state(&mut self, task: u32) -> CheckpointState;
 
     /// As [`Store::copy`], once what is being written is written, or `patience` has passed.
-    fn settled(&mut self, task: u32, patience: Duration) -> Copy;
+    fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState;
 
     /// Writes records of a task, all or none, behind the caller's back. Only while the copy is not busy.
-    fn write(&mut self, task: u32, records: Kept);
+    fn write(&mut self, task: u32, records: CheckpointBatch);
 
     /// The task goes elsewhere: what was given is written, and the copy is left as it is.
     fn release(&mut self, task: u32);
@@ -163,21 +163,21 @@ impl Store for NoStore {
     fn load(
         &mut self,
         _task: u32,
-        _wanted: &Wanted,
+        _wanted: &ExpectedCheckpoint,
         _each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
         None
     }
 
-    fn copy(&mut self, _task: u32) -> Copy {
-        Copy::Off
+    fn checkpoint_state(&mut self, _task: u32) -> CheckpointState {
+        CheckpointState::Off
     }
 
-    fn settled(&mut self, _task: u32, _patience: Duration) -> Copy {
-        Copy::Off
+    fn await_checkpoint(&mut self, _task: u32, _patience: Duration) -> CheckpointState {
+        CheckpointState::Off
     }
 
-    fn write(&mut self, _task: u32, _records: Kept) {}
+    fn write(&mut self, _task: u32, _records: CheckpointBatch) {}
 
     fn release(&mut self, _task: u32) {}
 

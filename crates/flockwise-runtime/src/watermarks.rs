@@ -31,30 +31,30 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// Invariant: what an aborted transaction has read is forgotten with it, as the forwarded events before it are.
 #[derive(Clone, Debug)]
 pub(crate) struct Watermarks {
-    known: Known,
+    known: ReceivedWatermarks,
     /// The same as of the last commit, where it differs.
-    committed: Option<Known>,
+    committed: Option<ReceivedWatermarks>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct ReceivedWatermarks {
     /// By task, but for the own one; milliseconds since the epoch.
-    heard: BTreeMap<u32, Heard>,
-    trainer: Heard,
+    heard: BTreeMap<u32, ReceivedWatermark>,
+    trainer: ReceivedWatermark,
     learnt: Option<Learnt>,
     /// When another shard last asked how far the tasks of this one are.
     asked: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Heard {
+struct ReceivedWatermark {
     /// `None`: nothing yet.
     watermark_ms: Option<i64>,
     /// When it was heard; before that, when the task began to listen.
     at: Moment,
 }
 
-impl Heard {
+impl ReceivedWatermark {
     /// The watermark, where others have to wait for it.
     fn holding_ms(&self, now: Moment, idle_timeout: Duration) -> Option<i64> {
         let age = now.since(self.at);
@@ -69,12 +69,12 @@ impl Heard {
 impl Watermarks {
     /// For a listener that begins now: how far these tasks are is not known.
     pub(crate) fn new(tasks: impl Iterator<Item = u32>, now: Moment) -> Self {
-        let unknown = Heard {
+        let unknown = ReceivedWatermark {
             watermark_ms: None,
             at: now,
         };
         Self {
-            known: Known {
+            known: ReceivedWatermarks {
                 heard: tasks.map(|task| (task, unknown)).collect(),
                 trainer: unknown,
                 learnt: None,
@@ -91,7 +91,7 @@ impl Watermarks {
         }
         for (task, watermark_ms) in &message.tasks {
             if let Some(heard) = self.known.heard.get_mut(task) {
-                *heard = Heard {
+                *heard = ReceivedWatermark {
                     watermark_ms: Some(*watermark_ms),
                     at: now,
                 };
@@ -103,7 +103,7 @@ impl Watermarks {
             self.known.asked = Some(now);
         }
         if let Some(learnt) = message.trainer {
-            self.known.trainer = Heard {
+            self.known.trainer = ReceivedWatermark {
                 watermark_ms: Some(learnt.to_ms),
                 at: now,
             };
@@ -112,7 +112,7 @@ impl Watermarks {
     }
 
     /// What was heard is committed.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.committed = None;
     }
 
@@ -178,18 +178,18 @@ pub(crate) fn asked<'a>(all: impl Iterator<Item = &'a Watermarks> + Clone) -> Op
 fn heard_last<'a>(
     all: impl Iterator<Item = (u32, &'a Watermarks)>,
     task: u32,
-) -> Option<&'a Heard> {
+) -> Option<&'a ReceivedWatermark> {
     let heard = all.filter_map(|(_, watermarks)| watermarks.known.heard.get(&task));
     heard.max_by_key(|heard| last_first(heard))
 }
 
-fn last_first(heard: &Heard) -> (bool, Moment) {
+fn last_first(heard: &ReceivedWatermark) -> (bool, Moment) {
     (heard.watermark_ms.is_some(), heard.at)
 }
 
 /// What a shard has sent of its tasks' watermarks.
 #[derive(Clone, Debug)]
-pub(crate) struct Announced {
+pub(crate) struct WatermarkSender {
     said: Announcement,
     at: Moment,
     /// Since when a task that was said to have caught up has a backlog.
@@ -216,7 +216,7 @@ impl Announcement {
 
 /// What sending watermarks depends on besides themselves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Occasion {
+pub(crate) struct SendContext {
     pub(crate) now: Moment,
     pub(crate) alignment: Alignment,
     /// A task of another shard has a backlog.
@@ -225,7 +225,7 @@ pub(crate) struct Occasion {
     pub(crate) asked: Option<Moment>,
 }
 
-impl Announced {
+impl WatermarkSender {
     /// Nothing has been sent: all is due.
     pub(crate) fn new(now: Moment) -> Self {
         Self {
@@ -241,9 +241,9 @@ impl Announced {
     }
 
     /// Is this to be sent now?
-    pub(crate) fn is_due(&mut self, news: &Announcement, occasion: &Occasion) -> bool {
-        let since = occasion.now.since(self.at);
-        let advance_ms = (occasion.alignment.max_skew_ms / 2).max(1);
+    pub(crate) fn is_due(&mut self, news: &Announcement, context: &SendContext) -> bool {
+        let since = context.now.since(self.at);
+        let advance_ms = (context.alignment.max_skew_ms / 2).max(1);
         let (said, tasks) = (&self.said, &news.watermarks.tasks);
         let is_read_on = advances(&said.watermarks.tasks, tasks, advance_ms) && since >= SPACING;
         // Everybody waits for the end of a period.
@@ -254,10 +254,10 @@ impl Announced {
         let is_learnt_on = said.watermarks.trainer != news.watermarks.trainer;
         let mut numbers = tasks.keys();
         let is_unknown = numbers.any(|task| !said.watermarks.tasks.contains_key(task));
-        let is_stale = since >= occasion.alignment.idle_timeout / RENEWALS
-            && (said.has_backlog() || occasion.others_have_backlog);
-        let falls_behind = self.falls_behind(tasks, occasion.now);
-        let is_asked = occasion.asked.is_some_and(|asked| asked > self.at);
+        let is_stale = since >= context.alignment.idle_timeout / RENEWALS
+            && (said.has_backlog() || context.others_have_backlog);
+        let falls_behind = self.falls_behind(tasks, context.now);
+        let is_asked = context.asked.is_some_and(|asked| asked > self.at);
         is_asked
             || is_read_on
             || is_next_period
@@ -332,7 +332,7 @@ mod tests {
         let clock = Clock::simulated(0);
         let mut watermarks = Watermarks::new([1].into_iter(), clock.now());
         watermarks.hear(&of_tasks(&[(1, 50)]), clock.now());
-        watermarks.settle();
+        watermarks.commit();
         watermarks.hear(&of_tasks(&[(1, 90)]), clock.now());
         watermarks.roll_back();
         assert_eq!(watermarks.lowest_ms(clock.now(), IDLE), Some(50));
@@ -406,21 +406,21 @@ mod tests {
     #[test]
     fn what_the_trainer_waits_for_is_sent_at_once() {
         let clock = Clock::simulated(0);
-        let mut announced = Announced::new(clock.now());
+        let mut watermark_sender = WatermarkSender::new(clock.now());
         let mut news = read_to(0);
         let sampled = |to_ms| Sampled {
             to_ms,
             customers: 1,
         };
         news.sampled.insert(0, sampled(0));
-        announced.sent(news.clone(), clock.now());
-        assert!(!announced.is_due(&news, &occasion(&clock)));
+        watermark_sender.sent(news.clone(), clock.now());
+        assert!(!watermark_sender.is_due(&news, &context(&clock)));
         news.sampled.insert(0, sampled(1));
-        assert!(announced.is_due(&news, &occasion(&clock)));
+        assert!(watermark_sender.is_due(&news, &context(&clock)));
     }
 
-    fn occasion(clock: &Clock) -> Occasion {
-        Occasion {
+    fn context(clock: &Clock) -> SendContext {
+        SendContext {
             now: clock.now(),
             alignment: Alignment {
                 max_skew_ms: 1_000,
@@ -434,13 +434,13 @@ mod tests {
     #[test]
     fn watermarks_are_sent_at_first_as_they_advance_and_once_more_at_the_end() {
         let clock = Clock::simulated(0);
-        let mut announced = Announced::new(clock.now());
+        let mut watermark_sender = WatermarkSender::new(clock.now());
         let mut is_sent = |watermark_ms, after: Duration| {
             clock.advance(after);
             let news = read_to(watermark_ms);
-            let is_due = announced.is_due(&news, &occasion(&clock));
+            let is_due = watermark_sender.is_due(&news, &context(&clock));
             if is_due {
-                announced.sent(news, clock.now());
+                watermark_sender.sent(news, clock.now());
             }
             is_due
         };
@@ -463,24 +463,27 @@ mod tests {
     #[test]
     fn a_task_that_has_caught_up_says_so_again_while_others_have_a_backlog() {
         let clock = Clock::simulated(0);
-        let mut announced = Announced::new(clock.now());
+        let mut watermark_sender = WatermarkSender::new(clock.now());
         let news = read_to(CAUGHT_UP);
-        announced.sent(news.clone(), clock.now());
+        watermark_sender.sent(news.clone(), clock.now());
         clock.advance(IDLE / 3);
-        let mut occasion = occasion(&clock);
-        assert!(!announced.is_due(&news, &occasion));
-        occasion.others_have_backlog = true;
-        assert!(announced.is_due(&news, &occasion));
-        occasion.others_have_backlog = false;
+        let mut context = context(&clock);
+        assert!(!watermark_sender.is_due(&news, &context));
+        context.others_have_backlog = true;
+        assert!(watermark_sender.is_due(&news, &context));
+        context.others_have_backlog = false;
         clock.advance(IDLE);
-        assert!(!announced.is_due(&news, &occasion));
-        occasion.asked = Some(clock.now());
-        assert!(announced.is_due(&news, &occasion), "a new trainer asks");
-        announced.sent(news.clone(), clock.now());
-        assert!(!announced.is_due(&news, &occasion));
-        announced.forget();
+        assert!(!watermark_sender.is_due(&news, &context));
+        context.asked = Some(clock.now());
         assert!(
-            announced.is_due(&news, &occasion),
+            watermark_sender.is_due(&news, &context),
+            "a new trainer asks"
+        );
+        watermark_sender.sent(news.clone(), clock.now());
+        assert!(!watermark_sender.is_due(&news, &context));
+        watermark_sender.forget();
+        assert!(
+            watermark_sender.is_due(&news, &context),
             "there are new listeners"
         );
     }

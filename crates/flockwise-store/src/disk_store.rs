@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use flockwise_runtime::clock::Clock;
-use flockwise_runtime::store::{Copy, Kept, Load, Store, Wanted};
+use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Load, Store};
 use prometheus::Registry;
 use tracing::{debug, warn};
 
-use crate::desk::{Desk, Job, Standing};
 use crate::folders::Folders;
 use crate::load::{Expected, Loaded, load};
+use crate::load_error::LoadError;
 use crate::metrics::StoreMetrics;
-use crate::refusal::Refusal;
+use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
 use crate::writer::Writer;
 
 /// Address space for each open copy. It costs nothing until it is used, and no copy of a task comes near;
@@ -83,7 +83,7 @@ pub struct DiskStore {
 
 #[derive(Debug)]
 struct Shared {
-    desk: Arc<Desk>,
+    queue: Arc<WriteQueue>,
     folders: Folders,
     settings: StoreSettings,
     metrics: StoreMetrics,
@@ -91,7 +91,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.desk.close();
+        self.queue.close();
     }
 }
 
@@ -104,10 +104,10 @@ impl DiskStore {
     pub fn start(settings: StoreSettings, registry: &Registry) -> Result<Self, StoreError> {
         let metrics = StoreMetrics::register(registry)?;
         let clock = settings.clock.clone();
-        let desk = Arc::new(Desk::new(clock.clone(), settings.retry_after));
+        let queue = Arc::new(WriteQueue::new(clock.clone(), settings.retry_after));
         let folders = Folders::new(&settings.directory, &settings.app);
         let writer = Writer {
-            desk: Arc::clone(&desk),
+            queue: Arc::clone(&queue),
             folders: folders.clone(),
             app: settings.app.clone(),
             map_bytes: settings.map_bytes,
@@ -121,7 +121,7 @@ impl DiskStore {
             .spawn(move || writer.run())
             .map_err(StoreError::Thread)?;
         let shared = Shared {
-            desk,
+            queue,
             folders,
             settings,
             metrics,
@@ -135,7 +135,7 @@ impl DiskStore {
     #[must_use]
     pub fn handle(&self) -> ShardStore {
         ShardStore {
-            number: self.shared.desk.handle(),
+            number: self.shared.queue.handle(),
             shared: Arc::clone(&self.shared),
         }
     }
@@ -144,7 +144,7 @@ impl DiskStore {
     /// than the patience, or the writer is no more.
     #[must_use]
     pub fn finish(&self, patience: Duration) -> bool {
-        self.shared.desk.finish(patience)
+        self.shared.queue.finish(patience)
     }
 }
 
@@ -162,7 +162,7 @@ pub struct ShardStore {
 /// A shard that ends without releasing its tasks, after a fatal error or a panic, leaves them to others.
 impl Drop for ShardStore {
     fn drop(&mut self) {
-        self.shared.desk.release_all(self.number);
+        self.shared.queue.release_all(self.number);
     }
 }
 
@@ -172,14 +172,14 @@ impl Store for ShardStore {
     fn load(
         &mut self,
         task: u32,
-        wanted: &Wanted,
+        wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
         self.load_one(task, wanted, each)
     }
 
     /// On as many threads as there are cores: to read a copy is work, not waiting.
-    fn load_all(&mut self, wanted: &Wanted, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
+    fn load_all(&mut self, wanted: &ExpectedCheckpoint, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let results = loads.iter().map(|_| OnceLock::new()).collect::<Vec<_>>();
         let places = Mutex::new(loads.into_iter().zip(&results));
@@ -201,37 +201,37 @@ impl Store for ShardStore {
         results.into_iter().map(offset).collect()
     }
 
-    fn copy(&mut self, task: u32) -> Copy {
-        self.shared.desk.copy(task, self.number)
+    fn checkpoint_state(&mut self, task: u32) -> CheckpointState {
+        self.shared.queue.copy(task, self.number)
     }
 
-    fn settled(&mut self, task: u32, patience: Duration) -> Copy {
+    fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState {
         let start = Instant::now();
         loop {
-            match self.copy(task) {
-                Copy::Busy if start.elapsed() < patience => thread::sleep(STEP),
+            match self.checkpoint_state(task) {
+                CheckpointState::Busy if start.elapsed() < patience => thread::sleep(STEP),
                 copy => return copy,
             }
         }
     }
 
-    fn write(&mut self, task: u32, records: Kept) {
-        self.shared.desk.write(task, self.number, records);
+    fn write(&mut self, task: u32, records: CheckpointBatch) {
+        self.shared.queue.write(task, self.number, records);
     }
 
     /// Returns at once; the writer closes the copy when it comes to it.
     fn release(&mut self, task: u32) {
-        self.shared.desk.release(task, self.number);
+        self.shared.queue.release(task, self.number);
     }
 
     fn set_aside(&mut self, task: u32, reason: &str) {
         let found = reason.to_owned();
         let job = Job::SetAside { found };
-        self.shared.desk.discard(task, self.number, job);
+        self.shared.queue.discard(task, self.number, job);
     }
 
     fn remove(&mut self, task: u32) {
-        self.shared.desk.discard(task, self.number, Job::Remove);
+        self.shared.queue.discard(task, self.number, Job::Remove);
     }
 }
 
@@ -239,22 +239,22 @@ impl ShardStore {
     fn load_one(
         &self,
         task: u32,
-        wanted: &Wanted,
+        wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
         let Shared {
-            desk,
+            queue,
             folders,
             settings,
             metrics,
         } = &*self.shared;
-        if !desk.take_over(task, self.number, PATIENCE) {
+        if !queue.take_over(task, self.number, PATIENCE) {
             warn!(
                 task,
                 "the writer of local state does not come to an end with this task, which is restored \
                  from its changelog"
             );
-            desk.discard(task, self.number, Job::Remove);
+            queue.discard(task, self.number, Job::Remove);
             return None;
         }
         let expected = Expected {
@@ -266,26 +266,26 @@ impl ShardStore {
         match load(&folders.file(task), expected, each) {
             Ok(Loaded { offset, bytes }) => {
                 metrics.show_bytes(task, bytes);
-                desk.stands(task, self.number, Standing::Ready);
+                queue.stands(task, self.number, CheckpointStatus::Ready);
                 Some(offset)
             }
-            Err(refusal) => {
-                self.begin_anew(task, refusal);
+            Err(error) => {
+                self.begin_anew(task, error);
                 None
             }
         }
     }
 
-    fn begin_anew(&self, task: u32, refusal: Refusal) {
-        let desk = &self.shared.desk;
-        match refusal {
-            Refusal::Absent => desk.stands(task, self.number, Standing::Empty),
-            Refusal::Unfinished => {
+    fn begin_anew(&self, task: u32, error: LoadError) {
+        let queue = &self.shared.queue;
+        match error {
+            LoadError::Absent => queue.stands(task, self.number, CheckpointStatus::Empty),
+            LoadError::Unfinished => {
                 debug!(task, "a copy was begun and not completed: removed");
-                desk.discard(task, self.number, Job::Remove);
+                queue.discard(task, self.number, Job::Remove);
             }
-            Refusal::Unusable(found) => {
-                desk.discard(task, self.number, Job::SetAside { found });
+            LoadError::Unusable(found) => {
+                queue.discard(task, self.number, Job::SetAside { found });
             }
         }
     }

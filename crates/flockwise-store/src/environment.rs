@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use flockwise_runtime::store::Kept;
+use flockwise_runtime::store::CheckpointBatch;
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, PutFlags, RwTxn};
 
+use crate::manifest::Manifest;
 use crate::page::LONGEST_KEY;
-use crate::record::{Digest, SEAL, Slot};
-use crate::seal::Seal;
+use crate::record::{Digest, MANIFEST, Slot};
 
 /// A copy's one tree; not tied to a borrow, as it lives beside its environment.
 type Tree = Database<'static, Bytes, Bytes>;
@@ -29,7 +29,7 @@ pub(crate) enum WriteError {
 
 impl WriteError {
     /// What somebody can do about it.
-    pub(crate) fn way_out(&self) -> &'static str {
+    pub(crate) fn remedy(&self) -> &'static str {
         let io = match self {
             Self::Unfit(_) => return "nothing: the copy is built anew",
             Self::Lmdb(heed::Error::Mdb(MdbError::MapFull)) => {
@@ -101,33 +101,38 @@ impl Environment {
     pub(crate) fn write(
         &self,
         (app, task): (&str, u32),
-        kept: &Kept,
+        kept: &CheckpointBatch,
         is_anew: bool,
     ) -> Result<(), WriteError> {
         let mut txn = self.env.write_txn()?;
-        let former = self.tree.get(&txn, SEAL)?.map(Seal::decode);
+        let former = self.tree.get(&txn, MANIFEST)?.map(Manifest::decode);
         let former = former.transpose();
         let former = former.map_err(|_| WriteError::Unfit("its seal is damaged"))?;
         if former.is_none() != is_anew {
             return Err(WriteError::Unfit("it is not where it was left"));
         }
-        let mut seal = former.unwrap_or_else(|| begun(app, task, kept));
-        if (&seal.changelog, seal.plan) != (&kept.changelog, kept.plan) {
+        let mut manifest = former.unwrap_or_else(|| begun(app, task, kept));
+        if (&manifest.changelog, manifest.plan) != (&kept.changelog, kept.plan) {
             return Err(WriteError::Unfit(
                 "it is of another changelog or feature plan",
             ));
         }
-        self.put(&mut txn, kept, &mut seal.digest)?;
+        self.put(&mut txn, kept, &mut manifest.digest)?;
         if kept.offset.is_some() {
             // Together: the age of a copy is that of its offset.
-            (seal.offset, seal.committed_ms) = (kept.offset, kept.committed_ms);
+            (manifest.offset, manifest.committed_ms) = (kept.offset, kept.committed_ms);
         }
-        seal.transaction = txn.id() as u64;
-        self.tree.put(&mut txn, SEAL, &seal.encode())?;
+        manifest.transaction = txn.id() as u64;
+        self.tree.put(&mut txn, MANIFEST, &manifest.encode())?;
         Ok(txn.commit()?)
     }
 
-    fn put(&self, txn: &mut RwTxn<'_>, kept: &Kept, digest: &mut Digest) -> Result<(), WriteError> {
+    fn put(
+        &self,
+        txn: &mut RwTxn<'_>,
+        kept: &CheckpointBatch,
+        digest: &mut Digest,
+    ) -> Result<(), WriteError> {
         // In the order of keys a page is touched once; of two records of a key the later counts.
         let records: BTreeMap<&[u8], Option<&[u8]>> = kept.records().collect();
         let mut slot = Slot::default();
@@ -160,8 +165,8 @@ fn private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn begun(app: &str, task: u32, kept: &Kept) -> Seal {
-    Seal {
+fn begun(app: &str, task: u32, kept: &CheckpointBatch) -> Manifest {
+    Manifest {
         app: app.to_owned(),
         task,
         changelog: kept.changelog.clone(),

@@ -19,18 +19,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod desk;
+mod btree_reader;
 mod disk_store;
 mod environment;
 mod folders;
 mod load;
+mod load_error;
+mod manifest;
 mod metrics;
 mod page;
 mod page_file;
 mod record;
-mod refusal;
-mod seal;
-mod walk;
+mod write_queue;
 mod writer;
 
 pub use disk_store::{DiskStore, ShardStore, StoreError, StoreSettings};

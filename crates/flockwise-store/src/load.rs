@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use flockwise_runtime::store::Wanted;
+use flockwise_runtime::store::ExpectedCheckpoint;
 
+use crate::btree_reader::BTreeReader;
+use crate::load_error::LoadError;
+use crate::manifest::Manifest;
 use crate::page::Meta;
 use crate::page_file::PageFile;
-use crate::record::{Digest, SEAL, unpack};
-use crate::refusal::Refusal;
-use crate::seal::Seal;
-use crate::walk::Walk;
+use crate::record::{Digest, MANIFEST, unpack};
 
 /// Which copy is expected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) app: &'a str,
     pub(crate) task: u32,
-    pub(crate) wanted: &'a Wanted,
+    pub(crate) wanted: &'a ExpectedCheckpoint,
     /// A file that tells of more is wrong.
     pub(crate) map_bytes: usize,
 }
@@ -35,25 +35,29 @@ pub(crate) fn load(
     file: &Path,
     expected: Expected<'_>,
     each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-) -> Result<Loaded, Refusal> {
+) -> Result<Loaded, LoadError> {
     let mut file = PageFile::open(file)?;
     if file.bytes() == 0 {
-        return Err(Refusal::Unfinished);
+        return Err(LoadError::Unfinished);
     }
     let meta = Meta::read(&mut file)?;
     if meta.records.entries == 0 && meta.records.root.is_none() {
-        return Err(Refusal::Unfinished);
+        return Err(LoadError::Unfinished);
     }
-    let mut walk = Walk::new(&file, meta, expected.map_bytes)?;
-    let offset = check(&mut walk, meta.transaction, expected)?;
-    hand_over(&mut walk, each)?;
+    let mut reader = BTreeReader::new(&file, meta, expected.map_bytes)?;
+    let offset = check(&mut reader, meta.transaction, expected)?;
+    hand_over(&mut reader, each)?;
     let bytes = file.bytes();
     Ok(Loaded { offset, bytes })
 }
 
-fn check(walk: &mut Walk<'_>, transaction: u64, expected: Expected<'_>) -> Result<i64, Refusal> {
+fn check(
+    reader: &mut BTreeReader<'_>,
+    transaction: u64,
+    expected: Expected<'_>,
+) -> Result<i64, LoadError> {
     let (mut found, mut digest) = (None, Digest::default());
-    walk.records(|key, value| {
+    reader.records(|key, value| {
         if found.is_some() {
             digest.add(key, value);
             return Ok(());
@@ -62,37 +66,39 @@ fn check(walk: &mut Walk<'_>, transaction: u64, expected: Expected<'_>) -> Resul
         found = Some(opened(key, value, expected)?);
         Ok(())
     })?;
-    walk.free_pages()?;
+    reader.free_pages()?;
     match found {
-        Some((seal, offset)) if (seal.digest, seal.transaction) == (digest, transaction) => {
+        Some((manifest, offset))
+            if (manifest.digest, manifest.transaction) == (digest, transaction) =>
+        {
             Ok(offset)
         }
-        _ => Err(Refusal::Unusable(
+        _ => Err(LoadError::Unusable(
             "its records are not those that were written".to_owned(),
         )),
     }
 }
 
-fn opened(key: &[u8], value: &[u8], expected: Expected<'_>) -> Result<(Seal, i64), Refusal> {
-    if key != SEAL {
+fn opened(key: &[u8], value: &[u8], expected: Expected<'_>) -> Result<(Manifest, i64), LoadError> {
+    if key != MANIFEST {
         let what = "it does not say whose it is".to_owned();
-        return Err(Refusal::Unusable(what));
+        return Err(LoadError::Unusable(what));
     }
-    let seal = Seal::decode(value)?;
-    let offset = seal.judge(expected.app, expected.task, expected.wanted)?;
-    Ok((seal, offset))
+    let manifest = Manifest::decode(value)?;
+    let offset = manifest.judge(expected.app, expected.task, expected.wanted)?;
+    Ok((manifest, offset))
 }
 
 fn hand_over(
-    walk: &mut Walk<'_>,
+    reader: &mut BTreeReader<'_>,
     each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-) -> Result<(), Refusal> {
-    walk.records(|key, value| {
-        if key == SEAL {
+) -> Result<(), LoadError> {
+    reader.records(|key, value| {
+        if key == MANIFEST {
             return Ok(());
         }
         let is_of_use = unpack(key, value).is_some_and(|(key, value)| each(key, value));
-        let refused = || Refusal::Unusable("one of its records cannot be used".to_owned());
+        let refused = || LoadError::Unusable("one of its records cannot be used".to_owned());
         is_of_use.then_some(()).ok_or_else(refused)
     })
 }

@@ -4,8 +4,8 @@
 //! anywhere in memory. So nothing is given to it that did not pass here first. Names and layouts are
 //! those of `mdb.c`, where integers have the machine's byte order and page numbers its word size.
 
+use crate::load_error::{LoadError, damaged};
 use crate::page_file::PageFile;
-use crate::refusal::{Refusal, damaged};
 
 const WORD: usize = size_of::<usize>();
 /// `PAGEHDRSZ`: number, pad u16, flags u16, and lower u16 with upper u16 or a count u32.
@@ -31,7 +31,7 @@ const DEEPEST: u16 = 32;
 
 /// `mp_flags` of the pages that trees are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum PageKind {
     Branch = 1,
     Leaf = 2,
     Overflow = 4,
@@ -59,7 +59,7 @@ pub(crate) struct Meta {
 
 impl Meta {
     /// Reads both meta pages and takes the later, as LMDB does; the file learns the size of its pages.
-    pub(crate) fn read(file: &mut PageFile) -> Result<Self, Refusal> {
+    pub(crate) fn read(file: &mut PageFile) -> Result<Self, LoadError> {
         let mut bytes = Vec::new();
         file.read(0, PAGE_HEADER + META, &mut bytes)?;
         let (page_bytes, first) = Self::of(&bytes).ok_or_else(not_lmdb)?;
@@ -109,7 +109,7 @@ impl Meta {
         Some((free.pad as usize, meta))
     }
 
-    fn judge(&self, page: u64) -> Result<(), Refusal> {
+    fn judge(&self, page: u64) -> Result<(), LoadError> {
         let are_known = self.free.flags == INTEGER_KEYS && self.records.flags == 0;
         if !are_known || self.records.pad != 0 {
             return Err(damaged(page, "the trees have unknown properties"));
@@ -122,8 +122,8 @@ impl Meta {
     }
 }
 
-fn not_lmdb() -> Refusal {
-    Refusal::Unusable("the file is not LMDB's, or of another version of it".to_owned())
+fn not_lmdb() -> LoadError {
+    LoadError::Unusable("the file is not LMDB's, or of another version of it".to_owned())
 }
 
 fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
@@ -138,7 +138,7 @@ fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
 }
 
 /// Is a page what it should be?
-fn is_page(page: &[u8], number: u64, kind: Kind) -> bool {
+fn is_page(page: &[u8], number: u64, kind: PageKind) -> bool {
     word_at(page, 0) == Some(number) && u16_at(page, WORD + 2) == Some(kind as u16)
 }
 
@@ -148,8 +148,8 @@ pub(crate) fn overflow_pages(value_bytes: usize, page_bytes: usize) -> usize {
 }
 
 /// The number of pages that the first of a value's own pages says it has.
-pub(crate) fn overflow_count(page: &[u8], number: u64) -> Result<u64, Refusal> {
-    let count = u32_at(page, WORD + 4).filter(|_| is_page(page, number, Kind::Overflow));
+pub(crate) fn overflow_count(page: &[u8], number: u64) -> Result<u64, LoadError> {
+    let count = u32_at(page, WORD + 4).filter(|_| is_page(page, number, PageKind::Overflow));
     count
         .map(u64::from)
         .ok_or_else(|| damaged(number, "it should hold a value"))
@@ -178,9 +178,9 @@ impl<'p> Nodes<'p> {
     pub(crate) fn of(
         page: &'p [u8],
         number: u64,
-        kind: Kind,
+        kind: PageKind,
         spans: &mut Vec<(u16, u16)>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, LoadError> {
         if !is_page(page, number, kind) {
             return Err(damaged(number, "its header is another's"));
         }
@@ -218,12 +218,12 @@ impl<'p> Nodes<'p> {
     }
 
     /// From where to where a node lies, if all of it does within the page.
-    fn span(&self, index: usize, kind: Kind) -> Option<(u16, u16)> {
+    fn span(&self, index: usize, kind: PageKind) -> Option<(u16, u16)> {
         let at = self.at(index);
         let (size, flags) = (u32_at(self.page, at)?, u16_at(self.page, at + 4)?);
         let key = usize::from(u16_at(self.page, at + 6)?);
         let value = match (kind, flags) {
-            (Kind::Branch, _) => 0,
+            (PageKind::Branch, _) => 0,
             (_, 0) => size as usize,
             (_, BIG) => WORD,
             _ => return None,

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use crate::refusal::Refusal;
+use crate::load_error::LoadError;
 
 /// A file and the size of its pages.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ pub(crate) struct PageFile {
 
 impl PageFile {
     /// Opens what must be a regular file.
-    pub(crate) fn open(path: &Path) -> Result<Self, Refusal> {
+    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
         // Opening a pipe would wait for somebody to write to it.
         if !path.metadata()?.is_file() {
-            return Err(Refusal::Unusable("there is no regular file".to_owned()));
+            return Err(LoadError::Unusable("there is no regular file".to_owned()));
         }
         let file = OpenOptions::new().read(true).open(path)?;
         let bytes = file.metadata()?.len();
@@ -41,7 +41,7 @@ impl PageFile {
     }
 
     /// Reads `count` bytes from a position on.
-    pub(crate) fn read(&self, at: u64, count: usize, into: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(crate) fn read(&self, at: u64, count: usize, into: &mut Vec<u8>) -> Result<(), LoadError> {
         // Asked first, since a wrong number may ask for more memory than there is.
         if at
             .checked_add(count as u64)
@@ -59,7 +59,7 @@ impl PageFile {
         first: u64,
         count: usize,
         into: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), LoadError> {
         let at = first.saturating_mul(self.page_bytes as u64);
         self.read(at, count.saturating_mul(self.page_bytes), into)
     }
@@ -79,20 +79,20 @@ fn read_exact_at(mut file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
 
 /// The pages read last.
 #[derive(Debug, Default)]
-pub(crate) struct Window {
+pub(crate) struct PageBuffer {
     bytes: Vec<u8>,
     first: u64,
     count: u64,
 }
 
-impl Window {
+impl PageBuffer {
     /// A page; where it has to be read, `ahead` pages from it on are.
     pub(crate) fn page(
         &mut self,
         file: &PageFile,
         number: u64,
         ahead: usize,
-    ) -> Result<&[u8], Refusal> {
+    ) -> Result<&[u8], LoadError> {
         if !(self.first..self.first + self.count).contains(&number) {
             self.count = 0;
             file.pages(number, ahead, &mut self.bytes)?;

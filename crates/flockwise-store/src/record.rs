@@ -3,14 +3,14 @@
 //! Key: one byte, [`RECORD`], then the changelog's key; value: the changelog's. LMDB's keys have at most
 //! 511 bytes: one that does not fit is cut and ends with a hash of all of it, and the value begins with
 //! the whole key, its length (u32, little endian) first. So cut keys are ordered by their beginning
-//! alone. The [`SEAL`] stands before all records.
+//! alone. The [`MANIFEST`] stands before all records.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::page::LONGEST_KEY;
 
 /// Key of what a copy says of itself.
-pub(crate) const SEAL: &[u8] = &[0];
+pub(crate) const MANIFEST: &[u8] = &[0];
 const RECORD: u8 = 1;
 const HASH_BYTES: usize = 16;
 /// Keys shorter than this stand as they are, so that none of them looks like one that was cut.
@@ -101,7 +101,7 @@ mod tests {
         for length in [0, 1, 20, 493, 494, 508, 509, 510, 511, 512, 5_000] {
             let id = vec![7; length];
             let key = slot.key(&id).to_vec();
-            assert!(key.len() <= LONGEST_KEY && key.as_slice() > SEAL);
+            assert!(key.len() <= LONGEST_KEY && key.as_slice() > MANIFEST);
             let value = slot.value(&id, b"value").to_vec();
             assert_eq!(unpack(&key, &value), Some((id.as_slice(), &b"value"[..])));
         }
@@ -112,7 +112,7 @@ mod tests {
         let long = [RECORD; LONGEST_KEY];
         let cases: [(&[u8], &[u8]); 5] = [
             (b"", b""),
-            (SEAL, b""),
+            (MANIFEST, b""),
             (&long, b""),
             (&long, &[9, 0, 0, 0, 1]),
             (&long, &[255, 255, 255, 255, 1]),

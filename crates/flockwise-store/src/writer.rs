@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flockwise_runtime::clock::Clock;
-use flockwise_runtime::store::Kept;
+use flockwise_runtime::store::CheckpointBatch;
 use tracing::{debug, warn};
 
-use crate::desk::{Desk, Job, Standing};
 use crate::environment::{Environment, WriteError};
 use crate::folders::Folders;
 use crate::metrics::StoreMetrics;
+use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
 
 /// What the writer's thread has.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) queue: Arc<WriteQueue>,
     pub(crate) folders: Folders,
     pub(crate) app: String,
     pub(crate) map_bytes: usize,
@@ -29,15 +29,15 @@ pub(crate) struct Writer {
 impl Writer {
     /// Until all is over.
     pub(crate) fn run(mut self) {
-        let desk = Arc::clone(&self.desk);
-        let _presence = Presence(&desk);
-        while let Some((task, job)) = desk.next() {
+        let queue = Arc::clone(&self.queue);
+        let _presence = WriterGuard(&queue);
+        while let Some((task, job)) = queue.next() {
             let standing = self.work(task, job);
-            desk.finished(task, standing);
+            queue.finished(task, standing);
         }
     }
 
-    fn work(&mut self, task: u32, job: Job) -> Option<Standing> {
+    fn work(&mut self, task: u32, job: Job) -> Option<CheckpointStatus> {
         match job {
             Job::Write { kept, is_anew } => return Some(self.write(task, &kept, is_anew)),
             Job::Close => {
@@ -47,10 +47,10 @@ impl Writer {
             Job::SetAside { found } => self.set_aside(task, &found),
             Job::Remove => self.remove(task),
         }
-        Some(Standing::Empty)
+        Some(CheckpointStatus::Empty)
     }
 
-    fn write(&mut self, task: u32, kept: &Kept, is_anew: bool) -> Standing {
+    fn write(&mut self, task: u32, kept: &CheckpointBatch, is_anew: bool) -> CheckpointStatus {
         let start = self.clock.now();
         match self.try_to_write(task, kept, is_anew) {
             Ok(bytes) => {
@@ -60,17 +60,22 @@ impl Writer {
                 self.metrics.records.inc_by(kept.len() as u64);
                 self.metrics.show_bytes(task, bytes);
                 self.told.remove(&task);
-                Standing::Ready
+                CheckpointStatus::Ready
             }
             Err(error) => {
                 self.lost(task, kept, &error);
-                Standing::Failed(self.clock.now())
+                CheckpointStatus::Failed(self.clock.now())
             }
         }
     }
 
     /// Returns the length of the file.
-    fn try_to_write(&mut self, task: u32, kept: &Kept, is_anew: bool) -> Result<u64, WriteError> {
+    fn try_to_write(
+        &mut self,
+        task: u32,
+        kept: &CheckpointBatch,
+        is_anew: bool,
+    ) -> Result<u64, WriteError> {
         if is_anew {
             self.open.remove(&task);
             self.folders.remove(task).map_err(heed::Error::Io)?;
@@ -86,7 +91,7 @@ impl Writer {
     }
 
     /// Counts a failure, tells of it once, and gives the disk its room back.
-    fn lost(&mut self, task: u32, kept: &Kept, error: &WriteError) {
+    fn lost(&mut self, task: u32, kept: &CheckpointBatch, error: &WriteError) {
         self.metrics.failures.inc();
         self.metrics.forget(task);
         let file = self.folders.file(task);
@@ -94,7 +99,7 @@ impl Writer {
         if self.told.insert(task) {
             warn!(
                 task, %error, batch_bytes = kept.bytes(), copy_bytes,
-                folder = %self.folders.task(task).display(), way_out = error.way_out(),
+                folder = %self.folders.task(task).display(), remedy = error.remedy(),
                 "a task's local copy could not be written: the pipeline goes on without, and begins it \
                  anew in a while; until then a start reads the task's changelog whole"
             );
@@ -145,9 +150,9 @@ impl Writer {
 }
 
 /// Nobody must wait for a writer that is no more.
-struct Presence<'d>(&'d Desk);
+struct WriterGuard<'d>(&'d WriteQueue);
 
-impl Drop for Presence<'_> {
+impl Drop for WriterGuard<'_> {
     fn drop(&mut self) {
         self.0.dead();
     }

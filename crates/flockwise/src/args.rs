@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use model::{
-    DecideArguments, DiffArguments, ExportArguments, ImportArguments, ListArguments,
-    ModelArguments, ModelCommand, OrderArguments, ShowArguments,
+    CommandArguments, DecideArguments, DiffArguments, ExportArguments, ImportArguments,
+    ListArguments, ModelArguments, ModelCommand, ShowArguments,
 };
 
 /// Real-time customer segments from a stream of clicks and purchases.

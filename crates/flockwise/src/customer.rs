@@ -4,15 +4,15 @@ mod answer;
 mod ask;
 #[cfg(test)]
 mod example;
-mod sheet;
+mod rendering;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_core::plan::Plan;
-use flockwise_http::{Tell, Told};
-use flockwise_runtime::questions::{Questions, Unanswered};
+use flockwise_http::{CustomerLookup, LookupCustomer};
+use flockwise_runtime::queries::{Queries, QueryError};
 
 use crate::args::CustomerArguments;
 use crate::connection::load;
@@ -33,7 +33,7 @@ pub(crate) fn customer(arguments: &CustomerArguments) -> Result<(), Failed> {
             "the answer is none that this version of flockwise knows: {error}; --json shows it as it is"
         ))
     })?;
-    say!("{}", sheet::text(&answer));
+    say!("{}", rendering::text(&answer));
     Ok(())
 }
 
@@ -63,18 +63,18 @@ fn reached_at(mut listen: SocketAddr) -> SocketAddr {
 }
 
 /// Tells of customers over HTTP by asking the shards.
-pub(crate) fn tell(questions: &Questions, plan: &Arc<Plan>) -> Tell {
-    let (questions, plan) = (questions.clone(), Arc::clone(plan));
+pub(crate) fn tell(queries: &Queries, plan: &Arc<Plan>) -> LookupCustomer {
+    let (queries, plan) = (queries.clone(), Arc::clone(plan));
     Arc::new(
-        move |customer_id| match questions.ask(customer_id, PATIENCE) {
-            Ok(known) => Told::Known(Answer::of(&plan, &known).json()),
-            Err(why @ Unanswered::Unknown) => Told::Unknown(why.to_string()),
-            Err(why @ Unanswered::Elsewhere { task }) => Told::Elsewhere {
+        move |customer_id| match queries.ask(customer_id, PATIENCE) {
+            Ok(known) => CustomerLookup::Known(Answer::of(&plan, &known).json()),
+            Err(why @ QueryError::Unknown) => CustomerLookup::Unknown(why.to_string()),
+            Err(why @ QueryError::Elsewhere { task }) => CustomerLookup::Elsewhere {
                 task,
                 reason: why.to_string(),
             },
-            Err(why @ (Unanswered::Unsettled | Unanswered::Busy | Unanswered::Late)) => {
-                Told::NotNow(why.to_string())
+            Err(why @ (QueryError::Unsettled | QueryError::Busy | QueryError::Late)) => {
+                CustomerLookup::NotNow(why.to_string())
             }
         },
     )

@@ -9,23 +9,23 @@ use flockwise_core::feature::DAY_MS;
 use flockwise_core::plan::Plan;
 use flockwise_http::Readiness;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::questions::Questions;
+use flockwise_runtime::queries::Queries;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 use serde::Deserialize;
 
 use crate::args::DemoArguments;
+use crate::counts::Tally;
 use crate::customer;
+use crate::event_files::{self, Placing, Tap};
 use crate::exit::{Failed, say};
 use crate::exposition;
-use crate::feed::{self, Placing, Tap};
-use crate::figures::{figures, label, readable};
+use crate::local_pipeline::Session;
 use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::replay::{PARTITIONS, print};
 use crate::report::feature;
-use crate::session::Session;
-use crate::tally::Tally;
+use crate::segment_stats::{figures, label, readable};
 
 /// The orders of a British shop for gifts, 2010-12-01 to 2011-12-09.
 const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");
@@ -43,11 +43,11 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     exposition::register(&registry, &readiness)?;
     let mut presence = readiness.shard();
     let pipeline = pipeline(&config, PARTITIONS, None)?;
-    let questions = Questions::new(1);
-    let tell = customer::tell(&questions, &pipeline.task.plan);
+    let queries = Queries::new(1);
+    let tell = customer::tell(&queries, &pipeline.task.plan);
     let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), tell)
         .map_err(Failed::wrong)?;
-    let mut session = Session::start(pipeline, 1, &metrics, &questions)?;
+    let mut session = Session::start(pipeline, 1, &metrics, &queries)?;
     presence.assigned(PARTITIONS);
     say!(
         "A year of orders of a British gift shop, {} days a second; metrics on http://{}/metrics\n\
@@ -79,7 +79,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
 }
 
 fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Failed> {
-    let reader = feed::unpack("orders.zst", ORDERS).map_err(Failed::running)?;
+    let reader = event_files::unpack("orders.zst", ORDERS).map_err(Failed::running)?;
     let taps = vec![Tap {
         name: "the demo's orders".to_owned(),
         input: 0,
@@ -88,7 +88,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
     let progress = Progress::start();
     let mut tally = Tally::default();
     let mut pacer = Pacer::new(speed);
-    for chunk in feed::start(taps, Placing::new(config, PARTITIONS, None))? {
+    for chunk in event_files::start(taps, Placing::new(config, PARTITIONS, None))? {
         let chunk = chunk?;
         for slice in chunk.slices(session.slices_ms()) {
             let time_ms = chunk
@@ -232,12 +232,12 @@ mod tests {
             r#"{"segment":1,"name":"regular"}"#,
             r#"{"segment":2,"name":null}"#,
         );
-        for (from, to, way) in [
+        for (from, to, counterfactual) in [
             (regular, former, "regular → a former segment"),
             ("null", regular, "new here → regular"),
             (regular, "null", "regular → removed"),
         ] {
-            let expected = format!("2011-08-29 customer 17075: {way} (time)");
+            let expected = format!("2011-08-29 customer 17075: {counterfactual} (time)");
             assert_eq!(shown(from, to), expected);
         }
     }

@@ -1,15 +1,15 @@
 //! `flockwise model`: the versions of the model, and which one is in use.
 
-mod desk;
+mod command;
 mod diff;
 #[cfg(test)]
 mod example;
 mod export;
+mod format;
 mod list;
-mod orders;
 mod show;
+mod topic;
 mod versions;
-mod words;
 
 use crate::args::{ModelArguments, ModelCommand};
 use crate::exit::Failed;
@@ -20,8 +20,8 @@ pub(crate) fn model(arguments: &ModelArguments) -> Result<(), Failed> {
         ModelCommand::Show(arguments) => show::show(arguments),
         ModelCommand::Diff(arguments) => diff::diff(arguments),
         ModelCommand::Export(arguments) => export::export(arguments),
-        ModelCommand::Import(arguments) => orders::import(arguments),
-        ModelCommand::Approve(arguments) => orders::approve(arguments),
-        ModelCommand::Rollback(arguments) => orders::rollback(arguments),
+        ModelCommand::Import(arguments) => command::import(arguments),
+        ModelCommand::Approve(arguments) => command::approve(arguments),
+        ModelCommand::Rollback(arguments) => command::rollback(arguments),
     }
 }

@@ -4,7 +4,7 @@
 use flockwise_codec::pipeline::{InputRecord, PipelineRecord};
 use flockwise_config::{Config, Start as ConfiguredStart};
 use flockwise_core::plan::Plan;
-use flockwise_kafka::{KafkaSettings, KafkaVisitor};
+use flockwise_kafka::{KafkaSettings, KafkaTopicClient};
 use flockwise_runtime::broker::{Failure, Start};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::topics::{Topic, Topics};
@@ -21,7 +21,7 @@ pub(crate) fn read(
     settings: &KafkaSettings,
 ) -> Result<Option<PipelineRecord>, Failure> {
     let topics = names(config);
-    let mut visitor = KafkaVisitor::connect(settings.clone(), topics.clone())?;
+    let mut visitor = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
     let found = visitor.pipeline_record()?;
     found.map(|value| decoded(&topics, &value)).transpose()
 }
@@ -82,7 +82,7 @@ pub(crate) fn claim(
     settings: &KafkaSettings,
     topics: &Topics,
 ) -> Result<Claimed, Failure> {
-    let mut visitor = KafkaVisitor::connect(settings.clone(), topics.clone())?;
+    let mut visitor = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
     for _ in 0..ATTEMPTS {
         let read = visitor.pipeline_record()?;
         let found = read
@@ -127,7 +127,7 @@ pub(crate) fn of_a_reset(
     settings: &KafkaSettings,
     topics: &Topics,
 ) -> Result<PipelineRecord, Failure> {
-    let visitor = KafkaVisitor::connect(settings.clone(), topics.clone())?;
+    let visitor = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
     let mut record = first_started(config, topics.state_partitions);
     for topic in &topics.inputs {
         record.inputs.push(InputRecord {
@@ -144,7 +144,7 @@ pub(crate) fn of_a_reset(
 fn with_inputs(
     mut record: PipelineRecord,
     config: &Config,
-    visitor: &KafkaVisitor,
+    visitor: &KafkaTopicClient,
 ) -> Result<PipelineRecord, Failure> {
     for input in &config.inputs {
         let topic = &input.topic;

@@ -11,7 +11,7 @@ use flockwise_core::plan::Plan;
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
 use flockwise_runtime::alignment::Alignment;
-use flockwise_runtime::memory::Memory;
+use flockwise_runtime::memory_budget::MemoryBudget;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
 
@@ -65,7 +65,7 @@ pub(crate) fn pipeline(
             max_skew_ms: config.max_skew_ms,
             idle_timeout: config.idle_timeout,
         },
-        memory: Arc::new(Memory::new(config.memory)),
+        memory: Arc::new(MemoryBudget::new(config.memory)),
     })
 }
 

@@ -6,7 +6,7 @@ use flockwise_codec::decode::LARGEST_EVENT;
 use flockwise_config::Config;
 use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{
-    self, Found, FoundTopic, Right, Rights, lacking, largest_record_bytes, lost_state,
+    self, Found, FoundTopic, Permission, Permissions, lacking, largest_record_bytes, lost_state,
 };
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
@@ -103,7 +103,7 @@ fn input(name: &str, found: &Found) -> Vec<Finding> {
         Err(failure) => return vec![Finding::problem(name, reason(failure))],
     };
     let mut findings = vec![Finding::ok(name, described(found))];
-    findings.extend(forbidden(name, &found.rights, &[Right::Read]));
+    findings.extend(forbidden(name, &found.rights, &[Permission::Read]));
     findings
 }
 
@@ -125,10 +125,10 @@ fn largest_message_bytes(found: &FoundTopic) -> Option<u64> {
 }
 
 /// What is lacking of the rights to something.
-fn forbidden(about: &str, rights: &Rights, needed: &[Right]) -> Option<Finding> {
+fn forbidden(about: &str, rights: &Permissions, needed: &[Permission]) -> Option<Finding> {
     let lacking: Vec<String> = lacking(rights, needed)
         .iter()
-        .map(Right::to_string)
+        .map(Permission::to_string)
         .collect();
     (!lacking.is_empty()).then(|| {
         let text = format!(
@@ -140,15 +140,15 @@ fn forbidden(about: &str, rights: &Rights, needed: &[Right]) -> Option<Finding> 
 }
 
 /// What a pipeline does with an internal topic.
-fn needed(topic: Topic) -> &'static [Right] {
+fn needed(topic: Topic) -> &'static [Permission] {
     match topic {
         // Without Delete what is processed would stay, and fill the disk.
-        Topic::Repartition => &[Right::Read, Right::Write, Right::Delete],
+        Topic::Repartition => &[Permission::Read, Permission::Write, Permission::Delete],
         Topic::Deltas | Topic::Model | Topic::Changelog | Topic::Pipeline => {
-            &[Right::Read, Right::Write]
+            &[Permission::Read, Permission::Write]
         }
-        Topic::Lineage | Topic::SegmentChanges | Topic::DeadLetters => &[Right::Write],
-        Topic::Input(_) => &[Right::Read],
+        Topic::Lineage | Topic::SegmentChanges | Topic::DeadLetters => &[Permission::Write],
+        Topic::Input(_) => &[Permission::Read],
     }
 }
 

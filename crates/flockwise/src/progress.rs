@@ -7,8 +7,8 @@ use flockwise_codec::time::write_time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::exit::print_while_read;
-use crate::figures::number;
-use crate::session::Session;
+use crate::local_pipeline::Session;
+use crate::segment_stats::number;
 
 /// A line on stderr that tells how far it is; nothing where stderr is no terminal.
 pub(crate) struct Progress {

@@ -5,20 +5,20 @@ use std::time::Instant;
 use flockwise_codec::time::parse_time;
 use flockwise_config::Config;
 use flockwise_runtime::metrics::Metrics;
-use flockwise_runtime::questions::Questions;
+use flockwise_runtime::queries::Queries;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
 use crate::args::ReplayArguments;
+use crate::counts::Tally;
+use crate::event_files::{self, Placing};
 use crate::exit::{Failed, say};
-use crate::feed::{self, Placing};
-use crate::figures::{SegmentFigures, figures, number};
+use crate::local_pipeline::Session;
 use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::report;
 use crate::results::{Results, summary};
-use crate::session::Session;
-use crate::tally::Tally;
+use crate::segment_stats::{SegmentFigures, figures, number};
 
 /// State partitions where the configuration says none: enough for any machine, and the same on all.
 pub(crate) const PARTITIONS: u32 = 12;
@@ -29,16 +29,16 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let at_ms = arguments.at.as_deref().map(instant).transpose()?;
     let partitions = config.state_partitions.unwrap_or(PARTITIONS);
     let pipeline = pipeline(&config, partitions, arguments.model.as_deref())?;
-    let taps = feed::open(&arguments.files, &config)?;
+    let taps = event_files::open(&arguments.files, &config)?;
     let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
     let shards = arguments.shards.map(usize::from).or(config.shards);
     let metrics = Metrics::register(&Registry::new()).map_err(Failed::running)?;
-    let mut session = Session::start(pipeline, shards.unwrap_or(1), &metrics, &Questions::new(0))?;
+    let mut session = Session::start(pipeline, shards.unwrap_or(1), &metrics, &Queries::new(0))?;
 
     let started = Instant::now();
     let progress = Progress::start();
     let mut tally = Tally::default();
-    for chunk in feed::start(taps, Placing::new(&config, partitions, at_ms))? {
+    for chunk in event_files::start(taps, Placing::new(&config, partitions, at_ms))? {
         let chunk = chunk?;
         for slice in chunk.slices(session.slices_ms()) {
             session.play(&chunk, slice)?;

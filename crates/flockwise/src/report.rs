@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Row, Table, presets};
 use flockwise_core::feature::Feature;
 use flockwise_core::plan::Plan;
 
-use crate::figures::{SegmentFigures, label, number, readable};
+use crate::segment_stats::{SegmentFigures, label, number, readable};
 
 /// Width where the output is no terminal.
 const WIDTH: u16 = 120;

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use flockwise_codec::model::encode_model;
 use flockwise_codec::time::write_time;
+use flockwise_core::customer_view::CustomerView;
 use flockwise_core::plan::Plan;
-use flockwise_core::portrait::Portrait;
 use flockwise_memory::Committed;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::counts::{Tally, header};
 use crate::exit::Failed;
-use crate::figures::SegmentFigures;
-use crate::session::Session;
-use crate::tally::{Tally, header};
+use crate::local_pipeline::Session;
+use crate::segment_stats::SegmentFigures;
 
 /// What is gathered for the files.
 pub(crate) struct Results {
@@ -42,7 +42,7 @@ impl Results {
     pub(crate) fn finish(
         mut self,
         session: &Session,
-        portraits: &[Portrait],
+        portraits: &[CustomerView],
         summary: &Value,
     ) -> Result<(), Failed> {
         // A customer's changes come in order, so a stable sort by customer is enough.
@@ -70,7 +70,7 @@ impl Results {
         });
         self.write("dead-letters.jsonl", dead_letters.iter().map(text))?;
         let plan = &session.pipeline.task.plan;
-        let customers = portraits.iter().map(|portrait| customer(plan, portrait));
+        let customers = portraits.iter().map(|view| customer(plan, view));
         self.write("customers.jsonl", customers)?;
         let model = session.model().map(|model| encode_model(model.parts()));
         self.write("model.json", model.into_iter())?;
@@ -122,17 +122,17 @@ impl Serialize for Named<'_> {
     }
 }
 
-fn customer(plan: &Plan, portrait: &Portrait) -> Vec<u8> {
+fn customer(plan: &Plan, view: &CustomerView) -> Vec<u8> {
     let line = CustomerLine {
-        customer_id: &portrait.customer_id,
-        segment: portrait.segment,
-        as_of: write_time(portrait.as_of_ms),
-        features: Named(plan, &portrait.features),
-        vector: &portrait.vector,
-        distance: portrait.distance,
-        margin: portrait.margin,
-        outlier: portrait.is_outlier,
-        sequence: portrait.sequence,
+        customer_id: &view.customer_id,
+        segment: view.segment,
+        as_of: write_time(view.as_of_ms),
+        features: Named(plan, &view.features),
+        vector: &view.vector,
+        distance: view.distance,
+        margin: view.margin,
+        outlier: view.is_outlier,
+        sequence: view.sequence,
     };
     // Plain numbers and texts: nothing in them can fail to be written to memory.
     serde_json::to_vec(&line).unwrap_or_default()

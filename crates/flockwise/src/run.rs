@@ -11,14 +11,14 @@ use flockwise_http::{HttpError, Readiness};
 use flockwise_kafka::{KafkaBroker, KafkaMetrics, KafkaSettings, admin};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
+use flockwise_runtime::heartbeat::Heartbeat;
+use flockwise_runtime::learning_thread::LearningThread;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::model_log::SharedModels;
-use flockwise_runtime::pipeline::{Pace, Pipeline};
-use flockwise_runtime::pulse::Pulse;
-use flockwise_runtime::questions::Questions;
+use flockwise_runtime::pipeline::{Pipeline, TimeMode};
+use flockwise_runtime::queries::Queries;
 use flockwise_runtime::standby::Standbys;
 use flockwise_runtime::topics::Topics;
-use flockwise_runtime::workbench::LearningThread;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
@@ -32,11 +32,11 @@ use crate::instance::Instance;
 use crate::pinned;
 use crate::pipeline::pipeline;
 use crate::preflight::{self, Preflight};
-use crate::shards::{Crew, run_shards};
-use crate::stopping::Stopping;
-use crate::summary::Summary;
-use crate::vigil;
-use crate::warm::keep_warm;
+use crate::signals::Stopping;
+use crate::standby_thread::keep_warm;
+use crate::status_log::Summary;
+use crate::watchdog;
+use crate::workers::{Crew, run_shards};
 
 /// How long local state may take to be written when everything else has ended.
 const LAST_WRITES: Duration = Duration::from_secs(10);
@@ -56,13 +56,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let readiness = Readiness::new(u32::try_from(shards).unwrap_or(u32::MAX));
     stopping.working(&readiness);
     let stop = stopping.stop;
-    let questions = Questions::new(shards);
+    let queries = Queries::new(shards);
     exposition::register(&registry, &readiness)?;
     let server = flockwise_http::start(
         config.http_listen,
         registry.clone(),
         Arc::clone(&readiness),
-        customer::tell(&questions, &pipeline.task.plan),
+        customer::tell(&queries, &pipeline.task.plan),
     )
     .map_err(not_listening)?;
     let summary = Summary::start(&registry)?;
@@ -81,8 +81,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     );
     let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
     let learning = LearningThread::start().map_err(Failed::running)?;
-    let pulses: Vec<Pulse> = (0..shards).map(|_| Pulse::default()).collect();
-    vigil::keep(
+    let pulses: Vec<Heartbeat> = (0..shards).map(|_| Heartbeat::default()).collect();
+    watchdog::keep(
         &pulses,
         settings.longest_call(),
         &metrics.progress,
@@ -90,14 +90,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     )?;
     let crew = Crew {
         pipeline: &pipeline,
-        pace: Pace::live(),
+        time_mode: TimeMode::live(),
         metrics: &metrics,
         readiness: &readiness,
         store: Some(&store),
         standbys: &standbys,
         models: &SharedModels::default(),
         learning: Some(&learning),
-        questions: &questions,
+        queries: &queries,
         pulses: &pulses,
         stop: &stop,
     };

@@ -10,7 +10,7 @@ use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
 use crate::broker::Stage;
 use crate::checks::header;
 use crate::events::{Put, generated, put};
-use crate::worker::Worker;
+use crate::worker::WorkerThread;
 
 /// Bad events of every kind become dead letters as they came; the rest flows.
 pub fn bad_events_are_put_aside_whole<S: Stage>() {
@@ -26,7 +26,7 @@ pub fn bad_events_are_put_aside_whole<S: Stage>() {
     scene.put(&all);
     let workers = ["a", "b"].map(|member| scene.worker(member));
     scene.wait_until_drained(&workers.each_ref());
-    workers.into_iter().for_each(Worker::leave);
+    workers.into_iter().for_each(WorkerThread::leave);
     let letters = scene.stage.read(Topic::DeadLetters);
     assert_eq!(
         letters
@@ -249,7 +249,7 @@ pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
     scene.put(&records);
     let workers = ["a", "b"].map(|member| scene.worker(member));
     scene.wait_until_drained(&workers.each_ref());
-    workers.into_iter().for_each(Worker::leave);
+    workers.into_iter().for_each(WorkerThread::leave);
     // Some of the made-up shop's own lines come twice as well.
     let counted = scene.counter("duplicates_total");
     assert!(counted >= repeated, "{counted} of {repeated}");
@@ -263,7 +263,8 @@ pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
         .find_map(|task| Some(task.rows().row(task.rows().find("refunder")?)));
     let plan = &scene.pipeline.task.plan;
     let row = refunder.expect("a customer who sends back");
-    let seen = flockwise_core::portrait::portrait(plan, None, &row, row.standing.as_of_ms);
+    let seen =
+        flockwise_core::customer_view::customer_view(plan, None, &row, row.standing.as_of_ms);
     let ever = plan
         .feature_names()
         .position(|name| name == "spend_ever")

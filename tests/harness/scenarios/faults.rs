@@ -6,7 +6,7 @@ use super::{plain, wrongly_keyed};
 use crate::broker::Stage;
 use crate::events::generated;
 use crate::faulty::{Fault, Script};
-use crate::worker::Worker;
+use crate::worker::WorkerThread;
 
 /// What an aborted transaction held is seen by nobody and done again.
 pub fn aborted_transactions_are_done_again<S: Stage>() {
@@ -36,9 +36,9 @@ fn play<S: Stage>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
         scene.wait_until_drained(&workers.each_ref());
     }
     assert!(scripts.iter().all(|script| script.is_over()), "{scripts:?}");
-    let died: usize = workers.iter().map(Worker::deaths).sum();
+    let died: usize = workers.iter().map(WorkerThread::deaths).sum();
     assert_eq!(died, deaths);
-    workers.into_iter().for_each(Worker::leave);
+    workers.into_iter().for_each(WorkerThread::leave);
     scene.check_all(&events);
     // Who dies right after a commit has counted nothing of it.
     if deaths == 0 {
@@ -61,7 +61,7 @@ pub fn a_transaction_made_void_by_the_broker_is_done_again<S: Stage>() {
         scene.stage.void(member);
     }
     scene.wait_until_drained(&workers.each_ref());
-    workers.into_iter().for_each(Worker::leave);
+    workers.into_iter().for_each(WorkerThread::leave);
     scene.check_all(&events);
     scene.check_counters();
 }

@@ -3,7 +3,7 @@
 use super::{PARTITIONS, plain, wrongly_keyed};
 use crate::broker::Stage;
 use crate::events::generated;
-use crate::worker::Worker;
+use crate::worker::WorkerThread;
 
 /// While events arrive, a second shard joins; later the first leaves.
 pub fn a_second_shard_joins_and_the_first_leaves<S: Stage>() {
@@ -56,11 +56,11 @@ pub fn everything_starts_again<S: Stage>() {
         scene.put(before);
         let workers = members.map(|member| scene.worker(member));
         scene.wait(&workers.each_ref(), "all have their tasks", || {
-            workers.iter().map(Worker::tasks).sum::<usize>() == PARTITIONS as usize
+            workers.iter().map(WorkerThread::tasks).sum::<usize>() == PARTITIONS as usize
         });
         scene.put(after);
         // Wherever they are: the last ones alone must see the end.
-        workers.into_iter().for_each(Worker::leave);
+        workers.into_iter().for_each(WorkerThread::leave);
     }
     let last = scene.worker("f");
     scene.wait_until_drained(&[&last]);

@@ -18,7 +18,9 @@ pub fn well_keyed_events_are_not_forwarded<S: Stage>() {
     scene.put(&events);
     let workers = [scene.worker("a"), scene.worker("b")];
     scene.wait_until_drained(&workers.each_ref());
-    workers.into_iter().for_each(crate::worker::Worker::leave);
+    workers
+        .into_iter()
+        .for_each(crate::worker::WorkerThread::leave);
     assert_eq!(scene.counter("forwarded_events_total"), 0);
     assert_eq!(scene.counter("events_total"), events.len() as u64);
     scene.check_all(&events);
@@ -37,7 +39,9 @@ pub fn wrongly_keyed_events_are_forwarded_once<S: Stage>() {
     scene.put(&events);
     let workers = [scene.worker("a"), scene.worker("b")];
     scene.wait_until_drained(&workers.each_ref());
-    workers.into_iter().for_each(crate::worker::Worker::leave);
+    workers
+        .into_iter()
+        .for_each(crate::worker::WorkerThread::leave);
     assert_eq!(scene.counter("forwarded_events_total"), away);
     assert_eq!(scene.counter("events_total"), events.len() as u64);
     scene.check_all(&events);
@@ -62,7 +66,9 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: Stage>() {
     scene.put(&events);
     let workers = [scene.worker("a"), scene.worker("b")];
     scene.wait_until_drained(&workers.each_ref());
-    workers.into_iter().for_each(crate::worker::Worker::leave);
+    workers
+        .into_iter()
+        .for_each(crate::worker::WorkerThread::leave);
     // Two topics have no common order, so which changes there are depends on how they were read.
     scene.check(&events);
     assert!(

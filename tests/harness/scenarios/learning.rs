@@ -7,7 +7,7 @@ use crate::broker::Stage;
 use crate::events::generated;
 use crate::pipeline::LEARNING;
 use crate::scene::{Scene, Setting};
-use crate::worker::Worker;
+use crate::worker::WorkerThread;
 
 const SETTING: Setting<'static> = Setting {
     formats: &["segment"],
@@ -40,13 +40,13 @@ pub fn a_model_is_learnt_published_adopted_and_handed_over<S: Stage>() {
     put(&mut scene);
     let last = adopted(&scene, &[&third, &fourth]);
     assert!(last > between, "version {last} after {between}");
-    [third, fourth].into_iter().for_each(Worker::leave);
+    [third, fourth].into_iter().for_each(WorkerThread::leave);
     assert_eq!(published(&scene), (1..=last).collect::<Vec<_>>());
     scene.check(&events);
 }
 
 /// The version that all workers use once there is nothing left to do.
-fn adopted<S: Stage>(scene: &Scene<S>, workers: &[&Worker]) -> u64 {
+fn adopted<S: Stage>(scene: &Scene<S>, workers: &[&WorkerThread]) -> u64 {
     scene.wait(workers, "everything is committed", || {
         scene.stage.is_drained() && workers.iter().all(|worker| worker.tasks() > 0)
     });

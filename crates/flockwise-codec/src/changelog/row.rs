@@ -21,11 +21,11 @@
 //! is a time like any other.
 
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::remembered::Remembered;
+use flockwise_core::dedup::DedupMemory;
 use flockwise_core::rows::Row;
 
 use super::{ChangelogError, VERSION};
-use crate::bytes::{Input, Malformed, put_number, put_signed};
+use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
 /// From this version of the format on a candidate has its cost.
 const WITH_COST: u8 = 2;
@@ -43,9 +43,9 @@ pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
     put_signed(standing.as_of_ms.wrapping_sub(row.reference_ms), out);
     put_candidate(standing.candidate, out);
     put_columns(row.columns, out);
-    put_ids(row.remembered.id_halves(), out);
-    put_number(row.remembered.orders().count() as u64, out);
-    for (order, time_ms) in row.remembered.orders() {
+    put_ids(row.dedup.id_halves(), out);
+    put_number(row.dedup.orders().count() as u64, out);
+    for (order, time_ms) in row.dedup.orders() {
         out.extend_from_slice(&order.to_le_bytes());
         put_signed(row.reference_ms.wrapping_sub(time_ms), out);
     }
@@ -104,7 +104,7 @@ pub struct StoredRow {
     /// Segment, sequence, dwell.
     pub standing: Standing,
     /// Event ids and orders.
-    pub remembered: Remembered,
+    pub dedup: DedupMemory,
 }
 
 impl Default for StoredRow {
@@ -114,7 +114,7 @@ impl Default for StoredRow {
             reference_ms: 0,
             columns: Vec::new(),
             standing: Standing::NEW,
-            remembered: Remembered::default(),
+            dedup: DedupMemory::default(),
         }
     }
 }
@@ -128,7 +128,7 @@ impl StoredRow {
             reference_ms: self.reference_ms,
             columns: &self.columns,
             standing: self.standing,
-            remembered: self.remembered.view(),
+            dedup: self.dedup.view(),
         }
     }
 }
@@ -143,7 +143,7 @@ pub fn decode_row(
     fingerprint: u64,
     row: &mut StoredRow,
 ) -> Result<(), ChangelogError> {
-    let mut input = Input(value);
+    let mut input = Reader(value);
     let version = input.u8()?;
     if version > VERSION {
         return Err(ChangelogError::Version { found: version });
@@ -161,11 +161,11 @@ pub fn decode_row(
     row.reference_ms = input.signed()?;
     row.standing = standing(&mut input, row.reference_ms, version)?;
     columns(&mut input, &mut row.columns)?;
-    remembered(&mut input, row.reference_ms, &mut row.remembered)?;
+    dedup(&mut input, row.reference_ms, &mut row.dedup)?;
     Ok(input.end()?)
 }
 
-fn standing(input: &mut Input<'_>, reference_ms: i64, version: u8) -> Result<Standing, Malformed> {
+fn standing(input: &mut Reader<'_>, reference_ms: i64, version: u8) -> Result<Standing, Malformed> {
     let segment = input.number()?.checked_sub(1).map(u32::try_from);
     Ok(Standing {
         segment: segment.transpose().map_err(|_| Malformed)?,
@@ -177,7 +177,7 @@ fn standing(input: &mut Input<'_>, reference_ms: i64, version: u8) -> Result<Sta
     })
 }
 
-fn candidate(input: &mut Input<'_>, version: u8) -> Result<Option<Candidate>, Malformed> {
+fn candidate(input: &mut Reader<'_>, version: u8) -> Result<Option<Candidate>, Malformed> {
     let Some(cause) = usize::from(input.u8()?).checked_sub(1) else {
         return Ok(None);
     };
@@ -190,14 +190,14 @@ fn candidate(input: &mut Input<'_>, version: u8) -> Result<Option<Candidate>, Ma
     }))
 }
 
-fn cost(input: &mut Input<'_>, version: u8) -> Result<f32, Malformed> {
+fn cost(input: &mut Reader<'_>, version: u8) -> Result<f32, Malformed> {
     if version < WITH_COST {
         return Ok(0.0);
     }
     input.f32()
 }
 
-fn columns(input: &mut Input<'_>, columns: &mut Vec<f64>) -> Result<(), Malformed> {
+fn columns(input: &mut Reader<'_>, columns: &mut Vec<f64>) -> Result<(), Malformed> {
     let count: u32 = input.fitting()?;
     let bits = input.bytes(u64::from(count.div_ceil(8)))?;
     columns.clear();
@@ -213,17 +213,17 @@ fn columns(input: &mut Input<'_>, columns: &mut Vec<f64>) -> Result<(), Malforme
     Ok(())
 }
 
-fn remembered(
-    input: &mut Input<'_>,
+fn dedup(
+    input: &mut Reader<'_>,
     reference_ms: i64,
-    remembered: &mut Remembered,
+    dedup: &mut DedupMemory,
 ) -> Result<(), Malformed> {
-    remembered.clear();
+    dedup.clear();
     for _ in 0..input.number()? {
-        remembered.push_id(input.u64()?);
+        dedup.push_id(input.u64()?);
     }
     for _ in 0..input.number()? {
-        remembered.push_order(input.u64()?, reference_ms.wrapping_sub(input.signed()?));
+        dedup.push_order(input.u64()?, reference_ms.wrapping_sub(input.signed()?));
     }
     Ok(())
 }

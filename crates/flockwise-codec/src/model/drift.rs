@@ -1,6 +1,6 @@
 //! Whether customers are changing, as a version has it.
 
-use flockwise_core::drift::{Drift, Shift, Watch};
+use flockwise_core::drift::{ChangeDetector, Drift, Shift};
 use flockwise_core::model::ModelParts;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl DriftRecord {
 
 impl From<&Drift> for DriftRecord {
     fn from(drift: &Drift) -> Self {
-        let watch = |watch: &Watch| {
+        let watch = |watch: &ChangeDetector| {
             [
                 watch.count,
                 watch.mean,
@@ -55,7 +55,7 @@ impl TryFrom<DriftRecord> for Drift {
     type Error = String;
 
     fn try_from(record: DriftRecord) -> Result<Self, String> {
-        let watch = |[count, mean, variance, above, below]: [f64; 5]| Watch {
+        let watch = |[count, mean, variance, above, below]: [f64; 5]| ChangeDetector {
             count,
             mean,
             variance,

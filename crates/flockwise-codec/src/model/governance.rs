@@ -1,6 +1,6 @@
 //! What was found of a version before it was used, and by whose order it is.
 
-use flockwise_core::review::{Flow, Review};
+use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::trainer::Audit;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ impl State {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReviewRecord {
+pub(super) struct ImpactRecord {
     /// Share of all customers.
     moved: f64,
     #[serde(default)]
@@ -57,8 +57,8 @@ pub(super) struct AuditRecord {
     at: String,
 }
 
-impl From<&Review> for ReviewRecord {
-    fn from(review: &Review) -> Self {
+impl From<&Impact> for ImpactRecord {
+    fn from(review: &Impact) -> Self {
         let flow = |flow: &Flow| FlowRecord {
             from: flow.from,
             to: flow.to,
@@ -74,8 +74,8 @@ impl From<&Review> for ReviewRecord {
     }
 }
 
-impl From<ReviewRecord> for Review {
-    fn from(record: ReviewRecord) -> Self {
+impl From<ImpactRecord> for Impact {
+    fn from(record: ImpactRecord) -> Self {
         let flow = |flow: FlowRecord| Flow {
             from: flow.from,
             to: flow.to,

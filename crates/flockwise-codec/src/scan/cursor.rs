@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::Invalid;
 use super::escape;
-use super::open::Open;
+use super::nesting::Nesting;
 
 /// A text between its quotes, as it stands in the document.
 #[derive(Clone, Copy, Debug)]
@@ -272,7 +272,7 @@ fn skip_space(mut text: &[u8]) -> &[u8] {
 /// Skips an object or an array, however deep, and returns what is left.
 fn skip_composite(rest: &[u8]) -> Result<&[u8], Invalid> {
     let mut cursor = Cursor { rest };
-    let mut open = Open::default();
+    let mut open = Nesting::default();
     loop {
         match cursor.token() {
             b'"' => {

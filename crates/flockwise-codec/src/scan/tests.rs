@@ -8,10 +8,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Invalid, scan, twin};
+use super::{Invalid, reference, scan};
 use crate::format::Format;
+use crate::json_error::verdict;
 use crate::projection::Projection;
-use crate::refusal::verdict;
 use crate::sink::{IdentityValue, Sink};
 
 /// Among the names: places of elements, two with the same first eight letters, one of eight.
@@ -286,7 +286,7 @@ fn compare(pointers: &[&str], identity: &[&str], document: &str) -> Result<(), T
     other.clear(projection.slots);
     let (mut sink, mut expected) = (Sink::new(&mut event), Sink::new(&mut other));
     let found = scan(&projection.root, document, &mut sink);
-    match twin::scan(&projection.root, document, &mut expected) {
+    match reference::scan(&projection.root, document, &mut expected) {
         Ok(()) => {
             prop_assert_eq!(found, Ok(()), "{}", document);
             prop_assert_eq!(told(&plan, &sink), told(&plan, &expected), "{}", document);

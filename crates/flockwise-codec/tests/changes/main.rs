@@ -1,7 +1,7 @@
 //! Changes are written byte for byte as serde_json writes them, whatever is in them.
 #![allow(clippy::unwrap_used)]
 
-mod twin;
+mod reference;
 
 use std::sync::Arc;
 
@@ -156,7 +156,7 @@ proptest! {
             for _ in 0..2 {
                 out.truncate(14);
                 encoder.encode(&versions, &customer, &change, &mut out);
-                let expected = twin::encode((&app, &topics, &plan), &versions, &customer, &change);
+                let expected = reference::encode((&app, &topics, &plan), &versions, &customer, &change);
                 prop_assert_eq!(str::from_utf8(&out[14..]).unwrap(), expected);
             }
         }

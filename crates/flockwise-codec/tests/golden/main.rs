@@ -1,15 +1,15 @@
 //! Every wire format as it was first written: a change here breaks what is stored out there.
 #![allow(clippy::unwrap_used)]
 
+mod commands;
 mod lineage;
 mod model;
-mod orders;
 mod records;
 
-use flockwise_core::drift::{Drift, Watch};
+use flockwise_core::drift::{ChangeDetector, Drift};
 use flockwise_core::feature::{Aggregate, Feature, Transform};
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{Ghost, ModelParts, Scaler, Segment};
+use flockwise_core::model::{ModelParts, RetiredCentroid, Scaler, Segment};
 use flockwise_core::plan::Plan;
 
 fn feature(name: &str, aggregate: Aggregate) -> Feature {
@@ -67,7 +67,7 @@ pub(crate) fn parts() -> ModelParts {
             Step::Retired { segment: 3 },
         ],
         drift: Drift {
-            watches: vec![Watch {
+            watches: vec![ChangeDetector {
                 count: 14.0,
                 mean: 2.5,
                 variance: 0.25,
@@ -76,7 +76,7 @@ pub(crate) fn parts() -> ModelParts {
             }],
             fast_until_ms: Some(1_767_225_600_000),
         },
-        ghosts: vec![Ghost {
+        ghosts: vec![RetiredCentroid {
             centroid: vec![2.0, 0.5],
             until_ms: 1_767_225_600_000,
         }],

@@ -2,8 +2,8 @@
 
 use flockwise_codec::model::{decode_model, decode_publication, encode_model, encode_publication};
 use flockwise_core::drift::Shift;
+use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::model::Model;
-use flockwise_core::review::{Flow, Review};
 use flockwise_core::trainer::{Audit, Publication};
 
 use crate::{parts, plan};
@@ -20,7 +20,7 @@ fn publication() -> Publication {
     Publication {
         model: parts(),
         is_held: true,
-        review: Some(Review {
+        impact: Some(Impact {
             moved: 0.125,
             other_nearest: 0.375,
             flows: vec![Flow {
@@ -31,7 +31,7 @@ fn publication() -> Publication {
             error_before: 2.5,
             error_after: 2.0,
         }),
-        order: Some(Audit {
+        command: Some(Audit {
             what: "rollback to 38".to_owned(),
             who: "ann".to_owned(),
             why: "the autumn \"plan\"".to_owned(),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use flockwise_codec::Malformed;
 use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{
-    ChangelogError, StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
+    ChangelogError, StoredRow, decode_row, decode_task_position, encode_row, encode_task_position,
+    row_key,
 };
-use flockwise_codec::lesson::{decode_mini_batch, encode_mini_batch};
+use flockwise_codec::trainer_input::{decode_mini_batch, encode_mini_batch};
 use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::{Candidate, Cause, Standing};
+use flockwise_core::dedup::DedupMemory;
 use flockwise_core::model::Model;
-use flockwise_core::remembered::Remembered;
-use flockwise_core::task::{Bookmark, Progress, Versions};
+use flockwise_core::task::{Progress, TaskPosition, Versions};
 use flockwise_core::trainer::MiniBatch;
 
 use crate::{parts, plan};
@@ -21,7 +22,7 @@ const CHANGE: &str = include_str!("change.json");
 const FIRST_CHANGE: &str = include_str!("first_change.json");
 const ROW: &str = include_str!("row.hex");
 const ROW_BEFORE_COST: &str = include_str!("row_before_cost.hex");
-const BOOKMARK: &str = include_str!("bookmark.json");
+const TASK_POSITION: &str = include_str!("bookmark.json");
 const BOOKMARK_WITH_EPOCH: &str = include_str!("bookmark_with_epoch.json");
 const SAMPLE: &str = include_str!("sample.hex");
 
@@ -148,7 +149,7 @@ fn row() -> StoredRow {
                 cause: Cause::Time,
             }),
         },
-        remembered: Remembered::restore(vec![1, u64::MAX], vec![(5, -6)]),
+        dedup: DedupMemory::restore(vec![1, u64::MAX], vec![(5, -6)]),
     }
 }
 
@@ -188,8 +189,10 @@ fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
         "a changelog record has format 3, this version reads up to 2: use the version that wrote it or a later one"
     );
     assert!(matches!(
-        decode_bookmark(
-            BOOKMARK.replace("\"format\":2", "\"format\":9").as_bytes(),
+        decode_task_position(
+            TASK_POSITION
+                .replace("\"format\":2", "\"format\":9")
+                .as_bytes(),
             &topics()
         ),
         Err(ChangelogError::Version { found: 9 })
@@ -242,7 +245,7 @@ fn progress(next_offset: i64, time_ms: i64) -> Progress {
 
 #[test]
 fn a_bookmark() {
-    let bookmark = Bookmark {
+    let position = TaskPosition {
         inputs: BTreeMap::from([
             ((0, 3), progress(912, 1_767_323_045_678)),
             ((1, 0), progress(0, i64::MIN)),
@@ -260,33 +263,33 @@ fn a_bookmark() {
         customers: None,
     };
     let mut out = Vec::new();
-    encode_bookmark(&bookmark, &topics(), Some("shop-1"), &mut out);
-    assert_eq!(String::from_utf8(out).unwrap(), BOOKMARK.trim_end());
+    encode_task_position(&position, &topics(), Some("shop-1"), &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), TASK_POSITION.trim_end());
     assert_eq!(
-        decode_bookmark(BOOKMARK.as_bytes(), &topics()),
-        Ok((bookmark, Some("shop-1".to_owned())))
+        decode_task_position(TASK_POSITION.as_bytes(), &topics()),
+        Ok((position, Some("shop-1".to_owned())))
     );
 }
 
 #[test]
 fn a_bookmark_has_the_leader_epochs_that_are_known() {
-    let (mut bookmark, owner) = decode_bookmark(BOOKMARK.as_bytes(), &topics()).unwrap();
-    let known = bookmark.inputs.get_mut(&(0, 3)).unwrap();
+    let (mut position, owner) = decode_task_position(TASK_POSITION.as_bytes(), &topics()).unwrap();
+    let known = position.inputs.get_mut(&(0, 3)).unwrap();
     known.leader_epoch = Some(14);
     let mut out = Vec::new();
-    encode_bookmark(&bookmark, &topics(), owner.as_deref(), &mut out);
+    encode_task_position(&position, &topics(), owner.as_deref(), &mut out);
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text, BOOKMARK_WITH_EPOCH.trim_end());
     assert_eq!(
-        decode_bookmark(text.as_bytes(), &topics()),
-        Ok((bookmark, owner))
+        decode_task_position(text.as_bytes(), &topics()),
+        Ok((position, owner))
     );
 }
 
 #[test]
 fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
     let topics = ["orders".to_owned()];
-    let (mut found, _) = decode_bookmark(BOOKMARK.as_bytes(), &topics).unwrap();
+    let (mut found, _) = decode_task_position(TASK_POSITION.as_bytes(), &topics).unwrap();
     assert_eq!(found.inputs.keys().collect::<Vec<_>>(), [&(0, 0)]);
     let others: Vec<_> = found.other_inputs.keys().cloned().collect();
     assert_eq!(
@@ -296,9 +299,9 @@ fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
     // A configuration with only one of the inputs writes it, and one with more of them reads it.
     found.repartition_offset = 18;
     let mut out = Vec::new();
-    encode_bookmark(&found, &topics, None, &mut out);
+    encode_task_position(&found, &topics, None, &mut out);
     let topics = ["refunds", "clicks"].map(str::to_owned);
-    let (back, _) = decode_bookmark(&out, &topics).unwrap();
+    let (back, _) = decode_task_position(&out, &topics).unwrap();
     let positions = back.inputs.into_iter();
     let positions: Vec<_> = positions
         .map(|(place, at)| (place, at.next_offset))
@@ -308,11 +311,11 @@ fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
 
 #[test]
 fn a_bookmark_need_not_say_whose_it_is() {
-    let without = BOOKMARK.replace(",\"owner\":\"shop-1\"", "");
-    let (bookmark, owner) = decode_bookmark(without.as_bytes(), &topics()).unwrap();
+    let without = TASK_POSITION.replace(",\"owner\":\"shop-1\"", "");
+    let (position, owner) = decode_task_position(without.as_bytes(), &topics()).unwrap();
     assert_eq!(owner, None);
     let mut out = Vec::new();
-    encode_bookmark(&bookmark, &topics(), None, &mut out);
+    encode_task_position(&position, &topics(), None, &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), without.trim_end());
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flockwise_codec::change::ChangeEncoder;
 use flockwise_codec::changelog::{
-    StoredRow, decode_bookmark, decode_row, encode_bookmark, encode_row, row_key,
+    StoredRow, decode_row, decode_task_position, encode_row, encode_task_position, row_key,
 };
 use flockwise_core::change::Trigger;
 use flockwise_core::event::{Event, hash};
@@ -17,7 +17,7 @@ use crate::shop::{DAY_MS, HOUR_MS, versions};
 
 /// What happens to a task, one after the other.
 #[derive(Clone, Debug)]
-pub(crate) enum Turn {
+pub(crate) enum WorkerEvent {
     Event {
         customer: u8,
         name: &'static str,
@@ -33,20 +33,20 @@ pub(crate) enum Turn {
     Restart,
 }
 
-pub(crate) fn turn() -> impl Strategy<Value = Turn> {
+pub(crate) fn turn() -> impl Strategy<Value = WorkerEvent> {
     let ahead = prop_oneof![-20 * HOUR_MS..30 * HOUR_MS, 0..10 * HOUR_MS];
     let name = prop::sample::select(&["Order", "Order", "Page", "Refund"][..]);
     prop_oneof![
-        20 => (0..20_u8, name, ahead, 0..40_u64).prop_map(|(customer, name, ahead_ms, id)| Turn::Event {
+        20 => (0..20_u8, name, ahead, 0..40_u64).prop_map(|(customer, name, ahead_ms, id)| WorkerEvent::Event {
             customer,
             name,
             ahead_ms,
             id,
         }),
-        3 => (0..60 * HOUR_MS).prop_map(|ahead_ms| Turn::Silence { ahead_ms }),
-        3 => Just(Turn::NewVersion),
-        3 => Just(Turn::Commit),
-        4 => Just(Turn::Restart),
+        3 => (0..60 * HOUR_MS).prop_map(|ahead_ms| WorkerEvent::Silence { ahead_ms }),
+        3 => Just(WorkerEvent::NewVersion),
+        3 => Just(WorkerEvent::Commit),
+        4 => Just(WorkerEvent::Restart),
     ]
 }
 
@@ -76,10 +76,10 @@ impl Life {
         }
     }
 
-    pub(crate) fn turn(&mut self, turn: &Turn, offset: i64, may_restart: bool) {
+    pub(crate) fn turn(&mut self, turn: &WorkerEvent, offset: i64, may_restart: bool) {
         let versions = versions(self.newest);
         match turn {
-            Turn::Event {
+            WorkerEvent::Event {
                 customer,
                 name,
                 ahead_ms,
@@ -101,14 +101,14 @@ impl Life {
                     .process(&event, trigger, versions.as_ref(), &mut self.output);
                 self.now_ms = self.now_ms.max(event.time_ms);
             }
-            Turn::Silence { ahead_ms } => {
+            WorkerEvent::Silence { ahead_ms } => {
                 self.now_ms += ahead_ms;
                 self.task
                     .advance_time(self.now_ms, versions.as_ref(), &mut self.output);
             }
-            Turn::NewVersion => self.publish(),
-            Turn::Commit => self.commit(),
-            Turn::Restart => {
+            WorkerEvent::NewVersion => self.publish(),
+            WorkerEvent::Commit => self.commit(),
+            WorkerEvent::Restart => {
                 self.commit();
                 if may_restart {
                     self.restart();
@@ -123,7 +123,7 @@ impl Life {
         self.newest += 1;
         if let Some(first) = versions(self.newest).filter(|_| self.newest == 1) {
             self.task
-                .place_unplaced(0, u32::MAX, &first, &mut self.output);
+                .assign_unassigned(0, u32::MAX, &first, &mut self.output);
             self.give_out(Some(&first));
         }
     }
@@ -149,9 +149,9 @@ impl Life {
             encode_row(&row, self.settings.plan.fingerprint(), &mut value);
             self.changelog.insert(key, value);
         }
-        self.task.settle();
+        self.task.commit();
         let mut value = Vec::new();
-        encode_bookmark(&self.task.bookmark(), &[], None, &mut value);
+        encode_task_position(&self.task.position(), &[], None, &mut value);
         self.changelog.insert(vec![0], value);
     }
 
@@ -163,8 +163,11 @@ impl Life {
             decode_row(&key[1..], value, plan, &mut row).unwrap();
             self.task.restore_row(&row.as_row());
         }
-        self.task
-            .restore_bookmark(decode_bookmark(&self.changelog[&vec![0]], &[]).unwrap().0);
+        self.task.restore_position(
+            decode_task_position(&self.changelog[&vec![0]], &[])
+                .unwrap()
+                .0,
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use flockwise_core::policy::DecisionPolicy;
 use flockwise_core::task::Task;
 use proptest::prelude::*;
 
-use life::{Life, Turn, turn};
+use life::{Life, WorkerEvent, turn};
 use shop::{DAY_MS, HOUR_MS, settings};
 
 proptest! {
@@ -38,7 +38,7 @@ proptest! {
 
 /// The order of rows may differ: a changelog has its own.
 fn are_alike(left: &Task, right: &Task) -> Result<(), TestCaseError> {
-    prop_assert_eq!(left.bookmark(), right.bookmark());
+    prop_assert_eq!(left.position(), right.position());
     prop_assert_eq!(left.rows().len(), right.rows().len());
     for row in left.rows().numbers() {
         let left = left.rows().row(row);
@@ -63,22 +63,22 @@ fn what_restarts_are_tried_on_has_changes_of_every_cause() {
         dwell: 1,
         cooldown_ms: 0,
     };
-    let order = |ahead_ms, id| Turn::Event {
+    let order = |ahead_ms, id| WorkerEvent::Event {
         customer: 1,
         name: "Order",
         ahead_ms,
         id,
     };
     let turns = [
-        Turn::NewVersion,
+        WorkerEvent::NewVersion,
         order(0, 1),
-        Turn::Restart,
-        Turn::NewVersion,
-        Turn::Silence { ahead_ms: HOUR_MS },
-        Turn::Silence {
+        WorkerEvent::Restart,
+        WorkerEvent::NewVersion,
+        WorkerEvent::Silence { ahead_ms: HOUR_MS },
+        WorkerEvent::Silence {
             ahead_ms: 20 * DAY_MS,
         },
-        Turn::Restart,
+        WorkerEvent::Restart,
         order(0, 3),
     ];
     let mut life = Life::new(&settings(decision, Some(HOUR_MS)));

@@ -28,7 +28,7 @@ impl Ranges {
     pub fn include(&mut self, model: &Model, vector: &[f64]) {
         let scaler = &model.parts().scaler;
         for (index, (bounds, x)) in self.bounds.iter_mut().zip(vector).enumerate() {
-            let x = scaler.tame(index, *x);
+            let x = scaler.winsorise(index, *x);
             *bounds = (bounds.0.min(x), bounds.1.max(x));
         }
     }

@@ -1,6 +1,6 @@
 //! Changes of rows that can be taken back: each first sees to it that the log has what it changes.
 
-use super::head::OPEN;
+use super::row_header::OPEN;
 use super::*;
 
 impl Rows {
@@ -8,7 +8,7 @@ impl Rows {
     pub(crate) fn add(&mut self, hash: u64, customer_id: &str) -> u32 {
         let was_free = !self.free.is_empty();
         let row = self.put(hash, customer_id, ADDED);
-        self.undo.moves.push(Move::Came { row, was_free });
+        self.undo.moves.push(ScheduleChange::Came { row, was_free });
         row
     }
 
@@ -22,11 +22,11 @@ impl Rows {
         let head = self.heads.get_mut(row);
         let (orders, blocks) = (head.orders, &self.blocks);
         let ordered_ms = move |key| {
-            let remembered = RememberedRef {
+            let dedup = DedupMemoryRef {
                 ids: [&[], &[]],
-                orders: orders.halves(blocks, ORDER),
+                orders: orders.bisect(blocks, ORDER),
             };
-            remembered.ordered_ms(key)
+            dedup.ordered_ms(key)
         };
         let columns = self.columns.row_mut(row as usize);
         (columns, &mut head.reference_ms, ordered_ms)
@@ -50,7 +50,7 @@ impl Rows {
 
     /// Was this id seen? If not it is kept, in place of the oldest once there are `bound`.
     pub(crate) fn is_repeated(&mut self, row: u32, id: u64, bound: usize) -> bool {
-        let ids = self.remembered(row).ids;
+        let ids = self.dedup(row).ids;
         let repeated = ids[0].contains(&id) || ids[1].contains(&id);
         if !repeated {
             self.log(row);
@@ -65,7 +65,7 @@ impl Rows {
     }
 
     /// Keeps an order, in place of the oldest once there are `bound`.
-    pub(crate) fn keep_order(&mut self, row: u32, key: u64, time_ms: i64, bound: usize) {
+    pub(crate) fn remember_order(&mut self, row: u32, key: u64, time_ms: i64, bound: usize) {
         self.log(row);
         let head = self.heads.get_mut(row);
         let is_new = head.has(ORDERS_NEW);
@@ -76,23 +76,23 @@ impl Rows {
     }
 
     /// Lets a customer go: nobody finds the row any more, and it is free once that is settled.
-    pub(crate) fn let_go(&mut self, row: u32) {
+    pub(crate) fn expire(&mut self, row: u32) {
         self.log(row);
         self.heads.get_mut(row).flags |= GONE;
         self.unlist(row);
         self.gone += 1;
-        self.undo.moves.push(Move::Went { row });
+        self.undo.moves.push(ScheduleChange::Went { row });
     }
 
     /// Ids of the customers let go of since [`Rows::settle`].
-    pub(crate) fn departed(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn expired(&self) -> impl Iterator<Item = &str> {
         self.undo.moves.iter().filter_map(|step| match step {
-            Move::Went { row } => Some(self.customer_id(*row)),
-            Move::Came { .. } => None,
+            ScheduleChange::Went { row } => Some(self.customer_id(*row)),
+            ScheduleChange::Came { .. } => None,
         })
     }
 
-    pub(crate) fn has_departed(&self) -> bool {
+    pub(crate) fn has_expired(&self) -> bool {
         self.gone > 0
     }
 
@@ -117,23 +117,23 @@ impl Rows {
 
     /// What was done stands, the touched rows are written. `freed` is called with each row that is
     /// nobody's any more, and the hash of whose it was.
-    pub(crate) fn settle(&mut self, mut freed: impl FnMut(u32, u64)) {
+    pub(crate) fn commit(&mut self, mut freed: impl FnMut(u32, u64)) {
         let touched = std::mem::take(&mut self.touched);
         for row in &touched {
             if self.is_live(*row) {
-                self.mark_unkept(*row);
+                self.mark_dirty(*row);
             }
         }
         self.touched = touched;
-        undo::empty(&mut self.touched);
+        undo_log::empty(&mut self.touched);
         let mut log = std::mem::take(&mut self.undo);
         for (row, _) in &log.heads {
             self.heads.get_mut(*row).flags &= !OPEN;
         }
         for step in &log.moves {
             match *step {
-                Move::Came { row, .. } => self.heads.get_mut(row).flags &= !OPEN,
-                Move::Went { row } => {
+                ScheduleChange::Came { row, .. } => self.heads.get_mut(row).flags &= !OPEN,
+                ScheduleChange::Went { row } => {
                     self.gone -= 1;
                     freed(row, self.customer_hash(row));
                     self.discard(row);
@@ -150,15 +150,15 @@ impl Rows {
     /// Takes everything back that was done since [`Rows::settle`]. `left` is called with each row that
     /// was added, the last first, and the hash of whose it was.
     pub(crate) fn roll_back(&mut self, mut left: impl FnMut(u32, u64)) {
-        undo::empty(&mut self.touched);
+        undo_log::empty(&mut self.touched);
         let mut log = std::mem::take(&mut self.undo);
         for step in log.moves.iter().rev() {
             match *step {
-                Move::Came { row, was_free } => {
+                ScheduleChange::Came { row, was_free } => {
                     left(row, self.customer_hash(row));
                     self.take_out(row, was_free);
                 }
-                Move::Went { row } => {
+                ScheduleChange::Went { row } => {
                     self.gone -= 1;
                     self.list(row, self.customer_hash(row));
                 }
@@ -202,7 +202,7 @@ impl Rows {
         head.ids.give_back(&mut self.blocks, ID);
         head.orders.give_back(&mut self.blocks, ORDER);
         self.waiting.gone.push_back(head.name());
-        *self.heads.get_mut(row) = Head::free(head.flags & UNKEPT);
+        *self.heads.get_mut(row) = RowHeader::free(head.flags & DIRTY);
         self.free.push(row);
     }
 
@@ -214,7 +214,7 @@ impl Rows {
         head.orders.give_back(&mut self.blocks, ORDER);
         self.names.remove(head.name());
         if was_free {
-            *self.heads.get_mut(row) = Head::free(head.flags & UNKEPT);
+            *self.heads.get_mut(row) = RowHeader::free(head.flags & DIRTY);
             self.free.push(row);
         } else {
             self.heads.pop();
@@ -223,7 +223,12 @@ impl Rows {
     }
 }
 
-fn room<'a>(blocks: &'a mut Blocks, undo: &'a mut Undo, bound: usize, is_new: bool) -> Room<'a> {
+fn room<'a>(
+    blocks: &'a mut BuddyAllocator,
+    undo: &'a mut UndoLog,
+    bound: usize,
+    is_new: bool,
+) -> Room<'a> {
     Room {
         blocks,
         bound,

@@ -8,26 +8,26 @@ impl Task {
     /// those who are due are scored as of when they are due, at once or later.
     pub fn advance_time(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         self.note_version(versions);
-        self.bookmark.stream_ms = self.bookmark.stream_ms.max(to_ms);
-        let is_first = self.bookmark.passed_ms == NEVER_MS;
+        self.position.stream_ms = self.position.stream_ms.max(to_ms);
+        let is_first = self.position.passed_ms == NEVER_MS;
         let passes_to_ms = match is_first {
             // It starts the calendars; nobody is due yet.
-            true => self.bookmark.stream_ms,
-            false => self.bookmark.stream_ms.min(self.watermark_ms),
+            true => self.position.stream_ms,
+            false => self.position.stream_ms.min(self.watermark_ms),
         };
         let samples_to_ms = match self.watermark_ms {
-            i64::MAX => self.bookmark.stream_ms,
-            _ if self.bookmark.sampled_ms == NEVER_MS => {
-                self.bookmark.stream_ms.min(self.watermark_ms)
+            i64::MAX => self.position.stream_ms,
+            _ if self.position.sampled_ms == NEVER_MS => {
+                self.position.stream_ms.min(self.watermark_ms)
             }
             watermark_ms => watermark_ms,
         };
-        if samples_to_ms > self.bookmark.sampled_ms && self.bookmark.stream_ms > NEVER_MS {
-            self.bookmark.sampled_ms = samples_to_ms;
+        if samples_to_ms > self.position.sampled_ms && self.position.stream_ms > NEVER_MS {
+            self.position.sampled_ms = samples_to_ms;
             self.sample_until(samples_to_ms, versions.is_some(), output);
         }
-        if passes_to_ms > self.bookmark.passed_ms {
-            self.bookmark.passed_ms = passes_to_ms;
+        if passes_to_ms > self.position.passed_ms {
+            self.position.passed_ms = passes_to_ms;
             self.note_due(passes_to_ms, versions, output);
         }
         if self.sweeping == Sweeping::AtOnce {
@@ -92,16 +92,16 @@ impl Task {
 
     fn note_version(&mut self, versions: Option<&Versions>) {
         let version = versions.map_or(0, |versions| versions.current.version());
-        if version != self.bookmark.version {
-            self.bookmark.version = version;
-            self.bookmark.version_since_ms = self.calendar.swept_ms();
+        if version != self.position.version {
+            self.position.version = version;
+            self.position.version_since_ms = self.calendar.swept_ms();
         }
     }
 
     /// Gives customers who have no segment yet the nearest one, as of the stream's time: for when the
     /// first model comes after the customers did. Looks at so many rows from `row` on; returns where to
     /// go on, or `None` at the end. Does nothing where only events score.
-    pub fn place_unplaced(
+    pub fn assign_unassigned(
         &mut self,
         row: u32,
         most: u32,
@@ -117,19 +117,19 @@ impl Task {
     }
 
     fn place(&mut self, row: u32, versions: &Versions, output: &mut Output) {
-        if self.is_unplaced(row) {
+        if self.is_unassigned(row) {
             // A customer that the sweep is to remove gets no segment before.
-            self.visit_before(row, self.bookmark.stream_ms, Some(versions), output);
+            self.visit_before(row, self.position.stream_ms, Some(versions), output);
         }
-        if self.is_unplaced(row) {
-            let at_ms = self.bookmark.stream_ms.max(self.rows.reference_ms(row));
+        if self.is_unassigned(row) {
+            let at_ms = self.position.stream_ms.max(self.rows.reference_ms(row));
             let at_ms = at_ms.max(self.rows.standing(row).as_of_ms);
             output.swept += 1;
             self.score(row, at_ms, Occasion::Sweep, Some(versions), output);
         }
     }
 
-    fn is_unplaced(&self, row: u32) -> bool {
+    fn is_unassigned(&self, row: u32) -> bool {
         self.rows.is_live(row) && self.rows.standing(row).segment.is_none()
     }
 
@@ -175,8 +175,8 @@ impl Task {
         if is_past || !self.rows.is_live(row) || self.rows.standing(row).as_of_ms >= due_ms {
             return;
         }
-        if self.is_forgotten(row, due_ms) {
-            self.let_go(row, due_ms, versions, output);
+        if self.is_expired(row, due_ms) {
+            self.expire(row, due_ms, versions, output);
             return;
         }
         self.sweep(row, due_ms, versions, output);

@@ -20,7 +20,7 @@ pub(super) fn scaler(points: &Points, before: Option<&Scaler>) -> Scaler {
         _ => x,
     };
     let first = moments(points, within_reach);
-    moments(points, |column, x| first.tame(column, x))
+    moments(points, |column, x| first.winsorise(column, x))
 }
 
 fn moments(points: &Points, value: impl Fn(usize, f64) -> f64) -> Scaler {

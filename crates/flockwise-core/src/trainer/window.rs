@@ -7,7 +7,7 @@ use std::mem::take;
 use flockwise_kmeans::Points;
 
 use super::MiniBatch;
-use super::faults::silence_faults;
+use super::outlier_filter::drop_outliers;
 
 /// Half-lives after which a sampled customer is forgotten: the weight is a sixteenth by then.
 pub(super) const KEPT_HALF_LIVES: i64 = 4;
@@ -20,7 +20,7 @@ const LARGEST: f64 = 1e120;
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     /// By the instant at which they were drawn.
-    drawn: BTreeMap<i64, Drawn>,
+    drawn: BTreeMap<i64, Sample>,
     /// Vectors held.
     vectors: usize,
     /// How many of them are of each customer, by the hash of the id.
@@ -31,7 +31,7 @@ pub(super) struct Window {
 
 /// What was drawn at one instant, by all tasks.
 #[derive(Clone, Debug)]
-struct Drawn {
+struct Sample {
     /// Of the first mini-batch.
     offset: i64,
     /// Sorted.
@@ -40,7 +40,7 @@ struct Drawn {
 }
 
 /// Vectors with their weights, whose they are, and when they were sampled, in that order, and then in that of the hashes.
-pub(super) struct Weighed {
+pub(super) struct WeightedWindow {
     pub(super) points: Points,
     /// Hashes of their ids.
     pub(super) customers: Vec<u64>,
@@ -81,7 +81,7 @@ impl Window {
             vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST)
         });
         let drawn = self.drawn.entry(batch.at_ms);
-        let drawn = drawn.or_insert_with(|| Drawn::none(offset));
+        let drawn = drawn.or_insert_with(|| Sample::none(offset));
         for customer in drawn.add(sample, offset) {
             self.vectors += 1;
             *self.of_customer.entry(customer).or_default() += 1;
@@ -94,7 +94,7 @@ impl Window {
     /// Forgets what is too old to count, and all but so many.
     pub(super) fn forget(&mut self, now_ms: i64, half_life_ms: i64, kept: usize) {
         let bound_ms = now_ms.saturating_sub(half_life_ms.saturating_mul(KEPT_HALF_LIVES));
-        let first_ms = |drawn: &BTreeMap<i64, Drawn>| drawn.keys().next().copied();
+        let first_ms = |drawn: &BTreeMap<i64, Sample>| drawn.keys().next().copied();
         while first_ms(&self.drawn).is_some_and(|at_ms| at_ms < bound_ms) {
             self.drop_first();
         }
@@ -119,8 +119,8 @@ impl Window {
     }
 
     /// Everything it holds, weighed by age; faults weigh nothing.
-    pub(super) fn weighed(&self, now_ms: i64, half_life_ms: i64) -> Weighed {
-        let mut weighed = Weighed {
+    pub(super) fn weighed(&self, now_ms: i64, half_life_ms: i64) -> WeightedWindow {
+        let mut weighed = WeightedWindow {
             points: Points::new(self.dimensions),
             customers: Vec::with_capacity(self.vectors),
             at_ms: Vec::with_capacity(self.vectors),
@@ -137,7 +137,7 @@ impl Window {
                 weighed.at_ms.push(*at_ms);
             }
         }
-        silence_faults(&mut weighed.points);
+        drop_outliers(&mut weighed.points);
         weighed
     }
 
@@ -162,12 +162,12 @@ impl Window {
         for (_, _, vector) in last.into_iter().take(at_most) {
             points.push(vector, 1.0);
         }
-        silence_faults(&mut points);
+        drop_outliers(&mut points);
         points
     }
 }
 
-impl Drawn {
+impl Sample {
     fn none(offset: i64) -> Self {
         Self {
             offset,

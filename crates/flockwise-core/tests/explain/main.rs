@@ -1,7 +1,7 @@
 //! Explanations against their naive twins: sums taken anew, and every value of a feature tried.
 #![allow(clippy::unwrap_used)]
 
-use flockwise_core::explain::{Explanation, Move, Ranges, Reach, explain};
+use flockwise_core::explain::{Explanation, FeatureChange, Ranges, Requirement, explain};
 use flockwise_core::feature::{Aggregate, Feature, Transform};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
@@ -265,25 +265,25 @@ proptest! {
     fn no_smaller_change_of_one_feature_moves_the_customer(scene in scene()) {
         let explained = scene.explained();
         let segments = scene.model.segments().len();
-        prop_assert_eq!(explained.ways.len(), segments - 1);
+        prop_assert_eq!(explained.counterfactuals.len(), segments - 1);
         let now = scene.moved(0, scene.raw[0]).map(|(segment, _)| segment);
         let mut lengths = vec![f64::INFINITY; segments];
-        for way in &explained.ways {
-            lengths[way.segment] = match way.reach {
-                Reach::Already => {
-                    prop_assert_eq!(now, Some(way.segment));
+        for counterfactual in &explained.counterfactuals {
+            lengths[counterfactual.segment] = match counterfactual.requirement {
+                Requirement::Already => {
+                    prop_assert_eq!(now, Some(counterfactual.segment));
                     0.0
                 }
-                Reach::By(Move { feature, needed, length }) => {
+                Requirement::By(FeatureChange { feature, needed, length }) => {
                     prop_assert!(scene.model.scale()[feature] > 0.0);
                     let moved = scene.moved(feature, needed).map(|(segment, _)| segment);
-                    prop_assert_eq!(moved, Some(way.segment), "at {} of {}", needed, feature);
+                    prop_assert_eq!(moved, Some(counterfactual.segment), "at {} of {}", needed, feature);
                     let found = scene.length(feature, needed);
                     prop_assert!((length - found).abs() <= 1e-9 * (1.0 + found));
                     scene.check_bounds(feature, needed)?;
                     length
                 }
-                Reach::NotByOne => f64::INFINITY,
+                Requirement::NotByOne => f64::INFINITY,
             };
         }
         for feature in 0..scene.plan.len() {
@@ -326,8 +326,8 @@ fn a_value_that_nobody_has_is_not_offered() {
     let mut seen = Ranges::of(&model);
     seen.include(&model, &[(373.0_f64).ln_1p(), 0.0]);
     let explained = explain(&plan, &model, 0.0, 0, &vector, &seen);
-    let Reach::By(by) = explained.ways[0].reach else {
-        panic!("{:?}", explained.ways);
+    let Requirement::By(by) = explained.counterfactuals[0].requirement else {
+        panic!("{:?}", explained.counterfactuals);
     };
     assert_eq!(by.feature, 1, "fewer orders do");
     // Where everybody has as many orders, nothing does.
@@ -338,5 +338,8 @@ fn a_value_that_nobody_has_is_not_offered() {
     let mut only = Ranges::of(&Model::new(&plan, alone).unwrap());
     only.include(&model, &[(373.0_f64).ln_1p(), 3.0]);
     let explained = explain(&plan, &model, 0.0, 0, &vector, &only);
-    assert_eq!(explained.ways[0].reach, Reach::NotByOne);
+    assert_eq!(
+        explained.counterfactuals[0].requirement,
+        Requirement::NotByOne
+    );
 }

@@ -115,12 +115,12 @@ fn a_task_tells_its_bytes_and_a_customer_takes_less_than_300() {
             number += 1;
             give(&mut task, plan, customer, number, round * DAY_MS / 2);
             if number.is_multiple_of(1000) {
-                task.settle();
+                task.commit();
             }
         }
     }
     compare(&task, "with two events each");
-    task.take_unkept(usize::MAX, &mut |_| {});
+    task.take_dirty(usize::MAX, &mut |_| {});
     let each = task.bytes() / CUSTOMERS;
     assert!(each < 300, "{each} bytes a customer");
     for round in 2..20 {
@@ -135,14 +135,14 @@ fn a_task_tells_its_bytes_and_a_customer_takes_less_than_300() {
     // Everybody goes, others come: what was freed is used again.
     let most = task.bytes();
     task.advance_time(60 * DAY_MS, None, &mut Output::default());
-    task.settle();
+    task.commit();
     assert!(task.rows().is_empty());
     for customer in CUSTOMERS..2 * CUSTOMERS {
         number += 1;
         give(&mut task, plan, customer, number, 61 * DAY_MS);
     }
-    task.settle();
-    task.take_unkept(usize::MAX, &mut |_| {});
+    task.commit();
+    task.take_dirty(usize::MAX, &mut |_| {});
     compare(&task, "with other customers");
     assert!(
         task.bytes() < most + most / 10,

@@ -10,7 +10,7 @@ use crate::shop::{Act, DAY_MS, HOUR_MS, decision, model, settings};
 
 /// What happens, one after the other.
 #[derive(Clone, Debug)]
-pub(crate) enum Turn {
+pub(crate) enum WorkerEvent {
     /// An event, so much ahead of the last (or behind it).
     Event {
         act: Act,
@@ -28,7 +28,7 @@ pub(crate) enum Turn {
     },
 }
 
-pub(crate) fn turn() -> impl Strategy<Value = Turn> {
+pub(crate) fn turn() -> impl Strategy<Value = WorkerEvent> {
     let ahead = prop_oneof![
         6 => -20 * HOUR_MS..30 * HOUR_MS,
         6 => 0..5 * HOUR_MS,
@@ -37,7 +37,7 @@ pub(crate) fn turn() -> impl Strategy<Value = Turn> {
     let name = prop::sample::select(&["Order", "Order", "Page", "Refund"][..]);
     let event = (0..9_u8, name, ahead.clone(), 0..60_u64, 0.0..300.0_f64);
     prop_oneof![
-        20 => event.prop_map(|(customer, name, ahead_ms, id, revenue)| Turn::Event {
+        20 => event.prop_map(|(customer, name, ahead_ms, id, revenue)| WorkerEvent::Event {
             act: Act {
                 customer,
                 name,
@@ -49,10 +49,10 @@ pub(crate) fn turn() -> impl Strategy<Value = Turn> {
             },
             ahead_ms,
         }),
-        3 => ahead.prop_map(|ahead_ms| Turn::Silence { ahead_ms: ahead_ms.abs() }),
-        4 => (1..9_usize).prop_map(|rows| Turn::Slice { rows }),
-        2 => Just(Turn::NewVersion),
-        2 => (0..1000_i64).prop_map(|offset| Turn::Position { offset }),
+        3 => ahead.prop_map(|ahead_ms| WorkerEvent::Silence { ahead_ms: ahead_ms.abs() }),
+        4 => (1..9_usize).prop_map(|rows| WorkerEvent::Slice { rows }),
+        2 => Just(WorkerEvent::NewVersion),
+        2 => (0..1000_i64).prop_map(|offset| WorkerEvent::Position { offset }),
     ]
 }
 
@@ -66,8 +66,8 @@ pub(crate) fn restless() -> impl Strategy<Value = Arc<TaskSettings>> {
         prop::sample::select(forgets.to_vec()),
         1..6_usize,
     )
-        .prop_map(|(decision, sweep_ms, forget_ms, remembered)| {
-            restless_with(decision, sweep_ms, forget_ms, remembered)
+        .prop_map(|(decision, sweep_ms, forget_ms, dedup)| {
+            restless_with(decision, sweep_ms, forget_ms, dedup)
         })
 }
 
@@ -75,12 +75,12 @@ pub(crate) fn restless_with(
     decision: DecisionPolicy,
     sweep_ms: Option<i64>,
     forget_ms: Option<i64>,
-    remembered: usize,
+    dedup: usize,
 ) -> Arc<TaskSettings> {
     let mut settings = settings(decision, sweep_ms);
     let changed = Arc::make_mut(&mut settings);
     changed.time.forget_ms = forget_ms;
-    changed.time.remembered_ids = remembered;
+    changed.time.remembered_ids = dedup;
     changed.learning.learn = true;
     settings
 }
@@ -115,11 +115,11 @@ impl Life {
         })
     }
 
-    pub(crate) fn turn(&mut self, turn: &Turn) {
+    pub(crate) fn turn(&mut self, turn: &WorkerEvent) {
         let versions = self.versions();
         let (task, output) = (&mut self.task, &mut self.output);
         match turn {
-            Turn::Event { act, ahead_ms } => {
+            WorkerEvent::Event { act, ahead_ms } => {
                 let time_ms = self.now_ms + ahead_ms;
                 let act = Act {
                     time_ms,
@@ -128,21 +128,21 @@ impl Life {
                 act.give_by(task, &self.settings.plan, versions.as_ref(), output);
                 self.now_ms = self.now_ms.max(time_ms);
             }
-            Turn::Silence { ahead_ms } => {
+            WorkerEvent::Silence { ahead_ms } => {
                 self.now_ms += ahead_ms;
                 task.advance_time(self.now_ms, versions.as_ref(), output);
             }
-            Turn::Slice { rows } => {
+            WorkerEvent::Slice { rows } => {
                 task.sweep_some(*rows, versions.as_ref(), output);
             }
-            Turn::NewVersion => {
+            WorkerEvent::NewVersion => {
                 self.newest += 1;
                 if let (1, Some(first)) = (self.newest, self.versions()) {
                     self.task
-                        .place_unplaced(0, u32::MAX, &first, &mut self.output);
+                        .assign_unassigned(0, u32::MAX, &first, &mut self.output);
                 }
             }
-            Turn::Position { offset } => {
+            WorkerEvent::Position { offset } => {
                 task.advance_input((0, *offset as u32 % 3), *offset);
                 task.advance_repartition(offset + 1);
                 let _ = task.judge_time((0, *offset as u32 % 2), self.now_ms, None);
@@ -169,10 +169,10 @@ pub(crate) fn content(task: &Task) -> String {
         .map(|row| format!("{row} {:?}", rows.row(row)))
         .collect();
     let touched: Vec<u32> = rows.touched().copied().collect();
-    let departed: Vec<&str> = task.departed().collect();
-    let (bookmark, count) = (task.bookmark(), rows.len());
+    let expired: Vec<&str> = task.expired().collect();
+    let (position, count) = (task.position(), rows.len());
     format!(
-        "{count}\n{}\n{bookmark:?} {touched:?} {departed:?}",
+        "{count}\n{}\n{position:?} {touched:?} {expired:?}",
         story.join("\n")
     )
 }

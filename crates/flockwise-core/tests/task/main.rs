@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod changes;
-mod letting_go;
+mod describe;
+mod dirty_rows;
+mod expiry;
 mod life;
 mod naive;
 mod outliers;
+mod rollback;
 mod sampling;
 mod shop;
 mod slices;
 mod sweep;
-mod telling;
-mod undo;
-mod unkept;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use flockwise_core::customer_view::customer_view;
 use flockwise_core::model::{Model, ModelParts, Segment};
 use flockwise_core::plan::Plan;
-use flockwise_core::portrait::portrait;
 use flockwise_core::task::{Output, Task, Versions};
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
@@ -63,12 +63,12 @@ proptest! {
         prop_assert!(output.swept_outliers <= output.swept);
         for row in task.rows().numbers() {
             let row = task.rows().row(row);
-            let found = portrait(plan, Some(&current), &row, row.standing.as_of_ms);
+            let found = customer_view(plan, Some(&current), &row, row.standing.as_of_ms);
             let mut scaled = Vec::new();
             current.scaled(&found.vector, &mut scaled);
             prop_assert_eq!(found.is_outlier, Some(is_far(&current, &scaled)));
-            let unplaced = portrait(plan, None, &row, row.standing.as_of_ms);
-            prop_assert_eq!(unplaced.is_outlier, None);
+            let unassigned = customer_view(plan, None, &row, row.standing.as_of_ms);
+            prop_assert_eq!(unassigned.is_outlier, None);
         }
     }
 }

@@ -207,7 +207,7 @@ fn an_abort_takes_the_watermark_back_with_the_events_before_it() {
             task.advance_time(task.stream_ms(), Some(&versions), output);
         };
         pass(&mut task, &mut output, 0..2);
-        task.settle();
+        task.commit();
         if is_aborted {
             pass(&mut task, &mut Output::default(), 2..9);
             task.roll_back();

@@ -8,14 +8,14 @@ use flockwise_core::policy::DecisionPolicy;
 use flockwise_core::task::{Sweeping, Task};
 use proptest::prelude::*;
 
-use crate::life::{Life, Turn, restless_with, turn};
+use crate::life::{Life, WorkerEvent, restless_with, turn};
 use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, decision};
 
 /// Everybody's changes in order, by customer.
-type Told = BTreeMap<String, Vec<Change>>;
+type ChangesByCustomer = BTreeMap<String, Vec<Change>>;
 
 /// Takes the changes out before rows may be used again.
-fn tell(life: &mut Life, told: &mut Told) {
+fn tell(life: &mut Life, told: &mut ChangesByCustomer) {
     for change in life.output.changes.drain(..) {
         let customer_id = life.task.rows().customer_id(change.row).to_owned();
         told.entry(customer_id)
@@ -31,7 +31,7 @@ fn customers(task: &Task) -> BTreeMap<String, String> {
 }
 
 fn check(
-    turns: &[Turn],
+    turns: &[WorkerEvent],
     decision: DecisionPolicy,
     sweep_ms: i64,
     forget_ms: Option<i64>,
@@ -39,9 +39,9 @@ fn check(
     let settings = restless_with(decision, Some(sweep_ms), forget_ms, 4);
     let mut whole = Life::new(&settings, Sweeping::AtOnce);
     let mut sliced = Life::new(&Arc::clone(&settings), Sweeping::Later);
-    let (mut expected, mut found) = (Told::new(), Told::new());
+    let (mut expected, mut found) = (ChangesByCustomer::new(), ChangesByCustomer::new());
     for life in [&mut whole, &mut sliced] {
-        life.turn(&Turn::NewVersion);
+        life.turn(&WorkerEvent::NewVersion);
     }
     for (index, turn) in turns.iter().enumerate() {
         whole.turn(turn);
@@ -49,8 +49,8 @@ fn check(
         tell(&mut whole, &mut expected);
         tell(&mut sliced, &mut found);
         if index % 5 == 0 {
-            whole.task.settle();
-            sliced.task.settle();
+            whole.task.commit();
+            sliced.task.commit();
         }
     }
     let versions = sliced.versions();
@@ -61,7 +61,7 @@ fn check(
     tell(&mut sliced, &mut found);
     prop_assert_eq!(found, expected);
     prop_assert_eq!(customers(&sliced.task), customers(&whole.task));
-    prop_assert_eq!(sliced.task.bookmark(), whole.task.bookmark());
+    prop_assert_eq!(sliced.task.position(), whole.task.position());
     prop_assert_eq!(sliced.output.swept, whole.output.swept);
     Ok(())
 }
@@ -77,7 +77,7 @@ proptest! {
     ) {
         // A version that comes in between scores whom the sweep has not come to: that is the one thing
         // that slices change.
-        let turns: Vec<Turn> = turns.into_iter().filter(|turn| !matches!(turn, Turn::NewVersion)).collect();
+        let turns: Vec<WorkerEvent> = turns.into_iter().filter(|turn| !matches!(turn, WorkerEvent::NewVersion)).collect();
         check(&turns, decision, sweep_ms, forget_ms)?;
     }
 }
@@ -86,12 +86,12 @@ proptest! {
 fn a_night_is_worked_off_by_and_by() {
     let settings = restless_with(AT_ONCE, Some(HOUR_MS), None, 4);
     let mut life = Life::new(&settings, Sweeping::Later);
-    life.turn(&Turn::NewVersion);
+    life.turn(&WorkerEvent::NewVersion);
     for customer in 0..200 {
         let act = Act::order(customer, 0);
-        life.turn(&Turn::Event { act, ahead_ms: 0 });
+        life.turn(&WorkerEvent::Event { act, ahead_ms: 0 });
     }
-    life.turn(&Turn::Silence {
+    life.turn(&WorkerEvent::Silence {
         ahead_ms: 12 * HOUR_MS,
     });
     assert_eq!(life.output.swept, 0, "time alone scores nobody");

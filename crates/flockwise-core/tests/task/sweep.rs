@@ -99,7 +99,7 @@ fn before_there_is_a_model_nobody_has_a_segment_and_then_the_model_is_the_cause(
 }
 
 /// A task with three customers who came before there was a model.
-fn unplaced(sweep_ms: Option<i64>) -> (Task, Output) {
+fn unassigned(sweep_ms: Option<i64>) -> (Task, Output) {
     let settings = settings(AT_ONCE, sweep_ms);
     let (mut task, mut output) = (Task::new(settings.clone()), Output::default());
     let trigger = Trigger {
@@ -116,9 +116,10 @@ fn unplaced(sweep_ms: Option<i64>) -> (Task, Output) {
 
 #[test]
 fn the_first_model_places_everybody_slice_by_slice_as_of_the_streams_time() {
-    let (mut task, mut output) = unplaced(Some(30 * DAY_MS));
-    let placed =
-        |task: &mut Task, row, output: &mut Output| task.place_unplaced(row, 2, &fixed(), output);
+    let (mut task, mut output) = unassigned(Some(30 * DAY_MS));
+    let placed = |task: &mut Task, row, output: &mut Output| {
+        task.assign_unassigned(row, 2, &fixed(), output)
+    };
     assert_eq!(placed(&mut task, 0, &mut output), Some(2));
     assert_eq!(placed(&mut task, 2, &mut output), None);
     assert_eq!(told(&output), ["model -->2"; 3]);
@@ -136,8 +137,8 @@ fn the_first_model_places_everybody_slice_by_slice_as_of_the_streams_time() {
 
 #[test]
 fn where_only_events_score_the_first_model_places_nobody() {
-    let (mut task, mut output) = unplaced(None);
-    assert_eq!(task.place_unplaced(0, 2, &fixed(), &mut output), None);
+    let (mut task, mut output) = unassigned(None);
+    assert_eq!(task.assign_unassigned(0, 2, &fixed(), &mut output), None);
     assert!(output.changes.is_empty());
 }
 
@@ -210,6 +211,6 @@ fn time_is_judged_against_the_own_partition_and_the_clock() {
         Ok(()),
         "no clock in a replay"
     );
-    assert_eq!(task.bookmark().inputs[&(0, 0)].time_ms, at(99));
+    assert_eq!(task.position().inputs[&(0, 0)].time_ms, at(99));
     assert_eq!(task.judge_time((1, 0), i64::MIN, Some(i64::MAX)), Ok(()));
 }

@@ -7,7 +7,7 @@ use flockwise_core::trainer::Trainer;
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
 
-use crate::school::{DAY_MS, Learns, groups, learnt, plan, policy, sample, trainer, version};
+use crate::support::{DAY_MS, Learns, groups, learnt, plan, policy, sample, trainer, version};
 
 /// Uses a model for all it is for: finds the nearest segment, tames, has names that differ.
 fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
@@ -23,7 +23,7 @@ fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
         model.scaled(vector, &mut scaled);
         let (_, distance) = model.score(&scaled, &mut Scratch::default());
         assert!(distance.is_finite(), "{distance} from {vector:?}");
-        model.tamed(vector, &mut tamed);
+        model.winsorised(vector, &mut tamed);
         assert!(tamed.iter().all(|x| x.is_finite()));
     }
     let mut names: Vec<&str> = parts

@@ -7,7 +7,7 @@ use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::{CAUGHT_UP, MiniBatch, Publication, Sampled, Trainer};
 use proptest::prelude::*;
 
-use crate::school::{DAY_MS, plan, policy};
+use crate::support::{DAY_MS, plan, policy};
 
 const TASKS: u32 = 3;
 const DAYS: i64 = 12;
@@ -143,9 +143,9 @@ fn a_successor_does_not_take_the_tasks_that_it_has_heard_of_for_all() {
     assert_eq!(first.model.trained_ms, DAY_MS);
 
     let mut successor = Trainer::new(plan(2), slow(), Some(first.model));
-    mini_batches().for_each(|(batch, offset)| successor.recall(batch, offset));
+    mini_batches().for_each(|(batch, offset)| successor.replay(batch, offset));
     for (claim, offset) in &said {
-        successor.recall_sampled(claim, *offset);
+        successor.replay_sampled(claim, *offset);
     }
     for offset in 23..25 {
         let again = claim(0, DAY_MS + offset);

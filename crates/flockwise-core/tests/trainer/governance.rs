@@ -3,10 +3,12 @@
 use flockwise_core::lineage::Step;
 use flockwise_core::model::ModelParts;
 use flockwise_core::policy::{HistoryPolicy, LearningPolicy};
-use flockwise_core::trainer::{MiniBatch, Order, Publication, Refused, Trainer, What};
+use flockwise_core::trainer::{
+    CommandAction, CommandError, MiniBatch, Publication, Trainer, TrainerCommand,
+};
 
-use crate::organising::around;
-use crate::school::{DAY_MS, groups, learnt, plan, policy, sample};
+use crate::structure::around;
+use crate::support::{DAY_MS, groups, learnt, plan, policy, sample};
 
 const A: [f64; 3] = [0.0, 0.0, 0.0];
 const B: [f64; 3] = [20.0, 20.0, 20.0];
@@ -20,8 +22,8 @@ fn day(day: i64, places: &[[f64; 3]]) -> MiniBatch {
     sample(day * DAY_MS, &around(places, day as u64))
 }
 
-fn order(what: What) -> Order {
-    Order {
+fn command(what: CommandAction) -> TrainerCommand {
+    TrainerCommand {
         what,
         who: "ann".to_owned(),
         why: "autumn plan".to_owned(),
@@ -29,8 +31,8 @@ fn order(what: What) -> Order {
     }
 }
 
-fn approve(version: u64) -> Order {
-    order(What::Approve { version })
+fn approve(version: u64) -> TrainerCommand {
+    command(CommandAction::Approve { version })
 }
 
 /// Holds whatever moves more than a tenth.
@@ -64,10 +66,10 @@ fn what_moves_too_many_is_held_with_what_it_would_do() {
     assert!(held.is_held);
     assert_eq!((held.model.version, ids(&held.model)), (2, vec![1, 2, 3]));
     assert_eq!(held.model.lineage.len(), 1, "{:?}", held.model.lineage);
-    let review = held.review.unwrap();
-    assert!((review.moved - 1.0 / 3.0).abs() < 1e-9, "{review:?}");
-    assert_eq!((review.flows[0].to, review.flows.len()), (3, 1));
-    assert!(review.error_after < 0.1 * review.error_before, "{review:?}");
+    let impact = held.impact.unwrap();
+    assert!((impact.moved - 1.0 / 3.0).abs() < 1e-9, "{impact:?}");
+    assert_eq!((impact.flows[0].to, impact.flows.len()), (3, 1));
+    assert!(impact.error_after < 0.1 * impact.error_before, "{impact:?}");
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn what_moves_few_goes_live() {
     let mut trainer = Trainer::new(plan(3), careful(), Some(first()));
     let next = trainer.fold(day(1, TWO), 1).unwrap();
     assert!(!next.is_held);
-    assert_eq!(next.review.unwrap().moved, 0.0);
+    assert_eq!(next.impact.unwrap().moved, 0.0);
 }
 
 #[test]
@@ -88,26 +90,26 @@ fn the_held_version_goes_on_learning_and_is_approved_by_its_number_alone() {
     );
     assert_eq!(next.model.version, 3);
     assert_eq!(next.model.lineage, held.model.lineage, "from the live one");
-    let stale = trainer.obey(&approve(2));
+    let stale = trainer.execute(&approve(2));
     assert_eq!(
         stale,
-        Err(Refused::NotHeld {
+        Err(CommandError::NotHeld {
             version: 2,
             held: Some(3)
         })
     );
-    let approved = trainer.obey(&approve(3)).unwrap();
+    let approved = trainer.execute(&approve(3)).unwrap();
     assert!(!approved.is_held);
     assert_eq!(approved.model, next.model);
-    let audit = approved.order.unwrap();
+    let audit = approved.command.unwrap();
     assert_eq!(
         (&*audit.what, &*audit.who, &*audit.why),
         ("approve", "ann", "autumn plan")
     );
-    let twice = trainer.obey(&approve(3));
+    let twice = trainer.execute(&approve(3));
     assert_eq!(
         twice,
-        Err(Refused::NotHeld {
+        Err(CommandError::NotHeld {
             version: 3,
             held: None
         })
@@ -123,12 +125,12 @@ fn after_an_order_the_next_version_takes_its_time() {
     let (mut trainer, _) = surprised();
     let at = |tenths: i64| sample(tenths * DAY_MS / 10, &around(THREE, tenths.unsigned_abs()));
     assert_eq!(trainer.fold(at(19), 2), None);
-    let approved = trainer.obey(&approve(2)).unwrap();
+    let approved = trainer.execute(&approve(2)).unwrap();
     assert_eq!(approved.model.trained_ms, 19 * DAY_MS / 10);
     assert_eq!(trainer.fold(at(28), 3), None);
     assert!(trainer.fold(at(29), 4).is_some());
     assert_eq!(trainer.fold(at(38), 5), None);
-    let back = trainer.obey(&order(What::Rollback(Box::new(first()))));
+    let back = trainer.execute(&command(CommandAction::Rollback(Box::new(first()))));
     assert_eq!(back.unwrap().model.trained_ms, 38 * DAY_MS / 10);
     assert_eq!(trainer.fold(at(47), 6), None);
     assert!(trainer.fold(at(48), 7).is_some());
@@ -151,7 +153,7 @@ fn no_version_is_held_while_history_is_read() {
     assert!(!in_history.is_held);
     assert_eq!(ids(&in_history.model), [1, 2, 3]);
     assert!(
-        in_history.review.unwrap().moved > 0.1,
+        in_history.impact.unwrap().moved > 0.1,
         "it is told all the same"
     );
     assert!(publish(DAY_MS).is_held, "later ones are");
@@ -167,7 +169,7 @@ fn a_held_version_that_calms_down_goes_live() {
     });
     let calm = calm.unwrap();
     assert_eq!(ids(&calm.model), [1, 2]);
-    assert!(calm.review.unwrap().moved <= 0.1);
+    assert!(calm.impact.unwrap().moved <= 0.1);
     let retired = calm.model.lineage.contains(&Step::Retired { segment: 3 });
     assert!(retired, "{:?}", calm.model.lineage);
 }
@@ -175,16 +177,16 @@ fn a_held_version_that_calms_down_goes_live() {
 #[test]
 fn a_rollback_is_the_next_version_and_gives_no_id_twice() {
     let (mut trainer, _) = surprised();
-    trainer.obey(&approve(2)).unwrap();
+    trainer.execute(&approve(2)).unwrap();
     let former = first();
     let back = trainer
-        .obey(&order(What::Rollback(Box::new(former.clone()))))
+        .execute(&command(CommandAction::Rollback(Box::new(former.clone()))))
         .unwrap();
     assert_eq!((back.model.version, back.model.next_id), (3, 4));
     assert_eq!(back.model.segments, former.segments);
     assert_eq!(back.model.scaler, former.scaler);
     assert_eq!(back.model.lineage, [Step::Retired { segment: 3 }]);
-    assert_eq!(back.order.unwrap().what, "rollback to 1");
+    assert_eq!(back.command.unwrap().what, "rollback to 1");
     let again = trainer.fold(day(2, THREE), 2).unwrap();
     assert!(again.is_held, "the same change waits for approval again");
     assert_eq!(ids(&again.model), [1, 2, 4]);
@@ -194,9 +196,12 @@ fn a_rollback_is_the_next_version_and_gives_no_id_twice() {
 fn a_model_of_another_plan_is_not_imported() {
     let (mut trainer, held) = surprised();
     let foreign = learnt(2, policy(2, 2), &groups(&[&[0.0; 2], &[9.0; 2]], 40));
-    let refused = trainer.obey(&order(What::Import(Box::new(foreign))));
-    assert!(matches!(refused, Err(Refused::Unfit(_))), "{refused:?}");
-    let approved = trainer.obey(&approve(2)).unwrap();
+    let refused = trainer.execute(&command(CommandAction::Import(Box::new(foreign))));
+    assert!(
+        matches!(refused, Err(CommandError::Unfit(_))),
+        "{refused:?}"
+    );
+    let approved = trainer.execute(&approve(2)).unwrap();
     assert_eq!(approved.model, held.model, "nothing is different");
 }
 
@@ -206,7 +211,9 @@ fn an_import_is_the_next_version() {
     let mut named = first();
     named.segments[1].name = "whales".to_owned();
     named.segments[1].is_pinned = true;
-    let import = trainer.obey(&order(What::Import(Box::new(named)))).unwrap();
+    let import = trainer
+        .execute(&command(CommandAction::Import(Box::new(named))))
+        .unwrap();
     assert_eq!(
         (import.model.version, &*import.model.segments[1].name),
         (2, "whales")
@@ -221,13 +228,13 @@ fn an_import_is_the_next_version() {
 fn who_goes_on_from_a_held_version_is_level() {
     let (mut trainer, held) = surprised();
     let mut heir = Trainer::new(plan(3), careful(), Some(first())).holding(Some(held.model));
-    heir.recall(day(1, THREE), 1);
+    heir.replay(day(1, THREE), 1);
     for at in 2..20 {
         let batch = day(at, THREE);
         assert_eq!(heir.fold(batch.clone(), at), trainer.fold(batch, at));
     }
-    let version = trainer.obey(&approve(20)).unwrap();
-    assert_eq!(heir.obey(&approve(20)), Ok(version));
+    let version = trainer.execute(&approve(20)).unwrap();
+    assert_eq!(heir.execute(&approve(20)), Ok(version));
 }
 
 /// Nobody has come to it for long, and yet it stays: a person wants it to.

@@ -3,11 +3,11 @@
 
 mod awkward;
 mod backlog;
-mod first;
 mod governance;
-mod later;
+mod initial_version;
 mod names;
-mod organising;
+mod next_version;
 mod outliers;
-mod school;
+mod structure;
+mod support;
 mod worth;

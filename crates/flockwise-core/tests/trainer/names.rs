@@ -4,7 +4,7 @@ use flockwise_core::model::{Scaler, Segment};
 use flockwise_core::naming::{name_segments, name_unnamed};
 use proptest::prelude::*;
 
-use crate::school::plan;
+use crate::support::plan;
 
 fn scaler() -> Scaler {
     Scaler {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::school::{DAY_MS, Learns, learnt, plan, policy, sample, trainer};
+use crate::support::{DAY_MS, Learns, learnt, plan, policy, sample, trainer};
 
 const FEATURES: usize = 6;
 const GROUPS: usize = 5;

@@ -12,7 +12,7 @@ use flockwise_core::trainer::{MiniBatch, Publication, Trainer};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::school::{DAY_MS, plan, policy};
+use crate::support::{DAY_MS, plan, policy};
 
 const START: i64 = 20_000;
 
@@ -64,10 +64,10 @@ fn a_version_that_only_moves_people_about_is_not_published() {
     let found = published(&mut begun(1.0), 0..100, 0.0);
     assert!((2..40).contains(&found.len()), "{}", found.len());
     for (at, publication) in &found[1..] {
-        let review = publication.review.as_ref().unwrap();
-        let gain = review.error_before / review.error_after - 1.0;
-        let is_told = !publication.shifts.is_empty() || review.other_nearest == 0.0;
-        let is_worth = gain >= 0.09 * review.other_nearest;
+        let impact = publication.impact.as_ref().unwrap();
+        let gain = impact.error_before / impact.error_after - 1.0;
+        let is_told = !publication.shifts.is_empty() || impact.other_nearest == 0.0;
+        let is_worth = gain >= 0.09 * impact.other_nearest;
         let steps = &publication.model.lineage;
         assert!(
             steps.is_empty(),
@@ -76,7 +76,7 @@ fn a_version_that_only_moves_people_about_is_not_published() {
         assert!(
             is_told || is_worth,
             "day {at}: {gain} for {}",
-            review.other_nearest
+            impact.other_nearest
         );
     }
 }
@@ -99,7 +99,7 @@ fn an_heir_of_a_quiet_trainer_is_level() {
         let live = live.map(|(_, version)| version.model.clone());
         let held = version.is_held.then(|| version.model.clone());
         let mut heir = Trainer::new(plan(2), careful(0.1), live).holding(held);
-        (0..=*since).for_each(|at| heir.recall(day(at, 250, 0.03), at));
+        (0..=*since).for_each(|at| heir.replay(day(at, 250, 0.03), at));
         let next = published(&mut heir, since + 1..50, 0.03);
         assert_eq!(next, all[place + 1..], "since day {since}");
     }

@@ -6,11 +6,11 @@ use rdkafka::producer::Producer;
 
 use super::Admin;
 use crate::clients;
-use crate::events::Events;
-use crate::faults::{self, Answer};
-use crate::persistence::{ATTEMPT, ask_again};
+use crate::context::KafkaContext;
+use crate::errors::{self, Answer};
+use crate::offset_query;
+use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::KafkaSettings;
-use crate::surveyor;
 
 /// May this principal have transactions? Takes `settings.transactional_id`, which no shard has, and opens none:
 /// nobody is fenced, and the brokers forget the id after `transactional.id.expiration.ms`.
@@ -18,13 +18,13 @@ use crate::surveyor;
 /// # Errors
 /// [`Failure::Config`] says what is not allowed, and what to do.
 pub fn try_transactions(settings: &KafkaSettings) -> Result<(), Failure> {
-    let events = Events::new("probe");
-    let producer = clients::producer(&settings.producer(), events)?;
+    let context = KafkaContext::new("probe");
+    let producer = clients::producer(&settings.producer(), context)?;
     let doing = format!("trying a transaction as {}", settings.transactional_id);
-    ask_again(|| {
+    retry_query(|| {
         producer
             .init_transactions(ATTEMPT)
-            .map_err(|error| match faults::answer(&doing, &error) {
+            .map_err(|error| match errors::answer(&doing, &error) {
                 Answer::Retry(text) => Failure::Fatal(text),
                 Answer::Fail(failure) => failure,
             })
@@ -42,7 +42,7 @@ pub fn newer_than(
     time_ms: i64,
 ) -> Result<Vec<(String, u32)>, Failure> {
     let admin = Admin::connect(settings)?;
-    let found = surveyor::ask(&admin.consumer, partitions, Offset::Offset(time_ms))?;
+    let found = offset_query::ask(&admin.consumer, partitions, Offset::Offset(time_ms))?;
     let newer = partitions
         .iter()
         .zip(found)

@@ -8,13 +8,13 @@ use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 
 use super::Admin;
-use super::described::{self, Description, GroupDescription};
-use super::evidence::{self, Remains, Trace};
-use super::rights::Rights;
-use crate::faults;
-use crate::persistence::{ATTEMPT, ask_again};
+use super::describe::{self, Description, GroupDescription};
+use super::lost_state::{self, Remains, Trace};
+use super::permissions::Permissions;
+use crate::errors;
+use crate::offset_query;
+use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
-use crate::surveyor;
 
 /// A topic as the brokers have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct FoundTopic {
     /// The fewest replicas that a partition has.
     pub replication: u32,
     /// What the principal may do with it.
-    pub rights: Rights,
+    pub rights: Permissions,
     /// Its settings, defaults included; `None` without permission to describe them.
     pub settings: Option<BTreeMap<String, String>>,
 }
@@ -129,7 +129,7 @@ impl Admin {
                 (0..found.partitions).map(move |number| (name.clone(), number))
             })
             .collect();
-        let ends = surveyor::ask(&self.consumer, &partitions, Offset::End)?;
+        let ends = offset_query::ask(&self.consumer, &partitions, Offset::End)?;
         let ends: Vec<(&str, bool)> = partitions
             .iter()
             .zip(ends)
@@ -146,7 +146,7 @@ impl Admin {
             };
             (*topic, state)
         };
-        let committed = evidence::committed(self.native(), &self.settings.group)?;
+        let committed = lost_state::committed(self.native(), &self.settings.group)?;
         Ok(Remains {
             topics: internal.iter().map(state).collect(),
             has_offsets: internal
@@ -156,8 +156,8 @@ impl Admin {
     }
 
     fn find_all(&self, names: &[String]) -> Result<Vec<Found>, Failure> {
-        let described = ask_again(|| {
-            let topics = described::topics(self.native(), names)?;
+        let describe = retry_query(|| {
+            let topics = describe::topics(self.native(), names)?;
             // As while a leader is chosen: what may pass is asked again.
             match topics
                 .iter()
@@ -169,24 +169,24 @@ impl Admin {
         })?;
         let there: Vec<String> = names
             .iter()
-            .zip(&described)
+            .zip(&describe)
             .filter(|(_, found)| matches!(found, Ok(Some(_))))
             .map(|(name, _)| name.clone())
             .collect();
         // Without permission there is an answer for each; without any answer they are as good as hidden.
-        let mut settings = described::settings(self.native(), &there).unwrap_or_default();
-        let found = names.iter().zip(described).map(|(name, found)| {
+        let mut settings = describe::settings(self.native(), &there).unwrap_or_default();
+        let found = names.iter().zip(describe).map(|(name, found)| {
             found.map(|found| found.map(|found| FoundTopic::of(found, settings.remove(name))))
         });
         Ok(found.collect())
     }
 
     fn brokers(&self) -> Result<u32, Failure> {
-        ask_again(|| {
+        retry_query(|| {
             let metadata = self
                 .consumer
                 .fetch_metadata(Some(&self.settings.group), ATTEMPT)
-                .map_err(|error| faults::plain("asking for the brokers", &error))?;
+                .map_err(|error| errors::plain("asking for the brokers", &error))?;
             Ok(u32::try_from(metadata.brokers().len()).unwrap_or(u32::MAX))
         })
     }
@@ -194,18 +194,18 @@ impl Admin {
     pub(super) fn group(&self) -> Result<GroupDescription, Failure> {
         let group = &self.settings.group;
         let doing = format!("describing group {group}");
-        ask_again(|| {
-            described::group(self.native(), group).map_err(|code| described::failure(&doing, code))
+        retry_query(|| {
+            describe::group(self.native(), group).map_err(|code| describe::failure(&doing, code))
         })
     }
 }
 
 impl FoundTopic {
-    fn of(described: Description, settings: Option<BTreeMap<String, String>>) -> Self {
+    fn of(describe: Description, settings: Option<BTreeMap<String, String>>) -> Self {
         Self {
-            partitions: described.partitions,
-            replication: described.replication,
-            rights: described.rights,
+            partitions: describe.partitions,
+            replication: describe.replication,
+            rights: describe.rights,
             settings,
         }
     }

@@ -1,10 +1,10 @@
 //! The broker and the follower on a real Apache Kafka. Skipped, with a word, where none is named.
 
-mod following;
+mod follower;
+mod group_leave;
 mod open_transactions;
-mod parting;
-mod reading;
-mod replaying;
-mod sending;
-mod shards;
+mod partition_reader;
+mod producer;
+mod replay;
 mod support;
+mod transactions;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_kafka::{KafkaBroker, KafkaMetrics};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Start, Turn};
+use flockwise_runtime::broker::{Broker, Start, WorkerEvent};
 use flockwise_runtime::topics::{Source, Topic};
 use prometheus::{Registry, TextEncoder};
 use rdkafka::ClientConfig;
@@ -70,7 +70,7 @@ fn foreign_transaction(servers: &str, topic: &str) -> BaseProducer {
 fn read(broker: &mut KafkaBroker, of: Source) -> usize {
     let mut batch = Batch::default();
     let turn = broker.poll(Duration::from_millis(50), 100, &mut batch);
-    if let Turn::Assigned(_) = turn.expect("polled") {
+    if let WorkerEvent::Assigned(_) = turn.expect("polled") {
         let reads = [(HELD, Start::Earliest), (FREE, Start::Earliest)];
         broker.open(&reads).expect("opened");
     }

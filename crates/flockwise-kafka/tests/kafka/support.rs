@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, Turn};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, WorkerEvent};
 use flockwise_runtime::topics::{Source, Topic, Topics};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
@@ -233,21 +233,21 @@ pub(crate) fn everything(
 }
 
 /// Echoes every input record to the segment changes, its positions in the changelog.
-pub(crate) struct Shard {
+pub(crate) struct Worker {
     pub(crate) broker: KafkaBroker,
     /// The next offset of every source, by task; what is not committed is in `dirty` too.
     pub(crate) tasks: BTreeMap<u32, BTreeMap<Source, i64>>,
     pub(crate) handled: usize,
     pub(crate) aborts: Vec<String>,
     pub(crate) rebalances: Vec<String>,
-    resting: BTreeMap<u32, BTreeMap<Source, i64>>,
+    suspended: BTreeMap<u32, BTreeMap<Source, i64>>,
     inputs: Vec<u32>,
     state_partitions: u32,
     dirty: BTreeMap<Source, i64>,
     batch: Batch,
 }
 
-impl Shard {
+impl Worker {
     pub(crate) fn connect(settings: KafkaSettings, topics: &Topics, inputs: &[u32]) -> Self {
         Self {
             broker: KafkaBroker::connect(settings, topics.clone()).expect("connected"),
@@ -255,7 +255,7 @@ impl Shard {
             handled: 0,
             aborts: Vec::new(),
             rebalances: Vec::new(),
-            resting: BTreeMap::new(),
+            suspended: BTreeMap::new(),
             inputs: inputs.to_vec(),
             state_partitions: topics.state_partitions,
             dirty: BTreeMap::new(),
@@ -278,21 +278,21 @@ impl Shard {
 
     fn step(&mut self, patience: Duration) -> Result<(), Failure> {
         let turn = self.broker.poll(patience, 1000, &mut self.batch)?;
-        if !matches!(turn, Turn::Records | Turn::Idle) {
+        if !matches!(turn, WorkerEvent::Records | WorkerEvent::Idle) {
             self.rebalances.push(format!("{turn:?}"));
         }
         match turn {
-            Turn::Records => {
+            WorkerEvent::Records => {
                 self.echo()?;
                 self.commit()
             }
-            Turn::Idle => Ok(()),
-            Turn::Assigned(sources) => self.assigned(&sources),
-            Turn::Revoked(sources) => {
+            WorkerEvent::Idle => Ok(()),
+            WorkerEvent::Assigned(sources) => self.assigned(&sources),
+            WorkerEvent::Revoked(sources) => {
                 self.commit()?;
                 self.close(&sources, true)
             }
-            Turn::Lost(sources) => {
+            WorkerEvent::Lost(sources) => {
                 self.broker.abort()?;
                 self.dirty.clear();
                 self.close(&sources, false)?;
@@ -336,7 +336,8 @@ impl Shard {
                 headers: &[],
             })?;
             self.dirty.insert(record.source, record.offset + 1);
-            self.broker.lead(record.source, record.timestamp_ms);
+            self.broker
+                .report_progress(record.source, record.timestamp_ms);
             self.handled += 1;
         }
         Ok(())
@@ -376,14 +377,14 @@ impl Shard {
             if self.tasks.contains_key(&source.partition) {
                 continue;
             }
-            let task = match self.resting.remove(&source.partition) {
+            let task = match self.suspended.remove(&source.partition) {
                 Some(task) => task,
                 None => self.restored(source.partition)?,
             };
             self.tasks.insert(source.partition, task);
             reads.extend(self.reads(source.partition));
         }
-        self.resting.clear();
+        self.suspended.clear();
         self.broker.open(&reads)
     }
 
@@ -394,7 +395,7 @@ impl Shard {
                 closed.extend(self.sources_of(source.partition));
                 let task = self.tasks.remove(&source.partition);
                 if let Some(task) = task.filter(|_| rest) {
-                    self.resting.insert(source.partition, task);
+                    self.suspended.insert(source.partition, task);
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! Fast paths against their naive twins, and what is true of any sample.
 #![allow(clippy::unwrap_used)]
 
-mod halves;
+mod bisection;
 mod lloyd;
 mod nearest;
 mod points;
+mod removal_cost;
 mod seeding;
 mod separation;
 mod silhouette;
 mod support;
-mod utility;

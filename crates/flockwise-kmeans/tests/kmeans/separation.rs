@@ -1,6 +1,6 @@
 //! One or two.
 
-use flockwise_kmeans::{Points, Separation, halves};
+use flockwise_kmeans::{Points, Separation, bisect};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -199,7 +199,7 @@ fn a_normal_distribution_cut_at_its_best_is_one() {
     for (dimensions, count) in [(1, 500), (2, 1000), (5, 2000), (10, 4000)] {
         let points = normal(8, count, &vec![0.0; dimensions]);
         for seed in 0..5 {
-            let cut = halves(&points, seed);
+            let cut = bisect(&points, seed);
             let (right, left): (Vec<usize>, Vec<usize>) =
                 (0..count).partition(|index| cut.is_second[*index]);
             let found = Separation::between(&points, &left, &right).unwrap();

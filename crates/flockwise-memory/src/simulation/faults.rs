@@ -4,8 +4,8 @@ use flockwise_runtime::batch::Batch;
 use flockwise_runtime::topics::Topic;
 
 use crate::broker::MemoryBroker;
+use crate::client::{OpenPartition, record};
 use crate::follower::MemoryFollower;
-use crate::shard::{Read, record};
 use crate::simulation::{Conditions, Simulation};
 use crate::state::State;
 
@@ -173,23 +173,23 @@ impl State {
     }
 
     /// Fills a batch from sources in an order that is drawn; within each, in its own.
-    pub(crate) fn fill(&mut self, reads: &mut [Read], limit: usize, batch: &mut Batch) {
+    pub(crate) fn fill(&mut self, reads: &mut [OpenPartition], limit: usize, batch: &mut Batch) {
         let Some(simulation) = &mut self.simulation else {
             return;
         };
         if simulation.is_slow() {
             return;
         }
-        let dice = &mut simulation.dice;
-        let limit = limit.min(1 + dice.place(simulation.conditions.most_records));
+        let random = &mut simulation.random;
+        let limit = limit.min(1 + random.place(simulation.conditions.most_records));
         let logs = &self.logs;
-        let is_there = |read: &Read| logs[read.number].generation == read.generation;
-        let is_given = |read: &Read| read.is_given() && is_there(read);
+        let is_there = |read: &OpenPartition| logs[read.number].generation == read.generation;
+        let is_given = |read: &OpenPartition| read.is_given() && is_there(read);
         let mut drawn: Vec<usize> = (0..reads.len())
-            .filter(|number| dice.below(3) > 0 && is_given(&reads[*number]))
+            .filter(|number| random.below(3) > 0 && is_given(&reads[*number]))
             .collect();
         while batch.len() < limit && !drawn.is_empty() {
-            let place = dice.place(drawn.len());
+            let place = random.place(drawn.len());
             let read = &mut reads[drawn[place]];
             let log = &self.logs[read.number];
             match log.record(log.place(read.next)) {
@@ -206,8 +206,8 @@ impl State {
 
     /// How far a source is read, past what will never be; at times that is not known. A client knows where it goes on
     /// behind lost records, and no position moves past records that were not verified.
-    pub(crate) fn position(&mut self, read: &Read) -> Option<i64> {
-        let is_known = self.simulation.as_mut()?.dice.below(4) > 0 || read.is_moved;
+    pub(crate) fn position(&mut self, read: &OpenPartition) -> Option<i64> {
+        let is_known = self.simulation.as_mut()?.random.below(4) > 0 || read.is_moved;
         let log = &self.logs[read.number];
         let is_there = log.generation == read.generation;
         let position = match read.is_cut(log) {

@@ -3,10 +3,10 @@
 use flockwise_runtime::broker::{Failure, Outgoing};
 use flockwise_runtime::topics::Source;
 
+use crate::client::MemoryClient;
 use crate::record::Shape;
-use crate::shard::MemoryShard;
 
-impl MemoryShard {
+impl MemoryClient {
     pub(crate) fn send_at_once(
         &mut self,
         number: usize,

@@ -9,7 +9,7 @@ use crate::state::State;
 
 /// A transaction that has not ended.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenTransaction {
     began: Moment,
     /// Partition and offset of each of its records.
     records: Vec<(usize, i64)>,
@@ -18,11 +18,11 @@ pub(crate) struct Open {
 }
 
 impl State {
-    fn transaction(&mut self, member: &str) -> Option<&mut Open> {
+    fn transaction(&mut self, member: &str) -> Option<&mut OpenTransaction> {
         let simulation = self.simulation.as_mut()?;
         let began = simulation.conditions.clock.now();
         let open = simulation.open.entry(member.to_owned());
-        Some(open.or_insert_with(|| Open {
+        Some(open.or_insert_with(|| OpenTransaction {
             began,
             records: Vec::new(),
             positions: Vec::new(),
@@ -68,7 +68,7 @@ impl State {
             .simulation
             .as_mut()
             .and_then(|simulation| simulation.open.remove(member));
-        let Some(Open {
+        let Some(OpenTransaction {
             mut records,
             positions,
             ..
@@ -118,7 +118,7 @@ impl State {
             &simulation.conditions.clock,
             simulation.conditions.transaction,
         );
-        let is_overdue = |open: &Open| clock.since(open.began) > longest;
+        let is_overdue = |open: &OpenTransaction| clock.since(open.began) > longest;
         let overdue = simulation.open.iter().filter(|(_, open)| is_overdue(open));
         let overdue: Vec<String> = overdue.map(|(member, _)| member.clone()).collect();
         for member in overdue {

@@ -3,7 +3,7 @@ use flockwise_runtime::broker::Failure;
 use std::thread;
 
 /// Fails where two workers own one partition, or read one input.
-fn check_owners(workers: &[Worker]) {
+fn check_owners(workers: &[Member]) {
     let mut owners = BTreeSet::new();
     for worker in workers {
         for owned in &worker.owned {
@@ -12,7 +12,7 @@ fn check_owners(workers: &[Worker]) {
     }
 }
 
-fn owned(worker: &Worker) -> Vec<u32> {
+fn owned(worker: &Member) -> Vec<u32> {
     let sources = worker.owned.iter();
     let repartition = sources.filter(|source| source.topic == Topic::Repartition);
     repartition.map(|source| source.partition).collect()
@@ -21,14 +21,14 @@ fn owned(worker: &Worker) -> Vec<u32> {
 #[test]
 fn three_members_come_and_go_and_no_partition_has_two_owners() {
     let broker = broker(7);
-    let mut workers = vec![Worker::join(&broker, "a")];
+    let mut workers = vec![Member::join(&broker, "a")];
     for round in 0..60 {
         match round {
-            10 => workers.push(Worker::join(&broker, "b")),
+            10 => workers.push(Member::join(&broker, "b")),
             // In the middle of the rebalance that the one before has brought about.
-            11 => workers.push(Worker::join(&broker, "c")),
+            11 => workers.push(Member::join(&broker, "c")),
             30 => drop(workers.remove(1)),
-            31 => workers.push(Worker::join(&broker, "b")),
+            31 => workers.push(Member::join(&broker, "b")),
             _ => {}
         }
         // One turn each in uneven steps, so that the members are at different stages.
@@ -47,11 +47,11 @@ fn three_members_come_and_go_and_no_partition_has_two_owners() {
 #[test]
 fn whoever_leaves_hands_over_first() {
     let broker = broker(2);
-    let mut workers = [Worker::join(&broker, "a"), Worker::join(&broker, "b")];
+    let mut workers = [Member::join(&broker, "a"), Member::join(&broker, "b")];
     settle(&mut workers);
     assert!(!workers[0].shard.leave());
-    assert_eq!(workers[1].turn(1), Turn::Idle);
-    assert!(matches!(workers[0].turn(1), Turn::Revoked(_)));
+    assert_eq!(workers[1].turn(1), WorkerEvent::Idle);
+    assert!(matches!(workers[0].turn(1), WorkerEvent::Revoked(_)));
     assert!(workers[0].shard.leave());
     settle(&mut workers);
     assert_eq!(owned(&workers[1]), [0, 1]);
@@ -61,8 +61,8 @@ fn whoever_leaves_hands_over_first() {
 #[test]
 fn more_members_than_partitions_have_an_empty_assignment() {
     let broker = broker(1);
-    let mut workers = ["a", "b", "c"].map(|name| Worker::join(&broker, name));
-    assert_eq!(workers[2].turn(1), Turn::Assigned(Vec::new()));
+    let mut workers = ["a", "b", "c"].map(|name| Member::join(&broker, name));
+    assert_eq!(workers[2].turn(1), WorkerEvent::Assigned(Vec::new()));
     assert!(workers[2].shard.leave());
     settle(&mut workers);
     assert_eq!(owned(&workers[0]), [0]);
@@ -71,37 +71,37 @@ fn more_members_than_partitions_have_an_empty_assignment() {
 #[test]
 fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
     let broker = broker(2);
-    let mut first = Worker::join(&broker, "a");
+    let mut first = Member::join(&broker, "a");
     first.turn(1);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
-    let mut second = Worker::join(&broker, "b");
-    assert!(matches!(poll(&mut first.shard), Turn::Revoked(_)));
-    assert_eq!(poll(&mut first.shard), Turn::Idle);
-    assert_eq!(second.turn(1), Turn::Idle);
+    let mut second = Member::join(&broker, "b");
+    assert!(matches!(poll(&mut first.shard), WorkerEvent::Revoked(_)));
+    assert_eq!(poll(&mut first.shard), WorkerEvent::Idle);
+    assert_eq!(second.turn(1), WorkerEvent::Idle);
     // The inputs stay open over the revocation of what the group gives out.
     first
         .shard
         .close(&[0, 1].map(|p| source(Topic::Repartition, p)))
         .unwrap();
-    assert_eq!(second.turn(1), Turn::Idle);
+    assert_eq!(second.turn(1), WorkerEvent::Idle);
     first.shard.close(&[source(Topic::Deltas, 0)]).unwrap();
-    assert!(matches!(second.turn(1), Turn::Assigned(_)));
-    assert!(matches!(poll(&mut first.shard), Turn::Assigned(_)));
-    assert_eq!(poll(&mut first.shard), Turn::Idle);
+    assert!(matches!(second.turn(1), WorkerEvent::Assigned(_)));
+    assert!(matches!(poll(&mut first.shard), WorkerEvent::Assigned(_)));
+    assert_eq!(poll(&mut first.shard), WorkerEvent::Idle);
     first.shard.open(&[]).unwrap();
-    assert_eq!(poll(&mut first.shard), Turn::Records);
+    assert_eq!(poll(&mut first.shard), WorkerEvent::Records);
 }
 
 #[test]
 fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
     let broker = broker(2);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
-    let mut workers = [Worker::join(&broker, "a"), Worker::join(&broker, "b")];
+    let mut workers = [Member::join(&broker, "a"), Member::join(&broker, "b")];
     settle(&mut workers);
     broker.expel("a");
     // Nobody waits for it.
-    assert!(matches!(workers[1].turn(1), Turn::Revoked(_)));
-    assert!(matches!(workers[1].turn(1), Turn::Assigned(_)));
+    assert!(matches!(workers[1].turn(1), WorkerEvent::Revoked(_)));
+    assert!(matches!(workers[1].turn(1), WorkerEvent::Assigned(_)));
     assert_eq!(owned(&workers[1]), [0, 1]);
 
     let shard = &mut workers[0].shard;
@@ -111,7 +111,7 @@ fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
     let refused = shard.commit(&[(source(Topic::Input(0), 0), 1)]);
     assert!(matches!(refused, Err(Failure::Abort(_))));
     shard.abort().unwrap();
-    assert!(matches!(workers[0].turn(1), Turn::Lost(_)));
+    assert!(matches!(workers[0].turn(1), WorkerEvent::Lost(_)));
     settle(&mut workers);
     assert_eq!((owned(&workers[0]), owned(&workers[1])), (vec![0], vec![1]));
     assert!(values(&broker, Topic::Changelog, 0).is_empty());
@@ -120,7 +120,7 @@ fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
 #[test]
 fn a_patient_poll_wakes_for_a_record() {
     let broker = broker(1);
-    let mut worker = Worker::join(&broker, "a");
+    let mut worker = Member::join(&broker, "a");
     worker.turn(1);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -129,9 +129,9 @@ fn a_patient_poll_wakes_for_a_record() {
         });
         let patience = Duration::from_secs(60);
         let turn = worker.shard.poll(patience, 1, &mut Batch::default());
-        assert_eq!(turn.unwrap(), Turn::Records);
+        assert_eq!(turn.unwrap(), WorkerEvent::Records);
     });
     let patience = Duration::from_millis(5);
     let turn = worker.shard.poll(patience, 1, &mut Batch::default());
-    assert_eq!(turn.unwrap(), Turn::Idle);
+    assert_eq!(turn.unwrap(), WorkerEvent::Idle);
 }

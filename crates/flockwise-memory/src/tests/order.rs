@@ -10,7 +10,7 @@ fn fill(broker: &MemoryBroker) {
 }
 
 /// What each task saw, in its order.
-fn orders(workers: &[Worker]) -> Vec<Vec<(Source, i64)>> {
+fn orders(workers: &[Member]) -> Vec<Vec<(Source, i64)>> {
     let seen_by_task = |task| {
         let logs = workers.iter().flat_map(|worker| &worker.log);
         logs.filter(|(source, _)| source.partition == task)
@@ -26,9 +26,9 @@ fn every_task_sees_the_same_order_whatever_the_number_of_members_and_the_batches
     let seen = |members: usize, limit: usize| {
         let broker = broker(6);
         fill(&broker);
-        let mut workers: Vec<Worker> = names[..members]
+        let mut workers: Vec<Member> = names[..members]
             .iter()
-            .map(|name| Worker::join(&broker, name))
+            .map(|name| Member::join(&broker, name))
             .collect();
         while !broker.is_drained() {
             for worker in &mut workers {
@@ -51,7 +51,7 @@ fn every_task_sees_the_same_order_whatever_the_number_of_members_and_the_batches
 #[test]
 fn one_member_sees_the_order_of_appending() {
     let broker = broker(6);
-    let mut worker = Worker::join(&broker, "a");
+    let mut worker = Member::join(&broker, "a");
     worker.turn(1);
     fill(&broker);
     let mut batch = Batch::default();
@@ -68,7 +68,7 @@ fn reading_starts_where_it_is_told() {
         broker.append(Topic::Input(0), 0, n * 100, None, Some(b"{}"));
     }
     let mut shard = broker.shard("a");
-    assert!(matches!(poll(&mut shard), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut shard), WorkerEvent::Assigned(_)));
     let cases = [
         (Start::Earliest, 0),
         (Start::Offset(4), 4),

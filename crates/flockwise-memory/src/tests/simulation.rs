@@ -32,13 +32,13 @@ fn seconds(clock: &Clock, seconds: u64) {
     clock.advance(Duration::from_secs(seconds));
 }
 
-fn send(shard: &mut MemoryShard, value: &str) {
+fn send(shard: &mut MemoryClient, value: &str) {
     shard
         .send(outgoing(Topic::Changelog, 0, "anna", value))
         .unwrap();
 }
 
-fn replayed(shard: &mut MemoryShard) -> (Replayed, Vec<String>) {
+fn replayed(shard: &mut MemoryClient) -> (Replayed, Vec<String>) {
     let mut values = Vec::new();
     let end = shard.replay(CHANGELOG, None, &mut |record| {
         values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
@@ -59,7 +59,7 @@ fn an_open_transaction_holds_readers_back_until_it_ends() {
     two.commit(&[]).unwrap();
     assert_eq!(replayed(&mut two), (Replayed::Held(0), vec![]));
     assert!(values(&broker, Topic::Changelog, 0).is_empty());
-    assert_eq!(two.ends(&[CHANGELOG]).unwrap(), [3]);
+    assert_eq!(two.end_offsets(&[CHANGELOG]).unwrap(), [3]);
     one.commit(&[]).unwrap();
     // Two records and two control records.
     let both = vec!["first".to_owned(), "second".to_owned()];
@@ -88,7 +88,7 @@ fn eviction_ends_a_transaction_and_fences_its_owner() {
     send(&mut zombie, "void");
     zombie.send_offsets(&[]).unwrap();
     assert_eq!(replayed(&mut next).0, Replayed::Held(0));
-    next.evict("zombie").unwrap();
+    next.fence("zombie").unwrap();
     assert_eq!(replayed(&mut next), (Replayed::Whole(2), vec![]));
     assert!(is_fatal(zombie.end_commit()));
     assert!(is_fatal(zombie.abort()));
@@ -111,13 +111,13 @@ fn whoever_is_left_behind_between_the_phases_commits_all_the_same() {
     let (broker, clock) = cluster(true);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
     let mut one = broker.shard("one");
-    assert!(matches!(poll(&mut one), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut one), WorkerEvent::Assigned(_)));
     seconds(&clock, 8);
     send(&mut one, "kept");
     one.send_offsets(&[(CLICKS, 1)]).unwrap();
     seconds(&clock, 3);
     let mut two = broker.shard("two");
-    assert!(matches!(poll(&mut two), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut two), WorkerEvent::Assigned(_)));
     one.end_commit().unwrap();
     assert_eq!(broker.committed(Topic::Input(0), 0), Some(1));
     // But not once more.
@@ -133,15 +133,18 @@ fn who_comes_back_in_time_takes_its_own_place() {
     for is_static in [true, false] {
         let (broker, _) = cluster(is_static);
         let (mut one, mut two) = (broker.shard("one"), broker.shard("two"));
-        assert!(matches!(poll(&mut one), Turn::Assigned(_)));
+        assert!(matches!(poll(&mut one), WorkerEvent::Assigned(_)));
         one.open(&[]).unwrap();
-        assert!(matches!(poll(&mut two), Turn::Assigned(_)));
+        assert!(matches!(poll(&mut two), WorkerEvent::Assigned(_)));
         two.open(&[]).unwrap();
         drop(two);
         let mut two = broker.shard("two");
-        let is_asked = matches!(poll(&mut one), Turn::Revoked(_));
+        let is_asked = matches!(poll(&mut one), WorkerEvent::Revoked(_));
         assert_ne!(is_asked, is_static);
-        assert_eq!(matches!(poll(&mut two), Turn::Assigned(_)), is_static);
+        assert_eq!(
+            matches!(poll(&mut two), WorkerEvent::Assigned(_)),
+            is_static
+        );
     }
 }
 
@@ -149,16 +152,16 @@ fn who_comes_back_in_time_takes_its_own_place() {
 fn who_is_silent_for_too_long_is_put_out() {
     let (broker, clock) = cluster(true);
     let (mut one, two) = (broker.shard("one"), broker.shard("two"));
-    assert!(matches!(poll(&mut one), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut one), WorkerEvent::Assigned(_)));
     drop(two);
     seconds(&clock, 6);
-    assert_eq!(poll(&mut one), Turn::Idle);
+    assert_eq!(poll(&mut one), WorkerEvent::Idle);
     seconds(&clock, 6);
-    let Turn::Revoked(sources) = poll(&mut one) else {
+    let WorkerEvent::Revoked(sources) = poll(&mut one) else {
         panic!("everything is given out anew");
     };
     one.close(&sources).unwrap();
-    let Turn::Assigned(sources) = poll(&mut one) else {
+    let WorkerEvent::Assigned(sources) = poll(&mut one) else {
         panic!("nobody is waited for");
     };
     assert_eq!(sources.len(), 3);
@@ -168,11 +171,11 @@ fn who_is_silent_for_too_long_is_put_out() {
 fn positions_pass_what_nobody_will_read() {
     let (broker, _) = cluster(true);
     let mut shard = broker.shard("one");
-    assert!(matches!(poll(&mut shard), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut shard), WorkerEvent::Assigned(_)));
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
     broker.occupy(Topic::Input(0), 0, 3);
     shard.open(&[(CLICKS, Start::Earliest)]).unwrap();
-    while poll(&mut shard) != Turn::Records {}
+    while poll(&mut shard) != WorkerEvent::Records {}
     let mut position = || shard.position(CLICKS);
     let known = std::iter::repeat_with(&mut position).flatten().next();
     assert_eq!(known, Some(4));

@@ -1,7 +1,7 @@
 use super::*;
 use flockwise_runtime::broker::{Failure, ORIGIN_HEADER};
 
-use crate::shard::now_ms;
+use crate::client::now_ms;
 
 #[test]
 fn what_is_sent_is_seen_once_it_is_committed_and_all_at_once() {
@@ -54,7 +54,7 @@ fn what_a_dropped_shard_had_open_is_never_seen() {
 fn a_second_shard_of_a_name_fences_the_first() {
     let broker = broker(1);
     let mut old = broker.shard("a");
-    assert!(matches!(poll(&mut old), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut old), WorkerEvent::Assigned(_)));
     old.send(outgoing(Topic::Changelog, 0, "anna", "old"))
         .unwrap();
 
@@ -67,7 +67,7 @@ fn a_second_shard_of_a_name_fences_the_first() {
     assert!(fenced(polled.map(|_| ())));
     assert!(old.leave());
 
-    assert!(matches!(poll(&mut new), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut new), WorkerEvent::Assigned(_)));
     drop(old);
     new.send(outgoing(Topic::Changelog, 0, "anna", "new"))
         .unwrap();
@@ -82,10 +82,10 @@ fn positions_are_committed_with_the_records() {
         broker.append(Topic::Input(0), 0, 7, Some(b"anna"), Some(b"{}"));
     }
     let mut shard = broker.shard("a");
-    assert!(matches!(poll(&mut shard), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut shard), WorkerEvent::Assigned(_)));
     let clicks = source(Topic::Input(0), 0);
     shard.open(&[(clicks, Start::Earliest)]).unwrap();
-    assert_eq!(poll(&mut shard), Turn::Records);
+    assert_eq!(poll(&mut shard), WorkerEvent::Records);
     assert_eq!((shard.lag(clicks), broker.backlog()), (Some(0), 3));
 
     shard.commit(&[(clicks, 2)]).unwrap();
@@ -111,7 +111,7 @@ fn a_record_comes_as_it_was_sent() {
     shard.send(record).unwrap();
     shard.commit(&[]).unwrap();
 
-    assert!(matches!(poll(&mut shard), Turn::Assigned(_)));
+    assert!(matches!(poll(&mut shard), WorkerEvent::Assigned(_)));
     let repartition = source(Topic::Repartition, 0);
     shard.open(&[(repartition, Start::Offset(0))]).unwrap();
     let mut batch = Batch::default();

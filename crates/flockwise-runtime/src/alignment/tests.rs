@@ -29,7 +29,7 @@ struct World {
     asked: Cell<usize>,
 }
 
-impl Surroundings for World {
+impl AlignmentContext for World {
     fn has_unread(&self, source: Source) -> bool {
         self.asked.set(self.asked.get() + 1);
         let partition = source.partition as usize;
@@ -57,13 +57,14 @@ impl World {
         }
     }
 
-    fn lanes(&self) -> Lanes {
-        let mut lanes = Lanes::new(Alignment {
+    fn aligned(&self) -> AlignedPartitions {
+        let mut aligned = AlignedPartitions::new(Alignment {
             max_skew_ms: SKEW_MS,
             idle_timeout: IDLE,
         });
-        (0..self.times.len()).for_each(|partition| lanes.open(source(partition as u32), i64::MIN));
-        lanes
+        (0..self.times.len())
+            .for_each(|partition| aligned.open(source(partition as u32), i64::MIN));
+        aligned
     }
 
     /// The next records of a partition, behind those of the batch.
@@ -83,51 +84,51 @@ impl World {
         self.handed_out[partition] = end;
     }
 
-    fn process(&mut self, lanes: &mut Lanes, record: &Record<'_>) {
+    fn process(&mut self, aligned: &mut AlignedPartitions, record: &Record<'_>) {
         let partition = record.source.partition as usize;
         self.processed.push((partition, record.offset as usize));
-        lanes.reach(record.source, record.timestamp_ms);
+        aligned.reach(record.source, record.timestamp_ms);
     }
 
     /// What the shard does with a batch.
-    fn work_off(&mut self, lanes: &mut Lanes, batch: &Batch) {
-        lanes.polled();
-        lanes.begin(batch);
+    fn process_batch(&mut self, aligned: &mut AlignedPartitions, batch: &Batch) {
+        aligned.polled();
+        aligned.begin(batch);
         for (place, record) in batch.records().enumerate() {
-            if lanes.keeps(record.source) {
-                lanes.keep(record, None);
+            if aligned.keeps(record.source) {
+                aligned.keep(record, None);
                 continue;
             }
             let next = (record.source, record.timestamp_ms);
-            let limits = lanes.limits(Some(next), place, self);
-            if lanes.admits(record.timestamp_ms, limits) {
-                self.process(lanes, &record);
+            let limits = aligned.limits(Some(next), place, self);
+            if aligned.admits(record.timestamp_ms, limits) {
+                self.process(aligned, &record);
             } else {
-                lanes.keep(record, Some(record.timestamp_ms));
+                aligned.keep(record, Some(record.timestamp_ms));
             }
         }
-        lanes.end();
+        aligned.end();
     }
 
     /// And with what it has kept.
-    fn release(&mut self, lanes: &mut Lanes) {
-        let mut limits = lanes.limits(None, usize::MAX, self);
-        while let Some(source) = lanes.released(limits) {
-            let (mut run, mut beyond_ms) = (lanes.take(source).unwrap(), None);
+    fn release(&mut self, aligned: &mut AlignedPartitions) {
+        let mut limits = aligned.limits(None, usize::MAX, self);
+        while let Some(source) = aligned.released(limits) {
+            let (mut run, mut beyond_ms) = (aligned.take(source).unwrap(), None);
             let end = run.kept.len().min(run.next + DECODED_AT_ONCE);
             while run.next < end {
                 let record = run.kept.get(run.next);
                 let next = (source, record.timestamp_ms);
-                limits = lanes.limits(Some(next), usize::MAX, self);
-                if !lanes.admits(record.timestamp_ms, limits) {
+                limits = aligned.limits(Some(next), usize::MAX, self);
+                if !aligned.admits(record.timestamp_ms, limits) {
                     beyond_ms = Some(record.timestamp_ms);
                     break;
                 }
-                self.process(lanes, &record);
+                self.process(aligned, &record);
                 run.next += 1;
             }
-            lanes.put_back(source, run, beyond_ms);
-            limits = lanes.limits(None, usize::MAX, self);
+            aligned.put_back(source, run, beyond_ms);
+            limits = aligned.limits(None, usize::MAX, self);
         }
     }
 
@@ -182,18 +183,18 @@ fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() 
         let partitions = 1 + dice.below(6);
         let mut world = World::new((0..partitions).map(|_| dice.times()).collect());
         let total: usize = world.times.iter().map(Vec::len).sum();
-        let mut lanes = world.lanes();
+        let mut aligned = world.aligned();
         for _ in 0..20_000 {
             let mut batch = Batch::default();
-            lanes.set_apart(&mut batch);
+            aligned.set_apart(&mut batch);
             for partition in 0..world.times.len() {
-                if dice.below(3) > 0 && lanes.kept(source(partition as u32)) == 0 {
+                if dice.below(3) > 0 && aligned.kept(source(partition as u32)) == 0 {
                     world.hand_out(partition, 1 + dice.below(25) as usize, &mut batch);
                 }
             }
-            lanes.keep_apart(&mut batch);
-            world.work_off(&mut lanes, &batch);
-            world.release(&mut lanes);
+            aligned.keep_apart(&mut batch);
+            world.process_batch(&mut aligned, &batch);
+            world.release(&mut aligned);
             if world.processed.len() == total {
                 break;
             }
@@ -210,32 +211,32 @@ fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() 
 #[test]
 fn a_partition_that_gives_nothing_holds_others_back_until_the_timeout() {
     let mut world = World::new(vec![vec![5], vec![9_000]]);
-    let mut lanes = world.lanes();
+    let mut aligned = world.aligned();
     let mut batch = Batch::default();
     world.hand_out(1, 1, &mut batch);
-    world.work_off(&mut lanes, &batch);
-    world.release(&mut lanes);
+    world.process_batch(&mut aligned, &batch);
+    world.release(&mut aligned);
     assert!(
         world.processed.is_empty(),
         "where partition 0 stands is not known"
     );
-    assert_eq!(lanes.held_back_by(&world), Some(source(0)));
+    assert_eq!(aligned.held_back_by(&world), Some(source(0)));
     world.clock.advance(IDLE);
-    world.release(&mut lanes);
+    world.release(&mut aligned);
     assert_eq!(world.processed, [(1, 0)]);
 }
 
 #[test]
 fn a_partition_that_is_read_to_its_end_holds_nobody_back() {
     let mut world = World::new(vec![vec![5], vec![9_000]]);
-    let mut lanes = world.lanes();
+    let mut aligned = world.aligned();
     let mut batch = Batch::default();
     world.hand_out(0, 1, &mut batch);
     world.hand_out(1, 1, &mut batch);
-    world.work_off(&mut lanes, &batch);
-    world.release(&mut lanes);
+    world.process_batch(&mut aligned, &batch);
+    world.release(&mut aligned);
     assert_eq!(world.processed, [(0, 0), (1, 0)]);
-    let watermark = lanes.watermark_ms(|_| true, &world);
+    let watermark = aligned.watermark_ms(|_| true, &world);
     assert_eq!(watermark, None, "nor other shards");
 }
 
@@ -245,57 +246,60 @@ fn others_that_are_behind_hold_a_shard_back_but_for_a_number_of_events() {
     times.extend([9_000, 9_001, 9_002]);
     let mut world = World::new(vec![times]);
     world.others_ms = 4_000;
-    let mut lanes = world.lanes();
+    let mut aligned = world.aligned();
     let mut batch = Batch::default();
     world.hand_out(0, AHEAD_OF_OTHERS + 2, &mut batch);
-    world.work_off(&mut lanes, &batch);
-    world.release(&mut lanes);
+    world.process_batch(&mut aligned, &batch);
+    world.release(&mut aligned);
     let processed = AHEAD_OF_OTHERS + 2;
     assert_eq!(world.processed.len(), processed, "few are beyond the limit");
 
     let mut world = World::new(vec![(0..1_000).map(|step| 9_000 + step).collect()]);
     world.others_ms = 4_000;
-    let mut lanes = world.lanes();
+    let mut aligned = world.aligned();
     let mut batch = Batch::default();
     world.hand_out(0, 1_000, &mut batch);
-    world.work_off(&mut lanes, &batch);
-    world.release(&mut lanes);
+    world.process_batch(&mut aligned, &batch);
+    world.release(&mut aligned);
     assert_eq!(world.processed.len(), AHEAD_OF_OTHERS, "no more than that");
-    let next_ms = lanes.watermark_ms(|_| true, &world);
+    let next_ms = aligned.watermark_ms(|_| true, &world);
     assert_eq!(next_ms, Some(9_000 + AHEAD_OF_OTHERS as i64));
     world.others_ms = 8_500;
-    world.release(&mut lanes);
+    world.release(&mut aligned);
     assert_eq!(world.processed.len(), 501 + AHEAD_OF_OTHERS);
 }
 
 #[test]
 fn what_is_unread_is_asked_once_a_poll() {
     let mut world = World::new(vec![vec![5], vec![6], vec![9_000; 9]]);
-    let mut lanes = world.lanes();
+    let mut aligned = world.aligned();
     let mut batch = Batch::default();
     world.hand_out(2, 9, &mut batch);
-    world.work_off(&mut lanes, &batch);
-    (0..5).for_each(|_| world.release(&mut lanes));
+    world.process_batch(&mut aligned, &batch);
+    (0..5).for_each(|_| world.release(&mut aligned));
     assert_eq!(world.asked.get(), 2, "of the two that gave nothing");
     world.hand_out(0, 1, &mut Batch::default());
     world.hand_out(1, 1, &mut Batch::default());
-    world.release(&mut lanes);
+    world.release(&mut aligned);
     assert_eq!(world.processed, [], "as of the last poll");
-    lanes.polled();
-    world.release(&mut lanes);
+    aligned.polled();
+    world.release(&mut aligned);
     assert_eq!(world.processed.len(), 9);
 }
 
 #[test]
 fn what_is_opened_again_is_read_again() {
     let mut world = World::new(vec![vec![5], vec![9_000]]);
-    let mut lanes = world.lanes();
+    let mut aligned = world.aligned();
     let mut batch = Batch::default();
     world.hand_out(1, 1, &mut batch);
-    world.work_off(&mut lanes, &batch);
-    assert_eq!(lanes.kept(source(1)), 1);
-    lanes.open(source(1), 3);
-    assert_eq!((lanes.kept(source(1)), lanes.reached_ms(source(1))), (0, 3));
-    lanes.close(&[source(0), source(1)]);
-    assert_eq!(lanes.limits(None, 0, &world).own_ms, i64::MAX);
+    world.process_batch(&mut aligned, &batch);
+    assert_eq!(aligned.kept(source(1)), 1);
+    aligned.open(source(1), 3);
+    assert_eq!(
+        (aligned.kept(source(1)), aligned.reached_ms(source(1))),
+        (0, 3)
+    );
+    aligned.close(&[source(0), source(1)]);
+    assert_eq!(aligned.limits(None, 0, &world).own_ms, i64::MAX);
 }

@@ -13,7 +13,7 @@ use prometheus::IntCounter;
 use super::{Abort, Counters, Gauges, Metrics, set};
 
 /// Changes of segment by cause, segment left and segment reached.
-pub type Moves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
+pub type SegmentMoves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
 
 /// What a transaction counts. It is merged into the totals when the transaction commits and dropped when
 /// it aborts, so that work that is done again counts once.
@@ -44,7 +44,7 @@ pub struct Counts {
     /// Times that customers were found to be changing.
     pub drifts: u64,
     /// How customers moved.
-    pub moves: Moves,
+    pub moves: SegmentMoves,
     /// Timestamp of the record in which each event was read first, milliseconds since the epoch: one for each
     /// event that a task counted or refused, none for one that it passed on.
     pub received_ms: Vec<i64>,
@@ -92,7 +92,7 @@ impl Counts {
 
 /// What one shard counts: counters since the last export, gauges as of now.
 #[derive(Debug, Default)]
-pub struct ShardMeter {
+pub struct WorkerMeter {
     /// Counts of the open transaction: nothing of them is shown before it commits.
     pub open: Counts,
     /// Transactions committed.
@@ -134,11 +134,11 @@ pub struct ShardMeter {
     /// Tasks that are being restored.
     pub tasks_restoring: u64,
     committed: Counts,
-    moves: Moves,
+    moves: SegmentMoves,
     shard: String,
 }
 
-impl ShardMeter {
+impl WorkerMeter {
     /// A meter at zero for the shard of a number.
     #[must_use]
     pub fn new(shard: usize) -> Self {
@@ -177,7 +177,7 @@ impl ShardMeter {
 
     /// How customers moved since the shard started, as committed.
     #[must_use]
-    pub fn moves(&self) -> &Moves {
+    pub fn moves(&self) -> &SegmentMoves {
         &self.moves
     }
 

@@ -13,7 +13,7 @@ fn text(registry: &Registry) -> String {
 fn filled() -> (Registry, Metrics) {
     let registry = Registry::new();
     let metrics = Metrics::register_by(&registry, &Clock::simulated(100_000)).unwrap();
-    let mut meter = ShardMeter::new(1);
+    let mut meter = WorkerMeter::new(1);
     meter.open.events = 5;
     meter.open.changes[Cause::Time as usize] = 2;
     meter.open.flips_suppressed[Suppression::Dwell as usize] = 3;
@@ -107,8 +107,8 @@ fn quantiles_are_known_and_names_registered_once() {
 fn what_is_aborted_is_not_counted_and_what_is_done_again_once() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
-    let mut meter = ShardMeter::new(0);
-    let work = |meter: &mut ShardMeter| {
+    let mut meter = WorkerMeter::new(0);
+    let work = |meter: &mut WorkerMeter| {
         meter.open.events += 2;
         meter.open.dead_letters[Reason::TooLate as usize] += 1;
         *meter

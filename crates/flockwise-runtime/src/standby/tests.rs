@@ -3,9 +3,9 @@ use std::collections::VecDeque;
 use flockwise_codec::changelog::{encode_row, row_key};
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::decide::Standing;
+use flockwise_core::dedup::DedupMemory;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
-use flockwise_core::remembered::Remembered;
 use flockwise_core::rows::Row;
 use flockwise_core::task::TaskSettings;
 
@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 fn wanted(owned: &[u32], reach: usize, tasks: u32) -> Vec<u32> {
     let mut shared = Shared {
-        is_told: true,
+        is_assigned: true,
         ..Shared::default()
     };
     shared.owned.insert(0, owned.iter().copied().collect());
@@ -117,13 +117,13 @@ impl Scene {
     }
 
     fn row_of_plan(&self, offset: i64, customer_id: &str, plan: u64) -> Written {
-        let remembered = Remembered::default();
+        let dedup = DedupMemory::default();
         let row = Row {
             customer_id,
             reference_ms: NOW_MS,
             columns: &[],
             standing: Standing::NEW,
-            remembered: remembered.view(),
+            dedup: dedup.view(),
         };
         let (mut key, mut value) = (Vec::new(), Vec::new());
         row_key(customer_id, &mut key);
@@ -144,7 +144,7 @@ impl Scene {
     fn warm(&self) -> Option<usize> {
         let shared = self.standbys.lock();
         let standby = shared.warm.get(&1)?;
-        Some(standby.restoring.customers())
+        Some(standby.restorer.customers())
     }
 
     /// From where task 1 is read since the last change.

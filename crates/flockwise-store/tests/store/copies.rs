@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use flockwise_runtime::store::{Copy, Load, Store, Wanted};
+use flockwise_runtime::store::{CheckpointState, ExpectedCheckpoint, Load, Store};
 
-use crate::desk::{Desk, NOW_MS, Records, batch, kept, load, load_as, sample, settled, wanted};
+use crate::support::{Desk, NOW_MS, Records, batch, kept, load, load_as, sample, settled, wanted};
 
 #[test]
 fn a_copy_comes_back_as_it_was_written() {
     let desk = Desk::set();
     let mut shard = desk.store.handle();
     assert_eq!(load(&mut shard, 3), None);
-    assert_eq!(shard.copy(3), Copy::Empty);
+    assert_eq!(shard.checkpoint_state(3), CheckpointState::Empty);
     let records = sample(3_000, 1);
     shard.write(3, kept(&records, Some(40)));
-    assert_eq!(settled(&mut shard, 3), Copy::Ready);
+    assert_eq!(settled(&mut shard, 3), CheckpointState::Ready);
     // Once while it is open, as after a transaction that was taken back; and once closed.
     assert_eq!(load(&mut shard, 3), Some((40, records.clone())));
     shard.release(3);
@@ -114,14 +114,14 @@ fn a_copy_without_an_offset_is_not_trusted() {
     load(&mut shard, 0);
     let (first, second) = (sample(100, 1), sample(200, 1));
     shard.write(0, kept(&first, None));
-    assert_eq!(settled(&mut shard, 0), Copy::Ready);
+    assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
     // Not whole, so it starts over; and that is nothing to look into.
     assert_eq!(load(&mut desk.store.handle(), 0), None);
     assert_eq!(desk.metric("set_aside_total"), Some(0.0));
     load(&mut shard, 0);
-    assert_eq!(settled(&mut shard, 0), Copy::Empty);
+    assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
     shard.write(0, kept(&first, None));
-    assert_eq!(settled(&mut shard, 0), Copy::Ready);
+    assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
     shard.write(0, kept(&second, Some(5)));
     assert_eq!(load(&mut shard, 0), Some((5, second)));
     assert_eq!(desk.names(), ["task-0"]);
@@ -134,7 +134,7 @@ fn a_discarded_copy_is_set_aside_and_begun_anew() {
     let mut shard = desk.store.handle();
     load(&mut shard, 4);
     shard.set_aside(4, "tested");
-    assert_eq!(settled(&mut shard, 4), Copy::Empty);
+    assert_eq!(settled(&mut shard, 4), CheckpointState::Empty);
     assert_eq!(desk.names(), [format!("task-4.aside-{NOW_MS}")]);
     let records = sample(50, 2);
     shard.write(4, kept(&records, Some(20)));
@@ -161,26 +161,26 @@ fn a_record_that_cannot_be_used_sets_the_copy_aside() {
         calls < 7
     });
     assert_eq!((offset, calls), (None, 7));
-    assert_eq!(settled(&mut shard, 0), Copy::Empty);
+    assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
     assert_eq!(desk.names(), [format!("task-0.aside-{NOW_MS}")]);
 }
 
 #[test]
 fn a_copy_of_something_else_is_set_aside() {
     let others = [
-        Wanted {
+        ExpectedCheckpoint {
             changelog: "shop-changelog 2".to_owned(),
             ..wanted()
         },
-        Wanted {
+        ExpectedCheckpoint {
             plan: 8,
             ..wanted()
         },
-        Wanted {
+        ExpectedCheckpoint {
             now_ms: NOW_MS + 12 * 3_600_000 + 1,
             ..wanted()
         },
-        Wanted {
+        ExpectedCheckpoint {
             now_ms: NOW_MS - 12 * 3_600_000 - 1,
             ..wanted()
         },
@@ -196,7 +196,7 @@ fn a_copy_of_something_else_is_set_aside() {
     // As of just within twelve hours, it is right.
     let desk = Desk::set();
     desk.written(0, &sample(30, 1), 10);
-    let latest = Wanted {
+    let latest = ExpectedCheckpoint {
         now_ms: NOW_MS + 12 * 3_600_000,
         ..wanted()
     };
@@ -213,7 +213,7 @@ fn the_age_of_a_copy_is_that_of_its_offset() {
     let mut newer = batch(None);
     newer.committed_ms = later_ms;
     shard.write(0, newer);
-    let later = Wanted {
+    let later = ExpectedCheckpoint {
         now_ms: later_ms + 1,
         ..wanted()
     };

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use flockwise_runtime::store::{Copy, Store};
+use flockwise_runtime::store::{CheckpointState, Store};
 use flockwise_store::StoreSettings;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::desk::{Desk, NOW_MS, Records, batch, kept, load, sample, settled};
+use crate::support::{Desk, NOW_MS, Records, batch, kept, load, sample, settled};
 
 /// A file that lived: branches, values with pages of their own, free pages; and what it holds, as of the
 /// last batch and of the one before.
@@ -72,7 +72,7 @@ fn is_taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> bool {
     let mut shard = desk.store.handle();
     let loaded = load(&mut shard, 0);
     let Some(loaded) = loaded else {
-        assert_eq!(settled(&mut shard, 0), Copy::Empty);
+        assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
         return false;
     };
     assert!(lived.states.contains(&loaded), "offset {}", loaded.0);
@@ -258,7 +258,7 @@ fn what_is_no_folder_or_no_file_is_set_aside() {
         make(&desk.app().join("task-0"));
         let mut shard = desk.store.handle();
         assert_eq!(load(&mut shard, 0), None);
-        assert_eq!(settled(&mut shard, 0), Copy::Empty);
+        assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
         assert_eq!(desk.metric("set_aside_total"), Some(1.0));
         let records = sample(10, 1);
         shard.write(0, kept(&records, Some(1)));
@@ -272,6 +272,6 @@ fn a_folder_without_a_file_is_no_copy() {
     fs::create_dir_all(desk.app().join("task-0")).unwrap();
     let mut shard = desk.store.handle();
     assert_eq!(load(&mut shard, 0), None);
-    assert_eq!(shard.copy(0), Copy::Empty);
+    assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
     assert_eq!(desk.metric("set_aside_total"), Some(0.0));
 }

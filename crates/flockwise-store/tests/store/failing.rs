@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use flockwise_runtime::store::{Copy, Store};
+use flockwise_runtime::store::{CheckpointState, Store};
 use flockwise_store::StoreSettings;
 
-use crate::desk::{APP, Desk, kept, load, sample, settled};
+use crate::support::{APP, Desk, kept, load, sample, settled};
 
 /// Tells a process with a file system or limits of its own where to write, and what is the matter there.
 const FOLDER: &str = "FLOCKWISE_TEST_FOLDER";
@@ -31,21 +31,21 @@ fn comes_to_its_end(desk: &Desk) {
     let mut shard = desk.store.handle();
     assert_eq!(load(&mut shard, 0), None);
     shard.write(0, kept(&small, Some(1)));
-    assert_eq!(settled(&mut shard, 0), Copy::Ready);
+    assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
     for failures in 1..3 {
         shard.write(0, kept(&large, Some(2)));
         desk.finish();
         assert_eq!(desk.metric("failures_total"), Some(f64::from(failures)));
-        assert_eq!(shard.copy(0), Copy::Busy);
+        assert_eq!(shard.checkpoint_state(0), CheckpointState::Busy);
         assert_eq!(desk.names(), [""; 0], "the disk has its room back");
         // Neither a load nor a discard makes it sooner.
         assert_eq!(load(&mut shard, 0), None);
         shard.set_aside(0, "tested");
         desk.finish();
         desk.clock.advance(MINUTE - Duration::from_millis(1));
-        assert_eq!(shard.copy(0), Copy::Busy);
+        assert_eq!(shard.checkpoint_state(0), CheckpointState::Busy);
         desk.clock.advance(Duration::from_millis(1));
-        assert_eq!(shard.copy(0), Copy::Empty);
+        assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
     }
     shard.write(0, kept(&small, Some(3)));
     assert_eq!(load(&mut shard, 0), Some((3, small)));
@@ -167,12 +167,12 @@ fn goes_on_in_a_bad_place() {
     let mut shard = desk.store.handle();
     for failures in 1..4 {
         assert_eq!(load(&mut shard, 0), None);
-        assert_eq!(settled(&mut shard, 0), Copy::Empty);
+        assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
         shard.write(0, kept(&sample(10, 1), Some(1)));
         desk.finish();
-        assert_eq!(shard.copy(0), Copy::Busy);
+        assert_eq!(shard.checkpoint_state(0), CheckpointState::Busy);
         assert!(desk.metric("failures_total") >= Some(f64::from(failures)));
         desk.clock.advance(MINUTE);
-        assert_eq!(shard.copy(0), Copy::Empty);
+        assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
     }
 }

@@ -4,12 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use flockwise_runtime::store::{Copy, Store};
+use flockwise_runtime::store::{CheckpointState, Store};
 use flockwise_store::StoreSettings;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::desk::{APP, Desk, Records, kept, load, settled};
+use crate::support::{APP, Desk, Records, kept, load, settled};
 
 /// Tells the process that is to be killed where to write.
 const FOLDER: &str = "FLOCKWISE_TEST_FOLDER";
@@ -99,7 +99,7 @@ fn writes_until_it_is_killed() {
         }
         records = next;
         shard.write(0, batch);
-        assert_eq!(settled(&mut shard, 0), Copy::Ready);
+        assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
         println!("written {offset}");
     }
 }

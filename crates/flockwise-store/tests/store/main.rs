@@ -4,8 +4,8 @@
 
 mod copies;
 mod damage;
-mod desk;
 mod failing;
-mod handing_over;
+mod handover;
 mod killed;
-mod twin;
+mod reference;
+mod support;

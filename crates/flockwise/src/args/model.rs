@@ -102,7 +102,7 @@ pub(crate) struct ImportArguments {
     /// The model, as `export` and `replay --out` write it.
     pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) order: OrderArguments,
+    pub(crate) command: CommandArguments,
 }
 
 #[derive(Debug, Args)]
@@ -111,12 +111,12 @@ pub(crate) struct DecideArguments {
     #[arg(value_name = "VERSION")]
     pub(crate) number: u64,
     #[command(flatten)]
-    pub(crate) order: OrderArguments,
+    pub(crate) command: CommandArguments,
 }
 
 /// What every order to the trainer has.
 #[derive(Debug, Args)]
-pub(crate) struct OrderArguments {
+pub(crate) struct CommandArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,

@@ -1,12 +1,12 @@
 //! What is told of a customer, as JSON: written by an instance, read by the command.
 
 use flockwise_codec::time::write_time;
-use flockwise_core::explain::{Explanation, Pull, Reach, Way};
+use flockwise_core::customer_view::CustomerView;
+use flockwise_core::explain::{Counterfactual, Explanation, Pull, Requirement};
 use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
-use flockwise_core::portrait::Portrait;
 use flockwise_core::task::Versions;
-use flockwise_runtime::questions::Known;
+use flockwise_runtime::queries::CustomerAnswer;
 use serde::{Deserialize, Serialize};
 
 /// A customer, in the words of the records of changes.
@@ -28,7 +28,7 @@ pub(super) struct Answer {
     pub(super) distance_other: Option<f64>,
     /// Hardest pull first.
     pub(super) features: Vec<FeatureLine>,
-    pub(super) ways: Vec<WayLine>,
+    pub(super) counterfactuals: Vec<WayLine>,
     pub(super) typical_members: Vec<String>,
 }
 
@@ -71,9 +71,9 @@ pub(super) struct WayLine {
 }
 
 impl Answer {
-    pub(super) fn of(plan: &Plan, known: &Known) -> Self {
+    pub(super) fn of(plan: &Plan, known: &CustomerAnswer) -> Self {
         let (told, versions) = (&known.told, known.versions.as_ref());
-        let portrait = &told.portrait;
+        let view = &told.view;
         let model = versions.map(|versions| &*versions.current);
         let explained = told.explanation.as_ref().zip(model);
         let other = explained.and_then(|(explanation, model)| {
@@ -82,20 +82,21 @@ impl Answer {
         });
         let (nearest_other, distance_other) = other.unzip();
         Self {
-            customer_id: portrait.customer_id.clone(),
-            segment: portrait.segment.map(|id| Place::of(versions, id)),
-            as_of: write_time(portrait.as_of_ms),
-            sequence: portrait.sequence,
+            customer_id: view.customer_id.clone(),
+            segment: view.segment.map(|id| Place::of(versions, id)),
+            as_of: write_time(view.as_of_ms),
+            sequence: view.sequence,
             model_version: model.map(Model::version),
-            distance: portrait.distance,
-            margin: portrait.margin,
-            outlier: portrait.is_outlier,
+            distance: view.distance,
+            margin: view.margin,
+            outlier: view.is_outlier,
             nearest_other,
             distance_other,
-            features: features(plan, portrait, told.explanation.as_ref()),
-            ways: explained.map_or_else(Vec::new, |(explanation, model)| {
-                let ways = explanation.ways.iter();
-                ways.map(|way| WayLine::of(plan, model, portrait, way))
+            features: features(plan, view, told.explanation.as_ref()),
+            counterfactuals: explained.map_or_else(Vec::new, |(explanation, model)| {
+                let counterfactuals = explanation.counterfactuals.iter();
+                counterfactuals
+                    .map(|counterfactual| WayLine::of(plan, model, view, counterfactual))
                     .collect()
             }),
             typical_members: told.typical_members.clone(),
@@ -137,7 +138,7 @@ impl Place {
 /// All features, in the order of the plan where nothing is explained.
 fn features(
     plan: &Plan,
-    portrait: &Portrait,
+    view: &CustomerView,
     explanation: Option<&Explanation>,
 ) -> Vec<FeatureLine> {
     let line = |index: usize, pull: Option<&Pull>| {
@@ -146,7 +147,7 @@ fn features(
             feature: feature.name.clone(),
             label: feature.wording.label.clone(),
             unit: feature.wording.unit.clone(),
-            value: portrait.features[index],
+            value: view.features[index],
             typical: pull.map(|pull| pull.typical),
             typical_other: pull.and_then(|pull| pull.typical_other),
             pull: pull.map(|pull| pull.pull),
@@ -162,20 +163,25 @@ fn features(
 }
 
 impl WayLine {
-    fn of(plan: &Plan, model: &Model, portrait: &Portrait, way: &Way) -> Self {
-        let by = match way.reach {
-            Reach::By(by) => Some(by),
-            Reach::Already | Reach::NotByOne => None,
+    fn of(
+        plan: &Plan,
+        model: &Model,
+        view: &CustomerView,
+        counterfactual: &Counterfactual,
+    ) -> Self {
+        let by = match counterfactual.requirement {
+            Requirement::By(by) => Some(by),
+            Requirement::Already | Requirement::NotByOne => None,
         };
         Self {
-            to: Place::at(model, way.segment),
+            to: Place::at(model, counterfactual.segment),
             feature: by.map(|by| plan.feature(by.feature).name.clone()),
-            value: by.map(|by| portrait.features[by.feature]),
+            value: by.map(|by| view.features[by.feature]),
             needed: by.map(|by| by.needed),
-            length: match way.reach {
-                Reach::By(by) => Some(by.length),
-                Reach::Already => Some(0.0),
-                Reach::NotByOne => None,
+            length: match counterfactual.requirement {
+                Requirement::By(by) => Some(by.length),
+                Requirement::Already => Some(0.0),
+                Requirement::NotByOne => None,
             },
         }
     }

@@ -20,7 +20,7 @@ struct Refusal {
 
 /// What comes of asking one.
 enum Reply {
-    Known(String),
+    CustomerAnswer(String),
     /// There is no such customer anywhere.
     Unknown,
     /// Somebody else may know, and why this one does not.
@@ -39,7 +39,7 @@ pub(super) fn ask(addresses: &[String], customer_id: &str) -> Result<String, Fai
     for address in addresses {
         let reply = ask_one(&agent, address, customer_id);
         match reply.unwrap_or_else(|error| Reply::NotHere(error.to_string())) {
-            Reply::Known(text) => return Ok(text),
+            Reply::CustomerAnswer(text) => return Ok(text),
             Reply::Unknown => return Err(unknown(address, customer_id)),
             Reply::NotHere(why) => tried.push(format!("  {address}: {why}")),
         }
@@ -56,7 +56,7 @@ fn ask_one(agent: &Agent, address: &str, customer_id: &str) -> Result<Reply, ure
     let status = answer.status().as_u16();
     let text = answer.body_mut().read_to_string()?;
     if status == 200 {
-        return Ok(Reply::Known(text));
+        return Ok(Reply::CustomerAnswer(text));
     }
     Ok(match serde_json::from_str::<Refusal>(&text) {
         Ok(refusal) if status == 404 && refusal.available.is_none() => Reply::Unknown,

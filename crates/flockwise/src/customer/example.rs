@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use flockwise_core::customer_view::CustomerView;
 use flockwise_core::explain::{Ranges, explain};
 use flockwise_core::feature::{Aggregate, Feature, Transform, Wording};
 use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
-use flockwise_core::portrait::Portrait;
-use flockwise_core::task::{Told, Versions};
-use flockwise_runtime::questions::Known;
+use flockwise_core::task::{CustomerDescription, Versions};
+use flockwise_runtime::queries::CustomerAnswer;
 
 /// 2026-01-02T03:04:05.678Z.
 const AT_MS: i64 = 1_767_323_045_678;
@@ -61,13 +61,13 @@ fn model() -> Model {
 }
 
 /// Somebody with 1.5625 orders and a quarter of them given back, with a model or before there is one.
-pub(super) fn known(has_model: bool) -> Known {
+pub(super) fn known(has_model: bool) -> CustomerAnswer {
     let (model, vector) = (model(), [1.25, 0.25]);
     let seen = Ranges::of(&model);
     let explanation = has_model.then(|| explain(&plan(), &model, 0.5, 0, &vector, &seen));
     let distance_other = explanation.as_ref().and_then(|e| Some(e.other?.1));
-    let told = Told {
-        portrait: Portrait {
+    let told = CustomerDescription {
+        view: CustomerView {
             customer_id: "h0001".to_owned(),
             segment: has_model.then_some(4),
             as_of_ms: AT_MS,
@@ -85,7 +85,7 @@ pub(super) fn known(has_model: bool) -> Known {
             Vec::new()
         },
     };
-    Known {
+    CustomerAnswer {
         told,
         versions: has_model.then(|| Versions {
             current: Arc::new(model),

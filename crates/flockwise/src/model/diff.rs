@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::args::DiffArguments;
 use crate::exit::{Failed, say};
-use crate::model::desk::Setup;
-use crate::model::words;
+use crate::model::format;
+use crate::model::topic::Setup;
 use crate::report;
 
 pub(crate) fn diff(arguments: &DiffArguments) -> Result<(), Failed> {
@@ -67,8 +67,8 @@ fn differences(before: &ModelParts, after: &ModelParts) -> Vec<Difference> {
         distance: old
             .zip(new)
             .map(|(old, new)| distance(&after.scaler, old, new)),
-        share_before: old.map(|old| words::share(before, old)),
-        share_after: new.map(|new| words::share(after, new)),
+        share_before: old.map(|old| format::share(before, old)),
+        share_after: new.map(|new| format::share(after, new)),
     };
     pairs.into_iter().map(difference).collect()
 }
@@ -119,8 +119,8 @@ fn row(difference: &Difference) -> [String; 5] {
         difference.change.to_owned(),
         distance.map_or(String::new(), |distance| format!("{distance:.2}")),
         both(
-            difference.share_before.map(words::percent),
-            difference.share_after.map(words::percent),
+            difference.share_before.map(format::percent),
+            difference.share_after.map(format::percent),
         ),
     ]
 }

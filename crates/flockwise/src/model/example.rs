@@ -1,10 +1,10 @@
 //! Versions for tests.
 
 use flockwise_core::feature::{Feature, Transform, Wording};
+use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
-use flockwise_core::review::{Flow, Review};
 use flockwise_core::trainer::{Audit, Publication};
 
 /// 2026-01-02T00:00:00Z.
@@ -79,7 +79,7 @@ pub(super) fn held(version: u64) -> Publication {
         },
         is_held: true,
         shifts: Vec::new(),
-        review: Some(Review {
+        impact: Some(Impact {
             moved: 0.25,
             other_nearest: 0.5,
             flows: vec![Flow {
@@ -90,7 +90,7 @@ pub(super) fn held(version: u64) -> Publication {
             error_before: 2.0,
             error_after: 1.5,
         }),
-        order: None,
+        command: None,
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn held(version: u64) -> Publication {
 pub(super) fn approved(version: u64) -> Publication {
     Publication {
         is_held: false,
-        order: Some(Audit {
+        command: Some(Audit {
             what: "approve".to_owned(),
             who: "anna".to_owned(),
             why: "the sale is on".to_owned(),

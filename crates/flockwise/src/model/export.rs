@@ -6,7 +6,7 @@ use flockwise_codec::model::encode_model;
 
 use crate::args::ExportArguments;
 use crate::exit::{Failed, say};
-use crate::model::desk::Setup;
+use crate::model::topic::Setup;
 
 pub(crate) fn export(arguments: &ExportArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::args::ListArguments;
 use crate::exit::{Failed, say};
-use crate::model::desk::Setup;
+use crate::model::format;
+use crate::model::topic::Setup;
 use crate::model::versions::{Version, Versions};
-use crate::model::words;
 use crate::report;
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
@@ -48,34 +48,34 @@ fn table(versions: &Versions) -> Table {
 
 fn row(version: &Version) -> [String; 8] {
     let published = &version.published;
-    let (model, review) = (&published.model, published.review.as_ref());
-    let order = published.order.as_ref();
+    let (model, impact) = (&published.model, published.impact.as_ref());
+    let command = published.command.as_ref();
     [
         version.number().to_string(),
         version.state.name().to_owned(),
-        words::trained_at(model).unwrap_or_default(),
+        format::trained_at(model).unwrap_or_default(),
         model.segments.len().to_string(),
-        review.map_or(String::new(), |review| words::percent(review.moved)),
-        review.map_or(String::new(), |review| {
-            words::signed_percent(words::error_change(review))
+        impact.map_or(String::new(), |impact| format::percent(impact.moved)),
+        impact.map_or(String::new(), |impact| {
+            format::signed_percent(format::error_change(impact))
         }),
-        words::steps(&model.lineage).join("\n"),
-        order.map_or(String::new(), words::order),
+        format::steps(&model.lineage).join("\n"),
+        command.map_or(String::new(), format::command),
     ]
 }
 
 fn entry(version: &Version) -> Value {
     let published = &version.published;
-    let (model, review) = (&published.model, published.review.as_ref());
+    let (model, impact) = (&published.model, published.impact.as_ref());
     json!({
         "version": version.number(),
         "state": version.state,
-        "trained_at": words::trained_at(model),
+        "trained_at": format::trained_at(model),
         "segments": model.segments.len(),
-        "moved": review.map(|review| review.moved),
-        "error_change": review.map(words::error_change),
-        "lineage": words::steps(&model.lineage),
-        "order": published.order.as_ref().map(words::order_json),
+        "moved": impact.map(|impact| impact.moved),
+        "error_change": impact.map(format::error_change),
+        "lineage": format::steps(&model.lineage),
+        "order": published.command.as_ref().map(format::order_json),
     })
 }
 

@@ -1,18 +1,18 @@
 //! `flockwise model show`: one version.
 
 use comfy_table::Table;
+use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::model::{ModelParts, Segment};
 use flockwise_core::plan::Plan;
-use flockwise_core::review::{Flow, Review};
 use serde_json::{Value, json};
 
 use crate::args::ShowArguments;
 use crate::exit::{Failed, say};
-use crate::figures::{label, readable};
-use crate::model::desk::Setup;
+use crate::model::format::{self, Trait};
+use crate::model::topic::Setup;
 use crate::model::versions::{Version, Versions};
-use crate::model::words::{self, Trait};
 use crate::report;
+use crate::segment_stats::{label, readable};
 
 pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
     let mut desk = Setup::of(&arguments.config)?.connect()?;
@@ -62,42 +62,42 @@ impl<'v> Names<'v> {
 fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
     let published = &version.published;
     let model = &published.model;
-    let trained = words::trained_at(model);
+    let trained = format::trained_at(model);
     let trained = trained.map_or("made by hand".to_owned(), |at| format!("as of {at}"));
     let mut lines = vec![format!(
         "version {}, {}, {trained}",
         version.number(),
         version.state.name()
     )];
-    lines.extend(published.order.as_ref().map(words::order));
+    lines.extend(published.command.as_ref().map(format::command));
     if !model.lineage.is_empty() {
-        let steps = words::steps(&model.lineage).join("; ");
+        let steps = format::steps(&model.lineage).join("; ");
         lines.push(format!("segments: {steps}"));
     }
     let names = Names::of(versions, version);
-    lines.extend(published.review.iter().flat_map(|r| reviewed(r, &names)));
+    lines.extend(published.impact.iter().flat_map(|r| reviewed(r, &names)));
     lines.push(table(plan, model).to_string());
     lines.join("\n")
 }
 
-fn reviewed(review: &Review, names: &Names<'_>) -> Vec<String> {
-    let change = words::signed_percent(words::error_change(review));
-    let Review {
+fn reviewed(impact: &Impact, names: &Names<'_>) -> Vec<String> {
+    let change = format::signed_percent(format::error_change(impact));
+    let Impact {
         error_before,
         error_after,
         ..
-    } = review;
+    } = impact;
     let mut lines = vec![
         format!("error {error_before:.3} → {error_after:.3} ({change})"),
         format!(
             "moves {} of the customers; {} have another nearest segment",
-            words::percent(review.moved),
-            words::percent(review.other_nearest)
+            format::percent(impact.moved),
+            format::percent(impact.other_nearest)
         ),
     ];
-    lines.extend(review.flows.iter().map(|flow| {
+    lines.extend(impact.flows.iter().map(|flow| {
         let (from, to) = (names.described(flow.from), names.described(flow.to));
-        format!("  {:>6}  {from} → {to}", words::percent(flow.share))
+        format!("  {:>6}  {from} → {to}", format::percent(flow.share))
     }));
     lines
 }
@@ -111,13 +111,13 @@ fn table(plan: &Plan, model: &ModelParts) -> Table {
         "sets it apart (all), in standard deviations",
     ]);
     for segment in &model.segments {
-        let traits = words::traits(plan, model, segment);
+        let traits = format::traits(plan, model, segment);
         let traits: Vec<String> = traits.iter().map(|found| told(plan, found)).collect();
         table.add_row([
             segment.id.to_string(),
             segment.name.clone(),
             if segment.is_pinned { "yes" } else { "" }.to_owned(),
-            words::percent(words::share(model, segment)),
+            format::percent(format::share(model, segment)),
             traits.join("\n"),
         ]);
     }
@@ -151,16 +151,16 @@ fn whole(plan: &Plan, versions: &Versions, version: &Version) -> Value {
     json!({
         "version": version.number(),
         "state": version.state,
-        "trained_at": words::trained_at(model),
+        "trained_at": format::trained_at(model),
         "segments": segments,
-        "lineage": words::steps(&model.lineage),
-        "review": published.review.as_ref().map(|found| review(found, &names)),
-        "order": published.order.as_ref().map(words::order_json),
+        "lineage": format::steps(&model.lineage),
+        "impact": published.impact.as_ref().map(|found| impact(found, &names)),
+        "order": published.command.as_ref().map(format::order_json),
     })
 }
 
 fn segment(plan: &Plan, model: &ModelParts, segment: &Segment) -> Value {
-    let traits = words::traits(plan, model, segment).into_iter();
+    let traits = format::traits(plan, model, segment).into_iter();
     let traits = traits.map(|found| {
         json!({
             "feature": plan.feature(found.feature).name,
@@ -173,21 +173,21 @@ fn segment(plan: &Plan, model: &ModelParts, segment: &Segment) -> Value {
         "id": segment.id,
         "name": segment.name,
         "pinned": segment.is_pinned,
-        "share": words::share(model, segment),
+        "share": format::share(model, segment),
         "traits": traits.collect::<Vec<_>>(),
     })
 }
 
-fn review(review: &Review, names: &Names<'_>) -> Value {
+fn impact(impact: &Impact, names: &Names<'_>) -> Value {
     let place = |id: u32| json!({ "segment": id, "name": names.name(id) });
     let flow = |flow: &Flow| json!({ "from": place(flow.from), "to": place(flow.to), "share": flow.share });
     json!({
-        "moved": review.moved,
-        "other_nearest": review.other_nearest,
-        "flows": review.flows.iter().map(flow).collect::<Vec<_>>(),
-        "error_before": review.error_before,
-        "error_after": review.error_after,
-        "error_change": words::error_change(review),
+        "moved": impact.moved,
+        "other_nearest": impact.other_nearest,
+        "flows": impact.flows.iter().map(flow).collect::<Vec<_>>(),
+        "error_before": impact.error_before,
+        "error_after": impact.error_after,
+        "error_change": format::error_change(impact),
     })
 }
 
@@ -208,7 +208,7 @@ mod tests {
     fn flows_name_segments_that_are_gone() {
         let versions = Versions::of(vec![live(1), held(2)]);
         let found = whole(&plan(), &versions, versions.held().unwrap());
-        let flow = &found["review"]["flows"][0];
+        let flow = &found["impact"]["flows"][0];
         assert_eq!(flow["from"]["name"], "big");
         assert_eq!(flow["to"]["name"], "newcomers");
         let strongest = &found["segments"][0]["traits"][0];

@@ -1,7 +1,7 @@
 //! May this pipeline join its consumer group, and who else is in it?
 
 use flockwise_kafka::KafkaSettings;
-use flockwise_kafka::admin::{GroupDescription, GroupMember, Right};
+use flockwise_kafka::admin::{GroupDescription, GroupMember, Permission};
 use flockwise_runtime::broker::Failure;
 
 use super::forbidden;
@@ -22,7 +22,7 @@ pub(super) fn findings(
         }
         Err(failure) => return vec![Finding::warning(&about, reason(failure))],
     };
-    if let Some(forbidden) = forbidden(&about, &group.rights, &[Right::Read]) {
+    if let Some(forbidden) = forbidden(&about, &group.rights, &[Permission::Read]) {
         return vec![forbidden];
     }
     let property = |key: &str| settings.properties.get(key).map(String::as_str);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flockwise_codec::changelog::{BOOKMARK, encode_bookmark};
+use flockwise_codec::changelog::{TASK_POSITION, encode_task_position};
 use flockwise_codec::pipeline::PipelineRecord;
 use flockwise_codec::time::write_time;
 use flockwise_config::Config;
@@ -43,11 +43,11 @@ pub(super) fn records(
             }
         }
         let mut value = Vec::new();
-        encode_bookmark(&task.bookmark(), &topics.inputs, None, &mut value);
+        encode_task_position(&task.position(), &topics.inputs, None, &mut value);
         records.push(ResetRecord {
             topic: Topic::Changelog,
             partition: number,
-            key: Some(vec![BOOKMARK]),
+            key: Some(vec![TASK_POSITION]),
             value,
         });
         records.push(ResetRecord {

@@ -17,7 +17,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::compressed::Compressed;
-use calendar::{Calendar, DAY_MS};
+use calendar::{DAY_MS, SweepSchedule};
 use line::Happening;
 use population::Population;
 use random::Random;
@@ -74,7 +74,7 @@ pub(super) fn run(args: &GenerateArgs) -> Result<()> {
 /// The lines of a load, without their ends, in the order in which they arrive.
 pub struct Generator {
     random: Random,
-    calendar: Calendar,
+    calendar: SweepSchedule,
     population: Population,
     /// What comes when; the number keeps two things of one millisecond apart.
     due: BTreeMap<(i64, u64), Due>,
@@ -99,7 +99,7 @@ impl Generator {
     /// Needs about 15 bytes a customer; `load` says the rest.
     pub fn new(load: &Load) -> Self {
         let mut random = Random::new(load.seed);
-        let calendar = Calendar::new(load.days, &mut random);
+        let calendar = SweepSchedule::new(load.days, &mut random);
         let population = Population::new(load.customers, load.days, load.seed, &mut random);
         Self {
             random,

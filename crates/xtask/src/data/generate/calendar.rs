@@ -14,12 +14,12 @@ const BY_HOUR: [f64; 24] = [
 /// An hour in this many is a burst: a mailing, a sale, a mention on television.
 const HOURS_PER_BURST: u64 = 100;
 
-pub(super) struct Calendar {
+pub(super) struct SweepSchedule {
     /// How much has happened by the start of each hour, and at the end.
     by_start_of_hour: Vec<f64>,
 }
 
-impl Calendar {
+impl SweepSchedule {
     pub(super) fn new(days: u32, random: &mut Random) -> Self {
         let mut by_start_of_hour = vec![0.0];
         let mut sum = 0.0;

@@ -1,0 +1,65 @@
+//! What is open around a value: objects and arrays, however deep.
+
+/// A bit for each, the innermost lowest; 64 in a word, the outer words set aside.
+#[derive(Default)]
+pub(crate) struct Nesting {
+    bits: u64,
+    depth: usize,
+    outer: Vec<u64>,
+}
+
+impl Nesting {
+    /// Another object, or another array, opens.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, is_object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.bits);
+        }
+        self.bits = self.bits << 1 | u64::from(is_object);
+        self.depth += 1;
+    }
+
+    /// Is the innermost an object? `None` where nothing is open.
+    #[inline(always)]
+    pub(crate) fn innermost(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.bits & 1 == 1)
+    }
+
+    /// The innermost closes.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) {
+        self.depth -= 1;
+        self.bits >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.bits = self.outer.pop().unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_stack(steps in prop::collection::vec((0..5_u8, any::<bool>()), 0..400)) {
+            let (mut open, mut naive) = (Nesting::default(), Vec::new());
+            for (step, is_object) in steps {
+                if step == 0 && !naive.is_empty() {
+                    open.pop();
+                    naive.pop();
+                } else {
+                    open.push(is_object);
+                    naive.push(is_object);
+                }
+                prop_assert_eq!(open.innermost(), naive.last().copied());
+            }
+            while naive.pop().is_some() {
+                open.pop();
+                prop_assert_eq!(open.innermost(), naive.last().copied());
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What a row remembers: the last few entries of many, in a block that grows to the bound by need.
+
+use super::buddy_allocator::{BuddyAllocator, LARGEST, length_of_block};
+use crate::dedup::MAX_REMEMBERED;
+
+/// Words of an id's entry.
+pub(super) const ID: usize = 1;
+/// Words of an order's entry: what it is, and when it was.
+pub(super) const ORDER: usize = 2;
+
+const _: () = assert!(MAX_REMEMBERED * ORDER <= LARGEST);
+
+/// The last few of many entries of some words each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ring {
+    block: u32,
+    len: u16,
+    /// Where the oldest is, once the bound is reached.
+    next: u16,
+}
+
+/// What a push is to know besides the ring.
+pub(super) struct Room<'a> {
+    pub(super) blocks: &'a mut BuddyAllocator,
+    /// Entries kept at most, at least 1.
+    pub(super) bound: usize,
+    /// The ring's block was taken in this transaction: nobody will want it back as it was.
+    pub(super) is_new: bool,
+    /// Words overwritten in blocks of before this transaction, with what was there.
+    pub(super) overwritten: &'a mut Vec<(u32, u64)>,
+    /// Blocks of before this transaction that were outgrown, with the words in them.
+    pub(super) released: &'a mut Vec<(u32, u32)>,
+}
+
+impl Ring {
+    /// Entries of `words` words, the older ones and the newer ones.
+    pub(super) fn bisect(self, blocks: &BuddyAllocator, words: usize) -> [&[u64]; 2] {
+        if self.len == 0 {
+            return [&[], &[]];
+        }
+        let all = blocks.words(self.block, usize::from(self.len) * words);
+        let (newer, older) = all.split_at(usize::from(self.next) * words);
+        [older, newer]
+    }
+
+    /// Keeps an entry, in place of the oldest once there are as many as may be. `true`: the ring lies
+    /// in another block now.
+    pub(super) fn push(&mut self, entry: &[u64], room: &mut Room<'_>) -> bool {
+        let bound = room.bound.clamp(1, MAX_REMEMBERED);
+        let len = usize::from(self.len);
+        if len > bound {
+            // Kept under a larger bound.
+            self.shorten(bound - 1, entry.len(), room);
+            self.append(entry, room.blocks);
+            return true;
+        }
+        if len < bound {
+            let length = length_of_block((len + 1) * entry.len());
+            let moves = len == 0 || length_of_block(len * entry.len()) != length;
+            if moves {
+                self.grow(length, entry.len(), room);
+            }
+            self.append(entry, room.blocks);
+            return moves;
+        }
+        let at = self.block + u32::from(self.next) * entry.len() as u32;
+        let place = room.blocks.words_mut(at, entry.len());
+        if !room.is_new {
+            let before = (at..).zip(place.iter().copied());
+            room.overwritten.extend(before);
+        }
+        place.copy_from_slice(entry);
+        self.next = ((usize::from(self.next) + 1) % bound) as u16;
+        false
+    }
+
+    fn append(&mut self, entry: &[u64], blocks: &mut BuddyAllocator) {
+        let end = usize::from(self.len) * entry.len();
+        blocks.words_mut(self.block, end + entry.len())[end..].copy_from_slice(entry);
+        self.len += 1;
+    }
+
+    /// Moves to a block of another length.
+    fn grow(&mut self, length: usize, words: usize, room: &mut Room<'_>) {
+        let outgrown = *self;
+        self.block = room.blocks.take(length);
+        if outgrown.len > 0 {
+            let count = usize::from(outgrown.len) * words;
+            room.blocks.copy(outgrown.block, self.block, count);
+            outgrown.release(words, room);
+        }
+    }
+
+    /// Moves to a block for one more than the newest `kept` entries.
+    fn shorten(&mut self, kept: usize, words: usize, room: &mut Room<'_>) {
+        let halves = self.bisect(room.blocks, words);
+        let skipped = halves[0].len() + halves[1].len() - kept * words;
+        let entries: Vec<u64> = halves
+            .into_iter()
+            .flatten()
+            .skip(skipped)
+            .copied()
+            .collect();
+        self.release(words, room);
+        self.block = room.blocks.take((kept + 1) * words);
+        let place = room.blocks.words_mut(self.block, entries.len());
+        place.copy_from_slice(&entries);
+        (self.len, self.next) = (kept as u16, 0);
+    }
+
+    /// Gives the ring's block back, once nobody may want it any more.
+    fn release(self, words: usize, room: &mut Room<'_>) {
+        if room.is_new {
+            self.give_back(room.blocks, words);
+        } else {
+            let count = u32::from(self.len) * words as u32;
+            room.released.push((self.block, count));
+        }
+    }
+
+    /// Puts entries, oldest first, into an empty ring; too many: the newest.
+    pub(super) fn fill(halves: [&[u64]; 2], words: usize, blocks: &mut BuddyAllocator) -> Self {
+        let count = (halves[0].len() + halves[1].len()) / words;
+        let kept = count.min(MAX_REMEMBERED);
+        if kept == 0 {
+            return Self::default();
+        }
+        let block = blocks.take(kept * words);
+        let place = blocks.words_mut(block, kept * words);
+        let entries = halves.into_iter().flatten().skip((count - kept) * words);
+        for (word, entry) in place.iter_mut().zip(entries) {
+            *word = *entry;
+        }
+        Self {
+            block,
+            len: kept as u16,
+            next: 0,
+        }
+    }
+
+    /// Gives the ring's block back.
+    pub(super) fn give_back(self, blocks: &mut BuddyAllocator, words: usize) {
+        if self.len > 0 {
+            blocks.give_back(self.block, usize::from(self.len) * words);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_newest_are_kept_oldest_first_under_any_bound(
+            pushes in prop::collection::vec((any::<u64>(), any::<bool>()), 0..200),
+            bounds in prop::collection::vec(1..40_usize, 1..4),
+        ) {
+            let mut blocks = BuddyAllocator::default();
+            let (mut overwritten, mut released) = (Vec::new(), Vec::new());
+            let (mut ring, mut naive) = (Ring::default(), VecDeque::new());
+            let turns = pushes.len() / bounds.len() + 1;
+            for (index, (order, is_new)) in pushes.into_iter().enumerate() {
+                let bound = bounds[index / turns];
+                if index % turns == 0 {
+                    // Another bound comes with a restart alone, which puts the oldest first.
+                    let kept = ring.bisect(&blocks, ORDER).concat();
+                    let restored = Ring::fill([&kept, &[]], ORDER, &mut blocks);
+                    std::mem::replace(&mut ring, restored).give_back(&mut blocks, ORDER);
+                }
+                let entry = [order, index as u64];
+                let mut room = Room {
+                    blocks: &mut blocks,
+                    bound,
+                    is_new,
+                    overwritten: &mut overwritten,
+                    released: &mut released,
+                };
+                ring.push(&entry, &mut room);
+                naive.push_back(entry);
+                naive.drain(..naive.len().saturating_sub(bound));
+                for (block, words) in released.drain(..) {
+                    blocks.give_back(block, words as usize);
+                }
+                let kept: Vec<u64> = ring.bisect(&blocks, ORDER).concat();
+                prop_assert_eq!(kept, naive.iter().flatten().copied().collect::<Vec<_>>());
+            }
+        }
+    }
+}

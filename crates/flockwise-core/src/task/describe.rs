@@ -1,0 +1,49 @@
+//! What is told of a customer when somebody asks.
+
+use super::Task;
+use crate::customer_view::{CustomerView, customer_view};
+use crate::explain::{Explanation, explain, survey};
+use crate::model::Model;
+
+/// A customer as of the task's time, explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomerDescription {
+    /// Who, and where.
+    pub view: CustomerView,
+    /// Why; `None` without a segment of this version.
+    pub explanation: Option<Explanation>,
+    /// Other customers of the same segment and task, the most typical first.
+    pub typical_members: Vec<String>,
+}
+
+impl Task {
+    /// Tells of a customer as of the stream's time; `None` where the task has no such customer. Nothing changes by
+    /// it.
+    #[must_use]
+    pub fn describe(
+        &self,
+        customer_id: &str,
+        model: Option<&Model>,
+    ) -> Option<CustomerDescription> {
+        let number = self.rows.find(customer_id)?;
+        let row = self.rows.row(number);
+        let as_of_ms = self.position.stream_ms.max(row.reference_ms);
+        let as_of_ms = as_of_ms.max(row.standing.as_of_ms);
+        let plan = &self.settings.plan;
+        let view = customer_view(plan, model, &row, as_of_ms);
+        let place = model.and_then(|model| Some((model, model.index_of(row.standing.segment?)?)));
+        let explained = place.map(|(model, own)| {
+            let survey = survey(plan, model, &self.rows, own, number, as_of_ms);
+            let (margin, seen) = (self.settings.decision.margin, &survey.ranges);
+            let explanation = explain(plan, model, margin, own, &view.vector, seen);
+            let typical = survey.typical.into_iter().map(str::to_owned);
+            (explanation, typical.collect())
+        });
+        let (explanation, typical_members): (_, Option<Vec<String>>) = explained.unzip();
+        Some(CustomerDescription {
+            typical_members: typical_members.unwrap_or_default(),
+            explanation,
+            view,
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! A customer of whom nothing is left is let go of.
+
+use super::{Output, Task, Versions};
+use crate::change::{Change, DRIVERS};
+use crate::decide::Cause;
+
+impl Task {
+    /// Ids of customers let go of since [`Task::settle`]: tombstones for the changelog, to be written
+    /// before the rows touched, since one of them may be back already.
+    pub fn expired(&self) -> impl Iterator<Item = &str> {
+        self.rows.expired()
+    }
+
+    /// Was anybody let go of since [`Task::settle`]?
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.rows.has_expired()
+    }
+
+    /// Is nothing left of the customer by then?
+    pub(super) fn is_expired(&self, row: u32, due_ms: i64) -> bool {
+        let silent_ms = due_ms.saturating_sub(self.rows.reference_ms(row));
+        let time = self.settings.time;
+        time.sweep_ms.is_some()
+            && time
+                .forget_ms
+                .is_some_and(|forget_ms| silent_ms > forget_ms)
+    }
+
+    /// Takes the customer out, with a last change where there was a segment.
+    pub(super) fn expire(
+        &mut self,
+        row: u32,
+        due_ms: i64,
+        versions: Option<&Versions>,
+        output: &mut Output,
+    ) {
+        let standing = self.rows.standing(row);
+        if standing.segment.is_some() {
+            output.changes.push(Change {
+                row,
+                sequence: standing.sequence + 1,
+                occurred_ms: due_ms,
+                from: standing.segment,
+                to: None,
+                cause: Cause::Time,
+                distance: None,
+                distance_from: None,
+                margin: None,
+                is_outlier: false,
+                drivers: [None; DRIVERS],
+                model_version: versions
+                    .map_or(standing.version, |versions| versions.current.version()),
+                model_version_before: None,
+                trigger: None,
+            });
+        }
+        self.rows.expire(row);
+    }
+}

@@ -1,0 +1,131 @@
+//! The first version.
+
+use flockwise_kmeans::{Fit, Points, fit, simplified_silhouette};
+
+use super::outlier_threshold::learn_outlier_thresholds;
+use super::scaled_space::{ScaledSpace, centroids};
+use super::structure::{Bounds, Sampled, StructureLearner, fewest};
+use super::{FITTED, Trainer, moments};
+use crate::lineage::Step;
+use crate::model::{ModelParts, Segment};
+use crate::policy::LearningPolicy;
+
+/// Runs of k-means; the best is kept.
+const RESTARTS: usize = 10;
+/// Runs for each number of segments while that is being chosen, on so many customers.
+const TRIALS: usize = 2;
+const TRIED_ON: usize = 2_000;
+/// Numbers of segments that are tried, at most: segments split and merge later on.
+const TRIED: usize = 16;
+/// Times that those with whom too few are lose their say, and that segments split and merge, at most.
+const ROUNDS: usize = 8;
+
+impl Trainer {
+    /// Made from each customer once.
+    pub(super) fn first_model(&self) -> ModelParts {
+        let points = self.window.each_once(FITTED);
+        let scaler = moments::scaler(&points, None);
+        let space = ScaledSpace::new(&self.plan, &scaler);
+        let (tamed, scaled) = space.prepared(&points);
+        let (fit, weights) = self.cluster(scaled);
+        let found = centroids(&tamed, &fit, &weights).into_iter();
+        let segment = |(weight, centroid)| Segment {
+            weight,
+            ..Segment::new(0, centroid)
+        };
+        let mut segments: Vec<Segment> = found.map(segment).collect();
+        learn_outlier_thresholds(&mut segments, (&points, &weights), &fit.labels, &space);
+        segments.retain(|segment| segment.weight > 0.0);
+        let numbered = segments.iter_mut().zip(1..);
+        numbered.for_each(|(segment, id)| segment.id = id);
+        let born = |segment: &Segment| Step::Born {
+            segment: segment.id,
+        };
+        let features = self.plan.feature_names().map(str::to_owned).collect();
+        self.finished(ModelParts {
+            trained_ms: self.now_ms,
+            lineage: segments.iter().map(born).collect(),
+            ..ModelParts::by_hand(features, scaler, segments)
+        })
+    }
+
+    /// The best k within bounds, by the simplified silhouette where there is a choice, and what weight each point has in
+    /// it.
+    fn cluster(&self, mut points: Points) -> (Fit, Vec<f64>) {
+        let LearningPolicy {
+            k_min, k_max, seed, ..
+        } = self.policy;
+        if k_min == k_max {
+            let fit = fit_many(&mut points, k_min, RESTARTS, seed);
+            return (fit, points.weights());
+        }
+        let some: Vec<usize> = (0..points.len().min(TRIED_ON)).collect();
+        let some = points.of(&some);
+        let silhouette = |k| {
+            let mut some = some.clone();
+            let tried = fit_many(&mut some, k, TRIALS, seed);
+            simplified_silhouette(&some, &tried)
+        };
+        let best = tried(k_min, k_max)
+            .map(|k| (silhouette(k), k))
+            .max_by(|left, right| left.0.total_cmp(&right.0));
+        let k = best.map_or(k_max, |(_, k)| k);
+        let fit = fit_many(&mut points, k, RESTARTS, seed);
+        self.refined(points, fit)
+    }
+
+    /// With what is two in two, and what is one in one, as later versions would have it.
+    fn refined(&self, points: Points, fit: Fit) -> (Fit, Vec<f64>) {
+        let sampled = Sampled {
+            customers: (0..points.len() as u64).collect(),
+            at_ms: vec![self.now_ms; points.len()],
+            old_ms: self.now_ms,
+            points,
+        };
+        let mut learner = StructureLearner::first(sampled, Bounds::of(&self.policy), fit);
+        learner.refine(ROUNDS);
+        let weights = learner.weights();
+        (learner.fit, weights)
+    }
+}
+
+/// The best k-means where each segment has as many customers as it needs: one who is far from everybody would be a
+/// segment else, and has no say, as long as enough are left who have.
+fn fit_many(points: &mut Points, k: usize, restarts: usize, seed: u64) -> Fit {
+    let fewest = fewest(points.dimensions());
+    let mut found = fit(points, k, restarts, seed);
+    for _ in 0..ROUNDS {
+        let few = of_few(points, &found, fewest);
+        let heard = points.iter().filter(|(_, weight)| *weight > 0.0).count();
+        if few.is_empty() || heard < few.len() + k * fewest {
+            break;
+        }
+        few.iter().for_each(|index| points.set_weight(*index, 0.0));
+        found = fit(points, k, restarts, seed);
+    }
+    found
+}
+
+/// Who has a say and is with fewer than so many.
+fn of_few(points: &Points, fit: &Fit, fewest: usize) -> Vec<usize> {
+    let mut members = fit.members();
+    for members in &mut members {
+        members.retain(|member| points.weight(*member) > 0.0);
+    }
+    members.retain(|members| members.len() < fewest);
+    members.concat()
+}
+
+/// All numbers within bounds where they are few, else some in equal proportions.
+fn tried(fewest: usize, most: usize) -> impl Iterator<Item = usize> {
+    let steps = (most - fewest).min(TRIED - 1);
+    let proportion = most as f64 / fewest as f64;
+    let at = move |step: usize| match most - fewest < TRIED {
+        true => fewest + step,
+        false => {
+            let part = step as f64 / steps as f64;
+            (fewest as f64 * proportion.powf(part)).round() as usize
+        }
+    };
+    (0..=steps).map(at)
+}

@@ -1,0 +1,128 @@
+//! The version after another.
+
+use flockwise_kmeans::Points;
+
+use super::outlier_threshold::learn_outlier_thresholds;
+use super::scaled_space::{ScaledSpace, centroids};
+use super::structure::{Bounds, Sampled, StructureLearner};
+use super::window::{KEPT_HALF_LIVES, WeightedWindow};
+use super::{Trainer, moments};
+use crate::model::{ModelParts, RetiredCentroid, Scaler, Segment};
+
+impl Trainer {
+    /// Made from the window, begun at the version before; `None` where all that the window holds was sampled
+    /// where nobody is any more.
+    pub(super) fn next_model(
+        &self,
+        model: &ModelParts,
+        mut weighed: WeightedWindow,
+    ) -> Option<ModelParts> {
+        let ghosts = self.remembered_ghosts(model);
+        mask_retired(
+            &mut weighed,
+            model,
+            &ghosts,
+            &ScaledSpace::new(&self.plan, &model.scaler),
+        );
+        if weighed.points.iter().all(|(_, weight)| weight <= 0.0) {
+            return None;
+        }
+        let scaler = moments::scaler(&weighed.points, Some(&model.scaler));
+        let space = ScaledSpace::new(&self.plan, &scaler);
+        let (tamed, scaled) = space.prepared(&weighed.points);
+        let sampled = Sampled {
+            points: scaled,
+            customers: weighed.customers,
+            at_ms: weighed.at_ms,
+            old_ms: self.now_ms.saturating_sub(self.policy.half_life_ms),
+        };
+        let bounds = Bounds::of(&self.policy);
+        let mut learner = StructureLearner::new(sampled, bounds, model, &space);
+        learner.organise();
+        let points = (&weighed.points, &tamed);
+        Some(self.organised(model, learner, scaler, points, ghosts))
+    }
+
+    /// What the organiser has come to, in the feature vector's units.
+    fn organised(
+        &self,
+        model: &ModelParts,
+        learner: StructureLearner,
+        scaler: Scaler,
+        (points, tamed): (&Points, &Points),
+        mut ghosts: Vec<RetiredCentroid>,
+    ) -> ModelParts {
+        let space = ScaledSpace::new(&self.plan, &scaler);
+        let weights = learner.weights();
+        let learnt = centroids(tamed, &learner.fit, &weights);
+        ghosts.extend(learner.ghosts.iter().map(|ghost| RetiredCentroid {
+            centroid: space.unscaled(&ghost.centroid),
+            until_ms: ghost.until_ms,
+        }));
+        let segments = learner.ids.iter().zip(learnt);
+        let segments = segments.map(|(id, (weight, centroid))| {
+            let former = model.segments.iter().find(|former| former.id == *id);
+            // Where nobody is now, it stays where it was.
+            let stays = former.filter(|_| weight <= 0.0);
+            let centroid = stays.map_or(centroid, |former| former.centroid.clone());
+            let known = former.cloned();
+            Segment {
+                weight,
+                centroid,
+                ..known.unwrap_or_else(|| Segment::new(*id, Vec::new()))
+            }
+        });
+        let mut segments: Vec<Segment> = segments.collect();
+        let labels = &learner.fit.labels;
+        learn_outlier_thresholds(&mut segments, (points, &weights), labels, &space);
+        self.finished(ModelParts {
+            version: model.version + 1,
+            trained_ms: self.now_ms,
+            features: model.features.clone(),
+            segments,
+            next_id: learner.next_id,
+            lineage: learner.steps,
+            ghosts,
+            scaler,
+            drift: model.drift.clone(),
+        })
+    }
+
+    fn remembered_ghosts(&self, model: &ModelParts) -> Vec<RetiredCentroid> {
+        let reach_ms = self.policy.half_life_ms.saturating_mul(KEPT_HALF_LIVES);
+        let bound_ms = self.now_ms.saturating_sub(reach_ms);
+        let ghosts = model.ghosts.iter();
+        ghosts
+            .filter(|ghost| ghost.until_ms >= bound_ms)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Takes the weight from whoever was sampled where a ghost is, rather than where a segment is, in its time.
+pub(super) fn mask_retired(
+    weighed: &mut WeightedWindow,
+    model: &ModelParts,
+    ghosts: &[RetiredCentroid],
+    space: &ScaledSpace<'_>,
+) {
+    let Some(last_ms) = ghosts.iter().map(|ghost| ghost.until_ms).max() else {
+        return;
+    };
+    for index in 0..weighed.points.len() {
+        let at_ms = weighed.at_ms[index];
+        if at_ms > last_ms {
+            continue;
+        }
+        let point = weighed.points.point(index);
+        let haunted = ghosts
+            .iter()
+            .filter(|ghost| at_ms <= ghost.until_ms)
+            .map(|ghost| space.squared(point, &ghost.centroid))
+            .fold(f64::INFINITY, f64::min);
+        let mut settled = model.segments.iter();
+        if settled.all(|segment| space.squared(point, &segment.centroid) > haunted) {
+            weighed.points.set_weight(index, 0.0);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Segments are born, split, merged, retired and moved to where they are of more use.
+
+mod bisector;
+mod merge;
+mod split;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flockwise_kmeans::{Fit, Points, lloyd, squared};
+
+use super::scaled_space::ScaledSpace;
+use crate::lineage::Step;
+use crate::model::{ModelParts, RetiredCentroid};
+use crate::policy::LearningPolicy;
+use bisector::Bisector;
+
+/// A segment is retired once this many of its customers should have been sampled and none was. Of a segment that is
+/// still there, chance leaves them all out once in e^14 looks, a million.
+const MISSED: f64 = 14.0;
+
+/// Sampled customers in the space where distances are taken, in the order of the instants at which they were sampled.
+pub(super) struct Sampled {
+    pub(super) points: Points,
+    /// Whose each is, by the hash of the id.
+    pub(super) customers: Vec<u64>,
+    /// When each was sampled.
+    pub(super) at_ms: Vec<i64>,
+    /// Those sampled before this are older than a half-life.
+    pub(super) old_ms: i64,
+}
+
+/// Bounds, and what k-means is seeded with.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) k_min: usize,
+    pub(super) k_max: usize,
+    pub(super) seed: u64,
+}
+
+impl Bounds {
+    pub(super) fn of(policy: &LearningPolicy) -> Self {
+        Self {
+            k_min: policy.k_min,
+            k_max: policy.k_max,
+            seed: policy.seed,
+        }
+    }
+}
+
+/// Segments on the way from one version to the next.
+pub(super) struct StructureLearner {
+    sampled: Sampled,
+    bounds: Bounds,
+    /// Segments that a person wants to stay.
+    pinned: BTreeSet<u32>,
+    /// Where segments were in the former version, scaled.
+    former: BTreeMap<u32, Vec<f64>>,
+    pub(super) ids: Vec<u32>,
+    pub(super) fit: Fit,
+    pub(super) next_id: u32,
+    pub(super) steps: Vec<Step>,
+    /// Places that segments have left, scaled, since the former version.
+    pub(super) ghosts: Vec<RetiredCentroid>,
+}
+
+impl StructureLearner {
+    /// Starts from the former version.
+    pub(super) fn new(
+        sampled: Sampled,
+        bounds: Bounds,
+        model: &ModelParts,
+        space: &ScaledSpace<'_>,
+    ) -> Self {
+        let segments = model.segments.iter();
+        let former = segments.map(|segment| (segment.id, space.scaled(&segment.centroid)));
+        let former: BTreeMap<u32, Vec<f64>> = former.collect();
+        let centroids = model
+            .segments
+            .iter()
+            .flat_map(|segment| former[&segment.id].clone());
+        let pinned = model.segments.iter().filter(|segment| segment.is_pinned);
+        Self {
+            fit: lloyd(&sampled.points, centroids.collect()),
+            sampled,
+            bounds,
+            ids: model.segments.iter().map(|segment| segment.id).collect(),
+            pinned: pinned.map(|segment| segment.id).collect(),
+            former,
+            next_id: model.next_id,
+            steps: Vec::new(),
+            ghosts: Vec::new(),
+        }
+    }
+
+    /// A first version, from what k-means has found, its ids counted from 1.
+    pub(super) fn first(sampled: Sampled, bounds: Bounds, fit: Fit) -> Self {
+        let ids: Vec<u32> = (1..).take(fit.k()).collect();
+        Self {
+            sampled,
+            bounds,
+            pinned: BTreeSet::new(),
+            former: BTreeMap::new(),
+            next_id: ids.len() as u32 + 1,
+            ids,
+            fit,
+            steps: Vec::new(),
+            ghosts: Vec::new(),
+        }
+    }
+
+    /// Goes on until there is nothing more to do, so many times at most. Nobody has left yet: those sampled are in
+    /// no order of time.
+    pub(super) fn refine(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            let before = self.steps.len();
+            self.merge();
+            self.split();
+            self.relocate();
+            if self.steps.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Goes to what the next version has.
+    pub(super) fn organise(&mut self) {
+        self.retire();
+        self.merge();
+        self.split();
+        self.relocate();
+    }
+
+    fn is_pinned(&self, index: usize) -> bool {
+        self.pinned.contains(&self.ids[index])
+    }
+
+    /// What each sampled customer stands for, those at places that were left nothing.
+    pub(super) fn weights(&self) -> Vec<f64> {
+        self.sampled.points.weights()
+    }
+
+    /// A segment needs as many customers as it takes to span its space.
+    fn fewest(&self) -> usize {
+        fewest(self.sampled.points.dimensions())
+    }
+
+    /// Where nobody comes any more, what was there counts no more, and the segment goes if it may.
+    fn retire(&mut self) {
+        for index in (0..self.ids.len()).rev() {
+            if self.is_deserted(index) {
+                self.give_up(index);
+                if self.ids.len() > self.bounds.k_min && !self.is_pinned(index) {
+                    let segment = self.ids[index];
+                    self.steps.push(Step::Retired { segment });
+                    self.remove(index);
+                }
+            }
+        }
+    }
+
+    /// Since its last customer was sampled, [`MISSED`] more should have been, at the share it had until then.
+    fn is_deserted(&self, index: usize) -> bool {
+        let counts = |place: &usize| self.sampled.points.weight(*place) > 0.0;
+        let is_own = |place: &usize| self.fit.labels[*place] == index && counts(place);
+        let places = 0..self.fit.labels.len();
+        let Some(last) = places.clone().rev().find(is_own) else {
+            return true;
+        };
+        let until_last: f64 = (0..=last)
+            .map(|place| self.sampled.points.weight(place))
+            .sum();
+        let since = places.skip(last + 1).filter(counts).count() as f64;
+        since * self.fit.weights[index] >= MISSED * until_last
+    }
+
+    fn give_up(&mut self, index: usize) {
+        let until_ms = self.sampled.at_ms.last().copied().unwrap_or(i64::MIN);
+        self.remember_retired(index, until_ms);
+        for place in 0..self.fit.labels.len() {
+            if self.fit.labels[place] == index {
+                self.sampled.points.set_weight(place, 0.0);
+            }
+        }
+        self.fit.weights[index] = 0.0;
+    }
+
+    fn remember_retired(&mut self, index: usize, until_ms: i64) {
+        self.ghosts.push(RetiredCentroid {
+            centroid: self.fit.centroid(index).to_vec(),
+            until_ms,
+        });
+    }
+
+    fn bisector(&self) -> Bisector<'_> {
+        Bisector {
+            points: &self.sampled.points,
+            customers: &self.sampled.customers,
+            fewest: self.fewest(),
+            seed: self.bounds.seed,
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.fit = self.without(index);
+        self.ids.remove(index);
+    }
+
+    /// All others where they are left without one.
+    fn without(&self, index: usize) -> Fit {
+        lloyd(&self.sampled.points, self.centroids_without(index))
+    }
+
+    fn centroids_without(&self, index: usize) -> Vec<f64> {
+        let dimensions = self.sampled.points.dimensions();
+        let mut centroids = self.fit.centroids.clone();
+        centroids.drain(index * dimensions..(index + 1) * dimensions);
+        centroids
+    }
+
+    fn drop_centroid(&mut self, index: usize) {
+        self.fit.centroids = self.centroids_without(index);
+        self.fit.weights.remove(index);
+        self.ids.remove(index);
+    }
+}
+
+/// Customers that it takes to span a space.
+pub(super) fn fewest(dimensions: usize) -> usize {
+    dimensions + 1
+}
+
+fn nearest_other(fit: &Fit, index: usize) -> Option<usize> {
+    let distance = |other: &usize| squared(fit.centroid(index), fit.centroid(*other));
+    (0..fit.k())
+        .filter(|other| *other != index)
+        .min_by(|left, right| distance(left).total_cmp(&distance(right)))
+}

@@ -1,0 +1,151 @@
+//! One segment becomes two, or goes to where it is of more use.
+
+use std::cmp::Ordering;
+
+use flockwise_kmeans::{Fit, Separation, lloyd, removal_costs, squared};
+
+use super::bisector::Cut;
+use super::merge::neighbours;
+use super::{StructureLearner, nearest_other};
+use crate::lineage::Step;
+
+/// What a segment moved elsewhere must gain, as a multiple of what it costs where it was: above 1, so that
+/// two places of the same worth do not take it in turns.
+const WORTH_MOVING: f64 = 1.5;
+
+impl StructureLearner {
+    /// One that is two becomes two, the clearest first.
+    pub(super) fn split(&mut self) {
+        while self.ids.len() < self.bounds.k_max {
+            let members = self.fit.members();
+            let clearest = (0..self.ids.len())
+                .filter_map(|index| Some((index, self.bisector().two(&members[index])?)))
+                .max_by(|left, right| left.1.clarity().total_cmp(&right.1.clarity()));
+            let Some((index, cut)) = clearest else { return };
+            if !self.stays_two(index, &cut) {
+                return;
+            }
+            self.take_apart(index, &members[index], cut);
+        }
+    }
+
+    /// With this segment in two, and all others where that leaves them, no two are one that were not before.
+    fn stays_two(&self, index: usize, cut: &Cut) -> bool {
+        self.ones(&self.in_two(index, cut, 0)) <= self.ones(&self.fit)
+    }
+
+    /// All others where they are left with this segment in two: one half in its place, the other at the end.
+    fn in_two(&self, index: usize, cut: &Cut, in_place: usize) -> Fit {
+        let mut centroids = self.fit.centroids.clone();
+        let dimensions = self.sampled.points.dimensions();
+        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[in_place]);
+        centroids.extend_from_slice(&cut.centroids[1 - in_place]);
+        lloyd(&self.sampled.points, centroids)
+    }
+
+    fn ones(&self, fit: &Fit) -> usize {
+        let members = fit.members();
+        let is_one = |(a, b): &(usize, usize)| self.oneness(&members[*a], &members[*b]).is_some();
+        neighbours(fit).iter().filter(|pair| is_one(pair)).count()
+    }
+
+    /// Where there is no room for another one, the segment of least use goes to where one more is of most use,
+    /// as long as that is worth it and there are enough for a segment: a few who are far off are none.
+    pub(super) fn relocate(&mut self) {
+        if self.ids.len() < self.bounds.k_max {
+            return;
+        }
+        for _ in 0..self.ids.len() {
+            let costs = removal_costs(&self.sampled.points, &self.fit);
+            let movable = (0..costs.len()).filter(|index| !self.is_pinned(*index));
+            let least = movable.min_by(|a, b| costs[*a].total_cmp(&costs[*b]));
+            let Some(least) = least.filter(|_| costs.len() > 1) else {
+                return;
+            };
+            let members = self.fit.members();
+            let best = (0..self.ids.len())
+                .filter(|index| *index != least)
+                .filter_map(|index| Some((index, self.bisector().whole(&members[index])?)))
+                .filter(|(_, cut)| self.bisector().are_enough(cut))
+                .max_by(|left, right| left.1.gain.total_cmp(&right.1.gain));
+            let Some((index, cut)) = best.filter(|best| best.1.gain > WORTH_MOVING * costs[least])
+            else {
+                return;
+            };
+            self.move_to(least, index, &members[index], cut);
+        }
+    }
+
+    fn move_to(&mut self, gone: usize, index: usize, members: &[usize], cut: Cut) {
+        let segment = self.ids[gone];
+        let into = nearest_other(&self.fit, gone).filter(|_| self.fit.weights[gone] > 0.0);
+        self.steps.push(match into {
+            Some(into) => Step::Merged {
+                segment,
+                into: self.ids[into],
+            },
+            None => Step::Retired { segment },
+        });
+        self.drop_centroid(gone);
+        self.take_apart(index - usize::from(gone < index), members, cut);
+    }
+
+    /// The half with more of its customers of a half-life ago keeps its id; where both have as many, that which is
+    /// nearer to where it was. What lies in neither, being older than what was cut, counts no more.
+    fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
+        let known = self.former.get(&self.ids[index]);
+        let was = known.map_or_else(|| self.fit.centroid(index).to_vec(), Clone::clone);
+        let kept = usize::from(self.is_second_older(&cut, &was));
+        let older: Vec<usize> = members
+            .iter()
+            .copied()
+            .take_while(|member| *member < cut.first_member())
+            .collect();
+        let is_left = Separation::between(&self.sampled.points, &older, &cut.members[kept])
+            .is_some_and(|separation| separation.is_two());
+        if is_left {
+            self.remember_retired(index, self.sampled.at_ms[cut.first_member()]);
+            for member in older {
+                self.sampled.points.set_weight(member, 0.0);
+            }
+        }
+        let into = self.next_id;
+        self.ids.push(into);
+        self.next_id += 1;
+        self.fit = self.in_two(index, &cut, kept);
+        let is_new = self.old_share(self.ids.len() - 1) < 0.5 * self.old_share(index);
+        self.steps.push(if is_new {
+            Step::Born { segment: into }
+        } else {
+            Step::Split {
+                segment: self.ids[index],
+                into,
+            }
+        });
+    }
+
+    fn is_second_older(&self, cut: &Cut, was: &[f64]) -> bool {
+        let old = cut.members.each_ref().map(|side| {
+            let old = side
+                .iter()
+                .filter(|member| self.sampled.at_ms[**member] < self.sampled.old_ms)
+                .filter(|member| self.sampled.points.weight(**member) > 0.0);
+            old.count()
+        });
+        match old[1].cmp(&old[0]) {
+            Ordering::Equal => squared(&cut.centroids[1], was) < squared(&cut.centroids[0], was),
+            older => older == Ordering::Greater,
+        }
+    }
+
+    /// The share of a segment's customers who were there a half-life ago.
+    fn old_share(&self, index: usize) -> f64 {
+        let labels = self.fit.labels.iter().enumerate();
+        let (mut old, mut all) = (0.0, 0.0_f64);
+        for (place, _) in labels.filter(|(_, label)| **label == index) {
+            all += 1.0;
+            old += f64::from(u8::from(self.sampled.at_ms[place] < self.sampled.old_ms));
+        }
+        old / all.max(1.0)
+    }
+}

@@ -1,0 +1,134 @@
+//! Changing settings of topics, and nothing but those named.
+
+#![allow(unsafe_code)]
+
+use flockwise_runtime::broker::Failure;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka_sys as sys;
+use sys::rd_kafka_admin_op_t as Op;
+use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
+
+use super::describe::failure;
+use super::request::{Answer, Kind, elements, owned, text};
+use crate::retry::PATIENCE;
+
+/// Settings that a topic is to get; its others stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alteration {
+    /// The topic's name.
+    pub topic: String,
+    /// Keys and values.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// Sets these; each topic's are set all or none.
+pub(super) fn alter(
+    client: *mut sys::rd_kafka_t,
+    alterations: &[Alteration],
+) -> Result<(), Failure> {
+    let doing = "setting topics' settings";
+    let answer = ask(client, alterations).map_err(|code| failure(doing, code))?;
+    let mut count = 0;
+    // SAFETY: the answer lives until the end of the function, and all that is taken out of it is copied.
+    let resources = unsafe {
+        let result = sys::rd_kafka_event_IncrementalAlterConfigs_result(answer.event());
+        elements(
+            sys::rd_kafka_IncrementalAlterConfigs_result_resources(result, &mut count),
+            count,
+        )
+    };
+    let refused: Vec<String> = resources
+        .iter()
+        // SAFETY: as above.
+        .filter_map(|resource| unsafe { refusal(*resource) })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Config(refused.join("; ")))
+}
+
+fn ask(
+    client: *mut sys::rd_kafka_t,
+    alterations: &[Alteration],
+) -> Result<Answer, RDKafkaErrorCode> {
+    let kind = Kind {
+        operation: Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
+        patience: PATIENCE,
+        with_rights: false,
+    };
+    let mut resources = Vec::new();
+    for alteration in alterations {
+        resources.push(resource(alteration)?);
+    }
+    // SAFETY: the client lives during the call; the resources are ours, used and freed here.
+    unsafe {
+        Answer::to(client, kind, |request| {
+            let (array, count) = (resources.as_mut_ptr(), resources.len());
+            sys::rd_kafka_IncrementalAlterConfigs(
+                request.client,
+                array,
+                count,
+                request.options,
+                request.queue,
+            );
+            sys::rd_kafka_ConfigResource_destroy_array(array, count);
+        })
+    }
+}
+
+fn resource(
+    alteration: &Alteration,
+) -> Result<*mut sys::rd_kafka_ConfigResource_t, RDKafkaErrorCode> {
+    let name = text(&alteration.topic)?;
+    let entries: Vec<_> = alteration
+        .settings
+        .iter()
+        .map(|(key, value)| Ok((text(key)?, text(value)?)))
+        .collect::<Result<_, RDKafkaErrorCode>>()?;
+    let set = sys::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET;
+    let topic = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+    // SAFETY: the resource copies all that it is given; an error of it is freed at once.
+    unsafe {
+        let resource = sys::rd_kafka_ConfigResource_new(topic, name.as_ptr());
+        for (key, value) in &entries {
+            let error = sys::rd_kafka_ConfigResource_add_incremental_config(
+                resource,
+                key.as_ptr(),
+                set,
+                value.as_ptr(),
+            );
+            if !error.is_null() {
+                sys::rd_kafka_error_destroy(error);
+            }
+        }
+        Ok(resource)
+    }
+}
+
+/// # Safety
+/// The resource lives.
+unsafe fn refusal(resource: *const sys::rd_kafka_ConfigResource_t) -> Option<String> {
+    // SAFETY: as promised.
+    unsafe {
+        let code = sys::rd_kafka_ConfigResource_error(resource);
+        if code == NO_ERROR {
+            return None;
+        }
+        let topic = owned(sys::rd_kafka_ConfigResource_name(resource));
+        let reason = owned(sys::rd_kafka_ConfigResource_error_string(resource));
+        let remedy = match RDKafkaErrorCode::from(code) {
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+                "; give the principal AlterConfigs on it, or have somebody with that right run \
+                 `flockwise topics --apply`"
+            }
+            _ => "",
+        };
+        Some(format!(
+            "topic {topic} did not take its settings: {}{}{reason}{remedy}",
+            RDKafkaErrorCode::from(code),
+            if reason.is_empty() { "" } else { ": " },
+        ))
+    }
+}

@@ -1,0 +1,181 @@
+//! Making topics.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::topics::{Topic, Topics};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::{info, warn};
+
+use super::durability::{REPLICATION, topic_settings};
+use super::{Admin, describe};
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::retry::PATIENCE;
+use crate::settings::KafkaSettings;
+
+/// Are topics made, or is it only asked whether they could be?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Make,
+    Try,
+}
+
+impl Admin {
+    /// Makes these, with three replicas or as many as there are brokers, and waits until they are there.
+    pub(super) fn create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {
+        self.with_replicas(topics, missing, Mode::Make)?;
+        missing
+            .iter()
+            .try_for_each(|topic| self.await_topic(&topics.name(*topic)))
+    }
+
+    /// Goes through all of it but does not make them.
+    pub(super) fn try_to_create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {
+        self.with_replicas(topics, missing, Mode::Try)
+    }
+
+    /// Fewer replicas are asked for only where the brokers say that there are not as many of them.
+    fn with_replicas(&self, topics: &Topics, missing: &[Topic], mode: Mode) -> Result<(), Failure> {
+        let mut missing = missing.to_vec();
+        let mut replication = REPLICATION;
+        while !missing.is_empty() {
+            missing = self.request(topics, &missing, replication, mode)?;
+            replication = replication.saturating_sub(1).max(1);
+        }
+        Ok(())
+    }
+
+    /// Returns those for which there are too few brokers.
+    fn request(
+        &self,
+        topics: &Topics,
+        missing: &[Topic],
+        replication: u32,
+        mode: Mode,
+    ) -> Result<Vec<Topic>, Failure> {
+        let wanted: Vec<Wanted> = missing
+            .iter()
+            .map(|topic| Wanted::new(topics, *topic, replication))
+            .collect();
+        let new: Vec<NewTopic<'_>> = wanted.iter().map(Wanted::as_new_topic).collect();
+        let options = AdminOptions::new()
+            .request_timeout(Some(PATIENCE))
+            .operation_timeout(Some(PATIENCE))
+            .validate_only(mode == Mode::Try);
+        let client = admin_client(&self.settings)?;
+        let results = block_on(client.create_topics(&new, &options))
+            .map_err(|error| errors::plain("making topics", &error))?;
+        let mut too_few = Vec::new();
+        for (wanted, result) in wanted.iter().zip(results) {
+            match result {
+                Ok(topic) if mode == Mode::Make => made(&topic, replication),
+                // Another instance that started at the same moment was first.
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) if replication > 1 => {
+                    too_few.push(wanted.topic);
+                }
+                Err((name, code)) => return Err(not_made(&name, code)),
+            }
+        }
+        Ok(too_few)
+    }
+
+    /// Metadata reaches the brokers a moment after the topic is made.
+    fn await_topic(&self, name: &String) -> Result<(), Failure> {
+        for _ in 0..100 {
+            let found = describe::topics(self.native(), std::slice::from_ref(name));
+            if let Ok([Ok(Some(_))]) = found.as_deref() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Err(errors::missing_topic(name))
+    }
+}
+
+/// A topic that is to be made.
+struct Wanted {
+    topic: Topic,
+    name: String,
+    partitions: u32,
+    replication: u32,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Wanted {
+    fn new(topics: &Topics, topic: Topic, replication: u32) -> Self {
+        let settings = topic_settings(topic, replication).into_iter();
+        Self {
+            topic,
+            name: topics.name(topic),
+            partitions: topics.partitions(topic),
+            replication,
+            settings: settings
+                .map(|setting| (setting.key, setting.value))
+                .collect(),
+        }
+    }
+
+    fn as_new_topic(&self) -> NewTopic<'_> {
+        let replication = TopicReplication::Fixed(self.replication.cast_signed());
+        let topic = NewTopic::new(&self.name, self.partitions.cast_signed(), replication);
+        self.settings
+            .iter()
+            .fold(topic, |topic, (key, value)| topic.set(key, value))
+    }
+}
+
+fn made(topic: &str, replication: u32) {
+    info!(topic, replication, "topic made");
+    if replication == 1 {
+        warn!(
+            topic,
+            "it has one replica, since there is one broker: it is lost with that broker's disk"
+        );
+    }
+}
+
+fn not_made(name: &str, code: RDKafkaErrorCode) -> Failure {
+    let remedy = match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            "give the principal Create on topics prefixed with `app`, or make the topics by hand as \
+             `flockwise topics` lists them"
+        }
+        RDKafkaErrorCode::InvalidReplicationFactor => "there is no broker that could hold it",
+        _ => "make it by hand as `flockwise topics` lists it",
+    };
+    Failure::Config(format!("topic {name} could not be made: {code}; {remedy}"))
+}
+
+pub(crate) fn admin_client(settings: &KafkaSettings) -> Result<AdminClient<KafkaContext>, Failure> {
+    AdminClient::from_config_and_context(&settings.admin(), KafkaContext::new("admin"))
+        .map_err(|error| errors::plain("making an admin client", &error))
+}
+
+/// Waits for a future on this thread; the admin client's own thread completes it.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

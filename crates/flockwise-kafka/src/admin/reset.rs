@@ -1,0 +1,232 @@
+//! Forgetting a pipeline's state, and writing where it begins again.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::topics::{Topic, Topics};
+use rdkafka::admin::AdminOptions;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::info;
+
+use super::create::{admin_client, block_on};
+use super::{Admin, describe};
+use crate::clients;
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::offset_query::{self, known};
+use crate::retry::{PATIENCE, retry};
+use crate::settings::KafkaSettings;
+
+/// What a reset does to a pipeline's topics.
+#[derive(Clone, Debug)]
+pub struct Reset {
+    /// Topics that are deleted and made again, empty.
+    pub remade: Vec<Topic>,
+    /// Records that are then written, all or none.
+    pub records: Vec<ResetRecord>,
+    /// The next offsets that the group is to have committed, for lag tools: topic, partition, offset.
+    pub offsets: Vec<(String, u32, i64)>,
+}
+
+/// A record that says where the pipeline begins again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetRecord {
+    /// Which topic.
+    pub topic: Topic,
+    /// Which partition.
+    pub partition: u32,
+    /// Its key, if it has one.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// Where a partition begins and ends, and where it is to be read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest offset there may be.
+    pub start: i64,
+    /// The offset behind the newest record.
+    pub end: i64,
+    /// That of the first record not older than the time asked for; the end where there is none.
+    pub at_time: Option<i64>,
+}
+
+/// Bounds of these partitions, in order; with a time, milliseconds since the epoch, also its place in each.
+///
+/// # Errors
+/// Where the brokers do not answer.
+pub fn bounds(
+    settings: &KafkaSettings,
+    partitions: &[(String, u32)],
+    time_ms: Option<i64>,
+) -> Result<Vec<Bounds>, Failure> {
+    let admin = Admin::connect(settings)?;
+    let ask = |what| offset_query::ask(&admin.consumer, partitions, what);
+    let (starts, ends) = (ask(Offset::Beginning)?, ask(Offset::End)?);
+    let times = time_ms
+        .map(|time_ms| ask(Offset::Offset(time_ms)))
+        .transpose()?;
+    let bound = |(index, (start, end)): (usize, (Offset, Offset))| {
+        let (start, end) = (known(start)?, known(end)?);
+        let at_time = times.as_ref().map(|times| match times[index] {
+            Offset::Offset(offset) => offset,
+            _ => end,
+        });
+        Ok(Bounds {
+            start,
+            end,
+            at_time,
+        })
+    };
+    starts
+        .into_iter()
+        .zip(ends)
+        .enumerate()
+        .map(bound)
+        .collect()
+}
+
+/// Resets a pipeline that nobody runs. Ended in the middle it leaves a changelog without a record, with which
+/// `run` refuses to start, and may be done again.
+///
+/// # Errors
+/// [`Failure::Config`] where the group has members, or what is not permitted.
+pub fn reset(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(), Failure> {
+    let admin = Admin::connect(settings)?;
+    let members = admin.group()?.members.len();
+    if members > 0 {
+        return Err(Failure::Config(format!(
+            "group {} has {members} members again; nothing has been changed",
+            settings.group
+        )));
+    }
+    let there = admin.survey(topics)?.partitions();
+    let is_there = |topic: &&Topic| there.iter().any(|(found, _)| found == *topic);
+    let deleted: Vec<String> = reset
+        .remade
+        .iter()
+        .filter(is_there)
+        .map(|topic| topics.name(*topic))
+        .collect();
+    admin.delete(&deleted)?;
+    let missing: Vec<Topic> = Topics::internal()
+        .into_iter()
+        .filter(|topic| reset.remade.contains(topic) || !is_there(&topic))
+        .collect();
+    admin.create(topics, &missing)?;
+    write(settings, topics, reset)
+}
+
+impl Admin {
+    fn delete(&self, names: &[String]) -> Result<(), Failure> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<&str> = names.iter().map(String::as_str).collect();
+        let options = AdminOptions::new()
+            .request_timeout(Some(PATIENCE))
+            .operation_timeout(Some(PATIENCE));
+        let client = admin_client(&self.settings)?;
+        let results = block_on(client.delete_topics(&list, &options))
+            .map_err(|error| errors::plain("deleting topics", &error))?;
+        for result in results {
+            match result {
+                Ok(topic) => info!(topic, "topic deleted"),
+                Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((name, code)) => return Err(not_deleted(&name, code)),
+            }
+        }
+        self.await_absence(names)
+    }
+
+    fn await_absence(&self, names: &[String]) -> Result<(), Failure> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let found = describe::topics(self.native(), names)?;
+            if found.iter().all(|topic| matches!(topic, Ok(None))) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Err(Failure::Fatal(format!(
+            "the brokers still show {} {PATIENCE:?} after its deletion; do the reset again",
+            names.join(" or ")
+        )))
+    }
+}
+
+fn not_deleted(name: &str, code: RDKafkaErrorCode) -> Failure {
+    let remedy = match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            "give the principal Delete on topics prefixed with `app`"
+        }
+        RDKafkaErrorCode::TopicDeletionDisabled => "set delete.topic.enable on the brokers",
+        _ => "do the reset again",
+    };
+    Failure::Config(format!(
+        "topic {name} could not be deleted: {code}; {remedy}"
+    ))
+}
+
+/// One transaction: where each task begins, what subscribers are told, and the group's offsets.
+fn write(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(), Failure> {
+    let context = KafkaContext::new("reset");
+    let producer = clients::producer(&settings.producer(), context.clone())?;
+    let patience = settings.longest_call();
+    retry("beginning a transaction", || {
+        producer.init_transactions(patience)
+    })?;
+    producer
+        .begin_transaction()
+        .map_err(|error| errors::plain("beginning a transaction", &error))?;
+    for record in &reset.records {
+        send(&producer, topics, record)?;
+    }
+    let flushed = producer.flush(patience);
+    if let Some(record) = context.take_undelivered() {
+        return Err(errors::undelivered(&record));
+    }
+    flushed.map_err(|error| errors::plain("writing where to begin", &error))?;
+    // Of the group, and no member of it.
+    let consumer = clients::consumer(&settings.offset_query(), KafkaContext::new("reset"))?;
+    let metadata = consumer
+        .group_metadata()
+        .ok_or_else(|| Failure::Fatal("the group's metadata are not known".into()))?;
+    let offsets = list(&reset.offsets)?;
+    retry("committing offsets", || {
+        producer.send_offsets_to_transaction(&offsets, &metadata, patience)
+    })?;
+    retry("committing", || producer.commit_transaction(patience))
+}
+
+fn send(
+    producer: &crate::polled_producer::PolledProducer,
+    topics: &Topics,
+    record: &ResetRecord,
+) -> Result<(), Failure> {
+    let name = topics.name(record.topic);
+    let partition = record.partition.cast_signed();
+    let mut outgoing = BaseRecord::<[u8], [u8]>::to(&name)
+        .partition(partition)
+        .payload(&record.value);
+    if let Some(key) = &record.key {
+        outgoing = outgoing.key(key);
+    }
+    producer
+        .send(outgoing)
+        .map_err(|(error, _)| errors::plain(&format!("writing to {name}"), &error))
+}
+
+fn list(offsets: &[(String, u32, i64)]) -> Result<TopicPartitionList, Failure> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (topic, partition, offset) in offsets {
+        list.add_partition_offset(topic, partition.cast_signed(), Offset::Offset(*offset))
+            .map_err(|error| errors::plain("listing offsets", &error))?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,150 @@
+//! A batch that cannot be read: its partition halts there, since librdkafka would go on behind it.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::error;
+
+/// How often the error is logged again.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
+
+/// The errors of one slice of a partition, and whether its records may still be used.
+#[derive(Debug, Default)]
+pub(crate) struct SliceErrors {
+    /// The one to act on: the first of those that weigh most.
+    pub(crate) worst: Option<(RDKafkaErrorCode, String)>,
+}
+
+impl SliceErrors {
+    /// The slice has an error in place of a record.
+    pub(crate) fn add(&mut self, code: RDKafkaErrorCode, reason: String) {
+        let known = self.worst.as_ref().map(|(known, _)| weight(*known));
+        if known < Some(weight(code)) {
+            self.worst = Some((code, reason));
+        }
+    }
+
+    /// Records that follow are behind a broken batch, and using them would skip it.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.worst
+            .as_ref()
+            .is_some_and(|(code, _)| is_corrupt(*code))
+    }
+}
+
+/// What follows a broken batch is an error of whatever librdkafka took for the next one. Errors that end the reading
+/// of a partition are said once, those that pass again and again.
+fn weight(code: RDKafkaErrorCode) -> u8 {
+    match code {
+        _ if is_corrupt(code) => 3,
+        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::TopicAuthorizationFailed => 2,
+        RDKafkaErrorCode::PartitionEOF => 0,
+        _ => 1,
+    }
+}
+
+/// Does librdkafka report so a batch that it skips: for its checksum, its version or its compression?
+pub(crate) fn is_corrupt(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BadMessage
+            | RDKafkaErrorCode::NotImplemented
+            | RDKafkaErrorCode::BadCompression
+    )
+}
+
+/// A partition that is halted before a broken batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Corrupt {
+    text: String,
+    said: Instant,
+}
+
+impl Corrupt {
+    /// Logs the error.
+    pub(crate) fn at(topic: &str, partition: u32, offset: i64, reason: &str) -> Self {
+        let text = text(topic, partition, offset, reason);
+        error!("{text}");
+        Self {
+            text,
+            said: Instant::now(),
+        }
+    }
+
+    /// Logs the error again once a minute.
+    pub(crate) fn remind(&mut self, now: Instant) {
+        if now.duration_since(self.said) >= REMIND_EVERY {
+            error!("{}", self.text);
+            self.said = now;
+        }
+    }
+}
+
+fn text(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
+    format!(
+        "{topic}/{partition} is halted at offset {offset}, the others go on: a batch cannot be read ({reason}). \
+         Look for a defect of disk or memory on the partition's leader, move leadership to an intact replica, and \
+         start this instance again"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_behind_a_broken_batch_is_used() {
+        let mut errors = SliceErrors::default();
+        assert!(!errors.is_corrupt());
+        errors.add(RDKafkaErrorCode::PartitionEOF, "end".to_owned());
+        assert!(!errors.is_corrupt());
+        errors.add(RDKafkaErrorCode::BadMessage, "first".to_owned());
+        errors.add(RDKafkaErrorCode::BadMessage, "second".to_owned());
+        errors.add(RDKafkaErrorCode::PartitionEOF, "end".to_owned());
+        assert!(errors.is_corrupt());
+        assert_eq!(
+            errors.worst.map(|(_, reason)| reason).as_deref(),
+            Some("first")
+        );
+    }
+
+    #[test]
+    fn an_error_that_is_said_once_is_not_lost_behind_one_that_passes() {
+        let said = [
+            (RDKafkaErrorCode::PartitionEOF, "end"),
+            (RDKafkaErrorCode::BrokerTransportFailure, "passes"),
+            (RDKafkaErrorCode::AutoOffsetReset, "gone"),
+            (RDKafkaErrorCode::TopicAuthorizationFailed, "later"),
+            (RDKafkaErrorCode::PartitionEOF, "end"),
+        ];
+        let mut errors = SliceErrors::default();
+        for (code, reason) in said {
+            errors.add(code, reason.to_owned());
+        }
+        let gone = (RDKafkaErrorCode::AutoOffsetReset, "gone".to_owned());
+        assert_eq!(errors.worst, Some(gone));
+    }
+
+    #[test]
+    fn every_error_with_which_librdkafka_skips_a_batch_counts() {
+        for code in [
+            RDKafkaErrorCode::BadMessage,
+            RDKafkaErrorCode::NotImplemented,
+            RDKafkaErrorCode::BadCompression,
+        ] {
+            let mut errors = SliceErrors::default();
+            errors.add(code, "batch".to_owned());
+            errors.add(RDKafkaErrorCode::AutoOffsetReset, "after it".to_owned());
+            assert!(errors.is_corrupt(), "{code}");
+            assert_eq!(errors.worst, Some((code, "batch".to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_place_and_what_to_do() {
+        let text = text("orders", 3, 42, "CRC32C");
+        for part in ["orders/3", "offset 42", "CRC32C", "intact replica"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

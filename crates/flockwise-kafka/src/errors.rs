@@ -1,0 +1,171 @@
+//! What librdkafka's errors ask for: to be tried again, or a [`Failure`] of which kind.
+
+use std::time::Duration;
+
+use flockwise_runtime::broker::Failure;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::context::{ClientErrors, Undelivered};
+
+/// What to do about a call that failed.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The same call again.
+    Retry(String),
+    /// Give up on it.
+    Fail(Failure),
+}
+
+/// What a failed call of the transaction protocol asks for.
+pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
+    let KafkaError::Transaction(cause) = error else {
+        return Answer::Fail(plain(doing, error));
+    };
+    let text = format!("{doing}: {cause} ({})", cause.name());
+    if let Some(remedy) = remedy(cause.code()) {
+        Answer::Fail(Failure::Config(format!("{text}; {remedy}")))
+    } else if is_fenced(cause.code()) {
+        Answer::Fail(Failure::Fenced(text))
+    } else if cause.is_fatal() {
+        Answer::Fail(Failure::Fatal(text))
+    } else if cause.txn_requires_abort() {
+        Answer::Fail(Failure::Abort(text))
+    } else if cause.is_retriable() {
+        Answer::Retry(text)
+    } else {
+        Answer::Fail(Failure::Fatal(text))
+    }
+}
+
+/// The consumer has ended itself.
+pub(crate) fn consumer_ended(code: RDKafkaErrorCode) -> Failure {
+    let text = format!("the consumer can go on no more: {code}");
+    if is_fenced(code) {
+        Failure::Fenced(text)
+    } else {
+        Failure::Fatal(text)
+    }
+}
+
+/// Has another client taken over the name of this one?
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::FencedInstanceId
+    )
+}
+
+/// What a failed call outside of the transaction protocol asks for.
+pub(crate) fn plain(doing: &str, error: &KafkaError) -> Failure {
+    if let KafkaError::ClientConfig(_, reason, key, value) = error {
+        return Failure::Config(format!(
+            "kafka.properties: \"{key}\" = \"{value}\": {reason}; see librdkafka's CONFIGURATION.md"
+        ));
+    }
+    if let KafkaError::ClientCreation(reason) = error {
+        return Failure::Config(format!("{doing}: {reason}; correct kafka.properties"));
+    }
+    match error.rdkafka_error_code().and_then(remedy) {
+        Some(remedy) => Failure::Config(format!("{doing}: {error}; {remedy}")),
+        None => Failure::Fatal(format!("{doing}: {error}")),
+    }
+}
+
+/// What a record that did not arrive asks for.
+pub(crate) fn undelivered(record: &Undelivered) -> Failure {
+    let Undelivered {
+        code,
+        topic,
+        partition,
+        bytes,
+    } = record;
+    let text = format!("a record of {bytes} bytes for {topic}/{partition} was not stored: {code}");
+    match remedy(*code) {
+        Some(remedy) => Failure::Config(format!("{text}; {remedy}")),
+        None => Failure::Abort(text),
+    }
+}
+
+/// No broker answered at start.
+pub(crate) fn unreachable(
+    servers: &str,
+    waited: Duration,
+    client_errors: &ClientErrors,
+) -> Failure {
+    let seconds = waited.as_secs_f32();
+    if let Some(refusal) = &client_errors.refused {
+        return refused(servers, &refusal.reason);
+    }
+    let reason = match &client_errors.connection {
+        Some(reason) => reason.as_str(),
+        None if client_errors.all_down => {
+            "every broker refused the connection or the credentials, without a reason"
+        }
+        None => "no connection was refused either",
+    };
+    Failure::Fatal(format!(
+        "no broker answers at {servers} within {seconds:.0} s ({reason}); is it running, is \
+         kafka.bootstrap_servers right, and does kafka.properties set the listener's \
+         security.protocol, sasl.username and sasl.password?"
+    ))
+}
+
+/// The broker does not accept who we say we are.
+pub(crate) fn refused(servers: &str, reason: &str) -> Failure {
+    Failure::Config(format!(
+        "the broker at {servers} refuses the credentials ({reason}); correct sasl.mechanism, \
+         sasl.username and sasl.password in kafka.properties"
+    ))
+}
+
+/// A topic that must be there is not.
+pub(crate) fn missing_topic(name: &str) -> Failure {
+    Failure::Config(format!(
+        "there is no topic {name}; create it, or correct its name in the configuration \
+         (a principal without permission to describe a topic is told the same)"
+    ))
+}
+
+/// What a person can do about an error that asking again does not cure.
+pub(crate) fn remedy(code: RDKafkaErrorCode) -> Option<&'static str> {
+    Some(match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            "give the principal Read, Write and Describe on this topic"
+        }
+        RDKafkaErrorCode::GroupAuthorizationFailed => {
+            "give the principal Read on the consumer group named after `app`"
+        }
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+            "give the principal Write and Describe on transactional ids prefixed with `app`"
+        }
+        RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            "give the principal IdempotentWrite on the cluster"
+        }
+        RDKafkaErrorCode::SaslAuthenticationFailed => {
+            "correct sasl.mechanism, sasl.username and sasl.password in kafka.properties"
+        }
+        RDKafkaErrorCode::MessageSizeTooLarge => {
+            "raise max.message.bytes of the topic, and message.max.bytes in kafka.properties"
+        }
+        RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::UnknownPartition
+        | RDKafkaErrorCode::UnknownTopicOrPartition => {
+            "the topic is gone or has fewer partitions: `flockwise topics --apply` makes ours anew"
+        }
+        RDKafkaErrorCode::InvalidTransactionTimeout => {
+            "lower transaction.timeout.ms below the broker's transaction.max.timeout.ms"
+        }
+        RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature => {
+            "the broker is too old: Flockwise needs Apache Kafka 2.5 or later"
+        }
+        RDKafkaErrorCode::InvalidSessionTimeout => {
+            "set session.timeout.ms within the broker's group.min and group.max.session.timeout.ms"
+        }
+        RDKafkaErrorCode::InconsistentGroupProtocol => {
+            "every member of the group must have the same partition.assignment.strategy"
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,206 @@
+//! Questions about topics and their ends, also of what is not committed.
+
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, ORIGIN_HEADER};
+use flockwise_runtime::heartbeat::beat;
+use flockwise_runtime::topics::Source;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::debug;
+
+use crate::clients;
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::retry::{ATTEMPT, retry_query};
+use crate::settings::KafkaSettings;
+use crate::topic_id::topic_id;
+
+/// How long a glance at uncommitted records takes at most: control records at the end do not come, so it
+/// cannot be waited for.
+const GLANCE: Duration = Duration::from_millis(500);
+const STEP: Duration = Duration::from_millis(20);
+
+/// A client that hardly reads anything, and sees uncommitted records: the end that a committed reader sees lies
+/// before open transactions.
+pub(crate) struct OffsetQuery {
+    consumer: BaseConsumer<KafkaContext>,
+}
+
+impl OffsetQuery {
+    /// Makes the client; it connects when first used.
+    pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, Failure> {
+        let consumer = clients::consumer(&settings.offset_query(), KafkaContext::new("surveyor"))?;
+        Ok(Self { consumer })
+    }
+
+    /// The offset behind the newest record of each partition: one request to every broker that leads some.
+    pub(crate) fn end_offsets(&self, partitions: &[(String, u32)]) -> Result<Vec<i64>, Failure> {
+        self.ask(partitions, Offset::End)
+    }
+
+    /// The offset of the oldest record that may be there.
+    pub(crate) fn starts(&self, partitions: &[(String, u32)]) -> Result<Vec<i64>, Failure> {
+        self.ask(partitions, Offset::Beginning)
+    }
+
+    /// What tells a topic from others of its name: the cluster's id and its own. Brokers of before 2.8 give
+    /// topics none.
+    pub(crate) fn topic_id(&self, topic: &str) -> Result<String, Failure> {
+        let client = self.consumer.client();
+        let id = retry_query(|| topic_id(client, topic))?.unwrap_or_else(|| {
+            debug!(topic, "the brokers give topics no id; its name has to do");
+            topic.to_owned()
+        });
+        // Without it the topic would look like one of another cluster: recreated.
+        let unknown =
+            || Failure::Fatal("the brokers do not tell the id of their cluster".to_owned());
+        let cluster = retry_query(|| client.fetch_cluster_id(ATTEMPT).ok_or_else(unknown))?;
+        Ok(format!("{cluster}.{id}"))
+    }
+
+    /// Calls `each` with every record of a partition from an offset on, committed or not, as far as they
+    /// come within a moment.
+    pub(crate) fn read_uncommitted(
+        &self,
+        topic: &str,
+        source: Source,
+        from: i64,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), Failure> {
+        let doing = format!("peeking into {topic}");
+        let failed = |error: KafkaError| errors::plain(&doing, &error);
+        let end = self.end_offsets(&[(topic.to_owned(), source.partition)])?[0];
+        // Without this the first fetch waits for seconds.
+        clients::partitions(self.consumer.client(), topic)?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, source.partition.cast_signed(), Offset::Offset(from))
+            .and_then(|()| self.consumer.assign(&list))
+            .map_err(failed)?;
+        let (start, mut next) = (Instant::now(), from);
+        while next < end && start.elapsed() < GLANCE {
+            if let Some(Ok(message)) = self.consumer.poll(STEP) {
+                next = message.offset() + 1;
+                each(Record {
+                    source,
+                    offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+                    key: message.key(),
+                    value: message.payload(),
+                    origin: origin(&message),
+                });
+            }
+        }
+        self.consumer.unassign().map_err(failed)
+    }
+
+    fn ask(&self, partitions: &[(String, u32)], what: Offset) -> Result<Vec<i64>, Failure> {
+        let found = self.lookup(partitions, what)?;
+        found.into_iter().map(known).collect()
+    }
+
+    /// See [`ask`].
+    pub(crate) fn lookup(
+        &self,
+        partitions: &[(String, u32)],
+        what: Offset,
+    ) -> Result<Vec<Offset>, Failure> {
+        let found = ask(&self.consumer, partitions, what);
+        // Nothing but notes can be in its queue.
+        self.consumer.poll(Duration::ZERO);
+        found
+    }
+}
+
+/// Asks the leaders of partitions for an offset each: [`Offset::Beginning`], [`Offset::End`] or that of a
+/// time, for which [`Offset::End`] says that there is no record as late. One request to every broker that
+/// leads some, and again while leaders move.
+pub(crate) fn ask(
+    consumer: &BaseConsumer<KafkaContext>,
+    partitions: &[(String, u32)],
+    what: Offset,
+) -> Result<Vec<Offset>, Failure> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    retry_query(|| {
+        ask_once(consumer, partitions, what).map_err(|error| {
+            // Says in plain words what is missing or forbidden.
+            let missing = partitions
+                .iter()
+                .find_map(|(topic, partition)| expect(consumer, topic, *partition).err());
+            match missing {
+                Some(failure @ Failure::Config(_)) => failure,
+                _ => Failure::Fatal(format!("asking {}: {error}", describe(partitions))),
+            }
+        })
+    })
+}
+
+fn ask_once(
+    consumer: &BaseConsumer<KafkaContext>,
+    partitions: &[(String, u32)],
+    what: Offset,
+) -> KafkaResult<Vec<Offset>> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        asked.add_partition_offset(topic, partition.cast_signed(), what)?;
+    }
+    // Written as a time, -1 and -2 stand for the end and the beginning.
+    let answer = consumer.offsets_for_times(asked, ATTEMPT)?;
+    let offset = |(topic, partition): &(String, u32)| {
+        let found = answer.find_partition(topic, partition.cast_signed());
+        offset(found)
+    };
+    partitions.iter().map(offset).collect()
+}
+
+fn expect(
+    consumer: &BaseConsumer<KafkaContext>,
+    topic: &str,
+    partition: u32,
+) -> Result<(), Failure> {
+    beat();
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ATTEMPT)
+        .map_err(|error| errors::plain(&format!("asking for {topic}"), &error))?;
+    if clients::partition_count(&metadata, topic)? <= partition {
+        return Err(errors::missing_topic(&format!(
+            "{topic} with partition {partition}"
+        )));
+    }
+    Ok(())
+}
+
+fn offset(found: Option<TopicPartitionListElem<'_>>) -> KafkaResult<Offset> {
+    let found = found.ok_or(KafkaError::MetadataFetch(
+        RDKafkaErrorCode::UnknownPartition,
+    ))?;
+    found.error()?;
+    Ok(found.offset())
+}
+
+/// The offset itself, where it is one.
+pub(crate) fn known(offset: Offset) -> Result<i64, Failure> {
+    match offset {
+        Offset::Offset(offset) => Ok(offset),
+        other => Err(Failure::Fatal(format!(
+            "a broker was asked for an end of a partition and answered {other:?}"
+        ))),
+    }
+}
+
+fn origin<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a [u8]> {
+    let mut headers = message.headers()?.iter();
+    headers.find(|header| header.key == ORIGIN_HEADER)?.value
+}
+
+fn describe(partitions: &[(String, u32)]) -> String {
+    let (topic, partition) = &partitions[0];
+    let others = partitions.len() - 1;
+    format!("for offsets of {topic}/{partition} and {others} other partitions")
+}

@@ -1,0 +1,289 @@
+//! The partitions that are read, each from a queue of its own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use flockwise_runtime::batch::{Batch, Record};
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::topics::{Source, Topic};
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::warn;
+
+use crate::alignment::{AlignedPartition, Choice, ReadProgress, choose};
+use crate::context::KafkaContext;
+use crate::corrupt_batch::{Corrupt, SliceErrors, is_corrupt};
+use crate::data_loss::Halted;
+use crate::errors;
+use crate::fair_share::{FairShare, internal_room};
+use crate::partition_queue::{Message, PartitionQueue, SLICE};
+use crate::truncation::Truncation;
+use crate::wakeup::Wakeup;
+
+/// Records taken at a time of a partition that waits for others: those of all partitions are to stay in the
+/// processor's cache until their turn.
+const WAITING_SLICE: usize = 64;
+
+/// One open source.
+pub(crate) struct PartitionReader {
+    pub(crate) source: Source,
+    pub(crate) topic: String,
+    /// The next offset to hand out.
+    pub(crate) position: i64,
+    /// Leader epoch up to which it had been read when it was opened.
+    pub(crate) opened_in_epoch: Option<i32>,
+    /// Is it in librdkafka's assignment?
+    pub(crate) assigned: bool,
+    /// It was opened at the oldest record and has given none yet.
+    pub(crate) at_oldest: bool,
+    /// It has given a record since it was opened.
+    pub(crate) has_read: bool,
+    /// How often it was opened again since it gave its last record.
+    pub(crate) reopened: u32,
+    pub(crate) progress: ReadProgress,
+    /// None of its records is to be handed out for now.
+    pub(crate) is_held: bool,
+    /// It was held since it gave its last record: the next ones are likely to wait as well.
+    pub(crate) was_held: bool,
+    /// What ended it; librdkafka says this once and then is silent about the partition for ever.
+    pub(crate) broken: Option<ReadError>,
+    /// The latest time that its broker has stamped a record with, where that does; milliseconds since the epoch.
+    pub(crate) log_append_ms: Option<i64>,
+    queue: PartitionQueue,
+}
+
+/// An error after which a partition is read no more.
+#[derive(Clone, Debug)]
+pub(crate) enum ReadError {
+    /// It is said that there is no record at its position any more, or, with a truncation, that those before it are
+    /// gone; whether that is true, and what to do about it, is not decided yet.
+    Gone(Option<Truncation>),
+    /// As that, and it is to stay so.
+    Halted(Halted),
+    /// Its next batch cannot be read. It keeps its position, and its queue is not read again.
+    Corrupt(Corrupt),
+    /// It may not be read.
+    Forbidden(String),
+}
+
+/// What became of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FillOutcome {
+    /// As much as there was, or as was asked for.
+    Complete,
+    /// There is more, held back until another partition has caught up.
+    Held,
+    /// The next record of this source was removed before it could be read.
+    Gone(Source),
+}
+
+impl PartitionReader {
+    /// A lane whose queue is set apart, ready to be assigned.
+    pub(crate) fn open(
+        consumer: &Arc<BaseConsumer<KafkaContext>>,
+        wakeup: &Wakeup,
+        source: Source,
+        topic: String,
+        position: i64,
+    ) -> Result<Self, Failure> {
+        let queue = PartitionQueue::open(consumer, &topic, source.partition.cast_signed(), wakeup)
+            .ok_or_else(|| errors::missing_topic(&topic))?;
+        Ok(Self {
+            source,
+            topic,
+            position,
+            opened_in_epoch: None,
+            assigned: false,
+            at_oldest: false,
+            has_read: false,
+            reopened: 0,
+            progress: ReadProgress::default(),
+            is_held: false,
+            was_held: false,
+            broken: None,
+            log_append_ms: None,
+            queue,
+        })
+    }
+
+    /// The next offset to read, past control records and what was aborted.
+    pub(crate) fn next_offset(&self) -> i64 {
+        // librdkafka's own position has passed the broken batch.
+        if self.is_corrupt() {
+            return self.position;
+        }
+        let reached = self.queue.extent().position.unwrap_or(i64::MIN);
+        self.position.max(reached)
+    }
+
+    /// Leader epoch up to which it has been read, never below that of the record before [`PartitionReader::next_offset`]: below
+    /// it, a position would look as if it were truncated.
+    pub(crate) fn leader_epoch(&self) -> Option<i32> {
+        self.opened_in_epoch.max(self.queue.extent().leader_epoch)
+    }
+
+    /// Is it halted before a broken batch?
+    pub(crate) fn is_corrupt(&self) -> bool {
+        matches!(self.broken, Some(ReadError::Corrupt(_)))
+    }
+
+    /// Moves at most `most` records into the batch.
+    fn read(&mut self, most: usize, batch: &mut Batch) {
+        let most = match std::mem::take(&mut self.was_held) {
+            true => most.min(WAITING_SLICE),
+            false => most,
+        };
+        let forwarded = self.source.topic == Topic::Repartition;
+        let (mut first_ms, mut last_ms) = (None, i64::MIN);
+        let mut errors = SliceErrors::default();
+        let (source, position) = (self.source, &mut self.position);
+        let log_append_ms = &mut self.log_append_ms;
+        self.queue.take(most, |message| {
+            if let Some((code, reason)) = message.error() {
+                errors.add(code, reason);
+                return;
+            }
+            if errors.is_corrupt() {
+                return;
+            }
+            // A topic's records are stamped alike, so one of a slice will do.
+            if first_ms.is_none() && message.is_stamped_by_broker() {
+                *log_append_ms = (*log_append_ms).max(Some(message.timestamp_ms()));
+            }
+            let record = record(source, message, forwarded);
+            *position = record.offset + 1;
+            first_ms.get_or_insert(record.timestamp_ms);
+            last_ms = last_ms.max(record.timestamp_ms);
+            batch.push(record);
+        });
+        if let Some(first_ms) = first_ms {
+            self.progress.read(first_ms, last_ms);
+            self.at_oldest = false;
+            self.has_read = true;
+            self.reopened = 0;
+        }
+        // One that is stopped is told of its loss again with every new assignment.
+        if let Some((code, reason)) = errors.worst
+            && !matches!(self.broken, Some(ReadError::Halted(_)))
+        {
+            self.broken = self.classify(code, &reason);
+        }
+    }
+
+    fn classify(&self, code: RDKafkaErrorCode, reason: &str) -> Option<ReadError> {
+        let (topic, partition) = (&self.topic, self.source.partition);
+        match code {
+            RDKafkaErrorCode::AutoOffsetReset => Some(ReadError::Gone(Truncation::parse(reason))),
+            _ if is_corrupt(code) => Some(ReadError::Corrupt(Corrupt::at(
+                topic,
+                partition,
+                self.position,
+                reason,
+            ))),
+            RDKafkaErrorCode::TopicAuthorizationFailed => Some(ReadError::Forbidden(format!(
+                "no permission to read {topic}: {reason}; give the principal Read on it"
+            ))),
+            RDKafkaErrorCode::PartitionEOF => None,
+            _ => {
+                warn!(%topic, partition, %code, reason, "reading a partition");
+                None
+            }
+        }
+    }
+
+    /// Records behind the end, where that is known.
+    pub(crate) fn lag(&self) -> Option<u64> {
+        let end = self.queue.extent().end?;
+        let behind = end.saturating_sub(self.next_offset());
+        Some(u64::try_from(behind).unwrap_or(0))
+    }
+}
+
+impl AlignedPartition for PartitionReader {
+    fn progress_mut(&mut self) -> &mut ReadProgress {
+        &mut self.progress
+    }
+
+    fn progress(&self) -> &ReadProgress {
+        &self.progress
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.is_held && !self.is_corrupt() && self.queue.is_ready()
+    }
+
+    fn has_backlog(&self) -> bool {
+        self.broken.is_none() && !self.is_held && self.lag() != Some(0)
+    }
+}
+
+/// Fills the batch with at most `limit` records: of internal topics first, then of inputs in step.
+/// The lanes are in the order of their sources, inputs first.
+pub(crate) fn fill(
+    readers: &mut [PartitionReader],
+    share: &mut FairShare,
+    max_skew_ms: i64,
+    limit: usize,
+    batch: &mut Batch,
+) -> Result<FillOutcome, Failure> {
+    let inputs = readers.partition_point(|reader| matches!(reader.source.topic, Topic::Input(_)));
+    let (inputs, internal) = readers.split_at_mut(inputs);
+    let inputs_are_ready = inputs.iter().any(AlignedPartition::is_ready);
+    let room = internal_room(limit, inputs_are_ready);
+    share.read(internal, room, PartitionReader::is_ready, |reader, most| {
+        let before = batch.len();
+        reader.read(most.min(SLICE), batch);
+        batch.len() - before
+    });
+    let mut held = false;
+    if inputs_are_ready {
+        held = fill_aligned(inputs, max_skew_ms, limit, batch);
+    }
+    for reader in readers {
+        match &reader.broken {
+            Some(ReadError::Gone(_)) => return Ok(FillOutcome::Gone(reader.source)),
+            Some(ReadError::Forbidden(text)) if batch.is_empty() => {
+                return Err(Failure::Config(text.clone()));
+            }
+            _ => {}
+        }
+    }
+    Ok(if held && batch.is_empty() {
+        FillOutcome::Held
+    } else {
+        FillOutcome::Complete
+    })
+}
+
+/// Were some held back?
+fn fill_aligned(
+    inputs: &mut [PartitionReader],
+    max_skew_ms: i64,
+    limit: usize,
+    batch: &mut Batch,
+) -> bool {
+    let now = Instant::now();
+    while batch.len() < limit {
+        match choose(inputs, max_skew_ms, now) {
+            Choice::Read(index) => {
+                let room = limit - batch.len();
+                inputs[index].read(room.min(SLICE), batch);
+            }
+            Choice::Hold => return true,
+            Choice::Nothing => return false,
+        }
+    }
+    false
+}
+
+/// The message as a record.
+pub(crate) fn record<'a>(source: Source, message: &'a Message<'a>, forwarded: bool) -> Record<'a> {
+    Record {
+        source,
+        offset: message.offset(),
+        timestamp_ms: message.timestamp_ms(),
+        key: message.key(),
+        value: message.value(),
+        origin: forwarded.then(|| message.origin()).flatten(),
+    }
+}

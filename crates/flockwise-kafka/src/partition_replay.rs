@@ -1,0 +1,231 @@
+//! One partition on its way to its end as of now.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, Replayed};
+use flockwise_runtime::topics::Source;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::debug;
+
+use crate::context::KafkaContext;
+use crate::corrupt_batch::{SliceErrors, is_corrupt};
+use crate::errors;
+use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::partition_reader::record;
+use crate::replay::ReplayRequest;
+use crate::wakeup::Wakeup;
+
+/// How long a transaction may hold reading up before its end is no longer waited for. One that is being
+/// committed ends within milliseconds.
+const HELD: Duration = Duration::from_millis(300);
+
+/// How long a leader that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is to be read.
+struct ReplayTarget<'a> {
+    topic: &'a str,
+    source: Source,
+    start: i64,
+    end: i64,
+}
+
+/// One of those that are being read.
+pub(crate) struct PartitionReplay<'a> {
+    goal: ReplayTarget<'a>,
+    queue: PartitionQueue,
+    progress: ReplayProgress,
+    /// How it ended.
+    pub(crate) outcome: Option<Replayed>,
+}
+
+/// How far that has got.
+struct ReplayProgress {
+    count: u64,
+    position: i64,
+    /// Where the last readable record ended, when there was one to be looked for.
+    readable_end: Option<i64>,
+    advanced: Instant,
+}
+
+impl ReplayTarget<'_> {
+    /// What can be said without reading. Whether the start is behind the oldest record is seen when it is
+    /// read: retention may be faster.
+    fn foregone(&self) -> Option<Replayed> {
+        match self.start {
+            start if !(0..=self.end).contains(&start) => Some(Replayed::Gone),
+            start if start == self.end => Some(Replayed::Whole(self.end)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> PartitionReplay<'a> {
+    /// Of a partition with this end, from its start on.
+    pub(crate) fn new(
+        read: &'a ReplayRequest,
+        (start, end): (i64, i64),
+        consumer: &Arc<BaseConsumer<KafkaContext>>,
+        wakeup: &Wakeup,
+    ) -> Result<Self, Failure> {
+        let goal = ReplayTarget {
+            topic: &read.topic,
+            source: read.source,
+            start,
+            end,
+        };
+        let partition = goal.source.partition.cast_signed();
+        let queue = PartitionQueue::open(consumer, goal.topic, partition, wakeup)
+            .ok_or_else(|| errors::missing_topic(goal.topic))?;
+        Ok(Self {
+            queue,
+            progress: ReplayProgress::at(goal.start),
+            outcome: goal.foregone(),
+            goal,
+        })
+    }
+
+    /// Topic, partition and the offset to start at.
+    pub(crate) fn place(&self) -> (&str, i32, i64) {
+        let ReplayTarget {
+            topic,
+            source,
+            start,
+            ..
+        } = self.goal;
+        (topic, source.partition.cast_signed(), start)
+    }
+
+    /// Is there more to be read?
+    pub(crate) fn is_running(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// Takes what is at hand; how many records that was.
+    pub(crate) fn advance(&mut self, each: &mut dyn FnMut(Record<'_>)) -> Result<usize, Failure> {
+        let taken = match take(&mut self.queue, &self.goal, &mut self.progress, each) {
+            Ok(taken) => taken,
+            Err(ReadError::Gone) => {
+                self.outcome = Some(Replayed::Gone);
+                return Ok(0);
+            }
+            Err(ReadError::Failed(failure)) => return Err(failure),
+        };
+        let progress = &self.progress;
+        if progress.position >= self.goal.end {
+            self.outcome = Some(Replayed::Whole(self.goal.end));
+        } else if taken == 0 && progress.is_held() {
+            self.outcome = Some(Replayed::Held(progress.position));
+        } else if taken == 0 {
+            progress.check_patience(&self.goal)?;
+        }
+        Ok(taken)
+    }
+
+    /// Writes into the log how far it got.
+    pub(crate) fn say(&self, elapsed_ms: u128) {
+        let (topic, partition) = (self.goal.topic, self.goal.source.partition);
+        let (records, replayed) = (self.progress.count, self.outcome);
+        debug!(topic, partition, records, ?replayed, elapsed_ms, "restored");
+    }
+}
+
+/// Why reading ended early.
+enum ReadError {
+    Gone,
+    Failed(Failure),
+}
+
+/// Takes what is at hand.
+fn take(
+    queue: &mut PartitionQueue,
+    goal: &ReplayTarget<'_>,
+    progress: &mut ReplayProgress,
+    each: &mut dyn FnMut(Record<'_>),
+) -> Result<usize, ReadError> {
+    let mut errors = SliceErrors::default();
+    let taken = queue.take(SLICE, |message| match message.error() {
+        // Its offset is as far as could be read: the last records may have been compacted away.
+        Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
+        Some((code, reason)) => errors.add(code, reason),
+        None if message.offset() < goal.end => {
+            each(record(goal.source, message, false));
+            progress.count += 1;
+        }
+        None => {}
+    });
+    if let Some((code, reason)) = errors.worst {
+        return Err(progress.broken(goal, code, &reason));
+    }
+    // Asked only when nothing is left to take: it passes what was aborted as well.
+    let reached = (taken < SLICE).then(|| queue.extent().position).flatten();
+    progress.reach(reached, taken);
+    Ok(taken)
+}
+
+impl ReplayProgress {
+    fn at(position: i64) -> Self {
+        Self {
+            count: 0,
+            position,
+            readable_end: None,
+            advanced: Instant::now(),
+        }
+    }
+
+    fn ended(&mut self, offset: i64) {
+        self.readable_end = Some(offset);
+        if offset > self.position {
+            self.position = offset;
+            self.advanced = Instant::now();
+        }
+    }
+
+    fn reach(&mut self, reached: Option<i64>, taken: usize) {
+        let is_further = reached.is_some_and(|reached| reached > self.position);
+        self.position = self.position.max(reached.unwrap_or(self.position));
+        if is_further || (taken > 0 && self.readable_end != Some(self.position)) {
+            self.advanced = Instant::now();
+        }
+    }
+
+    /// All that is committed has been read, and what follows does not get so.
+    fn is_held(&self) -> bool {
+        self.readable_end == Some(self.position) && self.advanced.elapsed() >= HELD
+    }
+
+    fn broken(&self, goal: &ReplayTarget<'_>, code: RDKafkaErrorCode, reason: &str) -> ReadError {
+        if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
+            return ReadError::Gone;
+        }
+        let (topic, partition) = (goal.topic, goal.source.partition);
+        ReadError::Failed(match errors::remedy(code) {
+            Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
+            None if is_corrupt(code) => Failure::Fatal(format!(
+                "reading {topic}/{partition}: a batch cannot be read ({reason}). Move leadership to an intact \
+                 replica; where there is none, `flockwise reset` makes the state again from the inputs"
+            )),
+            // What comes next was removed while reading: a new start will find it so.
+            None => Failure::Fatal(format!(
+                "reading {topic}/{partition} at offset {}: {code}: {reason}",
+                self.position
+            )),
+        })
+    }
+
+    fn check_patience(&self, goal: &ReplayTarget<'_>) -> Result<(), Failure> {
+        if self.advanced.elapsed() < PATIENCE {
+            return Ok(());
+        }
+        let (topic, partition) = (goal.topic, goal.source.partition);
+        let (position, end) = (self.position, goal.end);
+        Err(Failure::Fatal(format!(
+            "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; see \
+             whether the partition's leader is up",
+            PATIENCE.as_secs()
+        )))
+    }
+}

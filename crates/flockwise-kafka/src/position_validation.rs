@@ -1,0 +1,133 @@
+//! Has the brokers verify that what was read before a position is still there.
+
+#![allow(unsafe_code)]
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::broker::Failure;
+use flockwise_runtime::heartbeat::beat;
+use flockwise_runtime::topics::Topic;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{Offset, TopicPartitionList};
+use rdkafka_sys as sys;
+
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::partition_reader::PartitionReader;
+
+/// How long librdkafka may take to begin with partitions that it has just been assigned.
+const PATIENCE: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(5);
+
+/// Positions of input partitions that were read before, which are verified while they are assigned.
+///
+/// An assignment verifies nothing, a seek does: librdkafka gives no record before the leader has answered, and an error
+/// in place of records where the position's leader epoch ends before it. Other topics are the pipeline's own, for which
+/// unclean elections are refused.
+pub(crate) struct PositionValidation(Vec<SeekTarget>);
+
+#[derive(Clone)]
+struct SeekTarget {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    leader_epoch: i32,
+}
+
+impl PositionValidation {
+    /// Of those of the lanes that are inputs and whose leader epoch is known. To be called before they are assigned:
+    /// nothing is fetched of them before [`PositionValidation::end`], since a fetch that fails would stop them unverified.
+    pub(crate) fn begin<'a>(
+        consumer: &BaseConsumer<KafkaContext>,
+        readers: impl Iterator<Item = &'a PartitionReader>,
+    ) -> Result<Self, Failure> {
+        let targets: Vec<SeekTarget> = readers.filter_map(SeekTarget::of).collect();
+        if !targets.is_empty() {
+            let paused = list(&targets).and_then(|list| consumer.pause(&list));
+            paused.map_err(failed)?;
+        }
+        Ok(Self(targets))
+    }
+
+    /// To be called when the lanes are assigned.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] where librdkafka does not begin with a partition; as soon as that is known, where the consumer
+    /// has ended itself, as one that was fenced.
+    pub(crate) fn end(self, consumer: &BaseConsumer<KafkaContext>) -> Result<(), Failure> {
+        let Self(targets) = self;
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let (start, mut left) = (Instant::now(), targets.clone());
+        loop {
+            left = seek(consumer, left).map_err(failed)?;
+            let Some(SeekTarget {
+                topic, partition, ..
+            }) = left.first()
+            else {
+                break;
+            };
+            if let Some((code, _)) = consumer.client().fatal_error() {
+                return Err(errors::consumer_ended(code));
+            }
+            if start.elapsed() >= PATIENCE {
+                let seconds = PATIENCE.as_secs();
+                return Err(Failure::Fatal(format!(
+                    "the position in {topic}/{partition} could not be verified for {seconds} s"
+                )));
+            }
+            beat();
+            thread::sleep(STEP);
+        }
+        let resumed = list(&targets).and_then(|list| consumer.resume(&list));
+        resumed.map_err(failed)
+    }
+}
+
+impl SeekTarget {
+    fn of(reader: &PartitionReader) -> Option<Self> {
+        let is_read = matches!(reader.source.topic, Topic::Input(_)) && reader.position > 0;
+        is_read.then_some(Self {
+            topic: reader.topic.clone(),
+            partition: reader.source.partition.cast_signed(),
+            offset: reader.position,
+            leader_epoch: reader.opened_in_epoch?,
+        })
+    }
+}
+
+/// Those that librdkafka has not begun with yet.
+fn seek(
+    consumer: &BaseConsumer<KafkaContext>,
+    mut targets: Vec<SeekTarget>,
+) -> KafkaResult<Vec<SeekTarget>> {
+    let sought = consumer.seek_partitions(list(&targets)?, PATIENCE)?;
+    targets.retain(|place| {
+        let found = sought.find_partition(&place.topic, place.partition);
+        found.is_none_or(|found| found.error().is_err())
+    });
+    Ok(targets)
+}
+
+fn list(targets: &[SeekTarget]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(targets.len());
+    for place in targets {
+        let offset = Offset::Offset(place.offset);
+        list.add_partition_offset(&place.topic, place.partition, offset)?;
+    }
+    for (index, place) in targets.iter().enumerate() {
+        // SAFETY: the list has an element for each of the places, in their order, and outlives the call.
+        unsafe {
+            let element = (*list.ptr()).elems.add(index);
+            sys::rd_kafka_topic_partition_set_leader_epoch(element, place.leader_epoch);
+        }
+    }
+    Ok(list)
+}
+
+fn failed(error: KafkaError) -> Failure {
+    errors::plain("verifying positions", &error)
+}

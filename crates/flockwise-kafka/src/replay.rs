@@ -1,0 +1,160 @@
+//! Reading partitions from an offset, or their oldest committed record, to their ends as of now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, Replayed};
+use flockwise_runtime::heartbeat::beat;
+use flockwise_runtime::topics::Source;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::clients;
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::offset_query::OffsetQuery;
+use crate::partition_replay::PartitionReplay;
+use crate::settings::KafkaSettings;
+use crate::wakeup::Wakeup;
+
+/// How long to wait for records before looking around.
+const STEP: Duration = Duration::from_millis(100);
+
+/// librdkafka forgets what it knows of a topic that nobody reads, and then takes seconds to start reading.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Two clients of their own, kept from one restore to the next.
+pub(crate) struct Replayer {
+    consumer: Arc<BaseConsumer<KafkaContext>>,
+    offset_query: OffsetQuery,
+    wakeup: Wakeup,
+    /// Partitions of topics, and when they were asked for.
+    known: BTreeMap<String, (Instant, u32)>,
+}
+
+/// What is asked for.
+pub(crate) struct ReplayRequest {
+    pub(crate) topic: String,
+    pub(crate) source: Source,
+    /// `None`: from the oldest record.
+    pub(crate) from: Option<i64>,
+}
+
+impl Replayer {
+    /// Makes the clients; they connect when first used.
+    pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, Failure> {
+        let replayer = clients::consumer(&settings.replayer(), KafkaContext::new("restorer"))?;
+        Ok(Self {
+            consumer: Arc::new(replayer),
+            offset_query: OffsetQuery::new(settings)?,
+            wakeup: Wakeup::default(),
+            known: BTreeMap::new(),
+        })
+    }
+
+    /// Who asks about topics.
+    pub(crate) fn offset_query(&self) -> &OffsetQuery {
+        &self.offset_query
+    }
+
+    /// Calls `each` with every committed record of each, oldest first, and `meanwhile` now and then. How far
+    /// each got, in order.
+    pub(crate) fn replay(
+        &mut self,
+        reads: &[ReplayRequest],
+        each: &mut dyn FnMut(Record<'_>),
+        meanwhile: &mut dyn FnMut() -> Result<(), Failure>,
+    ) -> Result<Vec<Replayed>, Failure> {
+        let start = Instant::now();
+        for read in reads {
+            self.expect(&read.topic, read.source.partition)?;
+        }
+        let mut replays = self.replays(reads)?;
+        if replays.iter().any(PartitionReplay::is_running) {
+            self.assign(&replays)?;
+            let read = self.read(&mut replays, each, meanwhile);
+            let stopped = self.consumer.unassign();
+            read?;
+            stopped.map_err(|error| errors::plain("ending a restore", &error))?;
+        }
+        let elapsed_ms = start.elapsed().as_millis();
+        replays.iter().for_each(|replay| replay.say(elapsed_ms));
+        Ok(replays.iter().filter_map(|r| r.outcome).collect())
+    }
+
+    /// Asks for a topic of which nothing was heard for a while.
+    fn expect(&mut self, topic: &str, partition: u32) -> Result<(), Failure> {
+        let known = self.known.get(topic);
+        let known = known.filter(|(asked, count)| asked.elapsed() < FRESH && partition < *count);
+        if known.is_some() {
+            return Ok(());
+        }
+        let count = clients::partitions(self.consumer.client(), topic)?;
+        if count <= partition {
+            let name = format!("{topic} with partition {partition}");
+            return Err(errors::missing_topic(&name));
+        }
+        self.known.insert(topic.to_owned(), (Instant::now(), count));
+        Ok(())
+    }
+
+    /// What is to be read of each, and what there is no need to.
+    fn replays<'a>(&self, reads: &'a [ReplayRequest]) -> Result<Vec<PartitionReplay<'a>>, Failure> {
+        let asked = |read: &ReplayRequest| (read.topic.clone(), read.source.partition);
+        let ends = self
+            .offset_query
+            .end_offsets(&reads.iter().map(asked).collect::<Vec<_>>())?;
+        let whole = reads.iter().filter(|read| read.from.is_none());
+        let starts = self
+            .offset_query
+            .starts(&whole.map(asked).collect::<Vec<_>>())?;
+        let mut starts = starts.into_iter();
+        let replay = |(read, end): (&'a ReplayRequest, i64)| {
+            let start = read.from.or_else(|| starts.next()).unwrap_or_default();
+            PartitionReplay::new(read, (start, end), &self.consumer, &self.wakeup)
+        };
+        reads.iter().zip(ends).map(replay).collect()
+    }
+
+    fn assign(&self, replays: &[PartitionReplay<'_>]) -> Result<(), Failure> {
+        let mut list = TopicPartitionList::new();
+        for replay in replays.iter().filter(|r| r.is_running()) {
+            let (topic, partition, start) = replay.place();
+            list.add_partition_offset(topic, partition, Offset::Offset(start))
+                .map_err(|error| errors::plain("listing what to restore", &error))?;
+        }
+        self.consumer
+            .assign(&list)
+            .map_err(|error| errors::plain("starting a restore", &error))
+    }
+
+    fn read(
+        &self,
+        replays: &mut [PartitionReplay<'_>],
+        each: &mut dyn FnMut(Record<'_>),
+        meanwhile: &mut dyn FnMut() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut looked = Instant::now();
+        loop {
+            beat();
+            let (mut taken, mut is_over) = (0, true);
+            for replay in replays.iter_mut().filter(|r| r.is_running()) {
+                taken += replay.advance(each)?;
+                is_over &= !replay.is_running();
+            }
+            if is_over {
+                return Ok(());
+            }
+            if taken == 0 {
+                self.wakeup.wait(STEP);
+            }
+            if looked.elapsed() > STEP {
+                self.consumer.poll(Duration::ZERO);
+                meanwhile()?;
+                looked = Instant::now();
+            }
+        }
+    }
+}

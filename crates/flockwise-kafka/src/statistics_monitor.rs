@@ -1,0 +1,168 @@
+//! What a consumer's statistics are used for: open transactions, and which ends are up to date.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use rdkafka::Statistics;
+
+use crate::client_metrics::KafkaMetrics;
+use crate::context::KafkaContext;
+use crate::data_loss::DataLoss;
+use crate::fetch_state::fetch_state;
+use crate::open_transactions::{OpenTransaction, OpenTransactions};
+use crate::settings::KafkaSettings;
+
+/// What was said longer ago than this is not known any more.
+const STALE: Duration = Duration::from_secs(30);
+
+/// One shard's inputs, as the statistics of its consumer have them.
+pub(crate) struct StatisticsMonitor {
+    inputs: Vec<String>,
+    /// When the consumer's statistics were last seen, or the client was made.
+    seen: Instant,
+    /// Partitions whose broker did not answer then. One that is not among them may have been assigned since, and its
+    /// end is as of a fetch.
+    unanswered: BTreeSet<(String, i32)>,
+    transactions: OpenTransactions,
+    shown: Option<Shown>,
+}
+
+/// What is shown as metrics.
+struct Shown {
+    metrics: KafkaMetrics,
+    partitions: BTreeSet<(String, i32)>,
+}
+
+impl StatisticsMonitor {
+    /// Clients of which nothing is known yet.
+    pub(crate) fn new(topics: &Topics, settings: &KafkaSettings) -> Self {
+        Self {
+            inputs: topics.inputs.clone(),
+            seen: Instant::now(),
+            unanswered: BTreeSet::new(),
+            transactions: OpenTransactions::new(settings.long_transaction),
+            shown: None,
+        }
+    }
+
+    /// Shows what comes from here on.
+    pub(crate) fn show_in(&mut self, metrics: &KafkaMetrics) {
+        self.shown = Some(Shown {
+            metrics: metrics.clone(),
+            partitions: BTreeSet::new(),
+        });
+    }
+
+    /// Takes up what the consumer has said since this was last called.
+    pub(crate) fn look(&mut self, consumer: &KafkaContext) {
+        if let Some(statistics) = consumer.take_statistics() {
+            self.take_up(&statistics, Instant::now());
+        }
+    }
+
+    fn take_up(&mut self, statistics: &Statistics, now: Instant) {
+        let fetch_state = fetch_state(statistics, &self.inputs);
+        let held = self.transactions.look(&fetch_state.fetched, now);
+        held.iter().for_each(OpenTransaction::say);
+        self.unanswered = fetch_state.unanswered.into_iter().collect();
+        self.seen = now;
+        if let Some(shown) = &mut self.shown {
+            shown.show_held(&held);
+        }
+    }
+
+    /// Reading goes on behind records that are lost.
+    pub(crate) fn skip(&self, loss: &DataLoss) {
+        if let Some(shown) = &self.shown
+            && matches!(loss.source.topic, Topic::Input(_))
+        {
+            let partition = loss.source.partition.to_string();
+            let labels = [&loss.topic, &partition, loss.reason()];
+            shown.metrics.gaps.with_label_values(&labels).inc();
+        }
+    }
+
+    /// Is the end that the client has of a partition as of the last seconds? Without statistics yet, a fetch of the
+    /// first seconds has brought it. Only inputs are looked at.
+    pub(crate) fn knows_end(&self, source: Source, now: Instant) -> bool {
+        let Topic::Input(input) = source.topic else {
+            return true;
+        };
+        let is_fresh = now.saturating_duration_since(self.seen) < STALE;
+        let place = (
+            self.inputs[usize::from(input)].clone(),
+            source.partition.cast_signed(),
+        );
+        is_fresh && !self.unanswered.contains(&place)
+    }
+}
+
+impl Shown {
+    fn show_held(&mut self, held: &[OpenTransaction]) {
+        let mut before = std::mem::take(&mut self.partitions);
+        for held in held {
+            let partition = held.partition.to_string();
+            let labels = [held.topic.as_str(), &partition];
+            let gauge = self.metrics.open_transaction.with_label_values(&labels);
+            gauge.set(held.lasted.as_secs_f64());
+            let place = (held.topic.clone(), held.partition);
+            before.remove(&place);
+            self.partitions.insert(place);
+        }
+        before.iter().for_each(|place| self.remove(place));
+    }
+
+    fn remove(&self, (topic, partition): &(String, i32)) {
+        let labels = [topic.as_str(), &partition.to_string()];
+        // Another shard may have taken the partition over and given it up meanwhile.
+        let gauges = &self.metrics.open_transaction;
+        gauges.remove_label_values(&labels).ok();
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.partitions.iter().for_each(|place| self.remove(place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch_state::tests::statistics;
+
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn monitor() -> StatisticsMonitor {
+        let topics = Topics {
+            app: "shop".to_owned(),
+            inputs: vec!["orders".to_owned()],
+            state_partitions: 1,
+        };
+        StatisticsMonitor::new(&topics, &KafkaSettings::new("", "", ""))
+    }
+
+    fn knows(monitor: &StatisticsMonitor, partition: u32, now: Instant) -> bool {
+        let topic = Topic::Input(0);
+        monitor.knows_end(Source { topic, partition }, now)
+    }
+
+    #[test]
+    fn an_end_is_not_known_once_its_broker_is_away_or_nothing_is_said_any_more() {
+        let mut monitor = monitor();
+        let start = monitor.seen;
+        assert!(knows(&monitor, 0, start), "right after the start");
+        let partitions = [("active", [5, 5, 5])];
+        monitor.take_up(&statistics("UP", 1_000, &partitions), start);
+        assert!(knows(&monitor, 0, start));
+        assert!(knows(&monitor, 1, start), "assigned since");
+        assert!(!knows(&monitor, 0, start + STALE));
+        let later = start + EVERY;
+        monitor.take_up(&statistics("CONNECT", -1, &partitions), later);
+        assert!(!knows(&monitor, 0, later), "its broker is away");
+        let back = later + EVERY;
+        monitor.take_up(&statistics("UP", 1_000, &partitions), back);
+        assert!(knows(&monitor, 0, back));
+    }
+}

@@ -1,0 +1,125 @@
+//! Somebody from outside the group, who reads a topic to its end and leaves a record.
+
+use std::time::Duration;
+
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::broker::{Failure, Replayed};
+use flockwise_runtime::topics::{Source, Topic, Topics};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseRecord, Producer};
+
+use crate::clients;
+use crate::context::KafkaContext;
+use crate::errors;
+use crate::replay::{ReplayRequest, Replayer};
+use crate::settings::KafkaSettings;
+
+/// Reads what is committed on a pipeline's topics and adds to them, without taking part in the work.
+pub struct KafkaTopicClient {
+    pub(crate) settings: KafkaSettings,
+    pub(crate) topics: Topics,
+    pub(crate) consumer: BaseConsumer<KafkaContext>,
+    pub(crate) replayer: Replayer,
+}
+
+impl KafkaTopicClient {
+    /// Connects. Waits at most the start timeout for a broker.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why they refuse.
+    pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
+        settings.check()?;
+        let context = KafkaContext::new("visitor");
+        // Of no group: to be dropped, a member of one takes a tenth of a second.
+        let consumer = clients::consumer(&settings.admin(), context.clone())?;
+        clients::reach(
+            consumer.client(),
+            &context,
+            &settings,
+            &settings.group,
+            || {
+                consumer.poll(Duration::ZERO);
+            },
+        )?;
+        Ok(Self {
+            replayer: Replayer::new(&settings)?,
+            settings,
+            topics,
+            consumer,
+        })
+    }
+
+    /// Calls `each` with every committed record of the first partition of a topic from an offset on (`None`:
+    /// from the oldest), up to its end as of now. Returns where to read on.
+    ///
+    /// # Errors
+    /// Where the topic is not there or cannot be read.
+    pub fn read(
+        &mut self,
+        topic: Topic,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<i64, Failure> {
+        let (next, _) = self.replay(topic, from, each)?;
+        Ok(next)
+    }
+
+    /// The same, and whether a transaction is open there.
+    pub(crate) fn replay(
+        &mut self,
+        topic: Topic,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(i64, bool), Failure> {
+        let name = self.topics.name(topic);
+        let read = ReplayRequest {
+            topic: name.clone(),
+            source: Source {
+                topic,
+                partition: 0,
+            },
+            from,
+        };
+        let replayed = self.replayer.replay(&[read], each, &mut || Ok(()))?;
+        match replayed.first() {
+            Some(Replayed::Whole(next)) => Ok((*next, false)),
+            Some(Replayed::Held(next)) => Ok((*next, true)),
+            Some(Replayed::Gone) | None => Err(Failure::Fatal(format!(
+                "topic {name} was recreated while it was read"
+            ))),
+        }
+    }
+
+    /// Adds a record to the first partition of a topic and waits until all replicas have it.
+    ///
+    /// # Errors
+    /// Where the topic is not there, or the record is too large or is not stored in time.
+    pub fn send(&self, topic: Topic, value: &[u8]) -> Result<(), Failure> {
+        let name = self.topics.name(topic);
+        // A producer alone might have the brokers make a topic that is missing.
+        clients::partitions(self.consumer.client(), &name)?;
+        let context = KafkaContext::new("visitor");
+        let producer = clients::producer(&self.settings.idempotent(), context.clone())?;
+        let record = BaseRecord::<(), [u8]>::to(&name).partition(0);
+        producer
+            .send(record.payload(value))
+            .map_err(|(error, _)| errors::plain(&format!("sending to {name}"), &error))?;
+        // Longer than librdkafka itself waits: it knows why a record did not arrive.
+        let patience = self.settings.longest_call();
+        let flushed = producer.flush(patience);
+        match context.take_undelivered() {
+            Some(record) => Err(given_up(&errors::undelivered(&record))),
+            None => flushed.map_err(|error| errors::plain(&format!("sending to {name}"), &error)),
+        }
+    }
+}
+
+/// There is no transaction to be done again.
+fn given_up(failure: &Failure) -> Failure {
+    match failure {
+        Failure::Config(reason) => Failure::Config(reason.clone()),
+        Failure::Fenced(reason) | Failure::Fatal(reason) | Failure::Abort(reason) => {
+            Failure::Fatal(reason.clone())
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a waiting shard is woken by.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Remembers that it was rung, so that ringing before waiting is not lost. Clones are one bell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wakeup(Arc<(Mutex<bool>, Condvar)>);
+
+impl Wakeup {
+    /// Wakes who waits, or who waits next.
+    pub(crate) fn wake(&self) {
+        let (rung, changed) = &*self.0;
+        *rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_one();
+    }
+
+    /// Waits until it is rung, at most `patience`.
+    pub(crate) fn wait(&self, patience: Duration) {
+        let (rung, changed) = &*self.0;
+        let guard = rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut guard, _) = changed
+            .wait_timeout_while(guard, patience, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        *guard = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn ringing_before_waiting_is_not_lost_and_counts_once() {
+        let wakeup = Wakeup::default();
+        wakeup.wake();
+        wakeup.wake();
+        let start = Instant::now();
+        wakeup.wait(Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(1));
+        wakeup.wait(Duration::from_millis(20));
+        assert!(start.elapsed() >= Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,191 @@
+//! The best cut of a group in two.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::points::{Points, add_scaled, squared};
+use crate::seeding::draw;
+
+/// Steps of the power iteration: enough to start from, k-means does the rest.
+const POWER: usize = 6;
+/// Starts beside that along the longest axis.
+const STARTS: usize = 2;
+/// Iterations of 2-means at most, and the share of the inertia below which one gains too little to go on.
+const ITERATIONS: usize = 24;
+const TOLERANCE: f64 = 1e-3;
+
+/// A sample cut in two.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bisection {
+    /// The two means.
+    pub centroids: [Vec<f64>; 2],
+    /// Whether each point belongs to the second.
+    pub is_second: Vec<bool>,
+    /// Sum of weight times squared distance to the own mean.
+    pub inertia: f64,
+}
+
+/// Cuts a sample (at least one point) in two by 2-means: the best of a start along the longest axis of the
+/// group and of starts at a point far from the mean, which find a small group at a distance. Of two sides
+/// that cannot be told apart, the second is empty; an empty one has its centroid where it was looked for.
+#[must_use]
+pub fn bisect(points: &Points, seed: u64) -> Bisection {
+    let all: Vec<usize> = (0..points.len()).collect();
+    let mean = points.mean(&all);
+    let (around, unit) = around(points, &mean);
+    let origin = vec![0.0; mean.len()];
+    let costs: Vec<f64> = around
+        .iter()
+        .map(|(point, weight)| weight * squared(point, &origin))
+        .collect();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut best = two_means(&around, ends(&around));
+    for _ in 0..STARTS {
+        let far = around.point(draw(&costs, &mut random)).to_vec();
+        let run = two_means(&around, [origin.clone(), far]);
+        if run.inertia < best.inertia {
+            best = run;
+        }
+    }
+    for centroid in &mut best.centroids {
+        for (x, mean) in centroid.iter_mut().zip(&mean) {
+            *x = mean + *x * unit;
+        }
+    }
+    measured(points, best)
+}
+
+/// The sample seen from its mean, in units of its largest coordinate, and that unit. Far off, differences of
+/// squares would be lost in what all have in common; as it is, no square over- or underflows.
+fn around(points: &Points, mean: &[f64]) -> (Points, f64) {
+    let gaps = |point| std::iter::zip(point, mean).map(|(x, mean): (&f64, &f64)| x - mean);
+    let largest = points
+        .iter()
+        .filter(|(_, weight)| *weight > 0.0)
+        .flat_map(|(point, _)| gaps(point))
+        .fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    let unit = if largest > 0.0 { largest } else { 1.0 };
+    let mut around = Points::new(points.dimensions());
+    let mut place = Vec::with_capacity(points.dimensions());
+    for (point, weight) in points.iter() {
+        place.clear();
+        place.extend(gaps(point).map(|x| x / unit));
+        around.push(&place, weight);
+    }
+    (around, unit)
+}
+
+/// The cut with means and inertia taken anew: seen from a mean next to which a point is very far off, the
+/// others have lost their digits.
+fn measured(points: &Points, cut: Bisection) -> Bisection {
+    let mut centroids = cut.centroids;
+    for (side, centroid) in centroids.iter_mut().enumerate() {
+        let members: Vec<usize> = (0..points.len())
+            .filter(|index| usize::from(cut.is_second[*index]) == side)
+            .collect();
+        if members.iter().any(|member| points.weight(*member) > 0.0) {
+            *centroid = points.mean(&members);
+        }
+    }
+    let costs = points
+        .iter()
+        .zip(&cut.is_second)
+        .map(|((point, weight), side)| weight * squared(point, &centroids[usize::from(*side)]));
+    Bisection {
+        inertia: costs.sum(),
+        is_second: cut.is_second,
+        centroids,
+    }
+}
+
+/// Lloyd's iterations for two centroids: a point is nearer to the second if it lies beyond the middle.
+fn two_means(points: &Points, mut centroids: [Vec<f64>; 2]) -> Bisection {
+    let mut is_second = vec![false; points.len()];
+    let mut inertia = f64::INFINITY;
+    for _ in 0..ITERATIONS {
+        cut(points, &centroids, &mut is_second);
+        let (next, after) = means(points, &is_second, &centroids);
+        centroids = next;
+        let is_settled = inertia - after <= TOLERANCE * after;
+        inertia = after;
+        if is_settled {
+            break;
+        }
+    }
+    Bisection {
+        centroids,
+        is_second,
+        inertia,
+    }
+}
+
+fn cut(points: &Points, [first, second]: &[Vec<f64>; 2], is_second: &mut [bool]) {
+    let line: Vec<f64> = second.iter().zip(first).map(|(b, a)| b - a).collect();
+    let middle = 0.5 * (dot(&line, first) + dot(&line, second));
+    for (index, side) in is_second.iter_mut().enumerate() {
+        *side = dot(&line, points.point(index)) > middle;
+    }
+}
+
+/// The means of both sides, an empty one staying where it was, and the inertia.
+fn means(points: &Points, is_second: &[bool], before: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
+    let dimensions = points.dimensions();
+    let mut sums = [vec![0.0; dimensions], vec![0.0; dimensions]];
+    let (mut weights, mut squares) = ([0.0; 2], 0.0);
+    for ((point, weight), side) in points.iter().zip(is_second) {
+        let side = usize::from(*side);
+        add_scaled(&mut sums[side], point, weight);
+        weights[side] += weight;
+        squares += weight * dot(point, point);
+    }
+    for side in 0..2 {
+        if weights[side] > 0.0 {
+            squares -= dot(&sums[side], &sums[side]) / weights[side];
+            sums[side].iter_mut().for_each(|x| *x /= weights[side]);
+        } else {
+            sums[side].copy_from_slice(&before[side]);
+        }
+    }
+    (sums, squares.max(0.0))
+}
+
+/// One standard deviation to either side of the mean, the origin, along the axis of largest variance.
+fn ends(points: &Points) -> [Vec<f64>; 2] {
+    let mut axis = widest(points);
+    let mut variance = 0.0;
+    let total: f64 = points.iter().map(|(_, weight)| weight).sum();
+    for _ in 0..POWER {
+        let mut next = vec![0.0; axis.len()];
+        variance = 0.0;
+        for (point, weight) in points.iter() {
+            let place = dot(point, &axis);
+            add_scaled(&mut next, point, weight * place);
+            variance += weight * place * place;
+        }
+        let length = dot(&next, &next).sqrt();
+        if length <= 0.0 {
+            break;
+        }
+        axis = next.iter().map(|x| x / length).collect();
+    }
+    let reach = (variance / total.max(f64::MIN_POSITIVE)).sqrt();
+    [-reach, reach].map(|reach| axis.iter().map(|x| reach * x).collect())
+}
+
+/// The unit vector of the dimension with the largest variance around the origin.
+fn widest(points: &Points) -> Vec<f64> {
+    let mut variances = vec![0.0; points.dimensions()];
+    for (point, weight) in points.iter() {
+        for (variance, x) in variances.iter_mut().zip(point) {
+            *variance += weight * x * x;
+        }
+    }
+    let widest = (0..variances.len()).max_by(|a, b| variances[*a].total_cmp(&variances[*b]));
+    let mut axis = vec![0.0; variances.len()];
+    axis[widest.unwrap_or(0)] = 1.0;
+    axis
+}
+
+fn dot(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(a, b)| a * b).sum()
+}

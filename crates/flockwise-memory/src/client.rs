@@ -1,0 +1,485 @@
+//! The broker as one shard sees it.
+
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use flockwise_runtime::batch::{Batch, Record};
+use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
+use flockwise_runtime::topics::{Source, Topic};
+
+use crate::log::{Entry, Log, LogPosition};
+use crate::record::Parts;
+use crate::state::{Shared, State, after, until};
+use crate::transaction::Transaction;
+
+/// Records copied out under one lock when a partition is replayed.
+const REPLAY_RECORDS: usize = 1024;
+
+/// One member of the group with its transaction; leaves the group when dropped.
+#[derive(Debug)]
+pub struct MemoryClient {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) member: String,
+    pub(crate) epoch: u64,
+    /// Has the last assignment been answered?
+    is_open: bool,
+    reads: Vec<OpenPartition>,
+    /// Of topics whose ids were asked for, which ones they were.
+    generations: BTreeMap<Topic, u32>,
+    heads: BinaryHeap<Reverse<Head>>,
+    transaction: Transaction,
+    /// Everything goes by what a real cluster does: see [`crate::Conditions`].
+    is_simulated: bool,
+}
+
+/// A source that is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenPartition {
+    pub(crate) source: Source,
+    pub(crate) number: usize,
+    /// The offset to come.
+    pub(crate) next: i64,
+    /// None of its records is to be given for now.
+    pub(crate) is_held: bool,
+    /// Of the topic as it was when the client last asked for its id.
+    pub(crate) generation: u32,
+    /// Leader epoch up to which it has been read; `None` where nothing was.
+    pub(crate) leader_epoch: Option<i32>,
+    /// Records that were read are lost: it is read no more.
+    pub(crate) is_stopped: bool,
+    /// Records that were read are lost: reading goes on before the offset where it was to be opened.
+    pub(crate) is_moved: bool,
+}
+
+impl OpenPartition {
+    /// May its records be given?
+    pub(crate) fn is_given(&self) -> bool {
+        !self.is_held && !self.is_stopped
+    }
+}
+
+/// The next record of a read; the smallest sequence comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    sequence: u64,
+    read: usize,
+    place: LogPosition,
+}
+
+impl MemoryClient {
+    pub(crate) fn join(shared: Arc<Shared>, member: &str) -> Self {
+        let mut state = shared.lock();
+        let is_simulated = state.simulation.is_some();
+        let epoch = if is_simulated {
+            state.take_over(member)
+        } else {
+            state.group.join(member);
+            state.begin_epoch(member)
+        };
+        shared.notify(&state);
+        drop(state);
+        Self {
+            shared,
+            member: member.to_owned(),
+            epoch,
+            is_open: false,
+            reads: Vec::new(),
+            generations: BTreeMap::new(),
+            heads: BinaryHeap::new(),
+            transaction: Transaction::default(),
+            is_simulated,
+        }
+    }
+
+    /// What there is to be told or read now.
+    fn next(
+        &mut self,
+        state: &mut State,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<Option<WorkerEvent>, Failure> {
+        state.require_unfenced(&self.member, self.epoch)?;
+        if self.is_simulated {
+            state.hear(&self.member);
+        }
+        let is_news_late = state
+            .simulation
+            .as_mut()
+            .is_some_and(|simulation| simulation.delays_news(&self.member));
+        if !is_news_late && let Some(turn) = state.group.turn(&self.member) {
+            self.is_open &= !matches!(turn, WorkerEvent::Assigned(_));
+            return Ok(Some(turn));
+        }
+        state.require_uncut(&self.reads)?;
+        if self.is_simulated && self.is_open && state.group.believes_to_serve(&self.member) {
+            state.fill(&mut self.reads, limit, batch);
+        } else if self.is_open && state.group.is_serving(&self.member) {
+            self.fill(&state.logs, limit, batch);
+        }
+        Ok((!batch.is_empty()).then_some(WorkerEvent::Records))
+    }
+
+    /// Merges what is at hand in the order of appending.
+    fn fill(&mut self, logs: &[Log], limit: usize, batch: &mut Batch) {
+        self.heads.clear();
+        let given = self.reads.iter().enumerate();
+        for (index, read) in given.filter(|(_, read)| read.is_given()) {
+            let log = &logs[read.number];
+            self.heads.extend(head(log, index, log.place(read.next)));
+        }
+        while batch.len() < limit
+            && let Some(mut first) = self.heads.peek_mut()
+        {
+            let Head { read, place, .. } = first.0;
+            let OpenPartition { source, number, .. } = self.reads[read];
+            let log = &logs[number];
+            if let Some((entry, parts)) = log.record(place) {
+                batch.push(record(source, entry, parts));
+                self.reads[read].advance(log, entry.offset);
+            }
+            match head(log, read, log.after(place)) {
+                Some(next) => *first = next,
+                None => drop(PeekMut::pop(first)),
+            }
+        }
+    }
+
+    fn read(&self, source: Source) -> Option<&OpenPartition> {
+        self.reads.iter().find(|read| read.source == source)
+    }
+
+    pub(crate) fn numbered(
+        &self,
+        positions: &[(Source, i64)],
+    ) -> Result<Vec<(usize, i64)>, Failure> {
+        let numbered = positions.iter().map(|&(source, position)| {
+            let number = self.shared.layout.require(source)?;
+            Ok((number, position))
+        });
+        let numbered: Result<_, String> = numbered.collect();
+        numbered.map_err(Failure::Config)
+    }
+}
+
+impl Broker for MemoryClient {
+    fn poll(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Result<WorkerEvent, Failure> {
+        batch.clear();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.look();
+        let mut deadline = None;
+        loop {
+            if let Some(turn) = self.next(&mut state, limit, batch)? {
+                return Ok(turn);
+            }
+            if patience.is_zero() || self.is_simulated {
+                return Ok(WorkerEvent::Idle);
+            }
+            let deadline = *deadline.get_or_insert_with(|| after(patience));
+            let Some(left) = until(deadline) else {
+                return Ok(WorkerEvent::Idle);
+            };
+            state = shared.wait(state, left);
+        }
+    }
+
+    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        let state = self.shared.lock();
+        for &(source, start) in reads {
+            let number = self.shared.layout.require(source);
+            let number = number.map_err(Failure::Config)?;
+            let log = &state.logs[number];
+            let known = self.generations.get(&source.topic).copied();
+            let generation = known.unwrap_or(log.generation);
+            let epoch = start.leader_epoch();
+            let wanted = start.offset().unwrap_or_default();
+            let first_unread = log.first_unread(wanted, epoch);
+            let is_cut = generation == log.generation && first_unread < wanted;
+            let is_stopped = is_cut && !state.skips_lost_records;
+            let next = match start.offset().map_or(start, Start::Offset) {
+                Start::Offset(offset) if is_stopped => offset,
+                Start::Offset(_) if is_cut => first_unread,
+                // It is not found out before it is read that the topic is another one.
+                Start::Offset(offset) if generation != log.generation => offset,
+                // As on a real cluster, it shows with the first record that what was before it is gone.
+                Start::Offset(offset) if self.is_simulated && offset < log.start => log.start,
+                start => begin(log, source, start)?,
+            };
+            self.reads.retain(|read| read.source != source);
+            self.reads.push(OpenPartition {
+                source,
+                number,
+                next,
+                is_held: false,
+                generation,
+                leader_epoch: epoch,
+                is_stopped,
+                is_moved: is_cut && !is_stopped,
+            });
+        }
+        self.is_open = true;
+        Ok(())
+    }
+
+    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.reads.retain(|read| !sources.contains(&read.source));
+        let mut state = self.shared.lock();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.group.hand_over(&self.member, sources);
+        self.shared.notify(&state);
+        Ok(())
+    }
+
+    /// Records come in the order of appending whatever their event time: there is no lead to be lost.
+    fn report_progress(&mut self, _source: Source, _event_time_ms: i64) {}
+
+    fn pause(&mut self, sources: &[Source]) {
+        for read in &mut self.reads {
+            read.is_held = sources.contains(&read.source);
+        }
+    }
+
+    fn position(&self, source: Source) -> Option<i64> {
+        if !self.is_simulated {
+            return None;
+        }
+        let read = self.read(source)?;
+        self.shared.lock().position(read)
+    }
+
+    fn leader_epoch(&self, source: Source) -> Option<i32> {
+        let read = self.read(source)?;
+        let log = &self.shared.lock().logs[read.number];
+        let is_known = read.generation == log.generation && !read.is_stopped && !read.is_cut(log);
+        // A position passes what nobody will ever read, which has an epoch too.
+        let passed = is_known.then(|| log.epochs.before(log.next_readable(read.next)));
+        read.leader_epoch.max(passed)
+    }
+
+    fn halted(&self) -> Vec<Source> {
+        let stopped = self.reads.iter().filter(|read| read.is_stopped);
+        stopped.map(|read| read.source).collect()
+    }
+
+    fn skips_lost_records(&self) -> bool {
+        self.shared.lock().skips_lost_records
+    }
+
+    fn generation(&self) -> Option<i64> {
+        let state = self.shared.lock();
+        if self.is_simulated {
+            return state.group.round_of(&self.member);
+        }
+        Some(state.group.round)
+    }
+
+    fn replay(
+        &mut self,
+        source: Source,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
+        let number = self.shared.layout.require(source);
+        let number = number.map_err(Failure::Config)?;
+        let state = self.shared.look();
+        let log = &state.logs[number];
+        let (start, stable, whole) = (log.start, log.stable(), log.end);
+        drop(state);
+        let mut from = from.unwrap_or(start);
+        if !(start..=whole).contains(&from) {
+            return Ok(Replayed::Gone);
+        }
+        let mut batch = Batch::default();
+        let end = stable.max(from);
+        while from < end {
+            batch.clear();
+            let state = self.shared.lock();
+            let before_end = state.logs[number]
+                .records(from)
+                .take_while(|(entry, _)| entry.offset < end);
+            for (entry, parts) in before_end.take(REPLAY_RECORDS) {
+                batch.push(record(source, entry, parts));
+            }
+            drop(state);
+            batch.records().for_each(&mut *each);
+            from = batch.records().last().map_or(end, |last| last.offset + 1);
+        }
+        match end < whole {
+            true => Ok(Replayed::Held(end)),
+            false => Ok(Replayed::Whole(end)),
+        }
+    }
+
+    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+        let state = self.shared.look();
+        let ends = sources.iter().map(|source| {
+            let number = self.shared.layout.require(*source)?;
+            Ok(state.logs[number].end)
+        });
+        ends.collect::<Result<_, String>>().map_err(Failure::Config)
+    }
+
+    /// A broker lives no longer than its process: the name tells a topic from others, and how often it was recreated.
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
+        let name = self.shared.layout.name(topic);
+        let partition = 0;
+        let number = self.shared.layout.require(Source { topic, partition });
+        let number = number.map_err(Failure::Config)?;
+        let generation = self.shared.lock().logs[number].generation;
+        self.generations.insert(topic, generation);
+        Ok(match generation {
+            0 => name,
+            _ => format!("{name}#{generation}"),
+        })
+    }
+
+    fn transactional_id(&self) -> &str {
+        &self.member
+    }
+
+    fn fence(&mut self, name: &str) -> Result<(), Failure> {
+        let mut state = self.shared.look();
+        state.fence(name);
+        Ok(())
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        let Outgoing {
+            topic,
+            partition,
+            key,
+            value,
+            ..
+        } = record;
+        let source = Source { topic, partition };
+        let number = self.shared.layout.accept(source, key, value);
+        let number = number.map_err(Failure::Config)?;
+        if self.is_simulated {
+            return self.send_at_once(number, &record);
+        }
+        self.transaction
+            .push(number, now_ms(), key, value, record.headers);
+        Ok(())
+    }
+
+    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+        if self.is_simulated {
+            self.send_offsets(positions)?;
+            return self.end_commit();
+        }
+        let numbered = self.numbered(positions)?;
+        let mut state = self.shared.lock();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.require_current(&self.member, positions)?;
+        state.commit(&self.transaction, &numbered);
+        self.transaction.clear();
+        self.shared.notify(&state);
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.transaction.clear();
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.end_transaction(&self.member, false);
+        Ok(())
+    }
+
+    fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
+        let count = self.shared.layout.partitions(topic);
+        let count = count.ok_or_else(|| Failure::Config(format!("there is no topic {topic:?}")))?;
+        Ok(self.shared.lock().seen(topic, count))
+    }
+
+    fn lag(&self, source: Source) -> Option<u64> {
+        let read = self.read(source)?;
+        let log = &self.shared.lock().logs[read.number];
+        if log.generation != read.generation {
+            return None;
+        }
+        // What nobody will ever read is not behind.
+        let next = if self.is_simulated {
+            log.next_readable(read.next)
+        } else {
+            read.next
+        };
+        u64::try_from(log.stable() - next).ok()
+    }
+
+    fn leave(&mut self) -> bool {
+        let mut state = self.shared.lock();
+        if state.is_fenced(&self.member, self.epoch) {
+            return true;
+        }
+        let is_gone = state.group.leave(&self.member);
+        self.shared.notify(&state);
+        is_gone
+    }
+}
+
+impl Drop for MemoryClient {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        // A real cluster is not told when a process dies.
+        if !self.is_simulated && !state.is_fenced(&self.member, self.epoch) {
+            state.group.remove(&self.member);
+            self.shared.notify(&state);
+        }
+    }
+}
+
+fn head(log: &Log, read: usize, place: LogPosition) -> Option<Reverse<Head>> {
+    let sequence = log.entry(place)?.sequence;
+    Some(Reverse(Head {
+        sequence,
+        read,
+        place,
+    }))
+}
+
+/// The offset at which reading starts.
+fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
+    match start {
+        Start::Earliest => Ok(log.start),
+        Start::Latest => Ok(log.end),
+        Start::Time(time) => {
+            let mut records = log.records(log.start);
+            let first = records.find(|(entry, _)| entry.timestamp_ms >= time);
+            Ok(first.map_or(log.end, |(entry, _)| entry.offset))
+        }
+        // As after Kafka's retention, what is gone is not learnt from.
+        Start::Offset(offset) if offset < log.start && source.topic == Topic::Deltas => {
+            Ok(log.start)
+        }
+        Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
+        Start::Offset(offset) | Start::Verified { offset, .. } => Err(Failure::Config(format!(
+            "offset {offset} of {source:?} is out of range: {} to {} are there",
+            log.start, log.end
+        ))),
+    }
+}
+
+pub(crate) fn record<'a>(source: Source, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
+    Record {
+        source,
+        offset: entry.offset,
+        timestamp_ms: entry.timestamp_ms,
+        key: parts.key,
+        value: parts.value,
+        origin: parts.origin(),
+    }
+}
+
+pub(crate) fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}

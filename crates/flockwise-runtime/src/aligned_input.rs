@@ -1,0 +1,314 @@
+//! Records are processed in step across the input partitions: see [`crate::alignment`].
+
+use flockwise_core::task::InputPartition;
+
+use crate::alignment::{AlignedPartitions, AlignmentContext, Limits, Run};
+use crate::batch::{Batch, Record};
+use crate::broker::{Broker, Failure, Start};
+use crate::clock::{Clock, Moment};
+use crate::decode_ahead::AHEAD;
+use crate::topics::{Source, Topic};
+use crate::trainer_host::DELTAS;
+use crate::worker::Worker;
+
+/// Records that were kept and are processed in a turn, at most: commits and rebalances must not wait.
+const RELEASED_A_TURN: usize = 1000;
+
+/// What a shard knows of its own partitions and of other shards.
+pub(crate) struct WorkerAlignment<'a, B> {
+    broker: &'a B,
+    clock: &'a Clock,
+    others_ms: i64,
+}
+
+impl<'a, B> WorkerAlignment<'a, B> {
+    /// `furthest_behind` is the task of other shards for which this one waits, and its watermark.
+    pub(crate) fn new(
+        broker: &'a B,
+        clock: &'a Clock,
+        furthest_behind: Option<(u32, i64)>,
+    ) -> Self {
+        Self {
+            broker,
+            clock,
+            others_ms: furthest_behind.map_or(i64::MAX, |(_, watermark_ms)| watermark_ms),
+        }
+    }
+}
+
+impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
+    fn has_unread(&self, source: Source) -> bool {
+        self.broker.lag(source) != Some(0)
+    }
+
+    fn others_ms(&self) -> i64 {
+        self.others_ms
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+}
+
+/// What became of a record.
+enum Progress {
+    Processed,
+    /// Its event time is beyond the limit.
+    Beyond(i64),
+}
+
+impl<B: Broker> Worker<B> {
+    /// Opens sources at the broker; what was kept of them is dropped.
+    pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+        for (source, _) in reads {
+            if let Topic::Input(input) = source.topic {
+                let reached_ms = self.reached_ms((input, source.partition));
+                self.input_alignment.open(*source, reached_ms);
+            }
+        }
+        self.broker.open(reads)
+    }
+
+    fn reached_ms(&self, input: InputPartition) -> i64 {
+        let owner = self.pipeline.topics.task_of(input.1);
+        let open = self.tasks.get(&owner);
+        let known = open.and_then(|open| open.task.inputs().find(|(known, _)| *known == input));
+        known.map_or(i64::MIN, |(_, progress)| progress.time_ms)
+    }
+
+    /// Closes sources at the broker; what was kept of them is dropped.
+    pub(crate) fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        self.input_alignment.close(sources);
+        self.broker.close(sources)
+    }
+
+    /// Tells the broker of which sources to give no more for now: input partitions of which records are kept, and
+    /// mini-batches while the trainer learns. `true` where records are kept.
+    pub(crate) fn hold(&mut self) -> bool {
+        let held_before = !self.held.is_empty();
+        self.held.clear();
+        self.held.extend(self.input_alignment.holding());
+        let is_holding = !self.held.is_empty();
+        if self.is_learning() {
+            self.held.push(DELTAS);
+        }
+        if held_before || !self.held.is_empty() {
+            self.broker.pause(&self.held);
+        }
+        is_holding
+    }
+
+    /// Up to which event times records may be processed now.
+    fn limits(&mut self, next: Option<(Source, i64)>, place: usize) -> Limits {
+        if !self.time_mode.is_live() {
+            return Limits {
+                own_ms: i64::MAX,
+                others_ms: i64::MAX,
+            };
+        }
+        let context =
+            WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
+        let limits = self.input_alignment.limits(next, place, &context);
+        Limits {
+            own_ms: limits.own_ms.min(self.learnable_ms()),
+            ..limits
+        }
+    }
+
+    /// Event time up to which records may be processed before the trainer has learnt more.
+    fn learnable_ms(&self) -> i64 {
+        self.period_end_ms()
+            .map_or(i64::MAX, |end_ms| end_ms.saturating_sub(1))
+    }
+
+    /// Processes the batch as far as it is within the limit, and keeps the rest.
+    pub(crate) fn process_batch(
+        &mut self,
+        batch: &Batch,
+        now_ms: Option<i64>,
+    ) -> Result<(), Failure> {
+        self.input_alignment.begin(batch);
+        self.limit_ms = i64::MIN;
+        let mut places = Vec::with_capacity(AHEAD);
+        let mut next = 0;
+        while next < batch.len() {
+            places.clear();
+            while next < batch.len() && places.len() < AHEAD {
+                let record = batch.record(next);
+                match self.input_alignment.keeps(record.source) {
+                    false => places.push(next),
+                    true => self.input_alignment.keep(record, None),
+                }
+                next += 1;
+            }
+            self.decode_ahead(batch, places.iter().copied())?;
+            self.prefetch(0..places.len());
+            for (place, number) in places.iter().enumerate() {
+                let record = batch.record(*number);
+                if let Progress::Beyond(time_ms) = self.align(&record, place, *number, now_ms)? {
+                    self.input_alignment.keep(record, Some(time_ms));
+                }
+            }
+        }
+        self.input_alignment.end();
+        Ok(())
+    }
+
+    /// Processes what was kept and is within the limit by now; `true` where there was some.
+    pub(crate) fn release(&mut self) -> Result<bool, Failure> {
+        if self.input_alignment.holding().next().is_none() {
+            self.wait_counted = self.time_mode.clock().now();
+            return Ok(false);
+        }
+        let mut limits = self.limits(None, usize::MAX);
+        self.polled = self.time_mode.clock().now();
+        let now_ms = self.reference_ms();
+        let mut left = RELEASED_A_TURN;
+        while left > 0
+            && let Some(source) = self.input_alignment.released(limits)
+        {
+            self.limit_ms = limits.lower_ms();
+            left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
+            limits = self.limits(None, usize::MAX);
+        }
+        let has_released = left < RELEASED_A_TURN;
+        if has_released {
+            self.report_progress();
+        }
+        let now = self.time_mode.clock().now();
+        if !has_released && let Some(source) = self.held_back_by() {
+            let topic = self.pipeline.topics.name(source.topic);
+            let waited = now.since(self.wait_counted);
+            self.metrics.held_back(&topic, source.partition, waited);
+        }
+        self.wait_counted = now;
+        Ok(has_released)
+    }
+
+    /// How many records that were.
+    fn release_run(&mut self, source: Source, now_ms: Option<i64>) -> Result<usize, Failure> {
+        let Some(mut run) = self.input_alignment.take(source) else {
+            return Ok(0);
+        };
+        let (count, beyond_ms) = self.admit(source, &mut run, now_ms)?;
+        self.prefetch(0..count);
+        for place in 0..count {
+            let record = run.kept.get(run.next + place);
+            self.receive(&record, place, now_ms)?;
+        }
+        run.next += count;
+        self.input_alignment.put_back(source, run, beyond_ms);
+        Ok(count)
+    }
+
+    /// Decodes the next records of a run up to the first one beyond the limit: how many are within it, to be processed
+    /// at once, and the event time of the one beyond. What is decoded of a run is little, so that it stays in the
+    /// processor's cache although many partitions have one.
+    fn admit(
+        &mut self,
+        source: Source,
+        run: &mut Run,
+        now_ms: Option<i64>,
+    ) -> Result<(usize, Option<i64>), Failure> {
+        let count = run.len().min(AHEAD);
+        for place in 0..count {
+            let record = run.kept.get(run.next + place);
+            match std::mem::take(&mut run.head_is_decoded) {
+                true => self.decoded_ahead.swap(place, &mut run.head),
+                false => self.decode_record(&record, place)?,
+            }
+            let Some(time_ms) = self.time_of(&record, place, now_ms) else {
+                continue;
+            };
+            if self.is_beyond(source, time_ms, usize::MAX) {
+                self.decoded_ahead.swap(place, &mut run.head);
+                run.head_is_decoded = true;
+                return Ok((place, Some(time_ms)));
+            }
+            self.input_alignment.reach(source, time_ms);
+        }
+        Ok((count, None))
+    }
+
+    /// Processes a record if it is within the limit and nothing before it is kept. One without an event, or
+    /// with one that is refused for its time, has the time that its partition has reached.
+    fn align(
+        &mut self,
+        record: &Record<'_>,
+        place: usize,
+        batch_place: usize,
+        now_ms: Option<i64>,
+    ) -> Result<Progress, Failure> {
+        let source = record.source;
+        if !matches!(source.topic, Topic::Input(_)) {
+            self.receive(record, place, now_ms)?;
+            return Ok(Progress::Processed);
+        }
+        if self.input_alignment.keeps(source) {
+            return Ok(Progress::Beyond(i64::MAX));
+        }
+        let time_ms = self.time_of(record, place, now_ms);
+        if let Some(time_ms) = time_ms
+            && self.is_beyond(source, time_ms, batch_place)
+        {
+            return Ok(Progress::Beyond(time_ms));
+        }
+        self.receive(record, place, now_ms)?;
+        if let Some(time_ms) = time_ms {
+            self.input_alignment.reach(source, time_ms);
+        }
+        Ok(Progress::Processed)
+    }
+
+    /// Is the next event of a partition beyond the limit, which may have moved on?
+    fn is_beyond(&mut self, source: Source, time_ms: i64, batch_place: usize) -> bool {
+        if time_ms <= self.limit_ms || time_ms <= self.input_alignment.reached_ms(source) {
+            return false;
+        }
+        let limits = self.limits(Some((source, time_ms)), batch_place);
+        self.limit_ms = limits.lower_ms();
+        !self.input_alignment.admits(time_ms, limits)
+    }
+
+    /// Event time of a record, if it has an event that is not too far in the future.
+    fn time_of(&self, record: &Record<'_>, place: usize, now_ms: Option<i64>) -> Option<i64> {
+        let decoded = self.decoded_ahead.get(place);
+        if record.value.is_none() || decoded.reject.is_some() {
+            return None;
+        }
+        let time_ms = decoded.event.time_ms;
+        let policy = &self.pipeline.task.time;
+        (!policy.is_too_far_ahead(time_ms, now_ms)).then_some(time_ms)
+    }
+
+    /// How far the partitions that have more to process are apart.
+    pub(crate) fn note_skew(&mut self) {
+        let context =
+            WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
+        self.meter.skew_ms = self.input_alignment.skew_ms(&context);
+    }
+
+    /// What the records that are kept wait for: an input partition of this shard, the repartition partition of a task of
+    /// another one, or the trainer's mini-batches.
+    fn held_back_by(&mut self) -> Option<Source> {
+        let context =
+            WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
+        let limits = self.input_alignment.limits(None, usize::MAX, &context);
+        if self.learnable_ms() < limits.lower_ms() {
+            return Some(DELTAS);
+        }
+        let own = self.input_alignment.held_back_by(&context);
+        own.or_else(|| Some(Source::repartition(self.furthest_behind?.0)))
+    }
+}
+
+/// The next offset of a source that has not been processed, where that is known.
+pub(crate) fn next_offset(
+    broker: &impl Broker,
+    aligned: &AlignedPartitions,
+    source: Source,
+) -> Option<i64> {
+    aligned
+        .first_kept(source)
+        .or_else(|| broker.position(source))
+}

@@ -1,0 +1,92 @@
+//! When the pipeline has read its history: what happened before it was first started.
+
+use flockwise_codec::catch_up::Marks;
+
+use crate::broker::{Broker, Failure};
+use crate::running_task::RunningTask;
+use crate::topics::{Source, Topic};
+use crate::worker::Worker;
+
+const PIPELINE: Source = Source {
+    topic: Topic::Pipeline,
+    partition: 0,
+};
+
+impl<B: Broker> Worker<B> {
+    /// Leaves a mark for each task that has read all history of its inputs, in the transaction in which it has.
+    pub(crate) fn note_caught_up(&mut self) -> Result<(), Failure> {
+        let Some(until_ms) = self.pipeline.task.history.until_ms else {
+            return Ok(());
+        };
+        let behind = self.tasks.iter().filter(|(_, open)| !open.has_caught_up);
+        let caught_up = behind.filter(|(_, open)| self.has_read(open, until_ms));
+        let numbers: Vec<u32> = caught_up.map(|(number, _)| *number).collect();
+        let at_ms = self.time_mode.clock().latest_ms();
+        for number in numbers {
+            self.outbox
+                .mark_caught_up(&mut self.broker, Some(number), at_ms)?;
+            if let Some(open) = self.tasks.get_mut(&number) {
+                (open.has_caught_up, open.is_dirty) = (true, true);
+            }
+            self.is_pending = true;
+        }
+        Ok(())
+    }
+
+    /// Tasks that have not read all history yet.
+    pub(crate) fn tasks_behind(&self) -> u64 {
+        if self.pipeline.task.history.until_ms.is_none() {
+            return 0;
+        }
+        let behind = self.tasks.values().filter(|open| !open.has_caught_up);
+        behind.count() as u64
+    }
+
+    /// Is every input partition of a task read up to that time, or to its end?
+    fn has_read(&self, open: &RunningTask, until_ms: i64) -> bool {
+        let has_reached = |source: &Source| {
+            let mut inputs = open.task.inputs();
+            let progress = inputs.find(|(input, _)| Source::from(*input) == *source);
+            progress.is_some_and(|(_, progress)| progress.time_ms >= until_ms)
+        };
+        let is_at_end = |source: &Source| {
+            self.broker.lag(*source) == Some(0) && self.input_alignment.kept(*source) == 0
+        };
+        let mut inputs = open.inputs.iter();
+        inputs.all(|source| has_reached(source) || is_at_end(source))
+    }
+
+    /// The trainer says once on the lineage topic that all tasks have left their mark.
+    pub(crate) fn announce_caught_up(&mut self) -> Result<(), Failure> {
+        let Some(until_ms) = self.pipeline.task.history.until_ms else {
+            return Ok(());
+        };
+        if self.trainer.is_none() || self.is_announced {
+            return Ok(());
+        }
+        let mut marks = Marks::default();
+        self.broker.replay(PIPELINE, None, &mut |record| {
+            marks.take(record.key, record.value);
+        })?;
+        self.is_announced = marks.is_announced;
+        let tasks = self.pipeline.topics.state_partitions;
+        if self.is_announced || !marks.is_complete(tasks) {
+            return Ok(());
+        }
+        let at_ms = self.time_mode.clock().latest_ms();
+        let version = self.versions.as_ref();
+        let version = version.map_or(0, |versions| versions.current.version());
+        let app = &self.pipeline.topics.app;
+        tracing::info!(
+            model_version = version,
+            "the pipeline has caught up: all that happened before its first start is counted"
+        );
+        self.outbox
+            .caught_up(&mut self.broker, app, (until_ms, at_ms), tasks, version)?;
+        self.outbox.mark_caught_up(&mut self.broker, None, at_ms)?;
+        self.is_pending = true;
+        // With a task's bookmark, so that who has lost its tasks meanwhile cannot commit it.
+        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
+        self.commit_also(&numbers)
+    }
+}

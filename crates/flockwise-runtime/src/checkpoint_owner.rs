@@ -1,0 +1,65 @@
+//! Who may write a task's local copy.
+
+use std::collections::BTreeMap;
+
+/// The owner of each task's copy: the store handle that loaded the task last. Writes of any other handle are
+/// of the past, and would replace newer records; a store drops them.
+#[derive(Clone, Debug, Default)]
+pub struct CheckpointOwners {
+    owners: BTreeMap<u32, u64>,
+}
+
+impl CheckpointOwners {
+    /// Makes a handle the task's owner, in place of the one before.
+    pub fn take(&mut self, task: u32, handle: u64) {
+        self.owners.insert(task, handle);
+    }
+
+    /// Makes a handle the task's owner if the task has none; returns whether it is the owner now.
+    pub fn claim(&mut self, task: u32, handle: u64) -> bool {
+        self.owners.entry(task).or_insert(handle);
+        self.owns(task, handle)
+    }
+
+    /// Leaves the task without an owner if the handle is the owner; returns whether it was.
+    pub fn release(&mut self, task: u32, handle: u64) -> bool {
+        let was_owner = self.owns(task, handle);
+        if was_owner {
+            self.owners.remove(&task);
+        }
+        was_owner
+    }
+
+    /// Leaves every task of a handle without an owner; returns which these are.
+    pub fn release_all(&mut self, handle: u64) -> Vec<u32> {
+        let owned = self.owners.iter().filter(|(_, owner)| **owner == handle);
+        let tasks: Vec<u32> = owned.map(|(task, _)| *task).collect();
+        self.owners.retain(|_, owner| *owner != handle);
+        tasks
+    }
+
+    /// Returns whether the handle is the task's owner.
+    #[must_use]
+    pub fn owns(&self, task: u32, handle: u64) -> bool {
+        self.owners.get(&task) == Some(&handle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handle_that_loaded_last_owns_the_copy() {
+        let mut ownership = CheckpointOwners::default();
+        ownership.take(1, 10);
+        ownership.take(1, 11);
+        assert!(!ownership.owns(1, 10) && ownership.owns(1, 11));
+        assert!(!ownership.claim(1, 10) && !ownership.release(1, 10));
+        assert!(ownership.release(1, 11) && ownership.claim(1, 10));
+        ownership.take(2, 10);
+        ownership.take(3, 11);
+        assert_eq!(ownership.release_all(10), [1, 2]);
+        assert!(!ownership.owns(1, 10) && ownership.owns(3, 11));
+    }
+}

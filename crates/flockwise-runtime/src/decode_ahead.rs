@@ -1,0 +1,163 @@
+//! Events are decoded a few dozen ahead of their turn, so that what is known of their customers is on its
+//! way from memory when they are worked off.
+
+use std::ops::Range;
+
+use flockwise_codec::decode::{Reason, Reject};
+use flockwise_codec::forward::{ForwardError, decode_forward};
+use flockwise_codec::watermarks::{Watermarks, decode_watermarks, holds_watermarks};
+use flockwise_core::change::Trigger;
+use flockwise_core::event::Event;
+
+use crate::batch::{Batch, Record};
+use crate::broker::{Broker, Failure};
+use crate::topics::Topic;
+use crate::worker::Worker;
+
+/// Records decoded before the first of them is worked off.
+pub(crate) const AHEAD: usize = 32;
+
+/// What was found in a record.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) event: Event,
+    /// Why it is none.
+    pub(crate) reject: Option<Reject>,
+    /// Watermarks by task, of a record that holds those and no event.
+    pub(crate) watermarks: Option<Watermarks>,
+    /// Where the event was read first.
+    pub(crate) trigger: Trigger,
+    /// Timestamp of the record in which it was read first, milliseconds since the epoch.
+    pub(crate) timestamp_ms: i64,
+    /// The task that its customer belongs to.
+    pub(crate) home: u32,
+}
+
+/// The events of the next records, and their customers.
+#[derive(Debug, Default)]
+pub(crate) struct DecodeAhead {
+    decoded: [Decoded; AHEAD],
+    customers: Vec<u64>,
+}
+
+impl DecodeAhead {
+    /// Exchanges what was found in one of the records.
+    pub(crate) fn swap(&mut self, place: usize, decoded: &mut Decoded) {
+        std::mem::swap(&mut self.decoded[place], decoded);
+    }
+
+    /// What was found in one of the records.
+    pub(crate) fn get(&self, place: usize) -> &Decoded {
+        &self.decoded[place]
+    }
+}
+
+impl<B: Broker> Worker<B> {
+    /// Decodes the events among these records of the batch, given by their numbers; at most [`AHEAD`].
+    ///
+    /// # Errors
+    /// Where another instance forwards events that this one cannot read: see [`ForwardError`].
+    pub(crate) fn decode_ahead(
+        &mut self,
+        batch: &Batch,
+        records: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<(), Failure> {
+        for (place, number) in records.enumerate() {
+            self.decode_record(&batch.record(number), place)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes the event of a record.
+    pub(crate) fn decode_record(
+        &mut self,
+        record: &Record<'_>,
+        place: usize,
+    ) -> Result<(), Failure> {
+        match record.source.topic {
+            Topic::Input(input) => self.decode(record, input, place),
+            Topic::Repartition => self.decode_forwarded(record, place)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, record: &Record<'_>, input: u16, place: usize) {
+        let decoded = &mut self.decoded_ahead.decoded[place];
+        let pipeline = &self.pipeline;
+        let decoder = &pipeline.decoders[usize::from(input)];
+        let event = &mut decoded.event;
+        let result = decoder.decode(&pipeline.task.plan, record.value, event);
+        decoded.reject = result.err();
+        decoded.watermarks = None;
+        decoded.timestamp_ms = record.timestamp_ms;
+        decoded.trigger = Trigger {
+            input,
+            partition: record.source.partition,
+            offset: record.offset,
+        };
+        decoded.home = pipeline.home(decoded.event.customer_id());
+    }
+
+    fn decode_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
+        let decoded = &mut self.decoded_ahead.decoded[place];
+        let value = record.value.unwrap_or_default();
+        decoded.home = record.source.partition;
+        decoded.timestamp_ms = record.timestamp_ms;
+        decoded.reject = None;
+        decoded.watermarks = None;
+        if holds_watermarks(value) {
+            match decode_watermarks(value) {
+                Ok(watermarks) => decoded.watermarks = Some(watermarks),
+                Err(error) => decoded.reject = Some(not_forwarded(&error)),
+            }
+            return Ok(());
+        }
+        match decode_forward(&self.pipeline.task.plan, value, &mut decoded.event) {
+            Ok(origin) => {
+                decoded.timestamp_ms = origin.timestamp_ms;
+                decoded.trigger = Trigger {
+                    input: self.outbox.input(origin.topic),
+                    partition: origin.partition,
+                    offset: origin.offset,
+                };
+            }
+            Err(error @ ForwardError::Malformed) => {
+                decoded.reject = Some(not_forwarded(&error));
+            }
+            Err(error) => {
+                let topic = self.pipeline.topics.name(Topic::Repartition);
+                let (partition, offset) = (record.source.partition, record.offset);
+                let place = format!("{topic}, partition {partition}, offset {offset}");
+                return Err(Failure::Config(format!("{place}: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the tasks whose events come next, those at these places: as a rule those of one task come together.
+    pub(crate) fn prefetch(&mut self, places: Range<usize>) {
+        let DecodeAhead { decoded, customers } = &mut self.decoded_ahead;
+        let ours = decoded[places]
+            .iter()
+            .filter(|next| next.reject.is_none() && next.watermarks.is_none());
+        let mut runs = ours.peekable();
+        while let Some(first) = runs.next() {
+            customers.clear();
+            customers.push(first.event.customer_hash());
+            while let Some(next) = runs.next_if(|next| next.home == first.home) {
+                customers.push(next.event.customer_hash());
+            }
+            if let Some(open) = self.tasks.get_mut(&first.home) {
+                open.task.prefetch(customers);
+            }
+        }
+    }
+}
+
+fn not_forwarded(error: &impl ToString) -> Reject {
+    Reject {
+        reason: Reason::NotForwarded,
+        detail: error.to_string(),
+    }
+}

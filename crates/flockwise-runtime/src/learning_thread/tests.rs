@@ -1,0 +1,79 @@
+//! The learning thread: what comes of a job is what comes of it inline, and a job that nobody waits for is left out.
+
+use std::sync::Arc;
+
+use flockwise_core::event::hash;
+use flockwise_core::feature::Feature;
+use flockwise_core::plan::Plan;
+use flockwise_core::policy::LearningPolicy;
+use flockwise_core::trainer::MiniBatch;
+
+use super::*;
+
+/// A trainer that is about to make its first version.
+fn job() -> LearningJob {
+    let plan = Arc::new(Plan::compile(&[Feature::count("f0")]));
+    let policy = LearningPolicy {
+        k_min: 2,
+        k_max: 2,
+        half_life_ms: 86_400_000,
+        warm_up_customers: 10,
+        warm_up_ms: 0,
+        churn_budget: 1.0,
+        learn: true,
+        seed: 7,
+    };
+    let mut trainer = Trainer::new(plan, policy, None);
+    let sample = (0..20_u64).map(|customer| {
+        let vector = vec![(customer % 2 * 10) as f64 + customer as f64 * 0.01];
+        (hash(&customer.to_le_bytes()), vector)
+    });
+    let batch = MiniBatch {
+        at_ms: 1_000,
+        sample: sample.collect(),
+    };
+    assert!(
+        trainer.absorb(batch, 5),
+        "there is enough for a first version"
+    );
+    LearningJob {
+        trainer,
+        task: LearningTask::Learn,
+        offset: 5,
+    }
+}
+
+fn version(done: LearningResult) -> Publication {
+    match done.outcome {
+        LearningOutcome::Learnt(Some(publication)) => *publication,
+        other => panic!("no version: {other:?}"),
+    }
+}
+
+fn wait_for(ticket: &mut dyn LearningHandle) -> LearningResult {
+    loop {
+        if let Some(done) = ticket.finished() {
+            return done;
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn the_thread_learns_what_is_learnt_inline() {
+    let mut inline = InlineExecutor.start(job());
+    let inline = version(inline.finished().unwrap());
+    let mut ticket = LearningThread::start().unwrap().start(job());
+    let done = wait_for(&mut *ticket);
+    assert_eq!(done.offset, 5);
+    assert_eq!(version(done), inline);
+}
+
+#[test]
+fn a_dropped_ticket_leaves_the_thread_to_the_next_job() {
+    let thread = LearningThread::start().unwrap();
+    // More than the queue holds.
+    (0..2 * JOBS).for_each(|_| drop(thread.start(job())));
+    let mut ticket = thread.start(job());
+    assert!(wait_for(&mut *ticket).trainer.window_offset().is_some());
+}

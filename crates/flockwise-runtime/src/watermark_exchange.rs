@@ -1,0 +1,199 @@
+//! A shard tells the others how far its tasks are in event time, and hears how far theirs are: see
+//! [`crate::watermarks`].
+
+use std::collections::BTreeMap;
+
+use flockwise_codec::watermarks::{Learnt, Watermarks as Message};
+use flockwise_core::policy::period_start_ms;
+use flockwise_core::task::Period;
+use flockwise_core::trainer::{CAUGHT_UP, Sampled};
+
+use crate::aligned_input::WorkerAlignment;
+use crate::broker::{Broker, Failure};
+use crate::clock::Moment;
+use crate::topics::Source;
+use crate::watermarks::{Announcement, SendContext, asked, furthest_behind, learnt};
+use crate::worker::Worker;
+
+impl<B: Broker> Worker<B> {
+    /// Sends the tasks' watermarks if that is due, and lets sweep and sampling go on as far as all watermarks allow.
+    /// `true` where somebody waits for the commit.
+    pub(crate) fn exchange_watermarks(&mut self) -> Result<bool, Failure> {
+        if !self.time_mode.is_live() || !self.is_assigned {
+            return Ok(false);
+        }
+        let now = self.time_mode.clock().now();
+        let tasks = self.own_watermarks();
+        self.note_others(now);
+        let sampled = self.let_sweep(&tasks, now)?;
+        let trainer = self.trainer.as_mut().map(|open| open.learnt(now));
+        let news = Announcement {
+            watermarks: Message {
+                tasks,
+                trainer,
+                asks: self.watermark_sender.is_first(),
+            },
+            sampled,
+        };
+        let context = SendContext {
+            now,
+            alignment: self.pipeline.alignment,
+            others_have_backlog: self.furthest_behind.is_some() || self.learnt.is_some(),
+            asked: asked(self.tasks.values().map(|open| &open.watermarks)),
+        };
+        let tasks = self.pipeline.topics.state_partitions;
+        let learns = self.pipeline.task.learning.learn;
+        let is_listened_to = tasks > 1 || learns;
+        if !is_listened_to || !self.watermark_sender.is_due(&news, &context) {
+            return Ok(false);
+        }
+        self.announce(&news)?;
+        self.watermark_sender.sent(news, now);
+        Ok(learns || (self.tasks.len() as u32) < tasks)
+    }
+
+    fn announce(&mut self, news: &Announcement) -> Result<(), Failure> {
+        for task in 0..self.pipeline.topics.state_partitions {
+            self.outbox
+                .watermarks(&mut self.broker, task, &news.watermarks)?;
+        }
+        if self.pipeline.task.learning.learn && !news.sampled.is_empty() {
+            self.outbox.sampled(&mut self.broker, &news.sampled)?;
+        }
+        self.is_pending = true;
+        Ok(())
+    }
+
+    /// The watermark of each task.
+    fn own_watermarks(&mut self) -> BTreeMap<u32, i64> {
+        let topics = &self.pipeline.topics;
+        let around = WorkerAlignment::new(&self.broker, self.time_mode.clock(), None);
+        let live_ms = self.time_mode.now_ms().unwrap_or(i64::MAX);
+        let live_ms = live_ms.saturating_sub(self.pipeline.alignment.max_skew_ms);
+        let mut watermarks = BTreeMap::new();
+        for task in self.tasks.keys() {
+            let reads = |source: Source| topics.task_of(source.partition) == *task;
+            let watermark_ms = self.input_alignment.watermark_ms(reads, &around);
+            let behind = watermark_ms.filter(|watermark_ms| *watermark_ms < live_ms);
+            watermarks.insert(*task, behind.unwrap_or(CAUGHT_UP));
+        }
+        watermarks
+    }
+
+    /// After an abort: the others and the trainer are as far as was heard before the last commit.
+    pub(crate) fn forget_others(&mut self) {
+        if self.time_mode.is_live() {
+            self.learnt = None;
+            self.note_others(self.time_mode.clock().now());
+        }
+    }
+
+    fn note_others(&mut self, now: Moment) {
+        let tasks = self.pipeline.topics.state_partitions;
+        let idle_timeout = self.pipeline.alignment.idle_timeout;
+        let listening = self.tasks.iter();
+        let listening = listening.map(|(number, open)| (*number, &open.watermarks));
+        self.furthest_behind = furthest_behind(listening.clone(), tasks, now, idle_timeout);
+        let learnt = match self.pipeline.task.learning.learn {
+            true => learnt(listening.map(|(_, heard)| heard), now, idle_timeout),
+            false => None,
+        };
+        // Nobody begins a period before having the version that it is to be scored with.
+        let version = self.versions.as_ref();
+        let version = version.map_or(0, |versions| versions.current.version());
+        self.learnt = match (learnt, self.learnt) {
+            (Some(next), before) if next.version > version => Some(before.unwrap_or(Learnt {
+                to_ms: i64::MIN,
+                ..next
+            })),
+            (next, _) => next,
+        };
+    }
+
+    /// How often in event time everybody waits for the trainer, by its own half-life: instances that are configured
+    /// otherwise would wait for the end of another period, and the trainer for them.
+    fn period_ms(&self) -> i64 {
+        let told = self.learnt.map(|learnt| learnt.period_ms.cast_signed());
+        told.filter(|told| *told > 0).unwrap_or_else(|| {
+            let has_model = self.versions.is_some();
+            self.pipeline.task.learning.period_ms(has_model)
+        })
+    }
+
+    /// The end of the period that all tasks are in: events from there on wait until the trainer has learnt more;
+    /// `None` where nobody waits for it.
+    pub(crate) fn period_end_ms(&self) -> Option<i64> {
+        let period_ms = self.period_ms();
+        let learnt = self.learnt?;
+        Some(period_start_ms(learnt.to_ms, period_ms).saturating_add(period_ms))
+    }
+
+    /// In a replay, which knows the order of all events: no event before the watermark is to come, and all tasks are
+    /// in this period of learning.
+    ///
+    /// # Errors
+    /// As [`Shard::run`].
+    pub fn set_watermark(
+        &mut self,
+        watermark_ms: i64,
+        period: Option<Period>,
+    ) -> Result<(), Failure> {
+        let mut tasks = Vec::new();
+        for (number, open) in &mut self.tasks {
+            open.task.set_period(period);
+            open.task.set_watermark(watermark_ms);
+            tasks.push((*number, open.task.stream_ms()));
+        }
+        tasks
+            .into_iter()
+            .try_for_each(|(number, stream_ms)| self.advance_task(number, stream_ms))
+    }
+
+    /// In a replay: tells the trainer that all tasks have sampled up to this instant.
+    ///
+    /// # Errors
+    /// As [`Shard::run`].
+    pub fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failure> {
+        let tasks = self.tasks.iter_mut();
+        let sampled = tasks.map(|(number, open)| (*number, open.sampled_to(to_ms)));
+        self.outbox.sampled(&mut self.broker, &sampled.collect())?;
+        self.is_pending = true;
+        Ok(())
+    }
+
+    /// Lets the sweep and sampling of each task go on to its watermark; how far each has sampled, to the period.
+    fn let_sweep(
+        &mut self,
+        own: &BTreeMap<u32, i64>,
+        now: Moment,
+    ) -> Result<BTreeMap<u32, Sampled>, Failure> {
+        let idle_timeout = self.pipeline.alignment.idle_timeout;
+        let (period_ms, end_ms) = (self.period_ms(), self.period_end_ms());
+        let known = self.learnt.filter(|learnt| learnt.to_ms > i64::MIN);
+        let period = end_ms.zip(known).map(|(end_ms, learnt)| Period {
+            end_ms,
+            customers: learnt.customers,
+        });
+        let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());
+        for (number, open) in &mut self.tasks {
+            let others = open.watermarks.lowest_ms(now, idle_timeout);
+            let own_ms = own.get(number).copied().unwrap_or(CAUGHT_UP);
+            let mut watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
+            let period_start_ms = period_start_ms(watermark_ms, period_ms);
+            if end_ms.is_some_and(|end_ms| watermark_ms >= end_ms) {
+                // What comes then belongs to the next period.
+                watermark_ms = period_start_ms;
+            }
+            open.task.set_period(period);
+            if watermark_ms != open.task.watermark_ms() {
+                open.task.set_watermark(watermark_ms);
+                advanced.push((*number, open.task.stream_ms()));
+            }
+            sampled.insert(*number, open.sampled_to(period_start_ms));
+        }
+        for (number, stream_ms) in advanced {
+            self.advance_task(number, stream_ms)?;
+        }
+        Ok(sampled)
+    }
+}

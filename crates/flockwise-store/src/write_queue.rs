@@ -1,0 +1,334 @@
+//! What shards and the writer's thread have between them: how each task's copy stands, and the jobs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flockwise_runtime::checkpoint_owner::CheckpointOwners;
+use flockwise_runtime::clock::{Clock, Moment};
+use flockwise_runtime::store::{CheckpointBatch, CheckpointState};
+
+/// With that much to be written nothing more is taken: a slow disk must not fill the memory.
+const QUEUE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Something to do with a task's copy.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Write a batch; `is_anew`: in place of whatever is there.
+    Write {
+        kept: CheckpointBatch,
+        is_anew: bool,
+    },
+    /// Close it.
+    Close,
+    /// Set it aside, because of what was found.
+    SetAside { found: String },
+    /// Remove it.
+    Remove,
+}
+
+/// How a copy stands once all its jobs are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckpointStatus {
+    Ready,
+    Empty,
+    /// Lost to a failure, since then.
+    Failed(Moment),
+}
+
+/// Shared by the handles and the writer.
+#[derive(Debug)]
+pub(crate) struct WriteQueue {
+    state: Mutex<State>,
+    /// There is something for the writer.
+    work: Condvar,
+    /// The writer has done something.
+    done: Condvar,
+    clock: Clock,
+    retry_after: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    owners: CheckpointOwners,
+    tasks: BTreeMap<u32, TaskCopy>,
+    /// Bounded: a task has no more than a batch and the end of its copy in it.
+    jobs: VecDeque<(u32, Job)>,
+    queued_bytes: usize,
+    handles: u64,
+    /// The last handle is gone.
+    is_over: bool,
+    /// The writer's thread has ended, though it should not have.
+    is_dead: bool,
+}
+
+#[derive(Debug)]
+struct TaskCopy {
+    /// Jobs that wait or are at work.
+    pending: usize,
+    standing: CheckpointStatus,
+}
+
+impl WriteQueue {
+    pub(crate) fn new(clock: Clock, retry_after: Duration) -> Self {
+        Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            clock,
+            retry_after,
+        }
+    }
+
+    /// A number for a new handle.
+    pub(crate) fn handle(&self) -> u64 {
+        let mut state = self.lock();
+        state.handles += 1;
+        state.handles
+    }
+
+    /// Makes a handle a task's owner, and waits until nothing is left to do there; `false` where that
+    /// takes too long.
+    pub(crate) fn take_over(&self, task: u32, owner: u64, patience: Duration) -> bool {
+        let mut state = self.lock();
+        state.owners.take(task, owner);
+        let is_busy = |state: &mut State| state.copy(task).pending > 0 && !state.is_dead;
+        let waited = self.done.wait_timeout_while(state, patience, is_busy);
+        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out() && !state.is_dead
+    }
+
+    /// A load has ended so.
+    pub(crate) fn stands(&self, task: u32, owner: u64, standing: CheckpointStatus) {
+        let mut state = self.lock();
+        if state.owners.owns(task, owner) {
+            state.copy(task).stands(standing);
+        }
+    }
+
+    /// As [`flockwise_runtime::store::Store::copy`]; busy to everybody but the owner.
+    pub(crate) fn copy(&self, task: u32, owner: u64) -> CheckpointState {
+        let mut state = self.lock();
+        match state.queued_bytes {
+            QUEUE_BYTES.. => CheckpointState::Busy,
+            _ => self.copy_in(&mut state, task, owner),
+        }
+    }
+
+    fn copy_in(&self, state: &mut State, task: u32, owner: u64) -> CheckpointState {
+        if state.is_dead || !state.owners.owns(task, owner) {
+            return CheckpointState::Off;
+        }
+        let copy = state.copy(task);
+        match copy.standing {
+            _ if copy.pending > 0 => CheckpointState::Busy,
+            CheckpointStatus::Ready => CheckpointState::Ready,
+            CheckpointStatus::Empty => CheckpointState::Empty,
+            CheckpointStatus::Failed(since) if self.clock.since(since) < self.retry_after => {
+                CheckpointState::Busy
+            }
+            CheckpointStatus::Failed(_) => CheckpointState::Empty,
+        }
+    }
+
+    /// Takes a batch, also where others have filled the queue since this one's owner asked.
+    pub(crate) fn write(&self, task: u32, owner: u64, kept: CheckpointBatch) {
+        let mut state = self.lock();
+        let is_anew = match self.copy_in(&mut state, task, owner) {
+            CheckpointState::Ready => false,
+            CheckpointState::Empty => true,
+            CheckpointState::Busy | CheckpointState::Off => {
+                // Nobody asked: the copy would have a hole where this batch belongs.
+                return self.end(&mut state, task, owner, Job::Remove);
+            }
+        };
+        state.queued_bytes += kept.bytes();
+        self.push(&mut state, task, Job::Write { kept, is_anew });
+    }
+
+    /// Ends a copy in one way or the other, if it is the handle's own, or nobody's.
+    pub(crate) fn discard(&self, task: u32, owner: u64, job: Job) {
+        let mut state = self.lock();
+        state.owners.claim(task, owner);
+        self.end(&mut state, task, owner, job);
+    }
+
+    fn end(&self, state: &mut State, task: u32, owner: u64, job: Job) {
+        if state.owners.owns(task, owner) && !state.is_dead {
+            self.push(state, task, job);
+        }
+    }
+
+    /// The task goes elsewhere.
+    pub(crate) fn release(&self, task: u32, owner: u64) {
+        let mut state = self.lock();
+        if state.owners.release(task, owner) {
+            self.push(&mut state, task, Job::Close);
+        }
+    }
+
+    /// A handle is no more: what it owned may be owned by others.
+    pub(crate) fn release_all(&self, owner: u64) {
+        let mut state = self.lock();
+        if state.is_dead {
+            return;
+        }
+        for task in state.owners.release_all(owner) {
+            self.push(&mut state, task, Job::Close);
+        }
+    }
+
+    /// Has everything written and closed; `false` where that takes too long.
+    pub(crate) fn finish(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        let tasks: Vec<_> = state.tasks.keys().copied().collect();
+        for task in tasks {
+            self.push(&mut state, task, Job::Close);
+        }
+        let is_busy = |state: &mut State| {
+            let is_pending = state.tasks.values().any(|copy| copy.pending > 0);
+            is_pending && !state.is_dead
+        };
+        let waited = self.done.wait_timeout_while(state, patience, is_busy);
+        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out() && !state.is_dead
+    }
+
+    /// No more jobs will come.
+    pub(crate) fn close(&self) {
+        self.lock().is_over = true;
+        self.work.notify_all();
+    }
+
+    /// The writer's next job, once there is one; `None` when all is over.
+    pub(crate) fn next(&self) -> Option<(u32, Job)> {
+        let is_idle = |state: &mut State| state.jobs.is_empty() && !state.is_over;
+        let state = self.work.wait_while(self.lock(), is_idle);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let (task, job) = state.jobs.pop_front()?;
+        if let Job::Write { kept, .. } = &job {
+            state.queued_bytes -= kept.bytes();
+        }
+        Some((task, job))
+    }
+
+    /// The writer has done a job, and the copy stands so, if that changed.
+    pub(crate) fn finished(&self, task: u32, standing: Option<CheckpointStatus>) {
+        let mut state = self.lock();
+        let copy = state.copy(task);
+        copy.pending = copy.pending.saturating_sub(1);
+        copy.stands(standing.unwrap_or(copy.standing));
+        self.done.notify_all();
+    }
+
+    /// The writer's thread ends.
+    pub(crate) fn dead(&self) {
+        let mut state = self.lock();
+        state.is_dead = true;
+        state.jobs.clear();
+        self.done.notify_all();
+    }
+
+    fn push(&self, state: &mut State, task: u32, job: Job) {
+        state.copy(task).pending += 1;
+        state.jobs.push_back((task, job));
+        self.work.notify_all();
+    }
+
+    /// Whoever panicked with the lock left numbers that hold: each change of them is whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TaskCopy {
+    /// What failed stays so when there is still nothing, lest it be tried at once.
+    fn stands(&mut self, standing: CheckpointStatus) {
+        let is_still_lost = matches!(self.standing, CheckpointStatus::Failed(_))
+            && standing == CheckpointStatus::Empty;
+        if !is_still_lost {
+            self.standing = standing;
+        }
+    }
+}
+
+impl State {
+    fn copy(&mut self, task: u32) -> &mut TaskCopy {
+        self.tasks.entry(task).or_insert(TaskCopy {
+            pending: 0,
+            standing: CheckpointStatus::Empty,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(bytes: usize) -> CheckpointBatch {
+        let mut kept = CheckpointBatch::default();
+        kept.push(&[], Some(&vec![0; bytes]));
+        kept
+    }
+
+    /// A desk with three tasks, each its own shard's.
+    fn queue() -> WriteQueue {
+        let queue = WriteQueue::new(Clock::simulated(0), Duration::ZERO);
+        for task in 1..=3 {
+            assert!(queue.take_over(task, task.into(), Duration::ZERO));
+            assert_eq!(queue.copy(task, task.into()), CheckpointState::Empty);
+        }
+        queue
+    }
+
+    #[test]
+    fn with_too_much_to_be_written_all_is_busy_and_what_was_promised_is_taken() {
+        let queue = queue();
+        queue.write(1, 1, batch(QUEUE_BYTES));
+        assert_eq!(queue.copy(2, 2), CheckpointState::Busy);
+        // It had asked before.
+        queue.write(2, 2, batch(10));
+        for _ in 0..2 {
+            let (task, job) = queue.next().unwrap();
+            assert!(matches!(job, Job::Write { is_anew: true, .. }));
+            queue.finished(task, Some(CheckpointStatus::Ready));
+            assert_eq!(queue.copy(task, task.into()), CheckpointState::Ready);
+        }
+        assert_eq!(queue.copy(3, 3), CheckpointState::Empty);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_writer_that_is_no_more() {
+        let queue = queue();
+        queue.write(1, 1, batch(10));
+        queue.dead();
+        let long = Duration::from_secs(1_000);
+        assert!(!queue.take_over(1, 2, long) && !queue.finish(long));
+        assert_eq!(queue.copy(1, 2), CheckpointState::Off);
+        queue.write(1, 2, batch(10));
+        queue.discard(1, 2, Job::Remove);
+        queue.release(1, 2);
+    }
+
+    #[test]
+    fn a_load_that_waits_in_vain_begins_anew_behind_what_is_at_work() {
+        let queue = queue();
+        queue.write(1, 1, batch(10));
+        assert!(!queue.take_over(1, 2, Duration::ZERO));
+        queue.discard(1, 2, Job::Remove);
+        let (task, _) = queue.next().unwrap();
+        queue.finished(task, Some(CheckpointStatus::Ready));
+        assert_eq!(queue.copy(1, 2), CheckpointState::Busy);
+        assert!(matches!(queue.next(), Some((1, Job::Remove))));
+        queue.finished(1, Some(CheckpointStatus::Empty));
+        assert_eq!(queue.copy(1, 2), CheckpointState::Empty);
+    }
+
+    #[test]
+    fn what_is_queued_is_done_before_the_end() {
+        let queue = queue();
+        queue.write(1, 1, batch(10));
+        queue.close();
+        assert!(queue.next().is_some() && queue.next().is_none());
+    }
+}

@@ -1,0 +1,184 @@
+//! What the tests work with: a store in a folder of its own, and batches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flockwise_runtime::clock::Clock;
+use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
+use flockwise_store::{DiskStore, ShardStore, StoreSettings};
+use prometheus::{Registry, TextEncoder};
+use tempfile::TempDir;
+
+pub(crate) const APP: &str = "shop";
+pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
+/// Of a copy on a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Records as a changelog has them.
+pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A store and its folder.
+pub(crate) struct Desk {
+    pub(crate) store: DiskStore,
+    pub(crate) clock: Clock,
+    registry: Registry,
+    app: PathBuf,
+    /// Removed in the end; `None`: somebody else's.
+    _folder: Option<TempDir>,
+}
+
+impl Desk {
+    pub(crate) fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = StoreSettings::new(folder.path(), APP);
+        Self::with(Some(folder), settings)
+    }
+
+    /// With a folder to be removed in the end, if it is not somebody else's.
+    pub(crate) fn with(folder: Option<TempDir>, mut settings: StoreSettings) -> Self {
+        let clock = Clock::simulated(NOW_MS);
+        settings.clock = clock.clone();
+        let app = settings.directory.join(&settings.app);
+        let registry = Registry::new();
+        Self {
+            store: DiskStore::start(settings, &registry).unwrap(),
+            clock,
+            registry,
+            app,
+            _folder: folder,
+        }
+    }
+
+    /// LMDB's file of a task.
+    pub(crate) fn file(&self, task: u32) -> PathBuf {
+        self.app().join(format!("task-{task}/data.mdb"))
+    }
+
+    pub(crate) fn app(&self) -> PathBuf {
+        self.app.clone()
+    }
+
+    /// Names in the app's folder.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.app()) else {
+            return Vec::new();
+        };
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names
+    }
+
+    /// Everything given is written, and every copy closed.
+    pub(crate) fn finish(&self) {
+        assert!(self.store.finish(PATIENCE));
+    }
+
+    /// The value of a metric's series.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
+        let text = text.unwrap();
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let (_, value) = lines.find(|(name, _)| *name == format!("flockwise_store_{series}"))?;
+        Some(value.parse().unwrap())
+    }
+
+    /// A task's copy with these records as of an offset, closed.
+    pub(crate) fn written(&self, task: u32, records: &Records, offset: i64) {
+        let mut shard = self.store.handle();
+        load(&mut shard, task);
+        shard.write(task, kept(records, Some(offset)));
+        shard.release(task);
+        self.finish();
+    }
+}
+
+pub(crate) fn wanted() -> ExpectedCheckpoint {
+    ExpectedCheckpoint {
+        changelog: "shop-changelog 1".to_owned(),
+        plan: 7,
+        now_ms: NOW_MS,
+    }
+}
+
+pub(crate) fn batch(offset: Option<i64>) -> CheckpointBatch {
+    let ExpectedCheckpoint {
+        changelog, plan, ..
+    } = wanted();
+    let mut kept = CheckpointBatch::default();
+    (kept.changelog, kept.plan) = (changelog, plan);
+    (kept.offset, kept.committed_ms) = (offset, NOW_MS);
+    kept
+}
+
+pub(crate) fn kept(records: &Records, offset: Option<i64>) -> CheckpointBatch {
+    let mut kept = batch(offset);
+    for (key, value) in records {
+        kept.push(key, Some(value));
+    }
+    kept
+}
+
+/// What a load gives, if it gives anything.
+pub(crate) fn load(shard: &mut ShardStore, task: u32) -> Option<(i64, Records)> {
+    load_as(shard, task, &wanted())
+}
+
+pub(crate) fn load_as(
+    shard: &mut ShardStore,
+    task: u32,
+    wanted: &ExpectedCheckpoint,
+) -> Option<(i64, Records)> {
+    let (mut records, mut former) = (Records::new(), None::<Vec<u8>>);
+    let offset = shard.load(task, wanted, &mut |key, value| {
+        let is_after = former
+            .as_deref()
+            .is_none_or(|former| former.len() > 490 || former < key);
+        // Keys that LMDB cannot hold whole are ordered by their beginning.
+        assert!(
+            is_after || key.len() > 490,
+            "records come in the order of keys"
+        );
+        former = Some(key.to_vec());
+        let former = records.insert(key.to_vec(), value.to_vec());
+        assert_eq!(former, None, "no key comes twice");
+        true
+    });
+    if offset.is_none() {
+        assert!(
+            records.is_empty(),
+            "nothing is handed over that cannot be used"
+        );
+    }
+    Some((offset?, records))
+}
+
+/// Waits until the writer is done with a task of this shard.
+pub(crate) fn settled(shard: &mut ShardStore, task: u32) -> CheckpointState {
+    let start = std::time::Instant::now();
+    loop {
+        match shard.checkpoint_state(task) {
+            CheckpointState::Busy if start.elapsed() < PATIENCE => std::thread::yield_now(),
+            copy => return copy,
+        }
+    }
+}
+
+/// Some records of various sizes: some values have pages of their own.
+pub(crate) fn sample(count: usize, fill: u8) -> Records {
+    let record = |number: usize| {
+        let bytes = if number.is_multiple_of(50) {
+            9_000
+        } else {
+            40 + number % 300
+        };
+        let key = format!("\u{1}customer-{:06}", number * 7_919 % 1_000_003);
+        (
+            key.into_bytes(),
+            vec![fill.wrapping_add(number as u8); bytes],
+        )
+    };
+    (0..count).map(record).collect()
+}

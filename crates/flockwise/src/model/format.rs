@@ -1,0 +1,116 @@
+//! What is told of a version, in words and as JSON.
+
+use flockwise_codec::time::write_time;
+use flockwise_core::aggregate::NEVER_MS;
+use flockwise_core::impact::Impact;
+use flockwise_core::lineage::Step;
+use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::plan::Plan;
+use flockwise_core::trainer::Audit;
+use serde_json::{Value, json};
+
+/// Features that are told of a segment.
+const STRONGEST: usize = 3;
+
+/// A feature of a segment beside that of all customers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trait {
+    /// Index of the feature.
+    pub(crate) feature: usize,
+    /// Of the segment, in the feature's own units.
+    pub(crate) typical: f64,
+    /// Of all customers.
+    pub(crate) typical_of_all: f64,
+    /// How far the one is from the other, after the transform, in standard deviations.
+    pub(crate) deviations: f64,
+}
+
+/// A share of all customers.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A difference of a share of all.
+pub(crate) fn signed_percent(share: f64) -> String {
+    // Rounded first: a little less than nothing is nothing.
+    let rounded = (share * 1000.0).round() / 10.0 + 0.0;
+    format!("{rounded:+.1} %")
+}
+
+/// By what share the quantisation error is another one with the new segments.
+pub(crate) fn error_change(impact: &Impact) -> f64 {
+    if impact.error_before > 0.0 {
+        impact.error_after / impact.error_before - 1.0
+    } else {
+        0.0
+    }
+}
+
+/// `None` for a model made by hand, which does not say.
+pub(crate) fn trained_at(model: &ModelParts) -> Option<String> {
+    (model.trained_ms != NEVER_MS).then(|| write_time(model.trained_ms))
+}
+
+/// A step of the lineage: `split 4 → 4, 17`.
+pub(crate) fn step(step: Step) -> String {
+    let name = step.name();
+    match step {
+        Step::Born { segment } | Step::Retired { segment } => format!("{name} {segment}"),
+        Step::Split { segment, into } => format!("{name} {segment} → {segment}, {into}"),
+        Step::Merged { segment, into } => format!("{name} {segment} → {into}"),
+    }
+}
+
+/// Each step of a lineage.
+pub(crate) fn steps(lineage: &[Step]) -> Vec<String> {
+    lineage.iter().copied().map(step).collect()
+}
+
+/// By whose order a version is in use, and why.
+pub(crate) fn command(audit: &Audit) -> String {
+    let Audit { what, who, why, .. } = audit;
+    format!("{what} by {who} at {}: {why}", write_time(audit.at_ms))
+}
+
+/// The same for programs.
+pub(crate) fn order_json(audit: &Audit) -> Value {
+    json!({ "what": audit.what, "who": audit.who, "why": audit.why, "at": write_time(audit.at_ms) })
+}
+
+/// What share of the customers sampled lately a segment has; of them all where nobody is known.
+pub(crate) fn share(model: &ModelParts, segment: &Segment) -> f64 {
+    let all: f64 = model.segments.iter().map(|segment| segment.weight).sum();
+    if all > 0.0 { segment.weight / all } else { 0.0 }
+}
+
+/// What sets a segment apart most, the strongest first.
+pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<Trait> {
+    let scaler = &model.scaler;
+    let found = |feature: usize| {
+        let deviation = scaler.deviation(feature);
+        let (here, all) = (segment.centroid[feature], scaler.means[feature]);
+        let transform = plan.feature(feature).transform;
+        (deviation > 0.0).then(|| Trait {
+            feature,
+            typical: transform.invert(here),
+            typical_of_all: transform.invert(all),
+            deviations: (here - all) / deviation,
+        })
+    };
+    let mut traits: Vec<Trait> = (0..plan.len()).filter_map(found).collect();
+    traits.sort_by(|a, b| b.deviations.abs().total_cmp(&a.deviations.abs()));
+    traits.truncate(STRONGEST);
+    traits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_little_less_than_nothing_is_nothing() {
+        assert_eq!(signed_percent(-0.0001), "+0.0 %");
+        assert_eq!(signed_percent(-0.25), "-25.0 %");
+        assert_eq!(signed_percent(0.034), "+3.4 %");
+    }
+}

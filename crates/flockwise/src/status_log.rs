@@ -1,0 +1,129 @@
+//! A line in the log every half minute, for those who have no Prometheus.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use prometheus::Registry;
+use prometheus::proto::{Metric, MetricFamily};
+
+use crate::exit::Failed;
+
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Logs for as long as it lives.
+pub(crate) struct Summary {
+    _ends_when_dropped: SyncSender<()>,
+}
+
+impl Summary {
+    pub(crate) fn start(registry: &Registry) -> Result<Self, Failed> {
+        let (sender, ended) = sync_channel(0);
+        let registry = registry.clone();
+        thread::Builder::new()
+            .name("flockwise-summary".to_owned())
+            .spawn(move || tell(&registry, &ended))
+            .map_err(Failed::running)?;
+        Ok(Self {
+            _ends_when_dropped: sender,
+        })
+    }
+}
+
+fn tell(registry: &Registry, ended: &Receiver<()>) {
+    let mut before = Figures::default();
+    while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        let now = Figures::of(&registry.gather());
+        tracing::info!(
+            events_per_second = (now.events - before.events) / EVERY.as_secs(),
+            changes = now.changes - before.changes,
+            dead_letters = now.dead_letters - before.dead_letters,
+            behind_events = now.behind,
+            customers = now.customers,
+            segments = now.segments,
+            model_version = now.model_version,
+            "the last {} s",
+            EVERY.as_secs()
+        );
+        before = now;
+    }
+}
+
+/// Totals over shards and labels.
+#[derive(Debug, Default, PartialEq)]
+struct Figures {
+    events: u64,
+    changes: u64,
+    dead_letters: u64,
+    behind: u64,
+    customers: u64,
+    segments: u64,
+    model_version: u64,
+}
+
+impl Figures {
+    fn of(families: &[MetricFamily]) -> Self {
+        let values = |name: &str| {
+            let family = families.iter().find(|family| family.name() == name);
+            let metrics = family.map(MetricFamily::get_metric).unwrap_or_default();
+            metrics.iter().map(value).collect::<Vec<u64>>()
+        };
+        let sum = |name| values(name).iter().sum();
+        let largest = |name| values(name).into_iter().max().unwrap_or(0);
+        Self {
+            events: sum("flockwise_events_total"),
+            changes: sum("flockwise_changes_total"),
+            dead_letters: sum("flockwise_dead_letters_total"),
+            behind: sum("flockwise_input_lag_events"),
+            customers: sum("flockwise_customers"),
+            segments: largest("flockwise_segments"),
+            model_version: largest("flockwise_model_version"),
+        }
+    }
+}
+
+/// A counter's or a gauge's; the other of the two is zero.
+fn value(metric: &Metric) -> u64 {
+    let (counter, gauge) = (
+        metric.get_counter().get_value(),
+        metric.get_gauge().get_value(),
+    );
+    (counter + gauge) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use flockwise_core::decide::Cause;
+    use flockwise_runtime::metrics::{Metrics, WorkerMeter};
+
+    use super::*;
+
+    #[test]
+    fn shards_and_causes_are_summed_and_there_is_one_model() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        for shard in 0..2 {
+            let mut meter = WorkerMeter::new(shard);
+            meter.open.events = 10;
+            meter.open.changes[Cause::Time as usize] = 1;
+            meter.open.changes[Cause::Behaviour as usize] = 2;
+            meter.customers = 5;
+            meter.segments = 3;
+            meter.model_version = 7 + shard as u64;
+            meter.commit(Some(0));
+            meter.export(&metrics);
+        }
+        metrics.lags.report("clicks", 0, 0, Some(4));
+        metrics.lags.report("clicks", 1, 0, Some(5));
+        let expected = Figures {
+            events: 20,
+            changes: 6,
+            dead_letters: 0,
+            behind: 9,
+            customers: 10,
+            segments: 3,
+            model_version: 8,
+        };
+        assert_eq!(Figures::of(&registry.gather()), expected);
+    }
+}
