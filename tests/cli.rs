@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use flockwise_tests::events::lines;
 use flockwise_tests::process::{
-    Ended, Process, flockwise, folder, free_address, run, workspace, write_lines,
+    Finished, Process, flockwise, folder, free_address, run, workspace, write_lines,
 };
 use tempfile::TempDir;
 
@@ -44,7 +44,7 @@ impl Desk {
         command
     }
 
-    fn run(&self, line: &str) -> Ended {
+    fn run(&self, line: &str) -> Finished {
         run(&mut self.command(line))
     }
 }
@@ -285,7 +285,7 @@ fn a_result_that_nobody_reads_to_its_end_is_no_failure() {
 
 /// Runs `flockwise` where `mount` is a file system of its own, which goes with it; `None`, with a word,
 /// where that is not allowed.
-fn on_a_mount(desk: &Desk, options: &str, line: &str) -> Option<Ended> {
+fn on_a_mount(desk: &Desk, options: &str, line: &str) -> Option<Finished> {
     fs::create_dir_all(desk.path("mount")).expect("a folder");
     let mount = format!("mount -t tmpfs -o {options} none mount");
     let unshare = |script: &str| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flockwise_config::Config;
-use flockwise_tests::process::{Ended, flockwise, folder, run, workspace};
+use flockwise_tests::process::{Finished, flockwise, folder, run, workspace};
 
 /// A command of a fenced `sh` block, and where it stands.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ fn every_flockwise_command_can_be_given() {
 }
 
 /// Carries a command out where that needs nothing but files; else only reads it.
-fn give(arguments: &[String]) -> Ended {
+fn give(arguments: &[String]) -> Finished {
     let folder = folder();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let is_harmless = match arguments[..] {

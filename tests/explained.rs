@@ -11,13 +11,13 @@ use flockwise_config::Config;
 use flockwise_core::feature::Transform;
 use flockwise_tests::PATIENCE;
 use flockwise_tests::process::{
-    Ended, Process, flockwise, folder, free_address, get, json_lines, run, workspace,
+    Finished, Process, flockwise, folder, free_address, get, json_lines, run, workspace,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// The demo once its year is over, and a replay of the same orders.
-struct Scene {
+struct Scenario {
     demo: Process,
     address: SocketAddr,
     folder: TempDir,
@@ -40,7 +40,7 @@ struct Shop {
     margin: f64,
 }
 
-impl Scene {
+impl Scenario {
     fn set() -> Self {
         let (address, folder) = (free_address(), folder());
         let listen = address.to_string();
@@ -50,21 +50,21 @@ impl Scene {
         run(replay().arg("--out").arg(&out)).expect(0, &[]);
         let model = std::fs::read_to_string(out.join("model.json")).expect("a model");
         let shop = Shop::of(&serde_json::from_str(&model).expect("JSON"));
-        let scene = Self {
+        let scenario = Self {
             demo,
             address,
             folder,
             shop,
         };
         let start = Instant::now();
-        while !scene.demo.stdout().contains("The year is over") {
-            assert!(start.elapsed() < PATIENCE, "{}", scene.demo.stderr());
+        while !scenario.demo.stdout().contains("The year is over") {
+            assert!(start.elapsed() < PATIENCE, "{}", scenario.demo.stderr());
             std::thread::sleep(Duration::from_millis(10));
         }
-        scene
+        scenario
     }
 
-    fn ask(&self, customer: &str, more: &[&str]) -> Ended {
+    fn ask(&self, customer: &str, more: &[&str]) -> Finished {
         let address = format!("http://{}/", self.address);
         let mut command = flockwise(&["customer", customer, "--ask", "127.0.0.1:1"]);
         run(command.args(["--ask", &address]).args(more))
@@ -254,8 +254,8 @@ impl Shop {
 
 #[test]
 fn an_answer_is_what_the_model_says() {
-    let scene = Scene::set();
-    let customers = json_lines(&scene.out("customers.jsonl"));
+    let scenario = Scenario::set();
+    let customers = json_lines(&scenario.out("customers.jsonl"));
     let segment_of: BTreeMap<&str, &Value> = customers
         .iter()
         .map(|line| {
@@ -267,10 +267,10 @@ fn an_answer_is_what_the_model_says() {
         .collect();
     let mut counterfactuals = 0;
     for (id, segment) in segment_of.iter().step_by(segment_of.len() / 25) {
-        let told = scene.told(id);
+        let told = scenario.told(id);
         assert_eq!(told["customer_id"], *id);
         assert_eq!(&told["segment"]["segment"], *segment);
-        counterfactuals += scene.shop.check(&told);
+        counterfactuals += scenario.shop.check(&told);
         let members = told["typical_members"].as_array().expect("members");
         assert!(!members.is_empty() && members.len() <= 5);
         for member in members {
@@ -280,26 +280,26 @@ fn an_answer_is_what_the_model_says() {
     }
     assert!(counterfactuals > 10, "{counterfactuals}");
 
-    let told = scene.told("12417");
+    let told = scenario.told("12417");
     let at = told["as_of"].as_str().expect("a time");
-    let out = scene.folder.path().join("then");
+    let out = scenario.folder.path().join("then");
     run(replay().args(["--at", at, "--out"]).arg(&out)).expect(0, &[]);
     let then = json_lines(&out.join("customers.jsonl"));
     let line = then.iter().find(|line| line["customer_id"] == "12417");
     let line = line.expect("the customer");
-    for (name, value) in scene.shop.names.iter().zip(scene.shop.values(&told)) {
+    for (name, value) in scenario.shop.names.iter().zip(scenario.shop.values(&told)) {
         assert_near(value, number(&line["features"][name]));
     }
 
-    let ended = scene.ask("12417", &[]).expect(0, &[]);
+    let ended = scenario.ask("12417", &[]).expect(0, &[]);
     let name = told["segment"]["name"].as_str().expect("a name");
     for word in ["customer 12417", name, "last order", "together", "typical"] {
         assert!(ended.stdout.contains(word), "{}", ended.stdout);
     }
-    scene
+    scenario
         .ask("nobody", &[])
         .expect(1, &["there is no customer nobody"]);
-    let refusal = get(scene.address, "/customers/nobody").expect("an answer");
+    let refusal = get(scenario.address, "/customers/nobody").expect("an answer");
     let refusal: Value = serde_json::from_str(&refusal).expect("JSON");
     assert_eq!(refusal["error"], "there is no such customer");
 }

@@ -6,18 +6,18 @@ use anyhow::Result;
 use xtask::kafka::Signal;
 
 use crate::clock::Clock;
-use crate::gate::{Gate, Mode};
-use crate::halt::Halt;
+use crate::proxy::{Proxy, Mode};
+use crate::stop_signal::StopSignal;
 use crate::instance::{Inputs, Stopped};
 use crate::schedule::{Fault, Kind, Victim};
-use crate::site::{BROKERS, PROCESSES, Site};
+use crate::deployment::{BROKERS, PROCESSES, Deployment};
 
 /// A fault is still felt this long after it is over: members come back, leaders go home.
 pub(crate) const AFTERMATH: Duration = Duration::from_secs(3);
 
 /// A fault that has been.
 #[derive(Clone, Debug)]
-pub(crate) struct Past {
+pub(crate) struct FaultHistory {
     pub(crate) fault: Fault,
     /// Later than it was due where its victim was still held by another.
     pub(crate) from: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct Uncommitted {
     pub(crate) text: String,
 }
 
-impl Past {
+impl FaultHistory {
     /// Was it felt at some time between these?
     pub(crate) fn is_felt(&self, from: Duration, to: Duration) -> bool {
         from < self.to + AFTERMATH && self.from < to
@@ -50,19 +50,19 @@ impl Past {
 }
 
 /// What faults need to happen.
-pub(crate) struct Hand<'a> {
-    pub(crate) site: &'a Site,
+pub(crate) struct FaultActions<'a> {
+    pub(crate) deployment: &'a Deployment,
     pub(crate) clock: Clock,
-    pub(crate) halt: &'a Halt,
+    pub(crate) stop: &'a StopSignal,
     /// Later nothing comes any more that could suffer.
     pub(crate) until: Duration,
 }
 
-impl Hand<'_> {
+impl FaultActions<'_> {
     /// Does it, waits, and undoes it, whoever halts it. Nobody else does anything to its victim
     /// meanwhile. `None` where the victim was held by another until it was too late.
-    pub(crate) fn strike(&self, fault: Fault) -> Option<Past> {
-        let mut past = Past {
+    pub(crate) fn strike(&self, fault: Fault) -> Option<FaultHistory> {
+        let mut past = FaultHistory {
             fault,
             from: Duration::ZERO,
             to: Duration::ZERO,
@@ -85,10 +85,10 @@ impl Hand<'_> {
     }
 
     /// To be asked as soon as the victim is held.
-    fn begins(&self, past: &mut Past) -> bool {
+    fn begins(&self, past: &mut FaultHistory) -> bool {
         let (now, what) = (self.clock.now(), past.fault.what());
         let at = now.as_secs_f64();
-        if now > self.until || self.halt.is_set() {
+        if now > self.until || self.stop.is_set() {
             eprintln!("{at:7.1} s  too late for: {what}");
             return false;
         }
@@ -97,12 +97,12 @@ impl Hand<'_> {
         true
     }
 
-    fn hold(&self, past: &Past) {
-        self.halt.wait(past.fault.hold());
+    fn hold(&self, past: &FaultHistory) {
+        self.stop.wait(past.fault.hold());
     }
 
-    fn strike_process(&self, index: usize, past: &mut Past) -> Result<()> {
-        let mut instance = self.site.instance(index);
+    fn strike_process(&self, index: usize, past: &mut FaultHistory) -> Result<()> {
+        let mut instance = self.deployment.instance(index);
         if !self.begins(past) {
             return Ok(());
         }
@@ -117,10 +117,10 @@ impl Hand<'_> {
             Kind::Disk => {
                 let half = past.fault.hold() / 2;
                 instance.fill_disk()?;
-                self.halt.wait(half);
+                self.stop.wait(half);
                 past.failures.extend(instance.ended_by_itself());
                 instance.start();
-                self.halt.wait(half);
+                self.stop.wait(half);
                 instance.clear_disk()?;
             }
             _ => {
@@ -132,56 +132,56 @@ impl Hand<'_> {
         Ok(())
     }
 
-    fn strike_broker(&self, index: usize, past: &mut Past) -> Result<()> {
-        let _alone = self.site.with_brokers();
+    fn strike_broker(&self, index: usize, past: &mut FaultHistory) -> Result<()> {
+        let _alone = self.deployment.with_brokers();
         if !self.begins(past) {
             return Ok(());
         }
         match past.fault.kind {
-            Kind::BrokerFreeze => self.site.stop_broker(index, Signal::Stop)?,
+            Kind::BrokerFreeze => self.deployment.stop_broker(index, Signal::Stop)?,
             // One that takes too long would be killed by its supervisor as well.
-            Kind::BrokerStop if self.site.stop_broker(index, Signal::Term).is_ok() => {}
-            _ => self.site.stop_broker(index, Signal::Kill)?,
+            Kind::BrokerStop if self.deployment.stop_broker(index, Signal::Term).is_ok() => {}
+            _ => self.deployment.stop_broker(index, Signal::Kill)?,
         }
         self.hold(past);
-        self.site.start_broker(index)?;
-        self.site.wait_until_in_sync(self.halt)
+        self.deployment.start_broker(index)?;
+        self.deployment.wait_until_in_sync(self.stop)
     }
 
     fn strike_links(
         &self,
         process: Option<usize>,
         broker: Option<usize>,
-        past: &mut Past,
+        past: &mut FaultHistory,
     ) -> Result<()> {
         let processes = chosen(process, PROCESSES);
-        let held = processes.iter().map(|index| self.site.instance(*index));
+        let held = processes.iter().map(|index| self.deployment.instance(*index));
         let _alone: Vec<_> = held.collect();
         if !self.begins(past) {
             return Ok(());
         }
         let brokers = chosen(broker, BROKERS);
-        let gates: Vec<&Gate> = processes
+        let proxies: Vec<&Proxy> = processes
             .iter()
             .flat_map(|process| brokers.iter().map(|broker| (*process, *broker)))
-            .map(|(process, broker)| &self.site.gates[process][broker])
+            .map(|(process, broker)| &self.deployment.proxies[process][broker])
             .collect();
-        let set = |mode| gates.iter().for_each(|gate| gate.set(mode));
+        let set = |mode| proxies.iter().for_each(|proxy| proxy.set(mode));
         match past.fault.kind {
             Kind::Stall => set(Mode::Stalled),
             Kind::Refuse => set(Mode::Refusing),
             _ => {}
         }
         if past.fault.kind != Kind::Stall {
-            gates.iter().for_each(|gate| gate.cut());
+            proxies.iter().for_each(|proxy| proxy.cut());
         }
         self.hold(past);
         set(Mode::Open);
         Ok(())
     }
 
-    fn roll(&self, past: &mut Past) -> Result<()> {
-        let _alone = self.site.with_all();
+    fn roll(&self, past: &mut FaultHistory) -> Result<()> {
+        let _alone = self.deployment.with_all();
         if !self.begins(past) {
             return Ok(());
         }
@@ -189,8 +189,8 @@ impl Hand<'_> {
     }
 
     /// An input is taken out of the configuration and put back: in between some processes read it, or none.
-    fn reconfigure(&self, count: usize, past: &mut Past) -> Result<()> {
-        let _alone = self.site.with_all();
+    fn reconfigure(&self, count: usize, past: &mut FaultHistory) -> Result<()> {
+        let _alone = self.deployment.with_all();
         if !self.begins(past) {
             return Ok(());
         }
@@ -204,8 +204,8 @@ impl Hand<'_> {
     }
 
     /// A process ends in good order and starts again, with other inputs where these are given.
-    fn start_again(&self, index: usize, inputs: Option<Inputs>, past: &mut Past) -> Result<()> {
-        let mut instance = self.site.instance(index);
+    fn start_again(&self, index: usize, inputs: Option<Inputs>, past: &mut FaultHistory) -> Result<()> {
+        let mut instance = self.deployment.instance(index);
         past.failures.extend(instance.ended_by_itself());
         let from = self.clock.now();
         match instance.stop() {
@@ -219,7 +219,7 @@ impl Hand<'_> {
         }
         instance.inputs = inputs.unwrap_or(instance.inputs);
         instance.start();
-        self.site.wait_until_ready(&instance, self.halt)
+        self.deployment.wait_until_ready(&instance, self.stop)
     }
 }
 

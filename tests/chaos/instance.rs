@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flockwise_tests::process::{Ended, Process, get};
+use flockwise_tests::process::{Finished, Process, get};
 use signal_hook::consts::SIGTERM;
 
 use crate::clock::Clock;
@@ -171,7 +171,7 @@ impl Drop for Instance {
     }
 }
 
-fn how(ended: &Ended) -> String {
+fn how(ended: &Finished) -> String {
     let signal = ended.signal.map(|signal| format!("signal {signal}"));
     let code = ended.code.map(|code| format!("code {code}"));
     code.or(signal).unwrap_or_default()

@@ -5,19 +5,19 @@
 //! `cargo xtask chaos`.
 
 mod clock;
-mod course;
+mod run;
 mod disk;
 mod faults;
-mod gate;
-mod halt;
+mod proxy;
+mod stop_signal;
 mod instance;
-mod journal;
+mod event_log;
 mod observer;
 mod producer;
 mod report;
 mod schedule;
-mod site;
-mod verdict;
+mod deployment;
+mod checks;
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,17 +26,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use flockwise_tests::events::{Put, spread};
-use flockwise_tests::plant::PARTITIONS;
+use flockwise_tests::events::{InputRecord, spread};
+use flockwise_tests::kafka_pipeline::PARTITIONS;
 use flockwise_tests::process::workspace;
 
 use clock::Clock;
-use course::{Course, Outcome};
-use halt::Halt;
-use journal::Journal;
+use run::{Run, Outcome};
+use stop_signal::StopSignal;
+use event_log::EventLog;
 use report::Report;
 use schedule::{Fault, Kind};
-use site::{INPUTS, PROCESSES, Plan, Site};
+use deployment::{INPUTS, PROCESSES, Plan, Deployment};
 
 /// Events go on for this long after the last fault.
 const CALM_AT_LAST_S: f64 = 5.0;
@@ -103,11 +103,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let halt = Halt::on_signals().context("cannot listen to signals")?;
+    let stop = StopSignal::on_signals().context("cannot listen to signals")?;
     let plan = arguments.plan();
     fs::create_dir_all(&plan.folder).context("cannot make the folder of results")?;
-    let mut site = Site::set(&plan)?;
-    let ended = arguments.play(&site, &faults, &halt);
+    let mut deployment = Deployment::set(&plan)?;
+    let ended = arguments.play(&deployment, &faults, &stop);
     if ended
         .as_ref()
         .is_ok_and(|report| report.failures.is_empty())
@@ -116,11 +116,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         arguments.tell(&report, &plan)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if halt.is_interrupted() {
+    if stop.is_interrupted() {
         eprintln!("interrupted");
         return Ok(ExitCode::from(130));
     }
-    site.keep_files();
+    deployment.keep_files();
     arguments.tell(&ended?, &plan)?;
     eprintln!("everything is in {}", plan.folder.display());
     Ok(ExitCode::FAILURE)
@@ -156,38 +156,38 @@ impl Arguments {
     }
 
     /// The whole run, on a site that is ready for it.
-    fn play(&self, site: &Site, faults: &[Fault], halt: &Halt) -> Result<Report> {
+    fn play(&self, deployment: &Deployment, faults: &[Fault], stop: &StopSignal) -> Result<Report> {
         let count = (self.minutes * 60.0 * f64::from(self.rate)) as u64;
         let first = count.min(LEARNT_FROM) as usize;
-        let events = site.plant.expect(count, self.customers, first);
+        let events = deployment.kafka_pipeline.expect(count, self.customers, first);
         let events = spread(events, PARTITIONS);
-        (0..PROCESSES).for_each(|index| site.instance(index).start());
-        (0..PROCESSES).try_for_each(|index| site.wait_until_ready(&site.instance(index), halt))?;
-        let course = Course {
-            site,
-            halt,
+        (0..PROCESSES).for_each(|index| deployment.instance(index).start());
+        (0..PROCESSES).try_for_each(|index| deployment.wait_until_ready(&deployment.instance(index), stop))?;
+        let course = Run {
+            deployment,
+            stop,
             clock: Clock::start(),
-            journal: Arc::new(Mutex::new(Journal::new(INPUTS, PARTITIONS))),
+            event_log: Arc::new(Mutex::new(EventLog::new(INPUTS, PARTITIONS))),
             faults,
             events: &events,
             rate: self.rate,
         };
         eprintln!("{} events at {} a second", events.len(), self.rate);
         let outcome = course.run();
-        let ended = verdict::end(site, halt);
-        Ok(self.report(site, &course, outcome, ended, &events))
+        let ended = checks::end(deployment, stop);
+        Ok(self.report(deployment, &course, outcome, ended, &events))
     }
 
     fn report(
         &self,
-        site: &Site,
-        course: &Course<'_>,
+        deployment: &Deployment,
+        course: &Run<'_>,
         outcome: Outcome,
         ended: Vec<String>,
-        events: &[Put],
+        events: &[InputRecord],
     ) -> Report {
-        let journal = course.journal.lock();
-        let journal = journal.unwrap_or_else(PoisonError::into_inner);
+        let event_log = course.event_log.lock();
+        let event_log = event_log.unwrap_or_else(PoisonError::into_inner);
         let Outcome {
             past,
             stalls,
@@ -201,10 +201,10 @@ impl Arguments {
         failures.extend(others.into_iter().map(|stop| stop.text.clone()));
         failures.extend(ended);
         let mut changes = 0;
-        if course.halt.is_interrupted() {
+        if course.stop.is_interrupted() {
             failures.push("interrupted".to_owned());
         } else {
-            let (differing, count) = verdict::judge(&site.plant, &journal, events.len());
+            let (differing, count) = checks::judge(&deployment.kafka_pipeline, &event_log, events.len());
             failures.extend(differing);
             changes = count;
         }
@@ -213,11 +213,11 @@ impl Arguments {
             standbys: self.standbys,
             rate: self.rate,
             load: load(),
-            events: journal.count(),
-            repeated: journal.repeated(),
+            events: event_log.count(),
+            repeated: event_log.repeated(),
             changes,
             stalls,
-            latencies: journal.latencies(),
+            latencies: event_log.latencies(),
             past,
             uncommitted,
             failures,

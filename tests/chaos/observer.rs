@@ -19,8 +19,8 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::clock::Clock;
-use crate::halt::Halt;
-use crate::journal::Journal;
+use crate::stop_signal::StopSignal;
+use crate::event_log::EventLog;
 use crate::producer::eager;
 
 const STEP: Duration = Duration::from_millis(50);
@@ -30,32 +30,32 @@ pub(crate) fn observe(
     servers: &str,
     topics: &Topics,
     plan: &Plan,
-    journal: &Mutex<Journal>,
+    event_log: &Mutex<EventLog>,
     clock: Clock,
-    halt: &Halt,
+    stop: &StopSignal,
 ) -> Result<()> {
     let consumer = connect(servers, topics)?;
     let changelog = topics.name(Topic::Changelog);
-    while !halt.is_set() {
+    while !stop.is_set() {
         // Errors are of brokers that are down, and pass.
         let Some(Ok(message)) = consumer.poll(STEP) else {
             continue;
         };
         let now = clock.now();
-        let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut event_log = event_log.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = if message.topic() == changelog {
-            note_bookmark(&message, topics, &mut journal, now)
+            note_bookmark(&message, topics, &mut event_log, now)
         } else {
-            note_passed_on(&message, topics, plan, &mut journal, now)
+            note_passed_on(&message, topics, plan, &mut event_log, now)
         };
         if let Err(error) = noted {
-            journal.fail(format!("{error:#}"));
+            event_log.fail(format!("{error:#}"));
         }
     }
     Ok(())
 }
 
-fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<Quiet>> {
+fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<QuietContext>> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", servers)
@@ -64,8 +64,8 @@ fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<Quiet>> {
         .set("isolation.level", "read_committed")
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "100");
-    let consumer: BaseConsumer<Quiet> = eager(&mut config)
-        .create_with_context(Quiet)
+    let consumer: BaseConsumer<QuietContext> = eager(&mut config)
+        .create_with_context(QuietContext)
         .context("cannot make a consumer")?;
     let mut list = TopicPartitionList::new();
     for topic in [Topic::Changelog, Topic::Repartition] {
@@ -80,7 +80,7 @@ fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<Quiet>> {
 fn note_bookmark(
     message: &BorrowedMessage<'_>,
     topics: &Topics,
-    journal: &mut Journal,
+    event_log: &mut EventLog,
     now: Duration,
 ) -> Result<()> {
     let (Some([TASK_POSITION]), Some(value)) = (message.key(), message.payload()) else {
@@ -90,7 +90,7 @@ fn note_bookmark(
     let read = position.inputs.iter();
     let read = read.map(|(lane, progress)| (*lane, progress.next_offset));
     let task = message.partition().cast_unsigned();
-    journal.progressed(task, read, position.repartition_offset, now);
+    event_log.progressed(task, read, position.repartition_offset, now);
     Ok(())
 }
 
@@ -98,7 +98,7 @@ fn note_passed_on(
     message: &BorrowedMessage<'_>,
     topics: &Topics,
     plan: &Plan,
-    journal: &mut Journal,
+    event_log: &mut EventLog,
     now: Duration,
 ) -> Result<()> {
     let value = message.payload().unwrap_or_default();
@@ -110,17 +110,17 @@ fn note_passed_on(
     let input = input.with_context(|| format!("{} is no input", origin.topic))? as u16;
     let place = ((input, origin.partition), origin.offset);
     let task = message.partition().cast_unsigned();
-    journal.passed_on(task, message.offset(), place, now);
+    event_log.passed_on(task, message.offset(), place, now);
     Ok(())
 }
 
 /// Brokers go down here all the time.
-struct Quiet;
+struct QuietContext;
 
-impl ClientContext for Quiet {
+impl ClientContext for QuietContext {
     fn error(&self, _: KafkaError, _: &str) {}
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for QuietContext {}

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_tests::events::Put;
-use flockwise_tests::plant::PARTITIONS;
+use flockwise_tests::events::InputRecord;
+use flockwise_tests::kafka_pipeline::PARTITIONS;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
@@ -15,8 +15,8 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use crate::clock::Clock;
-use crate::halt::Halt;
-use crate::journal::Journal;
+use crate::stop_signal::StopSignal;
+use crate::event_log::EventLog;
 
 /// How often what is due is sent.
 const STEP: Duration = Duration::from_millis(5);
@@ -28,7 +28,7 @@ pub(crate) struct Stream<'a> {
     pub(crate) servers: &'a str,
     /// Of the inputs, in their order.
     pub(crate) topics: &'a [String],
-    pub(crate) events: &'a [Put],
+    pub(crate) events: &'a [InputRecord],
     /// A second.
     pub(crate) rate: u32,
 }
@@ -36,18 +36,18 @@ pub(crate) struct Stream<'a> {
 /// Sends them all, unless halted before.
 pub(crate) fn produce(
     stream: &Stream<'_>,
-    journal: &Arc<Mutex<Journal>>,
+    event_log: &Arc<Mutex<EventLog>>,
     clock: Clock,
-    halt: &Halt,
+    stop: &StopSignal,
 ) -> Result<()> {
     let notes = Notes {
-        journal: Arc::clone(journal),
+        event_log: Arc::clone(event_log),
         clock,
     };
     let producer = connect(stream.servers, notes)?;
     let start = clock.now();
     let mut sent = 0;
-    while sent < stream.events.len() && !halt.is_set() {
+    while sent < stream.events.len() && !stop.is_set() {
         let due = (clock.now() - start).as_secs_f64() * f64::from(stream.rate);
         let due = stream.events.len().min(due as usize);
         for put in &stream.events[sent..due] {
@@ -86,10 +86,10 @@ pub(crate) fn eager(config: &mut ClientConfig) -> &mut ClientConfig {
 fn send(
     producer: &ThreadedProducer<Notes>,
     topics: &[String],
-    put: &Put,
+    put: &InputRecord,
     clock: Clock,
 ) -> Result<(), KafkaError> {
-    let flight = Flight {
+    let flight = InFlight {
         sent: clock.now(),
         input: put.input,
         is_passed_on: Partitioner::default().partition(&put.key, PARTITIONS) != put.partition,
@@ -105,12 +105,12 @@ fn send(
 
 /// Keeps the journal of what the brokers have taken.
 struct Notes {
-    journal: Arc<Mutex<Journal>>,
+    event_log: Arc<Mutex<EventLog>>,
     clock: Clock,
 }
 
 /// A record on its way.
-struct Flight {
+struct InFlight {
     sent: Duration,
     input: u16,
     is_passed_on: bool,
@@ -124,18 +124,18 @@ impl ClientContext for Notes {
 }
 
 impl ProducerContext for Notes {
-    type DeliveryOpaque = Box<Flight>;
+    type DeliveryOpaque = Box<InFlight>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, flight: Box<Flight>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, flight: Box<InFlight>) {
         let now = self.clock.now();
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut event_log = self.event_log.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(message) => {
                 let offset = Some(message.offset()).filter(|offset| *offset >= 0);
                 let lane = (flight.input, message.partition().cast_unsigned());
-                journal.produced((lane, offset), flight.is_passed_on, flight.sent, now);
+                event_log.produced((lane, offset), flight.is_passed_on, flight.sent, now);
             }
-            Err((error, _)) => journal.fail(format!("an event could not be produced: {error}")),
+            Err((error, _)) => event_log.fail(format!("an event could not be produced: {error}")),
         }
     }
 }

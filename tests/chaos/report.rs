@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::faults::{AFTERMATH, Past};
-use crate::journal::Stall;
+use crate::faults::{AFTERMATH, FaultHistory};
+use crate::event_log::Stall;
 use crate::schedule::Kind;
 
 /// Stalls worth a line of their own.
@@ -24,7 +24,7 @@ pub(crate) struct Report {
     /// Stored twice by their own producer, besides.
     pub(crate) repeated: u64,
     pub(crate) changes: usize,
-    pub(crate) past: Vec<Past>,
+    pub(crate) past: Vec<FaultHistory>,
     pub(crate) stalls: Vec<Stall>,
     /// Shortest first.
     pub(crate) latencies: Vec<Duration>,
@@ -40,7 +40,7 @@ impl Report {
         stalls.max_by_key(|stall| stall.length())
     }
 
-    fn causes(&self, stall: &Stall) -> impl Iterator<Item = &Past> {
+    fn causes(&self, stall: &Stall) -> impl Iterator<Item = &FaultHistory> {
         let stall = stall.clone();
         self.past
             .iter()

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::site::{BROKERS, PROCESSES, SESSION_MS};
+use crate::deployment::{BROKERS, PROCESSES, SESSION_MS};
 
 /// Nothing happens before: JVMs are slow at first, and the processes are to be seen at work.
 pub(crate) const WARM_UP_MS: u64 = 10_000;

@@ -10,7 +10,7 @@ use xtask::data::generate::{Generator, Load};
 
 /// A record of an input topic.
 #[derive(Clone, Debug)]
-pub struct Put {
+pub struct InputRecord {
     /// Number of the input.
     pub input: u16,
     /// Its partition.
@@ -23,7 +23,7 @@ pub struct Put {
     pub timestamp_ms: i64,
 }
 
-impl Put {
+impl InputRecord {
     /// The same record elsewhere.
     #[must_use]
     pub fn at(self, input: u16, partition: u32) -> Self {
@@ -45,10 +45,10 @@ impl Put {
 /// Puts every other customer's events into a second input of this number of partitions: the order of each customer's
 /// events stays known.
 #[must_use]
-pub fn spread(puts: Vec<Put>, partitions: u32) -> Vec<Put> {
-    let place = |put: Put| match put.key.last() {
+pub fn spread(puts: Vec<InputRecord>, partitions: u32) -> Vec<InputRecord> {
+    let place = |put: InputRecord| match put.key.last() {
         Some(last) if last % 2 == 1 => {
-            Put { input: 1, ..put }.keyed(Partitioner::Crc32, partitions)
+            InputRecord { input: 1, ..put }.keyed(Partitioner::Crc32, partitions)
         }
         _ => put,
     };
@@ -75,7 +75,7 @@ pub fn lines_over(days: u32, events: u64, customers: u32, seed: u64) -> Vec<Stri
 
 /// The lines as records of the first input, without a partition yet.
 #[must_use]
-pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<Put> {
+pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<InputRecord> {
     lines(events, customers, seed)
         .iter()
         .map(|line| put("segment", line))
@@ -87,14 +87,14 @@ pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<Put> {
 /// # Panics
 /// Where it is no event.
 #[must_use]
-pub fn put(format: &str, line: &str) -> Put {
+pub fn put(format: &str, line: &str) -> InputRecord {
     let format = Format::builtin(format).expect("a format that comes with Flockwise");
     let (plan, mut event) = (Plan::compile(&[]), Event::default());
     let decoder = Decoder::new(&format, &plan);
     decoder
         .decode(&plan, Some(line.as_bytes()), &mut event)
         .unwrap_or_else(|reject| panic!("{reject}: {line}"));
-    Put {
+    InputRecord {
         input: 0,
         partition: 0,
         key: event.customer_id().as_bytes().to_vec(),

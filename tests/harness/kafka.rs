@@ -16,8 +16,8 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::broker::Stage;
-use crate::events::Put;
+use crate::test_broker::TestBroker;
+use crate::events::InputRecord;
 use crate::{PATIENCE, eventually};
 
 /// More than the largest event that is taken.
@@ -231,7 +231,7 @@ impl Kafka {
     }
 }
 
-impl Stage for Kafka {
+impl TestBroker for Kafka {
     type Client = KafkaBroker;
 
     fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
@@ -250,7 +250,7 @@ impl Stage for Kafka {
         KafkaBroker::connect(settings, self.topics.clone())
     }
 
-    fn put(&self, records: &[Put]) {
+    fn put(&self, records: &[InputRecord]) {
         let producer: ThreadedProducer<_> = config(&self.servers)
             .set("linger.ms", "5")
             .set("message.max.bytes", LARGEST)
@@ -283,7 +283,7 @@ impl Stage for Kafka {
         // Inputs first: what they led to on the others is then committed as well.
         let mut inputs = (0..self.topics.inputs.len() as u16).map(Topic::Input);
         inputs.all(|input| self.is_consumed(input))
-            && [Topic::Repartition, Topic::Deltas]
+            && [Topic::Repartition, Topic::Samples]
                 .into_iter()
                 .all(|topic| self.is_read(topic))
     }
@@ -328,7 +328,7 @@ fn consumer(servers: &str, group: &str, isolation: &str) -> BaseConsumer {
 fn send(
     producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
     topic: &str,
-    put: &Put,
+    put: &InputRecord,
 ) {
     let mut record = BaseRecord::<[u8], [u8]>::to(topic)
         .partition(put.partition.cast_signed())

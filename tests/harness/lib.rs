@@ -1,23 +1,23 @@
 //! What the end-to-end tests share: brokers seen from outside, shards on threads, the scenarios that every
 //! broker must pass, and the built command.
 
-pub mod broker;
+pub mod test_broker;
 pub mod changelog;
 pub mod checks;
 pub mod events;
-pub mod faulty;
+pub mod faulty_broker;
 pub mod kafka;
 pub mod memory;
 pub mod metrics;
 pub mod pipeline;
-pub mod plant;
+pub mod kafka_pipeline;
 pub mod process;
 pub mod reference;
 pub mod scenarios;
-pub mod scene;
+pub mod scenario;
 #[path = "../simulator/mod.rs"]
 pub mod simulator;
-pub mod worker;
+pub mod worker_thread;
 
 use std::time::{Duration, Instant};
 

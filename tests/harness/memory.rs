@@ -4,8 +4,8 @@ use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::broker::Stage;
-use crate::events::Put;
+use crate::test_broker::TestBroker;
+use crate::events::InputRecord;
 
 /// The in-process broker.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Memory {
     topics: Topics,
 }
 
-impl Stage for Memory {
+impl TestBroker for Memory {
     type Client = MemoryClient;
 
     fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
@@ -26,7 +26,7 @@ impl Stage for Memory {
         Ok(self.broker.shard(member))
     }
 
-    fn put(&self, records: &[Put]) {
+    fn put(&self, records: &[InputRecord]) {
         records.iter().for_each(|put| append(&self.broker, put));
     }
 
@@ -51,7 +51,7 @@ impl Stage for Memory {
 }
 
 /// Appends a record to its input.
-pub fn append(broker: &MemoryBroker, put: &Put) {
+pub fn append(broker: &MemoryBroker, put: &InputRecord) {
     let (key, value) = (Some(&*put.key), put.value.as_deref());
     let topic = Topic::Input(put.input);
     broker.append(topic, put.partition, put.timestamp_ms, key, value);

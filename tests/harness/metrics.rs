@@ -9,7 +9,7 @@ use crate::process::workspace;
 
 /// A row of the table.
 #[derive(Clone, Debug)]
-pub struct Documented {
+pub struct DocumentedMetric {
     /// What can be compared with the program.
     pub metric: Described,
     /// In what it is counted or measured.
@@ -23,13 +23,13 @@ pub struct Documented {
 /// # Panics
 /// Where the page cannot be read or a row lacks a cell.
 #[must_use]
-pub fn documented() -> Vec<Documented> {
+pub fn documented() -> Vec<DocumentedMetric> {
     let page = fs::read_to_string(workspace().join("docs/metrics.md")).expect("docs/metrics.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.map(row).collect()
 }
 
-fn row(line: &str) -> Documented {
+fn row(line: &str) -> DocumentedMetric {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
     let [name, kind, labels, unit, meaning, _] = cells[..] else {
         panic!("a row has six cells: {line}");
@@ -40,7 +40,7 @@ fn row(line: &str) -> Documented {
     let labels = labels.filter(|label| !label.is_empty());
     let kinds = ["counter", "gauge", "histogram"];
     let kind = kinds.into_iter().find(|known| *known == kind);
-    Documented {
+    DocumentedMetric {
         metric: Described {
             name: name.trim_matches('`').to_owned(),
             kind: kind.unwrap_or_else(|| panic!("no type of metric: {line}")),

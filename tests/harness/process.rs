@@ -16,7 +16,7 @@ use crate::PATIENCE;
 
 /// How a command ended, and what it said.
 #[derive(Debug)]
-pub struct Ended {
+pub struct Finished {
     /// Exit code; `None` where a signal ended it.
     pub code: Option<i32>,
     /// The signal that ended it.
@@ -27,7 +27,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-impl Ended {
+impl Finished {
     /// Checks the exit code and that stderr holds all of these; returns itself.
     ///
     /// # Panics
@@ -89,7 +89,7 @@ pub fn flockwise(arguments: &[&str]) -> Command {
 
 /// Runs a command to its end.
 #[must_use]
-pub fn run(command: &mut Command) -> Ended {
+pub fn run(command: &mut Command) -> Finished {
     Process::start(command).wait()
 }
 
@@ -135,7 +135,7 @@ impl Process {
     /// # Panics
     /// Where it does not end.
     #[must_use]
-    pub fn terminate(self) -> Ended {
+    pub fn terminate(self) -> Finished {
         self.ask_to_end();
         self.wait()
     }
@@ -169,7 +169,7 @@ impl Process {
     /// # Panics
     /// Where it does not.
     #[must_use]
-    pub fn wait(mut self) -> Ended {
+    pub fn wait(mut self) -> Finished {
         self.ended_within(PATIENCE)
             .unwrap_or_else(|| panic!("does not end: {}", text(&self.stderr)))
     }
@@ -178,7 +178,7 @@ impl Process {
     ///
     /// # Panics
     /// Where the system does not say.
-    pub fn ended_within(&mut self, patience: Duration) -> Option<Ended> {
+    pub fn ended_within(&mut self, patience: Duration) -> Option<Finished> {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("its state") {
@@ -191,8 +191,8 @@ impl Process {
         }
     }
 
-    fn ended(&self, status: ExitStatus) -> Ended {
-        Ended {
+    fn ended(&self, status: ExitStatus) -> Finished {
+        Finished {
             code: status.code(),
             signal: status.signal(),
             stdout: text(&self.stdout),

@@ -12,7 +12,7 @@ use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
 use prometheus::Registry;
 
-use crate::events::Put;
+use crate::events::InputRecord;
 use crate::memory::append;
 
 /// Records played between two turns, so that what the trainer learns is soon in use.
@@ -34,7 +34,7 @@ pub struct Reference {
 /// # Panics
 /// Where the shard fails.
 #[must_use]
-pub fn play(pipeline: &Pipeline, records: &[Put]) -> Reference {
+pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
     let topics = &pipeline.topics;
     let partitions = vec![topics.state_partitions; topics.inputs.len()];
     let broker = MemoryBroker::new(topics.clone(), &partitions);

@@ -11,10 +11,10 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::broker::topics;
+use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks;
-use flockwise_tests::events::{Put, generated};
-use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::events::{InputRecord, generated};
+use flockwise_tests::faulty_broker::{FaultyBroker, FaultScript};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
@@ -27,19 +27,19 @@ const UNTIL: &str = "2026-01-31T00:00:00.000Z";
 const NOW_MS: i64 = 1_800_000_000_000;
 const TASKS: u32 = 3;
 
-type Member = Worker<Faulty<MemoryClient>>;
+type Member = Worker<FaultyBroker<MemoryClient>>;
 
 /// A pipeline that was first started in the middle of its events.
-struct Scene {
+struct Scenario {
     broker: MemoryBroker,
     pipeline: Arc<Pipeline>,
     clock: Clock,
-    script: Arc<Script>,
+    script: Arc<FaultScript>,
     registry: Registry,
     metrics: Metrics,
 }
 
-impl Scene {
+impl Scenario {
     fn set(is_published: bool) -> Self {
         let mut pipeline = plain();
         Arc::make_mut(&mut pipeline.task).history = HistoryPolicy {
@@ -59,13 +59,13 @@ impl Scene {
 
     fn join(&self, number: usize) -> Member {
         let client = self.broker.shard(&format!("member-{number}"));
-        let client = Faulty::new(client, Arc::clone(&self.script));
+        let client = FaultyBroker::new(client, Arc::clone(&self.script));
         let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
         Worker::new(number, client, pipeline, time_mode, self.metrics.clone())
     }
 
-    fn put(&self, records: &[Put]) {
+    fn put(&self, records: &[InputRecord]) {
         for put in records {
             let put = put.clone().keyed(self.pipeline.partitioner, TASKS);
             append(&self.broker, &put);
@@ -73,7 +73,7 @@ impl Scene {
     }
 
     /// Plays all events, with transactions that abort, two members, and a member that dies.
-    fn play(&self, records: &[Put]) {
+    fn play(&self, records: &[InputRecord]) {
         let mut members = vec![self.join(0)];
         for (place, slice) in records.chunks(50).enumerate() {
             if place % 7 == 3 {
@@ -152,7 +152,7 @@ fn plain() -> Pipeline {
     pipeline(&config, topics(TASKS, 1), Some(model()))
 }
 
-fn records() -> Vec<Put> {
+fn records() -> Vec<InputRecord> {
     generated(6_000, 300, 7)
 }
 
@@ -162,11 +162,11 @@ fn is_history(change: &Value) -> bool {
 
 #[test]
 fn first_assignments_in_history_are_marked_and_all_else_is_as_in_a_replay() {
-    let scene = Scene::set(true);
-    scene.play(&records());
-    let found = checks::values(&scene.read(Topic::SegmentChanges));
+    let scenario = Scenario::set(true);
+    scenario.play(&records());
+    let found = checks::values(&scenario.read(Topic::SegmentChanges));
     let is_first = |change: &Value| change["from"].is_null();
-    let mut expected = scene.replayed();
+    let mut expected = scenario.replayed();
     for change in expected
         .iter_mut()
         .filter(|change| is_first(change) && is_history(change))
@@ -195,9 +195,9 @@ fn first_assignments_in_history_are_marked_and_all_else_is_as_in_a_replay() {
 
 #[test]
 fn withheld_changes_are_made_and_not_published() {
-    let scene = Scene::set(false);
-    scene.play(&records());
-    let expected = scene.replayed();
+    let scenario = Scenario::set(false);
+    scenario.play(&records());
+    let expected = scenario.replayed();
     let (withheld, published): (Vec<Value>, Vec<Value>) =
         expected.into_iter().partition(is_history);
     assert!(
@@ -206,33 +206,33 @@ fn withheld_changes_are_made_and_not_published() {
         withheld.len(),
         published.len()
     );
-    let found = checks::values(&scene.read(Topic::SegmentChanges));
+    let found = checks::values(&scenario.read(Topic::SegmentChanges));
     // With the sequences that they have where all are published.
     checks::same_changes(found, published.clone());
     assert_eq!(
-        scene.counter("flockwise_changes_withheld_total"),
+        scenario.counter("flockwise_changes_withheld_total"),
         withheld.len() as u64
     );
     assert_eq!(
-        scene.counter("flockwise_changes_total"),
+        scenario.counter("flockwise_changes_total"),
         published.len() as u64
     );
 }
 
 #[test]
 fn the_lineage_says_once_that_the_pipeline_has_caught_up() {
-    let scene = Scene::set(true);
-    scene.play(&records());
-    let found = scene.caught_up();
+    let scenario = Scenario::set(true);
+    scenario.play(&records());
+    let found = scenario.caught_up();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["history_until"], UNTIL);
     assert_eq!(found[0]["tasks"], TASKS);
     assert_eq!(found[0]["model_version"], 1);
     // Another start says nothing new.
-    let mut members = [scene.join(2)];
+    let mut members = [scenario.join(2)];
     for _ in 0..3 {
-        scene.clock.advance(Duration::from_secs(31));
-        scene.settle(&mut members);
+        scenario.clock.advance(Duration::from_secs(31));
+        scenario.settle(&mut members);
     }
-    assert_eq!(scene.caught_up(), found);
+    assert_eq!(scenario.caught_up(), found);
 }

@@ -11,10 +11,10 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::broker::topics;
+use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks::header;
 use flockwise_tests::events::put;
-use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::faulty_broker::{FaultyBroker, FaultScript};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use prometheus::Registry;
@@ -23,14 +23,14 @@ const START_MS: i64 = 1_800_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-type Member = Worker<Faulty<MemoryClient>>;
+type Member = Worker<FaultyBroker<MemoryClient>>;
 
 /// A pipeline of two tasks by a clock that stands still.
 struct Bench {
     broker: MemoryBroker,
     pipeline: Arc<Pipeline>,
     clock: Clock,
-    script: Arc<Script>,
+    script: Arc<FaultScript>,
 }
 
 impl Bench {
@@ -48,7 +48,7 @@ impl Bench {
 
     fn join(&self) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let client = Faulty::new(self.broker.shard("a"), Arc::clone(&self.script));
+        let client = FaultyBroker::new(self.broker.shard("a"), Arc::clone(&self.script));
         let time_mode = TimeMode::Live(self.clock.clone());
         let mut shard = Worker::new(0, client, Arc::clone(&self.pipeline), time_mode, metrics);
         settle(&mut shard);

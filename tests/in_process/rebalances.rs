@@ -8,10 +8,10 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::broker::topics;
+use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks;
-use flockwise_tests::events::{Put, generated};
-use flockwise_tests::faulty::{Faulty, Script};
+use flockwise_tests::events::{InputRecord, generated};
+use flockwise_tests::faulty_broker::{FaultyBroker, FaultScript};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference::play;
@@ -19,7 +19,7 @@ use prometheus::Registry;
 
 const PARTITIONS: u32 = 4;
 
-type Member = Worker<Faulty<MemoryClient>>;
+type Member = Worker<FaultyBroker<MemoryClient>>;
 
 /// Shards over the in-process broker that work only when told to.
 struct Table {
@@ -39,12 +39,12 @@ impl Table {
     }
 
     fn join(&self, member: &str) -> Member {
-        self.join_with(member, Script::default())
+        self.join_with(member, FaultScript::default())
     }
 
-    fn join_with(&self, member: &str, script: impl Into<Arc<Script>>) -> Member {
+    fn join_with(&self, member: &str, script: impl Into<Arc<FaultScript>>) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let client = Faulty::new(self.broker.shard(member), script.into());
+        let client = FaultyBroker::new(self.broker.shard(member), script.into());
         Worker::new(
             0,
             client,
@@ -54,14 +54,14 @@ impl Table {
         )
     }
 
-    fn put(&self, records: &[Put]) {
+    fn put(&self, records: &[InputRecord]) {
         for put in records {
             let put = put.clone().keyed(self.pipeline.partitioner, PARTITIONS);
             append(&self.broker, &put);
         }
     }
 
-    fn check(&self, records: &[Put]) {
+    fn check(&self, records: &[InputRecord]) {
         let partitions = 0..PARTITIONS;
         let changes: Vec<_> = partitions
             .map(|partition| self.broker.read(Topic::SegmentChanges, partition, 0))
@@ -122,7 +122,7 @@ fn tasks_that_stay_read_again_what_an_assignment_has_aborted() {
     let table = Table::set();
     let events = generated(900, 100, 23);
     let (before, after) = events.split_at(600);
-    let script = Arc::new(Script::default());
+    let script = Arc::new(FaultScript::default());
     let mut a = table.join_with("a", Arc::clone(&script));
     settle(&mut [&mut a]);
     table.put(before);
@@ -142,7 +142,7 @@ fn tasks_that_stay_read_again_what_an_assignment_has_aborted() {
 fn a_partition_that_the_metadata_leaves_out_is_read_again_after_an_abort() {
     let table = Table::set();
     let events = generated(900, 100, 24);
-    let script = Arc::new(Script::default());
+    let script = Arc::new(FaultScript::default());
     let mut a = table.join_with("a", Arc::clone(&script));
     settle(&mut [&mut a]);
     table.put(&events);
@@ -160,7 +160,7 @@ fn an_assignment_is_taken_up_although_a_transaction_is_aborted() {
     let table = Table::set();
     let events = generated(1_000, 100, 22);
     table.put(&events);
-    let mut a = table.join_with("a", Script::failing_first_send());
+    let mut a = table.join_with("a", FaultScript::failing_first_send());
     settle(&mut [&mut a]);
     assert_eq!(owned(&a), [0, 1, 2, 3]);
     assert!(table.broker.is_drained());

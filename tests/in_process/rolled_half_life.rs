@@ -8,7 +8,7 @@ use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::broker::{Stage, topics};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::Memory;
 use flockwise_tests::pipeline::{LEARNING, config, model, pipeline};

@@ -13,7 +13,7 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::broker::topics;
+use flockwise_tests::test_broker::topics;
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{LEARNING, config, pipeline};
@@ -22,13 +22,13 @@ use prometheus::Registry;
 const TASKS: u32 = 2;
 const NOW_MS: i64 = 1_800_000_000_000;
 
-struct Scene {
+struct Scenario {
     broker: MemoryBroker,
     pipeline: Arc<Pipeline>,
     clock: Clock,
 }
 
-impl Scene {
+impl Scenario {
     fn set() -> Self {
         let config = config(&["segment"], &[LEARNING]);
         let pipeline = pipeline(&config, topics(TASKS, 1), None);
@@ -60,7 +60,7 @@ impl Scene {
             at_ms: NOW_MS,
         });
         self.broker
-            .append(Topic::Deltas, 0, NOW_MS, None, Some(&command));
+            .append(Topic::Samples, 0, NOW_MS, None, Some(&command));
     }
 
     /// Plays until nothing is left to do, and some time beyond.
@@ -100,9 +100,9 @@ fn with_transactions(clock: &Clock) -> Conditions {
 /// Its version may be committed already, and becomes visible later: with the number of the next one otherwise.
 #[test]
 fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_publishing() {
-    let mut scene = Scene::set();
-    scene.broker = scene.broker.simulated(with_transactions(&scene.clock));
-    let mut last = scene.broker.shard("last");
+    let mut scenario = Scenario::set();
+    scenario.broker = scenario.broker.simulated(with_transactions(&scenario.clock));
+    let mut last = scenario.broker.shard("last");
     let published = last.send(Outgoing {
         topic: Topic::Model,
         partition: 0,
@@ -111,14 +111,14 @@ fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_
         headers: &[(ORIGIN_HEADER, b"last")],
     });
     published.expect("sent");
-    let mut next = scene.join("next");
+    let mut next = scenario.join("next");
     let refused = (0..100).find_map(|_| next.turn(Duration::ZERO).err());
     assert!(
         matches!(&refused, Some(Failure::Fatal(text)) if text.contains("a transaction is open")),
         "{refused:?}"
     );
     last.abort().expect("aborted");
-    let mut next = scene.join("next");
+    let mut next = scenario.join("next");
     assert!((0..100).any(|_| {
         next.turn(Duration::ZERO).expect("a turn");
         next.is_assigned()
@@ -127,18 +127,18 @@ fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_
 
 #[test]
 fn a_new_trainer_does_not_carry_out_again_what_the_last_one_was_told() {
-    let scene = Scene::set();
-    let mut first = scene.join("first");
-    scene.put_events();
-    scene.play(&mut first);
-    let learnt = scene.versions();
+    let scenario = Scenario::set();
+    let mut first = scenario.join("first");
+    scenario.put_events();
+    scenario.play(&mut first);
+    let learnt = scenario.versions();
     let former = learnt.first().expect("a version was learnt").model.clone();
-    scene.command(CommandAction::Rollback(Box::new(former)));
-    scene.play(&mut first);
-    let after = scene.versions();
+    scenario.command(CommandAction::Rollback(Box::new(former)));
+    scenario.play(&mut first);
+    let after = scenario.versions();
     assert_eq!(after.len(), learnt.len() + 1, "the rollback is a version");
     drop(first);
-    scene.broker.expel("first");
-    scene.play(&mut scene.join("second"));
-    assert_eq!(scene.versions(), after);
+    scenario.broker.expel("first");
+    scenario.play(&mut scenario.join("second"));
+    assert_eq!(scenario.versions(), after);
 }

@@ -9,9 +9,9 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::broker::topics;
+use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks;
-use flockwise_tests::events::{Put, generated};
+use flockwise_tests::events::{InputRecord, generated};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
@@ -24,7 +24,7 @@ const KEPT: usize = 1_000;
 const READ: usize = 1_500;
 const ALL: usize = 4_000;
 
-struct Scene {
+struct Scenario {
     broker: MemoryBroker,
     pipeline: Arc<Pipeline>,
     clock: Clock,
@@ -32,7 +32,7 @@ struct Scene {
     metrics: Metrics,
 }
 
-impl Scene {
+impl Scenario {
     fn set(broker: impl Fn(MemoryBroker) -> MemoryBroker) -> Self {
         let config = config(&["segment"], &[AT_ONCE, FIXED]);
         let mut pipeline = pipeline(&config, topics(2, 1), Some(model()));
@@ -56,7 +56,7 @@ impl Scene {
         Worker::new(0, client, pipeline, time_mode, self.metrics.clone())
     }
 
-    fn put(&self, records: &[Put]) {
+    fn put(&self, records: &[InputRecord]) {
         for put in records {
             append(&self.broker, &put.clone().at(0, 0));
         }
@@ -89,7 +89,7 @@ impl Scene {
     }
 
     /// Each of these events was counted, once and in this order.
-    fn check(&self, counted: &[Put]) {
+    fn check(&self, counted: &[InputRecord]) {
         assert_eq!(self.sum("flockwise_events_total"), counted.len() as f64);
         let reference = reference::play(&self.pipeline, counted);
         let changes = self.changes();
@@ -98,106 +98,106 @@ impl Scene {
     }
 }
 
-fn records() -> Vec<Put> {
+fn records() -> Vec<InputRecord> {
     generated(ALL as u64, 200, 7)
 }
 
 /// The partition loses what is not kept, and grows past where it was read.
-fn replace(scene: &Scene, records: &[Put]) {
-    scene.broker.truncate(INPUT, 0, KEPT as i64);
-    scene.put(&records[READ..]);
+fn replace(scenario: &Scenario, records: &[InputRecord]) {
+    scenario.broker.truncate(INPUT, 0, KEPT as i64);
+    scenario.put(&records[READ..]);
 }
 
 #[test]
 fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
     for restarts in [true, false] {
-        let scene = Scene::set(MemoryBroker::skipping_lost_records);
+        let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
         let records = records();
-        let mut shard = scene.join();
-        scene.put(&records[..READ]);
-        scene.settle(&mut shard);
+        let mut shard = scenario.join();
+        scenario.put(&records[..READ]);
+        scenario.settle(&mut shard);
         if restarts {
             drop(shard);
-            replace(&scene, &records);
-            shard = scene.join();
+            replace(&scenario, &records);
+            shard = scenario.join();
         } else {
-            replace(&scene, &records);
+            replace(&scenario, &records);
         }
-        scene.settle(&mut shard);
-        scene.check(&records);
+        scenario.settle(&mut shard);
+        scenario.check(&records);
         let end = (KEPT + ALL - READ) as i64;
-        assert_eq!(scene.broker.committed(INPUT, 0), Some(end));
+        assert_eq!(scenario.broker.committed(INPUT, 0), Some(end));
     }
 }
 
 #[test]
 fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothing_twice() {
-    let scene = Scene::set(MemoryBroker::skipping_lost_records);
+    let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
     let records = records();
-    let mut shard = scene.join();
-    scene.put(&records[..READ]);
-    scene.settle(&mut shard);
-    scene.broker.truncate(INPUT, 0, KEPT as i64);
+    let mut shard = scenario.join();
+    scenario.put(&records[..READ]);
+    scenario.settle(&mut shard);
+    scenario.broker.truncate(INPUT, 0, KEPT as i64);
     // So few that the partition still ends before the former position.
     let few = READ + (READ - KEPT) / 2;
-    scene.put(&records[READ..few]);
-    scene.settle(&mut shard);
+    scenario.put(&records[READ..few]);
+    scenario.settle(&mut shard);
     drop(shard);
-    scene.put(&records[few..]);
-    scene.settle(&mut scene.join());
-    scene.check(&records);
+    scenario.put(&records[few..]);
+    scenario.settle(&mut scenario.join());
+    scenario.check(&records);
 }
 
 #[test]
 fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_differ() {
-    let scene = Scene::set(MemoryBroker::skipping_lost_records);
+    let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
     let records = records();
-    let mut shard = scene.join();
-    scene.put(&records[..READ]);
-    scene.settle(&mut shard);
+    let mut shard = scenario.join();
+    scenario.put(&records[..READ]);
+    scenario.settle(&mut shard);
     for to in [KEPT, KEPT / 2] {
-        scene.broker.truncate(INPUT, 0, to as i64);
+        scenario.broker.truncate(INPUT, 0, to as i64);
         // Nothing is read, and the position goes back.
-        scene.settle(&mut shard);
+        scenario.settle(&mut shard);
     }
-    scene.put(&records[READ..]);
-    scene.settle(&mut shard);
-    scene.check(&records);
+    scenario.put(&records[READ..]);
+    scenario.settle(&mut shard);
+    scenario.check(&records);
 }
 
 #[test]
 fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
-    let scene = Scene::set(|broker| broker);
+    let scenario = Scenario::set(|broker| broker);
     let records = records();
-    let mut shard = scene.join();
-    scene.put(&records[..KEPT]);
-    scene.settle(&mut shard);
-    scene.put(&records[KEPT..READ]);
+    let mut shard = scenario.join();
+    scenario.put(&records[..KEPT]);
+    scenario.settle(&mut shard);
+    scenario.put(&records[KEPT..READ]);
     assert!(shard.turn(Duration::ZERO).expect("a turn"));
-    assert_eq!(scene.broker.committed(INPUT, 0), Some(KEPT as i64));
-    replace(&scene, &records);
-    scene.settle(&mut shard);
-    assert_eq!(scene.sum("flockwise_stopped_partitions"), 0.0);
-    scene.check(&[&records[..KEPT], &records[READ..]].concat());
+    assert_eq!(scenario.broker.committed(INPUT, 0), Some(KEPT as i64));
+    replace(&scenario, &records);
+    scenario.settle(&mut shard);
+    assert_eq!(scenario.sum("flockwise_stopped_partitions"), 0.0);
+    scenario.check(&[&records[..KEPT], &records[READ..]].concat());
 }
 
 #[test]
 fn a_truncated_partition_stops_unless_lost_records_are_skipped() {
-    let scene = Scene::set(|broker| broker);
+    let scenario = Scenario::set(|broker| broker);
     let records = records();
-    let mut shard = scene.join();
-    scene.put(&records[..READ]);
-    scene.settle(&mut shard);
-    replace(&scene, &records);
+    let mut shard = scenario.join();
+    scenario.put(&records[..READ]);
+    scenario.settle(&mut shard);
+    replace(&scenario, &records);
     for _ in 0..2 {
-        scene.settle(&mut shard);
+        scenario.settle(&mut shard);
         // Which is when idle shards commit where they stand.
-        scene.clock.advance(Duration::from_secs(31));
-        scene.settle(&mut shard);
-        assert_eq!(scene.sum("flockwise_stopped_partitions"), 1.0);
-        assert_eq!(scene.broker.committed(INPUT, 0), Some(READ as i64));
+        scenario.clock.advance(Duration::from_secs(31));
+        scenario.settle(&mut shard);
+        assert_eq!(scenario.sum("flockwise_stopped_partitions"), 1.0);
+        assert_eq!(scenario.broker.committed(INPUT, 0), Some(READ as i64));
         drop(shard);
-        shard = scene.join();
+        shard = scenario.join();
     }
-    scene.check(&records[..READ]);
+    scenario.check(&records[..READ]);
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_tests::broker::{Stage, topics};
-use flockwise_tests::events::{Put, lines_over, put};
+use flockwise_tests::test_broker::{TestBroker, topics};
+use flockwise_tests::events::{InputRecord, lines_over, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::pipeline::FEATURES;
@@ -34,14 +34,14 @@ max_ahead = "36500d"
 
 /// Where a customer's events are: always in one partition, which is not that of its task. Producers of the second input
 /// have another partitioner.
-fn placed(line: &str) -> Put {
+fn placed(line: &str) -> InputRecord {
     let put = put("segment", line);
     let is_second = put.key.last().is_some_and(|last| last % 2 == 1);
     let (input, partitioner) = match is_second {
         true => (1, Partitioner::Crc32),
         false => (0, Partitioner::Murmur2),
     };
-    Put { input, ..put }.keyed(partitioner, PARTITIONS[usize::from(input)])
+    InputRecord { input, ..put }.keyed(partitioner, PARTITIONS[usize::from(input)])
 }
 
 fn model(bytes: &[u8]) -> Value {
@@ -54,7 +54,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn replayed(folder: &Path, inputs: &[String], records: &[Put]) -> Value {
+fn replayed(folder: &Path, inputs: &[String], records: &[InputRecord]) -> Value {
     let mut replay = command(folder, &["replay", "--out", "replayed"]);
     for (number, input) in inputs.iter().enumerate() {
         let name = format!("{input}.jsonl");
@@ -88,7 +88,7 @@ fn exported(folder: &Path) -> Option<Value> {
 fn a_backlog_teaches_what_a_replay_teaches() {
     let Some(servers) = servers() else { return };
     let lines = lines_over(DAYS, EVENTS, CUSTOMERS, 11);
-    let mut records: Vec<Put> = lines.iter().map(|line| placed(line)).collect();
+    let mut records: Vec<InputRecord> = lines.iter().map(|line| placed(line)).collect();
     // An event that comes late meets other samples in a file than in a partition.
     records.sort_by_key(|put| put.timestamp_ms);
     for (sweep, shards, instances) in [("1d", 1, 1), ("1m", 2, 2)] {

@@ -5,10 +5,10 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use flockwise_tests::broker::Stage;
-use flockwise_tests::events::Put;
+use flockwise_tests::test_broker::TestBroker;
+use flockwise_tests::events::InputRecord;
 use flockwise_tests::kafka::one_cluster_at_a_time;
-use flockwise_tests::plant::Plant;
+use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::folder;
 use xtask::kafka::Cluster;
 
@@ -29,7 +29,7 @@ struct Damage {
 }
 
 impl Damage {
-    fn plan(broker: &Path, topic: &str, puts: &[Put], (partition, byte): (u32, u64)) -> Self {
+    fn plan(broker: &Path, topic: &str, puts: &[InputRecord], (partition, byte): (u32, u64)) -> Self {
         let folder = broker.join(format!("n1/data/{topic}-{partition}"));
         let mut batches: Vec<_> = segments(&folder)
             .iter()
@@ -95,25 +95,25 @@ fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
         .first_port(0)
         .run()
         .expect("a broker");
-    let plant = Plant::with(&kafka.servers.plain, folder(), &[12], "");
-    let puts = plant.expect(EVENTS, 500, EVENTS as usize);
-    puts.chunks(AT_ONCE).for_each(|puts| plant.kafka.put(puts));
+    let kafka_pipeline = KafkaPipeline::with(&kafka.servers.plain, folder(), &[12], "");
+    let puts = kafka_pipeline.expect(EVENTS, 500, EVENTS as usize);
+    puts.chunks(AT_ONCE).for_each(|puts| kafka_pipeline.kafka.put(puts));
 
-    let topic = &plant.topics.inputs[0];
+    let topic = &kafka_pipeline.topics.inputs[0];
     let damages = BROKEN.map(|of| Damage::plan(&broker, topic, &puts, of));
     damages.iter().for_each(Damage::flip);
     let readable = EVENTS - damages.iter().map(|damage| damage.unreadable).sum::<u64>();
 
-    let mut instance = plant.start("only");
-    plant.wait_for(readable, &mut [&mut instance]);
+    let mut instance = kafka_pipeline.start("only");
+    kafka_pipeline.wait_for(readable, &mut [&mut instance]);
     let said = damages.each_ref().map(|damage| damage.said.as_str());
     instance.terminate().expect(0, &said);
-    assert_eq!(plant.processed(), readable, "what can be read, and no more");
+    assert_eq!(kafka_pipeline.processed(), readable, "what can be read, and no more");
 
     damages.iter().for_each(Damage::flip);
-    let instance = plant.start("only");
-    plant.wait_until_drained();
+    let instance = kafka_pipeline.start("only");
+    kafka_pipeline.wait_until_drained();
     instance.terminate().expect(0, &[]);
-    plant.check_changes();
-    plant.check_customers();
+    kafka_pipeline.check_changes();
+    kafka_pipeline.check_customers();
 }

@@ -10,11 +10,11 @@ use std::process::Command;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_runtime::topics::{Topic, Topics};
-use flockwise_tests::broker::{Stage, topics};
-use flockwise_tests::events::{Put, put};
+use flockwise_tests::test_broker::{TestBroker, topics};
+use flockwise_tests::events::{InputRecord, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
-use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, get, run};
+use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, get, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -110,7 +110,7 @@ impl Shop {
     }
 
     /// `flockwise model`.
-    fn model(&self, arguments: &[&str]) -> Ended {
+    fn model(&self, arguments: &[&str]) -> Finished {
         run(&mut self.command(arguments))
     }
 
@@ -142,7 +142,7 @@ impl Shop {
             let time = write_time(start_ms + place * step_ms);
             let put = put("native", &self.visit(*customer, &time));
             let put = put.keyed(Partitioner::Crc32, PARTITIONS);
-            Put {
+            InputRecord {
                 timestamp_ms: RECORDED_MS,
                 ..put
             }

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use flockwise_runtime::topics::Topics;
-use flockwise_tests::broker::{Stage, topics};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
-use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, run, workspace};
+use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, run, workspace};
 use tempfile::TempDir;
 use xtask::kafka::{Cluster, Running, Secured, tool};
 
@@ -47,15 +47,15 @@ impl Guarded {
         topics.inputs[0] = format!("input-of-{}", topics.app);
         let kafka = Kafka::of(&running.servers.plain, topics.clone());
         kafka.make_input(&topics.inputs[0], PARTITIONS);
-        let scene = Self {
+        let scenario = Self {
             running,
             topics,
             kafka,
             folder: folder(),
         };
-        let secured = scene.running.servers.secured.as_ref().expect("SASL_SSL");
-        fs::write(scene.folder.path().join("shop.toml"), scene.config(secured)).expect("written");
-        scene
+        let secured = scenario.running.servers.secured.as_ref().expect("SASL_SSL");
+        fs::write(scenario.folder.path().join("shop.toml"), scenario.config(secured)).expect("written");
+        scenario
     }
 
     fn config(&self, secured: &Secured) -> String {
@@ -111,7 +111,7 @@ impl Guarded {
         tool("acls", &arguments).expect("the tool");
     }
 
-    fn check(&self) -> Ended {
+    fn check(&self) -> Finished {
         run(&mut self.command(&["check", "--connect"]))
     }
 
@@ -158,10 +158,10 @@ fn the_permissions_that_are_printed_are_enough() {
     let Some(_alone) = one_cluster_at_a_time() else {
         return;
     };
-    let scene = Guarded::set();
-    scene.printed().iter().for_each(|line| scene.add(line));
-    scene.is_right();
-    scene.works();
+    let scenario = Guarded::set();
+    scenario.printed().iter().for_each(|line| scenario.add(line));
+    scenario.is_right();
+    scenario.works();
 }
 
 #[test]
@@ -170,18 +170,18 @@ fn each_of_the_permissions_is_needed() {
     let Some(_alone) = one_cluster_at_a_time() else {
         return;
     };
-    let scene = Guarded::set();
-    let printed = scene.printed();
+    let scenario = Guarded::set();
+    let printed = scenario.printed();
     let [input, own, group, transactions, create, _settings] = &printed[..] else {
         panic!("{printed:?}");
     };
     [input, own, group, transactions]
         .into_iter()
-        .for_each(|line| scene.add(line));
-    scene.is_refused("could not be made");
-    scene.add(create);
-    scene.is_right();
-    scene.works();
+        .for_each(|line| scenario.add(line));
+    scenario.is_refused("could not be made");
+    scenario.add(create);
+    scenario.is_right();
+    scenario.works();
     for (line, operation, words) in [
         (input, "Read", "no permission to describe topic"),
         (
@@ -199,9 +199,9 @@ fn each_of_the_permissions_is_needed() {
         (own, "Delete", "the principal lacks Delete on it"),
     ] {
         let only = only(line, operation);
-        scene.acls(&["--remove", "--force"], &only);
-        scene.is_refused(words);
-        scene.add(&only);
-        scene.is_right();
+        scenario.acls(&["--remove", "--force"], &only);
+        scenario.is_refused(words);
+        scenario.add(&only);
+        scenario.is_right();
     }
 }

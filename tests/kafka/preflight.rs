@@ -6,11 +6,11 @@ use std::process::Command;
 
 use flockwise_kafka::admin::topic_settings;
 use flockwise_runtime::topics::{Topic, Topics};
-use flockwise_tests::broker::{Stage, topics};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
-use flockwise_tests::process::{Ended, Process, flockwise, folder, free_address, run, workspace};
+use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, run, workspace};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -21,26 +21,26 @@ use tempfile::TempDir;
 const PARTITIONS: u32 = 2;
 
 /// A pipeline on a broker, whose internal topics are made by hand.
-struct Scene {
+struct Scenario {
     servers: String,
     topics: Topics,
     kafka: Kafka,
     folder: TempDir,
 }
 
-impl Scene {
+impl Scenario {
     fn set(servers: &str) -> Self {
         let topics = topics(PARTITIONS, 1);
         let kafka = Kafka::of(servers, topics.clone());
         kafka.make_input(&topics.inputs[0], PARTITIONS);
-        let scene = Self {
+        let scenario = Self {
             servers: servers.to_owned(),
             topics,
             kafka,
             folder: folder(),
         };
-        scene.configure(PARTITIONS);
-        scene
+        scenario.configure(PARTITIONS);
+        scenario
     }
 
     fn configure(&self, state_partitions: u32) {
@@ -124,7 +124,7 @@ impl Scene {
         command
     }
 
-    fn check(&self) -> Ended {
+    fn check(&self) -> Finished {
         run(&mut self.command(&["check", "--connect"]))
     }
 
@@ -151,42 +151,42 @@ fn what_can_lose_state_is_refused_by_both_and_mended_by_apply() {
         (Topic::Changelog, "cleanup.policy", "compact,delete"),
         (Topic::Changelog, "delete.retention.ms", "3600000"),
         (Topic::Repartition, "retention.ms", "604800000"),
-        (Topic::Deltas, "retention.bytes", "100000000"),
+        (Topic::Samples, "retention.bytes", "100000000"),
         (Topic::Model, "cleanup.policy", "delete"),
         (Topic::DeadLetters, "max.message.bytes", "1048588"),
     ] {
-        let scene = Scene::set(&servers);
-        scene.make(topic, scene.topics.partitions(topic), Some((key, value)));
-        scene.is_refused(1, &format!("{key} is {value}, expected "));
-        let shown = run(&mut scene.command(&["topics"])).expect(1, &["--apply"]);
+        let scenario = Scenario::set(&servers);
+        scenario.make(topic, scenario.topics.partitions(topic), Some((key, value)));
+        scenario.is_refused(1, &format!("{key} is {value}, expected "));
+        let shown = run(&mut scenario.command(&["topics"])).expect(1, &["--apply"]);
         assert!(
             shown.stdout.contains(&format!("{key}={value}")),
             "{shown:#?}"
         );
-        let mended = run(&mut scene.command(&["topics", "--apply"])).expect(0, &[]);
+        let mended = run(&mut scenario.command(&["topics", "--apply"])).expect(0, &[]);
         assert!(!mended.stdout.contains("wrong"), "{mended:#?}");
-        scene.check().expect(0, &[]);
+        scenario.check().expect(0, &[]);
     }
 }
 
 #[test]
 fn a_topic_that_no_record_fits_in_is_refused_and_a_warning_is_none() {
     let Some(servers) = servers() else { return };
-    let scene = Scene::set(&servers);
-    scene.make(
+    let scenario = Scenario::set(&servers);
+    scenario.make(
         Topic::Changelog,
         PARTITIONS,
         Some(("min.insync.replicas", "2")),
     );
-    scene.is_refused(1, "no record can be written");
-    let scene = Scene::set(&servers);
-    scene.make(Topic::Lineage, 1, Some(("max.message.bytes", "1048588")));
-    let checked = scene.check().expect(0, &[]);
+    scenario.is_refused(1, "no record can be written");
+    let scenario = Scenario::set(&servers);
+    scenario.make(Topic::Lineage, 1, Some(("max.message.bytes", "1048588")));
+    let checked = scenario.check().expect(0, &[]);
     assert!(
         checked.stdout.contains("max.message.bytes is 1048588"),
         "{checked:#?}"
     );
-    let process = scene.start();
+    let process = scenario.start();
     assert!(process.stderr().contains("max.message.bytes is 1048588"));
     process.terminate().expect(0, &[]);
 }
@@ -195,84 +195,84 @@ fn a_topic_that_no_record_fits_in_is_refused_and_a_warning_is_none() {
 fn the_advice_on_partitions_leads_to_no_customer_in_two_tasks() {
     let Some(servers) = servers() else { return };
     for topic in [Topic::Repartition, Topic::Changelog] {
-        let scene = Scene::set(&servers);
-        scene.make(topic, 5, None);
-        scene.is_refused(1, "it has been enlarged since it was made");
-        assert!(!scene.check().stdout.contains("set state_partitions = 5"));
+        let scenario = Scenario::set(&servers);
+        scenario.make(topic, 5, None);
+        scenario.is_refused(1, "it has been enlarged since it was made");
+        assert!(!scenario.check().stdout.contains("set state_partitions = 5"));
     }
-    let scene = Scene::set(&servers);
-    scene.make(Topic::Deltas, 3, None);
-    scene.is_refused(1, "it always has one, whatever state_partitions is");
-    let scene = Scene::set(&servers);
-    scene.make(Topic::Deltas, 1, None);
-    scene.configure(4);
-    scene.is_refused(1, &format!("set state_partitions = {PARTITIONS}"));
+    let scenario = Scenario::set(&servers);
+    scenario.make(Topic::Samples, 3, None);
+    scenario.is_refused(1, "it always has one, whatever state_partitions is");
+    let scenario = Scenario::set(&servers);
+    scenario.make(Topic::Samples, 1, None);
+    scenario.configure(4);
+    scenario.is_refused(1, &format!("set state_partitions = {PARTITIONS}"));
 }
 
 #[test]
 fn what_the_configuration_gets_wrong_is_refused_with_code_2() {
     let Some(servers) = servers() else { return };
-    let scene = Scene::set(&servers);
-    let path = scene.folder.path().join("shop.toml");
+    let scenario = Scenario::set(&servers);
+    let path = scenario.folder.path().join("shop.toml");
     let good = fs::read_to_string(&path).expect("the configuration");
     let with = "[kafka]\nproperties = { \"message.max.bytes\" = \"1000000\" }\n";
     fs::write(&path, good.replace("[kafka]\n", with)).expect("written");
-    scene.is_refused(
+    scenario.is_refused(
         2,
         "\"message.max.bytes\" under [kafka.properties] is 1000000",
     );
     fs::write(&path, good.replace("-in0", "-elsewhere")).expect("written");
-    scene.is_refused(1, "-elsewhere; create it, or correct its name");
+    scenario.is_refused(1, "-elsewhere; create it, or correct its name");
 }
 
 #[test]
 fn a_changelog_that_is_gone_is_not_made_again_in_silence() {
     let Some(servers) = servers() else { return };
-    let scene = Scene::set(&servers);
-    let process = scene.start();
-    scene.kafka.put(&generated(200, 20, 1));
-    eventually("all is read", || scene.kafka.is_drained());
+    let scenario = Scenario::set(&servers);
+    let process = scenario.start();
+    scenario.kafka.put(&generated(200, 20, 1));
+    eventually("all is read", || scenario.kafka.is_drained());
     process.terminate().expect(0, &[]);
-    scene.check().expect(0, &[]);
-    scene.delete(Topic::Changelog);
-    scene.is_refused(1, "is missing, but this pipeline has worked before");
-    run(&mut scene.command(&["topics", "--apply"])).expect(1, &["flockwise reset"]);
+    scenario.check().expect(0, &[]);
+    scenario.delete(Topic::Changelog);
+    scenario.is_refused(1, "is missing, but this pipeline has worked before");
+    run(&mut scenario.command(&["topics", "--apply"])).expect(1, &["flockwise reset"]);
     // Made by somebody by hand it is as lost as before.
-    scene.make_one(Topic::Changelog, PARTITIONS, None);
-    scene.is_refused(1, "is empty, but this pipeline has worked before");
+    scenario.make_one(Topic::Changelog, PARTITIONS, None);
+    scenario.is_refused(1, "is empty, but this pipeline has worked before");
     // Nor does it help that the changes are gone as well.
-    scene.delete(Topic::SegmentChanges);
-    scene.is_refused(1, "has committed offsets");
+    scenario.delete(Topic::SegmentChanges);
+    scenario.is_refused(1, "has committed offsets");
 }
 
 #[test]
 fn offsets_of_another_consumer_are_not_taken_for_a_pipelines() {
     let Some(servers) = servers() else { return };
-    let scene = Scene::set(&servers);
+    let scenario = Scenario::set(&servers);
     let mut offsets = TopicPartitionList::new();
     let topic = "somebody-elses";
-    scene.kafka.make_input(topic, 1);
+    scenario.kafka.make_input(topic, 1);
     offsets
         .add_partition_offset(topic, 0, Offset::Offset(0))
         .expect("listed");
-    let consumer = scene.consumer();
+    let consumer = scenario.consumer();
     consumer
         .commit(&offsets, CommitMode::Sync)
         .expect("committed");
-    scene.check().expect(0, &[]);
+    scenario.check().expect(0, &[]);
 }
 
 #[test]
 fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
     let Some(servers) = servers() else { return };
-    let scene = Scene::set(&servers);
-    let process = scene.start();
-    scene.kafka.put(&generated(200, 20, 1));
-    eventually("all is read", || scene.kafka.is_drained());
-    scene.delete(Topic::Changelog);
-    scene.make_one(Topic::Changelog, PARTITIONS, None);
+    let scenario = Scenario::set(&servers);
+    let process = scenario.start();
+    scenario.kafka.put(&generated(200, 20, 1));
+    eventually("all is read", || scenario.kafka.is_drained());
+    scenario.delete(Topic::Changelog);
+    scenario.make_one(Topic::Changelog, PARTITIONS, None);
     // Before it looks, a customer is written into the new one.
-    scene.kafka.put(&generated(1, 1, 2));
+    scenario.kafka.put(&generated(1, 1, 2));
     let ended = process.wait();
     assert_ne!(ended.code, Some(0), "{ended:#?}");
     // Where it looks before the topic is there again, that is what it says.
@@ -282,32 +282,32 @@ fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
         "{ended:#?}"
     );
     // What is there now is not taken for the state.
-    if !scene.kafka.read(Topic::Changelog).iter().all(Vec::is_empty) {
-        run(&mut scene.command(&["run"])).expect(1, &["where the last commit counted"]);
+    if !scenario.kafka.read(Topic::Changelog).iter().all(Vec::is_empty) {
+        run(&mut scenario.command(&["run"])).expect(1, &["where the last commit counted"]);
     }
 }
 
 #[test]
 fn offsets_of_the_group_that_were_reset_are_told_of_and_change_nothing() {
     let Some(servers) = servers() else { return };
-    let scene = Scene::set(&servers);
+    let scenario = Scenario::set(&servers);
     let warning = "resetting the group's offsets changes nothing";
-    let process = scene.start();
-    scene.kafka.put(&generated(200, 20, 1));
-    eventually("all is read", || scene.kafka.is_drained());
+    let process = scenario.start();
+    scenario.kafka.put(&generated(200, 20, 1));
+    eventually("all is read", || scenario.kafka.is_drained());
     process.terminate().expect(0, &[]);
-    let process = scene.start();
+    let process = scenario.start();
     assert!(!process.stderr().contains(warning), "{}", process.stderr());
     process.terminate().expect(0, &[]);
     let mut offsets = TopicPartitionList::new();
     offsets
-        .add_partition_offset(&scene.topics.inputs[0], 0, Offset::Offset(0))
+        .add_partition_offset(&scenario.topics.inputs[0], 0, Offset::Offset(0))
         .expect("listed");
-    let consumer = scene.consumer();
+    let consumer = scenario.consumer();
     eventually("the members have left and offsets may be reset", || {
         consumer.commit(&offsets, CommitMode::Sync).is_ok()
     });
-    let process = scene.start();
+    let process = scenario.start();
     eventually("it says so", || process.stderr().contains(warning));
     process.terminate().expect(0, &[]);
 }

@@ -5,20 +5,20 @@ use std::thread;
 use std::time::Duration;
 
 use flockwise_runtime::topics::Topic;
-use flockwise_tests::broker::Stage;
-use flockwise_tests::events::{Put, spread};
+use flockwise_tests::test_broker::TestBroker;
+use flockwise_tests::events::{InputRecord, spread};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::servers;
-use flockwise_tests::plant::{BOTH, FIRST, PARTITIONS, Plant, SHORT_SESSION};
+use flockwise_tests::kafka_pipeline::{BOTH, FIRST, PARTITIONS, KafkaPipeline, SHORT_SESSION};
 use flockwise_tests::process::{Process, folder, run};
 
 const EVENTS: u64 = 40_000;
 /// Of the input that comes and goes: whichever tasks an instance has, it has some of them to read.
 const OTHER_PARTITIONS: u32 = 24;
 
-fn plant() -> Option<Plant> {
+fn kafka_pipeline() -> Option<KafkaPipeline> {
     let partitions = [PARTITIONS, OTHER_PARTITIONS];
-    Some(Plant::with(
+    Some(KafkaPipeline::with(
         &servers()?,
         folder(),
         &partitions,
@@ -27,14 +27,14 @@ fn plant() -> Option<Plant> {
 }
 
 /// Events of an input that are committed, by the positions of the group.
-fn read(plant: &Plant, input: u16) -> i64 {
+fn read(kafka_pipeline: &KafkaPipeline, input: u16) -> i64 {
     let partitions = [PARTITIONS, OTHER_PARTITIONS][usize::from(input)];
-    let position = |partition| plant.kafka.committed(Topic::Input(input), partition);
+    let position = |partition| kafka_pipeline.kafka.committed(Topic::Input(input), partition);
     (0..partitions).filter_map(position).sum()
 }
 
-fn wait_for_input(plant: &Plant, input: u16, events: i64) {
-    eventually("the input is read", || read(plant, input) >= events);
+fn wait_for_input(kafka_pipeline: &KafkaPipeline, input: u16, events: i64) {
+    eventually("the input is read", || read(kafka_pipeline, input) >= events);
 }
 
 fn assigned(process: &Process) {
@@ -43,90 +43,90 @@ fn assigned(process: &Process) {
     });
 }
 
-fn check(plant: &Plant) {
-    plant.wait_until_drained();
-    plant.check_changes();
-    plant.check_customers();
+fn check(kafka_pipeline: &KafkaPipeline) {
+    kafka_pipeline.wait_until_drained();
+    kafka_pipeline.check_changes();
+    kafka_pipeline.check_customers();
 }
 
 #[test]
 fn an_input_is_taken_out_and_comes_back_where_it_was() {
-    let Some(plant) = plant() else { return };
-    let records = spread(plant.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
-    let parts: Vec<&[Put]> = records.chunks(records.len() / 4).collect();
-    let both = plant.start_with(BOTH, "only");
-    plant.kafka.put(parts[0]);
-    wait_for_input(&plant, 1, 1_000);
+    let Some(kafka_pipeline) = kafka_pipeline() else { return };
+    let records = spread(kafka_pipeline.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
+    let parts: Vec<&[InputRecord]> = records.chunks(records.len() / 4).collect();
+    let both = kafka_pipeline.start_with(BOTH, "only");
+    kafka_pipeline.kafka.put(parts[0]);
+    wait_for_input(&kafka_pipeline, 1, 1_000);
     both.terminate().expect(0, &[]);
-    let first = plant.start_with(FIRST, "only");
-    let before = read(&plant, 0);
-    plant.kafka.put(parts[1]);
-    wait_for_input(&plant, 0, before + 1_000);
+    let first = kafka_pipeline.start_with(FIRST, "only");
+    let before = read(&kafka_pipeline, 0);
+    kafka_pipeline.kafka.put(parts[1]);
+    wait_for_input(&kafka_pipeline, 0, before + 1_000);
     // In the middle of things, and back with both.
     first.kill();
-    let both = plant.start_with(BOTH, "only");
-    plant.kafka.put(parts[2]);
-    wait_for_input(&plant, 1, 3_000);
+    let both = kafka_pipeline.start_with(BOTH, "only");
+    kafka_pipeline.kafka.put(parts[2]);
+    wait_for_input(&kafka_pipeline, 1, 3_000);
     both.kill();
-    let both = plant.start_with(BOTH, "only");
+    let both = kafka_pipeline.start_with(BOTH, "only");
     assigned(&both);
-    parts[3..].iter().for_each(|part| plant.kafka.put(part));
-    check(&plant);
+    parts[3..].iter().for_each(|part| kafka_pipeline.kafka.put(part));
+    check(&kafka_pipeline);
     both.terminate().expect(0, &[]);
 }
 
 #[test]
 fn an_input_is_rolled_over_two_instances_and_back() {
-    let Some(plant) = plant() else { return };
-    let records = spread(plant.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
+    let Some(kafka_pipeline) = kafka_pipeline() else { return };
+    let records = spread(kafka_pipeline.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
     let (mut left, mut right) = (
-        plant.start_with(FIRST, "left"),
-        plant.start_with(FIRST, "right"),
+        kafka_pipeline.start_with(FIRST, "left"),
+        kafka_pipeline.start_with(FIRST, "right"),
     );
     [&left, &right].into_iter().for_each(assigned);
     let (left, right) = thread::scope(|scope| {
         scope.spawn(|| {
             for slice in records.chunks(records.len() / 300) {
-                plant.kafka.put(slice);
+                kafka_pipeline.kafka.put(slice);
                 thread::sleep(Duration::from_millis(100));
             }
         });
-        wait_for_input(&plant, 0, 1_000);
+        wait_for_input(&kafka_pipeline, 0, 1_000);
         // In, one after the other; the first one to know the input is killed amid it.
         left.terminate().expect(0, &[]);
-        left = plant.start_with(BOTH, "left");
+        left = kafka_pipeline.start_with(BOTH, "left");
         assigned(&left);
-        wait_for_input(&plant, 1, 500);
+        wait_for_input(&kafka_pipeline, 1, 500);
         left.kill();
-        left = plant.start_with(BOTH, "left");
+        left = kafka_pipeline.start_with(BOTH, "left");
         assigned(&left);
-        wait_for_input(&plant, 1, 1_000);
+        wait_for_input(&kafka_pipeline, 1, 1_000);
         // Rolled back before the second had it.
         left.terminate().expect(0, &[]);
-        left = plant.start_with(FIRST, "left");
+        left = kafka_pipeline.start_with(FIRST, "left");
         assigned(&left);
         // And in again, the other one first, which is killed.
         right.kill();
-        right = plant.start_with(BOTH, "right");
+        right = kafka_pipeline.start_with(BOTH, "right");
         assigned(&right);
-        wait_for_input(&plant, 1, 3_000);
+        wait_for_input(&kafka_pipeline, 1, 3_000);
         left.terminate().expect(0, &[]);
-        left = plant.start_with(BOTH, "left");
+        left = kafka_pipeline.start_with(BOTH, "left");
         assigned(&left);
         (left, right)
     });
-    check(&plant);
+    check(&kafka_pipeline);
     left.terminate().expect(0, &[]);
     right.terminate().expect(0, &[]);
 }
 
 #[test]
 fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
-    let Some(plant) = plant() else { return };
-    let records = spread(plant.expect(5_000, 500, 2_000), OTHER_PARTITIONS);
-    let mut running = plant.start_with(BOTH, "running");
-    plant.kafka.put(&records[..1_000]);
-    wait_for_input(&plant, 0, 100);
+    let Some(kafka_pipeline) = kafka_pipeline() else { return };
+    let records = spread(kafka_pipeline.expect(5_000, 500, 2_000), OTHER_PARTITIONS);
+    let mut running = kafka_pipeline.start_with(BOTH, "running");
+    kafka_pipeline.kafka.put(&records[..1_000]);
+    wait_for_input(&kafka_pipeline, 0, 100);
     eventually("its shards share the tasks", || {
         let told = running.stderr();
         ["[0, 1, 2, 3, 4, 5]", "[6, 7, 8, 9, 10, 11]"]
@@ -135,7 +135,7 @@ fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
     });
     let assignments = |process: &Process| process.stderr().matches("tasks assigned").count();
     let before = assignments(&running);
-    let config = fs::read_to_string(plant.path(BOTH)).expect("read");
+    let config = fs::read_to_string(kafka_pipeline.path(BOTH)).expect("read");
     for (from, to, words) in [
         (
             "shards = 2",
@@ -154,17 +154,17 @@ fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
         ),
     ] {
         let name = "other.toml";
-        fs::write(plant.path(name), config.replacen(from, to, 1)).expect("written");
+        fs::write(kafka_pipeline.path(name), config.replacen(from, to, 1)).expect("written");
         let told = [
             "was made with another configuration",
             words,
             "flockwise reset",
         ];
-        run(&mut plant.command_with(name, "other")).expect(2, &told);
+        run(&mut kafka_pipeline.command_with(name, "other")).expect(2, &told);
     }
     running.is_running().expect("running");
     assert_eq!(assignments(&running), before, "the group is as it was");
-    plant.kafka.put(&records[1_000..]);
-    check(&plant);
+    kafka_pipeline.kafka.put(&records[1_000..]);
+    check(&kafka_pipeline);
     running.terminate().expect(0, &[]);
 }

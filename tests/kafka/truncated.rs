@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use flockwise_tests::broker::Stage;
-use flockwise_tests::events::Put;
+use flockwise_tests::test_broker::TestBroker;
+use flockwise_tests::events::InputRecord;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
-use flockwise_tests::plant::Plant;
+use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::{Process, folder, free_address, get};
 use xtask::kafka::{Cluster, Running, Signal};
 
@@ -33,9 +33,9 @@ fn cluster(files: &Path) -> Running {
 }
 
 /// An instance, and where it says how it does.
-fn start(plant: &Plant, lost_records: &str) -> (Process, SocketAddr) {
+fn start(kafka_pipeline: &KafkaPipeline, lost_records: &str) -> (Process, SocketAddr) {
     let address = free_address();
-    let mut command = plant.command("only");
+    let mut command = kafka_pipeline.command("only");
     command.env("FLOCKWISE__HTTP__LISTEN", address.to_string());
     command.env("FLOCKWISE__KAFKA__LOST_RECORDS", lost_records);
     (Process::start(&mut command), address)
@@ -47,37 +47,37 @@ fn shows(address: SocketAddr, series: &str) -> bool {
 }
 
 /// A cluster on its way to an unclean election, the pipeline on it, and all its events.
-struct Scene {
+struct Scenario {
     kafka: Running,
-    plant: Plant,
-    puts: Vec<Put>,
+    kafka_pipeline: KafkaPipeline,
+    puts: Vec<InputRecord>,
     leader: u16,
     follower: u16,
 }
 
-impl Scene {
+impl Scenario {
     /// Both replicas have the first events, and then the leader alone has more.
     fn set(files: &Path) -> Self {
         let kafka = cluster(files);
-        let plant = Plant::with(&kafka.servers.plain, folder(), &[1], "");
-        let puts = plant.expect(EVENTS, 500, COUNTED);
+        let kafka_pipeline = KafkaPipeline::with(&kafka.servers.plain, folder(), &[1], "");
+        let puts = kafka_pipeline.expect(EVENTS, 500, COUNTED);
         let puts: Vec<_> = puts.into_iter().map(|put| put.at(0, 0)).collect();
-        plant.kafka.put(&puts[..REPLICATED]);
-        eventually("both replicas have it", || plant.kafka.in_sync(0) == 2);
-        let (leader, replicas) = plant.kafka.replicas(0);
+        kafka_pipeline.kafka.put(&puts[..REPLICATED]);
+        eventually("both replicas have it", || kafka_pipeline.kafka.in_sync(0) == 2);
+        let (leader, replicas) = kafka_pipeline.kafka.replicas(0);
         let follower = replicas.into_iter().find(|id| *id != leader);
         let node = |id: i32| u16::try_from(id).expect("a node");
-        let scene = Self {
+        let scenario = Self {
             leader: node(leader),
             follower: node(follower.expect("two replicas")),
             kafka,
-            plant,
+            kafka_pipeline,
             puts,
         };
-        scene.kill(scene.follower);
-        eventually("the leader is alone", || scene.plant.kafka.in_sync(0) == 1);
-        scene.plant.kafka.put(&scene.puts[REPLICATED..COUNTED]);
-        scene
+        scenario.kill(scenario.follower);
+        eventually("the leader is alone", || scenario.kafka_pipeline.kafka.in_sync(0) == 1);
+        scenario.kafka_pipeline.kafka.put(&scenario.puts[REPLICATED..COUNTED]);
+        scenario
     }
 
     /// The follower becomes leader, and gets the other events.
@@ -86,12 +86,12 @@ impl Scene {
         self.start(self.follower);
         let follower = i32::from(self.follower);
         eventually("the follower leads", || {
-            self.plant.kafka.replicas(0).0 == follower
+            self.kafka_pipeline.kafka.replicas(0).0 == follower
         });
-        self.plant.kafka.put(&self.puts[COUNTED..]);
+        self.kafka_pipeline.kafka.put(&self.puts[COUNTED..]);
         self.start(self.leader);
         // The clients that have seen all this do not find every leader again.
-        self.plant.kafka = Kafka::of(&self.kafka.servers.plain, self.plant.topics.clone());
+        self.kafka_pipeline.kafka = Kafka::of(&self.kafka.servers.plain, self.kafka_pipeline.topics.clone());
     }
 
     fn kill(&self, node: u16) {
@@ -110,12 +110,12 @@ impl Scene {
             instance.is_running().expect("running");
             shows(address, "flockwise_input_gaps_total{")
         });
-        self.plant.wait_until_drained();
+        self.kafka_pipeline.wait_until_drained();
         instance
             .terminate()
             .expect(0, &[&format!("going on at offset {REPLICATED}")]);
-        self.plant.check_changes();
-        self.plant.check_customers();
+        self.kafka_pipeline.check_changes();
+        self.kafka_pipeline.check_customers();
     }
 }
 
@@ -126,13 +126,13 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
         return;
     };
     let files = folder();
-    let mut scene = Scene::set(files.path());
-    let (mut instance, _) = start(&scene.plant, "stop");
-    scene.plant.wait_for(COUNTED as u64, &mut [&mut instance]);
+    let mut scenario = Scenario::set(files.path());
+    let (mut instance, _) = start(&scenario.kafka_pipeline, "stop");
+    scenario.kafka_pipeline.wait_for(COUNTED as u64, &mut [&mut instance]);
     instance.terminate().expect(0, &[]);
-    scene.elect();
+    scenario.elect();
 
-    let (mut instance, address) = start(&scene.plant, "stop");
+    let (mut instance, address) = start(&scenario.kafka_pipeline, "stop");
     eventually("the partition is stopped", || {
         instance.is_running().expect("running");
         shows(address, "flockwise_stopped_partitions{shard=\"0\"} 1")
@@ -143,8 +143,8 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
     let said = instance.terminate().expect(0, &[&position, &end]);
     assert!(said.stderr.contains("lost_records"), "{said:#?}");
 
-    let (instance, address) = start(&scene.plant, "skip");
-    scene.check_that_reading_goes_on(instance, address);
+    let (instance, address) = start(&scenario.kafka_pipeline, "skip");
+    scenario.check_that_reading_goes_on(instance, address);
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn an_unclean_election_under_a_running_instance_is_noticed_too() {
         return;
     };
     let files = folder();
-    let mut scene = Scene::set(files.path());
-    let (mut instance, address) = start(&scene.plant, "skip");
-    scene.plant.wait_for(COUNTED as u64, &mut [&mut instance]);
-    scene.elect();
-    scene.check_that_reading_goes_on(instance, address);
+    let mut scenario = Scenario::set(files.path());
+    let (mut instance, address) = start(&scenario.kafka_pipeline, "skip");
+    scenario.kafka_pipeline.wait_for(COUNTED as u64, &mut [&mut instance]);
+    scenario.elect();
+    scenario.check_that_reading_goes_on(instance, address);
 }

@@ -6,32 +6,32 @@ use std::net::SocketAddr;
 
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::metrics::Described;
-use flockwise_tests::broker::Stage;
-use flockwise_tests::events::{Put, lines, put};
+use flockwise_tests::test_broker::TestBroker;
+use flockwise_tests::events::{InputRecord, lines, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::one_cluster_at_a_time;
 use flockwise_tests::metrics::{documented, shown};
-use flockwise_tests::plant::{PARTITIONS, Plant};
+use flockwise_tests::kafka_pipeline::{PARTITIONS, KafkaPipeline};
 use flockwise_tests::process::{Process, folder, free_address, get};
 use xtask::kafka::{Cluster, Signal};
 
 const CUSTOMERS: u32 = 300;
 
 /// An instance that learns, and where it says how it does.
-fn start(plant: &Plant) -> (Process, SocketAddr) {
+fn start(kafka_pipeline: &KafkaPipeline) -> (Process, SocketAddr) {
     let address = free_address();
-    let mut command = plant.command_with("learning.toml", "instance");
+    let mut command = kafka_pipeline.command_with("learning.toml", "instance");
     command.env("FLOCKWISE__HTTP__LISTEN", address.to_string());
     (Process::start(&mut command), address)
 }
 
 /// Returns how many customers have events.
-fn put_events(plant: &Plant) -> usize {
+fn put_events(kafka_pipeline: &KafkaPipeline) -> usize {
     let lines = lines(5_000, CUSTOMERS, 1);
     let puts = lines.iter().map(|line| put("segment", line));
     let puts = puts.map(|put| put.keyed(Partitioner::Crc32, PARTITIONS));
-    let puts: Vec<Put> = puts.collect();
-    plant.kafka.put(&puts);
+    let puts: Vec<InputRecord> = puts.collect();
+    kafka_pipeline.kafka.put(&puts);
     let customers: BTreeSet<&[u8]> = puts.iter().map(|put| &*put.key).collect();
     customers.len()
 }
@@ -59,9 +59,9 @@ fn is_at_the_end(address: SocketAddr) -> bool {
 
 #[test]
 fn an_instance_on_kafka_shows_every_metric_of_the_table_as_it_is_there() {
-    let Some(plant) = Plant::set() else { return };
-    put_events(&plant);
-    let (instance, address) = start(&plant);
+    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    put_events(&kafka_pipeline);
+    let (instance, address) = start(&kafka_pipeline);
     let table: BTreeMap<String, Described> = documented()
         .into_iter()
         .map(|row| {
@@ -105,9 +105,9 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
     let files = folder();
     let cluster = Cluster::at(files.path().join("kafka")).first_port(0);
     let kafka = cluster.run().expect("a broker of its own");
-    let plant = Plant::on(&kafka.servers.plain, folder(), "");
-    let (instance, address) = start(&plant);
-    let customers = put_events(&plant) as f64;
+    let kafka_pipeline = KafkaPipeline::on(&kafka.servers.plain, folder(), "");
+    let (instance, address) = start(&kafka_pipeline);
+    let customers = put_events(&kafka_pipeline) as f64;
     eventually("everything is read", || {
         sum(address, "flockwise_events_total") >= 5_000.0 && is_at_the_end(address)
     });
@@ -137,7 +137,7 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
         is_at_the_end(address) && values(address, "flockwise_ready") == [1.0]
     });
     instance.terminate().expect(0, &[]);
-    let (instance, address) = start(&plant);
+    let (instance, address) = start(&kafka_pipeline);
     eventually("what is shown is right without any traffic", || {
         is_at_the_end(address) && sum(address, "flockwise_customers") == customers
     });

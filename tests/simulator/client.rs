@@ -6,11 +6,11 @@ use std::time::Duration;
 use flockwise_memory::MemoryClient;
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 
-use super::ledger::Sent;
+use super::committed_log::Sent;
 use super::setup::Setup;
-use super::staff::{Place, Post};
+use super::cluster::{Place, ClientId};
 use super::world::World;
 
 /// Customers of whom nothing is left are gone for good.
@@ -19,7 +19,7 @@ pub(super) const LETS_GO: &str = "has let customers go";
 /// A client of the simulated cluster.
 pub(super) struct Client {
     world: Rc<World>,
-    post: Post,
+    client_id: ClientId,
     setup: Setup,
     inner: MemoryClient,
     /// Records of the open transaction.
@@ -29,10 +29,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(world: Rc<World>, post: Post, setup: Setup, inner: MemoryClient) -> Self {
+    pub(super) fn new(world: Rc<World>, client_id: ClientId, setup: Setup, inner: MemoryClient) -> Self {
         Self {
             world,
-            post,
+            client_id,
             setup,
             inner,
             sent: Vec::new(),
@@ -41,33 +41,33 @@ impl Client {
     }
 
     /// Positions under the world's numbers of inputs.
-    fn global<T: Copy>(&self, places: &[(Source, T)]) -> Vec<(Source, T)> {
-        let global = |(source, at): &(Source, T)| (self.setup.global(*source), *at);
+    fn global<T: Copy>(&self, places: &[(TopicPartition, T)]) -> Vec<(TopicPartition, T)> {
+        let global = |(source, at): &(TopicPartition, T)| (self.setup.global(*source), *at);
         places.iter().map(global).collect()
     }
 
     /// A topic under the world's number of it.
     fn topic(&self, topic: Topic) -> Topic {
         let partition = 0;
-        self.setup.global(Source { topic, partition }).topic
+        self.setup.global(TopicPartition { topic, partition }).topic
     }
 
     /// Between two things that a client does, anything may happen to it.
-    fn befall(&self) -> Result<(), Failure> {
+    fn inject(&self) -> Result<(), Failure> {
         self.befall_at(Place::Anywhere)
     }
 
     fn befall_at(&self, place: Place) -> Result<(), Failure> {
-        self.world.befall(&self.post, place)
+        self.world.inject(&self.client_id, place)
     }
 
     fn note(&self, what: &'static str, numbers: [i64; 2]) {
-        self.world.note(Some(self.post.seat), what, numbers);
+        self.world.note(Some(self.client_id.slot), what, numbers);
     }
 
     /// What a call came to, unless something happens before the caller hears of it.
     fn hear<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
-        self.befall()?;
+        self.inject()?;
         outcome
     }
 }
@@ -79,7 +79,7 @@ impl Broker for Client {
         limit: usize,
         batch: &mut Batch,
     ) -> Result<WorkerEvent, Failure> {
-        self.befall()?;
+        self.inject()?;
         let outcome = self.inner.poll(patience, limit, &mut self.polled);
         batch.clear();
         for record in self.polled.records() {
@@ -97,38 +97,38 @@ impl Broker for Client {
             Err(_) => self.note("cannot poll", [0, 0]),
         }
         let is_plain = matches!(outcome, Ok(WorkerEvent::Records | WorkerEvent::Idle));
-        self.world.staff().begin_turn(self.post.seat, is_plain);
+        self.world.cluster().begin_turn(self.client_id.slot, is_plain);
         self.hear(outcome)
     }
 
-    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
-        self.befall()?;
+    fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
+        self.inject()?;
         let outcome = self.inner.open(&self.global(reads));
         self.hear(outcome)
     }
 
-    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        self.befall()?;
-        let sources: Vec<Source> = sources.iter().map(|one| self.setup.global(*one)).collect();
+    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+        self.inject()?;
+        let sources: Vec<TopicPartition> = sources.iter().map(|one| self.setup.global(*one)).collect();
         let outcome = self.inner.close(&sources);
         self.hear(outcome)
     }
 
-    fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
         self.inner
             .report_progress(self.setup.global(source), event_time_ms);
     }
 
-    fn pause(&mut self, sources: &[Source]) {
-        let sources: Vec<Source> = sources.iter().map(|one| self.setup.global(*one)).collect();
+    fn pause(&mut self, sources: &[TopicPartition]) {
+        let sources: Vec<TopicPartition> = sources.iter().map(|one| self.setup.global(*one)).collect();
         self.inner.pause(&sources);
     }
 
-    fn position(&self, source: Source) -> Option<i64> {
+    fn position(&self, source: TopicPartition) -> Option<i64> {
         self.inner.position(self.setup.global(source))
     }
 
-    fn leader_epoch(&self, source: Source) -> Option<i32> {
+    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         self.inner.leader_epoch(self.setup.global(source))
     }
 
@@ -138,18 +138,18 @@ impl Broker for Client {
 
     fn replay(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
-        self.befall()?;
+        self.inject()?;
         let outcome = self.inner.replay(source, from, each);
         let number = i64::from(source.partition);
         match (&outcome, source.topic) {
             (Ok(Replayed::Whole(end)), Topic::Changelog) => {
                 self.note("restores task", [number, *end]);
-                let client = self.post.client;
-                self.world.ledger().read(client, source.partition);
+                let client = self.client_id.client;
+                self.world.committed_log().read(client, source.partition);
             }
             (Ok(Replayed::Held(at)), _) => self.note("is held back at", [number, *at]),
             (Ok(Replayed::Gone), _) => self.note("finds nothing of", [number, 0]),
@@ -158,14 +158,14 @@ impl Broker for Client {
         self.hear(outcome)
     }
 
-    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
-        self.befall()?;
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+        self.inject()?;
         let outcome = self.inner.end_offsets(sources);
         self.hear(outcome)
     }
 
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
-        self.befall()?;
+        self.inject()?;
         self.inner.topic_id(self.topic(topic))
     }
 
@@ -174,30 +174,30 @@ impl Broker for Client {
     }
 
     fn fence(&mut self, name: &str) -> Result<(), Failure> {
-        self.befall()?;
+        self.inject()?;
         self.note("evicts another", [0, 0]);
         let outcome = self.inner.fence(name);
         self.hear(outcome)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
-        self.befall()?;
-        self.world.refuse(&self.post, true)?;
+        self.inject()?;
+        self.world.refuse(&self.client_id, true)?;
         self.inner.send(record)?;
-        self.world.staff().go_on(self.post.seat);
+        self.world.cluster().go_on(self.client_id.slot);
         self.sent.push(Sent {
             topic: record.topic,
             partition: record.partition,
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
         });
-        self.befall()
+        self.inject()
     }
 
-    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let positions = &*self.global(positions);
         self.befall_at(Place::BeforeOffsets)?;
-        self.world.refuse(&self.post, false)?;
+        self.world.refuse(&self.client_id, false)?;
         let count = self.sent.len() as i64;
         self.inner
             .send_offsets(positions)
@@ -220,16 +220,16 @@ impl Broker for Client {
         let counts = self.world.counts_of(&sent);
         let tasks =
             self.world
-                .ledger()
-                .commit(self.post.client, sent, positions, &self.setup.inputs);
-        self.world.staff().commit(self.post.seat, tasks);
+                .committed_log()
+                .commit(self.client_id.client, sent, positions, &self.setup.inputs);
+        self.world.cluster().commit(self.client_id.slot, tasks);
         let outcome = self.befall_at(Place::AfterEnd);
-        self.world.ledger().hear(counts, outcome.is_ok());
+        self.world.committed_log().hear(counts, outcome.is_ok());
         outcome
     }
 
     fn abort(&mut self) -> Result<(), Failure> {
-        self.befall()?;
+        self.inject()?;
         let outcome = self.inner.abort();
         self.note("aborts", [self.sent.len() as i64, 0]);
         self.sent.clear();
@@ -237,19 +237,19 @@ impl Broker for Client {
     }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
-        self.befall()?;
+        self.inject()?;
         let topic = self.topic(topic);
         let known = self.inner.partitions(topic)?;
         Ok(self.world.as_metadata_has_it(topic, known))
     }
 
-    fn lag(&self, source: Source) -> Option<u64> {
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
         self.inner.lag(self.setup.global(source))
     }
 
     fn skips_lost_records(&self) -> bool {
-        let twists = self.world.scenario.twists;
-        twists.recreated || twists.truncated
+        let variations = self.world.scenario.variations;
+        variations.recreated || variations.truncated
     }
 
     fn leave(&mut self) -> bool {

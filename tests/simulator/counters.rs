@@ -7,8 +7,8 @@ use prometheus::Registry;
 use prometheus::proto::{LabelPair, Metric};
 use serde_json::Value;
 
-use super::ledger::Sent;
-use super::reading::Reading;
+use super::committed_log::Sent;
+use super::truncated_reads::Reading;
 use super::world::World;
 
 /// Counts by the name of a counter, with the value of its label if it has one.
@@ -29,11 +29,11 @@ impl World {
         for record in sent {
             count_record(record, &mut counts);
         }
-        let (ledger, feed) = (self.ledger(), self.feed());
+        let (committed_log, feed) = (self.committed_log(), self.feed());
         let none = Reading::default();
-        for (lane, position) in ledger.lanes_of(sent) {
+        for (lane, position) in committed_log.lanes_of(sent) {
             if let Some(produced) = feed.produced.get(&lane) {
-                let reading = ledger.readings.get(&lane).unwrap_or(&none);
+                let reading = committed_log.readings.get(&lane).unwrap_or(&none);
                 produced.count(reading, position, &mut counts);
             }
         }
@@ -43,12 +43,12 @@ impl World {
     /// The counters say what was committed, and nothing that was taken back or done again.
     pub(super) fn check_counters(&self) {
         let repeats = self.repeats();
-        let ledger = self.ledger();
+        let committed_log = self.committed_log();
         let mut found = gathered(&self.registry);
         let duplicates = found.remove("duplicates_total").unwrap_or(0);
-        assert_eq!(found, ledger.heard, "counters, and what was committed");
+        assert_eq!(found, committed_log.heard, "counters, and what was committed");
         // Who died in the moment of a commit has counted nothing of it, and a customer who was let go of is new.
-        if ledger.unheard == 0 && !self.scenario.lets_go() {
+        if committed_log.unheard == 0 && !self.scenario.lets_go() {
             assert_eq!(duplicates, repeats, "events that came again");
         }
         assert!(duplicates <= repeats, "{duplicates} events came again");

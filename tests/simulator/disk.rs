@@ -11,10 +11,10 @@ use flockwise_runtime::checkpoint_owner::CheckpointOwners;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
 use flockwise_runtime::topics::Topic;
 
-use super::dice::Dice;
-use super::ledger::Changelog;
-use super::staff::{Place, Post};
-use super::state;
+use super::seeded_random::SeededRandom;
+use super::committed_log::Changelog;
+use super::cluster::{Place, ClientId};
+use super::task_comparison;
 use super::world::World;
 
 /// A task is taken over that was kept warm.
@@ -25,7 +25,7 @@ pub(super) const MAY_NOT_WRITE: &str = "may not write the copy of task";
 
 /// A task's records as they lie on a disk.
 #[derive(Clone, Debug, Default)]
-struct Page {
+struct CheckpointPage {
     changelog: String,
     plan: u64,
     records: Changelog,
@@ -41,18 +41,18 @@ struct Page {
 /// A disk.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    pages: BTreeMap<u32, Page>,
+    pages: BTreeMap<u32, CheckpointPage>,
     /// On their way, each with when it will be there.
     writing: BTreeMap<u32, (CheckpointBatch, i64)>,
     /// As it was at some time.
-    before: BTreeMap<u32, Page>,
+    before: BTreeMap<u32, CheckpointPage>,
     /// Which of the process's stores may write a task's copy.
     owners: CheckpointOwners,
     /// Stores that were opened so far.
     handles: u64,
 }
 
-impl Page {
+impl CheckpointPage {
     fn take(&mut self, kept: &CheckpointBatch) {
         if self.changelog != kept.changelog || self.plan != kept.plan {
             *self = Self {
@@ -92,10 +92,10 @@ impl Disk {
     }
 
     /// The power goes: what is on its way is there or not.
-    pub(super) fn crash(&mut self, dice: &Dice) {
+    pub(super) fn crash(&mut self, random: &SeededRandom) {
         let tasks: Vec<u32> = self.writing.keys().copied().collect();
         for task in tasks {
-            if dice.percent(50) {
+            if random.percent(50) {
                 self.finish(task);
             }
         }
@@ -104,11 +104,11 @@ impl Disk {
     }
 
     /// What a restart may find.
-    pub(super) fn age(&mut self, dice: &Dice) -> &'static str {
+    pub(super) fn age(&mut self, random: &SeededRandom) -> &'static str {
         // An instance that left in good order has seen to it that all is written.
         let writing: Vec<u32> = self.writing.keys().copied().collect();
         writing.into_iter().for_each(|task| self.finish(task));
-        match dice.below(12) {
+        match random.below(12) {
             0 => {
                 self.pages.clear();
                 "finds an empty disk"
@@ -118,7 +118,7 @@ impl Disk {
                 "finds an old disk"
             }
             2 => {
-                self.pages.values_mut().for_each(|page| page.damage(dice));
+                self.pages.values_mut().for_each(|page| page.damage(random));
                 "finds a damaged disk"
             }
             3 | 4 => {
@@ -130,15 +130,15 @@ impl Disk {
     }
 }
 
-impl Page {
-    fn damage(&mut self, dice: &Dice) {
+impl CheckpointPage {
+    fn damage(&mut self, random: &SeededRandom) {
         self.is_spoilt = true;
-        match dice.below(4) {
+        match random.below(4) {
             0 => self.is_damaged = true,
             1 => self.changelog.push_str(", made anew"),
             2 => self.offset = self.offset.map(|offset| offset + 1_000_000),
             _ => {
-                let place = dice.place(self.records.len().max(1));
+                let place = random.place(self.records.len().max(1));
                 if let Some(value) = self.records.values_mut().nth(place) {
                     value.truncate(value.len() / 2);
                 }
@@ -150,21 +150,21 @@ impl Page {
 /// The store of one shard.
 pub(super) struct DiskStore {
     world: Rc<World>,
-    post: Post,
+    client_id: ClientId,
     /// Tells it from the other stores of its instance, before and after it.
     handle: u64,
 }
 
 impl DiskStore {
-    pub(super) fn new(world: Rc<World>, post: Post) -> Self {
+    pub(super) fn new(world: Rc<World>, client_id: ClientId) -> Self {
         let handle = {
-            let disk = &mut world.disks()[post.instance];
+            let disk = &mut world.disks()[client_id.instance];
             disk.handles += 1;
             disk.handles
         };
         Self {
             world,
-            post,
+            client_id,
             handle,
         }
     }
@@ -175,11 +175,11 @@ impl DiskStore {
     }
 
     fn is_alive_at(&self, place: Place) -> bool {
-        self.world.befall(&self.post, place).is_ok()
+        self.world.inject(&self.client_id, place).is_ok()
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> T {
-        let disk = &mut self.world.disks()[self.post.instance];
+        let disk = &mut self.world.disks()[self.client_id.instance];
         disk.finish_what_is_due(self.world.clock.wall_ms());
         act(disk)
     }
@@ -198,7 +198,7 @@ impl DiskStore {
 
     fn note(&self, what: &'static str, task: u32, number: i64) {
         let numbers = [i64::from(task), number];
-        self.world.note(Some(self.post.seat), what, numbers);
+        self.world.note(Some(self.client_id.slot), what, numbers);
     }
 }
 
@@ -297,7 +297,7 @@ impl Store for DiskStore {
 impl Drop for DiskStore {
     fn drop(&mut self) {
         // At the end of the story the disks have been taken away to be checked.
-        if let Some(disk) = self.world.disks().get_mut(self.post.instance) {
+        if let Some(disk) = self.world.disks().get_mut(self.client_id.instance) {
             disk.owners.release_all(self.handle);
         }
     }
@@ -305,7 +305,7 @@ impl Drop for DiskStore {
 
 impl Disk {
     /// Copies that nobody has tampered with, as of when everything is written.
-    fn into_good_pages(mut self) -> BTreeMap<u32, Page> {
+    fn into_good_pages(mut self) -> BTreeMap<u32, CheckpointPage> {
         let writing: Vec<u32> = self.writing.keys().copied().collect();
         writing.into_iter().for_each(|task| self.finish(task));
         self.pages.retain(|_, page| !page.is_spoilt);
@@ -315,7 +315,7 @@ impl Disk {
 
 impl World {
     /// How old a copy is, at most, that is loaded.
-    fn is_young(&self, page: &Page, now_ms: i64) -> bool {
+    fn is_young(&self, page: &CheckpointPage, now_ms: i64) -> bool {
         let trusted_ms = self.scenario.trusted.as_millis() as u64;
         page.committed_ms.abs_diff(now_ms) <= trusted_ms
     }
@@ -334,7 +334,7 @@ impl World {
     }
 
     /// A copy and what the changelog has committed from its offset on are what the whole changelog says.
-    fn check_page(&self, task: u32, page: &Page) {
+    fn check_page(&self, task: u32, page: &CheckpointPage) {
         let Some(offset) = page.offset else {
             return;
         };
@@ -355,10 +355,10 @@ impl World {
                 None => records.remove(&key),
             };
         }
-        let ledger = self.ledger();
+        let committed_log = self.committed_log();
         let none = Changelog::new();
-        let whole = ledger.changelogs.get(&task).unwrap_or(&none);
-        let restored = |records| state::restore(&self.pipeline, records);
-        state::same(&restored(whole), &restored(&records), task);
+        let whole = committed_log.changelogs.get(&task).unwrap_or(&none);
+        let restored = |records| task_comparison::restore(&self.pipeline, records);
+        task_comparison::same(&restored(whole), &restored(&records), task);
     }
 }

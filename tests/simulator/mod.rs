@@ -4,31 +4,31 @@
 //! `FLOCKWISE_SIMULATOR_SEED=7 cargo test -p flockwise-tests --test simulator -- replay_one --nocapture` plays
 //! one story again; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test play so many.
 
-mod befalling;
+mod client_faults;
 mod client;
 mod counters;
-mod dice;
+mod seeded_random;
 mod disk;
-mod feed;
-mod ledger;
-mod lives;
-mod mischief;
-mod produced;
-mod rates;
-mod reading;
+mod producers;
+mod committed_log;
+mod customers;
+mod faults;
+mod produced_log;
+mod fault_rates;
+mod truncated_reads;
 mod runner;
 mod scenario;
 mod setup;
-mod staff;
-mod starting;
-mod starts;
-mod state;
-mod story;
-mod tally;
-mod twists;
-mod verdict;
-mod warm;
-mod workbench;
+mod cluster;
+mod startup;
+mod latest_starts;
+mod task_comparison;
+mod trace;
+mod expected_counts;
+mod variations;
+mod checks;
+mod standbys;
+mod learning;
 mod world;
 
 pub use runner::{replay, run, sweep};

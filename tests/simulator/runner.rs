@@ -8,11 +8,11 @@ use std::thread;
 
 use super::client::LETS_GO;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
-use super::mischief::{RECREATES, TRUNCATES};
+use super::faults::{RECREATES, TRUNCATES};
 use super::scenario::Scenario;
 use super::setup::REFUSED;
-use super::starts::BEGINS_LATE;
-use super::story::Story;
+use super::latest_starts::BEGINS_LATE;
+use super::trace::Trace;
 use super::world::{START_MS, World};
 
 /// The environment's names for what to play.
@@ -47,20 +47,20 @@ pub fn run(seed: u64) -> u64 {
     play(seed).digest()
 }
 
-fn play(seed: u64) -> Rc<Story> {
-    let story = Rc::new(Story::default());
+fn play(seed: u64) -> Rc<Trace> {
+    let trace = Rc::new(Trace::default());
     let scenario = Scenario::draw(seed);
     let (shards, traits) = (scenario.shards, scenario.traits());
     let told = format!("{scenario:?}");
     let play = || {
-        let world = World::new(scenario, Rc::clone(&story));
+        let world = World::new(scenario, Rc::clone(&trace));
         (0..world.scenario.steps).for_each(|_| world.step());
         world.calm_down();
         world.judge();
     };
     if let Err(reason) = catch_unwind(AssertUnwindSafe(play)) {
         let reason = text(&*reason);
-        let steps = story.tell(START_MS, |seat| World::name(shards, seat));
+        let steps = trace.tell(START_MS, |slot| World::name(shards, slot));
         panic!(
             "seed {seed}: {reason}\nin a world with {}\n{told}\nwhat happened last:\n{steps}\
              seed {seed} failed; play it again with\n  \
@@ -68,7 +68,7 @@ fn play(seed: u64) -> Rc<Story> {
             traits.join(", ")
         );
     }
-    story
+    trace
 }
 
 fn text(reason: &(dyn std::any::Any + Send)) -> String {
@@ -86,7 +86,7 @@ pub fn sweep(seeds: u64) {
     let (from, to) = wanted.split_once("..").unwrap_or(("0", &wanted));
     let seeds = number(SEEDS, from)..number(SEEDS, to);
     let next = AtomicU64::new(seeds.start);
-    let mut all = Share::default();
+    let mut all = SeedShare::default();
     thread::scope(|scope| {
         let play_some = || play_some(&next, seeds.end);
         let threads: Vec<_> = (0..threads()).map(|_| scope.spawn(play_some)).collect();
@@ -113,12 +113,12 @@ fn threads() -> u64 {
 }
 
 /// Plays seeds that no other thread has played, up to the end or the first one that fails.
-fn play_some(next: &AtomicU64, end: u64) -> Share {
-    let mut share = Share::default();
+fn play_some(next: &AtomicU64, end: u64) -> SeedShare {
+    let mut share = SeedShare::default();
     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end);
     while let Some(seed) = take() {
         match catch_unwind(|| play(seed)) {
-            Ok(story) => share.add(seed, &story),
+            Ok(trace) => share.add(seed, &trace),
             Err(reason) if std::env::var_os(KEEP_GOING).is_none() => {
                 next.store(end, Ordering::Relaxed);
                 resume_unwind(reason)
@@ -131,7 +131,7 @@ fn play_some(next: &AtomicU64, end: u64) -> Share {
 
 /// What many worlds have, and what happens in them.
 #[derive(Default)]
-struct Share {
+struct SeedShare {
     seeds: u64,
     failed: Vec<u64>,
     /// Worlds that have something: see [`Scenario::traits`].
@@ -140,13 +140,13 @@ struct Share {
     happenings: BTreeMap<&'static str, [u64; 2]>,
 }
 
-impl Share {
-    fn add(&mut self, seed: u64, story: &Story) {
+impl SeedShare {
+    fn add(&mut self, seed: u64, trace: &Trace) {
         self.seeds += 1;
         for name in Scenario::draw(seed).traits() {
             *self.traits.entry(name).or_default() += 1;
         }
-        for (what, count) in story.counts() {
+        for (what, count) in trace.counts() {
             let [worlds, times] = self.happenings.entry(what).or_default();
             *worlds += 1;
             *times += count;

@@ -10,9 +10,9 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::store::MAX_COPY_AGE;
 use flockwise_runtime::topics::Topics;
 
-use super::dice::Dice;
-use super::rates::{Rates, rates};
-use super::twists::Twists;
+use super::seeded_random::SeededRandom;
+use super::fault_rates::{FaultRates, rates};
+use super::variations::Variations;
 use crate::pipeline::{AT_ONCE, config, model, pipeline};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -71,7 +71,7 @@ pub(super) struct Scenario {
     pub(super) is_static: bool,
     pub(super) idle_percent: u32,
     pub(super) most_records: usize,
-    pub(super) rates: Rates,
+    pub(super) rates: FaultRates,
     /// Tasks on either side that each instance keeps warm, for each of its own.
     pub(super) standbys: usize,
     /// Of a hundred steps, so many are also ones of an instance's standbys.
@@ -83,49 +83,49 @@ pub(super) struct Scenario {
     pub(super) trusted: Duration,
     /// In the middle nothing happens for a year.
     pub(super) has_gap: bool,
-    pub(super) twists: Twists,
+    pub(super) variations: Variations,
 }
 
 impl Scenario {
     pub(super) fn draw(seed: u64) -> Self {
-        let dice = Dice::new(seed);
-        let state_partitions = dice.scale(1, 6) as u32;
-        let learning = dice.one_of(&[
+        let random = SeededRandom::new(seed);
+        let state_partitions = random.scale(1, 6) as u32;
+        let learning = random.one_of(&[
             Learning::Fixed,
             Learning::Fixed,
             Learning::Imported,
             Learning::Learnt,
         ]);
-        let keying = dice.one_of(&[Keying::Well, Keying::Otherwise, Keying::Scattered]);
-        let input_partitions = input_partitions(&dice, state_partitions);
+        let keying = random.one_of(&[Keying::Well, Keying::Otherwise, Keying::Scattered]);
+        let input_partitions = input_partitions(&random, state_partitions);
         let is_orderly = keying != Keying::Scattered
             && input_partitions.len() == 1
             && input_partitions.iter().all(|(first, last)| first == last);
-        let session = dice.ms(3_000, 20_000);
+        let session = random.ms(3_000, 20_000);
         // Where it is the longer one, whoever is left behind amid a commit may end it all the same.
-        let longer = session * u32::from(dice.percent(40));
+        let longer = session * u32::from(random.percent(40));
         let mut drawn = Self {
             seed,
-            instances: dice.between(1, 4) as usize,
-            shards: dice.between(1, 2) as usize,
+            instances: random.between(1, 4) as usize,
+            shards: random.between(1, 2) as usize,
             state_partitions,
             input_partitions,
             keying,
             is_orderly,
             learning,
             decision: DecisionPolicy {
-                margin: dice.one_of(&[0.0, 0.0, 0.1]),
-                patience: dice.one_of(&[0.0, 0.0, 0.4]),
-                dwell: dice.one_of(&[1, 1, 2]),
-                cooldown_ms: dice.one_of(&[0, 0, DAY_MS]),
+                margin: random.one_of(&[0.0, 0.0, 0.1]),
+                patience: random.one_of(&[0.0, 0.0, 0.4]),
+                dwell: random.one_of(&[1, 1, 2]),
+                cooldown_ms: random.one_of(&[0, 0, DAY_MS]),
             },
             time: TimePolicy {
-                lateness_ms: dice.one_of(&[30 * DAY_MS, HOUR_MS, DAY_MS]),
+                lateness_ms: random.one_of(&[30 * DAY_MS, HOUR_MS, DAY_MS]),
                 max_ahead_ms: Some(36_500 * DAY_MS),
-                sweep_ms: (learning != Learning::Fixed || dice.percent(40))
-                    .then(|| dice.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS])),
+                sweep_ms: (learning != Learning::Fixed || random.percent(40))
+                    .then(|| random.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS])),
                 remembered_ids: if is_orderly {
-                    dice.one_of(&[256, 16, 2])
+                    random.one_of(&[256, 16, 2])
                 } else {
                     256
                 },
@@ -133,53 +133,53 @@ impl Scenario {
             },
             policy: LearningPolicy {
                 k_min: 2,
-                k_max: dice.between(2, 3) as usize,
+                k_max: random.between(2, 3) as usize,
                 half_life_ms: 7 * DAY_MS,
-                warm_up_customers: dice.between(3, 12) as usize,
-                warm_up_ms: dice.one_of(&[0, 2 * DAY_MS]),
-                churn_budget: dice.one_of(&[1.0, 1.0, 0.2, 0.0]),
+                warm_up_customers: random.between(3, 12) as usize,
+                warm_up_ms: random.one_of(&[0, 2 * DAY_MS]),
+                churn_budget: random.one_of(&[1.0, 1.0, 0.2, 0.0]),
                 learn: learning != Learning::Fixed,
-                seed: dice.number(),
+                seed: random.number(),
             },
-            commit_interval: dice.ms(10, 1_000),
-            events: dice.scale(40, 240),
-            customers: dice.scale(3, 40) as u32,
-            repeats_percent: dice.one_of(&[0, 5, 20]),
-            bad_percent: dice.one_of(&[0, 3]),
-            steps: dice.scale(100, 600),
-            tick_ms: dice.one_of(&[10, 100, 1_000]),
+            commit_interval: random.ms(10, 1_000),
+            events: random.scale(40, 240),
+            customers: random.scale(3, 40) as u32,
+            repeats_percent: random.one_of(&[0, 5, 20]),
+            bad_percent: random.one_of(&[0, 3]),
+            steps: random.scale(100, 600),
+            tick_ms: random.one_of(&[10, 100, 1_000]),
             session,
-            transaction: longer + dice.ms(1_000, 15_000),
-            is_static: dice.percent(50),
-            idle_percent: dice.one_of(&[0, 10, 40]),
-            most_records: dice.scale(1, 60) as usize,
-            rates: rates(&dice),
-            standbys: dice.one_of(&[0, 0, 1, 1, 2]),
-            follow_percent: dice.scale(2, 100),
-            warm_within: dice.one_of(&[0, 30, 10_000]),
+            transaction: longer + random.ms(1_000, 15_000),
+            is_static: random.percent(50),
+            idle_percent: random.one_of(&[0, 10, 40]),
+            most_records: random.scale(1, 60) as usize,
+            rates: rates(&random),
+            standbys: random.one_of(&[0, 0, 1, 1, 2]),
+            follow_percent: random.scale(2, 100),
+            warm_within: random.one_of(&[0, 30, 10_000]),
             trusted: MAX_COPY_AGE,
             has_gap: false,
-            twists: Twists::default(),
+            variations: Variations::default(),
         };
-        drawn.let_some_go(&Dice::new(!seed));
-        drawn.twist(&Dice::new(seed.rotate_left(32)));
+        drawn.let_some_go(&SeededRandom::new(!seed));
+        drawn.twist(&SeededRandom::new(seed.rotate_left(32)));
         drawn
     }
 
     /// In a share of the worlds customers are let go of, and come back.
-    fn let_some_go(&mut self, dice: &Dice) {
-        if !dice.percent(40) {
+    fn let_some_go(&mut self, random: &SeededRandom) {
+        if !random.percent(40) {
             return;
         }
-        let forget_ms = dice.one_of(&[2, 5, 15]) * DAY_MS;
+        let forget_ms = random.one_of(&[2, 5, 15]) * DAY_MS;
         let time = &mut self.time;
         time.forget_ms = Some(forget_ms);
         time.lateness_ms = time.lateness_ms.min(forget_ms);
-        let sweep_ms = dice.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS]);
+        let sweep_ms = random.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS]);
         time.sweep_ms = time.sweep_ms.or(Some(sweep_ms));
-        self.trusted = dice.ms(1_000, 100_000);
-        self.has_gap = dice.percent(50);
-        self.rates.compact = self.rates.compact.max(dice.one_of(&[0, 30, 100]));
+        self.trusted = random.ms(1_000, 100_000);
+        self.has_gap = random.percent(50);
+        self.rates.compact = self.rates.compact.max(random.one_of(&[0, 30, 100]));
     }
 
     /// Is anybody ever let go of?
@@ -239,16 +239,16 @@ fn configured(inputs: &[u16]) -> &'static Config {
     }
 }
 
-fn input_partitions(dice: &Dice, state_partitions: u32) -> Vec<(u32, u32)> {
-    let inputs = if dice.percent(25) { 2 } else { 1 };
+fn input_partitions(random: &SeededRandom, state_partitions: u32) -> Vec<(u32, u32)> {
+    let inputs = if random.percent(25) { 2 } else { 1 };
     let mut counts = Vec::new();
     for _ in 0..inputs {
-        let first = match dice.percent(50) {
+        let first = match random.percent(50) {
             true => state_partitions,
-            false => dice.between(1, 7) as u32,
+            false => random.between(1, 7) as u32,
         };
-        let more = match dice.percent(25) {
-            true => dice.between(1, 3) as u32,
+        let more = match random.percent(25) {
+            true => random.between(1, 3) as u32,
             false => 0,
         };
         counts.push((first, first + more));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::pipeline::PipelineRecord;
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 
 use super::scenario::Scenario;
 use super::world::World;
@@ -33,7 +33,7 @@ impl Setup {
     pub(super) fn all(scenario: &Scenario) -> Vec<Self> {
         let whole: Vec<u16> = (0..scenario.input_partitions.len() as u16).collect();
         let mut setups = vec![Self::new(scenario, &whole)];
-        if scenario.twists.rolled {
+        if scenario.variations.rolled {
             let rolled: [&[u16]; 3] = [&[1, 0], &[0], &[1]];
             setups.extend(rolled.map(|inputs| Self::new(scenario, inputs)));
         }
@@ -46,9 +46,9 @@ impl Setup {
     }
 
     /// A partition under the world's number of its input.
-    pub(super) fn global(&self, source: Source) -> Source {
+    pub(super) fn global(&self, source: TopicPartition) -> TopicPartition {
         match source.topic {
-            Topic::Input(input) => Source {
+            Topic::Input(input) => TopicPartition {
                 topic: Topic::Input(self.inputs[usize::from(input)]),
                 ..source
             },
@@ -57,13 +57,13 @@ impl Setup {
     }
 
     /// A partition under the number that its input has here.
-    pub(super) fn local(&self, source: Source) -> Source {
+    pub(super) fn local(&self, source: TopicPartition) -> TopicPartition {
         let Topic::Input(input) = source.topic else {
             return source;
         };
         let place = self.inputs.iter().position(|known| *known == input);
         let place = place.expect("an input that the instance reads");
-        Source {
+        TopicPartition {
             topic: Topic::Input(place as u16),
             ..source
         }
@@ -97,11 +97,11 @@ impl Setup {
 impl World {
     /// What an instance is configured with at its start; `None` where it is refused.
     pub(super) fn configure(&self) -> Option<Setup> {
-        let setup = match self.is_calm.get() || self.dice.percent(30) {
+        let setup = match self.is_calm.get() || self.random.percent(30) {
             true => &self.setups[0],
-            false => &self.setups[self.dice.place(self.setups.len())],
+            false => &self.setups[self.random.place(self.setups.len())],
         };
-        let is_mistaken = self.scenario.twists.rolled && self.dice.percent(10);
+        let is_mistaken = self.scenario.variations.rolled && self.random.percent(10);
         if self.is_calm.get() || !is_mistaken {
             return Some(setup.clone());
         }
@@ -114,7 +114,7 @@ impl World {
     /// Instances that do not read every input start again with all of them.
     pub(super) fn roll_all_in(self: &std::rc::Rc<Self>) {
         for instance in 0..self.scenario.instances {
-            let setup = self.staff().instances[instance].setup.clone();
+            let setup = self.cluster().instances[instance].setup.clone();
             let is_partial = setup.is_some_and(|setup| !setup.is_whole(self));
             if is_partial {
                 self.depart(instance, Some(self.clock.wall_ms()));

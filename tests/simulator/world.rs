@@ -13,16 +13,16 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
-use super::dice::Dice;
+use super::seeded_random::SeededRandom;
 use super::disk::Disk;
-use super::feed::Feed;
-use super::ledger::Ledger;
+use super::producers::Producers;
+use super::committed_log::CommittedLog;
 use super::scenario::Scenario;
 use super::setup::Setup;
-use super::staff::{Member, Post, Staff};
-use super::starts::Starts;
-use super::story::{Beat, Story};
-use super::warm::Warm;
+use super::cluster::{Member, ClientId, Cluster};
+use super::latest_starts::Starts;
+use super::trace::{TraceEvent, Trace};
+use super::standbys::InstanceStandbys;
 
 /// When every world begins.
 pub(super) const START_MS: i64 = 1_800_000_000_000;
@@ -41,26 +41,26 @@ pub(super) struct World {
     pub(super) clocks: RefCell<Vec<Clock>>,
     /// Where the inputs begin that have been read.
     pub(super) starts: RefCell<Starts>,
-    pub(super) dice: Dice,
-    pub(super) story: Rc<Story>,
+    pub(super) random: SeededRandom,
+    pub(super) trace: Rc<Trace>,
     /// Of all shards.
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
     /// Nothing goes wrong any more.
     pub(super) is_calm: Cell<bool>,
-    feed: RefCell<Feed>,
-    ledger: RefCell<Ledger>,
-    staff: RefCell<Staff>,
+    feed: RefCell<Producers>,
+    committed_log: RefCell<CommittedLog>,
+    cluster: RefCell<Cluster>,
     /// Of each instance.
     disks: RefCell<Vec<Disk>>,
     /// Of each instance as of its latest start.
-    warm: RefCell<Vec<Warm>>,
+    warm: RefCell<Vec<InstanceStandbys>>,
     pub(super) depth: Cell<usize>,
 }
 
 impl World {
-    pub(super) fn new(scenario: Scenario, story: Rc<Story>) -> Rc<Self> {
-        let dice = Dice::new(!scenario.seed);
+    pub(super) fn new(scenario: Scenario, trace: Rc<Trace>) -> Rc<Self> {
+        let random = SeededRandom::new(!scenario.seed);
         let setups = Setup::all(&scenario);
         let pipeline = Arc::clone(&setups[0].pipeline);
         let clock = Clock::simulated(START_MS);
@@ -71,7 +71,7 @@ impl World {
             .collect();
         let conditions = Conditions {
             clock: clock.clone(),
-            seed: dice.number(),
+            seed: random.number(),
             session: scenario.session,
             transaction: scenario.transaction,
             tombstones: scenario.trusted,
@@ -89,13 +89,13 @@ impl World {
         let world = Self {
             metrics: Metrics::register_by(&registry, &clock).expect("a new registry"),
             registry,
-            feed: RefCell::new(Feed::new(&scenario, pipeline.partitioner, &dice)),
-            ledger: RefCell::new(Ledger::new(Arc::clone(&pipeline))),
-            staff: RefCell::new(Staff::new(scenario.instances, scenario.shards)),
+            feed: RefCell::new(Producers::new(&scenario, pipeline.partitioner, &random)),
+            committed_log: RefCell::new(CommittedLog::new(Arc::clone(&pipeline))),
+            cluster: RefCell::new(Cluster::new(scenario.instances, scenario.shards)),
             disks: RefCell::new((0..scenario.instances).map(|_| Disk::default()).collect()),
             warm: RefCell::new(
                 (0..scenario.instances)
-                    .map(|_| Warm::new(&scenario, &clock))
+                    .map(|_| InstanceStandbys::new(&scenario, &clock))
                     .collect(),
             ),
             starts: RefCell::default(),
@@ -111,56 +111,56 @@ impl World {
             setups,
             broker,
             clock,
-            dice,
-            story,
+            random,
+            trace,
         };
-        world.staff().instances.iter_mut().for_each(|instance| {
-            let late = u64::from(world.dice.percent(50)) * world.dice.scale(1, 20_000);
+        world.cluster().instances.iter_mut().for_each(|instance| {
+            let late = u64::from(world.random.percent(50)) * world.random.scale(1, 20_000);
             instance.back_at_ms = Some(START_MS + late as i64);
         });
-        if world.scenario.twists.backlog {
+        if world.scenario.variations.backlog {
             world.feed().produce(&world, usize::MAX);
         }
-        if world.scenario.twists.latest {
-            let count = world.dice.scale(1, world.scenario.events / 2);
+        if world.scenario.variations.latest {
+            let count = world.random.scale(1, world.scenario.events / 2);
             world.feed().produce(&world, count as usize);
         }
         Rc::new(world)
     }
 
-    pub(super) fn staff(&self) -> RefMut<'_, Staff> {
-        self.staff.borrow_mut()
+    pub(super) fn cluster(&self) -> RefMut<'_, Cluster> {
+        self.cluster.borrow_mut()
     }
 
-    pub(super) fn ledger(&self) -> RefMut<'_, Ledger> {
-        self.ledger.borrow_mut()
+    pub(super) fn committed_log(&self) -> RefMut<'_, CommittedLog> {
+        self.committed_log.borrow_mut()
     }
 
     pub(super) fn disks(&self) -> RefMut<'_, Vec<Disk>> {
         self.disks.borrow_mut()
     }
 
-    pub(super) fn warm(&self) -> RefMut<'_, Vec<Warm>> {
+    pub(super) fn warm(&self) -> RefMut<'_, Vec<InstanceStandbys>> {
         self.warm.borrow_mut()
     }
 
-    pub(super) fn feed(&self) -> RefMut<'_, Feed> {
+    pub(super) fn feed(&self) -> RefMut<'_, Producers> {
         self.feed.borrow_mut()
     }
 
-    pub(super) fn note(&self, seat: Option<usize>, what: &'static str, numbers: [i64; 2]) {
-        self.story.note(Beat {
+    pub(super) fn note(&self, slot: Option<usize>, what: &'static str, numbers: [i64; 2]) {
+        self.trace.note(TraceEvent {
             at_ms: self.clock.wall_ms(),
             depth: self.depth.get(),
-            seat,
+            slot,
             what,
             numbers,
         });
     }
 
     /// The name under which the group knows the shard of a seat.
-    pub(super) fn name(shards: usize, seat: usize) -> String {
-        format!("i{}s{}", seat / shards, seat % shards)
+    pub(super) fn name(shards: usize, slot: usize) -> String {
+        format!("i{}s{}", slot / shards, slot % shards)
     }
 
     /// Time passes, for everybody.
@@ -178,17 +178,17 @@ impl World {
 
     /// What an instance is configured with that has started.
     pub(super) fn setup_of(&self, instance: usize) -> Setup {
-        let setup = self.staff().instances[instance].setup.clone();
+        let setup = self.cluster().instances[instance].setup.clone();
         setup.expect("a configuration")
     }
 
-    pub(super) fn is_seated(&self, post: &Post) -> bool {
-        self.staff().seats[post.seat].post == Some(*post)
+    pub(super) fn is_seated(&self, client_id: &ClientId) -> bool {
+        self.cluster().slots[client_id.slot].client_id == Some(*client_id)
     }
 
     /// One thing happens.
     pub(super) fn step(self: &Rc<Self>) {
-        let tick = self.dice.below(self.scenario.tick_ms + 1);
+        let tick = self.random.below(self.scenario.tick_ms + 1);
         self.advance(Duration::from_millis(tick));
         self.broker.let_time_pass();
         self.start_what_is_due();
@@ -196,75 +196,75 @@ impl World {
         if !self.is_calm.get() {
             self.make_mischief();
         }
-        if self.scenario.standbys > 0 && self.dice.percent(self.scenario.follow_percent) {
-            self.keep_warm(self.dice.place(self.scenario.instances));
+        if self.scenario.standbys > 0 && self.random.percent(self.scenario.follow_percent) {
+            self.keep_warm(self.random.place(self.scenario.instances));
         }
-        let superseded = self.staff().superseded.len();
-        if superseded > 0 && self.dice.percent(20) {
-            let place = self.dice.place(superseded);
-            let (post, shard) = self.staff().superseded.swap_remove(place);
-            self.turn(post, shard);
+        let superseded = self.cluster().superseded.len();
+        if superseded > 0 && self.random.percent(20) {
+            let place = self.random.place(superseded);
+            let (client_id, shard) = self.cluster().superseded.swap_remove(place);
+            self.turn(client_id, shard);
         } else {
-            let seat = self.dice.place(self.staff().seats.len());
-            self.turn_at(seat);
+            let slot = self.random.place(self.cluster().slots.len());
+            self.turn_at(slot);
         }
     }
 
     fn produce_some(&self) {
         let share = self.scenario.events.div_ceil(self.scenario.steps).max(1);
-        if self.dice.percent(40) {
-            let count = self.dice.below(5 * share) as usize;
+        if self.random.percent(40) {
+            let count = self.random.below(5 * share) as usize;
             self.feed().produce(self, count);
         }
     }
 
     /// The shard of a seat has a turn, if it is there.
-    pub(super) fn turn_at(self: &Rc<Self>, seat: usize) {
-        let taken = self.staff().take(seat);
-        if let Some((post, shard)) = taken {
-            self.turn(post, shard);
+    pub(super) fn turn_at(self: &Rc<Self>, slot: usize) {
+        let taken = self.cluster().take(slot);
+        if let Some((client_id, shard)) = taken {
+            self.turn(client_id, shard);
         }
     }
 
-    pub(super) fn turn(self: &Rc<Self>, post: Post, mut shard: Member) {
+    pub(super) fn turn(self: &Rc<Self>, client_id: ClientId, mut shard: Member) {
         match shard.turn(Duration::ZERO) {
             Ok(_) => {
-                self.check_commit(&post, &shard);
-                let dropped = self.staff().put_back(post, shard);
+                self.check_commit(&client_id, &shard);
+                let dropped = self.cluster().put_back(client_id, shard);
                 drop(dropped);
             }
-            Err(failure) => self.end(post, &failure),
+            Err(failure) => self.end(client_id, &failure),
         }
     }
 
     /// A shard has ended by itself: another takes its seat after a while.
-    pub(super) fn end(&self, post: Post, failure: &Failure) {
+    pub(super) fn end(&self, client_id: ClientId, failure: &Failure) {
         assert!(
             !matches!(failure, Failure::Config(_)),
             "nothing is wrong that only people can mend: {failure}"
         );
-        let mut staff = self.staff();
-        if staff.is_alive(&post) && staff.seats[post.seat].post == Some(post) {
-            let seat = &mut staff.seats[post.seat];
-            seat.post = None;
-            seat.back_at_ms = Some(self.later_ms(10, 3_000));
+        let mut cluster = self.cluster();
+        if cluster.is_alive(&client_id) && cluster.slots[client_id.slot].client_id == Some(client_id) {
+            let slot = &mut cluster.slots[client_id.slot];
+            slot.client_id = None;
+            slot.back_at_ms = Some(self.later_ms(10, 3_000));
         }
-        drop(staff);
-        self.note(Some(post.seat), "ends", [0, 0]);
+        drop(cluster);
+        self.note(Some(client_id.slot), "ends", [0, 0]);
     }
 
     pub(super) fn later_ms(&self, low: u64, high: u64) -> i64 {
-        self.clock.wall_ms() + self.dice.scale(low, high) as i64
+        self.clock.wall_ms() + self.random.scale(low, high) as i64
     }
 
     /// What a shard has just committed is what it holds.
-    fn check_commit(&self, post: &Post, shard: &Member) {
-        let staff = self.staff();
-        let is_there = staff.is_alive(post) && staff.seats[post.seat].post == Some(*post);
+    fn check_commit(&self, client_id: &ClientId, shard: &Member) {
+        let cluster = self.cluster();
+        let is_there = cluster.is_alive(client_id) && cluster.slots[client_id.slot].client_id == Some(*client_id);
         if !is_there {
             return;
         }
-        let (ledger, feed, now_ms) = (self.ledger(), self.feed(), self.clock.wall_ms());
+        let (committed_log, feed, now_ms) = (self.committed_log(), self.feed(), self.clock.wall_ms());
         for (number, task) in shard.tasks() {
             let (stream_ms, latest_ms) = (task.stream_ms(), feed.latest_stream_ms(number, now_ms));
             assert!(
@@ -272,11 +272,11 @@ impl World {
                 "the time of task {number}, {stream_ms}, is ahead of the clock by {} ms",
                 stream_ms - latest_ms
             );
-            let is_committed = staff.committed(post.seat).contains(&number);
-            if is_committed && ledger.is_current(post.client, number) {
-                let setup = staff.instances[post.instance].setup.as_ref();
+            let is_committed = cluster.committed(client_id.slot).contains(&number);
+            if is_committed && committed_log.is_current(client_id.client, number) {
+                let setup = cluster.instances[client_id.instance].setup.as_ref();
                 let pipeline = &setup.expect("a configuration").pipeline;
-                ledger.check_live(pipeline, number, task, shard.versions());
+                committed_log.check_live(pipeline, number, task, shard.versions());
             }
         }
     }

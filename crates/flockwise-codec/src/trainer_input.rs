@@ -1,4 +1,4 @@
-//! What the trainer is told, on the deltas topic. The first byte says what it is.
+//! What the trainer is told, on the samples topic. The first byte says what it is.
 //!
 //! 2: a mini-batch. Binary, little endian: at i64, dimensions u16, count u32, and of each customer the hash u64
 //! and the vector, f64. `{`: an order, JSON. 0x82: see [`crate::watermarks`].

@@ -11,7 +11,7 @@
 //! | if so: learnt to, live version, customers, length of a period | signed, number, number, number |
 //! | does the shard ask the others for theirs? | u8, 0 or 1 |
 //!
-//! On the deltas topic, how far a shard's tasks have sampled:
+//! On the samples topic, how far a shard's tasks have sampled:
 //!
 //! | what | bytes |
 //! |---|---|
@@ -64,7 +64,7 @@ pub fn holds_watermarks(value: &[u8]) -> bool {
     value.first() == Some(&WATERMARKS)
 }
 
-/// Does a record of the deltas topic say how far tasks have sampled?
+/// Does a record of the samples topic say how far tasks have sampled?
 pub(crate) fn holds_sampled(value: &[u8]) -> bool {
     value.first() == Some(&SAMPLED)
 }

@@ -10,7 +10,7 @@ pub enum Topic {
     /// Events on their way to the task that owns their customer; the group subscribes to it.
     Repartition,
     /// Mini-batches on their way to the trainer, one partition; the group subscribes to it.
-    Deltas,
+    Samples,
     /// Model versions, one partition, compacted.
     Model,
     /// How segments came to be and went, one partition.
@@ -27,14 +27,14 @@ pub enum Topic {
 
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Source {
+pub struct TopicPartition {
     /// The topic.
     pub topic: Topic,
     /// From zero.
     pub partition: u32,
 }
 
-impl Source {
+impl TopicPartition {
     /// Partition of the changelog that holds a task's state.
     #[must_use]
     pub fn changelog(task: u32) -> Self {
@@ -54,7 +54,7 @@ impl Source {
     }
 }
 
-impl From<InputPartition> for Source {
+impl From<InputPartition> for TopicPartition {
     fn from((input, partition): InputPartition) -> Self {
         Self {
             topic: Topic::Input(input),
@@ -87,7 +87,7 @@ impl Topics {
         let part = match topic {
             Topic::Input(input) => return self.inputs[usize::from(input)].clone(),
             Topic::Repartition => "repartition",
-            Topic::Deltas => "deltas",
+            Topic::Samples => "samples",
             Topic::Model => "model",
             Topic::Lineage => "lineage",
             Topic::Changelog => "changelog",
@@ -116,7 +116,7 @@ impl Topics {
     pub fn internal() -> [Topic; 8] {
         [
             Topic::Repartition,
-            Topic::Deltas,
+            Topic::Samples,
             Topic::Model,
             Topic::Lineage,
             Topic::Changelog,
@@ -130,7 +130,7 @@ impl Topics {
     #[must_use]
     pub fn partitions(&self, topic: Topic) -> u32 {
         match topic {
-            Topic::Deltas | Topic::Model | Topic::Lineage | Topic::Pipeline => 1,
+            Topic::Samples | Topic::Model | Topic::Lineage | Topic::Pipeline => 1,
             _ => self.state_partitions,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flockwise_runtime::broker::{Failure, Start};
-use flockwise_runtime::topics::{Source, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
@@ -29,7 +29,7 @@ pub(crate) struct Assignment {
     /// In the order of their sources.
     pub(crate) readers: Vec<PartitionReader>,
     /// Where sources stand that are not open yet.
-    reported: BTreeMap<Source, i64>,
+    reported: BTreeMap<TopicPartition, i64>,
     /// Index of the lane that was last told of.
     latest: usize,
     /// A rebalance that was handed out and waits for its answer.
@@ -83,7 +83,7 @@ impl Assignment {
     }
 
     /// How far a source has been processed.
-    pub(crate) fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+    pub(crate) fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
         // Told for every record, and records of one source follow one another.
         if let Some(reader) = self.readers.get_mut(self.latest)
             && reader.source == source
@@ -102,18 +102,18 @@ impl Assignment {
     }
 
     /// The next offset to read of a source.
-    pub(crate) fn next_offset(&self, source: Source) -> Option<i64> {
+    pub(crate) fn next_offset(&self, source: TopicPartition) -> Option<i64> {
         Some(self.readers[self.index(source).ok()?].next_offset())
     }
 
     /// Leader epoch up to which a source has been read.
-    pub(crate) fn leader_epoch(&self, source: Source) -> Option<i32> {
+    pub(crate) fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         self.readers[self.index(source).ok()?].leader_epoch()
     }
 
     /// Records behind the end of a source, as of its latest fetch. Of one that is halted no end is known: it is not
     /// fetched any more.
-    pub(crate) fn lag(&self, source: Source) -> Option<u64> {
+    pub(crate) fn lag(&self, source: TopicPartition) -> Option<u64> {
         let reader = &self.readers[self.index(source).ok()?];
         reader.broken.is_none().then(|| reader.lag()).flatten()
     }
@@ -127,7 +127,7 @@ impl Assignment {
     }
 
     /// Reads these sources from there on.
-    pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+    pub(crate) fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
             self.leave_group();
             return Ok(());
@@ -135,7 +135,7 @@ impl Assignment {
         let places = self.places(reads)?;
         let owed = self.owed.take();
         if self.is_cooperative() {
-            let again: Vec<Source> = reads.iter().map(|(source, _)| *source).collect();
+            let again: Vec<TopicPartition> = reads.iter().map(|(source, _)| *source).collect();
             self.unassign_some(&again, false)?;
             self.place(&places, reads)?;
             return self.assign_new(owed.is_some());
@@ -148,7 +148,7 @@ impl Assignment {
     }
 
     /// Reads these sources no more.
-    pub(crate) fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
             self.forget(sources);
             if self.owed != Some(RebalanceKind::Assigned) {
@@ -183,18 +183,18 @@ impl Assignment {
         )
     }
 
-    pub(crate) fn index(&self, source: Source) -> Result<usize, usize> {
+    pub(crate) fn index(&self, source: TopicPartition) -> Result<usize, usize> {
         self.readers
             .binary_search_by_key(&source, |reader| reader.source)
     }
 
-    fn forget(&mut self, sources: &[Source]) {
+    fn forget(&mut self, sources: &[TopicPartition]) {
         self.readers
             .retain(|reader| !sources.contains(&reader.source));
     }
 
     /// These positions have been committed: what lies before them is read, and may be deleted.
-    pub(crate) fn committed(&mut self, positions: &[(Source, i64)]) {
+    pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         for (source, position) in positions {
             if let Ok(index) = self.index(*source) {
                 let reader = &mut self.readers[index];
@@ -204,7 +204,7 @@ impl Assignment {
     }
 
     /// Puts lanes where they are to be read from; librdkafka is told afterwards.
-    fn place(&mut self, places: &[i64], reads: &[(Source, Start)]) -> Result<(), Failure> {
+    fn place(&mut self, places: &[i64], reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         for (&(source, start), &position) in reads.iter().zip(places) {
             let topic = self.topics.name(source.topic);
             // Anew each time, since the topic may have been made anew; and the old one first, since
@@ -275,7 +275,7 @@ impl Assignment {
         Ok(())
     }
 
-    fn unassign_some(&mut self, sources: &[Source], even_none: bool) -> Result<(), Failure> {
+    fn unassign_some(&mut self, sources: &[TopicPartition], even_none: bool) -> Result<(), Failure> {
         let gone =
             |reader: &&mut PartitionReader| reader.assigned && sources.contains(&reader.source);
         let mut named: Vec<&mut PartitionReader> = self.readers.iter_mut().filter(gone).collect();
@@ -293,14 +293,14 @@ impl Assignment {
     }
 
     /// Offsets to start at.
-    fn places(&self, reads: &[(Source, Start)]) -> Result<Vec<i64>, Failure> {
+    fn places(&self, reads: &[(TopicPartition, Start)]) -> Result<Vec<i64>, Failure> {
         reads
             .iter()
             .map(|&(source, start)| self.offset(source, start))
             .collect()
     }
 
-    fn offset(&self, source: Source, start: Start) -> Result<i64, Failure> {
+    fn offset(&self, source: TopicPartition, start: Start) -> Result<i64, Failure> {
         match start {
             Start::Offset(offset) | Start::Verified { offset, .. } => Ok(offset),
             Start::Earliest => self.ask(source, Offset::Beginning).and_then(known),
@@ -313,7 +313,7 @@ impl Assignment {
     }
 
     /// See [`ask`].
-    pub(crate) fn ask(&self, source: Source, what: Offset) -> Result<Offset, Failure> {
+    pub(crate) fn ask(&self, source: TopicPartition, what: Offset) -> Result<Offset, Failure> {
         let asked = [(self.topics.name(source.topic), source.partition)];
         ask(&self.consumer, &asked, what).map(|found| found[0])
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -166,7 +166,7 @@ impl KafkaBroker {
     }
 
     fn turn(&self, rebalance: &Rebalance) -> WorkerEvent {
-        let mut sources: Vec<Source> = rebalance
+        let mut sources: Vec<TopicPartition> = rebalance
             .partitions
             .iter()
             .filter_map(|(name, partition)| self.source(name, *partition))
@@ -179,11 +179,11 @@ impl KafkaBroker {
         }
     }
 
-    fn source(&self, name: &str, partition: i32) -> Option<Source> {
+    fn source(&self, name: &str, partition: i32) -> Option<TopicPartition> {
         let topic = SUBSCRIBED
             .into_iter()
             .find(|topic| self.topics.name(*topic) == name)?;
-        Some(Source {
+        Some(TopicPartition {
             topic,
             partition: u32::try_from(partition).ok()?,
         })
@@ -220,7 +220,7 @@ impl KafkaBroker {
         Ok(self.replayer.insert(replayer).offset_query())
     }
 
-    fn list(&self, positions: &[(Source, i64)]) -> Result<TopicPartitionList, Failure> {
+    fn list(&self, positions: &[(TopicPartition, i64)]) -> Result<TopicPartitionList, Failure> {
         let mut list = TopicPartitionList::new();
         for (source, position) in positions {
             let name = self.topics.name(source.topic);
@@ -257,32 +257,32 @@ impl Broker for KafkaBroker {
         }
     }
 
-    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+    fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         let consumer = self.group.consumer();
         self.group_offsets.compare(consumer, &self.topics, reads);
         self.assignment.open(reads)
     }
 
-    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.assignment.close(sources)
     }
 
-    fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
         self.assignment.report_progress(source, event_time_ms);
     }
 
-    fn pause(&mut self, sources: &[Source]) {
+    fn pause(&mut self, sources: &[TopicPartition]) {
         for reader in &mut self.assignment.readers {
             reader.is_held = sources.contains(&reader.source);
             reader.was_held |= reader.is_held;
         }
     }
 
-    fn position(&self, source: Source) -> Option<i64> {
+    fn position(&self, source: TopicPartition) -> Option<i64> {
         self.assignment.next_offset(source)
     }
 
-    fn leader_epoch(&self, source: Source) -> Option<i32> {
+    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         self.assignment.leader_epoch(source)
     }
 
@@ -300,7 +300,7 @@ impl Broker for KafkaBroker {
 
     fn replay(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
@@ -312,11 +312,11 @@ impl Broker for KafkaBroker {
 
     fn replay_all(
         &mut self,
-        reads: &[(Source, Option<i64>)],
+        reads: &[(TopicPartition, Option<i64>)],
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Vec<Replayed>, Failure> {
         let mut replayer = self.take_replayer()?;
-        let read = |(source, from): &(Source, Option<i64>)| ReplayRequest {
+        let read = |(source, from): &(TopicPartition, Option<i64>)| ReplayRequest {
             topic: self.topics.name(source.topic),
             source: *source,
             from: *from,
@@ -330,7 +330,7 @@ impl Broker for KafkaBroker {
 
     fn read_uncommitted(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         from: i64,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
@@ -339,7 +339,7 @@ impl Broker for KafkaBroker {
             .read_uncommitted(&topic, source, from, each)
     }
 
-    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         let partitions: Vec<(String, u32)> = sources
             .iter()
             .map(|source| (self.topics.name(source.topic), source.partition))
@@ -373,7 +373,7 @@ impl Broker for KafkaBroker {
         self.transaction.max_record_bytes(&self.topics.name(topic))
     }
 
-    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let list = self.list(positions)?;
         if self.assignment.leaving.is_acknowledged() {
             return Err(Failure::Fatal("the group has been left".into()));
@@ -406,12 +406,12 @@ impl Broker for KafkaBroker {
         Ok(count)
     }
 
-    fn lag(&self, source: Source) -> Option<u64> {
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
         let is_known = self.monitor.knows_end(source, Instant::now());
         self.assignment.lag(source).filter(|_| is_known)
     }
 
-    fn halted(&self) -> Vec<Source> {
+    fn halted(&self) -> Vec<TopicPartition> {
         self.assignment.halted()
     }
 

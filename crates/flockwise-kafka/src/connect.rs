@@ -19,7 +19,7 @@ use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
 
 /// What the group shares out; everything else is added by hand.
-pub(crate) const SUBSCRIBED: [Topic; 2] = [Topic::Repartition, Topic::Deltas];
+pub(crate) const SUBSCRIBED: [Topic; 2] = [Topic::Repartition, Topic::Samples];
 
 /// Takes over the transactional id.
 pub(crate) fn connect_producer(

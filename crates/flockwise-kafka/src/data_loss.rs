@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Start};
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 use rdkafka::Offset;
 use tracing::{error, info, warn};
 
@@ -26,7 +26,7 @@ const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// What is known of the loss.
 #[derive(Clone, Debug)]
 pub(crate) struct DataLoss {
-    pub(crate) source: Source,
+    pub(crate) source: TopicPartition,
     pub(crate) topic: String,
     /// The next offset to read.
     pub(crate) wanted: i64,
@@ -56,7 +56,7 @@ impl Assignment {
     /// [`Failure::Abort`] where an input was truncated: seen from the last commit, nothing may be lost.
     pub(crate) fn handle_data_loss(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         policy: LostRecords,
     ) -> Result<Option<DataLoss>, Failure> {
         let Ok(index) = self.index(source) else {
@@ -94,7 +94,7 @@ impl Assignment {
             // Nobody was promised what was the oldest a moment ago.
             || reader.at_oldest
             // A mini-batch is a sample, and versions of a model that were taken before are known.
-            || matches!(source.topic, Topic::Deltas | Topic::Model);
+            || matches!(source.topic, Topic::Samples | Topic::Model);
         if !goes_on {
             reader.broken = Some(ReadError::Halted(Halted::at(loss, Instant::now())));
             return Ok(None);
@@ -145,7 +145,7 @@ impl Assignment {
     }
 
     /// Sources that are read no more since their next record is gone or broken.
-    pub(crate) fn halted(&self) -> Vec<Source> {
+    pub(crate) fn halted(&self) -> Vec<TopicPartition> {
         let is_stopped = |reader: &&PartitionReader| {
             matches!(
                 reader.broken,
@@ -193,7 +193,7 @@ impl DataLoss {
     /// where those before it were removed unread, or where those pipeline topics begin again that may be read twice.
     fn goes_on_at(&self) -> Start {
         let (oldest, end) = self.there;
-        if self.wanted < oldest || matches!(self.source.topic, Topic::Deltas | Topic::Model) {
+        if self.wanted < oldest || matches!(self.source.topic, Topic::Samples | Topic::Model) {
             return Start::Earliest;
         }
         let truncation = self.truncation.and_then(|truncation| truncation.end);
@@ -303,7 +303,7 @@ mod tests {
     fn loss(wanted: i64, there: (i64, i64)) -> DataLoss {
         let topic = Topic::Input(0);
         DataLoss {
-            source: Source {
+            source: TopicPartition {
                 topic,
                 partition: 3,
             },
@@ -377,8 +377,8 @@ mod tests {
 
     #[test]
     fn samples_are_read_from_the_oldest() {
-        let mut deltas = loss(1_000, (0, 100));
-        deltas.source.topic = Topic::Deltas;
-        assert_eq!(deltas.goes_on_at(), Start::Earliest);
+        let mut samples = loss(1_000, (0, 100));
+        samples.source.topic = Topic::Samples;
+        assert_eq!(samples.goes_on_at(), Start::Earliest);
     }
 }

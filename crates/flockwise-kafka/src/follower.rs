@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
-use flockwise_runtime::topics::{Source, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -41,7 +41,7 @@ pub struct KafkaFollower {
 /// A partition that is read.
 struct Followed {
     topic: String,
-    source: Source,
+    source: TopicPartition,
     from: Option<i64>,
     queue: PartitionQueue,
 }
@@ -72,8 +72,8 @@ impl KafkaFollower {
         })
     }
 
-    fn unfollow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
-        let is_wanted = |source: &Source| reads.iter().any(|(wanted, _)| wanted == source);
+    fn unfollow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
+        let is_wanted = |source: &TopicPartition| reads.iter().any(|(wanted, _)| wanted == source);
         let gone = self.followed.iter().filter(|f| !is_wanted(&f.source));
         let list = list(gone)?;
         if list.count() > 0 {
@@ -85,7 +85,7 @@ impl KafkaFollower {
         Ok(())
     }
 
-    fn follow_new(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+    fn follow_new(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         let mut counts = BTreeMap::new();
         let mut new = Vec::new();
         for (source, from) in reads {
@@ -117,7 +117,7 @@ impl KafkaFollower {
 
     fn set_apart(
         &self,
-        source: Source,
+        source: TopicPartition,
         from: Option<i64>,
         topic: String,
     ) -> Result<Followed, Failure> {
@@ -162,7 +162,7 @@ impl KafkaFollower {
 }
 
 impl Follower for KafkaFollower {
-    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+    fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         self.unfollow(reads)?;
         self.follow_new(reads)
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use flockwise_runtime::broker::Start;
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::{debug, warn};
 
@@ -23,7 +23,7 @@ type Committed = BTreeMap<String, BTreeMap<u32, i64>>;
 /// Compares each input partition once, when it is first read.
 #[derive(Default)]
 pub(crate) struct GroupOffsets {
-    compared: BTreeSet<Source>,
+    compared: BTreeSet<TopicPartition>,
 }
 
 impl GroupOffsets {
@@ -32,7 +32,7 @@ impl GroupOffsets {
         &mut self,
         consumer: &BaseConsumer<KafkaContext>,
         topics: &Topics,
-        reads: &[(Source, Start)],
+        reads: &[(TopicPartition, Start)],
     ) {
         let inputs = reads
             .iter()

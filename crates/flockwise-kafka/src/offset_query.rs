@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, ORIGIN_HEADER};
 use flockwise_runtime::heartbeat::beat;
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -68,7 +68,7 @@ impl OffsetQuery {
     pub(crate) fn read_uncommitted(
         &self,
         topic: &str,
-        source: Source,
+        source: TopicPartition,
         from: i64,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {

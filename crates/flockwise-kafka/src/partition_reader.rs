@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::warn;
@@ -26,7 +26,7 @@ const WAITING_SLICE: usize = 64;
 
 /// One open source.
 pub(crate) struct PartitionReader {
-    pub(crate) source: Source,
+    pub(crate) source: TopicPartition,
     pub(crate) topic: String,
     /// The next offset to hand out.
     pub(crate) position: i64,
@@ -74,7 +74,7 @@ pub(crate) enum FillOutcome {
     /// There is more, held back until another partition has caught up.
     Held,
     /// The next record of this source was removed before it could be read.
-    Gone(Source),
+    Gone(TopicPartition),
 }
 
 impl PartitionReader {
@@ -82,7 +82,7 @@ impl PartitionReader {
     pub(crate) fn open(
         consumer: &Arc<BaseConsumer<KafkaContext>>,
         wakeup: &Wakeup,
-        source: Source,
+        source: TopicPartition,
         topic: String,
         position: i64,
     ) -> Result<Self, Failure> {
@@ -277,7 +277,7 @@ fn fill_aligned(
 }
 
 /// The message as a record.
-pub(crate) fn record<'a>(source: Source, message: &'a Message<'a>, forwarded: bool) -> Record<'a> {
+pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>, forwarded: bool) -> Record<'a> {
     Record {
         source,
         offset: message.offset(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::debug;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What is to be read.
 struct ReplayTarget<'a> {
     topic: &'a str,
-    source: Source,
+    source: TopicPartition,
     start: i64,
     end: i64,
 }

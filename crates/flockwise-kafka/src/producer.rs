@@ -264,7 +264,7 @@ fn flush(client: *mut sys::rd_kafka_t, patience: Duration) -> bool {
 fn place(topic: Topic) -> usize {
     match topic {
         Topic::Repartition => 0,
-        Topic::Deltas => 1,
+        Topic::Samples => 1,
         Topic::Model => 2,
         Topic::Lineage => 3,
         Topic::Changelog => 4,

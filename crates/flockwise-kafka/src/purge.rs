@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -51,7 +51,7 @@ impl Purger {
     }
 
     /// These positions have been committed.
-    pub(crate) fn committed(&mut self, positions: &[(Source, i64)]) {
+    pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         self.processed.committed(positions);
         let now = Instant::now();
         if self.running.is_some() && self.schedule.may_look(now) {
@@ -220,7 +220,7 @@ struct Processed {
 }
 
 impl Processed {
-    fn committed(&mut self, positions: &[(Source, i64)]) {
+    fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         for (source, position) in positions {
             if source.topic == Topic::Repartition {
                 self.waiting.insert(source.partition, *position);
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_was_not_deleted_waits_for_the_next_time() {
-        let source = |partition| Source {
+        let source = |partition| TopicPartition {
             topic: Topic::Repartition,
             partition,
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
 use flockwise_runtime::heartbeat::beat;
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -37,7 +37,7 @@ pub(crate) struct Replayer {
 /// What is asked for.
 pub(crate) struct ReplayRequest {
     pub(crate) topic: String,
-    pub(crate) source: Source,
+    pub(crate) source: TopicPartition,
     /// `None`: from the oldest record.
     pub(crate) from: Option<i64>,
 }

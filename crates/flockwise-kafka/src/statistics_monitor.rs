@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 use rdkafka::Statistics;
 
 use crate::client_metrics::KafkaMetrics;
@@ -85,7 +85,7 @@ impl StatisticsMonitor {
 
     /// Is the end that the client has of a partition as of the last seconds? Without statistics yet, a fetch of the
     /// first seconds has brought it. Only inputs are looked at.
-    pub(crate) fn knows_end(&self, source: Source, now: Instant) -> bool {
+    pub(crate) fn knows_end(&self, source: TopicPartition, now: Instant) -> bool {
         let Topic::Input(input) = source.topic else {
             return true;
         };
@@ -145,7 +145,7 @@ mod tests {
 
     fn knows(monitor: &StatisticsMonitor, partition: u32, now: Instant) -> bool {
         let topic = Topic::Input(0);
-        monitor.knows_end(Source { topic, partition }, now)
+        monitor.knows_end(TopicPartition { topic, partition }, now)
     }
 
     #[test]

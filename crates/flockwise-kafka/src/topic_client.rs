@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 
@@ -74,7 +74,7 @@ impl KafkaTopicClient {
         let name = self.topics.name(topic);
         let read = ReplayRequest {
             topic: name.clone(),
-            source: Source {
+            source: TopicPartition {
                 topic,
                 partition: 0,
             },

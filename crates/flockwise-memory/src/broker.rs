@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::client::MemoryClient;
 use crate::record::Committed;
@@ -51,7 +51,7 @@ impl MemoryBroker {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> i64 {
-        let source = Source { topic, partition };
+        let source = TopicPartition { topic, partition };
         let number = self.shared.layout.accept(source, key, value);
         let number = number.unwrap_or_else(|reason| panic!("cannot append: {reason}"));
         let mut state = self.shared.lock();
@@ -105,7 +105,7 @@ impl MemoryBroker {
         self.shared.lock().logs[number].committed
     }
 
-    /// Records of the inputs, of the repartition topic and of the deltas that the group has yet to
+    /// Records of the inputs, of the repartition topic and of the samples that the group has yet to
     /// commit.
     #[must_use]
     pub fn backlog(&self) -> u64 {
@@ -149,7 +149,7 @@ impl MemoryBroker {
     }
 
     pub(crate) fn require(&self, topic: Topic, partition: u32) -> usize {
-        let number = self.shared.layout.require(Source { topic, partition });
+        let number = self.shared.layout.require(TopicPartition { topic, partition });
         number.unwrap_or_else(|reason| panic!("{reason}"))
     }
 }

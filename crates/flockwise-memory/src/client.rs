@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 
 use crate::log::{Entry, Log, LogPosition};
 use crate::record::Parts;
@@ -38,7 +38,7 @@ pub struct MemoryClient {
 /// A source that is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenPartition {
-    pub(crate) source: Source,
+    pub(crate) source: TopicPartition,
     pub(crate) number: usize,
     /// The offset to come.
     pub(crate) next: i64,
@@ -147,13 +147,13 @@ impl MemoryClient {
         }
     }
 
-    fn read(&self, source: Source) -> Option<&OpenPartition> {
+    fn read(&self, source: TopicPartition) -> Option<&OpenPartition> {
         self.reads.iter().find(|read| read.source == source)
     }
 
     pub(crate) fn numbered(
         &self,
-        positions: &[(Source, i64)],
+        positions: &[(TopicPartition, i64)],
     ) -> Result<Vec<(usize, i64)>, Failure> {
         let numbered = positions.iter().map(|&(source, position)| {
             let number = self.shared.layout.require(source)?;
@@ -190,7 +190,7 @@ impl Broker for MemoryClient {
         }
     }
 
-    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+    fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         let state = self.shared.lock();
         for &(source, start) in reads {
             let number = self.shared.layout.require(source);
@@ -228,7 +228,7 @@ impl Broker for MemoryClient {
         Ok(())
     }
 
-    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.reads.retain(|read| !sources.contains(&read.source));
         let mut state = self.shared.lock();
         state.require_unfenced(&self.member, self.epoch)?;
@@ -238,15 +238,15 @@ impl Broker for MemoryClient {
     }
 
     /// Records come in the order of appending whatever their event time: there is no lead to be lost.
-    fn report_progress(&mut self, _source: Source, _event_time_ms: i64) {}
+    fn report_progress(&mut self, _source: TopicPartition, _event_time_ms: i64) {}
 
-    fn pause(&mut self, sources: &[Source]) {
+    fn pause(&mut self, sources: &[TopicPartition]) {
         for read in &mut self.reads {
             read.is_held = sources.contains(&read.source);
         }
     }
 
-    fn position(&self, source: Source) -> Option<i64> {
+    fn position(&self, source: TopicPartition) -> Option<i64> {
         if !self.is_simulated {
             return None;
         }
@@ -254,7 +254,7 @@ impl Broker for MemoryClient {
         self.shared.lock().position(read)
     }
 
-    fn leader_epoch(&self, source: Source) -> Option<i32> {
+    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         let read = self.read(source)?;
         let log = &self.shared.lock().logs[read.number];
         let is_known = read.generation == log.generation && !read.is_stopped && !read.is_cut(log);
@@ -263,7 +263,7 @@ impl Broker for MemoryClient {
         read.leader_epoch.max(passed)
     }
 
-    fn halted(&self) -> Vec<Source> {
+    fn halted(&self) -> Vec<TopicPartition> {
         let stopped = self.reads.iter().filter(|read| read.is_stopped);
         stopped.map(|read| read.source).collect()
     }
@@ -282,7 +282,7 @@ impl Broker for MemoryClient {
 
     fn replay(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
@@ -317,7 +317,7 @@ impl Broker for MemoryClient {
         }
     }
 
-    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         let state = self.shared.look();
         let ends = sources.iter().map(|source| {
             let number = self.shared.layout.require(*source)?;
@@ -330,7 +330,7 @@ impl Broker for MemoryClient {
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
         let name = self.shared.layout.name(topic);
         let partition = 0;
-        let number = self.shared.layout.require(Source { topic, partition });
+        let number = self.shared.layout.require(TopicPartition { topic, partition });
         let number = number.map_err(Failure::Config)?;
         let generation = self.shared.lock().logs[number].generation;
         self.generations.insert(topic, generation);
@@ -358,7 +358,7 @@ impl Broker for MemoryClient {
             value,
             ..
         } = record;
-        let source = Source { topic, partition };
+        let source = TopicPartition { topic, partition };
         let number = self.shared.layout.accept(source, key, value);
         let number = number.map_err(Failure::Config)?;
         if self.is_simulated {
@@ -369,7 +369,7 @@ impl Broker for MemoryClient {
         Ok(())
     }
 
-    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         if self.is_simulated {
             self.send_offsets(positions)?;
             return self.end_commit();
@@ -398,7 +398,7 @@ impl Broker for MemoryClient {
         Ok(self.shared.lock().seen(topic, count))
     }
 
-    fn lag(&self, source: Source) -> Option<u64> {
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
         let read = self.read(source)?;
         let log = &self.shared.lock().logs[read.number];
         if log.generation != read.generation {
@@ -445,7 +445,7 @@ fn head(log: &Log, read: usize, place: LogPosition) -> Option<Reverse<Head>> {
 }
 
 /// The offset at which reading starts.
-fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
+fn begin(log: &Log, source: TopicPartition, start: Start) -> Result<i64, Failure> {
     match start {
         Start::Earliest => Ok(log.start),
         Start::Latest => Ok(log.end),
@@ -455,7 +455,7 @@ fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
             Ok(first.map_or(log.end, |(entry, _)| entry.offset))
         }
         // As after Kafka's retention, what is gone is not learnt from.
-        Start::Offset(offset) if offset < log.start && source.topic == Topic::Deltas => {
+        Start::Offset(offset) if offset < log.start && source.topic == Topic::Samples => {
             Ok(log.start)
         }
         Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
@@ -466,7 +466,7 @@ fn begin(log: &Log, source: Source, start: Start) -> Result<i64, Failure> {
     }
 }
 
-pub(crate) fn record<'a>(source: Source, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
+pub(crate) fn record<'a>(source: TopicPartition, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
     Record {
         source,
         offset: entry.offset,

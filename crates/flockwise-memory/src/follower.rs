@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 
 use crate::client::{OpenPartition, record};
 use crate::state::{Shared, State, after, until};
@@ -40,7 +40,7 @@ impl MemoryFollower {
 }
 
 impl Follower for MemoryFollower {
-    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+    fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         let before = std::mem::take(&mut self.reads);
         for &(source, from) in reads {
             let number = self

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_runtime::broker::WorkerEvent;
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 
 /// The members of the group by name.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ enum MemberState {
     /// Has nothing, and waits for the others to hand over.
     Waiting,
     /// Has been given this, and has yet to hear of it.
-    Chosen(Vec<Source>),
+    Chosen(Vec<TopicPartition>),
     /// Has this, and knows.
-    Serving(Vec<Source>),
+    Serving(Vec<TopicPartition>),
     /// Is to hand this over.
-    Revoking { sources: Vec<Source>, is_told: bool },
+    Revoking { sources: Vec<TopicPartition>, is_told: bool },
     /// Has been put out of the group: this is no longer its own, and nobody waits for it.
-    Losing { sources: Vec<Source>, is_told: bool },
+    Losing { sources: Vec<TopicPartition>, is_told: bool },
 }
 
 impl Group {
@@ -151,7 +151,7 @@ impl Group {
     }
 
     /// A member no longer reads these.
-    pub(crate) fn hand_over(&mut self, name: &str, closed: &[Source]) {
+    pub(crate) fn hand_over(&mut self, name: &str, closed: &[TopicPartition]) {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
@@ -229,7 +229,7 @@ impl Group {
 }
 
 impl MemberState {
-    fn sources(&self) -> &[Source] {
+    fn sources(&self) -> &[TopicPartition] {
         match self {
             Self::Waiting | Self::Chosen(_) => &[],
             Self::Serving(sources)
@@ -276,10 +276,10 @@ impl MemberState {
 }
 
 /// Kafka's range assignment: of each topic every member gets a run, the first ones one more.
-fn ranges(subscribed: &[(Topic, u32)], members: usize) -> Vec<Vec<Source>> {
+fn ranges(subscribed: &[(Topic, u32)], members: usize) -> Vec<Vec<TopicPartition>> {
     let mut lists = vec![Vec::new(); members];
     for &(topic, count) in subscribed {
-        let mut partitions = (0..count).map(|partition| Source { topic, partition });
+        let mut partitions = (0..count).map(|partition| TopicPartition { topic, partition });
         for (member, list) in lists.iter_mut().enumerate() {
             let extra = usize::from(member < count as usize % members);
             list.extend(partitions.by_ref().take(count as usize / members + extra));

@@ -1,6 +1,6 @@
 //! Which partitions there are, and under which number each lies.
 
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::record::LARGEST_RECORD_BYTES;
 
@@ -44,13 +44,13 @@ impl Layout {
     }
 
     /// The number of a partition, if it exists.
-    pub(crate) fn number(&self, source: Source) -> Option<usize> {
+    pub(crate) fn number(&self, source: TopicPartition) -> Option<usize> {
         let (first, count) = *self.spans.get(index(source.topic))?;
         (source.partition < count).then_some(first + source.partition as usize)
     }
 
     /// The number of a partition, or what is wrong about asking for it.
-    pub(crate) fn require(&self, source: Source) -> Result<usize, String> {
+    pub(crate) fn require(&self, source: TopicPartition) -> Result<usize, String> {
         self.number(source).ok_or_else(|| {
             let count = self.partitions(source.topic).unwrap_or(0);
             format!(
@@ -63,7 +63,7 @@ impl Layout {
     /// The number of a partition that takes this record, or why it does not.
     pub(crate) fn accept(
         &self,
-        source: Source,
+        source: TopicPartition,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<usize, String> {
@@ -90,26 +90,26 @@ impl Layout {
     }
 
     /// Every partition in the order of its number.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = TopicPartition> {
         let inputs = (0..self.topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
         let topics = Topics::internal()
             .into_iter()
             .chain(inputs.map(Topic::Input));
         topics.zip(&self.spans).flat_map(|(topic, (_, count))| {
-            (0..*count).map(move |partition| Source { topic, partition })
+            (0..*count).map(move |partition| TopicPartition { topic, partition })
         })
     }
 }
 
 /// Does the group commit how far it has read this topic?
 pub(crate) fn is_consumed(topic: Topic) -> bool {
-    matches!(topic, Topic::Input(_) | Topic::Repartition | Topic::Deltas)
+    matches!(topic, Topic::Input(_) | Topic::Repartition | Topic::Samples)
 }
 
 fn index(topic: Topic) -> usize {
     match topic {
         Topic::Repartition => 0,
-        Topic::Deltas => 1,
+        Topic::Samples => 1,
         Topic::Model => 2,
         Topic::Lineage => 3,
         Topic::Changelog => 4,

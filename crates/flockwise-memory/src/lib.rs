@@ -1,6 +1,6 @@
 //! The in-process broker: topics, partitions, groups, transactions.
 //!
-//! To the shard loop it is Kafka: a consumer group over the repartition topic and the deltas with
+//! To the shard loop it is Kafka: a consumer group over the repartition topic and the samples with
 //! range assignment and eager rebalances, transactions that show all or nothing, fencing,
 //! compaction. It waits for nobody but the members of its group, writes no file and opens no port.
 //!

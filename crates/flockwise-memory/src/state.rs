@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::compaction::{Compaction, Terms};
 use crate::group::Group;
@@ -51,7 +51,7 @@ pub(crate) struct State {
 
 impl Shared {
     pub(crate) fn new(topics: Topics, input_partitions: &[u32]) -> Self {
-        let subscribed = [Topic::Repartition, Topic::Deltas]
+        let subscribed = [Topic::Repartition, Topic::Samples]
             .map(|topic| (topic, topics.partitions(topic)))
             .to_vec();
         let layout = Layout::new(topics, input_partitions);
@@ -60,7 +60,7 @@ impl Shared {
             is_compacted.then(Compaction::new)
         });
         let keeps = layout.sources().map(|source| match source.topic {
-            Topic::Deltas => LESSONS_BYTES,
+            Topic::Samples => LESSONS_BYTES,
             _ => 0,
         });
         let state = State {
@@ -229,7 +229,7 @@ impl State {
     pub(crate) fn require_current(
         &self,
         member: &str,
-        positions: &[(Source, i64)],
+        positions: &[(TopicPartition, i64)],
     ) -> Result<(), Failure> {
         let is_stale = !positions.is_empty() && !self.group.is_current(member);
         if is_stale || self.group.is_lost(member) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::{MemoryBroker, MemoryClient};
 
@@ -25,8 +25,8 @@ fn broker(state_partitions: u32) -> MemoryBroker {
     MemoryBroker::new(topics, &[state_partitions, state_partitions])
 }
 
-fn source(topic: Topic, partition: u32) -> Source {
-    Source { topic, partition }
+fn source(topic: Topic, partition: u32) -> TopicPartition {
+    TopicPartition { topic, partition }
 }
 
 fn outgoing<'a>(topic: Topic, partition: u32, key: &'a str, value: &'a str) -> Outgoing<'a> {
@@ -57,9 +57,9 @@ fn values(broker: &MemoryBroker, topic: Topic, partition: u32) -> Vec<String> {
 struct Member {
     broker: MemoryBroker,
     shard: MemoryClient,
-    owned: BTreeSet<Source>,
+    owned: BTreeSet<TopicPartition>,
     /// Every record in the order in which it came.
-    log: Vec<(Source, i64)>,
+    log: Vec<(TopicPartition, i64)>,
 }
 
 impl Member {
@@ -88,16 +88,16 @@ impl Member {
     fn process(&mut self, batch: &Batch) {
         let read = batch.records().map(|record| (record.source, record.offset));
         self.log.extend(read);
-        let positions: Vec<(Source, i64)> = batch
+        let positions: Vec<(TopicPartition, i64)> = batch
             .records()
             .map(|record| (record.source, record.offset + 1))
             .collect();
         self.shard.commit(&positions).unwrap();
     }
 
-    fn open(&mut self, sources: &[Source]) {
+    fn open(&mut self, sources: &[TopicPartition]) {
         self.owned = sources.iter().copied().collect();
-        let reads: Vec<(Source, Start)> = sources
+        let reads: Vec<(TopicPartition, Start)> = sources
             .iter()
             .flat_map(|owned| with_inputs(*owned))
             .map(|read| {
@@ -108,14 +108,14 @@ impl Member {
         self.shard.open(&reads).unwrap();
     }
 
-    fn close(&mut self, sources: &[Source]) {
+    fn close(&mut self, sources: &[TopicPartition]) {
         self.owned.clear();
-        let closed: Vec<Source> = sources.iter().copied().flat_map(with_inputs).collect();
+        let closed: Vec<TopicPartition> = sources.iter().copied().flat_map(with_inputs).collect();
         self.shard.close(&closed).unwrap();
     }
 }
 
-fn with_inputs(owned: Source) -> Vec<Source> {
+fn with_inputs(owned: TopicPartition) -> Vec<TopicPartition> {
     match owned.topic {
         Topic::Repartition => [Topic::Repartition, Topic::Input(0), Topic::Input(1)]
             .map(|topic| source(topic, owned.partition))

@@ -7,8 +7,8 @@ use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
 use crate::decode_ahead::AHEAD;
-use crate::topics::{Source, Topic};
-use crate::trainer_host::DELTAS;
+use crate::topics::{TopicPartition, Topic};
+use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
 /// Records that were kept and are processed in a turn, at most: commits and rebalances must not wait.
@@ -37,7 +37,7 @@ impl<'a, B> WorkerAlignment<'a, B> {
 }
 
 impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
-    fn has_unread(&self, source: Source) -> bool {
+    fn has_unread(&self, source: TopicPartition) -> bool {
         self.broker.lag(source) != Some(0)
     }
 
@@ -59,7 +59,7 @@ enum Progress {
 
 impl<B: Broker> Worker<B> {
     /// Opens sources at the broker; what was kept of them is dropped.
-    pub(crate) fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+    pub(crate) fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         for (source, _) in reads {
             if let Topic::Input(input) = source.topic {
                 let reached_ms = self.reached_ms((input, source.partition));
@@ -77,7 +77,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Closes sources at the broker; what was kept of them is dropped.
-    pub(crate) fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.input_alignment.close(sources);
         self.broker.close(sources)
     }
@@ -90,7 +90,7 @@ impl<B: Broker> Worker<B> {
         self.held.extend(self.input_alignment.holding());
         let is_holding = !self.held.is_empty();
         if self.is_learning() {
-            self.held.push(DELTAS);
+            self.held.push(SAMPLES);
         }
         if held_before || !self.held.is_empty() {
             self.broker.pause(&self.held);
@@ -99,7 +99,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Up to which event times records may be processed now.
-    fn limits(&mut self, next: Option<(Source, i64)>, place: usize) -> Limits {
+    fn limits(&mut self, next: Option<(TopicPartition, i64)>, place: usize) -> Limits {
         if !self.time_mode.is_live() {
             return Limits {
                 own_ms: i64::MAX,
@@ -186,7 +186,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// How many records that were.
-    fn release_run(&mut self, source: Source, now_ms: Option<i64>) -> Result<usize, Failure> {
+    fn release_run(&mut self, source: TopicPartition, now_ms: Option<i64>) -> Result<usize, Failure> {
         let Some(mut run) = self.input_alignment.take(source) else {
             return Ok(0);
         };
@@ -206,7 +206,7 @@ impl<B: Broker> Worker<B> {
     /// processor's cache although many partitions have one.
     fn admit(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         run: &mut Run,
         now_ms: Option<i64>,
     ) -> Result<(usize, Option<i64>), Failure> {
@@ -261,7 +261,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Is the next event of a partition beyond the limit, which may have moved on?
-    fn is_beyond(&mut self, source: Source, time_ms: i64, batch_place: usize) -> bool {
+    fn is_beyond(&mut self, source: TopicPartition, time_ms: i64, batch_place: usize) -> bool {
         if time_ms <= self.limit_ms || time_ms <= self.input_alignment.reached_ms(source) {
             return false;
         }
@@ -290,15 +290,15 @@ impl<B: Broker> Worker<B> {
 
     /// What the records that are kept wait for: an input partition of this shard, the repartition partition of a task of
     /// another one, or the trainer's mini-batches.
-    fn held_back_by(&mut self) -> Option<Source> {
+    fn held_back_by(&mut self) -> Option<TopicPartition> {
         let context =
             WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
         let limits = self.input_alignment.limits(None, usize::MAX, &context);
         if self.learnable_ms() < limits.lower_ms() {
-            return Some(DELTAS);
+            return Some(SAMPLES);
         }
         let own = self.input_alignment.held_back_by(&context);
-        own.or_else(|| Some(Source::repartition(self.furthest_behind?.0)))
+        own.or_else(|| Some(TopicPartition::repartition(self.furthest_behind?.0)))
     }
 }
 
@@ -306,7 +306,7 @@ impl<B: Broker> Worker<B> {
 pub(crate) fn next_offset(
     broker: &impl Broker,
     aligned: &AlignedPartitions,
-    source: Source,
+    source: TopicPartition,
 ) -> Option<i64> {
     aligned
         .first_kept(source)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::batch::{Batch, Record, Records};
 use crate::clock::Moment;
 use crate::decode_ahead::Decoded;
-use crate::topics::Source;
+use crate::topics::TopicPartition;
 
 /// Events of one shard that may be further ahead of the tasks of other shards than `max_skew`, at most: where events
 /// are sparse, telling each other costs more than they do.
@@ -52,7 +52,7 @@ impl Run {
 /// One input partition that the shard reads.
 #[derive(Debug)]
 struct AlignedPartition {
-    source: Source,
+    source: TopicPartition,
     /// The latest event time processed; `i64::MIN`: none.
     reached_ms: i64,
     run: Run,
@@ -69,7 +69,7 @@ struct AlignedPartition {
 }
 
 impl AlignedPartition {
-    fn new(source: Source, reached_ms: i64) -> Self {
+    fn new(source: TopicPartition, reached_ms: i64) -> Self {
         Self {
             source,
             reached_ms,
@@ -132,7 +132,7 @@ impl Limits {
 /// What the limit is made of that only the shard knows.
 pub(crate) trait AlignmentContext {
     /// Has the partition records that were not handed out yet, as far as is known?
-    fn has_unread(&self, source: Source) -> bool;
+    fn has_unread(&self, source: TopicPartition) -> bool;
     /// The event time that the tasks of other shards have reached, the last of them.
     fn others_ms(&self) -> i64;
     /// The present moment, by which partitions are silent.
@@ -151,7 +151,7 @@ impl AlignedPartitions {
 
     /// Begins to read a partition, or reads it again from elsewhere, where events up to `reached_ms` were
     /// processed: what was kept of it is dropped.
-    pub(crate) fn open(&mut self, source: Source, reached_ms: i64) {
+    pub(crate) fn open(&mut self, source: TopicPartition, reached_ms: i64) {
         let partition = AlignedPartition::new(source, reached_ms);
         match self.find(source) {
             Ok(index) => self.partitions[index] = partition,
@@ -160,17 +160,17 @@ impl AlignedPartitions {
     }
 
     /// Reads a partition no more.
-    pub(crate) fn close(&mut self, sources: &[Source]) {
+    pub(crate) fn close(&mut self, sources: &[TopicPartition]) {
         self.partitions
             .retain(|partition| !sources.contains(&partition.source));
     }
 
-    fn find(&self, source: Source) -> Result<usize, usize> {
+    fn find(&self, source: TopicPartition) -> Result<usize, usize> {
         self.partitions
             .binary_search_by_key(&source, |partition| partition.source)
     }
 
-    fn partition(&mut self, source: Source) -> Option<&mut AlignedPartition> {
+    fn partition(&mut self, source: TopicPartition) -> Option<&mut AlignedPartition> {
         let is_latest = |partition: &AlignedPartition| partition.source == source;
         if !self.partitions.get(self.latest).is_some_and(is_latest) {
             self.latest = self.find(source).ok()?;
@@ -205,19 +205,19 @@ impl AlignedPartitions {
     }
 
     /// How many records of the partition are kept.
-    pub(crate) fn kept(&self, source: Source) -> usize {
+    pub(crate) fn kept(&self, source: TopicPartition) -> usize {
         self.find(source)
             .map_or(0, |index| self.partitions[index].keeps())
     }
 
     /// Offset of the first record of the partition that is kept.
-    pub(crate) fn first_kept(&self, source: Source) -> Option<i64> {
+    pub(crate) fn first_kept(&self, source: TopicPartition) -> Option<i64> {
         let partition = &self.partitions[self.find(source).ok()?];
         (partition.keeps() > 0).then(|| partition.run.kept.get(partition.run.next).offset)
     }
 
     /// The partitions of which records are kept.
-    pub(crate) fn holding(&self) -> impl Iterator<Item = Source> {
+    pub(crate) fn holding(&self) -> impl Iterator<Item = TopicPartition> {
         let holding = self
             .partitions
             .iter()
@@ -226,13 +226,13 @@ impl AlignedPartitions {
     }
 
     /// The event time that the partition has reached.
-    pub(crate) fn reached_ms(&mut self, source: Source) -> i64 {
+    pub(crate) fn reached_ms(&mut self, source: TopicPartition) -> i64 {
         self.partition(source)
             .map_or(i64::MAX, |partition| partition.reached_ms)
     }
 
     /// An event of this time has been processed.
-    pub(crate) fn reach(&mut self, source: Source, time_ms: i64) {
+    pub(crate) fn reach(&mut self, source: TopicPartition, time_ms: i64) {
         if let Some(partition) = self.partition(source) {
             partition.reached_ms = partition.reached_ms.max(time_ms);
         }
@@ -243,7 +243,7 @@ impl AlignedPartitions {
     }
 
     /// Are records of the partition kept?
-    pub(crate) fn keeps(&mut self, source: Source) -> bool {
+    pub(crate) fn keeps(&mut self, source: TopicPartition) -> bool {
         self.partition(source)
             .is_some_and(|partition| partition.keeps() > 0)
     }
@@ -288,7 +288,7 @@ impl AlignedPartitions {
     /// at this place of the batch.
     pub(crate) fn limits(
         &mut self,
-        next: Option<(Source, i64)>,
+        next: Option<(TopicPartition, i64)>,
         place: usize,
         context: &impl AlignmentContext,
     ) -> Limits {
@@ -319,20 +319,20 @@ impl AlignedPartitions {
     /// The partition whose next event is the earliest, and the time before which that is not.
     fn earliest(
         &mut self,
-        next: Option<(Source, i64)>,
+        next: Option<(TopicPartition, i64)>,
         place: usize,
         context: &impl AlignmentContext,
-    ) -> Option<(Source, i64)> {
+    ) -> Option<(TopicPartition, i64)> {
         self.earliest_of(|_| true, next, place, context)
     }
 
     fn earliest_of(
         &mut self,
-        counts: impl Fn(Source) -> bool,
-        next: Option<(Source, i64)>,
+        counts: impl Fn(TopicPartition) -> bool,
+        next: Option<(TopicPartition, i64)>,
         place: usize,
         context: &impl AlignmentContext,
-    ) -> Option<(Source, i64)> {
+    ) -> Option<(TopicPartition, i64)> {
         let idle_timeout = self.alignment.idle_timeout;
         let next_of = |partition: &mut AlignedPartition| match next {
             Some((source, time_ms)) if source == partition.source => Some(time_ms),
@@ -359,7 +359,7 @@ impl AlignedPartitions {
     /// The event time before which no event of these partitions is to come, as far as is known.
     pub(crate) fn watermark_ms(
         &mut self,
-        counts: impl Fn(Source) -> bool,
+        counts: impl Fn(TopicPartition) -> bool,
         context: &impl AlignmentContext,
     ) -> Option<i64> {
         let earliest = self.earliest_of(counts, None, usize::MAX, context);
@@ -367,14 +367,14 @@ impl AlignedPartitions {
     }
 
     /// The partition that the records kept wait for, where it is one of this shard.
-    pub(crate) fn held_back_by(&mut self, context: &impl AlignmentContext) -> Option<Source> {
+    pub(crate) fn held_back_by(&mut self, context: &impl AlignmentContext) -> Option<TopicPartition> {
         let earliest = self.earliest(None, usize::MAX, context);
         let (source, next_ms) = earliest?;
         (next_ms <= context.others_ms()).then_some(source)
     }
 
     /// Of the partitions with records kept, that with the earliest one, if it may be processed.
-    pub(crate) fn released(&self, limits: Limits) -> Option<Source> {
+    pub(crate) fn released(&self, limits: Limits) -> Option<TopicPartition> {
         let holding = self
             .partitions
             .iter()
@@ -384,12 +384,12 @@ impl AlignedPartitions {
     }
 
     /// Takes what is kept of a partition. Give it back with [`AlignedPartitions::put_back`].
-    pub(crate) fn take(&mut self, source: Source) -> Option<Run> {
+    pub(crate) fn take(&mut self, source: TopicPartition) -> Option<Run> {
         Some(std::mem::take(&mut self.partition(source)?.run))
     }
 
     /// Some of what was taken has been processed; the next record has this time, or was not looked at.
-    pub(crate) fn put_back(&mut self, source: Source, mut run: Run, beyond_ms: Option<i64>) {
+    pub(crate) fn put_back(&mut self, source: TopicPartition, mut run: Run, beyond_ms: Option<i64>) {
         let Some(partition) = self.partition(source) else {
             return;
         };

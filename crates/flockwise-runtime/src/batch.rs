@@ -1,13 +1,13 @@
 //! Records on their way in: one arena, reused from poll to poll.
 
-use crate::topics::Source;
+use crate::topics::TopicPartition;
 
 /// Records of one poll, in the order in which they are to be processed.
 #[derive(Debug, Default)]
 pub struct Batch {
     records: Records,
     /// Those of some sources are kept apart; sorted by source.
-    apart: Vec<(Source, Records)>,
+    apart: Vec<(TopicPartition, Records)>,
     /// Which of these was the last to get a record: as a rule it gets the next one too.
     latest: usize,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Records {
 
 #[derive(Debug)]
 struct Entry {
-    source: Source,
+    source: TopicPartition,
     offset: i64,
     timestamp_ms: i64,
     /// Where its bytes begin: key, value and origin, one after the other.
@@ -36,7 +36,7 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Where it was read.
-    pub source: Source,
+    pub source: TopicPartition,
     /// Its offset there.
     pub offset: i64,
     /// The broker's or the producer's, milliseconds since the epoch.
@@ -59,7 +59,7 @@ impl Batch {
 
     /// Appends a copy of a record.
     pub fn push(&mut self, record: Record<'_>) {
-        let is_latest = |(source, _): &(Source, Records)| *source == record.source;
+        let is_latest = |(source, _): &(TopicPartition, Records)| *source == record.source;
         if !self.apart.get(self.latest).is_some_and(is_latest) {
             let found = self
                 .apart
@@ -73,13 +73,13 @@ impl Batch {
     }
 
     /// The records of these sources, sorted, go here from now on, until they are taken.
-    pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (Source, Records)>) {
+    pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (TopicPartition, Records)>) {
         self.apart.clear();
         self.apart.extend(sources);
     }
 
     /// What was set apart, with its records.
-    pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (Source, Records)> {
+    pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (TopicPartition, Records)> {
         self.apart.drain(..)
     }
 
@@ -97,7 +97,7 @@ impl Batch {
     }
 
     /// Where each record was read, in order.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = TopicPartition> {
         self.records.entries.iter().map(|entry| entry.source)
     }
 
@@ -167,8 +167,8 @@ mod tests {
     use super::*;
     use crate::topics::Topic;
 
-    fn source(partition: u32) -> Source {
-        Source {
+    fn source(partition: u32) -> TopicPartition {
+        TopicPartition {
             topic: Topic::Input(0),
             partition,
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::batch::{Batch, Record};
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 
 /// The header under which a forwarded event carries `topic/partition/offset` of where it came from, and a
 /// version of the model the name of the shard that made it.
@@ -22,11 +22,11 @@ pub enum WorkerEvent {
     Records,
     /// These partitions of subscribed topics are now this shard's; under an eager protocol the list
     /// is all that the shard has, under a cooperative one what is new. Answer with [`Broker::open`].
-    Assigned(Vec<Source>),
+    Assigned(Vec<TopicPartition>),
     /// These are to be handed over in good order: commit, then answer with [`Broker::close`].
-    Revoked(Vec<Source>),
+    Revoked(Vec<TopicPartition>),
     /// These are already somebody else's: abort, then answer with [`Broker::close`].
-    Lost(Vec<Source>),
+    Lost(Vec<TopicPartition>),
     /// Nothing arrived within the patience.
     Idle,
 }
@@ -148,29 +148,29 @@ pub trait Broker {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure>;
+    fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure>;
 
     /// Acknowledges a revocation or loss by reading from these sources no more.
     ///
     /// # Errors
     /// See [`Failure`].
-    fn close(&mut self, sources: &[Source]) -> Result<(), Failure>;
+    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure>;
 
     /// Says how far in event time a source has been processed, milliseconds since the epoch.
-    fn report_progress(&mut self, source: Source, event_time_ms: i64);
+    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64);
 
     /// Says of which sources [`Broker::poll`] is to give no records for now, in place of what was said before.
-    fn pause(&mut self, sources: &[Source]);
+    fn pause(&mut self, sources: &[TopicPartition]);
 
     /// The next offset to read of an open source where that is further than the last record handed out:
     /// past control records and what was aborted. It is the one to keep, since retention may leave
     /// nothing but a control record behind, and the offset before it is then gone.
-    fn position(&self, _source: Source) -> Option<i64> {
+    fn position(&self, _source: TopicPartition) -> Option<i64> {
         None
     }
 
     /// Leader epoch up to which an open source was read, to be kept with its position; `None` where it is not known.
-    fn leader_epoch(&self, _source: Source) -> Option<i32> {
+    fn leader_epoch(&self, _source: TopicPartition) -> Option<i32> {
         None
     }
 
@@ -194,7 +194,7 @@ pub trait Broker {
     /// See [`Failure`].
     fn replay(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure>;
@@ -206,10 +206,10 @@ pub trait Broker {
     /// See [`Failure`].
     fn replay_all(
         &mut self,
-        reads: &[(Source, Option<i64>)],
+        reads: &[(TopicPartition, Option<i64>)],
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Vec<Replayed>, Failure> {
-        let replay = |(source, from): &(Source, Option<i64>)| self.replay(*source, *from, each);
+        let replay = |(source, from): &(TopicPartition, Option<i64>)| self.replay(*source, *from, each);
         reads.iter().map(replay).collect()
     }
 
@@ -220,7 +220,7 @@ pub trait Broker {
     /// See [`Failure`].
     fn read_uncommitted(
         &mut self,
-        _source: Source,
+        _source: TopicPartition,
         _from: i64,
         _each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
@@ -231,7 +231,7 @@ pub trait Broker {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure>;
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure>;
 
     /// What tells a topic from another of the same name, made before or after or on another cluster.
     ///
@@ -264,7 +264,7 @@ pub trait Broker {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure>;
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure>;
 
     /// Aborts the open transaction, if any.
     ///
@@ -279,11 +279,11 @@ pub trait Broker {
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure>;
 
     /// Records behind the end of a source, where it is known.
-    fn lag(&self, source: Source) -> Option<u64>;
+    fn lag(&self, source: TopicPartition) -> Option<u64>;
 
     /// Open sources that are read no more since records are lost: retention removed the next one before it was
     /// read, or the partition was truncated or made anew. They stay so until they are opened again.
-    fn halted(&self) -> Vec<Source> {
+    fn halted(&self) -> Vec<TopicPartition> {
         Vec::new()
     }
 
@@ -304,7 +304,7 @@ pub trait Follower {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure>;
+    fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure>;
 
     /// Waits at most `patience` and clears and fills `batch` with at most `limit` records.
     ///

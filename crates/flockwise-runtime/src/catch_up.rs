@@ -4,10 +4,10 @@ use flockwise_codec::catch_up::Marks;
 
 use crate::broker::{Broker, Failure};
 use crate::running_task::RunningTask;
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::worker::Worker;
 
-const PIPELINE: Source = Source {
+const PIPELINE: TopicPartition = TopicPartition {
     topic: Topic::Pipeline,
     partition: 0,
 };
@@ -44,12 +44,12 @@ impl<B: Broker> Worker<B> {
 
     /// Is every input partition of a task read up to that time, or to its end?
     fn has_read(&self, open: &RunningTask, until_ms: i64) -> bool {
-        let has_reached = |source: &Source| {
+        let has_reached = |source: &TopicPartition| {
             let mut inputs = open.task.inputs();
-            let progress = inputs.find(|(input, _)| Source::from(*input) == *source);
+            let progress = inputs.find(|(input, _)| TopicPartition::from(*input) == *source);
             progress.is_some_and(|(_, progress)| progress.time_ms >= until_ms)
         };
-        let is_at_end = |source: &Source| {
+        let is_at_end = |source: &TopicPartition| {
             self.broker.lag(*source) == Some(0) && self.input_alignment.kept(*source) == 0
         };
         let mut inputs = open.inputs.iter();

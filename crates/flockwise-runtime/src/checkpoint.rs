@@ -8,7 +8,7 @@ use flockwise_core::rows::DirtyRow;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::store::{CheckpointBatch, CheckpointState, Store};
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::worker::Worker;
 
 /// How often a task's local copy is brought up to date: what is newer is read from the changelog at the
@@ -89,7 +89,7 @@ impl<B: Broker> Worker<B> {
     /// The ends of tasks' changelogs, and a commit of those tasks after that: it succeeds only if they were
     /// this shard's all the time, so everything before the ends is in their rows.
     fn fenced_end_offsets(&mut self, numbers: &[u32]) -> Result<Vec<i64>, Failure> {
-        let sources: Vec<Source> = numbers.iter().copied().map(Source::changelog).collect();
+        let sources: Vec<TopicPartition> = numbers.iter().copied().map(TopicPartition::changelog).collect();
         let ends = self.broker.end_offsets(&sources)?;
         self.commit_also(numbers)?;
         Ok(ends)

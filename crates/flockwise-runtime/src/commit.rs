@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
-use crate::topics::Source;
-use crate::trainer_host::DELTAS;
+use crate::topics::TopicPartition;
+use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
 /// A shard commits at least this often, also with nothing new.
@@ -72,22 +72,22 @@ impl<B: Broker> Worker<B> {
                 open.task.set_leader_epoch(input, leader_epoch);
             }
             let known = open.task.repartition_offset();
-            let source = Source::repartition(*number);
+            let source = TopicPartition::repartition(*number);
             let position = self.broker.position(source).unwrap_or(known);
             open.task.advance_repartition(position.max(known));
         }
     }
 
     /// The next offset of everything that the tasks with something new read.
-    fn positions(&self) -> Vec<(Source, i64)> {
-        let mut positions: Vec<(Source, i64)> = Vec::new();
+    fn positions(&self) -> Vec<(TopicPartition, i64)> {
+        let mut positions: Vec<(TopicPartition, i64)> = Vec::new();
         for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
-            let repartition = Source::repartition(*number);
+            let repartition = TopicPartition::repartition(*number);
             positions.push((repartition, open.task.repartition_offset()));
             let inputs = open.task.inputs();
             positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
         }
-        positions.extend(self.deltas_offset.map(|offset| (DELTAS, offset)));
+        positions.extend(self.samples_offset.map(|offset| (SAMPLES, offset)));
         positions
     }
 
@@ -95,7 +95,7 @@ impl<B: Broker> Worker<B> {
         for open in self.tasks.values_mut().filter(|open| open.is_dirty) {
             open.commit();
         }
-        self.deltas_offset = None;
+        self.samples_offset = None;
         self.is_pending = false;
         self.meter.commit(self.time_mode.now_ms());
     }

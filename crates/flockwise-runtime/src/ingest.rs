@@ -14,7 +14,7 @@ use crate::metrics::Counts;
 use crate::pipeline::TimeMode;
 use crate::reference_clock::log_clock_jump;
 use crate::running_task::RunningTask;
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::worker::Worker;
 
 /// Rows looked at in a turn for customers without a segment.
@@ -65,7 +65,7 @@ impl<B: Broker> Worker<B> {
         match record.source.topic {
             Topic::Input(_) => self.read_input(record, place, now_ms),
             Topic::Repartition => self.read_forwarded(record, place),
-            Topic::Deltas => self.train(record),
+            Topic::Samples => self.train(record),
             Topic::Model => self.adopt(record),
             Topic::Lineage
             | Topic::Changelog
@@ -177,13 +177,13 @@ impl<B: Broker> Worker<B> {
         log_clock_jump(self.time_mode.clock());
         let (broker, now) = (&self.broker, self.time_mode.clock().now());
         let aligned = &self.input_alignment;
-        let has_lag = |source: &Source| {
+        let has_lag = |source: &TopicPartition| {
             aligned.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
         };
         let is_waiting = |number: u32, open: &RunningTask| {
             open.task.watermark_ms() != CAUGHT_UP
                 || open.inputs.iter().any(has_lag)
-                || has_lag(&Source::repartition(number))
+                || has_lag(&TopicPartition::repartition(number))
         };
         let idle = self.tasks.iter().filter_map(|(number, open)| {
             let to_ms = open.idle.stream_ms(now, clock_ms)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure, Start};
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::worker::Worker;
 
 /// How often input topics are looked at for new partitions, and for being recreated.
@@ -12,7 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl<B: Broker> Worker<B> {
     /// Where a task's inputs and its repartition partition go on.
-    pub(crate) fn task_reads(&mut self, number: u32) -> Result<Vec<(Source, Start)>, Failure> {
+    pub(crate) fn task_reads(&mut self, number: u32) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         self.check_topic_ids(number);
         let inputs = self.input_sources(number)?;
         let Some(open) = self.tasks.get_mut(&number) else {
@@ -23,7 +23,7 @@ impl<B: Broker> Worker<B> {
             0 => Start::Earliest,
             offset => Start::Offset(offset),
         };
-        let mut reads = vec![(Source::repartition(number), repartition_start)];
+        let mut reads = vec![(TopicPartition::repartition(number), repartition_start)];
         let sources = self.tasks[&number].inputs.iter();
         reads.extend(sources.map(|source| (*source, self.start_of(number, *source))));
         Ok(reads)
@@ -32,7 +32,7 @@ impl<B: Broker> Worker<B> {
     /// A partition is read on from the task's position in it. Where there is none, it is one that the topic
     /// had when the pipeline first read the topic, or has gained since: whether some other partition of it
     /// was read by this very task says nothing.
-    fn start_of(&self, number: u32, source: Source) -> Start {
+    fn start_of(&self, number: u32, source: TopicPartition) -> Start {
         let Topic::Input(input) = source.topic else {
             return Start::Earliest;
         };
@@ -58,20 +58,20 @@ impl<B: Broker> Worker<B> {
     /// The input partitions that a task reads: those congruent to its number. One that it has a position of, or
     /// has open, is among them, even if a broker with old metadata leaves it out: an open one that is not opened
     /// again after an abort would go on behind what was aborted.
-    fn input_sources(&mut self, number: u32) -> Result<Vec<Source>, Failure> {
+    fn input_sources(&mut self, number: u32) -> Result<Vec<TopicPartition>, Failure> {
         let mut sources = Vec::new();
         for input in 0..self.pipeline.topics.inputs.len() as u16 {
             let topic = Topic::Input(input);
             let found = self.broker.partitions(topic)?;
             let known = self.tasks.get(&number).into_iter();
             let known = known.flat_map(|open| {
-                let positions = open.task.inputs().map(|(place, _)| Source::from(place));
+                let positions = open.task.inputs().map(|(place, _)| TopicPartition::from(place));
                 positions.chain(open.inputs.iter().copied())
             });
             let known = known.filter(|source| source.topic == topic);
             let partitions = known.fold(found, |most, source| most.max(source.partition + 1));
             let own = (number..partitions).step_by(self.pipeline.topics.state_partitions as usize);
-            sources.extend(own.map(|partition| Source { topic, partition }));
+            sources.extend(own.map(|partition| TopicPartition { topic, partition }));
         }
         sources.retain(|source| !self.recreated.contains(&source.topic));
         Ok(sources)
@@ -177,7 +177,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Partitions that are there and not read yet, and where they begin.
-    fn gained(&mut self) -> Result<Vec<(Source, Start)>, Failure> {
+    fn gained(&mut self) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         let numbers: Vec<u32> = self.tasks.keys().copied().collect();
         let mut reads = Vec::new();
         for number in numbers {

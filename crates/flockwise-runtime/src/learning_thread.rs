@@ -30,7 +30,7 @@ pub struct LearningJob {
     pub trainer: Trainer,
     /// What it is to do.
     pub task: LearningTask,
-    /// Offset of the record on the deltas topic that asked for it.
+    /// Offset of the record on the samples topic that asked for it.
     pub offset: i64,
 }
 
@@ -41,7 +41,7 @@ pub struct LearningResult {
     pub trainer: Trainer,
     /// What came of it.
     pub outcome: LearningOutcome,
-    /// Offset of the record on the deltas topic that asked for it.
+    /// Offset of the record on the samples topic that asked for it.
     pub offset: i64,
     /// How long it took.
     pub took: Duration,

@@ -8,10 +8,10 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure, Replayed, Start};
 use crate::model_log::ModelLog;
 use crate::restore::MAX_HELD_READS;
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::worker::Worker;
 
-const MODEL: Source = Source {
+const MODEL: TopicPartition = TopicPartition {
     topic: Topic::Model,
     partition: 0,
 };
@@ -87,7 +87,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Where to read new versions from.
-    pub(crate) fn model_read(&self) -> (Source, Start) {
+    pub(crate) fn model_read(&self) -> (TopicPartition, Start) {
         let next = self.models.next_offset;
         (MODEL, next.map_or(Start::Earliest, Start::Offset))
     }

@@ -22,8 +22,8 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
-use crate::topics::{Source, Topic, Topics};
-use crate::trainer_host::DELTAS;
+use crate::topics::{TopicPartition, Topic, Topics};
+use crate::trainer_host::SAMPLES;
 
 /// Versions that the model topic keeps.
 const VERSIONS_KEPT: u64 = 100;
@@ -106,7 +106,7 @@ impl Outbox {
         self.value.clear();
         encode_mini_batch(batch, &mut self.value);
         broker.send(Outgoing {
-            topic: Topic::Deltas,
+            topic: Topic::Samples,
             partition: 0,
             key: None,
             value: Some(&self.value),
@@ -291,7 +291,7 @@ impl Outbox {
     ) -> Result<(), Failure> {
         self.value.clear();
         encode_watermarks(watermarks, &mut self.value);
-        self.send_value(broker, Source::repartition(task))
+        self.send_value(broker, TopicPartition::repartition(task))
     }
 
     /// How far tasks have sampled, for the trainer.
@@ -302,10 +302,10 @@ impl Outbox {
     ) -> Result<(), Failure> {
         self.value.clear();
         encode_sampled(sampled, &mut self.value);
-        self.send_value(broker, DELTAS)
+        self.send_value(broker, SAMPLES)
     }
 
-    fn send_value(&self, broker: &mut impl Broker, to: Source) -> Result<(), Failure> {
+    fn send_value(&self, broker: &mut impl Broker, to: TopicPartition) -> Result<(), Failure> {
         broker.send(Outgoing {
             topic: to.topic,
             partition: to.partition,

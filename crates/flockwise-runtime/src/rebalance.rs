@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use crate::broker::{Broker, Failure};
 use crate::metrics::Abort;
 use crate::running_task::RunningTask;
-use crate::topics::{Source, Topic};
-use crate::trainer_host::DELTAS;
+use crate::topics::{TopicPartition, Topic};
+use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
 impl<B: Broker> Worker<B> {
     /// Takes an assignment up, if need be twice: one that is answered by halves would leave tasks, the
     /// trainer or the model unread until the next.
-    pub(crate) fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    pub(crate) fn assigned(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.close_stale_suspended();
         self.look_at_topic_ids()?;
         self.recreated.clear();
@@ -28,12 +28,12 @@ impl<B: Broker> Worker<B> {
 
     /// Takes an assignment up after an abort. A cooperative protocol assigns only what is new: tasks that the
     /// shard had before were rolled back as well, and are read again from their positions.
-    fn adopt_assignment_again(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn adopt_assignment_again(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.undo();
         let mut all = sources.to_vec();
-        all.extend(self.tasks.keys().copied().map(Source::repartition));
-        all.extend(self.trainer.is_some().then_some(DELTAS));
+        all.extend(self.tasks.keys().copied().map(TopicPartition::repartition));
+        all.extend(self.trainer.is_some().then_some(SAMPLES));
         all.sort_unstable();
         all.dedup();
         let closed = self.forget(&all);
@@ -43,8 +43,8 @@ impl<B: Broker> Worker<B> {
 
     /// Takes over what was assigned: goes on with tasks that were only resting, restores new ones from
     /// their changelogs, and lets go of those that did not come back.
-    fn adopt_assignment(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        let trains = sources.iter().any(|source| source.topic == Topic::Deltas);
+    fn adopt_assignment(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+        let trains = sources.iter().any(|source| source.topic == Topic::Samples);
         self.load_model(trains && self.trainer.is_none())?;
         let taken = self.take_over(sources)?;
         let mut reads = vec![self.model_read()];
@@ -53,7 +53,7 @@ impl<B: Broker> Worker<B> {
                 Topic::Repartition if taken.contains(&source.partition) => {
                     reads.extend(self.task_reads(source.partition)?);
                 }
-                Topic::Deltas if self.trainer.is_none() => {
+                Topic::Samples if self.trainer.is_none() => {
                     reads.push(self.open_trainer()?);
                 }
                 _ => {}
@@ -88,7 +88,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Takes over what is new of an assignment; which tasks that is.
-    fn take_over(&mut self, sources: &[Source]) -> Result<Vec<u32>, Failure> {
+    fn take_over(&mut self, sources: &[TopicPartition]) -> Result<Vec<u32>, Failure> {
         let tasks = sources.iter().filter(|s| s.topic == Topic::Repartition);
         let numbers = tasks.map(|source| source.partition);
         let taken: Vec<u32> = numbers.filter(|n| !self.tasks.contains_key(n)).collect();
@@ -105,7 +105,7 @@ impl<B: Broker> Worker<B> {
 
     /// Commits and hands tasks over. They go also where the commit comes to nothing, as of the one
     /// before: whoever waits for them must not wait for ever.
-    pub(crate) fn revoked(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    pub(crate) fn revoked(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         match self.commit() {
             Ok(()) => self.suspend(sources),
             Err(Failure::Abort(reason)) => {
@@ -116,7 +116,7 @@ impl<B: Broker> Worker<B> {
         }
     }
 
-    fn suspend(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn suspend(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         let closed = self.forget(sources);
         self.suspended.extend(closed.tasks);
         self.suspended_generation = self.broker.generation();
@@ -124,7 +124,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Lets go of tasks that the group has taken away without asking.
-    pub(crate) fn lost(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    pub(crate) fn lost(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         tracing::warn!(
             ?sources,
             "tasks lost: the group did not hear of this shard for too long"
@@ -134,7 +134,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Hands over without what is not committed.
-    fn release_tasks(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn release_tasks(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.undo();
         self.close_suspended();
@@ -148,7 +148,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Takes tasks out of the shard, and says what they read besides.
-    fn forget(&mut self, sources: &[Source]) -> RevokedTasks {
+    fn forget(&mut self, sources: &[TopicPartition]) -> RevokedTasks {
         let mut closed = RevokedTasks {
             sources: sources.to_vec(),
             tasks: Vec::new(),
@@ -162,7 +162,7 @@ impl<B: Broker> Worker<B> {
                         closed.tasks.push((source.partition, open));
                     }
                 }
-                Topic::Deltas => self.trainer = None,
+                Topic::Samples => self.trainer = None,
                 _ => {}
             }
         }
@@ -171,7 +171,7 @@ impl<B: Broker> Worker<B> {
         closed
     }
 
-    fn forget_lags(&self, inputs: &[Source]) {
+    fn forget_lags(&self, inputs: &[TopicPartition]) {
         for source in inputs {
             self.metrics
                 .lags
@@ -190,7 +190,7 @@ impl<B: Broker> Worker<B> {
     fn undo(&mut self) {
         self.is_pending = false;
         self.watermark_sender.forget();
-        self.deltas_offset = None;
+        self.samples_offset = None;
         self.meter.roll_back();
         self.output = Default::default();
         for open in self.tasks.values_mut() {
@@ -228,6 +228,6 @@ fn fatal_if_aborted(failure: Failure) -> Failure {
 
 /// What a shard has let go of.
 struct RevokedTasks {
-    sources: Vec<Source>,
+    sources: Vec<TopicPartition>,
     tasks: Vec<(u32, RunningTask)>,
 }

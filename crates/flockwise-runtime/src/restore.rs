@@ -11,7 +11,7 @@ use crate::pipeline::Pipeline;
 use crate::running_task::RunningTask;
 use crate::store::{ExpectedCheckpoint, Load};
 use crate::task_restorer::{TaskRestorer, replay_to_end};
-use crate::topics::Source;
+use crate::topics::TopicPartition;
 use crate::watermarks::Watermarks;
 use crate::worker::Worker;
 
@@ -131,9 +131,9 @@ impl<B: Broker> Worker<B> {
         let take = |number: &u32| self.standbys.take(self.number(), *number);
         let taken = numbers.iter().filter_map(take);
         let begun: Vec<TaskRestorer> = taken.filter(|one| one.next().is_some()).collect();
-        let sources: Vec<Source> = begun
+        let sources: Vec<TopicPartition> = begun
             .iter()
-            .map(|one| Source::changelog(one.number()))
+            .map(|one| TopicPartition::changelog(one.number()))
             .collect();
         let ends = match sources.is_empty() {
             true => Vec::new(),
@@ -235,7 +235,7 @@ impl<B: Broker> Worker<B> {
         let inputs = &self.pipeline.topics.inputs;
         let mut writer = None;
         self.broker
-            .read_uncommitted(Source::changelog(number), next, &mut |record| {
+            .read_uncommitted(TopicPartition::changelog(number), next, &mut |record| {
                 if let (Some([TASK_POSITION]), Some(value), None) =
                     (record.key, record.value, &writer)
                     && let Ok((_, owner)) = decode_task_position(value, inputs)

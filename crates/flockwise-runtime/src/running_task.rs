@@ -6,7 +6,7 @@ use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 use crate::checkpoint::CheckpointProgress;
 use crate::clock::Moment;
 use crate::idle_clock::IdleClock;
-use crate::topics::Source;
+use crate::topics::TopicPartition;
 use crate::watermarks::Watermarks;
 
 /// A task and what of it is not yet committed.
@@ -21,7 +21,7 @@ pub(crate) struct RunningTask {
     /// The bookmark is to be written.
     pub(crate) is_dirty: bool,
     /// Input partitions that it reads.
-    pub(crate) inputs: Vec<Source>,
+    pub(crate) inputs: Vec<TopicPartition>,
     /// From which row on customers may be without a segment although there is a model.
     pub(crate) unassigned: Option<u32>,
     /// Time has passed that changed nobody, and that the changelog does not know of.

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::store::MAX_COPY_AGE;
 use crate::task_restorer::TaskRestorer;
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 
 /// How long the follower waits for records before it looks whether it is to follow others.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -222,8 +222,8 @@ struct FollowedTask {
 }
 
 impl FollowedTask {
-    fn of_follower(&self) -> (Source, Option<i64>) {
-        (Source::changelog(self.task), self.from)
+    fn of_follower(&self) -> (TopicPartition, Option<i64>) {
+        (TopicPartition::changelog(self.task), self.from)
     }
 }
 

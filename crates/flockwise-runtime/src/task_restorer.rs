@@ -10,7 +10,7 @@ use flockwise_core::task::{Task, TaskPosition};
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, Replayed};
 use crate::pipeline::Pipeline;
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 
 /// A task as far as its changelog has been read.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ pub(crate) fn replay_to_end<B: Broker>(
     broker: &mut B,
     pipeline: &Pipeline,
 ) -> Result<Vec<Replayed>, Failure> {
-    let read = |one: &TaskRestorer| (Source::changelog(one.number), one.next);
+    let read = |one: &TaskRestorer| (TopicPartition::changelog(one.number), one.next);
     let reads: Vec<_> = restorer.iter().map(read).collect();
     let mut unfit = Ok(());
     let replayed = broker.replay_all(&reads, &mut |record| {

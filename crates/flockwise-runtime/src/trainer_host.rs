@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::learning_thread::{
     LearningHandle, LearningJob, LearningOutcome, LearningResult, LearningTask,
 };
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::warm_up_log::WarmUpLog;
 use crate::watermarks::UNKNOWN;
 use crate::worker::Worker;
@@ -76,15 +76,15 @@ impl TrainerHost {
     }
 }
 
-pub(crate) const DELTAS: Source = Source {
-    topic: Topic::Deltas,
+pub(crate) const SAMPLES: TopicPartition = TopicPartition {
+    topic: Topic::Samples,
     partition: 0,
 };
 
 impl<B: Broker> Worker<B> {
     /// Starts being the trainer, from what [`Shard::load_model`] has read; returns where to read mini-batches from:
     /// those that the model was learnt from are read again, for the customers in them.
-    pub(crate) fn open_trainer(&mut self) -> Result<(Source, Start), Failure> {
+    pub(crate) fn open_trainer(&mut self) -> Result<(TopicPartition, Start), Failure> {
         let settings = &self.pipeline.task;
         let held = self.models.held(&settings.plan);
         let held = held.map_err(|error| self.unfit(&error))?;
@@ -98,7 +98,7 @@ impl<B: Broker> Worker<B> {
             self.outbox
                 .model(&mut self.broker, &imported, 0..0, parts.version)?;
             // With a position, so that a trainer of a former round cannot publish.
-            self.deltas_offset = Some(0);
+            self.samples_offset = Some(0);
             self.is_pending = true;
         }
         self.meter.held_version = held.as_ref().map_or(0, |held| held.version);
@@ -123,10 +123,10 @@ impl<B: Broker> Worker<B> {
         });
         tracing::info!("this shard is the trainer");
         let start = mini_batches.map_or(Start::Earliest, |learnt| Start::Offset(learnt.start));
-        Ok((DELTAS, start))
+        Ok((SAMPLES, start))
     }
 
-    /// Hands a record of the deltas topic to the trainer; while that is learning, the record waits.
+    /// Hands a record of the samples topic to the trainer; while that is learning, the record waits.
     pub(crate) fn train(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let Some(open) = &mut self.trainer else {
             return Ok(());
@@ -219,7 +219,7 @@ impl<B: Broker> Worker<B> {
 
     /// A record is dealt with: it goes with the next commit.
     fn note_applied(&mut self, offset: i64) {
-        self.deltas_offset = Some(offset + 1);
+        self.samples_offset = Some(offset + 1);
         self.is_pending = true;
     }
 

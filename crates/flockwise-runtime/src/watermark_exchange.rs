@@ -11,7 +11,7 @@ use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 use crate::aligned_input::WorkerAlignment;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
-use crate::topics::Source;
+use crate::topics::TopicPartition;
 use crate::watermarks::{Announcement, SendContext, asked, furthest_behind, learnt};
 use crate::worker::Worker;
 
@@ -72,7 +72,7 @@ impl<B: Broker> Worker<B> {
         let live_ms = live_ms.saturating_sub(self.pipeline.alignment.max_skew_ms);
         let mut watermarks = BTreeMap::new();
         for task in self.tasks.keys() {
-            let reads = |source: Source| topics.task_of(source.partition) == *task;
+            let reads = |source: TopicPartition| topics.task_of(source.partition) == *task;
             let watermark_ms = self.input_alignment.watermark_ms(reads, &around);
             let behind = watermark_ms.filter(|watermark_ms| *watermark_ms < live_ms);
             watermarks.insert(*task, behind.unwrap_or(CAUGHT_UP));

@@ -26,7 +26,7 @@ use crate::reference_clock::ReferenceClock;
 use crate::running_task::RunningTask;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
-use crate::topics::{Source, Topic};
+use crate::topics::{TopicPartition, Topic};
 use crate::trainer_host::TrainerHost;
 use crate::watermarks::WatermarkSender;
 
@@ -87,13 +87,13 @@ pub struct Worker<B> {
     /// Event time up to which records may be processed, as it was when it was last asked for.
     pub(crate) limit_ms: i64,
     /// Sources that the broker was told to give no records of.
-    pub(crate) held: Vec<Source>,
+    pub(crate) held: Vec<TopicPartition>,
     /// When waiting for other partitions was last counted.
     pub(crate) wait_counted: Moment,
     pub(crate) output: Output,
     pub(crate) outbox: Outbox,
     /// The next mini-batch to read, where some were read since the last commit.
-    pub(crate) deltas_offset: Option<i64>,
+    pub(crate) samples_offset: Option<i64>,
     pub(crate) is_pending: bool,
     pub(crate) committed: Moment,
     /// When gauges and lags were last shown.
@@ -161,7 +161,7 @@ impl<B: Broker> Worker<B> {
             wait_counted: now,
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
-            deltas_offset: None,
+            samples_offset: None,
             is_pending: false,
             committed: now,
             reported: now,

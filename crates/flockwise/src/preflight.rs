@@ -144,7 +144,7 @@ fn needed(topic: Topic) -> &'static [Permission] {
     match topic {
         // Without Delete what is processed would stay, and fill the disk.
         Topic::Repartition => &[Permission::Read, Permission::Write, Permission::Delete],
-        Topic::Deltas | Topic::Model | Topic::Changelog | Topic::Pipeline => {
+        Topic::Samples | Topic::Model | Topic::Changelog | Topic::Pipeline => {
             &[Permission::Read, Permission::Write]
         }
         Topic::Lineage | Topic::SegmentChanges | Topic::DeadLetters => &[Permission::Write],

@@ -121,7 +121,7 @@ fn positions(
 fn remade(keeps_model: bool) -> Vec<Topic> {
     let mut remade = vec![Topic::Changelog, Topic::Repartition, Topic::Pipeline];
     if !keeps_model {
-        remade.extend([Topic::Model, Topic::Deltas]);
+        remade.extend([Topic::Model, Topic::Samples]);
     }
     remade
 }

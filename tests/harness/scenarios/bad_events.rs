@@ -7,27 +7,27 @@ use flockwise_memory::Committed;
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
-use crate::broker::Stage;
+use crate::test_broker::TestBroker;
 use crate::checks::header;
-use crate::events::{Put, generated, put};
-use crate::worker::WorkerThread;
+use crate::events::{InputRecord, generated, put};
+use crate::worker_thread::WorkerThread;
 
 /// Bad events of every kind become dead letters as they came; the rest flows.
-pub fn bad_events_are_put_aside_whole<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn bad_events_are_put_aside_whole<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let good = wrongly_keyed(generated(3_000, 150, 9));
     let bad = bad_events();
     let records = among(&good, &bad);
-    let expected = expected_letters(&records, &scene.pipeline.topics.inputs[0]);
+    let expected = expected_letters(&records, &scenario.pipeline.topics.inputs[0]);
     assert_eq!(expected.len(), bad.len());
-    let all: Vec<Put> = records.into_iter().map(|(put, _)| put).collect();
-    scene.put(&all);
-    let workers = ["a", "b"].map(|member| scene.worker(member));
-    scene.wait_until_drained(&workers.each_ref());
+    let all: Vec<InputRecord> = records.into_iter().map(|(put, _)| put).collect();
+    scenario.put(&all);
+    let workers = ["a", "b"].map(|member| scenario.worker(member));
+    scenario.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(WorkerThread::leave);
-    let letters = scene.stage.read(Topic::DeadLetters);
+    let letters = scenario.broker.read(Topic::DeadLetters);
     assert_eq!(
         letters
             .iter()
@@ -37,14 +37,14 @@ pub fn bad_events_are_put_aside_whole<S: Stage>() {
         expected
     );
     assert_eq!(letters.iter().flatten().count(), bad.len());
-    assert_eq!(scene.counter("dead_letters_total"), bad.len() as u64);
-    scene.check_all(&good);
+    assert_eq!(scenario.counter("dead_letters_total"), bad.len() as u64);
+    scenario.check_all(&good);
 }
 
 /// A compacted input removes keys by tombstones: they are skipped and counted, and are no dead letters. An empty
 /// value is one.
-pub fn tombstones_are_skipped<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn tombstones_are_skipped<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let good = wrongly_keyed(generated(500, 50, 11));
@@ -53,29 +53,29 @@ pub fn tombstones_are_skipped<S: Stage>() {
         let value = None;
         records.insert(
             place,
-            Put {
+            InputRecord {
                 value,
                 ..good[place.min(499)].clone()
             },
         );
     }
     let value = Some(Vec::new());
-    records.push(Put {
+    records.push(InputRecord {
         value,
         ..good[7].clone()
     });
-    scene.put(&records);
-    let worker = scene.worker("a");
-    scene.wait_until_drained(&[&worker]);
+    scenario.put(&records);
+    let worker = scenario.worker("a");
+    scenario.wait_until_drained(&[&worker]);
     worker.leave();
-    assert_eq!(scene.counter("tombstones_total"), 4);
-    assert_eq!(scene.counter("events_total"), 501);
-    let letters = scene.stage.read(Topic::DeadLetters);
+    assert_eq!(scenario.counter("tombstones_total"), 4);
+    assert_eq!(scenario.counter("events_total"), 501);
+    let letters = scenario.broker.read(Topic::DeadLetters);
     let mut letters = letters.iter().flatten();
     let letter = letters.next().expect("a dead letter");
     assert_eq!(header(letter, "flockwise.reason"), "empty");
     assert_eq!(letters.count(), 0);
-    scene.check_all(&good);
+    scenario.check_all(&good);
 }
 
 /// Where it came from: partition and offset.
@@ -99,7 +99,7 @@ fn letter(record: &Committed) -> (Place, Letter) {
 }
 
 fn expected_letters(
-    records: &[(Put, Option<&'static str>)],
+    records: &[(InputRecord, Option<&'static str>)],
     topic: &str,
 ) -> BTreeMap<Place, Letter> {
     let mut offsets = [0; PARTITIONS as usize];
@@ -126,14 +126,14 @@ fn expected_letters(
 
 /// Spreads bad events over good ones, all partitions and both halves of the year.
 fn among(
-    good: &[Put],
+    good: &[InputRecord],
     bad: &[(Option<Vec<u8>>, &'static str)],
-) -> Vec<(Put, Option<&'static str>)> {
+) -> Vec<(InputRecord, Option<&'static str>)> {
     let step = good.len() / (bad.len() + 1);
     let mut records: Vec<_> = good.iter().map(|put| (put.clone(), None)).collect();
     for (number, (value, reason)) in bad.iter().enumerate().rev() {
         let place = (number + 1) * step;
-        let put = Put {
+        let put = InputRecord {
             key: format!("bad-{number}").into_bytes(),
             value: value.clone(),
             ..good[place].clone()
@@ -208,7 +208,7 @@ fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
 }
 
 /// Every tenth comes again at once, every twentieth again a while later; and how many that makes.
-fn with_repeats(once: &[Put]) -> (Vec<Put>, u64) {
+fn with_repeats(once: &[InputRecord]) -> (Vec<InputRecord>, u64) {
     let (mut records, mut later) = (Vec::new(), Vec::new());
     for (number, put) in once.iter().enumerate() {
         records.push(put.clone());
@@ -223,8 +223,8 @@ fn with_repeats(once: &[Put]) -> (Vec<Put>, u64) {
 }
 
 /// Events that come again change nothing; refunds take back what the order added.
-pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn duplicates_and_refunds_count_as_they_should<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let once = well_keyed(generated(2_000, 100, 10));
@@ -246,22 +246,22 @@ pub fn duplicates_and_refunds_count_as_they_should<S: Stage>() {
     let (mut records, repeated) = with_repeats(&once);
     records.extend(own.iter().cloned());
     let repeated = repeated + 2;
-    scene.put(&records);
-    let workers = ["a", "b"].map(|member| scene.worker(member));
-    scene.wait_until_drained(&workers.each_ref());
+    scenario.put(&records);
+    let workers = ["a", "b"].map(|member| scenario.worker(member));
+    scenario.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(WorkerThread::leave);
     // Some of the made-up shop's own lines come twice as well.
-    let counted = scene.counter("duplicates_total");
+    let counted = scenario.counter("duplicates_total");
     assert!(counted >= repeated, "{counted} of {repeated}");
     let singles = own.into_iter().zip(is_repeated).filter(|(_, again)| !again);
     let mut clean = once;
     clean.extend(singles.map(|(put, _)| put));
-    scene.check_all(&clean);
-    let tasks = scene.restored();
+    scenario.check_all(&clean);
+    let tasks = scenario.restored();
     let refunder = tasks
         .iter()
         .find_map(|task| Some(task.rows().row(task.rows().find("refunder")?)));
-    let plan = &scene.pipeline.task.plan;
+    let plan = &scenario.pipeline.task.plan;
     let row = refunder.expect("a customer who sends back");
     let seen =
         flockwise_core::customer_view::customer_view(plan, None, &row, row.standing.as_of_ms);

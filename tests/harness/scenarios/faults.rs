@@ -3,65 +3,65 @@
 use std::sync::Arc;
 
 use super::{plain, wrongly_keyed};
-use crate::broker::Stage;
+use crate::test_broker::TestBroker;
 use crate::events::generated;
-use crate::faulty::{Fault, Script};
-use crate::worker::WorkerThread;
+use crate::faulty_broker::{Fault, FaultScript};
+use crate::worker_thread::WorkerThread;
 
 /// What an aborted transaction held is seen by nobody and done again.
-pub fn aborted_transactions_are_done_again<S: Stage>() {
+pub fn aborted_transactions_are_done_again<S: TestBroker>() {
     let aborts = [1, 3, 4, 6].map(|number| (number, Fault::Abort));
     play::<S>([&aborts, &[(2, Fault::Abort), (5, Fault::Abort)]], 0);
 }
 
 /// Before the commit or right after it: whoever is next goes on where the last commit was.
-pub fn shards_that_die_around_commits_lose_and_double_nothing<S: Stage>() {
+pub fn shards_that_die_around_commits_lose_and_double_nothing<S: TestBroker>() {
     use Fault::{Abort, DieAfter, DieBefore};
     let first = [(1, DieBefore), (3, DieAfter), (5, DieBefore)];
     play::<S>([&first, &[(2, DieAfter), (4, Abort)]], 4);
 }
 
 /// Two shards with a script each, which die so often between them.
-fn play<S: Stage>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
-    let Some(mut scene) = plain::<S>() else {
+fn play<S: TestBroker>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let events = wrongly_keyed(generated(6_000, 200, 6));
-    let scripts = faults.map(|faults| Arc::new(Script::new(faults)));
+    let scripts = faults.map(|faults| Arc::new(FaultScript::new(faults)));
     let workers = [("a", &scripts[0]), ("b", &scripts[1])]
-        .map(|(member, script)| scene.scripted_worker(member, script));
+        .map(|(member, script)| scenario.scripted_worker(member, script));
     // In steps, so that there are enough commits for all that is to go wrong.
     for slice in events.chunks(300) {
-        scene.put(slice);
-        scene.wait_until_drained(&workers.each_ref());
+        scenario.put(slice);
+        scenario.wait_until_drained(&workers.each_ref());
     }
     assert!(scripts.iter().all(|script| script.is_over()), "{scripts:?}");
     let died: usize = workers.iter().map(WorkerThread::deaths).sum();
     assert_eq!(died, deaths);
     workers.into_iter().for_each(WorkerThread::leave);
-    scene.check_all(&events);
+    scenario.check_all(&events);
     // Who dies right after a commit has counted nothing of it.
     if deaths == 0 {
-        scene.check_counters();
+        scenario.check_counters();
     }
 }
 
 /// What the broker has given up on comes back and does it again.
-pub fn a_transaction_made_void_by_the_broker_is_done_again<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn a_transaction_made_void_by_the_broker_is_done_again<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let events = wrongly_keyed(generated(6_000, 200, 8));
-    let workers = ["a", "b"].map(|member| scene.worker(member));
+    let workers = ["a", "b"].map(|member| scenario.worker(member));
     for (slice, member) in events.chunks(1_000).zip(["a", "b", "a", "a", "b", "b"]) {
-        scene.wait(&workers.each_ref(), "both have tasks", || {
+        scenario.wait(&workers.each_ref(), "both have tasks", || {
             workers.iter().all(|worker| worker.tasks() > 0)
         });
-        scene.put(slice);
-        scene.stage.void(member);
+        scenario.put(slice);
+        scenario.broker.void(member);
     }
-    scene.wait_until_drained(&workers.each_ref());
+    scenario.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(WorkerThread::leave);
-    scene.check_all(&events);
-    scene.check_counters();
+    scenario.check_all(&events);
+    scenario.check_counters();
 }

@@ -1,49 +1,49 @@
 //! Shards come and go.
 
 use super::{PARTITIONS, plain, wrongly_keyed};
-use crate::broker::Stage;
+use crate::test_broker::TestBroker;
 use crate::events::generated;
-use crate::worker::WorkerThread;
+use crate::worker_thread::WorkerThread;
 
 /// While events arrive, a second shard joins; later the first leaves.
-pub fn a_second_shard_joins_and_the_first_leaves<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn a_second_shard_joins_and_the_first_leaves<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let events = wrongly_keyed(generated(6_000, 200, 4));
     let mut slices = events.chunks(600);
-    let mut put = |scene: &mut crate::scene::Scene<S>, count: usize| {
+    let mut put = |scenario: &mut crate::scenario::Scenario<S>, count: usize| {
         slices
             .by_ref()
             .take(count)
-            .for_each(|slice| scene.put(slice));
+            .for_each(|slice| scenario.put(slice));
     };
-    put(&mut scene, 3);
-    let first = scene.worker("a");
-    scene.wait(&[&first], "the first has all tasks", || {
+    put(&mut scenario, 3);
+    let first = scenario.worker("a");
+    scenario.wait(&[&first], "the first has all tasks", || {
         first.tasks() == PARTITIONS as usize
     });
-    put(&mut scene, 2);
-    let second = scene.worker("b");
-    put(&mut scene, 2);
-    scene.wait(&[&first, &second], "both have tasks", || {
+    put(&mut scenario, 2);
+    let second = scenario.worker("b");
+    put(&mut scenario, 2);
+    scenario.wait(&[&first, &second], "both have tasks", || {
         first.tasks() > 0 && second.tasks() > 0
     });
-    put(&mut scene, 2);
+    put(&mut scenario, 2);
     first.leave();
-    put(&mut scene, usize::MAX);
-    scene.wait(&[&second], "the second has all", || {
+    put(&mut scenario, usize::MAX);
+    scenario.wait(&[&second], "the second has all", || {
         second.tasks() == PARTITIONS as usize
     });
-    scene.wait_until_drained(&[&second]);
+    scenario.wait_until_drained(&[&second]);
     assert_eq!(second.deaths(), 0);
     second.leave();
-    scene.check_all(&events);
+    scenario.check_all(&events);
 }
 
 /// All shards end and others go on from the changelog: sequences go on, nothing is repeated.
-pub fn everything_starts_again<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn everything_starts_again<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let events = wrongly_keyed(generated(4_000, 200, 5));
@@ -53,17 +53,17 @@ pub fn everything_starts_again<S: Stage>() {
             .zip([["a", "b"], ["a", "b"], ["c", "a"], ["d", "e"]])
     {
         let (before, after) = slice.split_at(600);
-        scene.put(before);
-        let workers = members.map(|member| scene.worker(member));
-        scene.wait(&workers.each_ref(), "all have their tasks", || {
+        scenario.put(before);
+        let workers = members.map(|member| scenario.worker(member));
+        scenario.wait(&workers.each_ref(), "all have their tasks", || {
             workers.iter().map(WorkerThread::tasks).sum::<usize>() == PARTITIONS as usize
         });
-        scene.put(after);
+        scenario.put(after);
         // Wherever they are: the last ones alone must see the end.
         workers.into_iter().for_each(WorkerThread::leave);
     }
-    let last = scene.worker("f");
-    scene.wait_until_drained(&[&last]);
+    let last = scenario.worker("f");
+    scenario.wait_until_drained(&[&last]);
     last.leave();
-    scene.check_all(&events);
+    scenario.check_all(&events);
 }

@@ -4,76 +4,76 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
-use crate::broker::Stage;
-use crate::events::{Put, generated, native};
+use crate::test_broker::TestBroker;
+use crate::events::{InputRecord, generated, native};
 use crate::pipeline::{AT_ONCE, FIXED, model};
-use crate::scene::{Scene, Setting};
+use crate::scenario::{Scenario, ScenarioSettings};
 
 /// Where producers key as the pipeline does, nothing is passed on.
-pub fn well_keyed_events_are_not_forwarded<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn well_keyed_events_are_not_forwarded<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let events = well_keyed(generated(3_000, 150, 1));
-    scene.put(&events);
-    let workers = [scene.worker("a"), scene.worker("b")];
-    scene.wait_until_drained(&workers.each_ref());
+    scenario.put(&events);
+    let workers = [scenario.worker("a"), scenario.worker("b")];
+    scenario.wait_until_drained(&workers.each_ref());
     workers
         .into_iter()
-        .for_each(crate::worker::WorkerThread::leave);
-    assert_eq!(scene.counter("forwarded_events_total"), 0);
-    assert_eq!(scene.counter("events_total"), events.len() as u64);
-    scene.check_all(&events);
+        .for_each(crate::worker_thread::WorkerThread::leave);
+    assert_eq!(scenario.counter("forwarded_events_total"), 0);
+    assert_eq!(scenario.counter("events_total"), events.len() as u64);
+    scenario.check_all(&events);
 }
 
 /// Where producers key otherwise, what is not at home is passed on, once.
-pub fn wrongly_keyed_events_are_forwarded_once<S: Stage>() {
-    let Some(mut scene) = plain::<S>() else {
+pub fn wrongly_keyed_events_are_forwarded_once<S: TestBroker>() {
+    let Some(mut scenario) = plain::<S>() else {
         return;
     };
     let events = wrongly_keyed(generated(3_000, 150, 2));
     let is_away =
-        |put: &&Put| Partitioner::Murmur2.partition(&put.key, PARTITIONS) != put.partition;
+        |put: &&InputRecord| Partitioner::Murmur2.partition(&put.key, PARTITIONS) != put.partition;
     let away = events.iter().filter(is_away).count() as u64;
     assert!(away > events.len() as u64 / 2, "{away}");
-    scene.put(&events);
-    let workers = [scene.worker("a"), scene.worker("b")];
-    scene.wait_until_drained(&workers.each_ref());
+    scenario.put(&events);
+    let workers = [scenario.worker("a"), scenario.worker("b")];
+    scenario.wait_until_drained(&workers.each_ref());
     workers
         .into_iter()
-        .for_each(crate::worker::WorkerThread::leave);
-    assert_eq!(scene.counter("forwarded_events_total"), away);
-    assert_eq!(scene.counter("events_total"), events.len() as u64);
-    scene.check_all(&events);
+        .for_each(crate::worker_thread::WorkerThread::leave);
+    assert_eq!(scenario.counter("forwarded_events_total"), away);
+    assert_eq!(scenario.counter("events_total"), events.len() as u64);
+    scenario.check_all(&events);
 }
 
 /// Orders in one format over 4 partitions and everything else in another over 6, keyed by nothing.
-pub fn two_inputs_of_different_shape_become_one_customer<S: Stage>() {
-    let setting = Setting {
+pub fn two_inputs_of_different_shape_become_one_customer<S: TestBroker>() {
+    let setting = ScenarioSettings {
         formats: &["segment", "native"],
         partitions: &[4, 6],
         state_partitions: 5,
         rest: &[AT_ONCE, FIXED],
     };
-    let Some(mut scene) = Scene::<S>::set(&setting, Some(model())) else {
+    let Some(mut scenario) = Scenario::<S>::set(&setting, Some(model())) else {
         return;
     };
-    let events: Vec<Put> = generated(3_000, 150, 3)
+    let events: Vec<InputRecord> = generated(3_000, 150, 3)
         .into_iter()
         .zip(0..)
         .map(split)
         .collect();
-    scene.put(&events);
-    let workers = [scene.worker("a"), scene.worker("b")];
-    scene.wait_until_drained(&workers.each_ref());
+    scenario.put(&events);
+    let workers = [scenario.worker("a"), scenario.worker("b")];
+    scenario.wait_until_drained(&workers.each_ref());
     workers
         .into_iter()
-        .for_each(crate::worker::WorkerThread::leave);
+        .for_each(crate::worker_thread::WorkerThread::leave);
     // Two topics have no common order, so which changes there are depends on how they were read.
-    scene.check(&events);
+    scenario.check(&events);
     assert!(
-        scene
-            .stage
+        scenario
+            .broker
             .read(Topic::DeadLetters)
             .iter()
             .all(Vec::is_empty)
@@ -81,12 +81,12 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: Stage>() {
 }
 
 /// An order and its refund keep their order, since they share a partition.
-fn split((put, number): (Put, u32)) -> Put {
+fn split((put, number): (InputRecord, u32)) -> InputRecord {
     let value = put.value.as_deref().unwrap_or_default();
     let is_order = value.windows(8).any(|window| window == b"order_id");
     if is_order {
         return put.keyed(Partitioner::Crc32, 4);
     }
     let value = Some(native(value));
-    Put { value, ..put }.at(1, number % 6)
+    InputRecord { value, ..put }.at(1, number % 6)
 }

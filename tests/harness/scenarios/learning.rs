@@ -3,13 +3,13 @@
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, well_keyed};
-use crate::broker::Stage;
+use crate::test_broker::TestBroker;
 use crate::events::generated;
 use crate::pipeline::LEARNING;
-use crate::scene::{Scene, Setting};
-use crate::worker::WorkerThread;
+use crate::scenario::{Scenario, ScenarioSettings};
+use crate::worker_thread::WorkerThread;
 
-const SETTING: Setting<'static> = Setting {
+const SETTING: ScenarioSettings<'static> = ScenarioSettings {
     formats: &["segment"],
     partitions: &[PARTITIONS],
     state_partitions: PARTITIONS,
@@ -18,49 +18,49 @@ const SETTING: Setting<'static> = Setting {
 
 /// The first model comes of itself, better ones follow, all shards use the newest, and whoever trains may
 /// go.
-pub fn a_model_is_learnt_published_adopted_and_handed_over<S: Stage>() {
-    let Some(mut scene) = Scene::<S>::set(&SETTING, None) else {
+pub fn a_model_is_learnt_published_adopted_and_handed_over<S: TestBroker>() {
+    let Some(mut scenario) = Scenario::<S>::set(&SETTING, None) else {
         return;
     };
     let events = well_keyed(generated(9_000, 300, 11));
     let mut parts = events.chunks(3_000);
-    let mut put = |scene: &mut Scene<S>| scene.put(parts.next().expect("three parts"));
-    put(&mut scene);
-    let (first, second) = (scene.worker("a"), scene.worker("b"));
-    let before = adopted(&scene, &[&first, &second]);
+    let mut put = |scenario: &mut Scenario<S>| scenario.put(parts.next().expect("three parts"));
+    put(&mut scenario);
+    let (first, second) = (scenario.worker("a"), scenario.worker("b"));
+    let before = adopted(&scenario, &[&first, &second]);
     assert!(before > 0, "no model yet");
     // One of these two was the trainer, and is gone in the end.
-    let third = scene.worker("c");
+    let third = scenario.worker("c");
     first.leave();
-    put(&mut scene);
-    let between = adopted(&scene, &[&second, &third]);
+    put(&mut scenario);
+    let between = adopted(&scenario, &[&second, &third]);
     assert!(between > before, "version {between} after {before}");
-    let fourth = scene.worker("d");
+    let fourth = scenario.worker("d");
     second.leave();
-    put(&mut scene);
-    let last = adopted(&scene, &[&third, &fourth]);
+    put(&mut scenario);
+    let last = adopted(&scenario, &[&third, &fourth]);
     assert!(last > between, "version {last} after {between}");
     [third, fourth].into_iter().for_each(WorkerThread::leave);
-    assert_eq!(published(&scene), (1..=last).collect::<Vec<_>>());
-    scene.check(&events);
+    assert_eq!(published(&scenario), (1..=last).collect::<Vec<_>>());
+    scenario.check(&events);
 }
 
 /// The version that all workers use once there is nothing left to do.
-fn adopted<S: Stage>(scene: &Scene<S>, workers: &[&WorkerThread]) -> u64 {
-    scene.wait(workers, "everything is committed", || {
-        scene.stage.is_drained() && workers.iter().all(|worker| worker.tasks() > 0)
+fn adopted<S: TestBroker>(scenario: &Scenario<S>, workers: &[&WorkerThread]) -> u64 {
+    scenario.wait(workers, "everything is committed", || {
+        scenario.broker.is_drained() && workers.iter().all(|worker| worker.tasks() > 0)
     });
     // The last samples may make one more version once all is read.
-    let newest = || published(scene).last().copied().unwrap_or(0);
-    scene.wait(workers, "all use the newest version", || {
+    let newest = || published(scenario).last().copied().unwrap_or(0);
+    scenario.wait(workers, "all use the newest version", || {
         let newest = newest();
-        scene.stage.is_drained() && workers.iter().all(|worker| worker.version() == newest)
+        scenario.broker.is_drained() && workers.iter().all(|worker| worker.version() == newest)
     });
     newest()
 }
 
-fn published<S: Stage>(scene: &Scene<S>) -> Vec<u64> {
-    let versions = scene.stage.read(Topic::Model).concat();
+fn published<S: TestBroker>(scenario: &Scenario<S>) -> Vec<u64> {
+    let versions = scenario.broker.read(Topic::Model).concat();
     let number = |key: Option<Vec<u8>>| String::from_utf8(key?).ok()?.parse().ok();
     // Those of long ago have a tombstone each.
     versions

@@ -21,16 +21,16 @@ pub use keying::{
 };
 pub use learning::a_model_is_learnt_published_adopted_and_handed_over;
 
-use crate::events::Put;
+use crate::events::InputRecord;
 use crate::pipeline::{AT_ONCE, FIXED, model};
-use crate::scene::{Scene, Setting};
+use crate::scenario::{Scenario, ScenarioSettings};
 use flockwise_codec::partitioner::Partitioner;
 
 /// Makes a test of each scenario on one broker.
 #[macro_export]
 macro_rules! suite {
-    ($stage:ty) => {
-        $crate::suite!($stage:
+    ($broker:ty) => {
+        $crate::suite!($broker:
             a_model_is_learnt_published_adopted_and_handed_over
             a_second_shard_joins_and_the_first_leaves
             a_transaction_made_void_by_the_broker_is_done_again
@@ -45,11 +45,11 @@ macro_rules! suite {
             wrongly_keyed_events_are_forwarded_once
         );
     };
-    ($stage:ty: $($scenario:ident)*) => {
+    ($broker:ty: $($scenario:ident)*) => {
         $(
             #[test]
             fn $scenario() {
-                flockwise_tests::scenarios::$scenario::<$stage>();
+                flockwise_tests::scenarios::$scenario::<$broker>();
             }
         )*
     };
@@ -58,24 +58,24 @@ macro_rules! suite {
 const PARTITIONS: u32 = 4;
 
 /// One input of four partitions, a fixed model, decisions at once.
-const PLAIN: Setting<'static> = Setting {
+const PLAIN: ScenarioSettings<'static> = ScenarioSettings {
     formats: &["segment"],
     partitions: &[PARTITIONS],
     state_partitions: PARTITIONS,
     rest: &[AT_ONCE, FIXED],
 };
 
-fn plain<S: crate::broker::Stage>() -> Option<Scene<S>> {
-    Scene::set(&PLAIN, Some(model()))
+fn plain<S: crate::test_broker::TestBroker>() -> Option<Scenario<S>> {
+    Scenario::set(&PLAIN, Some(model()))
 }
 
 /// Keyed by what the pipeline does not go by; each customer's events stay in order.
-fn wrongly_keyed(records: Vec<Put>) -> Vec<Put> {
-    let keyed = |put: Put| put.keyed(Partitioner::Crc32, PARTITIONS);
+fn wrongly_keyed(records: Vec<InputRecord>) -> Vec<InputRecord> {
+    let keyed = |put: InputRecord| put.keyed(Partitioner::Crc32, PARTITIONS);
     records.into_iter().map(keyed).collect()
 }
 
-fn well_keyed(records: Vec<Put>) -> Vec<Put> {
-    let keyed = |put: Put| put.keyed(Partitioner::Murmur2, PARTITIONS);
+fn well_keyed(records: Vec<InputRecord>) -> Vec<InputRecord> {
+    let keyed = |put: InputRecord| put.keyed(Partitioner::Murmur2, PARTITIONS);
     records.into_iter().map(keyed).collect()
 }

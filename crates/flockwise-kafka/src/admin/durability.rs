@@ -52,7 +52,7 @@ const DELETE_RETENTION_MS: i64 = 2 * MAX_COPY_AGE.as_millis() as i64;
 pub fn holds_state(topic: Topic) -> bool {
     matches!(
         topic,
-        Topic::Repartition | Topic::Deltas | Topic::Model | Topic::Changelog | Topic::Pipeline
+        Topic::Repartition | Topic::Samples | Topic::Model | Topic::Changelog | Topic::Pipeline
     )
 }
 
@@ -72,7 +72,7 @@ pub fn topic_settings(topic: Topic, replication: u32) -> Vec<TopicSetting> {
         rule: Rule::Exactly,
     };
     let mut settings = vec![cleanup_policy(topic, severity), message_bytes(topic)];
-    if matches!(topic, Topic::Repartition | Topic::Deltas) {
+    if matches!(topic, Topic::Repartition | Topic::Samples) {
         // Records that are processed are deleted by Flockwise. Of the mini-batches a new trainer reads the last
         // four half-lives again: some megabytes a year.
         let why = "records would be deleted before they are read";
@@ -295,7 +295,7 @@ mod tests {
                 "compact",
                 Some(Problem),
             ),
-            (Topic::Deltas, 3, "retention.ms", "604800000", Some(Problem)),
+            (Topic::Samples, 3, "retention.ms", "604800000", Some(Problem)),
             (Topic::Model, 3, "cleanup.policy", "delete", Some(Problem)),
             (
                 Topic::Model,

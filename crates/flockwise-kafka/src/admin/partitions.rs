@@ -79,7 +79,7 @@ fn start_over(topics: &Topics) -> String {
 fn single(topics: &Topics, topic: Topic) -> String {
     let name = topics.name(topic);
     let loss = match topic {
-        Topic::Deltas => {
+        Topic::Samples => {
             "what the model has been learnt from lately goes with it, and it is learnt on from the version in use"
         }
         Topic::Model => "the model goes with it, and is learnt again with new segments",
@@ -142,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn deltas_have_one_partition_whatever_is_configured() {
-        let text = advice(&[(Topic::Deltas, 3), (Topic::Changelog, 6)]);
+    fn samples_have_one_partition_whatever_is_configured() {
+        let text = advice(&[(Topic::Samples, 3), (Topic::Changelog, 6)]);
         assert!(text.contains("it always has one"), "{text}");
         assert!(!text.contains("set state_partitions"), "{text}");
         // Also where there is one task.
-        let wrong = wrong_partitions(&topics(1), &[(Topic::Deltas, 3)]);
-        assert!(wrong[0].1.contains("delete shop-deltas"), "{wrong:?}");
+        let wrong = wrong_partitions(&topics(1), &[(Topic::Samples, 3)]);
+        assert!(wrong[0].1.contains("delete shop-samples"), "{wrong:?}");
     }
 }

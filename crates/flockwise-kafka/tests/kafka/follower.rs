@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaFollower};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, Follower, Outgoing};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::support::{PATIENCE, kafka, settings, topics};
 
-fn changelog(partition: u32) -> Source {
-    Source {
+fn changelog(partition: u32) -> TopicPartition {
+    TopicPartition {
         topic: Topic::Changelog,
         partition,
     }

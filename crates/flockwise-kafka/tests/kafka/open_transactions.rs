@@ -7,18 +7,18 @@ use std::time::Duration;
 use flockwise_kafka::{KafkaBroker, KafkaMetrics};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 use prometheus::{Registry, TextEncoder};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::support::{PATIENCE, eventually, kafka, put, settings, topics};
 
-const HELD: Source = Source {
+const HELD: TopicPartition = TopicPartition {
     topic: Topic::Input(0),
     partition: 0,
 };
-const FREE: Source = Source {
+const FREE: TopicPartition = TopicPartition {
     partition: 1,
     ..HELD
 };
@@ -67,7 +67,7 @@ fn foreign_transaction(servers: &str, topic: &str) -> BaseProducer {
 }
 
 /// Records that were read within one poll, of the partition.
-fn read(broker: &mut KafkaBroker, of: Source) -> usize {
+fn read(broker: &mut KafkaBroker, of: TopicPartition) -> usize {
     let mut batch = Batch::default();
     let turn = broker.poll(Duration::from_millis(50), 100, &mut batch);
     if let WorkerEvent::Assigned(_) = turn.expect("polled") {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, LostRecords};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::support::{
     PATIENCE, delete_before, eventually, kafka, put, put_timed, settings, stamp_by_broker, topics,
@@ -29,7 +29,7 @@ fn reading_with(settings: KafkaSettings, topics: &Topics, start: Start) -> Kafka
     }
 }
 
-const INPUT: Source = Source {
+const INPUT: TopicPartition = TopicPartition {
     topic: Topic::Input(0),
     partition: 0,
 };
@@ -58,7 +58,7 @@ fn a_partition_whose_next_record_is_gone_stops_and_the_others_go_on() {
     put(&servers, &topics.inputs[0], 2, values());
     delete_before(&servers, &topics.inputs[0], 0, 50);
     let mut broker = replay(&servers, &topics, Start::Offset(10));
-    let other = Source {
+    let other = TopicPartition {
         partition: 1,
         ..INPUT
     };
@@ -219,7 +219,7 @@ fn a_backlog_is_read_in_step() {
     let mut settings = settings(&servers, &topics, "a");
     settings.max_skew_ms = 5_000;
     let mut broker = KafkaBroker::connect(settings, topics.clone()).expect("connected");
-    let inputs = (0..3).map(|partition| Source {
+    let inputs = (0..3).map(|partition| TopicPartition {
         topic: Topic::Input(0),
         partition,
     });

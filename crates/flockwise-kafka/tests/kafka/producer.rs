@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings};
 use flockwise_runtime::broker::{Broker, Outgoing, Replayed};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::support::{everything, kafka, settings, topics};
 
@@ -36,7 +36,7 @@ fn send(broker: &mut KafkaBroker, number: u32, headers: &[(&str, &[u8])]) {
 fn replayed(broker: &mut KafkaBroker) -> BTreeMap<u32, Vec<u32>> {
     let mut numbers = BTreeMap::new();
     for partition in 0..PARTITIONS {
-        let source = Source {
+        let source = TopicPartition {
             topic: Topic::Changelog,
             partition,
         };

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaTopicClient};
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, PIPELINE_KEY, Replayed};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::support::{
     delete_before, delete_topic, eventually, kafka, make_topic, put, settings, topics,
 };
 
-const CHANGELOG: Source = Source {
+const CHANGELOG: TopicPartition = TopicPartition {
     topic: Topic::Changelog,
     partition: 0,
 };
-const PIPELINE: Source = Source {
+const PIPELINE: TopicPartition = TopicPartition {
     topic: Topic::Pipeline,
     partition: 0,
 };
-const INPUT: Source = Source {
+const INPUT: TopicPartition = TopicPartition {
     topic: Topic::Input(0),
     partition: 0,
 };
@@ -178,7 +178,7 @@ fn ends_count_what_is_not_committed_and_what_is_missing_is_named() {
         (0..30).map(|n| n.to_string()),
     );
     let mut broker = outsider(&servers, &topics, "a");
-    let source = |topic, partition| Source { topic, partition };
+    let source = |topic, partition| TopicPartition { topic, partition };
     let asked = [
         source(Topic::Changelog, 2),
         source(Topic::Input(0), 1),
@@ -222,7 +222,7 @@ fn several_partitions_are_read_at_once_and_each_is_told_of() {
     let mut broker = outsider(&servers, &topics, "a");
     eventually(|| broker.end_offsets(&[CHANGELOG]).expect("ends") == [1]);
 
-    let input = |partition| Source {
+    let input = |partition| TopicPartition {
         topic: Topic::Input(0),
         partition,
     };

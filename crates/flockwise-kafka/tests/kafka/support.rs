@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
 };
@@ -236,14 +236,14 @@ pub(crate) fn everything(
 pub(crate) struct Worker {
     pub(crate) broker: KafkaBroker,
     /// The next offset of every source, by task; what is not committed is in `dirty` too.
-    pub(crate) tasks: BTreeMap<u32, BTreeMap<Source, i64>>,
+    pub(crate) tasks: BTreeMap<u32, BTreeMap<TopicPartition, i64>>,
     pub(crate) handled: usize,
     pub(crate) aborts: Vec<String>,
     pub(crate) rebalances: Vec<String>,
-    suspended: BTreeMap<u32, BTreeMap<Source, i64>>,
+    suspended: BTreeMap<u32, BTreeMap<TopicPartition, i64>>,
     inputs: Vec<u32>,
     state_partitions: u32,
-    dirty: BTreeMap<Source, i64>,
+    dirty: BTreeMap<TopicPartition, i64>,
     batch: Batch,
 }
 
@@ -367,10 +367,10 @@ impl Worker {
         Ok(())
     }
 
-    fn assigned(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn assigned(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         let mut reads = Vec::new();
         for source in sources {
-            if source.topic == Topic::Deltas {
+            if source.topic == Topic::Samples {
                 reads.push((*source, Start::Latest));
                 continue;
             }
@@ -388,7 +388,7 @@ impl Worker {
         self.broker.open(&reads)
     }
 
-    fn close(&mut self, sources: &[Source], rest: bool) -> Result<(), Failure> {
+    fn close(&mut self, sources: &[TopicPartition], rest: bool) -> Result<(), Failure> {
         let mut closed = sources.to_vec();
         for source in sources {
             if source.topic == Topic::Repartition {
@@ -412,7 +412,7 @@ impl Worker {
         self.broker.open(&reads)
     }
 
-    fn reads(&self, task: u32) -> Vec<(Source, Start)> {
+    fn reads(&self, task: u32) -> Vec<(TopicPartition, Start)> {
         let positions = &self.tasks[&task];
         let start = |source| match positions.get(&source) {
             Some(position) => Start::Offset(*position),
@@ -422,9 +422,9 @@ impl Worker {
         sources.map(|source| (source, start(source))).collect()
     }
 
-    fn restored(&mut self, partition: u32) -> Result<BTreeMap<Source, i64>, Failure> {
+    fn restored(&mut self, partition: u32) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
         let mut positions = BTreeMap::new();
-        let source = Source {
+        let source = TopicPartition {
             topic: Topic::Changelog,
             partition,
         };
@@ -433,7 +433,7 @@ impl Worker {
         self.broker.replay(source, None, &mut |record| {
             let key = text(record.key);
             let (input, partition) = key.split_once('/').expect("a key");
-            let source = Source {
+            let source = TopicPartition {
                 topic: Topic::Input(input.parse().expect("a number")),
                 partition: partition.parse().expect("a number"),
             };
@@ -442,14 +442,14 @@ impl Worker {
         Ok(positions)
     }
 
-    fn sources_of(&self, task: u32) -> Vec<Source> {
-        let mut sources = vec![Source {
+    fn sources_of(&self, task: u32) -> Vec<TopicPartition> {
+        let mut sources = vec![TopicPartition {
             topic: Topic::Repartition,
             partition: task,
         }];
         for (input, partitions) in self.inputs.iter().enumerate() {
             let own = (0..*partitions).filter(|p| p % self.state_partitions == task);
-            sources.extend(own.map(|partition| Source {
+            sources.extend(own.map(|partition| TopicPartition {
                 topic: Topic::Input(input as u16),
                 partition,
             }));

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{Delivery, KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use crate::support::{Worker, everything, kafka, make_topic, put, settings, topics};
 
-const CHANGELOG: Source = Source {
+const CHANGELOG: TopicPartition = TopicPartition {
     topic: Topic::Changelog,
     partition: 0,
 };
@@ -52,7 +52,7 @@ fn what_goes_in_comes_out_once_and_lag_ends_at_zero() {
     }
     let mut shard = Worker::connect(settings(&servers, &topics, "a"), &topics, &inputs);
     shard.run_until(|shard| shard.handled == 2_000);
-    let lag = shard.broker.lag(Source {
+    let lag = shard.broker.lag(TopicPartition {
         topic: Topic::Input(0),
         partition: 3,
     });
@@ -115,7 +115,7 @@ fn forwarded_records_carry_their_origin() {
     let topics = topics(&servers, 1, &[1]);
     let mut broker =
         KafkaBroker::connect(settings(&servers, &topics, "a"), topics.clone()).expect("connected");
-    let source = Source {
+    let source = TopicPartition {
         topic: Topic::Repartition,
         partition: 0,
     };

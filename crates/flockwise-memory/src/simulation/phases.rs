@@ -1,7 +1,7 @@
 //! A client in a simulation: records take their places as they are sent, and a commit has two phases.
 
 use flockwise_runtime::broker::{Failure, Outgoing};
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 
 use crate::client::MemoryClient;
 use crate::record::Shape;
@@ -31,7 +31,7 @@ impl MemoryClient {
     ///
     /// # Errors
     /// As [`flockwise_runtime::broker::Broker::commit`].
-    pub fn send_offsets(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+    pub fn send_offsets(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let numbered = self.numbered(positions)?;
         let mut state = self.shared.look();
         state.require_unfenced(&self.member, self.epoch)?;

@@ -2,7 +2,7 @@
 
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Moment;
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 
 use crate::record::Shape;
 use crate::state::State;
@@ -50,7 +50,7 @@ impl State {
     pub(crate) fn send_offsets(
         &mut self,
         member: &str,
-        positions: &[(Source, i64)],
+        positions: &[(TopicPartition, i64)],
         numbered: &[(usize, i64)],
     ) -> Result<(), Failure> {
         self.require_current(member, positions)?;

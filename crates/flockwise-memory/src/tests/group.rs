@@ -41,7 +41,7 @@ fn three_members_come_and_go_and_no_partition_has_two_owners() {
     assert_eq!(owned(&workers[0]), [0, 1, 2]);
     assert_eq!(owned(&workers[1]), [5, 6]);
     assert_eq!(owned(&workers[2]), [3, 4]);
-    assert!(workers[0].owned.contains(&source(Topic::Deltas, 0)));
+    assert!(workers[0].owned.contains(&source(Topic::Samples, 0)));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
         .close(&[0, 1].map(|p| source(Topic::Repartition, p)))
         .unwrap();
     assert_eq!(second.turn(1), WorkerEvent::Idle);
-    first.shard.close(&[source(Topic::Deltas, 0)]).unwrap();
+    first.shard.close(&[source(Topic::Samples, 0)]).unwrap();
     assert!(matches!(second.turn(1), WorkerEvent::Assigned(_)));
     assert!(matches!(poll(&mut first.shard), WorkerEvent::Assigned(_)));
     assert_eq!(poll(&mut first.shard), WorkerEvent::Idle);

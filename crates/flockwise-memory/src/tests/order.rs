@@ -10,7 +10,7 @@ fn fill(broker: &MemoryBroker) {
 }
 
 /// What each task saw, in its order.
-fn orders(workers: &[Member]) -> Vec<Vec<(Source, i64)>> {
+fn orders(workers: &[Member]) -> Vec<Vec<(TopicPartition, i64)>> {
     let seen_by_task = |task| {
         let logs = workers.iter().flat_map(|worker| &worker.log);
         logs.filter(|(source, _)| source.partition == task)

@@ -105,7 +105,7 @@ fn mini_batches_are_kept_for_the_next_trainer_within_bounds() {
     worker.turn(1);
     let put = |worker: &mut Member, count: u32| {
         for _ in 0..count {
-            broker.append(Topic::Deltas, 0, 0, None, Some(&VALUE));
+            broker.append(Topic::Samples, 0, 0, None, Some(&VALUE));
         }
         while !broker.is_drained() {
             worker.turn(5000);
@@ -113,16 +113,16 @@ fn mini_batches_are_kept_for_the_next_trainer_within_bounds() {
         worker.log.clear();
     };
     put(&mut worker, 5_000);
-    assert_eq!(broker.read(Topic::Deltas, 0, 0).len(), 5_000);
+    assert_eq!(broker.read(Topic::Samples, 0, 0).len(), 5_000);
     put(&mut worker, 60_000);
     assert!(
         broker.bytes() < 20_000_000,
         "{} bytes are held",
         broker.bytes()
     );
-    let kept = broker.read(Topic::Deltas, 0, 0);
+    let kept = broker.read(Topic::Samples, 0, 0);
     assert!(kept[0].offset > 0);
-    let reads = [(source(Topic::Deltas, 0), Start::Offset(0))];
+    let reads = [(source(Topic::Samples, 0), Start::Offset(0))];
     worker.shard.open(&reads).unwrap();
     worker.turn(1);
     assert_eq!(worker.log.len(), 1);

@@ -3,11 +3,11 @@ use crate::Conditions;
 use flockwise_runtime::broker::{Failure, Follower, Replayed};
 use flockwise_runtime::clock::Clock;
 
-const CHANGELOG: Source = Source {
+const CHANGELOG: TopicPartition = TopicPartition {
     topic: Topic::Changelog,
     partition: 0,
 };
-const CLICKS: Source = Source {
+const CLICKS: TopicPartition = TopicPartition {
     topic: Topic::Input(0),
     partition: 0,
 };

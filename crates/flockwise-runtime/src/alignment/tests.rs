@@ -10,8 +10,8 @@ const SKEW_MS: i64 = 1_000;
 const DECODED_AT_ONCE: usize = 3;
 const IDLE: Duration = Duration::from_secs(30);
 
-fn source(partition: u32) -> Source {
-    Source {
+fn source(partition: u32) -> TopicPartition {
+    TopicPartition {
         topic: Topic::Input(0),
         partition,
     }
@@ -30,7 +30,7 @@ struct World {
 }
 
 impl AlignmentContext for World {
-    fn has_unread(&self, source: Source) -> bool {
+    fn has_unread(&self, source: TopicPartition) -> bool {
         self.asked.set(self.asked.get() + 1);
         let partition = source.partition as usize;
         self.handed_out[partition] < self.times[partition].len()

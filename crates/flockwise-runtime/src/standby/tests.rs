@@ -64,7 +64,7 @@ struct Script {
 }
 
 impl Follower for Script {
-    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+    fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         let reads = reads.iter().map(|(source, from)| (source.partition, *from));
         self.followed.push(reads.collect());
         Ok(())
@@ -77,7 +77,7 @@ impl Follower for Script {
         }
         for (offset, timestamp_ms, key, value) in self.polls.pop_front().unwrap_or_default() {
             batch.push(Record {
-                source: Source::changelog(1),
+                source: TopicPartition::changelog(1),
                 offset,
                 timestamp_ms,
                 key: Some(&key),

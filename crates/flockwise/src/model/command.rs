@@ -87,7 +87,7 @@ fn check_size(desk: &Desk, versions: &Versions, model: &ModelParts) -> Result<()
     }
     Err(Failed::running(format!(
         "the model takes {bytes} bytes as a record, and {largest} are taken: use fewer segments, or raise \
-         max.message.bytes of {} and of the deltas topic, and \"message.max.bytes\" under [kafka.properties]",
+         max.message.bytes of {} and of the samples topic, and \"message.max.bytes\" under [kafka.properties]",
         desk.topic()
     )))
 }

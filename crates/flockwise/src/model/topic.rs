@@ -86,7 +86,7 @@ impl Desk {
     pub(crate) fn warm_up(&mut self) -> Result<Option<WarmUp>, Failed> {
         let Setup { plan, learning, .. } = &self.setup;
         let mut trainer = Trainer::new(Arc::new(plan.clone()), *learning, None);
-        let read = self.visitor.read(Topic::Deltas, None, &mut |record| {
+        let read = self.visitor.read(Topic::Samples, None, &mut |record| {
             let lesson = decode_trainer_input(record.value.unwrap_or_default(), plan);
             if let Ok(TrainerInput::MiniBatch(batch)) = lesson {
                 trainer.absorb(batch, record.offset);
@@ -131,7 +131,7 @@ impl Desk {
     }
 
     pub(crate) fn leave(&self, command: &TrainerCommand) -> Result<(), Failed> {
-        let sent = self.visitor.send(Topic::Deltas, &encode_command(command));
+        let sent = self.visitor.send(Topic::Samples, &encode_command(command));
         sent.map_err(failed)
     }
 
@@ -140,7 +140,7 @@ impl Desk {
         let Setup {
             settings, topics, ..
         } = &self.setup;
-        let names = [Topic::Deltas, Topic::Model].map(|topic| topics.name(topic));
+        let names = [Topic::Samples, Topic::Model].map(|topic| topics.name(topic));
         let found = admin::find(settings, &names).map_err(failed)?;
         let settings_found = found.into_iter().flatten().flatten();
         let limits = settings_found

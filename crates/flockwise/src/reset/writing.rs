@@ -83,7 +83,7 @@ pub(super) fn offsets(
     remade: &[Topic],
 ) -> Vec<(String, u32, i64)> {
     let mut offsets = positions.clone();
-    for topic in [Topic::Repartition, Topic::Deltas] {
+    for topic in [Topic::Repartition, Topic::Samples] {
         if remade.contains(&topic) {
             let name = topics.name(topic);
             let partitions = 0..topics.partitions(topic);

@@ -16,8 +16,8 @@ fn inputs() {
             "input[1] \"a b\".topic: found \"a b\", expected a name that Kafka allows: 1 to 249 of the letters a-z A-Z 0-9 . _ -",
         ),
         (
-            "topic = \"shop-deltas\"",
-            "input[1] \"shop-deltas\".topic: found \"shop-deltas\", expected another topic: this one is written by the app itself",
+            "topic = \"shop-samples\"",
+            "input[1] \"shop-samples\".topic: found \"shop-samples\", expected another topic: this one is written by the app itself",
         ),
         (
             "topic = \"a\"\n[[input]]\ntopic = \"a\"",

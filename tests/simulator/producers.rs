@@ -10,12 +10,12 @@ use flockwise_core::plan::Plan;
 use flockwise_memory::MemoryBroker;
 use flockwise_runtime::topics::Topic;
 
-use super::dice::Dice;
-use super::lives::{coda, life};
-use super::produced::{Lane, Place, Produced};
+use super::seeded_random::SeededRandom;
+use super::customers::{final_day, life};
+use super::produced_log::{InputKey, Place, Produced};
 use super::scenario::{Keying, Scenario};
 use super::world::World;
-use crate::events::{Put, native};
+use crate::events::{InputRecord, native};
 
 /// No event, whatever the format.
 const BAD: [Option<&[u8]>; 6] = [
@@ -29,7 +29,7 @@ const BAD: [Option<&[u8]>; 6] = [
 
 /// A record to come.
 struct Next {
-    put: Put,
+    put: InputRecord,
     /// When it happened; `None` where it is no event.
     time_ms: Option<i64>,
     /// Wherever it is put, it must be in order with the customer's others.
@@ -37,11 +37,11 @@ struct Next {
 }
 
 /// What is still to be produced, and what should come of what was.
-pub(super) struct Feed {
+pub(super) struct Producers {
     to_come: Vec<Next>,
     /// What comes once all else is worked off, where customers are let go of: whoever was there before is
     /// not any more.
-    coda: Vec<Next>,
+    final_day: Vec<Next>,
     /// Of the events that count, so many come before.
     pub(super) before_coda: usize,
     keying: Keying,
@@ -56,23 +56,23 @@ pub(super) struct Feed {
     /// never further ahead of it.
     ahead_ms: BTreeMap<u32, i64>,
     /// What was produced to each partition.
-    pub(super) produced: BTreeMap<Lane, Produced>,
+    pub(super) produced: BTreeMap<InputKey, Produced>,
     /// How often each input was recreated.
     pub(super) generations: Vec<u32>,
     /// The offset behind the last record of each partition.
     pub(super) ends: BTreeMap<(u16, u32), i64>,
     /// Events that count if they are read, in the order in which they were produced.
-    pub(super) good: Vec<(Place, Put)>,
+    pub(super) good: Vec<(Place, InputRecord)>,
     /// Where dead letters come from.
     pub(super) dead: BTreeSet<Place>,
     pub(super) put: usize,
 }
 
-impl Feed {
-    pub(super) fn new(scenario: &Scenario, partitioner: Partitioner, dice: &Dice) -> Self {
+impl Producers {
+    pub(super) fn new(scenario: &Scenario, partitioner: Partitioner, random: &SeededRandom) -> Self {
         let mut feed = Self {
             to_come: Vec::new(),
-            coda: Vec::new(),
+            final_day: Vec::new(),
             before_coda: 0,
             keying: scenario.keying,
             lateness_ms: scenario.time.lateness_ms,
@@ -94,16 +94,16 @@ impl Feed {
             put: 0,
         };
         let life = life(scenario);
-        let life = feed.planned(life, scenario, dice);
+        let life = feed.planned(life, scenario, random);
         if scenario.lets_go() {
-            feed.coda = feed.planned(coda(scenario, partitioner), scenario, dice);
+            feed.final_day = feed.planned(final_day(scenario, partitioner), scenario, random);
         }
         feed.to_come = life;
         feed
     }
 
     /// What is to be produced of lines, the first last.
-    fn planned(&mut self, lines: Vec<String>, scenario: &Scenario, dice: &Dice) -> Vec<Next> {
+    fn planned(&mut self, lines: Vec<String>, scenario: &Scenario, random: &SeededRandom) -> Vec<Next> {
         let (plan, mut event) = (Plan::compile(&[]), Event::default());
         let format = Format::builtin("segment").expect("a format that comes with Flockwise");
         let decoder = Decoder::new(&format, &plan);
@@ -113,7 +113,7 @@ impl Feed {
                 .decode(&plan, Some(&value), &mut event)
                 .expect("an event");
             let next = Next {
-                put: Put {
+                put: InputRecord {
                     input: 0,
                     partition: 0,
                     key: event.customer_id().as_bytes().to_vec(),
@@ -123,26 +123,26 @@ impl Feed {
                 time_ms: Some(event.time_ms),
                 is_bound: event.order.is_some(),
             };
-            self.plan(next, scenario, dice);
+            self.plan(next, scenario, random);
         }
         let mut planned = std::mem::take(&mut self.to_come);
         planned.reverse();
         planned
     }
 
-    fn plan(&mut self, mut next: Next, scenario: &Scenario, dice: &Dice) {
+    fn plan(&mut self, mut next: Next, scenario: &Scenario, random: &SeededRandom) {
         if scenario.input_partitions.len() > 1 && !next.is_bound {
             let value = next.put.value.as_deref().unwrap_or_default();
-            next.put = Put {
+            next.put = InputRecord {
                 input: 1,
                 value: Some(native(value)),
                 ..next.put
             };
         }
-        if dice.percent(scenario.bad_percent) {
-            let bad = BAD[dice.place(BAD.len())];
+        if random.percent(scenario.bad_percent) {
+            let bad = BAD[random.place(BAD.len())];
             self.to_come.push(Next {
-                put: Put {
+                put: InputRecord {
                     value: bad.map(<[u8]>::to_vec),
                     ..next.put.clone()
                 },
@@ -150,8 +150,8 @@ impl Feed {
                 is_bound: false,
             });
         }
-        if dice.percent(scenario.repeats_percent) && !self.to_come.is_empty() {
-            let back = dice.scale(1, 8.min(self.to_come.len() as u64)) as usize;
+        if random.percent(scenario.repeats_percent) && !self.to_come.is_empty() {
+            let back = random.scale(1, 8.min(self.to_come.len() as u64)) as usize;
             let again = &self.to_come[self.to_come.len() - back];
             let again = Next {
                 put: again.put.clone(),
@@ -168,10 +168,10 @@ impl Feed {
 
     /// Goes on with what comes after all else; `false`: there is nothing more.
     pub(super) fn begin_coda(&mut self) -> bool {
-        if self.coda.is_empty() {
+        if self.final_day.is_empty() {
             return false;
         }
-        self.to_come = std::mem::take(&mut self.coda);
+        self.to_come = std::mem::take(&mut self.final_day);
         self.before_coda = self.good.len();
         true
     }
@@ -184,7 +184,7 @@ impl Feed {
                 return;
             };
             self.note_time(&next, now_ms);
-            self.append(next, &world.broker, &world.dice);
+            self.append(next, &world.broker, &world.random);
         }
     }
 
@@ -202,8 +202,8 @@ impl Feed {
         ahead_ms.map_or(i64::MIN, |ahead_ms| now_ms.saturating_add(ahead_ms))
     }
 
-    fn append(&mut self, next: Next, broker: &MemoryBroker, dice: &Dice) {
-        let partition = self.partition(&next, dice);
+    fn append(&mut self, next: Next, broker: &MemoryBroker, random: &SeededRandom) {
+        let partition = self.partition(&next, random);
         let put = next.put.at_partition(partition);
         let offset = broker.append(
             Topic::Input(put.input),
@@ -233,7 +233,7 @@ impl Feed {
         }
     }
 
-    fn partition(&self, next: &Next, dice: &Dice) -> u32 {
+    fn partition(&self, next: &Next, random: &SeededRandom) -> u32 {
         let (mut partitions, _) = self.partitions[usize::from(next.put.input)];
         if next.is_bound {
             // What takes an order back must not overtake it.
@@ -242,7 +242,7 @@ impl Feed {
         let key = &next.put.key;
         match self.keying {
             Keying::Well => Partitioner::Murmur2.partition(key, partitions),
-            Keying::Scattered if !next.is_bound => dice.below(u64::from(partitions)) as u32,
+            Keying::Scattered if !next.is_bound => random.below(u64::from(partitions)) as u32,
             _ => Partitioner::Crc32.partition(key, partitions),
         }
     }
@@ -264,7 +264,7 @@ impl Feed {
     }
 
     /// A partition of an input as it is now.
-    pub(super) fn lane(&self, input: u16, partition: u32) -> Lane {
+    pub(super) fn lane(&self, input: u16, partition: u32) -> InputKey {
         (self.generations[usize::from(input)], input, partition)
     }
 
@@ -302,7 +302,7 @@ impl Feed {
     }
 }
 
-impl Put {
+impl InputRecord {
     fn at_partition(self, partition: u32) -> Self {
         Self { partition, ..self }
     }

@@ -11,10 +11,10 @@ pub(super) type Member = Worker<Client>;
 
 /// Where a client stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Post {
+pub(super) struct ClientId {
     /// No two clients of a world have the same.
     pub(super) client: u64,
-    pub(super) seat: usize,
+    pub(super) slot: usize,
     pub(super) instance: usize,
     /// The how-manieth start of the instance it belongs to.
     pub(super) life: u64,
@@ -38,7 +38,7 @@ pub(super) enum Place {
 
 /// A shard will stand still, for so many steps of the world.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Nap {
+pub(super) struct Pause {
     /// Where; `None`: wherever it is.
     pub(super) place: Option<Place>,
     /// Times that it goes by such a place before.
@@ -66,18 +66,18 @@ pub(super) struct Instance {
     pub(super) is_up: bool,
     pub(super) back_at_ms: Option<i64>,
     /// Things that its clients still do before it dies.
-    pub(super) fuse: Option<u64>,
+    pub(super) kill_countdown: Option<u64>,
 }
 
 /// The place of one shard.
 #[derive(Default)]
-pub(super) struct Seat {
+pub(super) struct Slot {
     /// `None` while it works, and while there is none.
     pub(super) shard: Option<Member>,
     /// Whose turn it is to sit here.
-    pub(super) post: Option<Post>,
+    pub(super) client_id: Option<ClientId>,
     pub(super) back_at_ms: Option<i64>,
-    pub(super) nap: Option<Nap>,
+    pub(super) pause: Option<Pause>,
     pub(super) refusal: Option<Refusal>,
     /// Did the present turn begin with records, or nothing?
     is_plain: bool,
@@ -86,26 +86,26 @@ pub(super) struct Seat {
 }
 
 /// Everybody.
-pub(super) struct Staff {
+pub(super) struct Cluster {
     pub(super) instances: Vec<Instance>,
-    pub(super) seats: Vec<Seat>,
+    pub(super) slots: Vec<Slot>,
     /// Shards in whose place there is another of the same name.
-    pub(super) superseded: Vec<(Post, Member)>,
+    pub(super) superseded: Vec<(ClientId, Member)>,
     clients: u64,
 }
 
-impl Staff {
+impl Cluster {
     pub(super) fn new(instances: usize, shards: usize) -> Self {
         Self {
             instances: (0..instances).map(|_| Instance::default()).collect(),
-            seats: (0..instances * shards).map(|_| Seat::default()).collect(),
+            slots: (0..instances * shards).map(|_| Slot::default()).collect(),
             superseded: Vec::new(),
             clients: 0,
         }
     }
 
     pub(super) fn shards(&self) -> usize {
-        self.seats.len() / self.instances.len()
+        self.slots.len() / self.instances.len()
     }
 
     pub(super) fn seats_of(&self, instance: usize) -> std::ops::Range<usize> {
@@ -114,42 +114,42 @@ impl Staff {
     }
 
     /// A new client for a seat.
-    pub(super) fn appoint(&mut self, seat: usize) -> Post {
+    pub(super) fn appoint(&mut self, slot: usize) -> ClientId {
         self.clients += 1;
-        let instance = seat / self.shards();
-        let post = Post {
+        let instance = slot / self.shards();
+        let client_id = ClientId {
             client: self.clients,
-            seat,
+            slot,
             instance,
             life: self.instances[instance].life,
         };
-        let before = self.seats[seat].post.replace(post);
-        let shard = self.seats[seat].shard.take();
+        let before = self.slots[slot].client_id.replace(client_id);
+        let shard = self.slots[slot].shard.take();
         self.superseded.extend(before.zip(shard));
-        post
+        client_id
     }
 
-    pub(super) fn is_alive(&self, post: &Post) -> bool {
-        let instance = &self.instances[post.instance];
-        instance.is_up && instance.life == post.life
+    pub(super) fn is_alive(&self, client_id: &ClientId) -> bool {
+        let instance = &self.instances[client_id.instance];
+        instance.is_up && instance.life == client_id.life
     }
 
     /// Takes a shard from its seat, to work.
-    pub(super) fn take(&mut self, seat: usize) -> Option<(Post, Member)> {
-        let seat = &mut self.seats[seat];
-        Some((seat.post?, seat.shard.take()?))
+    pub(super) fn take(&mut self, slot: usize) -> Option<(ClientId, Member)> {
+        let slot = &mut self.slots[slot];
+        Some((slot.client_id?, slot.shard.take()?))
     }
 
     /// Puts a shard back where it belongs, if it still does; else it comes back.
-    pub(super) fn put_back(&mut self, post: Post, shard: Member) -> Option<Member> {
-        if !self.is_alive(&post) {
+    pub(super) fn put_back(&mut self, client_id: ClientId, shard: Member) -> Option<Member> {
+        if !self.is_alive(&client_id) {
             return Some(shard);
         }
-        let seat = &mut self.seats[post.seat];
-        if seat.post == Some(post) {
-            seat.shard = Some(shard);
+        let slot = &mut self.slots[client_id.slot];
+        if slot.client_id == Some(client_id) {
+            slot.shard = Some(shard);
         } else {
-            self.superseded.push((post, shard));
+            self.superseded.push((client_id, shard));
         }
         None
     }
@@ -158,40 +158,40 @@ impl Staff {
     pub(super) fn kill(&mut self, instance: usize, back_at_ms: i64) -> Vec<Member> {
         let state = &mut self.instances[instance];
         state.is_up = false;
-        state.fuse = None;
+        state.kill_countdown = None;
         state.back_at_ms = Some(back_at_ms);
         let mut dead = Vec::new();
-        for seat in self.seats_of(instance) {
-            let seat = &mut self.seats[seat];
-            *seat = Seat {
+        for slot in self.seats_of(instance) {
+            let slot = &mut self.slots[slot];
+            *slot = Slot {
                 shard: {
-                    dead.extend(seat.shard.take());
+                    dead.extend(slot.shard.take());
                     None
                 },
-                ..Seat::default()
+                ..Slot::default()
             };
         }
         dead
     }
 
-    pub(super) fn begin_turn(&mut self, seat: usize, is_plain: bool) {
-        let seat = &mut self.seats[seat];
-        seat.is_plain = is_plain;
-        seat.committed.clear();
+    pub(super) fn begin_turn(&mut self, slot: usize, is_plain: bool) {
+        let slot = &mut self.slots[slot];
+        slot.is_plain = is_plain;
+        slot.committed.clear();
     }
 
-    pub(super) fn commit(&mut self, seat: usize, tasks: Vec<u32>) {
-        self.seats[seat].committed = tasks;
+    pub(super) fn commit(&mut self, slot: usize, tasks: Vec<u32>) {
+        self.slots[slot].committed = tasks;
     }
 
     /// The turn went on after its commit.
-    pub(super) fn go_on(&mut self, seat: usize) {
-        self.seats[seat].committed.clear();
+    pub(super) fn go_on(&mut self, slot: usize) {
+        self.slots[slot].committed.clear();
     }
 
     /// Tasks that stand as they were committed.
-    pub(super) fn committed(&self, seat: usize) -> &[u32] {
-        let seat = &self.seats[seat];
-        if seat.is_plain { &seat.committed } else { &[] }
+    pub(super) fn committed(&self, slot: usize) -> &[u32] {
+        let slot = &self.slots[slot];
+        if slot.is_plain { &slot.committed } else { &[] }
     }
 }

@@ -1,6 +1,6 @@
 //! What only some worlds have, each in a stated share of the seeds.
 
-use super::dice::Dice;
+use super::seeded_random::SeededRandom;
 use super::scenario::{Learning, Scenario};
 
 const MINUTE_MS: i64 = 60_000;
@@ -23,7 +23,7 @@ const LATEST: u64 = 19;
 
 /// What a world has besides the common.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Twists {
+pub(super) struct Variations {
     /// Everything was produced before the first instance starts.
     pub(super) backlog: bool,
     /// The clocks of instances are set, and events from an hour ahead of the clock are refused.
@@ -44,53 +44,53 @@ pub(super) struct Twists {
 
 impl Scenario {
     /// Draws what only some worlds have.
-    pub(super) fn twist(&mut self, dice: &Dice) {
-        self.twists.backlog = dice.percent(BACKLOG);
-        let is_swept_by_the_minute = dice.percent(MINUTE_SWEEP);
+    pub(super) fn twist(&mut self, random: &SeededRandom) {
+        self.variations.backlog = random.percent(BACKLOG);
+        let is_swept_by_the_minute = random.percent(MINUTE_SWEEP);
         if is_swept_by_the_minute && self.time.sweep_ms.is_some() {
             self.time.sweep_ms = Some(MINUTE_MS);
         }
-        self.twists.clocks = dice.percent(CLOCKS);
-        if self.twists.clocks {
-            self.rates.jump = dice.scale(2, 30);
+        self.variations.clocks = random.percent(CLOCKS);
+        if self.variations.clocks {
+            self.rates.jump = random.scale(2, 30);
             self.time.max_ahead_ms = Some(HOUR_MS);
         }
-        self.twists.contention = dice.percent(CONTENTION);
-        if self.twists.contention {
-            self.contend(dice);
+        self.variations.contention = random.percent(CONTENTION);
+        if self.variations.contention {
+            self.contend(random);
         }
-        self.twists.rolled = self.input_partitions.len() > 1 && dice.percent(ROLLED);
-        if self.twists.rolled {
-            self.rates.leave = self.rates.leave.max(dice.between(10, 40));
+        self.variations.rolled = self.input_partitions.len() > 1 && random.percent(ROLLED);
+        if self.variations.rolled {
+            self.rates.leave = self.rates.leave.max(random.between(10, 40));
         }
-        self.twists.stale_metadata = self.grows() && dice.percent(STALE_METADATA);
-        self.twists.recreated = dice.percent(RECREATED);
-        if self.twists.recreated {
-            self.rates.recreate = dice.scale(2, 20);
+        self.variations.stale_metadata = self.grows() && random.percent(STALE_METADATA);
+        self.variations.recreated = random.percent(RECREATED);
+        if self.variations.recreated {
+            self.rates.recreate = random.scale(2, 20);
         }
-        let may_lose = !self.lets_go() && !self.twists.recreated;
-        self.twists.truncated = may_lose && dice.percent(TRUNCATED);
-        if self.twists.truncated {
-            self.rates.truncate = dice.scale(4, 60);
+        let may_lose = !self.lets_go() && !self.variations.recreated;
+        self.variations.truncated = may_lose && random.percent(TRUNCATED);
+        if self.variations.truncated {
+            self.rates.truncate = random.scale(4, 60);
             // A lost event may have been the latest of its partition: whether one is late then depends on whether
             // the lost one was read.
             self.time.lateness_ms = 100 * DAY_MS;
         }
-        let may_begin_late = !self.twists.backlog && !self.twists.truncated;
-        self.twists.latest = may_begin_late && dice.percent(LATEST);
+        let may_begin_late = !self.variations.backlog && !self.variations.truncated;
+        self.variations.latest = may_begin_late && random.percent(LATEST);
     }
 
     /// Time passes fast, so that copies are written often, and shards stand still for long.
-    fn contend(&mut self, dice: &Dice) {
+    fn contend(&mut self, random: &SeededRandom) {
         self.tick_ms = 1_000;
         self.steps = self.steps.max(400);
         self.idle_percent = self.idle_percent.min(10);
-        self.rates.nap = self.rates.nap.max(dice.between(60, 200));
+        self.rates.pause = self.rates.pause.max(random.between(60, 200));
     }
 
     /// What this world has, by names under which [`super::runner::sweep`] counts.
     pub(super) fn traits(&self) -> Vec<&'static str> {
-        let twists = self.twists;
+        let variations = self.variations;
         let traits = [
             (self.input_partitions.len() > 1, "two inputs"),
             (self.grows(), "inputs gain partitions"),
@@ -100,14 +100,14 @@ impl Scenario {
             (self.is_exact(), "changes follow from events alone"),
             (self.standbys > 0, "standbys"),
             (self.time.sweep_ms == Some(MINUTE_MS), "a sweep of a minute"),
-            (twists.backlog, "a backlog of months"),
-            (twists.clocks, "clocks that jump"),
-            (twists.contention, "contention for local copies"),
-            (twists.stale_metadata, "brokers with old metadata"),
-            (twists.rolled, "configurations rolled in and out"),
-            (twists.recreated, "inputs that are recreated"),
-            (twists.truncated, "inputs that are truncated"),
-            (twists.latest, "a start at the latest record"),
+            (variations.backlog, "a backlog of months"),
+            (variations.clocks, "clocks that jump"),
+            (variations.contention, "contention for local copies"),
+            (variations.stale_metadata, "brokers with old metadata"),
+            (variations.rolled, "configurations rolled in and out"),
+            (variations.recreated, "inputs that are recreated"),
+            (variations.truncated, "inputs that are truncated"),
+            (variations.latest, "a start at the latest record"),
         ];
         let has = traits.iter().filter(|(has, _)| *has);
         has.map(|(_, name)| *name).collect()

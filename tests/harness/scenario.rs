@@ -11,17 +11,17 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
-use crate::broker::{Stage, topics};
-use crate::events::Put;
-use crate::faulty::{Fault, Script};
+use crate::test_broker::{TestBroker, topics};
+use crate::events::InputRecord;
+use crate::faulty_broker::{Fault, FaultScript};
 use crate::pipeline::{config, pipeline};
 use crate::reference::{Reference, play};
-use crate::worker::{WorkerSetup, WorkerThread};
+use crate::worker_thread::{WorkerSetup, WorkerThread};
 use crate::{changelog, checks, eventually};
 
 /// What a scenario is set up with.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting<'a> {
+pub struct ScenarioSettings<'a> {
     /// Format of each input.
     pub formats: &'a [&'a str],
     /// Partitions of each input.
@@ -33,9 +33,9 @@ pub struct Setting<'a> {
 }
 
 /// A pipeline on a broker, and what was put into it.
-pub struct Scene<S> {
+pub struct Scenario<S> {
     /// The broker.
-    pub stage: Arc<S>,
+    pub broker: Arc<S>,
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
     metrics: Metrics,
@@ -44,19 +44,19 @@ pub struct Scene<S> {
     put: BTreeMap<(u16, u32), i64>,
 }
 
-impl<S: Stage> Scene<S> {
+impl<S: TestBroker> Scenario<S> {
     /// Makes the topics; `None` where there is no such broker.
     ///
     /// # Panics
     /// Where the configuration is wrong.
     #[must_use]
-    pub fn set(setting: &Setting<'_>, import: Option<ModelParts>) -> Option<Self> {
+    pub fn set(setting: &ScenarioSettings<'_>, import: Option<ModelParts>) -> Option<Self> {
         let config = config(setting.formats, setting.rest);
         let topics = topics(setting.state_partitions, setting.formats.len());
-        let stage = S::set(topics.clone(), setting.partitions)?;
+        let broker = S::set(topics.clone(), setting.partitions)?;
         let registry = Registry::new();
         Some(Self {
-            stage: Arc::new(stage),
+            broker: Arc::new(broker),
             pipeline: Arc::new(pipeline(&config, topics, import)),
             metrics: Metrics::register(&registry).expect("a new registry"),
             registry,
@@ -65,11 +65,11 @@ impl<S: Stage> Scene<S> {
     }
 
     /// Puts records into the inputs.
-    pub fn put(&mut self, records: &[Put]) {
+    pub fn put(&mut self, records: &[InputRecord]) {
         for put in records {
             *self.put.entry((put.input, put.partition)).or_default() += 1;
         }
-        self.stage.put(records);
+        self.broker.put(records);
     }
 
     /// A shard at work.
@@ -81,14 +81,14 @@ impl<S: Stage> Scene<S> {
     /// A shard at work whose client fails.
     #[must_use]
     pub fn faulty_worker(&self, member: &str, faults: &[(u64, Fault)]) -> WorkerThread {
-        self.scripted_worker(member, &Arc::new(Script::new(faults)))
+        self.scripted_worker(member, &Arc::new(FaultScript::new(faults)))
     }
 
     /// A shard at work whose client goes by a script.
     #[must_use]
-    pub fn scripted_worker(&self, member: &str, script: &Arc<Script>) -> WorkerThread {
+    pub fn scripted_worker(&self, member: &str, script: &Arc<FaultScript>) -> WorkerThread {
         WorkerThread::start(WorkerSetup {
-            stage: Arc::clone(&self.stage),
+            broker: Arc::clone(&self.broker),
             pipeline: Arc::clone(&self.pipeline),
             member: member.to_owned(),
             script: Arc::clone(script),
@@ -111,7 +111,7 @@ impl<S: Stage> Scene<S> {
     /// Waits until everything is committed.
     pub fn wait_until_drained(&self, workers: &[&WorkerThread]) {
         self.wait(workers, "everything is committed", || {
-            self.stage.is_drained()
+            self.broker.is_drained()
         });
     }
 
@@ -149,9 +149,9 @@ impl<S: Stage> Scene<S> {
     /// Where they do not.
     pub fn check_counters(&self) {
         let events = self.put.values().sum::<i64>() as u64;
-        let changes = checks::values(&self.stage.read(Topic::SegmentChanges));
+        let changes = checks::values(&self.broker.read(Topic::SegmentChanges));
         let letters: usize = self
-            .stage
+            .broker
             .read(Topic::DeadLetters)
             .iter()
             .map(Vec::len)
@@ -176,15 +176,15 @@ impl<S: Stage> Scene<S> {
     /// Where a changelog cannot be read.
     #[must_use]
     pub fn restored(&self) -> Vec<Task> {
-        let changelogs = self.stage.read(Topic::Changelog).into_iter();
+        let changelogs = self.broker.read(Topic::Changelog).into_iter();
         let restored = |records| changelog::restore(&self.pipeline, &changelog::compacted(records));
         changelogs.map(restored).collect()
     }
 
     /// Checks what must hold however events are interleaved: chains, positions, and features as if
     /// `good`, the events without the bad ones, had been played in order.
-    pub fn check(&self, good: &[Put]) -> Reference {
-        checks::chains(&self.stage.read(Topic::SegmentChanges));
+    pub fn check(&self, good: &[InputRecord]) -> Reference {
+        checks::chains(&self.broker.read(Topic::SegmentChanges));
         let restored = self.restored();
         self.check_positions(&restored);
         let reference = play(&self.pipeline, good);
@@ -194,9 +194,9 @@ impl<S: Stage> Scene<S> {
 
     /// Checks also that the changes are the very same, which holds where each customer's events kept
     /// their order and the model does not learn.
-    pub fn check_all(&self, good: &[Put]) {
+    pub fn check_all(&self, good: &[InputRecord]) {
         let reference = self.check(good);
-        let found = checks::values(&self.stage.read(Topic::SegmentChanges));
+        let found = checks::values(&self.broker.read(Topic::SegmentChanges));
         checks::same_changes(found, checks::values(&reference.changes));
     }
 
@@ -210,7 +210,7 @@ impl<S: Stage> Scene<S> {
         }
         assert_eq!(bookmarks, self.put, "positions in the changelog");
         for ((input, partition), count) in &self.put {
-            let committed = self.stage.committed(Topic::Input(*input), *partition);
+            let committed = self.broker.committed(Topic::Input(*input), *partition);
             assert_eq!(
                 committed,
                 Some(*count),

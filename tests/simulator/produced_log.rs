@@ -1,16 +1,16 @@
 //! What was produced, and which of it was read before its topic was recreated or its partition truncated.
 
 use super::counters::{Counts, add};
-use super::ledger::Ledger;
-use super::reading::{Position, Reading};
+use super::committed_log::CommittedLog;
+use super::truncated_reads::{Position, Reading};
 use super::world::World;
-use crate::events::Put;
+use crate::events::InputRecord;
 
 /// A partition of an input: how often the input was recreated, its number, and the partition's.
-pub(super) type Lane = (u32, u16, u32);
+pub(super) type InputKey = (u32, u16, u32);
 
 /// A record of an input: its partition, its leader epoch and its offset.
-pub(super) type Place = (Lane, i32, i64);
+pub(super) type Place = (InputKey, i32, i64);
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
@@ -85,7 +85,7 @@ impl Produced {
     }
 }
 
-impl Ledger {
+impl CommittedLog {
     /// Was a record read and what came of it committed?
     pub(super) fn has_read(&self, (lane, epoch, offset): Place) -> bool {
         let reading = self.readings.get(&lane);
@@ -95,20 +95,20 @@ impl Ledger {
 
 impl World {
     /// Events that count and were read, from the n-th produced on.
-    pub(super) fn counted(&self, from: usize) -> Vec<Put> {
-        let (ledger, feed) = (self.ledger(), self.feed());
+    pub(super) fn counted(&self, from: usize) -> Vec<InputRecord> {
+        let (committed_log, feed) = (self.committed_log(), self.feed());
         let good = feed.good[from..].iter();
-        let read = good.filter(|(place, _)| ledger.has_read(*place));
+        let read = good.filter(|(place, _)| committed_log.has_read(*place));
         read.map(|(_, put)| put.clone()).collect()
     }
 
     /// Input partitions, as they are now, of which a record is to be read and was not.
     pub(super) fn unread(&self) -> Vec<(u16, u32)> {
-        let (ledger, feed) = (self.ledger(), self.feed());
+        let (committed_log, feed) = (self.committed_log(), self.feed());
         let none = Reading::default();
         let is_unread = |(input, partition): &(u16, u32)| {
             let lane = feed.lane(*input, *partition);
-            let reading = ledger.readings.get(&lane).unwrap_or(&none);
+            let reading = committed_log.readings.get(&lane).unwrap_or(&none);
             let produced = feed.produced.get(&lane);
             produced.is_some_and(|produced| produced.has_unread(reading))
         };

@@ -12,15 +12,15 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Known to every thread. Nothing is left behind: every wait is for this too.
 #[derive(Debug)]
-pub(crate) struct Halt {
+pub(crate) struct StopSignal {
     interrupted: Arc<AtomicBool>,
     over: AtomicBool,
 }
 
 /// Sets it when dropped, also by a panic.
-pub(crate) struct AtLast<'a>(&'a Halt);
+pub(crate) struct StopOnDrop<'a>(&'a StopSignal);
 
-impl Halt {
+impl StopSignal {
     /// Set by signals from now on.
     pub(crate) fn on_signals() -> io::Result<Self> {
         let interrupted = Arc::default();
@@ -33,8 +33,8 @@ impl Halt {
         })
     }
 
-    pub(crate) fn at_last(&self) -> AtLast<'_> {
-        AtLast(self)
+    pub(crate) fn at_last(&self) -> StopOnDrop<'_> {
+        StopOnDrop(self)
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
@@ -66,14 +66,14 @@ impl Halt {
     }
 }
 
-impl AtLast<'_> {
+impl StopOnDrop<'_> {
     /// All went well, and others go on.
     pub(crate) fn not_yet(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for AtLast<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.over.store(true, Ordering::Relaxed);
     }

@@ -8,13 +8,13 @@ use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::standby::{Followed, Standbys};
-use flockwise_runtime::topics::Source;
+use flockwise_runtime::topics::TopicPartition;
 
 use super::scenario::Scenario;
 use super::world::World;
 
 /// What an instance keeps warm, from its start to its end.
-pub(super) struct Warm {
+pub(super) struct InstanceStandbys {
     pub(super) standbys: Standbys,
     reader: Option<Reader>,
 }
@@ -27,13 +27,13 @@ struct Reader {
 }
 
 /// A follower with what befalls it.
-struct Befallen<'a> {
+struct FaultyFollower<'a> {
     world: &'a World,
-    seat: usize,
+    slot: usize,
     inner: &'a mut MemoryFollower,
 }
 
-impl Warm {
+impl InstanceStandbys {
     pub(super) fn new(scenario: &Scenario, clock: &Clock) -> Self {
         let (reach, tasks) = (scenario.standbys, scenario.state_partitions);
         let standbys = Standbys::new(reach, tasks, clock.clone());
@@ -49,35 +49,35 @@ impl Warm {
 impl World {
     /// The thread of an instance that keeps tasks warm gets on a little, if there is one.
     pub(super) fn keep_warm(self: &Rc<Self>, instance: usize) {
-        if self.scenario.standbys == 0 || !self.staff().instances[instance].is_up {
+        if self.scenario.standbys == 0 || !self.cluster().instances[instance].is_up {
             return;
         }
-        let seat = self.staff().seats_of(instance).start;
+        let slot = self.cluster().seats_of(instance).start;
         let mut warm = self.warm();
-        let Warm { standbys, reader } = &mut warm[instance];
+        let InstanceStandbys { standbys, reader } = &mut warm[instance];
         let mut read = reader.take().unwrap_or_else(|| Reader {
             inner: self.broker.follower(),
             followed: Followed::default(),
             batch: Batch::default(),
         });
-        let mut befallen = Befallen {
+        let mut befallen = FaultyFollower {
             world: self,
-            seat,
+            slot,
             inner: &mut read.inner,
         };
         let (followed, batch) = (&mut read.followed, &mut read.batch);
         let pipeline = self.setup_of(instance).pipeline;
         match standbys.follow_on(&mut befallen, &pipeline, followed, batch) {
             Ok(()) => *reader = Some(read),
-            Err(_) => self.note(Some(seat), "follows no more", [0, 0]),
+            Err(_) => self.note(Some(slot), "follows no more", [0, 0]),
         }
     }
 }
 
-impl Befallen<'_> {
+impl FaultyFollower<'_> {
     fn fail(&self) -> Result<(), Failure> {
         let reason = "as it was drawn".to_owned();
-        match self.world.dice.below(300) {
+        match self.world.random.below(300) {
             0 => Err(Failure::Config(reason)),
             1 => Err(Failure::Fatal(reason)),
             _ => Ok(()),
@@ -85,8 +85,8 @@ impl Befallen<'_> {
     }
 }
 
-impl Follower for Befallen<'_> {
-    fn follow(&mut self, reads: &[(Source, Option<i64>)]) -> Result<(), Failure> {
+impl Follower for FaultyFollower<'_> {
+    fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         self.fail()?;
         self.inner.follow(reads)
     }
@@ -94,11 +94,11 @@ impl Follower for Befallen<'_> {
     fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
         self.fail()?;
         let most = limit.min(self.world.scenario.most_records);
-        let limit = self.world.dice.scale(1, most as u64) as usize;
+        let limit = self.world.random.scale(1, most as u64) as usize;
         self.inner.poll(patience, limit, batch)?;
         if !batch.is_empty() {
             let count = batch.len() as i64;
-            self.world.note(Some(self.seat), "follows", [count, 0]);
+            self.world.note(Some(self.slot), "follows", [count, 0]);
         }
         Ok(())
     }

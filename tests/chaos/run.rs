@@ -5,17 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use flockwise_tests::broker::Stage;
-use flockwise_tests::events::Put;
+use flockwise_tests::test_broker::TestBroker;
+use flockwise_tests::events::InputRecord;
 
 use crate::clock::Clock;
-use crate::faults::{Hand, Past};
-use crate::halt::Halt;
-use crate::journal::{Journal, Stall};
+use crate::faults::{FaultActions, FaultHistory};
+use crate::stop_signal::StopSignal;
+use crate::event_log::{EventLog, Stall};
 use crate::observer::observe;
 use crate::producer::{Stream, produce};
 use crate::schedule::{Fault, WARM_UP_MS};
-use crate::site::{PROCESSES, Site};
+use crate::deployment::{PROCESSES, Deployment};
 
 /// How soon a process that ended is seen, and started again.
 const SUPERVISION: Duration = Duration::from_millis(200);
@@ -25,36 +25,36 @@ const PROGRESS: Duration = Duration::from_secs(5);
 const CATCH_UP: Duration = Duration::from_secs(90);
 
 /// What a run is made of.
-pub(crate) struct Course<'a> {
-    pub(crate) site: &'a Site,
-    pub(crate) halt: &'a Halt,
+pub(crate) struct Run<'a> {
+    pub(crate) deployment: &'a Deployment,
+    pub(crate) stop: &'a StopSignal,
     pub(crate) clock: Clock,
-    pub(crate) journal: Arc<Mutex<Journal>>,
+    pub(crate) event_log: Arc<Mutex<EventLog>>,
     pub(crate) faults: &'a [Fault],
-    pub(crate) events: &'a [Put],
+    pub(crate) events: &'a [InputRecord],
     pub(crate) rate: u32,
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    pub(crate) past: Vec<Past>,
+    pub(crate) past: Vec<FaultHistory>,
     pub(crate) stalls: Vec<Stall>,
     pub(crate) failures: Vec<String>,
 }
 
-impl Course<'_> {
+impl Run<'_> {
     /// From the first event until all of them are processed, whatever happens in between.
     pub(crate) fn run(&self) -> Outcome {
-        let (past, failures): (Mutex<Vec<Past>>, Mutex<Vec<String>>) = Default::default();
+        let (past, failures): (Mutex<Vec<FaultHistory>>, Mutex<Vec<String>>) = Default::default();
         thread::scope(|scope| {
-            let _ends = self.halt.at_last();
+            let _ends = self.stop.at_last();
             scope.spawn(|| self.guarded(&failures, || self.watch()));
             scope.spawn(|| self.guarded(&failures, || self.supervise(&failures)));
             scope.spawn(|| self.guarded(&failures, || self.say_progress()));
             let producing = scope.spawn(|| self.guarded(&failures, || self.produce()));
-            self.halt.wait(Duration::from_millis(WARM_UP_MS));
-            lock(&self.journal).begin(self.clock.now());
+            self.stop.wait(Duration::from_millis(WARM_UP_MS));
+            lock(&self.event_log).begin(self.clock.now());
             self.strike_all(&past);
             // A panic has set the halt.
             let _ = producing.join();
@@ -64,14 +64,14 @@ impl Course<'_> {
         past.sort_by_key(|past| past.from);
         Outcome {
             past,
-            stalls: lock(&self.journal).stalls(self.clock.now()),
+            stalls: lock(&self.event_log).stalls(self.clock.now()),
             failures: taken(failures),
         }
     }
 
     /// A part of it: all end where one fails.
     fn guarded(&self, failures: &Mutex<Vec<String>>, part: impl FnOnce() -> Result<()>) {
-        let ends = self.halt.at_last();
+        let ends = self.stop.at_last();
         match part() {
             Ok(()) => ends.not_yet(),
             Err(error) => lock(failures).push(format!("{error:#}")),
@@ -79,26 +79,26 @@ impl Course<'_> {
     }
 
     fn watch(&self) -> Result<()> {
-        let Site { servers, plant, .. } = self.site;
-        let (topics, plan) = (&plant.topics, plant.plan());
-        observe(servers, topics, &plan, &self.journal, self.clock, self.halt)
+        let Deployment { servers, kafka_pipeline, .. } = self.deployment;
+        let (topics, plan) = (&kafka_pipeline.topics, kafka_pipeline.plan());
+        observe(servers, topics, &plan, &self.event_log, self.clock, self.stop)
     }
 
     fn produce(&self) -> Result<()> {
         let stream = Stream {
-            servers: &self.site.servers,
-            topics: &self.site.plant.topics.inputs,
+            servers: &self.deployment.servers,
+            topics: &self.deployment.kafka_pipeline.topics.inputs,
             events: self.events,
             rate: self.rate,
         };
-        produce(&stream, &self.journal, self.clock, self.halt)
+        produce(&stream, &self.event_log, self.clock, self.stop)
     }
 
     /// Starts what ended by itself again, as any supervisor would, but does not forget it.
     fn supervise(&self, failures: &Mutex<Vec<String>>) -> Result<()> {
-        while !self.halt.is_set() {
+        while !self.stop.is_set() {
             for index in 0..PROCESSES {
-                let Some(mut instance) = self.site.idle_instance(index) else {
+                let Some(mut instance) = self.deployment.idle_instance(index) else {
                     continue;
                 };
                 if let Some(failure) = instance.ended_by_itself() {
@@ -108,17 +108,17 @@ impl Course<'_> {
                     instance.start();
                 }
             }
-            self.halt.wait(SUPERVISION);
+            self.stop.wait(SUPERVISION);
         }
         Ok(())
     }
 
     fn say_progress(&self) -> Result<()> {
-        while !self.halt.is_set() {
-            self.halt.wait(PROGRESS);
+        while !self.stop.is_set() {
+            self.stop.wait(PROGRESS);
             let (count, finished) = {
-                let journal = lock(&self.journal);
-                (journal.count(), journal.finished())
+                let event_log = lock(&self.event_log);
+                (event_log.count(), event_log.finished())
             };
             let at = self.clock.now().as_secs_f64();
             eprintln!("{at:7.1} s  {count} events, {finished} processed");
@@ -127,18 +127,18 @@ impl Course<'_> {
     }
 
     /// Every fault in a thread of its own, since the next may not wait for it.
-    fn strike_all(&self, past: &Mutex<Vec<Past>>) {
-        let hand = Hand {
-            site: self.site,
+    fn strike_all(&self, past: &Mutex<Vec<FaultHistory>>) {
+        let hand = FaultActions {
+            deployment: self.deployment,
             clock: self.clock,
-            halt: self.halt,
+            stop: self.stop,
             until: Duration::from_secs_f64(self.events.len() as f64 / f64::from(self.rate)),
         };
         thread::scope(|scope| {
             for fault in self.faults {
                 let left = fault.at().saturating_sub(self.clock.now());
-                self.halt.wait(left);
-                if self.halt.is_set() {
+                self.stop.wait(left);
+                if self.stop.is_set() {
                     return;
                 }
                 scope.spawn(|| {
@@ -150,14 +150,14 @@ impl Course<'_> {
     }
 
     fn catch_up(&self, failures: &Mutex<Vec<String>>) {
-        let finished = || lock(&self.journal).finished();
+        let finished = || lock(&self.event_log).finished();
         let is_done = || {
-            let is_observed = finished() == lock(&self.journal).count();
-            is_observed && self.site.plant.kafka.is_drained()
+            let is_observed = finished() == lock(&self.event_log).count();
+            is_observed && self.deployment.kafka_pipeline.kafka.is_drained()
         };
         let mut before = finished();
         while self
-            .halt
+            .stop
             .wait_for(CATCH_UP, || finished() > before || is_done())
         {
             before = finished();
@@ -165,7 +165,7 @@ impl Course<'_> {
                 return;
             }
         }
-        if !self.halt.is_set() {
+        if !self.stop.is_set() {
             let failure =
                 format!("nothing more is processed for {CATCH_UP:?} after the last fault");
             lock(failures).push(failure);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::world::World;
 use crate::checks::is_near;
-use crate::events::Put;
+use crate::events::InputRecord;
 use flockwise_core::customer_view::customer_view;
 use flockwise_core::task::Task;
 
@@ -16,7 +16,7 @@ const ORDER: &str = "Order Completed";
 
 /// What a customer's features over a lifetime must say.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+struct ExpectedCounts {
     events: u64,
     orders_without_coupon: u64,
     spent: f64,
@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl Tally {
+impl ExpectedCounts {
     /// Counts an event unless its id or its order was counted before, of as many as are remembered.
     fn count(&mut self, fields: &Fields<'_>, dedup: usize) {
         let is_known = |known: &VecDeque<String>, name: &str| known.iter().any(|one| one == name);
@@ -84,14 +84,14 @@ fn remember(known: &mut VecDeque<String>, name: &str, most: usize) {
     }
 }
 
-fn tallies(events: &[Put], dedup: usize) -> BTreeMap<String, Tally> {
-    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+fn tallies(events: &[InputRecord], dedup: usize) -> BTreeMap<String, ExpectedCounts> {
+    let mut tallies: BTreeMap<String, ExpectedCounts> = BTreeMap::new();
     for put in events {
         let value = put.value.as_deref().expect("an event");
         let event: Value = serde_json::from_slice(value).expect("JSON");
         let fields = Fields::of(&event);
-        let tally = tallies.entry(fields.customer.to_owned()).or_default();
-        tally.count(&fields, dedup);
+        let expected_counts = tallies.entry(fields.customer.to_owned()).or_default();
+        expected_counts.count(&fields, dedup);
     }
     tallies
 }
@@ -109,8 +109,8 @@ impl World {
                 let customer = row.customer_id;
                 let is_first = found.insert(customer.to_owned());
                 assert!(is_first, "{customer} is in task {number} and in another");
-                let tally = tallies.get(customer);
-                let Some(tally) = tally else {
+                let expected_counts = tallies.get(customer);
+                let Some(expected_counts) = expected_counts else {
                     let (last_ms, position) = (row.reference_ms, task.position());
                     panic!(
                         "{customer} has no event that counts; its last is of {last_ms}: {position:?}"
@@ -119,9 +119,9 @@ impl World {
                 let plan = &self.pipeline.task.plan;
                 let portrait = customer_view(plan, None, &row, row.standing.as_of_ms);
                 let expected = [
-                    ("events_ever", tally.events as f64),
-                    ("orders_without_coupon", tally.orders_without_coupon as f64),
-                    ("spend_ever", tally.spent),
+                    ("events_ever", expected_counts.events as f64),
+                    ("orders_without_coupon", expected_counts.orders_without_coupon as f64),
+                    ("spend_ever", expected_counts.spent),
                 ];
                 for (name, expected) in expected {
                     let place = plan.feature_names().position(|known| known == name);
@@ -140,7 +140,7 @@ impl World {
     pub(super) fn repeats(&self) -> u64 {
         let events = self.counted(0);
         let tallies = tallies(&events, self.scenario.time.remembered_ids);
-        let counted: u64 = tallies.values().map(|tally| tally.events).sum();
+        let counted: u64 = tallies.values().map(|expected_counts| expected_counts.events).sum();
         events.len() as u64 - counted
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 
 /// What happens instead of a commit, or right after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Fault {
 
 /// Faults by the number of the commit, counted from 1 over all clients that share the script.
 #[derive(Debug, Default)]
-pub struct Script {
+pub struct FaultScript {
     faults: Vec<(u64, Fault)>,
     commits: AtomicU64,
     fails_first_send: AtomicBool,
@@ -30,7 +30,7 @@ pub struct Script {
     hides_partitions: AtomicBool,
 }
 
-impl Script {
+impl FaultScript {
     /// A script with these faults.
     #[must_use]
     pub fn new(faults: &[(u64, Fault)]) -> Self {
@@ -85,20 +85,20 @@ impl Script {
 }
 
 /// A client and its script.
-pub struct Faulty<B> {
+pub struct FaultyBroker<B> {
     inner: B,
-    script: Arc<Script>,
+    script: Arc<FaultScript>,
 }
 
-impl<B> Faulty<B> {
+impl<B> FaultyBroker<B> {
     /// A client that fails by a script.
-    pub fn new(inner: B, script: Arc<Script>) -> Self {
+    pub fn new(inner: B, script: Arc<FaultScript>) -> Self {
         Self { inner, script }
     }
 }
 
-impl<B: Broker> Broker for Faulty<B> {
-    fn commit(&mut self, positions: &[(Source, i64)]) -> Result<(), Failure> {
+impl<B: Broker> Broker for FaultyBroker<B> {
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         match self.script.next() {
             None => self.inner.commit(positions),
             Some(Fault::Abort) => Err(Failure::Abort("as the script says".to_owned())),
@@ -124,19 +124,19 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.poll(patience, limit, batch)
     }
 
-    fn open(&mut self, reads: &[(Source, Start)]) -> Result<(), Failure> {
+    fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         self.inner.open(reads)
     }
 
-    fn close(&mut self, sources: &[Source]) -> Result<(), Failure> {
+    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.inner.close(sources)
     }
 
-    fn report_progress(&mut self, source: Source, event_time_ms: i64) {
+    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
         self.inner.report_progress(source, event_time_ms);
     }
 
-    fn pause(&mut self, sources: &[Source]) {
+    fn pause(&mut self, sources: &[TopicPartition]) {
         self.inner.pause(sources);
     }
 
@@ -144,15 +144,15 @@ impl<B: Broker> Broker for Faulty<B> {
         self.inner.generation()
     }
 
-    fn position(&self, source: Source) -> Option<i64> {
+    fn position(&self, source: TopicPartition) -> Option<i64> {
         self.inner.position(source)
     }
 
-    fn leader_epoch(&self, source: Source) -> Option<i32> {
+    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         self.inner.leader_epoch(source)
     }
 
-    fn halted(&self) -> Vec<Source> {
+    fn halted(&self) -> Vec<TopicPartition> {
         self.inner.halted()
     }
 
@@ -166,14 +166,14 @@ impl<B: Broker> Broker for Faulty<B> {
 
     fn replay(
         &mut self,
-        source: Source,
+        source: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
         self.inner.replay(source, from, each)
     }
 
-    fn end_offsets(&mut self, sources: &[Source]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         self.inner.end_offsets(sources)
     }
 
@@ -206,7 +206,7 @@ impl<B: Broker> Broker for Faulty<B> {
         Ok(if hides { 1 } else { partitions })
     }
 
-    fn lag(&self, source: Source) -> Option<u64> {
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
         self.inner.lag(source)
     }
 

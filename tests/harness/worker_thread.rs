@@ -9,8 +9,8 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::worker::Worker;
 
-use crate::broker::Stage;
-use crate::faulty::{Faulty, Script};
+use crate::test_broker::TestBroker;
+use crate::faulty_broker::{FaultyBroker, FaultScript};
 
 /// A shard that works until it is told to leave.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ struct Shared {
 /// What a worker is made from.
 pub struct WorkerSetup<S> {
     /// The broker.
-    pub stage: Arc<S>,
+    pub broker: Arc<S>,
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
     /// The name under which the group knows it.
     pub member: String,
     /// What goes wrong.
-    pub script: Arc<Script>,
+    pub script: Arc<FaultScript>,
     /// Where it counts.
     pub metrics: Metrics,
 }
@@ -50,7 +50,7 @@ impl WorkerThread {
     /// # Panics
     /// Where there is no thread for it.
     #[must_use]
-    pub fn start<S: Stage>(role: WorkerSetup<S>) -> Self {
+    pub fn start<S: TestBroker>(role: WorkerSetup<S>) -> Self {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = Builder::new()
@@ -110,9 +110,9 @@ impl WorkerThread {
     }
 }
 
-fn keep_going<S: Stage>(role: &WorkerSetup<S>, shared: &Shared) -> Result<(), Failure> {
+fn keep_going<S: TestBroker>(role: &WorkerSetup<S>, shared: &Shared) -> Result<(), Failure> {
     loop {
-        let client = Faulty::new(role.stage.join(&role.member)?, Arc::clone(&role.script));
+        let client = FaultyBroker::new(role.broker.join(&role.member)?, Arc::clone(&role.script));
         let (pipeline, metrics) = (Arc::clone(&role.pipeline), role.metrics.clone());
         let shard = Worker::new(0, client, pipeline, TimeMode::live(), metrics);
         let ended = shard.run(&shared.stop, |shard| {

@@ -18,7 +18,7 @@ pub(super) fn life(scenario: &Scenario) -> Vec<String> {
 }
 
 /// A day of the shop, long after: shorter than it takes to let anybody go, and every task hears of it.
-pub(super) fn coda(scenario: &Scenario, partitioner: Partitioner) -> Vec<String> {
+pub(super) fn final_day(scenario: &Scenario, partitioner: Partitioner) -> Vec<String> {
     let (tasks, seed) = (scenario.state_partitions, scenario.seed + 1);
     let probe = |task: &u32| {
         let mut names = (0..).map(|number| format!("probe-{number}"));
@@ -35,9 +35,9 @@ pub(super) fn coda(scenario: &Scenario, partitioner: Partitioner) -> Vec<String>
     let events = scenario.events / 4 + 1;
     let day = lines_over(1, events, scenario.customers, seed).into_iter();
     let is_of_the_day = |line: &String| line.contains(r#""timestamp":"2026-01-01"#);
-    let mut coda: Vec<String> = probes.chain(day.filter(is_of_the_day)).collect();
-    coda.iter_mut().for_each(|line| in_year(line, "2027"));
-    coda
+    let mut final_day: Vec<String> = probes.chain(day.filter(is_of_the_day)).collect();
+    final_day.iter_mut().for_each(|line| in_year(line, "2027"));
+    final_day
 }
 
 fn in_year(line: &mut String, year: &str) {

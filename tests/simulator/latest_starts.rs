@@ -19,7 +19,7 @@ impl World {
     /// A configuration with the starts of its inputs. They are decided when an instance first reads an input; one that
     /// was recreated since begins at its oldest record.
     pub(super) fn pinned(&self, mut setup: Setup) -> Setup {
-        if !self.scenario.twists.latest {
+        if !self.scenario.variations.latest {
             return setup;
         }
         let mut starts = self.starts.borrow_mut();
@@ -51,13 +51,13 @@ impl World {
 
     /// Nothing that an input holds now is to be counted. Returns where its partitions end.
     fn begin_at_ends(&self, input: u16) -> Vec<i64> {
-        let (mut ledger, mut feed) = (self.ledger(), self.feed());
+        let (mut committed_log, mut feed) = (self.committed_log(), self.feed());
         let partitions = feed.partitions().filter(|(known, _)| *known == input);
         let partitions: Vec<u32> = partitions.map(|(_, partition)| partition).collect();
         let begin = |partition: u32| {
             let start = self.broker.stable(Topic::Input(input), partition);
             let lane = feed.lane(input, partition);
-            ledger.readings.entry(lane).or_default().begin(start);
+            committed_log.readings.entry(lane).or_default().begin(start);
             feed.forget_time(input, partition);
             self.note(None, BEGINS_LATE, [i64::from(partition), start]);
             start

@@ -7,12 +7,12 @@ use flockwise_codec::changelog::{TASK_POSITION, decode_task_position};
 use flockwise_codec::model::decode_publication;
 use flockwise_core::task::{InputPartition, Output, Progress, Task, TaskPosition, Versions};
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::topics::{Source, Topic};
+use flockwise_runtime::topics::{TopicPartition, Topic};
 
 use super::counters::Counts;
-use super::produced::Lane;
-use super::reading::{Position, Reading};
-use super::state;
+use super::produced_log::InputKey;
+use super::truncated_reads::{Position, Reading};
+use super::task_comparison;
 
 /// A record as a client sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ pub(super) use crate::changelog::Changelog;
 pub(super) type Client = u64;
 
 /// Everything that was ever committed.
-pub(super) struct Ledger {
+pub(super) struct CommittedLog {
     pipeline: Arc<Pipeline>,
     /// Keys and values by topic and partition, in the order of commits.
-    pub(super) records: BTreeMap<Source, Vec<Sent>>,
+    pub(super) records: BTreeMap<TopicPartition, Vec<Sent>>,
     pub(super) changelogs: BTreeMap<u32, Changelog>,
     pub(super) bookmarks: BTreeMap<u32, TaskPosition>,
     /// How often each changelog was committed to.
@@ -40,9 +40,9 @@ pub(super) struct Ledger {
     /// Of each client, the commits of each changelog that its state comes from.
     known: BTreeMap<(Client, u32), u64>,
     /// The positions that the group has, had they not expired.
-    pub(super) positions: BTreeMap<Source, i64>,
+    pub(super) positions: BTreeMap<TopicPartition, i64>,
     /// How far each partition was read, by the bookmarks.
-    pub(super) readings: BTreeMap<Lane, Reading>,
+    pub(super) readings: BTreeMap<InputKey, Reading>,
     pub(super) versions: BTreeSet<u64>,
     /// What those have counted who heard that their transactions were committed.
     pub(super) heard: Counts,
@@ -52,7 +52,7 @@ pub(super) struct Ledger {
     held: BTreeSet<u64>,
 }
 
-impl Ledger {
+impl CommittedLog {
     pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
         let imported = pipeline.import.as_ref().map(|model| model.version);
         Self {
@@ -90,7 +90,7 @@ impl Ledger {
         &mut self,
         client: Client,
         sent: Vec<Sent>,
-        positions: &[(Source, i64)],
+        positions: &[(TopicPartition, i64)],
         inputs: &[u16],
     ) -> Vec<u32> {
         let written: BTreeSet<u32> = sent
@@ -125,7 +125,7 @@ impl Ledger {
     }
 
     fn note(&mut self, sent: Sent) {
-        let source = Source {
+        let source = TopicPartition {
             topic: sent.topic,
             partition: sent.partition,
         };
@@ -160,7 +160,7 @@ impl Ledger {
     }
 
     /// How far partitions are read by a transaction with these records.
-    pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<(Lane, Position)> {
+    pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<(InputKey, Position)> {
         let is_bookmark = |sent: &&Sent| sent.key.as_deref() == Some(&[TASK_POSITION]);
         let bookmarks = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
         let topics = &self.pipeline.topics.inputs;
@@ -172,7 +172,7 @@ impl Ledger {
         lanes.collect()
     }
 
-    fn lanes(&self, position: &TaskPosition) -> Vec<(Lane, Position)> {
+    fn lanes(&self, position: &TaskPosition) -> Vec<(InputKey, Position)> {
         let none = Reading::default();
         let inputs = position.inputs.iter();
         let lanes = inputs.map(|((input, partition), progress)| {
@@ -239,7 +239,7 @@ impl Ledger {
         let Some(value) = &sent.value else { return };
         let key = sent.key.as_deref().unwrap_or_default();
         let version = String::from_utf8_lossy(key).parse().expect("a version");
-        let source = Source {
+        let source = TopicPartition {
             topic: Topic::Model,
             partition: 0,
         };
@@ -258,7 +258,7 @@ impl Ledger {
     /// The positions are those of the bookmarks, and the other way round.
     fn take_positions(
         &mut self,
-        positions: &[(Source, i64)],
+        positions: &[(TopicPartition, i64)],
         written: &BTreeSet<u32>,
         inputs: &[u16],
     ) {
@@ -267,24 +267,24 @@ impl Ledger {
             let Some(position) = self.bookmarks.get(task) else {
                 panic!("task {task} is committed without a bookmark");
             };
-            let repartition = Source {
+            let repartition = TopicPartition {
                 topic: Topic::Repartition,
                 partition: *task,
             };
             expected.insert(repartition, position.repartition_offset);
             let reads = |((input, _), _): &(&InputPartition, &Progress)| inputs.contains(input);
             for ((input, partition), progress) in position.inputs.iter().filter(reads) {
-                let input = Source {
+                let input = TopicPartition {
                     topic: Topic::Input(*input),
                     partition: *partition,
                 };
                 expected.insert(input, progress.next_offset);
             }
         }
-        let found: BTreeMap<Source, i64> = positions
+        let found: BTreeMap<TopicPartition, i64> = positions
             .iter()
             .copied()
-            .filter(|(source, _)| source.topic != Topic::Deltas)
+            .filter(|(source, _)| source.topic != Topic::Samples)
             .collect();
         assert_eq!(found, expected, "positions and bookmarks");
         self.positions.extend(positions.iter().copied());
@@ -301,7 +301,7 @@ impl Ledger {
     ) {
         let none = Changelog::new();
         let changelog = self.changelogs.get(&number).unwrap_or(&none);
-        let mut restored = state::restore(pipeline, changelog);
+        let mut restored = task_comparison::restore(pipeline, changelog);
         for (input, topic) in (0..).zip(&pipeline.topics.inputs) {
             if let (Some(before), Some(id)) = (restored.topic_id(topic), live.topic_id(topic))
                 && before != id
@@ -317,6 +317,6 @@ impl Ledger {
             while task.sweep_some(usize::MAX, versions, &mut output) {}
             task
         };
-        state::same(&caught_up(&restored), &caught_up(live), number);
+        task_comparison::same(&caught_up(&restored), &caught_up(live), number);
     }
 }

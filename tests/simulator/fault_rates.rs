@@ -1,13 +1,13 @@
 //! How often things go wrong.
 
-use super::dice::Dice;
+use super::seeded_random::SeededRandom;
 
 /// How often something happens, of a thousand steps.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rates {
+pub(super) struct FaultRates {
     pub(super) crash: u64,
     pub(super) abort: u64,
-    pub(super) nap: u64,
+    pub(super) pause: u64,
     pub(super) supersede: u64,
     pub(super) leave: u64,
     pub(super) expire: u64,
@@ -24,15 +24,15 @@ pub(super) struct Rates {
 }
 
 /// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
-pub(super) fn rates(dice: &Dice) -> Rates {
-    let rate = |high: u64| match dice.percent(55) {
-        true => dice.scale(1, high),
+pub(super) fn rates(random: &SeededRandom) -> FaultRates {
+    let rate = |high: u64| match random.percent(55) {
+        true => random.scale(1, high),
         false => 0,
     };
-    Rates {
+    FaultRates {
         crash: rate(60),
         abort: rate(150),
-        nap: rate(200),
+        pause: rate(200),
         supersede: rate(30),
         leave: rate(40),
         expire: rate(10),

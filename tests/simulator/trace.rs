@@ -9,20 +9,20 @@ const KEPT: usize = 60;
 
 /// One thing that happened. Plain data: thousands are noted for each that is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Beat {
+pub(super) struct TraceEvent {
     pub(super) at_ms: i64,
     /// How many shards stand still in the middle of a call meanwhile.
     pub(super) depth: usize,
     /// Whom it concerns; `None`: the world.
-    pub(super) seat: Option<usize>,
+    pub(super) slot: Option<usize>,
     pub(super) what: &'static str,
     pub(super) numbers: [i64; 2],
 }
 
 /// What happened, the latest last.
 #[derive(Debug, Default)]
-pub(super) struct Story {
-    beats: RefCell<VecDeque<Beat>>,
+pub(super) struct Trace {
+    beats: RefCell<VecDeque<TraceEvent>>,
     /// Over everything that ever happened: two plays of one seed come to the same.
     digest: Cell<u64>,
     count: Cell<u64>,
@@ -30,22 +30,22 @@ pub(super) struct Story {
     counts: RefCell<BTreeMap<&'static str, u64>>,
 }
 
-impl Story {
-    pub(super) fn note(&self, beat: Beat) {
+impl Trace {
+    pub(super) fn note(&self, record_event: TraceEvent) {
         let mut digest = self.digest.get();
-        let letters = beat.what.bytes().map(u64::from);
-        let numbers = beat.numbers.map(|number| number as u64);
-        for number in letters.chain(numbers).chain([beat.at_ms as u64]) {
+        let letters = record_event.what.bytes().map(u64::from);
+        let numbers = record_event.numbers.map(|number| number as u64);
+        for number in letters.chain(numbers).chain([record_event.at_ms as u64]) {
             digest = flockwise_core::event::mix(digest ^ number);
         }
         self.digest.set(digest);
         self.count.set(self.count.get() + 1);
-        *self.counts.borrow_mut().entry(beat.what).or_default() += 1;
+        *self.counts.borrow_mut().entry(record_event.what).or_default() += 1;
         let mut beats = self.beats.borrow_mut();
         if beats.len() == KEPT {
             beats.pop_front();
         }
-        beats.push_back(beat);
+        beats.push_back(record_event);
     }
 
     /// How often each thing happened.
@@ -62,16 +62,16 @@ impl Story {
         let mut lines = String::new();
         let beats = self.beats.borrow();
         let skipped = self.count.get() - beats.len() as u64;
-        for (beat, number) in beats.iter().zip(skipped + 1..) {
-            let who = beat.seat.map_or_else(|| "-".to_owned(), &name);
-            let [first, second] = beat.numbers;
+        for (record_event, number) in beats.iter().zip(skipped + 1..) {
+            let who = record_event.slot.map_or_else(|| "-".to_owned(), &name);
+            let [first, second] = record_event.numbers;
             let _ = writeln!(
                 lines,
                 "{number:>6} {:>9.3} s {:>width$}{who:<9} {} {first} {second}",
-                (beat.at_ms - start_ms) as f64 / 1e3,
+                (record_event.at_ms - start_ms) as f64 / 1e3,
                 "",
-                beat.what,
-                width = 4 * beat.depth,
+                record_event.what,
+                width = 4 * record_event.depth,
             );
         }
         lines

@@ -7,9 +7,9 @@ use flockwise_core::event::mix;
 
 /// A row of numbers that looks like none: SplitMix64.
 #[derive(Debug)]
-pub(super) struct Dice(Cell<u64>);
+pub(super) struct SeededRandom(Cell<u64>);
 
-impl Dice {
+impl SeededRandom {
     pub(super) fn new(seed: u64) -> Self {
         Self(Cell::new(mix(seed ^ 0x5eed)))
     }
@@ -34,7 +34,7 @@ impl Dice {
         low + self.below(high - low + 1)
     }
 
-    /// As [`Dice::between`], but small numbers come as often as large ones.
+    /// As [`SeededRandom::between`], but small numbers come as often as large ones.
     pub(super) fn scale(&self, low: u64, high: u64) -> u64 {
         let span = ((high + 1) as f64 / low.max(1) as f64).ln();
         let share = self.below(1 << 32) as f64 / (1_u64 << 32) as f64;

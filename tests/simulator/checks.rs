@@ -11,14 +11,14 @@ use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
 use flockwise_core::trainer::{Publication, Trainer, TrainerInput};
 use flockwise_memory::Committed;
-use flockwise_runtime::topics::{Source, Topic, Topics};
+use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
 
 use super::scenario::Scenario;
-use super::staff::Member;
+use super::cluster::Member;
 use super::world::World;
 use crate::changelog;
 use crate::checks::{self, header};
-use crate::events::Put;
+use crate::events::InputRecord;
 use crate::reference;
 
 /// Rounds in which everybody has a turn, until all must be done.
@@ -30,8 +30,8 @@ const PLENTY: usize = 100;
 /// Everybody has long been there by then.
 const REASSIGNED: usize = 50;
 
-const DELTAS: Source = Source {
-    topic: Topic::Deltas,
+const SAMPLES: TopicPartition = TopicPartition {
+    topic: Topic::Samples,
     partition: 0,
 };
 
@@ -71,16 +71,16 @@ impl World {
     /// Everybody is there, or soon will be.
     fn revive(&self) {
         let now_ms = self.clock.wall_ms();
-        let mut staff = self.staff();
-        for instance in &mut staff.instances {
-            instance.fuse = None;
+        let mut cluster = self.cluster();
+        for instance in &mut cluster.instances {
+            instance.kill_countdown = None;
             if !instance.is_up {
                 instance.back_at_ms = Some(now_ms);
             }
         }
-        for seat in &mut staff.seats {
-            seat.nap = None;
-            seat.refusal = None;
+        for slot in &mut cluster.slots {
+            slot.pause = None;
+            slot.refusal = None;
         }
     }
 
@@ -88,21 +88,21 @@ impl World {
         self.advance(Duration::from_millis(100));
         self.broker.let_time_pass();
         self.start_what_is_due();
-        let share = self.dice.scale(1, self.scenario.events) as usize;
+        let share = self.random.scale(1, self.scenario.events) as usize;
         self.feed().produce(self, share);
         (0..self.scenario.instances).for_each(|instance| self.keep_warm(instance));
-        let superseded = std::mem::take(&mut self.staff().superseded);
-        for (post, shard) in superseded {
-            self.turn(post, shard);
+        let superseded = std::mem::take(&mut self.cluster().superseded);
+        for (client_id, shard) in superseded {
+            self.turn(client_id, shard);
         }
-        let seats = self.scenario.instances * self.scenario.shards;
-        (0..seats).for_each(|seat| self.turn_at(seat));
+        let slots = self.scenario.instances * self.scenario.shards;
+        (0..slots).for_each(|slot| self.turn_at(slot));
     }
 
     /// Whoever has had its assignment says so.
     fn check_readiness(&self) {
-        let staff = self.staff();
-        for shard in staff.seats.iter().filter_map(|seat| seat.shard.as_ref()) {
+        let cluster = self.cluster();
+        for shard in cluster.slots.iter().filter_map(|slot| slot.shard.as_ref()) {
             let tasks = shard.tasks().count();
             assert!(
                 shard.is_assigned() || tasks == 0,
@@ -118,10 +118,10 @@ impl World {
     /// Input partitions, repartition partitions and mini-batches that are not read to their ends.
     fn what_is_left(&self) -> String {
         let unread = self.unread();
-        let ledger = self.ledger();
+        let committed_log = self.committed_log();
         let read = |topic, partition| {
-            let source = Source { topic, partition };
-            ledger.positions.get(&source).copied().unwrap_or(0)
+            let source = TopicPartition { topic, partition };
+            committed_log.positions.get(&source).copied().unwrap_or(0)
         };
         let mut left = String::new();
         for (input, partition) in unread {
@@ -129,7 +129,7 @@ impl World {
         }
         let own = [
             (Topic::Repartition, self.pipeline.topics.state_partitions),
-            (Topic::Deltas, 1),
+            (Topic::Samples, 1),
         ];
         for (topic, partitions) in own {
             for partition in 0..partitions {
@@ -145,8 +145,8 @@ impl World {
     /// Tasks that nobody has, or whose sweep is not where their time is; records that were read and are held back, of
     /// a topic that is there no more as well.
     fn what_is_due(&self) -> String {
-        let staff = self.staff();
-        let shards = staff.seats.iter().filter_map(|seat| seat.shard.as_ref());
+        let cluster = self.cluster();
+        let shards = cluster.slots.iter().filter_map(|slot| slot.shard.as_ref());
         if shards.clone().any(Member::is_holding) {
             return "records held back ".to_owned();
         }
@@ -187,11 +187,11 @@ impl World {
 
     /// Exactly what was committed is seen, but for what retention and compaction take away.
     fn check_what_is_seen(&self) {
-        let ledger = self.ledger();
+        let committed_log = self.committed_log();
         for topic in Topics::internal() {
             for (partition, seen) in (0..).zip(self.seen(topic)) {
-                let source = Source { topic, partition };
-                let committed = ledger.records.get(&source).map_or(&[][..], Vec::as_slice);
+                let source = TopicPartition { topic, partition };
+                let committed = committed_log.records.get(&source).map_or(&[][..], Vec::as_slice);
                 let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
                 let seen = seen.iter().map(|record| (&record.key, &record.value));
                 if Topics::is_compacted(topic) {
@@ -232,8 +232,8 @@ impl World {
             let (partition, offset) = (number("flockwise.partition"), number("flockwise.offset"));
             found.push((input as u16, partition as u32, offset));
         }
-        let (ledger, feed) = (self.ledger(), self.feed());
-        let read = feed.dead.iter().filter(|place| ledger.has_read(**place));
+        let (committed_log, feed) = (self.committed_log(), self.feed());
+        let read = feed.dead.iter().filter(|place| committed_log.has_read(**place));
         let expected = read.map(|((_, input, partition), _, offset)| (*input, *partition, *offset));
         let mut expected: Vec<_> = expected.collect();
         found.sort_unstable();
@@ -252,11 +252,11 @@ impl World {
     }
 
     fn check_positions(&self, tasks: &[Task]) {
-        let (ledger, feed) = (self.ledger(), self.feed());
+        let (committed_log, feed) = (self.committed_log(), self.feed());
         let read: BTreeMap<_, _> = tasks.iter().flat_map(Task::inputs).collect();
         // Where nothing is to be read there need not be a position.
         let is_wanted = |((input, partition), end): &(&(u16, u32), &i64)| {
-            let reading = ledger.readings.get(&feed.lane(*input, *partition));
+            let reading = committed_log.readings.get(&feed.lane(*input, *partition));
             reading.is_none_or(|reading| reading.is_wanted(**end - 1))
         };
         for (place, end) in feed.ends.iter().filter(is_wanted) {
@@ -270,7 +270,7 @@ impl World {
 
     /// Events that count, each once, in the order of their production; not those of customers who were
     /// let go of.
-    fn good(&self) -> Vec<Put> {
+    fn good(&self) -> Vec<InputRecord> {
         let before_coda = self.feed().before_coda;
         let mut good = self.counted(before_coda);
         if !self.scenario.forgets() {
@@ -306,8 +306,8 @@ impl World {
         let mut trainer = Trainer::new(Arc::clone(plan), task.learning, imported.clone())
             .with_margin(task.decision.margin);
         let mut expected: Vec<Publication> = imported.into_iter().map(Publication::live).collect();
-        let position = self.ledger().positions.get(&DELTAS).copied();
-        let lessons = self.broker.read(DELTAS.topic, DELTAS.partition, 0);
+        let position = self.committed_log().positions.get(&SAMPLES).copied();
+        let lessons = self.broker.read(SAMPLES.topic, SAMPLES.partition, 0);
         // Whoever left last may have said something that nobody was there to hear.
         let is_heard = |lesson: &Committed| Some(lesson.offset) < position;
         for lesson in lessons.into_iter().filter(is_heard) {

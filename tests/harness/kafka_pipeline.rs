@@ -14,8 +14,8 @@ use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::broker::{Stage, topics};
-use crate::events::{Put, lines, put};
+use crate::test_broker::{TestBroker, topics};
+use crate::events::{InputRecord, lines, put};
 use crate::kafka::{Kafka, servers};
 use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
 use crate::process::{Process, flockwise, folder, free_address, json_lines, run, write_lines};
@@ -33,7 +33,7 @@ pub const FIRST: &str = "run.toml";
 pub const BOTH: &str = "both.toml";
 
 /// A pipeline and its files.
-pub struct Plant {
+pub struct KafkaPipeline {
     folder: TempDir,
     /// Its topics from outside.
     pub kafka: Kafka,
@@ -43,7 +43,7 @@ pub struct Plant {
     features: Vec<String>,
 }
 
-impl Plant {
+impl KafkaPipeline {
     /// Makes the input and the configurations, `learning.toml` and `run.toml`; `None`, with a word on
     /// stderr, where there is no Kafka.
     ///
@@ -76,23 +76,23 @@ impl Plant {
         }
         let features = config(&["segment"], &[]).features.into_iter();
         let features = features.map(|feature| feature.name).collect();
-        let plant = Self {
+        let kafka_pipeline = Self {
             folder,
             kafka,
             topics,
             features,
         };
         let write = |name: &str, inputs: &[String], model: &str| {
-            let config = plant.config(servers, inputs, &format!("{model}{more}"));
-            fs::write(plant.path(name), config).expect("written");
+            let config = kafka_pipeline.config(servers, inputs, &format!("{model}{more}"));
+            fs::write(kafka_pipeline.path(name), config).expect("written");
         };
-        let (all, first) = (&plant.topics.inputs, &plant.topics.inputs[..1]);
+        let (all, first) = (&kafka_pipeline.topics.inputs, &kafka_pipeline.topics.inputs[..1]);
         let learning = "[model]\nk = 6\nwarm_up = { customers = 50 }\n";
         let fixed = "[model]\nlearn = false\nimport = \"learnt/model.json\"\n";
         write("learning.toml", first, learning);
         write(FIRST, first, fixed);
         write(BOTH, all, fixed);
-        plant
+        kafka_pipeline
     }
 
     /// Its files stay when it is dropped, to be looked at.
@@ -136,7 +136,7 @@ impl Plant {
     /// Learns the model that `run` imports from the first events, and replays them all with it: what is
     /// expected. Returns them in the partitions of a producer that keys otherwise than the pipeline.
     #[must_use]
-    pub fn expect(&self, events: u64, customers: u32, first: usize) -> Vec<Put> {
+    pub fn expect(&self, events: u64, customers: u32, first: usize) -> Vec<InputRecord> {
         let lines = lines(events, customers, 1);
         let write = |name: &str, lines: &[String]| {
             write_lines(&self.path(name), lines.iter().map(String::as_bytes));

@@ -3,20 +3,20 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use flockwise_runtime::topics::Topic;
-use flockwise_tests::broker::Stage;
-use flockwise_tests::plant::Plant;
+use flockwise_tests::test_broker::TestBroker;
+use flockwise_tests::kafka_pipeline::KafkaPipeline;
 
-use crate::halt::Halt;
+use crate::stop_signal::StopSignal;
 use crate::instance::Stopped;
-use crate::journal::Journal;
-use crate::site::{PROCESSES, Site};
+use crate::event_log::EventLog;
+use crate::deployment::{PROCESSES, Deployment};
 
 /// Ends the processes in good order; what is wrong with how they end.
-pub(crate) fn end(site: &Site, halt: &Halt) -> Vec<String> {
+pub(crate) fn end(deployment: &Deployment, stop: &StopSignal) -> Vec<String> {
     let mut failures = Vec::new();
     for index in 0..PROCESSES {
-        if !halt.is_interrupted() {
-            let mut instance = site.instance(index);
+        if !stop.is_interrupted() {
+            let mut instance = deployment.instance(index);
             failures.extend(instance.ended_by_itself());
             match instance.stop() {
                 Stopped::Well => {}
@@ -28,15 +28,15 @@ pub(crate) fn end(site: &Site, halt: &Halt) -> Vec<String> {
 }
 
 /// What differs from what it should be, and how many changes there are.
-pub(crate) fn judge(plant: &Plant, journal: &Journal, events: usize) -> (Vec<String>, usize) {
-    let mut failures = journal.failures();
-    let count = journal.count();
+pub(crate) fn judge(kafka_pipeline: &KafkaPipeline, event_log: &EventLog, events: usize) -> (Vec<String>, usize) {
+    let mut failures = event_log.failures();
+    let count = event_log.count();
     if count != events as u64 {
         failures.push(format!("{count} of {events} events were produced"));
     }
-    failures.extend(said("changes", || plant.check_changes()));
-    failures.extend(said("customers", || plant.check_customers()));
-    let changes = plant.kafka.read(Topic::SegmentChanges);
+    failures.extend(said("changes", || kafka_pipeline.check_changes()));
+    failures.extend(said("customers", || kafka_pipeline.check_customers()));
+    let changes = kafka_pipeline.kafka.read(Topic::SegmentChanges);
     (failures, changes.iter().map(Vec::len).sum())
 }
 

@@ -8,15 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use flockwise_tests::plant::{BOTH, FIRST, PARTITIONS, Plant};
+use flockwise_tests::kafka_pipeline::{BOTH, FIRST, PARTITIONS, KafkaPipeline};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
 use xtask::kafka::{Cluster, Running, Signal};
 
 use crate::disk::Disk;
-use crate::gate::Gate;
-use crate::halt::Halt;
+use crate::proxy::Proxy;
+use crate::stop_signal::StopSignal;
 use crate::instance::{Commands, Instance};
 
 pub(crate) const BROKERS: usize = 3;
@@ -34,11 +34,11 @@ const CATCH_UP: Duration = Duration::from_secs(120);
 const FILES: &str = "plant-";
 
 /// What the faults hit. Taken down in the order of these fields.
-pub(crate) struct Site {
+pub(crate) struct Deployment {
     instances: Vec<Mutex<Instance>>,
     /// By process and broker.
-    pub(crate) gates: Vec<Vec<Gate>>,
-    pub(crate) plant: Plant,
+    pub(crate) proxies: Vec<Vec<Proxy>>,
+    pub(crate) kafka_pipeline: KafkaPipeline,
     pub(crate) servers: String,
     /// Held by whoever has one of them down.
     brokers: Mutex<()>,
@@ -60,34 +60,34 @@ pub(crate) struct Plan {
     pub(crate) log: String,
 }
 
-impl Site {
+impl Deployment {
     /// Everything but the processes is started.
     pub(crate) fn set(plan: &Plan) -> Result<Self> {
         let kafka = cluster(&plan.folder).run()?;
         let servers = kafka.servers.plain.clone();
-        let gates = kafka.servers.detours.iter();
-        let gates = gates.map(|nodes| nodes.iter().map(Gate::open).collect());
+        let proxies = kafka.servers.detours.iter();
+        let proxies = proxies.map(|nodes| nodes.iter().map(Proxy::open).collect());
         clear(&plan.folder)?;
         let files = tempfile::Builder::new()
             .prefix(FILES)
             .tempdir_in(&plan.folder)
             .context("cannot make a folder")?;
         let more = configuration(&plan.properties)?;
-        let plant = Plant::with(&servers, files, &[PARTITIONS; INPUTS], &more);
-        let gates = gates.collect::<Result<_>>()?;
-        let instances = (0..PROCESSES).map(|index| instance(index, plan, &plant, &kafka));
+        let kafka_pipeline = KafkaPipeline::with(&servers, files, &[PARTITIONS; INPUTS], &more);
+        let proxies = proxies.collect::<Result<_>>()?;
+        let instances = (0..PROCESSES).map(|index| instance(index, plan, &kafka_pipeline, &kafka));
         Ok(Self {
             instances: instances
                 .map(|instance| instance.map(Mutex::new))
                 .collect::<Result<_>>()?,
-            gates,
+            proxies,
             servers: servers.clone(),
             brokers: Mutex::default(),
             rolling: Mutex::default(),
             metadata: ClientConfig::new()
                 .set("bootstrap.servers", servers)
                 .create()?,
-            plant,
+            kafka_pipeline,
             kafka,
         })
     }
@@ -107,9 +107,9 @@ impl Site {
     }
 
     /// Waits until a process that was started is ready.
-    pub(crate) fn wait_until_ready(&self, instance: &Instance, halt: &Halt) -> Result<()> {
-        let is_ready = halt.wait_for(CATCH_UP, || instance.is_ready());
-        if !is_ready && !halt.is_set() {
+    pub(crate) fn wait_until_ready(&self, instance: &Instance, stop: &StopSignal) -> Result<()> {
+        let is_ready = stop.wait_for(CATCH_UP, || instance.is_ready());
+        if !is_ready && !stop.is_set() {
             bail!("{} is not ready after {CATCH_UP:?}", instance.name);
         }
         Ok(())
@@ -135,9 +135,9 @@ impl Site {
     }
 
     /// Waits until every broker has every record: only then may the next one go.
-    pub(crate) fn wait_until_in_sync(&self, halt: &Halt) -> Result<()> {
-        let are_in_sync = halt.wait_for(CATCH_UP, || self.are_in_sync());
-        if !are_in_sync && !halt.is_set() {
+    pub(crate) fn wait_until_in_sync(&self, stop: &StopSignal) -> Result<()> {
+        let are_in_sync = stop.wait_for(CATCH_UP, || self.are_in_sync());
+        if !are_in_sync && !stop.is_set() {
             bail!("the brokers are not in sync after {CATCH_UP:?}");
         }
         Ok(())
@@ -154,7 +154,7 @@ impl Site {
 
     /// What was written stays, to be looked at.
     pub(crate) fn keep_files(&mut self) {
-        self.plant.keep_files();
+        self.kafka_pipeline.keep_files();
         self.kafka.keep_files();
     }
 }
@@ -203,12 +203,12 @@ fn configuration(properties: &[String]) -> Result<String> {
     ))
 }
 
-fn instance(index: usize, plan: &Plan, plant: &Plant, kafka: &Running) -> Result<Instance> {
+fn instance(index: usize, plan: &Plan, kafka_pipeline: &KafkaPipeline, kafka: &Running) -> Result<Instance> {
     let name = format!("process-{}", index + 1);
-    let disk = Disk::mount(&plant.path(&name))?;
+    let disk = Disk::mount(&kafka_pipeline.path(&name))?;
     let commands = Commands {
-        first: command(FIRST, index, &name, plan, plant, kafka),
-        both: command(BOTH, index, &name, plan, plant, kafka),
+        first: command(FIRST, index, &name, plan, kafka_pipeline, kafka),
+        both: command(BOTH, index, &name, plan, kafka_pipeline, kafka),
     };
     Instance::new(&name, commands, disk, &plan.folder)
 }
@@ -218,10 +218,10 @@ fn command(
     index: usize,
     name: &str,
     plan: &Plan,
-    plant: &Plant,
+    kafka_pipeline: &KafkaPipeline,
     kafka: &Running,
 ) -> Command {
-    let mut command = plant.command_with(config, name);
+    let mut command = kafka_pipeline.command_with(config, name);
     let nodes = kafka.servers.detours[index].iter();
     let servers: Vec<&str> = nodes.map(|detour| &*detour.advertised).collect();
     command

@@ -9,24 +9,24 @@ use flockwise_runtime::learning_thread::{
 const TURNS: u64 = 8;
 
 /// A thread that is slow.
-pub(super) struct Slow;
+pub(super) struct SlowExecutor;
 
-impl LearningExecutor for Slow {
+impl LearningExecutor for SlowExecutor {
     fn start(&self, job: LearningJob) -> Box<dyn LearningHandle> {
         let turns = mix(job.offset.cast_unsigned()) % TURNS;
-        Box::new(InTurns {
+        Box::new(LearningInSteps {
             turns,
             job: Some(job),
         })
     }
 }
 
-struct InTurns {
+struct LearningInSteps {
     turns: u64,
     job: Option<LearningJob>,
 }
 
-impl LearningHandle for InTurns {
+impl LearningHandle for LearningInSteps {
     fn finished(&mut self) -> Option<LearningResult> {
         if self.turns > 0 {
             self.turns -= 1;

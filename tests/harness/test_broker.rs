@@ -6,10 +6,10 @@ use flockwise_memory::Committed;
 use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::events::Put;
+use crate::events::InputRecord;
 
 /// Topics on a broker, with clients for shards and a view from outside.
-pub trait Stage: Send + Sync + 'static {
+pub trait TestBroker: Send + Sync + 'static {
     /// A shard's client.
     type Client: Broker;
 
@@ -25,7 +25,7 @@ pub trait Stage: Send + Sync + 'static {
     fn join(&self, member: &str) -> Result<Self::Client, Failure>;
 
     /// Puts records into input topics, in order.
-    fn put(&self, records: &[Put]);
+    fn put(&self, records: &[InputRecord]);
 
     /// The committed records of a topic, by partition and then in order.
     fn read(&self, topic: Topic) -> Vec<Vec<Committed>>;

@@ -29,10 +29,10 @@ pub(crate) enum Mode {
 
 /// A way from one process to one broker, closed when dropped.
 #[derive(Debug)]
-pub(crate) struct Gate(Arc<Way>);
+pub(crate) struct Proxy(Arc<Connection>);
 
 #[derive(Debug)]
-struct Way {
+struct Connection {
     detour: Detour,
     mode: Mutex<Mode>,
     changed: Condvar,
@@ -40,10 +40,10 @@ struct Way {
     ends: Mutex<Vec<(TcpStream, TcpStream)>>,
 }
 
-impl Gate {
+impl Proxy {
     /// Opens the way, to be served by threads of its own.
     pub(crate) fn open(detour: &Detour) -> Result<Self> {
-        let way = Arc::new(Way {
+        let way = Arc::new(Connection {
             detour: detour.clone(),
             mode: Mutex::new(Mode::Open),
             changed: Condvar::new(),
@@ -71,14 +71,14 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.set(Mode::Closed);
         self.cut();
     }
 }
 
-impl Way {
+impl Connection {
     fn listen(&self) -> Result<TcpListener> {
         let listener = TcpListener::bind(&self.detour.advertised);
         let listener = listener.and_then(|listener| {
@@ -119,7 +119,7 @@ impl Way {
 }
 
 /// Takes connections until the gate is closed.
-fn serve(way: &Arc<Way>, listener: TcpListener) {
+fn serve(way: &Arc<Connection>, listener: TcpListener) {
     let mut listener = Some(listener);
     loop {
         match way.mode() {
@@ -139,7 +139,7 @@ fn serve(way: &Arc<Way>, listener: TcpListener) {
 }
 
 /// Carries bytes one way until either end is gone; that news does not come through either.
-fn pump(way: &Way, mut from: TcpStream, mut to: TcpStream) {
+fn pump(way: &Connection, mut from: TcpStream, mut to: TcpStream) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(count @ 1..) = from.read(&mut chunk) {
         way.pass();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// A gate to somebody who says everything again.
-    fn gate() -> (Gate, String) {
+    fn proxy() -> (Proxy, String) {
         let echo = TcpListener::bind("127.0.0.1:0").unwrap();
         let detour = Detour {
             advertised: port(),
@@ -186,7 +186,7 @@ mod tests {
             }
         };
         spawn("echo", said_again).unwrap();
-        (Gate::open(&detour).unwrap(), detour.advertised)
+        (Proxy::open(&detour).unwrap(), detour.advertised)
     }
 
     fn client(address: &str) -> TcpStream {
@@ -202,27 +202,27 @@ mod tests {
 
     #[test]
     fn what_is_held_up_arrives_later() {
-        let (gate, address) = gate();
+        let (proxy, address) = proxy();
         let mut client = client(&address);
         client.write_all(b"1").unwrap();
         assert_eq!(hear(&mut client).unwrap(), 1);
-        gate.set(Mode::Stalled);
+        proxy.set(Mode::Stalled);
         client.write_all(b"2").unwrap();
         let short = Some(Duration::from_millis(50));
         client.set_read_timeout(short).unwrap();
         assert_eq!(hear(&mut client).unwrap_err().kind(), ErrorKind::WouldBlock);
-        gate.set(Mode::Open);
+        proxy.set(Mode::Open);
         client.set_read_timeout(None).unwrap();
         assert_eq!(hear(&mut client).unwrap(), 1);
     }
 
     #[test]
     fn what_is_cut_is_gone_and_the_next_is_let_in() {
-        let (gate, address) = gate();
+        let (proxy, address) = proxy();
         let mut first = client(&address);
         first.write_all(b"1").unwrap();
         assert_eq!(hear(&mut first).unwrap(), 1);
-        gate.cut();
+        proxy.cut();
         assert!(matches!(hear(&mut first), Ok(0) | Err(_)));
         let mut second = client(&address);
         second.write_all(b"2").unwrap();
@@ -231,11 +231,11 @@ mod tests {
 
     #[test]
     fn who_is_refused_is_let_in_afterwards() {
-        let (gate, address) = gate();
+        let (proxy, address) = proxy();
         let is_refused = || TcpStream::connect(&address).is_err();
-        gate.set(Mode::Refusing);
+        proxy.set(Mode::Refusing);
         flockwise_tests::eventually("refused", is_refused);
-        gate.set(Mode::Open);
+        proxy.set(Mode::Open);
         flockwise_tests::eventually("let in", || !is_refused());
     }
 }

@@ -14,10 +14,10 @@ pub(crate) type Place = (InputPartition, i64);
 
 /// Everything that an outside observer has seen.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct EventLog {
     inputs: BTreeMap<InputPartition, Input>,
     /// Of what is on its way to the task that owns its customer.
-    states: Vec<Lane>,
+    states: Vec<InputState>,
     /// Of these, events that their own producer stored twice: one that is not told whether a broker has
     /// stored them may do so. They have the id of an event before and so make no difference.
     repeated: u64,
@@ -45,13 +45,13 @@ struct Event {
 struct Input {
     /// By offset. Who reads them may be told of them sooner than who produced them.
     events: Vec<Event>,
-    lane: Lane,
+    lane: InputState,
     produced: i64,
 }
 
 /// A partition, and what of it waits to be processed.
 #[derive(Debug)]
-struct Lane {
+struct InputState {
     name: String,
     waiting: VecDeque<Waiting>,
     /// Committed as processed.
@@ -81,11 +81,11 @@ impl Stall {
     }
 }
 
-impl Journal {
+impl EventLog {
     /// Of this number of inputs, each with as many partitions as the state.
     pub(crate) fn new(inputs: usize, partitions: u32) -> Self {
         let places = (0..inputs as u16).flat_map(|input| (0..partitions).map(move |p| (input, p)));
-        let states = (0..partitions).map(|task| Lane::new(format!("repartition/{task}")));
+        let states = (0..partitions).map(|task| InputState::new(format!("repartition/{task}")));
         Self {
             inputs: places.map(|place| (place, Input::new(place))).collect(),
             states: states.collect(),
@@ -278,13 +278,13 @@ impl Input {
     fn new((input, partition): InputPartition) -> Self {
         Self {
             events: Vec::new(),
-            lane: Lane::new(format!("input {input}/{partition}")),
+            lane: InputState::new(format!("input {input}/{partition}")),
             produced: 0,
         }
     }
 }
 
-impl Lane {
+impl InputState {
     fn new(name: String) -> Self {
         Self {
             name,
@@ -354,89 +354,89 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn progress(journal: &mut Journal, task: u32, read: i64, passed_on: i64, now: u64) {
+    fn progress(event_log: &mut EventLog, task: u32, read: i64, passed_on: i64, now: u64) {
         let read = [((0, task), read)].into_iter();
-        journal.progressed(task, read, passed_on, ms(now));
+        event_log.progressed(task, read, passed_on, ms(now));
     }
 
     #[test]
     fn an_event_ends_with_the_task_that_owns_its_customer() {
-        let mut journal = Journal::new(1, 2);
-        journal.produced(((0, 0), Some(0)), false, ms(0), ms(5));
-        journal.produced(((0, 0), Some(1)), true, ms(10), ms(15));
-        progress(&mut journal, 0, 2, 0, 40);
-        assert_eq!(journal.latencies(), [ms(40)]);
-        journal.passed_on(1, 7, ((0, 0), 1), ms(40));
-        assert_eq!(journal.failures().len(), 1);
-        progress(&mut journal, 1, 0, 8, 100);
-        assert_eq!(journal.latencies(), [ms(40), ms(90)]);
-        assert_eq!(journal.failures(), [""; 0]);
+        let mut event_log = EventLog::new(1, 2);
+        event_log.produced(((0, 0), Some(0)), false, ms(0), ms(5));
+        event_log.produced(((0, 0), Some(1)), true, ms(10), ms(15));
+        progress(&mut event_log, 0, 2, 0, 40);
+        assert_eq!(event_log.latencies(), [ms(40)]);
+        event_log.passed_on(1, 7, ((0, 0), 1), ms(40));
+        assert_eq!(event_log.failures().len(), 1);
+        progress(&mut event_log, 1, 0, 8, 100);
+        assert_eq!(event_log.latencies(), [ms(40), ms(90)]);
+        assert_eq!(event_log.failures(), [""; 0]);
     }
 
     #[test]
     fn what_is_told_in_another_order_counts_all_the_same() {
-        let mut journal = Journal::new(1, 1);
-        progress(&mut journal, 0, 2, 3, 30);
-        journal.passed_on(0, 2, ((0, 0), 0), ms(31));
-        journal.produced(((0, 0), Some(0)), true, ms(0), ms(32));
-        journal.produced(((0, 0), None), false, ms(5), ms(35));
-        assert_eq!(journal.latencies(), [ms(30), ms(31)]);
-        assert_eq!(journal.failures(), [""; 0]);
+        let mut event_log = EventLog::new(1, 1);
+        progress(&mut event_log, 0, 2, 3, 30);
+        event_log.passed_on(0, 2, ((0, 0), 0), ms(31));
+        event_log.produced(((0, 0), Some(0)), true, ms(0), ms(32));
+        event_log.produced(((0, 0), None), false, ms(5), ms(35));
+        assert_eq!(event_log.latencies(), [ms(30), ms(31)]);
+        assert_eq!(event_log.failures(), [""; 0]);
     }
 
     #[test]
     fn what_its_producer_stored_twice_counts_once() {
-        let mut journal = Journal::new(1, 1);
-        journal.produced(((0, 0), Some(0)), false, ms(0), ms(5));
-        progress(&mut journal, 0, 4, 0, 10);
-        journal.produced(((0, 0), Some(3)), false, ms(6), ms(12));
-        assert_eq!((journal.count(), journal.repeated()), (2, 2));
-        assert_eq!(journal.latencies(), [ms(6), ms(10)]);
-        assert_eq!(journal.failures(), [""; 0]);
+        let mut event_log = EventLog::new(1, 1);
+        event_log.produced(((0, 0), Some(0)), false, ms(0), ms(5));
+        progress(&mut event_log, 0, 4, 0, 10);
+        event_log.produced(((0, 0), Some(3)), false, ms(6), ms(12));
+        assert_eq!((event_log.count(), event_log.repeated()), (2, 2));
+        assert_eq!(event_log.latencies(), [ms(6), ms(10)]);
+        assert_eq!(event_log.failures(), [""; 0]);
     }
 
     #[test]
     fn a_partition_stalls_while_something_waits_and_nothing_is_committed() {
-        let mut journal = Journal::new(1, 1);
-        progress(&mut journal, 0, 1, 0, 0);
-        journal.produced(((0, 0), Some(0)), false, ms(0), ms(1));
-        assert_eq!(journal.stalls(ms(60_000)), [], "nothing waits");
+        let mut event_log = EventLog::new(1, 1);
+        progress(&mut event_log, 0, 1, 0, 0);
+        event_log.produced(((0, 0), Some(0)), false, ms(0), ms(1));
+        assert_eq!(event_log.stalls(ms(60_000)), [], "nothing waits");
         for (offset, now) in [(1, 60_000), (2, 60_300)] {
-            journal.produced(((0, 0), Some(offset)), false, ms(now), ms(now));
+            event_log.produced(((0, 0), Some(offset)), false, ms(now), ms(now));
         }
-        progress(&mut journal, 0, 2, 0, 61_000);
+        progress(&mut event_log, 0, 2, 0, 61_000);
         let stall = |from, to| Stall {
             partition: "input 0/0".to_owned(),
             from: ms(from),
             to: ms(to),
         };
         let mut stalls = vec![stall(60_000, 61_000)];
-        assert_eq!(journal.stalls(ms(61_100)), stalls);
+        assert_eq!(event_log.stalls(ms(61_100)), stalls);
         stalls.push(stall(61_000, 62_000));
-        assert_eq!(journal.stalls(ms(62_000)), stalls);
+        assert_eq!(event_log.stalls(ms(62_000)), stalls);
     }
 
     #[test]
     fn getting_warm_is_not_measured() {
-        let mut journal = Journal::new(1, 1);
-        journal.produced(((0, 0), Some(0)), false, ms(0), ms(0));
-        progress(&mut journal, 0, 1, 0, 9_000);
-        journal.begin(ms(10_000));
+        let mut event_log = EventLog::new(1, 1);
+        event_log.produced(((0, 0), Some(0)), false, ms(0), ms(0));
+        progress(&mut event_log, 0, 1, 0, 9_000);
+        event_log.begin(ms(10_000));
         assert_eq!(
-            (journal.latencies(), journal.stalls(ms(10_000))),
+            (event_log.latencies(), event_log.stalls(ms(10_000))),
             (vec![], vec![])
         );
-        assert_eq!(journal.finished(), 1);
+        assert_eq!(event_log.finished(), 1);
     }
 
     #[test]
     fn what_is_passed_on_twice_is_noticed() {
-        let mut journal = Journal::new(1, 1);
-        journal.produced(((0, 0), Some(0)), true, ms(0), ms(0));
-        progress(&mut journal, 0, 1, 0, 1);
-        journal.passed_on(0, 0, ((0, 0), 0), ms(1));
-        journal.passed_on(0, 1, ((0, 0), 0), ms(2));
-        progress(&mut journal, 0, 1, 2, 3);
-        assert!(journal.failures()[0].contains("twice"));
+        let mut event_log = EventLog::new(1, 1);
+        event_log.produced(((0, 0), Some(0)), true, ms(0), ms(0));
+        progress(&mut event_log, 0, 1, 0, 1);
+        event_log.passed_on(0, 0, ((0, 0), 0), ms(1));
+        event_log.passed_on(0, 1, ((0, 0), 0), ms(2));
+        progress(&mut event_log, 0, 1, 2, 3);
+        assert!(event_log.failures()[0].contains("twice"));
     }
 }
