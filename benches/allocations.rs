@@ -91,7 +91,7 @@ struct Stages {
     rows: Stage,
 }
 
-/// Buffers that are used again, as the shard does.
+/// Buffers that are used again, as the worker does.
 struct Buffers {
     event: Event,
     output: Output,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
-use flockwise_store::{DiskStore, ShardStore, StoreSettings};
+use flockwise_store::{DiskStore, StoreSettings, WorkerStore};
 use prometheus::Registry;
 
 const CUSTOMERS: u64 = 1_000_000;
@@ -24,29 +24,29 @@ fn store(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = StoreSettings::new(folder.path(), "bench");
     let store = DiskStore::start(settings, &Registry::new()).expect("a store");
-    let mut shard = store.handle();
+    let mut worker = store.handle();
     let mut group = criterion.benchmark_group("local state, a customer");
     group.sample_size(10);
     group.throughput(Throughput::Elements(CUSTOMERS));
     let all = batch(0, CUSTOMERS, 1);
     group.bench_function("write all", |bencher| {
         bencher.iter(|| {
-            shard.remove(0);
-            write(&mut shard, all.clone());
+            worker.remove(0);
+            write(&mut worker, all.clone());
         });
     });
-    group.bench_function("load", |bencher| bencher.iter(|| load(&mut shard)));
+    group.bench_function("load", |bencher| bencher.iter(|| load(&mut worker)));
     group.throughput(Throughput::Elements(BATCH));
     let mut round = 0;
     group.bench_function("write a batch", |bencher| {
         bencher.iter(|| {
             round += 1;
-            write(&mut shard, batch(round * BATCH, BATCH, round));
+            write(&mut worker, batch(round * BATCH, BATCH, round));
         });
     });
     group.throughput(Throughput::Elements(CUSTOMERS));
     group.bench_function("load after batches", |bencher| {
-        bencher.iter(|| load(&mut shard));
+        bencher.iter(|| load(&mut worker));
     });
     group.finish();
     assert!(store.finish(Duration::from_secs(60)));
@@ -66,26 +66,26 @@ fn batch(first: u64, count: u64, fill: u64) -> CheckpointBatch {
     kept
 }
 
-fn write(shard: &mut ShardStore, kept: CheckpointBatch) {
-    settle(shard);
-    shard.write(0, kept);
-    settle(shard);
+fn write(worker: &mut WorkerStore, kept: CheckpointBatch) {
+    settle(worker);
+    worker.write(0, kept);
+    settle(worker);
 }
 
-fn settle(shard: &mut ShardStore) {
-    while shard.checkpoint_state(0) == CheckpointState::Busy {
+fn settle(worker: &mut WorkerStore) {
+    while worker.checkpoint_state(0) == CheckpointState::Busy {
         std::thread::yield_now();
     }
 }
 
-fn load(shard: &mut ShardStore) -> usize {
+fn load(worker: &mut WorkerStore) -> usize {
     let wanted = ExpectedCheckpoint {
         changelog: String::new(),
         plan: 0,
         now_ms: NOW_MS,
     };
     let mut bytes = 0;
-    let offset = shard.load(0, &wanted, &mut |key, value| {
+    let offset = worker.load(0, &wanted, &mut |key, value| {
         bytes += black_box(key).len() + black_box(value).len();
         true
     });

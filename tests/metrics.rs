@@ -71,7 +71,7 @@ fn a_running_instance_shows_only_what_is_in_the_table() {
     let mut text = String::new();
     eventually("the instance is ready and has a model", || {
         text = get(address, "/metrics").unwrap_or_default();
-        let model = value(&text, "flockwise_model_version{shard=\"0\"}");
+        let model = value(&text, "flockwise_model_version{worker=\"0\"}");
         text.contains("\nflockwise_ready 1\n") && model > Some(0.0)
     });
     drop(demo);

@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Pressure,
     /// From the start of the process to the first change, and memory a customer
     Restart,
-    /// One shard and two
+    /// One worker and two
     Scaling,
     /// Without a broker: replay, kernels, one event, allocations
     Kernels,

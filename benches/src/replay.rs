@@ -1,4 +1,4 @@
-//! Events a second of `flockwise replay` on one shard.
+//! Events a second of `flockwise replay` on one worker.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +19,7 @@ struct Round {
     load: f64,
     /// Over the whole process, from its start to its end.
     events_a_second: f64,
-    /// User and system time, both threads: one reads and places lines, one is the shard.
+    /// User and system time, both threads: one reads and places lines, one is the worker.
     cpu_seconds_a_million: f64,
     changes: u64,
 }

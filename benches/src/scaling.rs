@@ -1,4 +1,4 @@
-//! One shard of Flockwise and two, on the same job. The broker's own CPU is counted apart: on a small
+//! One worker of Flockwise and two, on the same job. The broker's own CPU is counted apart: on a small
 //! machine it competes with what is measured.
 
 use anyhow::Result;
@@ -69,7 +69,7 @@ fn round(bench: &Bench, task: &Task, shards: u32, number: usize) -> Result<Round
     bench.kafka.delete_topics(&app)?;
     let (whole, events) = (trace.whole()?, task.load.events as f64);
     eprintln!(
-        "{shards} shards: {:.0} events a second, load {load}",
+        "{shards} workers: {:.0} events a second, load {load}",
         whole.events_a_second
     );
     Ok(Round {

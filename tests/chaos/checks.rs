@@ -3,13 +3,13 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use flockwise_runtime::topics::Topic;
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::kafka_pipeline::KafkaPipeline;
+use flockwise_tests::test_broker::TestBroker;
 
-use crate::stop_signal::StopSignal;
-use crate::instance::Stopped;
+use crate::deployment::{Deployment, PROCESSES};
 use crate::event_log::EventLog;
-use crate::deployment::{PROCESSES, Deployment};
+use crate::instance::Stopped;
+use crate::stop_signal::StopSignal;
 
 /// Ends the processes in good order; what is wrong with how they end.
 pub(crate) fn end(deployment: &Deployment, stop: &StopSignal) -> Vec<String> {
@@ -28,7 +28,11 @@ pub(crate) fn end(deployment: &Deployment, stop: &StopSignal) -> Vec<String> {
 }
 
 /// What differs from what it should be, and how many changes there are.
-pub(crate) fn judge(kafka_pipeline: &KafkaPipeline, event_log: &EventLog, events: usize) -> (Vec<String>, usize) {
+pub(crate) fn judge(
+    kafka_pipeline: &KafkaPipeline,
+    event_log: &EventLog,
+    events: usize,
+) -> (Vec<String>, usize) {
     let mut failures = event_log.failures();
     let count = event_log.count();
     if count != events as u64 {

@@ -8,16 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use flockwise_tests::kafka_pipeline::{BOTH, FIRST, PARTITIONS, KafkaPipeline};
+use flockwise_tests::kafka_pipeline::{BOTH, FIRST, KafkaPipeline, PARTITIONS};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
 use xtask::kafka::{Cluster, Running, Signal};
 
 use crate::disk::Disk;
+use crate::instance::{Commands, Instance};
 use crate::proxy::Proxy;
 use crate::stop_signal::StopSignal;
-use crate::instance::{Commands, Instance};
 
 pub(crate) const BROKERS: usize = 3;
 pub(crate) const PROCESSES: usize = 3;
@@ -203,7 +203,12 @@ fn configuration(properties: &[String]) -> Result<String> {
     ))
 }
 
-fn instance(index: usize, plan: &Plan, kafka_pipeline: &KafkaPipeline, kafka: &Running) -> Result<Instance> {
+fn instance(
+    index: usize,
+    plan: &Plan,
+    kafka_pipeline: &KafkaPipeline,
+    kafka: &Running,
+) -> Result<Instance> {
     let name = format!("process-{}", index + 1);
     let disk = Disk::mount(&kafka_pipeline.path(&name))?;
     let commands = Commands {

@@ -6,11 +6,11 @@ use anyhow::Result;
 use xtask::kafka::Signal;
 
 use crate::clock::Clock;
-use crate::proxy::{Proxy, Mode};
-use crate::stop_signal::StopSignal;
+use crate::deployment::{BROKERS, Deployment, PROCESSES};
 use crate::instance::{Inputs, Stopped};
+use crate::proxy::{Mode, Proxy};
 use crate::schedule::{Fault, Kind, Victim};
-use crate::deployment::{BROKERS, PROCESSES, Deployment};
+use crate::stop_signal::StopSignal;
 
 /// A fault is still felt this long after it is over: members come back, leaders go home.
 pub(crate) const AFTERMATH: Duration = Duration::from_secs(3);
@@ -155,7 +155,9 @@ impl FaultActions<'_> {
         past: &mut FaultHistory,
     ) -> Result<()> {
         let processes = chosen(process, PROCESSES);
-        let held = processes.iter().map(|index| self.deployment.instance(*index));
+        let held = processes
+            .iter()
+            .map(|index| self.deployment.instance(*index));
         let _alone: Vec<_> = held.collect();
         if !self.begins(past) {
             return Ok(());
@@ -204,7 +206,12 @@ impl FaultActions<'_> {
     }
 
     /// A process ends in good order and starts again, with other inputs where these are given.
-    fn start_again(&self, index: usize, inputs: Option<Inputs>, past: &mut FaultHistory) -> Result<()> {
+    fn start_again(
+        &self,
+        index: usize,
+        inputs: Option<Inputs>,
+        past: &mut FaultHistory,
+    ) -> Result<()> {
         let mut instance = self.deployment.instance(index);
         past.failures.extend(instance.ended_by_itself());
         let from = self.clock.now();

@@ -4,20 +4,20 @@
 //! out in the end must be what an undisturbed replay of the same events gives. Started by
 //! `cargo xtask chaos`.
 
+mod checks;
 mod clock;
-mod run;
+mod deployment;
 mod disk;
-mod faults;
-mod proxy;
-mod stop_signal;
-mod instance;
 mod event_log;
+mod faults;
+mod instance;
 mod observer;
 mod producer;
+mod proxy;
 mod report;
+mod run;
 mod schedule;
-mod deployment;
-mod checks;
+mod stop_signal;
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,12 +31,12 @@ use flockwise_tests::kafka_pipeline::PARTITIONS;
 use flockwise_tests::process::workspace;
 
 use clock::Clock;
-use run::{Run, Outcome};
-use stop_signal::StopSignal;
+use deployment::{Deployment, INPUTS, PROCESSES, Plan};
 use event_log::EventLog;
 use report::Report;
+use run::{Outcome, Run};
 use schedule::{Fault, Kind};
-use deployment::{INPUTS, PROCESSES, Plan, Deployment};
+use stop_signal::StopSignal;
 
 /// Events go on for this long after the last fault.
 const CALM_AT_LAST_S: f64 = 5.0;
@@ -159,10 +159,13 @@ impl Arguments {
     fn play(&self, deployment: &Deployment, faults: &[Fault], stop: &StopSignal) -> Result<Report> {
         let count = (self.minutes * 60.0 * f64::from(self.rate)) as u64;
         let first = count.min(LEARNT_FROM) as usize;
-        let events = deployment.kafka_pipeline.expect(count, self.customers, first);
+        let events = deployment
+            .kafka_pipeline
+            .expect(count, self.customers, first);
         let events = spread(events, PARTITIONS);
         (0..PROCESSES).for_each(|index| deployment.instance(index).start());
-        (0..PROCESSES).try_for_each(|index| deployment.wait_until_ready(&deployment.instance(index), stop))?;
+        (0..PROCESSES)
+            .try_for_each(|index| deployment.wait_until_ready(&deployment.instance(index), stop))?;
         let course = Run {
             deployment,
             stop,
@@ -204,7 +207,8 @@ impl Arguments {
         if course.stop.is_interrupted() {
             failures.push("interrupted".to_owned());
         } else {
-            let (differing, count) = checks::judge(&deployment.kafka_pipeline, &event_log, events.len());
+            let (differing, count) =
+                checks::judge(&deployment.kafka_pipeline, &event_log, events.len());
             failures.extend(differing);
             changes = count;
         }

@@ -19,9 +19,9 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::clock::Clock;
-use crate::stop_signal::StopSignal;
 use crate::event_log::EventLog;
 use crate::producer::eager;
+use crate::stop_signal::StopSignal;
 
 const STEP: Duration = Duration::from_millis(50);
 

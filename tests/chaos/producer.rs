@@ -15,8 +15,8 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use crate::clock::Clock;
-use crate::stop_signal::StopSignal;
 use crate::event_log::EventLog;
+use crate::stop_signal::StopSignal;
 
 /// How often what is due is sent.
 const STEP: Duration = Duration::from_millis(5);
@@ -128,7 +128,10 @@ impl ProducerContext for Notes {
 
     fn delivery(&self, result: &DeliveryResult<'_>, flight: Box<InFlight>) {
         let now = self.clock.now();
-        let mut event_log = self.event_log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut event_log = self
+            .event_log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(message) => {
                 let offset = Some(message.offset()).filter(|offset| *offset >= 0);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::faults::{AFTERMATH, FaultHistory};
 use crate::event_log::Stall;
+use crate::faults::{AFTERMATH, FaultHistory};
 use crate::schedule::Kind;
 
 /// Stalls worth a line of their own.

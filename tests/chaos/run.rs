@@ -5,17 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::InputRecord;
+use flockwise_tests::test_broker::TestBroker;
 
 use crate::clock::Clock;
-use crate::faults::{FaultActions, FaultHistory};
-use crate::stop_signal::StopSignal;
+use crate::deployment::{Deployment, PROCESSES};
 use crate::event_log::{EventLog, Stall};
+use crate::faults::{FaultActions, FaultHistory};
 use crate::observer::observe;
 use crate::producer::{Stream, produce};
 use crate::schedule::{Fault, WARM_UP_MS};
-use crate::deployment::{PROCESSES, Deployment};
+use crate::stop_signal::StopSignal;
 
 /// How soon a process that ended is seen, and started again.
 const SUPERVISION: Duration = Duration::from_millis(200);
@@ -79,9 +79,20 @@ impl Run<'_> {
     }
 
     fn watch(&self) -> Result<()> {
-        let Deployment { servers, kafka_pipeline, .. } = self.deployment;
+        let Deployment {
+            servers,
+            kafka_pipeline,
+            ..
+        } = self.deployment;
         let (topics, plan) = (&kafka_pipeline.topics, kafka_pipeline.plan());
-        observe(servers, topics, &plan, &self.event_log, self.clock, self.stop)
+        observe(
+            servers,
+            topics,
+            &plan,
+            &self.event_log,
+            self.clock,
+            self.stop,
+        )
     }
 
     fn produce(&self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Tasks from the records of their changelogs, read from outside: no shard takes part.
+//! Tasks from the records of their changelogs, read from outside: no worker takes part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A client that fails where a script says so: what its shard sees is what a broker that fails would show.
+//! A client that fails where a script says so: what its worker sees is what a broker that fails would show.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 
 /// What happens instead of a commit, or right after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::test_broker::TestBroker;
 use crate::events::InputRecord;
+use crate::test_broker::TestBroker;
 use crate::{PATIENCE, eventually};
 
 /// More than the largest event that is taken.

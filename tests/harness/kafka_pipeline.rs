@@ -14,11 +14,11 @@ use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::test_broker::{TestBroker, topics};
 use crate::events::{InputRecord, lines, put};
 use crate::kafka::{Kafka, servers};
 use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
 use crate::process::{Process, flockwise, folder, free_address, json_lines, run, write_lines};
+use crate::test_broker::{TestBroker, topics};
 use crate::{changelog, checks, eventually};
 
 /// Partitions of the input and of the state.
@@ -86,7 +86,10 @@ impl KafkaPipeline {
             let config = kafka_pipeline.config(servers, inputs, &format!("{model}{more}"));
             fs::write(kafka_pipeline.path(name), config).expect("written");
         };
-        let (all, first) = (&kafka_pipeline.topics.inputs, &kafka_pipeline.topics.inputs[..1]);
+        let (all, first) = (
+            &kafka_pipeline.topics.inputs,
+            &kafka_pipeline.topics.inputs[..1],
+        );
         let learning = "[model]\nk = 6\nwarm_up = { customers = 50 }\n";
         let fixed = "[model]\nlearn = false\nimport = \"learnt/model.json\"\n";
         write("learning.toml", first, learning);

@@ -1,22 +1,22 @@
-//! What the end-to-end tests share: brokers seen from outside, shards on threads, the scenarios that every
+//! What the end-to-end tests share: brokers seen from outside, workers on threads, the scenarios that every
 //! broker must pass, and the built command.
 
-pub mod test_broker;
 pub mod changelog;
 pub mod checks;
 pub mod events;
 pub mod faulty_broker;
 pub mod kafka;
+pub mod kafka_pipeline;
 pub mod memory;
 pub mod metrics;
 pub mod pipeline;
-pub mod kafka_pipeline;
 pub mod process;
 pub mod reference;
-pub mod scenarios;
 pub mod scenario;
+pub mod scenarios;
 #[path = "../simulator/mod.rs"]
 pub mod simulator;
+pub mod test_broker;
 pub mod worker_thread;
 
 use std::time::{Duration, Instant};

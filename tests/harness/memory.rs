@@ -4,8 +4,8 @@ use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::test_broker::TestBroker;
 use crate::events::InputRecord;
+use crate::test_broker::TestBroker;
 
 /// The in-process broker.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl TestBroker for Memory {
     }
 
     fn join(&self, member: &str) -> Result<MemoryClient, Failure> {
-        Ok(self.broker.shard(member))
+        Ok(self.broker.worker(member))
     }
 
     fn put(&self, records: &[InputRecord]) {

@@ -1,4 +1,4 @@
-//! What should come out: the same events in order, one shard, one thread, nothing that goes wrong.
+//! What should come out: the same events in order, one worker, one thread, nothing that goes wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,15 +32,15 @@ pub struct Reference {
 /// Plays records as if their producers had keyed them well.
 ///
 /// # Panics
-/// Where the shard fails.
+/// Where the worker fails.
 #[must_use]
 pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
     let topics = &pipeline.topics;
     let partitions = vec![topics.state_partitions; topics.inputs.len()];
     let broker = MemoryBroker::new(topics.clone(), &partitions);
     let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-    let client = broker.shard("reference");
-    let mut shard = Worker::new(
+    let client = broker.worker("reference");
+    let mut worker = Worker::new(
         0,
         client,
         Arc::new(pipeline.clone()),
@@ -54,19 +54,19 @@ pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
                 .keyed(pipeline.partitioner, topics.state_partitions);
             append(&broker, &put);
         }
-        settle(&mut shard);
+        settle(&mut worker);
     }
     let changes = (0..topics.state_partitions)
         .map(|partition| broker.read(Topic::SegmentChanges, partition, 0));
     Reference {
-        tasks: shard.tasks().map(|(_, task)| task.clone()).collect(),
+        tasks: worker.tasks().map(|(_, task)| task.clone()).collect(),
         changes: changes.collect(),
-        model: shard
+        model: worker
             .versions()
             .map(|versions| versions.current.parts().clone()),
     }
 }
 
-fn settle<B: flockwise_runtime::broker::Broker>(shard: &mut Worker<B>) {
-    while shard.turn(Duration::ZERO).expect("a turn") || !shard.is_assigned() {}
+fn settle<B: flockwise_runtime::broker::Broker>(worker: &mut Worker<B>) {
+    while worker.turn(Duration::ZERO).expect("a turn") || !worker.is_assigned() {}
 }

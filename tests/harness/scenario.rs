@@ -11,11 +11,11 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
-use crate::test_broker::{TestBroker, topics};
 use crate::events::InputRecord;
 use crate::faulty_broker::{Fault, FaultScript};
 use crate::pipeline::{config, pipeline};
 use crate::reference::{Reference, play};
+use crate::test_broker::{TestBroker, topics};
 use crate::worker_thread::{WorkerSetup, WorkerThread};
 use crate::{changelog, checks, eventually};
 
@@ -72,19 +72,19 @@ impl<S: TestBroker> Scenario<S> {
         self.broker.put(records);
     }
 
-    /// A shard at work.
+    /// A worker at work.
     #[must_use]
     pub fn worker(&self, member: &str) -> WorkerThread {
         self.faulty_worker(member, &[])
     }
 
-    /// A shard at work whose client fails.
+    /// A worker at work whose client fails.
     #[must_use]
     pub fn faulty_worker(&self, member: &str, faults: &[(u64, Fault)]) -> WorkerThread {
         self.scripted_worker(member, &Arc::new(FaultScript::new(faults)))
     }
 
-    /// A shard at work whose client goes by a script.
+    /// A worker at work whose client goes by a script.
     #[must_use]
     pub fn scripted_worker(&self, member: &str, script: &Arc<FaultScript>) -> WorkerThread {
         WorkerThread::start(WorkerSetup {
@@ -103,7 +103,7 @@ impl<S: TestBroker> Scenario<S> {
     pub fn wait(&self, workers: &[&WorkerThread], what: &str, mut holds: impl FnMut() -> bool) {
         eventually(what, || {
             let trouble = workers.iter().find_map(|worker| worker.trouble());
-            assert_eq!(trouble, None, "a shard ended while waiting: {what}");
+            assert_eq!(trouble, None, "a worker ended while waiting: {what}");
             holds()
         });
     }
@@ -115,7 +115,7 @@ impl<S: TestBroker> Scenario<S> {
         });
     }
 
-    /// A counter, summed over its labels and all shards.
+    /// A counter, summed over its labels and all workers.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         let families = self.registry.gather();

@@ -8,9 +8,9 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::events::InputRecord;
 
-/// Topics on a broker, with clients for shards and a view from outside.
+/// Topics on a broker, with clients for workers and a view from outside.
 pub trait TestBroker: Send + Sync + 'static {
-    /// A shard's client.
+    /// A worker's client.
     type Client: Broker;
 
     /// Makes the topics; `None`, with a word on stderr, where there is no such broker.
@@ -21,7 +21,7 @@ pub trait TestBroker: Send + Sync + 'static {
     /// Joins the group as a member that is known again under its name.
     ///
     /// # Errors
-    /// As connecting a shard's client.
+    /// As connecting a worker's client.
     fn join(&self, member: &str) -> Result<Self::Client, Failure>;
 
     /// Puts records into input topics, in order.

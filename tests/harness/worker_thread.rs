@@ -1,4 +1,4 @@
-//! A shard on a thread of its own, started again whenever it dies.
+//! A worker on a thread of its own, started again whenever it dies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,10 +9,10 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::worker::Worker;
 
+use crate::faulty_broker::{FaultScript, FaultyBroker};
 use crate::test_broker::TestBroker;
-use crate::faulty_broker::{FaultyBroker, FaultScript};
 
-/// A shard that works until it is told to leave.
+/// A worker that works until it is told to leave.
 #[derive(Debug)]
 pub struct WorkerThread {
     shared: Arc<Shared>,
@@ -114,13 +114,15 @@ fn keep_going<S: TestBroker>(role: &WorkerSetup<S>, shared: &Shared) -> Result<(
     loop {
         let client = FaultyBroker::new(role.broker.join(&role.member)?, Arc::clone(&role.script));
         let (pipeline, metrics) = (Arc::clone(&role.pipeline), role.metrics.clone());
-        let shard = Worker::new(0, client, pipeline, TimeMode::live(), metrics);
-        let ended = shard.run(&shared.stop, |shard| {
-            shared.tasks.store(shard.tasks().count(), Ordering::Relaxed);
+        let worker = Worker::new(0, client, pipeline, TimeMode::live(), metrics);
+        let ended = worker.run(&shared.stop, |worker| {
+            shared
+                .tasks
+                .store(worker.tasks().count(), Ordering::Relaxed);
             shared
                 .is_assigned
-                .store(shard.is_assigned(), Ordering::Relaxed);
-            let version = shard
+                .store(worker.is_assigned(), Ordering::Relaxed);
+            let version = worker
                 .versions()
                 .map_or(0, |versions| versions.current.version());
             shared.version.store(version, Ordering::Relaxed);

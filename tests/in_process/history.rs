@@ -11,13 +11,13 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{InputRecord, generated};
-use flockwise_tests::faulty_broker::{FaultyBroker, FaultScript};
+use flockwise_tests::faulty_broker::{FaultScript, FaultyBroker};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
+use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ impl Scenario {
     }
 
     fn join(&self, number: usize) -> Member {
-        let client = self.broker.shard(&format!("member-{number}"));
+        let client = self.broker.worker(&format!("member-{number}"));
         let client = FaultyBroker::new(client, Arc::clone(&self.script));
         let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);

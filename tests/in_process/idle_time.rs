@@ -11,12 +11,12 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks::header;
 use flockwise_tests::events::put;
-use flockwise_tests::faulty_broker::{FaultyBroker, FaultScript};
+use flockwise_tests::faulty_broker::{FaultScript, FaultyBroker};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
+use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 
 const START_MS: i64 = 1_800_000_000_000;
@@ -48,11 +48,11 @@ impl Bench {
 
     fn join(&self) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let client = FaultyBroker::new(self.broker.shard("a"), Arc::clone(&self.script));
+        let client = FaultyBroker::new(self.broker.worker("a"), Arc::clone(&self.script));
         let time_mode = TimeMode::Live(self.clock.clone());
-        let mut shard = Worker::new(0, client, Arc::clone(&self.pipeline), time_mode, metrics);
-        settle(&mut shard);
-        shard
+        let mut worker = Worker::new(0, client, Arc::clone(&self.pipeline), time_mode, metrics);
+        settle(&mut worker);
+        worker
     }
 
     /// Somebody of a task does something.
@@ -85,32 +85,32 @@ impl Bench {
     }
 }
 
-fn settle(shard: &mut Member) {
-    while shard.turn(Duration::ZERO).expect("a turn") {}
+fn settle(worker: &mut Member) {
+    while worker.turn(Duration::ZERO).expect("a turn") {}
 }
 
 /// By how much the stream times of both tasks are ahead of an event time.
-fn ahead_ms(shard: &Member, event_ms: i64) -> Vec<i64> {
+fn ahead_ms(worker: &Member, event_ms: i64) -> Vec<i64> {
     let ahead = |(_, task): (u32, &flockwise_core::task::Task)| task.stream_ms() - event_ms;
-    shard.tasks().map(ahead).collect()
+    worker.tasks().map(ahead).collect()
 }
 
-/// Aborts of a shard's transactions once counted idle time again for each of its idle tasks.
+/// Aborts of a worker's transactions once counted idle time again for each of its idle tasks.
 #[test]
 fn idle_time_counts_once_however_often_transactions_are_aborted() {
     let bench = Bench::set();
-    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    let (mut worker, event_ms) = (bench.join(), START_MS - DAY_MS);
     (0..2).for_each(|task| bench.act(task, event_ms));
-    settle(&mut shard);
+    settle(&mut worker);
     for hour in 1..=3 {
         bench.pass(HOUR_MS);
-        settle(&mut shard);
-        assert_eq!(ahead_ms(&shard, event_ms), [hour * HOUR_MS; 2]);
+        settle(&mut worker);
+        assert_eq!(ahead_ms(&worker, event_ms), [hour * HOUR_MS; 2]);
         bench.script.fail_next_commit();
         bench.act(0, event_ms);
-        settle(&mut shard);
+        settle(&mut worker);
         assert!(bench.broker.is_drained());
-        assert_eq!(ahead_ms(&shard, event_ms), [hour * HOUR_MS; 2]);
+        assert_eq!(ahead_ms(&worker, event_ms), [hour * HOUR_MS; 2]);
     }
 }
 
@@ -118,48 +118,48 @@ fn idle_time_counts_once_however_often_transactions_are_aborted() {
 #[test]
 fn an_event_that_is_aborted_moves_time_once_it_is_committed() {
     let bench = Bench::set();
-    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    let (mut worker, event_ms) = (bench.join(), START_MS - DAY_MS);
     (0..2).for_each(|task| bench.act(task, event_ms));
-    settle(&mut shard);
+    settle(&mut worker);
     bench.pass(HOUR_MS);
     bench.script.fail_next_commit();
     bench.act(0, event_ms + 2 * HOUR_MS);
-    settle(&mut shard);
-    assert_eq!(ahead_ms(&shard, event_ms), [2 * HOUR_MS, HOUR_MS]);
+    settle(&mut worker);
+    assert_eq!(ahead_ms(&worker, event_ms), [2 * HOUR_MS, HOUR_MS]);
     bench.pass(HOUR_MS);
-    settle(&mut shard);
-    assert_eq!(ahead_ms(&shard, event_ms), [3 * HOUR_MS, 2 * HOUR_MS]);
+    settle(&mut worker);
+    assert_eq!(ahead_ms(&worker, event_ms), [3 * HOUR_MS, 2 * HOUR_MS]);
 }
 
 #[test]
 fn a_restart_adds_no_idle_time() {
     let bench = Bench::set();
-    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    let (mut worker, event_ms) = (bench.join(), START_MS - DAY_MS);
     (0..2).for_each(|task| bench.act(task, event_ms));
-    settle(&mut shard);
+    settle(&mut worker);
     bench.pass(HOUR_MS);
-    settle(&mut shard);
+    settle(&mut worker);
     // With an event, so that the idle time of its task is committed.
     bench.act(0, event_ms);
-    settle(&mut shard);
-    shard.leave().expect("left in good order");
-    let mut shard = bench.join();
-    assert_eq!(ahead_ms(&shard, event_ms)[0], HOUR_MS);
+    settle(&mut worker);
+    worker.leave().expect("left in good order");
+    let mut worker = bench.join();
+    assert_eq!(ahead_ms(&worker, event_ms)[0], HOUR_MS);
     bench.pass(HOUR_MS);
-    settle(&mut shard);
-    assert_eq!(ahead_ms(&shard, event_ms)[0], 2 * HOUR_MS);
+    settle(&mut worker);
+    assert_eq!(ahead_ms(&worker, event_ms)[0], 2 * HOUR_MS);
 }
 
 #[test]
 fn stream_time_waits_for_the_clock_behind_an_event_from_ahead_of_it() {
     let bench = Bench::set();
-    let (mut shard, event_ms) = (bench.join(), START_MS + HOUR_MS);
+    let (mut worker, event_ms) = (bench.join(), START_MS + HOUR_MS);
     (0..2).for_each(|task| bench.act(task, event_ms));
-    settle(&mut shard);
+    settle(&mut worker);
     for (pass_ms, ahead) in [(HOUR_MS / 2, 0), (HOUR_MS / 2, 0), (HOUR_MS, HOUR_MS)] {
         bench.pass(pass_ms);
-        settle(&mut shard);
-        assert_eq!(ahead_ms(&shard, event_ms), [ahead; 2]);
+        settle(&mut worker);
+        assert_eq!(ahead_ms(&worker, event_ms), [ahead; 2]);
     }
 }
 
@@ -167,39 +167,39 @@ fn stream_time_waits_for_the_clock_behind_an_event_from_ahead_of_it() {
 #[test]
 fn a_wall_clock_that_is_set_back_refuses_nothing() {
     let bench = Bench::set();
-    let mut shard = bench.join();
+    let mut worker = bench.join();
     bench.clock.set_wall(-2 * HOUR_MS);
     bench.act(0, START_MS);
     bench.act(1, START_MS + HOUR_MS);
-    settle(&mut shard);
+    settle(&mut worker);
     assert!(bench.broker.is_drained());
     assert_eq!(bench.refused(), [""; 0]);
-    assert_eq!(ahead_ms(&shard, START_MS), [0, HOUR_MS]);
+    assert_eq!(ahead_ms(&worker, START_MS), [0, HOUR_MS]);
     bench.act(0, START_MS + HOUR_MS + 1);
-    settle(&mut shard);
+    settle(&mut worker);
     assert_eq!(bench.refused(), ["too_far_ahead"]);
     bench.pass(HOUR_MS + 10_000);
-    settle(&mut shard);
-    assert_eq!(ahead_ms(&shard, START_MS), [HOUR_MS + 10_000; 2]);
+    settle(&mut worker);
+    assert_eq!(ahead_ms(&worker, START_MS), [HOUR_MS + 10_000; 2]);
 }
 
 /// Only the monotonic clock ages customers.
 #[test]
 fn a_wall_clock_that_is_set_forward_ages_nobody() {
     let bench = Bench::set();
-    let (mut shard, event_ms) = (bench.join(), START_MS - DAY_MS);
+    let (mut worker, event_ms) = (bench.join(), START_MS - DAY_MS);
     (0..2).for_each(|task| bench.act(task, event_ms));
-    settle(&mut shard);
+    settle(&mut worker);
     bench.clock.set_wall(365 * DAY_MS);
-    settle(&mut shard);
-    assert_eq!(ahead_ms(&shard, event_ms), [0; 2]);
+    settle(&mut worker);
+    assert_eq!(ahead_ms(&worker, event_ms), [0; 2]);
     bench.pass(HOUR_MS);
-    settle(&mut shard);
+    settle(&mut worker);
     bench.clock.set_wall(-365 * DAY_MS);
-    settle(&mut shard);
-    assert_eq!(ahead_ms(&shard, event_ms), [HOUR_MS; 2]);
+    settle(&mut worker);
+    assert_eq!(ahead_ms(&worker, event_ms), [HOUR_MS; 2]);
     // What is too far ahead is so again.
     bench.act(0, START_MS + DAY_MS);
-    settle(&mut shard);
+    settle(&mut worker);
     assert_eq!(bench.refused(), ["too_far_ahead"]);
 }

@@ -1,4 +1,4 @@
-//! Shards on the in-process broker, by a simulated clock.
+//! Workers on the in-process broker, by a simulated clock.
 
 mod history;
 mod idle_time;

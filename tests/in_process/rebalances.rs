@@ -1,4 +1,4 @@
-//! Rebalances that follow one another faster than a shard looks, played turn by turn.
+//! Rebalances that follow one another faster than a worker looks, played turn by turn.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{InputRecord, generated};
-use flockwise_tests::faulty_broker::{FaultyBroker, FaultScript};
+use flockwise_tests::faulty_broker::{FaultScript, FaultyBroker};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference::play;
+use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 
 const PARTITIONS: u32 = 4;
 
 type Member = Worker<FaultyBroker<MemoryClient>>;
 
-/// Shards over the in-process broker that work only when told to.
+/// Workers over the in-process broker that work only when told to.
 struct Table {
     broker: MemoryBroker,
     pipeline: Arc<Pipeline>,
@@ -44,7 +44,7 @@ impl Table {
 
     fn join_with(&self, member: &str, script: impl Into<Arc<FaultScript>>) -> Member {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
-        let client = FaultyBroker::new(self.broker.shard(member), script.into());
+        let client = FaultyBroker::new(self.broker.worker(member), script.into());
         Worker::new(
             0,
             client,
@@ -74,12 +74,12 @@ impl Table {
 
 /// Turns for these in turn until nobody has anything left to do.
 fn settle(shards: &mut [&mut Member]) {
-    let turn = |shard: &mut &mut Member| shard.turn(Duration::ZERO).expect("a turn");
+    let turn = |worker: &mut &mut Member| worker.turn(Duration::ZERO).expect("a turn");
     while shards.iter_mut().map(turn).filter(|worked| *worked).count() > 0 {}
 }
 
-fn owned(shard: &Member) -> Vec<u32> {
-    shard.tasks().map(|(number, _)| number).collect()
+fn owned(worker: &Member) -> Vec<u32> {
+    worker.tasks().map(|(number, _)| number).collect()
 }
 
 /// A hands over and gets task 2 back, but in between B had it: A missed that round of the group.

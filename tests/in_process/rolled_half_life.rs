@@ -8,10 +8,10 @@ use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::Memory;
 use flockwise_tests::pipeline::{LEARNING, config, model, pipeline};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use prometheus::Registry;
 
 const TASKS: u32 = 2;

@@ -13,10 +13,10 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::test_broker::topics;
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{LEARNING, config, pipeline};
+use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 
 const TASKS: u32 = 2;
@@ -43,7 +43,7 @@ impl Scenario {
         let metrics = Metrics::register(&Registry::new()).expect("a new registry");
         let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
-        Worker::new(0, self.broker.shard(member), pipeline, time_mode, metrics)
+        Worker::new(0, self.broker.worker(member), pipeline, time_mode, metrics)
     }
 
     fn put_events(&self) {
@@ -101,8 +101,10 @@ fn with_transactions(clock: &Clock) -> Conditions {
 #[test]
 fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_publishing() {
     let mut scenario = Scenario::set();
-    scenario.broker = scenario.broker.simulated(with_transactions(&scenario.clock));
-    let mut last = scenario.broker.shard("last");
+    scenario.broker = scenario
+        .broker
+        .simulated(with_transactions(&scenario.clock));
+    let mut last = scenario.broker.worker("last");
     let published = last.send(Outgoing {
         topic: Topic::Model,
         partition: 0,

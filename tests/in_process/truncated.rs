@@ -9,12 +9,12 @@ use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
-use flockwise_tests::test_broker::topics;
 use flockwise_tests::checks;
 use flockwise_tests::events::{InputRecord, generated};
 use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
+use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -50,7 +50,7 @@ impl Scenario {
     }
 
     fn join(&self) -> Worker<MemoryClient> {
-        let client = self.broker.shard("member");
+        let client = self.broker.worker("member");
         let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
         Worker::new(0, client, pipeline, time_mode, self.metrics.clone())
@@ -62,11 +62,11 @@ impl Scenario {
         }
     }
 
-    fn settle(&self, shard: &mut Worker<MemoryClient>) {
+    fn settle(&self, worker: &mut Worker<MemoryClient>) {
         let mut has_worked = true;
         while has_worked {
             self.clock.advance(Duration::from_millis(100));
-            has_worked = shard.turn(Duration::ZERO).expect("a turn") || !shard.is_assigned();
+            has_worked = worker.turn(Duration::ZERO).expect("a turn") || !worker.is_assigned();
         }
     }
 
@@ -113,17 +113,17 @@ fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
     for restarts in [true, false] {
         let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
         let records = records();
-        let mut shard = scenario.join();
+        let mut worker = scenario.join();
         scenario.put(&records[..READ]);
-        scenario.settle(&mut shard);
+        scenario.settle(&mut worker);
         if restarts {
-            drop(shard);
+            drop(worker);
             replace(&scenario, &records);
-            shard = scenario.join();
+            worker = scenario.join();
         } else {
             replace(&scenario, &records);
         }
-        scenario.settle(&mut shard);
+        scenario.settle(&mut worker);
         scenario.check(&records);
         let end = (KEPT + ALL - READ) as i64;
         assert_eq!(scenario.broker.committed(INPUT, 0), Some(end));
@@ -134,15 +134,15 @@ fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
 fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothing_twice() {
     let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
     let records = records();
-    let mut shard = scenario.join();
+    let mut worker = scenario.join();
     scenario.put(&records[..READ]);
-    scenario.settle(&mut shard);
+    scenario.settle(&mut worker);
     scenario.broker.truncate(INPUT, 0, KEPT as i64);
     // So few that the partition still ends before the former position.
     let few = READ + (READ - KEPT) / 2;
     scenario.put(&records[READ..few]);
-    scenario.settle(&mut shard);
-    drop(shard);
+    scenario.settle(&mut worker);
+    drop(worker);
     scenario.put(&records[few..]);
     scenario.settle(&mut scenario.join());
     scenario.check(&records);
@@ -152,16 +152,16 @@ fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothin
 fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_differ() {
     let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
     let records = records();
-    let mut shard = scenario.join();
+    let mut worker = scenario.join();
     scenario.put(&records[..READ]);
-    scenario.settle(&mut shard);
+    scenario.settle(&mut worker);
     for to in [KEPT, KEPT / 2] {
         scenario.broker.truncate(INPUT, 0, to as i64);
         // Nothing is read, and the position goes back.
-        scenario.settle(&mut shard);
+        scenario.settle(&mut worker);
     }
     scenario.put(&records[READ..]);
-    scenario.settle(&mut shard);
+    scenario.settle(&mut worker);
     scenario.check(&records);
 }
 
@@ -169,15 +169,15 @@ fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_di
 fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
     let scenario = Scenario::set(|broker| broker);
     let records = records();
-    let mut shard = scenario.join();
+    let mut worker = scenario.join();
     scenario.put(&records[..KEPT]);
-    scenario.settle(&mut shard);
+    scenario.settle(&mut worker);
     scenario.put(&records[KEPT..READ]);
-    assert!(shard.turn(Duration::ZERO).expect("a turn"));
+    assert!(worker.turn(Duration::ZERO).expect("a turn"));
     assert_eq!(scenario.broker.committed(INPUT, 0), Some(KEPT as i64));
     replace(&scenario, &records);
-    scenario.settle(&mut shard);
-    assert_eq!(scenario.sum("flockwise_stopped_partitions"), 0.0);
+    scenario.settle(&mut worker);
+    assert_eq!(scenario.sum("flockwise_halted_partitions"), 0.0);
     scenario.check(&[&records[..KEPT], &records[READ..]].concat());
 }
 
@@ -185,19 +185,19 @@ fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
 fn a_truncated_partition_stops_unless_lost_records_are_skipped() {
     let scenario = Scenario::set(|broker| broker);
     let records = records();
-    let mut shard = scenario.join();
+    let mut worker = scenario.join();
     scenario.put(&records[..READ]);
-    scenario.settle(&mut shard);
+    scenario.settle(&mut worker);
     replace(&scenario, &records);
     for _ in 0..2 {
-        scenario.settle(&mut shard);
-        // Which is when idle shards commit where they stand.
+        scenario.settle(&mut worker);
+        // Which is when idle workers commit where they stand.
         scenario.clock.advance(Duration::from_secs(31));
-        scenario.settle(&mut shard);
-        assert_eq!(scenario.sum("flockwise_stopped_partitions"), 1.0);
+        scenario.settle(&mut worker);
+        assert_eq!(scenario.sum("flockwise_halted_partitions"), 1.0);
         assert_eq!(scenario.broker.committed(INPUT, 0), Some(READ as i64));
-        drop(shard);
-        shard = scenario.join();
+        drop(worker);
+        worker = scenario.join();
     }
     scenario.check(&records[..READ]);
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::{InputRecord, lines_over, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::pipeline::FEATURES;
 use flockwise_tests::process::{Process, flockwise, folder, run, write_lines};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use serde_json::Value;
 
 /// Of the two inputs; the tasks are as many as divide both.
@@ -83,7 +83,7 @@ fn exported(folder: &Path) -> Option<Value> {
     is_there.then(|| model(&read()))
 }
 
-/// With a sweep of a minute, which leaps over most of them, and of a day; with one shard, and with two instances of two.
+/// With a sweep of a minute, which leaps over most of them, and of a day; with one worker, and with two instances of two.
 #[test]
 fn a_backlog_teaches_what_a_replay_teaches() {
     let Some(servers) = servers() else { return };

@@ -5,11 +5,11 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::InputRecord;
 use flockwise_tests::kafka::one_cluster_at_a_time;
 use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::folder;
+use flockwise_tests::test_broker::TestBroker;
 use xtask::kafka::Cluster;
 
 const EVENTS: u64 = 3_000;
@@ -29,7 +29,12 @@ struct Damage {
 }
 
 impl Damage {
-    fn plan(broker: &Path, topic: &str, puts: &[InputRecord], (partition, byte): (u32, u64)) -> Self {
+    fn plan(
+        broker: &Path,
+        topic: &str,
+        puts: &[InputRecord],
+        (partition, byte): (u32, u64),
+    ) -> Self {
         let folder = broker.join(format!("n1/data/{topic}-{partition}"));
         let mut batches: Vec<_> = segments(&folder)
             .iter()
@@ -97,7 +102,8 @@ fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
         .expect("a broker");
     let kafka_pipeline = KafkaPipeline::with(&kafka.servers.plain, folder(), &[12], "");
     let puts = kafka_pipeline.expect(EVENTS, 500, EVENTS as usize);
-    puts.chunks(AT_ONCE).for_each(|puts| kafka_pipeline.kafka.put(puts));
+    puts.chunks(AT_ONCE)
+        .for_each(|puts| kafka_pipeline.kafka.put(puts));
 
     let topic = &kafka_pipeline.topics.inputs[0];
     let damages = BROKEN.map(|of| Damage::plan(&broker, topic, &puts, of));
@@ -108,7 +114,11 @@ fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
     kafka_pipeline.wait_for(readable, &mut [&mut instance]);
     let said = damages.each_ref().map(|damage| damage.said.as_str());
     instance.terminate().expect(0, &said);
-    assert_eq!(kafka_pipeline.processed(), readable, "what can be read, and no more");
+    assert_eq!(
+        kafka_pipeline.processed(),
+        readable,
+        "what can be read, and no more"
+    );
 
     damages.iter().for_each(Damage::flip);
     let instance = kafka_pipeline.start("only");

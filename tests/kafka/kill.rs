@@ -6,23 +6,32 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::eventually;
-use flockwise_tests::kafka_pipeline::{PARTITIONS, KafkaPipeline};
+use flockwise_tests::kafka_pipeline::{KafkaPipeline, PARTITIONS};
 use flockwise_tests::process::{Process, free_address, get, run};
+use flockwise_tests::test_broker::TestBroker;
 
 const EVENTS: u64 = 200_000;
 
 #[test]
 fn killed_instances_lose_and_double_nothing() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     let records = kafka_pipeline.expect(EVENTS, 8_000, 40_000);
     let (backlog, rest) = records.split_at(records.len() * 6 / 10);
     let (middle, last) = rest.split_at(rest.len() / 2);
-    let (mut first, mut second) = (kafka_pipeline.start("first"), kafka_pipeline.start("second"));
+    let (mut first, mut second) = (
+        kafka_pipeline.start("first"),
+        kafka_pipeline.start("second"),
+    );
     thread::scope(|scope| {
         // Bit by bit, so that there is more to come when it is killed.
-        scope.spawn(|| backlog.chunks(1_000).for_each(|bit| kafka_pipeline.kafka.put(bit)));
+        scope.spawn(|| {
+            backlog
+                .chunks(1_000)
+                .for_each(|bit| kafka_pipeline.kafka.put(bit))
+        });
         kafka_pipeline.wait_for(EVENTS / 10, &mut [&mut first, &mut second]);
         first.kill();
         let processed = kafka_pipeline.processed();
@@ -65,7 +74,9 @@ fn metric(address: SocketAddr, name: &str) -> u64 {
 
 #[test]
 fn what_was_kept_warm_is_taken_over_as_it_was() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     let records = kafka_pipeline.expect(EVENTS, 8_000, 40_000);
     let (backlog, rest) = records.split_at(records.len() / 2);
     let (middle, last) = rest.split_at(rest.len() / 2);
@@ -79,13 +90,13 @@ fn what_was_kept_warm_is_taken_over_as_it_was() {
     eventually("the second keeps the first's tasks warm", || {
         metric(address, "flockwise_standby_tasks") == u64::from(PARTITIONS / 2)
     });
-    let before = metric(address, "flockwise_standbys_taken_total");
+    let before = metric(address, "flockwise_standby_takeovers_total");
     kafka_pipeline.kafka.put(middle);
     kafka_pipeline.wait_for(EVENTS / 2 + 1, &mut [&mut first, &mut second]);
     first.kill();
     kafka_pipeline.wait_for(EVENTS * 3 / 4, &mut [&mut second]);
     eventually("it says that it took over what was warm", || {
-        metric(address, "flockwise_standbys_taken_total") > before
+        metric(address, "flockwise_standby_takeovers_total") > before
     });
     let (mut first, _) = start_warm(&kafka_pipeline, "first");
     kafka_pipeline.kafka.put(last);
@@ -99,7 +110,9 @@ fn what_was_kept_warm_is_taken_over_as_it_was() {
 
 #[test]
 fn instances_come_and_go_while_events_flow_and_nothing_is_lost_or_doubled() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     let records = kafka_pipeline.expect(EVENTS, 8_000, 40_000);
     let (mut first, _) = start_warm(&kafka_pipeline, "first");
     eventually("it runs", || first.stderr().contains("tasks assigned"));
@@ -133,10 +146,15 @@ fn instances_come_and_go_while_events_flow_and_nothing_is_lost_or_doubled() {
 /// Others take its tasks over meanwhile, and it does not know when it wakes up.
 #[test]
 fn an_instance_that_was_frozen_loses_and_doubles_nothing() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     let records = kafka_pipeline.expect(30_000, 1_000, 10_000);
     let (backlog, rest) = records.split_at(records.len() / 2);
-    let (mut first, mut second) = (kafka_pipeline.start("first"), kafka_pipeline.start("second"));
+    let (mut first, mut second) = (
+        kafka_pipeline.start("first"),
+        kafka_pipeline.start("second"),
+    );
     for instance in [&first, &second] {
         eventually("it runs", || instance.stderr().contains("tasks assigned"));
     }
@@ -157,8 +175,12 @@ fn an_instance_that_was_frozen_loses_and_doubles_nothing() {
 
 #[test]
 fn a_signal_right_after_the_start_ends_in_good_order() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
-    kafka_pipeline.kafka.put(&kafka_pipeline.expect(2_000, 100, 2_000));
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
+    kafka_pipeline
+        .kafka
+        .put(&kafka_pipeline.expect(2_000, 100, 2_000));
     for _ in 0..3 {
         let address = free_address();
         let mut command = kafka_pipeline.command("only");
@@ -176,7 +198,9 @@ fn a_signal_right_after_the_start_ends_in_good_order() {
 
 #[test]
 fn what_is_wrong_at_the_start_is_said_with_its_exit_code() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     let _ = kafka_pipeline.expect(2_000, 100, 2_000);
     let state = kafka_pipeline.path("only");
     let ended = run(kafka_pipeline

@@ -10,11 +10,11 @@ use std::process::Command;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_runtime::topics::{Topic, Topics};
-use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::{InputRecord, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, get, run};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -230,7 +230,7 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     let (process, address) = shop.start();
     let before = first_versions(&mut shop);
     let held = change_until_held(&mut shop);
-    let line = format!("flockwise_model_held_version{{shard=\"0\"}} {held}");
+    let line = format!("flockwise_model_held_version{{worker=\"0\"}} {held}");
     let says = |address| get(address, "/metrics").unwrap_or_default().contains(&line);
     eventually("the metric says so", || says(address));
     assert_eq!(shop.segments(), before, "moved by a version that is held");
@@ -274,14 +274,14 @@ fn what_warm_up_waits_for_is_told() {
         "{}",
         text("/readyz")
     );
-    let wanted = "flockwise_warm_up_customers_wanted{shard=\"0\"} 200";
+    let wanted = "flockwise_warm_up_customers_wanted{worker=\"0\"} 200";
     eventually("the metrics say so", || text("/metrics").contains(wanted));
     shop.pass_an_hour(&(0..CUSTOMERS).collect::<Vec<_>>());
     shop.pass_an_hour(&[0, 1]);
     eventually("it is over", || {
         text("/readyz").contains("\"warm_up\":null")
     });
-    let wanted = "flockwise_warm_up_customers_wanted{shard=\"0\"} 0";
+    let wanted = "flockwise_warm_up_customers_wanted{worker=\"0\"} 0";
     eventually("the metrics say so too", || {
         text("/metrics").contains(wanted)
     });

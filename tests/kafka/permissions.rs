@@ -7,11 +7,13 @@ use std::path::Path;
 use std::process::Command;
 
 use flockwise_runtime::topics::Topics;
-use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
-use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, run, workspace};
+use flockwise_tests::process::{
+    Finished, Process, flockwise, folder, free_address, run, workspace,
+};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use tempfile::TempDir;
 use xtask::kafka::{Cluster, Running, Secured, tool};
 
@@ -54,7 +56,11 @@ impl Guarded {
             folder: folder(),
         };
         let secured = scenario.running.servers.secured.as_ref().expect("SASL_SSL");
-        fs::write(scenario.folder.path().join("shop.toml"), scenario.config(secured)).expect("written");
+        fs::write(
+            scenario.folder.path().join("shop.toml"),
+            scenario.config(secured),
+        )
+        .expect("written");
         scenario
     }
 
@@ -159,7 +165,10 @@ fn the_permissions_that_are_printed_are_enough() {
         return;
     };
     let scenario = Guarded::set();
-    scenario.printed().iter().for_each(|line| scenario.add(line));
+    scenario
+        .printed()
+        .iter()
+        .for_each(|line| scenario.add(line));
     scenario.is_right();
     scenario.works();
 }

@@ -6,11 +6,13 @@ use std::process::Command;
 
 use flockwise_kafka::admin::topic_settings;
 use flockwise_runtime::topics::{Topic, Topics};
-use flockwise_tests::test_broker::{TestBroker, topics};
 use flockwise_tests::events::generated;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
-use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, run, workspace};
+use flockwise_tests::process::{
+    Finished, Process, flockwise, folder, free_address, run, workspace,
+};
+use flockwise_tests::test_broker::{TestBroker, topics};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -282,7 +284,12 @@ fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
         "{ended:#?}"
     );
     // What is there now is not taken for the state.
-    if !scenario.kafka.read(Topic::Changelog).iter().all(Vec::is_empty) {
+    if !scenario
+        .kafka
+        .read(Topic::Changelog)
+        .iter()
+        .all(Vec::is_empty)
+    {
         run(&mut scenario.command(&["run"])).expect(1, &["where the last commit counted"]);
     }
 }

@@ -1,9 +1,9 @@
 //! An input topic is deleted and made again on real Kafka. Skipped, with a word, where no Kafka is named.
 
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::{Process, folder};
+use flockwise_tests::test_broker::TestBroker;
 
 const EVENTS: u64 = 8_000;
 /// Events of the first topic; the second one has fewer, so that the position is beyond its end.

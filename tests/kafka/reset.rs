@@ -5,10 +5,10 @@ use std::fs;
 
 use flockwise_codec::time::write_time;
 use flockwise_runtime::topics::Topic;
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::lines;
-use flockwise_tests::kafka_pipeline::{PARTITIONS, KafkaPipeline};
+use flockwise_tests::kafka_pipeline::{KafkaPipeline, PARTITIONS};
 use flockwise_tests::process::{Finished, Process, flockwise, run, write_lines};
+use flockwise_tests::test_broker::TestBroker;
 
 const EVENTS: u64 = 20_000;
 const CUSTOMERS: u32 = 1_000;
@@ -42,11 +42,16 @@ fn notices(kafka_pipeline: &KafkaPipeline) -> usize {
 
 #[test]
 fn reset_to_the_earliest_events_counts_each_once() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
-    kafka_pipeline.kafka.put(&kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000));
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
+    kafka_pipeline
+        .kafka
+        .put(&kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000));
     run_until_drained(&kafka_pipeline);
     kafka_pipeline.check_changes();
-    let said = reset(&kafka_pipeline, &["--to", "earliest"]).expect(2, &["nothing has been changed"]);
+    let said =
+        reset(&kafka_pipeline, &["--to", "earliest"]).expect(2, &["nothing has been changed"]);
     assert!(said.stdout.contains("deleted and made again"), "{said:#?}");
     kafka_pipeline.check_changes();
     reset(&kafka_pipeline, &["--to", "earliest", "--yes"]).expect(0, &[]);
@@ -58,7 +63,9 @@ fn reset_to_the_earliest_events_counts_each_once() {
 
 #[test]
 fn reset_to_a_time_reads_on_from_there_with_the_model_kept() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     let records = kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000);
     kafka_pipeline.kafka.put(&records);
     run_until_drained(&kafka_pipeline);
@@ -79,8 +86,12 @@ fn reset_to_a_time_reads_on_from_there_with_the_model_kept() {
 
 #[test]
 fn reset_takes_up_what_the_state_cannot_be_changed_to() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
-    kafka_pipeline.kafka.put(&kafka_pipeline.expect(5_000, 500, 2_000));
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
+    kafka_pipeline
+        .kafka
+        .put(&kafka_pipeline.expect(5_000, 500, 2_000));
     run_until_drained(&kafka_pipeline);
     let config = fs::read_to_string(kafka_pipeline.path("run.toml")).expect("read");
     let config = config.replacen("shards = 2", "shards = 2\npartitioner = \"crc32\"", 1);
@@ -93,11 +104,16 @@ fn reset_takes_up_what_the_state_cannot_be_changed_to() {
 
 #[test]
 fn a_pipeline_at_work_is_not_reset() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
-    kafka_pipeline.kafka.put(&kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000));
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
+    kafka_pipeline
+        .kafka
+        .put(&kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000));
     let mut process: Process = kafka_pipeline.start("only");
     kafka_pipeline.wait_for(1, &mut [&mut process]);
-    reset(&kafka_pipeline, &["--to", "earliest", "--yes"]).expect(1, &["stop every instance first"]);
+    reset(&kafka_pipeline, &["--to", "earliest", "--yes"])
+        .expect(1, &["stop every instance first"]);
     kafka_pipeline.wait_until_drained();
     process.terminate().expect(0, &[]);
     kafka_pipeline.check_changes();

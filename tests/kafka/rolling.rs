@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use flockwise_runtime::topics::Topic;
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::{InputRecord, spread};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::servers;
-use flockwise_tests::kafka_pipeline::{BOTH, FIRST, PARTITIONS, KafkaPipeline, SHORT_SESSION};
+use flockwise_tests::kafka_pipeline::{BOTH, FIRST, KafkaPipeline, PARTITIONS, SHORT_SESSION};
 use flockwise_tests::process::{Process, folder, run};
+use flockwise_tests::test_broker::TestBroker;
 
 const EVENTS: u64 = 40_000;
 /// Of the input that comes and goes: whichever tasks an instance has, it has some of them to read.
@@ -29,12 +29,18 @@ fn kafka_pipeline() -> Option<KafkaPipeline> {
 /// Events of an input that are committed, by the positions of the group.
 fn read(kafka_pipeline: &KafkaPipeline, input: u16) -> i64 {
     let partitions = [PARTITIONS, OTHER_PARTITIONS][usize::from(input)];
-    let position = |partition| kafka_pipeline.kafka.committed(Topic::Input(input), partition);
+    let position = |partition| {
+        kafka_pipeline
+            .kafka
+            .committed(Topic::Input(input), partition)
+    };
     (0..partitions).filter_map(position).sum()
 }
 
 fn wait_for_input(kafka_pipeline: &KafkaPipeline, input: u16, events: i64) {
-    eventually("the input is read", || read(kafka_pipeline, input) >= events);
+    eventually("the input is read", || {
+        read(kafka_pipeline, input) >= events
+    });
 }
 
 fn assigned(process: &Process) {
@@ -51,8 +57,13 @@ fn check(kafka_pipeline: &KafkaPipeline) {
 
 #[test]
 fn an_input_is_taken_out_and_comes_back_where_it_was() {
-    let Some(kafka_pipeline) = kafka_pipeline() else { return };
-    let records = spread(kafka_pipeline.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
+    let Some(kafka_pipeline) = kafka_pipeline() else {
+        return;
+    };
+    let records = spread(
+        kafka_pipeline.expect(EVENTS, 3_000, 20_000),
+        OTHER_PARTITIONS,
+    );
     let parts: Vec<&[InputRecord]> = records.chunks(records.len() / 4).collect();
     let both = kafka_pipeline.start_with(BOTH, "only");
     kafka_pipeline.kafka.put(parts[0]);
@@ -70,15 +81,22 @@ fn an_input_is_taken_out_and_comes_back_where_it_was() {
     both.kill();
     let both = kafka_pipeline.start_with(BOTH, "only");
     assigned(&both);
-    parts[3..].iter().for_each(|part| kafka_pipeline.kafka.put(part));
+    parts[3..]
+        .iter()
+        .for_each(|part| kafka_pipeline.kafka.put(part));
     check(&kafka_pipeline);
     both.terminate().expect(0, &[]);
 }
 
 #[test]
 fn an_input_is_rolled_over_two_instances_and_back() {
-    let Some(kafka_pipeline) = kafka_pipeline() else { return };
-    let records = spread(kafka_pipeline.expect(EVENTS, 3_000, 20_000), OTHER_PARTITIONS);
+    let Some(kafka_pipeline) = kafka_pipeline() else {
+        return;
+    };
+    let records = spread(
+        kafka_pipeline.expect(EVENTS, 3_000, 20_000),
+        OTHER_PARTITIONS,
+    );
     let (mut left, mut right) = (
         kafka_pipeline.start_with(FIRST, "left"),
         kafka_pipeline.start_with(FIRST, "right"),
@@ -122,12 +140,14 @@ fn an_input_is_rolled_over_two_instances_and_back() {
 
 #[test]
 fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
-    let Some(kafka_pipeline) = kafka_pipeline() else { return };
+    let Some(kafka_pipeline) = kafka_pipeline() else {
+        return;
+    };
     let records = spread(kafka_pipeline.expect(5_000, 500, 2_000), OTHER_PARTITIONS);
     let mut running = kafka_pipeline.start_with(BOTH, "running");
     kafka_pipeline.kafka.put(&records[..1_000]);
     wait_for_input(&kafka_pipeline, 0, 100);
-    eventually("its shards share the tasks", || {
+    eventually("its workers share the tasks", || {
         let told = running.stderr();
         ["[0, 1, 2, 3, 4, 5]", "[6, 7, 8, 9, 10, 11]"]
             .into_iter()

@@ -4,13 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::{InputRecord, generated};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::servers;
+use flockwise_tests::kafka_pipeline::{KafkaPipeline, PARTITIONS, SHORT_SESSION};
 use flockwise_tests::metrics::value;
-use flockwise_tests::kafka_pipeline::{PARTITIONS, KafkaPipeline, SHORT_SESSION};
 use flockwise_tests::process::{Process, folder, free_address, get};
+use flockwise_tests::test_broker::TestBroker;
 
 const CONFIG: &str = "latest.toml";
 
@@ -21,7 +21,7 @@ fn start(kafka_pipeline: &KafkaPipeline) -> (Process, SocketAddr) {
     (Process::start(&mut command), address)
 }
 
-/// Events that a process has counted, of all its shards and inputs.
+/// Events that a process has counted, of all its workers and inputs.
 fn counted(address: SocketAddr) -> f64 {
     let text = get(address, "/metrics").unwrap_or_default();
     let series = text.lines().filter_map(|line| line.split_once(' '));

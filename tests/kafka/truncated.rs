@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::InputRecord;
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
 use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::{Process, folder, free_address, get};
+use flockwise_tests::test_broker::TestBroker;
 use xtask::kafka::{Cluster, Running, Signal};
 
 const EVENTS: u64 = 12_000;
@@ -63,7 +63,9 @@ impl Scenario {
         let puts = kafka_pipeline.expect(EVENTS, 500, COUNTED);
         let puts: Vec<_> = puts.into_iter().map(|put| put.at(0, 0)).collect();
         kafka_pipeline.kafka.put(&puts[..REPLICATED]);
-        eventually("both replicas have it", || kafka_pipeline.kafka.in_sync(0) == 2);
+        eventually("both replicas have it", || {
+            kafka_pipeline.kafka.in_sync(0) == 2
+        });
         let (leader, replicas) = kafka_pipeline.kafka.replicas(0);
         let follower = replicas.into_iter().find(|id| *id != leader);
         let node = |id: i32| u16::try_from(id).expect("a node");
@@ -75,8 +77,13 @@ impl Scenario {
             puts,
         };
         scenario.kill(scenario.follower);
-        eventually("the leader is alone", || scenario.kafka_pipeline.kafka.in_sync(0) == 1);
-        scenario.kafka_pipeline.kafka.put(&scenario.puts[REPLICATED..COUNTED]);
+        eventually("the leader is alone", || {
+            scenario.kafka_pipeline.kafka.in_sync(0) == 1
+        });
+        scenario
+            .kafka_pipeline
+            .kafka
+            .put(&scenario.puts[REPLICATED..COUNTED]);
         scenario
     }
 
@@ -91,7 +98,10 @@ impl Scenario {
         self.kafka_pipeline.kafka.put(&self.puts[COUNTED..]);
         self.start(self.leader);
         // The clients that have seen all this do not find every leader again.
-        self.kafka_pipeline.kafka = Kafka::of(&self.kafka.servers.plain, self.kafka_pipeline.topics.clone());
+        self.kafka_pipeline.kafka = Kafka::of(
+            &self.kafka.servers.plain,
+            self.kafka_pipeline.topics.clone(),
+        );
     }
 
     fn kill(&self, node: u16) {
@@ -128,15 +138,17 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
     let files = folder();
     let mut scenario = Scenario::set(files.path());
     let (mut instance, _) = start(&scenario.kafka_pipeline, "stop");
-    scenario.kafka_pipeline.wait_for(COUNTED as u64, &mut [&mut instance]);
+    scenario
+        .kafka_pipeline
+        .wait_for(COUNTED as u64, &mut [&mut instance]);
     instance.terminate().expect(0, &[]);
     scenario.elect();
 
     let (mut instance, address) = start(&scenario.kafka_pipeline, "stop");
     eventually("the partition is stopped", || {
         instance.is_running().expect("running");
-        shows(address, "flockwise_stopped_partitions{shard=\"0\"} 1")
-            || shows(address, "flockwise_stopped_partitions{shard=\"1\"} 1")
+        shows(address, "flockwise_halted_partitions{worker=\"0\"} 1")
+            || shows(address, "flockwise_halted_partitions{worker=\"1\"} 1")
     });
     let position = format!("up to offset {COUNTED} in leader epoch ");
     let end = format!("which ends at {REPLICATED},");
@@ -156,7 +168,9 @@ fn an_unclean_election_under_a_running_instance_is_noticed_too() {
     let files = folder();
     let mut scenario = Scenario::set(files.path());
     let (mut instance, address) = start(&scenario.kafka_pipeline, "skip");
-    scenario.kafka_pipeline.wait_for(COUNTED as u64, &mut [&mut instance]);
+    scenario
+        .kafka_pipeline
+        .wait_for(COUNTED as u64, &mut [&mut instance]);
     scenario.elect();
     scenario.check_that_reading_goes_on(instance, address);
 }

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::metrics::Described;
-use flockwise_tests::test_broker::TestBroker;
 use flockwise_tests::events::{InputRecord, lines, put};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::one_cluster_at_a_time;
+use flockwise_tests::kafka_pipeline::{KafkaPipeline, PARTITIONS};
 use flockwise_tests::metrics::{documented, shown};
-use flockwise_tests::kafka_pipeline::{PARTITIONS, KafkaPipeline};
 use flockwise_tests::process::{Process, folder, free_address, get};
+use flockwise_tests::test_broker::TestBroker;
 use xtask::kafka::{Cluster, Signal};
 
 const CUSTOMERS: u32 = 300;
@@ -59,7 +59,9 @@ fn is_at_the_end(address: SocketAddr) -> bool {
 
 #[test]
 fn an_instance_on_kafka_shows_every_metric_of_the_table_as_it_is_there() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else { return };
+    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+        return;
+    };
     put_events(&kafka_pipeline);
     let (instance, address) = start(&kafka_pipeline);
     let table: BTreeMap<String, Described> = documented()

@@ -11,10 +11,10 @@ use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
 use flockwise_core::trainer::{Publication, Trainer, TrainerInput};
 use flockwise_memory::Committed;
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
-use super::scenario::Scenario;
 use super::cluster::Member;
+use super::scenario::Scenario;
 use super::world::World;
 use crate::changelog;
 use crate::checks::{self, header};
@@ -43,7 +43,7 @@ impl World {
         self.feed().grow(&self.broker);
         self.revive();
         self.roll_all_in();
-        // Shards tell each other how far they are, and one record a poll is less than they tell.
+        // Workers tell each other how far they are, and one record a poll is less than they tell.
         self.broker.give_at_most(PLENTY);
         for round in 0..ROUNDS {
             self.round();
@@ -92,8 +92,8 @@ impl World {
         self.feed().produce(self, share);
         (0..self.scenario.instances).for_each(|instance| self.keep_warm(instance));
         let superseded = std::mem::take(&mut self.cluster().superseded);
-        for (client_id, shard) in superseded {
-            self.turn(client_id, shard);
+        for (client_id, worker) in superseded {
+            self.turn(client_id, worker);
         }
         let slots = self.scenario.instances * self.scenario.shards;
         (0..slots).for_each(|slot| self.turn_at(slot));
@@ -102,10 +102,10 @@ impl World {
     /// Whoever has had its assignment says so.
     fn check_readiness(&self) {
         let cluster = self.cluster();
-        for shard in cluster.slots.iter().filter_map(|slot| slot.shard.as_ref()) {
-            let tasks = shard.tasks().count();
+        for worker in cluster.slots.iter().filter_map(|slot| slot.worker.as_ref()) {
+            let tasks = worker.tasks().count();
             assert!(
-                shard.is_assigned() || tasks == 0,
+                worker.is_assigned() || tasks == 0,
                 "{tasks} tasks, and not ready"
             );
         }
@@ -146,7 +146,7 @@ impl World {
     /// a topic that is there no more as well.
     fn what_is_due(&self) -> String {
         let cluster = self.cluster();
-        let shards = cluster.slots.iter().filter_map(|slot| slot.shard.as_ref());
+        let shards = cluster.slots.iter().filter_map(|slot| slot.worker.as_ref());
         if shards.clone().any(Member::is_holding) {
             return "records held back ".to_owned();
         }
@@ -191,7 +191,10 @@ impl World {
         for topic in Topics::internal() {
             for (partition, seen) in (0..).zip(self.seen(topic)) {
                 let source = TopicPartition { topic, partition };
-                let committed = committed_log.records.get(&source).map_or(&[][..], Vec::as_slice);
+                let committed = committed_log
+                    .records
+                    .get(&source)
+                    .map_or(&[][..], Vec::as_slice);
                 let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
                 let seen = seen.iter().map(|record| (&record.key, &record.value));
                 if Topics::is_compacted(topic) {
@@ -233,7 +236,10 @@ impl World {
             found.push((input as u16, partition as u32, offset));
         }
         let (committed_log, feed) = (self.committed_log(), self.feed());
-        let read = feed.dead.iter().filter(|place| committed_log.has_read(**place));
+        let read = feed
+            .dead
+            .iter()
+            .filter(|place| committed_log.has_read(**place));
         let expected = read.map(|((_, input, partition), _, offset)| (*input, *partition, *offset));
         let mut expected: Vec<_> = expected.collect();
         found.sort_unstable();

@@ -1,4 +1,4 @@
-//! A shard's client in a world where any call may be the last, or take long.
+//! A worker's client in a world where any call may be the last, or take long.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use flockwise_memory::MemoryClient;
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 
+use super::cluster::{ClientId, Place};
 use super::committed_log::Sent;
 use super::setup::Setup;
-use super::cluster::{Place, ClientId};
 use super::world::World;
 
 /// Customers of whom nothing is left are gone for good.
@@ -29,7 +29,12 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(world: Rc<World>, client_id: ClientId, setup: Setup, inner: MemoryClient) -> Self {
+    pub(super) fn new(
+        world: Rc<World>,
+        client_id: ClientId,
+        setup: Setup,
+        inner: MemoryClient,
+    ) -> Self {
         Self {
             world,
             client_id,
@@ -97,7 +102,9 @@ impl Broker for Client {
             Err(_) => self.note("cannot poll", [0, 0]),
         }
         let is_plain = matches!(outcome, Ok(WorkerEvent::Records | WorkerEvent::Idle));
-        self.world.cluster().begin_turn(self.client_id.slot, is_plain);
+        self.world
+            .cluster()
+            .begin_turn(self.client_id.slot, is_plain);
         self.hear(outcome)
     }
 
@@ -109,7 +116,8 @@ impl Broker for Client {
 
     fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.inject()?;
-        let sources: Vec<TopicPartition> = sources.iter().map(|one| self.setup.global(*one)).collect();
+        let sources: Vec<TopicPartition> =
+            sources.iter().map(|one| self.setup.global(*one)).collect();
         let outcome = self.inner.close(&sources);
         self.hear(outcome)
     }
@@ -120,7 +128,8 @@ impl Broker for Client {
     }
 
     fn pause(&mut self, sources: &[TopicPartition]) {
-        let sources: Vec<TopicPartition> = sources.iter().map(|one| self.setup.global(*one)).collect();
+        let sources: Vec<TopicPartition> =
+            sources.iter().map(|one| self.setup.global(*one)).collect();
         self.inner.pause(&sources);
     }
 
@@ -218,10 +227,12 @@ impl Broker for Client {
             self.note(LETS_GO, [gone, 0]);
         }
         let counts = self.world.counts_of(&sent);
-        let tasks =
-            self.world
-                .committed_log()
-                .commit(self.client_id.client, sent, positions, &self.setup.inputs);
+        let tasks = self.world.committed_log().commit(
+            self.client_id.client,
+            sent,
+            positions,
+            &self.setup.inputs,
+        );
         self.world.cluster().commit(self.client_id.slot, tasks);
         let outcome = self.befall_at(Place::AfterEnd);
         self.world.committed_log().hear(counts, outcome.is_ok());

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use flockwise_runtime::broker::Failure;
 
-use super::cluster::{Place, ClientId};
+use super::cluster::{ClientId, Place};
 use super::world::World;
 
-/// Shards that stand still inside of each other, at most.
+/// Workers that stand still inside of each other, at most.
 const DEEPEST: usize = 3;
 
 impl World {
     /// What happens to a client between two things that it does.
-    pub(super) fn inject(self: &Rc<Self>, client_id: &ClientId, place: Place) -> Result<(), Failure> {
+    pub(super) fn inject(
+        self: &Rc<Self>,
+        client_id: &ClientId,
+        place: Place,
+    ) -> Result<(), Failure> {
         self.die_if_due(client_id)?;
         if let Some(steps) = self.nap_due(client_id, place) {
             self.note(Some(client_id.slot), "stands still", [steps as i64, 0]);
@@ -61,7 +65,10 @@ impl World {
         }
         let mut cluster = self.cluster();
         let slot = &mut cluster.slots[client_id.slot];
-        let pause = slot.pause.as_mut().filter(|_| slot.client_id == Some(*client_id))?;
+        let pause = slot
+            .pause
+            .as_mut()
+            .filter(|_| slot.client_id == Some(*client_id))?;
         if pause.place.is_some_and(|wanted| wanted != place) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Who is there: instances with their seats, a shard in each.
+//! Who is there: instances with their seats, a worker in each.
 
 use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::worker::Worker;
@@ -6,7 +6,7 @@ use flockwise_runtime::worker::Worker;
 use super::client::Client;
 use super::setup::Setup;
 
-/// A shard at work.
+/// A worker at work.
 pub(super) type Member = Worker<Client>;
 
 /// Where a client stands.
@@ -36,7 +36,7 @@ pub(super) enum Place {
     BeforeKeep,
 }
 
-/// A shard will stand still, for so many steps of the world.
+/// A worker will stand still, for so many steps of the world.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
     /// Where; `None`: wherever it is.
@@ -58,7 +58,7 @@ pub(super) struct Refusal {
 /// A process and the disk that outlives it.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
-    /// What its shards have read of the model topic.
+    /// What its workers have read of the model topic.
     pub(super) models: SharedModels,
     /// What it is configured with; `None` before its first start.
     pub(super) setup: Option<Setup>,
@@ -69,11 +69,11 @@ pub(super) struct Instance {
     pub(super) kill_countdown: Option<u64>,
 }
 
-/// The place of one shard.
+/// The place of one worker.
 #[derive(Default)]
 pub(super) struct Slot {
     /// `None` while it works, and while there is none.
-    pub(super) shard: Option<Member>,
+    pub(super) worker: Option<Member>,
     /// Whose turn it is to sit here.
     pub(super) client_id: Option<ClientId>,
     pub(super) back_at_ms: Option<i64>,
@@ -89,7 +89,7 @@ pub(super) struct Slot {
 pub(super) struct Cluster {
     pub(super) instances: Vec<Instance>,
     pub(super) slots: Vec<Slot>,
-    /// Shards in whose place there is another of the same name.
+    /// Workers in whose place there is another of the same name.
     pub(super) superseded: Vec<(ClientId, Member)>,
     clients: u64,
 }
@@ -124,8 +124,8 @@ impl Cluster {
             life: self.instances[instance].life,
         };
         let before = self.slots[slot].client_id.replace(client_id);
-        let shard = self.slots[slot].shard.take();
-        self.superseded.extend(before.zip(shard));
+        let worker = self.slots[slot].worker.take();
+        self.superseded.extend(before.zip(worker));
         client_id
     }
 
@@ -134,27 +134,27 @@ impl Cluster {
         instance.is_up && instance.life == client_id.life
     }
 
-    /// Takes a shard from its seat, to work.
+    /// Takes a worker from its seat, to work.
     pub(super) fn take(&mut self, slot: usize) -> Option<(ClientId, Member)> {
         let slot = &mut self.slots[slot];
-        Some((slot.client_id?, slot.shard.take()?))
+        Some((slot.client_id?, slot.worker.take()?))
     }
 
-    /// Puts a shard back where it belongs, if it still does; else it comes back.
-    pub(super) fn put_back(&mut self, client_id: ClientId, shard: Member) -> Option<Member> {
+    /// Puts a worker back where it belongs, if it still does; else it comes back.
+    pub(super) fn put_back(&mut self, client_id: ClientId, worker: Member) -> Option<Member> {
         if !self.is_alive(&client_id) {
-            return Some(shard);
+            return Some(worker);
         }
         let slot = &mut self.slots[client_id.slot];
         if slot.client_id == Some(client_id) {
-            slot.shard = Some(shard);
+            slot.worker = Some(worker);
         } else {
-            self.superseded.push((client_id, shard));
+            self.superseded.push((client_id, worker));
         }
         None
     }
 
-    /// An instance dies; its shards that do not work just now are given out, to be dropped.
+    /// An instance dies; its workers that do not work just now are given out, to be dropped.
     pub(super) fn kill(&mut self, instance: usize, back_at_ms: i64) -> Vec<Member> {
         let state = &mut self.instances[instance];
         state.is_up = false;
@@ -164,8 +164,8 @@ impl Cluster {
         for slot in self.seats_of(instance) {
             let slot = &mut self.slots[slot];
             *slot = Slot {
-                shard: {
-                    dead.extend(slot.shard.take());
+                worker: {
+                    dead.extend(slot.worker.take());
                     None
                 },
                 ..Slot::default()

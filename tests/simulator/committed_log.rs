@@ -7,12 +7,12 @@ use flockwise_codec::changelog::{TASK_POSITION, decode_task_position};
 use flockwise_codec::model::decode_publication;
 use flockwise_core::task::{InputPartition, Output, Progress, Task, TaskPosition, Versions};
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use super::counters::Counts;
 use super::produced_log::InputKey;
-use super::truncated_reads::{Position, Reading};
 use super::task_comparison;
+use super::truncated_reads::{Position, Reading};
 
 /// A record as a client sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]

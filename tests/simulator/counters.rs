@@ -46,7 +46,10 @@ impl World {
         let committed_log = self.committed_log();
         let mut found = gathered(&self.registry);
         let duplicates = found.remove("duplicates_total").unwrap_or(0);
-        assert_eq!(found, committed_log.heard, "counters, and what was committed");
+        assert_eq!(
+            found, committed_log.heard,
+            "counters, and what was committed"
+        );
         // Who died in the moment of a commit has counted nothing of it, and a customer who was let go of is new.
         if committed_log.unheard == 0 && !self.scenario.lets_go() {
             assert_eq!(duplicates, repeats, "events that came again");

@@ -1,4 +1,4 @@
-//! An instance's disk, and the store that shards keep on it.
+//! An instance's disk, and the store that workers keep on it.
 //!
 //! What is written is there for good after a while, and may be lost by a crash before: whole or not at all. It
 //! outlives its instance, is nobody else's, and may be found older, damaged or gone.
@@ -11,9 +11,9 @@ use flockwise_runtime::checkpoint_owner::CheckpointOwners;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
 use flockwise_runtime::topics::Topic;
 
-use super::seeded_random::SeededRandom;
+use super::cluster::{ClientId, Place};
 use super::committed_log::Changelog;
-use super::cluster::{Place, ClientId};
+use super::seeded_random::SeededRandom;
 use super::task_comparison;
 use super::world::World;
 
@@ -147,7 +147,7 @@ impl CheckpointPage {
     }
 }
 
-/// The store of one shard.
+/// The store of one worker.
 pub(super) struct DiskStore {
     world: Rc<World>,
     client_id: ClientId,

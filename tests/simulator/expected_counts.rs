@@ -120,7 +120,10 @@ impl World {
                 let portrait = customer_view(plan, None, &row, row.standing.as_of_ms);
                 let expected = [
                     ("events_ever", expected_counts.events as f64),
-                    ("orders_without_coupon", expected_counts.orders_without_coupon as f64),
+                    (
+                        "orders_without_coupon",
+                        expected_counts.orders_without_coupon as f64,
+                    ),
                     ("spend_ever", expected_counts.spent),
                 ];
                 for (name, expected) in expected {
@@ -140,7 +143,10 @@ impl World {
     pub(super) fn repeats(&self) -> u64 {
         let events = self.counted(0);
         let tallies = tallies(&events, self.scenario.time.remembered_ids);
-        let counted: u64 = tallies.values().map(|expected_counts| expected_counts.events).sum();
+        let counted: u64 = tallies
+            .values()
+            .map(|expected_counts| expected_counts.events)
+            .sum();
         events.len() as u64 - counted
     }
 }

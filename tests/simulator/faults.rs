@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use flockwise_runtime::topics::Topic;
 
-use super::truncated_reads::Reading;
 use super::cluster::{Pause, Place, Refusal};
+use super::truncated_reads::Reading;
 use super::world::World;
 
 /// An input is deleted and made again.
@@ -107,7 +107,10 @@ impl World {
         match place {
             // Whoever is the trainer.
             Some(Place::BeforeEndOfVersion) => {
-                cluster.slots.iter_mut().for_each(|slot| slot.pause = Some(pause));
+                cluster
+                    .slots
+                    .iter_mut()
+                    .for_each(|slot| slot.pause = Some(pause));
             }
             _ => cluster.slots[slot].pause = Some(pause),
         }
@@ -129,7 +132,7 @@ impl World {
         self.depart(instance, Some(back_at_ms));
     }
 
-    /// All shards of an instance leave that do not stand still somewhere.
+    /// All workers of an instance leave that do not stand still somewhere.
     pub(super) fn depart(self: &Rc<Self>, instance: usize, back_at_ms: Option<i64>) {
         if !self.cluster().instances[instance].is_up {
             return;
@@ -137,9 +140,9 @@ impl World {
         let slots = self.cluster().seats_of(instance);
         for slot in slots {
             let taken = self.cluster().take(slot);
-            if let Some((client_id, shard)) = taken {
+            if let Some((client_id, worker)) = taken {
                 self.note(Some(slot), "leaves", [0, 0]);
-                if let Err(failure) = shard.leave() {
+                if let Err(failure) = worker.leave() {
                     self.end(client_id, &failure);
                 }
             }

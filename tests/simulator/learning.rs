@@ -5,7 +5,7 @@ use flockwise_runtime::learning_thread::{
     LearningExecutor, LearningHandle, LearningJob, LearningResult,
 };
 
-/// Turns of the shard that a job may take, below this.
+/// Turns of the worker that a job may take, below this.
 const TURNS: u64 = 8;
 
 /// A thread that is slow.

@@ -1,7 +1,7 @@
 //! What was produced, and which of it was read before its topic was recreated or its partition truncated.
 
-use super::counters::{Counts, add};
 use super::committed_log::CommittedLog;
+use super::counters::{Counts, add};
 use super::truncated_reads::{Position, Reading};
 use super::world::World;
 use crate::events::InputRecord;

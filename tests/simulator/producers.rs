@@ -10,10 +10,10 @@ use flockwise_core::plan::Plan;
 use flockwise_memory::MemoryBroker;
 use flockwise_runtime::topics::Topic;
 
-use super::seeded_random::SeededRandom;
 use super::customers::{final_day, life};
 use super::produced_log::{InputKey, Place, Produced};
 use super::scenario::{Keying, Scenario};
+use super::seeded_random::SeededRandom;
 use super::world::World;
 use crate::events::{InputRecord, native};
 
@@ -69,7 +69,11 @@ pub(super) struct Producers {
 }
 
 impl Producers {
-    pub(super) fn new(scenario: &Scenario, partitioner: Partitioner, random: &SeededRandom) -> Self {
+    pub(super) fn new(
+        scenario: &Scenario,
+        partitioner: Partitioner,
+        random: &SeededRandom,
+    ) -> Self {
         let mut feed = Self {
             to_come: Vec::new(),
             final_day: Vec::new(),
@@ -103,7 +107,12 @@ impl Producers {
     }
 
     /// What is to be produced of lines, the first last.
-    fn planned(&mut self, lines: Vec<String>, scenario: &Scenario, random: &SeededRandom) -> Vec<Next> {
+    fn planned(
+        &mut self,
+        lines: Vec<String>,
+        scenario: &Scenario,
+        random: &SeededRandom,
+    ) -> Vec<Next> {
         let (plan, mut event) = (Plan::compile(&[]), Event::default());
         let format = Format::builtin("segment").expect("a format that comes with Flockwise");
         let decoder = Decoder::new(&format, &plan);

@@ -9,9 +9,9 @@ use std::thread;
 use super::client::LETS_GO;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
 use super::faults::{RECREATES, TRUNCATES};
+use super::latest_starts::BEGINS_LATE;
 use super::scenario::Scenario;
 use super::setup::REFUSED;
-use super::latest_starts::BEGINS_LATE;
 use super::trace::Trace;
 use super::world::{START_MS, World};
 

@@ -10,8 +10,8 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::store::MAX_COPY_AGE;
 use flockwise_runtime::topics::Topics;
 
-use super::seeded_random::SeededRandom;
 use super::fault_rates::{FaultRates, rates};
+use super::seeded_random::SeededRandom;
 use super::variations::Variations;
 use crate::pipeline::{AT_ONCE, config, model, pipeline};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::pipeline::PipelineRecord;
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use super::scenario::Scenario;
 use super::world::World;

@@ -1,4 +1,4 @@
-//! Instances and their shards start.
+//! Instances and their workers start.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use flockwise_runtime::worker::Worker;
 
 use super::client::Client;
 use super::disk::DiskStore;
+use super::learning::SlowExecutor;
 use super::setup::REFUSED;
 use super::standbys::InstanceStandbys;
-use super::learning::SlowExecutor;
 use super::world::World;
 
 impl World {
-    /// Starts instances and shards whose time has come.
+    /// Starts instances and workers whose time has come.
     pub(super) fn start_what_is_due(self: &Rc<Self>) {
         let now_ms = self.clock.wall_ms();
         let is_due = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
@@ -60,11 +60,11 @@ impl World {
         slots.for_each(|slot| self.sit(slot));
     }
 
-    /// A new shard takes a seat, in the place of one of the same name if there is one.
+    /// A new worker takes a seat, in the place of one of the same name if there is one.
     pub(super) fn sit(self: &Rc<Self>, slot: usize) {
         self.note(Some(slot), "starts", [0, 0]);
         let client_id = self.cluster().appoint(slot);
-        let inner = self.broker.shard(&Self::name(self.scenario.shards, slot));
+        let inner = self.broker.worker(&Self::name(self.scenario.shards, slot));
         let setup = self.setup_of(client_id.instance);
         let pipeline = Arc::clone(&setup.pipeline);
         let client = Client::new(Rc::clone(self), client_id, setup, inner);
@@ -72,13 +72,13 @@ impl World {
         let store = Box::new(DiskStore::new(Rc::clone(self), client_id));
         let standbys = self.warm()[client_id.instance].standbys.clone();
         let models = self.cluster().instances[client_id.instance].models.clone();
-        let shard = Worker::new(slot, client, pipeline, time_mode, self.metrics.clone())
+        let worker = Worker::new(slot, client, pipeline, time_mode, self.metrics.clone())
             .with_store(store)
             .with_standbys(standbys)
             .with_learning(Box::new(SlowExecutor))
             .with_shared_models(&models);
         let mut cluster = self.cluster();
         cluster.slots[slot].back_at_ms = None;
-        cluster.slots[slot].shard = Some(shard);
+        cluster.slots[slot].worker = Some(worker);
     }
 }

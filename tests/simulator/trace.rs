@@ -11,7 +11,7 @@ const KEPT: usize = 60;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TraceEvent {
     pub(super) at_ms: i64,
-    /// How many shards stand still in the middle of a call meanwhile.
+    /// How many workers stand still in the middle of a call meanwhile.
     pub(super) depth: usize,
     /// Whom it concerns; `None`: the world.
     pub(super) slot: Option<usize>,
@@ -40,7 +40,11 @@ impl Trace {
         }
         self.digest.set(digest);
         self.count.set(self.count.get() + 1);
-        *self.counts.borrow_mut().entry(record_event.what).or_default() += 1;
+        *self
+            .counts
+            .borrow_mut()
+            .entry(record_event.what)
+            .or_default() += 1;
         let mut beats = self.beats.borrow_mut();
         if beats.len() == KEPT {
             beats.pop_front();

@@ -1,7 +1,7 @@
 //! What only some worlds have, each in a stated share of the seeds.
 
-use super::seeded_random::SeededRandom;
 use super::scenario::{Learning, Scenario};
+use super::seeded_random::SeededRandom;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -28,7 +28,7 @@ pub(super) struct Variations {
     pub(super) backlog: bool,
     /// The clocks of instances are set, and events from an hour ahead of the clock are refused.
     pub(super) clocks: bool,
-    /// Shards stand still while they write a local copy, and others take their place.
+    /// Workers stand still while they write a local copy, and others take their place.
     pub(super) contention: bool,
     /// Brokers leave partitions out that an input has gained.
     pub(super) stale_metadata: bool,
@@ -80,7 +80,7 @@ impl Scenario {
         self.variations.latest = may_begin_late && random.percent(LATEST);
     }
 
-    /// Time passes fast, so that copies are written often, and shards stand still for long.
+    /// Time passes fast, so that copies are written often, and workers stand still for long.
     fn contend(&mut self, random: &SeededRandom) {
         self.tick_ms = 1_000;
         self.steps = self.steps.max(400);

@@ -13,16 +13,16 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
-use super::seeded_random::SeededRandom;
-use super::disk::Disk;
-use super::producers::Producers;
+use super::cluster::{ClientId, Cluster, Member};
 use super::committed_log::CommittedLog;
-use super::scenario::Scenario;
-use super::setup::Setup;
-use super::cluster::{Member, ClientId, Cluster};
+use super::disk::Disk;
 use super::latest_starts::Starts;
-use super::trace::{TraceEvent, Trace};
+use super::producers::Producers;
+use super::scenario::Scenario;
+use super::seeded_random::SeededRandom;
+use super::setup::Setup;
 use super::standbys::InstanceStandbys;
+use super::trace::{Trace, TraceEvent};
 
 /// When every world begins.
 pub(super) const START_MS: i64 = 1_800_000_000_000;
@@ -43,7 +43,7 @@ pub(super) struct World {
     pub(super) starts: RefCell<Starts>,
     pub(super) random: SeededRandom,
     pub(super) trace: Rc<Trace>,
-    /// Of all shards.
+    /// Of all workers.
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
     /// Nothing goes wrong any more.
@@ -158,7 +158,7 @@ impl World {
         });
     }
 
-    /// The name under which the group knows the shard of a seat.
+    /// The name under which the group knows the worker of a seat.
     pub(super) fn name(shards: usize, slot: usize) -> String {
         format!("i{}s{}", slot / shards, slot % shards)
     }
@@ -202,8 +202,8 @@ impl World {
         let superseded = self.cluster().superseded.len();
         if superseded > 0 && self.random.percent(20) {
             let place = self.random.place(superseded);
-            let (client_id, shard) = self.cluster().superseded.swap_remove(place);
-            self.turn(client_id, shard);
+            let (client_id, worker) = self.cluster().superseded.swap_remove(place);
+            self.turn(client_id, worker);
         } else {
             let slot = self.random.place(self.cluster().slots.len());
             self.turn_at(slot);
@@ -218,33 +218,35 @@ impl World {
         }
     }
 
-    /// The shard of a seat has a turn, if it is there.
+    /// The worker of a seat has a turn, if it is there.
     pub(super) fn turn_at(self: &Rc<Self>, slot: usize) {
         let taken = self.cluster().take(slot);
-        if let Some((client_id, shard)) = taken {
-            self.turn(client_id, shard);
+        if let Some((client_id, worker)) = taken {
+            self.turn(client_id, worker);
         }
     }
 
-    pub(super) fn turn(self: &Rc<Self>, client_id: ClientId, mut shard: Member) {
-        match shard.turn(Duration::ZERO) {
+    pub(super) fn turn(self: &Rc<Self>, client_id: ClientId, mut worker: Member) {
+        match worker.turn(Duration::ZERO) {
             Ok(_) => {
-                self.check_commit(&client_id, &shard);
-                let dropped = self.cluster().put_back(client_id, shard);
+                self.check_commit(&client_id, &worker);
+                let dropped = self.cluster().put_back(client_id, worker);
                 drop(dropped);
             }
             Err(failure) => self.end(client_id, &failure),
         }
     }
 
-    /// A shard has ended by itself: another takes its seat after a while.
+    /// A worker has ended by itself: another takes its seat after a while.
     pub(super) fn end(&self, client_id: ClientId, failure: &Failure) {
         assert!(
             !matches!(failure, Failure::Config(_)),
             "nothing is wrong that only people can mend: {failure}"
         );
         let mut cluster = self.cluster();
-        if cluster.is_alive(&client_id) && cluster.slots[client_id.slot].client_id == Some(client_id) {
+        if cluster.is_alive(&client_id)
+            && cluster.slots[client_id.slot].client_id == Some(client_id)
+        {
             let slot = &mut cluster.slots[client_id.slot];
             slot.client_id = None;
             slot.back_at_ms = Some(self.later_ms(10, 3_000));
@@ -257,15 +259,17 @@ impl World {
         self.clock.wall_ms() + self.random.scale(low, high) as i64
     }
 
-    /// What a shard has just committed is what it holds.
-    fn check_commit(&self, client_id: &ClientId, shard: &Member) {
+    /// What a worker has just committed is what it holds.
+    fn check_commit(&self, client_id: &ClientId, worker: &Member) {
         let cluster = self.cluster();
-        let is_there = cluster.is_alive(client_id) && cluster.slots[client_id.slot].client_id == Some(*client_id);
+        let is_there = cluster.is_alive(client_id)
+            && cluster.slots[client_id.slot].client_id == Some(*client_id);
         if !is_there {
             return;
         }
-        let (committed_log, feed, now_ms) = (self.committed_log(), self.feed(), self.clock.wall_ms());
-        for (number, task) in shard.tasks() {
+        let (committed_log, feed, now_ms) =
+            (self.committed_log(), self.feed(), self.clock.wall_ms());
+        for (number, task) in worker.tasks() {
             let (stream_ms, latest_ms) = (task.stream_ms(), feed.latest_stream_ms(number, now_ms));
             assert!(
                 stream_ms <= latest_ms,
@@ -276,7 +280,7 @@ impl World {
             if is_committed && committed_log.is_current(client_id.client, number) {
                 let setup = cluster.instances[client_id.instance].setup.as_ref();
                 let pipeline = &setup.expect("a configuration").pipeline;
-                committed_log.check_live(pipeline, number, task, shard.versions());
+                committed_log.check_live(pipeline, number, task, worker.versions());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! How far tasks and the trainer are in event time.
 //!
-//! On the topic of forwarded events, the watermarks that a shard knows:
+//! On the topic of forwarded events, the watermarks that a worker knows:
 //!
 //! | what | bytes |
 //! |---|---|
@@ -9,9 +9,9 @@
 //! | for each: its number, its watermark | number, signed |
 //! | is the trainer's progress known? | u8, 0 or 1 |
 //! | if so: learnt to, live version, customers, length of a period | signed, number, number, number |
-//! | does the shard ask the others for theirs? | u8, 0 or 1 |
+//! | does the worker ask the others for theirs? | u8, 0 or 1 |
 //!
-//! On the samples topic, how far a shard's tasks have sampled:
+//! On the samples topic, how far a worker's tasks have sampled:
 //!
 //! | what | bytes |
 //! |---|---|
@@ -33,14 +33,14 @@ const WATERMARKS: u8 = 0x81;
 /// No mini-batch and no order begins with it: see [`crate::trainer_input`].
 const SAMPLED: u8 = 0x82;
 
-/// What a shard tells all tasks.
+/// What a worker tells all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks {
     /// By task.
     pub tasks: BTreeMap<u32, i64>,
-    /// From the shard that is the trainer.
+    /// From the worker that is the trainer.
     pub trainer: Option<Learnt>,
-    /// The shard has just got its tasks and has heard of nobody: the others are to say how far theirs are.
+    /// The worker has just got its tasks and has heard of nobody: the others are to say how far theirs are.
     pub asks: bool,
 }
 

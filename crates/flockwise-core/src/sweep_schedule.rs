@@ -1,7 +1,7 @@
 //! When everybody is scored again: each customer at a fixed instant of every period, spread evenly.
 //!
 //! The instants depend on the customer's id alone, so a sweep gives the same whatever the batches and
-//! shards, and a slice of it is always small.
+//! workers, and a slice of it is always small.
 
 use crate::event::mix;
 

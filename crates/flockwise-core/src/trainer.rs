@@ -35,7 +35,7 @@ use window::{KEPT_HALF_LIVES, Window};
 
 /// Customers in the trainer's window, at most.
 const SAMPLE_BOUND: usize = 65_536;
-/// Customers that the first model is made from, at most: more would not make it better, and the shard
+/// Customers that the first model is made from, at most: more would not make it better, and the worker
 /// that is the trainer stands still meanwhile.
 const FITTED: usize = 10_000;
 /// By how much of itself the quantisation error must fall for each share of the customers that get another nearest

@@ -1,7 +1,7 @@
 //! `/metrics`, `/livez`, `/readyz` and `/customers/{id}`.
 //!
 //! The one place where the pipeline is asynchronous: a runtime with a single worker thread, apart
-//! from the shards, which it only ever reads through atomics and the metrics registry, or by questions to which
+//! from the workers, which it only ever reads through atomics and the metrics registry, or by questions to which
 //! they answer when they come to it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -18,5 +18,5 @@ mod tests;
 
 pub use customers::{CustomerLookup, LookupCustomer};
 pub use metrics::collectors;
-pub use readiness::{Readiness, ShardPresence, Silence, Stalled};
+pub use readiness::{Readiness, Silence, Stalled, WorkerPresence};
 pub use server::{HttpError, HttpServer, start};

@@ -1,10 +1,10 @@
-//! Is the process alive, and may it be counted on? Written by the shards, read by the probes.
+//! Is the process alive, and may it be counted on? Written by the workers, read by the probes.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the shards say of themselves. Probes poll: no order between the counts is relied upon.
+/// What the workers say of themselves. Probes poll: no order between the counts is relied upon.
 #[derive(Debug)]
 pub struct Readiness {
     shards_expected: u32,
@@ -19,29 +19,29 @@ pub struct Readiness {
     warm_up: Mutex<Option<String>>,
 }
 
-/// A shard that has something to commit, and whose commits come to nothing.
+/// A worker that has something to commit, and whose commits come to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stalled {
     /// Which.
-    pub shard: usize,
+    pub worker: usize,
     /// Since its oldest uncommitted work.
     pub lasted: Duration,
     /// The latest error, if one was told.
     pub error: Option<String>,
 }
 
-/// A shard whose thread lives and gets nowhere.
+/// A worker whose thread lives and gets nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
     /// Which.
-    pub shard: usize,
+    pub worker: usize,
     /// Without a sign of life.
     pub lasted: Duration,
 }
 
-/// One shard's part in it. Dropping it, by a panic too, says that the shard's thread has ended.
+/// One worker's part in it. Dropping it, by a panic too, says that the worker's thread has ended.
 #[derive(Debug)]
-pub struct ShardPresence {
+pub struct WorkerPresence {
     readiness: Arc<Readiness>,
     is_assigned: bool,
     running: u32,
@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Readiness {
-    /// So many shards are to come.
+    /// So many workers are to come.
     #[must_use]
     pub fn new(shards_expected: u32) -> Arc<Self> {
         Arc::new(Self {
@@ -84,12 +84,12 @@ impl Readiness {
         })
     }
 
-    /// A shard's thread has begun; to be held for as long as it runs.
+    /// A worker's thread has begun; to be held for as long as it runs.
     #[must_use]
-    pub fn shard(self: &Arc<Self>) -> ShardPresence {
+    pub fn worker(self: &Arc<Self>) -> WorkerPresence {
         let alive = self.shards_alive.fetch_add(1, Relaxed) + 1;
         self.shards_seen.fetch_max(alive, Relaxed);
-        ShardPresence {
+        WorkerPresence {
             readiness: Arc::clone(self),
             is_assigned: false,
             running: 0,
@@ -102,16 +102,16 @@ impl Readiness {
         self.is_stopping.store(true, Relaxed);
     }
 
-    /// These shards have been silent for longer than one may be, and no others.
-    pub fn silent(&self, shards: &[Silence]) {
+    /// These workers have been silent for longer than one may be, and no others.
+    pub fn silent(&self, workers: &[Silence]) {
         let mut silent = self.silences();
         silent.clear();
-        silent.extend(shards);
+        silent.extend(workers);
     }
 
-    /// These shards have not committed for longer than may be, and no others.
-    pub fn stalled(&self, shards: Vec<Stalled>) {
-        *lock(&self.stalled) = shards;
+    /// These workers have not committed for longer than may be, and no others.
+    pub fn stalled(&self, workers: Vec<Stalled>) {
+        *lock(&self.stalled) = workers;
     }
 
     fn silences(&self) -> MutexGuard<'_, Vec<Silence>> {
@@ -134,8 +134,8 @@ impl Readiness {
     }
 }
 
-impl ShardPresence {
-    /// The shard has been assigned its tasks (none, it may be), and so many run. A shard that restores tasks is not
+impl WorkerPresence {
+    /// The worker has been assigned its tasks (none, it may be), and so many run. A worker that restores tasks is not
     /// assigned yet.
     pub fn assigned(&mut self, running: u32) {
         if !std::mem::replace(&mut self.is_assigned, true) {
@@ -144,7 +144,7 @@ impl ShardPresence {
         self.count(running);
     }
 
-    /// What the first version of the model waits for, in words, where this shard is the trainer and there is none. It
+    /// What the first version of the model waits for, in words, where this worker is the trainer and there is none. It
     /// makes nothing unready: events are counted meanwhile.
     pub fn warm_up(&mut self, text: Option<String>) {
         if self.is_warming_up || text.is_some() {
@@ -153,7 +153,7 @@ impl ShardPresence {
         }
     }
 
-    /// The shard has handed over all it had, and waits for the next assignment.
+    /// The worker has handed over all it had, and waits for the next assignment.
     pub fn revoked(&mut self) {
         if std::mem::replace(&mut self.is_assigned, false) {
             self.readiness.shards_assigned.fetch_sub(1, Relaxed);
@@ -167,14 +167,14 @@ impl ShardPresence {
     }
 }
 
-impl Drop for ShardPresence {
+impl Drop for WorkerPresence {
     fn drop(&mut self) {
         self.revoked();
         self.readiness.shards_alive.fetch_sub(1, Relaxed);
     }
 }
 
-/// Takes one shard's part of a total from what it was to what it is.
+/// Takes one worker's part of a total from what it was to what it is.
 fn change(total: &AtomicU32, part: &mut u32, now: u32) {
     // Wrapping on purpose, as the atomic does: a smaller part is a huge one to be added.
     total.fetch_add(now.wrapping_sub(*part), Relaxed);
@@ -183,12 +183,12 @@ fn change(total: &AtomicU32, part: &mut u32, now: u32) {
 
 impl Stalled {
     fn text(&self) -> String {
-        let (shard, seconds) = (self.shard, self.lasted.as_secs());
+        let (worker, seconds) = (self.worker, self.lasted.as_secs());
         let error = self
             .error
             .as_deref()
             .unwrap_or("no error yet: a commit is under way");
-        format!("shard {shard} has not been able to commit for {seconds} s: {error}")
+        format!("worker {worker} has not been able to commit for {seconds} s: {error}")
     }
 }
 
@@ -207,13 +207,13 @@ impl Status {
         }
         if self.shards_alive < self.shards_expected {
             missing.push(format!(
-                "{} of {} shards run",
+                "{} of {} workers run",
                 self.shards_alive, self.shards_expected
             ));
         }
         if self.shards_assigned < self.shards_alive {
             missing.push(format!(
-                "{} of {} shards have been assigned their tasks",
+                "{} of {} workers have been assigned their tasks",
                 self.shards_assigned, self.shards_alive
             ));
         }

@@ -61,7 +61,7 @@ async fn livez(State(sources): State<Sources>) -> Response {
     let is_alive = status.is_alive();
     let body = json!({
         "alive": is_alive,
-        "shards": shards(&status),
+        "workers": workers(&status),
         "silent": silent(&status),
     });
     answer(ok_if(is_alive), &body)
@@ -74,7 +74,7 @@ async fn readyz(State(sources): State<Sources>) -> Response {
     let body = json!({
         "ready": is_ready,
         "missing": missing,
-        "shards": shards(&status),
+        "workers": workers(&status),
         "tasks": { "running": status.tasks_running },
         "warm_up": status.warm_up,
     });
@@ -90,7 +90,7 @@ async fn customer(
         Ok(Path(id)) => id,
         Err(rejection) => return answer(StatusCode::BAD_REQUEST, &error(&rejection.body_text())),
     };
-    // It waits for a shard, and other requests must not wait for it.
+    // It waits for a worker, and other requests must not wait for it.
     let told = tokio::task::spawn_blocking(move || (sources.tell)(&id)).await;
     match told {
         Ok(CustomerLookup::Known(customer)) => answer(StatusCode::OK, &customer),
@@ -118,7 +118,7 @@ async fn not_found(uri: Uri) -> Response {
     answer(StatusCode::NOT_FOUND, &body)
 }
 
-fn shards(status: &Status) -> Value {
+fn workers(status: &Status) -> Value {
     json!({
         "expected": status.shards_expected,
         "alive": status.shards_alive,
@@ -129,7 +129,7 @@ fn shards(status: &Status) -> Value {
 
 fn silent(status: &Status) -> Vec<Value> {
     let told =
-        |silence: &Silence| json!({ "shard": silence.shard, "seconds": silence.lasted.as_secs() });
+        |silence: &Silence| json!({ "worker": silence.worker, "seconds": silence.lasted.as_secs() });
     status.silent.iter().map(told).collect()
 }
 

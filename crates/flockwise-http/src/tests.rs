@@ -73,30 +73,30 @@ fn ready_once_every_shard_is_assigned_and_as_long_as_they_commit() {
         assert_eq!(body["ready"], missing.is_empty());
         missing.join("; ")
     };
-    assert_eq!(missing(), "0 of 2 shards run");
-    let mut first = readiness.shard();
+    assert_eq!(missing(), "0 of 2 workers run");
+    let mut first = readiness.worker();
     assert_eq!(
         missing(),
-        "1 of 2 shards run; 0 of 1 shards have been assigned their tasks"
+        "1 of 2 workers run; 0 of 1 workers have been assigned their tasks"
     );
-    let mut second = readiness.shard();
+    let mut second = readiness.worker();
     first.assigned(3);
-    assert_eq!(missing(), "1 of 2 shards have been assigned their tasks");
+    assert_eq!(missing(), "1 of 2 workers have been assigned their tasks");
     second.assigned(0);
     assert_eq!(missing(), "");
     first.revoked();
-    assert_eq!(missing(), "1 of 2 shards have been assigned their tasks");
+    assert_eq!(missing(), "1 of 2 workers have been assigned their tasks");
     first.assigned(2);
     assert_eq!(missing(), "");
     let stalled = |error: Option<&str>| Stalled {
-        shard: 1,
+        worker: 1,
         lasted: Duration::from_millis(61_500),
         error: error.map(str::to_owned),
     };
     readiness.stalled(vec![stalled(Some("no broker"))]);
     assert_eq!(
         missing(),
-        "shard 1 has not been able to commit for 61 s: no broker"
+        "worker 1 has not been able to commit for 61 s: no broker"
     );
     readiness.stalled(Vec::new());
     readiness.stop();
@@ -108,13 +108,13 @@ fn alive_until_a_shard_has_ended_and_again_once_it_is_back() {
     let readiness = Readiness::new(2);
     let server = serve(&readiness);
     assert_eq!(get(&server, "/livez").0, 200);
-    let shards = [readiness.shard(), readiness.shard()];
+    let workers = [readiness.worker(), readiness.worker()];
     assert_eq!(get(&server, "/livez").0, 200);
-    let [first, _second] = shards;
+    let [first, _second] = workers;
     drop(first);
     let (status, body) = get(&server, "/livez");
-    assert_eq!((status, &body["shards"]["ended"]), (503, &1.into()));
-    let _again = readiness.shard();
+    assert_eq!((status, &body["workers"]["ended"]), (503, &1.into()));
+    let _again = readiness.worker();
     assert_eq!(get(&server, "/livez").0, 200);
 }
 
@@ -122,13 +122,13 @@ fn alive_until_a_shard_has_ended_and_again_once_it_is_back() {
 fn a_shard_that_hangs_is_named_until_it_gets_on() {
     let readiness = Readiness::new(2);
     let server = serve(&readiness);
-    let _shards = [readiness.shard(), readiness.shard()];
+    let _shards = [readiness.worker(), readiness.worker()];
     readiness.silent(&[Silence {
-        shard: 1,
+        worker: 1,
         lasted: Duration::from_millis(63_500),
     }]);
     let (status, body) = get(&server, "/livez");
-    let expected = serde_json::json!([{ "shard": 1, "seconds": 63 }]);
+    let expected = serde_json::json!([{ "worker": 1, "seconds": 63 }]);
     assert_eq!((status, &body["silent"]), (503, &expected));
     readiness.silent(&[]);
     let (status, body) = get(&server, "/livez");

@@ -1,4 +1,4 @@
-//! Topics: made, checked, altered and counted before any shard starts.
+//! Topics: made, checked, altered and counted before any worker starts.
 
 mod alter;
 mod create;

@@ -275,7 +275,11 @@ impl Assignment {
         Ok(())
     }
 
-    fn unassign_some(&mut self, sources: &[TopicPartition], even_none: bool) -> Result<(), Failure> {
+    fn unassign_some(
+        &mut self,
+        sources: &[TopicPartition],
+        even_none: bool,
+    ) -> Result<(), Failure> {
         let gone =
             |reader: &&mut PartitionReader| reader.assigned && sources.contains(&reader.source);
         let mut named: Vec<&mut PartitionReader> = self.readers.iter_mut().filter(gone).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -44,7 +44,7 @@ const FRESH: Duration = Duration::from_secs(2);
 /// How soon partitions that are held back are looked at again.
 const HELD: Duration = Duration::from_millis(20);
 
-/// One shard's clients.
+/// One worker's clients.
 pub struct KafkaBroker {
     assignment: Assignment,
     transaction: TransactionalProducer,
@@ -102,10 +102,10 @@ impl KafkaBroker {
 
     /// Shows what its clients say of their connections and inputs.
     #[must_use]
-    pub fn metered(mut self, metrics: &KafkaMetrics, shard: usize) -> Self {
+    pub fn metered(mut self, metrics: &KafkaMetrics, worker: usize) -> Self {
         self.monitor.show_in(metrics);
-        self.context.show_in(metrics, shard);
-        self.transaction.context().show_in(metrics, shard);
+        self.context.show_in(metrics, worker);
+        self.transaction.context().show_in(metrics, worker);
         self
     }
 

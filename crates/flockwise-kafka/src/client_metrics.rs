@@ -49,8 +49,8 @@ impl KafkaMetrics {
     }
 
     fn register_with(registrar: &Registrar<'_>) -> Result<Self> {
-        let client = ["shard", "client"];
-        let broker = ["shard", "client", "broker"];
+        let client = ["worker", "client"];
+        let broker = ["worker", "client", "broker"];
         let count = |name, help| registrar.labelled_counters(name, help, &client);
         let whole = |name, help, labels: &[&str]| registrar.gauges(name, help, labels);
         let seconds = |name, help, labels: &[&str]| registrar.real_gauges(name, help, labels);
@@ -85,12 +85,12 @@ impl KafkaMetrics {
             queued_records: whole(
                 "kafka_queued_records",
                 "Records that wait in the producer or are under way.",
-                &["shard"],
+                &["worker"],
             )?,
             queued_bytes: whole(
                 "kafka_queued_bytes",
                 "Memory of the records that wait in the producer or are under way.",
-                &["shard"],
+                &["worker"],
             )?,
             open_transaction: seconds(
                 "input_open_transaction_seconds",
@@ -110,7 +110,7 @@ impl KafkaMetrics {
 #[derive(Debug)]
 pub(crate) struct ClientSeries {
     metrics: KafkaMetrics,
-    shard: String,
+    worker: String,
     client: &'static str,
     counted: [u64; 3],
     brokers: BTreeSet<i32>,
@@ -118,10 +118,10 @@ pub(crate) struct ClientSeries {
 
 impl ClientSeries {
     /// Nothing is shown yet of a client that has just been made.
-    pub(crate) fn new(metrics: &KafkaMetrics, shard: usize, client: &'static str) -> Self {
+    pub(crate) fn new(metrics: &KafkaMetrics, worker: usize, client: &'static str) -> Self {
         Self {
             metrics: metrics.clone(),
-            shard: shard.to_string(),
+            worker: worker.to_string(),
             client,
             counted: [0; 3],
             brokers: BTreeSet::new(),
@@ -131,7 +131,7 @@ impl ClientSeries {
     /// Shows what the client says of its connections.
     pub(crate) fn show(&mut self, statistics: &Statistics) {
         let known: BTreeMap<i32, &Broker> = known_brokers(statistics).collect();
-        let labels = [self.shard.as_str(), self.client];
+        let labels = [self.worker.as_str(), self.client];
         let up = known.values().filter(|broker| is_up(broker)).count();
         let gauge = self.metrics.brokers_up.with_label_values(&labels);
         gauge.set(up as i64);
@@ -148,7 +148,7 @@ impl ClientSeries {
     }
 
     fn show_queue(&self, statistics: &Statistics) {
-        let labels = [self.shard.as_str()];
+        let labels = [self.worker.as_str()];
         let show = |gauges: &IntGaugeVec, value: u64| {
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             gauges.with_label_values(&labels).set(value);
@@ -159,7 +159,7 @@ impl ClientSeries {
 
     fn show_broker(&self, id: i32, broker: &Broker) {
         let id = id.to_string();
-        let labels = [self.shard.as_str(), self.client, &id];
+        let labels = [self.worker.as_str(), self.client, &id];
         let of = |window: &Option<Window>, value: fn(&Window) -> i64, unit: f64| {
             window
                 .as_ref()
@@ -184,7 +184,7 @@ impl ClientSeries {
         let metrics = &self.metrics;
         let counters = [&metrics.timeouts, &metrics.retries, &metrics.errors];
         for ((counter, total), counted) in counters.into_iter().zip(totals).zip(&mut self.counted) {
-            let counter = counter.with_label_values(&[self.shard.as_str(), self.client]);
+            let counter = counter.with_label_values(&[self.worker.as_str(), self.client]);
             counter.inc_by(total.saturating_sub(*counted));
             *counted = total.max(*counted);
         }
@@ -192,7 +192,7 @@ impl ClientSeries {
 
     fn remove(&self, broker: i32) {
         let broker = broker.to_string();
-        let labels = [self.shard.as_str(), self.client, &broker];
+        let labels = [self.worker.as_str(), self.client, &broker];
         // Each was set when the broker was first shown.
         self.metrics.round_trip.remove_label_values(&labels).ok();
         self.metrics.throttle.remove_label_values(&labels).ok();
@@ -204,7 +204,7 @@ impl Drop for ClientSeries {
         for broker in &self.brokers {
             self.remove(*broker);
         }
-        let labels = [self.shard.as_str(), self.client];
+        let labels = [self.worker.as_str(), self.client];
         // A client that is gone is connected to nobody.
         self.metrics.brokers_up.with_label_values(&labels).set(0);
     }
@@ -275,14 +275,14 @@ mod tests {
         ];
         series.show(&statistics(up));
         let text = shown(&registry);
-        let labels = "{client=\"producer\",shard=\"3\"}";
-        let one = "{broker=\"1\",client=\"producer\",shard=\"3\"}";
+        let labels = "{client=\"producer\",worker=\"3\"}";
+        let one = "{broker=\"1\",client=\"producer\",worker=\"3\"}";
         for line in [
             format!("flockwise_kafka_brokers_up{labels} 1"),
             format!("flockwise_kafka_request_timeouts_total{labels} 3"),
             format!("flockwise_kafka_round_trip_seconds{one} 0.02"),
             format!("flockwise_kafka_throttle_seconds{one} 1.5"),
-            "flockwise_kafka_queued_bytes{shard=\"3\"} 700".to_owned(),
+            "flockwise_kafka_queued_bytes{worker=\"3\"} 700".to_owned(),
         ] {
             assert!(text.contains(&line), "{line}: {text}");
         }

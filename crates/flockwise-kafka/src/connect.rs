@@ -1,4 +1,4 @@
-//! Making a shard's clients.
+//! Making a worker's clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

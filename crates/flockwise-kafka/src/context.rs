@@ -1,4 +1,4 @@
-//! What librdkafka calls back with, only noted: the shard loop acts on it.
+//! What librdkafka calls back with, only noted: the worker loop acts on it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -149,9 +149,9 @@ impl KafkaContext {
         lock(&self.0.statistics).take()
     }
 
-    /// Shows statistics as they come: of a producer also while its shard waits for brokers.
-    pub(crate) fn show_in(&self, metrics: &KafkaMetrics, shard: usize) {
-        let series = ClientSeries::new(metrics, shard, self.0.client);
+    /// Shows statistics as they come: of a producer also while its worker waits for brokers.
+    pub(crate) fn show_in(&self, metrics: &KafkaMetrics, worker: usize) {
+        let series = ClientSeries::new(metrics, worker, self.0.client);
         *lock(&self.0.series) = Some(series);
     }
 

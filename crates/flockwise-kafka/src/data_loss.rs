@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Start};
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 use rdkafka::Offset;
 use tracing::{error, info, warn};
 

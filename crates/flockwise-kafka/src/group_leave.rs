@@ -1,4 +1,4 @@
-//! Leaving the group, with a shard loop that answers rebalances or without one.
+//! Leaving the group, with a worker loop that answers rebalances or without one.
 //!
 //! librdkafka waits for an answer to what it says of rebalances, and a close waits with it. An answer for which nothing waits
 //! is lost where the close has just been done, and whoever gave it waits for ever (librdkafka's issue 4884). A close revokes all that there is,
@@ -17,7 +17,7 @@ use crate::partition_queue::GroupQueue;
 /// Who answers a rebalance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RebalanceAck {
-    /// The shard loop.
+    /// The worker loop.
     #[default]
     Loop,
     /// Whoever takes it from the queue, at once: there is no loop any more.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use flockwise_runtime::broker::Start;
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::{debug, warn};
 

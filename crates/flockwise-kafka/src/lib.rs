@@ -1,8 +1,8 @@
 //! The Kafka broker: the only crate that names rdkafka.
 //!
-//! [`KafkaBroker`] is what a shard thread owns: one consumer, one transactional producer, blocking
+//! [`KafkaBroker`] is what a worker thread owns: one consumer, one transactional producer, blocking
 //! calls. [`KafkaFollower`] is what a standby's thread owns. [`KafkaTopicClient`] is for commands that
-//! look at topics or leave an order. [`admin`] makes and checks topics before any shard starts.
+//! look at topics or leave an order. [`admin`] makes and checks topics before any worker starts.
 
 pub mod admin;
 

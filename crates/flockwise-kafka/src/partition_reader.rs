@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::warn;
@@ -277,7 +277,11 @@ fn fill_aligned(
 }
 
 /// The message as a record.
-pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>, forwarded: bool) -> Record<'a> {
+pub(crate) fn record<'a>(
+    source: TopicPartition,
+    message: &'a Message<'a>,
+    forwarded: bool,
+) -> Record<'a> {
     Record {
         source,
         offset: message.offset(),

@@ -26,7 +26,7 @@ impl KafkaTopicClient {
         Ok(found)
     }
 
-    /// The record, once no transaction is open on its topic: behind one, as that of a shard, a later record may be
+    /// The record, once no transaction is open on its topic: behind one, as that of a worker, a later record may be
     /// committed and not be readable yet.
     fn settled_pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         retry_query(|| match self.readable_pipeline_record()? {

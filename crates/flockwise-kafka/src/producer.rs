@@ -22,7 +22,7 @@ use crate::inflight_buffers::InflightArenas;
 use crate::polled_producer::PolledProducer;
 use crate::produce_batch::ProduceBatch;
 
-/// Where a shard's records go.
+/// Where a worker's records go.
 pub(crate) struct BatchProducer {
     /// In the order of [`place`].
     topics: Vec<TopicHandle>,

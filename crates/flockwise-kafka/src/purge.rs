@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};

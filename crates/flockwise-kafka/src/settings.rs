@@ -30,7 +30,7 @@ pub enum LostRecords {
     Skip,
 }
 
-/// How one shard reaches Kafka.
+/// How one worker reaches Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `host:port` of one or more brokers, comma separated.
@@ -39,7 +39,7 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
     /// Consumer group.
     pub group: String,
-    /// Stable across restarts of the same shard, different for every shard.
+    /// Stable across restarts of the same worker, different for every worker.
     pub transactional_id: String,
     /// `group.instance.id`: a member that comes back under it within the session timeout causes no
     /// rebalance.
@@ -52,7 +52,7 @@ pub struct KafkaSettings {
     pub delivery: Delivery,
     /// What to do where records of a partition are lost.
     pub lost_records: LostRecords,
-    /// How often a shard's clients tell of their connections and of the ends of partitions. It costs the more the
+    /// How often a worker's clients tell of their connections and of the ends of partitions. It costs the more the
     /// more partitions there are.
     pub statistics_interval: Duration,
     /// How long another producer's transaction may hold an input partition back before the log tells of it.
@@ -76,7 +76,7 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
 
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
-/// Properties that exactly-once or the shard loop depend on, and what to do instead.
+/// Properties that exactly-once or the worker loop depend on, and what to do instead.
 const REFUSED: [(&str, &str); 19] = [
     ("bootstrap.servers", "set kafka.bootstrap_servers"),
     ("metadata.broker.list", "set kafka.bootstrap_servers"),
@@ -104,10 +104,10 @@ const REFUSED: [(&str, &str); 19] = [
         "auto.offset.reset",
         "set `start` of the input, and `lost_records` for what is gone later",
     ),
-    ("enable.partition.eof", "the shard loop has no use for it"),
+    ("enable.partition.eof", "the worker loop has no use for it"),
     (
         "delivery.report.only.error",
-        "the shard loop counts on its own setting",
+        "the worker loop counts on its own setting",
     ),
     (
         "partitioner",
@@ -194,7 +194,7 @@ impl KafkaSettings {
         Duration::from_millis(timeout_ms.unwrap_or(NEXT_PROTOCOL_SESSION_MS))
     }
 
-    /// The shard's consumer, a member of the group, that may come to read this many partitions.
+    /// The worker's consumer, a member of the group, that may come to read this many partitions.
     pub(crate) fn member(&self, partitions: u32) -> ClientConfig {
         let mut config = self.consumer("read_committed");
         // Every partition has a queue of its own, so the room for all is shared out between them.
@@ -265,7 +265,7 @@ impl KafkaSettings {
         self.consumer("read_uncommitted")
     }
 
-    /// The shard's producer.
+    /// The worker's producer.
     pub(crate) fn producer(&self) -> ClientConfig {
         let mut config = match self.delivery {
             Delivery::ExactlyOnce => self.transactional(&self.transactional_id),

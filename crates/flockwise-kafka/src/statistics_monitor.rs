@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::Statistics;
 
 use crate::client_metrics::KafkaMetrics;
@@ -16,7 +16,7 @@ use crate::settings::KafkaSettings;
 /// What was said longer ago than this is not known any more.
 const STALE: Duration = Duration::from_secs(30);
 
-/// One shard's inputs, as the statistics of its consumer have them.
+/// One worker's inputs, as the statistics of its consumer have them.
 pub(crate) struct StatisticsMonitor {
     inputs: Vec<String>,
     /// When the consumer's statistics were last seen, or the client was made.
@@ -115,7 +115,7 @@ impl Shown {
 
     fn remove(&self, (topic, partition): &(String, i32)) {
         let labels = [topic.as_str(), &partition.to_string()];
-        // Another shard may have taken the partition over and given it up meanwhile.
+        // Another worker may have taken the partition over and given it up meanwhile.
         let gauges = &self.metrics.open_transaction;
         gauges.remove_label_values(&labels).ok();
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 

@@ -30,7 +30,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// How often failed deliveries are looked for while waiting for the others.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
 
-/// A shard's producer and its transaction.
+/// A worker's producer and its transaction.
 pub(crate) struct TransactionalProducer {
     producer: BatchProducer,
     context: KafkaContext,
@@ -147,10 +147,10 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// An open transaction can only be ended by an abort, after which its shard has to go back.
+    /// An open transaction can only be ended by an abort, after which its worker has to go back.
     pub(crate) fn require_closed(&self) -> Result<(), Failure> {
         if self.is_open {
-            let text = "what is read is held back by this shard's own transaction";
+            let text = "what is read is held back by this worker's own transaction";
             return Err(Failure::Abort(text.to_owned()));
         }
         Ok(())
@@ -266,7 +266,7 @@ impl TransactionalProducer {
 
 /// A member that was thrown out of its group has an empty member id and no generation until it has joined again.
 /// With `group.instance.id` brokers take such a commit for a second member of that name and answer
-/// FENCED_INSTANCE_ID, which ends the client. So it is not sent: after the abort the shard hears from the group
+/// FENCED_INSTANCE_ID, which ends the client. So it is not sent: after the abort the worker hears from the group
 /// what it has lost.
 fn check_membership(generation: Option<i64>) -> Result<(), Failure> {
     let text = "this member is not in its group now, so its positions cannot be committed";

@@ -1,4 +1,4 @@
-//! What a waiting shard is woken by.
+//! What a waiting worker is woken by.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;

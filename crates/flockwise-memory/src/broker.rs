@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::client::MemoryClient;
 use crate::record::Committed;
@@ -35,7 +35,7 @@ impl MemoryBroker {
 
     /// Joins the group under a name; who had it before is fenced.
     #[must_use]
-    pub fn shard(&self, member: &str) -> MemoryClient {
+    pub fn worker(&self, member: &str) -> MemoryClient {
         MemoryClient::join(Arc::clone(&self.shared), member)
     }
 
@@ -149,7 +149,10 @@ impl MemoryBroker {
     }
 
     pub(crate) fn require(&self, topic: Topic, partition: u32) -> usize {
-        let number = self.shared.layout.require(TopicPartition { topic, partition });
+        let number = self
+            .shared
+            .layout
+            .require(TopicPartition { topic, partition });
         number.unwrap_or_else(|reason| panic!("{reason}"))
     }
 }

@@ -1,4 +1,4 @@
-//! The broker as one shard sees it.
+//! The broker as one worker sees it.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use crate::log::{Entry, Log, LogPosition};
 use crate::record::Parts;
@@ -330,7 +330,10 @@ impl Broker for MemoryClient {
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
         let name = self.shared.layout.name(topic);
         let partition = 0;
-        let number = self.shared.layout.require(TopicPartition { topic, partition });
+        let number = self
+            .shared
+            .layout
+            .require(TopicPartition { topic, partition });
         let number = number.map_err(Failure::Config)?;
         let generation = self.shared.lock().logs[number].generation;
         self.generations.insert(topic, generation);

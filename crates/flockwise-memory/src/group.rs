@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_runtime::broker::WorkerEvent;
-use flockwise_runtime::topics::{TopicPartition, Topic};
+use flockwise_runtime::topics::{Topic, TopicPartition};
 
 /// The members of the group by name.
 #[derive(Debug)]
@@ -36,9 +36,15 @@ enum MemberState {
     /// Has this, and knows.
     Serving(Vec<TopicPartition>),
     /// Is to hand this over.
-    Revoking { sources: Vec<TopicPartition>, is_told: bool },
+    Revoking {
+        sources: Vec<TopicPartition>,
+        is_told: bool,
+    },
     /// Has been put out of the group: this is no longer its own, and nobody waits for it.
-    Losing { sources: Vec<TopicPartition>, is_told: bool },
+    Losing {
+        sources: Vec<TopicPartition>,
+        is_told: bool,
+    },
 }
 
 impl Group {

@@ -1,6 +1,6 @@
 //! Which partitions there are, and under which number each lies.
 
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::record::LARGEST_RECORD_BYTES;
 

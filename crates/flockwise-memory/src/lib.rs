@@ -1,12 +1,12 @@
 //! The in-process broker: topics, partitions, groups, transactions.
 //!
-//! To the shard loop it is Kafka: a consumer group over the repartition topic and the samples with
+//! To the worker loop it is Kafka: a consumer group over the repartition topic and the samples with
 //! range assignment and eager rebalances, transactions that show all or nothing, fencing,
 //! compaction. It waits for nobody but the members of its group, writes no file and opens no port.
 //!
 //! Two things are better than Kafka's, and `replay` leans on them: records come in the order in
-//! which they were appended, over all partitions that a shard reads, so a task sees its records in
-//! the same order whatever the number of shards; and what the group has committed is let go of, so
+//! which they were appended, over all partitions that a worker reads, so a task sees its records in
+//! the same order whatever the number of workers; and what the group has committed is let go of, so
 //! a replay of any size runs in bounded memory. Forwarded events take their place in that order
 //! when their transaction commits.
 //!

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::compaction::{Compaction, Terms};
 use crate::group::Group;
@@ -84,7 +84,7 @@ impl Shared {
         }
     }
 
-    /// A shard that panicked has changed nothing by halves: its transaction is its own until commit.
+    /// A worker that panicked has changed nothing by halves: its transaction is its own until commit.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::{MemoryBroker, MemoryClient};
 
@@ -39,8 +39,8 @@ fn outgoing<'a>(topic: Topic, partition: u32, key: &'a str, value: &'a str) -> O
     }
 }
 
-fn poll(shard: &mut MemoryClient) -> WorkerEvent {
-    shard
+fn poll(worker: &mut MemoryClient) -> WorkerEvent {
+    worker
         .poll(Duration::ZERO, 100, &mut Batch::default())
         .unwrap()
 }
@@ -53,10 +53,10 @@ fn values(broker: &MemoryBroker, topic: Topic, partition: u32) -> Vec<String> {
         .collect()
 }
 
-/// What a shard loop does, in small: it answers, reads, and commits what it has read.
+/// What a worker loop does, in small: it answers, reads, and commits what it has read.
 struct Member {
     broker: MemoryBroker,
-    shard: MemoryClient,
+    worker: MemoryClient,
     owned: BTreeSet<TopicPartition>,
     /// Every record in the order in which it came.
     log: Vec<(TopicPartition, i64)>,
@@ -66,7 +66,7 @@ impl Member {
     fn join(broker: &MemoryBroker, name: &str) -> Self {
         Self {
             broker: broker.clone(),
-            shard: broker.shard(name),
+            worker: broker.worker(name),
             owned: BTreeSet::new(),
             log: Vec::new(),
         }
@@ -75,7 +75,7 @@ impl Member {
     /// One turn; says which it was.
     fn turn(&mut self, limit: usize) -> WorkerEvent {
         let mut batch = Batch::default();
-        let turn = self.shard.poll(Duration::ZERO, limit, &mut batch).unwrap();
+        let turn = self.worker.poll(Duration::ZERO, limit, &mut batch).unwrap();
         match &turn {
             WorkerEvent::Records => self.process(&batch),
             WorkerEvent::Assigned(sources) => self.open(sources),
@@ -92,7 +92,7 @@ impl Member {
             .records()
             .map(|record| (record.source, record.offset + 1))
             .collect();
-        self.shard.commit(&positions).unwrap();
+        self.worker.commit(&positions).unwrap();
     }
 
     fn open(&mut self, sources: &[TopicPartition]) {
@@ -105,13 +105,13 @@ impl Member {
                 (read, committed.map_or(Start::Earliest, Start::Offset))
             })
             .collect();
-        self.shard.open(&reads).unwrap();
+        self.worker.open(&reads).unwrap();
     }
 
     fn close(&mut self, sources: &[TopicPartition]) {
         self.owned.clear();
         let closed: Vec<TopicPartition> = sources.iter().copied().flat_map(with_inputs).collect();
-        self.shard.close(&closed).unwrap();
+        self.worker.close(&closed).unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a shard has sent and not yet committed.
+//! What a worker has sent and not yet committed.
 
 use crate::record::Shape;
 

@@ -7,14 +7,14 @@ use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
 use crate::decode_ahead::AHEAD;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
 /// Records that were kept and are processed in a turn, at most: commits and rebalances must not wait.
 const RELEASED_A_TURN: usize = 1000;
 
-/// What a shard knows of its own partitions and of other shards.
+/// What a worker knows of its own partitions and of other workers.
 pub(crate) struct WorkerAlignment<'a, B> {
     broker: &'a B,
     clock: &'a Clock,
@@ -22,7 +22,7 @@ pub(crate) struct WorkerAlignment<'a, B> {
 }
 
 impl<'a, B> WorkerAlignment<'a, B> {
-    /// `furthest_behind` is the task of other shards for which this one waits, and its watermark.
+    /// `furthest_behind` is the task of other workers for which this one waits, and its watermark.
     pub(crate) fn new(
         broker: &'a B,
         clock: &'a Clock,
@@ -186,7 +186,11 @@ impl<B: Broker> Worker<B> {
     }
 
     /// How many records that were.
-    fn release_run(&mut self, source: TopicPartition, now_ms: Option<i64>) -> Result<usize, Failure> {
+    fn release_run(
+        &mut self,
+        source: TopicPartition,
+        now_ms: Option<i64>,
+    ) -> Result<usize, Failure> {
         let Some(mut run) = self.input_alignment.take(source) else {
             return Ok(0);
         };
@@ -288,7 +292,7 @@ impl<B: Broker> Worker<B> {
         self.meter.skew_ms = self.input_alignment.skew_ms(&context);
     }
 
-    /// What the records that are kept wait for: an input partition of this shard, the repartition partition of a task of
+    /// What the records that are kept wait for: an input partition of this worker, the repartition partition of a task of
     /// another one, or the trainer's mini-batches.
     fn held_back_by(&mut self) -> Option<TopicPartition> {
         let context =

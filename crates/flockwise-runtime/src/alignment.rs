@@ -16,7 +16,7 @@ use crate::clock::Moment;
 use crate::decode_ahead::Decoded;
 use crate::topics::TopicPartition;
 
-/// Events of one shard that may be further ahead of the tasks of other shards than `max_skew`, at most: where events
+/// Events of one worker that may be further ahead of the tasks of other workers than `max_skew`, at most: where events
 /// are sparse, telling each other costs more than they do.
 pub(crate) const AHEAD_OF_OTHERS: usize = 256;
 
@@ -49,7 +49,7 @@ impl Run {
     }
 }
 
-/// One input partition that the shard reads.
+/// One input partition that the worker reads.
 #[derive(Debug)]
 struct AlignedPartition {
     source: TopicPartition,
@@ -99,7 +99,7 @@ impl AlignedPartition {
     }
 }
 
-/// The input partitions that a shard reads, in step.
+/// The input partitions that a worker reads, in step.
 ///
 /// Invariants: records of a partition are processed in their order, each once; of a partition that keeps records
 /// the broker gives no more.
@@ -116,9 +116,9 @@ pub(crate) struct AlignedPartitions {
 /// Event times up to which records may be processed, milliseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// By the shard's own partitions.
+    /// By the worker's own partitions.
     pub(crate) own_ms: i64,
-    /// By the tasks of other shards; [`AHEAD_OF_OTHERS`] events may be beyond it.
+    /// By the tasks of other workers; [`AHEAD_OF_OTHERS`] events may be beyond it.
     pub(crate) others_ms: i64,
 }
 
@@ -129,11 +129,11 @@ impl Limits {
     }
 }
 
-/// What the limit is made of that only the shard knows.
+/// What the limit is made of that only the worker knows.
 pub(crate) trait AlignmentContext {
     /// Has the partition records that were not handed out yet, as far as is known?
     fn has_unread(&self, source: TopicPartition) -> bool;
-    /// The event time that the tasks of other shards have reached, the last of them.
+    /// The event time that the tasks of other workers have reached, the last of them.
     fn others_ms(&self) -> i64;
     /// The present moment, by which partitions are silent.
     fn now(&self) -> Moment;
@@ -366,8 +366,11 @@ impl AlignedPartitions {
         earliest.map(|(_, next_ms)| next_ms)
     }
 
-    /// The partition that the records kept wait for, where it is one of this shard.
-    pub(crate) fn held_back_by(&mut self, context: &impl AlignmentContext) -> Option<TopicPartition> {
+    /// The partition that the records kept wait for, where it is one of this worker.
+    pub(crate) fn held_back_by(
+        &mut self,
+        context: &impl AlignmentContext,
+    ) -> Option<TopicPartition> {
         let earliest = self.earliest(None, usize::MAX, context);
         let (source, next_ms) = earliest?;
         (next_ms <= context.others_ms()).then_some(source)
@@ -389,7 +392,12 @@ impl AlignedPartitions {
     }
 
     /// Some of what was taken has been processed; the next record has this time, or was not looked at.
-    pub(crate) fn put_back(&mut self, source: TopicPartition, mut run: Run, beyond_ms: Option<i64>) {
+    pub(crate) fn put_back(
+        &mut self,
+        source: TopicPartition,
+        mut run: Run,
+        beyond_ms: Option<i64>,
+    ) {
         let Some(partition) = self.partition(source) else {
             return;
         };

@@ -1,15 +1,15 @@
 //! The port behind which Kafka and the in-process broker stand.
 //!
-//! Blocking calls in the order in which the shard loop makes them. A shard owns one `Broker`: one
+//! Blocking calls in the order in which the worker loop makes them. A worker owns one `Broker`: one
 //! consumer, one transactional producer.
 
 use std::time::Duration;
 
 use crate::batch::{Batch, Record};
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 
 /// The header under which a forwarded event carries `topic/partition/offset` of where it came from, and a
-/// version of the model the name of the shard that made it.
+/// version of the model the name of the worker that made it.
 pub const ORIGIN_HEADER: &str = "flockwise.origin";
 
 /// The key of the pipeline record on its topic.
@@ -20,8 +20,8 @@ pub const PIPELINE_KEY: &[u8] = b"pipeline";
 pub enum WorkerEvent {
     /// The batch holds at least one record.
     Records,
-    /// These partitions of subscribed topics are now this shard's; under an eager protocol the list
-    /// is all that the shard has, under a cooperative one what is new. Answer with [`Broker::open`].
+    /// These partitions of subscribed topics are now this worker's; under an eager protocol the list
+    /// is all that the worker has, under a cooperative one what is new. Answer with [`Broker::open`].
     Assigned(Vec<TopicPartition>),
     /// These are to be handed over in good order: commit, then answer with [`Broker::close`].
     Revoked(Vec<TopicPartition>),
@@ -113,11 +113,11 @@ pub struct Outgoing<'a> {
 /// What the caller must do next is what tells errors apart.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Another process has taken over this shard's transactional id or `group.instance.id`: build a new client.
-    #[error("{0}; the shard starts again with a new client")]
+    /// Another process has taken over this worker's transactional id or `group.instance.id`: build a new client.
+    #[error("{0}; the worker starts again with a new client")]
     Fenced(String),
-    /// This shard's client is of no more use: build a new one.
-    #[error("{0}; the shard starts again with a new client")]
+    /// This worker's client is of no more use: build a new one.
+    #[error("{0}; the worker starts again with a new client")]
     Fatal(String),
     /// The transaction is void: abort, take back what it did, go on.
     #[error("{0}; the transaction is aborted and done again")]
@@ -127,7 +127,7 @@ pub enum Failure {
     Config(String),
 }
 
-/// One shard's view of a broker.
+/// One worker's view of a broker.
 pub trait Broker {
     /// Waits at most `patience` for something to happen and clears and fills `batch` with at most
     /// `limit` records. Partitions are read in step: of those with records at hand, the one that
@@ -209,7 +209,8 @@ pub trait Broker {
         reads: &[(TopicPartition, Option<i64>)],
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Vec<Replayed>, Failure> {
-        let replay = |(source, from): &(TopicPartition, Option<i64>)| self.replay(*source, *from, each);
+        let replay =
+            |(source, from): &(TopicPartition, Option<i64>)| self.replay(*source, *from, each);
         reads.iter().map(replay).collect()
     }
 
@@ -239,7 +240,7 @@ pub trait Broker {
     /// See [`Failure`].
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure>;
 
-    /// The name under which this shard's transactions stand, which no other has: see [`Broker::evict`].
+    /// The name under which this worker's transactions stand, which no other has: see [`Broker::evict`].
     fn transactional_id(&self) -> &str;
 
     /// Ends the transaction that somebody has open under this name, and fences whoever it is.

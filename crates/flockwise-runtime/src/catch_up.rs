@@ -4,7 +4,7 @@ use flockwise_codec::catch_up::Marks;
 
 use crate::broker::{Broker, Failure};
 use crate::running_task::RunningTask;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
 const PIPELINE: TopicPartition = TopicPartition {

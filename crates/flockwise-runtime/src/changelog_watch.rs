@@ -1,4 +1,4 @@
-//! A changelog that is made again under a running shard: what is in memory belongs to the former one.
+//! A changelog that is made again under a running worker: what is in memory belongs to the former one.
 
 use crate::broker::{Broker, Failure};
 use crate::topics::Topic;

@@ -8,7 +8,7 @@ use flockwise_core::rows::DirtyRow;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::store::{CheckpointBatch, CheckpointState, Store};
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
 /// How often a task's local copy is brought up to date: what is newer is read from the changelog at the
@@ -18,7 +18,7 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// Rows written in a turn, so that no turn takes long.
 const MAX_ROWS_PER_CALL: usize = 1 << 14;
 
-/// How long a shard that leaves waits for one copy to be written.
+/// How long a worker that leaves waits for one copy to be written.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How far a task's local copy is.
@@ -87,9 +87,13 @@ impl<B: Broker> Worker<B> {
     }
 
     /// The ends of tasks' changelogs, and a commit of those tasks after that: it succeeds only if they were
-    /// this shard's all the time, so everything before the ends is in their rows.
+    /// this worker's all the time, so everything before the ends is in their rows.
     fn fenced_end_offsets(&mut self, numbers: &[u32]) -> Result<Vec<i64>, Failure> {
-        let sources: Vec<TopicPartition> = numbers.iter().copied().map(TopicPartition::changelog).collect();
+        let sources: Vec<TopicPartition> = numbers
+            .iter()
+            .copied()
+            .map(TopicPartition::changelog)
+            .collect();
         let ends = self.broker.end_offsets(&sources)?;
         self.commit_also(numbers)?;
         Ok(ends)
@@ -182,10 +186,10 @@ impl<B: Broker> Worker<B> {
         Ok(identity)
     }
 
-    /// Commits, and says all that the local copies lack, for when the shard has left.
+    /// Commits, and says all that the local copies lack, for when the worker has left.
     ///
     /// # Errors
-    /// As [`Shard::turn`]; where the transaction must be done again there is nothing to be said.
+    /// As [`Worker::turn`]; where the transaction must be done again there is nothing to be said.
     pub(crate) fn final_checkpoints(&mut self) -> Result<Vec<(u32, CheckpointBatch)>, Failure> {
         let store = &mut self.store;
         let numbers = self.tasks.keys().copied();
@@ -219,7 +223,7 @@ impl<B: Broker> Worker<B> {
     }
 }
 
-/// Writes what [`Shard::final_checkpoints`] said, now that others can take over meanwhile.
+/// Writes what [`Worker::final_checkpoints`] said, now that others can take over meanwhile.
 pub(crate) fn write_final_checkpoints(
     mut store: Box<dyn Store>,
     checkpoints: Vec<(u32, CheckpointBatch)>,

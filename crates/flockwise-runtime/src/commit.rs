@@ -9,7 +9,7 @@ use crate::topics::TopicPartition;
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
-/// A shard commits at least this often, also with nothing new.
+/// A worker commits at least this often, also with nothing new.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
 impl<B: Broker> Worker<B> {
@@ -31,7 +31,7 @@ impl<B: Broker> Worker<B> {
         memory_checked
     }
 
-    /// A shard that has had nothing to commit for a while commits where it stands: that shows whether the brokers
+    /// A worker that has had nothing to commit for a while commits where it stands: that shows whether the brokers
     /// would take a commit, before anything depends on it.
     pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
         let is_idle = self.time_mode.is_live() && self.is_assigned && !self.is_pending;

@@ -1,6 +1,6 @@
 //! A thread's signs of life, for whoever watches over it.
 //!
-//! They are counted and not timed: only the watcher has a clock. A pulse belongs to its thread, as a shard does, so that
+//! They are counted and not timed: only the watcher has a clock. A pulse belongs to its thread, as a worker does, so that
 //! what waits deep within a client need not be handed one.
 
 use std::cell::OnceCell;

@@ -14,7 +14,7 @@ use crate::metrics::Counts;
 use crate::pipeline::TimeMode;
 use crate::reference_clock::log_clock_jump;
 use crate::running_task::RunningTask;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
 /// Rows looked at in a turn for customers without a segment.
@@ -55,7 +55,7 @@ impl<B: Broker> Worker<B> {
         }
     }
 
-    /// Deals with a record, of which [`Shard::decode_ahead`] has put what is in it at this place.
+    /// Deals with a record, of which [`Worker::decode_ahead`] has put what is in it at this place.
     pub(crate) fn receive(
         &mut self,
         record: &Record<'_>,
@@ -275,7 +275,7 @@ impl<B: Broker> Worker<B> {
         let is_silent = self.output.changes.is_empty()
             && self.output.mini_batches.is_empty()
             && !open.task.has_expired();
-        // As [`Shard::settle_if_unchanged`] has it: nothing of this is taken back with a transaction.
+        // As [`Worker::settle_if_unchanged`] has it: nothing of this is taken back with a transaction.
         let stands = is_silent && !open.is_dirty && !open.task.rows().has_touched();
         let counts = match stands {
             true => self.meter.beside_transactions(),
@@ -317,7 +317,7 @@ fn count(output: &mut Output, counts: &mut Counts, history: HistoryPolicy) {
         *counts.moves.entry(step).or_default() += 1;
     }
     let suppressed = take(&mut output.suppressed);
-    for (total, suppressed) in counts.flips_suppressed.iter_mut().zip(suppressed) {
+    for (total, suppressed) in counts.suppressed_changes.iter_mut().zip(suppressed) {
         *total += suppressed;
     }
     counts.duplicates += take(&mut output.duplicates);

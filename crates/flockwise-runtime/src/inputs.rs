@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure, Start};
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
 /// How often input topics are looked at for new partitions, and for being recreated.
@@ -12,7 +12,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl<B: Broker> Worker<B> {
     /// Where a task's inputs and its repartition partition go on.
-    pub(crate) fn task_reads(&mut self, number: u32) -> Result<Vec<(TopicPartition, Start)>, Failure> {
+    pub(crate) fn task_reads(
+        &mut self,
+        number: u32,
+    ) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         self.check_topic_ids(number);
         let inputs = self.input_sources(number)?;
         let Some(open) = self.tasks.get_mut(&number) else {
@@ -65,7 +68,10 @@ impl<B: Broker> Worker<B> {
             let found = self.broker.partitions(topic)?;
             let known = self.tasks.get(&number).into_iter();
             let known = known.flat_map(|open| {
-                let positions = open.task.inputs().map(|(place, _)| TopicPartition::from(place));
+                let positions = open
+                    .task
+                    .inputs()
+                    .map(|(place, _)| TopicPartition::from(place));
                 positions.chain(open.inputs.iter().copied())
             });
             let known = known.filter(|source| source.topic == topic);
@@ -88,7 +94,7 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// The same where a working shard asks: a topic is not gone because no broker answers; its own reader says more.
+    /// The same where a working worker asks: a topic is not gone because no broker answers; its own reader says more.
     pub(crate) fn look_at_topic_ids_if_told(&mut self) {
         if let Err(error) = self.look_at_topic_ids() {
             tracing::debug!(%error, "the ids of the input topics are not known at present");
@@ -195,7 +201,7 @@ impl<B: Broker> Worker<B> {
         Ok(reads)
     }
 
-    /// A topic that was recreated while it was read: the shard starts again, and compares positions.
+    /// A topic that was recreated while it was read: the worker starts again, and compares positions.
     fn notice_recreated(&mut self) -> Result<(), Failure> {
         for topic in &self.recreated {
             say_halted(&self.pipeline.topics.name(*topic));

@@ -1,7 +1,7 @@
-//! Where the trainer learns: beside the shard's loop, or within it where results must not depend on timing.
+//! Where the trainer learns: beside the worker's loop, or within it where results must not depend on timing.
 //!
 //! Learning takes seconds to minutes. What comes of it depends on the job alone, which owns the trainer with its
-//! window, so it does not matter where and when it runs; while it runs, the shard hands the trainer nothing else.
+//! window, so it does not matter where and when it runs; while it runs, the worker hands the trainer nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use flockwise_core::trainer::{CommandError, Publication, Trainer, TrainerCommand};
 
-/// Jobs that wait for the thread, at most: one a shard, and those that were dropped meanwhile.
+/// Jobs that wait for the thread, at most: one a worker, and those that were dropped meanwhile.
 const JOBS: usize = 64;
 
 /// What the trainer is to do.
@@ -99,7 +99,7 @@ pub trait LearningHandle: Send {
     fn finished(&mut self) -> Option<LearningResult>;
 }
 
-/// Does a job at once, in the shard's thread: for replays, whose results must not depend on timing.
+/// Does a job at once, in the worker's thread: for replays, whose results must not depend on timing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InlineExecutor;
 
@@ -117,7 +117,7 @@ impl LearningHandle for AtOnce {
     }
 }
 
-/// One thread that does the jobs of all shards of a process, one after the other. It ends with its last clone,
+/// One thread that does the jobs of all workers of a process, one after the other. It ends with its last clone,
 /// after the job in hand.
 #[derive(Clone, Debug)]
 pub struct LearningThread {
@@ -154,7 +154,7 @@ fn work(posted: &Receiver<Posted>) {
     } in posted
     {
         if !is_dropped.load(Ordering::Relaxed) {
-            // Nobody listens where the shard lost the trainer meanwhile.
+            // Nobody listens where the worker lost the trainer meanwhile.
             answer.send(job.run()).ok();
         }
     }

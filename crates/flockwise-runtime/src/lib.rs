@@ -1,4 +1,4 @@
-//! The shard loop over the [`broker::Broker`] port: restore, process, commit, hand over.
+//! The worker loop over the [`broker::Broker`] port: restore, process, commit, hand over.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

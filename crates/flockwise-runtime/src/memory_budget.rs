@@ -7,7 +7,7 @@ use crate::broker::Failure;
 /// Above this share of what is allowed it is said.
 const NEAR: f64 = 0.8;
 
-/// What all shards of a process hold together, bytes.
+/// What all workers of a process hold together, bytes.
 #[derive(Debug, Default)]
 pub struct MemoryBudget {
     limit: Option<u64>,
@@ -24,7 +24,7 @@ impl MemoryBudget {
         }
     }
 
-    /// Bytes that the shards hold.
+    /// Bytes that the workers hold.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
@@ -36,7 +36,7 @@ impl MemoryBudget {
         self.limit.map(|limit| limit.saturating_sub(self.used()))
     }
 
-    /// A shard held `before` bytes and now holds `after`.
+    /// A worker held `before` bytes and now holds `after`.
     pub(crate) fn change(&self, before: u64, after: u64) {
         self.used.fetch_add(after, Ordering::Relaxed);
         self.used.fetch_sub(before, Ordering::Relaxed);

@@ -1,8 +1,8 @@
 //! What the pipeline says of itself to Prometheus.
 //!
-//! A shard counts with plain integers in its own [`WorkerMeter`] and exports what was committed; the
-//! [`Metrics`] that all shards share are handed down, never global. Gauges carry the number of the
-//! shard, so that one that starts again takes up its own series; sum or take the maximum over them.
+//! A worker counts with plain integers in its own [`WorkerMeter`] and exports what was committed; the
+//! [`Metrics`] that all workers share are handed down, never global. Gauges carry the number of the
+//! worker, so that one that starts again takes up its own series; sum or take the maximum over them.
 
 mod lags;
 mod latency;
@@ -29,7 +29,7 @@ use crate::clock::Clock;
 /// How the names of the pipeline's metrics begin.
 const PREFIX: &str = "flockwise";
 
-/// Why a shard starts again with new clients.
+/// Why a worker starts again with new clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
     /// Another process has its transactional id or its `group.instance.id`.
@@ -57,7 +57,7 @@ impl Restart {
 pub enum Abort {
     /// The broker declared it void.
     CommandError,
-    /// The shard's partitions had become somebody else's.
+    /// The worker's partitions had become somebody else's.
     Lost,
 }
 
@@ -80,7 +80,7 @@ impl Abort {
 pub struct Metrics {
     counters: Counters,
     gauges: Gauges,
-    /// How each shard gets on.
+    /// How each worker gets on.
     pub progress: Progress,
     /// How far behind inputs are.
     pub lags: InputLags,
@@ -95,7 +95,7 @@ struct Counters {
     events: IntCounter,
     changes: [IntCounter; Cause::ALL.len()],
     changes_withheld: IntCounter,
-    flips_suppressed: [IntCounter; Suppression::ALL.len()],
+    suppressed_changes: [IntCounter; Suppression::ALL.len()],
     dead_letters: [IntCounter; Reason::ALL.len()],
     duplicates: IntCounter,
     tombstones: IntCounter,
@@ -107,7 +107,7 @@ struct Counters {
     restored_records: IntCounter,
     sweep_scorings: IntCounter,
     sweep_outliers: IntCounter,
-    standbys_taken: IntCounter,
+    standby_takeovers: IntCounter,
     segment_steps: [IntCounter; Step::NAMES.len()],
     drifts: IntCounter,
     held_back: CounterVec,
@@ -174,10 +174,10 @@ impl Metrics {
         })
     }
 
-    /// A shard failed and starts again.
-    pub fn restarted(&self, shard: usize, why: Restart, error: &str) {
+    /// A worker failed and starts again.
+    pub fn restarted(&self, worker: usize, why: Restart, error: &str) {
         self.counters.restarts[why as usize].inc();
-        self.progress.failed(shard, error);
+        self.progress.failed(worker, error);
     }
 
     /// Says that records of other partitions have waited for this one for so much longer.
@@ -198,7 +198,7 @@ impl Counters {
     fn register(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
         let one = |name, help| registrar.counter(name, help);
         let held_back = options(
-            "alignment_held_back_by_seconds_total",
+            "alignment_wait_seconds_total",
             "Time that events of other partitions have waited for this one to come as far.",
         );
         Ok(Self {
@@ -212,8 +212,8 @@ impl Counters {
                 "changes_withheld_total",
                 "Changes of segment from before the pipeline's first start that are not published.",
             )?,
-            flips_suppressed: registrar.counters(
-                ("flips_suppressed_total", "Nearer segments not moved to."),
+            suppressed_changes: registrar.counters(
+                ("suppressed_changes_total", "Nearer segments not moved to."),
                 ("reason", Suppression::ALL.map(Suppression::name)),
             )?,
             dead_letters: registrar.counters(
@@ -233,14 +233,14 @@ impl Counters {
             )?,
             restarts: registrar.counters(
                 (
-                    "shard_restarts_total",
-                    "Times that a shard started again with new clients.",
+                    "worker_restarts_total",
+                    "Times that a worker started again with new clients.",
                 ),
                 ("reason", Restart::ALL.map(Restart::name)),
             )?,
             rebalances: one(
                 "rebalances_total",
-                "Assignments, revocations and losses of tasks that shards were told of.",
+                "Assignments, revocations and losses of tasks that workers were told of.",
             )?,
             restored_records: one(
                 "restored_records_total",
@@ -251,8 +251,8 @@ impl Counters {
                 "sweep_outliers_total",
                 "Customers scored by the sweep who are far from every segment.",
             )?,
-            standbys_taken: one(
-                "standbys_taken_total",
+            standby_takeovers: one(
+                "standby_takeovers_total",
                 "Tasks taken over that were kept warm.",
             )?,
             segment_steps: registrar.counters(
@@ -263,7 +263,7 @@ impl Counters {
                 ("step", Step::NAMES),
             )?,
             drifts: one(
-                "drifts_total",
+                "drift_alarms_total",
                 "Times that a feature or the quantisation error went off its past.",
             )?,
         })
@@ -272,50 +272,50 @@ impl Counters {
 
 impl Gauges {
     fn register(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
-        let by_shard = |name, help| registrar.gauges(name, help, &["shard"]);
+        let by_worker = |name, help| registrar.gauges(name, help, &["worker"]);
         Ok(Self {
             skew: registrar.real_gauges(
                 "alignment_skew_seconds",
                 "Event time between the latest event processed and the earliest next one of the input partitions.",
-                &["shard"],
+                &["worker"],
             )?,
-            customers: by_shard("customers", "Customers held.")?,
-            state_bytes: by_shard("state_bytes", "Memory of the customers held.")?,
-            stopped: by_shard(
-                "stopped_partitions",
+            customers: by_worker("customers", "Customers held.")?,
+            state_bytes: by_worker("state_bytes", "Memory of the customers held.")?,
+            stopped: by_worker(
+                "halted_partitions",
                 "Not read on: their next record is gone.",
             )?,
             standby_tasks: registrar.gauge("standby_tasks", "Tasks of others kept warm.")?,
             standby_bytes: registrar.gauge("standby_bytes", "Memory of tasks kept warm.")?,
-            model_version: by_shard("model_version", "Version of the model; 0: none yet.")?,
-            segments: by_shard("segments", "Segments of the model.")?,
-            held_version: by_shard(
+            model_version: by_worker("model_version", "Version of the model; 0: none yet.")?,
+            segments: by_worker("segments", "Segments of the model.")?,
+            held_version: by_worker(
                 "model_held_version",
                 "Version of the model that waits for approval, at the trainer; 0: none.",
             )?,
             moved_share: registrar.real_gauges(
                 "model_moved_share",
                 "Share of all customers that the trainer's last version moves, or would move.",
-                &["shard"],
+                &["worker"],
             )?,
-            tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["shard", "state"])?,
-            tasks_behind: by_shard(
+            tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["worker", "state"])?,
+            tasks_behind: by_worker(
                 "backfill_tasks",
                 "Tasks that have not read all events from before the pipeline's first start.",
             )?,
-            warm_up_customers: by_shard(
+            warm_up_customers: by_worker(
                 "warm_up_customers",
                 "Customers sampled for the first version of the model, at the trainer; 0 once there is one.",
             )?,
-            warm_up_customers_wanted: by_shard(
+            warm_up_customers_wanted: by_worker(
                 "warm_up_customers_wanted",
                 "Customers that the first version waits for, at the trainer; 0 once there is one.",
             )?,
-            warm_up_span: by_shard(
+            warm_up_span: by_worker(
                 "warm_up_span_seconds",
                 "Event time that the samples for the first version span, at the trainer.",
             )?,
-            warm_up_span_wanted: by_shard(
+            warm_up_span_wanted: by_worker(
                 "warm_up_span_wanted_seconds",
                 "Event time that they must span, at the trainer; 0 once there is a version.",
             )?,

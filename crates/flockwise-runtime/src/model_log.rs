@@ -106,12 +106,12 @@ impl<M: Clone> Version<M> {
     }
 }
 
-/// The model log that the shards of a process share: what one has read, the others need not read again.
+/// The model log that the workers of a process share: what one has read, the others need not read again.
 #[derive(Clone, Debug, Default)]
 pub struct SharedModels(Arc<Mutex<ModelLog>>);
 
 impl SharedModels {
-    /// The log as far as any shard has read it, where that is further.
+    /// The log as far as any worker has read it, where that is further.
     pub(crate) fn catch_up(&self, log: &mut ModelLog) {
         let shared = self.lock();
         if shared.next_offset > log.next_offset {
@@ -119,7 +119,7 @@ impl SharedModels {
         }
     }
 
-    /// Gives the others what a shard has read and decoded.
+    /// Gives the others what a worker has read and decoded.
     pub(crate) fn share(&self, log: &ModelLog) {
         let mut shared = self.lock();
         if log.next_offset >= shared.next_offset {

@@ -1,4 +1,4 @@
-//! The model versions that a shard scores with, and how it keeps up with the model topic.
+//! The model versions that a worker scores with, and how it keeps up with the model topic.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure, Replayed, Start};
 use crate::model_log::ModelLog;
 use crate::restore::MAX_HELD_READS;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
 const MODEL: TopicPartition = TopicPartition {

@@ -22,7 +22,7 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
 use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
-use crate::topics::{TopicPartition, Topic, Topics};
+use crate::topics::{Topic, TopicPartition, Topics};
 use crate::trainer_host::SAMPLES;
 
 /// Versions that the model topic keeps.

@@ -1,4 +1,4 @@
-//! What every shard of a pipeline goes by.
+//! What every worker of a pipeline goes by.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::memory_budget::MemoryBudget;
 use crate::topics::Topics;
 
-/// A pipeline, settled before the first shard starts.
+/// A pipeline, settled before the first worker starts.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     /// Names and sizes of its topics.

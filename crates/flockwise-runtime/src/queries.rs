@@ -1,7 +1,7 @@
-//! Questions about customers, put to the shards of this process from other threads.
+//! Questions about customers, put to the workers of this process from other threads.
 //!
-//! Each shard has a short queue, and answers one question a turn at most: about a customer of its own, or that it has
-//! no such task. Asking changes nothing. An answer is what the shard knows now, which may be ahead of its last commit.
+//! Each worker has a short queue, and answers one question a turn at most: about a customer of its own, or that it has
+//! no such task. Asking changes nothing. An answer is what the worker knows now, which may be ahead of its last commit.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::worker::Worker;
 
-/// Questions that wait for one shard, at most.
+/// Questions that wait for one worker, at most.
 const MAX_WAITING: usize = 32;
 
 /// Where questions are left; clones are the same place.
@@ -48,18 +48,18 @@ pub enum QueryError {
         /// Its number.
         task: u32,
     },
-    /// Shards wait for their tasks to be shared out.
+    /// Workers wait for their tasks to be shared out.
     #[error("tasks are being shared out: ask again in a moment")]
     Unsettled,
     /// Too many questions.
     #[error("too many questions at once: ask again in a moment")]
     Busy,
-    /// A shard does not answer in time.
+    /// A worker does not answer in time.
     #[error("no answer in time, as while tasks are being restored: ask again in a moment")]
     Late,
 }
 
-/// One shard's queue; clones are the same one.
+/// One worker's queue; clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QueryQueue(Arc<Queue>);
 
@@ -81,20 +81,20 @@ struct Query {
 type Answer = Result<Box<CustomerAnswer>, QueryError>;
 
 impl Queries {
-    /// To so many shards.
+    /// To so many workers.
     #[must_use]
-    pub fn new(shards: usize) -> Self {
+    pub fn new(workers: usize) -> Self {
         Self {
-            queues: (0..shards).map(|_| QueryQueue::default()).collect(),
+            queues: (0..workers).map(|_| QueryQueue::default()).collect(),
             clock: Clock::System,
         }
     }
 
-    pub(crate) fn query_queue(&self, shard: usize) -> QueryQueue {
-        self.queues.get(shard).cloned().unwrap_or_default()
+    pub(crate) fn query_queue(&self, worker: usize) -> QueryQueue {
+        self.queues.get(worker).cloned().unwrap_or_default()
     }
 
-    /// Asks all shards, and waits for the one that has the customer's task.
+    /// Asks all workers, and waits for the one that has the customer's task.
     ///
     /// # Errors
     /// Where there is no such customer, where the task is not here, and where nobody can say so at the moment.
@@ -103,7 +103,7 @@ impl Queries {
         customer_id: &str,
         patience: Duration,
     ) -> Result<Box<CustomerAnswer>, QueryError> {
-        // With a place for each of them no shard ever waits to be heard.
+        // With a place for each of them no worker ever waits to be heard.
         let (answers, answered) = sync_channel(self.queues.len());
         let (asker, start) = (Arc::new(()), self.clock.now());
         let customer_id = Arc::from(customer_id);
@@ -171,7 +171,7 @@ impl QueryQueue {
 }
 
 impl<B: Broker> Worker<B> {
-    /// Answers a question, if there is one. The loop does so every turn; whoever drives a shard otherwise may do it
+    /// Answers a question, if there is one. The loop does so every turn; whoever drives a worker otherwise may do it
     /// where there is no turn to take.
     pub fn answer(&self) {
         let Some(query) = self.query_queue.take() else {
@@ -238,8 +238,8 @@ mod tests {
             QueryError::Elsewhere { task: 4 },
         ];
         std::thread::scope(|scope| {
-            for (shard, answer) in answers.into_iter().enumerate() {
-                let query_queue = queries.query_queue(shard);
+            for (worker, answer) in answers.into_iter().enumerate() {
+                let query_queue = queries.query_queue(worker);
                 scope.spawn(move || {
                     let query = loop {
                         if let Some(query) = query_queue.take() {

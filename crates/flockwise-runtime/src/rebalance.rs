@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::broker::{Broker, Failure};
 use crate::metrics::Abort;
 use crate::running_task::RunningTask;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
@@ -27,7 +27,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Takes an assignment up after an abort. A cooperative protocol assigns only what is new: tasks that the
-    /// shard had before were rolled back as well, and are read again from their positions.
+    /// worker had before were rolled back as well, and are read again from their positions.
     fn adopt_assignment_again(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.undo();
@@ -72,7 +72,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// What rests is good for the very next round alone: where rebalances follow one another fast, a
-    /// round may pass before this shard hears of it, and another works on the task meanwhile.
+    /// round may pass before this worker hears of it, and another works on the task meanwhile.
     fn close_stale_suspended(&mut self) {
         let next = self.suspended_generation.take().map(|round| round + 1);
         if next.is_none() || next != self.broker.generation() {
@@ -127,7 +127,7 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn lost(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         tracing::warn!(
             ?sources,
-            "tasks lost: the group did not hear of this shard for too long"
+            "tasks lost: the group did not hear of this worker for too long"
         );
         self.count_abort(Abort::Lost);
         self.release_tasks(sources)
@@ -147,7 +147,7 @@ impl<B: Broker> Worker<B> {
         self.reopen()
     }
 
-    /// Takes tasks out of the shard, and says what they read besides.
+    /// Takes tasks out of the worker, and says what they read besides.
     fn forget(&mut self, sources: &[TopicPartition]) -> RevokedTasks {
         let mut closed = RevokedTasks {
             sources: sources.to_vec(),
@@ -226,7 +226,7 @@ fn fatal_if_aborted(failure: Failure) -> Failure {
     }
 }
 
-/// What a shard has let go of.
+/// What a worker has let go of.
 struct RevokedTasks {
     sources: Vec<TopicPartition>,
     tasks: Vec<(u32, RunningTask)>,

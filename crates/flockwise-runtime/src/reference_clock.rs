@@ -1,4 +1,4 @@
-//! What time it is, as far as a shard can know: events from the future are judged by it.
+//! What time it is, as far as a worker can know: events from the future are judged by it.
 //!
 //! Events are judged by the latest of three clocks, since one that is behind would refuse all of them:
 //!
@@ -17,7 +17,7 @@ const TOLERANCE_MS: i64 = 60_000;
 /// So many records in a row must be ahead of the clock before that is told.
 const IN_A_ROW: u32 = 100;
 
-/// The clocks of a shard beyond the machine's own, and what was said about them.
+/// The clocks of a worker beyond the machine's own, and what was said about them.
 #[derive(Debug, Default)]
 pub(crate) struct ReferenceClock {
     /// The brokers' clock minus the monotonic clock, at least; milliseconds.

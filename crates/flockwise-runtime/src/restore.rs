@@ -16,7 +16,7 @@ use crate::watermarks::Watermarks;
 use crate::worker::Worker;
 
 /// How often a partition that an open transaction holds back is read again, a moment each time, before
-/// the shard gives up: longer than a transaction may live.
+/// the worker gives up: longer than a transaction may live.
 pub(crate) const MAX_HELD_READS: u32 = 400;
 
 /// Copies that are loaded before memory is looked at: by no more than these is a limit on it overstepped.
@@ -149,7 +149,7 @@ impl<B: Broker> Worker<B> {
     fn take_standby(&mut self, warm: WarmStandby) -> TaskRestorer {
         let (number, behind) = (warm.restorer.number(), warm.behind);
         tracing::info!(task = number, behind, "taken over from a standby");
-        self.meter.standbys_taken += 1;
+        self.meter.standby_takeovers += 1;
         // What is gone from the task since the copy was written is not known.
         self.store.remove(number);
         warm.restorer

@@ -1,4 +1,4 @@
-//! A task that a shard owns, and what of it is not yet committed.
+//! A task that a worker owns, and what of it is not yet committed.
 
 use flockwise_core::task::{Sweeping, Task};
 use flockwise_core::trainer::{CAUGHT_UP, Sampled};

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::store::MAX_COPY_AGE;
 use crate::task_restorer::TaskRestorer;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 
 /// How long the follower waits for records before it looks whether it is to follow others.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -54,9 +54,9 @@ struct Shared {
     begun: u64,
     /// Tasks with records that this process cannot use; with the next assignment it may.
     unfit: BTreeSet<u32>,
-    /// Tasks of this process, by shard.
+    /// Tasks of this process, by worker.
     owned: BTreeMap<usize, BTreeSet<u32>>,
-    /// Was a shard given its tasks, even if none?
+    /// Was a worker given its tasks, even if none?
     is_assigned: bool,
     /// There was no room for them.
     is_out_of_memory: bool,
@@ -113,19 +113,19 @@ impl Standbys {
         self.reach > 0
     }
 
-    /// A task that is kept warm, from here on the shard's.
-    pub(crate) fn take(&self, shard: usize, number: u32) -> Option<TaskRestorer> {
+    /// A task that is kept warm, from here on the worker's.
+    pub(crate) fn take(&self, worker: usize, number: u32) -> Option<TaskRestorer> {
         let mut shared = self.lock();
         shared.drop_stale(self.clock.latest_ms(), self.trusted);
-        // Lest it be begun anew before the shard says what it has.
-        shared.owned.entry(shard).or_default().insert(number);
+        // Lest it be begun anew before the worker says what it has.
+        shared.owned.entry(worker).or_default().insert(number);
         shared.warm.remove(&number).map(|standby| standby.restorer)
     }
 
-    /// A shard has these tasks from here on.
-    pub(crate) fn owned_by(&self, shard: usize, tasks: BTreeSet<u32>) {
+    /// A worker has these tasks from here on.
+    pub(crate) fn owned_by(&self, worker: usize, tasks: BTreeSet<u32>) {
         let mut shared = self.lock();
-        shared.owned.insert(shard, tasks);
+        shared.owned.insert(worker, tasks);
         shared.unfit.clear();
         shared.is_assigned = true;
     }

@@ -116,7 +116,7 @@ impl CheckpointState {
     }
 }
 
-/// Local state of the tasks of a shard. It never fails a shard: what goes wrong is logged, counted, and
+/// Local state of the tasks of a worker. It never fails a worker: what goes wrong is logged, counted, and
 /// the copy begins anew.
 pub trait Store {
     /// Calls `each` with every record kept of a task, and returns the offset from which the changelog goes

@@ -10,7 +10,7 @@ use flockwise_core::task::{Task, TaskPosition};
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, Replayed};
 use crate::pipeline::Pipeline;
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 
 /// A task as far as its changelog has been read.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct TaskRestorer {
     number: u32,
     task: Task,
     position: Option<TaskPosition>,
-    /// Who wrote the bookmark: the name of a shard's transactions.
+    /// Who wrote the bookmark: the name of a worker's transactions.
     owner: Option<String>,
     /// The next offset of the changelog; `None`: from its oldest record.
     next: Option<i64>,

@@ -1,4 +1,4 @@
-//! The trainer's part of a shard.
+//! The trainer's part of a worker.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::learning_thread::{
     LearningHandle, LearningJob, LearningOutcome, LearningResult, LearningTask,
 };
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::warm_up_log::WarmUpLog;
 use crate::watermarks::UNKNOWN;
 use crate::worker::Worker;
@@ -23,7 +23,7 @@ use crate::worker::Worker;
 /// Learning that takes longer than this is worth a line in the log.
 const LONG: Duration = Duration::from_secs(10);
 
-/// The trainer, where this shard is it.
+/// The trainer, where this worker is it.
 pub(crate) struct TrainerHost {
     state: TrainerState,
     /// How far warm-up is, as of the last mini-batch; `None` once there is a version.
@@ -82,7 +82,7 @@ pub(crate) const SAMPLES: TopicPartition = TopicPartition {
 };
 
 impl<B: Broker> Worker<B> {
-    /// Starts being the trainer, from what [`Shard::load_model`] has read; returns where to read mini-batches from:
+    /// Starts being the trainer, from what [`Worker::load_model`] has read; returns where to read mini-batches from:
     /// those that the model was learnt from are read again, for the customers in them.
     pub(crate) fn open_trainer(&mut self) -> Result<(TopicPartition, Start), Failure> {
         let settings = &self.pipeline.task;
@@ -121,7 +121,7 @@ impl<B: Broker> Worker<B> {
             opened: self.time_mode.clock().now(),
             tasks: settings.tasks,
         });
-        tracing::info!("this shard is the trainer");
+        tracing::info!("this worker is the trainer");
         let start = mini_batches.map_or(Start::Earliest, |learnt| Start::Offset(learnt.start));
         Ok((SAMPLES, start))
     }
@@ -159,7 +159,7 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// What the first version waits for, where this shard is the trainer and there is none.
+    /// What the first version waits for, where this worker is the trainer and there is none.
     #[must_use]
     pub fn warm_up(&self) -> Option<WarmUp> {
         self.trainer.as_ref()?.warm_up

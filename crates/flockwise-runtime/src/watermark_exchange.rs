@@ -1,4 +1,4 @@
-//! A shard tells the others how far its tasks are in event time, and hears how far theirs are: see
+//! A worker tells the others how far its tasks are in event time, and hears how far theirs are: see
 //! [`crate::watermarks`].
 
 use std::collections::BTreeMap;
@@ -132,7 +132,7 @@ impl<B: Broker> Worker<B> {
     /// in this period of learning.
     ///
     /// # Errors
-    /// As [`Shard::run`].
+    /// As [`Worker::run`].
     pub fn set_watermark(
         &mut self,
         watermark_ms: i64,
@@ -152,7 +152,7 @@ impl<B: Broker> Worker<B> {
     /// In a replay: tells the trainer that all tasks have sampled up to this instant.
     ///
     /// # Errors
-    /// As [`Shard::run`].
+    /// As [`Worker::run`].
     pub fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failure> {
         let tasks = self.tasks.iter_mut();
         let sampled = tasks.map(|(number, open)| (*number, open.sampled_to(to_ms)));

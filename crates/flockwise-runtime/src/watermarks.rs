@@ -42,7 +42,7 @@ struct ReceivedWatermarks {
     heard: BTreeMap<u32, ReceivedWatermark>,
     trainer: ReceivedWatermark,
     learnt: Option<Learnt>,
-    /// When another shard last asked how far the tasks of this one are.
+    /// When another worker last asked how far the tasks of this one are.
     asked: Option<Moment>,
 }
 
@@ -84,7 +84,7 @@ impl Watermarks {
         }
     }
 
-    /// A shard says how far its tasks are, and the trainer if it has that.
+    /// A worker says how far its tasks are, and the trainer if it has that.
     pub(crate) fn hear(&mut self, message: &Message, now: Moment) {
         if self.committed.is_none() {
             self.committed = Some(self.known.clone());
@@ -97,7 +97,7 @@ impl Watermarks {
                 };
             }
         }
-        // A task's own number is in what its own shard sends.
+        // A task's own number is in what its own worker sends.
         let is_own = |task: &u32| !self.known.heard.contains_key(task);
         if message.asks && !message.tasks.keys().any(is_own) {
             self.known.asked = Some(now);
@@ -132,7 +132,7 @@ impl Watermarks {
     }
 }
 
-/// The task of other shards that is furthest behind, and its watermark: `all` is what each task of this shard has
+/// The task of other workers that is furthest behind, and its watermark: `all` is what each task of this worker has
 /// heard, and it counts what any of them heard last.
 pub(crate) fn furthest_behind<'a>(
     all: impl Iterator<Item = (u32, &'a Watermarks)> + Clone,
@@ -166,7 +166,7 @@ pub(crate) fn learnt<'a>(
     })
 }
 
-/// When another shard, or the trainer, last said that it does not know how far the tasks are; `None` where all know.
+/// When another worker, or the trainer, last said that it does not know how far the tasks are; `None` where all know.
 pub(crate) fn asked<'a>(all: impl Iterator<Item = &'a Watermarks> + Clone) -> Option<Moment> {
     let by_shards = all.clone().filter_map(|watermarks| watermarks.known.asked);
     let trainers = all.map(|watermarks| &watermarks.known.trainer);
@@ -187,7 +187,7 @@ fn last_first(heard: &ReceivedWatermark) -> (bool, Moment) {
     (heard.watermark_ms.is_some(), heard.at)
 }
 
-/// What a shard has sent of its tasks' watermarks.
+/// What a worker has sent of its tasks' watermarks.
 #[derive(Clone, Debug)]
 pub(crate) struct WatermarkSender {
     said: Announcement,
@@ -196,7 +196,7 @@ pub(crate) struct WatermarkSender {
     behind_since: Option<Moment>,
 }
 
-/// What a shard says of its tasks.
+/// What a worker says of its tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announcement {
     /// How far each task has read its inputs, and how far the trainer has learnt.
@@ -206,7 +206,7 @@ pub(crate) struct Announcement {
 }
 
 impl Announcement {
-    /// Does a task of the shard have a backlog, or the trainer?
+    /// Does a task of the worker have a backlog, or the trainer?
     fn has_backlog(&self) -> bool {
         let Message { tasks, trainer, .. } = &self.watermarks;
         tasks.values().any(|ms| *ms != CAUGHT_UP)
@@ -219,9 +219,9 @@ impl Announcement {
 pub(crate) struct SendContext {
     pub(crate) now: Moment,
     pub(crate) alignment: Alignment,
-    /// A task of another shard has a backlog.
+    /// A task of another worker has a backlog.
     pub(crate) others_have_backlog: bool,
-    /// When another shard or the trainer last said that it does not know how far the tasks are.
+    /// When another worker or the trainer last said that it does not know how far the tasks are.
     pub(crate) asked: Option<Moment>,
 }
 
@@ -376,7 +376,7 @@ mod tests {
         }
     }
 
-    /// An instance that is back within its session time-out joins without a rebalance: the other shards have no reason of
+    /// An instance that is back within its session time-out joins without a rebalance: the other workers have no reason of
     /// their own to send their watermarks.
     #[test]
     fn who_has_just_got_tasks_is_answered_by_the_others_and_not_by_itself() {

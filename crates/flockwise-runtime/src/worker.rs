@@ -1,4 +1,4 @@
-//! The shard loop: one place waits, one `match` decides.
+//! The worker loop: one place waits, one `match` decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::reference_clock::ReferenceClock;
 use crate::running_task::RunningTask;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
-use crate::topics::{TopicPartition, Topic};
+use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::TrainerHost;
 use crate::watermarks::WatermarkSender;
 
@@ -38,10 +38,10 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// The same while the trainer is learning: what was learnt is published soon.
 const LEARNING_POLL_TIMEOUT: Duration = Duration::from_millis(10);
-/// How soon to see whether other shards have come as far as records that are kept.
+/// How soon to see whether other workers have come as far as records that are kept.
 const HOLDING_POLL_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// One shard: a broker's client, the tasks it owns, and the loop.
+/// One worker: a broker's client, the tasks it owns, and the loop.
 pub struct Worker<B> {
     pub(crate) broker: B,
     number: usize,
@@ -78,9 +78,9 @@ pub struct Worker<B> {
     pub(crate) decoded_ahead: DecodeAhead,
     /// The input partitions that it reads, in step.
     pub(crate) input_alignment: AlignedPartitions,
-    /// What the other shards know of the tasks' watermarks.
+    /// What the other workers know of the tasks' watermarks.
     pub(crate) watermark_sender: WatermarkSender,
-    /// The task of other shards that is furthest behind in event time, and its watermark.
+    /// The task of other workers that is furthest behind in event time, and its watermark.
     pub(crate) furthest_behind: Option<(u32, i64)>,
     /// How far in event time the trainer has learnt, where others wait for it.
     pub(crate) learnt: Option<Learnt>,
@@ -98,7 +98,7 @@ pub struct Worker<B> {
     pub(crate) committed: Moment,
     /// When gauges and lags were last shown.
     pub(crate) reported: Moment,
-    /// Right before the last commit: the tasks were this shard's then, whatever has become of them since.
+    /// Right before the last commit: the tasks were this worker's then, whatever has become of them since.
     /// Milliseconds since the epoch.
     pub(crate) committed_ms: i64,
     /// By what events from the future are judged.
@@ -113,7 +113,7 @@ pub struct Worker<B> {
 }
 
 impl<B: Broker> Worker<B> {
-    /// A shard that owns nothing yet.
+    /// A worker that owns nothing yet.
     pub fn new(
         number: usize,
         broker: B,
@@ -190,7 +190,7 @@ impl<B: Broker> Worker<B> {
         self
     }
 
-    /// Learns on this workbench, where this shard is the trainer. Without one it learns within its own loop, which
+    /// Learns on this workbench, where this worker is the trainer. Without one it learns within its own loop, which
     /// stands still meanwhile.
     #[must_use]
     pub fn with_learning(mut self, executor: Box<dyn LearningExecutor>) -> Self {
@@ -198,7 +198,7 @@ impl<B: Broker> Worker<B> {
         self
     }
 
-    /// Reads of the model topic only what no shard with the same log has read yet.
+    /// Reads of the model topic only what no worker with the same log has read yet.
     #[must_use]
     pub fn with_shared_models(mut self, models: &SharedModels) -> Self {
         self.shared_models = models.clone();
@@ -216,11 +216,11 @@ impl<B: Broker> Worker<B> {
         self.number
     }
 
-    /// Works until told to stop, then commits, hands over and leaves; `watch` sees the shard after every
+    /// Works until told to stop, then commits, hands over and leaves; `watch` sees the worker after every
     /// turn.
     ///
     /// # Errors
-    /// [`Failure::Fatal`]: start a new shard; [`Failure::Config`]: nothing here can help.
+    /// [`Failure::Fatal`]: start a new worker; [`Failure::Config`]: nothing here can help.
     pub fn run(mut self, stop: &AtomicBool, mut watch: impl FnMut(&Self)) -> Result<(), Failure> {
         while !stop.load(Ordering::Relaxed) {
             self.turn(POLL_TIMEOUT)?;
@@ -232,7 +232,7 @@ impl<B: Broker> Worker<B> {
     /// Waits for one thing and deals with it; `false` where nothing came within the patience.
     ///
     /// # Errors
-    /// As [`Shard::run`]; a transaction that must be aborted is done again here.
+    /// As [`Worker::run`]; a transaction that must be aborted is done again here.
     pub fn turn(&mut self, patience: Duration) -> Result<bool, Failure> {
         match self.step(patience) {
             Err(Failure::Abort(reason)) => {
@@ -347,7 +347,7 @@ impl<B: Broker> Worker<B> {
     /// Commits, hands everything over and leaves the group.
     ///
     /// # Errors
-    /// As [`Shard::run`].
+    /// As [`Worker::run`].
     pub fn leave(mut self) -> Result<(), Failure> {
         tracing::info!("leaving");
         let checkpoints = self.final_checkpoints().unwrap_or_else(|failure| {
@@ -376,13 +376,13 @@ impl<B: Broker> Worker<B> {
         self.input_alignment.holding().next().is_some()
     }
 
-    /// How customers moved since the shard started, as committed.
+    /// How customers moved since the worker started, as committed.
     #[must_use]
     pub fn moves(&self) -> &SegmentMoves {
         self.meter.moves()
     }
 
-    /// The tasks that the shard owns.
+    /// The tasks that the worker owns.
     pub fn tasks(&self) -> impl Iterator<Item = (u32, &Task)> {
         self.tasks
             .iter()
@@ -398,7 +398,7 @@ impl<B: Broker> Worker<B> {
     /// Lets event time pass up to `to_ms` for every task, as at the end of a replay.
     ///
     /// # Errors
-    /// As [`Shard::run`].
+    /// As [`Worker::run`].
     pub fn advance_time(&mut self, to_ms: i64) -> Result<(), Failure> {
         let numbers: Vec<u32> = self.tasks.keys().copied().collect();
         for number in numbers {

@@ -1,4 +1,4 @@
-//! The store of a process, and the handles that its shards have.
+//! The store of a process, and the handles that its workers have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -131,10 +131,10 @@ impl DiskStore {
         })
     }
 
-    /// A handle for a shard.
+    /// A handle for a worker.
     #[must_use]
-    pub fn handle(&self) -> ShardStore {
-        ShardStore {
+    pub fn handle(&self) -> WorkerStore {
+        WorkerStore {
             number: self.shared.queue.handle(),
             shared: Arc::clone(&self.shared),
         }
@@ -148,25 +148,25 @@ impl DiskStore {
     }
 }
 
-/// A shard's handle of a [`DiskStore`].
+/// A worker's handle of a [`DiskStore`].
 ///
 /// A task belongs to the handle that loaded it last, until it releases it or is dropped. To every other there is
-/// none, and what it gives is dropped: a shard that learns late that its task is another's must not
+/// none, and what it gives is dropped: a worker that learns late that its task is another's must not
 /// put old records over newer ones.
 #[derive(Debug)]
-pub struct ShardStore {
+pub struct WorkerStore {
     number: u64,
     shared: Arc<Shared>,
 }
 
-/// A shard that ends without releasing its tasks, after a fatal error or a panic, leaves them to others.
-impl Drop for ShardStore {
+/// A worker that ends without releasing its tasks, after a fatal error or a panic, leaves them to others.
+impl Drop for WorkerStore {
     fn drop(&mut self) {
         self.shared.queue.release_all(self.number);
     }
 }
 
-impl Store for ShardStore {
+impl Store for WorkerStore {
     /// Waits until the writer has done what it was given for this task. Reads the file twice, so that
     /// nothing is handed over before everything was checked.
     fn load(
@@ -235,7 +235,7 @@ impl Store for ShardStore {
     }
 }
 
-impl ShardStore {
+impl WorkerStore {
     fn load_one(
         &self,
         task: u32,

@@ -3,7 +3,7 @@
 //! A [`DiskStore`] holds for each task a copy of its changelog, in an LMDB environment of its own, so
 //! that a start reads the changelog's end only. One thread writes: a batch is one transaction, synced
 //! to the disk, with the *seal* that says whose copy it is, as of which offset, and what a sum over
-//! all its records must be. A shard that takes a task over reads the file itself.
+//! all its records must be. A worker that takes a task over reads the file itself.
 //!
 //! LMDB has no checksums, and believes its file: a wrong byte in it may become a wrong customer, a
 //! crash, or worse. So a load does not go through LMDB. It walks over the pages with code of our own
@@ -33,5 +33,5 @@ mod record;
 mod write_queue;
 mod writer;
 
-pub use disk_store::{DiskStore, ShardStore, StoreError, StoreSettings};
+pub use disk_store::{DiskStore, StoreError, StoreSettings, WorkerStore};
 pub use metrics::described_metrics;

@@ -51,7 +51,10 @@ impl StoreMetrics {
             write_seconds: registrar.keep(Histogram::with_opts(write_seconds)?)?,
             records: counter("records_total", "Records written to disk.")?,
             failures: counter("failures_total", "Copies lost to the disk's failures.")?,
-            set_aside: counter("set_aside_total", "Copies on disk found of no use.")?,
+            set_aside: counter(
+                "rejected_checkpoints_total",
+                "Copies on disk found of no use.",
+            )?,
         })
     }
 

@@ -1,4 +1,4 @@
-//! What shards and the writer's thread have between them: how each task's copy stands, and the jobs.
+//! What workers and the writer's thread have between them: how each task's copy stands, and the jobs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -271,7 +271,7 @@ mod tests {
         kept
     }
 
-    /// A desk with three tasks, each its own shard's.
+    /// A desk with three tasks, each its own worker's.
     fn queue() -> WriteQueue {
         let queue = WriteQueue::new(Clock::simulated(0), Duration::ZERO);
         for task in 1..=3 {

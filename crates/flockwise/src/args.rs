@@ -83,7 +83,7 @@ pub(crate) struct ReplayArguments {
     /// Leave events after this instant (RFC 3339) out and show everybody as of then.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// Shards; the result is the same for any number.
+    /// Workers; the result is the same for any number.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: Option<u16>,
     /// The summary as JSON instead of a table.

@@ -48,12 +48,12 @@ pub(crate) fn input_names(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// A failure of a client that no shard depends on: nobody will start it again.
+/// A failure of a client that no worker depends on: nobody will start it again.
 pub(crate) fn failed(failure: Failure) -> Failed {
     Failed::running(reason(&failure))
 }
 
-/// What happened, without what a shard would do about it.
+/// What happened, without what a worker would do about it.
 pub(crate) fn reason(failure: &Failure) -> &str {
     match failure {
         Failure::Fenced(reason)

@@ -19,7 +19,7 @@ use crate::connection::load;
 use crate::exit::{Failed, say};
 use answer::Answer;
 
-/// How long a shard may take to answer.
+/// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn customer(arguments: &CustomerArguments) -> Result<(), Failed> {
@@ -62,7 +62,7 @@ fn reached_at(mut listen: SocketAddr) -> SocketAddr {
     listen
 }
 
-/// Tells of customers over HTTP by asking the shards.
+/// Tells of customers over HTTP by asking the workers.
 pub(crate) fn tell(queries: &Queries, plan: &Arc<Plan>) -> LookupCustomer {
     let (queries, plan) = (queries.clone(), Arc::clone(plan));
     Arc::new(

@@ -41,7 +41,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let metrics = Metrics::register(&registry).map_err(Failed::running)?;
     let readiness = Readiness::new(1);
     exposition::register(&registry, &readiness)?;
-    let mut presence = readiness.shard();
+    let mut presence = readiness.worker();
     let pipeline = pipeline(&config, PARTITIONS, None)?;
     let queries = Queries::new(1);
     let tell = customer::tell(&queries, &pipeline.task.plan);

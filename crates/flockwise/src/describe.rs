@@ -304,7 +304,7 @@ fn kafka(config: &Config) -> Vec<String> {
 fn instance(config: &Config) -> Vec<String> {
     let shards = match config.shards {
         Some(shards) => format!("{shards} shards"),
-        None => "a shard a core".to_owned(),
+        None => "a worker a core".to_owned(),
     };
     let memory = match config.memory {
         Some(bytes) => format!("{} MiB", bytes >> 20),

@@ -1,4 +1,4 @@
-//! The pipeline in this process: the real shard loop over the in-process broker, driven from one
+//! The pipeline in this process: the real worker loop over the in-process broker, driven from one
 //! thread, so that the same events give the same result.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts shards and gives them their tasks.
+    /// Starts workers and gives them their tasks.
     pub(crate) fn start(
         mut pipeline: Pipeline,
         shards: usize,
@@ -55,7 +55,7 @@ impl Session {
         let pipeline = Arc::new(pipeline);
         let shards = (0..shards)
             .map(|number| {
-                let client = broker.shard(&format!("{}-{number}", pipeline.topics.app));
+                let client = broker.worker(&format!("{}-{number}", pipeline.topics.app));
                 let pipeline = Arc::clone(&pipeline);
                 Worker::new(number, client, pipeline, TimeMode::Replay, metrics.clone())
                     .with_queries(queries)
@@ -142,7 +142,7 @@ impl Session {
         let period = self.period;
         let mut shards = self.shards.iter_mut();
         shards
-            .try_for_each(|shard| shard.set_watermark(watermark_ms, period))
+            .try_for_each(|worker| worker.set_watermark(watermark_ms, period))
             .map_err(|failure| failed(&failure))
     }
 
@@ -161,15 +161,15 @@ impl Session {
     fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failed> {
         let mut shards = self.shards.iter_mut();
         shards
-            .try_for_each(|shard| shard.tell_sampled(to_ms))
+            .try_for_each(|worker| worker.tell_sampled(to_ms))
             .map_err(|failure| failed(&failure))?;
         self.settle()
     }
 
     /// Lets time pass up to an instant for everybody, as far as there is a sweep.
     pub(crate) fn advance_time(&mut self, to_ms: i64) -> Result<(), Failed> {
-        for shard in &mut self.shards {
-            shard
+        for worker in &mut self.shards {
+            worker
                 .advance_time(to_ms)
                 .map_err(|failure| failed(&failure))?;
         }
@@ -179,8 +179,8 @@ impl Session {
     fn settle(&mut self) -> Result<(), Failed> {
         loop {
             let mut worked = false;
-            for shard in &mut self.shards {
-                worked |= shard
+            for worker in &mut self.shards {
+                worked |= worker
                     .turn(Duration::ZERO)
                     .map_err(|failure| failed(&failure))?;
             }
@@ -199,14 +199,14 @@ impl Session {
     pub(crate) fn count_moves(&self, tally: &mut Tally) {
         self.shards
             .iter()
-            .for_each(|shard| tally.moves(shard.moves()));
+            .for_each(|worker| tally.moves(worker.moves()));
     }
 
     /// Changes of segment so far.
     pub(crate) fn changes(&self) -> u64 {
         self.shards
             .iter()
-            .flat_map(|shard| shard.moves().values())
+            .flat_map(|worker| worker.moves().values())
             .sum()
     }
 
@@ -242,7 +242,7 @@ impl Session {
 
     /// The model in use.
     pub(crate) fn model(&self) -> Option<&Arc<Model>> {
-        let versions = self.shards.iter().filter_map(|shard| shard.versions());
+        let versions = self.shards.iter().filter_map(|worker| worker.versions());
         versions
             .map(|versions| &versions.current)
             .max_by_key(|model| model.version())

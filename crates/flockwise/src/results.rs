@@ -168,7 +168,7 @@ fn dead_letter(record: &Committed) -> Value {
     Value::Object(letter)
 }
 
-/// What a replay came to; nothing in it depends on the machine or on the number of shards.
+/// What a replay came to; nothing in it depends on the machine or on the number of workers.
 pub(crate) fn summary(
     session: &Session,
     tally: &Tally,

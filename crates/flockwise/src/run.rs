@@ -180,13 +180,13 @@ fn shards(config: &Config, state_partitions: u32) -> usize {
         tracing::warn!(
             shards = wanted,
             state_partitions,
-            "more shards than state partitions: those beyond would have nothing to do and are left out"
+            "more workers than state partitions: those beyond would have nothing to do and are left out"
         );
     }
     wanted.min(most)
 }
 
-/// Stable across restarts, so that the brokers know the shard again.
+/// Stable across restarts, so that the brokers know the worker again.
 fn member(instance: &KafkaSettings, number: usize) -> KafkaSettings {
     let id = format!("{}-{number}", instance.transactional_id);
     let mut settings = instance.clone();

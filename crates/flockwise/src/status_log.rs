@@ -49,7 +49,7 @@ fn tell(registry: &Registry, ended: &Receiver<()>) {
     }
 }
 
-/// Totals over shards and labels.
+/// Totals over workers and labels.
 #[derive(Debug, Default, PartialEq)]
 struct Figures {
     events: u64,
@@ -102,14 +102,14 @@ mod tests {
     fn shards_and_causes_are_summed_and_there_is_one_model() {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        for shard in 0..2 {
-            let mut meter = WorkerMeter::new(shard);
+        for worker in 0..2 {
+            let mut meter = WorkerMeter::new(worker);
             meter.open.events = 10;
             meter.open.changes[Cause::Time as usize] = 1;
             meter.open.changes[Cause::Behaviour as usize] = 2;
             meter.customers = 5;
             meter.segments = 3;
-            meter.model_version = 7 + shard as u64;
+            meter.model_version = 7 + worker as u64;
             meter.commit(Some(0));
             meter.export(&metrics);
         }

@@ -1,4 +1,4 @@
-//! Watches over the shards' threads. One that hangs within a client cannot be ended, and holds up whoever waits for it: only the
+//! Watches over the workers' threads. One that hangs within a client cannot be ended, and holds up whoever waits for it: only the
 //! end of the process helps.
 
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use signal_hook::low_level;
 
 use crate::exit::Failed;
 
-/// Whoever shows no sign of life for so long hangs: a shard gives one at every turn and while it waits or restores, and what
+/// Whoever shows no sign of life for so long hangs: a worker gives one at every turn and while it waits or restores, and what
 /// lies between two, a call into a client at the longest, ends after a third of this where no broker answers.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// `/readyz` fails once a shard has had something to commit for so long, and no commit has succeeded.
+/// `/readyz` fails once a worker has had something to commit for so long, and no commit has succeeded.
 const COMMITLESS: Duration = Duration::from_secs(60);
 
 /// How long `/livez` tells of it before the process ends: probes ask every 10 s or so.
@@ -52,7 +52,7 @@ pub(crate) fn keep(
 fn stalled(progress: &Progress) -> Vec<Stalled> {
     let stalls = progress.stalls(COMMITLESS).into_iter();
     let stalled = stalls.map(|stall| Stalled {
-        shard: stall.shard,
+        worker: stall.worker,
         lasted: stall.lasted,
         error: stall.error,
     });
@@ -61,8 +61,8 @@ fn stalled(progress: &Progress) -> Vec<Stalled> {
 
 fn end(silence: Silence) -> ! {
     tracing::error!(
-        shard = silence.shard,
-        "no sign of life for {} s: the shard hangs, most likely within its Kafka client. The process ends with code 1, to be \
+        worker = silence.worker,
+        "no sign of life for {} s: the worker hangs, most likely within its Kafka client. The process ends with code 1, to be \
          started again by its supervisor; others take its tasks over, and what is not committed is done again. \
          Please report it with the log above",
         silence.lasted.as_secs()
@@ -71,7 +71,7 @@ fn end(silence: Silence) -> ! {
     low_level::exit(1)
 }
 
-/// How long each shard has been silent.
+/// How long each worker has been silent.
 struct Vigil {
     watched: Vec<Watched>,
     looked: Instant,
@@ -116,9 +116,9 @@ impl Vigil {
     }
 
     fn silent(&self) -> Vec<Silence> {
-        let silences = self.watched.iter().enumerate().map(|(shard, watched)| {
+        let silences = self.watched.iter().enumerate().map(|(worker, watched)| {
             let lasted = watched.silent;
-            Silence { shard, lasted }
+            Silence { worker, lasted }
         });
         silences
             .filter(|silence| silence.lasted >= self.limit)
@@ -160,12 +160,12 @@ mod tests {
 
         fn silent(&self) -> Vec<(usize, u64)> {
             let silences = self.vigil.silent().into_iter();
-            let told = |silence: Silence| (silence.shard, silence.lasted.as_secs());
+            let told = |silence: Silence| (silence.worker, silence.lasted.as_secs());
             silences.map(told).collect()
         }
     }
 
-    /// Two shards, of which this thread is the second.
+    /// Two workers, of which this thread is the second.
     fn shards() -> [Heartbeat; 2] {
         let pulses = [Heartbeat::default(), Heartbeat::default()];
         pulses[1].attach_to_thread();
@@ -183,7 +183,7 @@ mod tests {
         watch.look(9);
         assert_eq!(watch.vigil.hopeless(), None);
         watch.look(1);
-        let given_up = watch.vigil.hopeless().map(|silence| silence.shard);
+        let given_up = watch.vigil.hopeless().map(|silence| silence.worker);
         assert_eq!(given_up, Some(0));
     }
 

@@ -1,4 +1,4 @@
-//! Shards on threads of their own, each kept going until all are told to stop.
+//! Workers on threads of their own, each kept going until all are told to stop.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flockwise_core::trainer::WarmUp;
-use flockwise_http::{Readiness, ShardPresence};
+use flockwise_http::{Readiness, WorkerPresence};
 use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::heartbeat::{Heartbeat, beat};
 use flockwise_runtime::learning_thread::{InlineExecutor, LearningExecutor, LearningThread};
@@ -26,17 +26,17 @@ use flockwise_store::DiskStore;
 use crate::connection::reason;
 use crate::exit::Failed;
 
-/// The wait before a shard starts again, the first and the longest.
+/// The wait before a worker starts again, the first and the longest.
 const BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// A shard that ran for this long has got over what made it fail before.
+/// A worker that ran for this long has got over what made it fail before.
 const RECOVERED: Duration = Duration::from_secs(60);
 /// A broker that has answered before is waited for this long.
 const OUTAGE: Duration = Duration::from_secs(300);
 /// How soon a wait notices that it is to stop.
 const STEP: Duration = Duration::from_millis(50);
 
-/// What all shards share.
+/// What all workers share.
 pub(crate) struct Crew<'a> {
     pub(crate) pipeline: &'a Arc<Pipeline>,
     pub(crate) time_mode: TimeMode,
@@ -47,17 +47,17 @@ pub(crate) struct Crew<'a> {
     pub(crate) standbys: &'a Standbys,
     /// What is known of the model topic.
     pub(crate) models: &'a SharedModels,
-    /// Where the trainer learns, on whatever shard it is; `None`: within that shard's loop.
+    /// Where the trainer learns, on whatever worker it is; `None`: within that worker's loop.
     pub(crate) learning: Option<&'a LearningThread>,
     /// Where questions about customers are left.
     pub(crate) queries: &'a Queries,
-    /// Signs of life, one of each shard.
+    /// Signs of life, one of each worker.
     pub(crate) pulses: &'a [Heartbeat],
     /// Set from outside, or where one of them can go on no more.
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Runs so many shards until they are told to stop. One that nothing here can help stops them all,
+/// Runs so many workers until they are told to stop. One that nothing here can help stops them all,
 /// in good order, and so does a panic: half of a process would look alive and leave customers out.
 pub(crate) fn run_shards<B: Broker>(
     count: usize,
@@ -73,7 +73,7 @@ pub(crate) fn run_shards<B: Broker>(
                 .map_err(|error| {
                     crew.stop.store(true, Ordering::Relaxed);
                     Failed::running(format!(
-                        "the thread of shard {number} cannot be started: {error}; is there a limit \
+                        "the thread of worker {number} cannot be started: {error}; is there a limit \
                          on threads? `shards` says how many are wanted"
                     ))
                 })
@@ -92,7 +92,7 @@ pub(crate) fn run_shards<B: Broker>(
     })
 }
 
-/// One shard after the other under the same number, each taking up where the last one left off.
+/// One worker after the other under the same number, each taking up where the last one left off.
 fn keep_going<B: Broker>(
     number: usize,
     connect: impl Fn(usize) -> Result<B, Failure>,
@@ -102,8 +102,8 @@ fn keep_going<B: Broker>(
     if let Some(heartbeat) = crew.pulses.get(number) {
         heartbeat.attach_to_thread();
     }
-    let _said_in_every_line = tracing::info_span!("shard", number).entered();
-    let mut presence = crew.readiness.shard();
+    let _said_in_every_line = tracing::info_span!("worker", number).entered();
+    let mut presence = crew.readiness.worker();
     let mut troubles = Troubles::default();
     while !crew.is_stopping() {
         let ended = live(number, &connect, crew, &mut presence, &mut troubles);
@@ -134,12 +134,12 @@ fn keep_going<B: Broker>(
     Ok(())
 }
 
-/// From connecting until the shard ends.
+/// From connecting until the worker ends.
 fn live<B: Broker>(
     number: usize,
     connect: impl Fn(usize) -> Result<B, Failure>,
     crew: &Crew<'_>,
-    presence: &mut ShardPresence,
+    presence: &mut WorkerPresence,
     troubles: &mut Troubles,
 ) -> Result<(), Failure> {
     let broker = match connect(number) {
@@ -147,7 +147,7 @@ fn live<B: Broker>(
         connected => connected,
     }?;
     let pipeline = Arc::clone(crew.pipeline);
-    let shard = Worker::new(
+    let worker = Worker::new(
         number,
         broker,
         pipeline,
@@ -161,13 +161,13 @@ fn live<B: Broker>(
     .with_queries(crew.queries);
     let (started, mut has_worked) = (Instant::now(), false);
     let mut told: Option<WarmUp> = None;
-    let ended = shard.run(crew.stop, |shard| {
-        if shard.is_assigned() {
+    let ended = worker.run(crew.stop, |worker| {
+        if worker.is_assigned() {
             has_worked = true;
-            let running = u32::try_from(shard.tasks().count());
+            let running = u32::try_from(worker.tasks().count());
             presence.assigned(running.unwrap_or(u32::MAX));
-            if shard.warm_up() != told {
-                told = shard.warm_up();
+            if worker.warm_up() != told {
+                told = worker.warm_up();
                 presence.warm_up(told.map(|warm_up| warm_up.to_string()));
             }
         } else {
@@ -238,7 +238,7 @@ impl Troubles {
     }
 }
 
-/// Stops all shards when a panic unwinds through one.
+/// Stops all workers when a panic unwinds through one.
 struct Alarm<'a>(&'a AtomicBool);
 
 impl Drop for Alarm<'_> {
@@ -249,7 +249,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// The shard's own counts are gone with it, and it holds nothing any more.
+/// The worker's own counts are gone with it, and it holds nothing any more.
 fn count_failure(number: usize, metrics: &Metrics, failure: &Failure) {
     WorkerMeter::new(number).export(metrics);
     let why = match failure {

@@ -7,9 +7,9 @@ use flockwise_memory::Committed;
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
-use crate::test_broker::TestBroker;
 use crate::checks::header;
 use crate::events::{InputRecord, generated, put};
+use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
 /// Bad events of every kind become dead letters as they came; the rest flows.

@@ -1,11 +1,11 @@
-//! Transactions that come to nothing, and shards that die.
+//! Transactions that come to nothing, and workers that die.
 
 use std::sync::Arc;
 
 use super::{plain, wrongly_keyed};
-use crate::test_broker::TestBroker;
 use crate::events::generated;
 use crate::faulty_broker::{Fault, FaultScript};
+use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
 /// What an aborted transaction held is seen by nobody and done again.
@@ -21,7 +21,7 @@ pub fn shards_that_die_around_commits_lose_and_double_nothing<S: TestBroker>() {
     play::<S>([&first, &[(2, DieAfter), (4, Abort)]], 4);
 }
 
-/// Two shards with a script each, which die so often between them.
+/// Two workers with a script each, which die so often between them.
 fn play<S: TestBroker>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
     let Some(mut scenario) = plain::<S>() else {
         return;

@@ -1,11 +1,11 @@
-//! Shards come and go.
+//! Workers come and go.
 
 use super::{PARTITIONS, plain, wrongly_keyed};
-use crate::test_broker::TestBroker;
 use crate::events::generated;
+use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
-/// While events arrive, a second shard joins; later the first leaves.
+/// While events arrive, a second worker joins; later the first leaves.
 pub fn a_second_shard_joins_and_the_first_leaves<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -41,7 +41,7 @@ pub fn a_second_shard_joins_and_the_first_leaves<S: TestBroker>() {
     scenario.check_all(&events);
 }
 
-/// All shards end and others go on from the changelog: sequences go on, nothing is repeated.
+/// All workers end and others go on from the changelog: sequences go on, nothing is repeated.
 pub fn everything_starts_again<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;

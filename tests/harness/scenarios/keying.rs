@@ -4,10 +4,10 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
-use crate::test_broker::TestBroker;
 use crate::events::{InputRecord, generated, native};
 use crate::pipeline::{AT_ONCE, FIXED, model};
 use crate::scenario::{Scenario, ScenarioSettings};
+use crate::test_broker::TestBroker;
 
 /// Where producers key as the pipeline does, nothing is passed on.
 pub fn well_keyed_events_are_not_forwarded<S: TestBroker>() {

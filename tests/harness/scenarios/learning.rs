@@ -1,12 +1,12 @@
-//! From a warm-up to versions that every shard uses, over a change of trainers.
+//! From a warm-up to versions that every worker uses, over a change of trainers.
 
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, well_keyed};
-use crate::test_broker::TestBroker;
 use crate::events::generated;
 use crate::pipeline::LEARNING;
 use crate::scenario::{Scenario, ScenarioSettings};
+use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
 const SETTING: ScenarioSettings<'static> = ScenarioSettings {
@@ -16,7 +16,7 @@ const SETTING: ScenarioSettings<'static> = ScenarioSettings {
     rest: &[LEARNING],
 };
 
-/// The first model comes of itself, better ones follow, all shards use the newest, and whoever trains may
+/// The first model comes of itself, better ones follow, all workers use the newest, and whoever trains may
 /// go.
 pub fn a_model_is_learnt_published_adopted_and_handed_over<S: TestBroker>() {
     let Some(mut scenario) = Scenario::<S>::set(&SETTING, None) else {

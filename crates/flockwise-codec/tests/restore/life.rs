@@ -118,7 +118,7 @@ impl Life {
         self.give_out(versions.as_ref());
     }
 
-    /// The first model places who is there already, as a shard does it.
+    /// The first model places who is there already, as a worker does it.
     fn publish(&mut self) {
         self.newest += 1;
         if let Some(first) = versions(self.newest).filter(|_| self.newest == 1) {

@@ -91,7 +91,7 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
     Arc::new(Model::new(&plan(), parts).unwrap())
 }
 
-/// As a shard has them: none before the first, then the newest and the one before.
+/// As a worker has them: none before the first, then the newest and the one before.
 pub(crate) fn versions(newest: u64) -> Option<Versions> {
     (newest > 0).then(|| Versions {
         current: model(newest),

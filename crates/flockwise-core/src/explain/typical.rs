@@ -8,7 +8,7 @@ use crate::rows::Rows;
 
 /// Customers named, at most.
 pub const TYPICAL: usize = 5;
-/// Rows looked at, at most: a shard does nothing else meanwhile.
+/// Rows looked at, at most: a worker does nothing else meanwhile.
 const LOOKED_AT: u32 = 10_000;
 
 /// What is found among 10,000 rows of a task at most, evenly apart, as of an instant.

@@ -295,7 +295,13 @@ mod tests {
                 "compact",
                 Some(Problem),
             ),
-            (Topic::Samples, 3, "retention.ms", "604800000", Some(Problem)),
+            (
+                Topic::Samples,
+                3,
+                "retention.ms",
+                "604800000",
+                Some(Problem),
+            ),
             (Topic::Model, 3, "cleanup.policy", "delete", Some(Problem)),
             (
                 Topic::Model,

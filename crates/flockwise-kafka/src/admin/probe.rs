@@ -12,7 +12,7 @@ use crate::offset_query;
 use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::KafkaSettings;
 
-/// May this principal have transactions? Takes `settings.transactional_id`, which no shard has, and opens none:
+/// May this principal have transactions? Takes `settings.transactional_id`, which no worker has, and opens none:
 /// nobody is fenced, and the brokers forget the id after `transactional.id.expiration.ms`.
 ///
 /// # Errors

@@ -70,7 +70,7 @@ pub fn group(settings: &KafkaSettings) -> Result<GroupDescription, Failure> {
     Admin::connect(settings)?.group()
 }
 
-/// The largest record that a shard with these settings produces.
+/// The largest record that a worker with these settings produces.
 #[must_use]
 pub fn largest_record_bytes(settings: &KafkaSettings) -> u32 {
     let configured = settings.properties.get("message.max.bytes");

@@ -85,15 +85,15 @@ fn dropped_with_a_revocation_that_it_has_not_heard_of() {
         let topics = topics(&servers, 3, &[1]);
         for _ in 0..ROUNDS {
             let settings = member(&servers, &topics, protocol);
-            let mut shard = Worker::connect(settings, &topics, &[1]);
-            shard.run_until(|shard| shard.tasks.len() == 3);
+            let mut worker = Worker::connect(settings, &topics, &[1]);
+            worker.run_until(|worker| worker.tasks.len() == 3);
             // Another one joins, for which this one has to give something up.
             let mut other = member(&servers, &topics, protocol);
             other.transactional_id.push('b');
             other.member_id = None;
             let other = KafkaBroker::connect(other, topics.clone()).expect("connected");
             thread::sleep(TOLD * 3);
-            drop_in_time(shard.broker, protocol);
+            drop_in_time(worker.broker, protocol);
             drop_in_time(other, protocol);
         }
     }
@@ -105,13 +105,13 @@ fn dropped_while_leaving_with_a_revocation_that_is_not_answered() {
     for protocol in PROTOCOLS {
         let topics = topics(&servers, 3, &[1]);
         let settings = member(&servers, &topics, protocol);
-        let mut shard = Worker::connect(settings, &topics, &[1]);
-        shard.run_until(|shard| shard.tasks.len() == 3);
-        assert!(!shard.broker.leave());
+        let mut worker = Worker::connect(settings, &topics, &[1]);
+        worker.run_until(|worker| worker.tasks.len() == 3);
+        assert!(!worker.broker.leave());
         assert!(matches!(
-            next_turn(&mut shard.broker),
+            next_turn(&mut worker.broker),
             WorkerEvent::Revoked(_)
         ));
-        drop_in_time(shard.broker, protocol);
+        drop_in_time(worker.broker, protocol);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, LostRecords};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{
     PATIENCE, delete_before, eventually, kafka, put, put_timed, settings, stamp_by_broker, topics,
@@ -284,7 +284,7 @@ fn a_position_is_past_the_control_record_that_ends_a_transaction() {
     assert_eq!(broker.lag(INPUT), Some(0));
 }
 
-/// By it a shard knows that its machine's clock is behind.
+/// By it a worker knows that its machine's clock is behind.
 #[test]
 fn the_brokers_clock_is_known_where_they_stamp_records() {
     let Some(servers) = kafka() else { return };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings};
 use flockwise_runtime::broker::{Broker, Outgoing, Replayed};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{everything, kafka, settings, topics};
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaTopicClient};
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, PIPELINE_KEY, Replayed};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{
     delete_before, delete_topic, eventually, kafka, make_topic, put, settings, topics,
@@ -25,10 +25,10 @@ const INPUT: TopicPartition = TopicPartition {
     partition: 0,
 };
 
-/// A shard that is no member of the others' group.
-fn outsider(servers: &str, topics: &Topics, shard: &str) -> KafkaBroker {
-    let mut settings = settings(servers, topics, shard);
-    settings.group = format!("{}-{shard}", settings.group);
+/// A worker that is no member of the others' group.
+fn outsider(servers: &str, topics: &Topics, worker: &str) -> KafkaBroker {
+    let mut settings = settings(servers, topics, worker);
+    settings.group = format!("{}-{worker}", settings.group);
     KafkaBroker::connect(settings, topics.clone()).expect("connected")
 }
 
@@ -104,9 +104,9 @@ fn the_pipeline_record_is_replaced_only_where_nobody_else_has_done_so() {
         key: Some(key),
         ..row("")
     };
-    let mut shard = outsider(&servers, &topics, "shard");
-    shard.send(record(b"a task's mark")).expect("sent");
-    eventually(|| shard.end_offsets(&[PIPELINE]).expect("ends") == [1]);
+    let mut worker = outsider(&servers, &topics, "shard");
+    worker.send(record(b"a task's mark")).expect("sent");
+    eventually(|| worker.end_offsets(&[PIPELINE]).expect("ends") == [1]);
     let mut quicker = outsider(&servers, &topics, "quicker");
     quicker.send(record(PIPELINE_KEY)).expect("sent");
     quicker.commit(&[]).expect("committed");
@@ -115,7 +115,7 @@ fn the_pipeline_record_is_replaced_only_where_nobody_else_has_done_so() {
     let replaced = thread::scope(|scope| {
         scope.spawn(move || {
             thread::sleep(Duration::from_secs(2));
-            shard.abort().expect("aborted");
+            worker.abort().expect("aborted");
         });
         slower.replace_pipeline_record(None, b"too late")
     });

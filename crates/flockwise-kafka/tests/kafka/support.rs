@@ -1,4 +1,4 @@
-//! A small shard over the broker, and clients to look at Kafka from outside.
+//! A small worker over the broker, and clients to look at Kafka from outside.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
 };
@@ -103,8 +103,8 @@ pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
     }
 }
 
-pub(crate) fn settings(servers: &str, topics: &Topics, shard: &str) -> KafkaSettings {
-    KafkaSettings::new(servers, &topics.app, &format!("{}-{shard}", topics.app))
+pub(crate) fn settings(servers: &str, topics: &Topics, worker: &str) -> KafkaSettings {
+    KafkaSettings::new(servers, &topics.app, &format!("{}-{worker}", topics.app))
 }
 
 fn client(servers: &str) -> ClientConfig {

@@ -1,4 +1,4 @@
-//! Shards that share the work, and what the broker does for one.
+//! Workers that share the work, and what the broker does for one.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{Delivery, KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Start, WorkerEvent};
-use flockwise_runtime::topics::{TopicPartition, Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{Worker, everything, kafka, make_topic, put, settings, topics};
 
@@ -50,14 +50,14 @@ fn what_goes_in_comes_out_once_and_lag_ends_at_zero() {
             (0..1_000).map(|n| n.to_string()),
         );
     }
-    let mut shard = Worker::connect(settings(&servers, &topics, "a"), &topics, &inputs);
-    shard.run_until(|shard| shard.handled == 2_000);
-    let lag = shard.broker.lag(TopicPartition {
+    let mut worker = Worker::connect(settings(&servers, &topics, "a"), &topics, &inputs);
+    worker.run_until(|worker| worker.handled == 2_000);
+    let lag = worker.broker.lag(TopicPartition {
         topic: Topic::Input(0),
         partition: 3,
     });
     assert_eq!(lag, Some(0));
-    shard.leave();
+    worker.leave();
     let name = topics.name(Topic::SegmentChanges);
     let out = everything(&servers, &name, 2, "read_committed");
     assert_eq!(out.len(), 2_000);
@@ -174,8 +174,8 @@ fn members_hand_over(properties: &[(&str, &str)]) {
     let Some(servers) = kafka() else { return };
     let inputs = [8];
     let topics = topics(&servers, 4, &inputs);
-    let settings = |shard: &str| {
-        let mut settings = settings(&servers, &topics, shard);
+    let settings = |worker: &str| {
+        let mut settings = settings(&servers, &topics, worker);
         for (key, value) in properties {
             settings.properties.insert((*key).into(), (*value).into());
         }
@@ -184,19 +184,22 @@ fn members_hand_over(properties: &[(&str, &str)]) {
     let stop = AtomicBool::new(false);
     let (handled, total) = std::thread::scope(|scope| {
         let first = scope.spawn(|| {
-            let mut shard = Worker::connect(settings("a"), &topics, &inputs);
-            shard.run_until(|_| stop.load(Ordering::Relaxed));
-            shard.leave();
-            eprintln!("{properties:?}: {:?} {:?}", shard.aborts, shard.rebalances);
-            shard.handled
+            let mut worker = Worker::connect(settings("a"), &topics, &inputs);
+            worker.run_until(|_| stop.load(Ordering::Relaxed));
+            worker.leave();
+            eprintln!(
+                "{properties:?}: {:?} {:?}",
+                worker.aborts, worker.rebalances
+            );
+            worker.handled
         });
         let others = scope.spawn(|| {
             for round in 0..3 {
-                let mut shard = Worker::connect(settings(&format!("b{round}")), &topics, &inputs);
-                shard.run_until(|shard| !shard.tasks.is_empty());
-                let until = shard.handled + 200;
-                shard.run_until(|shard| shard.handled >= until);
-                shard.leave();
+                let mut worker = Worker::connect(settings(&format!("b{round}")), &topics, &inputs);
+                worker.run_until(|worker| !worker.tasks.is_empty());
+                let until = worker.handled + 200;
+                worker.run_until(|worker| worker.handled >= until);
+                worker.leave();
             }
         });
         let mut total = 0;
@@ -247,10 +250,10 @@ fn a_dropped_broker_does_not_hang_and_its_place_is_taken() {
     );
     let mut settings = settings(&servers, &topics, "a");
     settings.member_id = Some("member-a".into());
-    let mut shard = Worker::connect(settings.clone(), &topics, &inputs);
-    shard.run_until(|shard| shard.handled == 100);
+    let mut worker = Worker::connect(settings.clone(), &topics, &inputs);
+    worker.run_until(|worker| worker.handled == 100);
     let start = Instant::now();
-    drop(shard);
+    drop(worker);
     assert!(
         start.elapsed() < Duration::from_secs(3),
         "{:?}",
@@ -262,8 +265,8 @@ fn a_dropped_broker_does_not_hang_and_its_place_is_taken() {
         2,
         (0..10).map(|n| n.to_string()),
     );
-    let mut shard = Worker::connect(settings, &topics, &inputs);
-    shard.run_until(|shard| shard.handled == 10);
+    let mut worker = Worker::connect(settings, &topics, &inputs);
+    worker.run_until(|worker| worker.handled == 10);
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -353,10 +356,10 @@ fn at_least_once_goes_on_where_it_committed() {
     let mut settings = settings(&servers, &topics, "a");
     settings.delivery = Delivery::AtLeastOnce;
     for expected in [100, 10] {
-        let mut shard = Worker::connect(settings.clone(), &topics, &inputs);
-        shard.run_until(|shard| shard.handled >= expected);
-        assert_eq!(shard.handled, expected);
-        shard.leave();
+        let mut worker = Worker::connect(settings.clone(), &topics, &inputs);
+        worker.run_until(|worker| worker.handled >= expected);
+        assert_eq!(worker.handled, expected);
+        worker.leave();
         put(
             &servers,
             &topics.inputs[0],

@@ -49,10 +49,10 @@ fn whoever_leaves_hands_over_first() {
     let broker = broker(2);
     let mut workers = [Member::join(&broker, "a"), Member::join(&broker, "b")];
     settle(&mut workers);
-    assert!(!workers[0].shard.leave());
+    assert!(!workers[0].worker.leave());
     assert_eq!(workers[1].turn(1), WorkerEvent::Idle);
     assert!(matches!(workers[0].turn(1), WorkerEvent::Revoked(_)));
-    assert!(workers[0].shard.leave());
+    assert!(workers[0].worker.leave());
     settle(&mut workers);
     assert_eq!(owned(&workers[1]), [0, 1]);
     assert!(workers[0].owned.is_empty());
@@ -63,7 +63,7 @@ fn more_members_than_partitions_have_an_empty_assignment() {
     let broker = broker(1);
     let mut workers = ["a", "b", "c"].map(|name| Member::join(&broker, name));
     assert_eq!(workers[2].turn(1), WorkerEvent::Assigned(Vec::new()));
-    assert!(workers[2].shard.leave());
+    assert!(workers[2].worker.leave());
     settle(&mut workers);
     assert_eq!(owned(&workers[0]), [0]);
 }
@@ -75,21 +75,21 @@ fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
     first.turn(1);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
     let mut second = Member::join(&broker, "b");
-    assert!(matches!(poll(&mut first.shard), WorkerEvent::Revoked(_)));
-    assert_eq!(poll(&mut first.shard), WorkerEvent::Idle);
+    assert!(matches!(poll(&mut first.worker), WorkerEvent::Revoked(_)));
+    assert_eq!(poll(&mut first.worker), WorkerEvent::Idle);
     assert_eq!(second.turn(1), WorkerEvent::Idle);
     // The inputs stay open over the revocation of what the group gives out.
     first
-        .shard
+        .worker
         .close(&[0, 1].map(|p| source(Topic::Repartition, p)))
         .unwrap();
     assert_eq!(second.turn(1), WorkerEvent::Idle);
-    first.shard.close(&[source(Topic::Samples, 0)]).unwrap();
+    first.worker.close(&[source(Topic::Samples, 0)]).unwrap();
     assert!(matches!(second.turn(1), WorkerEvent::Assigned(_)));
-    assert!(matches!(poll(&mut first.shard), WorkerEvent::Assigned(_)));
-    assert_eq!(poll(&mut first.shard), WorkerEvent::Idle);
-    first.shard.open(&[]).unwrap();
-    assert_eq!(poll(&mut first.shard), WorkerEvent::Records);
+    assert!(matches!(poll(&mut first.worker), WorkerEvent::Assigned(_)));
+    assert_eq!(poll(&mut first.worker), WorkerEvent::Idle);
+    first.worker.open(&[]).unwrap();
+    assert_eq!(poll(&mut first.worker), WorkerEvent::Records);
 }
 
 #[test]
@@ -104,13 +104,13 @@ fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
     assert!(matches!(workers[1].turn(1), WorkerEvent::Assigned(_)));
     assert_eq!(owned(&workers[1]), [0, 1]);
 
-    let shard = &mut workers[0].shard;
-    shard
+    let worker = &mut workers[0].worker;
+    worker
         .send(outgoing(Topic::Changelog, 0, "anna", "void"))
         .unwrap();
-    let refused = shard.commit(&[(source(Topic::Input(0), 0), 1)]);
+    let refused = worker.commit(&[(source(Topic::Input(0), 0), 1)]);
     assert!(matches!(refused, Err(Failure::Abort(_))));
-    shard.abort().unwrap();
+    worker.abort().unwrap();
     assert!(matches!(workers[0].turn(1), WorkerEvent::Lost(_)));
     settle(&mut workers);
     assert_eq!((owned(&workers[0]), owned(&workers[1])), (vec![0], vec![1]));
@@ -128,10 +128,10 @@ fn a_patient_poll_wakes_for_a_record() {
             broker.append(Topic::Input(1), 0, 0, None, Some(b"{}"));
         });
         let patience = Duration::from_secs(60);
-        let turn = worker.shard.poll(patience, 1, &mut Batch::default());
+        let turn = worker.worker.poll(patience, 1, &mut Batch::default());
         assert_eq!(turn.unwrap(), WorkerEvent::Records);
     });
     let patience = Duration::from_millis(5);
-    let turn = worker.shard.poll(patience, 1, &mut Batch::default());
+    let turn = worker.worker.poll(patience, 1, &mut Batch::default());
     assert_eq!(turn.unwrap(), WorkerEvent::Idle);
 }

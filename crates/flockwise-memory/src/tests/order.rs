@@ -55,7 +55,10 @@ fn one_member_sees_the_order_of_appending() {
     worker.turn(1);
     fill(&broker);
     let mut batch = Batch::default();
-    worker.shard.poll(Duration::ZERO, 1000, &mut batch).unwrap();
+    worker
+        .worker
+        .poll(Duration::ZERO, 1000, &mut batch)
+        .unwrap();
     let appended = batch.records().map(|record| record.timestamp_ms);
     assert!(appended.eq(0..1000));
 }
@@ -67,8 +70,8 @@ fn reading_starts_where_it_is_told() {
     for n in 0..10 {
         broker.append(Topic::Input(0), 0, n * 100, None, Some(b"{}"));
     }
-    let mut shard = broker.shard("a");
-    assert!(matches!(poll(&mut shard), WorkerEvent::Assigned(_)));
+    let mut worker = broker.worker("a");
+    assert!(matches!(poll(&mut worker), WorkerEvent::Assigned(_)));
     let cases = [
         (Start::Earliest, 0),
         (Start::Offset(4), 4),
@@ -77,9 +80,9 @@ fn reading_starts_where_it_is_told() {
         (Start::Latest, 10),
     ];
     for (start, expected) in cases {
-        shard.open(&[(clicks, start)]).unwrap();
+        worker.open(&[(clicks, start)]).unwrap();
         let mut batch = Batch::default();
-        shard.poll(Duration::ZERO, 100, &mut batch).unwrap();
+        worker.poll(Duration::ZERO, 100, &mut batch).unwrap();
         let offsets = batch.records().map(|record| record.offset);
         assert!(offsets.eq(expected..10), "{start:?}");
     }

@@ -16,8 +16,8 @@ fn a_compacted_topic_keeps_the_last_record_of_every_key() {
     );
     let mut last = std::collections::BTreeMap::new();
     let mut offset_before = -1;
-    let mut shard = broker.shard("a");
-    shard
+    let mut worker = broker.worker("a");
+    worker
         .replay(source(Topic::Changelog, 0), None, &mut |record| {
             assert!(record.offset > offset_before);
             offset_before = record.offset;
@@ -123,7 +123,7 @@ fn mini_batches_are_kept_for_the_next_trainer_within_bounds() {
     let kept = broker.read(Topic::Samples, 0, 0);
     assert!(kept[0].offset > 0);
     let reads = [(source(Topic::Samples, 0), Start::Offset(0))];
-    worker.shard.open(&reads).unwrap();
+    worker.worker.open(&reads).unwrap();
     worker.turn(1);
     assert_eq!(worker.log.len(), 1);
 }

@@ -32,15 +32,15 @@ fn seconds(clock: &Clock, seconds: u64) {
     clock.advance(Duration::from_secs(seconds));
 }
 
-fn send(shard: &mut MemoryClient, value: &str) {
-    shard
+fn send(worker: &mut MemoryClient, value: &str) {
+    worker
         .send(outgoing(Topic::Changelog, 0, "anna", value))
         .unwrap();
 }
 
-fn replayed(shard: &mut MemoryClient) -> (Replayed, Vec<String>) {
+fn replayed(worker: &mut MemoryClient) -> (Replayed, Vec<String>) {
     let mut values = Vec::new();
-    let end = shard.replay(CHANGELOG, None, &mut |record| {
+    let end = worker.replay(CHANGELOG, None, &mut |record| {
         values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
     });
     (end.unwrap(), values)
@@ -53,7 +53,7 @@ fn is_fatal(outcome: Result<(), Failure>) -> bool {
 #[test]
 fn an_open_transaction_holds_readers_back_until_it_ends() {
     let (broker, _) = cluster(true);
-    let (mut one, mut two) = (broker.shard("one"), broker.shard("two"));
+    let (mut one, mut two) = (broker.worker("one"), broker.worker("two"));
     send(&mut one, "first");
     send(&mut two, "second");
     two.commit(&[]).unwrap();
@@ -69,22 +69,22 @@ fn an_open_transaction_holds_readers_back_until_it_ends() {
 #[test]
 fn what_is_aborted_takes_offsets_and_is_never_seen() {
     let (broker, _) = cluster(true);
-    let mut shard = broker.shard("one");
-    send(&mut shard, "void");
-    shard.abort().unwrap();
-    send(&mut shard, "good");
-    shard.commit(&[]).unwrap();
+    let mut worker = broker.worker("one");
+    send(&mut worker, "void");
+    worker.abort().unwrap();
+    send(&mut worker, "good");
+    worker.commit(&[]).unwrap();
     assert_eq!(broker.read(Topic::Changelog, 0, 0)[0].offset, 2);
     let good = vec!["good".to_owned()];
-    assert_eq!(replayed(&mut shard), (Replayed::Whole(4), good));
-    let gone = shard.replay(CHANGELOG, Some(5), &mut |_| {});
+    assert_eq!(replayed(&mut worker), (Replayed::Whole(4), good));
+    let gone = worker.replay(CHANGELOG, Some(5), &mut |_| {});
     assert_eq!(gone.unwrap(), Replayed::Gone);
 }
 
 #[test]
 fn eviction_ends_a_transaction_and_fences_its_owner() {
     let (broker, _) = cluster(true);
-    let (mut zombie, mut next) = (broker.shard("zombie"), broker.shard("next"));
+    let (mut zombie, mut next) = (broker.worker("zombie"), broker.worker("next"));
     send(&mut zombie, "void");
     zombie.send_offsets(&[]).unwrap();
     assert_eq!(replayed(&mut next).0, Replayed::Held(0));
@@ -97,7 +97,7 @@ fn eviction_ends_a_transaction_and_fences_its_owner() {
 #[test]
 fn a_transaction_is_aborted_once_it_is_overdue() {
     let (broker, clock) = cluster(true);
-    let (mut slow, mut next) = (broker.shard("slow"), broker.shard("next"));
+    let (mut slow, mut next) = (broker.worker("slow"), broker.worker("next"));
     send(&mut slow, "void");
     seconds(&clock, 5);
     assert_eq!(replayed(&mut next).0, Replayed::Held(0));
@@ -110,13 +110,13 @@ fn a_transaction_is_aborted_once_it_is_overdue() {
 fn whoever_is_left_behind_between_the_phases_commits_all_the_same() {
     let (broker, clock) = cluster(true);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
-    let mut one = broker.shard("one");
+    let mut one = broker.worker("one");
     assert!(matches!(poll(&mut one), WorkerEvent::Assigned(_)));
     seconds(&clock, 8);
     send(&mut one, "kept");
     one.send_offsets(&[(CLICKS, 1)]).unwrap();
     seconds(&clock, 3);
-    let mut two = broker.shard("two");
+    let mut two = broker.worker("two");
     assert!(matches!(poll(&mut two), WorkerEvent::Assigned(_)));
     one.end_commit().unwrap();
     assert_eq!(broker.committed(Topic::Input(0), 0), Some(1));
@@ -132,13 +132,13 @@ fn whoever_is_left_behind_between_the_phases_commits_all_the_same() {
 fn who_comes_back_in_time_takes_its_own_place() {
     for is_static in [true, false] {
         let (broker, _) = cluster(is_static);
-        let (mut one, mut two) = (broker.shard("one"), broker.shard("two"));
+        let (mut one, mut two) = (broker.worker("one"), broker.worker("two"));
         assert!(matches!(poll(&mut one), WorkerEvent::Assigned(_)));
         one.open(&[]).unwrap();
         assert!(matches!(poll(&mut two), WorkerEvent::Assigned(_)));
         two.open(&[]).unwrap();
         drop(two);
-        let mut two = broker.shard("two");
+        let mut two = broker.worker("two");
         let is_asked = matches!(poll(&mut one), WorkerEvent::Revoked(_));
         assert_ne!(is_asked, is_static);
         assert_eq!(
@@ -151,7 +151,7 @@ fn who_comes_back_in_time_takes_its_own_place() {
 #[test]
 fn who_is_silent_for_too_long_is_put_out() {
     let (broker, clock) = cluster(true);
-    let (mut one, two) = (broker.shard("one"), broker.shard("two"));
+    let (mut one, two) = (broker.worker("one"), broker.worker("two"));
     assert!(matches!(poll(&mut one), WorkerEvent::Assigned(_)));
     drop(two);
     seconds(&clock, 6);
@@ -170,16 +170,16 @@ fn who_is_silent_for_too_long_is_put_out() {
 #[test]
 fn positions_pass_what_nobody_will_read() {
     let (broker, _) = cluster(true);
-    let mut shard = broker.shard("one");
-    assert!(matches!(poll(&mut shard), WorkerEvent::Assigned(_)));
+    let mut worker = broker.worker("one");
+    assert!(matches!(poll(&mut worker), WorkerEvent::Assigned(_)));
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
     broker.occupy(Topic::Input(0), 0, 3);
-    shard.open(&[(CLICKS, Start::Earliest)]).unwrap();
-    while poll(&mut shard) != WorkerEvent::Records {}
-    let mut position = || shard.position(CLICKS);
+    worker.open(&[(CLICKS, Start::Earliest)]).unwrap();
+    while poll(&mut worker) != WorkerEvent::Records {}
+    let mut position = || worker.position(CLICKS);
     let known = std::iter::repeat_with(&mut position).flatten().next();
     assert_eq!(known, Some(4));
-    assert_eq!(shard.lag(CLICKS), Some(0));
+    assert_eq!(worker.lag(CLICKS), Some(0));
     broker.remove(Topic::Input(0), 0, 4);
     assert!(broker.read(Topic::Input(0), 0, 0).is_empty());
 }
@@ -187,17 +187,17 @@ fn positions_pass_what_nobody_will_read() {
 #[test]
 fn partitions_that_are_not_shown_yet_are_not_there() {
     let (broker, _) = cluster(true);
-    let mut shard = broker.shard("one");
+    let mut worker = broker.worker("one");
     broker.show(Topic::Input(1), 1);
-    assert_eq!(shard.partitions(Topic::Input(1)).unwrap(), 1);
+    assert_eq!(worker.partitions(Topic::Input(1)).unwrap(), 1);
     broker.show(Topic::Input(1), 2);
-    assert_eq!(shard.partitions(Topic::Input(1)).unwrap(), 2);
+    assert_eq!(worker.partitions(Topic::Input(1)).unwrap(), 2);
 }
 
 #[test]
 fn compaction_spares_what_may_yet_come_to_nothing() {
     let (broker, _) = cluster(true);
-    let (mut one, mut two) = (broker.shard("one"), broker.shard("two"));
+    let (mut one, mut two) = (broker.worker("one"), broker.worker("two"));
     send(&mut one, "old");
     one.commit(&[]).unwrap();
     send(&mut one, "new");
@@ -230,7 +230,7 @@ fn compaction_leaves_a_tombstone_for_a_while() {
 #[test]
 fn a_follower_reads_committed_records_as_they_come() {
     let (broker, _) = cluster(true);
-    let mut shard = broker.shard("one");
+    let mut worker = broker.worker("one");
     let mut follower = broker.follower();
     follower.follow(&[(CHANGELOG, None)]).unwrap();
     let mut batch = Batch::default();
@@ -238,10 +238,10 @@ fn a_follower_reads_committed_records_as_they_come() {
         follower.poll(Duration::ZERO, limit, &mut batch).unwrap();
         batch.len()
     };
-    send(&mut shard, "one");
-    send(&mut shard, "two");
+    send(&mut worker, "one");
+    send(&mut worker, "two");
     assert_eq!(read(&mut follower, 9), 0);
-    shard.commit(&[]).unwrap();
+    worker.commit(&[]).unwrap();
     assert_eq!(read(&mut follower, 1), 1);
     follower
         .follow(&[(CHANGELOG, None), (CLICKS, None)])

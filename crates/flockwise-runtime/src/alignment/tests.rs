@@ -90,7 +90,7 @@ impl World {
         aligned.reach(record.source, record.timestamp_ms);
     }
 
-    /// What the shard does with a batch.
+    /// What the worker does with a batch.
     fn process_batch(&mut self, aligned: &mut AlignedPartitions, batch: &Batch) {
         aligned.polled();
         aligned.begin(batch);
@@ -237,7 +237,7 @@ fn a_partition_that_is_read_to_its_end_holds_nobody_back() {
     world.release(&mut aligned);
     assert_eq!(world.processed, [(0, 0), (1, 0)]);
     let watermark = aligned.watermark_ms(|_| true, &world);
-    assert_eq!(watermark, None, "nor other shards");
+    assert_eq!(watermark, None, "nor other workers");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use prometheus::{GaugeVec, IntGaugeVec};
 use super::{options, set};
 use crate::clock::{Clock, Moment};
 
-/// What was reported longer ago than this is not known any more: a shard that gets on reports every second.
+/// What was reported longer ago than this is not known any more: a worker that gets on reports every second.
 const STALE: Duration = Duration::from_secs(15);
 
 /// The lags of the inputs that the process reads; clones are the same ones.

@@ -1,4 +1,4 @@
-//! What one shard counts between two exports.
+//! What one worker counts between two exports.
 
 use std::collections::BTreeMap;
 use std::mem::take;
@@ -26,7 +26,7 @@ pub struct Counts {
     /// Changes of segment in history that are not published.
     pub changes_withheld: u64,
     /// Flips suppressed, by `Suppression as usize`.
-    pub flips_suppressed: [u64; Suppression::ALL.len()],
+    pub suppressed_changes: [u64; Suppression::ALL.len()],
     /// Records that could not be processed, by `Reason as usize`.
     pub dead_letters: [u64; Reason::ALL.len()],
     /// Events seen before.
@@ -57,7 +57,7 @@ impl Counts {
         one(&mut self.events, other.events);
         merge_each(&mut self.changes, &other.changes);
         one(&mut self.changes_withheld, other.changes_withheld);
-        merge_each(&mut self.flips_suppressed, &other.flips_suppressed);
+        merge_each(&mut self.suppressed_changes, &other.suppressed_changes);
         merge_each(&mut self.dead_letters, &other.dead_letters);
         one(&mut self.duplicates, other.duplicates);
         one(&mut self.tombstones, other.tombstones);
@@ -78,7 +78,7 @@ impl Counts {
         add(&counters.events, &mut self.events);
         add_each(&counters.changes, &mut self.changes);
         add(&counters.changes_withheld, &mut self.changes_withheld);
-        add_each(&counters.flips_suppressed, &mut self.flips_suppressed);
+        add_each(&counters.suppressed_changes, &mut self.suppressed_changes);
         add_each(&counters.dead_letters, &mut self.dead_letters);
         add(&counters.duplicates, &mut self.duplicates);
         add(&counters.tombstones, &mut self.tombstones);
@@ -90,7 +90,7 @@ impl Counts {
     }
 }
 
-/// What one shard counts: counters since the last export, gauges as of now.
+/// What one worker counts: counters since the last export, gauges as of now.
 #[derive(Debug, Default)]
 pub struct WorkerMeter {
     /// Counts of the open transaction: nothing of them is shown before it commits.
@@ -100,8 +100,8 @@ pub struct WorkerMeter {
     /// Transactions aborted, by `Abort as usize`.
     pub aborts: [u64; Abort::ALL.len()],
     /// Tasks taken over that had been kept warm.
-    pub standbys_taken: u64,
-    /// Changes of what the shard owns that it was told of.
+    pub standby_takeovers: u64,
+    /// Changes of what the worker owns that it was told of.
     pub rebalances: u64,
     /// Changelog records read to restore tasks.
     pub restored_records: u64,
@@ -135,15 +135,15 @@ pub struct WorkerMeter {
     pub tasks_restoring: u64,
     committed: Counts,
     moves: SegmentMoves,
-    shard: String,
+    worker: String,
 }
 
 impl WorkerMeter {
-    /// A meter at zero for the shard of a number.
+    /// A meter at zero for the worker of a number.
     #[must_use]
-    pub fn new(shard: usize) -> Self {
+    pub fn new(worker: usize) -> Self {
         Self {
-            shard: shard.to_string(),
+            worker: worker.to_string(),
             ..Self::default()
         }
     }
@@ -175,7 +175,7 @@ impl WorkerMeter {
         &mut self.committed
     }
 
-    /// How customers moved since the shard started, as committed.
+    /// How customers moved since the worker started, as committed.
     #[must_use]
     pub fn moves(&self) -> &SegmentMoves {
         &self.moves
@@ -193,43 +193,43 @@ impl WorkerMeter {
         self.committed.add_to(counters);
         add(&counters.commits, &mut self.commits);
         add_each(&counters.aborts, &mut self.aborts);
-        add(&counters.standbys_taken, &mut self.standbys_taken);
+        add(&counters.standby_takeovers, &mut self.standby_takeovers);
         add(&counters.rebalances, &mut self.rebalances);
         add(&counters.restored_records, &mut self.restored_records);
     }
 
     fn show_in(&self, gauges: &Gauges) {
-        let shard = self.shard.as_str();
-        set(&gauges.customers, &[shard], self.customers);
-        set(&gauges.state_bytes, &[shard], self.state_bytes);
-        set(&gauges.stopped, &[shard], self.stopped);
+        let worker = self.worker.as_str();
+        set(&gauges.customers, &[worker], self.customers);
+        set(&gauges.state_bytes, &[worker], self.state_bytes);
+        set(&gauges.stopped, &[worker], self.stopped);
         let skew_seconds = self.skew_ms as f64 / 1000.0;
-        gauges.skew.with_label_values(&[shard]).set(skew_seconds);
-        set(&gauges.model_version, &[shard], self.model_version);
-        set(&gauges.segments, &[shard], self.segments);
-        set(&gauges.held_version, &[shard], self.held_version);
-        let moved = gauges.moved_share.with_label_values(&[shard]);
+        gauges.skew.with_label_values(&[worker]).set(skew_seconds);
+        set(&gauges.model_version, &[worker], self.model_version);
+        set(&gauges.segments, &[worker], self.segments);
+        set(&gauges.held_version, &[worker], self.held_version);
+        let moved = gauges.moved_share.with_label_values(&[worker]);
         moved.set(self.moved_share);
-        set(&gauges.tasks_behind, &[shard], self.tasks_behind);
+        set(&gauges.tasks_behind, &[worker], self.tasks_behind);
         let (seconds, warm_up) = (|ms: i64| (ms / 1000) as u64, &self.warm_up);
         set(
             &gauges.warm_up_customers,
-            &[shard],
+            &[worker],
             warm_up.customers as u64,
         );
         set(
             &gauges.warm_up_customers_wanted,
-            &[shard],
+            &[worker],
             warm_up.customers_wanted as u64,
         );
-        set(&gauges.warm_up_span, &[shard], seconds(warm_up.span_ms));
+        set(&gauges.warm_up_span, &[worker], seconds(warm_up.span_ms));
         set(
             &gauges.warm_up_span_wanted,
-            &[shard],
+            &[worker],
             seconds(warm_up.span_wanted_ms),
         );
-        set(&gauges.tasks, &[shard, "running"], self.tasks_running);
-        set(&gauges.tasks, &[shard, "restoring"], self.tasks_restoring);
+        set(&gauges.tasks, &[worker, "running"], self.tasks_running);
+        set(&gauges.tasks, &[worker, "restoring"], self.tasks_restoring);
     }
 }
 

@@ -1,4 +1,4 @@
-//! How each shard gets on, measured when it is asked for, so that the figures grow while a shard hangs.
+//! How each worker gets on, measured when it is asked for, so that the figures grow while a worker hangs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use prometheus::proto::MetricFamily;
 use super::options;
 use crate::clock::{Clock, Moment};
 
-/// What the shards note of their polls and commits; clones are the same notes. They outlive the shard that starts
+/// What the workers note of their polls and commits; clones are the same notes. They outlive the worker that starts
 /// again under the same number.
 #[derive(Clone, Debug)]
 pub struct Progress {
     clock: Clock,
-    shards: Arc<Mutex<BTreeMap<usize, Noted>>>,
+    workers: Arc<Mutex<BTreeMap<usize, Noted>>>,
     since_poll: GaugeVec,
     since_commit: GaugeVec,
     uncommitted: GaugeVec,
@@ -32,11 +32,11 @@ struct Noted {
     error: Option<String>,
 }
 
-/// A shard whose commits have come to nothing for too long.
+/// A worker whose commits have come to nothing for too long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stall {
     /// Which.
-    pub shard: usize,
+    pub worker: usize,
     /// Since when something has waited to be committed.
     pub lasted: Duration,
     /// The latest error, if one was told.
@@ -45,70 +45,70 @@ pub struct Stall {
 
 impl Progress {
     pub(super) fn new(clock: Clock) -> prometheus::Result<Self> {
-        let gauge = |name, help| GaugeVec::new(options(name, help), &["shard"]);
+        let gauge = |name, help| GaugeVec::new(options(name, help), &["worker"]);
         Ok(Self {
             clock,
-            shards: Arc::default(),
+            workers: Arc::default(),
             since_poll: gauge(
                 "seconds_since_poll",
-                "Since the shard last asked its broker for records.",
+                "Since the worker last asked its broker for records.",
             )?,
             since_commit: gauge(
                 "seconds_since_commit",
-                "Since the shard's last successful commit; an idle shard commits every 30 s too.",
+                "Since the worker's last successful commit; an idle worker commits every 30 s too.",
             )?,
             uncommitted: gauge(
                 "uncommitted_seconds",
-                "How long the shard's oldest uncommitted work has waited; 0 where there is none.",
+                "How long the worker's oldest uncommitted work has waited; 0 where there is none.",
             )?,
         })
     }
 
-    /// The shard has polled.
-    pub fn polled(&self, shard: usize) {
+    /// The worker has polled.
+    pub fn polled(&self, worker: usize) {
         let now = self.clock.now();
-        self.note(shard, now, |noted| noted.polled = now);
+        self.note(worker, now, |noted| noted.polled = now);
     }
 
-    /// The shard has something to commit.
-    pub fn pending(&self, shard: usize) {
+    /// The worker has something to commit.
+    pub fn pending(&self, worker: usize) {
         let now = self.clock.now();
-        self.note(shard, now, |noted| {
+        self.note(worker, now, |noted| {
             noted.pending.get_or_insert(now);
         });
     }
 
-    /// The shard has committed.
-    pub fn committed(&self, shard: usize) {
+    /// The worker has committed.
+    pub fn committed(&self, worker: usize) {
         let now = self.clock.now();
-        self.note(shard, now, |noted| noted.committed = now);
-        self.nothing_pending(shard);
+        self.note(worker, now, |noted| noted.committed = now);
+        self.nothing_pending(worker);
     }
 
-    /// The shard owns nothing that could wait for a commit.
-    pub fn nothing_pending(&self, shard: usize) {
+    /// The worker owns nothing that could wait for a commit.
+    pub fn nothing_pending(&self, worker: usize) {
         let now = self.clock.now();
-        self.note(shard, now, |noted| {
+        self.note(worker, now, |noted| {
             noted.pending = None;
             noted.error = None;
         });
     }
 
     /// Something came to nothing.
-    pub fn failed(&self, shard: usize, error: &str) {
+    pub fn failed(&self, worker: usize, error: &str) {
         let now = self.clock.now();
-        self.note(shard, now, |noted| noted.error = Some(error.to_owned()));
+        self.note(worker, now, |noted| noted.error = Some(error.to_owned()));
     }
 
-    /// The shards that have had something to commit for this long, and have not.
+    /// The workers that have had something to commit for this long, and have not.
     #[must_use]
     pub fn stalls(&self, limit: Duration) -> Vec<Stall> {
         let now = self.clock.now();
-        let shards = self.lock();
-        let stalls = shards.iter().filter_map(|(shard, noted)| {
+        let workers = self.lock();
+        let stalls = workers.iter().filter_map(|(worker, noted)| {
             let lasted = now.since(noted.pending?);
             (lasted >= limit).then(|| Stall {
-                shard: *shard,
+                worker: *worker,
                 lasted,
                 error: noted.error.clone(),
             })
@@ -116,9 +116,9 @@ impl Progress {
         stalls.collect()
     }
 
-    fn note(&self, shard: usize, now: Moment, note: impl FnOnce(&mut Noted)) {
-        let mut shards = self.lock();
-        note(shards.entry(shard).or_insert(Noted {
+    fn note(&self, worker: usize, now: Moment, note: impl FnOnce(&mut Noted)) {
+        let mut workers = self.lock();
+        note(workers.entry(worker).or_insert(Noted {
             polled: now,
             committed: now,
             pending: None,
@@ -127,13 +127,13 @@ impl Progress {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Noted>> {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&self) {
         let now = self.clock.now();
-        for (shard, noted) in self.lock().iter() {
-            let labels = [shard.to_string()];
+        for (worker, noted) in self.lock().iter() {
+            let labels = [worker.to_string()];
             let show = |gauges: &GaugeVec, span: Duration| {
                 gauges.with_label_values(&labels).set(span.as_secs_f64());
             };

@@ -16,7 +16,7 @@ fn filled() -> (Registry, Metrics) {
     let mut meter = WorkerMeter::new(1);
     meter.open.events = 5;
     meter.open.changes[Cause::Time as usize] = 2;
-    meter.open.flips_suppressed[Suppression::Dwell as usize] = 3;
+    meter.open.suppressed_changes[Suppression::Dwell as usize] = 3;
     meter.open.sweep_outliers = 4;
     meter.customers = 40;
     meter.commit(Some(0));
@@ -42,11 +42,11 @@ fn every_export_adds_what_came_since_the_last() {
         "flockwise_events_total 12",
         "flockwise_changes_total{cause=\"behaviour\"} 0",
         "flockwise_changes_total{cause=\"time\"} 2",
-        "flockwise_flips_suppressed_total{reason=\"dwell\"} 3",
+        "flockwise_suppressed_changes_total{reason=\"dwell\"} 3",
         "flockwise_dead_letters_total{reason=\"too_late\"} 1",
         "flockwise_sweep_outliers_total 4",
-        "flockwise_customers{shard=\"1\"} 41",
-        "flockwise_tasks{shard=\"1\",state=\"restoring\"} 2",
+        "flockwise_customers{worker=\"1\"} 41",
+        "flockwise_tasks{worker=\"1\",state=\"restoring\"} 2",
         "flockwise_input_lag_seconds{partition=\"3\",topic=\"clicks\"} 1.5",
         "flockwise_input_lag_events{partition=\"3\",topic=\"clicks\"} 9",
         "flockwise_commit_latency_seconds_bucket{le=\"0.001\"} 1",
@@ -180,17 +180,17 @@ fn a_shard_that_does_not_commit_stalls_through_aborts_and_an_idle_one_does_not()
     assert_eq!(progress.stalls(limit), []);
     clock.advance(limit / 2);
     let stall = Stall {
-        shard: 1,
+        worker: 1,
         lasted: limit,
         error: Some("no broker".to_owned()),
     };
     assert_eq!(progress.stalls(limit), [stall]);
     let text = text(&registry);
     for line in [
-        "flockwise_seconds_since_poll{shard=\"0\"} 60",
-        "flockwise_seconds_since_commit{shard=\"1\"} 60",
-        "flockwise_uncommitted_seconds{shard=\"0\"} 0",
-        "flockwise_uncommitted_seconds{shard=\"1\"} 60",
+        "flockwise_seconds_since_poll{worker=\"0\"} 60",
+        "flockwise_seconds_since_commit{worker=\"1\"} 60",
+        "flockwise_uncommitted_seconds{worker=\"0\"} 0",
+        "flockwise_uncommitted_seconds{worker=\"1\"} 60",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

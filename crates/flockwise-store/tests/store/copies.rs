@@ -9,15 +9,15 @@ use crate::support::{Desk, NOW_MS, Records, batch, kept, load, load_as, sample, 
 #[test]
 fn a_copy_comes_back_as_it_was_written() {
     let desk = Desk::set();
-    let mut shard = desk.store.handle();
-    assert_eq!(load(&mut shard, 3), None);
-    assert_eq!(shard.checkpoint_state(3), CheckpointState::Empty);
+    let mut worker = desk.store.handle();
+    assert_eq!(load(&mut worker, 3), None);
+    assert_eq!(worker.checkpoint_state(3), CheckpointState::Empty);
     let records = sample(3_000, 1);
-    shard.write(3, kept(&records, Some(40)));
-    assert_eq!(settled(&mut shard, 3), CheckpointState::Ready);
+    worker.write(3, kept(&records, Some(40)));
+    assert_eq!(settled(&mut worker, 3), CheckpointState::Ready);
     // Once while it is open, as after a transaction that was taken back; and once closed.
-    assert_eq!(load(&mut shard, 3), Some((40, records.clone())));
-    shard.release(3);
+    assert_eq!(load(&mut worker, 3), Some((40, records.clone())));
+    worker.release(3);
     let mut other = desk.store.handle();
     assert_eq!(load(&mut other, 3), Some((40, records)));
     assert_eq!(desk.names(), ["task-3"]);
@@ -29,7 +29,7 @@ fn a_copy_comes_back_as_it_was_written() {
     desk.finish();
     assert_eq!(desk.metric("bytes{task=\"3\"}"), None);
     assert_eq!(desk.metric("failures_total"), Some(0.0));
-    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn later_batches_overwrite_and_remove() {
     let desk = Desk::set();
     let mut records = sample(2_000, 1);
     desk.written(0, &records, 10);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
     let mut changes = batch(None);
     for (number, (key, value)) in records.clone().iter().enumerate() {
         match number % 4 {
@@ -60,12 +60,12 @@ fn later_batches_overwrite_and_remove() {
     changes.push(b"\x01gone", None);
     changes.push(b"\x01never", None);
     records.insert(b"\x01twice".to_vec(), b"second".to_vec());
-    shard.write(0, changes);
+    worker.write(0, changes);
     desk.finish();
     // The batch had no offset: the former stands.
-    assert_eq!(load(&mut shard, 0), Some((10, records.clone())));
-    shard.write(0, batch(Some(25)));
-    assert_eq!(load(&mut shard, 0), Some((25, records)));
+    assert_eq!(load(&mut worker, 0), Some((10, records.clone())));
+    worker.write(0, batch(Some(25)));
+    assert_eq!(load(&mut worker, 0), Some((25, records)));
 }
 
 #[test]
@@ -73,14 +73,14 @@ fn a_copy_that_becomes_empty_is_one_still() {
     let desk = Desk::set();
     let records = sample(500, 1);
     desk.written(0, &records, 10);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
     let mut removal = batch(Some(11));
     for key in records.keys() {
         removal.push(key, None);
     }
-    shard.write(0, removal);
-    assert_eq!(load(&mut shard, 0), Some((11, Records::new())));
+    worker.write(0, removal);
+    assert_eq!(load(&mut worker, 0), Some((11, Records::new())));
 }
 
 #[test]
@@ -96,34 +96,34 @@ fn keys_of_any_length_come_back() {
         }
     }
     desk.written(0, &records, 10);
-    let mut shard = desk.store.handle();
-    assert_eq!(load(&mut shard, 0), Some((10, records.clone())));
+    let mut worker = desk.store.handle();
+    assert_eq!(load(&mut worker, 0), Some((10, records.clone())));
     let mut removal = batch(Some(11));
     for key in records.keys().filter(|key| key.last() == Some(&b'a')) {
         removal.push(key, None);
     }
     records.retain(|key, _| key.last() != Some(&b'a'));
-    shard.write(0, removal);
-    assert_eq!(load(&mut shard, 0), Some((11, records)));
+    worker.write(0, removal);
+    assert_eq!(load(&mut worker, 0), Some((11, records)));
 }
 
 #[test]
 fn a_copy_without_an_offset_is_not_trusted() {
     let desk = Desk::set();
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
     let (first, second) = (sample(100, 1), sample(200, 1));
-    shard.write(0, kept(&first, None));
-    assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
+    worker.write(0, kept(&first, None));
+    assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
     // Not whole, so it starts over; and that is nothing to look into.
     assert_eq!(load(&mut desk.store.handle(), 0), None);
-    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
-    load(&mut shard, 0);
-    assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
-    shard.write(0, kept(&first, None));
-    assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
-    shard.write(0, kept(&second, Some(5)));
-    assert_eq!(load(&mut shard, 0), Some((5, second)));
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
+    load(&mut worker, 0);
+    assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+    worker.write(0, kept(&first, None));
+    assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
+    worker.write(0, kept(&second, Some(5)));
+    assert_eq!(load(&mut worker, 0), Some((5, second)));
     assert_eq!(desk.names(), ["task-0"]);
 }
 
@@ -131,22 +131,22 @@ fn a_copy_without_an_offset_is_not_trusted() {
 fn a_discarded_copy_is_set_aside_and_begun_anew() {
     let desk = Desk::set();
     desk.written(4, &sample(300, 1), 10);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 4);
-    shard.set_aside(4, "tested");
-    assert_eq!(settled(&mut shard, 4), CheckpointState::Empty);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 4);
+    worker.set_aside(4, "tested");
+    assert_eq!(settled(&mut worker, 4), CheckpointState::Empty);
     assert_eq!(desk.names(), [format!("task-4.aside-{NOW_MS}")]);
     let records = sample(50, 2);
-    shard.write(4, kept(&records, Some(20)));
-    assert_eq!(load(&mut shard, 4), Some((20, records)));
+    worker.write(4, kept(&records, Some(20)));
+    assert_eq!(load(&mut worker, 4), Some((20, records)));
     desk.clock.advance(Duration::from_millis(1));
-    shard.set_aside(4, "tested once more");
+    worker.set_aside(4, "tested once more");
     desk.finish();
     assert_eq!(desk.names(), [format!("task-4.aside-{}", NOW_MS + 1)]);
     // Nothing is there to be set aside.
-    shard.set_aside(4, "tested a third time");
+    worker.set_aside(4, "tested a third time");
     desk.finish();
-    assert_eq!(desk.metric("set_aside_total"), Some(2.0));
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(2.0));
     assert_eq!(desk.metric("failures_total"), Some(0.0));
 }
 
@@ -154,14 +154,14 @@ fn a_discarded_copy_is_set_aside_and_begun_anew() {
 fn a_record_that_cannot_be_used_sets_the_copy_aside() {
     let desk = Desk::set();
     desk.written(0, &sample(300, 1), 10);
-    let mut shard = desk.store.handle();
+    let mut worker = desk.store.handle();
     let mut calls = 0;
-    let offset = shard.load(0, &wanted(), &mut |_, _| {
+    let offset = worker.load(0, &wanted(), &mut |_, _| {
         calls += 1;
         calls < 7
     });
     assert_eq!((offset, calls), (None, 7));
-    assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
+    assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
     assert_eq!(desk.names(), [format!("task-0.aside-{NOW_MS}")]);
 }
 
@@ -188,10 +188,14 @@ fn a_copy_of_something_else_is_set_aside() {
     for (count, other) in others.iter().enumerate() {
         let desk = Desk::set();
         desk.written(0, &sample(30, 1), 10);
-        let mut shard = desk.store.handle();
-        assert_eq!(load_as(&mut shard, 0, other), None, "{count}");
+        let mut worker = desk.store.handle();
+        assert_eq!(load_as(&mut worker, 0, other), None, "{count}");
         desk.finish();
-        assert_eq!(desk.metric("set_aside_total"), Some(1.0), "{count}");
+        assert_eq!(
+            desk.metric("rejected_checkpoints_total"),
+            Some(1.0),
+            "{count}"
+        );
     }
     // As of just within twelve hours, it is right.
     let desk = Desk::set();
@@ -207,28 +211,28 @@ fn a_copy_of_something_else_is_set_aside() {
 fn the_age_of_a_copy_is_that_of_its_offset() {
     let desk = Desk::set();
     desk.written(0, &sample(30, 1), 10);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
     let later_ms = NOW_MS + 12 * 3_600_000;
     let mut newer = batch(None);
     newer.committed_ms = later_ms;
-    shard.write(0, newer);
+    worker.write(0, newer);
     let later = ExpectedCheckpoint {
         now_ms: later_ms + 1,
         ..wanted()
     };
-    assert_eq!(load_as(&mut shard, 0, &later), None);
+    assert_eq!(load_as(&mut worker, 0, &later), None);
 }
 
 #[test]
 fn a_batch_of_another_changelog_costs_the_copy() {
     let desk = Desk::set();
     desk.written(0, &sample(30, 1), 10);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
     let mut stray = batch(Some(11));
     stray.changelog = "shop-changelog 2".to_owned();
-    shard.write(0, stray);
+    worker.write(0, stray);
     desk.finish();
     assert_eq!(desk.metric("failures_total"), Some(1.0));
     assert_eq!(load(&mut desk.store.handle(), 0), None);

@@ -29,8 +29,8 @@ fn lived() -> Lived {
     let desk = Desk::set();
     let mut records = sample(1_500, 1);
     desk.written(0, &records, 1);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
     let mut former = records.clone();
     for offset in 2..8 {
         former.clone_from(&records);
@@ -49,8 +49,8 @@ fn lived() -> Lived {
                 _ => {}
             }
         }
-        shard.write(0, news);
-        settled(&mut shard, 0);
+        worker.write(0, news);
+        settled(&mut worker, 0);
     }
     desk.finish();
     let bytes = fs::read(desk.file(0)).unwrap();
@@ -69,10 +69,10 @@ fn is_taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> bool {
     let file = desk.file(0);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, bytes).unwrap();
-    let mut shard = desk.store.handle();
-    let loaded = load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    let loaded = load(&mut worker, 0);
     let Some(loaded) = loaded else {
-        assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
+        assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
         return false;
     };
     assert!(lived.states.contains(&loaded), "offset {}", loaded.0);
@@ -90,11 +90,11 @@ fn is_taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> bool {
     let removed: Vec<_> = records.keys().step_by(5).cloned().collect();
     records.retain(|key, _| !removed.contains(key) || news.contains_key(key));
     records.extend(news);
-    shard.write(0, changes);
-    shard.release(0);
-    let is_right = load(&mut shard, 0) == Some((offset, records));
+    worker.write(0, changes);
+    worker.release(0);
+    let is_right = load(&mut worker, 0) == Some((offset, records));
     assert!(is_right && desk.metric("failures_total") == Some(0.0));
-    shard.release(0);
+    worker.release(0);
     desk.finish();
     true
 }
@@ -214,7 +214,11 @@ fn foreign_files_are_set_aside() {
             states: Default::default(),
         };
         assert!(!is_taken(&desk, bytes, &lived), "{name}");
-        assert_eq!(desk.metric("set_aside_total"), Some(1.0), "{name}");
+        assert_eq!(
+            desk.metric("rejected_checkpoints_total"),
+            Some(1.0),
+            "{name}"
+        );
         let aside = desk.app().join(format!("task-0.aside-{NOW_MS}/data.mdb"));
         assert_eq!(fs::read(aside).unwrap(), bytes, "{name}");
     }
@@ -236,7 +240,7 @@ fn a_copy_of_another_task_or_app_is_set_aside() {
     let shoe = Desk::with(Some(folder), settings);
     assert_eq!(load(&mut shoe.store.handle(), 1), None);
     shoe.finish();
-    assert_eq!(shoe.metric("set_aside_total"), Some(1.0));
+    assert_eq!(shoe.metric("rejected_checkpoints_total"), Some(1.0));
 }
 
 #[test]
@@ -256,13 +260,13 @@ fn what_is_no_folder_or_no_file_is_set_aside() {
         let desk = Desk::set();
         fs::create_dir(desk.app()).unwrap();
         make(&desk.app().join("task-0"));
-        let mut shard = desk.store.handle();
-        assert_eq!(load(&mut shard, 0), None);
-        assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
-        assert_eq!(desk.metric("set_aside_total"), Some(1.0));
+        let mut worker = desk.store.handle();
+        assert_eq!(load(&mut worker, 0), None);
+        assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+        assert_eq!(desk.metric("rejected_checkpoints_total"), Some(1.0));
         let records = sample(10, 1);
-        shard.write(0, kept(&records, Some(1)));
-        assert_eq!(load(&mut shard, 0), Some((1, records)));
+        worker.write(0, kept(&records, Some(1)));
+        assert_eq!(load(&mut worker, 0), Some((1, records)));
     }
 }
 
@@ -270,8 +274,8 @@ fn what_is_no_folder_or_no_file_is_set_aside() {
 fn a_folder_without_a_file_is_no_copy() {
     let desk = Desk::set();
     fs::create_dir_all(desk.app().join("task-0")).unwrap();
-    let mut shard = desk.store.handle();
-    assert_eq!(load(&mut shard, 0), None);
-    assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
-    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+    let mut worker = desk.store.handle();
+    assert_eq!(load(&mut worker, 0), None);
+    assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }

@@ -28,28 +28,28 @@ fn a_copy_that_outgrows_its_address_space_is_begun_anew() {
 /// then small.
 fn comes_to_its_end(desk: &Desk) {
     let (small, large) = (sample(500, 1), sample(20_000, 2));
-    let mut shard = desk.store.handle();
-    assert_eq!(load(&mut shard, 0), None);
-    shard.write(0, kept(&small, Some(1)));
-    assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
+    let mut worker = desk.store.handle();
+    assert_eq!(load(&mut worker, 0), None);
+    worker.write(0, kept(&small, Some(1)));
+    assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
     for failures in 1..3 {
-        shard.write(0, kept(&large, Some(2)));
+        worker.write(0, kept(&large, Some(2)));
         desk.finish();
         assert_eq!(desk.metric("failures_total"), Some(f64::from(failures)));
-        assert_eq!(shard.checkpoint_state(0), CheckpointState::Busy);
+        assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
         assert_eq!(desk.names(), [""; 0], "the disk has its room back");
         // Neither a load nor a discard makes it sooner.
-        assert_eq!(load(&mut shard, 0), None);
-        shard.set_aside(0, "tested");
+        assert_eq!(load(&mut worker, 0), None);
+        worker.set_aside(0, "tested");
         desk.finish();
         desk.clock.advance(MINUTE - Duration::from_millis(1));
-        assert_eq!(shard.checkpoint_state(0), CheckpointState::Busy);
+        assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
         desk.clock.advance(Duration::from_millis(1));
-        assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
+        assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
     }
-    shard.write(0, kept(&small, Some(3)));
-    assert_eq!(load(&mut shard, 0), Some((3, small)));
-    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+    worker.write(0, kept(&small, Some(3)));
+    assert_eq!(load(&mut worker, 0), Some((3, small)));
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }
 
 #[test]
@@ -164,15 +164,15 @@ fn goes_on_in_a_bad_place() {
     if std::env::var(MATTER).unwrap() == "full" {
         return comes_to_its_end(&desk);
     }
-    let mut shard = desk.store.handle();
+    let mut worker = desk.store.handle();
     for failures in 1..4 {
-        assert_eq!(load(&mut shard, 0), None);
-        assert_eq!(settled(&mut shard, 0), CheckpointState::Empty);
-        shard.write(0, kept(&sample(10, 1), Some(1)));
+        assert_eq!(load(&mut worker, 0), None);
+        assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+        worker.write(0, kept(&sample(10, 1), Some(1)));
         desk.finish();
-        assert_eq!(shard.checkpoint_state(0), CheckpointState::Busy);
+        assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
         assert!(desk.metric("failures_total") >= Some(f64::from(failures)));
         desk.clock.advance(MINUTE);
-        assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
+        assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks move between the shards of a process.
+//! Tasks move between the workers of a process.
 
 use std::thread;
 
@@ -9,18 +9,18 @@ use crate::support::{Desk, batch, kept, load, sample, settled};
 #[test]
 fn a_task_is_handed_over_with_all_that_was_given() {
     let desk = Desk::set();
-    let mut shards = [desk.store.handle(), desk.store.handle()];
-    load(&mut shards[0], 0);
+    let mut workers = [desk.store.handle(), desk.store.handle()];
+    load(&mut workers[0], 0);
     let mut records = sample(0, 0);
     for round in 0..20 {
         let (giver, taker) = (round % 2, (round + 1) % 2);
         let news = sample(100 + round * 37, round as u8);
         records.extend(news.clone());
-        settled(&mut shards[giver], 0);
-        shards[giver].write(0, kept(&news, Some(round as i64)));
-        shards[giver].release(0);
+        settled(&mut workers[giver], 0);
+        workers[giver].write(0, kept(&news, Some(round as i64)));
+        workers[giver].release(0);
         // At once, while the writer is at it.
-        let loaded = load(&mut shards[taker], 0);
+        let loaded = load(&mut workers[taker], 0);
         assert_eq!(loaded, Some((round as i64, records.clone())));
     }
 }
@@ -41,10 +41,10 @@ fn what_comes_from_a_former_owner_is_dropped() {
     assert_eq!(settled(&mut latter, 0), CheckpointState::Ready);
     latter.write(0, batch(Some(2)));
     assert_eq!(load(&mut former, 0), Some((2, records)));
-    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }
 
-/// A fatal error ends a shard before it can release anything, and a standby needs no load.
+/// A fatal error ends a worker before it can release anything, and a standby needs no load.
 #[test]
 fn what_a_shard_that_ended_had_is_written_by_one_that_comes_by_way_of_a_standby() {
     let desk = Desk::set();
@@ -74,14 +74,14 @@ fn a_shard_that_ends_leaves_what_another_has_taken_over() {
 #[test]
 fn what_is_nobodys_takes_nothing() {
     let desk = Desk::set();
-    let mut shard = desk.store.handle();
-    assert_eq!(shard.checkpoint_state(0), CheckpointState::Off);
-    load(&mut shard, 0);
-    assert_eq!(shard.checkpoint_state(0), CheckpointState::Empty);
-    shard.release(0);
-    assert_eq!(shard.checkpoint_state(0), CheckpointState::Off);
+    let mut worker = desk.store.handle();
+    assert_eq!(worker.checkpoint_state(0), CheckpointState::Off);
+    load(&mut worker, 0);
+    assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
+    worker.release(0);
+    assert_eq!(worker.checkpoint_state(0), CheckpointState::Off);
     // Given all the same, it goes nowhere.
-    shard.write(0, kept(&sample(10, 1), Some(1)));
+    worker.write(0, kept(&sample(10, 1), Some(1)));
     desk.finish();
     assert_eq!(desk.metric("writes_total"), Some(0.0));
 }
@@ -89,11 +89,11 @@ fn what_is_nobodys_takes_nothing() {
 #[test]
 fn a_batch_that_was_not_asked_for_costs_the_copy_and_no_more() {
     let desk = Desk::set();
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
-    shard.write(0, kept(&sample(2_000, 1), Some(1)));
-    shard.write(0, kept(&sample(10, 2), Some(2)));
-    let (loaded, copy) = (load(&mut shard, 0), settled(&mut shard, 0));
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
+    worker.write(0, kept(&sample(2_000, 1), Some(1)));
+    worker.write(0, kept(&sample(10, 2), Some(2)));
+    let (loaded, copy) = (load(&mut worker, 0), settled(&mut worker, 0));
     // The writer may have been done with the first before the second came.
     if let Some((offset, records)) = loaded {
         assert_eq!(
@@ -110,15 +110,15 @@ fn many_tasks_of_many_shards_share_one_writer() {
     let desk = Desk::set();
     thread::scope(|scope| {
         for number in 0..4_u32 {
-            let mut shard = desk.store.handle();
+            let mut worker = desk.store.handle();
             scope.spawn(move || {
                 let tasks = [number, number + 4, number + 8];
                 for round in 0..5 {
                     for task in tasks {
-                        let loaded = load(&mut shard, task).map(|(offset, _)| offset);
+                        let loaded = load(&mut worker, task).map(|(offset, _)| offset);
                         assert_eq!(loaded, (round > 0).then(|| round - 1));
-                        shard.write(task, kept(&sample(200, task as u8), Some(round)));
-                        shard.release(task);
+                        worker.write(task, kept(&sample(200, task as u8), Some(round)));
+                        worker.release(task);
                     }
                 }
             });
@@ -133,11 +133,11 @@ fn many_tasks_of_many_shards_share_one_writer() {
 fn a_store_that_was_finished_may_be_used_on() {
     let desk = Desk::set();
     let records = sample(500, 1);
-    let mut shard = desk.store.handle();
-    load(&mut shard, 0);
-    shard.write(0, kept(&records, Some(1)));
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
+    worker.write(0, kept(&records, Some(1)));
     desk.finish();
     assert!(desk.file(0).exists());
-    shard.write(0, batch(Some(2)));
-    assert_eq!(load(&mut shard, 0), Some((2, records)));
+    worker.write(0, batch(Some(2)));
+    assert_eq!(load(&mut worker, 0), Some((2, records)));
 }

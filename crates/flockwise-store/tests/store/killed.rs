@@ -58,7 +58,7 @@ fn a_killed_process_leaves_a_whole_batch() {
         );
         former = offset;
     }
-    assert_eq!(desk.metric("set_aside_total"), Some(0.0));
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }
 
 fn writer(folder: &Path) -> Child {
@@ -88,8 +88,8 @@ fn writes_until_it_is_killed() {
     };
     let settings = StoreSettings::new(folder, APP);
     let desk = Desk::with(None, settings);
-    let mut shard = desk.store.handle();
-    let loaded = load(&mut shard, 0);
+    let mut worker = desk.store.handle();
+    let loaded = load(&mut worker, 0);
     let (former, mut records) = loaded.unwrap_or((-1, Records::new()));
     for offset in former + 1.. {
         let next = generation(offset);
@@ -98,8 +98,8 @@ fn writes_until_it_is_killed() {
             batch.push(key, None);
         }
         records = next;
-        shard.write(0, batch);
-        assert_eq!(settled(&mut shard, 0), CheckpointState::Ready);
+        worker.write(0, batch);
+        assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
         println!("written {offset}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_runtime::store::{CheckpointState, Store};
-use flockwise_store::ShardStore;
+use flockwise_store::WorkerStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -55,21 +55,21 @@ struct Twin {
 
 struct Pair {
     desk: Desk,
-    shards: Vec<ShardStore>,
+    workers: Vec<WorkerStore>,
     twins: BTreeMap<u32, Twin>,
     offset: i64,
 }
 
 impl Pair {
-    fn make(&mut self, shard: usize, task: u32, doing: &Doing) {
+    fn make(&mut self, worker: usize, task: u32, doing: &Doing) {
         let twin = self.twins.entry(task).or_default();
-        let handle = &mut self.shards[shard];
+        let handle = &mut self.workers[worker];
         match doing {
             Doing::Load => {
                 if twin.offset.is_none() {
                     *twin = Twin::default();
                 }
-                twin.owner = Some(shard);
+                twin.owner = Some(worker);
                 let expected = twin.offset.map(|offset| (offset, twin.records.clone()));
                 assert_eq!(load(handle, task), expected);
             }
@@ -77,7 +77,7 @@ impl Pair {
                 records,
                 has_offset,
             } => {
-                if twin.owner != Some(shard) {
+                if twin.owner != Some(worker) {
                     assert_eq!(handle.checkpoint_state(task), CheckpointState::Off);
                     return;
                 }
@@ -100,13 +100,13 @@ impl Pair {
             }
             Doing::Release => {
                 handle.release(task);
-                twin.owner = twin.owner.filter(|owner| *owner != shard);
+                twin.owner = twin.owner.filter(|owner| *owner != worker);
             }
             Doing::Discard => {
                 handle.set_aside(task, "tested");
-                if twin.owner.is_none_or(|owner| owner == shard) {
+                if twin.owner.is_none_or(|owner| owner == worker) {
                     *twin = Twin {
-                        owner: Some(shard),
+                        owner: Some(worker),
                         ..Twin::default()
                     };
                 }
@@ -122,10 +122,10 @@ proptest! {
     #[test]
     fn a_store_is_as_its_twin(doings in vec(doing(), 1..60)) {
         let desk = Desk::set();
-        let shards = (0..SHARDS).map(|_| desk.store.handle()).collect();
-        let mut pair = Pair { desk, shards, twins: BTreeMap::new(), offset: 0 };
-        for (shard, task, doing) in &doings {
-            pair.make(*shard, *task, doing);
+        let workers = (0..SHARDS).map(|_| desk.store.handle()).collect();
+        let mut pair = Pair { desk, workers, twins: BTreeMap::new(), offset: 0 };
+        for (worker, task, doing) in &doings {
+            pair.make(*worker, *task, doing);
         }
         for task in 0..TASKS {
             pair.make(0, task, &Doing::Load);

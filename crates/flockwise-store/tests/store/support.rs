@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
-use flockwise_store::{DiskStore, ShardStore, StoreSettings};
+use flockwise_store::{DiskStore, StoreSettings, WorkerStore};
 use prometheus::{Registry, TextEncoder};
 use tempfile::TempDir;
 
@@ -87,10 +87,10 @@ impl Desk {
 
     /// A task's copy with these records as of an offset, closed.
     pub(crate) fn written(&self, task: u32, records: &Records, offset: i64) {
-        let mut shard = self.store.handle();
-        load(&mut shard, task);
-        shard.write(task, kept(records, Some(offset)));
-        shard.release(task);
+        let mut worker = self.store.handle();
+        load(&mut worker, task);
+        worker.write(task, kept(records, Some(offset)));
+        worker.release(task);
         self.finish();
     }
 }
@@ -122,17 +122,17 @@ pub(crate) fn kept(records: &Records, offset: Option<i64>) -> CheckpointBatch {
 }
 
 /// What a load gives, if it gives anything.
-pub(crate) fn load(shard: &mut ShardStore, task: u32) -> Option<(i64, Records)> {
-    load_as(shard, task, &wanted())
+pub(crate) fn load(worker: &mut WorkerStore, task: u32) -> Option<(i64, Records)> {
+    load_as(worker, task, &wanted())
 }
 
 pub(crate) fn load_as(
-    shard: &mut ShardStore,
+    worker: &mut WorkerStore,
     task: u32,
     wanted: &ExpectedCheckpoint,
 ) -> Option<(i64, Records)> {
     let (mut records, mut former) = (Records::new(), None::<Vec<u8>>);
-    let offset = shard.load(task, wanted, &mut |key, value| {
+    let offset = worker.load(task, wanted, &mut |key, value| {
         let is_after = former
             .as_deref()
             .is_none_or(|former| former.len() > 490 || former < key);
@@ -155,11 +155,11 @@ pub(crate) fn load_as(
     Some((offset?, records))
 }
 
-/// Waits until the writer is done with a task of this shard.
-pub(crate) fn settled(shard: &mut ShardStore, task: u32) -> CheckpointState {
+/// Waits until the writer is done with a task of this worker.
+pub(crate) fn settled(worker: &mut WorkerStore, task: u32) -> CheckpointState {
     let start = std::time::Instant::now();
     loop {
-        match shard.checkpoint_state(task) {
+        match worker.checkpoint_state(task) {
             CheckpointState::Busy if start.elapsed() < PATIENCE => std::thread::yield_now(),
             copy => return copy,
         }

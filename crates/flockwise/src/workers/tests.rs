@@ -1,4 +1,4 @@
-//! Shards over the in-process broker.
+//! Workers over the in-process broker.
 
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
@@ -74,7 +74,7 @@ impl Stage {
     }
 
     fn join(&self, number: usize) -> MemoryClient {
-        self.broker.shard(&format!("shop-{number}"))
+        self.broker.worker(&format!("shop-{number}"))
     }
 
     fn click(&self) {
@@ -125,7 +125,7 @@ fn shards_share_the_work_and_leave_when_told() {
 fn customers_are_told_of_by_the_shard_that_has_them() {
     let stage = Stage::set();
     stage.click();
-    // As if the second shard were another process.
+    // As if the second worker were another process.
     let first_alone = Queries::new(1);
     let ask = |queries: &Queries, id: &str| {
         loop {
@@ -150,9 +150,9 @@ fn customers_are_told_of_by_the_shard_that_has_them() {
     // Neither is given tasks before both are in the group: the first one alone would get all.
     let both_joined = Barrier::new(2);
     let connect = |number| {
-        let shard = stage.join(number);
+        let worker = stage.join(number);
         both_joined.wait();
-        Ok(shard)
+        Ok(worker)
     };
     thread::scope(|scope| {
         let running = scope.spawn(|| stage.run(2, connect));
@@ -191,7 +191,7 @@ fn a_shard_whose_client_is_of_no_more_use_starts_again() {
     });
     assert_eq!(tries.into_inner(), 3);
     for reason in ["fenced", "failed"] {
-        let shown = format!("flockwise_shard_restarts_total{{reason=\"{reason}\"}} 1");
+        let shown = format!("flockwise_worker_restarts_total{{reason=\"{reason}\"}} 1");
         assert!(stage.shows(&shown), "{shown}");
     }
 }
