@@ -128,8 +128,7 @@ fn workers(status: &Status) -> Value {
 }
 
 fn silent(status: &Status) -> Vec<Value> {
-    let told =
-        |silence: &Silence| json!({ "worker": silence.worker, "seconds": silence.lasted.as_secs() });
+    let told = |silence: &Silence| json!({ "worker": silence.worker, "seconds": silence.lasted.as_secs() });
     status.silent.iter().map(told).collect()
 }
 

@@ -123,7 +123,7 @@ fn keep_going<B: Broker>(
                 tracing::warn!(
                     failures = troubles.failures,
                     ?backoff,
-                    "shard starts again: {}",
+                    "worker starts again: {}",
                     reason(&failure)
                 );
                 count_failure(number, crew.metrics, &failure);
