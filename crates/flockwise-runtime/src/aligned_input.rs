@@ -71,8 +71,9 @@ impl<B: Broker> Worker<B> {
 
     fn reached_ms(&self, input: InputPartition) -> i64 {
         let owner = self.pipeline.topics.task_of(input.1);
-        let open = self.tasks.get(&owner);
-        let known = open.and_then(|open| open.task.inputs().find(|(known, _)| *known == input));
+        let running = self.tasks.get(&owner);
+        let known =
+            running.and_then(|running| running.task().inputs().find(|(known, _)| *known == input));
         known.map_or(i64::MIN, |(_, progress)| progress.time_ms)
     }
 

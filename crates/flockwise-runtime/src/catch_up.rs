@@ -18,17 +18,19 @@ impl<B: Broker> Worker<B> {
         let Some(until_ms) = self.pipeline.task.history.until_ms else {
             return Ok(());
         };
-        let behind = self.tasks.iter().filter(|(_, open)| !open.has_caught_up);
-        let caught_up = behind.filter(|(_, open)| self.has_read(open, until_ms));
+        let behind = self
+            .tasks
+            .iter()
+            .filter(|(_, running)| !running.has_caught_up());
+        let caught_up = behind.filter(|(_, running)| self.has_read(running, until_ms));
         let numbers: Vec<u32> = caught_up.map(|(number, _)| *number).collect();
         let at_ms = self.time_mode.clock().latest_ms();
         for number in numbers {
             self.outbox
                 .mark_caught_up(&mut self.broker, Some(number), at_ms)?;
-            if let Some(open) = self.tasks.get_mut(&number) {
-                (open.has_caught_up, open.is_dirty) = (true, true);
+            if let Some(running) = self.tasks.get_mut(&number) {
+                running.set_caught_up(&mut self.transaction);
             }
-            self.is_pending = true;
         }
         Ok(())
     }
@@ -38,21 +40,24 @@ impl<B: Broker> Worker<B> {
         if self.pipeline.task.history.until_ms.is_none() {
             return 0;
         }
-        let behind = self.tasks.values().filter(|open| !open.has_caught_up);
+        let behind = self
+            .tasks
+            .values()
+            .filter(|running| !running.has_caught_up());
         behind.count() as u64
     }
 
     /// Is every input partition of a task read up to that time, or to its end?
-    fn has_read(&self, open: &RunningTask, until_ms: i64) -> bool {
+    fn has_read(&self, running: &RunningTask, until_ms: i64) -> bool {
         let has_reached = |source: &TopicPartition| {
-            let mut inputs = open.task.inputs();
+            let mut inputs = running.task().inputs();
             let progress = inputs.find(|(input, _)| TopicPartition::from(*input) == *source);
             progress.is_some_and(|(_, progress)| progress.time_ms >= until_ms)
         };
         let is_at_end = |source: &TopicPartition| {
             self.broker.lag(*source) == Some(0) && self.input_alignment.kept(*source) == 0
         };
-        let mut inputs = open.inputs.iter();
+        let mut inputs = running.inputs.iter();
         inputs.all(|source| has_reached(source) || is_at_end(source))
     }
 
@@ -84,7 +89,6 @@ impl<B: Broker> Worker<B> {
         self.outbox
             .caught_up(&mut self.broker, app, (until_ms, at_ms), tasks, version)?;
         self.outbox.mark_caught_up(&mut self.broker, None, at_ms)?;
-        self.is_pending = true;
         // With a task's bookmark, so that who has lost its tasks meanwhile cannot commit it.
         let numbers: Vec<u32> = self.tasks.keys().copied().collect();
         self.commit_also(&numbers)

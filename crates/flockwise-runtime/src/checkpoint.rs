@@ -43,14 +43,14 @@ impl<B: Broker> Worker<B> {
     /// Hands a slice of one task to the store if it is time; only between transactions, so that nothing
     /// but what was committed gets there.
     pub(crate) fn checkpoint_some(&mut self) -> Result<(), Failure> {
-        if self.is_pending {
+        if self.transaction.is_open() {
             return Ok(());
         }
         let store = &mut self.store;
         let mut under_way = self
             .tasks
             .iter()
-            .filter(|(_, open)| open.checkpoint.offset.is_some())
+            .filter(|(_, running)| running.checkpoint.offset.is_some())
             .map(|(number, _)| *number);
         match under_way.find(|number| store.checkpoint_state(*number).accepts_records()) {
             Some(number) => self.checkpoint_task(number),
@@ -62,13 +62,13 @@ impl<B: Broker> Worker<B> {
     fn begin_checkpoints(&mut self) -> Result<(), Failure> {
         let (now, store) = (self.time_mode.clock().now(), &mut self.store);
         let mut due = Vec::new();
-        for (number, open) in &mut self.tasks {
-            let is_due = now.since(open.checkpoint.began) >= CHECKPOINT_EVERY;
-            if is_due && open.checkpoint.offset.is_none() {
-                open.checkpoint.began = now;
+        for (number, running) in &mut self.tasks {
+            let is_due = now.since(running.checkpoint.began) >= CHECKPOINT_EVERY;
+            if is_due && running.checkpoint.offset.is_none() {
+                running.checkpoint.began = now;
                 let copy = store.checkpoint_state(*number);
                 if copy == CheckpointState::Empty
-                    || (copy == CheckpointState::Ready && open.task.dirty_len() > 0)
+                    || (copy == CheckpointState::Ready && running.task().dirty_len() > 0)
                 {
                     due.push(*number);
                 }
@@ -79,8 +79,8 @@ impl<B: Broker> Worker<B> {
         }
         let ends = self.fenced_end_offsets(&due)?;
         for (number, end) in due.iter().zip(ends) {
-            if let Some(open) = self.tasks.get_mut(number) {
-                open.checkpoint.offset = Some(end);
+            if let Some(running) = self.tasks.get_mut(number) {
+                running.checkpoint.offset = Some(end);
             }
         }
         Ok(())
@@ -102,9 +102,8 @@ impl<B: Broker> Worker<B> {
     /// Commits, and with it the bookmarks of these tasks, whether or not anything happened to them.
     pub(crate) fn commit_also(&mut self, numbers: &[u32]) -> Result<(), Failure> {
         for number in numbers {
-            if let Some(open) = self.tasks.get_mut(number) {
-                open.is_dirty = true;
-                self.is_pending = true;
+            if let Some(running) = self.tasks.get_mut(number) {
+                running.change(&mut self.transaction);
             }
         }
         self.commit()
@@ -112,21 +111,21 @@ impl<B: Broker> Worker<B> {
 
     fn checkpoint_task(&mut self, number: u32) -> Result<(), Failure> {
         let is_empty = self.store.checkpoint_state(number) == CheckpointState::Empty;
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
         if is_empty {
-            open.task.mark_all_dirty();
+            running.beside_transaction().mark_all_dirty();
         }
-        if open.is_ahead {
+        if running.is_ahead() {
             self.commit_also(&[number])?;
         }
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
         let mut offset = None;
-        if open.task.dirty_len() <= MAX_ROWS_PER_CALL {
-            offset = open.checkpoint.offset.take();
+        if running.task().dirty_len() <= MAX_ROWS_PER_CALL {
+            offset = running.checkpoint.offset.take();
         }
         let records = self.checkpoint_batch(number, MAX_ROWS_PER_CALL, offset)?;
         self.store.write(number, records);
@@ -147,30 +146,32 @@ impl<B: Broker> Worker<B> {
         records.plan = plan;
         records.offset = offset;
         records.committed_ms = self.committed_ms;
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(records);
         };
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        open.task.take_dirty(most, &mut |checkpoint_batch| {
-            key.clear();
-            value.clear();
-            match checkpoint_batch {
-                DirtyRow::Row(row) => {
-                    row_key(row.customer_id, &mut key);
-                    encode_row(&row, plan, &mut value);
-                    records.push(&key, Some(&value));
+        running
+            .beside_transaction()
+            .take_dirty(most, &mut |checkpoint_batch| {
+                key.clear();
+                value.clear();
+                match checkpoint_batch {
+                    DirtyRow::Row(row) => {
+                        row_key(row.customer_id, &mut key);
+                        encode_row(&row, plan, &mut value);
+                        records.push(&key, Some(&value));
+                    }
+                    DirtyRow::Gone(customer_id) => {
+                        row_key(customer_id, &mut key);
+                        records.push(&key, None);
+                    }
                 }
-                DirtyRow::Gone(customer_id) => {
-                    row_key(customer_id, &mut key);
-                    records.push(&key, None);
-                }
-            }
-        });
+            });
         if offset.is_some() {
             value.clear();
             let owner = Some(self.broker.transactional_id());
             let inputs = &self.pipeline.topics.inputs;
-            encode_task_position(&open.task.position(), inputs, owner, &mut value);
+            encode_task_position(&running.task().position(), inputs, owner, &mut value);
             records.push(&[TASK_POSITION], Some(&value));
         }
         Ok(records)
@@ -207,12 +208,12 @@ impl<B: Broker> Worker<B> {
         let mut checkpoints = Vec::new();
         for (number, end) in numbers.into_iter().zip(ends) {
             let copy = self.store.checkpoint_state(number);
-            if let Some(open) = self
+            if let Some(running) = self
                 .tasks
                 .get_mut(&number)
                 .filter(|_| copy == CheckpointState::Empty)
             {
-                open.task.mark_all_dirty();
+                running.beside_transaction().mark_all_dirty();
             }
             checkpoints.push((
                 number,

@@ -16,7 +16,7 @@ impl<B: Broker> Worker<B> {
     /// Commits what was processed, if anything: rows, bookmarks and positions in the transaction that
     /// holds the changes, mini-batches, dead letters and forwards already.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
-        if !self.is_pending {
+        if !self.transaction.is_open() {
             return Ok(());
         }
         let started = self.time_mode.clock().now();
@@ -34,7 +34,7 @@ impl<B: Broker> Worker<B> {
     /// A worker that has had nothing to commit for a while commits where it stands: that shows whether the brokers
     /// would take a commit, before anything depends on it.
     pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
-        let is_idle = self.time_mode.is_live() && self.is_assigned && !self.is_pending;
+        let is_idle = self.time_mode.is_live() && self.is_assigned && !self.transaction.is_open();
         let clock = self.time_mode.clock();
         if !is_idle || self.tasks.is_empty() || clock.since(self.committed) < RENEW_EVERY {
             return Ok(());
@@ -51,9 +51,13 @@ impl<B: Broker> Worker<B> {
 
     fn write_state(&mut self) -> Result<(), Failure> {
         self.note_positions();
-        for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
+        for (number, running) in self
+            .tasks
+            .iter_mut()
+            .filter(|(_, running)| running.is_dirty())
+        {
             self.outbox
-                .state(&mut self.broker, &self.pipeline, *number, &open.task)?;
+                .state(&mut self.broker, &self.pipeline, *number, running.task())?;
         }
         Ok(())
     }
@@ -61,43 +65,51 @@ impl<B: Broker> Worker<B> {
     /// Passes control records: every record handed out has been processed by now, except for those that are kept. The
     /// position of an input goes back where its partition was truncated and is read on from there.
     fn note_positions(&mut self) {
-        for (number, open) in self.tasks.iter_mut().filter(|(_, open)| open.is_dirty) {
-            let inputs: Vec<_> = open.task.inputs().collect();
+        for (number, running) in self
+            .tasks
+            .iter_mut()
+            .filter(|(_, running)| running.is_dirty())
+        {
+            let task = running.change(&mut self.transaction);
+            let inputs: Vec<_> = task.inputs().collect();
             for (input, progress) in inputs {
                 let (source, known) = (input.into(), progress.next_offset);
                 let position =
                     next_offset(&self.broker, &self.input_alignment, source).unwrap_or(known);
-                open.task.advance_input(input, position);
+                task.advance_input(input, position);
                 let leader_epoch = self.broker.leader_epoch(source);
-                open.task.set_leader_epoch(input, leader_epoch);
+                task.set_leader_epoch(input, leader_epoch);
             }
-            let known = open.task.repartition_offset();
+            let known = task.repartition_offset();
             let source = TopicPartition::repartition(*number);
             let position = self.broker.position(source).unwrap_or(known);
-            open.task.advance_repartition(position.max(known));
+            task.advance_repartition(position.max(known));
         }
     }
 
     /// The next offset of everything that the tasks with something new read.
     fn positions(&self) -> Vec<(TopicPartition, i64)> {
         let mut positions: Vec<(TopicPartition, i64)> = Vec::new();
-        for (number, open) in self.tasks.iter().filter(|(_, open)| open.is_dirty) {
+        for (number, running) in self.tasks.iter().filter(|(_, running)| running.is_dirty()) {
             let repartition = TopicPartition::repartition(*number);
-            positions.push((repartition, open.task.repartition_offset()));
-            let inputs = open.task.inputs();
+            positions.push((repartition, running.task().repartition_offset()));
+            let inputs = running.task().inputs();
             positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
         }
-        positions.extend(self.samples_offset.map(|offset| (SAMPLES, offset)));
+        positions.extend(
+            self.transaction
+                .samples_offset()
+                .map(|offset| (SAMPLES, offset)),
+        );
         positions
     }
 
     fn commit_tasks(&mut self) {
-        for open in self.tasks.values_mut().filter(|open| open.is_dirty) {
-            open.commit();
+        for running in self.tasks.values_mut().filter(|running| running.is_dirty()) {
+            running.commit();
         }
-        self.samples_offset = None;
-        self.is_pending = false;
-        self.meter.commit(self.time_mode.now_ms());
+        self.transaction
+            .commit(&mut self.meter, self.time_mode.now_ms());
     }
 
     /// Counts what the state takes of the memory allowed.
@@ -110,7 +122,7 @@ impl<B: Broker> Worker<B> {
 
     /// The same, with so many bytes of what is not a task yet.
     pub(crate) fn check_memory_with(&mut self, more: usize) -> Result<(), Failure> {
-        let tasks = self.tasks.values().map(|open| open.task.bytes());
+        let tasks = self.tasks.values().map(|running| running.task().bytes());
         let bytes = tasks.sum::<usize>() + more;
         let memory = &self.pipeline.memory;
         let was_nearly_full = memory.is_nearly_full();
@@ -139,7 +151,7 @@ impl<B: Broker> Worker<B> {
         let rows = self
             .tasks
             .values()
-            .map(|open| open.task.rows().len() as u64);
+            .map(|running| running.task().rows().len() as u64);
         self.meter.customers = rows.sum();
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.tasks_behind = self.tasks_behind();
@@ -152,8 +164,8 @@ impl<B: Broker> Worker<B> {
     }
 
     fn report_lags(&self) {
-        for open in self.tasks.values() {
-            for ((input, partition), progress) in open.task.inputs() {
+        for running in self.tasks.values() {
+            for ((input, partition), progress) in running.task().inputs() {
                 let source = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
                 let kept = self.input_alignment.kept(source) as u64;

@@ -48,8 +48,8 @@ impl<B: Broker> Worker<B> {
 
     /// Tells the broker how far inputs are, so that it reads them in step.
     pub(crate) fn report_progress(&mut self) {
-        for open in self.tasks.values().filter(|open| open.is_dirty) {
-            for (input, progress) in open.task.inputs() {
+        for running in self.tasks.values().filter(|running| running.is_dirty()) {
+            for (input, progress) in running.task().inputs() {
                 self.broker.report_progress(input.into(), progress.time_ms);
             }
         }
@@ -90,19 +90,18 @@ impl<B: Broker> Worker<B> {
         } = self.decoded_ahead.get(place);
         let partition = trigger.partition;
         let owner = self.pipeline.topics.task_of(partition);
-        let Some(open) = self.tasks.get_mut(&owner) else {
+        let Some(running) = self.tasks.get_mut(&owner) else {
             return Ok(());
         };
-        self.is_pending = true;
-        open.is_dirty = true;
         let input = (trigger.input, partition);
-        open.task.advance_input(input, record.offset + 1);
+        let task = running.change(&mut self.transaction);
+        task.advance_input(input, record.offset + 1);
         // A compacted topic removes a key by it: nothing has happened to a customer.
         if record.value.is_none() {
-            self.meter.open.tombstones += 1;
+            self.transaction.counts().tombstones += 1;
             return Ok(());
         }
-        self.meter.open.events += 1;
+        self.transaction.counts().events += 1;
         if let Some(reject) = reject {
             return self.refuse(owner, record, &reject.clone());
         }
@@ -110,7 +109,7 @@ impl<B: Broker> Worker<B> {
             self.reference.note_record(record.timestamp_ms, now_ms);
         }
         let time_ms = event.time_ms;
-        if let Err(untimely) = open.task.judge_time(input, time_ms, now_ms) {
+        if let Err(untimely) = task.judge_time(input, time_ms, now_ms) {
             return self.refuse(owner, record, &refusal(untimely, time_ms));
         }
         if *home == owner {
@@ -122,38 +121,40 @@ impl<B: Broker> Worker<B> {
         if let Some(reject) = forwarded {
             return self.refuse(owner, record, &reject);
         }
-        self.meter.open.forwarded_events += 1;
+        self.transaction.counts().forwarded_events += 1;
         Ok(())
     }
 
     fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
         let number = record.source.partition;
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
-        open.is_dirty = true;
-        open.task.advance_repartition(record.offset + 1);
-        self.is_pending = true;
+        let task = running.change(&mut self.transaction);
+        task.advance_repartition(record.offset + 1);
         let decoded = self.decoded_ahead.get(place);
         if let Some(reject) = &decoded.reject {
             return self.refuse(number, record, &reject.clone());
         }
         if let Some(watermarks) = &decoded.watermarks {
-            open.watermarks.hear(watermarks, self.polled);
+            running.receive_watermarks(watermarks, self.polled);
             return Ok(());
         }
         self.update(number, place)
     }
 
     fn refuse(&mut self, number: u32, record: &Record<'_>, reject: &Reject) -> Result<(), Failure> {
-        self.meter.open.dead_letters[reject.reason as usize] += 1;
-        self.meter.open.received_ms.push(record.timestamp_ms);
+        self.transaction.counts().dead_letters[reject.reason as usize] += 1;
+        self.transaction
+            .counts()
+            .received_ms
+            .push(record.timestamp_ms);
         self.outbox
             .dead_letter(&mut self.broker, &self.pipeline, number, record, reject)
     }
 
     fn update(&mut self, number: u32, place: usize) -> Result<(), Failure> {
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
         let Decoded {
@@ -162,10 +163,13 @@ impl<B: Broker> Worker<B> {
             timestamp_ms,
             ..
         } = self.decoded_ahead.get(place);
-        self.meter.open.received_ms.push(*timestamp_ms);
-        open.task
-            .process(event, *trigger, self.versions.as_ref(), &mut self.output);
-        open.idle.note_event(open.task.stream_ms(), self.polled);
+        self.transaction.counts().received_ms.push(*timestamp_ms);
+        running.process(
+            &mut self.transaction,
+            (event, *trigger, self.polled),
+            self.versions.as_ref(),
+            &mut self.output,
+        );
         self.flush_output(number)
     }
 
@@ -180,14 +184,14 @@ impl<B: Broker> Worker<B> {
         let has_lag = |source: &TopicPartition| {
             aligned.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
         };
-        let is_waiting = |number: u32, open: &RunningTask| {
-            open.task.watermark_ms() != CAUGHT_UP
-                || open.inputs.iter().any(has_lag)
+        let is_waiting = |number: u32, running: &RunningTask| {
+            running.task().watermark_ms() != CAUGHT_UP
+                || running.inputs.iter().any(has_lag)
                 || has_lag(&TopicPartition::repartition(number))
         };
-        let idle = self.tasks.iter().filter_map(|(number, open)| {
-            let to_ms = open.idle.stream_ms(now, clock_ms)?;
-            (!is_waiting(*number, open)).then_some((*number, to_ms))
+        let idle = self.tasks.iter().filter_map(|(number, running)| {
+            let to_ms = running.idle().stream_ms(now, clock_ms)?;
+            (!is_waiting(*number, running)).then_some((*number, to_ms))
         });
         let idle: Vec<(u32, i64)> = idle.collect();
         idle.into_iter()
@@ -196,7 +200,7 @@ impl<B: Broker> Worker<B> {
 
     /// Is there a model, and customers whom nobody has looked at since it came?
     pub(crate) fn has_unassigned(&self) -> bool {
-        self.versions.is_some() && self.tasks.values().any(|open| open.unassigned.is_some())
+        self.versions.is_some() && self.tasks.values().any(|running| running.has_unassigned())
     }
 
     /// Gives some of the customers without a segment one, a slice a turn; `true` where there was one to
@@ -205,93 +209,84 @@ impl<B: Broker> Worker<B> {
         let waiting = self
             .tasks
             .iter_mut()
-            .find(|(_, open)| open.unassigned.is_some());
-        let (Some(versions), Some((number, open))) = (&self.versions, waiting) else {
+            .find(|(_, running)| running.has_unassigned());
+        let (Some(versions), Some((number, running))) = (&self.versions, waiting) else {
             return Ok(false);
         };
-        let (number, from) = (*number, open.unassigned.unwrap_or(0));
-        open.unassigned =
-            open.task
-                .assign_unassigned(from, MAX_ASSIGNED_PER_CALL, versions, &mut self.output);
-        self.flush_output(number)?;
-        self.settle_if_unchanged(number);
+        let number = *number;
+        running.assign_some(MAX_ASSIGNED_PER_CALL, versions, &mut self.output);
+        self.flush_and_settle(number)?;
         Ok(true)
     }
 
     /// Are there customers due whom the sweep has not come to?
     pub(crate) fn has_due(&self) -> bool {
-        self.tasks.values().any(|open| open.task.has_due())
+        self.tasks.values().any(|running| running.task().has_due())
     }
 
     /// Goes on with the sweep of tasks that are behind, a slice a turn; `true` where there was one.
     pub(crate) fn sweep_some(&mut self) -> Result<bool, Failure> {
-        let behind = self.tasks.iter().filter(|(_, open)| open.task.has_due());
+        let behind = self
+            .tasks
+            .iter()
+            .filter(|(_, running)| running.task().has_due());
         let numbers: Vec<u32> = behind.map(|(number, _)| *number).collect();
         for number in &numbers {
-            let Some(open) = self.tasks.get_mut(number) else {
+            let Some(running) = self.tasks.get_mut(number) else {
                 continue;
             };
             let versions = self.versions.as_ref();
-            open.task
+            running
+                .beside_transaction()
                 .sweep_some(MAX_SWEPT_PER_CALL, versions, &mut self.output);
-            self.flush_output(*number)?;
-            self.settle_if_unchanged(*number);
+            self.flush_and_settle(*number)?;
         }
         Ok(!numbers.is_empty())
     }
 
-    /// Time that has passed and changed no row is no part of a transaction, and need not be taken back
-    /// with one.
-    fn settle_if_unchanged(&mut self, number: u32) {
-        let Some(open) = self.tasks.get_mut(&number).filter(|open| !open.is_dirty) else {
-            return;
-        };
-        if open.task.rows().has_touched() {
-            open.is_dirty = true;
-            self.is_pending = true;
-        } else {
-            open.task.commit();
-            open.is_ahead = true;
-        }
-    }
-
     /// Sweeps one task up to a time.
     pub(crate) fn advance_task(&mut self, number: u32, to_ms: i64) -> Result<(), Failure> {
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
-        open.task
+        running
+            .beside_transaction()
             .advance_time(to_ms, self.versions.as_ref(), &mut self.output);
+        self.flush_and_settle(number)
+    }
+
+    /// After time has passed over a task: sends what that produced, and settles what it left unchanged.
+    fn flush_and_settle(&mut self, number: u32) -> Result<(), Failure> {
         self.flush_output(number)?;
-        self.settle_if_unchanged(number);
+        if let Some(running) = self.tasks.get_mut(&number) {
+            running.settle_if_unchanged(&mut self.transaction);
+        }
         Ok(())
     }
 
     /// Sends what a task gave out and counts it.
     fn flush_output(&mut self, number: u32) -> Result<(), Failure> {
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(());
         };
         let is_silent = self.output.changes.is_empty()
             && self.output.mini_batches.is_empty()
-            && !open.task.has_expired();
-        // As [`Worker::settle_if_unchanged`] has it: nothing of this is taken back with a transaction.
-        let stands = is_silent && !open.is_dirty && !open.task.rows().has_touched();
-        let counts = match stands {
+            && !running.task().has_expired();
+        // What changes nothing is never rolled back, and counts at once.
+        let counts = match is_silent && !running.is_changed() {
             true => self.meter.beside_transactions(),
-            false => &mut self.meter.open,
+            false => self.transaction.counts(),
         };
         let history = self.pipeline.task.history;
         count(&mut self.output, counts, history);
         if is_silent {
             return Ok(());
         }
-        self.is_pending = true;
-        open.is_dirty = true;
+        running.change(&mut self.transaction);
         if let Some(versions) = &self.versions {
             let changes = self.output.changes.iter();
             for change in changes.filter(|change| !history.withholds(change.occurred_ms)) {
-                let customer_id = open.task.rows().customer_id(change.row);
+                let customer_id = running.task().rows().customer_id(change.row);
                 self.outbox
                     .change(&mut self.broker, versions, number, customer_id, change)?;
             }

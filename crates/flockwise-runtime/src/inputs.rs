@@ -18,11 +18,11 @@ impl<B: Broker> Worker<B> {
     ) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         self.check_topic_ids(number);
         let inputs = self.input_sources(number)?;
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return Ok(Vec::new());
         };
-        open.inputs = inputs;
-        let repartition_start = match open.task.repartition_offset() {
+        running.inputs = inputs;
+        let repartition_start = match running.task().repartition_offset() {
             0 => Start::Earliest,
             offset => Start::Offset(offset),
         };
@@ -40,7 +40,7 @@ impl<B: Broker> Worker<B> {
             return Start::Earliest;
         };
         let place = (input, source.partition);
-        let mut positions = self.tasks[&number].task.inputs();
+        let mut positions = self.tasks[&number].task().inputs();
         positions.find(|(known, _)| *known == place).map_or_else(
             || self.pinned_start(input, source.partition),
             |(_, progress)| Start::at(progress.next_offset, progress.leader_epoch),
@@ -67,12 +67,12 @@ impl<B: Broker> Worker<B> {
             let topic = Topic::Input(input);
             let found = self.broker.partitions(topic)?;
             let known = self.tasks.get(&number).into_iter();
-            let known = known.flat_map(|open| {
-                let positions = open
-                    .task
+            let known = known.flat_map(|running| {
+                let positions = running
+                    .task()
                     .inputs()
                     .map(|(place, _)| TopicPartition::from(place));
-                positions.chain(open.inputs.iter().copied())
+                positions.chain(running.inputs.iter().copied())
             });
             let known = known.filter(|source| source.topic == topic);
             let partitions = known.fold(found, |most, source| most.max(source.partition + 1));
@@ -105,12 +105,12 @@ impl<B: Broker> Worker<B> {
     /// the configuration decides whether the new one is read from its oldest record, or not at all.
     fn check_topic_ids(&mut self, number: u32) {
         let skips = self.broker.skips_lost_records();
-        let Some(open) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(&number) else {
             return;
         };
         let names = &self.pipeline.topics.inputs;
         for (input, (topic, id)) in names.iter().zip(&self.input_ids).enumerate() {
-            let is_same = open.task.topic_id(topic).map(|known| known == id);
+            let is_same = running.task().topic_id(topic).map(|known| known == id);
             if is_same == Some(false) && !skips {
                 say_halted(topic);
                 self.recreated.insert(Topic::Input(input as u16));
@@ -123,12 +123,14 @@ impl<B: Broker> Worker<B> {
                     "the topic was recreated; what was not read of the earlier one is lost, and the new one is read \
                      from its oldest record"
                 );
-                open.task.restart_input(input as u16);
+                running
+                    .change(&mut self.transaction)
+                    .restart_input(input as u16);
             }
             if is_same != Some(true) {
-                open.task.set_topic_id(topic, id);
-                open.is_dirty = true;
-                self.is_pending = true;
+                running
+                    .change(&mut self.transaction)
+                    .set_topic_id(topic, id);
             }
         }
     }
@@ -136,18 +138,18 @@ impl<B: Broker> Worker<B> {
     /// Writes down where inputs begin that have not been read before: `latest` must mean the same after
     /// a restart, or what arrived in between would be lost.
     pub(crate) fn note_starts(&mut self) -> Result<(), Failure> {
-        for open in self.tasks.values_mut() {
-            let known: Vec<_> = open.task.inputs().map(|(input, _)| input).collect();
-            for source in &open.inputs {
+        for running in self.tasks.values_mut() {
+            let known: Vec<_> = running.task().inputs().map(|(input, _)| input).collect();
+            for source in running.inputs.clone() {
                 let Topic::Input(input) = source.topic else {
                     continue;
                 };
                 let input = (input, source.partition);
-                let start = next_offset(&self.broker, &self.input_alignment, *source);
+                let start = next_offset(&self.broker, &self.input_alignment, source);
                 if let Some(start) = start.filter(|_| !known.contains(&input)) {
-                    open.task.advance_input(input, start);
-                    open.is_dirty = true;
-                    self.is_pending = true;
+                    running
+                        .change(&mut self.transaction)
+                        .advance_input(input, start);
                 }
             }
         }
@@ -157,7 +159,8 @@ impl<B: Broker> Worker<B> {
     /// Begins to read partitions that inputs have gained, and notices topics that were recreated.
     pub(crate) fn look_for_inputs(&mut self) -> Result<(), Failure> {
         let clock = self.time_mode.clock();
-        if !self.is_assigned || self.is_pending || clock.since(self.looked) < LOOK_EVERY {
+        if !self.is_assigned || self.transaction.is_open() || clock.since(self.looked) < LOOK_EVERY
+        {
             return Ok(());
         }
         self.looked = clock.now();
@@ -188,10 +191,10 @@ impl<B: Broker> Worker<B> {
         let mut reads = Vec::new();
         for number in numbers {
             let mut sources = self.input_sources(number)?;
-            let open = self.tasks.get_mut(&number);
-            let Some(open) = open else { continue };
-            sources.retain(|source| !open.inputs.contains(source));
-            open.inputs.extend(&sources);
+            let running = self.tasks.get_mut(&number);
+            let Some(running) = running else { continue };
+            sources.retain(|source| !running.inputs.contains(source));
+            running.inputs.extend(&sources);
             reads.extend(
                 sources
                     .into_iter()
@@ -220,7 +223,10 @@ impl<B: Broker> Worker<B> {
 
     /// Input partitions that are not read, since their next record is gone.
     pub(crate) fn stopped(&self) -> u64 {
-        let positions = self.tasks.values().flat_map(|open| open.task.inputs());
+        let positions = self
+            .tasks
+            .values()
+            .flat_map(|running| running.task().inputs());
         let halted =
             positions.filter(|((input, _), _)| self.recreated.contains(&Topic::Input(*input)));
         (self.broker.halted().len() + halted.count()) as u64

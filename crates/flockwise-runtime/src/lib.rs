@@ -34,6 +34,7 @@ pub mod standby;
 pub mod store;
 mod task_restorer;
 mod trainer_host;
+mod transaction;
 mod warm_up_log;
 mod watermark_exchange;
 mod watermarks;

@@ -8,6 +8,7 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure, Replayed, Start};
 use crate::model_log::ModelLog;
 use crate::restore::MAX_HELD_READS;
+use crate::running_task::RunningTask;
 use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
@@ -126,7 +127,7 @@ impl<B: Broker> Worker<B> {
         if self.versions.is_none() {
             self.tasks
                 .values_mut()
-                .for_each(|open| open.unassigned = Some(0));
+                .for_each(RunningTask::look_for_unassigned);
         }
         self.meter.model_version = version;
         self.meter.segments = versions.current.segments().len() as u64;

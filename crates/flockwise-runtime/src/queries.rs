@@ -187,11 +187,11 @@ impl<B: Broker> Worker<B> {
             return Err(QueryError::Unsettled);
         }
         let task = self.pipeline.home(customer_id);
-        let Some(open) = self.tasks.get(&task) else {
+        let Some(running) = self.tasks.get(&task) else {
             return Err(QueryError::Elsewhere { task });
         };
         let model = self.versions.as_ref().map(|versions| &*versions.current);
-        let told = open.task.describe(customer_id, model);
+        let told = running.task().describe(customer_id, model);
         let told = told.ok_or(QueryError::Unknown)?;
         Ok(Box::new(CustomerAnswer {
             told,

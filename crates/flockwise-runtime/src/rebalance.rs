@@ -95,7 +95,7 @@ impl<B: Broker> Worker<B> {
         let mut unknown = Vec::new();
         for number in &taken {
             match self.suspended.remove(number) {
-                Some(open) => drop(self.tasks.insert(*number, open)),
+                Some(running) => drop(self.tasks.insert(*number, running)),
                 None => unknown.push(*number),
             }
         }
@@ -156,10 +156,10 @@ impl<B: Broker> Worker<B> {
         for source in sources {
             match source.topic {
                 Topic::Repartition => {
-                    if let Some(open) = self.tasks.remove(&source.partition) {
-                        self.forget_lags(&open.inputs);
-                        closed.sources.extend(&open.inputs);
-                        closed.tasks.push((source.partition, open));
+                    if let Some(running) = self.tasks.remove(&source.partition) {
+                        self.forget_lags(&running.inputs);
+                        closed.sources.extend(&running.inputs);
+                        closed.tasks.push((source.partition, running));
                     }
                 }
                 Topic::Samples => self.trainer = None,
@@ -188,13 +188,11 @@ impl<B: Broker> Worker<B> {
 
     /// Every task as of the last commit, which the broker no longer holds anything beyond.
     fn undo(&mut self) {
-        self.is_pending = false;
+        self.transaction.roll_back();
         self.watermark_sender.forget();
-        self.samples_offset = None;
-        self.meter.roll_back();
         self.output = Default::default();
-        for open in self.tasks.values_mut() {
-            open.roll_back();
+        for running in self.tasks.values_mut() {
+            running.roll_back();
         }
         self.forget_others();
     }

@@ -92,8 +92,8 @@ impl<B: Broker> Worker<B> {
         let tasks = self.pipeline.topics.state_partitions;
         let others = (0..tasks).filter(|task| *task != number);
         let watermarks = Watermarks::new(others, now);
-        let open = RunningTask::new(task, sweeping, watermarks, now);
-        self.tasks.insert(number, open);
+        let running = RunningTask::new(task, sweeping, watermarks, now);
+        self.tasks.insert(number, running);
         self.meter.tasks_restoring -= 1;
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.export(&self.metrics);

@@ -1,43 +1,47 @@
-//! A task that a worker owns, and what of it is not yet committed.
+//! A task that a worker runs, and what of it is not yet committed.
 
-use flockwise_core::task::{Sweeping, Task};
+use flockwise_codec::watermarks::Watermarks as Message;
+use flockwise_core::change::Trigger;
+use flockwise_core::event::Event;
+use flockwise_core::task::{Output, Sweeping, Task, Versions};
 use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 
 use crate::checkpoint::CheckpointProgress;
 use crate::clock::Moment;
 use crate::idle_clock::IdleClock;
 use crate::topics::TopicPartition;
+use crate::transaction::Transaction;
 use crate::watermarks::Watermarks;
 
-/// A task and what of it is not yet committed.
+/// A task, and what of it is not yet committed.
 ///
-/// Invariant: what a transaction changes here goes with the task through [`RunningTask::settle`] and
-/// [`RunningTask::roll_back`].
+/// Invariant: whatever a transaction changes here is private, and goes through [`RunningTask::commit`] and
+/// [`RunningTask::roll_back`]. Both name every field, so that a new one does not compile without a decision.
 #[derive(Debug)]
 pub(crate) struct RunningTask {
-    pub(crate) task: Task,
-    /// Moves its time on while it has no events.
-    pub(crate) idle: IdleClock,
-    /// The bookmark is to be written.
-    pub(crate) is_dirty: bool,
+    task: Task,
+    /// Advances stream time while the task has no events.
+    idle: IdleClock,
+    /// The open transaction has changed the task: its position must be written.
+    is_dirty: bool,
+    /// The first row that may be without a segment although there is a model; `None`: no row is.
+    unassigned: Option<u32>,
+    /// Stream time has advanced without changing a row: the changelog does not have it.
+    is_ahead: bool,
+    /// The watermarks that other tasks have sent.
+    watermarks: Watermarks,
+    /// The latest end of a learning period up to which the task has sampled, and its customers then.
+    sampled: Option<Sampled>,
+    /// The task has read all history of its inputs, and has written its mark.
+    has_caught_up: bool,
     /// Input partitions that it reads.
     pub(crate) inputs: Vec<TopicPartition>,
-    /// From which row on customers may be without a segment although there is a model.
-    pub(crate) unassigned: Option<u32>,
-    /// Time has passed that changed nobody, and that the changelog does not know of.
-    pub(crate) is_ahead: bool,
-    /// How far in event time the other tasks are, as it has heard.
-    pub(crate) watermarks: Watermarks,
-    /// The latest end of a period of learning up to which it has sampled, and its customers then.
-    sampled: Option<Sampled>,
-    /// It has left its mark: all history of its inputs is read.
-    pub(crate) has_caught_up: bool,
-    /// How far its local copy is.
+    /// Progress of its checkpoint.
     pub(crate) checkpoint: CheckpointProgress,
 }
 
 impl RunningTask {
-    /// A task as its changelog has it at this moment. One that sweeps later waits for its watermark before it does.
+    /// A restored task. One with [`Sweeping::Later`] waits for its watermark before it sweeps.
     pub(crate) fn new(
         mut task: Task,
         sweeping: Sweeping,
@@ -53,17 +57,79 @@ impl RunningTask {
             idle: IdleClock::new(task.stream_ms(), now),
             task,
             is_dirty: false,
-            inputs: Vec::new(),
             unassigned: Some(0),
             is_ahead: false,
             sampled: None,
             has_caught_up: false,
+            inputs: Vec::new(),
             checkpoint: CheckpointProgress::new(now),
         }
     }
 
-    /// It has sampled up to this instant, where a period ends: how far it has sampled, and the customers that it had when
-    /// it came there.
+    pub(crate) fn task(&self) -> &Task {
+        &self.task
+    }
+
+    pub(crate) fn idle(&self) -> &IdleClock {
+        &self.idle
+    }
+
+    pub(crate) fn watermarks(&self) -> &Watermarks {
+        &self.watermarks
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
+    /// Has stream time advanced beyond what the changelog has?
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.is_ahead
+    }
+
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.has_caught_up
+    }
+
+    /// The task, to be changed in the open transaction.
+    pub(crate) fn change(&mut self, transaction: &mut Transaction) -> &mut Task {
+        transaction.open();
+        self.is_dirty = true;
+        &mut self.task
+    }
+
+    /// The task, for what needs no transaction: prefetching, checkpointing, and time that passes. After the last,
+    /// call [`RunningTask::settle_if_unchanged`].
+    pub(crate) fn beside_transaction(&mut self) -> &mut Task {
+        &mut self.task
+    }
+
+    /// Processes an event of one of the task's customers, which arrived at this moment.
+    pub(crate) fn process(
+        &mut self,
+        transaction: &mut Transaction,
+        (event, trigger, arrived): (&Event, Trigger, Moment),
+        versions: Option<&Versions>,
+        output: &mut Output,
+    ) {
+        let task = self.change(transaction);
+        task.process(event, trigger, versions, output);
+        self.idle.note_event(self.task.stream_ms(), arrived);
+    }
+
+    /// Takes in the watermarks that another worker sent.
+    pub(crate) fn receive_watermarks(&mut self, message: &Message, now: Moment) {
+        self.watermarks.hear(message, now);
+    }
+
+    /// Marks the task as having read all history.
+    pub(crate) fn set_caught_up(&mut self, transaction: &mut Transaction) {
+        self.change(transaction);
+        self.has_caught_up = true;
+    }
+
+    /// How far the task has sampled now that it has reached `to_ms`, the end of a learning period, and how many
+    /// customers it had when it did.
     pub(crate) fn sampled_to(&mut self, to_ms: i64) -> Sampled {
         let is_known = |known: &Sampled| known.to_ms >= to_ms && known.to_ms != CAUGHT_UP;
         let known = self.sampled.filter(is_known);
@@ -73,25 +139,85 @@ impl RunningTask {
         }))
     }
 
-    /// The transaction is committed: what it did to the task stands.
-    pub(crate) fn commit(&mut self) {
-        self.task.commit();
-        self.idle.commit();
-        self.watermarks.commit();
-        self.is_dirty = false;
-        self.is_ahead = false;
+    /// May there be customers without a segment?
+    pub(crate) fn has_unassigned(&self) -> bool {
+        self.unassigned.is_some()
     }
 
-    /// The transaction is aborted: the task is as of the last commit. Customers who got a segment in it have
-    /// none again.
-    pub(crate) fn roll_back(&mut self) {
-        self.task.roll_back();
-        self.idle.roll_back();
-        self.watermarks.roll_back();
-        self.sampled = None;
-        self.is_dirty = false;
-        // Another mark beside one that is there changes nothing.
-        self.has_caught_up = false;
+    /// There is a model now: every customer may be without a segment.
+    pub(crate) fn look_for_unassigned(&mut self) {
         self.unassigned = Some(0);
+    }
+
+    /// Looks at the next `limit` rows, and assigns those of them that have no segment.
+    pub(crate) fn assign_some(&mut self, limit: u32, versions: &Versions, output: &mut Output) {
+        if let Some(from) = self.unassigned {
+            self.unassigned = self.task.assign_unassigned(from, limit, versions, output);
+        }
+    }
+
+    /// Has the task produced or changed anything that a commit must contain?
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_dirty || self.task.rows().has_touched() || self.task.has_expired()
+    }
+
+    /// After time has passed: if that changed a row, the row belongs to the open transaction. If it changed none, no
+    /// abort needs to take it back.
+    pub(crate) fn settle_if_unchanged(&mut self, transaction: &mut Transaction) {
+        if self.is_dirty {
+            return;
+        }
+        if self.task.rows().has_touched() {
+            self.change(transaction);
+        } else {
+            self.task.commit();
+            self.is_ahead = true;
+        }
+    }
+
+    /// The transaction is committed.
+    pub(crate) fn commit(&mut self) {
+        let Self {
+            task,
+            idle,
+            is_dirty,
+            unassigned: _,
+            is_ahead,
+            watermarks,
+            sampled: _,
+            has_caught_up: _,
+            inputs: _,
+            checkpoint: _,
+        } = self;
+        task.commit();
+        idle.commit();
+        watermarks.commit();
+        *is_dirty = false;
+        *is_ahead = false;
+    }
+
+    /// The transaction is aborted: the task is as of the last commit.
+    pub(crate) fn roll_back(&mut self) {
+        let Self {
+            task,
+            idle,
+            is_dirty,
+            unassigned,
+            is_ahead: _,
+            watermarks,
+            sampled,
+            has_caught_up,
+            inputs: _,
+            checkpoint: _,
+        } = self;
+        task.roll_back();
+        idle.roll_back();
+        watermarks.roll_back();
+        *is_dirty = false;
+        // Customers who were assigned in the transaction have no segment again.
+        *unassigned = Some(0);
+        *sampled = None;
+        // A second mark beside the first changes nothing.
+        *has_caught_up = false;
     }
 }

@@ -98,8 +98,7 @@ impl<B: Broker> Worker<B> {
             self.outbox
                 .model(&mut self.broker, &imported, 0..0, parts.version)?;
             // With a position, so that a trainer of a former round cannot publish.
-            self.samples_offset = Some(0);
-            self.is_pending = true;
+            self.transaction.read_samples(0);
         }
         self.meter.held_version = held.as_ref().map_or(0, |held| held.version);
         let trainer = Trainer::new(Arc::clone(&settings.plan), settings.learning, live)
@@ -128,12 +127,12 @@ impl<B: Broker> Worker<B> {
 
     /// Hands a record of the samples topic to the trainer; while that is learning, the record waits.
     pub(crate) fn train(&mut self, record: &Record<'_>) -> Result<(), Failure> {
-        let Some(open) = &mut self.trainer else {
+        let Some(running) = &mut self.trainer else {
             return Ok(());
         };
         let lesson = record.value.unwrap_or_default();
-        if open.is_busy() {
-            open.waiting.push_back((record.offset, lesson.to_vec()));
+        if running.is_busy() {
+            running.waiting.push_back((record.offset, lesson.to_vec()));
             return Ok(());
         }
         self.apply(record.offset, lesson)?;
@@ -143,15 +142,15 @@ impl<B: Broker> Worker<B> {
     /// Publishes what was learnt, if learning is done, in the present transaction, and hands the trainer the records
     /// that waited for it.
     pub(crate) fn finish_learning(&mut self) -> Result<(), Failure> {
-        while let Some(open) = &mut self.trainer {
-            if let TrainerState::Learning(ticket) = &mut open.state {
+        while let Some(running) = &mut self.trainer {
+            if let TrainerState::Learning(ticket) = &mut running.state {
                 let Some(done) = ticket.finished() else {
                     return Ok(());
                 };
                 self.learnt(done)?;
                 continue;
             }
-            let Some((offset, lesson)) = open.waiting.pop_front() else {
+            let Some((offset, lesson)) = running.waiting.pop_front() else {
                 return Ok(());
             };
             self.apply(offset, &lesson)?;
@@ -169,8 +168,8 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn report_warm_up(&mut self) {
         self.meter.warm_up = self.warm_up().unwrap_or_default();
         let now = self.time_mode.clock().now();
-        if let Some(open) = self.trainer.as_mut().filter(|_| self.time_mode.is_live()) {
-            open.log.tell(open.warm_up, now);
+        if let Some(running) = self.trainer.as_mut().filter(|_| self.time_mode.is_live()) {
+            running.log.tell(running.warm_up, now);
         }
     }
 
@@ -181,13 +180,13 @@ impl<B: Broker> Worker<B> {
                 tracing::error!(offset, error, "not understood by the trainer; skipped");
             })
             .ok();
-        let Some(open) = &mut self.trainer else {
+        let Some(running) = &mut self.trainer else {
             return Ok(());
         };
-        let TrainerState::Idle(trainer) = &mut open.state else {
+        let TrainerState::Idle(trainer) = &mut running.state else {
             return Ok(());
         };
-        let is_new = offset >= open.learnt_to;
+        let is_new = offset >= running.learnt_to;
         let task = match lesson {
             Some(TrainerInput::MiniBatch(batch)) if is_new => {
                 trainer.absorb(batch, offset).then_some(LearningTask::Learn)
@@ -208,7 +207,7 @@ impl<B: Broker> Worker<B> {
             }
             None => None,
         };
-        open.warm_up = trainer.pending_warm_up();
+        running.warm_up = trainer.pending_warm_up();
         match task {
             Some(task) => self.start_learning(task, offset),
             None if is_new => self.note_applied(offset),
@@ -219,16 +218,15 @@ impl<B: Broker> Worker<B> {
 
     /// A record is dealt with: it goes with the next commit.
     fn note_applied(&mut self, offset: i64) {
-        self.samples_offset = Some(offset + 1);
-        self.is_pending = true;
+        self.transaction.read_samples(offset + 1);
     }
 
     /// The position stays before the record until the job is done, so that a successor begins with it.
     fn start_learning(&mut self, task: LearningTask, offset: i64) {
-        let Some(open) = self.trainer.take() else {
+        let Some(running) = self.trainer.take() else {
             return;
         };
-        let state = match open.state {
+        let state = match running.state {
             TrainerState::Idle(trainer) => {
                 TrainerState::Learning(self.executor.start(LearningJob {
                     trainer: *trainer,
@@ -238,7 +236,7 @@ impl<B: Broker> Worker<B> {
             }
             busy @ TrainerState::Learning(_) => busy,
         };
-        self.trainer = Some(TrainerHost { state, ..open });
+        self.trainer = Some(TrainerHost { state, ..running });
     }
 
     /// Learning is done: the trainer is free again, and what it has to say is published.
@@ -258,9 +256,9 @@ impl<B: Broker> Worker<B> {
         }
         let next = offset + 1;
         let learnt = trainer.window_offset().unwrap_or(next)..next;
-        if let Some(open) = &mut self.trainer {
-            open.warm_up = trainer.pending_warm_up();
-            open.state = TrainerState::Idle(Box::new(trainer));
+        if let Some(running) = &mut self.trainer {
+            running.warm_up = trainer.pending_warm_up();
+            running.state = TrainerState::Idle(Box::new(trainer));
         }
         self.note_applied(offset);
         match outcome.publication() {
@@ -301,7 +299,7 @@ impl<B: Broker> Worker<B> {
         }
         let model = &publication.model;
         for step in &model.lineage {
-            self.meter.open.count_step(*step);
+            self.transaction.counts().count_step(*step);
         }
         self.outbox
             .lineage(&mut self.broker, &self.pipeline, model, in_use)
@@ -320,7 +318,7 @@ impl<B: Broker> Worker<B> {
                  for a half-life"
             );
         }
-        self.meter.open.drifts += publication.shifts.len() as u64;
+        self.transaction.counts().drifts += publication.shifts.len() as u64;
         let topics = &self.pipeline.topics;
         self.outbox.shifts(&mut self.broker, topics, publication)
     }

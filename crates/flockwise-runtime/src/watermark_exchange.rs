@@ -26,7 +26,7 @@ impl<B: Broker> Worker<B> {
         let tasks = self.own_watermarks();
         self.note_others(now);
         let sampled = self.let_sweep(&tasks, now)?;
-        let trainer = self.trainer.as_mut().map(|open| open.learnt(now));
+        let trainer = self.trainer.as_mut().map(|running| running.learnt(now));
         let news = Announcement {
             watermarks: Message {
                 tasks,
@@ -39,7 +39,7 @@ impl<B: Broker> Worker<B> {
             now,
             alignment: self.pipeline.alignment,
             others_have_backlog: self.furthest_behind.is_some() || self.learnt.is_some(),
-            asked: asked(self.tasks.values().map(|open| &open.watermarks)),
+            asked: asked(self.tasks.values().map(|running| running.watermarks())),
         };
         let tasks = self.pipeline.topics.state_partitions;
         let learns = self.pipeline.task.learning.learn;
@@ -60,7 +60,7 @@ impl<B: Broker> Worker<B> {
         if self.pipeline.task.learning.learn && !news.sampled.is_empty() {
             self.outbox.sampled(&mut self.broker, &news.sampled)?;
         }
-        self.is_pending = true;
+        self.transaction.open();
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl<B: Broker> Worker<B> {
         let tasks = self.pipeline.topics.state_partitions;
         let idle_timeout = self.pipeline.alignment.idle_timeout;
         let listening = self.tasks.iter();
-        let listening = listening.map(|(number, open)| (*number, &open.watermarks));
+        let listening = listening.map(|(number, running)| (*number, running.watermarks()));
         self.furthest_behind = furthest_behind(listening.clone(), tasks, now, idle_timeout);
         let learnt = match self.pipeline.task.learning.learn {
             true => learnt(listening.map(|(_, heard)| heard), now, idle_timeout),
@@ -139,10 +139,10 @@ impl<B: Broker> Worker<B> {
         period: Option<Period>,
     ) -> Result<(), Failure> {
         let mut tasks = Vec::new();
-        for (number, open) in &mut self.tasks {
-            open.task.set_period(period);
-            open.task.set_watermark(watermark_ms);
-            tasks.push((*number, open.task.stream_ms()));
+        for (number, running) in &mut self.tasks {
+            running.beside_transaction().set_period(period);
+            running.beside_transaction().set_watermark(watermark_ms);
+            tasks.push((*number, running.task().stream_ms()));
         }
         tasks
             .into_iter()
@@ -155,9 +155,9 @@ impl<B: Broker> Worker<B> {
     /// As [`Worker::run`].
     pub fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failure> {
         let tasks = self.tasks.iter_mut();
-        let sampled = tasks.map(|(number, open)| (*number, open.sampled_to(to_ms)));
+        let sampled = tasks.map(|(number, running)| (*number, running.sampled_to(to_ms)));
         self.outbox.sampled(&mut self.broker, &sampled.collect())?;
-        self.is_pending = true;
+        self.transaction.open();
         Ok(())
     }
 
@@ -175,8 +175,8 @@ impl<B: Broker> Worker<B> {
             customers: learnt.customers,
         });
         let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());
-        for (number, open) in &mut self.tasks {
-            let others = open.watermarks.lowest_ms(now, idle_timeout);
+        for (number, running) in &mut self.tasks {
+            let others = running.watermarks().lowest_ms(now, idle_timeout);
             let own_ms = own.get(number).copied().unwrap_or(CAUGHT_UP);
             let mut watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
             let period_start_ms = period_start_ms(watermark_ms, period_ms);
@@ -184,12 +184,12 @@ impl<B: Broker> Worker<B> {
                 // What comes then belongs to the next period.
                 watermark_ms = period_start_ms;
             }
-            open.task.set_period(period);
-            if watermark_ms != open.task.watermark_ms() {
-                open.task.set_watermark(watermark_ms);
-                advanced.push((*number, open.task.stream_ms()));
+            running.beside_transaction().set_period(period);
+            if watermark_ms != running.task().watermark_ms() {
+                running.beside_transaction().set_watermark(watermark_ms);
+                advanced.push((*number, running.task().stream_ms()));
             }
-            sampled.insert(*number, open.sampled_to(period_start_ms));
+            sampled.insert(*number, running.sampled_to(period_start_ms));
         }
         for (number, stream_ms) in advanced {
             self.advance_task(number, stream_ms)?;

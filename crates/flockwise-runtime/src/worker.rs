@@ -28,6 +28,7 @@ use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
 use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::TrainerHost;
+use crate::transaction::Transaction;
 use crate::watermarks::WatermarkSender;
 
 /// Records of one poll, at most.
@@ -92,9 +93,8 @@ pub struct Worker<B> {
     pub(crate) wait_counted: Moment,
     pub(crate) output: Output,
     pub(crate) outbox: Outbox,
-    /// The next mini-batch to read, where some were read since the last commit.
-    pub(crate) samples_offset: Option<i64>,
-    pub(crate) is_pending: bool,
+    /// What the next commit contains.
+    pub(crate) transaction: Transaction,
     pub(crate) committed: Moment,
     /// When gauges and lags were last shown.
     pub(crate) reported: Moment,
@@ -161,8 +161,7 @@ impl<B: Broker> Worker<B> {
             wait_counted: now,
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
-            samples_offset: None,
-            is_pending: false,
+            transaction: Transaction::default(),
             committed: now,
             reported: now,
             committed_ms: 0,
@@ -252,13 +251,14 @@ impl<B: Broker> Worker<B> {
 
     /// Counts the end of the open transaction; without one there is nothing to abort.
     pub(crate) fn count_abort(&mut self, why: Abort) {
-        self.meter.aborts[why as usize] += u64::from(self.is_pending);
+        self.meter.aborts[why as usize] += u64::from(self.transaction.is_open());
     }
 
     fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
         beat();
         let is_asked = !self.query_queue.is_empty();
-        let has_work = is_asked || self.is_pending || self.has_unassigned() || self.has_due();
+        let has_work =
+            is_asked || self.transaction.is_open() || self.has_unassigned() || self.has_due();
         let is_holding = self.hold();
         let patience = match has_work {
             true => Duration::ZERO,
@@ -309,7 +309,7 @@ impl<B: Broker> Worker<B> {
     /// Notes since when something has waited to be committed; who owns nothing waits for nothing.
     fn note_pending(&self) {
         let progress = &self.metrics.progress;
-        if self.is_pending {
+        if self.transaction.is_open() {
             progress.pending(self.number);
         } else if self.is_assigned && self.tasks.is_empty() {
             progress.nothing_pending(self.number);
@@ -341,7 +341,7 @@ impl<B: Broker> Worker<B> {
         let interval = self.pipeline.commit_interval;
         let is_late =
             self.time_mode.is_live() && self.time_mode.clock().since(self.committed) >= interval;
-        self.is_pending && (is_idle || is_late)
+        self.transaction.is_open() && (is_idle || is_late)
     }
 
     /// Commits, hands everything over and leaves the group.
@@ -386,7 +386,7 @@ impl<B: Broker> Worker<B> {
     pub fn tasks(&self) -> impl Iterator<Item = (u32, &Task)> {
         self.tasks
             .iter()
-            .map(|(number, open)| (*number, &open.task))
+            .map(|(number, running)| (*number, running.task()))
     }
 
     /// The model in use.

@@ -93,8 +93,6 @@ impl Counts {
 /// What one worker counts: counters since the last export, gauges as of now.
 #[derive(Debug, Default)]
 pub struct WorkerMeter {
-    /// Counts of the open transaction: nothing of them is shown before it commits.
-    pub open: Counts,
     /// Transactions committed.
     pub commits: u64,
     /// Transactions aborted, by `Abort as usize`.
@@ -148,26 +146,22 @@ impl WorkerMeter {
         }
     }
 
-    /// The open transaction has committed: what it counted stands. `now_ms` is the time of the commit; `None` in a
-    /// replay, which has no latencies.
-    pub fn commit(&mut self, now_ms: Option<i64>) {
-        let open = take(&mut self.open);
+    /// Adds the counts of a transaction that has committed, and sets them to zero. `now_ms` is the time of the commit;
+    /// `None` in a replay, which has no latencies.
+    pub fn commit(&mut self, counts: &mut Counts, now_ms: Option<i64>) {
+        let committed = take(counts);
         if let Some(now_ms) = now_ms {
             let since = |ms: &i64| Duration::from_millis(now_ms.saturating_sub(*ms).max(0) as u64);
-            self.end_to_end.extend(open.received_ms.iter().map(since));
+            self.end_to_end
+                .extend(committed.received_ms.iter().map(since));
         }
-        for (step, count) in &open.moves {
+        for (step, count) in &committed.moves {
             *self.moves.entry(*step).or_default() += count;
         }
-        self.committed.merge(&open);
-        // Its room is used again.
-        self.open.received_ms = open.received_ms;
-        self.open.received_ms.clear();
-    }
-
-    /// The open transaction was aborted: what it counted has not happened.
-    pub fn roll_back(&mut self) {
-        self.open = Counts::default();
+        self.committed.merge(&committed);
+        // The next transaction uses its allocation.
+        counts.received_ms = committed.received_ms;
+        counts.received_ms.clear();
     }
 
     /// Counts that no abort takes back: of work that is no part of a transaction.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::transaction::Transaction;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricType;
 
@@ -14,21 +15,22 @@ fn filled() -> (Registry, Metrics) {
     let registry = Registry::new();
     let metrics = Metrics::register_by(&registry, &Clock::simulated(100_000)).unwrap();
     let mut meter = WorkerMeter::new(1);
-    meter.open.events = 5;
-    meter.open.changes[Cause::Time as usize] = 2;
-    meter.open.suppressed_changes[Suppression::Dwell as usize] = 3;
-    meter.open.sweep_outliers = 4;
+    let mut counts = Counts::default();
+    counts.events = 5;
+    counts.changes[Cause::Time as usize] = 2;
+    counts.suppressed_changes[Suppression::Dwell as usize] = 3;
+    counts.sweep_outliers = 4;
     meter.customers = 40;
-    meter.commit(Some(0));
+    meter.commit(&mut counts, Some(0));
     meter.export(&metrics);
-    meter.open.events += 7;
+    counts.events += 7;
     meter.customers = 41;
     meter.tasks_restoring = 2;
-    meter.open.dead_letters[Reason::TooLate as usize] = 1;
+    counts.dead_letters[Reason::TooLate as usize] = 1;
     meter.aborts[Abort::Lost as usize] = 1;
     let commits = [1_000, 1_001, 4_000, 30_000_000];
     meter.commit = commits.map(Duration::from_micros).to_vec();
-    meter.commit(Some(0));
+    meter.commit(&mut counts, Some(0));
     meter.export(&metrics);
     metrics.lags.report("clicks", 3, 98_500, Some(9));
     metrics.progress.polled(1);
@@ -108,22 +110,23 @@ fn what_is_aborted_is_not_counted_and_what_is_done_again_once() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
     let mut meter = WorkerMeter::new(0);
-    let work = |meter: &mut WorkerMeter| {
-        meter.open.events += 2;
-        meter.open.dead_letters[Reason::TooLate as usize] += 1;
-        *meter
-            .open
+    let mut transaction = Transaction::default();
+    let work = |transaction: &mut Transaction| {
+        let counts = transaction.counts();
+        counts.events += 2;
+        counts.dead_letters[Reason::TooLate as usize] += 1;
+        *counts
             .moves
             .entry((Cause::Time, None, Some(1)))
             .or_default() += 1;
-        meter.open.received_ms.extend([1_000, 2_000]);
+        counts.received_ms.extend([1_000, 2_000]);
     };
-    work(&mut meter);
+    work(&mut transaction);
     meter.export(&metrics);
     assert!(text(&registry).contains("flockwise_events_total 0"));
-    meter.roll_back();
-    work(&mut meter);
-    meter.commit(Some(3_602_000));
+    transaction.roll_back();
+    work(&mut transaction);
+    transaction.commit(&mut meter, Some(3_602_000));
     meter.export(&metrics);
     assert_eq!(meter.moves().values().sum::<u64>(), 1);
     let text = text(&registry);
