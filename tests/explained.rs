@@ -195,7 +195,7 @@ impl Shop {
         let least = others.map(|id| self.distance(&values, *id));
         assert_near(least.fold(f64::INFINITY, f64::min), distance_other);
         self.check_pulls(told, own, other);
-        let counterfactuals = told["ways"].as_array().expect("ways");
+        let counterfactuals = told["counterfactuals"].as_array().expect("counterfactuals");
         assert_eq!(counterfactuals.len(), self.segments.len() - 1);
         let reached = counterfactuals
             .iter()
