@@ -68,5 +68,5 @@ pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
 }
 
 fn settle<B: flockwise_runtime::broker::Broker>(worker: &mut Worker<B>) {
-    while worker.turn(Duration::ZERO).expect("a turn") || !worker.is_assigned() {}
+    while worker.run_once(Duration::ZERO).expect("a turn") || !worker.is_assigned() {}
 }

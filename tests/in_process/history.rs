@@ -104,7 +104,7 @@ impl Scenario {
             // A member that waits for the tasks of one that is gone does so for a while.
             self.clock.advance(Duration::from_millis(100));
             for member in &mut *members {
-                has_worked |= member.turn(Duration::ZERO).expect("a turn");
+                has_worked |= member.run_once(Duration::ZERO).expect("a turn");
                 has_worked |= !member.is_assigned();
             }
         }

@@ -86,7 +86,7 @@ impl Bench {
 }
 
 fn settle(worker: &mut Member) {
-    while worker.turn(Duration::ZERO).expect("a turn") {}
+    while worker.run_once(Duration::ZERO).expect("a turn") {}
 }
 
 /// By how much the stream times of both tasks are ahead of an event time.

@@ -74,7 +74,7 @@ impl Table {
 
 /// Turns for these in turn until nobody has anything left to do.
 fn settle(shards: &mut [&mut Member]) {
-    let turn = |worker: &mut &mut Member| worker.turn(Duration::ZERO).expect("a turn");
+    let turn = |worker: &mut &mut Member| worker.run_once(Duration::ZERO).expect("a turn");
     while shards.iter_mut().map(turn).filter(|worked| *worked).count() > 0 {}
 }
 
@@ -95,7 +95,7 @@ fn a_task_that_another_had_for_a_round_is_not_taken_up_as_it_was() {
     assert_eq!(owned(&a), [0, 1, 2, 3]);
 
     let mut b = table.join("b");
-    assert!(a.turn(Duration::ZERO).expect("a turn"), "revoked");
+    assert!(a.run_once(Duration::ZERO).expect("a turn"), "revoked");
     assert_eq!(owned(&a), [0_u32; 0]);
     table.put(between);
     settle(&mut [&mut b]);
@@ -126,10 +126,10 @@ fn tasks_that_stay_read_again_what_an_assignment_has_aborted() {
     let mut a = table.join_with("a", Arc::clone(&script));
     settle(&mut [&mut a]);
     table.put(before);
-    assert!(a.turn(Duration::ZERO).expect("a turn"), "records");
+    assert!(a.run_once(Duration::ZERO).expect("a turn"), "records");
     script.assign_nothing_next();
     script.fail_next_commit();
-    assert!(a.turn(Duration::ZERO).expect("a turn"), "assigned");
+    assert!(a.run_once(Duration::ZERO).expect("a turn"), "assigned");
     assert_eq!(owned(&a), [0, 1, 2, 3]);
     table.put(after);
     settle(&mut [&mut a]);

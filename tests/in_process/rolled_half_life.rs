@@ -47,7 +47,7 @@ fn instances_with_other_half_lives_read_a_backlog_to_its_end() {
         let is_read = (0..TURNS).any(|_| {
             clock.advance(Duration::from_millis(100));
             for member in &mut members {
-                member.turn(Duration::ZERO).expect("a turn");
+                member.run_once(Duration::ZERO).expect("a turn");
             }
             members.iter().all(Worker::is_assigned) && memory.is_drained()
         });

@@ -68,7 +68,7 @@ impl Scenario {
         let mut quiet = 0;
         while quiet < 100 {
             self.clock.advance(Duration::from_millis(100));
-            let has_worked = member.turn(Duration::ZERO).expect("a turn");
+            let has_worked = member.run_once(Duration::ZERO).expect("a turn");
             let is_busy = has_worked || !member.is_assigned() || !self.broker.is_drained();
             quiet = if is_busy { 0 } else { quiet + 1 };
         }
@@ -114,7 +114,7 @@ fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_
     });
     published.expect("sent");
     let mut next = scenario.join("next");
-    let refused = (0..100).find_map(|_| next.turn(Duration::ZERO).err());
+    let refused = (0..100).find_map(|_| next.run_once(Duration::ZERO).err());
     assert!(
         matches!(&refused, Some(Failure::Fatal(text)) if text.contains("a transaction is open")),
         "{refused:?}"
@@ -122,7 +122,7 @@ fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_
     last.abort().expect("aborted");
     let mut next = scenario.join("next");
     assert!((0..100).any(|_| {
-        next.turn(Duration::ZERO).expect("a turn");
+        next.run_once(Duration::ZERO).expect("a turn");
         next.is_assigned()
     }));
 }

@@ -66,7 +66,7 @@ impl Scenario {
         let mut has_worked = true;
         while has_worked {
             self.clock.advance(Duration::from_millis(100));
-            has_worked = worker.turn(Duration::ZERO).expect("a turn") || !worker.is_assigned();
+            has_worked = worker.run_once(Duration::ZERO).expect("a turn") || !worker.is_assigned();
         }
     }
 
@@ -173,7 +173,7 @@ fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
     scenario.put(&records[..KEPT]);
     scenario.settle(&mut worker);
     scenario.put(&records[KEPT..READ]);
-    assert!(worker.turn(Duration::ZERO).expect("a turn"));
+    assert!(worker.run_once(Duration::ZERO).expect("a turn"));
     assert_eq!(scenario.broker.committed(INPUT, 0), Some(KEPT as i64));
     replace(&scenario, &records);
     scenario.settle(&mut worker);

@@ -227,7 +227,7 @@ impl World {
     }
 
     pub(super) fn turn(self: &Rc<Self>, client_id: ClientId, mut worker: Member) {
-        match worker.turn(Duration::ZERO) {
+        match worker.run_once(Duration::ZERO) {
             Ok(_) => {
                 self.check_commit(&client_id, &worker);
                 let dropped = self.cluster().put_back(client_id, worker);

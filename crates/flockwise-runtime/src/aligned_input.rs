@@ -1,8 +1,8 @@
-//! Records are processed in step across the input partitions: see [`crate::alignment`].
+//! Aligned input: records are processed in step across the input partitions; see [`crate::alignment`].
 
 use flockwise_core::task::InputPartition;
 
-use crate::alignment::{AlignedPartitions, AlignmentContext, Limits, Run};
+use crate::alignment::{AlignedPartitions, Alignment, AlignmentContext, Limits, Run};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::{Clock, Moment};
@@ -11,8 +11,58 @@ use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
-/// Records that were kept and are processed in a turn, at most: commits and rebalances must not wait.
-const RELEASED_A_TURN: usize = 1000;
+/// Kept records that are processed in one call, at most: commits and rebalances must not wait.
+const MAX_RELEASED_PER_CALL: usize = 1000;
+
+/// The input partitions of a worker, and the records of theirs that wait for other partitions.
+pub(crate) struct InputAlignment {
+    partitions: AlignedPartitions,
+    /// The event time up to which records may be processed, when it was last computed.
+    limit_ms: i64,
+    /// Partitions that the broker is told to give no records of.
+    paused: Vec<TopicPartition>,
+    /// Up to when the time that records wait is counted.
+    wait_counted: Moment,
+}
+
+impl InputAlignment {
+    pub(crate) fn new(alignment: Alignment, now: Moment) -> Self {
+        Self {
+            partitions: AlignedPartitions::new(alignment),
+            limit_ms: i64::MIN,
+            paused: Vec::new(),
+            wait_counted: now,
+        }
+    }
+
+    /// Number of records of a partition that wait for others.
+    pub(crate) fn kept(&self, source: TopicPartition) -> usize {
+        self.partitions.kept(source)
+    }
+
+    /// Does any record wait for another partition?
+    pub(crate) fn is_holding(&self) -> bool {
+        self.partitions.holding().next().is_some()
+    }
+
+    /// Polls with the room that kept records leave: see [`AlignedPartitions::set_apart`].
+    pub(crate) fn poll<T>(&mut self, batch: &mut Batch, poll: impl FnOnce(&mut Batch) -> T) -> T {
+        self.partitions.set_apart(batch);
+        let polled = poll(batch);
+        self.partitions.keep_apart(batch);
+        self.partitions.polled();
+        polled
+    }
+
+    /// The watermark of the partitions that `reads` selects: see [`AlignedPartitions::watermark_ms`].
+    pub(crate) fn watermark_ms(
+        &mut self,
+        reads: impl Fn(TopicPartition) -> bool,
+        context: &impl AlignmentContext,
+    ) -> Option<i64> {
+        self.partitions.watermark_ms(reads, context)
+    }
+}
 
 /// What a worker knows of its own partitions and of other workers.
 pub(crate) struct WorkerAlignment<'a, B> {
@@ -63,7 +113,7 @@ impl<B: Broker> Worker<B> {
         for (source, _) in reads {
             if let Topic::Input(input) = source.topic {
                 let reached_ms = self.reached_ms((input, source.partition));
-                self.input_alignment.open(*source, reached_ms);
+                self.alignment.partitions.open(*source, reached_ms);
             }
         }
         self.broker.open(reads)
@@ -71,7 +121,7 @@ impl<B: Broker> Worker<B> {
 
     fn reached_ms(&self, input: InputPartition) -> i64 {
         let owner = self.pipeline.topics.task_of(input.1);
-        let running = self.tasks.get(&owner);
+        let running = self.tasks.get(owner);
         let known =
             running.and_then(|running| running.task().inputs().find(|(known, _)| *known == input));
         known.map_or(i64::MIN, |(_, progress)| progress.time_ms)
@@ -79,22 +129,26 @@ impl<B: Broker> Worker<B> {
 
     /// Closes sources at the broker; what was kept of them is dropped.
     pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.input_alignment.close(sources);
+        self.alignment.partitions.close(sources);
         self.broker.close(sources)
     }
 
     /// Tells the broker of which sources to give no more for now: input partitions of which records are kept, and
     /// mini-batches while the trainer learns. `true` where records are kept.
-    pub(crate) fn hold(&mut self) -> bool {
-        let held_before = !self.held.is_empty();
-        self.held.clear();
-        self.held.extend(self.input_alignment.holding());
-        let is_holding = !self.held.is_empty();
-        if self.is_learning() {
-            self.held.push(SAMPLES);
+    pub(crate) fn pause(&mut self) -> bool {
+        let is_learning = self.trainer.is_learning();
+        let InputAlignment {
+            partitions, paused, ..
+        } = &mut self.alignment;
+        let paused_before = !paused.is_empty();
+        paused.clear();
+        paused.extend(partitions.holding());
+        let is_holding = !paused.is_empty();
+        if is_learning {
+            paused.push(SAMPLES);
         }
-        if held_before || !self.held.is_empty() {
-            self.broker.pause(&self.held);
+        if paused_before || !paused.is_empty() {
+            self.broker.pause(paused);
         }
         is_holding
     }
@@ -107,9 +161,12 @@ impl<B: Broker> Worker<B> {
                 others_ms: i64::MAX,
             };
         }
-        let context =
-            WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
-        let limits = self.input_alignment.limits(next, place, &context);
+        let context = WorkerAlignment::new(
+            &self.broker,
+            self.time_mode.clock(),
+            self.watermarks.furthest_behind(),
+        );
+        let limits = self.alignment.partitions.limits(next, place, &context);
         Limits {
             own_ms: limits.own_ms.min(self.learnable_ms()),
             ..limits
@@ -128,17 +185,17 @@ impl<B: Broker> Worker<B> {
         batch: &Batch,
         now_ms: Option<i64>,
     ) -> Result<(), Failure> {
-        self.input_alignment.begin(batch);
-        self.limit_ms = i64::MIN;
+        self.alignment.partitions.begin(batch);
+        self.alignment.limit_ms = i64::MIN;
         let mut places = Vec::with_capacity(AHEAD);
         let mut next = 0;
         while next < batch.len() {
             places.clear();
             while next < batch.len() && places.len() < AHEAD {
                 let record = batch.record(next);
-                match self.input_alignment.keeps(record.source) {
+                match self.alignment.partitions.keeps(record.source) {
                     false => places.push(next),
-                    true => self.input_alignment.keep(record, None),
+                    true => self.alignment.partitions.keep(record, None),
                 }
                 next += 1;
             }
@@ -147,42 +204,41 @@ impl<B: Broker> Worker<B> {
             for (place, number) in places.iter().enumerate() {
                 let record = batch.record(*number);
                 if let Progress::Beyond(time_ms) = self.align(&record, place, *number, now_ms)? {
-                    self.input_alignment.keep(record, Some(time_ms));
+                    self.alignment.partitions.keep(record, Some(time_ms));
                 }
             }
         }
-        self.input_alignment.end();
+        self.alignment.partitions.end();
         Ok(())
     }
 
     /// Processes what was kept and is within the limit by now; `true` where there was some.
     pub(crate) fn release(&mut self) -> Result<bool, Failure> {
-        if self.input_alignment.holding().next().is_none() {
-            self.wait_counted = self.time_mode.clock().now();
+        if !self.alignment.is_holding() {
+            self.alignment.wait_counted = self.time_mode.clock().now();
             return Ok(false);
         }
         let mut limits = self.limits(None, usize::MAX);
-        self.polled = self.time_mode.clock().now();
-        let now_ms = self.reference_ms();
-        let mut left = RELEASED_A_TURN;
+        let now_ms = self.records_arrive();
+        let mut left = MAX_RELEASED_PER_CALL;
         while left > 0
-            && let Some(source) = self.input_alignment.released(limits)
+            && let Some(source) = self.alignment.partitions.released(limits)
         {
-            self.limit_ms = limits.lower_ms();
+            self.alignment.limit_ms = limits.lower_ms();
             left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
             limits = self.limits(None, usize::MAX);
         }
-        let has_released = left < RELEASED_A_TURN;
+        let has_released = left < MAX_RELEASED_PER_CALL;
         if has_released {
             self.report_progress();
         }
         let now = self.time_mode.clock().now();
-        if !has_released && let Some(source) = self.held_back_by() {
+        if !has_released && let Some(source) = self.waiting_for() {
             let topic = self.pipeline.topics.name(source.topic);
-            let waited = now.since(self.wait_counted);
+            let waited = now.since(self.alignment.wait_counted);
             self.metrics.held_back(&topic, source.partition, waited);
         }
-        self.wait_counted = now;
+        self.alignment.wait_counted = now;
         Ok(has_released)
     }
 
@@ -192,7 +248,7 @@ impl<B: Broker> Worker<B> {
         source: TopicPartition,
         now_ms: Option<i64>,
     ) -> Result<usize, Failure> {
-        let Some(mut run) = self.input_alignment.take(source) else {
+        let Some(mut run) = self.alignment.partitions.take(source) else {
             return Ok(0);
         };
         let (count, beyond_ms) = self.admit(source, &mut run, now_ms)?;
@@ -202,7 +258,7 @@ impl<B: Broker> Worker<B> {
             self.receive(&record, place, now_ms)?;
         }
         run.next += count;
-        self.input_alignment.put_back(source, run, beyond_ms);
+        self.alignment.partitions.put_back(source, run, beyond_ms);
         Ok(count)
     }
 
@@ -230,7 +286,7 @@ impl<B: Broker> Worker<B> {
                 run.head_is_decoded = true;
                 return Ok((place, Some(time_ms)));
             }
-            self.input_alignment.reach(source, time_ms);
+            self.alignment.partitions.reach(source, time_ms);
         }
         Ok((count, None))
     }
@@ -249,7 +305,7 @@ impl<B: Broker> Worker<B> {
             self.receive(record, place, now_ms)?;
             return Ok(Progress::Processed);
         }
-        if self.input_alignment.keeps(source) {
+        if self.alignment.partitions.keeps(source) {
             return Ok(Progress::Beyond(i64::MAX));
         }
         let time_ms = self.time_of(record, place, now_ms);
@@ -260,19 +316,21 @@ impl<B: Broker> Worker<B> {
         }
         self.receive(record, place, now_ms)?;
         if let Some(time_ms) = time_ms {
-            self.input_alignment.reach(source, time_ms);
+            self.alignment.partitions.reach(source, time_ms);
         }
         Ok(Progress::Processed)
     }
 
     /// Is the next event of a partition beyond the limit, which may have moved on?
     fn is_beyond(&mut self, source: TopicPartition, time_ms: i64, batch_place: usize) -> bool {
-        if time_ms <= self.limit_ms || time_ms <= self.input_alignment.reached_ms(source) {
+        if time_ms <= self.alignment.limit_ms
+            || time_ms <= self.alignment.partitions.reached_ms(source)
+        {
             return false;
         }
         let limits = self.limits(Some((source, time_ms)), batch_place);
-        self.limit_ms = limits.lower_ms();
-        !self.input_alignment.admits(time_ms, limits)
+        self.alignment.limit_ms = limits.lower_ms();
+        !self.alignment.partitions.admits(time_ms, limits)
     }
 
     /// Event time of a record, if it has an event that is not too far in the future.
@@ -288,32 +346,43 @@ impl<B: Broker> Worker<B> {
 
     /// How far the partitions that have more to process are apart.
     pub(crate) fn note_skew(&mut self) {
-        let context =
-            WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
-        self.meter.skew_ms = self.input_alignment.skew_ms(&context);
+        let context = WorkerAlignment::new(
+            &self.broker,
+            self.time_mode.clock(),
+            self.watermarks.furthest_behind(),
+        );
+        self.meter.skew_ms = self.alignment.partitions.skew_ms(&context);
     }
 
     /// What the records that are kept wait for: an input partition of this worker, the repartition partition of a task of
     /// another one, or the trainer's mini-batches.
-    fn held_back_by(&mut self) -> Option<TopicPartition> {
-        let context =
-            WorkerAlignment::new(&self.broker, self.time_mode.clock(), self.furthest_behind);
-        let limits = self.input_alignment.limits(None, usize::MAX, &context);
+    fn waiting_for(&mut self) -> Option<TopicPartition> {
+        let context = WorkerAlignment::new(
+            &self.broker,
+            self.time_mode.clock(),
+            self.watermarks.furthest_behind(),
+        );
+        let limits = self.alignment.partitions.limits(None, usize::MAX, &context);
         if self.learnable_ms() < limits.lower_ms() {
             return Some(SAMPLES);
         }
-        let own = self.input_alignment.held_back_by(&context);
-        own.or_else(|| Some(TopicPartition::repartition(self.furthest_behind?.0)))
+        let own = self.alignment.partitions.held_back_by(&context);
+        own.or_else(|| {
+            Some(TopicPartition::repartition(
+                self.watermarks.furthest_behind()?.0,
+            ))
+        })
     }
 }
 
 /// The next offset of a source that has not been processed, where that is known.
 pub(crate) fn next_offset(
     broker: &impl Broker,
-    aligned: &AlignedPartitions,
+    alignment: &InputAlignment,
     source: TopicPartition,
 ) -> Option<i64> {
-    aligned
+    alignment
+        .partitions
         .first_kept(source)
         .or_else(|| broker.position(source))
 }

@@ -1,4 +1,4 @@
-//! When the pipeline has read its history: what happened before it was first started.
+//! Catching up: the pipeline has read its history, the events from before its first start.
 
 use flockwise_codec::catch_up::Marks;
 
@@ -13,8 +13,8 @@ const PIPELINE: TopicPartition = TopicPartition {
 };
 
 impl<B: Broker> Worker<B> {
-    /// Leaves a mark for each task that has read all history of its inputs, in the transaction in which it has.
-    pub(crate) fn note_caught_up(&mut self) -> Result<(), Failure> {
+    /// Writes a mark for each task that has read all history of its inputs, in the transaction that completes it.
+    pub(crate) fn mark_caught_up(&mut self) -> Result<(), Failure> {
         let Some(until_ms) = self.pipeline.task.history.until_ms else {
             return Ok(());
         };
@@ -23,19 +23,19 @@ impl<B: Broker> Worker<B> {
             .iter()
             .filter(|(_, running)| !running.has_caught_up());
         let caught_up = behind.filter(|(_, running)| self.has_read(running, until_ms));
-        let numbers: Vec<u32> = caught_up.map(|(number, _)| *number).collect();
+        let numbers: Vec<u32> = caught_up.map(|(number, _)| number).collect();
         let at_ms = self.time_mode.clock().latest_ms();
         for number in numbers {
             self.outbox
                 .mark_caught_up(&mut self.broker, Some(number), at_ms)?;
-            if let Some(running) = self.tasks.get_mut(&number) {
+            if let Some(running) = self.tasks.get_mut(number) {
                 running.set_caught_up(&mut self.transaction);
             }
         }
         Ok(())
     }
 
-    /// Tasks that have not read all history yet.
+    /// Number of tasks that have not read all history.
     pub(crate) fn tasks_behind(&self) -> u64 {
         if self.pipeline.task.history.until_ms.is_none() {
             return 0;
@@ -55,42 +55,41 @@ impl<B: Broker> Worker<B> {
             progress.is_some_and(|(_, progress)| progress.time_ms >= until_ms)
         };
         let is_at_end = |source: &TopicPartition| {
-            self.broker.lag(*source) == Some(0) && self.input_alignment.kept(*source) == 0
+            self.broker.lag(*source) == Some(0) && self.alignment.kept(*source) == 0
         };
         let mut inputs = running.inputs.iter();
         inputs.all(|source| has_reached(source) || is_at_end(source))
     }
 
-    /// The trainer says once on the lineage topic that all tasks have left their mark.
+    /// Announces on the lineage topic, once, that all tasks have written their marks. The trainer's worker does this.
     pub(crate) fn announce_caught_up(&mut self) -> Result<(), Failure> {
         let Some(until_ms) = self.pipeline.task.history.until_ms else {
             return Ok(());
         };
-        if self.trainer.is_none() || self.is_announced {
+        if !self.trainer.is_running() || self.trainer.has_announced {
             return Ok(());
         }
         let mut marks = Marks::default();
         self.broker.replay(PIPELINE, None, &mut |record| {
             marks.take(record.key, record.value);
         })?;
-        self.is_announced = marks.is_announced;
+        self.trainer.has_announced = marks.is_announced;
         let tasks = self.pipeline.topics.state_partitions;
-        if self.is_announced || !marks.is_complete(tasks) {
+        if marks.is_announced || !marks.is_complete(tasks) {
             return Ok(());
         }
         let at_ms = self.time_mode.clock().latest_ms();
-        let version = self.versions.as_ref();
-        let version = version.map_or(0, |versions| versions.current.version());
+        let version = self.model.version();
         let app = &self.pipeline.topics.app;
         tracing::info!(
             model_version = version,
-            "the pipeline has caught up: all that happened before its first start is counted"
+            "the pipeline has caught up: all events from before its first start are counted"
         );
         self.outbox
             .caught_up(&mut self.broker, app, (until_ms, at_ms), tasks, version)?;
         self.outbox.mark_caught_up(&mut self.broker, None, at_ms)?;
-        // With a task's bookmark, so that who has lost its tasks meanwhile cannot commit it.
-        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
-        self.commit_also(&numbers)
+        // With task positions: a worker that has lost its tasks meanwhile cannot commit this.
+        self.transaction.open();
+        self.commit_also(&self.tasks.numbers())
     }
 }

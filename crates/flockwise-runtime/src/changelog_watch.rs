@@ -1,14 +1,14 @@
-//! A changelog that is made again under a running worker: what is in memory belongs to the former one.
+//! Notices a changelog that is recreated while a worker runs.
 
 use crate::broker::{Broker, Failure};
 use crate::topics::Topic;
 use crate::worker::Worker;
 
 impl<B: Broker> Worker<B> {
-    /// Checks that the changelog is still the one that the tasks were restored from.
+    /// Checks that the changelog is still the topic that the tasks were restored from.
     ///
     /// # Errors
-    /// [`Failure::Config`] where it is gone or another one: rows written to that would be half of the state.
+    /// [`Failure::Config`] if it is gone or was recreated: rows written to the new one would be half of the state.
     pub(crate) fn check_changelog_id(&mut self) -> Result<(), Failure> {
         let restored_from = self.changelog_id()?;
         match self.broker.topic_id(Topic::Changelog) {
@@ -19,8 +19,8 @@ impl<B: Broker> Worker<B> {
                 name = self.pipeline.topics.name(Topic::Changelog)
             ))),
             Err(gone @ Failure::Config(_)) => Err(gone),
-            Err(failure) => {
-                tracing::debug!("the changelog cannot be looked at: {failure}");
+            Err(error) => {
+                tracing::debug!(%error, "cannot get the id of the changelog");
                 Ok(())
             }
         }

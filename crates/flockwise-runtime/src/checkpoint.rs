@@ -1,4 +1,4 @@
-//! What was committed is handed to the local state, a slice at a time, behind the commits.
+//! Checkpoints: committed rows are handed to the local store in the background, a slice at a time.
 
 use std::time::Duration;
 
@@ -7,30 +7,37 @@ use flockwise_core::rows::DirtyRow;
 
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
-use crate::store::{CheckpointBatch, CheckpointState, Store};
+use crate::store::{CheckpointBatch, CheckpointState, NoStore, Store};
 use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
-/// How often a task's local copy is brought up to date: what is newer is read from the changelog at the
-/// next start, and a customer who acts all the time is written once in this time.
+/// How often a task's checkpoint is brought up to date. The next start reads what is newer from the changelog; a
+/// customer who acts all the time is written once in this time.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
-/// Rows written in a turn, so that no turn takes long.
+/// Rows written in one call, so that none takes long.
 const MAX_ROWS_PER_CALL: usize = 1 << 14;
 
-/// How long a worker that leaves waits for one copy to be written.
+/// How long a leaving worker waits until the checkpoint of one task is written.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How far a task's local copy is.
+/// The local store, and which changelog its checkpoints belong to.
+pub(crate) struct Checkpointer {
+    store: Box<dyn Store>,
+    /// The id of the changelog topic, once it was asked for.
+    changelog_id: Option<String>,
+}
+
+/// Progress of one task's checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckpointProgress {
     began: Moment,
-    /// While a round is under way: the offset that the copy will have at its end.
+    /// While one is being written: the changelog offset that it will cover.
     offset: Option<i64>,
 }
 
 impl CheckpointProgress {
-    /// As good as written a moment ago.
+    /// As if a checkpoint had just been written.
     pub(crate) fn new(now: Moment) -> Self {
         Self {
             began: now,
@@ -39,38 +46,56 @@ impl CheckpointProgress {
     }
 }
 
+impl Checkpointer {
+    pub(crate) fn new(store: Box<dyn Store>) -> Self {
+        Self {
+            store,
+            changelog_id: None,
+        }
+    }
+
+    pub(crate) fn store(&mut self) -> &mut dyn Store {
+        &mut *self.store
+    }
+
+    /// Takes the store out: nothing is written through this worker any more.
+    pub(crate) fn take_store(&mut self) -> Box<dyn Store> {
+        std::mem::replace(&mut self.store, Box::new(NoStore))
+    }
+}
+
 impl<B: Broker> Worker<B> {
-    /// Hands a slice of one task to the store if it is time; only between transactions, so that nothing
-    /// but what was committed gets there.
+    /// Hands a slice of one task to the store if one is due. Does nothing while a transaction is open, so that the
+    /// store holds committed rows only.
     pub(crate) fn checkpoint_some(&mut self) -> Result<(), Failure> {
         if self.transaction.is_open() {
             return Ok(());
         }
-        let store = &mut self.store;
-        let mut under_way = self
-            .tasks
-            .iter()
-            .filter(|(_, running)| running.checkpoint.offset.is_some())
-            .map(|(number, _)| *number);
-        match under_way.find(|number| store.checkpoint_state(*number).accepts_records()) {
+        let store = self.checkpointer.store();
+        let tasks = self.tasks.iter();
+        let under_way = tasks.filter(|(_, running)| running.checkpoint.offset.is_some());
+        let ready = under_way
+            .map(|(number, _)| number)
+            .find(|number| store.checkpoint_state(*number).accepts_records());
+        match ready {
             Some(number) => self.checkpoint_task(number),
             None => self.begin_checkpoints(),
         }
     }
 
-    /// Begins a round for the tasks whose copies have become old.
+    /// Begins checkpoints of the tasks whose last one is old.
     fn begin_checkpoints(&mut self) -> Result<(), Failure> {
-        let (now, store) = (self.time_mode.clock().now(), &mut self.store);
+        let (now, store) = (self.time_mode.clock().now(), self.checkpointer.store());
         let mut due = Vec::new();
-        for (number, running) in &mut self.tasks {
+        for (number, running) in self.tasks.iter_mut() {
             let is_due = now.since(running.checkpoint.began) >= CHECKPOINT_EVERY;
             if is_due && running.checkpoint.offset.is_none() {
                 running.checkpoint.began = now;
-                let copy = store.checkpoint_state(*number);
-                if copy == CheckpointState::Empty
-                    || (copy == CheckpointState::Ready && running.task().dirty_len() > 0)
+                let state = store.checkpoint_state(number);
+                if state == CheckpointState::Empty
+                    || (state == CheckpointState::Ready && running.task().dirty_len() > 0)
                 {
-                    due.push(*number);
+                    due.push(number);
                 }
             }
         }
@@ -79,30 +104,26 @@ impl<B: Broker> Worker<B> {
         }
         let ends = self.fenced_end_offsets(&due)?;
         for (number, end) in due.iter().zip(ends) {
-            if let Some(running) = self.tasks.get_mut(number) {
+            if let Some(running) = self.tasks.get_mut(*number) {
                 running.checkpoint.offset = Some(end);
             }
         }
         Ok(())
     }
 
-    /// The ends of tasks' changelogs, and a commit of those tasks after that: it succeeds only if they were
-    /// this worker's all the time, so everything before the ends is in their rows.
+    /// The end offsets of tasks' changelogs, followed by a commit of those tasks. The commit succeeds only if the worker
+    /// has owned them all the time: their rows then hold everything before the end offsets.
     fn fenced_end_offsets(&mut self, numbers: &[u32]) -> Result<Vec<i64>, Failure> {
-        let sources: Vec<TopicPartition> = numbers
-            .iter()
-            .copied()
-            .map(TopicPartition::changelog)
-            .collect();
-        let ends = self.broker.end_offsets(&sources)?;
+        let changelogs = numbers.iter().copied().map(TopicPartition::changelog);
+        let ends = self.broker.end_offsets(&changelogs.collect::<Vec<_>>())?;
         self.commit_also(numbers)?;
         Ok(ends)
     }
 
-    /// Commits, and with it the bookmarks of these tasks, whether or not anything happened to them.
+    /// Commits, and writes the positions of these tasks even if nothing has changed them.
     pub(crate) fn commit_also(&mut self, numbers: &[u32]) -> Result<(), Failure> {
         for number in numbers {
-            if let Some(running) = self.tasks.get_mut(number) {
+            if let Some(running) = self.tasks.get_mut(*number) {
                 running.change(&mut self.transaction);
             }
         }
@@ -110,90 +131,95 @@ impl<B: Broker> Worker<B> {
     }
 
     fn checkpoint_task(&mut self, number: u32) -> Result<(), Failure> {
-        let is_empty = self.store.checkpoint_state(number) == CheckpointState::Empty;
-        let Some(running) = self.tasks.get_mut(&number) else {
+        let state = self.checkpointer.store().checkpoint_state(number);
+        let Some(running) = self.tasks.get_mut(number) else {
             return Ok(());
         };
-        if is_empty {
+        if state == CheckpointState::Empty {
             running.beside_transaction().mark_all_dirty();
         }
         if running.is_ahead() {
             self.commit_also(&[number])?;
         }
-        let Some(running) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(number) else {
             return Ok(());
         };
         let mut offset = None;
         if running.task().dirty_len() <= MAX_ROWS_PER_CALL {
             offset = running.checkpoint.offset.take();
         }
-        let records = self.checkpoint_batch(number, MAX_ROWS_PER_CALL, offset)?;
-        self.store.write(number, records);
+        let batch = self.checkpoint_batch(number, MAX_ROWS_PER_CALL, offset)?;
+        self.checkpointer.store().write(number, batch);
         Ok(())
     }
 
-    /// So many rows of a task that its local copy lacks; with an offset they are the last, and the
-    /// bookmark comes along.
+    /// Up to `limit` rows of a task that its checkpoint lacks. With an offset they are the last ones, and the task
+    /// position follows them.
     fn checkpoint_batch(
         &mut self,
         number: u32,
-        most: usize,
+        limit: usize,
         offset: Option<i64>,
     ) -> Result<CheckpointBatch, Failure> {
         let plan = self.pipeline.task.plan.fingerprint();
-        let mut records = CheckpointBatch::default();
-        records.changelog = self.changelog_id()?;
-        records.plan = plan;
-        records.offset = offset;
-        records.committed_ms = self.committed_ms;
-        let Some(running) = self.tasks.get_mut(&number) else {
-            return Ok(records);
+        let mut batch = CheckpointBatch::default();
+        batch.changelog = self.changelog_id()?;
+        batch.plan = plan;
+        batch.offset = offset;
+        batch.committed_ms = self.commits.latest_ms();
+        let Some(running) = self.tasks.get_mut(number) else {
+            return Ok(batch);
         };
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        running
-            .beside_transaction()
-            .take_dirty(most, &mut |checkpoint_batch| {
-                key.clear();
-                value.clear();
-                match checkpoint_batch {
-                    DirtyRow::Row(row) => {
-                        row_key(row.customer_id, &mut key);
-                        encode_row(&row, plan, &mut value);
-                        records.push(&key, Some(&value));
-                    }
-                    DirtyRow::Gone(customer_id) => {
-                        row_key(customer_id, &mut key);
-                        records.push(&key, None);
-                    }
+        let task = running.beside_transaction();
+        task.take_dirty(limit, &mut |dirty| {
+            key.clear();
+            value.clear();
+            match dirty {
+                DirtyRow::Row(row) => {
+                    row_key(row.customer_id, &mut key);
+                    encode_row(&row, plan, &mut value);
+                    batch.push(&key, Some(&value));
                 }
-            });
+                DirtyRow::Gone(customer_id) => {
+                    row_key(customer_id, &mut key);
+                    batch.push(&key, None);
+                }
+            }
+        });
         if offset.is_some() {
             value.clear();
             let owner = Some(self.broker.transactional_id());
             let inputs = &self.pipeline.topics.inputs;
             encode_task_position(&running.task().position(), inputs, owner, &mut value);
-            records.push(&[TASK_POSITION], Some(&value));
+            batch.push(&[TASK_POSITION], Some(&value));
         }
-        Ok(records)
+        Ok(batch)
     }
 
-    /// What tells the changelog from another of the same name; asked for once.
+    /// The id of the changelog topic that the tasks were restored from.
     pub(crate) fn changelog_id(&mut self) -> Result<String, Failure> {
-        if let Some(known) = &self.changelog {
+        if let Some(known) = &self.checkpointer.changelog_id {
             return Ok(known.clone());
         }
-        let identity = self.broker.topic_id(Topic::Changelog)?;
-        self.changelog = Some(identity.clone());
-        Ok(identity)
+        let id = self.broker.topic_id(Topic::Changelog)?;
+        self.checkpointer.changelog_id = Some(id.clone());
+        Ok(id)
     }
 
-    /// Commits, and says all that the local copies lack, for when the worker has left.
+    /// Leaves the checkpoints of tasks that go elsewhere as they are.
+    pub(crate) fn release_checkpoints(&mut self, numbers: &[u32]) {
+        let store = self.checkpointer.store();
+        numbers.iter().for_each(|number| store.release(*number));
+    }
+
+    /// Commits, and returns all that the checkpoints lack, to be written once the worker has left the group.
     ///
     /// # Errors
-    /// As [`Worker::turn`]; where the transaction must be done again there is nothing to be said.
+    /// As [`Worker::run_once`]. If the transaction aborts, there is nothing to write.
     pub(crate) fn final_checkpoints(&mut self) -> Result<Vec<(u32, CheckpointBatch)>, Failure> {
-        let store = &mut self.store;
-        let numbers = self.tasks.keys().copied();
+        let store = self.checkpointer.store();
+        let numbers = self.tasks.numbers().into_iter();
         let numbers: Vec<u32> = numbers
             .filter(|number| store.checkpoint_state(*number) != CheckpointState::Off)
             .collect();
@@ -207,34 +233,29 @@ impl<B: Broker> Worker<B> {
         };
         let mut checkpoints = Vec::new();
         for (number, end) in numbers.into_iter().zip(ends) {
-            let copy = self.store.checkpoint_state(number);
-            if let Some(running) = self
-                .tasks
-                .get_mut(&number)
-                .filter(|_| copy == CheckpointState::Empty)
-            {
+            let state = self.checkpointer.store().checkpoint_state(number);
+            let running = self.tasks.get_mut(number);
+            if let Some(running) = running.filter(|_| state == CheckpointState::Empty) {
                 running.beside_transaction().mark_all_dirty();
             }
-            checkpoints.push((
-                number,
-                self.checkpoint_batch(number, usize::MAX, Some(end))?,
-            ));
+            let batch = self.checkpoint_batch(number, usize::MAX, Some(end))?;
+            checkpoints.push((number, batch));
         }
         Ok(checkpoints)
     }
 }
 
-/// Writes what [`Worker::final_checkpoints`] said, now that others can take over meanwhile.
+/// Writes the final checkpoints after the worker has left, when others can already take its tasks over.
 pub(crate) fn write_final_checkpoints(
     mut store: Box<dyn Store>,
     checkpoints: Vec<(u32, CheckpointBatch)>,
 ) {
-    for (number, records) in checkpoints {
+    for (number, batch) in checkpoints {
         if store
             .await_checkpoint(number, FINAL_WRITE_TIMEOUT)
             .accepts_records()
         {
-            store.write(number, records);
+            store.write(number, batch);
         }
         store.release(number);
     }

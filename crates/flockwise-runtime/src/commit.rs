@@ -1,4 +1,4 @@
-//! Commit in three visible phases: state out, transaction, settle.
+//! A commit in three phases: write state, commit the transaction, settle what is in memory.
 
 use std::time::Duration;
 
@@ -9,118 +9,122 @@ use crate::topics::TopicPartition;
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
-/// A worker commits at least this often, also with nothing new.
+/// A worker with tasks commits at least this often, even without changes.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
+/// When a worker last committed.
+#[derive(Debug)]
+pub(crate) struct CommitTimes {
+    latest: Moment,
+    /// The time right before the last commit, milliseconds since the epoch. The worker owned its tasks then, whatever has
+    /// become of them since.
+    latest_ms: i64,
+}
+
+impl CommitTimes {
+    pub(crate) fn new(now: Moment) -> Self {
+        Self {
+            latest: now,
+            latest_ms: 0,
+        }
+    }
+
+    pub(crate) fn latest(&self) -> Moment {
+        self.latest
+    }
+
+    pub(crate) fn latest_ms(&self) -> i64 {
+        self.latest_ms
+    }
+}
+
 impl<B: Broker> Worker<B> {
-    /// Commits what was processed, if anything: rows, bookmarks and positions in the transaction that
-    /// holds the changes, mini-batches, dead letters and forwards already.
+    /// Commits the open transaction, if there is one. It holds changes, samples, dead letters and forwarded events
+    /// already; rows, task positions and offsets join them here.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
         if !self.transaction.is_open() {
             return Ok(());
         }
         let started = self.time_mode.clock().now();
-        let committed_ms = self.time_mode.clock().latest_ms();
+        let started_ms = self.time_mode.clock().latest_ms();
         self.write_state()?;
         self.broker.commit(&self.positions())?;
-        self.commit_tasks();
-        self.committed_ms = committed_ms;
+        self.tasks.commit();
+        self.transaction
+            .commit(&mut self.meter, self.time_mode.now_ms());
+        self.commits.latest_ms = started_ms;
         let memory_checked = self.check_memory();
-        self.report(started);
-        self.note_commit();
+        self.report_commit(started);
+        self.commits.latest = self.time_mode.clock().now();
+        self.metrics.progress.committed(self.number());
         memory_checked
     }
 
-    /// A worker that has had nothing to commit for a while commits where it stands: that shows whether the brokers
-    /// would take a commit, before anything depends on it.
+    /// Commits the positions again if nothing was committed for a while. That shows whether the brokers accept commits
+    /// before anything depends on it.
     pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
-        let is_idle = self.time_mode.is_live() && self.is_assigned && !self.transaction.is_open();
-        let clock = self.time_mode.clock();
-        if !is_idle || self.tasks.is_empty() || clock.since(self.committed) < RENEW_EVERY {
+        let is_live = self.time_mode.is_live() && self.tasks.is_assigned();
+        let is_idle = is_live && !self.transaction.is_open() && !self.tasks.is_empty();
+        if !is_idle || self.time_mode.clock().since(self.commits.latest) < RENEW_EVERY {
             return Ok(());
         }
         self.metrics.progress.pending(self.number());
-        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
-        self.commit_also(&numbers)
-    }
-
-    fn note_commit(&mut self) {
-        self.committed = self.time_mode.clock().now();
-        self.metrics.progress.committed(self.number());
+        self.commit_also(&self.tasks.numbers())
     }
 
     fn write_state(&mut self) -> Result<(), Failure> {
         self.note_positions();
-        for (number, running) in self
-            .tasks
-            .iter_mut()
-            .filter(|(_, running)| running.is_dirty())
-        {
+        for (number, running) in self.tasks.dirty() {
             self.outbox
-                .state(&mut self.broker, &self.pipeline, *number, running.task())?;
+                .state(&mut self.broker, &self.pipeline, number, running.task())?;
         }
         Ok(())
     }
 
-    /// Passes control records: every record handed out has been processed by now, except for those that are kept. The
-    /// position of an input goes back where its partition was truncated and is read on from there.
+    /// Moves positions past control records: every polled record is processed, unless alignment holds it back. The position
+    /// of a truncated input moves back to where it is read on.
     fn note_positions(&mut self) {
-        for (number, running) in self
-            .tasks
-            .iter_mut()
-            .filter(|(_, running)| running.is_dirty())
-        {
+        for (number, running) in self.tasks.dirty_mut() {
             let task = running.change(&mut self.transaction);
             let inputs: Vec<_> = task.inputs().collect();
             for (input, progress) in inputs {
-                let (source, known) = (input.into(), progress.next_offset);
-                let position =
-                    next_offset(&self.broker, &self.input_alignment, source).unwrap_or(known);
-                task.advance_input(input, position);
+                let source = input.into();
+                let position = next_offset(&self.broker, &self.alignment, source);
+                task.advance_input(input, position.unwrap_or(progress.next_offset));
                 let leader_epoch = self.broker.leader_epoch(source);
                 task.set_leader_epoch(input, leader_epoch);
             }
             let known = task.repartition_offset();
-            let source = TopicPartition::repartition(*number);
+            let source = TopicPartition::repartition(number);
             let position = self.broker.position(source).unwrap_or(known);
             task.advance_repartition(position.max(known));
         }
     }
 
-    /// The next offset of everything that the tasks with something new read.
+    /// The next offset of everything that the dirty tasks read.
     fn positions(&self) -> Vec<(TopicPartition, i64)> {
         let mut positions: Vec<(TopicPartition, i64)> = Vec::new();
-        for (number, running) in self.tasks.iter().filter(|(_, running)| running.is_dirty()) {
-            let repartition = TopicPartition::repartition(*number);
-            positions.push((repartition, running.task().repartition_offset()));
-            let inputs = running.task().inputs();
+        for (number, running) in self.tasks.dirty() {
+            let task = running.task();
+            let repartition = TopicPartition::repartition(number);
+            positions.push((repartition, task.repartition_offset()));
+            let inputs = task.inputs();
             positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));
         }
-        positions.extend(
-            self.transaction
-                .samples_offset()
-                .map(|offset| (SAMPLES, offset)),
-        );
+        let samples = self.transaction.samples_offset();
+        positions.extend(samples.map(|offset| (SAMPLES, offset)));
         positions
     }
 
-    fn commit_tasks(&mut self) {
-        for running in self.tasks.values_mut().filter(|running| running.is_dirty()) {
-            running.commit();
-        }
-        self.transaction
-            .commit(&mut self.meter, self.time_mode.now_ms());
-    }
-
-    /// Counts what the state takes of the memory allowed.
+    /// Compares the memory of the worker's tasks with the budget.
     ///
     /// # Errors
-    /// Where it is too much.
+    /// If it exceeds the budget.
     pub(crate) fn check_memory(&mut self) -> Result<(), Failure> {
         self.check_memory_with(0)
     }
 
-    /// The same, with so many bytes of what is not a task yet.
+    /// As [`Worker::check_memory`], with `more` bytes of what is being restored.
     pub(crate) fn check_memory_with(&mut self, more: usize) -> Result<(), Failure> {
         let tasks = self.tasks.values().map(|running| running.task().bytes());
         let bytes = tasks.sum::<usize>() + more;
@@ -137,22 +141,19 @@ impl<B: Broker> Worker<B> {
         memory.check()
     }
 
-    fn report(&mut self, started: Moment) {
+    fn report_commit(&mut self, started: Moment) {
         self.meter.commits += 1;
-        self.meter.stopped = self.stopped();
+        self.meter.halted = self.halted();
         self.meter
             .commit
             .push(self.time_mode.clock().since(started));
-        self.report_standing();
+        self.report_gauges();
     }
 
-    /// Shows how many customers there are and how far inputs are read: also where nothing is committed.
-    pub(crate) fn report_standing(&mut self) {
-        let rows = self
-            .tasks
-            .values()
-            .map(|running| running.task().rows().len() as u64);
-        self.meter.customers = rows.sum();
+    /// Exports the meter with current gauges and lags.
+    pub(crate) fn report_gauges(&mut self) {
+        let tasks = self.tasks.values().map(|running| running.task());
+        self.meter.customers = tasks.map(|task| task.rows().len() as u64).sum();
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.tasks_behind = self.tasks_behind();
         if self.time_mode.is_live() {
@@ -168,7 +169,7 @@ impl<B: Broker> Worker<B> {
             for ((input, partition), progress) in running.task().inputs() {
                 let source = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
-                let kept = self.input_alignment.kept(source) as u64;
+                let kept = self.alignment.kept(source) as u64;
                 let lag = self.broker.lag(source).map(|lag| lag + kept);
                 self.metrics
                     .lags

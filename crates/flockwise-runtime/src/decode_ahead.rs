@@ -148,7 +148,7 @@ impl<B: Broker> Worker<B> {
             while let Some(next) = runs.next_if(|next| next.home == first.home) {
                 customers.push(next.event.customer_hash());
             }
-            if let Some(running) = self.tasks.get_mut(&first.home) {
+            if let Some(running) = self.tasks.get_mut(first.home) {
                 running.beside_transaction().prefetch(customers);
             }
         }

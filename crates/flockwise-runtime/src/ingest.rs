@@ -1,4 +1,4 @@
-//! What a batch of records does to the tasks.
+//! Ingest: what polled records and passing time do to the tasks.
 
 use std::mem::take;
 
@@ -11,51 +11,38 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure};
 use crate::decode_ahead::Decoded;
 use crate::metrics::Counts;
-use crate::pipeline::TimeMode;
 use crate::reference_clock::log_clock_jump;
 use crate::running_task::RunningTask;
 use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
 
-/// Rows looked at in a turn for customers without a segment.
+/// Rows looked at in one call for customers without a segment.
 const MAX_ASSIGNED_PER_CALL: u32 = 1000;
 
-/// Rows of each task that the sweep looks at in a turn, about: what is due must not hold up what comes.
+/// Rows of each task that one call sweeps, about: the sweep must not delay new records.
 const MAX_SWEPT_PER_CALL: usize = 500;
 
 impl<B: Broker> Worker<B> {
-    /// Deals with the records polled, in order.
+    /// Processes the polled records in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
         let batch = take(&mut self.batch);
-        self.polled = self.time_mode.clock().now();
-        let now_ms = self.reference_ms();
+        let now_ms = self.records_arrive();
         let result = self.process_batch(&batch, now_ms);
         self.batch = batch;
         self.report_progress();
         result
     }
 
-    /// What time it is, for events from the future; `None` in a replay.
-    pub(crate) fn reference_ms(&mut self) -> Option<i64> {
-        let TimeMode::Live(clock) = &self.time_mode else {
-            return None;
-        };
-        if let Some(log_append_ms) = self.broker.log_append_ms() {
-            self.reference.note_stamp(log_append_ms, self.polled);
-        }
-        Some(self.reference.now_ms(clock))
-    }
-
-    /// Tells the broker how far inputs are, so that it reads them in step.
+    /// Reports the event time of each input to the broker, which reads inputs in step.
     pub(crate) fn report_progress(&mut self) {
-        for running in self.tasks.values().filter(|running| running.is_dirty()) {
+        for (_, running) in self.tasks.dirty() {
             for (input, progress) in running.task().inputs() {
                 self.broker.report_progress(input.into(), progress.time_ms);
             }
         }
     }
 
-    /// Deals with a record, of which [`Worker::decode_ahead`] has put what is in it at this place.
+    /// Processes a record that [`Worker::decode_ahead`] has decoded into this place.
     pub(crate) fn receive(
         &mut self,
         record: &Record<'_>,
@@ -90,27 +77,29 @@ impl<B: Broker> Worker<B> {
         } = self.decoded_ahead.get(place);
         let partition = trigger.partition;
         let owner = self.pipeline.topics.task_of(partition);
-        let Some(running) = self.tasks.get_mut(&owner) else {
+        let Some(running) = self.tasks.get_mut(owner) else {
             return Ok(());
         };
         let input = (trigger.input, partition);
         let task = running.change(&mut self.transaction);
         task.advance_input(input, record.offset + 1);
-        // A compacted topic removes a key by it: nothing has happened to a customer.
+        // A tombstone of a compacted topic: nothing has happened to a customer.
         if record.value.is_none() {
             self.transaction.counts().tombstones += 1;
             return Ok(());
         }
         self.transaction.counts().events += 1;
         if let Some(reject) = reject {
-            return self.refuse(owner, record, &reject.clone());
+            return self.write_dead_letter(owner, record, &reject.clone());
         }
         if let Some(now_ms) = now_ms {
-            self.reference.note_record(record.timestamp_ms, now_ms);
+            self.arrival
+                .reference()
+                .note_record(record.timestamp_ms, now_ms);
         }
         let time_ms = event.time_ms;
         if let Err(untimely) = task.judge_time(input, time_ms, now_ms) {
-            return self.refuse(owner, record, &refusal(untimely, time_ms));
+            return self.write_dead_letter(owner, record, &rejected_time(untimely, time_ms));
         }
         if *home == owner {
             return self.update(owner, place);
@@ -119,7 +108,7 @@ impl<B: Broker> Worker<B> {
             self.outbox
                 .forward(&mut self.broker, &self.pipeline, *home, event, record)?;
         if let Some(reject) = forwarded {
-            return self.refuse(owner, record, &reject);
+            return self.write_dead_letter(owner, record, &reject);
         }
         self.transaction.counts().forwarded_events += 1;
         Ok(())
@@ -127,34 +116,38 @@ impl<B: Broker> Worker<B> {
 
     fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
         let number = record.source.partition;
-        let Some(running) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(number) else {
             return Ok(());
         };
         let task = running.change(&mut self.transaction);
         task.advance_repartition(record.offset + 1);
         let decoded = self.decoded_ahead.get(place);
         if let Some(reject) = &decoded.reject {
-            return self.refuse(number, record, &reject.clone());
+            return self.write_dead_letter(number, record, &reject.clone());
         }
         if let Some(watermarks) = &decoded.watermarks {
-            running.receive_watermarks(watermarks, self.polled);
+            running.receive_watermarks(watermarks, self.arrival.at());
             return Ok(());
         }
         self.update(number, place)
     }
 
-    fn refuse(&mut self, number: u32, record: &Record<'_>, reject: &Reject) -> Result<(), Failure> {
-        self.transaction.counts().dead_letters[reject.reason as usize] += 1;
-        self.transaction
-            .counts()
-            .received_ms
-            .push(record.timestamp_ms);
+    fn write_dead_letter(
+        &mut self,
+        number: u32,
+        record: &Record<'_>,
+        reject: &Reject,
+    ) -> Result<(), Failure> {
+        let counts = self.transaction.counts();
+        counts.dead_letters[reject.reason as usize] += 1;
+        counts.received_ms.push(record.timestamp_ms);
         self.outbox
             .dead_letter(&mut self.broker, &self.pipeline, number, record, reject)
     }
 
+    /// Counts an event for its customer.
     fn update(&mut self, number: u32, place: usize) -> Result<(), Failure> {
-        let Some(running) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(number) else {
             return Ok(());
         };
         let Decoded {
@@ -166,23 +159,23 @@ impl<B: Broker> Worker<B> {
         self.transaction.counts().received_ms.push(*timestamp_ms);
         running.process(
             &mut self.transaction,
-            (event, *trigger, self.polled),
-            self.versions.as_ref(),
+            (event, *trigger, self.arrival.at()),
+            self.model.versions(),
             &mut self.output,
         );
         self.flush_output(number)
     }
 
-    /// Moves the time of tasks on by the clock that have had no event for a while and have none to come.
+    /// Advances, by the clock, the stream time of tasks that have had no event for a while and have none to read.
     pub(crate) fn advance_idle_tasks(&mut self) -> Result<(), Failure> {
         let Some(clock_ms) = self.time_mode.now_ms() else {
             return Ok(());
         };
         log_clock_jump(self.time_mode.clock());
         let (broker, now) = (&self.broker, self.time_mode.clock().now());
-        let aligned = &self.input_alignment;
+        let alignment = &self.alignment;
         let has_lag = |source: &TopicPartition| {
-            aligned.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
+            alignment.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
         };
         let is_waiting = |number: u32, running: &RunningTask| {
             running.task().watermark_ms() != CAUGHT_UP
@@ -191,82 +184,80 @@ impl<B: Broker> Worker<B> {
         };
         let idle = self.tasks.iter().filter_map(|(number, running)| {
             let to_ms = running.idle().stream_ms(now, clock_ms)?;
-            (!is_waiting(*number, running)).then_some((*number, to_ms))
+            (!is_waiting(number, running)).then_some((number, to_ms))
         });
         let idle: Vec<(u32, i64)> = idle.collect();
         idle.into_iter()
             .try_for_each(|(number, to_ms)| self.advance_task(number, to_ms))
     }
 
-    /// Is there a model, and customers whom nobody has looked at since it came?
+    /// Is there a model, and may there be customers without a segment?
     pub(crate) fn has_unassigned(&self) -> bool {
-        self.versions.is_some() && self.tasks.values().any(|running| running.has_unassigned())
+        let mut tasks = self.tasks.values();
+        self.model.versions().is_some() && tasks.any(RunningTask::has_unassigned)
     }
 
-    /// Gives some of the customers without a segment one, a slice a turn; `true` where there was one to
-    /// look at.
+    /// Assigns a slice of the customers without a segment. `false` if there are none to look at.
     pub(crate) fn assign_initial_segments(&mut self) -> Result<bool, Failure> {
-        let waiting = self
-            .tasks
-            .iter_mut()
-            .find(|(_, running)| running.has_unassigned());
-        let (Some(versions), Some((number, running))) = (&self.versions, waiting) else {
+        let mut tasks = self.tasks.iter();
+        let waiting = tasks.find(|(_, running)| running.has_unassigned());
+        let Some(number) = waiting.map(|(number, _)| number) else {
             return Ok(false);
         };
-        let number = *number;
+        drop(tasks);
+        let (Some(versions), Some(running)) = (self.model.versions(), self.tasks.get_mut(number))
+        else {
+            return Ok(false);
+        };
         running.assign_some(MAX_ASSIGNED_PER_CALL, versions, &mut self.output);
         self.flush_and_settle(number)?;
         Ok(true)
     }
 
-    /// Are there customers due whom the sweep has not come to?
+    /// Has the sweep customers to score?
     pub(crate) fn has_due(&self) -> bool {
-        self.tasks.values().any(|running| running.task().has_due())
+        let mut tasks = self.tasks.values();
+        tasks.any(|running| running.task().has_due())
     }
 
-    /// Goes on with the sweep of tasks that are behind, a slice a turn; `true` where there was one.
+    /// Sweeps a slice of each task that is behind. `false` if none is.
     pub(crate) fn sweep_some(&mut self) -> Result<bool, Failure> {
-        let behind = self
-            .tasks
-            .iter()
-            .filter(|(_, running)| running.task().has_due());
-        let numbers: Vec<u32> = behind.map(|(number, _)| *number).collect();
+        let tasks = self.tasks.iter();
+        let behind = tasks.filter(|(_, running)| running.task().has_due());
+        let numbers: Vec<u32> = behind.map(|(number, _)| number).collect();
         for number in &numbers {
-            let Some(running) = self.tasks.get_mut(number) else {
+            let Some(running) = self.tasks.get_mut(*number) else {
                 continue;
             };
-            let versions = self.versions.as_ref();
-            running
-                .beside_transaction()
-                .sweep_some(MAX_SWEPT_PER_CALL, versions, &mut self.output);
+            let (task, versions) = (running.beside_transaction(), self.model.versions());
+            task.sweep_some(MAX_SWEPT_PER_CALL, versions, &mut self.output);
             self.flush_and_settle(*number)?;
         }
         Ok(!numbers.is_empty())
     }
 
-    /// Sweeps one task up to a time.
+    /// Advances a task's stream time, and sweeps it up to there.
     pub(crate) fn advance_task(&mut self, number: u32, to_ms: i64) -> Result<(), Failure> {
-        let Some(running) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(number) else {
             return Ok(());
         };
-        running
-            .beside_transaction()
-            .advance_time(to_ms, self.versions.as_ref(), &mut self.output);
+        let (task, versions) = (running.beside_transaction(), self.model.versions());
+        task.advance_time(to_ms, versions, &mut self.output);
         self.flush_and_settle(number)
     }
 
     /// After time has passed over a task: sends what that produced, and settles what it left unchanged.
     fn flush_and_settle(&mut self, number: u32) -> Result<(), Failure> {
         self.flush_output(number)?;
-        if let Some(running) = self.tasks.get_mut(&number) {
+        if let Some(running) = self.tasks.get_mut(number) {
             running.settle_if_unchanged(&mut self.transaction);
         }
         Ok(())
     }
 
-    /// Sends what a task gave out and counts it.
+    /// Sends and counts what a task has produced.
     fn flush_output(&mut self, number: u32) -> Result<(), Failure> {
-        let Some(running) = self.tasks.get_mut(&number) else {
+        let Some(running) = self.tasks.get_mut(number) else {
             return Ok(());
         };
         let is_silent = self.output.changes.is_empty()
@@ -283,7 +274,7 @@ impl<B: Broker> Worker<B> {
             return Ok(());
         }
         running.change(&mut self.transaction);
-        if let Some(versions) = &self.versions {
+        if let Some(versions) = self.model.versions() {
             let changes = self.output.changes.iter();
             for change in changes.filter(|change| !history.withholds(change.occurred_ms)) {
                 let customer_id = running.task().rows().customer_id(change.row);
@@ -300,7 +291,7 @@ impl<B: Broker> Worker<B> {
     }
 }
 
-/// Moves what a task counted to where it counts.
+/// Moves the counts of a task's output to `counts`.
 fn count(output: &mut Output, counts: &mut Counts, history: HistoryPolicy) {
     for change in &output.changes {
         if history.withholds(change.occurred_ms) {
@@ -320,8 +311,8 @@ fn count(output: &mut Output, counts: &mut Counts, history: HistoryPolicy) {
     counts.sweep_outliers += take(&mut output.swept_outliers);
 }
 
-/// What is wrong with an event's time.
-fn refusal(untimely: Untimely, time_ms: i64) -> Reject {
+/// Why an event's time is rejected.
+fn rejected_time(untimely: Untimely, time_ms: i64) -> Reject {
     let time = flockwise_codec::time::write_time(time_ms);
     match untimely {
         Untimely::TooLate => Reject {

@@ -4,6 +4,7 @@
 
 mod aligned_input;
 pub mod alignment;
+mod arrival;
 pub mod batch;
 pub mod broker;
 mod catch_up;
@@ -22,7 +23,7 @@ pub mod learning_thread;
 pub mod memory_budget;
 pub mod metrics;
 pub mod model_log;
-mod model_sync;
+mod model_state;
 mod outbox;
 pub mod pipeline;
 pub mod queries;
@@ -33,6 +34,7 @@ mod running_task;
 pub mod standby;
 pub mod store;
 mod task_restorer;
+mod tasks;
 mod trainer_host;
 mod transaction;
 mod warm_up_log;

@@ -56,20 +56,20 @@ impl Restart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abort {
     /// The broker declared it void.
-    CommandError,
+    Refused,
     /// The worker's partitions had become somebody else's.
     Lost,
 }
 
 impl Abort {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::CommandError, Self::Lost];
+    pub const ALL: [Self; 2] = [Self::Refused, Self::Lost];
 
     /// As metrics have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::CommandError => "refused",
+            Self::Refused => "refused",
             Self::Lost => "lost",
         }
     }
@@ -109,7 +109,7 @@ struct Counters {
     sweep_outliers: IntCounter,
     standby_takeovers: IntCounter,
     segment_steps: [IntCounter; Step::NAMES.len()],
-    drifts: IntCounter,
+    drift_alarms: IntCounter,
     held_back: CounterVec,
 }
 
@@ -117,7 +117,7 @@ struct Counters {
 struct Gauges {
     customers: IntGaugeVec,
     state_bytes: IntGaugeVec,
-    stopped: IntGaugeVec,
+    halted: IntGaugeVec,
     standby_tasks: IntGauge,
     standby_bytes: IntGauge,
     model_version: IntGaugeVec,
@@ -262,7 +262,7 @@ impl Counters {
                 ),
                 ("step", Step::NAMES),
             )?,
-            drifts: one(
+            drift_alarms: one(
                 "drift_alarms_total",
                 "Times that a feature or the quantisation error went off its past.",
             )?,
@@ -281,7 +281,7 @@ impl Gauges {
             )?,
             customers: by_worker("customers", "Customers held.")?,
             state_bytes: by_worker("state_bytes", "Memory of the customers held.")?,
-            stopped: by_worker(
+            halted: by_worker(
                 "halted_partitions",
                 "Not read on: their next record is gone.",
             )?,

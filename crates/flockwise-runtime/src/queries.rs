@@ -90,7 +90,7 @@ impl Queries {
         }
     }
 
-    pub(crate) fn query_queue(&self, worker: usize) -> QueryQueue {
+    pub(crate) fn queue(&self, worker: usize) -> QueryQueue {
         self.queues.get(worker).cloned().unwrap_or_default()
     }
 
@@ -174,7 +174,7 @@ impl<B: Broker> Worker<B> {
     /// Answers a question, if there is one. The loop does so every turn; whoever drives a worker otherwise may do it
     /// where there is no turn to take.
     pub fn answer(&self) {
-        let Some(query) = self.query_queue.take() else {
+        let Some(query) = self.queries.take() else {
             return;
         };
         let answer = self.answer_about(&query.customer_id);
@@ -183,19 +183,19 @@ impl<B: Broker> Worker<B> {
     }
 
     fn answer_about(&self, customer_id: &str) -> Answer {
-        if !self.is_assigned {
+        if !self.tasks.is_assigned() {
             return Err(QueryError::Unsettled);
         }
         let task = self.pipeline.home(customer_id);
-        let Some(running) = self.tasks.get(&task) else {
+        let Some(running) = self.tasks.get(task) else {
             return Err(QueryError::Elsewhere { task });
         };
-        let model = self.versions.as_ref().map(|versions| &*versions.current);
+        let model = self.model.versions().map(|versions| &*versions.current);
         let told = running.task().describe(customer_id, model);
         let told = told.ok_or(QueryError::Unknown)?;
         Ok(Box::new(CustomerAnswer {
             told,
-            versions: self.versions.clone(),
+            versions: self.model.versions().cloned(),
         }))
     }
 }
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(queries.ask("ann", BRIEFLY).unwrap_err(), QueryError::Late);
         let (answers, _answered) = sync_channel(MAX_WAITING);
         let asker = Arc::new(());
-        let query_queue = queries.query_queue(0);
+        let query_queue = queries.queue(0);
         let leave = || {
             query_queue.leave(Query {
                 customer_id: Arc::from("ann"),
@@ -239,7 +239,7 @@ mod tests {
         ];
         std::thread::scope(|scope| {
             for (worker, answer) in answers.into_iter().enumerate() {
-                let query_queue = queries.query_queue(worker);
+                let query_queue = queries.queue(worker);
                 scope.spawn(move || {
                     let query = loop {
                         if let Some(query) = query_queue.take() {

@@ -1,4 +1,4 @@
-//! Taking tasks over, and handing them on.
+//! Rebalances: assigned, revoked and lost tasks, and the return to the last commit.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,13 @@ use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
 impl<B: Broker> Worker<B> {
-    /// Takes an assignment up, if need be twice: one that is answered by halves would leave tasks, the
-    /// trainer or the model unread until the next.
+    /// Adopts an assignment. If a transaction aborts meanwhile, it is adopted a second time as a whole: half an
+    /// assignment would leave tasks, the trainer or the model unread until the next rebalance.
     pub(crate) fn assigned(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.close_stale_suspended();
+        let stale = self.tasks.close_stale_suspended(self.broker.generation());
+        self.release_checkpoints(&stale);
         self.look_at_topic_ids()?;
-        self.recreated.clear();
+        self.inputs.read_all_again();
         match self.adopt_assignment(sources) {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
@@ -26,34 +27,39 @@ impl<B: Broker> Worker<B> {
         }
     }
 
-    /// Takes an assignment up after an abort. A cooperative protocol assigns only what is new: tasks that the
-    /// worker had before were rolled back as well, and are read again from their positions.
+    /// Adopts an assignment after an abort. A cooperative protocol assigns only new tasks, but the abort has rolled back
+    /// the others as well: all are read again from their positions.
     fn adopt_assignment_again(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.broker.abort()?;
-        self.undo();
+        self.roll_back_state();
         let mut all = sources.to_vec();
-        all.extend(self.tasks.keys().copied().map(TopicPartition::repartition));
-        all.extend(self.trainer.is_some().then_some(SAMPLES));
+        all.extend(
+            self.tasks
+                .numbers()
+                .into_iter()
+                .map(TopicPartition::repartition),
+        );
+        all.extend(self.trainer.is_running().then_some(SAMPLES));
         all.sort_unstable();
         all.dedup();
-        let closed = self.forget(&all);
-        self.suspended.extend(closed.tasks);
+        let revoked = self.take_out(&all);
+        self.tasks.suspend(revoked.tasks);
         self.adopt_assignment(&all)
     }
 
-    /// Takes over what was assigned: goes on with tasks that were only resting, restores new ones from
-    /// their changelogs, and lets go of those that did not come back.
+    /// Resumes suspended tasks, restores the other new ones from their changelogs, and closes suspended tasks that were
+    /// not assigned again.
     fn adopt_assignment(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         let trains = sources.iter().any(|source| source.topic == Topic::Samples);
-        self.load_model(trains && self.trainer.is_none())?;
-        let taken = self.take_over(sources)?;
-        let mut reads = vec![self.model_read()];
+        self.load_model(trains && !self.trainer.is_running())?;
+        let added = self.resume_or_restore(sources)?;
+        let mut reads = vec![self.model.read()];
         for source in sources {
             match source.topic {
-                Topic::Repartition if taken.contains(&source.partition) => {
+                Topic::Repartition if added.contains(&source.partition) => {
                     reads.extend(self.task_reads(source.partition)?);
                 }
-                Topic::Samples if self.trainer.is_none() => {
+                Topic::Samples if !self.trainer.is_running() => {
                     reads.push(self.open_trainer()?);
                 }
                 _ => {}
@@ -62,161 +68,136 @@ impl<B: Broker> Worker<B> {
         self.close_suspended();
         self.open(&reads)?;
         self.note_starts()?;
-        self.is_assigned = true;
-        self.watermark_sender.forget();
-        let owned: BTreeSet<u32> = self.tasks.keys().copied().collect();
+        self.tasks.set_assigned();
+        self.watermarks.start_over();
+        let owned = self.tasks.numbers();
+        tracing::info!(tasks = ?owned, "tasks assigned");
+        let owned = owned.into_iter().collect::<BTreeSet<u32>>();
         self.standbys.owned_by(self.number(), owned);
-        self.report_standing();
-        tracing::info!(tasks = ?self.tasks.keys().collect::<Vec<_>>(), "tasks assigned");
+        self.report_gauges();
         Ok(())
     }
 
-    /// What rests is good for the very next round alone: where rebalances follow one another fast, a
-    /// round may pass before this worker hears of it, and another works on the task meanwhile.
-    fn close_stale_suspended(&mut self) {
-        let next = self.suspended_generation.take().map(|round| round + 1);
-        if next.is_none() || next != self.broker.generation() {
-            self.close_suspended();
-        }
-    }
-
-    /// What did not come back is somebody else's.
     fn close_suspended(&mut self) {
-        for number in std::mem::take(&mut self.suspended).into_keys() {
-            self.store.release(number);
-        }
+        let closed = self.tasks.close_suspended();
+        self.release_checkpoints(&closed);
     }
 
-    /// Takes over what is new of an assignment; which tasks that is.
-    fn take_over(&mut self, sources: &[TopicPartition]) -> Result<Vec<u32>, Failure> {
+    /// Adds the assigned tasks that do not run yet. Returns their numbers.
+    fn resume_or_restore(&mut self, sources: &[TopicPartition]) -> Result<Vec<u32>, Failure> {
         let tasks = sources.iter().filter(|s| s.topic == Topic::Repartition);
         let numbers = tasks.map(|source| source.partition);
-        let taken: Vec<u32> = numbers.filter(|n| !self.tasks.contains_key(n)).collect();
-        let mut unknown = Vec::new();
-        for number in &taken {
-            match self.suspended.remove(number) {
-                Some(running) => drop(self.tasks.insert(*number, running)),
-                None => unknown.push(*number),
-            }
-        }
+        let added: Vec<u32> = numbers.filter(|n| !self.tasks.contains(*n)).collect();
+        let mut unknown = added.clone();
+        unknown.retain(|number| !self.tasks.resume(*number));
         self.restore(&unknown)?;
-        Ok(taken)
+        Ok(added)
     }
 
-    /// Commits and hands tasks over. They go also where the commit comes to nothing, as of the one
-    /// before: whoever waits for them must not wait for ever.
+    /// Commits and gives tasks up. If the commit aborts, the tasks go as of the commit before: the member that waits
+    /// for them must not wait for ever.
     pub(crate) fn revoked(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         match self.commit() {
-            Ok(()) => self.suspend(sources),
+            Ok(()) => {
+                let revoked = self.take_out(sources);
+                self.tasks.suspend(revoked.tasks);
+                self.tasks.set_suspended_in(self.broker.generation());
+                self.close(&revoked.sources)
+            }
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
-                self.release_tasks(sources)
+                self.give_up(sources)
             }
             Err(failure) => Err(failure),
         }
     }
 
-    fn suspend(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        let closed = self.forget(sources);
-        self.suspended.extend(closed.tasks);
-        self.suspended_generation = self.broker.generation();
-        self.close(&closed.sources)
-    }
-
-    /// Lets go of tasks that the group has taken away without asking.
+    /// Gives up tasks that the group has already assigned to others.
     pub(crate) fn lost(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        tracing::warn!(
-            ?sources,
-            "tasks lost: the group did not hear of this worker for too long"
-        );
+        tracing::warn!(?sources, "partitions lost: the session timed out");
         self.count_abort(Abort::Lost);
-        self.release_tasks(sources)
+        self.give_up(sources)
     }
 
-    /// Hands over without what is not committed.
-    fn release_tasks(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    /// Gives up tasks without what is not committed.
+    fn give_up(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.broker.abort()?;
-        self.undo();
+        self.roll_back_state();
         self.close_suspended();
-        let closed = self.forget(sources);
-        for (number, _) in &closed.tasks {
-            self.store.release(*number);
-        }
-        self.close(&closed.sources)?;
-        // What is left was in the same transaction.
+        let revoked = self.take_out(sources);
+        let numbers = revoked.tasks.iter().map(|(number, _)| *number);
+        self.release_checkpoints(&numbers.collect::<Vec<u32>>());
+        self.close(&revoked.sources)?;
+        // The remaining tasks were in the same transaction.
         self.reopen()
     }
 
-    /// Takes tasks out of the worker, and says what they read besides.
-    fn forget(&mut self, sources: &[TopicPartition]) -> RevokedTasks {
-        let mut closed = RevokedTasks {
+    /// Takes tasks, and the trainer, out of the worker.
+    fn take_out(&mut self, sources: &[TopicPartition]) -> Revoked {
+        let mut revoked = Revoked {
             sources: sources.to_vec(),
             tasks: Vec::new(),
         };
         for source in sources {
             match source.topic {
                 Topic::Repartition => {
-                    if let Some(running) = self.tasks.remove(&source.partition) {
+                    if let Some(running) = self.tasks.remove(source.partition) {
                         self.forget_lags(&running.inputs);
-                        closed.sources.extend(&running.inputs);
-                        closed.tasks.push((source.partition, running));
+                        revoked.sources.extend(&running.inputs);
+                        revoked.tasks.push((source.partition, running));
                     }
                 }
-                Topic::Samples => self.trainer = None,
+                Topic::Samples => self.trainer.stop(),
                 _ => {}
             }
         }
-        self.is_assigned = false;
+        self.tasks.set_unassigned();
         self.meter.tasks_running = self.tasks.len() as u64;
-        closed
+        revoked
     }
 
     fn forget_lags(&self, inputs: &[TopicPartition]) {
         for source in inputs {
-            self.metrics
-                .lags
-                .forget(&self.pipeline.topics.name(source.topic), source.partition);
+            let topic = self.pipeline.topics.name(source.topic);
+            self.metrics.lags.forget(&topic, source.partition);
         }
     }
 
-    /// Takes back everything since the last commit, after an abort.
+    /// Returns to the last commit after an abort.
     pub(crate) fn roll_back(&mut self) -> Result<(), Failure> {
         self.broker.abort()?;
-        self.undo();
+        self.roll_back_state();
         self.reopen()
     }
 
-    /// Every task as of the last commit, which the broker no longer holds anything beyond.
-    fn undo(&mut self) {
+    /// Rolls back everything in memory. The broker has aborted the transaction.
+    fn roll_back_state(&mut self) {
         self.transaction.roll_back();
-        self.watermark_sender.forget();
+        self.tasks.roll_back();
         self.output = Default::default();
-        for running in self.tasks.values_mut() {
-            running.roll_back();
-        }
-        self.forget_others();
+        self.roll_back_watermarks();
     }
 
-    /// Reads on from where the tasks stand, with the trainer as of the last version. What looks like a truncated input may
-    /// be another topic under its name.
+    /// Reads on from the tasks' positions, with the trainer as of the last version. What looks like a truncated input
+    /// may be another topic of the same name.
     fn reopen(&mut self) -> Result<(), Failure> {
         self.look_at_topic_ids_if_told();
-        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
         let mut reads = Vec::new();
-        for number in numbers {
+        for number in self.tasks.numbers() {
             reads.extend(self.task_reads(number)?);
         }
-        if self.trainer.take().is_some() {
+        if self.trainer.is_running() {
+            self.trainer.stop();
             self.load_model(false)?;
             reads.push(self.open_trainer()?);
         }
-        // Versions that were polled with what was aborted are read again.
-        reads.push(self.model_read());
+        // Versions that were polled in the aborted transaction are read again.
+        reads.push(self.model.read());
         self.open(&reads)
     }
 }
 
-/// An assignment answered by halves would leave the trainer out until the next: better to start anew.
+/// A second abort would leave the trainer unread until the next rebalance: the worker starts over instead.
 fn fatal_if_aborted(failure: Failure) -> Failure {
     match failure {
         Failure::Abort(reason) => Failure::Fatal(format!("{reason}, twice in one assignment")),
@@ -224,8 +205,9 @@ fn fatal_if_aborted(failure: Failure) -> Failure {
     }
 }
 
-/// What a worker has let go of.
-struct RevokedTasks {
+/// What a worker has given up.
+struct Revoked {
+    /// The revoked partitions, and the inputs of their tasks.
     sources: Vec<TopicPartition>,
     tasks: Vec<(u32, RunningTask)>,
 }

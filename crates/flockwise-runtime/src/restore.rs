@@ -41,7 +41,7 @@ impl<B: Broker> Worker<B> {
             bare.extend(self.read_to_end(vec![one])?);
         }
         if let Some(now_ms) = self.time_mode.now_ms() {
-            self.reference.compare_with_commits(now_ms);
+            self.arrival.reference().compare_with_commits(now_ms);
         }
         Ok(())
     }
@@ -75,14 +75,16 @@ impl<B: Broker> Worker<B> {
 
     fn restart(&mut self, number: u32) -> TaskRestorer {
         let reason = "the changelog does not hold its next offset";
-        self.store.set_aside(number, reason);
+        self.checkpointer.store().set_aside(number, reason);
         TaskRestorer::new(&self.pipeline, number)
     }
 
     fn begin(&mut self, restorer: TaskRestorer) -> Result<(), Failure> {
         let number = restorer.number();
         self.meter.restored_records += restorer.records();
-        self.reference.note_commit(restorer.latest_commit_ms());
+        self.arrival
+            .reference()
+            .note_commit(restorer.latest_commit_ms());
         let sweeping = match self.time_mode.is_live() {
             true => Sweeping::Later,
             false => Sweeping::AtOnce,
@@ -151,7 +153,7 @@ impl<B: Broker> Worker<B> {
         tracing::info!(task = number, behind, "taken over from a standby");
         self.meter.standby_takeovers += 1;
         // What is gone from the task since the copy was written is not known.
-        self.store.remove(number);
+        self.checkpointer.store().remove(number);
         warm.restorer
     }
 
@@ -183,7 +185,7 @@ impl<B: Broker> Worker<B> {
         let mut takers: Vec<_> = takers.collect();
         let loads = numbers.iter().zip(&mut takers);
         let loads = loads.map(|(task, each)| Load { task: *task, each });
-        let offsets = self.store.load_all(wanted, loads.collect());
+        let offsets = self.checkpointer.store().load_all(wanted, loads.collect());
         drop(takers);
         for (one, offset) in restorer.iter_mut().zip(offsets) {
             match offset {

@@ -1,4 +1,4 @@
-//! The trainer's part of a worker.
+//! The trainer, hosted by the worker that is assigned the samples topic.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,51 +13,103 @@ use crate::batch::Record;
 use crate::broker::{Broker, Failure, Start};
 use crate::clock::Moment;
 use crate::learning_thread::{
-    LearningHandle, LearningJob, LearningOutcome, LearningResult, LearningTask,
+    InlineExecutor, LearningExecutor, LearningHandle, LearningJob, LearningOutcome, LearningResult,
+    LearningTask,
 };
 use crate::topics::{Topic, TopicPartition};
 use crate::warm_up_log::WarmUpLog;
 use crate::watermarks::UNKNOWN;
 use crate::worker::Worker;
 
-/// Learning that takes longer than this is worth a line in the log.
+pub(crate) const SAMPLES: TopicPartition = TopicPartition {
+    topic: Topic::Samples,
+    partition: 0,
+};
+
+/// Learning that takes longer than this is logged.
 const LONG: Duration = Duration::from_secs(10);
 
-/// The trainer, where this worker is it.
+/// What a worker needs to host the trainer, and the trainer if this worker hosts it.
 pub(crate) struct TrainerHost {
+    executor: Box<dyn LearningExecutor>,
+    running: Option<RunningTrainer>,
+    /// The lineage topic says that the pipeline has caught up.
+    pub(crate) has_announced: bool,
+}
+
+struct RunningTrainer {
     state: TrainerState,
-    /// How far warm-up is, as of the last mini-batch; `None` once there is a version.
+    /// Progress of warm-up as of the last mini-batch; `None` once there is a version.
     warm_up: Option<WarmUp>,
     log: WarmUpLog,
-    /// Mini-batches before this offset are in the model that it started from.
+    /// Mini-batches before this offset are in the model that the trainer started from.
     learnt_to: i64,
-    /// Records that came while it was learning, by their offsets. The source is paused then, so they are those of one
-    /// poll at most.
+    /// Records that arrived while the trainer was learning, with their offsets. The partition is paused then, so they are
+    /// those of one poll at most.
     waiting: VecDeque<(i64, Vec<u8>)>,
-    /// How far it has learnt.
     learnt: Learnt,
-    opened: Moment,
-    /// Tasks that there are.
+    started: Moment,
+    /// Number of tasks of the pipeline.
     tasks: u32,
 }
 
 enum TrainerState {
-    /// It takes the next record.
+    /// Takes the next record.
     Idle(Box<Trainer>),
-    /// It is learning. Dropping the ticket gives the job up; nothing of it was published.
+    /// Learns. Dropping the handle abandons the job, of which nothing was published.
     Learning(Box<dyn LearningHandle>),
 }
 
 impl TrainerHost {
-    pub(crate) fn is_busy(&self) -> bool {
+    /// Without another executor, learning blocks the worker.
+    pub(crate) fn new() -> Self {
+        Self {
+            executor: Box::new(InlineExecutor),
+            running: None,
+            has_announced: false,
+        }
+    }
+
+    pub(crate) fn set_executor(&mut self, executor: Box<dyn LearningExecutor>) {
+        self.executor = executor;
+    }
+
+    /// Does this worker host the trainer?
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(crate) fn is_learning(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(RunningTrainer::is_learning)
+    }
+
+    /// Another worker hosts the trainer from now on, or this one starts it again.
+    pub(crate) fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// How far the trainer has learnt, if it runs here.
+    pub(crate) fn learnt(&mut self, now: Moment) -> Option<Learnt> {
+        self.running.as_mut().map(|running| running.learnt(now))
+    }
+
+    fn warm_up(&self) -> Option<WarmUp> {
+        self.running.as_ref()?.warm_up
+    }
+}
+
+impl RunningTrainer {
+    fn is_learning(&self) -> bool {
         matches!(self.state, TrainerState::Learning(_))
     }
 
-    /// How far it has learnt; while it is learning, how far it had before. `i64::MIN`: it has yet to hear how far the tasks
-    /// are.
-    pub(crate) fn learnt(&mut self, now: Moment) -> Learnt {
+    /// How far the trainer has learnt; while it learns, how far it had before. `to_ms` is `i64::MIN` until it knows how
+    /// far the tasks have sampled.
+    fn learnt(&mut self, now: Moment) -> Learnt {
         if let TrainerState::Idle(trainer) = &self.state {
-            let has_heard = trainer.has_heard(self.tasks) || now.since(self.opened) >= UNKNOWN;
+            let has_heard = trainer.has_heard(self.tasks) || now.since(self.started) >= UNKNOWN;
             let sampled = match has_heard {
                 true => trainer.sampled(),
                 false => Sampled {
@@ -65,7 +117,7 @@ impl TrainerHost {
                     customers: 0,
                 },
             };
-            // A task that says so again has other customers by then.
+            // A task that reports the same time again has other customers by then.
             if sampled.to_ms != self.learnt.to_ms {
                 (self.learnt.to_ms, self.learnt.customers) = (sampled.to_ms, sampled.customers);
             }
@@ -76,28 +128,21 @@ impl TrainerHost {
     }
 }
 
-pub(crate) const SAMPLES: TopicPartition = TopicPartition {
-    topic: Topic::Samples,
-    partition: 0,
-};
-
 impl<B: Broker> Worker<B> {
-    /// Starts being the trainer, from what [`Worker::load_model`] has read; returns where to read mini-batches from:
-    /// those that the model was learnt from are read again, for the customers in them.
+    /// Starts the trainer from the versions that [`Worker::load_model`] has read. Returns where to read mini-batches from:
+    /// the trainer needs the customers of those that the model was learnt from.
     pub(crate) fn open_trainer(&mut self) -> Result<(TopicPartition, Start), Failure> {
         let settings = &self.pipeline.task;
-        let held = self.models.held(&settings.plan);
+        let held = self.model.log().held(&settings.plan);
         let held = held.map_err(|error| self.unfit(&error))?;
-        let mini_batches = self.models.mini_batches();
-        let live = self
-            .versions
-            .as_ref()
-            .map(|versions| versions.current.parts().clone());
+        let mini_batches = self.model.log().mini_batches();
+        let versions = self.model.versions();
+        let live = versions.map(|versions| versions.current.parts().clone());
         if let Some(parts) = live.as_ref().filter(|_| mini_batches.is_none()) {
             let imported = Publication::live(parts.clone());
             self.outbox
                 .model(&mut self.broker, &imported, 0..0, parts.version)?;
-            // With a position, so that a trainer of a former round cannot publish.
+            // With a position, so that a trainer of a former generation cannot publish.
             self.transaction.read_samples(0);
         }
         self.meter.held_version = held.as_ref().map_or(0, |held| held.version);
@@ -105,7 +150,7 @@ impl<B: Broker> Worker<B> {
             .with_margin(settings.decision.margin)
             .with_history(settings.history)
             .holding(held.map(Arc::unwrap_or_clone));
-        self.trainer = Some(TrainerHost {
+        self.trainer.running = Some(RunningTrainer {
             warm_up: trainer.pending_warm_up(),
             log: WarmUpLog::default(),
             state: TrainerState::Idle(Box::new(trainer)),
@@ -117,7 +162,7 @@ impl<B: Broker> Worker<B> {
                 customers: 0,
                 period_ms: 0,
             },
-            opened: self.time_mode.clock().now(),
+            started: self.time_mode.clock().now(),
             tasks: settings.tasks,
         });
         tracing::info!("this worker is the trainer");
@@ -125,79 +170,85 @@ impl<B: Broker> Worker<B> {
         Ok((SAMPLES, start))
     }
 
-    /// Hands a record of the samples topic to the trainer; while that is learning, the record waits.
+    /// Hands a record of the samples topic to the trainer. While the trainer learns, the record waits.
     pub(crate) fn train(&mut self, record: &Record<'_>) -> Result<(), Failure> {
-        let Some(running) = &mut self.trainer else {
+        let Some(running) = &mut self.trainer.running else {
             return Ok(());
         };
-        let lesson = record.value.unwrap_or_default();
-        if running.is_busy() {
-            running.waiting.push_back((record.offset, lesson.to_vec()));
+        let input = record.value.unwrap_or_default();
+        if running.is_learning() {
+            running.waiting.push_back((record.offset, input.to_vec()));
             return Ok(());
         }
-        self.apply(record.offset, lesson)?;
+        self.apply(record.offset, input)?;
         self.finish_learning()
     }
 
-    /// Publishes what was learnt, if learning is done, in the present transaction, and hands the trainer the records
-    /// that waited for it.
+    /// If learning is done, publishes its result in the open transaction and hands the trainer the records that waited.
     pub(crate) fn finish_learning(&mut self) -> Result<(), Failure> {
-        while let Some(running) = &mut self.trainer {
-            if let TrainerState::Learning(ticket) = &mut running.state {
-                let Some(done) = ticket.finished() else {
+        while let Some(running) = &mut self.trainer.running {
+            if let TrainerState::Learning(handle) = &mut running.state {
+                let Some(result) = handle.finished() else {
                     return Ok(());
                 };
-                self.learnt(done)?;
+                self.learnt(result)?;
                 continue;
             }
-            let Some((offset, lesson)) = running.waiting.pop_front() else {
+            let Some((offset, input)) = running.waiting.pop_front() else {
                 return Ok(());
             };
-            self.apply(offset, &lesson)?;
+            self.apply(offset, &input)?;
         }
         Ok(())
     }
 
-    /// What the first version waits for, where this worker is the trainer and there is none.
+    /// What the first version waits for; `None` if this worker does not host the trainer, or if there is a version.
     #[must_use]
     pub fn warm_up(&self) -> Option<WarmUp> {
-        self.trainer.as_ref()?.warm_up
+        self.trainer.warm_up()
     }
 
-    /// Shows what the first version waits for.
+    /// Reports in metrics and log what the first version waits for.
     pub(crate) fn report_warm_up(&mut self) {
         self.meter.warm_up = self.warm_up().unwrap_or_default();
         let now = self.time_mode.clock().now();
-        if let Some(running) = self.trainer.as_mut().filter(|_| self.time_mode.is_live()) {
-            running.log.tell(running.warm_up, now);
+        let running = self.trainer.running.as_mut();
+        if let Some(running) = running.filter(|_| self.time_mode.is_live()) {
+            running.log.report(running.warm_up, now);
         }
     }
 
-    /// Tells a trainer that is free what a record says.
-    fn apply(&mut self, offset: i64, lesson: &[u8]) -> Result<(), Failure> {
-        let lesson = decode_trainer_input(lesson, &self.pipeline.task.plan)
+    /// Applies a record to a trainer that is idle.
+    fn apply(&mut self, offset: i64, input: &[u8]) -> Result<(), Failure> {
+        let input = decode_trainer_input(input, &self.pipeline.task.plan)
             .inspect_err(|error| {
-                tracing::error!(offset, error, "not understood by the trainer; skipped");
+                tracing::error!(
+                    offset,
+                    error,
+                    "skipping a record that the trainer cannot read"
+                );
             })
             .ok();
-        let Some(running) = &mut self.trainer else {
+        let Some(running) = &mut self.trainer.running else {
             return Ok(());
         };
         let TrainerState::Idle(trainer) = &mut running.state else {
             return Ok(());
         };
         let is_new = offset >= running.learnt_to;
-        let task = match lesson {
+        let task = match input {
             Some(TrainerInput::MiniBatch(batch)) if is_new => {
-                trainer.absorb(batch, offset).then_some(LearningTask::Learn)
+                let learns = trainer.absorb(batch, offset);
+                learns.then_some(LearningTask::Learn)
             }
             Some(TrainerInput::MiniBatch(batch)) => {
                 trainer.replay(batch, offset);
                 None
             }
-            Some(TrainerInput::Sampled(sampled)) if is_new => trainer
-                .hear(&sampled, offset)
-                .then_some(LearningTask::Learn),
+            Some(TrainerInput::Sampled(sampled)) if is_new => {
+                let learns = trainer.hear(&sampled, offset);
+                learns.then_some(LearningTask::Learn)
+            }
             Some(TrainerInput::Sampled(sampled)) => {
                 trainer.replay_sampled(&sampled, offset);
                 None
@@ -210,57 +261,51 @@ impl<B: Broker> Worker<B> {
         running.warm_up = trainer.pending_warm_up();
         match task {
             Some(task) => self.start_learning(task, offset),
-            None if is_new => self.note_applied(offset),
+            None if is_new => self.transaction.read_samples(offset + 1),
             None => {}
         }
         Ok(())
     }
 
-    /// A record is dealt with: it goes with the next commit.
-    fn note_applied(&mut self, offset: i64) {
-        self.transaction.read_samples(offset + 1);
-    }
-
-    /// The position stays before the record until the job is done, so that a successor begins with it.
+    /// Starts a job. The position stays before the record until the job is done, so that another trainer would start
+    /// with it.
     fn start_learning(&mut self, task: LearningTask, offset: i64) {
-        let Some(running) = self.trainer.take() else {
+        let Some(running) = self.trainer.running.take() else {
             return;
         };
         let state = match running.state {
             TrainerState::Idle(trainer) => {
-                TrainerState::Learning(self.executor.start(LearningJob {
+                let job = LearningJob {
                     trainer: *trainer,
                     task,
                     offset,
-                }))
+                };
+                TrainerState::Learning(self.trainer.executor.start(job))
             }
-            busy @ TrainerState::Learning(_) => busy,
+            learning @ TrainerState::Learning(_) => learning,
         };
-        self.trainer = Some(TrainerHost { state, ..running });
+        self.trainer.running = Some(RunningTrainer { state, ..running });
     }
 
-    /// Learning is done: the trainer is free again, and what it has to say is published.
-    fn learnt(&mut self, done: LearningResult) -> Result<(), Failure> {
+    /// A job is done: the trainer is idle again, and the result is published.
+    fn learnt(&mut self, result: LearningResult) -> Result<(), Failure> {
         let LearningResult {
             trainer,
             outcome,
             offset,
             took,
-        } = done;
+        } = result;
         if took >= LONG {
             let seconds = took.as_secs_f64();
-            tracing::info!(
-                seconds,
-                "the trainer has learnt from its window; this takes long"
-            );
+            tracing::info!(seconds, "learning took long");
         }
         let next = offset + 1;
         let learnt = trainer.window_offset().unwrap_or(next)..next;
-        if let Some(running) = &mut self.trainer {
+        if let Some(running) = &mut self.trainer.running {
             running.warm_up = trainer.pending_warm_up();
             running.state = TrainerState::Idle(Box::new(trainer));
         }
-        self.note_applied(offset);
+        self.transaction.read_samples(next);
         match outcome.publication() {
             Some(publication) => self.publish(&publication, learnt),
             None => Ok(()),
@@ -269,10 +314,8 @@ impl<B: Broker> Worker<B> {
 
     fn publish(&mut self, publication: &Publication, learnt: Range<i64>) -> Result<(), Failure> {
         let version = publication.model.version;
-        let moved = publication
-            .impact
-            .as_ref()
-            .map_or(0.0, |impact| impact.moved);
+        let impact = publication.impact.as_ref();
+        let moved = impact.map_or(0.0, |impact| impact.moved);
         self.meter.moved_share = moved;
         if publication.is_held {
             self.meter.held_version = version;
@@ -286,11 +329,9 @@ impl<B: Broker> Worker<B> {
             self.meter.held_version = 0;
             tracing::debug!(version, moved, "publishing a model version");
         }
-        self.report_shifts(publication)?;
-        let in_use = self
-            .versions
-            .as_ref()
-            .map(|versions| versions.current.parts());
+        self.report_drift(publication)?;
+        let versions = self.model.versions();
+        let in_use = versions.map(|versions| versions.current.parts());
         let number = in_use.map_or(0, |model| model.version);
         self.outbox
             .model(&mut self.broker, publication, learnt, number)?;
@@ -305,27 +346,26 @@ impl<B: Broker> Worker<B> {
             .lineage(&mut self.broker, &self.pipeline, model, in_use)
     }
 
-    /// Says that customers are changing.
-    fn report_shifts(&mut self, publication: &Publication) -> Result<(), Failure> {
+    /// Reports drift in log, metrics and on the lineage topic.
+    fn report_drift(&mut self, publication: &Publication) -> Result<(), Failure> {
         let model = &publication.model;
         for shift in &publication.shifts {
             let name = shift.feature.and_then(|index| model.features.get(index));
-            let (what, off) = (name.map_or("quantisation error", String::as_str), shift.off);
+            let (what, deviations) = (name.map_or("quantisation error", String::as_str), shift.off);
             tracing::info!(
                 what,
-                off,
-                "customers are changing: this is so many standard deviations off its past; the model learns faster \
-                 for a half-life"
+                deviations,
+                "drift detected: so many standard deviations from its baseline; the model learns faster for a half-life"
             );
         }
-        self.transaction.counts().drifts += publication.shifts.len() as u64;
+        self.transaction.counts().drift_alarms += publication.shifts.len() as u64;
         let topics = &self.pipeline.topics;
         self.outbox.shifts(&mut self.broker, topics, publication)
     }
 }
 
 impl LearningOutcome {
-    /// What is to be published; an order that is not carried out is logged.
+    /// The version to publish. A command that fails is logged.
     fn publication(self) -> Option<Box<Publication>> {
         let (command, outcome) = match self {
             Self::Learnt(publication) => return publication,
@@ -335,11 +375,17 @@ impl LearningOutcome {
         match outcome {
             Ok(publication) => {
                 let version = publication.model.version;
-                tracing::info!(what, version, who, why, "a version is in use by order");
+                tracing::info!(
+                    what,
+                    version,
+                    who,
+                    why,
+                    "command executed: a new version is in use"
+                );
                 Some(publication)
             }
-            Err(reject) => {
-                tracing::error!(%reject, who, why, "an order is not carried out");
+            Err(error) => {
+                tracing::error!(%error, who, why, "command refused");
                 None
             }
         }

@@ -21,7 +21,7 @@ pub(crate) struct WarmUpLog {
 
 impl WarmUpLog {
     /// Tells how warm-up stands, if that is due.
-    pub(crate) fn tell(&mut self, warm_up: Option<WarmUp>, now: Moment) {
+    pub(crate) fn report(&mut self, warm_up: Option<WarmUp>, now: Moment) {
         let Some(warm_up) = warm_up else {
             self.told = None;
             return;
@@ -72,10 +72,10 @@ mod tests {
             clock.advance(Duration::from_secs(seconds));
             let now = clock.now();
             assert_eq!(log.is_due(&warm_up(customers), now), is_due, "{seconds}");
-            log.tell(Some(warm_up(customers)), now);
+            log.report(Some(warm_up(customers)), now);
         }
         let now = Clock::simulated(0).now();
-        log.tell(None, now);
+        log.report(None, now);
         assert!(log.is_due(&warm_up(1), now));
     }
 }

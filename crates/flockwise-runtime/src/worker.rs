@@ -1,119 +1,84 @@
 //! The worker loop: one place waits, one `match` decides.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flockwise_codec::watermarks::Learnt;
 use flockwise_core::task::{Output, Task, Versions};
 
-use crate::alignment::AlignedPartitions;
+use crate::aligned_input::InputAlignment;
+use crate::arrival::Arrival;
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, WorkerEvent};
-use crate::checkpoint::write_final_checkpoints;
+use crate::checkpoint::{Checkpointer, write_final_checkpoints};
 use crate::clock::Moment;
+use crate::commit::CommitTimes;
 use crate::decode_ahead::DecodeAhead;
 use crate::heartbeat::beat;
-use crate::learning_thread::{InlineExecutor, LearningExecutor};
+use crate::inputs::InputTopics;
+use crate::learning_thread::LearningExecutor;
 pub use crate::metrics::SegmentMoves;
 use crate::metrics::{Abort, Metrics, WorkerMeter};
-use crate::model_log::{ModelLog, SharedModels};
+use crate::model_log::SharedModels;
+use crate::model_state::ModelState;
 use crate::outbox::Outbox;
 use crate::pipeline::{Pipeline, TimeMode};
 use crate::queries::{Queries, QueryQueue};
-use crate::reference_clock::ReferenceClock;
-use crate::running_task::RunningTask;
 use crate::standby::Standbys;
 use crate::store::{NoStore, Store};
-use crate::topics::{Topic, TopicPartition};
+use crate::tasks::Tasks;
 use crate::trainer_host::TrainerHost;
 use crate::transaction::Transaction;
-use crate::watermarks::WatermarkSender;
+use crate::watermark_exchange::WatermarkExchange;
 
 /// Records of one poll, at most.
 const MAX_POLL_RECORDS: usize = 1000;
-/// How often gauges and lags are shown where nothing is committed.
+/// How often gauges and lags are reported if nothing is committed.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long a poll waits when nothing is pending.
+/// How long a poll waits if the worker has nothing to do.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
-/// The same while the trainer is learning: what was learnt is published soon.
+/// The same while the trainer learns, so that a version is published soon.
 const LEARNING_POLL_TIMEOUT: Duration = Duration::from_millis(10);
-/// How soon to see whether other workers have come as far as records that are kept.
+/// The same while records wait for other workers.
 const HOLDING_POLL_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// One worker: a broker's client, the tasks it owns, and the loop.
+/// One worker: a broker's client, the tasks that it owns, and the loop.
+///
+/// Each part owns its flags: they are private to the part's file.
 pub struct Worker<B> {
     pub(crate) broker: B,
     number: usize,
-    pub(crate) store: Box<dyn Store>,
-    pub(crate) standbys: Standbys,
-    /// Where questions about its customers come in.
-    pub(crate) query_queue: QueryQueue,
-    /// What tells the changelog from another of the same name, once it was asked for.
-    pub(crate) changelog: Option<String>,
-    /// Ids of the input topics when they were last looked at.
-    pub(crate) input_ids: Vec<String>,
-    /// Input topics that were recreated and are not read.
-    pub(crate) recreated: BTreeSet<Topic>,
-    /// When input topics were last looked at for new partitions.
-    pub(crate) looked: Moment,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) time_mode: TimeMode,
-    pub(crate) tasks: BTreeMap<u32, RunningTask>,
-    /// Tasks handed over that may come back with the next assignment, as they do under an eager
-    /// protocol: until then nobody else can have had them.
-    pub(crate) suspended: BTreeMap<u32, RunningTask>,
-    /// The round of assignments in which they were handed over.
-    pub(crate) suspended_generation: Option<i64>,
-    pub(crate) trainer: Option<TrainerHost>,
-    pub(crate) versions: Option<Versions>,
-    /// The model in use is the configured import, and not yet one of the model topic.
-    pub(crate) is_imported: bool,
-    /// The model topic as far as it was read.
-    pub(crate) models: ModelLog,
-    pub(crate) shared_models: SharedModels,
-    /// Where the trainer learns.
-    pub(crate) executor: Box<dyn LearningExecutor>,
+    /// The tasks that it owns, and suspended ones.
+    pub(crate) tasks: Tasks,
+    /// What the next commit contains besides the tasks' changes.
+    pub(crate) transaction: Transaction,
+    pub(crate) commits: CommitTimes,
+    /// Input topics: their ids, and which are not read.
+    pub(crate) inputs: InputTopics,
     pub(crate) batch: Batch,
     pub(crate) decoded_ahead: DecodeAhead,
-    /// The input partitions that it reads, in step.
-    pub(crate) input_alignment: AlignedPartitions,
-    /// What the other workers know of the tasks' watermarks.
-    pub(crate) watermark_sender: WatermarkSender,
-    /// The task of other workers that is furthest behind in event time, and its watermark.
-    pub(crate) furthest_behind: Option<(u32, i64)>,
-    /// How far in event time the trainer has learnt, where others wait for it.
-    pub(crate) learnt: Option<Learnt>,
-    /// Event time up to which records may be processed, as it was when it was last asked for.
-    pub(crate) limit_ms: i64,
-    /// Sources that the broker was told to give no records of.
-    pub(crate) held: Vec<TopicPartition>,
-    /// When waiting for other partitions was last counted.
-    pub(crate) wait_counted: Moment,
+    /// Input partitions, read in step.
+    pub(crate) alignment: InputAlignment,
+    /// When the batch arrived, and the clock by which future events are judged.
+    pub(crate) arrival: Arrival,
+    pub(crate) watermarks: WatermarkExchange,
+    pub(crate) model: ModelState,
+    pub(crate) trainer: TrainerHost,
+    pub(crate) checkpointer: Checkpointer,
+    pub(crate) standbys: Standbys,
+    pub(crate) queries: QueryQueue,
     pub(crate) output: Output,
     pub(crate) outbox: Outbox,
-    /// What the next commit contains.
-    pub(crate) transaction: Transaction,
-    pub(crate) committed: Moment,
-    /// When gauges and lags were last shown.
-    pub(crate) reported: Moment,
-    /// Right before the last commit: the tasks were this worker's then, whatever has become of them since.
-    /// Milliseconds since the epoch.
-    pub(crate) committed_ms: i64,
-    /// By what events from the future are judged.
-    pub(crate) reference: ReferenceClock,
-    /// When the present batch arrived: the clock is read once a batch, not for every event.
-    pub(crate) polled: Moment,
     pub(crate) metrics: Metrics,
     pub(crate) meter: WorkerMeter,
-    pub(crate) is_assigned: bool,
-    /// The lineage topic says that the pipeline has caught up.
-    pub(crate) is_announced: bool,
+    /// When gauges and lags were last reported.
+    pub(crate) reported: Moment,
 }
 
 impl<B: Broker> Worker<B> {
-    /// A worker that owns nothing yet.
+    /// A worker without tasks. `number` counts the workers of an instance from 0.
     pub fn new(
         number: usize,
         broker: B,
@@ -121,93 +86,67 @@ impl<B: Broker> Worker<B> {
         time_mode: TimeMode,
         metrics: Metrics,
     ) -> Self {
-        let versions = pipeline.imported().map(|current| Versions {
-            current,
-            previous: None,
-        });
-        let now = time_mode.clock().now();
+        let clock = time_mode.clock().clone();
+        let now = clock.now();
         Self {
             broker,
             number,
-            store: Box::new(NoStore),
-            standbys: Standbys::new(
-                0,
-                pipeline.topics.state_partitions,
-                time_mode.clock().clone(),
-            ),
-            query_queue: QueryQueue::default(),
-            changelog: None,
-            input_ids: Vec::new(),
-            recreated: BTreeSet::new(),
-            looked: now,
-            time_mode,
-            tasks: BTreeMap::new(),
-            suspended: BTreeMap::new(),
-            suspended_generation: None,
-            trainer: None,
-            is_imported: versions.is_some(),
-            versions,
-            models: ModelLog::default(),
-            shared_models: SharedModels::default(),
-            executor: Box::new(InlineExecutor),
+            tasks: Tasks::default(),
+            transaction: Transaction::default(),
+            commits: CommitTimes::new(now),
+            inputs: InputTopics::new(now),
             batch: Batch::default(),
             decoded_ahead: DecodeAhead::default(),
-            input_alignment: AlignedPartitions::new(pipeline.alignment),
-            watermark_sender: WatermarkSender::new(now),
-            furthest_behind: None,
-            learnt: None,
-            limit_ms: i64::MIN,
-            held: Vec::new(),
-            wait_counted: now,
+            alignment: InputAlignment::new(pipeline.alignment, now),
+            arrival: Arrival::new(now),
+            watermarks: WatermarkExchange::new(now),
+            model: ModelState::new(&pipeline),
+            trainer: TrainerHost::new(),
+            checkpointer: Checkpointer::new(Box::new(NoStore)),
+            standbys: Standbys::new(0, pipeline.topics.state_partitions, clock),
+            queries: QueryQueue::default(),
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
-            transaction: Transaction::default(),
-            committed: now,
-            reported: now,
-            committed_ms: 0,
-            reference: ReferenceClock::default(),
-            polled: now,
             metrics,
             meter: WorkerMeter::new(number),
-            is_assigned: false,
-            is_announced: false,
+            reported: now,
+            time_mode,
             pipeline,
         }
     }
 
-    /// Keeps the tasks' state in a store as well, so that the next start is quick.
+    /// Keeps checkpoints in a local store, so that the next start is quick.
     #[must_use]
     pub fn with_store(mut self, store: Box<dyn Store>) -> Self {
-        self.store = store;
+        self.checkpointer = Checkpointer::new(store);
         self
     }
 
-    /// Takes tasks over from what the process keeps warm.
+    /// Takes tasks over from the standbys of the process.
     #[must_use]
     pub fn with_standbys(mut self, standbys: Standbys) -> Self {
         self.standbys = standbys;
         self
     }
 
-    /// Learns on this workbench, where this worker is the trainer. Without one it learns within its own loop, which
-    /// stands still meanwhile.
+    /// Learns on this executor while the worker hosts the trainer. Without one, learning blocks the worker.
     #[must_use]
     pub fn with_learning(mut self, executor: Box<dyn LearningExecutor>) -> Self {
-        self.executor = executor;
+        self.trainer.set_executor(executor);
         self
     }
 
-    /// Reads of the model topic only what no worker with the same log has read yet.
+    /// Reads of the model topic only what no worker with the same log has read.
     #[must_use]
     pub fn with_shared_models(mut self, models: &SharedModels) -> Self {
-        self.shared_models = models.clone();
+        self.model.share(models);
         self
     }
 
-    /// Answers questions about its customers.
+    /// Answers queries about its customers.
     #[must_use]
     pub fn with_queries(mut self, queries: &Queries) -> Self {
-        self.query_queue = queries.query_queue(self.number);
+        self.queries = queries.queue(self.number);
         self
     }
 
@@ -215,25 +154,25 @@ impl<B: Broker> Worker<B> {
         self.number
     }
 
-    /// Works until told to stop, then commits, hands over and leaves; `watch` sees the worker after every
-    /// turn.
+    /// Runs until told to stop, then commits and leaves the group. `watch` sees the worker after every step.
     ///
     /// # Errors
-    /// [`Failure::Fatal`]: start a new worker; [`Failure::Config`]: nothing here can help.
+    /// [`Failure::Fatal`] and [`Failure::Fenced`]: start a new worker. [`Failure::Config`]: only a changed configuration or
+    /// cluster can help.
     pub fn run(mut self, stop: &AtomicBool, mut watch: impl FnMut(&Self)) -> Result<(), Failure> {
         while !stop.load(Ordering::Relaxed) {
-            self.turn(POLL_TIMEOUT)?;
+            self.run_once(POLL_TIMEOUT)?;
             watch(&self);
         }
         self.leave()
     }
 
-    /// Waits for one thing and deals with it; `false` where nothing came within the patience.
+    /// Waits for one event of the broker, for `timeout` at most, and handles it. `false` if there was nothing to do.
     ///
     /// # Errors
-    /// As [`Worker::run`]; a transaction that must be aborted is done again here.
-    pub fn turn(&mut self, patience: Duration) -> Result<bool, Failure> {
-        match self.step(patience) {
+    /// As [`Worker::run`]. A transaction that aborts is rolled back here.
+    pub fn run_once(&mut self, timeout: Duration) -> Result<bool, Failure> {
+        match self.step(timeout) {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
                 self.roll_back()?;
@@ -245,37 +184,34 @@ impl<B: Broker> Worker<B> {
 
     pub(crate) fn note_abort(&mut self, reason: &str) {
         tracing::warn!(reason, "transaction aborted; going back to the last commit");
-        self.count_abort(Abort::CommandError);
+        self.count_abort(Abort::Refused);
         self.metrics.progress.failed(self.number, reason);
     }
 
-    /// Counts the end of the open transaction; without one there is nothing to abort.
+    /// Counts the abort of the open transaction. Without one there is nothing to abort.
     pub(crate) fn count_abort(&mut self, why: Abort) {
         self.meter.aborts[why as usize] += u64::from(self.transaction.is_open());
     }
 
-    fn step(&mut self, patience: Duration) -> Result<bool, Failure> {
+    fn step(&mut self, timeout: Duration) -> Result<bool, Failure> {
         beat();
-        let is_asked = !self.query_queue.is_empty();
-        let has_work =
-            is_asked || self.transaction.is_open() || self.has_unassigned() || self.has_due();
-        let is_holding = self.hold();
-        let patience = match has_work {
+        let has_queries = !self.queries.is_empty();
+        let is_open = self.transaction.is_open();
+        let has_work = has_queries || is_open || self.has_unassigned() || self.has_due();
+        let is_holding = self.pause();
+        let timeout = match has_work {
             true => Duration::ZERO,
-            false => patience.min(self.longest_wait(is_holding)),
+            false => timeout.min(self.poll_timeout(is_holding)),
         };
-        self.input_alignment.set_apart(&mut self.batch);
-        let turn = self
-            .broker
-            .poll(patience, MAX_POLL_RECORDS, &mut self.batch);
-        self.input_alignment.keep_apart(&mut self.batch);
-        self.input_alignment.polled();
-        let turn = turn?;
+        let broker = &mut self.broker;
+        let event = self.alignment.poll(&mut self.batch, |batch| {
+            broker.poll(timeout, MAX_POLL_RECORDS, batch)
+        })?;
         self.metrics.progress.polled(self.number);
-        let is_idle = turn == WorkerEvent::Idle;
-        let is_rebalance = !matches!(turn, WorkerEvent::Idle | WorkerEvent::Records);
+        let is_idle = event == WorkerEvent::Idle;
+        let is_rebalance = !matches!(event, WorkerEvent::Idle | WorkerEvent::Records);
         self.meter.rebalances += u64::from(is_rebalance);
-        match turn {
+        match event {
             WorkerEvent::Records => self.process()?,
             WorkerEvent::Assigned(sources) => self.assigned(&sources)?,
             WorkerEvent::Revoked(sources) => self.revoked(&sources)?,
@@ -287,12 +223,12 @@ impl<B: Broker> Worker<B> {
         let is_awaited = self.exchange_watermarks()?;
         self.advance_idle_tasks()?;
         let swept = self.sweep_some()?;
-        let placed = self.assign_initial_segments()?;
+        let assigned = self.assign_initial_segments()?;
         let is_at_rest = is_idle && !released;
         if is_at_rest || is_awaited || self.commit_is_due(is_at_rest) {
-            self.note_caught_up()?;
+            self.mark_caught_up()?;
         }
-        self.note_pending();
+        self.report_pending();
         let commits = is_awaited || self.commit_is_due(is_at_rest);
         if commits {
             self.commit()?;
@@ -303,77 +239,72 @@ impl<B: Broker> Worker<B> {
         self.report_warm_up();
         self.report_if_due();
         self.answer();
-        Ok(!is_idle || is_holding || released || swept || placed || commits)
+        Ok(!is_idle || is_holding || released || swept || assigned || commits)
     }
 
-    /// Notes since when something has waited to be committed; who owns nothing waits for nothing.
-    fn note_pending(&self) {
+    /// Reports since when work has been waiting for a commit. A worker without tasks has none.
+    fn report_pending(&self) {
         let progress = &self.metrics.progress;
         if self.transaction.is_open() {
             progress.pending(self.number);
-        } else if self.is_assigned && self.tasks.is_empty() {
+        } else if self.tasks.is_assigned() && self.tasks.is_empty() {
             progress.nothing_pending(self.number);
         }
     }
 
-    /// Gauges and lags are right without traffic too.
+    /// Keeps gauges and lags right without traffic.
     fn report_if_due(&mut self) {
-        if self.is_assigned && self.time_mode.clock().since(self.reported) >= REPORT_EVERY {
-            self.report_standing();
+        let is_due = self.time_mode.clock().since(self.reported) >= REPORT_EVERY;
+        if self.tasks.is_assigned() && is_due {
+            self.report_gauges();
         }
     }
 
-    /// How long a poll may wait where nothing else is to be done.
-    fn longest_wait(&self, is_holding: bool) -> Duration {
-        match (is_holding, self.is_learning()) {
+    fn poll_timeout(&self, is_holding: bool) -> Duration {
+        match (is_holding, self.trainer.is_learning()) {
             (true, _) => HOLDING_POLL_TIMEOUT,
             (false, true) => LEARNING_POLL_TIMEOUT,
             (false, false) => POLL_TIMEOUT,
         }
     }
 
-    pub(crate) fn is_learning(&self) -> bool {
-        self.trainer.as_ref().is_some_and(TrainerHost::is_busy)
-    }
-
-    /// A replay commits when it has worked off what there was; a live pipeline also at intervals.
+    /// A replay commits when there is nothing more to read; a live pipeline also at intervals.
     fn commit_is_due(&self, is_idle: bool) -> bool {
-        let interval = self.pipeline.commit_interval;
-        let is_late =
-            self.time_mode.is_live() && self.time_mode.clock().since(self.committed) >= interval;
+        let since = self.time_mode.clock().since(self.commits.latest());
+        let is_late = self.time_mode.is_live() && since >= self.pipeline.commit_interval;
         self.transaction.is_open() && (is_idle || is_late)
     }
 
-    /// Commits, hands everything over and leaves the group.
+    /// Commits, gives all tasks up and leaves the group.
     ///
     /// # Errors
     /// As [`Worker::run`].
     pub fn leave(mut self) -> Result<(), Failure> {
         tracing::info!("leaving");
         let checkpoints = self.final_checkpoints().unwrap_or_else(|failure| {
-            tracing::warn!(%failure, "local state stays as it is; the next start reads more of the changelog");
+            tracing::warn!(%failure, "no final checkpoint: the next start reads more of the changelog");
             Vec::new()
         });
-        // What they say has been taken out of the tasks, so nothing else may be written before them.
-        let store = std::mem::replace(&mut self.store, Box::new(NoStore));
-        // What is pending by then is committed when the tasks are handed over.
+        // Their rows are no longer dirty in the tasks, so nothing else may be written before them.
+        let store = self.checkpointer.take_store();
+        // What is pending by then is committed when the tasks are revoked.
         while !self.broker.leave() {
-            self.turn(POLL_TIMEOUT)?;
+            self.run_once(POLL_TIMEOUT)?;
         }
         write_final_checkpoints(store, checkpoints);
         Ok(())
     }
 
-    /// Has it been given its tasks, even if none?
+    /// Has the worker adopted an assignment, even an empty one?
     #[must_use]
     pub fn is_assigned(&self) -> bool {
-        self.is_assigned
+        self.tasks.is_assigned()
     }
 
-    /// Does it hold records back that are ahead of others in event time?
+    /// Do records wait for other partitions that are behind in event time?
     #[must_use]
     pub fn is_holding(&self) -> bool {
-        self.input_alignment.holding().next().is_some()
+        self.alignment.is_holding()
     }
 
     /// How customers moved since the worker started, as committed.
@@ -382,26 +313,24 @@ impl<B: Broker> Worker<B> {
         self.meter.moves()
     }
 
-    /// The tasks that the worker owns.
+    /// The tasks that the worker owns, by number.
     pub fn tasks(&self) -> impl Iterator<Item = (u32, &Task)> {
-        self.tasks
-            .iter()
-            .map(|(number, running)| (*number, running.task()))
+        let tasks = self.tasks.iter();
+        tasks.map(|(number, running)| (number, running.task()))
     }
 
-    /// The model in use.
+    /// The model in use; `None` before the first version.
     #[must_use]
     pub fn versions(&self) -> Option<&Versions> {
-        self.versions.as_ref()
+        self.model.versions()
     }
 
-    /// Lets event time pass up to `to_ms` for every task, as at the end of a replay.
+    /// Advances the stream time of every task to `to_ms`, as at the end of a replay.
     ///
     /// # Errors
     /// As [`Worker::run`].
     pub fn advance_time(&mut self, to_ms: i64) -> Result<(), Failure> {
-        let numbers: Vec<u32> = self.tasks.keys().copied().collect();
-        for number in numbers {
+        for number in self.tasks.numbers() {
             self.advance_task(number, to_ms)?;
         }
         self.commit()

@@ -181,7 +181,7 @@ impl Session {
             let mut worked = false;
             for worker in &mut self.shards {
                 worked |= worker
-                    .turn(Duration::ZERO)
+                    .run_once(Duration::ZERO)
                     .map_err(|failure| failed(&failure))?;
             }
             if !worked && self.shards.iter().all(Worker::is_assigned) {

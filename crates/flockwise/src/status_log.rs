@@ -94,7 +94,7 @@ fn value(metric: &Metric) -> u64 {
 #[cfg(test)]
 mod tests {
     use flockwise_core::decide::Cause;
-    use flockwise_runtime::metrics::{Metrics, WorkerMeter};
+    use flockwise_runtime::metrics::{Counts, Metrics, WorkerMeter};
 
     use super::*;
 
@@ -104,13 +104,16 @@ mod tests {
         let metrics = Metrics::register(&registry).unwrap();
         for worker in 0..2 {
             let mut meter = WorkerMeter::new(worker);
-            meter.open.events = 10;
-            meter.open.changes[Cause::Time as usize] = 1;
-            meter.open.changes[Cause::Behaviour as usize] = 2;
+            let mut counts = Counts {
+                events: 10,
+                ..Counts::default()
+            };
+            counts.changes[Cause::Time as usize] = 1;
+            counts.changes[Cause::Behaviour as usize] = 2;
             meter.customers = 5;
             meter.segments = 3;
             meter.model_version = 7 + worker as u64;
-            meter.commit(Some(0));
+            meter.commit(&mut counts, Some(0));
             meter.export(&metrics);
         }
         metrics.lags.report("clicks", 0, 0, Some(4));

@@ -264,7 +264,7 @@ impl Worker {
     }
 
     /// One turn of the loop; commits after every batch.
-    pub(crate) fn turn(&mut self, patience: Duration) -> Result<(), Failure> {
+    pub(crate) fn run_once(&mut self, patience: Duration) -> Result<(), Failure> {
         match self.step(patience) {
             Err(Failure::Abort(reason)) => {
                 self.aborts.push(reason);
@@ -310,7 +310,7 @@ impl Worker {
                 "slow: {:?}",
                 self.rebalances
             );
-            self.turn(Duration::from_millis(50)).expect("a turn");
+            self.run_once(Duration::from_millis(50)).expect("a turn");
         }
     }
 
@@ -318,7 +318,7 @@ impl Worker {
         let start = Instant::now();
         while !self.broker.leave() {
             assert!(start.elapsed() < PATIENCE, "did not leave");
-            self.turn(Duration::from_millis(20)).expect("a turn");
+            self.run_once(Duration::from_millis(20)).expect("a turn");
         }
     }
 

@@ -42,7 +42,7 @@ pub struct Counts {
     /// Segments born, split, merged and retired, as [`Step::NAMES`].
     pub segment_steps: [u64; Step::NAMES.len()],
     /// Times that customers were found to be changing.
-    pub drifts: u64,
+    pub drift_alarms: u64,
     /// How customers moved.
     pub moves: SegmentMoves,
     /// Timestamp of the record in which each event was read first, milliseconds since the epoch: one for each
@@ -65,7 +65,7 @@ impl Counts {
         one(&mut self.sweep_scorings, other.sweep_scorings);
         one(&mut self.sweep_outliers, other.sweep_outliers);
         merge_each(&mut self.segment_steps, &other.segment_steps);
-        one(&mut self.drifts, other.drifts);
+        one(&mut self.drift_alarms, other.drift_alarms);
     }
 
     /// Counts a step of the lineage.
@@ -86,7 +86,7 @@ impl Counts {
         add(&counters.sweep_scorings, &mut self.sweep_scorings);
         add(&counters.sweep_outliers, &mut self.sweep_outliers);
         add_each(&counters.segment_steps, &mut self.segment_steps);
-        add(&counters.drifts, &mut self.drifts);
+        add(&counters.drift_alarms, &mut self.drift_alarms);
     }
 }
 
@@ -112,7 +112,7 @@ pub struct WorkerMeter {
     /// Memory of their state, bytes.
     pub state_bytes: u64,
     /// Partitions that are not read on since their next record is gone.
-    pub stopped: u64,
+    pub halted: u64,
     /// Event time between the latest event processed and the earliest next one, milliseconds.
     pub skew_ms: i64,
     /// Version of the model; 0: none.
@@ -196,7 +196,7 @@ impl WorkerMeter {
         let worker = self.worker.as_str();
         set(&gauges.customers, &[worker], self.customers);
         set(&gauges.state_bytes, &[worker], self.state_bytes);
-        set(&gauges.stopped, &[worker], self.stopped);
+        set(&gauges.halted, &[worker], self.halted);
         let skew_seconds = self.skew_ms as f64 / 1000.0;
         gauges.skew.with_label_values(&[worker]).set(skew_seconds);
         set(&gauges.model_version, &[worker], self.model_version);
