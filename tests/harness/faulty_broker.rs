@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    Broker, Failure, GroupConsumer, Outgoing, Replayed, Start, TopicReader, Transactions,
+    WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
 /// What happens instead of a commit, or right after it.
@@ -97,19 +100,7 @@ impl<B> FaultyBroker<B> {
     }
 }
 
-impl<B: Broker> Broker for FaultyBroker<B> {
-    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
-        match self.script.next() {
-            None => self.inner.commit(positions),
-            Some(Fault::Abort) => Err(Failure::Abort("as the script says".to_owned())),
-            Some(Fault::DieBefore) => Err(Failure::Fatal("dead before the commit".to_owned())),
-            Some(Fault::DieAfter) => {
-                self.inner.commit(positions)?;
-                Err(Failure::Fatal("dead after the commit".to_owned()))
-            }
-        }
-    }
-
+impl<B: Broker> GroupConsumer for FaultyBroker<B> {
     fn poll(
         &mut self,
         patience: Duration,
@@ -160,25 +151,30 @@ impl<B: Broker> Broker for FaultyBroker<B> {
         self.inner.skips_lost_records()
     }
 
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
+        self.inner.lag(source)
+    }
+
+    fn leave(&mut self) -> bool {
+        self.inner.leave()
+    }
+}
+
+impl<B: Broker> Transactions for FaultyBroker<B> {
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
+        match self.script.next() {
+            None => self.inner.commit(positions),
+            Some(Fault::Abort) => Err(Failure::Abort("as the script says".to_owned())),
+            Some(Fault::DieBefore) => Err(Failure::Fatal("dead before the commit".to_owned())),
+            Some(Fault::DieAfter) => {
+                self.inner.commit(positions)?;
+                Err(Failure::Fatal("dead after the commit".to_owned()))
+            }
+        }
+    }
+
     fn max_record_bytes(&self, topic: Topic) -> usize {
         self.inner.max_record_bytes(topic)
-    }
-
-    fn replay(
-        &mut self,
-        source: TopicPartition,
-        from: Option<i64>,
-        each: &mut dyn FnMut(Record<'_>),
-    ) -> Result<Replayed, Failure> {
-        self.inner.replay(source, from, each)
-    }
-
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
-        self.inner.end_offsets(sources)
-    }
-
-    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
-        self.inner.topic_id(topic)
     }
 
     fn transactional_id(&self) -> &str {
@@ -199,18 +195,29 @@ impl<B: Broker> Broker for FaultyBroker<B> {
     fn abort(&mut self) -> Result<(), Failure> {
         self.inner.abort()
     }
+}
+
+impl<B: Broker> TopicReader for FaultyBroker<B> {
+    fn replay(
+        &mut self,
+        source: TopicPartition,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
+        self.inner.replay(source, from, each)
+    }
+
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+        self.inner.end_offsets(sources)
+    }
+
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
+        self.inner.topic_id(topic)
+    }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         let partitions = self.inner.partitions(topic)?;
         let hides = self.script.hides_partitions.load(Ordering::Relaxed);
         Ok(if hides { 1 } else { partitions })
-    }
-
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        self.inner.lag(source)
-    }
-
-    fn leave(&mut self) -> bool {
-        self.inner.leave()
     }
 }

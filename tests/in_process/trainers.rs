@@ -7,7 +7,7 @@ use flockwise_codec::model::decode_publication;
 use flockwise_codec::trainer_input::encode_command;
 use flockwise_core::trainer::{CommandAction, Publication, TrainerCommand};
 use flockwise_memory::{Conditions, MemoryBroker, MemoryClient};
-use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
+use flockwise_runtime::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use flockwise_memory::MemoryClient;
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    Failure, GroupConsumer, Outgoing, Replayed, Start, TopicReader, Transactions, WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use super::cluster::{ClientId, Place};
@@ -77,7 +79,7 @@ impl Client {
     }
 }
 
-impl Broker for Client {
+impl GroupConsumer for Client {
     fn poll(
         &mut self,
         patience: Duration,
@@ -145,39 +147,21 @@ impl Broker for Client {
         self.inner.generation()
     }
 
-    fn replay(
-        &mut self,
-        source: TopicPartition,
-        from: Option<i64>,
-        each: &mut dyn FnMut(Record<'_>),
-    ) -> Result<Replayed, Failure> {
-        self.inject()?;
-        let outcome = self.inner.replay(source, from, each);
-        let number = i64::from(source.partition);
-        match (&outcome, source.topic) {
-            (Ok(Replayed::Whole(end)), Topic::Changelog) => {
-                self.note("restores task", [number, *end]);
-                let client = self.client_id.client;
-                self.world.committed_log().read(client, source.partition);
-            }
-            (Ok(Replayed::Held(at)), _) => self.note("is held back at", [number, *at]),
-            (Ok(Replayed::Gone), _) => self.note("finds nothing of", [number, 0]),
-            _ => {}
-        }
-        self.hear(outcome)
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
+        self.inner.lag(self.setup.global(source))
     }
 
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
-        self.inject()?;
-        let outcome = self.inner.end_offsets(sources);
-        self.hear(outcome)
+    fn skips_lost_records(&self) -> bool {
+        let variations = self.world.scenario.variations;
+        variations.recreated || variations.truncated
     }
 
-    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
-        self.inject()?;
-        self.inner.topic_id(self.topic(topic))
+    fn leave(&mut self) -> bool {
+        self.inner.leave()
     }
+}
 
+impl Transactions for Client {
     fn transactional_id(&self) -> &str {
         self.inner.transactional_id()
     }
@@ -246,24 +230,46 @@ impl Broker for Client {
         self.sent.clear();
         self.hear(outcome)
     }
+}
+
+impl TopicReader for Client {
+    fn replay(
+        &mut self,
+        source: TopicPartition,
+        from: Option<i64>,
+        each: &mut dyn FnMut(Record<'_>),
+    ) -> Result<Replayed, Failure> {
+        self.inject()?;
+        let outcome = self.inner.replay(source, from, each);
+        let number = i64::from(source.partition);
+        match (&outcome, source.topic) {
+            (Ok(Replayed::Whole(end)), Topic::Changelog) => {
+                self.note("restores task", [number, *end]);
+                let client = self.client_id.client;
+                self.world.committed_log().read(client, source.partition);
+            }
+            (Ok(Replayed::Held(at)), _) => self.note("is held back at", [number, *at]),
+            (Ok(Replayed::Gone), _) => self.note("finds nothing of", [number, 0]),
+            _ => {}
+        }
+        self.hear(outcome)
+    }
+
+    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+        self.inject()?;
+        let outcome = self.inner.end_offsets(sources);
+        self.hear(outcome)
+    }
+
+    fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
+        self.inject()?;
+        self.inner.topic_id(self.topic(topic))
+    }
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         self.inject()?;
         let topic = self.topic(topic);
         let known = self.inner.partitions(topic)?;
         Ok(self.world.as_metadata_has_it(topic, known))
-    }
-
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        self.inner.lag(self.setup.global(source))
-    }
-
-    fn skips_lost_records(&self) -> bool {
-        let variations = self.world.scenario.variations;
-        variations.recreated || variations.truncated
-    }
-
-    fn leave(&mut self) -> bool {
-        self.inner.leave()
     }
 }

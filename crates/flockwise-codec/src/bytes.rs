@@ -1,8 +1,8 @@
-//! Little-endian numbers in and out, for the binary records.
+//! Reads and writes the little-endian numbers of the binary records.
 
-/// Bytes end too early, or say something that cannot be.
+/// The bytes end too early or hold an invalid value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the record is cut short or not one of Flockwise's")]
+#[error("the record is truncated or was not written by Flockwise")]
 pub struct Malformed;
 
 /// Takes numbers off the front of a slice.
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         self.take().map(i64::from_le_bytes)
     }
 
-    /// So many bytes.
+    /// Takes `count` bytes.
     pub(crate) fn bytes(&mut self, count: u64) -> Result<&'a [u8], Malformed> {
         let count = usize::try_from(count).map_err(|_| Malformed)?;
         let (head, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
             .collect())
     }
 
-    /// A number of [`put_number`].
+    /// Takes a number written by [`put_number`].
     #[inline]
     pub(crate) fn number(&mut self) -> Result<u64, Malformed> {
         let mut number = 0;
@@ -74,12 +74,12 @@ impl<'a> Reader<'a> {
         Err(Malformed)
     }
 
-    /// A number of [`put_number`] of a smaller kind.
+    /// Takes a number written by [`put_number`], if it fits into `T`.
     pub(crate) fn fitting<T: TryFrom<u64>>(&mut self) -> Result<T, Malformed> {
         T::try_from(self.number()?).map_err(|_| Malformed)
     }
 
-    /// A number of [`put_signed`].
+    /// Takes a number written by [`put_signed`].
     #[inline]
     pub(crate) fn signed(&mut self) -> Result<i64, Malformed> {
         let folded = self.number()?;
@@ -104,7 +104,7 @@ pub(crate) fn put_f64s(out: &mut Vec<u8>, numbers: &[f64]) {
     }
 }
 
-/// A number, seven bits a byte, the lowest first; the top bit says that another byte follows.
+/// Appends a number in LEB128: seven bits a byte, the lowest first; the top bit says that another byte follows.
 #[inline]
 pub(crate) fn put_number(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
@@ -114,7 +114,7 @@ pub(crate) fn put_number(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
-/// A signed number, small ones in few bytes: 0, -1, 1, -2 become 0, 1, 2, 3.
+/// Appends a signed number in zigzag code, so that small ones take few bytes: 0, -1, 1, -2 become 0, 1, 2, 3.
 #[inline]
 pub(crate) fn put_signed(number: i64, out: &mut Vec<u8>) {
     put_number(((number << 1) ^ (number >> 63)).cast_unsigned(), out);

@@ -1,7 +1,7 @@
-//! How far the pipeline has come in reading history, what happened before it was first started.
+//! Progress of the backfill: which tasks have read all events from before the pipeline's first start.
 //!
-//! Each task leaves a mark on the pipeline topic in the transaction in which it has read all history of its inputs.
-//! Once all have, the trainer says so on the lineage topic, and marks that it did.
+//! A task writes a mark to the pipeline topic in the transaction with which its backfill ends. Once all tasks have
+//! their mark, the trainer announces it on the lineage topic, and marks the announcement too.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::time::write_time;
 
-/// Key of the mark that the lineage topic has the record.
+/// Key of the mark that the end of the backfill was announced on the lineage topic.
 pub const ANNOUNCED_KEY: &[u8] = b"caught-up";
 
 const TASK_PREFIX: &str = "caught-up/";
@@ -25,20 +25,20 @@ struct CaughtUpRecord {
     model_version: u64,
 }
 
-/// Key of a task's mark.
+/// Key of the mark that this task's backfill has ended.
 #[must_use]
 pub fn caught_up_key(task: u32) -> Vec<u8> {
     format!("{TASK_PREFIX}{task}").into_bytes()
 }
 
-/// Value of a mark: the wall clock's time, milliseconds since the epoch.
+/// Value of a mark. `at_ms` is wall-clock time, milliseconds since the epoch.
 #[must_use]
 pub fn encode_mark(at_ms: i64) -> Vec<u8> {
     format!(r#"{{"at":"{}"}}"#, write_time(at_ms)).into_bytes()
 }
 
-/// Writes the record of the lineage topic: all tasks have read what happened before `until_ms`. `model_version` is the
-/// version in use then; 0: none.
+/// Encodes the announcement for the lineage topic: all tasks have read the events from before `until_ms`.
+/// `model_version` is the version in use at that moment; 0: none.
 #[must_use]
 pub fn encode_caught_up(
     app: &str,
@@ -56,7 +56,7 @@ pub fn encode_caught_up(
         tasks,
         model_version,
     };
-    // Texts and numbers: nothing in them can fail to be written to memory.
+    // Cannot fail: it writes texts and numbers to memory.
     serde_json::to_vec(&record).unwrap_or_default()
 }
 
@@ -64,12 +64,12 @@ pub fn encode_caught_up(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     tasks: BTreeSet<u32>,
-    /// The lineage topic has the record.
+    /// The end of the backfill was announced on the lineage topic.
     pub is_announced: bool,
 }
 
 impl Marks {
-    /// Takes in a record of the pipeline topic; one that is no mark changes nothing.
+    /// Takes in a record of the pipeline topic. Ignores a record that is not a mark.
     pub fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         let (Some(key), Some(_)) = (key, value) else {
             return;
@@ -80,7 +80,7 @@ impl Marks {
         self.tasks.extend::<Option<u32>>(task);
     }
 
-    /// Have all of so many tasks caught up?
+    /// Whether every task below `tasks` has its mark.
     #[must_use]
     pub fn is_complete(&self, tasks: u32) -> bool {
         (0..tasks).all(|task| self.tasks.contains(&task))
@@ -116,7 +116,7 @@ mod tests {
         );
         let found = String::from_utf8(record).unwrap();
         assert_eq!(found.len(), golden.len());
-        assert_eq!(found[40..], golden[40..], "but for the id");
+        assert_eq!(found[40..], golden[40..], "all but the id");
         assert_eq!(encode_mark(0), br#"{"at":"1970-01-01T00:00:00.000Z"}"#);
     }
 }

@@ -1,4 +1,4 @@
-//! Changes of segment out, as JSON.
+//! Encodes changes as JSON.
 
 use std::sync::Arc;
 
@@ -12,26 +12,25 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::json_writer::{put_hex, put_integer, put_number, put_text};
 use crate::time::put_time;
 
-/// Writes changes. What many of them have in common is written once: names of topics, features and
-/// segments, escaped.
+/// Encodes changes. Keeps the escaped names of topics, features and segments, which many changes share.
 #[derive(Clone, Debug)]
 pub struct ChangeEncoder {
     app: String,
     /// Names of input topics: those configured, then those that only other instances read.
     names: Vec<String>,
-    /// `{"topic":"clicks","partition":`
+    /// For each name, the start of a trigger: `{"topic":"clicks","partition":`.
     topics: Vec<Vec<u8>>,
-    /// `{"feature":"orders","value":`
+    /// For each feature, the start of a driver: `{"feature":"orders","value":`.
     features: Vec<Vec<u8>>,
-    /// `{"segment":4,"name":"frequent","strategic":null}`, ascending by id.
+    /// For each segment, ascending by id: `{"segment":4,"name":"frequent","strategic":null}`.
     places: Vec<(u32, Vec<u8>)>,
-    /// Whose segments `places` are.
+    /// The current and the previous version, from which `places` was made.
     models: [Option<Arc<Model>>; 2],
 }
 
 impl ChangeEncoder {
-    /// An encoder for the changes of an app, which is part of their ids, by the names of its input topics
-    /// and of its features.
+    /// An encoder for the pipeline `app`, whose name is part of every change's id. `topics` are the
+    /// configured input topics.
     #[must_use]
     pub fn new(app: &str, topics: &[String], plan: &Plan) -> Self {
         Self {
@@ -50,8 +49,8 @@ impl ChangeEncoder {
         }
     }
 
-    /// The number by which a [`Trigger`] names this topic. One that is not configured here, but in another
-    /// instance that forwarded an event of it, gets the next number.
+    /// The topic's number for [`Trigger::input`]. A topic that is not configured here, because another
+    /// instance forwarded an event of it, gets the next free number.
     pub fn input(&mut self, topic: &str) -> u16 {
         if let Some(known) = self.names.iter().position(|name| name == topic) {
             return known as u16;
@@ -62,8 +61,8 @@ impl ChangeEncoder {
         (self.names.len() - 1) as u16
     }
 
-    /// Writes a change, with the segments' names of the version that scored, or of the one before for a
-    /// segment that is gone.
+    /// Appends a change to `out`. The names of segments come from the current version, or from the previous
+    /// one if the current version no longer has the segment.
     pub fn encode(
         &mut self,
         versions: &Versions,
@@ -111,7 +110,7 @@ impl ChangeEncoder {
         out.push(b'}');
     }
 
-    /// Takes the names of new versions.
+    /// Remakes `places` if the versions are not those it was made from.
     fn follow(&mut self, versions: &Versions) {
         let [current, previous] = &self.models;
         let is_same = |known: &Option<Arc<Model>>, now: Option<&Arc<Model>>| {
@@ -136,7 +135,7 @@ impl ChangeEncoder {
             self.places
                 .push((segment.id, place(segment.id, Some(&segment.name))));
         }
-        // Of two alike the first stays, which is the current version's.
+        // The sort is stable and the first duplicate stays, so the current version's name wins.
         self.places.sort_by_key(|(id, _)| *id);
         self.places.dedup_by_key(|(id, _)| *id);
     }
@@ -182,7 +181,7 @@ impl ChangeEncoder {
     }
 }
 
-/// A name as JSON between two constant parts.
+/// A name as a JSON string between two constant parts.
 fn written(before: &str, name: &str, after: &str) -> Vec<u8> {
     let mut out = before.as_bytes().to_vec();
     put_text(name, &mut out);
@@ -190,7 +189,7 @@ fn written(before: &str, name: &str, after: &str) -> Vec<u8> {
     out
 }
 
-/// A segment as a record has it.
+/// A segment's JSON object. The name is null if no version at hand has the segment.
 fn place(segment: u32, name: Option<&str>) -> Vec<u8> {
     let mut out = b"{\"segment\":".to_vec();
     put_integer(segment, &mut out);
@@ -203,8 +202,8 @@ fn place(segment: u32, name: Option<&str>) -> Vec<u8> {
     out
 }
 
-/// The step of the version's lineage that a change by the model has to do with: one about the segment left
-/// before one about the segment reached.
+/// The lineage step that explains a change with cause `model`. A step about the segment left takes
+/// precedence over one about the segment reached.
 fn step_of(model: &Model, change: &Change) -> Option<Step> {
     let lineage = &model.parts().lineage;
     let ends = [change.from, change.to].into_iter().flatten();
@@ -232,8 +231,8 @@ fn put_optional(number: Option<f64>, out: &mut Vec<u8>) {
     put_number(number.unwrap_or(f64::NAN), out);
 }
 
-/// The same whenever the same change is computed again: 128 bits of XXH3 over what makes it this one.
-/// The end of `scratch` is used and left as it was.
+/// The change's id: 128 bits of XXH3 over the fields that identify it. Computing the same change again
+/// gives the same id. Uses the end of `scratch` and truncates it again.
 fn change_id(app: &str, customer_id: &str, change: &Change, scratch: &mut Vec<u8>) -> [u8; 16] {
     let start = scratch.len();
     scratch.extend_from_slice(app.as_bytes());

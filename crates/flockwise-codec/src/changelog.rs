@@ -1,7 +1,7 @@
-//! The changelog: a record a customer's row, and one for the task's bookmark.
+//! The changelog: one record for each customer's row, and one for the task position.
 //!
-//! Key: one byte, [`TASK_POSITION`] or [`ROW`], then the customer's id. A row's value is binary, a bookmark's
-//! is JSON.
+//! Key: one byte, [`TASK_POSITION`] or [`ROW`]. In a row's key the customer id follows. A row's value is
+//! binary, a task position's is JSON.
 
 mod row;
 mod task_position;
@@ -11,9 +11,9 @@ pub use task_position::{decode_task_position, encode_task_position};
 
 use crate::bytes::Malformed;
 
-/// First byte of a bookmark's key, which is that byte alone.
+/// The whole key of the task position, one byte.
 pub const TASK_POSITION: u8 = 0;
-/// First byte of a row's key; the customer's id follows.
+/// First byte of a row's key; the customer id follows.
 pub const ROW: u8 = 1;
 
 const VERSION: u8 = 2;
@@ -21,37 +21,37 @@ const VERSION: u8 = 2;
 /// Why a changelog record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangelogError {
-    /// Not what this format says.
+    /// The record does not follow the format. The text says why.
     #[error("a changelog record is malformed: {0}")]
     Malformed(String),
-    /// Written by a later Flockwise.
+    /// A later version of Flockwise wrote the record.
     #[error(
         "a changelog record has format {found}, this version reads up to {VERSION}: use the version that wrote it or a later one"
     )]
     Version {
-        /// Its format.
+        /// The record's format.
         found: u8,
     },
-    /// Not all of the customers are there.
+    /// The restored rows are fewer or more than the last commit counted.
     #[error(
-        "{found} customers are there where the last commit counted {expected}: rows are missing, as where the topic was \
-         deleted and made again; bring the former topic back or run `flockwise reset` (if the changelog is whole and the \
-         local copy is not, deleting `directory` under [state] mends it)"
+        "found {found} customers, but the last commit counted {expected}: rows are missing, for example because the topic \
+         was deleted and recreated; bring the former topic back or run `flockwise reset` (if only the checkpoint is \
+         damaged and the changelog is complete, delete the `directory` under [state])"
     )]
     Customers {
-        /// Those that came back.
+        /// Customers restored.
         found: u64,
-        /// Those of the last commit.
+        /// Customers at the last commit.
         expected: u64,
     },
-    /// Written under other features.
+    /// The record belongs to another feature plan.
     #[error(
-        "the state was kept under another feature plan ({found:016x}, now {expected:016x}): bring the former features back, or give the pipeline a new `app` name so that it starts anew from its inputs"
+        "the state was made with another feature plan ({found:016x}, now {expected:016x}): bring the former features back, or give the pipeline a new `app` name so that it reads its inputs again from the start"
     )]
     Plan {
         /// The plan's fingerprint in the record.
         found: u64,
-        /// The configured plan's.
+        /// The configured plan's fingerprint.
         expected: u64,
     },
 }
@@ -62,7 +62,7 @@ impl From<Malformed> for ChangelogError {
     }
 }
 
-/// Writes a row's key.
+/// Appends a row's key to `out`.
 pub fn row_key(customer_id: &str, out: &mut Vec<u8>) {
     out.push(ROW);
     out.extend_from_slice(customer_id.as_bytes());

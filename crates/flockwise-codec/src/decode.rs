@@ -1,4 +1,4 @@
-//! Events in: bytes to [`Event`].
+//! Decodes a record's bytes to an [`Event`].
 
 use std::ops::Range;
 
@@ -12,13 +12,13 @@ use crate::scan::{Number, scan};
 use crate::sink::{Identity, IdentityValue, Sink};
 use crate::time::parse_time;
 
-/// A customer id's length in bytes, at most.
+/// The longest customer id that is accepted, in bytes.
 pub const LONGEST_CUSTOMER_ID: usize = 1024;
 
-/// An event's size in bytes, at most.
+/// The largest event that is accepted, in bytes.
 pub const LARGEST_EVENT: usize = 3 << 20;
 
-/// Letters of either end of a long error that a detail quotes.
+/// How many characters of each end of a long error a detail quotes.
 const LONGEST_QUOTE: usize = 100;
 
 /// Decodes the events of one input.
@@ -28,43 +28,43 @@ pub struct Decoder {
     format: Format,
 }
 
-/// Why bytes are not an event: what a dead letter says.
+/// Why bytes are not an event. The dead letter carries it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Reject {
-    /// Which kind of trouble, for headers and metrics.
+    /// The kind of failure, for headers and metrics.
     pub reason: Reason,
     /// What was found and what was expected.
     pub detail: String,
 }
 
-/// Kinds of trouble with an event.
+/// Why an event is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// No value, or none but white space.
+    /// The record has no value, or only white space.
     Empty,
-    /// Not one JSON object.
+    /// The value is not exactly one JSON object in UTF-8.
     NotJson,
-    /// A field that every event needs is not there.
+    /// The customer id, the event name or the time is missing.
     MissingField,
-    /// A field is of a kind that it cannot be.
+    /// A field has the wrong JSON type or length.
     WrongType,
-    /// A time that cannot be read.
+    /// The time cannot be parsed.
     BadTime,
-    /// A number too large to be added to others.
+    /// A number is too large to be summed without losing precision.
     NumberOutOfRange,
-    /// Too large to be forwarded or put aside whole.
+    /// The event is too large to be forwarded or written whole to the dead-letter topic.
     TooLarge,
-    /// Too far behind its input partition.
+    /// The event time is further behind the input partition than the lateness allows.
     TooLate,
-    /// Too far ahead of the clock.
+    /// The event time is too far ahead of the clock.
     TooFarAhead,
-    /// On the topic of forwarded events, and not one that Flockwise forwarded.
+    /// A record of the repartition topic that Flockwise did not write.
     NotForwarded,
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::NotJson,
@@ -78,7 +78,7 @@ impl Reason {
         Self::NotForwarded,
     ];
 
-    /// As headers and metrics have it.
+    /// The name in headers and metric labels.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -104,7 +104,7 @@ fn reject<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Reject> {
 }
 
 impl Decoder {
-    /// A decoder for a format that fills the slots of a plan.
+    /// A decoder for events of `format` that fills the slots of `plan`.
     #[must_use]
     pub fn new(format: &Format, plan: &Plan) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Decoder {
     /// Decodes a record's value into `event`.
     ///
     /// # Errors
-    /// Where it is no event, with what is wrong; `event` then holds rubbish.
+    /// If the value is not an event. `event` then has no meaning.
     pub fn decode(
         &self,
         plan: &Plan,
@@ -128,7 +128,7 @@ impl Decoder {
             return reject(Reason::Empty, "no value: an event is one JSON object");
         }
         if bytes.len() > LARGEST_EVENT {
-            let detail = format!("{} bytes: at most {LARGEST_EVENT} are taken", bytes.len());
+            let detail = format!("{} bytes: at most {LARGEST_EVENT} are accepted", bytes.len());
             return reject(Reason::TooLarge, detail);
         }
         event.clear(self.projection.slots);
@@ -194,20 +194,21 @@ impl Decoder {
 }
 
 fn read(projection: &Projection, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
-    // Checking the whole at once is several times cheaper than text by text.
+    // Checking the whole document at once is several times cheaper than checking each text.
     let text = std::str::from_utf8(bytes)
         .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
     scan(&projection.root, text, sink).or_else(|_| refuse(&projection.root, text))
 }
 
-/// The error may quote all of a long text: a detail goes into a header.
+/// Makes a [`Reject`] of the scan's refusal. Shortens the error, which may quote a long text: the detail goes
+/// into a header.
 #[cold]
 fn refuse(root: &Node, text: &str) -> Result<(), Reject> {
     let error = verdict(root, text).map_or_else(|error| error.to_string(), |()| String::new());
     if error.starts_with("number out of range") {
         return reject(
             Reason::NumberOutOfRange,
-            format!("a {error}: it is beyond what 64 bits hold"),
+            format!("a {error}: it does not fit into a 64-bit float"),
         );
     }
     let count = error.chars().count();
@@ -219,7 +220,7 @@ fn refuse(root: &Node, text: &str) -> Result<(), Reject> {
     reject(Reason::NotJson, format!("not one JSON object: {shown}"))
 }
 
-/// Where a field's text lies; an integer is written as text.
+/// Where the event keeps a field's text. An integer is converted to text.
 fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<u32>, Reject> {
     let found = match value {
         IdentityValue::Text(range) => return Ok(range.clone()),
@@ -230,7 +231,7 @@ fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<
         IdentityValue::Number(Number::Negative(number)) => {
             return Ok(event.keep(&number.to_string()));
         }
-        IdentityValue::Number(Number::Float(_)) => "a number that is no 64-bit integer",
+        IdentityValue::Number(Number::Float(_)) => "a number that is not a 64-bit integer",
         IdentityValue::Other(kind) => kind,
     };
     let expected = if field == Field::Event {
@@ -273,14 +274,15 @@ fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
         IdentityValue::Number(number) => epoch_ms(number.nearest()),
         IdentityValue::Other(kind) => reject(
             Reason::WrongType,
-            format!("time is {kind}: RFC 3339 text or epoch was expected"),
+            format!("time is {kind}: RFC 3339 text or an epoch time was expected"),
         ),
     }
 }
 
 fn epoch_ms(number: f64) -> Result<i64, Reject> {
     let ms = match number.abs() {
-        // What rounding to 64 bits takes from a fraction must not cost a millisecond.
+        // The f64 may lie just below the fraction that was written; without the correction, `floor` would
+        // lose a millisecond.
         size if size < 1e11 && number.fract() != 0.0 => number * 1e3 + size * 1e3 * f64::EPSILON,
         size if size < 1e11 => number * 1e3,
         size if size < 1e14 => number,
@@ -288,7 +290,7 @@ fn epoch_ms(number: f64) -> Result<i64, Reject> {
         _ => {
             return reject(
                 Reason::BadTime,
-                format!("time {number:e} is no epoch in s, ms or µs"),
+                format!("time {number:e} is not an epoch time in s, ms or µs"),
             );
         }
     };

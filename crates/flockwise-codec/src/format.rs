@@ -1,26 +1,26 @@
-//! Where an event's identity lies in a JSON document: a table of pointers, data and not code.
+//! Event formats: a table of pointers to an event's identity in a JSON document.
 
 use flockwise_core::pointer::Pointer;
 
-/// The pointers to what every event has. Of each list the first that is there wins.
+/// The pointers to the fields of an event. In each list, the first pointer that finds a value wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
-    /// As the configuration names it.
+    /// The format's name in the configuration.
     pub name: String,
-    /// Whose event it is: text or an integer.
+    /// The customer id: text or an integer.
     pub customer_id: Vec<Pointer>,
-    /// What happened: text.
+    /// The event name: text.
     pub event: Vec<Pointer>,
-    /// When: RFC 3339 text, or epoch seconds, milliseconds or microseconds by size.
+    /// The event time: RFC 3339 text, or epoch seconds, milliseconds or microseconds, told apart by size.
     pub time: Vec<Pointer>,
-    /// What tells a repeated delivery: text or an integer; may lead nowhere.
+    /// The id by which a repeated delivery is recognised: text or an integer. Optional in an event.
     pub event_id: Vec<Pointer>,
-    /// The order that the event is about: text or an integer; may lead nowhere.
+    /// The order that the event is about: text or an integer. Optional in an event.
     pub order_id: Vec<Pointer>,
 }
 
 impl Format {
-    /// A format that comes with Flockwise: `native` or `segment`.
+    /// The built-in format of this name, `native` or `segment`; `None` for any other name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
         let table: [&[&str]; 5] = match name {
@@ -56,6 +56,6 @@ impl Format {
         })
     }
 
-    /// The names of the formats that come with Flockwise.
+    /// The names of the built-in formats.
     pub const BUILTIN: [&'static str; 2] = ["native", "segment"];
 }

@@ -1,17 +1,18 @@
-//! A forwarded event: what the task that owns the customer needs, whatever inputs its own configuration has.
+//! A forwarded event: all that the customer's task needs to count it, even if that instance does not have the input
+//! configured.
 //!
-//! | what | bytes |
+//! | field | encoding |
 //! |---|---|
 //! | version | u8, 1 |
 //! | fingerprint of the plan | u64 |
 //! | topic, partition, offset, timestamp of the record read | text, number, signed, signed |
 //! | customer id, time | text, signed |
 //! | event name | its number in the plan plus 1, or 0; then its hash, u64 |
-//! | event id, order id | 0, or 1 and a hash, u64 |
+//! | event id, order id | 0, or 1 and a hash, u64; each |
 //! | values | count, then index in the plan's pointers, kind, and the value |
 //!
-//! Numbers have seven bits a byte, texts their length in front. Kinds: 0 false, 1 true, 2 number (f64), 3 text,
-//! 4 object or array. A value under a pointer without `*` that is absent is left out.
+//! Numbers are LEB128, signed ones in zigzag code. Texts have their length in front. Kinds: 0 false, 1 true, 2 number
+//! (f64), 3 text, 4 object or array. Under a pointer without `*`, an absent value is left out.
 
 use flockwise_core::event::{Event, Slot};
 use flockwise_core::plan::Plan;
@@ -32,7 +33,7 @@ const COMPOSITE: u8 = 4;
 pub struct Origin<'a> {
     /// Name of the input topic.
     pub topic: &'a str,
-    /// Its partition.
+    /// The partition of the topic.
     pub partition: u32,
     /// The record's offset.
     pub offset: i64,
@@ -40,30 +41,30 @@ pub struct Origin<'a> {
     pub timestamp_ms: i64,
 }
 
-/// Why a record is no forwarded event.
+/// Why a record of the repartition topic cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
-    /// Not written by Flockwise, or damaged.
-    #[error("this is not an event forwarded by Flockwise: only Flockwise may write to this topic")]
+    /// Flockwise did not write the record, or it is damaged.
+    #[error("not an event that Flockwise forwarded: only Flockwise may write to this topic")]
     Malformed,
-    /// Written by a later version.
+    /// A later version of Flockwise wrote the record.
     #[error(
-        "a forwarded event has format {found} and this version reads {VERSION}: another instance runs a later version; \
-         bring all instances to one version"
+        "a forwarded event has format {found}, this version reads format {VERSION}: another instance runs a later version; \
+         run the same version on all instances"
     )]
     Version {
-        /// Its format.
+        /// The record's format.
         found: u8,
     },
-    /// Its values are those of other features.
+    /// The sender has another feature plan.
     #[error(
-        "a forwarded event was made with another feature plan ({found:016x}, here {expected:016x}): all instances of a \
-         pipeline need the same features"
+        "a forwarded event was made with another feature plan ({found:016x}, here {expected:016x}): configure the same \
+         features on all instances of the pipeline"
     )]
     Plan {
         /// The fingerprint of the sender's plan.
         found: u64,
-        /// The fingerprint of the plan here.
+        /// The fingerprint of this instance's plan.
         expected: u64,
     },
 }
@@ -74,7 +75,7 @@ impl From<Malformed> for ForwardError {
     }
 }
 
-/// Writes a decoded event.
+/// Appends an event to `out`, with the record that it was read in.
 pub fn encode_forward(plan: &Plan, event: &Event, origin: &Origin<'_>, out: &mut Vec<u8>) {
     out.push(VERSION);
     out.extend_from_slice(&plan.fingerprint().to_le_bytes());
@@ -108,7 +109,7 @@ fn put_hash(hash: Option<u64>, out: &mut Vec<u8>) {
 
 fn put_slot(event: &Event, slot: &Slot, out: &mut Vec<u8>) {
     match slot {
-        // `Event::slots` leaves these out.
+        // `Event::slots` leaves absent values out.
         Slot::Absent => {}
         Slot::Bool(flag) => out.push(if *flag { TRUE } else { FALSE }),
         Slot::Number(number) => {
@@ -123,11 +124,10 @@ fn put_slot(event: &Event, slot: &Slot, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a forwarded event into `event`, and says where it was read first.
+/// Decodes a forwarded event into `event`. Returns the record that it was first read in.
 ///
 /// # Errors
-/// Where it was not written by [`encode_forward`], of this version and with this plan; `event` then holds
-/// a part of it.
+/// If it was not written by [`encode_forward`] of this version with this plan. `event` then holds a part of it.
 pub fn decode_forward<'a>(
     plan: &Plan,
     value: &'a [u8],

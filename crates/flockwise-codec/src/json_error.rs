@@ -1,7 +1,7 @@
-//! What is wrong with a document that the scan has refused, in serde_json's words: with line and column.
+//! Explains why the scan rejected a document, with serde_json's message, line and column.
 //!
-//! serde_json goes over it once more, led by the same tree, since what is wanted is checked more
-//! strictly than what is skipped. Nothing is kept.
+//! serde_json reads the document again, guided by the same tree, because wanted values are checked more
+//! strictly than skipped ones. No value is kept.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use crate::projection::Node;
 
-/// What serde_json says of a document.
+/// serde_json's error for a document, if it finds one.
 pub(crate) fn verdict(root: &Node, document: &str) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(document);
     json.deserialize_map(Checker(root))?;
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for Checker<'_> {
     }
 }
 
-/// Finds the child for a member's name.
+/// Looks up the child node for a member's name.
 pub(crate) struct Name<'r>(pub(crate) &'r Node);
 
 impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {

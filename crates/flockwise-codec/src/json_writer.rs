@@ -1,6 +1,6 @@
-//! JSON's texts and numbers out, byte for byte as serde_json writes them.
+//! Writes JSON texts and numbers, byte for byte as serde_json does.
 
-/// A text in quotes, escaped where it must be.
+/// Appends a text in quotes, with escapes.
 pub(crate) fn put_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
@@ -33,24 +33,24 @@ fn put_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', letter]);
 }
 
-/// A byte as two hexadecimal digits.
+/// Appends a byte as two hexadecimal digits.
 pub(crate) fn put_hex(byte: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |half: u8| DIGITS[usize::from(half)];
     out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
 }
 
-/// A number, the shortest that reads back as the same; `null` where it is not finite.
+/// Appends the shortest text that parses to the same number; `null` if the number is not finite.
 pub(crate) fn put_number(number: f64, out: &mut Vec<u8>) {
     if number.is_finite() {
-        // The crate that serde_json uses: others write exponents in other ways.
+        // serde_json uses this crate too; other crates write exponents differently.
         out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
     } else {
         out.extend_from_slice(b"null");
     }
 }
 
-/// An integer.
+/// Appends an integer.
 pub(crate) fn put_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Bytes to types and back: event formats in, records out, versions and all.
+//! Decodes events, and encodes and decodes the versioned records of Flockwise's topics.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

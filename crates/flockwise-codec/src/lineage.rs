@@ -1,5 +1,5 @@
-//! Steps of the lineage out, as JSON: on a topic of their own and among the changes, for whoever follows a
-//! segment.
+//! Encodes lineage steps and drift shifts as JSON. Both go to the lineage topic. Steps also go to the topic of
+//! changes, for consumers that follow a segment.
 
 use flockwise_core::drift::Shift;
 use flockwise_core::lineage::Step;
@@ -16,7 +16,7 @@ struct StepRecord<'s> {
     id: String,
     r#type: String,
     segment: Place<'s>,
-    /// What became of it: both halves of a split, the one that a merged one is part of now.
+    /// Both halves of a split segment, or the segment that a merged one became part of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     into: Vec<Place<'s>>,
     occurred_at: String,
@@ -29,8 +29,8 @@ struct Place<'s> {
     name: Option<&'s str>,
 }
 
-/// Writes each step of a version's lineage, with the names of the segments that it has, or that the version
-/// `before` had of those that are gone.
+/// Encodes each step of a version's lineage. The names of segments come from the version itself, or from the
+/// previous version `before` if the version no longer has the segment.
 #[must_use]
 pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>) -> Vec<Vec<u8>> {
     let of_both = || [Some(model), before].into_iter().flatten();
@@ -57,7 +57,7 @@ pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>
             occurred_at: write_time(model.trained_ms),
             model_version: model.version,
         };
-        // Texts and numbers: nothing in them can fail to be written to memory.
+        // Cannot fail: it writes texts and numbers to memory.
         serde_json::to_vec(&record).unwrap_or_default()
     };
     model.lineage.iter().enumerate().map(record).collect()
@@ -67,22 +67,22 @@ pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>
 struct ShiftRecord<'s> {
     id: String,
     r#type: &'static str,
-    /// Null: the quantisation error.
+    /// `None`: the quantisation error.
     feature: Option<&'s str>,
-    /// Standard deviations off its past.
+    /// Distance from the baseline in standard deviations, signed.
     off: f64,
     occurred_at: String,
     model_version: u64,
 }
 
-/// Writes each shift that was found before a version.
+/// Encodes each drift shift that was found before this version was published.
 #[must_use]
 pub fn encode_shifts(app: &str, publication: &Publication) -> Vec<Vec<u8>> {
     let model = &publication.model;
     let record = |(index, shift): (usize, &Shift)| {
         let feature = shift.feature.and_then(|index| model.features.get(index));
         let record = ShiftRecord {
-            // After the steps, so that no two have the same.
+            // Shifts are numbered after the steps, so that no two ids are equal.
             id: step_id(app, model.version, model.lineage.len() + index),
             r#type: "model.drift",
             feature: feature.map(String::as_str),
@@ -90,13 +90,13 @@ pub fn encode_shifts(app: &str, publication: &Publication) -> Vec<Vec<u8>> {
             occurred_at: write_time(model.trained_ms),
             model_version: model.version,
         };
-        // Texts and numbers: nothing in them can fail to be written to memory.
+        // Cannot fail: it writes texts and numbers to memory.
         serde_json::to_vec(&record).unwrap_or_default()
     };
     publication.shifts.iter().enumerate().map(record).collect()
 }
 
-/// The same whenever the same step is written again.
+/// The record's id. Encoding the same step again gives the same id.
 fn step_id(app: &str, version: u64, index: usize) -> String {
     let mut key = app.as_bytes().to_vec();
     key.push(0);

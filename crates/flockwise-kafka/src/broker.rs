@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    Failure, GroupConsumer, Outgoing, Replayed, Start, TopicReader, Transactions, WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -232,7 +234,7 @@ impl KafkaBroker {
     }
 }
 
-impl Broker for KafkaBroker {
+impl GroupConsumer for KafkaBroker {
     fn poll(
         &mut self,
         patience: Duration,
@@ -298,6 +300,79 @@ impl Broker for KafkaBroker {
             .flatten()
     }
 
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
+        let is_known = self.monitor.knows_end(source, Instant::now());
+        self.assignment.lag(source).filter(|_| is_known)
+    }
+
+    fn halted(&self) -> Vec<TopicPartition> {
+        self.assignment.halted()
+    }
+
+    fn skips_lost_records(&self) -> bool {
+        self.settings.lost_records == LostRecords::Skip
+    }
+
+    fn leave(&mut self) -> bool {
+        if !self.assignment.leaving.has_begun() {
+            let served = self.serve_group();
+            // What the group said before is answered before, see `parting`.
+            if served.is_ok() && self.is_told() {
+                return false;
+            }
+            self.assignment.leaving.begin();
+            if let Err(error) = self.group.consumer().close_queue() {
+                warn!(%error, "leaving the group");
+                return true;
+            }
+        }
+        self.group.consumer().closed()
+    }
+}
+
+impl Transactions for KafkaBroker {
+    fn transactional_id(&self) -> &str {
+        &self.settings.transactional_id
+    }
+
+    fn fence(&mut self, name: &str) -> Result<(), Failure> {
+        if name == self.transactional_id() {
+            // Its own is in nobody's way but its own, and to take the id over would fence itself.
+            return self.transaction.require_closed();
+        }
+        fence(&self.settings, name)
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        self.transaction.send(&record)
+    }
+
+    fn max_record_bytes(&self, topic: Topic) -> usize {
+        self.transaction.max_record_bytes(&self.topics.name(topic))
+    }
+
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
+        let list = self.list(positions)?;
+        if self.assignment.leaving.is_acknowledged() {
+            return Err(Failure::Fatal("the group has been left".into()));
+        }
+        let consumer = self.group.consumer();
+        self.transaction.commit(&list, consumer)?;
+        self.assignment.committed(positions);
+        self.purger.committed(positions);
+        if let Err(error) = consumer.store_offsets(&list) {
+            // Only librdkafka's own statistics of lag are made from these.
+            debug!(%error, "storing offsets");
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.transaction.abort()
+    }
+}
+
+impl TopicReader for KafkaBroker {
     fn replay(
         &mut self,
         source: TopicPartition,
@@ -353,46 +428,6 @@ impl Broker for KafkaBroker {
         retry_for_known_topic(|| offset_query.topic_id(&name))
     }
 
-    fn transactional_id(&self) -> &str {
-        &self.settings.transactional_id
-    }
-
-    fn fence(&mut self, name: &str) -> Result<(), Failure> {
-        if name == self.transactional_id() {
-            // Its own is in nobody's way but its own, and to take the id over would fence itself.
-            return self.transaction.require_closed();
-        }
-        fence(&self.settings, name)
-    }
-
-    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
-        self.transaction.send(&record)
-    }
-
-    fn max_record_bytes(&self, topic: Topic) -> usize {
-        self.transaction.max_record_bytes(&self.topics.name(topic))
-    }
-
-    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
-        let list = self.list(positions)?;
-        if self.assignment.leaving.is_acknowledged() {
-            return Err(Failure::Fatal("the group has been left".into()));
-        }
-        let consumer = self.group.consumer();
-        self.transaction.commit(&list, consumer)?;
-        self.assignment.committed(positions);
-        self.purger.committed(positions);
-        if let Err(error) = consumer.store_offsets(&list) {
-            // Only librdkafka's own statistics of lag are made from these.
-            debug!(%error, "storing offsets");
-        }
-        Ok(())
-    }
-
-    fn abort(&mut self) -> Result<(), Failure> {
-        self.transaction.abort()
-    }
-
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         if let Some((asked, count)) = self.partitions.get(&topic)
             && asked.elapsed() < FRESH
@@ -404,35 +439,6 @@ impl Broker for KafkaBroker {
         let count = retry_for_known_topic(|| clients::partitions(client, &name))?;
         self.partitions.insert(topic, (Instant::now(), count));
         Ok(count)
-    }
-
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        let is_known = self.monitor.knows_end(source, Instant::now());
-        self.assignment.lag(source).filter(|_| is_known)
-    }
-
-    fn halted(&self) -> Vec<TopicPartition> {
-        self.assignment.halted()
-    }
-
-    fn skips_lost_records(&self) -> bool {
-        self.settings.lost_records == LostRecords::Skip
-    }
-
-    fn leave(&mut self) -> bool {
-        if !self.assignment.leaving.has_begun() {
-            let served = self.serve_group();
-            // What the group said before is answered before, see `parting`.
-            if served.is_ok() && self.is_told() {
-                return false;
-            }
-            self.assignment.leaving.begin();
-            if let Err(error) = self.group.consumer().close_queue() {
-                warn!(%error, "leaving the group");
-                return true;
-            }
-        }
-        self.group.consumer().closed()
     }
 }
 

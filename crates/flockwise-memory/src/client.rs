@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flockwise_runtime::batch::{Batch, Record};
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Replayed, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    Failure, GroupConsumer, Outgoing, Replayed, Start, TopicReader, Transactions, WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use crate::log::{Entry, Log, LogPosition};
@@ -164,7 +166,7 @@ impl MemoryClient {
     }
 }
 
-impl Broker for MemoryClient {
+impl GroupConsumer for MemoryClient {
     fn poll(
         &mut self,
         patience: Duration,
@@ -280,6 +282,87 @@ impl Broker for MemoryClient {
         Some(state.group.round)
     }
 
+    fn lag(&self, source: TopicPartition) -> Option<u64> {
+        let read = self.read(source)?;
+        let log = &self.shared.lock().logs[read.number];
+        if log.generation != read.generation {
+            return None;
+        }
+        // What nobody will ever read is not behind.
+        let next = if self.is_simulated {
+            log.next_readable(read.next)
+        } else {
+            read.next
+        };
+        u64::try_from(log.stable() - next).ok()
+    }
+
+    fn leave(&mut self) -> bool {
+        let mut state = self.shared.lock();
+        if state.is_fenced(&self.member, self.epoch) {
+            return true;
+        }
+        let is_gone = state.group.leave(&self.member);
+        self.shared.notify(&state);
+        is_gone
+    }
+}
+
+impl Transactions for MemoryClient {
+    fn transactional_id(&self) -> &str {
+        &self.member
+    }
+
+    fn fence(&mut self, name: &str) -> Result<(), Failure> {
+        let mut state = self.shared.look();
+        state.fence(name);
+        Ok(())
+    }
+
+    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
+        let Outgoing {
+            topic,
+            partition,
+            key,
+            value,
+            ..
+        } = record;
+        let source = TopicPartition { topic, partition };
+        let number = self.shared.layout.accept(source, key, value);
+        let number = number.map_err(Failure::Config)?;
+        if self.is_simulated {
+            return self.send_at_once(number, &record);
+        }
+        self.transaction
+            .push(number, now_ms(), key, value, record.headers);
+        Ok(())
+    }
+
+    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
+        if self.is_simulated {
+            self.send_offsets(positions)?;
+            return self.end_commit();
+        }
+        let numbered = self.numbered(positions)?;
+        let mut state = self.shared.lock();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.require_current(&self.member, positions)?;
+        state.commit(&self.transaction, &numbered);
+        self.transaction.clear();
+        self.shared.notify(&state);
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.transaction.clear();
+        let mut state = self.shared.look();
+        state.require_unfenced(&self.member, self.epoch)?;
+        state.end_transaction(&self.member, false);
+        Ok(())
+    }
+}
+
+impl TopicReader for MemoryClient {
     fn replay(
         &mut self,
         source: TopicPartition,
@@ -343,87 +426,10 @@ impl Broker for MemoryClient {
         })
     }
 
-    fn transactional_id(&self) -> &str {
-        &self.member
-    }
-
-    fn fence(&mut self, name: &str) -> Result<(), Failure> {
-        let mut state = self.shared.look();
-        state.fence(name);
-        Ok(())
-    }
-
-    fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
-        let Outgoing {
-            topic,
-            partition,
-            key,
-            value,
-            ..
-        } = record;
-        let source = TopicPartition { topic, partition };
-        let number = self.shared.layout.accept(source, key, value);
-        let number = number.map_err(Failure::Config)?;
-        if self.is_simulated {
-            return self.send_at_once(number, &record);
-        }
-        self.transaction
-            .push(number, now_ms(), key, value, record.headers);
-        Ok(())
-    }
-
-    fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
-        if self.is_simulated {
-            self.send_offsets(positions)?;
-            return self.end_commit();
-        }
-        let numbered = self.numbered(positions)?;
-        let mut state = self.shared.lock();
-        state.require_unfenced(&self.member, self.epoch)?;
-        state.require_current(&self.member, positions)?;
-        state.commit(&self.transaction, &numbered);
-        self.transaction.clear();
-        self.shared.notify(&state);
-        Ok(())
-    }
-
-    fn abort(&mut self) -> Result<(), Failure> {
-        self.transaction.clear();
-        let mut state = self.shared.look();
-        state.require_unfenced(&self.member, self.epoch)?;
-        state.end_transaction(&self.member, false);
-        Ok(())
-    }
-
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         let count = self.shared.layout.partitions(topic);
         let count = count.ok_or_else(|| Failure::Config(format!("there is no topic {topic:?}")))?;
         Ok(self.shared.lock().seen(topic, count))
-    }
-
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        let read = self.read(source)?;
-        let log = &self.shared.lock().logs[read.number];
-        if log.generation != read.generation {
-            return None;
-        }
-        // What nobody will ever read is not behind.
-        let next = if self.is_simulated {
-            log.next_readable(read.next)
-        } else {
-            read.next
-        };
-        u64::try_from(log.stable() - next).ok()
-    }
-
-    fn leave(&mut self) -> bool {
-        let mut state = self.shared.lock();
-        if state.is_fenced(&self.member, self.epoch) {
-            return true;
-        }
-        let is_gone = state.group.leave(&self.member);
-        self.shared.notify(&state);
-        is_gone
     }
 }
 

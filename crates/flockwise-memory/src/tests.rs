@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    GroupConsumer, Outgoing, Start, TopicReader, Transactions, WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::{MemoryBroker, MemoryClient};

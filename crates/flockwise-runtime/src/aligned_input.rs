@@ -4,7 +4,7 @@ use flockwise_core::task::InputPartition;
 
 use crate::alignment::{AlignedPartitions, Alignment, AlignmentContext, Limits, Run};
 use crate::batch::{Batch, Record};
-use crate::broker::{Broker, Failure, Start};
+use crate::broker::{Broker, Failure, GroupConsumer, Start};
 use crate::clock::{Clock, Moment};
 use crate::decode_ahead::AHEAD;
 use crate::topics::{Topic, TopicPartition};
@@ -377,7 +377,7 @@ impl<B: Broker> Worker<B> {
 
 /// The next offset of a source that has not been processed, where that is known.
 pub(crate) fn next_offset(
-    broker: &impl Broker,
+    broker: &impl GroupConsumer,
     alignment: &InputAlignment,
     source: TopicPartition,
 ) -> Option<i64> {

@@ -19,7 +19,7 @@ use flockwise_core::task::{Task, Versions};
 use flockwise_core::trainer::{MiniBatch, Publication, Sampled};
 
 use crate::batch::Record;
-use crate::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing};
+use crate::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
 use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
 use crate::topics::{Topic, TopicPartition, Topics};
@@ -50,7 +50,7 @@ impl Outbox {
     /// A customer's change of segment.
     pub(crate) fn change(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         versions: &Versions,
         partition: u32,
         customer_id: &str,
@@ -71,7 +71,7 @@ impl Outbox {
     /// Tombstones of the customers let go of, the rows touched and the bookmark of a task.
     pub(crate) fn state(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         pipeline: &Pipeline,
         partition: u32,
         task: &Task,
@@ -100,7 +100,7 @@ impl Outbox {
     /// A mini-batch for the trainer.
     pub(crate) fn mini_batch(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         batch: &MiniBatch,
     ) -> Result<(), Failure> {
         self.value.clear();
@@ -118,7 +118,7 @@ impl Outbox {
     /// for the one in use.
     pub(crate) fn model(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         publication: &Publication,
         mini_batches: Range<i64>,
         in_use: u64,
@@ -151,7 +151,7 @@ impl Outbox {
     /// A mark that a task has read the history of its inputs; without a task, that the lineage topic says so of all.
     pub(crate) fn mark_caught_up(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         task: Option<u32>,
         at_ms: i64,
     ) -> Result<(), Failure> {
@@ -168,7 +168,7 @@ impl Outbox {
     /// The pipeline has read its history, until an instant, at an instant.
     pub(crate) fn caught_up(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         app: &str,
         (until_ms, at_ms): (i64, i64),
         tasks: u32,
@@ -193,7 +193,7 @@ impl Outbox {
     /// those are published: who reads one has it before the first change under that version.
     pub(crate) fn lineage(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         pipeline: &Pipeline,
         model: &ModelParts,
         before: Option<&ModelParts>,
@@ -223,7 +223,7 @@ impl Outbox {
     /// How customers are changing, on the topic of the lineage.
     pub(crate) fn shifts(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         topics: &Topics,
         publication: &Publication,
     ) -> Result<(), Failure> {
@@ -243,7 +243,7 @@ impl Outbox {
     /// takes no record of that size, nothing is sent, and the event is to be refused with what is returned.
     pub(crate) fn forward(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         pipeline: &Pipeline,
         partition: u32,
         event: &Event,
@@ -285,7 +285,7 @@ impl Outbox {
     /// Watermarks, for a task.
     pub(crate) fn watermarks(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         task: u32,
         watermarks: &Watermarks,
     ) -> Result<(), Failure> {
@@ -297,7 +297,7 @@ impl Outbox {
     /// How far tasks have sampled, for the trainer.
     pub(crate) fn sampled(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         sampled: &BTreeMap<u32, Sampled>,
     ) -> Result<(), Failure> {
         self.value.clear();
@@ -305,7 +305,11 @@ impl Outbox {
         self.send_value(broker, SAMPLES)
     }
 
-    fn send_value(&self, broker: &mut impl Broker, to: TopicPartition) -> Result<(), Failure> {
+    fn send_value(
+        &self,
+        broker: &mut impl Transactions,
+        to: TopicPartition,
+    ) -> Result<(), Failure> {
         broker.send(Outgoing {
             topic: to.topic,
             partition: to.partition,
@@ -324,7 +328,7 @@ impl Outbox {
     /// topic does not take whole, the begin is kept.
     pub(crate) fn dead_letter(
         &mut self,
-        broker: &mut impl Broker,
+        broker: &mut impl Transactions,
         pipeline: &Pipeline,
         partition: u32,
         record: &Record<'_>,

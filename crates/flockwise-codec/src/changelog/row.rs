@@ -1,24 +1,24 @@
-//! A customer's row, binary, little endian.
+//! A customer's row: binary, little endian.
 //!
-//! | what | as |
+//! | field | encoding |
 //! |---|---|
 //! | version of this format | u8 |
 //! | fingerprint of the plan | u64 |
 //! | latest event time | signed |
 //! | segment + 1, 0: none | number |
 //! | sequence, model version | number each |
-//! | changed, as of: after the latest event time | signed each |
+//! | last change, last scoring: milliseconds after the latest event time | signed each |
 //! | candidate: 0, or its cause + 1, segment and scorings agreed | number each |
 //! | with a candidate, from version 2 on: what staying has cost, and costs a day | f32 each |
-//! | columns | number |
-//! | which of them are not zero | a bit each, the first lowest, in whole bytes |
-//! | those | f64 each |
-//! | event ids | number, then u64 each |
-//! | orders, each with its time before the latest event time | number, then u64 and signed each |
+//! | count of columns | number |
+//! | which columns are not zero | a bit each, the first lowest, in whole bytes |
+//! | the columns that are not zero | f64 each |
+//! | event ids | count as number, then u64 each |
+//! | orders, each with its milliseconds before the latest event time | count as number, then u64 and signed each |
 //!
-//! A number takes seven bits a byte, the lowest first, the top bit set where another follows. A signed
-//! one is folded first: 0, -1, 1, -2 become 0, 1, 2, 3. Differences of times wrap, so that no time at all
-//! is a time like any other.
+//! A number is LEB128: seven bits a byte, the lowest first, the top bit set if another byte follows. A signed
+//! number is in zigzag code first: 0, -1, 1, -2 become 0, 1, 2, 3. Time differences wrap, so that
+//! `i64::MIN`, which stands for no time, needs no special case.
 
 use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::dedup::DedupMemory;
@@ -27,10 +27,10 @@ use flockwise_core::rows::Row;
 use super::{ChangelogError, VERSION};
 use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
-/// From this version of the format on a candidate has its cost.
+/// The first version of the format that stores a candidate's cost.
 const WITH_COST: u8 = 2;
 
-/// Writes a row's value.
+/// Appends a row's value to `out`.
 pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
     out.push(VERSION);
     out.extend_from_slice(&fingerprint.to_le_bytes());
@@ -62,15 +62,16 @@ fn put_candidate(candidate: Option<Candidate>, out: &mut Vec<u8>) {
     out.extend_from_slice(&candidate.price.to_le_bytes());
 }
 
-/// Most columns of most rows are exactly zero: of what a customer never did, of days without a visit.
+/// Leaves out zeros: most columns of most rows are exactly zero, for things that a customer never did and
+/// for days without a visit.
 fn put_columns(columns: &[f64], out: &mut Vec<u8>) {
     put_number(columns.len() as u64, out);
     let start = out.len();
     let mut end = start + columns.len().div_ceil(8);
-    // Room for all of them; each is written, and stays where it is not overwritten by the next.
+    // Reserve room for all columns. Each one is written without a branch; a zero is overwritten by the next.
     out.resize(end + 8 * columns.len(), 0);
     for (place, column) in columns.iter().enumerate() {
-        // -0 is not zero here: what comes back is the same to the bit.
+        // -0.0 counts as not zero, so that every column is restored to the bit.
         let bits = column.to_bits();
         let is_kept = bits != 0;
         out[start + place / 8] |= u8::from(is_kept) << (place % 8);
@@ -92,18 +93,18 @@ fn put_ids(halves: [&[u64]; 2], out: &mut Vec<u8>) {
     }
 }
 
-/// A row read back, owning what [`Row`] borrows; its buffers are used again from row to row.
+/// A decoded row, which owns what [`Row`] borrows. Reuse it from row to row to reuse its buffers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredRow {
-    /// Whose.
+    /// The customer id.
     pub customer_id: String,
-    /// Latest event time.
+    /// The customer's latest event time, milliseconds since the epoch.
     pub reference_ms: i64,
-    /// The plan's columns.
+    /// The columns, in the plan's order.
     pub columns: Vec<f64>,
-    /// Segment, sequence, dwell.
+    /// Segment, sequence number, last change and scoring, candidate.
     pub standing: Standing,
-    /// Event ids and orders.
+    /// Hashes of the event ids and order ids that were seen.
     pub dedup: DedupMemory,
 }
 
@@ -120,7 +121,7 @@ impl Default for StoredRow {
 }
 
 impl StoredRow {
-    /// As the task takes it.
+    /// Borrows the row in the form that a task restores.
     #[must_use]
     pub fn as_row(&self) -> Row<'_> {
         Row {
@@ -133,10 +134,10 @@ impl StoredRow {
     }
 }
 
-/// Reads a row into `row`: the id from the key without its first byte, the rest from the value.
+/// Decodes a record into `row`. `id` is the record's key without its first byte.
 ///
 /// # Errors
-/// Where it is malformed, of a later format or of another plan; `row` then holds rubbish.
+/// If the record is malformed, has a later format or belongs to another plan. `row` then has no meaning.
 pub fn decode_row(
     id: &[u8],
     value: &[u8],

@@ -1,4 +1,4 @@
-//! Where a task stands, as JSON.
+//! The task position as JSON.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +59,8 @@ impl InputRecord {
     }
 }
 
-/// Writes a bookmark's value; `topics` are the names of the configured inputs. `owner` is who writes it: the name of
-/// its transactions.
+/// Appends a task position to `out`. `topics` are the names of the configured inputs. `owner` is the writer's
+/// transactional id.
 pub fn encode_task_position(
     position: &TaskPosition,
     topics: &[String],
@@ -94,15 +94,15 @@ pub fn encode_task_position(
         customers: position.customers,
         owner: owner.map(str::to_owned),
     };
-    // Writing to memory cannot fail, and neither can a map without keys that are not text.
+    // Cannot fail: it writes to memory, and all map keys are text.
     let _ = serde_json::to_writer(out, &record);
 }
 
-/// Reads a bookmark and who wrote it. Positions of topics that are not among the configured ones are kept by
-/// name.
+/// Decodes a task position, and its owner's transactional id if it has one. Positions of topics that are not
+/// configured are kept by name, in [`TaskPosition::other_inputs`].
 ///
 /// # Errors
-/// Where it is malformed or of a later format.
+/// If the record is malformed or has a later format.
 pub fn decode_task_position(
     value: &[u8],
     topics: &[String],

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaFollower};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Failure, Follower, Outgoing};
+use flockwise_runtime::broker::{Failure, Follower, Outgoing, Transactions};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{PATIENCE, kafka, settings, topics};

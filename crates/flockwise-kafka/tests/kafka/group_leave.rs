@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, WorkerEvent};
+use flockwise_runtime::broker::{GroupConsumer, WorkerEvent};
 use flockwise_runtime::topics::Topics;
 
 use crate::support::{PATIENCE, Worker, kafka, settings, topics};

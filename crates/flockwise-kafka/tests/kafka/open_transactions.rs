@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_kafka::{KafkaBroker, KafkaMetrics};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Start, WorkerEvent};
+use flockwise_runtime::broker::{GroupConsumer, Start, WorkerEvent};
 use flockwise_runtime::topics::{Topic, TopicPartition};
 use prometheus::{Registry, TextEncoder};
 use rdkafka::ClientConfig;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings, LostRecords};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Outgoing, Start, WorkerEvent};
+use flockwise_runtime::broker::{GroupConsumer, Outgoing, Start, Transactions, WorkerEvent};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{

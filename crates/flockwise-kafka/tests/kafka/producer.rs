@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings};
-use flockwise_runtime::broker::{Broker, Outgoing, Replayed};
+use flockwise_runtime::broker::{Outgoing, Replayed, TopicReader, Transactions};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{everything, kafka, settings, topics};

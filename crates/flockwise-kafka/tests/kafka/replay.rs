@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaTopicClient};
 use flockwise_runtime::batch::Record;
-use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, PIPELINE_KEY, Replayed};
+use flockwise_runtime::broker::{
+    Failure, ORIGIN_HEADER, Outgoing, PIPELINE_KEY, Replayed, TopicReader, Transactions,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{

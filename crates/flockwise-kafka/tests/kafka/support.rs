@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Failure, Outgoing, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    Failure, GroupConsumer, Outgoing, Start, TopicReader, Transactions, WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use flockwise_kafka::{Delivery, KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
-use flockwise_runtime::broker::{Broker, Failure, ORIGIN_HEADER, Outgoing, Start, WorkerEvent};
+use flockwise_runtime::broker::{
+    Failure, GroupConsumer, ORIGIN_HEADER, Outgoing, Start, TopicReader, Transactions, WorkerEvent,
+};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::support::{Worker, everything, kafka, make_topic, put, settings, topics};

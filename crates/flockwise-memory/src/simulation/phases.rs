@@ -30,7 +30,7 @@ impl MemoryClient {
     /// left behind after this commits all the same, and whoever comes next waits for it.
     ///
     /// # Errors
-    /// As [`flockwise_runtime::broker::Broker::commit`].
+    /// As [`flockwise_runtime::broker::Transactions::commit`].
     pub fn send_offsets(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let numbered = self.numbered(positions)?;
         let mut state = self.shared.look();
@@ -41,7 +41,7 @@ impl MemoryClient {
     /// The second: everything sent is seen, and the positions count.
     ///
     /// # Errors
-    /// As [`flockwise_runtime::broker::Broker::commit`].
+    /// As [`flockwise_runtime::broker::Transactions::commit`].
     pub fn end_commit(&mut self) -> Result<(), Failure> {
         let mut state = self.shared.look();
         state.require_unfenced(&self.member, self.epoch)?;
