@@ -170,7 +170,7 @@ fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
         (
             "aggregate = \"sum\"",
             "aggregate = \"mean\"",
-            "is declared otherwise",
+            "has another definition",
         ),
     ] {
         let name = "other.toml";

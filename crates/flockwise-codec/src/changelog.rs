@@ -35,8 +35,8 @@ pub enum ChangelogError {
     /// The restored rows are fewer or more than the last commit counted.
     #[error(
         "found {found} customers, but the last commit counted {expected}: rows are missing, for example because the topic \
-         was deleted and recreated; bring the former topic back or run `flockwise reset` (if only the checkpoint is \
-         damaged and the changelog is complete, delete the `directory` under [state])"
+         was deleted and recreated; bring the former topic back or run `flockwise reset` (if the changelog is complete \
+         and only the checkpoint is not, delete the checkpoints: `directory` under [state])"
     )]
     Customers {
         /// Customers restored.

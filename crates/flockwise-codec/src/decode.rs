@@ -128,7 +128,10 @@ impl Decoder {
             return reject(Reason::Empty, "no value: an event is one JSON object");
         }
         if bytes.len() > LARGEST_EVENT {
-            let detail = format!("{} bytes: at most {LARGEST_EVENT} are accepted", bytes.len());
+            let detail = format!(
+                "{} bytes: at most {LARGEST_EVENT} are accepted",
+                bytes.len()
+            );
             return reject(Reason::TooLarge, detail);
         }
         event.clear(self.projection.slots);

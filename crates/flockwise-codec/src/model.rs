@@ -1,4 +1,4 @@
-//! Model versions as JSON: on the model topic, exported and imported.
+//! Model versions as JSON, for the model topic, for export and for import.
 
 mod drift;
 mod governance;
@@ -22,7 +22,7 @@ use governance::{AuditRecord, ImpactRecord, State};
 pub(crate) struct ModelRecord {
     #[serde(default = "first")]
     version: u64,
-    /// Left out: in use.
+    /// Left out: live.
     #[serde(default, skip_serializing_if = "State::is_live")]
     state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub(crate) struct ModelRecord {
     features: Vec<String>,
     scaler: ScalerRecord,
     segments: Vec<SegmentRecord>,
-    /// Above every id that ever was; left out: above those there are.
+    /// Above every segment id that was ever used. Left out: above the ids of this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_id: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -45,7 +45,7 @@ pub(crate) struct ModelRecord {
     impact: Option<ImpactRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     command: Option<AuditRecord>,
-    /// Offsets of the mini-batches that it was learnt from: its successor goes on where they end.
+    /// Offsets of the mini-batches that the version was learnt from. The next version starts at their end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mini_batches: Option<Range<i64>>,
 }
@@ -57,7 +57,7 @@ fn first() -> u64 {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScalerRecord {
-    /// Of each feature after transform and clip; left out: zeros.
+    /// Of each feature after transform and clip. Left out: zeros.
     #[serde(default)]
     means: Option<Vec<f64>>,
     deviations: Vec<f64>,
@@ -75,7 +75,7 @@ struct SegmentRecord {
     pinned: bool,
     #[serde(default)]
     weight: f64,
-    /// Left out: nobody is an outlier of it.
+    /// The outlier threshold, a distance. Left out: the segment has no outliers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reach: Option<f64>,
     centroid: Vec<f64>,
@@ -90,7 +90,7 @@ enum StepRecord {
     Retired { segment: u32 },
 }
 
-/// A place that a segment has left; who was sampled there up to then teaches nothing any more.
+/// A retired centroid. The trainer ignores samples near it that were drawn up to `until`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RetiredCentroidRecord {
@@ -98,25 +98,25 @@ struct RetiredCentroidRecord {
     centroid: Vec<f64>,
 }
 
-/// Writes a model as people exchange it.
+/// Encodes a model for export.
 #[must_use]
 pub fn encode_model(parts: &ModelParts) -> Vec<u8> {
     encode_publication(&Publication::live(parts.clone()), None)
 }
 
-/// Reads a model. Segments without a name get one.
+/// Decodes a model. Segments without a name get one.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// If the bytes are not a model. The text says what is wrong.
 pub fn decode_model(bytes: &[u8], plan: &Plan) -> Result<ModelParts, String> {
     decode_publication(bytes, plan).map(|(publication, _)| publication.model)
 }
 
-/// Writes a version as it is published; `mini_batches` are the offsets of those that it was learnt from.
+/// Encodes a version for the model topic. `mini_batches` are the offsets of those that it was learnt from.
 #[must_use]
 pub fn encode_publication(publication: &Publication, mini_batches: Option<Range<i64>>) -> Vec<u8> {
     let record = record(publication, mini_batches);
-    // Plain structs of numbers and texts: nothing in them can fail to be written to memory.
+    // Cannot fail: it writes plain structs of numbers and texts to memory.
     serde_json::to_vec_pretty(&record).unwrap_or_default()
 }
 
@@ -149,12 +149,12 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
     }
 }
 
-/// What tells a published version from others, read without its numbers.
+/// What can be read of a published version without decoding its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
-    /// It is not in use.
+    /// The version waits for approval.
     pub is_held: bool,
-    /// Offsets of the mini-batches that it was learnt from.
+    /// Offsets of the mini-batches that the version was learnt from; `None` if the record has none.
     pub mini_batches: Option<Range<i64>>,
 }
 
@@ -166,10 +166,10 @@ struct GlanceRecord {
     mini_batches: Option<Range<i64>>,
 }
 
-/// Looks at a published version without decoding it.
+/// Reads the [`Glance`] of a published version.
 ///
 /// # Errors
-/// Where it is not JSON of a version, in words.
+/// If the bytes are not the JSON of a version. The text says what is wrong.
 pub fn glance(bytes: &[u8]) -> Result<Glance, String> {
     let record: GlanceRecord =
         serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
@@ -179,10 +179,11 @@ pub fn glance(bytes: &[u8]) -> Result<Glance, String> {
     })
 }
 
-/// Reads a published version and which mini-batches it was learnt from. Segments without a name get one.
+/// Decodes a published version and the offsets of the mini-batches that it was learnt from. Segments without a
+/// name get one.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// If the bytes are not a version. The text says what is wrong.
 pub fn decode_publication(
     bytes: &[u8],
     plan: &Plan,
@@ -210,7 +211,7 @@ pub(crate) fn publication(record: ModelRecord, plan: &Plan) -> Result<Publicatio
     let model = ModelParts {
         version: record.version,
         trained_ms,
-        // Ids of segments that are gone are not known of a model made by hand.
+        // A model made by hand has no `next_id`: it does not know the ids of earlier segments.
         next_id: by_hand.next_id.max(record.next_id.unwrap_or(0)),
         lineage: record.lineage.into_iter().map(Step::from).collect(),
         ghosts: ghosts.collect::<Result<_, _>>()?,
@@ -281,7 +282,7 @@ fn write_ghost(ghost: &RetiredCentroid) -> RetiredCentroidRecord {
 
 fn read_ghost(record: RetiredCentroidRecord) -> Result<RetiredCentroid, String> {
     Ok(RetiredCentroid {
-        until_ms: instant("until of a ghost,", &record.until)?,
+        until_ms: instant("ghosts: until", &record.until)?,
         centroid: record.centroid,
     })
 }

@@ -1,6 +1,6 @@
-//! Which state partition a customer belongs to.
+//! Maps a customer to a state partition.
 
-/// How producers spread keys over partitions.
+/// How producers map keys to partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Partitioner {
     /// The Java client's default: MurmurHash2 with Kafka's seed.
@@ -11,7 +11,7 @@ pub enum Partitioner {
 }
 
 impl Partitioner {
-    /// As the configuration names it.
+    /// The name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -20,10 +20,10 @@ impl Partitioner {
         }
     }
 
-    /// The partition, below `partitions`, of a key.
+    /// The partition of a key, below `partitions`.
     ///
     /// # Panics
-    /// With no partitions.
+    /// If `partitions` is 0.
     #[must_use]
     pub fn partition(self, key: &[u8], partitions: u32) -> u32 {
         match self {
@@ -33,7 +33,7 @@ impl Partitioner {
     }
 }
 
-/// MurmurHash2 (Appleby) as Apache Kafka's clients seed it.
+/// MurmurHash2 (Appleby) with the seed of Apache Kafka's clients.
 fn murmur2(key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     const SEED: u32 = 0x9747_b28c;

@@ -1,8 +1,8 @@
-//! The pipeline record: what a pipeline's state was made with, and where its inputs began. JSON.
+//! The pipeline record: what a pipeline's state was made with, and the first offsets of its inputs. JSON.
 //!
-//! A customer's state is bound to the partitioner, to the number of state partitions and to the feature plan. An
-//! instance that is configured otherwise would read it wrongly, or keep the same customer twice. So an
-//! instance compares its configuration with this record before it joins the group.
+//! A customer's state depends on the partitioner, the number of state partitions and the feature plan. An instance
+//! with another configuration would misread the state, or keep the same customer twice. So an instance compares its
+//! configuration with this record before it joins the group.
 
 use flockwise_core::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -21,15 +21,15 @@ pub struct PipelineRecord {
     /// Fingerprint of the feature plan, in hexadecimal digits.
     plan: String,
     features: Vec<FeatureRecord>,
-    /// When it was first started, milliseconds since the epoch: what happened before is history. `None` where an earlier
-    /// version wrote it.
+    /// When the pipeline was first started, milliseconds since the epoch: earlier events are backfill. `None` if an
+    /// earlier version of Flockwise wrote the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_started_ms: Option<i64>,
-    /// Every input topic that some instance has ever read.
+    /// Every input topic that any instance has ever read.
     pub inputs: Vec<InputRecord>,
 }
 
-/// A feature, to tell which ones of two plans differ.
+/// A feature's fingerprint, to find the features that differ between two plans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct FeatureRecord {
     name: String,
@@ -39,17 +39,17 @@ struct FeatureRecord {
 /// An input topic as it was when the pipeline first read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputRecord {
-    /// Its name.
+    /// The topic's name.
     pub topic: String,
-    /// The id that tells it from another topic of this name.
+    /// The topic's id, which differs from that of a deleted topic of the same name.
     pub id: String,
-    /// The first offset of each partition that it had then, in order; `None`: its oldest record. Partitions
-    /// that it has gained since are read from their oldest record.
+    /// For each partition that the topic had then, the first offset to read; `None`: from the oldest record. A
+    /// partition added later is read from its oldest record.
     pub starts: Vec<Option<i64>>,
 }
 
 impl PipelineRecord {
-    /// What a configuration stands for, without inputs.
+    /// The record of a configuration, without start time and inputs.
     #[must_use]
     pub fn new(partitioner: Partitioner, state_partitions: u32, plan: &Plan) -> Self {
         let features = plan.feature_names().zip(plan.feature_fingerprints());
@@ -69,38 +69,37 @@ impl PipelineRecord {
         }
     }
 
-    /// The same, of a pipeline that is first started at this instant.
+    /// Sets when the pipeline was first started, milliseconds since the epoch.
     #[must_use]
     pub fn started_at(mut self, at_ms: i64) -> Self {
         self.first_started_ms = Some(at_ms);
         self
     }
 
-    /// The record as it is stored.
+    /// Encodes the record for the pipeline topic.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        // Writing to memory cannot fail, and there is no map whose keys are not text.
+        // Cannot fail: it writes to memory, and all map keys are text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads what [`PipelineRecord::encode`] wrote.
+    /// Decodes what [`PipelineRecord::encode`] wrote.
     ///
     /// # Errors
-    /// Where it is malformed or of a later format, with what to do.
+    /// If the record is malformed or has a later format. The text says what to do.
     pub fn decode(value: &[u8]) -> Result<Self, String> {
-        let foreign =
-            |error: serde_json::Error| format!("it is not one that Flockwise wrote: {error}");
+        let foreign = |error: serde_json::Error| format!("Flockwise did not write it: {error}");
         let Format { format } = serde_json::from_slice(value).map_err(foreign)?;
         if format > VERSION {
             return Err(format!(
-                "it has format {format}, and this version reads up to {VERSION}: use the version that wrote it or a later one"
+                "it has format {format}, this version reads up to {VERSION}: use the version that wrote it or a later one"
             ));
         }
         serde_json::from_slice(value).map_err(foreign)
     }
 
-    /// Why an instance that is configured as `configured` must not work on this state, a sentence for each
-    /// difference; none where it may.
+    /// Why an instance with the record `configured` must not work on this state: one phrase for each
+    /// difference. Empty if it may.
     #[must_use]
     pub fn differences(&self, configured: &Self) -> Vec<String> {
         let mut differences = Vec::new();
@@ -132,14 +131,14 @@ impl PipelineRecord {
                 None if self.has_alike(feature) => {}
                 None => changes.push(format!("\"{}\" is new", feature.name)),
                 Some(before) if before.fingerprint != feature.fingerprint => {
-                    changes.push(format!("\"{}\" is declared otherwise", feature.name));
+                    changes.push(format!("\"{}\" has another definition", feature.name));
                 }
                 Some(_) => {}
             }
         }
         for feature in &self.features {
             if configured.feature(&feature.name).is_none() && !configured.has_alike(feature) {
-                changes.push(format!("\"{}\" is gone", feature.name));
+                changes.push(format!("\"{}\" is missing", feature.name));
             }
         }
         if changes.is_empty() {
@@ -152,14 +151,14 @@ impl PipelineRecord {
         self.features.iter().find(|feature| feature.name == name)
     }
 
-    /// Is there one that was only given another name?
+    /// Whether this record has the same feature, perhaps under another name.
     fn has_alike(&self, feature: &FeatureRecord) -> bool {
         self.features
             .iter()
             .any(|known| known.fingerprint == feature.fingerprint)
     }
 
-    /// The input of this name.
+    /// The input topic of this name; `None` if no instance has read it.
     #[must_use]
     pub fn input(&self, topic: &str) -> Option<&InputRecord> {
         self.inputs.iter().find(|input| input.topic == topic)
@@ -233,7 +232,7 @@ mod tests {
         let last = feature("last", Aggregate::Last);
         assert_eq!(
             differences(&[other, last]),
-            "the features differ: \"orders\" is declared otherwise, \"last\" is new, \"recency\" is gone"
+            "the features differ: \"orders\" has another definition, \"last\" is new, \"recency\" is missing"
         );
         let plan = Plan::compile(&[orders, recency]);
         let crc32 = PipelineRecord::new(Partitioner::Crc32, 6, &plan);

@@ -1,5 +1,5 @@
-//! The compiled projection: the pointers that the feature plan and the format need become a tree, and
-//! one pass over the bytes fills their slots and skips the rest.
+//! The compiled projection: a tree of the pointers that the feature plan and the format need. One pass over
+//! the bytes fills their slots and skips the rest.
 
 use flockwise_core::event::Values;
 use flockwise_core::plan::Plan;
@@ -8,10 +8,11 @@ use flockwise_core::pointer::{Pointer, Step};
 use crate::format::Format;
 use crate::scan::{Raw, head, unescape};
 
-/// A number beyond this is no amount, count or rating: sums of such would lose what others add.
+/// The largest magnitude of a number. Amounts, counts and ratings are smaller, and a sum of larger numbers
+/// would lose the small ones to rounding.
 pub(crate) const LARGEST_NUMBER: f64 = 1e15;
 
-/// What every event has or may have besides its values.
+/// The fields that identify an event, besides its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     CustomerId,
@@ -38,22 +39,22 @@ impl Field {
 /// Where a value goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
-    /// One of the event's own fields; of several pointers the lowest rank wins.
+    /// A field of the event. If several pointers find one, the lowest rank wins.
     Field { field: Field, rank: u8 },
     /// A slot of the feature plan.
     Slot(Values),
 }
 
-/// A place in the document that something is wanted from, at or below.
+/// A place in the document at which, or below which, a value is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     names: Vec<(String, Node)>,
-    /// [`head`] of each name, all close together.
+    /// The [`head`] of each name, in the order of `names`.
     heads: Vec<u64>,
-    /// For each [`bucket`], where in `heads` to begin: at the first of that bucket.
+    /// For each [`bucket`], the index in `heads` of its first name; `u16::MAX` if the bucket is empty.
     starts: Starts,
     every: Option<Box<Node>>,
-    /// Elements wanted by their place, along with what is wanted of every element.
+    /// Elements wanted by their index. Each also has what is wanted of every element.
     elements: Vec<(usize, Node)>,
     pub(crate) targets: Vec<Target>,
 }
@@ -62,7 +63,7 @@ const BUCKETS: usize = 64;
 
 type Starts = [u16; BUCKETS];
 
-/// Spreads heads over buckets, so that most names that nobody wants meet an empty one.
+/// Spreads heads over buckets, so that most names that are not wanted hit an empty one.
 fn bucket(head: u64) -> usize {
     (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
@@ -146,7 +147,7 @@ impl Node {
         node.targets.push(target);
     }
 
-    /// The child for a member's name.
+    /// The child node for a member's name.
     pub(crate) fn named(&self, name: &str) -> Option<&Self> {
         self.names
             .iter()
@@ -154,7 +155,7 @@ impl Node {
             .map(|(_, node)| node)
     }
 
-    /// The child for a member's name as it stands in a document.
+    /// The child node for a member's name as written in a document, escapes included.
     #[inline(always)]
     pub(crate) fn member(&self, name: &Raw<'_>) -> Option<&Self> {
         if name.has_escapes {
@@ -185,7 +186,8 @@ impl Node {
         names.find(|(name, _)| is_it(name)).map(|(_, node)| node)
     }
 
-    /// The child for an element: by its place, `/0`, else that for every element.
+    /// The child node for the element with this index: the one for the index, as in `/0`, or else the one for
+    /// every element.
     pub(crate) fn element(&self, place: usize) -> Option<&Self> {
         self.elements
             .iter()
@@ -194,8 +196,8 @@ impl Node {
             .or(self.every.as_deref())
     }
 
-    /// Once all pointers are in: finds the names that are places of elements too, which are decimal,
-    /// without leading zeros (RFC 6901).
+    /// Fills the lookup tables, once all pointers are inserted. A name that is a decimal number without leading
+    /// zeros is also the index of an element (RFC 6901).
     fn place(&mut self) {
         let heads = self.names.iter().map(|(name, _)| head(name.as_bytes()));
         self.heads = heads.collect();
@@ -218,7 +220,7 @@ impl Node {
         children.chain(elements).chain(every).for_each(Self::place);
     }
 
-    /// Wants here what another node wants, too.
+    /// Adds all that another node wants.
     fn merge(&mut self, other: &Self) {
         self.targets.extend_from_slice(&other.targets);
         if let Some(every) = &other.every {

@@ -1,5 +1,5 @@
-//! The one pass over a document, led by the projection's tree: what is wanted goes to the sink, the rest
-//! is skipped, all of it is checked.
+//! One pass over a document, guided by the projection's tree. Wanted values go to the sink and other values are
+//! skipped. The pass checks the syntax of all of them.
 
 mod cursor;
 mod escape;
@@ -19,19 +19,19 @@ use crate::sink::{JsonValue, Sink};
 use cursor::Cursor;
 use escape::check_pairs;
 
-/// The document is not JSON, or not one object. What is wrong with it, [`crate::json_error`] finds out.
+/// The document is not JSON, or not one object. [`crate::json_error`] finds out what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Invalid;
 
-/// Objects and arrays around a wanted value, at most, with the outermost; serde_json's bound.
+/// How many objects and arrays may lie around a wanted value, the outermost included. The limit of serde_json.
 const DEEPEST: usize = 127;
 
-/// Fills the sink with what the tree wants from a document, which must be one object.
+/// Fills the sink with the values that the tree wants. The document must be one object.
 pub(crate) fn scan(root: &Node, document: &str, sink: &mut Sink<'_>) -> Result<(), Invalid> {
     let rest = document.as_bytes();
     let mut cursor = Cursor { rest };
     cursor.expect(b'{')?;
-    // All of it is kept, so that a text without escapes is but a range of it.
+    // The event keeps the whole document, so that a text without escapes is just a range of it.
     let end = sink.event.keep(document).end as usize;
     let mut scan = Scan { end, sink };
     let rest = scan.object(root, cursor.rest, 1)?;
@@ -39,13 +39,13 @@ pub(crate) fn scan(root: &Node, document: &str, sink: &mut Sink<'_>) -> Result<(
 }
 
 struct Scan<'s, 'e> {
-    /// Of the document, where the event keeps it.
+    /// The end of the document in the event's text buffer.
     end: usize,
     sink: &'s mut Sink<'e>,
 }
 
 impl<'t> Scan<'_, '_> {
-    /// Takes a value that the tree knows, with `depth` objects and arrays around it.
+    /// Takes a wanted value that has `depth` objects and arrays around it.
     #[inline(always)]
     fn value(&mut self, node: &Node, cursor: &mut Cursor<'t>, depth: usize) -> Result<(), Invalid> {
         let found = match cursor.token() {
@@ -92,7 +92,7 @@ impl<'t> Scan<'_, '_> {
         }
     }
 
-    /// Members up to the closing brace; the opening one is taken.
+    /// Takes an object's members and its closing brace. The opening brace is already taken.
     fn object(&mut self, node: &Node, rest: &'t [u8], depth: usize) -> Result<&'t [u8], Invalid> {
         let mut cursor = Cursor { rest };
         if cursor.takes(b'}') {
@@ -115,7 +115,7 @@ impl<'t> Scan<'_, '_> {
         }
     }
 
-    /// Elements up to the closing bracket; the opening one is taken.
+    /// Takes an array's elements and its closing bracket. The opening bracket is already taken.
     fn array(&mut self, node: &Node, rest: &'t [u8], depth: usize) -> Result<&'t [u8], Invalid> {
         let mut cursor = Cursor { rest };
         if cursor.takes(b']') {

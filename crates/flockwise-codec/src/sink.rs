@@ -1,4 +1,4 @@
-//! What a document's values become: slots of the event, and the fields that say whose it is.
+//! Stores a document's values: in the event's slots, and in the fields that identify the event.
 
 use std::ops::Range;
 
@@ -7,22 +7,22 @@ use flockwise_core::event::{Event, Slot, Values};
 use crate::projection::{Field, LARGEST_NUMBER, Target};
 use crate::scan::{Invalid, Number, unescape};
 
-/// A value met at a node of the tree.
+/// A value found at a node of the tree.
 #[derive(Clone, Debug)]
 pub(crate) enum JsonValue {
     Null,
     Bool(bool),
     Number(Number),
-    /// Where the event keeps it.
+    /// The range of the event's text buffer.
     Text(Range<u32>),
     Composite,
 }
 
-/// What the pass fills.
+/// Takes the values that the scan finds.
 pub(crate) struct Sink<'e> {
     pub(crate) event: &'e mut Event,
     pub(crate) fields: [Option<Identity>; Field::COUNT],
-    /// The pointer at which a value of the plan was a number out of range.
+    /// Index of the pointer in the plan at which a number was out of range.
     pub(crate) out_of_range: Option<usize>,
 }
 
@@ -33,17 +33,17 @@ pub(crate) struct Identity {
     pub(crate) value: IdentityValue,
 }
 
-/// The kinds of value that fields take.
+/// A value found for a field.
 #[derive(Clone, Debug)]
 pub(crate) enum IdentityValue {
     Text(Range<u32>),
     Number(Number),
-    /// Something that no field can be, by its name.
+    /// A JSON type that no field can have, in words.
     Other(&'static str),
 }
 
 impl<'e> Sink<'e> {
-    /// Nothing found yet.
+    /// A sink that has found nothing yet.
     pub(crate) fn new(event: &'e mut Event) -> Self {
         Self {
             event,
@@ -52,17 +52,17 @@ impl<'e> Sink<'e> {
         }
     }
 
-    /// Keeps a text as it is meant, of one with escapes, once for all its targets.
+    /// Unescapes a text into the event's text buffer, once for all its targets.
     #[cold]
     pub(crate) fn keep(&mut self, raw: &[u8]) -> Result<Range<u32>, Invalid> {
         let text = str::from_utf8(raw).map_err(|_| Invalid)?;
         let mut kept = self.event.keep("");
-        // What is kept one after the other lies together.
+        // Pieces that are kept one after the other are adjacent.
         unescape(text, |piece| kept.end = self.event.keep(piece).end)?;
         Ok(kept)
     }
 
-    /// Puts a value where it belongs.
+    /// Stores a value at each of its targets.
     #[inline(always)]
     pub(crate) fn take(&mut self, targets: &[Target], found: &JsonValue) {
         for target in targets {

@@ -1,10 +1,10 @@
-//! Instants as people and other programs read them.
+//! Formats and parses instants as RFC 3339.
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-/// RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`. An instant that the calendar does not
-/// reach becomes the nearest that it does.
+/// Formats milliseconds since the epoch as RFC 3339 in UTC: `2026-01-02T03:04:05.678Z`. An instant outside the
+/// calendar's range becomes the nearest one inside it.
 #[must_use]
 pub fn write_time(time_ms: i64) -> String {
     let mut text = Vec::with_capacity(24);
@@ -12,7 +12,7 @@ pub fn write_time(time_ms: i64) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// As [`write_time`], at the end of a record.
+/// Appends the text of [`write_time`] to `out`.
 pub(crate) fn put_time(time_ms: i64, out: &mut Vec<u8>) {
     match plain_text(time_ms) {
         Some(text) => out.extend_from_slice(&text),
@@ -30,7 +30,7 @@ fn general_text(time_ms: i64) -> String {
     PRINTER.timestamp_to_string(&timestamp)
 }
 
-/// Instants of the years 1970 to 9998, several times faster than the general printer.
+/// Formats instants of the years 1970 to 9998, several times faster than the general printer. `None` outside them.
 fn plain_text(time_ms: i64) -> Option<[u8; 24]> {
     const DAY_MS: i64 = 86_400_000;
     const END_MS: i64 = 253_370_764_800_000;
@@ -56,7 +56,7 @@ fn plain_text(time_ms: i64) -> Option<[u8; 24]> {
     Some(text)
 }
 
-/// Reads RFC 3339, to milliseconds since the epoch.
+/// Parses RFC 3339 to milliseconds since the epoch; `None` if the text is not RFC 3339 with a zone.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
     plain_time(text.as_bytes()).or_else(|| {
@@ -66,15 +66,15 @@ pub fn parse_time(text: &str) -> Option<i64> {
     })
 }
 
-/// The form that nearly all events have, `2026-01-02T03:04:05Z` with up to three decimals, many times
-/// faster than the general parser. `None` for anything else, be it a time or not.
+/// Parses the form that nearly all events have, `2026-01-02T03:04:05Z` with up to three decimals, many times
+/// faster than the general parser. `None` for any other text, which may still be a valid time.
 fn plain_time(text: &[u8]) -> Option<i64> {
     let whole = match text.first_chunk() {
         Some(whole) if text.len() == whole.len() => *whole,
         _ => completed(text)?,
     };
     let [date, clock, rest] = digits(&whole)?;
-    // Each byte becomes the number that its digit makes with the next.
+    // Each byte becomes the two-digit number of its digit and the next.
     let pair = |digits: u64, place: u64| {
         let pairs = digits * 10 + (digits >> 8);
         (pairs >> (8 * place) & 0xff) as i64
@@ -86,7 +86,7 @@ fn plain_time(text: &[u8]) -> Option<i64> {
     );
     let (hour, minute, second) = (pair(clock, 3), pair(clock, 6), pair(rest, 1));
     let milli = pair(rest, 4) * 10 + (rest >> 48 & 0xff) as i64;
-    // The 31st, the end of February and leap seconds are left to the parser that knows the calendar.
+    // The general parser, which knows the calendar, handles the 31st, the end of February and leap seconds.
     let is_usual =
         (1..=12).contains(&month) && (1..=if month == 2 { 28 } else { 30 }).contains(&day);
     if year < 1 || !is_usual || hour > 23 || minute > 59 || second > 59 {
@@ -109,21 +109,22 @@ const fn words(bytes: &[u8; 24]) -> [u64; 3] {
     ]
 }
 
-/// The digits of a time with three decimals, at their places; zeros where something else stands rightly.
+/// The digits of a time with three decimals, each at its byte, and zeros for the separators. `None` if a byte is
+/// neither a digit nor the separator that belongs there.
 fn digits(whole: &[u8; 24]) -> Option<[u64; 3]> {
     const TOPS: u64 = u64::MAX / 255 * 0x80;
     const ROOM: u64 = u64::MAX / 255 * 0x7f;
     let (mut digits, mut wrong) = ([0; 3], 0);
     for (place, word) in words(whole).into_iter().enumerate() {
         let (zero, largest) = (words(&ZERO)[place], words(&LARGEST)[place]);
-        // A byte too small borrows, one too large carries into its top bit.
+        // A byte that is too small borrows; one that is too large carries into its top bit.
         digits[place] = word.wrapping_sub(zero);
         wrong |= word | digits[place] | digits[place].wrapping_add(ROOM - (largest - zero));
     }
     (wrong & TOPS == 0).then_some(digits)
 }
 
-/// A time with fewer decimals than three.
+/// Fills up a time with fewer than three decimals. `None` for any other text.
 fn completed(text: &[u8]) -> Option<[u8; 24]> {
     let mut whole = ZERO;
     let shown = text.strip_suffix(b"Z")?;
@@ -132,7 +133,7 @@ fn completed(text: &[u8]) -> Option<[u8; 24]> {
     is_shorter.then_some(whole)
 }
 
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, counting years from March so that the leap
+/// Days from 1970-01-01 to a date in the proleptic Gregorian calendar. Years start in March, so that the leap
 /// day comes last (Hinnant, "chrono-compatible low-level date algorithms").
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -141,7 +142,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The date of a day from 1970-01-01 on: [`days`] backwards, from the same source.
+/// The year, month and day of a day counted from 1970-01-01: the inverse of [`days`], from the same source.
 fn date(day: i64) -> (i64, i64, i64) {
     let day = day + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);

@@ -1,7 +1,7 @@
-//! What the trainer is told, on the samples topic. The first byte says what it is.
+//! The trainer's input: the records of the samples topic. The first byte gives the kind.
 //!
-//! 2: a mini-batch. Binary, little endian: at i64, dimensions u16, count u32, and of each customer the hash u64
-//! and the vector, f64. `{`: an order, JSON. 0x82: see [`crate::watermarks`].
+//! 2: a mini-batch. Binary, little endian: at i64, dimensions u16, count u32, and for each customer the hash u64
+//! and the vector, f64. `{`: a command, JSON. 0x82: how far tasks have sampled, see [`crate::watermarks`].
 
 use flockwise_core::model::ModelParts;
 use flockwise_core::plan::Plan;
@@ -17,7 +17,7 @@ use crate::watermarks::{decode_sampled, holds_sampled};
 
 const MINI_BATCH: u8 = 2;
 
-/// Writes a mini-batch.
+/// Appends a mini-batch to `out`.
 pub fn encode_mini_batch(batch: &MiniBatch, out: &mut Vec<u8>) {
     let dimensions = batch.sample.first().map_or(0, |(_, vector)| vector.len());
     out.push(MINI_BATCH);
@@ -30,10 +30,10 @@ pub fn encode_mini_batch(batch: &MiniBatch, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a mini-batch.
+/// Decodes a mini-batch.
 ///
 /// # Errors
-/// Where the bytes are none.
+/// If the bytes are not a mini-batch.
 pub fn decode_mini_batch(bytes: &[u8]) -> Result<MiniBatch, Malformed> {
     let mut input = Reader(bytes);
     if input.u8()? != MINI_BATCH {
@@ -52,10 +52,10 @@ pub fn decode_mini_batch(bytes: &[u8]) -> Result<MiniBatch, Malformed> {
 #[serde(deny_unknown_fields)]
 struct CommandRecord {
     command: Kind,
-    /// The version to be approved.
+    /// The version to approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
-    /// The model to be taken.
+    /// The model to import or to roll back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<Box<ModelRecord>>,
     who: String,
@@ -71,7 +71,7 @@ enum Kind {
     Rollback,
 }
 
-/// Writes an order.
+/// Encodes a command.
 #[must_use]
 pub fn encode_command(command: &TrainerCommand) -> Vec<u8> {
     let whole = |model: &ModelParts| {
@@ -91,22 +91,22 @@ pub fn encode_command(command: &TrainerCommand) -> Vec<u8> {
         why: command.why.clone(),
         at: write_time(command.at_ms),
     };
-    // Plain texts and numbers: nothing in them can fail to be written to memory.
+    // Cannot fail: it writes texts and numbers to memory.
     serde_json::to_vec(&command).unwrap_or_default()
 }
 
 fn decode_command(bytes: &[u8], plan: &Plan) -> Result<TrainerCommand, String> {
     let record: CommandRecord =
-        serde_json::from_slice(bytes).map_err(|error| format!("not an order: {error}"))?;
+        serde_json::from_slice(bytes).map_err(|error| format!("not a command: {error}"))?;
     let at_ms = parse_time(&record.at)
-        .ok_or_else(|| format!("at of an order, `{}` is not RFC 3339", record.at))?;
+        .ok_or_else(|| format!("command: at `{}` is not RFC 3339", record.at))?;
     let model = record.model.map(|model| publication(*model, plan));
     let model = model.transpose()?.map(|found| Box::new(found.model));
     let what = match (record.command, record.version, model) {
         (Kind::Approve, Some(version), None) => CommandAction::Approve { version },
         (Kind::Import, None, Some(model)) => CommandAction::Import(model),
         (Kind::Rollback, None, Some(model)) => CommandAction::Rollback(model),
-        _ => return Err("an order needs a version to approve, or else a model".to_owned()),
+        _ => return Err("a command needs a version to approve, or else a model".to_owned()),
     };
     Ok(TrainerCommand {
         what,
@@ -116,10 +116,10 @@ fn decode_command(bytes: &[u8], plan: &Plan) -> Result<TrainerCommand, String> {
     })
 }
 
-/// Reads whatever the trainer is told.
+/// Decodes any record of the samples topic.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// If the record is of no known kind or is malformed. The text says what is wrong.
 pub fn decode_trainer_input(bytes: &[u8], plan: &Plan) -> Result<TrainerInput, String> {
     if bytes.first() == Some(&b'{') {
         return decode_command(bytes, plan).map(TrainerInput::Command);
@@ -128,5 +128,5 @@ pub fn decode_trainer_input(bytes: &[u8], plan: &Plan) -> Result<TrainerInput, S
         true => decode_sampled(bytes).map(TrainerInput::Sampled),
         false => decode_mini_batch(bytes).map(TrainerInput::MiniBatch),
     };
-    input.map_err(|_| "neither a mini-batch nor an order".to_owned())
+    input.map_err(|_| "neither a mini-batch nor a command".to_owned())
 }

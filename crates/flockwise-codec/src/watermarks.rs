@@ -1,26 +1,26 @@
-//! How far tasks and the trainer are in event time.
+//! Progress of the tasks and of the trainer in event time.
 //!
-//! On the topic of forwarded events, the watermarks that a worker knows:
+//! On the repartition topic, the watermarks that a worker knows:
 //!
-//! | what | bytes |
+//! | field | encoding |
 //! |---|---|
 //! | kind and version | u8, 0x81 |
-//! | number of tasks | number |
-//! | for each: its number, its watermark | number, signed |
-//! | is the trainer's progress known? | u8, 0 or 1 |
+//! | count of tasks | number |
+//! | for each task: its number, its watermark | number, signed |
+//! | whether the trainer's progress is known | u8, 0 or 1 |
 //! | if so: learnt to, live version, customers, length of a period | signed, number, number, number |
-//! | does the worker ask the others for theirs? | u8, 0 or 1 |
+//! | whether the worker asks the others for their watermarks | u8, 0 or 1 |
 //!
 //! On the samples topic, how far a worker's tasks have sampled:
 //!
-//! | what | bytes |
+//! | field | encoding |
 //! |---|---|
 //! | kind and version | u8, 0x82 |
-//! | number of tasks | number |
-//! | for each: its number, sampled to, customers | number, signed, number |
+//! | count of tasks | number |
+//! | for each task: its number, sampled to, customers | number, signed, number |
 //!
-//! Numbers have seven bits a byte. Times are event times in milliseconds since the epoch. A task's watermark says that it
-//! has read, and forwarded, every event before it; `i64::MAX` says that it has read all there is.
+//! Numbers are LEB128, signed ones in zigzag code. Times are event times in milliseconds since the epoch. A task has
+//! read, and forwarded, every event before its watermark; `i64::MAX` means that it has read its inputs to the end.
 
 use std::collections::BTreeMap;
 
@@ -28,48 +28,48 @@ use flockwise_core::trainer::Sampled;
 
 use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
-/// No forwarded event begins with it: see [`crate::forward`].
+/// Differs from the first byte of a forwarded event: see [`crate::forward`].
 const WATERMARKS: u8 = 0x81;
-/// No mini-batch and no order begins with it: see [`crate::trainer_input`].
+/// Differs from the first byte of a mini-batch and of a command: see [`crate::trainer_input`].
 const SAMPLED: u8 = 0x82;
 
-/// What a worker tells all tasks.
+/// What a worker sends to all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks {
-    /// By task.
+    /// Watermarks by task, milliseconds since the epoch; `i64::MAX`: the task has read its inputs to the end.
     pub tasks: BTreeMap<u32, i64>,
-    /// From the worker that is the trainer.
+    /// The trainer's progress; `None` if the worker does not know it.
     pub trainer: Option<Learnt>,
-    /// The worker has just got its tasks and has heard of nobody: the others are to say how far theirs are.
+    /// The worker has new tasks and knows no other watermarks yet: the other workers must send theirs.
     pub asks: bool,
 }
 
 /// How far the trainer has learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Learnt {
-    /// It has learnt from every sample up to this instant.
+    /// The trainer has learnt from every sample up to this instant, milliseconds since the epoch.
     pub to_ms: i64,
-    /// The version in use from there on; 0: none.
+    /// The version in use from that instant on; 0: none.
     pub version: u64,
-    /// Customers of all tasks then.
+    /// Customers of all tasks at that instant.
     pub customers: u64,
-    /// Event time in which all tasks wait for it once, milliseconds: instances with another half-life go by it too.
-    /// 0: not known.
+    /// All tasks wait for the trainer once in each period of this length, milliseconds of event time. Instances
+    /// configured with another half-life use it too. 0: unknown.
     pub period_ms: u64,
 }
 
-/// Does a record of forwarded events hold watermarks?
+/// Whether a record of the repartition topic holds watermarks.
 #[must_use]
 pub fn holds_watermarks(value: &[u8]) -> bool {
     value.first() == Some(&WATERMARKS)
 }
 
-/// Does a record of the samples topic say how far tasks have sampled?
+/// Whether a record of the samples topic holds how far tasks have sampled.
 pub(crate) fn holds_sampled(value: &[u8]) -> bool {
     value.first() == Some(&SAMPLED)
 }
 
-/// Writes watermarks.
+/// Appends watermarks to `out`.
 pub fn encode_watermarks(watermarks: &Watermarks, out: &mut Vec<u8>) {
     out.push(WATERMARKS);
     put_number(watermarks.tasks.len() as u64, out);
@@ -87,10 +87,10 @@ pub fn encode_watermarks(watermarks: &Watermarks, out: &mut Vec<u8>) {
     out.push(u8::from(watermarks.asks));
 }
 
-/// Reads watermarks.
+/// Decodes watermarks.
 ///
 /// # Errors
-/// Where they were not written by [`encode_watermarks`].
+/// If [`encode_watermarks`] did not write the bytes.
 pub fn decode_watermarks(value: &[u8]) -> Result<Watermarks, Malformed> {
     let mut input = Reader(value);
     if input.u8()? != WATERMARKS {
@@ -123,7 +123,7 @@ fn flag(input: &mut Reader<'_>) -> Result<bool, Malformed> {
     }
 }
 
-/// Writes how far tasks have sampled.
+/// Appends to `out` how far tasks have sampled, by task.
 pub fn encode_sampled(sampled: &BTreeMap<u32, Sampled>, out: &mut Vec<u8>) {
     out.push(SAMPLED);
     put_number(sampled.len() as u64, out);
@@ -134,10 +134,10 @@ pub fn encode_sampled(sampled: &BTreeMap<u32, Sampled>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads how far tasks have sampled.
+/// Decodes how far tasks have sampled, by task.
 ///
 /// # Errors
-/// Where it was not written by [`encode_sampled`].
+/// If [`encode_sampled`] did not write the bytes.
 pub fn decode_sampled(value: &[u8]) -> Result<BTreeMap<u32, Sampled>, Malformed> {
     let mut input = Reader(value);
     if input.u8()? != SAMPLED {

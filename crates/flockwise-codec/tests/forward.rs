@@ -1,4 +1,4 @@
-//! A forwarded event is the event that was read, whoever reads it then.
+//! A forwarded event decodes to the event that was read.
 #![allow(clippy::unwrap_used)]
 
 use flockwise_codec::decode::Decoder;
@@ -53,7 +53,7 @@ fn encoded(plan: &Plan, event: &Event) -> Vec<u8> {
     out
 }
 
-/// Everything that a task can see of an event.
+/// All parts of an event that a task can see.
 fn visible(event: &Event) -> impl PartialEq + std::fmt::Debug {
     let text = |slot: &Slot| match slot {
         Slot::Text(range) => format!("text {}", event.text(range)),
@@ -78,7 +78,7 @@ fn order() -> Value {
     })
 }
 
-/// What is on the repartition topic while one instance runs this version and another the next.
+/// During a rolling upgrade, instances of two versions read the same repartition topic.
 #[test]
 fn its_bytes_stay_as_they_are() {
     let plan = plan();
@@ -124,7 +124,7 @@ proptest! {
         let plan = plan();
         let event = decoded(&plan, &read);
         let bytes = encoded(&plan, &event);
-        // An event before leaves nothing behind.
+        // Decode over another event: nothing of it may remain.
         let mut forwarded = decoded(&plan, &order());
         prop_assert_eq!(decode_forward(&plan, &bytes, &mut forwarded), Ok(ORIGIN));
         prop_assert_eq!(visible(&forwarded), visible(&event));

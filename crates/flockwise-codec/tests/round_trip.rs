@@ -1,4 +1,4 @@
-//! What is written is read back, whatever it is.
+//! Every codec round-trips random values.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use flockwise_core::trainer::{MiniBatch, Publication};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
-/// Anything that is a number, the awkward ones often.
+/// Any finite number, with edge cases often.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<f64>().prop_filter("finite", |x| x.is_finite()),
@@ -131,11 +131,11 @@ fn position() -> impl Strategy<Value = TaskPosition> {
 }
 
 fn sample() -> impl Strategy<Value = Vec<(u64, Vec<f64>)>> {
-    // Of no customers the dimensions are not told.
+    // An empty sample does not store its dimensions.
     (0_usize..6).prop_flat_map(|dimensions| vec((any::<u64>(), vec(number(), dimensions)), 0..20))
 }
 
-/// Versions as the trainer publishes them: variances are squares of deviations.
+/// Versions as the trainer publishes them: each variance is the square of a deviation.
 fn parts() -> impl Strategy<Value = ModelParts> {
     let reach = prop::option::of(number());
     let segment = (
@@ -228,7 +228,7 @@ proptest! {
     fn rows(row in row(), before in row(), plan in any::<u64>()) {
         let mut value = Vec::new();
         encode_row(&row.as_row(), plan, &mut value);
-        // Of the row before, nothing is left.
+        // Decode over another row: nothing of it may remain.
         let mut read = before;
         prop_assert_eq!(decode_row(row.customer_id.as_bytes(), &value, plan, &mut read), Ok(()));
         let bits = |row: &StoredRow| row.columns.iter().map(|x| x.to_bits()).collect::<Vec<_>>();

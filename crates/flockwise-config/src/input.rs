@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use flockwise_codec::format::Format;
 use flockwise_core::pointer::Pointer;
-use flockwise_core::topics::Topics;
+use flockwise_vocabulary::topics::Topics;
 
 use crate::root::is_kafka_name;
 use crate::section::{Section, noted};
 use crate::suggestion::meant;
 use crate::value::{ConfigValue, Read, date};
-use crate::{Input, Start};
+use crate::{InitialStart, Input};
 
 /// Formats with a name of their own that this version does not bring along.
 const LATER: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
@@ -62,16 +62,16 @@ fn topic(found: &ConfigValue<'_>, app: &str, inputs: &[Input]) -> Read<String> {
     Ok(topic.into_owned())
 }
 
-fn start(found: &ConfigValue<'_>) -> Read<Start> {
+fn start(found: &ConfigValue<'_>) -> Read<InitialStart> {
     let text = match date(found.value) {
         Some(date) => date.into(),
         None => found.text()?,
     };
     match &*text {
-        "earliest" => Ok(Start::Earliest),
-        "latest" => Ok(Start::Latest),
+        "earliest" => Ok(InitialStart::Earliest),
+        "latest" => Ok(InitialStart::Latest),
         time => match time.parse::<jiff::Timestamp>() {
-            Ok(time) => Ok(Start::Time(time.as_millisecond())),
+            Ok(time) => Ok(InitialStart::Time(time.as_millisecond())),
             Err(_) => Err(found.unlike("\"earliest\", \"latest\" or a time with its zone, such as \"2026-01-31T00:00:00Z\"")),
         },
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use figment::value::Value;
+use flockwise_vocabulary::kafka_properties::reserved;
 
 use crate::section::{Section, noted};
 use crate::value::ConfigValue;
@@ -10,40 +11,6 @@ use crate::{Kafka, LostRecords};
 
 /// A transaction that stays open for longer runs into the brokers' time limit.
 const LONGEST_COMMIT_INTERVAL_MS: i64 = 30_000;
-
-/// Properties that exactly-once processing rests on, or that have a key of their own.
-const OURS: [(&str, &str); 9] = [
-    ("bootstrap.servers", "it is bootstrap_servers under [kafka]"),
-    (
-        "metadata.broker.list",
-        "it is bootstrap_servers under [kafka]",
-    ),
-    ("group.id", "it is app at the top of the file"),
-    (
-        "auto.offset.reset",
-        "it is start of each [[input]], and lost_records under [kafka] for what is gone later",
-    ),
-    (
-        "transactional.id",
-        "Flockwise sets it for exactly-once processing",
-    ),
-    (
-        "enable.idempotence",
-        "Flockwise sets it for exactly-once processing",
-    ),
-    (
-        "isolation.level",
-        "Flockwise sets it for exactly-once processing",
-    ),
-    (
-        "enable.auto.commit",
-        "Flockwise sets it for exactly-once processing",
-    ),
-    (
-        "enable.auto.offset.store",
-        "Flockwise sets it for exactly-once processing",
-    ),
-];
 
 pub(crate) fn read(mut section: Section<'_>) -> Kafka {
     delivery(&mut section);
@@ -126,8 +93,8 @@ fn flatten<'a>(name: &str, found: &ConfigValue<'a>, leaves: &mut Vec<(String, Co
 }
 
 fn property(name: &str, found: &ConfigValue<'_>) -> Result<String, String> {
-    match OURS.iter().find(|(ours, _)| *ours == name) {
-        Some((_, why)) => Err(format!("cannot be set here: {why}")),
+    match reserved(name) {
+        Some(why) => Err(format!("cannot be set here: {why}")),
         None => found.text_or_plain(),
     }
 }

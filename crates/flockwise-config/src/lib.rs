@@ -33,6 +33,8 @@ mod suggestion;
 mod value;
 
 pub use flockwise_codec::partitioner::Partitioner;
+pub use flockwise_vocabulary::lost_records::LostRecords;
+pub use flockwise_vocabulary::start::InitialStart;
 pub use problem::{ConfigErrors, Problem};
 pub use sources::environment;
 
@@ -92,37 +94,15 @@ pub struct Kafka {
     pub properties: BTreeMap<String, String>,
 }
 
-/// What happens to a partition of which events are lost: retention was faster, or it was truncated or made anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum LostRecords {
-    /// It is read no more until somebody decides; the other partitions go on.
-    #[default]
-    Stop,
-    /// It is read on from the first event that was never read.
-    Skip,
-}
-
 /// One input topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Its name on the broker.
     pub topic: String,
     /// Where reading begins at the very first start.
-    pub start: Start,
+    pub start: InitialStart,
     /// Where an event's identity lies.
     pub format: Format,
-}
-
-/// Where reading an input begins at the very first start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Start {
-    /// At the oldest event there is.
-    #[default]
-    Earliest,
-    /// With what arrives from now on.
-    Latest,
-    /// At the first record not older than this, milliseconds since the epoch.
-    Time(i64),
 }
 
 impl Config {

@@ -28,5 +28,4 @@ pub mod policy;
 pub mod rows;
 pub mod sweep_schedule;
 pub mod task;
-pub mod topics;
 pub mod trainer;

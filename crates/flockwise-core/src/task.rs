@@ -9,6 +9,7 @@ mod scoring;
 mod sweeping;
 
 pub use describe::CustomerDescription;
+pub use flockwise_vocabulary::topics::InputPartition;
 pub use scoring::share_nearer;
 
 use std::collections::BTreeMap;
@@ -67,9 +68,6 @@ impl Progress {
         leader_epoch: None,
     };
 }
-
-/// An input partition: number of the topic, number of the partition.
-pub type InputPartition = (u16, u32);
 
 /// What is written down about a task besides its rows.
 #[derive(Clone, Debug, PartialEq)]

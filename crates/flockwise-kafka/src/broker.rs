@@ -10,6 +10,7 @@ use flockwise_runtime::broker::{
     Failure, GroupConsumer, Outgoing, Replayed, Start, TopicReader, Transactions, WorkerEvent,
 };
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
+use flockwise_vocabulary::lost_records::LostRecords;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -32,7 +33,7 @@ use crate::partition_reader::{self, FillOutcome};
 use crate::purge::Purger;
 use crate::replay::{ReplayRequest, Replayer};
 use crate::retry::retry_for_known_topic;
-use crate::settings::{KafkaSettings, LostRecords};
+use crate::settings::KafkaSettings;
 use crate::statistics_monitor::StatisticsMonitor;
 use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;

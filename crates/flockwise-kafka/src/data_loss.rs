@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Start};
 use flockwise_runtime::topics::{Topic, TopicPartition};
+use flockwise_vocabulary::lost_records::LostRecords;
 use rdkafka::Offset;
 use tracing::{error, info, warn};
 
 use crate::assignment::Assignment;
 use crate::offset_query::known;
 use crate::partition_reader::{PartitionReader, ReadError};
-use crate::settings::LostRecords;
 use crate::truncation::Truncation;
 
 /// How often a partition is opened again, without a record in between, whose leader says that it has the

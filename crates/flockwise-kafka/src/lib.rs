@@ -49,5 +49,5 @@ mod wakeup;
 pub use broker::KafkaBroker;
 pub use client_metrics::KafkaMetrics;
 pub use follower::KafkaFollower;
-pub use settings::{Delivery, KafkaSettings, LostRecords};
+pub use settings::KafkaSettings;
 pub use topic_client::KafkaTopicClient;

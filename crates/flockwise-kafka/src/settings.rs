@@ -4,31 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flockwise_runtime::broker::Failure;
+use flockwise_vocabulary::kafka_properties::reserved;
+use flockwise_vocabulary::lost_records::LostRecords;
 use rdkafka::ClientConfig;
 
 use crate::errors;
-
-/// What is promised about every event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// Counted once: everything that a commit covers is one Kafka transaction.
-    #[default]
-    ExactlyOnce,
-    /// Counted once or more: records are delivered first, then offsets are committed.
-    AtLeastOnce,
-}
-
-/// What happens to a partition of which records are lost: retention removed the next one before it was read, or the
-/// partition was truncated or made anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LostRecords {
-    /// It is read no more, and an error says so every minute; the other partitions go on.
-    #[default]
-    Stop,
-    /// It is read on from the first record that was never read, with a warning: the oldest one behind what retention
-    /// removed, the first one behind the point at which the partition was truncated.
-    Skip,
-}
 
 /// How one worker reaches Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +28,6 @@ pub struct KafkaSettings {
     pub max_skew_ms: i64,
     /// How long a broker may take to answer at start.
     pub start_timeout_ms: u64,
-    /// What is promised about every event.
-    pub delivery: Delivery,
     /// What to do where records of a partition are lost.
     pub lost_records: LostRecords,
     /// How often a worker's clients tell of their connections and of the ends of partitions. It costs the more the
@@ -76,50 +54,6 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
 
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
-/// Properties that exactly-once or the worker loop depend on, and what to do instead.
-const REFUSED: [(&str, &str); 19] = [
-    ("bootstrap.servers", "set kafka.bootstrap_servers"),
-    ("metadata.broker.list", "set kafka.bootstrap_servers"),
-    ("group.id", "the group is named after `app`"),
-    ("group.instance.id", "it is the instance's own identity"),
-    ("transactional.id", "it is the instance's own identity"),
-    ("enable.idempotence", "every record must be stored once"),
-    ("acks", "every replica must have a record before it counts"),
-    (
-        "request.required.acks",
-        "every replica must have a record before it counts",
-    ),
-    ("message.timeout.ms", "set transaction.timeout.ms"),
-    ("delivery.timeout.ms", "set transaction.timeout.ms"),
-    (
-        "enable.auto.commit",
-        "positions are committed with what they led to",
-    ),
-    (
-        "enable.auto.offset.store",
-        "positions are committed with what they led to",
-    ),
-    ("isolation.level", "what was aborted must stay invisible"),
-    (
-        "auto.offset.reset",
-        "set `start` of the input, and `lost_records` for what is gone later",
-    ),
-    ("enable.partition.eof", "the worker loop has no use for it"),
-    (
-        "delivery.report.only.error",
-        "the worker loop counts on its own setting",
-    ),
-    (
-        "partitioner",
-        "the partition is chosen before the record is handed over",
-    ),
-    ("log.queue", "logs are always taken from the queue"),
-    (
-        "statistics.interval.ms",
-        "metrics and lags depend on statistics every 10 s",
-    ),
-];
-
 impl KafkaSettings {
     /// Settings with nothing but defaults, exactly once, without static membership.
     #[must_use]
@@ -132,7 +66,6 @@ impl KafkaSettings {
             member_id: None,
             max_skew_ms: 600_000,
             start_timeout_ms: 10_000,
-            delivery: Delivery::ExactlyOnce,
             lost_records: LostRecords::Stop,
             statistics_interval: STATISTICS_INTERVAL,
             long_transaction: LONG_TRANSACTION,
@@ -149,10 +82,10 @@ impl KafkaSettings {
                 "kafka.bootstrap_servers is empty; give it host:port of at least one broker".into(),
             ));
         }
-        for (key, reason) in REFUSED {
-            if self.properties.contains_key(key) {
+        for key in self.properties.keys() {
+            if let Some(why) = reserved(key) {
                 return Err(Failure::Config(format!(
-                    "kafka.properties must not set \"{key}\": {reason}; take it out"
+                    "kafka.properties must not set \"{key}\": {why}; take it out"
                 )));
             }
         }
@@ -267,10 +200,7 @@ impl KafkaSettings {
 
     /// The worker's producer.
     pub(crate) fn producer(&self) -> ClientConfig {
-        let mut config = match self.delivery {
-            Delivery::ExactlyOnce => self.transactional(&self.transactional_id),
-            Delivery::AtLeastOnce => self.idempotent(),
-        };
+        let mut config = self.transactional(&self.transactional_id);
         self.enable_statistics(&mut config);
         config
     }

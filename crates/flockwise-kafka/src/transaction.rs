@@ -6,8 +6,8 @@ use flockwise_runtime::broker::{Failure, Outgoing};
 use flockwise_runtime::heartbeat::beat;
 use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
 use tracing::{debug, warn};
 
@@ -18,7 +18,7 @@ use crate::generation::generation;
 use crate::polled_producer::PolledProducer;
 use crate::producer::BatchProducer;
 use crate::retry::retry;
-use crate::settings::{Delivery, KafkaSettings};
+use crate::settings::KafkaSettings;
 use crate::size_limits::SizeLimits;
 
 /// How long a broker that is dropped waits for its transaction to be aborted.
@@ -34,7 +34,6 @@ const FLUSH_STEP: Duration = Duration::from_millis(100);
 pub(crate) struct TransactionalProducer {
     producer: BatchProducer,
     context: KafkaContext,
-    delivery: Delivery,
     /// Longer than this no transaction lives and no record waits.
     timeout: Duration,
     is_open: bool,
@@ -55,24 +54,21 @@ impl TransactionalProducer {
         let transaction = Self {
             producer,
             context,
-            delivery: settings.delivery,
             timeout: Duration::from_millis(settings.transaction_timeout_ms()),
             is_open: false,
             limits: SizeLimits::new(settings.message_max_bytes()),
             shrinking: [Topic::DeadLetters, Topic::Repartition].map(|topic| topics.name(topic)),
         };
-        if transaction.is_transactional() {
-            let start = Instant::now();
-            retry("taking over the transactional id", || {
-                transaction
-                    .producer()
-                    .init_transactions(transaction.timeout)
-            })?;
-            debug!(
-                elapsed_ms = start.elapsed().as_millis(),
-                "transactions initialised"
-            );
-        }
+        let start = Instant::now();
+        retry("taking over the transactional id", || {
+            transaction
+                .producer()
+                .init_transactions(transaction.timeout)
+        })?;
+        debug!(
+            elapsed_ms = start.elapsed().as_millis(),
+            "transactions initialised"
+        );
         Ok(transaction)
     }
 
@@ -117,14 +113,7 @@ impl TransactionalProducer {
         self.begin()?;
         self.producer.hand_over()?;
         self.await_delivery()?;
-        if self.is_transactional() {
-            self.commit_transaction(phases, positions, consumer)?;
-        } else if positions.count() > 0 {
-            phases.begin("offsets");
-            consumer
-                .commit(positions, CommitMode::Sync)
-                .map_err(|error| offsets_failure(&error))?;
-        }
+        self.commit_transaction(phases, positions, consumer)?;
         self.is_open = false;
         Ok(())
     }
@@ -135,11 +124,9 @@ impl TransactionalProducer {
         if !self.is_open {
             return Ok(());
         }
-        if self.is_transactional() {
-            retry("aborting the transaction", || {
-                self.producer().abort_transaction(self.timeout)
-            })?;
-        }
+        retry("aborting the transaction", || {
+            self.producer().abort_transaction(self.timeout)
+        })?;
         // An abort has thrown away what was not stored yet.
         self.producer.flush(self.timeout);
         self.context.take_undelivered();
@@ -159,7 +146,7 @@ impl TransactionalProducer {
     /// Ends an open transaction if that can be done at once, so that readers need not wait for it to
     /// time out.
     pub(crate) fn give_up(&mut self) {
-        if self.is_open && self.is_transactional() {
+        if self.is_open {
             let aborted = self.producer().abort_transaction(LEAVE_TIMEOUT);
             debug!(?aborted, "given up with a transaction open");
         }
@@ -175,17 +162,11 @@ impl TransactionalProducer {
         self.producer.producer()
     }
 
-    fn is_transactional(&self) -> bool {
-        self.delivery == Delivery::ExactlyOnce
-    }
-
     fn begin(&mut self) -> Result<(), Failure> {
         if !self.is_open {
-            if self.is_transactional() {
-                retry("beginning a transaction", || {
-                    self.producer().begin_transaction()
-                })?;
-            }
+            retry("beginning a transaction", || {
+                self.producer().begin_transaction()
+            })?;
             self.is_open = true;
         }
         Ok(())
@@ -301,22 +282,6 @@ impl Phases {
             phases = phases.join(", "),
             "the brokers were slow to take a commit"
         );
-    }
-}
-
-/// Offsets committed without a transaction.
-fn offsets_failure(error: &KafkaError) -> Failure {
-    match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::IllegalGeneration
-            | RDKafkaErrorCode::UnknownMemberId
-            | RDKafkaErrorCode::RebalanceInProgress
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::RequestTimedOut
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::WaitingForCoordinator,
-        ) => Failure::Abort(format!("committing offsets: {error}")),
-        _ => errors::plain("committing offsets", error),
     }
 }
 

@@ -42,4 +42,4 @@ mod watermark_exchange;
 mod watermarks;
 pub mod worker;
 
-pub use flockwise_core::topics;
+pub use flockwise_vocabulary::topics;

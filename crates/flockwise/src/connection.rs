@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flockwise_config::Config;
-use flockwise_kafka::{KafkaSettings, LostRecords};
+use flockwise_kafka::KafkaSettings;
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::Topics;
 
@@ -20,10 +20,7 @@ pub(crate) fn settings(config: &Config, name: &str) -> Result<KafkaSettings, Fai
     let mut settings = KafkaSettings::new(&config.kafka.bootstrap_servers, &config.app, name);
     settings.properties.clone_from(&config.kafka.properties);
     settings.max_skew_ms = config.max_skew_ms;
-    settings.lost_records = match config.kafka.lost_records {
-        flockwise_config::LostRecords::Stop => LostRecords::Stop,
-        flockwise_config::LostRecords::Skip => LostRecords::Skip,
-    };
+    settings.lost_records = config.kafka.lost_records;
     settings
         .check()
         .map_err(|failure| Failed::wrong(reason(&failure)))?;

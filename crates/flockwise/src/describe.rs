@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use flockwise_codec::time::write_time;
 use flockwise_config::duration::Readable;
-use flockwise_config::{Config, Input, LostRecords, Start};
+use flockwise_config::{Config, InitialStart, Input, LostRecords};
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::policy::LearningPolicy;
 use serde_json::{Value, json};
@@ -117,9 +117,9 @@ fn duration(span_ms: i64) -> String {
 
 fn start(input: &Input) -> String {
     match input.start {
-        Start::Earliest => "the earliest event on".to_owned(),
-        Start::Latest => "what arrives from the first start on".to_owned(),
-        Start::Time(time_ms) => format!("{} on", write_time(time_ms)),
+        InitialStart::Earliest => "the earliest event on".to_owned(),
+        InitialStart::Latest => "what arrives from the first start on".to_owned(),
+        InitialStart::Time(time_ms) => format!("{} on", write_time(time_ms)),
     }
 }
 

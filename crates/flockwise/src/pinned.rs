@@ -2,7 +2,7 @@
 //! joins the group.
 
 use flockwise_codec::pipeline::{InputRecord, PipelineRecord};
-use flockwise_config::{Config, Start as ConfiguredStart};
+use flockwise_config::Config;
 use flockwise_core::plan::Plan;
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient};
 use flockwise_runtime::broker::{Failure, Start};
@@ -154,21 +154,13 @@ fn with_inputs(
             Some(known) if known.id == id => {}
             Some(known) => (known.id, known.starts) = (id, Vec::new()),
             None => {
-                let starts = visitor.first_offsets(topic, start(input.start))?;
+                let starts = visitor.first_offsets(topic, input.start.into())?;
                 let topic = topic.clone();
                 record.inputs.push(InputRecord { topic, id, starts });
             }
         }
     }
     Ok(record)
-}
-
-fn start(start: ConfiguredStart) -> Start {
-    match start {
-        ConfiguredStart::Earliest => Start::Earliest,
-        ConfiguredStart::Latest => Start::Latest,
-        ConfiguredStart::Time(time_ms) => Start::Time(time_ms),
-    }
 }
 
 fn starts(record: &PipelineRecord, topic: &str) -> Vec<Start> {

@@ -1,4 +1,4 @@
-//! Whether customers are changing, as a version has it.
+//! The drift state that a version carries.
 
 use flockwise_core::drift::{ChangeDetector, Drift, Shift};
 use flockwise_core::model::ModelParts;
@@ -10,10 +10,10 @@ use crate::time::write_time;
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DriftRecord {
-    /// Until then the model learns faster.
+    /// The model learns faster until this instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fast_until: Option<String>,
-    /// Of the quantisation error, then of each feature: count, mean, variance, above, below.
+    /// The detectors of the quantisation error and then of each feature: count, mean, variance, above, below.
     #[serde(default)]
     watches: Vec<[f64; 5]>,
 }
@@ -21,9 +21,9 @@ pub(super) struct DriftRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShiftRecord {
-    /// Null: the quantisation error.
+    /// `None`: the quantisation error.
     feature: Option<String>,
-    /// Standard deviations.
+    /// Distance from the baseline in standard deviations, signed.
     off: f64,
 }
 
@@ -63,7 +63,7 @@ impl TryFrom<DriftRecord> for Drift {
             below,
         };
         let fast_until = record.fast_until.as_deref();
-        let fast_until_ms = fast_until.map(|text| instant("fast_until of drift,", text));
+        let fast_until_ms = fast_until.map(|text| instant("drift: fast_until", text));
         Ok(Self {
             fast_until_ms: fast_until_ms.transpose()?,
             watches: record.watches.into_iter().map(watch).collect(),
@@ -84,7 +84,7 @@ impl ShiftRecord {
     pub(super) fn read(self, model: &ModelParts) -> Result<Shift, String> {
         let index = |name: String| {
             let place = model.features.iter().position(|known| *known == name);
-            place.ok_or_else(|| format!("a shift of `{name}`, which is no feature of the model"))
+            place.ok_or_else(|| format!("shifts: `{name}` is not a feature of the model"))
         };
         Ok(Shift {
             feature: self.feature.map(index).transpose()?,

@@ -1,4 +1,4 @@
-//! What was found of a version before it was used, and by whose order it is.
+//! A version's state, its impact, and the command that it comes from.
 
 use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::trainer::Audit;
@@ -13,7 +13,7 @@ use crate::time::write_time;
 pub(super) enum State {
     #[default]
     Live,
-    /// Not before it is approved.
+    /// Waits for approval.
     Held,
 }
 
@@ -22,7 +22,10 @@ impl State {
         if is_held { Self::Held } else { Self::Live }
     }
 
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
     pub(super) fn is_live(&self) -> bool {
         *self == Self::Live
     }
@@ -31,7 +34,7 @@ impl State {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImpactRecord {
-    /// Share of all customers.
+    /// Share of the customers sampled lately, 0 to 1.
     moved: f64,
     #[serde(default)]
     other_nearest: f64,
@@ -107,7 +110,7 @@ impl TryFrom<AuditRecord> for Audit {
 
     fn try_from(record: AuditRecord) -> Result<Self, String> {
         Ok(Self {
-            at_ms: instant("at of an order,", &record.at)?,
+            at_ms: instant("command: at", &record.at)?,
             what: record.what,
             who: record.who,
             why: record.why,

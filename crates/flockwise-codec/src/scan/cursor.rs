@@ -1,7 +1,7 @@
-//! A cursor over a JSON document (RFC 8259): white space, texts, literals, and values that nobody wants.
+//! A cursor over a JSON document (RFC 8259): takes white space, texts and literals, and skips values.
 //!
-//! All of it is checked, also what is skipped. Two things a skipped value is forgiven that a wanted one
-//! is not, since nothing is made of it: halves of surrogate pairs, and numbers beyond 64 bits.
+//! Skipped values are checked too, with two exceptions, because their content is not used: unpaired surrogates
+//! and numbers beyond 64 bits are accepted in a skipped value and rejected in a wanted one.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use super::Invalid;
 use super::escape;
 use super::nesting::Nesting;
 
-/// A text between its quotes, as it stands in the document.
+/// A text between its quotes, as written in the document, escapes included.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw<'t> {
-    /// From its first byte to the end of the document.
+    /// The document from the text's first byte on.
     from: &'t [u8],
     length: usize,
-    /// Its first eight bytes, as [`head`] has them.
+    /// The [`head`] of the text.
     pub(crate) head: u64,
     pub(crate) has_escapes: bool,
 }
@@ -25,21 +25,21 @@ impl<'t> Raw<'t> {
         self.from.get(..self.length).unwrap_or_default()
     }
 
-    /// Where it lies, by where the document ends.
+    /// The text's range in the event's text buffer, in which the document ends at `end`.
     #[inline(always)]
     pub(crate) fn range(&self, end: usize) -> Range<u32> {
         let start = end - self.from.len();
         start as u32..(start + self.length) as u32
     }
 
-    /// Is it this text, whose head is known to be the same?
+    /// Whether it equals `text`. The heads must be equal already.
     #[inline(always)]
     pub(crate) fn goes_on_as(&self, text: &str) -> bool {
         self.length == text.len() && (self.length <= 8 || self.bytes()[8..] == text.as_bytes()[8..])
     }
 }
 
-/// A place in a document: what is left of it.
+/// A position in a document: the bytes that are left.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'t> {
     pub(crate) rest: &'t [u8],
@@ -47,7 +47,7 @@ pub(crate) struct Cursor<'t> {
 
 const ONES: u64 = u64::MAX / 255;
 
-/// The first eight bytes as one number, with zeros for what is missing: most names differ in it.
+/// The first eight bytes as one number, padded with zeros. Most names differ in it.
 pub(crate) fn head(text: &[u8]) -> u64 {
     match text.first_chunk() {
         Some(chunk) => u64::from_le_bytes(*chunk),
@@ -58,11 +58,11 @@ pub(crate) fn head(text: &[u8]) -> u64 {
     }
 }
 
-/// The lowest bit set is the top one of the first byte that a text cannot hold as it is: a quote, a
-/// backslash, a control character. Above it, bits may be set for no reason.
+/// Finds the first special byte in a word: a quote, a backslash or a control character. The lowest bit set in the
+/// result is the top bit of that byte; higher bits may be set wrongly. 0: none of the bytes is special.
 ///
-/// After Mycroft's test for a zero byte: a byte below n borrows its top bit when n is taken off. With
-/// 2 flipped, the quote lies just above the control characters.
+/// Follows Mycroft's test for a zero byte: subtracting n from a byte below n borrows, which sets its top bit. The
+/// exclusive or with 2 moves the quote to just above the control characters.
 #[inline(always)]
 fn special(word: u64) -> u64 {
     let (low, backslash) = (word ^ (ONES * 0x02), word ^ (ONES * 0x5c));
@@ -71,19 +71,19 @@ fn special(word: u64) -> u64 {
 }
 
 impl<'t> Cursor<'t> {
-    /// The byte here; 0, which is no part of any token, at the end.
+    /// The next byte; 0, which is not part of any token, at the end.
     #[inline(always)]
     pub(crate) fn here(self) -> u8 {
         self.rest.first().copied().unwrap_or(0)
     }
 
-    /// Moves on, at most to the end.
+    /// Moves forward by `bytes`, at most to the end.
     #[inline(always)]
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 
-    /// The first byte of the next token, not taken yet; 0 at the end.
+    /// Skips white space and returns the first byte of the next token without taking it; 0 at the end.
     #[inline(always)]
     pub(crate) fn token(&mut self) -> u8 {
         match self.here() {
@@ -95,10 +95,10 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Takes the next token where it is this byte.
+    /// Takes the next token if it is this byte.
     #[inline(always)]
     pub(crate) fn takes(&mut self, byte: u8) -> bool {
-        // Most documents have no white space, so looking for it comes last.
+        // Most documents have no white space, so it is checked last.
         if self.takes_here(byte) {
             return true;
         }
@@ -129,7 +129,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// The end, after white space.
+    /// Checks that only white space is left.
     pub(crate) fn end(&mut self) -> Result<(), Invalid> {
         self.rest = skip_space(self.rest);
         if self.rest.is_empty() {
@@ -146,7 +146,7 @@ impl<'t> Cursor<'t> {
         Ok(())
     }
 
-    /// Takes a text from its opening quote on. Its escapes are whole, its surrogates maybe not in pairs.
+    /// Takes a text, quotes included. Its escapes are complete, but its surrogates may be unpaired.
     #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<Raw<'t>, Invalid> {
         self.expect(b'"')?;
@@ -200,7 +200,8 @@ impl<'t> Cursor<'t> {
     }
 }
 
-/// The length and the head of a text that ends within sixteen bytes and has no escapes, as most do.
+/// The length and the head of a text that ends within sixteen bytes and has no escapes, like most texts. `None`
+/// for any other text.
 #[inline(always)]
 fn short(from: &[u8]) -> Option<(usize, u64)> {
     let (first, rest) = from.split_first_chunk()?;
@@ -210,14 +211,14 @@ fn short(from: &[u8]) -> Option<(usize, u64)> {
         let found = special(u64::from_le_bytes(*rest.first_chunk()?));
         (8 + found.trailing_zeros() as usize / 8, first)
     } else {
-        // All bits below the byte whose top bit was found.
+        // Keep only the bytes below the one that was found.
         let head = first & ((found ^ (found - 1)) >> 8);
         (found.trailing_zeros() as usize / 8, head)
     };
     (from.get(length) == Some(&b'"')).then_some((length, head))
 }
 
-/// The length of a text up to its closing quote, and whether it has escapes.
+/// The length of a text without its closing quote, and whether it has escapes.
 #[inline(never)]
 fn long(from: &[u8]) -> Result<(usize, bool), Invalid> {
     let (mut length, mut has_escapes) = (0, false);
@@ -232,7 +233,7 @@ fn long(from: &[u8]) -> Result<(usize, bool), Invalid> {
     }
 }
 
-/// Bytes up to the next quote, backslash or control character, or to the end.
+/// How many bytes come before the next quote, backslash or control character, or before the end.
 #[inline(always)]
 fn plain(from: &[u8]) -> usize {
     let mut rest = from;
@@ -252,7 +253,7 @@ fn plain(from: &[u8]) -> usize {
     from.len() - rest.len() + rest.iter().take_while(is_plain).count()
 }
 
-/// Nothing special at all? A few vector instructions for all sixteen.
+/// Whether the chunk has no special byte. Compiles to a few vector instructions for all sixteen bytes.
 #[inline(always)]
 fn are_plain(chunk: &[u8; 16]) -> bool {
     let found = chunk.iter().fold(0, |found, byte| {
@@ -269,7 +270,7 @@ fn skip_space(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Skips an object or an array, however deep, and returns what is left.
+/// Skips an object or an array of any depth, without recursion, and returns the bytes after it.
 fn skip_composite(rest: &[u8]) -> Result<&[u8], Invalid> {
     let mut cursor = Cursor { rest };
     let mut open = Nesting::default();

@@ -2,7 +2,7 @@
 
 use super::Invalid;
 
-/// The length of the escape that a text goes on with.
+/// The length of the escape at the start of `text`, backslash included.
 pub(crate) fn length(text: &[u8]) -> Result<usize, Invalid> {
     match text {
         [
@@ -19,14 +19,14 @@ pub(crate) fn length(text: &[u8]) -> Result<usize, Invalid> {
     }
 }
 
-/// Does every half of a surrogate pair have its other half? Of a text whose escapes are whole.
+/// Checks that every surrogate is part of a pair. The escapes must be complete.
 #[cold]
 pub(crate) fn check_pairs(raw: &[u8]) -> Result<(), Invalid> {
     let text = str::from_utf8(raw).map_err(|_| Invalid)?;
     unescape(text, |_| {})
 }
 
-/// Gives out a text as it is meant, piece by piece, of one whose escapes are whole.
+/// Unescapes a text and passes it to `each` piece by piece. The escapes must be complete.
 #[cold]
 pub(crate) fn unescape(raw: &str, mut each: impl FnMut(&str)) -> Result<(), Invalid> {
     let mut rest = raw;
@@ -40,7 +40,8 @@ pub(crate) fn unescape(raw: &str, mut each: impl FnMut(&str)) -> Result<(), Inva
     Ok(())
 }
 
-/// The letter that an escape stands for, and the escape's length, both without its backslash.
+/// The character that an escape stands for, and the escape's length. `escape` and the length are without the
+/// backslash.
 fn letter(escape: &str) -> Option<(char, usize)> {
     let simple = match escape.as_bytes().first()? {
         b'b' => '\x08',

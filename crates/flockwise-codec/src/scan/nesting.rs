@@ -1,6 +1,7 @@
-//! What is open around a value: objects and arrays, however deep.
+//! The stack of open objects and arrays around a value, of any depth.
 
-/// A bit for each, the innermost lowest; 64 in a word, the outer words set aside.
+/// One bit for each level, 1 for an object, the innermost lowest. After every 64 levels, the full word is pushed to
+/// `outer`.
 #[derive(Default)]
 pub(crate) struct Nesting {
     bits: u64,
@@ -9,7 +10,7 @@ pub(crate) struct Nesting {
 }
 
 impl Nesting {
-    /// Another object, or another array, opens.
+    /// Opens an object or an array.
     #[inline(always)]
     pub(crate) fn push(&mut self, is_object: bool) {
         if self.depth > 0 && self.depth.is_multiple_of(64) {
@@ -19,13 +20,13 @@ impl Nesting {
         self.depth += 1;
     }
 
-    /// Is the innermost an object? `None` where nothing is open.
+    /// Whether the innermost level is an object; `None` if nothing is open.
     #[inline(always)]
     pub(crate) fn innermost(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.bits & 1 == 1)
     }
 
-    /// The innermost closes.
+    /// Closes the innermost level.
     #[inline(always)]
     pub(crate) fn pop(&mut self) {
         self.depth -= 1;

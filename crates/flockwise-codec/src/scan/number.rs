@@ -1,21 +1,21 @@
-//! Numbers of JSON documents, as the nearest f64 or as the integer that they are.
+//! Parses JSON numbers: integers of 64 bits exactly, all others to the nearest f64.
 
 use super::Invalid;
 use super::cursor::Cursor;
 
-/// A number as it is written.
+/// A JSON number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
-    /// Without fraction and exponent, and within 64 bits.
+    /// Written without minus sign, fraction and exponent, and fits into 64 bits.
     Natural(u64),
-    /// The same below zero. `-0` is none.
+    /// Below zero, written without fraction and exponent, and fits into 64 bits. `-0` is a float.
     Negative(i64),
-    /// Any other, rounded to the nearest.
+    /// Any other number, rounded to the nearest.
     Float(f64),
 }
 
 impl Number {
-    /// As the nearest f64.
+    /// The number as the nearest f64.
     #[inline(always)]
     pub(crate) fn nearest(self) -> f64 {
         match self {
@@ -26,18 +26,18 @@ impl Number {
     }
 }
 
-/// Powers of ten that are exact.
+/// The powers of ten that an f64 represents exactly.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
-/// Integers up to here are exact.
+/// An f64 represents integers up to this one exactly.
 const EXACT: u64 = 1 << 53;
-/// So many digits fit into 64 bits, whatever they are.
+/// Any integer of this many digits fits into 64 bits.
 const DIGITS: usize = 19;
-/// The standard library reads exponents to here, beyond them some digits only.
+/// The standard library parses exponents up to this one; of a larger one it reads only the first digits.
 const LARGEST_EXPONENT: i64 = 0xffff;
-/// No digits can make up for such an exponent.
+/// An exponent that no count of digits in a document can compensate.
 const BEYOND: u64 = 1 << 40;
 
 /// The parts of a number, checked.
@@ -45,9 +45,9 @@ struct Parts {
     is_negative: bool,
     /// All digits before the exponent, modulo 2^64.
     mantissa: u64,
-    /// How many.
+    /// Count of all digits before the exponent.
     digits: usize,
-    /// Digits after the point.
+    /// Count of digits after the point.
     places: usize,
     exponent: i64,
     is_integer: bool,
@@ -65,7 +65,7 @@ impl Cursor<'_> {
         slowly(&from[..from.len() - self.rest.len()], &parts)
     }
 
-    /// Takes a number whose value nobody wants.
+    /// Takes a number without computing its value.
     #[inline(always)]
     pub(crate) fn skip_number(&mut self) -> Result<(), Invalid> {
         self.parts().map(|_| ())
@@ -104,7 +104,7 @@ impl Cursor<'_> {
         })
     }
 
-    /// Takes at least one digit and appends it to those before; says how many.
+    /// Takes at least one digit. Returns `number` with the digits appended, modulo 2^64, and their count.
     #[inline(always)]
     fn digits(&mut self, mut number: u64) -> Result<(u64, usize), Invalid> {
         let from = self.rest;
@@ -119,8 +119,8 @@ impl Cursor<'_> {
     }
 }
 
-/// The exponent that is left after its `e`, and what is left after it; one that is beyond all measure is
-/// some large one.
+/// The exponent at the start of `rest`, which begins after the `e`, and the bytes after it. An exponent beyond
+/// [`BEYOND`] becomes that.
 #[cold]
 fn exponent(rest: &[u8]) -> Result<(i64, &[u8]), Invalid> {
     let mut cursor = Cursor { rest };
@@ -135,8 +135,8 @@ fn exponent(rest: &[u8]) -> Result<(i64, &[u8]), Invalid> {
 }
 
 impl Parts {
-    /// The number where it can be had exactly by one operation (Clinger, "How to read floating point
-    /// numbers accurately", 1990).
+    /// The number, if one exact operation yields it (Clinger, "How to read floating point numbers
+    /// accurately", 1990).
     #[inline(always)]
     fn quickly(&self) -> Option<Number> {
         if self.digits > DIGITS {
@@ -169,7 +169,7 @@ impl Parts {
     }
 }
 
-/// Any number that the grammar allows, refused only where no f64 comes near.
+/// Parses any number that the grammar allows. Fails only if the number exceeds the range of an f64.
 #[cold]
 fn slowly(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
     let text = str::from_utf8(bytes).map_err(|_| Invalid)?;
@@ -189,14 +189,15 @@ fn slowly(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
     }
 }
 
-/// The same number with its first digit just behind the point, and so with an exponent that says all.
+/// The same number with its first significant digit just after the point, so that the exponent alone gives its
+/// magnitude.
 fn normalised(text: &str, parts: &Parts) -> String {
     let (sign, size) = text.split_at(usize::from(parts.is_negative));
     let mantissa = size.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.replace('.', "");
     let significant = digits.trim_start_matches('0');
     let power = parts.exponent + significant.len() as i64 - parts.places as i64;
-    // Beyond this all is endless or nothing.
+    // Beyond this, every number is infinite or zero.
     let power = power.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT);
     format!("{sign}0.{significant}0e{power}")
 }

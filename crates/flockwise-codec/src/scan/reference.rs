@@ -1,4 +1,5 @@
-//! The pass done naively, by serde's visitors over serde_json: what the scan has to give and to refuse.
+//! The reference implementation of the scan, with serde's visitors over serde_json. The scan must find the same
+//! values and reject the same documents.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use crate::json_error::Name;
 use crate::projection::Node;
 use crate::sink::{JsonValue, Sink};
 
-/// As [`super::scan`].
+/// Does the same as [`super::scan`].
 pub(crate) fn scan(
     root: &Node,
     document: &str,

@@ -1,4 +1,4 @@
-//! The scan against its naive twin: the same values and the same refusals, whatever the document.
+//! Compares the scan with the reference: the same values and the same rejections for every document.
 
 use flockwise_core::event::{Event, Slot, Values};
 use flockwise_core::feature::{Condition, Feature, Test};
@@ -14,7 +14,7 @@ use crate::json_error::verdict;
 use crate::projection::Projection;
 use crate::sink::{IdentityValue, Sink};
 
-/// Among the names: places of elements, two with the same first eight letters, one of eight.
+/// The names include indices of elements, two names with the same first eight letters, and one of eight letters.
 const POINTERS: [&str; 16] = [
     "/a",
     "/b/a",
@@ -83,7 +83,7 @@ const LEAVES: [&str; 26] = [
     "0e99999999999",
     "1e-99999999999",
 ];
-/// What a document is damaged with, and now and then a text or a number is.
+/// What a document, a text or a number is damaged with.
 const DAMAGE: [&str; 38] = [
     "\"",
     "\\",
@@ -138,7 +138,7 @@ fn text() -> impl Strategy<Value = String> {
     ];
     vec(piece, 0..4).prop_map(|pieces| {
         let plain = pieces.concat();
-        // What may stand in a text as it is, may; quotes that are not escaped damage elsewhere.
+        // Nothing is escaped here. A quote in a piece ends the text early, which damages the document.
         format!("\"{plain}\"")
     })
 }
@@ -227,7 +227,7 @@ fn plan(pointers: &[&str]) -> Plan {
     Plan::compile(&pointers.iter().map(feature).collect::<Vec<_>>())
 }
 
-/// A format whose fields lie among what the features want.
+/// A format whose pointers overlap those of the features.
 fn format(pointers: &[&str]) -> Format {
     let parsed = |texts: &[&str]| {
         texts
@@ -246,7 +246,7 @@ fn format(pointers: &[&str]) -> Format {
     }
 }
 
-/// All that a pass has found, in words.
+/// All that a scan has found, as text.
 fn told(plan: &Plan, sink: &Sink<'_>) -> Vec<String> {
     let text = |range: &std::ops::Range<u32>| sink.event.text(range).to_owned();
     let slots = plan
@@ -277,7 +277,7 @@ fn told(plan: &Plan, sink: &Sink<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Scans both ways.
+/// Runs the scan and the reference, and compares what they find.
 fn compare(pointers: &[&str], identity: &[&str], document: &str) -> Result<(), TestCaseError> {
     let plan = plan(pointers);
     let projection = Projection::compile(&format(identity), &plan);
@@ -393,8 +393,8 @@ fn halves_of_pairs_at_the_ends_of_their_ranges() {
     }
 }
 
-/// Of every length, so that a text ends at each place of the words and blocks that are looked at at once,
-/// and each distance before the end of the document.
+/// Texts of every length end at each byte of the words and blocks that the scan reads at once, and at each
+/// distance from the end of the document.
 #[test]
 fn texts_of_every_length() {
     for length in 0..70 {

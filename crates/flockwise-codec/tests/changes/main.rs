@@ -1,4 +1,4 @@
-//! Changes are written byte for byte as serde_json writes them, whatever is in them.
+//! Changes are encoded byte for byte as serde_json encodes them, whatever their content.
 #![allow(clippy::unwrap_used)]
 
 mod reference;
@@ -15,7 +15,7 @@ use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
 use proptest::prelude::*;
 
-/// Names with all that has to be escaped, and all that has not.
+/// Names with characters that need an escape and characters that do not.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z]{0,12}",
@@ -148,7 +148,7 @@ proptest! {
         let mut encoder = ChangeEncoder::new(&app, &topics, &plan);
         let mut out = b"what was there".to_vec();
         for (change, shift, has_previous) in changes {
-            // Versions with some segments in common, under other names.
+            // The two versions share some segments, under other names.
             let versions = Versions {
                 current: model(&plan, &segments, shift),
                 previous: has_previous.then(|| model(&plan, &segments, shift + 2)),

@@ -1,4 +1,4 @@
-//! A change as serde_json writes it, from plain structs.
+//! The reference: encodes a change with serde_json, from plain structs.
 
 use flockwise_core::change::Change;
 use flockwise_core::lineage::Step;
@@ -25,7 +25,7 @@ struct ChangeRecord<'a> {
     model_version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     model_version_before: Option<u64>,
-    /// Written, if only as null, with the version before.
+    /// Present whenever `model_version_before` is, at least as null.
     #[serde(skip_serializing_if = "Option::is_none")]
     lineage: Option<Option<StepRecord>>,
     trigger: Option<TriggerRecord<'a>>,
@@ -106,7 +106,7 @@ pub(crate) fn encode(
     serde_json::to_string(&record).unwrap()
 }
 
-/// About the segment left if there is one, else about the one reached.
+/// The step about the segment left, or else the one about the segment reached.
 fn step(versions: &Versions, change: &Change) -> Option<StepRecord> {
     let about = |id: Option<u32>| {
         let steps = versions.current.parts().lineage.iter();

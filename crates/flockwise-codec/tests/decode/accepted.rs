@@ -1,4 +1,4 @@
-//! Documents that are events.
+//! Documents that decode to events.
 
 use flockwise_codec::format::Format;
 use flockwise_core::pointer::Pointer;

@@ -1,4 +1,4 @@
-//! Bytes in, an event or the reason why not out: scripts and random documents.
+//! Decodes scripted and random documents to an event or to the reason why they are rejected.
 #![allow(clippy::unwrap_used)]
 
 mod accepted;

@@ -1,4 +1,4 @@
-//! Random bytes, mutated documents, and random documents against a naive walk.
+//! Decodes random bytes and mutated documents, and compares random documents with a naive walk.
 
 use flockwise_codec::decode::Decoder;
 use flockwise_core::event::{Event, Values};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::script::{native, plan, show, story};
 
-/// Names that documents and pointers share, places of elements among them.
+/// Names that documents and pointers share. Some are indices of elements.
 const NAMES: [&str; 7] = ["a", "b", "0", "1", "01", "~/", "é"];
 const POINTERS: [&str; 12] = [
     "/a", "/b/a", "/a/*", "/a/0", "/a/*/b", "/a/0/b", "/a/*/*", "/a/1/*", "/b/*/0", "/~0~1",
@@ -52,7 +52,7 @@ fn whole_event() -> impl Strategy<Value = Value> {
     })
 }
 
-/// All values that a pointer leads to, in document order.
+/// Collects all values that a pointer finds, in document order.
 fn walk<'v>(value: &'v Value, steps: &[Step], found: &mut Vec<&'v Value>) {
     let Some((step, rest)) = steps.split_first() else {
         found.push(value);

@@ -1,4 +1,4 @@
-//! Documents that are no events: each with its reason and words that help.
+//! Documents that are rejected, each with its reason and its detail.
 
 use flockwise_codec::decode::{LARGEST_EVENT, LONGEST_CUSTOMER_ID};
 
@@ -110,14 +110,14 @@ fn a_field_of_another_kind_is_a_wrong_type() {
         r#"
         {"customer_id":true,"event":"e","time":0} => wrong_type: customer_id is a boolean: text or an integer was expected
         {"customer_id":{},"event":"e","time":0} => wrong_type: customer_id is an object or an array: text or an integer was expected
-        {"customer_id":12.5,"event":"e","time":0} => wrong_type: customer_id is a number that is no 64-bit integer: text or an integer was expected
-        {"customer_id":123456789012345678901234,"event":"e","time":0} => wrong_type: customer_id is a number that is no 64-bit integer: text or an integer was expected
+        {"customer_id":12.5,"event":"e","time":0} => wrong_type: customer_id is a number that is not a 64-bit integer: text or an integer was expected
+        {"customer_id":123456789012345678901234,"event":"e","time":0} => wrong_type: customer_id is a number that is not a 64-bit integer: text or an integer was expected
         {"customer_id":"","event":"e","time":0} => wrong_type: customer_id has 0 bytes: 1 to 1024 are allowed
         {"customer_id":"c","event":7,"time":0} => wrong_type: event is a number: text was expected
         {"customer_id":"c","event":["e"],"time":0} => wrong_type: event is an object or an array: text was expected
-        {"customer_id":"c","event":"e","time":true} => wrong_type: time is a boolean: RFC 3339 text or epoch was expected
+        {"customer_id":"c","event":"e","time":true} => wrong_type: time is a boolean: RFC 3339 text or an epoch time was expected
         {"customer_id":"c","event":"e","time":0,"event_id":[]} => wrong_type: event_id is an object or an array: text or an integer was expected
-        {"customer_id":"c","event":"e","time":0,"order_id":1.5} => wrong_type: order_id is a number that is no 64-bit integer: text or an integer was expected
+        {"customer_id":"c","event":"e","time":0,"order_id":1.5} => wrong_type: order_id is a number that is not a 64-bit integer: text or an integer was expected
         "#,
     );
 }
@@ -154,14 +154,17 @@ fn a_time_that_cannot_be_read_is_a_bad_time() {
         ),
         (r#""1767323045""#, format!("time `1767323045` {zone}")),
         (r#""""#, format!("time `` {zone}")),
-        ("1e17", "time 1e17 is no epoch in s, ms or µs".to_owned()),
+        (
+            "1e17",
+            "time 1e17 is not an epoch time in s, ms or µs".to_owned(),
+        ),
         (
             "-1e300",
-            "time -1e300 is no epoch in s, ms or µs".to_owned(),
+            "time -1e300 is not an epoch time in s, ms or µs".to_owned(),
         ),
         (
             "1767323045678901234",
-            "time 1.7673230456789012e18 is no epoch in s, ms or µs".to_owned(),
+            "time 1.7673230456789012e18 is not an epoch time in s, ms or µs".to_owned(),
         ),
     ]
     .iter()
@@ -180,7 +183,7 @@ fn a_number_too_large_to_be_added_is_out_of_range() {
         r#"
         {"x":1e16,"customer_id":"c","event":"e","time":0} => number_out_of_range: the number at /x is beyond ±1e15
         {"a":[1,-1000000000000001],"customer_id":"c","event":"e","time":0} => number_out_of_range: the number at /a/* is beyond ±1e15
-        {"x":1e999,"customer_id":"c","event":"e","time":0} => number_out_of_range: a number out of range at line 1 column 10: it is beyond what 64 bits hold
+        {"x":1e999,"customer_id":"c","event":"e","time":0} => number_out_of_range: a number out of range at line 1 column 10: it does not fit into a 64-bit float
         "#,
     );
 }
@@ -200,7 +203,7 @@ fn large_messages_are_taken_up_to_a_bound() {
     for bytes in [LARGEST_EVENT + 1, 4 << 20] {
         check_bytes(
             sized(bytes),
-            &format!("too_large: {bytes} bytes: at most 3145728 are taken"),
+            &format!("too_large: {bytes} bytes: at most 3145728 are accepted"),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `check`: documents in, what becomes of them out.
+//! `check`: decodes each document of a script and compares the result with the expected text.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use flockwise_core::feature::{Condition, Feature, Test};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 
-/// Ids are kept as hashes: these are told by name.
+/// An event holds ids as hashes. These ids are shown by name.
 const KNOWN_IDS: [&str; 7] = ["e1", "e2", "o9", "17", "-3", "", "18446744073709551615"];
 
 /// A plan that wants the values at some pointers.
@@ -29,7 +29,7 @@ pub(crate) fn plan(pointers: &[&str]) -> Plan {
     Plan::compile(&features)
 }
 
-/// Decodes and tells: customer, event (`?` where no feature knows it), time, ids, values.
+/// Decodes a document to text: customer, event name (`?` if no feature uses it), time, ids, values.
 pub(crate) fn story(format: &Format, plan: &Plan, value: Option<&[u8]>) -> String {
     let mut event = Event::default();
     match Decoder::new(format, plan).decode(plan, value, &mut event) {
@@ -67,7 +67,7 @@ fn tell(plan: &Plan, event: &Event) -> String {
     told
 }
 
-/// A value as JSON would have it; `[]` for what is no single value.
+/// A value as JSON; `[]` for an object or an array.
 pub(crate) fn show(event: &Event, slot: &Slot) -> String {
     match slot {
         Slot::Absent => "null".to_owned(),
@@ -78,7 +78,7 @@ pub(crate) fn show(event: &Event, slot: &Slot) -> String {
     }
 }
 
-/// Plays a script: each line a document and, after `=>`, what is to become of it.
+/// Runs a script. Each line is a document and, after `=>`, the expected text.
 pub(crate) fn check(format: &Format, pointers: &[&str], script: &str) {
     let plan = plan(pointers);
     for line in script
@@ -92,7 +92,7 @@ pub(crate) fn check(format: &Format, pointers: &[&str], script: &str) {
     }
 }
 
-/// As [`check`], for a document that is no line of text.
+/// Like [`check`], for a document that is not a line of text.
 pub(crate) fn check_bytes(document: impl AsRef<[u8]>, expected: &str) {
     let found = story(&native(), &plan(&["/x", "/a/*"]), Some(document.as_ref()));
     let shown = String::from_utf8_lossy(document.as_ref());

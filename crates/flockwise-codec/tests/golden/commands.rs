@@ -1,4 +1,4 @@
-//! Orders to the trainer.
+//! Commands to the trainer.
 
 use flockwise_codec::trainer_input::{decode_trainer_input, encode_command};
 use flockwise_core::trainer::{CommandAction, TrainerCommand, TrainerInput};
@@ -40,25 +40,25 @@ fn models_that_are_to_be_used() {
 #[test]
 fn what_is_no_lesson_says_why() {
     let told = |bytes: &[u8]| decode_trainer_input(bytes, &plan()).unwrap_err();
-    assert_eq!(told(b""), "neither a mini-batch nor an order");
-    assert_eq!(told(b"\x07"), "neither a mini-batch nor an order");
+    assert_eq!(told(b""), "neither a mini-batch nor a command");
+    assert_eq!(told(b"\x07"), "neither a mini-batch nor a command");
     let cases = [
-        ("{", "not an order: EOF"),
+        ("{", "not a command: EOF"),
         (
             r#"{"command":"approve","who":"a","why":"b","at":"2026-01-01T00:00:00Z"}"#,
-            "an order needs",
+            "a command needs",
         ),
         (
             r#"{"command":"import","version":3,"who":"a","why":"b","at":"2026-01-01T00:00:00Z"}"#,
-            "an order needs",
+            "a command needs",
         ),
         (
             r#"{"command":"approve","version":3,"who":"a","why":"b","at":"now"}"#,
-            "at of an order, `now` is not RFC 3339",
+            "command: at `now` is not RFC 3339",
         ),
         (
             r#"{"command":"dance","who":"a","why":"b","at":"now"}"#,
-            "not an order: unknown variant",
+            "not a command: unknown variant",
         ),
     ];
     for (text, expected) in cases {

@@ -1,4 +1,4 @@
-//! Steps of the lineage.
+//! Lineage steps and drift shifts.
 
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_core::model::{ModelParts, Segment};

@@ -1,4 +1,4 @@
-//! Every wire format as it was first written: a change here breaks what is stored out there.
+//! Golden files of every wire format. A changed golden file means that stored records can no longer be read.
 #![allow(clippy::unwrap_used)]
 
 mod commands;

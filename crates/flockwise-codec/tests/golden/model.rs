@@ -1,4 +1,4 @@
-//! Versions of the model.
+//! Model versions.
 
 use flockwise_codec::model::{decode_model, decode_publication, encode_model, encode_publication};
 use flockwise_core::drift::Shift;
@@ -10,7 +10,7 @@ use crate::{parts, plan};
 
 const MODEL: &str = include_str!("model.json");
 
-/// Of the second feature, and of the quantisation error.
+/// A shift of the second feature and one of the quantisation error.
 pub(crate) fn shifts() -> Vec<Shift> {
     let shift = |feature, off| Shift { feature, off };
     vec![shift(Some(1), 3.5), shift(None, -2.0)]
@@ -68,7 +68,7 @@ fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
     assert_eq!(
         decode_model(&again, &plan()),
         Ok(parts),
-        "no time is no time"
+        "a model without a time stays without one"
     );
 }
 

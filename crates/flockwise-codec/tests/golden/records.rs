@@ -99,7 +99,7 @@ fn a_change() {
     assert_eq!(encoded(&change()), CHANGE.trim_end());
 }
 
-/// Only where it is one: the bytes of all others stay as they were.
+/// The key `outlier` appears only for an outlier. The bytes of all other changes stay the same.
 #[test]
 fn a_change_of_an_outlier_says_so() {
     let change = Change {
@@ -182,7 +182,7 @@ fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
     let told = |value: &[u8], plan| read_row(b"h", value, plan).unwrap_err().to_string();
     assert_eq!(
         told(&unhex(ROW), 7),
-        "the state was kept under another feature plan (0123456789abcdef, now 0000000000000007): bring the former features back, or give the pipeline a new `app` name so that it starts anew from its inputs"
+        "the state was made with another feature plan (0123456789abcdef, now 0000000000000007): bring the former features back, or give the pipeline a new `app` name so that it reads its inputs again from the start"
     );
     assert_eq!(
         told(&[3], PLAN),
@@ -296,7 +296,7 @@ fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
         others,
         [("clicks".to_owned(), 3), ("refunds".to_owned(), 7)]
     );
-    // A configuration with only one of the inputs writes it, and one with more of them reads it.
+    // A configuration with one of the inputs writes the record, and one with more of them reads it.
     found.repartition_offset = 18;
     let mut out = Vec::new();
     encode_task_position(&found, &topics, None, &mut out);

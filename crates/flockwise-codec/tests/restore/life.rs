@@ -1,4 +1,4 @@
-//! A task with its changelog, through events, silences, new versions and restarts.
+//! Runs a task with its changelog through events, silences, new versions and restarts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use crate::shop::{DAY_MS, HOUR_MS, versions};
 
-/// What happens to a task, one after the other.
+/// One step in the life of a task.
 #[derive(Clone, Debug)]
 pub(crate) enum WorkerEvent {
     Event {
@@ -29,7 +29,7 @@ pub(crate) enum WorkerEvent {
     },
     NewVersion,
     Commit,
-    /// Commits, then begins anew from what is written.
+    /// Commits, then restores the task from the changelog.
     Restart,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn turn() -> impl Strategy<Value = WorkerEvent> {
     ]
 }
 
-/// A task with its changelog and everything it has given out, by customer.
+/// A task with its changelog and all changes that it has published, by customer.
 pub(crate) struct Life {
     settings: Arc<TaskSettings>,
     pub(crate) task: Task,
@@ -118,7 +118,7 @@ impl Life {
         self.give_out(versions.as_ref());
     }
 
-    /// The first model places who is there already, as a worker does it.
+    /// Publishes the next version. The first one assigns a segment to the customers that exist, as in a worker.
     fn publish(&mut self) {
         self.newest += 1;
         if let Some(first) = versions(self.newest).filter(|_| self.newest == 1) {
@@ -179,7 +179,7 @@ pub(crate) fn event(plan: &Plan, customer: u8, name: &str, time_ms: i64, id: u64
     event.name = plan.name(name);
     event.name_hash = hash(name.as_bytes());
     event.time_ms = time_ms;
-    // Few ids and orders, so that some repeat, and more than are remembered.
+    // Few enough ids and orders that some repeat, but more than the dedup memory holds.
     event.id = (!id.is_multiple_of(4)).then_some(id);
     event.order = (name != "Page" && id.is_multiple_of(2)).then_some(id / 4);
     event

@@ -1,5 +1,5 @@
-//! A task restored from its changelog goes on as if nothing had happened: its changes are the same
-//! bytes, wherever it was cut off, with a sweep and without, over new versions of the model.
+//! A task restored from its changelog publishes the same bytes as a task that was never restarted: after a restart
+//! at any point, with and without a sweep, across new versions of the model.
 #![allow(clippy::unwrap_used)]
 
 mod life;
@@ -36,7 +36,7 @@ proptest! {
     }
 }
 
-/// The order of rows may differ: a changelog has its own.
+/// Compares two tasks. The order of their rows may differ: a restored task has the changelog's order.
 fn are_alike(left: &Task, right: &Task) -> Result<(), TestCaseError> {
     prop_assert_eq!(left.position(), right.position());
     prop_assert_eq!(left.rows().len(), right.rows().len());

@@ -1,4 +1,4 @@
-//! A small shop: its plan, its settings, versions of its model.
+//! A small shop: its plan, its settings and the versions of its model.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
     })
 }
 
-/// Versions lie a little apart, so that some customers are moved by them.
+/// The centroids of successive versions differ slightly, so that a new version moves some customers.
 pub(crate) fn model(version: u64) -> Arc<Model> {
     let shift = [-0.2, 0.0, -0.45, 0.3][version as usize % 4];
     let segment = |id, centroid: [f64; 3]| Segment {
@@ -91,7 +91,7 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
     Arc::new(Model::new(&plan(), parts).unwrap())
 }
 
-/// As a worker has them: none before the first, then the newest and the one before.
+/// The versions that a worker has: none before the first, then the newest and the previous one.
 pub(crate) fn versions(newest: u64) -> Option<Versions> {
     (newest > 0).then(|| Versions {
         current: model(newest),

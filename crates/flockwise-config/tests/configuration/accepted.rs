@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flockwise_codec::format::Format;
-use flockwise_config::{Config, Input, Kafka, LostRecords, Partitioner, Start};
+use flockwise_config::{Config, InitialStart, Input, Kafka, LostRecords, Partitioner};
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
@@ -65,7 +65,7 @@ fn what_is_left_out_has_its_default() {
         },
         inputs: vec![Input {
             topic: "clicks".to_owned(),
-            start: Start::Earliest,
+            start: InitialStart::Earliest,
             format: Format::builtin("native").unwrap(),
         }],
         features: vec![orders()],
@@ -160,15 +160,15 @@ fn inputs_start_and_format() {
          [[input]]\ntopic = \"old\"\nstart = 1970-01-01T00:00:01Z\n\
          [format.till]\ncustomer_id = [\"/card/id\", \"/customer\"]\nevent = \"/kind\"\ntime = \"/at\"\nevent_id = \"/id\"",
     );
-    let starts: Vec<Start> = config.inputs.iter().map(|input| input.start).collect();
+    let starts: Vec<InitialStart> = config.inputs.iter().map(|input| input.start).collect();
     let midnight_ms = 1_769_817_600_000;
     assert_eq!(
         starts,
         [
-            Start::Earliest,
-            Start::Latest,
-            Start::Time(midnight_ms),
-            Start::Time(1000)
+            InitialStart::Earliest,
+            InitialStart::Latest,
+            InitialStart::Time(midnight_ms),
+            InitialStart::Time(1000)
         ]
     );
     assert_eq!(config.inputs[1].format, Format::builtin("segment").unwrap());

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flockwise_kafka::{KafkaBroker, KafkaSettings, LostRecords};
+use flockwise_kafka::{KafkaBroker, KafkaSettings};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{GroupConsumer, Outgoing, Start, Transactions, WorkerEvent};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
+use flockwise_vocabulary::lost_records::LostRecords;
 
 use crate::support::{
     PATIENCE, delete_before, eventually, kafka, put, put_timed, settings, stamp_by_broker, topics,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flockwise_kafka::{Delivery, KafkaBroker, admin};
+use flockwise_kafka::{KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{
     Failure, GroupConsumer, ORIGIN_HEADER, Outgoing, Start, TopicReader, Transactions, WorkerEvent,
@@ -342,33 +342,4 @@ fn a_record_that_is_too_large_is_refused_and_the_rest_goes_on() {
     broker.send(row("fits", &fits)).expect("sent");
     broker.commit(&[]).expect("committed");
     assert_eq!(replayed(&mut broker), ["small", "fits"]);
-}
-
-#[test]
-fn at_least_once_goes_on_where_it_committed() {
-    let Some(servers) = kafka() else { return };
-    let inputs = [2];
-    let topics = topics(&servers, 2, &inputs);
-    put(
-        &servers,
-        &topics.inputs[0],
-        2,
-        (0..100).map(|n| n.to_string()),
-    );
-    let mut settings = settings(&servers, &topics, "a");
-    settings.delivery = Delivery::AtLeastOnce;
-    for expected in [100, 10] {
-        let mut worker = Worker::connect(settings.clone(), &topics, &inputs);
-        worker.run_until(|worker| worker.handled >= expected);
-        assert_eq!(worker.handled, expected);
-        worker.leave();
-        put(
-            &servers,
-            &topics.inputs[0],
-            2,
-            (0..10).map(|n| n.to_string()),
-        );
-    }
-    let name = topics.name(Topic::SegmentChanges);
-    assert_eq!(everything(&servers, &name, 2, "read_committed").len(), 110);
 }

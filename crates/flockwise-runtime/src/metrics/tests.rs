@@ -48,7 +48,7 @@ fn every_export_adds_what_came_since_the_last() {
         "flockwise_dead_letters_total{reason=\"too_late\"} 1",
         "flockwise_sweep_outliers_total 4",
         "flockwise_customers{worker=\"1\"} 41",
-        "flockwise_tasks{worker=\"1\",state=\"restoring\"} 2",
+        "flockwise_tasks{state=\"restoring\",worker=\"1\"} 2",
         "flockwise_input_lag_seconds{partition=\"3\",topic=\"clicks\"} 1.5",
         "flockwise_input_lag_events{partition=\"3\",topic=\"clicks\"} 9",
         "flockwise_commit_latency_seconds_bucket{le=\"0.001\"} 1",

@@ -1,6 +1,6 @@
 //! `[[input]]` and `[format.NAME]`
 
-use flockwise_core::topics::Topics;
+use flockwise_vocabulary::topics::Topics;
 
 use super::{check, input, sections};
 

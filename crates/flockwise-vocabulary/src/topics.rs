@@ -1,6 +1,7 @@
 //! The topics a pipeline reads and writes.
 
-use crate::task::InputPartition;
+/// A partition of an input: the input's number and the partition's.
+pub type InputPartition = (u16, u32);
 
 /// A topic by its part in the pipeline. Brokers map it to a name with [`Topics::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

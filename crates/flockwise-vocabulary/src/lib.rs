@@ -1,0 +1,9 @@
+//! The words that several crates share: topics, start positions, policies and reserved properties.
+//!
+//! Below all other crates, so that no list of topics, properties or defaults exists twice. No code but what maps one word
+//! to another.
+
+pub mod kafka_properties;
+pub mod lost_records;
+pub mod start;
+pub mod topics;
