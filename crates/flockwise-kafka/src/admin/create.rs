@@ -1,10 +1,6 @@
 //! Making topics.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::Duration;
 
 use flockwise_runtime::broker::Failure;
@@ -71,7 +67,7 @@ impl Admin {
             .operation_timeout(Some(PATIENCE))
             .validate_only(mode == Mode::Try);
         let client = admin_client(&self.settings)?;
-        let results = block_on(client.create_topics(&new, &options))
+        let results = pollster::block_on(client.create_topics(&new, &options))
             .map_err(|error| errors::plain("making topics", &error))?;
         let mut too_few = Vec::new();
         for (wanted, result) in wanted.iter().zip(results) {
@@ -159,23 +155,4 @@ fn not_made(name: &str, code: RDKafkaErrorCode) -> Failure {
 pub(crate) fn admin_client(settings: &KafkaSettings) -> Result<AdminClient<KafkaContext>, Failure> {
     AdminClient::from_config_and_context(&settings.admin(), KafkaContext::new("admin"))
         .map_err(|error| errors::plain("making an admin client", &error))
-}
-
-/// Waits for a future on this thread; the admin client's own thread completes it.
-pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
 }

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::info;
 
-use super::create::{admin_client, block_on};
+use super::create::admin_client;
 use super::{Admin, describe};
 use crate::clients;
 use crate::context::KafkaContext;
@@ -132,7 +132,7 @@ impl Admin {
             .request_timeout(Some(PATIENCE))
             .operation_timeout(Some(PATIENCE));
         let client = admin_client(&self.settings)?;
-        let results = block_on(client.delete_topics(&list, &options))
+        let results = pollster::block_on(client.delete_topics(&list, &options))
             .map_err(|error| errors::plain("deleting topics", &error))?;
         for result in results {
             match result {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::Agent;
 
@@ -9,6 +10,13 @@ use crate::exit::Failed;
 
 /// An instance answers within two seconds, if only that it cannot.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// In a path segment, all but the unreserved characters of RFC 3986 are encoded.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// What an instance says where it does not tell of a customer.
 #[derive(Deserialize)]
@@ -20,7 +28,7 @@ struct Refusal {
 
 /// What comes of asking one.
 enum Reply {
-    CustomerAnswer(String),
+    Known(String),
     /// There is no such customer anywhere.
     Unknown,
     /// Somebody else may know, and why this one does not.
@@ -39,7 +47,7 @@ pub(super) fn ask(addresses: &[String], customer_id: &str) -> Result<String, Fai
     for address in addresses {
         let reply = ask_one(&agent, address, customer_id);
         match reply.unwrap_or_else(|error| Reply::NotHere(error.to_string())) {
-            Reply::CustomerAnswer(text) => return Ok(text),
+            Reply::Known(text) => return Ok(text),
             Reply::Unknown => return Err(unknown(address, customer_id)),
             Reply::NotHere(why) => tried.push(format!("  {address}: {why}")),
         }
@@ -56,7 +64,7 @@ fn ask_one(agent: &Agent, address: &str, customer_id: &str) -> Result<Reply, ure
     let status = answer.status().as_u16();
     let text = answer.body_mut().read_to_string()?;
     if status == 200 {
-        return Ok(Reply::CustomerAnswer(text));
+        return Ok(Reply::Known(text));
     }
     Ok(match serde_json::from_str::<Refusal>(&text) {
         Ok(refusal) if status == 404 && refusal.available.is_none() => Reply::Unknown,
@@ -74,20 +82,10 @@ fn url(address: &str, customer_id: &str) -> String {
         "http://"
     };
     let address = address.trim_end_matches('/');
-    format!("{scheme}{address}/customers/{}", escaped(customer_id))
-}
-
-/// As a part of a path: all but the unreserved characters of RFC 3986 as %XX.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+    format!(
+        "{scheme}{address}/customers/{}",
+        utf8_percent_encode(customer_id, PATH_SEGMENT)
+    )
 }
 
 /// Whoever has the task knows all customers of it.
