@@ -293,7 +293,7 @@ fn epoch_ms(number: f64) -> Result<i64, Reject> {
         _ => {
             return reject(
                 Reason::BadTime,
-                format!("time {number:e} is not an epoch time in s, ms or µs"),
+                format!("time {number:e} is not in epoch s, ms or µs"),
             );
         }
     };

@@ -1,7 +1,7 @@
-//! A walk over a tree of LMDB's in the order of its keys, which checks everything it comes by.
+//! Walks an LMDB tree in key order and checks everything on the way.
 //!
-//! What has passed may be given to LMDB: every page is of one tree only, lies in the file and in
-//! order, and nothing in it points out of it.
+//! LMDB may open a file that has passed: every page belongs to one tree only and lies in the file, its keys are in
+//! order, and nothing in it points outside the page.
 
 use std::cmp::Ordering;
 
@@ -12,18 +12,18 @@ use crate::page::{
 };
 use crate::page_file::{PageBuffer, PageFile};
 
-/// Pages that are read in one call.
+/// The most pages that are read in one call.
 const MOST_AHEAD: u64 = 64;
 
 /// How a tree orders its keys.
 #[derive(Clone, Copy, Debug)]
 enum Keys {
     Bytes,
-    /// Numbers of the machine's byte order: the tree of free pages.
+    /// Numbers in the machine's byte order. The tree of free pages has such keys.
     Integers,
 }
 
-/// Walks over the trees of one file.
+/// Walks the trees of one file.
 #[derive(Debug)]
 pub(crate) struct BTreeReader<'f> {
     file: &'f PageFile,
@@ -34,7 +34,7 @@ pub(crate) struct BTreeReader<'f> {
     spans: Vec<(u16, u16)>,
 }
 
-/// The keys that may stand below a page: from the first on, before the second.
+/// The keys that are allowed below a page: at least `from`, less than `to`. `None`: unbounded.
 #[derive(Clone, Copy, Debug)]
 struct Range<'k> {
     from: Option<&'k [u8]>,
@@ -43,10 +43,10 @@ struct Range<'k> {
 }
 
 impl<'f> BTreeReader<'f> {
-    /// Of a file that may become `map_bytes` large.
+    /// A reader for a file that may grow to `map_bytes`.
     pub(crate) fn new(file: &'f PageFile, meta: Meta, map_bytes: usize) -> Result<Self, LoadError> {
         if meta.last_page >= (map_bytes / file.page_bytes) as u64 {
-            return Err(damaged(meta.transaction % 2, "it tells of too many pages"));
+            return Err(damaged(meta.transaction % 2, "it counts too many pages"));
         }
         Ok(Self {
             file,
@@ -58,7 +58,7 @@ impl<'f> BTreeReader<'f> {
         })
     }
 
-    /// Calls `each` with every record.
+    /// Calls `each` with every record, in key order.
     pub(crate) fn records(
         &mut self,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), LoadError>,
@@ -73,12 +73,15 @@ impl<'f> BTreeReader<'f> {
         if entries == self.meta.records.entries {
             return Ok(());
         }
-        let what = format!("{entries} records instead of {}", self.meta.records.entries);
+        let what = format!(
+            "found {entries} records, expected {}",
+            self.meta.records.entries
+        );
         Err(damaged(self.meta.transaction % 2, &what))
     }
 
-    /// Checks what LMDB believes to be free: it will write there. Records come first, since their
-    /// pages must not be among them.
+    /// Checks the list of free pages, which LMDB will overwrite. Call [`Self::records`] first: the pages of
+    /// records must not be in the list.
     pub(crate) fn free_pages(&mut self) -> Result<(), LoadError> {
         let mut free = Vec::new();
         self.tree(self.meta.free, Keys::Integers, |transaction, pages| {
@@ -104,11 +107,11 @@ impl<'f> BTreeReader<'f> {
         match (tree.root, tree.depth) {
             (None, 0) => Ok(()),
             (Some(root), 1..) => self.descend(root, 1, tree.depth, all, &mut each),
-            _ => Err(damaged(self.meta.transaction % 2, "a tree has no depth")),
+            _ => Err(damaged(self.meta.transaction % 2, "wrong tree depth")),
         }
     }
 
-    /// `ahead`: how many pages to read from this one on; `levels`: the leaves have one.
+    /// Walks the pages from `page` down. `ahead` is how many pages to read from `page` on; `levels` is 1 for a leaf.
     fn descend(
         &mut self,
         page: u64,
@@ -121,16 +124,16 @@ impl<'f> BTreeReader<'f> {
         if levels == 1 {
             return self.leaf(page, ahead, range, each);
         }
-        // A copy, as the window moves on to those below.
+        // Copied, because the window moves on to the pages below.
         let bytes = self.window.page(self.file, page, 1)?.to_vec();
         let nodes = Nodes::of(&bytes, page, PageKind::Branch, &mut self.spans)?;
         if nodes.len() < range.keys.fewest_children() {
-            return Err(damaged(page, "it branches to one page only"));
+            return Err(damaged(page, "it is a branch with one child"));
         }
         for index in 0..nodes.len() {
             let below = range.below(&nodes, index);
             if !below.is_right() {
-                return Err(damaged(page, "its keys are in disorder"));
+                return Err(damaged(page, "its keys are out of order"));
             }
             let ahead = side_by_side(&nodes, index);
             self.descend(nodes.child(index), ahead, levels - 1, below, each)?;
@@ -152,7 +155,7 @@ impl<'f> BTreeReader<'f> {
             let key = nodes.key(index);
             let is_after = former.is_none_or(|former| range.keys.compare(former, key).is_lt());
             if !is_after || !range.holds(key) {
-                return Err(damaged(page, "its keys are in disorder"));
+                return Err(damaged(page, "its keys are out of order"));
             }
             former = Some(key);
             match nodes.value(index) {
@@ -168,7 +171,7 @@ impl<'f> BTreeReader<'f> {
     }
 }
 
-/// Reads a value that has pages of its own.
+/// Reads a value from its overflow pages.
 fn elsewhere<'v>(
     file: &PageFile,
     seen: &mut VisitedPages,
@@ -186,7 +189,7 @@ fn elsewhere<'v>(
     Ok(&into[PAGE_HEADER..PAGE_HEADER + bytes])
 }
 
-/// How many pages to read from a node's on: those that follow in the file as they do in the branch.
+/// How many pages to read from a node's child on: the children that are adjacent in the file as in the branch.
 fn side_by_side(nodes: &Nodes<'_>, index: usize) -> usize {
     let first = nodes.child(index);
     let others = (index + 1..nodes.len()).zip(1..MOST_AHEAD);
@@ -205,7 +208,7 @@ impl Keys {
         }
     }
 
-    /// LMDB ends the process over a branch of records with one child; among free pages it allows that.
+    /// LMDB aborts the process on a branch of records with one child. In the tree of free pages it allows one.
     fn fewest_children(self) -> usize {
         match self {
             Self::Bytes => 2,
@@ -214,8 +217,8 @@ impl Keys {
     }
 }
 
-/// Page numbers that became free in a transaction: their count, then they, descending; what follows
-/// is room that is not used.
+/// Reads the page numbers that a transaction freed: their count, then the numbers in descending order. The rest is
+/// unused.
 fn list(transaction: &[u8], pages: &[u8], free: &mut Vec<u64>) -> Result<(), LoadError> {
     let wrong = || LoadError::Unusable("the list of free pages is damaged".to_owned());
     let mut words = words(pages).ok_or_else(wrong)?;
@@ -233,7 +236,8 @@ fn list(transaction: &[u8], pages: &[u8], free: &mut Vec<u64>) -> Result<(), Loa
 }
 
 impl<'k> Range<'k> {
-    /// What may stand below a node of a branch in this range: its first key counts for nothing.
+    /// The keys that are allowed below a branch's node, if this range is allowed in the branch. The branch's first
+    /// key has no meaning.
     fn below<'n>(&self, nodes: &Nodes<'n>, index: usize) -> Range<'n>
     where
         'k: 'n,
@@ -268,7 +272,7 @@ impl<'k> Range<'k> {
     }
 }
 
-/// Which pages have a use already.
+/// The pages that are already in use.
 #[derive(Debug)]
 struct VisitedPages {
     bits: Vec<u64>,
@@ -281,13 +285,13 @@ impl VisitedPages {
         Self { bits, last_page }
     }
 
-    /// Takes pages into use, which must be there and must not be in use.
+    /// Marks pages as in use. They must exist and must not be in use yet.
     fn take(&mut self, first: u64, count: u64) -> Result<(), LoadError> {
         let end = first
             .checked_add(count)
             .filter(|end| *end <= self.last_page + 1);
         let Some(end) = end.filter(|_| first > 1) else {
-            return Err(damaged(first, "there is no such page"));
+            return Err(damaged(first, "it is a meta page or beyond the last page"));
         };
         for page in first..end {
             let (word, bit) = (&mut self.bits[(page / 64) as usize], 1 << (page % 64));

@@ -1,4 +1,4 @@
-//! The store of a process, and the handles that its workers have.
+//! The store of a process, and its workers' handles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -19,38 +19,38 @@ use crate::metrics::StoreMetrics;
 use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
 use crate::writer::Writer;
 
-/// Address space for each open copy. It costs nothing until it is used, and no copy of a task comes near;
-/// there are 2^47 bytes of it, or 2^32.
+/// Address space for each open checkpoint. It costs nothing until it is used, and no task's checkpoint comes
+/// close to it. A process has 2^47 bytes of address space, or 2^32 on 32 bits.
 const MAP_BYTES: usize = if size_of::<usize>() > 4 {
     64 << 30
 } else {
     64 << 20
 };
-/// What went wrong is not tried again before that.
+/// How long after a failed write a new checkpoint is started.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// A load waits that long for the writer, well within the time that a group allows its members.
+/// How long a load waits for the writer at most. Well below the time that the group allows its members between polls.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The pause before a copy that is being written is looked at again.
+/// The pause before a busy checkpoint is polled again.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Where and how a store keeps its copies.
+/// Where and how a store keeps its checkpoints.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// The state directory, which this process alone uses; made where it is missing.
+    /// The state directory. Only this process may use it. The store creates it if it is missing.
     pub directory: PathBuf,
-    /// The pipeline's name, and that of the folder in the directory.
+    /// The pipeline's name. The store's folder in the directory has this name.
     pub app: String,
-    /// The largest size of a copy, bytes: a multiple of the machine's page size.
+    /// The largest size of a checkpoint in bytes: a multiple of the machine's page size.
     pub map_bytes: usize,
-    /// How long a copy that failed is left alone.
+    /// How long after a failed write the task's next checkpoint is started.
     pub retry_after: Duration,
-    /// The machine's, or a simulation's.
+    /// The machine's clock, or a simulated one.
     pub clock: Clock,
 }
 
 impl StoreSettings {
-    /// The usual ones: copies of up to 64 GiB (64 MiB on 32 bits), failures left alone for a minute.
+    /// The defaults: checkpoints of up to 64 GiB (64 MiB on 32 bits), a retry one minute after a failed write.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, app: impl Into<String>) -> Self {
         Self {
@@ -63,19 +63,19 @@ impl StoreSettings {
     }
 }
 
-/// Why a store cannot be begun. What is wrong with the disk is no reason.
+/// Why a store cannot start. A failing disk is not an error here.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The metrics have their names already.
+    /// The registry already has metrics of these names.
     #[error("the store's metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The system gives no thread.
-    #[error("no thread for writing local state: {0}")]
+    /// The system cannot start the writer's thread.
+    #[error("cannot start the thread that writes checkpoints: {0}")]
     Thread(io::Error),
 }
 
-/// The local state of a process; clones are the same one. Its thread ends some time after the last
-/// of them and of their handles: [`finish`](Self::finish) waits for it.
+/// The checkpoints of a process. Clones share one store. Its thread ends after the last clone and the last handle are
+/// dropped; call [`finish`](Self::finish) before, to wait until everything is written.
 #[derive(Clone, Debug)]
 pub struct DiskStore {
     shared: Arc<Shared>,
@@ -96,11 +96,11 @@ impl Drop for Shared {
 }
 
 impl DiskStore {
-    /// Begins with what the directory holds, and one thread named `flockwise-store`.
+    /// Opens the store on the checkpoints in the directory, and starts its thread, `flockwise-store`.
     ///
     /// # Errors
-    /// Where the registry has such metrics already, or there is no thread to be had. A directory that
-    /// cannot be used is no error: that is logged and counted when a copy is to be written.
+    /// If the registry already has such metrics, or the thread cannot start. An unusable directory is not an error
+    /// here: the store logs and counts it when it writes a checkpoint.
     pub fn start(settings: StoreSettings, registry: &Registry) -> Result<Self, StoreError> {
         let metrics = StoreMetrics::register(registry)?;
         let clock = settings.clock.clone();
@@ -140,8 +140,8 @@ impl DiskStore {
         }
     }
 
-    /// Waits until everything given is written, and every copy closed; `false` where that takes longer
-    /// than the patience, or the writer is no more.
+    /// Waits until all batches are written and all checkpoints are closed. Returns `false` if that takes longer than
+    /// `patience`, or if the writer has died.
     #[must_use]
     pub fn finish(&self, patience: Duration) -> bool {
         self.shared.queue.finish(patience)
@@ -150,16 +150,16 @@ impl DiskStore {
 
 /// A worker's handle of a [`DiskStore`].
 ///
-/// A task belongs to the handle that loaded it last, until it releases it or is dropped. To every other there is
-/// none, and what it gives is dropped: a worker that learns late that its task is another's must not
-/// put old records over newer ones.
+/// A task belongs to the handle that loaded it last, until that handle releases the task or is dropped. For every
+/// other handle the task has no checkpoint, and its batches are discarded: a worker that learns late that its task
+/// has moved must not overwrite newer records with old ones.
 #[derive(Debug)]
 pub struct WorkerStore {
     number: u64,
     shared: Arc<Shared>,
 }
 
-/// A worker that ends without releasing its tasks, after a fatal error or a panic, leaves them to others.
+/// Frees the tasks of a worker that ends without releasing them, after a fatal error or a panic.
 impl Drop for WorkerStore {
     fn drop(&mut self) {
         self.shared.queue.release_all(self.number);
@@ -167,8 +167,8 @@ impl Drop for WorkerStore {
 }
 
 impl Store for WorkerStore {
-    /// Waits until the writer has done what it was given for this task. Reads the file twice, so that
-    /// nothing is handed over before everything was checked.
+    /// Waits until the writer has finished this task's jobs. Reads the file twice, so that no record is passed on
+    /// before all are checked.
     fn load(
         &mut self,
         task: u32,
@@ -178,7 +178,7 @@ impl Store for WorkerStore {
         self.load_one(task, wanted, each)
     }
 
-    /// On as many threads as there are cores: to read a copy is work, not waiting.
+    /// Loads on as many threads as there are cores, because reading a checkpoint is bound by the CPU.
     fn load_all(&mut self, wanted: &ExpectedCheckpoint, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let results = loads.iter().map(|_| OnceLock::new()).collect::<Vec<_>>();
@@ -192,7 +192,7 @@ impl Store for WorkerStore {
         };
         thread::scope(|scope| {
             for _ in 1..cores.min(results.len()) {
-                // Where there is no thread to be had, this one does it all.
+                // If no thread can start, this one does all the work.
                 let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
@@ -219,7 +219,7 @@ impl Store for WorkerStore {
         self.shared.queue.write(task, self.number, records);
     }
 
-    /// Returns at once; the writer closes the copy when it comes to it.
+    /// Returns at once. The writer closes the checkpoint later.
     fn release(&mut self, task: u32) {
         self.shared.queue.release(task, self.number);
     }
@@ -251,8 +251,7 @@ impl WorkerStore {
         if !queue.take_over(task, self.number, PATIENCE) {
             warn!(
                 task,
-                "the writer of local state does not come to an end with this task, which is restored \
-                 from its changelog"
+                "the checkpoint writer has not finished this task in time: the task is restored from its changelog"
             );
             queue.discard(task, self.number, Job::Remove);
             return None;
@@ -281,7 +280,7 @@ impl WorkerStore {
         match error {
             LoadError::Absent => queue.stands(task, self.number, CheckpointStatus::Empty),
             LoadError::Unfinished => {
-                debug!(task, "a copy was begun and not completed: removed");
+                debug!(task, "removing an incomplete checkpoint");
                 queue.discard(task, self.number, Job::Remove);
             }
             LoadError::Unusable(found) => {

@@ -1,4 +1,4 @@
-//! A copy that is written to: one LMDB environment. The only place that calls LMDB.
+//! A checkpoint that is open for writing: one LMDB environment. This is the only module that calls LMDB.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,27 +13,27 @@ use crate::manifest::Manifest;
 use crate::page::LONGEST_KEY;
 use crate::record::{Digest, MANIFEST, Slot};
 
-/// A copy's one tree; not tied to a borrow, as it lives beside its environment.
+/// The one tree of a checkpoint. `'static`, because it is stored beside its environment.
 type Tree = Database<'static, Bytes, Bytes>;
 
-/// Why a batch was not written; the copy is then of no more use.
+/// Why a batch was not written. The checkpoint must then be discarded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
-    /// The disk, or LMDB.
+    /// The disk or LMDB failed.
     #[error(transparent)]
     Lmdb(#[from] heed::Error),
-    /// The copy is not the one that these records belong to.
+    /// The records do not belong to this checkpoint.
     #[error("{0}")]
     Unfit(&'static str),
 }
 
 impl WriteError {
-    /// What somebody can do about it.
+    /// What the operator can do about it, for the log.
     pub(crate) fn remedy(&self) -> &'static str {
         let io = match self {
-            Self::Unfit(_) => return "nothing: the copy is built anew",
+            Self::Unfit(_) => return "nothing to do: a new checkpoint is written",
             Self::Lmdb(heed::Error::Mdb(MdbError::MapFull)) => {
-                return "a copy has outgrown its address space: more `state_partitions` make smaller ones";
+                return "the checkpoint is larger than its address space: raise `state_partitions` to get smaller ones";
             }
             Self::Lmdb(heed::Error::Io(error)) => error.kind(),
             Self::Lmdb(_) => io::ErrorKind::Other,
@@ -42,21 +42,21 @@ impl WriteError {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => {
-                "make room on the disk, or give `directory` under [state] another one"
+                "free space on the disk, or set `directory` under [state] to another disk"
             }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "let this user write there, or give `directory` under [state] another place"
+                "let this user write to the folder, or set `directory` under [state] to another one"
             }
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-                "remove what is in the way there, or give `directory` under [state] another place"
+                "remove the file that is in the folder's place, or set `directory` under [state] to another one"
             }
-            // LMDB says EIO where a full disk took a part of a page.
-            _ => "see whether the disk is full or failing",
+            // LMDB returns EIO if a full disk took only a part of a page.
+            _ => "check whether the disk is full or failing",
         }
     }
 }
 
-/// One task's copy, open for writing.
+/// One task's checkpoint, open for writing.
 #[derive(Debug)]
 pub(crate) struct Environment {
     env: Env,
@@ -64,19 +64,18 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Opens what is in a folder, or makes it. No other user may read either.
+    /// Opens the environment in a folder, or creates both. Other users may not read them.
     pub(crate) fn open(folder: &Path, map_bytes: usize) -> Result<Self, WriteError> {
         private_folder(folder).map_err(heed::Error::Io)?;
         let mut options = EnvOpenOptions::new();
         options.map_size(map_bytes);
-        // SAFETY: LMDB maps the file and believes it. The file was made by this process, or
-        // `load` has checked all of it, and nobody else changes or cuts it meanwhile: the lock on the
-        // state directory keeps other processes of ours away, within this one only the writer's
-        // thread opens environments, each once (`heed` sees to that as well), and this thread takes its
-        // transactions one after the other and reads in them alone. That makes LMDB's own lock
-        // superfluous, as `NO_LOCK` asks; its lock file is shared memory, which on a full disk would
-        // end the process with a signal. The map is for reading (no `WRITE_MAP`): what is written
-        // goes through calls that can fail. No flag weakens the syncs of a commit.
+        // SAFETY: LMDB maps the file and trusts it. Either this process created the file, or `load` has checked all
+        // of it. Nothing else changes or truncates it meanwhile: the lock on the state directory excludes our other
+        // processes. Within this process only the writer's thread opens environments, each once (`heed` enforces
+        // that too). This thread runs its transactions one after the other and reads only inside them. So LMDB's
+        // own lock is not needed, which `NO_LOCK` requires; its lock file is shared memory, and a full disk would
+        // end the process with a signal. The map is read-only (no `WRITE_MAP`): writes are calls that can fail. No
+        // flag weakens the syncs of a commit.
         let env = unsafe {
             options.flags(EnvFlags::NO_LOCK | EnvFlags::NO_READ_AHEAD);
             options.open(folder)?
@@ -87,17 +86,17 @@ impl Environment {
                 Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(tree))
             })?
             .commit()
-            .ok_or(WriteError::Unfit("it was not opened"))?;
+            .ok_or(WriteError::Unfit("the checkpoint's tree was not opened"))?;
         Ok(Self { env, tree })
     }
 
-    /// Length of the file.
+    /// Length of the file in bytes; 0 if the file cannot be read.
     pub(crate) fn bytes(&self) -> u64 {
         self.env.real_disk_size().unwrap_or(0)
     }
 
-    /// Writes a batch, all or nothing, to the disk itself. `is_anew`: the copy must be empty, else it must
-    /// have been written to before.
+    /// Writes a batch in one transaction, and syncs it to the disk. If `is_anew`, the checkpoint must be empty;
+    /// otherwise it must have a manifest.
     pub(crate) fn write(
         &self,
         (app, task): (&str, u32),
@@ -107,19 +106,20 @@ impl Environment {
         let mut txn = self.env.write_txn()?;
         let former = self.tree.get(&txn, MANIFEST)?.map(Manifest::decode);
         let former = former.transpose();
-        let former = former.map_err(|_| WriteError::Unfit("its seal is damaged"))?;
+        let former =
+            former.map_err(|_| WriteError::Unfit("the checkpoint's manifest is damaged"))?;
         if former.is_none() != is_anew {
-            return Err(WriteError::Unfit("it is not where it was left"));
+            return Err(WriteError::Unfit("it is not as the last batch left it"));
         }
         let mut manifest = former.unwrap_or_else(|| begun(app, task, kept));
         if (&manifest.changelog, manifest.plan) != (&kept.changelog, kept.plan) {
             return Err(WriteError::Unfit(
-                "it is of another changelog or feature plan",
+                "the batch belongs to another changelog or feature plan",
             ));
         }
         self.put(&mut txn, kept, &mut manifest.digest)?;
         if kept.offset.is_some() {
-            // Together: the age of a copy is that of its offset.
+            // Both together: the age of a checkpoint is that of its offset.
             (manifest.offset, manifest.committed_ms) = (kept.offset, kept.committed_ms);
         }
         manifest.transaction = txn.id() as u64;
@@ -133,7 +133,7 @@ impl Environment {
         kept: &CheckpointBatch,
         digest: &mut Digest,
     ) -> Result<(), WriteError> {
-        // In the order of keys a page is touched once; of two records of a key the later counts.
+        // In key order, each page is touched once. If a key has two records, the later one is kept.
         let records: BTreeMap<&[u8], Option<&[u8]>> = kept.records().collect();
         let mut slot = Slot::default();
         let mut work = Work {
@@ -178,10 +178,10 @@ fn begun(app: &str, task: u32, kept: &CheckpointBatch) -> Manifest {
     }
 }
 
-/// One record after the other.
+/// Writes records in key order.
 struct Work<'d> {
     tree: Tree,
-    /// No key of the tree is greater.
+    /// No key of the tree is greater than this.
     last: Vec<u8>,
     key: Vec<u8>,
     digest: &'d mut Digest,
@@ -191,7 +191,7 @@ impl Work<'_> {
     fn put(&mut self, txn: &mut RwTxn<'_>, value: &[u8]) -> Result<(), WriteError> {
         self.digest.add(&self.key, value);
         if self.key > self.last {
-            // Appended, so that pages are filled instead of split in halves.
+            // Appended, so that LMDB fills pages instead of splitting them in halves.
             self.tree
                 .put_with_flags(txn, PutFlags::APPEND, &self.key, value)?;
             self.last.clone_from(&self.key);

@@ -1,20 +1,20 @@
-//! Where copies lie: `<state directory>/<app>/task-<n>`.
+//! Where checkpoints lie: `<state directory>/<app>/task-<n>`.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the state directory itself holds.
+/// Names that an app's folder must not have: the state directory's own files, and no name at all.
 const TAKEN: [&str; 4] = ["lock", "instance", "instance.new", ""];
 
-/// The folders of an app's copies.
+/// The folders of an app's checkpoints.
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {
     app: PathBuf,
 }
 
 impl Folders {
-    /// Within a state directory; nothing is made yet.
+    /// The folders within a state directory. Creates nothing yet.
     pub(crate) fn new(directory: &Path, app: &str) -> Self {
         let name: String = app
             .chars()
@@ -42,12 +42,13 @@ impl Folders {
         self.app.join(format!("task-{task}"))
     }
 
-    /// LMDB's file in it.
+    /// LMDB's file in a task's folder.
     pub(crate) fn file(&self, task: u32) -> PathBuf {
         self.task(task).join("data.mdb")
     }
 
-    /// Renames a task's folder, for somebody to look into; one that was set aside before goes.
+    /// Renames a task's folder and returns the new path, so that an operator can inspect it. Removes the folder
+    /// that was set aside for the task before.
     pub(crate) fn set_aside(&self, task: u32, now_ms: i64) -> io::Result<PathBuf> {
         let prefix = format!("task-{task}.aside-");
         for entry in fs::read_dir(&self.app)? {
@@ -67,7 +68,7 @@ impl Folders {
     }
 }
 
-/// Removes whatever is there; a link goes, and not what it leads to.
+/// Removes a file, a folder or a link, if there is one. Does not follow a link.
 fn remove(path: &Path) -> io::Result<()> {
     let is_folder = match path.symlink_metadata() {
         Ok(metadata) => metadata.is_dir(),
@@ -108,7 +109,7 @@ mod tests {
             fs::create_dir_all(folders.task(task)).unwrap();
             folders.set_aside(task, now_ms).unwrap();
         }
-        // A file in the folder's place goes the same way.
+        // A file in the folder's place is set aside too.
         fs::write(folders.task(2), "oops").unwrap();
         folders.set_aside(2, 8).unwrap();
         let entries = fs::read_dir(directory.path().join("shop")).unwrap();

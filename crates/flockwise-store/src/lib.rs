@@ -1,21 +1,20 @@
-//! Local state on disk: LMDB behind the `Store` port.
+//! Checkpoints on disk: LMDB behind the `Store` port.
 //!
-//! A [`DiskStore`] holds for each task a copy of its changelog, in an LMDB environment of its own, so
-//! that a start reads the changelog's end only. One thread writes: a batch is one transaction, synced
-//! to the disk, with the *seal* that says whose copy it is, as of which offset, and what a sum over
-//! all its records must be. A worker that takes a task over reads the file itself.
+//! A [`DiskStore`] holds a checkpoint for each task, in its own LMDB environment, so that a start reads only the end
+//! of the changelog. One thread writes. A batch is one transaction, synced to the disk. It includes the *manifest*:
+//! the checkpoint's identity, its changelog offset, and a digest of all its records. A worker that takes a task over
+//! reads the file itself.
 //!
-//! LMDB has no checksums, and believes its file: a wrong byte in it may become a wrong customer, a
-//! crash, or worse. So a load does not go through LMDB. It walks over the pages with code of our own
-//! that trusts nothing, checks every pointer, key and record, and only then hands records over, in the
-//! order of their keys; and only a file that passed is ever opened by LMDB. Whatever does not pass is
-//! set aside (`task-<n>.aside-<milliseconds>`, one for each task), counted and told of, and costs a
-//! restore from the changelog and nothing else. The one wrong byte that may pass makes the head of the
-//! last transaction look older than the one before: the copy is then that of one batch earlier,
-//! with that batch's offset, which is as right.
+//! LMDB has no checksums and trusts its file: a wrong byte may become a wrong customer, a crash, or worse. So a load
+//! does not use LMDB. Our own code walks the pages, trusts nothing, checks every pointer, key and record, and only
+//! then passes the records on, in key order. LMDB opens a file only after it has passed. A file that fails is set
+//! aside (`task-<n>.aside-<milliseconds>`, one for each task), counted and logged. It costs a restore from the
+//! changelog and nothing else. One wrong byte may pass: one that makes the meta page of the last transaction look
+//! older than that of the transaction before. The load then returns the checkpoint of the batch before, with that
+//! batch's offset, which is just as correct.
 //!
-//! What fails while writing (a full disk, a read-only one) costs the copy: it is removed, and begun anew
-//! when a minute has passed.
+//! A failed write (the disk is full or read-only) costs the checkpoint: it is removed, and a new one is started after
+//! a minute.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

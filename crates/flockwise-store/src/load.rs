@@ -1,4 +1,4 @@
-//! Reading a copy: once to check all of it, and once more to hand it over.
+//! Loads a checkpoint: reads it once to check all of it, and once more to pass its records on.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use crate::page::Meta;
 use crate::page_file::PageFile;
 use crate::record::{Digest, MANIFEST, unpack};
 
-/// Which copy is expected.
+/// The checkpoint that is expected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) app: &'a str,
     pub(crate) task: u32,
     pub(crate) wanted: &'a ExpectedCheckpoint,
-    /// A file that tells of more is wrong.
+    /// The largest size that the file may have, bytes.
     pub(crate) map_bytes: usize,
 }
 
-/// A copy that was handed over.
+/// A checkpoint whose records were passed on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loaded {
-    /// From here on the changelog tells more.
+    /// The changelog offset from which to replay.
     pub(crate) offset: i64,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub(crate) bytes: u64,
 }
 
-/// Calls `each` with every record of the copy in a file, if all of them are what was written.
+/// Calls `each` with every record of the checkpoint in a file, after checking all of them.
 pub(crate) fn load(
     file: &Path,
     expected: Expected<'_>,
@@ -62,7 +62,7 @@ fn check(
             digest.add(key, value);
             return Ok(());
         }
-        // The seal comes first, so that a copy which is not wanted is not read to its end.
+        // The manifest comes first, so that an unwanted checkpoint is not read to its end.
         found = Some(opened(key, value, expected)?);
         Ok(())
     })?;
@@ -74,14 +74,14 @@ fn check(
             Ok(offset)
         }
         _ => Err(LoadError::Unusable(
-            "its records are not those that were written".to_owned(),
+            "its records do not match its manifest".to_owned(),
         )),
     }
 }
 
 fn opened(key: &[u8], value: &[u8], expected: Expected<'_>) -> Result<(Manifest, i64), LoadError> {
     if key != MANIFEST {
-        let what = "it does not say whose it is".to_owned();
+        let what = "it does not begin with a manifest".to_owned();
         return Err(LoadError::Unusable(what));
     }
     let manifest = Manifest::decode(value)?;

@@ -1,19 +1,19 @@
-//! Why a copy on disk is not used.
+//! Why a checkpoint is not used.
 
 use std::io;
 
-/// Why a load gives nothing; what follows differs.
+/// Why a load returns nothing. The variant decides what happens to the files.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LoadError {
-    /// There is none yet.
+    /// The task has no checkpoint yet.
     Absent,
-    /// One was begun, and its offset never came: nothing is wrong with it.
+    /// The checkpoint has no offset yet: it was never completed, but it is not damaged. It is removed.
     Unfinished,
-    /// What was found instead of a copy that may be used.
+    /// The checkpoint must not be used, for this reason. It is set aside.
     Unusable(String),
 }
 
-/// Shorthand for what was found on a page.
+/// The error for a damaged page.
 pub(crate) fn damaged(page: u64, what: &str) -> LoadError {
     LoadError::Unusable(format!("page {page} of the file is damaged: {what}"))
 }

@@ -1,8 +1,8 @@
-//! What a copy says of itself, written along with every batch.
+//! The manifest: a checkpoint's identity, offset and digest, written with every batch.
 //!
-//! Little endian: version u32, app and changelog (u32 bytes, then they), task u32, plan u64, has an
-//! offset u8, offset i64, committed i64, records u64, sum of their hashes u64, LMDB's transaction u64,
-//! and xxh3 of all before, u64.
+//! Little endian: version u32, app and changelog (each a length in bytes, u32, then the text), task u32, plan u64, has
+//! an offset u8, offset i64, committed i64, count of records u64, sum of their hashes u64, LMDB's transaction u64, and
+//! xxh3 of all bytes before, u64.
 
 use flockwise_runtime::store::{ExpectedCheckpoint, MAX_COPY_AGE};
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,29 +10,30 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::load_error::LoadError;
 use crate::record::Digest;
 
-/// The format of the copy as a whole.
+/// The format version of the whole checkpoint.
 const VERSION: u32 = 1;
-/// Within this no tombstone that the copy has not seen can be gone.
+/// The oldest usable checkpoint. Until this age, the changelog still has every tombstone that the checkpoint has not
+/// seen.
 const OLDEST_MS: u64 = MAX_COPY_AGE.as_millis() as u64;
 
-/// Whose copy it is, and as of when.
+/// A checkpoint's identity, offset and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) app: String,
     pub(crate) task: u32,
     pub(crate) changelog: String,
     pub(crate) plan: u64,
-    /// `None`: the copy was begun, and is not whole yet.
+    /// The changelog offset from which to replay; `None`: the checkpoint is not complete yet.
     pub(crate) offset: Option<i64>,
-    /// When what the offset stands behind was committed.
+    /// When the records before the offset were committed, milliseconds since the epoch.
     pub(crate) committed_ms: i64,
     pub(crate) digest: Digest,
-    /// LMDB's: tells that this is the seal of what the file's head points to.
+    /// LMDB's transaction. If it equals the one in the meta page, the manifest belongs to that tree.
     pub(crate) transaction: u64,
 }
 
 impl Manifest {
-    /// Writes it.
+    /// Encodes the manifest.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         for text in [&self.app, &self.changelog] {
@@ -52,10 +53,10 @@ impl Manifest {
         out
     }
 
-    /// Reads it.
+    /// Decodes a manifest and checks its hash.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, LoadError> {
-        let damaged = || LoadError::Unusable("what it says of itself is damaged".to_owned());
-        // First of all: the rest may be another in another format.
+        let damaged = || LoadError::Unusable("its manifest is damaged".to_owned());
+        // The version comes first: another format may lay out the rest differently.
         let version = Reader(bytes).u32().ok_or_else(damaged)?;
         if version != VERSION {
             return Err(LoadError::Unusable(format!(
@@ -90,7 +91,7 @@ impl Manifest {
         input.0.is_empty().then_some(manifest)
     }
 
-    /// The offset, if this is the copy that is wanted.
+    /// Returns the offset, if this is the checkpoint that is wanted.
     pub(crate) fn judge(
         &self,
         app: &str,
@@ -100,25 +101,25 @@ impl Manifest {
         let unusable = |what: String| Err(LoadError::Unusable(what));
         if (self.app.as_str(), self.task) != (app, task) {
             let (app, task) = (&self.app, self.task);
-            return unusable(format!("it is of task {task} of app {app:?}"));
+            return unusable(format!("it belongs to task {task} of app {app:?}"));
         }
         if self.changelog != wanted.changelog {
             let (found, wanted) = (&self.changelog, &wanted.changelog);
             return unusable(format!(
-                "it is of changelog {found:?} and not of {wanted:?}"
+                "it belongs to changelog {found:?}, not to {wanted:?}"
             ));
         }
         if self.plan != wanted.plan {
             let (found, wanted) = (self.plan, wanted.plan);
             return unusable(format!(
-                "it was kept under another feature plan ({found:016x}, now {wanted:016x})"
+                "it was made with another feature plan ({found:016x}, now {wanted:016x})"
             ));
         }
         let offset = self.offset.ok_or(LoadError::Unfinished)?;
         if self.committed_ms.abs_diff(wanted.now_ms) > OLDEST_MS {
             return unusable(format!(
-                "it is as of {} and now is {} (milliseconds since 1970): more than 12 hours apart, \
-                 so it may hold customers whose removal is in the changelog no more",
+                "it was committed at {} and now is {} (milliseconds since 1970): more than 12 hours apart, \
+                 so the changelog may no longer have the tombstones of customers that it holds",
                 self.committed_ms, wanted.now_ms
             ));
         }
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(judge(manifest()), "Ok(41)");
         let cases = [
             (
-                "of task 4 of app \"shop\"",
+                "to task 4 of app \"shop\"",
                 Manifest {
                     task: 4,
                     ..manifest()

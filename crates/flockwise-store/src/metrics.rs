@@ -1,14 +1,14 @@
-//! What the store says of itself to Prometheus.
+//! The store's Prometheus metrics.
 
 use flockwise_runtime::metrics::{Described, Registrar};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGaugeVec, Registry};
 
-/// Upper bounds of the buckets, seconds.
+/// Upper bounds of the write-time buckets, seconds.
 const BOUNDS_S: [f64; 11] = [
     0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0,
 ];
 
-/// The metrics of a store; clones are the same ones.
+/// The metrics of a store. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreMetrics {
     bytes: IntGaugeVec,
@@ -19,13 +19,13 @@ pub(crate) struct StoreMetrics {
     pub(crate) set_aside: IntCounter,
 }
 
-/// How the names of the store's metrics begin.
+/// The prefix of the metrics' names.
 const PREFIX: &str = "flockwise_store";
 
-/// What every metric of the store is.
+/// Name, type and labels of every metric of the store.
 ///
 /// # Errors
-/// Where two of them have the same name.
+/// If two of them have the same name.
 pub fn described_metrics() -> prometheus::Result<Vec<Described>> {
     let registry = Registry::new();
     let registrar = Registrar::new(&registry, PREFIX);
@@ -42,18 +42,18 @@ impl StoreMetrics {
         let counter = |name, help| registrar.counter(name, help);
         let write_seconds = HistogramOpts::new(
             format!("{PREFIX}_write_seconds"),
-            "How long writing a batch takes.",
+            "Time to write a batch to the disk.",
         );
         let write_seconds = write_seconds.buckets(BOUNDS_S.to_vec());
         Ok(Self {
-            bytes: registrar.gauges("bytes", "Size of a task's copy on disk.", &["task"])?,
+            bytes: registrar.gauges("bytes", "Size of a task's checkpoint.", &["task"])?,
             writes: counter("writes_total", "Batches written to disk.")?,
             write_seconds: registrar.keep(Histogram::with_opts(write_seconds)?)?,
             records: counter("records_total", "Records written to disk.")?,
-            failures: counter("failures_total", "Copies lost to the disk's failures.")?,
+            failures: counter("failures_total", "Checkpoints lost to failed writes.")?,
             set_aside: counter(
                 "rejected_checkpoints_total",
-                "Copies on disk found of no use.",
+                "Checkpoints that could not be used.",
             )?,
         })
     }
@@ -65,9 +65,9 @@ impl StoreMetrics {
             .set(bytes);
     }
 
-    /// Takes the series of a task away that is no longer here.
+    /// Removes the series of a task that this process no longer has.
     pub(crate) fn forget(&self, task: u32) {
-        // One that was never set is gone already.
+        // The series may not exist.
         self.bytes.remove_label_values(&[&task.to_string()]).ok();
     }
 }

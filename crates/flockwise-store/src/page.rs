@@ -1,8 +1,8 @@
-//! LMDB's file format, version 1, read without trust.
+//! Reads and checks LMDB's file format, version 1.
 //!
-//! LMDB itself believes every byte of its file: a wrong pointer in a page makes it read or write
-//! anywhere in memory. So nothing is given to it that did not pass here first. Names and layouts are
-//! those of `mdb.c`, where integers have the machine's byte order and page numbers its word size.
+//! LMDB trusts every byte of its file: a wrong pointer in a page makes it read or write anywhere in memory. So LMDB
+//! gets only files that passed these checks. Names and layouts are those of `mdb.c`: integers have the machine's byte
+//! order, and page numbers have its word size.
 
 use crate::load_error::{LoadError, damaged};
 use crate::page_file::PageFile;
@@ -20,16 +20,16 @@ const MAGIC: u32 = 0xBEEF_C0DE;
 const DATA_VERSION: u32 = 1;
 /// `P_META`.
 const META_PAGE: u16 = 8;
-/// `MDB_INTEGERKEY`, which the tree of free pages has, and nothing else.
+/// `MDB_INTEGERKEY`: the only flag of the tree of free pages.
 const INTEGER_KEYS: u32 = 8;
-/// `F_BIGDATA`: the value has pages of its own.
+/// `F_BIGDATA`: the value is on overflow pages.
 const BIG: u16 = 1;
 /// `MDB_MAXKEYSIZE`.
 pub(crate) const LONGEST_KEY: usize = 511;
 /// `CURSOR_STACK`.
 const DEEPEST: u16 = 32;
 
-/// `mp_flags` of the pages that trees are made of.
+/// `mp_flags` of the pages of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageKind {
     Branch = 1,
@@ -37,18 +37,18 @@ pub(crate) enum PageKind {
     Overflow = 4,
 }
 
-/// Where a tree begins.
+/// The root of a tree, as a meta page describes it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) depth: u16,
     pub(crate) entries: u64,
-    /// `None`: it is empty.
+    /// Page number; `None`: the tree is empty.
     pub(crate) root: Option<u64>,
     pad: u32,
     flags: u32,
 }
 
-/// What a file says of itself as of its last transaction.
+/// The meta page of the file's last transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meta {
     pub(crate) free: Tree,
@@ -58,19 +58,19 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    /// Reads both meta pages and takes the later, as LMDB does; the file learns the size of its pages.
+    /// Reads both meta pages and returns the later one, as LMDB does. Sets the file's page size.
     pub(crate) fn read(file: &mut PageFile) -> Result<Self, LoadError> {
         let mut bytes = Vec::new();
         file.read(0, PAGE_HEADER + META, &mut bytes)?;
         let (page_bytes, first) = Self::of(&bytes).ok_or_else(not_lmdb)?;
         if !page_bytes.is_power_of_two() || !(512..=32_768).contains(&page_bytes) {
-            return Err(damaged(0, "pages cannot have that size"));
+            return Err(damaged(0, "the page size is invalid"));
         }
         file.page_bytes = page_bytes;
         file.read(page_bytes as u64, PAGE_HEADER + META, &mut bytes)?;
         let (others, second) = Self::of(&bytes).ok_or_else(not_lmdb)?;
         if others != page_bytes {
-            return Err(damaged(1, "pages have another size there"));
+            return Err(damaged(1, "the page size differs from that in page 0"));
         }
         let is_second = second.transaction > first.transaction;
         let (meta, former) = if is_second {
@@ -78,14 +78,14 @@ impl Meta {
         } else {
             (first, second)
         };
-        // Transactions take the two pages in turn. Were it otherwise, the next one would write over the
-        // very page that holds this one.
+        // Transactions alternate between the two pages. Otherwise the next one would overwrite the page that
+        // holds the last one.
         if is_second != (meta.transaction % 2 == 1)
             || meta.transaction.saturating_sub(former.transaction) > 1
         {
             return Err(damaged(
                 u64::from(is_second),
-                "it is not the last one's turn",
+                "the transactions of the meta pages do not alternate",
             ));
         }
         meta.judge(u64::from(is_second))?;
@@ -112,18 +112,21 @@ impl Meta {
     fn judge(&self, page: u64) -> Result<(), LoadError> {
         let are_known = self.free.flags == INTEGER_KEYS && self.records.flags == 0;
         if !are_known || self.records.pad != 0 {
-            return Err(damaged(page, "the trees have unknown properties"));
+            return Err(damaged(page, "a tree has unknown flags"));
         }
         let deepest = self.free.depth.max(self.records.depth);
         if deepest > DEEPEST || self.last_page < 1 {
-            return Err(damaged(page, "the trees cannot be like that"));
+            return Err(damaged(
+                page,
+                "a tree is too deep, or there are too few pages",
+            ));
         }
         Ok(())
     }
 }
 
 fn not_lmdb() -> LoadError {
-    LoadError::Unusable("the file is not LMDB's, or of another version of it".to_owned())
+    LoadError::Unusable("it is not an LMDB file of format version 1".to_owned())
 }
 
 fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
@@ -137,36 +140,36 @@ fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
     })
 }
 
-/// Is a page what it should be?
+/// Whether a page has this number and this kind.
 fn is_page(page: &[u8], number: u64, kind: PageKind) -> bool {
     word_at(page, 0) == Some(number) && u16_at(page, WORD + 2) == Some(kind as u16)
 }
 
-/// Pages that a value takes which has some of its own.
+/// How many overflow pages a value takes.
 pub(crate) fn overflow_pages(value_bytes: usize, page_bytes: usize) -> usize {
     (PAGE_HEADER - 1 + value_bytes) / page_bytes + 1
 }
 
-/// The number of pages that the first of a value's own pages says it has.
+/// How many overflow pages a value has, according to the first of them.
 pub(crate) fn overflow_count(page: &[u8], number: u64) -> Result<u64, LoadError> {
     let count = u32_at(page, WORD + 4).filter(|_| is_page(page, number, PageKind::Overflow));
     count
         .map(u64::from)
-        .ok_or_else(|| damaged(number, "it should hold a value"))
+        .ok_or_else(|| damaged(number, "it is not the overflow page of a value"))
 }
 
-/// The nodes of a branch or a leaf: all lie within the page, and beside each other.
+/// The nodes of a branch or a leaf. All of them lie within the page, without gaps or overlaps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nodes<'p> {
     page: &'p [u8],
     count: usize,
 }
 
-/// What a node of a leaf holds.
+/// The value of a leaf's node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'p> {
     Here(&'p [u8]),
-    /// On pages of its own from this one on.
+    /// On overflow pages, from this page on.
     Elsewhere {
         page: u64,
         bytes: usize,
@@ -174,7 +177,7 @@ pub(crate) enum Value<'p> {
 }
 
 impl<'p> Nodes<'p> {
-    /// Checks a page; `spans` is memory to work in.
+    /// Checks a page. `spans` is scratch memory.
     pub(crate) fn of(
         page: &'p [u8],
         number: u64,
@@ -182,23 +185,23 @@ impl<'p> Nodes<'p> {
         spans: &mut Vec<(u16, u16)>,
     ) -> Result<Self, LoadError> {
         if !is_page(page, number, kind) {
-            return Err(damaged(number, "its header is another's"));
+            return Err(damaged(number, "its header has another number or kind"));
         }
         let nodes = Self::with_header(page)
-            .ok_or_else(|| damaged(number, "its header cannot be like that"))?;
+            .ok_or_else(|| damaged(number, "its header has impossible bounds"))?;
         spans.clear();
         for index in 0..nodes.count {
             spans.push(
                 nodes
                     .span(index, kind)
-                    .ok_or_else(|| damaged(number, "a record reaches out of it"))?,
+                    .ok_or_else(|| damaged(number, "a record is malformed or exceeds it"))?,
             );
         }
         spans.sort_unstable();
         let mut free_until = u16_at(page, WORD + 6).unwrap_or(0);
         for (start, end) in spans.iter() {
             if *start != free_until {
-                return Err(damaged(number, "its records do not lie side by side"));
+                return Err(damaged(number, "its records have gaps or overlaps"));
             }
             free_until = *end;
         }
@@ -217,7 +220,7 @@ impl<'p> Nodes<'p> {
         is_right.then_some(Self { page, count })
     }
 
-    /// From where to where a node lies, if all of it does within the page.
+    /// Start and end of a node; `None` if it is not within the page or is malformed.
     fn span(&self, index: usize, kind: PageKind) -> Option<(u16, u16)> {
         let at = self.at(index);
         let (size, flags) = (u32_at(self.page, at)?, u16_at(self.page, at + 4)?);
@@ -231,7 +234,7 @@ impl<'p> Nodes<'p> {
         let end = (at + NODE_HEADER + key).checked_add(value)?;
         let end = end.checked_next_multiple_of(2)?;
         let is_within = end <= self.page.len() && key <= LONGEST_KEY;
-        // Pages have at most 32,768 bytes.
+        // A page has at most 32,768 bytes.
         is_within.then_some((at as u16, end as u16))
     }
 
@@ -239,28 +242,28 @@ impl<'p> Nodes<'p> {
         usize::from(u16_at(self.page, PAGE_HEADER + 2 * index).unwrap_or(u16::MAX))
     }
 
-    /// Number of nodes, one at least.
+    /// Number of nodes, at least one.
     pub(crate) fn len(&self) -> usize {
         self.count
     }
 
-    /// A node's key; the first of a branch counts for nothing.
+    /// A node's key. The first key of a branch has no meaning.
     pub(crate) fn key(&self, index: usize) -> &'p [u8] {
         let at = self.at(index);
         let length = usize::from(u16_at(self.page, at + 6).unwrap_or(0));
         &self.page[at + NODE_HEADER..at + NODE_HEADER + length]
     }
 
-    /// The page under a branch's node.
+    /// The page number that a branch's node points to.
     pub(crate) fn child(&self, index: usize) -> u64 {
         let at = self.at(index);
         let low = u64::from(u32_at(self.page, at).unwrap_or(0));
-        // On 32 bits the flags are not part of it.
+        // On 32 bits the flags are not part of the page number.
         let high = u64::from(u16_at(self.page, at + 4).unwrap_or(0));
         if WORD > 4 { low | high << 32 } else { low }
     }
 
-    /// What a leaf's node holds.
+    /// The value of a leaf's node. A page number in it is not checked.
     pub(crate) fn value(&self, index: usize) -> Value<'p> {
         let at = self.at(index);
         let bytes = u32_at(self.page, at).unwrap_or(0) as usize;
@@ -285,13 +288,13 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.try_into().ok()?))
 }
 
-/// A word of the machine's: a page number, a count.
+/// A machine word, such as a page number or a count.
 pub(crate) fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
     let bytes = bytes.get(at..at.checked_add(WORD)?)?;
     Some(usize::from_ne_bytes(bytes.try_into().ok()?) as u64)
 }
 
-/// Words one after the other, if it is nothing but words.
+/// The machine words of a slice; `None` if its length is not a multiple of the word size.
 pub(crate) fn words(bytes: &[u8]) -> Option<impl Iterator<Item = u64>> {
     let are_whole = bytes.len().is_multiple_of(WORD);
     let words = bytes.chunks_exact(WORD);

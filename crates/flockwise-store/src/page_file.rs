@@ -1,7 +1,7 @@
-//! A file of pages, read by their numbers.
+//! A file of pages, read by page number.
 //!
-//! Read by calls and not through a memory map: a page that the disk cannot give, or that a cut file no
-//! longer has, is then an error, where a map would end the process with a signal.
+//! The file is read with calls, not through a memory map: an unreadable page, or one that a truncated file no longer
+//! has, is then an error. With a map it would end the process with a signal.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,16 +14,16 @@ use crate::load_error::LoadError;
 pub(crate) struct PageFile {
     file: File,
     bytes: u64,
-    /// Known once the first page was read.
+    /// Set once the first meta page is read; 0 before.
     pub(crate) page_bytes: usize,
 }
 
 impl PageFile {
-    /// Opens what must be a regular file.
+    /// Opens a regular file. Any other kind of file is an error.
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
-        // Opening a pipe would wait for somebody to write to it.
+        // Opening a pipe would block until a process writes to it.
         if !path.metadata()?.is_file() {
-            return Err(LoadError::Unusable("there is no regular file".to_owned()));
+            return Err(LoadError::Unusable("it is not a regular file".to_owned()));
         }
         let file = OpenOptions::new().read(true).open(path)?;
         let bytes = file.metadata()?.len();
@@ -35,14 +35,14 @@ impl PageFile {
         })
     }
 
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Reads `count` bytes from a position on.
     pub(crate) fn read(&self, at: u64, count: usize, into: &mut Vec<u8>) -> Result<(), LoadError> {
-        // Asked first, since a wrong number may ask for more memory than there is.
+        // Checked before the allocation: a wrong number may ask for more memory than there is.
         if at
             .checked_add(count as u64)
             .is_none_or(|end| end > self.bytes)
@@ -53,7 +53,7 @@ impl PageFile {
         Ok(read_exact_at(&self.file, into, at)?)
     }
 
-    /// Reads pages that lie side by side.
+    /// Reads `count` adjacent pages from `first` on.
     pub(crate) fn pages(
         &self,
         first: u64,
@@ -77,7 +77,7 @@ fn read_exact_at(mut file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
     file.read_exact(into)
 }
 
-/// The pages read last.
+/// The pages that were read last.
 #[derive(Debug, Default)]
 pub(crate) struct PageBuffer {
     bytes: Vec<u8>,
@@ -86,7 +86,7 @@ pub(crate) struct PageBuffer {
 }
 
 impl PageBuffer {
-    /// A page; where it has to be read, `ahead` pages from it on are.
+    /// Returns a page. If it is not in the buffer, reads `ahead` pages from it on.
     pub(crate) fn page(
         &mut self,
         file: &PageFile,

@@ -1,22 +1,22 @@
-//! How a record of the changelog lies in LMDB.
+//! How LMDB holds a changelog record.
 //!
-//! Key: one byte, [`RECORD`], then the changelog's key; value: the changelog's. LMDB's keys have at most
-//! 511 bytes: one that does not fit is cut and ends with a hash of all of it, and the value begins with
-//! the whole key, its length (u32, little endian) first. So cut keys are ordered by their beginning
-//! alone. The [`MANIFEST`] stands before all records.
+//! Key: one byte, [`RECORD`], then the changelog's key. Value: the changelog's value. LMDB's keys have at most
+//! 511 bytes. A longer key is cut and ends with a hash of the whole key; its value then begins with the length of the
+//! whole key (u32, little endian) and the key. So cut keys are ordered only by their beginning. The [`MANIFEST`]
+//! comes before all records.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::page::LONGEST_KEY;
 
-/// Key of what a copy says of itself.
+/// Key of the manifest.
 pub(crate) const MANIFEST: &[u8] = &[0];
 const RECORD: u8 = 1;
 const HASH_BYTES: usize = 16;
-/// Keys shorter than this stand as they are, so that none of them looks like one that was cut.
+/// Keys shorter than this are not cut. A cut key is longer, so that the two cannot be confused.
 const CUT_BYTES: usize = LONGEST_KEY - 1;
 
-/// A record on its way into LMDB; used again and again.
+/// Encodes records for LMDB. Reuse it to reuse its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     key: Vec<u8>,
@@ -24,7 +24,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The key as LMDB has it.
+    /// The key in LMDB of a changelog key.
     pub(crate) fn key(&mut self, key: &[u8]) -> &[u8] {
         self.key.clear();
         self.key.push(RECORD);
@@ -37,7 +37,7 @@ impl Slot {
         &self.key
     }
 
-    /// The value as LMDB has it.
+    /// The value in LMDB of a changelog key and value.
     pub(crate) fn value<'v>(&'v mut self, key: &[u8], value: &'v [u8]) -> &'v [u8] {
         if key.len() < CUT_BYTES {
             return value;
@@ -51,7 +51,7 @@ impl Slot {
     }
 }
 
-/// The changelog's key and value of a record in LMDB; `None` where it is none.
+/// The changelog's key and value of a record in LMDB; `None` if it is not a record.
 pub(crate) fn unpack<'r>(key: &'r [u8], value: &'r [u8]) -> Option<(&'r [u8], &'r [u8])> {
     let key = key.strip_prefix(&[RECORD])?;
     if key.len() < CUT_BYTES {
@@ -61,8 +61,8 @@ pub(crate) fn unpack<'r>(key: &'r [u8], value: &'r [u8]) -> Option<(&'r [u8], &'
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
-/// What a copy holds, in two numbers: any difference in keys or values shows, save by a chance of one
-/// in 2^64, while a change costs no more than itself.
+/// A digest of all records of a checkpoint. Any difference in keys or values changes it, except with a probability
+/// of 2^-64. Its update costs one hash for each changed record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
     /// Number of records.
@@ -72,20 +72,20 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
-    /// A record came, as LMDB has it.
+    /// Adds a record, as LMDB has it.
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.records = self.records.wrapping_add(1);
         self.sum = self.sum.wrapping_add(hash(key, value));
     }
 
-    /// A record went.
+    /// Removes a record, as LMDB has it.
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.records = self.records.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(hash(key, value));
     }
 }
 
-/// Hashed once more together, so that two records that swap their values show.
+/// Hashes the two hashes together, so that two records with swapped values have another sum.
 fn hash(key: &[u8], value: &[u8]) -> u64 {
     let both = [xxh3_64(key).to_le_bytes(), xxh3_64(value).to_le_bytes()];
     xxh3_64(both.as_flattened())

@@ -1,4 +1,4 @@
-//! What workers and the writer's thread have between them: how each task's copy stands, and the jobs.
+//! Shared by the workers and the writer's thread: the status of each task's checkpoint, and the queue of jobs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,41 +8,41 @@ use flockwise_runtime::checkpoint_owner::CheckpointOwners;
 use flockwise_runtime::clock::{Clock, Moment};
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState};
 
-/// With that much to be written nothing more is taken: a slow disk must not fill the memory.
+/// With this much in the queue, every checkpoint is busy: a slow disk must not fill the memory.
 const QUEUE_BYTES: usize = 256 * 1024 * 1024;
 
-/// Something to do with a task's copy.
+/// A job on a task's checkpoint.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Write a batch; `is_anew`: in place of whatever is there.
+    /// Write a batch. If `is_anew`, remove the old checkpoint and start a new one.
     Write {
         kept: CheckpointBatch,
         is_anew: bool,
     },
-    /// Close it.
+    /// Close the checkpoint.
     Close,
-    /// Set it aside, because of what was found.
+    /// Set the checkpoint aside. `found` is the reason, for the log.
     SetAside { found: String },
-    /// Remove it.
+    /// Remove the checkpoint.
     Remove,
 }
 
-/// How a copy stands once all its jobs are done.
+/// The status of a checkpoint once all its jobs are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CheckpointStatus {
     Ready,
     Empty,
-    /// Lost to a failure, since then.
+    /// Lost to a failed write at this moment.
     Failed(Moment),
 }
 
-/// Shared by the handles and the writer.
+/// The queue, shared by the handles and the writer.
 #[derive(Debug)]
 pub(crate) struct WriteQueue {
     state: Mutex<State>,
-    /// There is something for the writer.
+    /// Signals the writer: there is a job, or the store is closed.
     work: Condvar,
-    /// The writer has done something.
+    /// Signals the handles: the writer has finished a job, or is dead.
     done: Condvar,
     clock: Clock,
     retry_after: Duration,
@@ -52,19 +52,19 @@ pub(crate) struct WriteQueue {
 struct State {
     owners: CheckpointOwners,
     tasks: BTreeMap<u32, TaskCopy>,
-    /// Bounded: a task has no more than a batch and the end of its copy in it.
+    /// Bounded: a task has at most one batch and one job that ends its checkpoint in the queue.
     jobs: VecDeque<(u32, Job)>,
     queued_bytes: usize,
     handles: u64,
-    /// The last handle is gone.
+    /// The store is closed: no more jobs will come.
     is_over: bool,
-    /// The writer's thread has ended, though it should not have.
+    /// The writer's thread has ended.
     is_dead: bool,
 }
 
 #[derive(Debug)]
 struct TaskCopy {
-    /// Jobs that wait or are at work.
+    /// Jobs that wait or run.
     pending: usize,
     standing: CheckpointStatus,
 }
@@ -80,15 +80,15 @@ impl WriteQueue {
         }
     }
 
-    /// A number for a new handle.
+    /// Returns the number of a new handle.
     pub(crate) fn handle(&self) -> u64 {
         let mut state = self.lock();
         state.handles += 1;
         state.handles
     }
 
-    /// Makes a handle a task's owner, and waits until nothing is left to do there; `false` where that
-    /// takes too long.
+    /// Makes a handle the task's owner, and waits until the task has no pending jobs. Returns `false` if that takes
+    /// longer than `patience`, or if the writer is dead.
     pub(crate) fn take_over(&self, task: u32, owner: u64, patience: Duration) -> bool {
         let mut state = self.lock();
         state.owners.take(task, owner);
@@ -98,7 +98,7 @@ impl WriteQueue {
         !waited.timed_out() && !state.is_dead
     }
 
-    /// A load has ended so.
+    /// Sets the status after a load. Ignored if the handle does not own the task.
     pub(crate) fn stands(&self, task: u32, owner: u64, standing: CheckpointStatus) {
         let mut state = self.lock();
         if state.owners.owns(task, owner) {
@@ -106,7 +106,8 @@ impl WriteQueue {
         }
     }
 
-    /// As [`flockwise_runtime::store::Store::copy`]; busy to everybody but the owner.
+    /// See [`flockwise_runtime::store::Store::checkpoint_state`]. Off for every handle but the owner; busy for all
+    /// while the queue is full.
     pub(crate) fn copy(&self, task: u32, owner: u64) -> CheckpointState {
         let mut state = self.lock();
         match state.queued_bytes {
@@ -131,14 +132,14 @@ impl WriteQueue {
         }
     }
 
-    /// Takes a batch, also where others have filled the queue since this one's owner asked.
+    /// Queues a batch. Accepts it even if other tasks have filled the queue since the owner asked for the state.
     pub(crate) fn write(&self, task: u32, owner: u64, kept: CheckpointBatch) {
         let mut state = self.lock();
         let is_anew = match self.copy_in(&mut state, task, owner) {
             CheckpointState::Ready => false,
             CheckpointState::Empty => true,
             CheckpointState::Busy | CheckpointState::Off => {
-                // Nobody asked: the copy would have a hole where this batch belongs.
+                // The owner did not ask for the state first. Without this batch the checkpoint would have a gap.
                 return self.end(&mut state, task, owner, Job::Remove);
             }
         };
@@ -146,7 +147,7 @@ impl WriteQueue {
         self.push(&mut state, task, Job::Write { kept, is_anew });
     }
 
-    /// Ends a copy in one way or the other, if it is the handle's own, or nobody's.
+    /// Queues a job that ends the checkpoint, if the handle owns the task or no handle does.
     pub(crate) fn discard(&self, task: u32, owner: u64, job: Job) {
         let mut state = self.lock();
         state.owners.claim(task, owner);
@@ -159,7 +160,7 @@ impl WriteQueue {
         }
     }
 
-    /// The task goes elsewhere.
+    /// Gives up the task, and closes its checkpoint.
     pub(crate) fn release(&self, task: u32, owner: u64) {
         let mut state = self.lock();
         if state.owners.release(task, owner) {
@@ -167,7 +168,7 @@ impl WriteQueue {
         }
     }
 
-    /// A handle is no more: what it owned may be owned by others.
+    /// Gives up all tasks of a handle that was dropped.
     pub(crate) fn release_all(&self, owner: u64) {
         let mut state = self.lock();
         if state.is_dead {
@@ -178,7 +179,8 @@ impl WriteQueue {
         }
     }
 
-    /// Has everything written and closed; `false` where that takes too long.
+    /// Closes all checkpoints and waits until all jobs are done. Returns `false` if that takes longer than
+    /// `patience`, or if the writer is dead.
     pub(crate) fn finish(&self, patience: Duration) -> bool {
         let mut state = self.lock();
         let tasks: Vec<_> = state.tasks.keys().copied().collect();
@@ -194,13 +196,13 @@ impl WriteQueue {
         !waited.timed_out() && !state.is_dead
     }
 
-    /// No more jobs will come.
+    /// Closes the queue. The writer ends after the jobs that are left.
     pub(crate) fn close(&self) {
         self.lock().is_over = true;
         self.work.notify_all();
     }
 
-    /// The writer's next job, once there is one; `None` when all is over.
+    /// Waits for the writer's next job; `None` once the queue is closed and empty.
     pub(crate) fn next(&self) -> Option<(u32, Job)> {
         let is_idle = |state: &mut State| state.jobs.is_empty() && !state.is_over;
         let state = self.work.wait_while(self.lock(), is_idle);
@@ -212,7 +214,7 @@ impl WriteQueue {
         Some((task, job))
     }
 
-    /// The writer has done a job, and the copy stands so, if that changed.
+    /// Marks a job as done. `standing` is the new status; `None`: unchanged.
     pub(crate) fn finished(&self, task: u32, standing: Option<CheckpointStatus>) {
         let mut state = self.lock();
         let copy = state.copy(task);
@@ -221,7 +223,7 @@ impl WriteQueue {
         self.done.notify_all();
     }
 
-    /// The writer's thread ends.
+    /// Marks the writer as dead, and drops all jobs.
     pub(crate) fn dead(&self) {
         let mut state = self.lock();
         state.is_dead = true;
@@ -235,14 +237,14 @@ impl WriteQueue {
         self.work.notify_all();
     }
 
-    /// Whoever panicked with the lock left numbers that hold: each change of them is whole.
+    /// Ignores poisoning: no panic can leave the state half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl TaskCopy {
-    /// What failed stays so when there is still nothing, lest it be tried at once.
+    /// Sets the status. A failed checkpoint that is still empty stays failed, so that it is not retried at once.
     fn stands(&mut self, standing: CheckpointStatus) {
         let is_still_lost = matches!(self.standing, CheckpointStatus::Failed(_))
             && standing == CheckpointStatus::Empty;
@@ -271,7 +273,7 @@ mod tests {
         kept
     }
 
-    /// A desk with three tasks, each its own worker's.
+    /// A queue with three tasks, each owned by the handle of the same number.
     fn queue() -> WriteQueue {
         let queue = WriteQueue::new(Clock::simulated(0), Duration::ZERO);
         for task in 1..=3 {
@@ -286,7 +288,7 @@ mod tests {
         let queue = queue();
         queue.write(1, 1, batch(QUEUE_BYTES));
         assert_eq!(queue.copy(2, 2), CheckpointState::Busy);
-        // It had asked before.
+        // This task asked for the state before the queue was full.
         queue.write(2, 2, batch(10));
         for _ in 0..2 {
             let (task, job) = queue.next().unwrap();

@@ -1,4 +1,4 @@
-//! The thread that does all writing, one batch after the other.
+//! The thread that writes all checkpoints, one batch after another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::folders::Folders;
 use crate::metrics::StoreMetrics;
 use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
 
-/// What the writer's thread has.
+/// The state of the writer's thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) queue: Arc<WriteQueue>,
@@ -22,12 +22,12 @@ pub(crate) struct Writer {
     pub(crate) clock: Clock,
     pub(crate) metrics: StoreMetrics,
     pub(crate) open: BTreeMap<u32, Environment>,
-    /// Tasks whose failure was told, until they are written again.
+    /// Tasks whose failure is already logged. A task leaves the set with its next successful write.
     pub(crate) told: BTreeSet<u32>,
 }
 
 impl Writer {
-    /// Until all is over.
+    /// Runs jobs until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         let queue = Arc::clone(&self.queue);
         let _presence = WriterGuard(&queue);
@@ -69,7 +69,7 @@ impl Writer {
         }
     }
 
-    /// Returns the length of the file.
+    /// Writes a batch and returns the length of the file in bytes.
     fn try_to_write(
         &mut self,
         task: u32,
@@ -90,7 +90,7 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Counts a failure, tells of it once, and gives the disk its room back.
+    /// Counts a failure, logs it once, and removes the checkpoint to free its space.
     fn lost(&mut self, task: u32, kept: &CheckpointBatch, error: &WriteError) {
         self.metrics.failures.inc();
         self.metrics.forget(task);
@@ -100,8 +100,8 @@ impl Writer {
             warn!(
                 task, %error, batch_bytes = kept.bytes(), copy_bytes,
                 folder = %self.folders.task(task).display(), remedy = error.remedy(),
-                "a task's local copy could not be written: the pipeline goes on without, and begins it \
-                 anew in a while; until then a start reads the task's changelog whole"
+                "a task's checkpoint could not be written: the pipeline continues without it and starts a new one \
+                 later; until then, a start reads the task's whole changelog"
             );
         }
         self.remove(task);
@@ -121,35 +121,35 @@ impl Writer {
                 self.metrics.set_aside.inc();
                 warn!(
                     task, found, folder = %folder, aside = %aside.display(),
-                    "a task's local copy cannot be used: set aside, to be removed when somebody has \
-                     looked into it; the task is restored from its changelog, and a new copy begun"
+                    "a task's checkpoint cannot be used and was set aside: inspect it, then delete it; the task is \
+                     restored from its changelog and gets a new checkpoint"
                 );
             }
-            // Nothing was there to be set aside: it was discarded before its first batch.
+            // The checkpoint was discarded before its first batch, so there is no folder.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                debug!(task, found, "there is no copy to set aside");
+                debug!(task, found, "no checkpoint to set aside");
             }
             Err(error) => {
                 self.metrics.failures.inc();
                 warn!(
                     task, found, folder = %folder, %error,
-                    "a task's local copy cannot be used, nor be set aside: the task is restored from its \
-                     changelog, and a new copy will take its place"
+                    "a task's checkpoint cannot be used and could not be set aside: the task is restored from its \
+                     changelog, and a new checkpoint replaces this one"
                 );
             }
         }
     }
 
-    /// What cannot be removed now is, before anything is written in its place.
+    /// Removes the checkpoint. If that fails, it is removed before the next one is written.
     fn remove(&mut self, task: u32) {
         self.close(task);
         if let Err(error) = self.folders.remove(task) {
-            debug!(task, %error, "a task's former copy could not be removed");
+            debug!(task, %error, "a task's old checkpoint could not be removed");
         }
     }
 }
 
-/// Nobody must wait for a writer that is no more.
+/// Marks the writer as dead when its thread ends, by a panic too, so that no handle waits for it.
 struct WriterGuard<'d>(&'d WriteQueue);
 
 impl Drop for WriterGuard<'_> {

@@ -1,4 +1,4 @@
-//! What a copy gives back.
+//! Loads return what was written.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn a_copy_comes_back_as_it_was_written() {
     let records = sample(3_000, 1);
     worker.write(3, kept(&records, Some(40)));
     assert_eq!(settled(&mut worker, 3), CheckpointState::Ready);
-    // Once while it is open, as after a transaction that was taken back; and once closed.
+    // Load it once while it is open, as after an aborted transaction, and once after it is closed.
     assert_eq!(load(&mut worker, 3), Some((40, records.clone())));
     worker.release(3);
     let mut other = desk.store.handle();
@@ -53,7 +53,7 @@ fn later_batches_overwrite_and_remove() {
             _ => records.insert(key.clone(), value.repeat(3)),
         };
     }
-    // Of two records of a key the later counts; what is not there is removed in vain.
+    // If a key has two records, the later one wins. Removing a missing key has no effect.
     changes.push(b"\x01twice", Some(b"first"));
     changes.push(b"\x01twice", Some(b"second"));
     changes.push(b"\x01gone", Some(b"first"));
@@ -62,7 +62,7 @@ fn later_batches_overwrite_and_remove() {
     records.insert(b"\x01twice".to_vec(), b"second".to_vec());
     worker.write(0, changes);
     desk.finish();
-    // The batch had no offset: the former stands.
+    // The batch has no offset, so the previous offset remains.
     assert_eq!(load(&mut worker, 0), Some((10, records.clone())));
     worker.write(0, batch(Some(25)));
     assert_eq!(load(&mut worker, 0), Some((25, records)));
@@ -115,7 +115,7 @@ fn a_copy_without_an_offset_is_not_trusted() {
     let (first, second) = (sample(100, 1), sample(200, 1));
     worker.write(0, kept(&first, None));
     assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
-    // Not whole, so it starts over; and that is nothing to look into.
+    // An incomplete checkpoint is removed, not set aside.
     assert_eq!(load(&mut desk.store.handle(), 0), None);
     assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
     load(&mut worker, 0);
@@ -143,7 +143,7 @@ fn a_discarded_copy_is_set_aside_and_begun_anew() {
     worker.set_aside(4, "tested once more");
     desk.finish();
     assert_eq!(desk.names(), [format!("task-4.aside-{}", NOW_MS + 1)]);
-    // Nothing is there to be set aside.
+    // There is no checkpoint to set aside.
     worker.set_aside(4, "tested a third time");
     desk.finish();
     assert_eq!(desk.metric("rejected_checkpoints_total"), Some(2.0));
@@ -197,7 +197,7 @@ fn a_copy_of_something_else_is_set_aside() {
             "{count}"
         );
     }
-    // As of just within twelve hours, it is right.
+    // A checkpoint of exactly twelve hours is accepted.
     let desk = Desk::set();
     desk.written(0, &sample(30, 1), 10);
     let latest = ExpectedCheckpoint {
@@ -242,7 +242,7 @@ fn a_batch_of_another_changelog_costs_the_copy() {
 fn several_copies_come_back_at_once_each_to_its_own() {
     let desk = Desk::set();
     let records = |task: u8| sample(500 + usize::from(task), task);
-    // Of the fifth there is none, and the seventh is of use to nobody.
+    // Task 5 has no checkpoint, and the records of task 7 are rejected.
     for task in (0..9).filter(|task| *task != 5) {
         desk.written(task.into(), &records(task), task.into());
     }
@@ -261,7 +261,7 @@ fn several_copies_come_back_at_once_each_to_its_own() {
     }
 }
 
-/// Takes every record, or refuses the first.
+/// Collects every record, and accepts or rejects it.
 fn taking(found: &mut Records, is_of_use: bool) -> impl FnMut(&[u8], &[u8]) -> bool + Send {
     move |key, value| {
         found.insert(key.to_vec(), value.to_vec());

@@ -1,4 +1,4 @@
-//! Files that are not as they were written: each is refused, or gives exactly what was.
+//! Damaged files: each is rejected, or returns exactly what was written.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use proptest::sample::Index;
 
 use crate::support::{Desk, NOW_MS, Records, batch, kept, load, sample, settled};
 
-/// A file that lived: branches, values with pages of their own, free pages; and what it holds, as of the
-/// last batch and of the one before.
+/// A file after several batches, with branches, overflow pages and free pages, and its records after the last batch
+/// and after the one before.
 struct Lived {
     bytes: Vec<u8>,
     page_bytes: usize,
@@ -55,7 +55,7 @@ fn lived() -> Lived {
     desk.finish();
     let bytes = fs::read(desk.file(0)).unwrap();
     let states = [(6, former), (7, records)];
-    // Behind the page's header, magic, version, address and map size.
+    // The page size follows the page header, magic, version, address and map size.
     let page_bytes = u32::from_ne_bytes(bytes[40..44].try_into().unwrap()) as usize;
     Lived {
         bytes,
@@ -64,7 +64,8 @@ fn lived() -> Lived {
     }
 }
 
-/// Puts a file in place of a copy, and loads it: `true` where it was taken, and was right.
+/// Puts a file in place of a checkpoint and loads it. Returns whether it was accepted, and checks that it is then
+/// correct.
 fn is_taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> bool {
     let file = desk.file(0);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -76,7 +77,7 @@ fn is_taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> bool {
         return false;
     };
     assert!(lived.states.contains(&loaded), "offset {}", loaded.0);
-    // What was taken can be worked with: LMDB comes upon nothing that ends the process.
+    // LMDB can write to an accepted file without ending the process.
     let (offset, mut records) = (loaded.0 + 10, loaded.1);
     let news = sample(300, 77);
     let mut changes = kept(&news, Some(offset));
@@ -104,7 +105,7 @@ fn no_wrong_bytes_are_taken_for_right() {
     let lived = lived();
     assert!(is_taken(&Desk::set(), &lived.bytes, &lived));
     let change = (any::<Index>(), 1..=255_u8);
-    // Heads and headers are a small part of the file, and the most telling.
+    // Meta pages and page headers are a small part of the file, but the most sensitive.
     let head = (0..4_usize, 0..160_usize, 1..=255_u8);
     let header = (any::<Index>(), 0..24_usize, 1..=255_u8);
     let strategy = (vec(change, 0..3), vec(head, 0..2), vec(header, 0..2));
@@ -141,7 +142,7 @@ fn every_byte_of_the_head_may_be_wrong() {
             }
         }
     }
-    // Of the former of the two heads little counts; of the latter, much.
+    // Few bytes of the older meta page matter, and many of the newer one.
     assert!((1..500).contains(&taken), "{taken}");
 }
 
@@ -150,7 +151,7 @@ fn exchanged_pages_and_lost_writes_are_seen() {
     let (lived, desk) = (lived(), Desk::set());
     let (pages, page_bytes) = (lived.pages(), lived.page_bytes);
     for page in 2..pages {
-        // Zeros: a write that was confirmed and never came to the disk. Then another page in its place.
+        // Zeros stand for a write that was confirmed but never reached the disk. Then another page in its place.
         let mut bytes = lived.bytes.clone();
         bytes[page * page_bytes..][..page_bytes].fill(0);
         is_taken(&desk, &bytes, &lived);
@@ -189,7 +190,7 @@ fn a_file_cut_anywhere_is_refused() {
     let mut is_refused = true;
     for cut in many.chain(telling).chain(last) {
         let was_taken = is_taken(&desk, &lived.bytes[..cut], &lived);
-        // The last pages may be free ones.
+        // The last pages may be free pages.
         is_refused &= !was_taken || cut > length * 3 / 4;
         let mut grown = lived.bytes[..cut].to_vec();
         grown.resize(length, 0);

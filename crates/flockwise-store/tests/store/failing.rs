@@ -1,4 +1,4 @@
-//! Disks that are full, or not to be written to: told once, counted, and no reason to stop.
+//! Disks that are full or read-only: logged once, counted, and the process continues.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use flockwise_store::StoreSettings;
 
 use crate::support::{APP, Desk, kept, load, sample, settled};
 
-/// Tells a process with a file system or limits of its own where to write, and what is the matter there.
+/// Tells a child process, which has its own file system or limits, where to write and what fails there.
 const FOLDER: &str = "FLOCKWISE_TEST_FOLDER";
 const MATTER: &str = "FLOCKWISE_TEST_MATTER";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,8 +24,7 @@ fn a_copy_that_outgrows_its_address_space_is_begun_anew() {
     comes_to_its_end(&desk);
 }
 
-/// A copy is written, outgrows its place, and is written again when there is room: twice too large, and
-/// then small.
+/// Writes a checkpoint that outgrows its space twice. After each failure it is retried; at last it is small again.
 fn comes_to_its_end(desk: &Desk) {
     let (small, large) = (sample(500, 1), sample(20_000, 2));
     let mut worker = desk.store.handle();
@@ -37,8 +36,8 @@ fn comes_to_its_end(desk: &Desk) {
         desk.finish();
         assert_eq!(desk.metric("failures_total"), Some(f64::from(failures)));
         assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
-        assert_eq!(desk.names(), [""; 0], "the disk has its room back");
-        // Neither a load nor a discard makes it sooner.
+        assert_eq!(desk.names(), [""; 0], "the space on the disk is freed");
+        // Neither a load nor a discard makes the retry sooner.
         assert_eq!(load(&mut worker, 0), None);
         worker.set_aside(0, "tested");
         desk.finish();
@@ -60,7 +59,7 @@ fn a_full_disk_is_told_of_once() {
         return;
     };
     let said = run(&mut command, folder.path(), "full");
-    // LMDB's word for a write that a full disk took a part of.
+    // LMDB returns EIO for a write of which a full disk took a part.
     told_once(&said, "could not be written");
     told_once(&said, "whether the disk is full");
 }
@@ -69,7 +68,7 @@ fn a_full_disk_is_told_of_once() {
 fn a_limit_of_file_sizes_is_told_of_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    // Blocks of 512 bytes. The signal that comes with the limit would end the process.
+    // The limit counts blocks of 512 bytes. Ignore its signal, which would end the process.
     let limited = "trap '' XFSZ; ulimit -f 8192; exec \"$@\"";
     command.args(["-c", limited, "sh"]);
     let said = run(&mut command, folder.path(), "full");
@@ -85,7 +84,7 @@ fn a_read_only_disk_is_told_of_once() {
     };
     let said = run(&mut command, folder.path(), "no writing");
     told_once(&said, "Read-only file system");
-    told_once(&said, "let this user write there");
+    told_once(&said, "let this user write to the folder");
 }
 
 #[test]
@@ -108,15 +107,15 @@ fn a_file_in_the_way_is_told_of_once() {
     fs::write(folder.path().join(APP), "a file in the folder's place").unwrap();
     let said = run(Command::new("env").arg("--"), folder.path(), "no writing");
     told_once(&said, "could not be written");
-    told_once(&said, "remove what is in the way");
+    told_once(&said, "remove the file that is in the folder's place");
 }
 
 fn told_once(said: &str, what: &str) {
     assert_eq!(said.matches(what).count(), 1, "{what}: {said}");
 }
 
-/// A command with a file system of its own, which goes with it; `None`, with a word, where that is not
-/// allowed.
+/// A command with a file system of its own, which is unmounted when the command ends. Prints a note and returns
+/// `None` if that is not allowed.
 fn with_a_mount(mount: &str) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -125,13 +124,13 @@ fn with_a_mount(mount: &str) -> Option<Command> {
     };
     let tried = unshare(mount).stderr(Stdio::null()).status();
     if !tried.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no file system of its own may be mounted here");
+        eprintln!("skipped: a process may not mount a file system of its own here");
         return None;
     }
     Some(unshare(&format!("{mount} && exec \"$@\"")))
 }
 
-/// Runs the test below under a command, and returns what it logged.
+/// Runs the test below under a command and returns its log.
 fn run(command: &mut Command, folder: &Path, matter: &str) -> String {
     command
         .arg(std::env::current_exe().unwrap())
@@ -152,7 +151,7 @@ fn run(command: &mut Command, folder: &Path, matter: &str) -> String {
 }
 
 #[test]
-#[ignore = "a part of the tests above, in a process of its own"]
+#[ignore = "run by the tests above, in a process of its own"]
 fn goes_on_in_a_bad_place() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;

@@ -19,7 +19,7 @@ fn a_task_is_handed_over_with_all_that_was_given() {
         settled(&mut workers[giver], 0);
         workers[giver].write(0, kept(&news, Some(round as i64)));
         workers[giver].release(0);
-        // At once, while the writer is at it.
+        // Load at once, while the writer is still busy.
         let loaded = load(&mut workers[taker], 0);
         assert_eq!(loaded, Some((round as i64, records.clone())));
     }
@@ -32,7 +32,7 @@ fn what_comes_from_a_former_owner_is_dropped() {
     load(&mut former, 0);
     let records = sample(100, 1);
     former.write(0, kept(&records, Some(1)));
-    // It was not released: the former does not know yet.
+    // The former owner did not release the task and does not know yet that it has moved.
     assert_eq!(load(&mut latter, 0), Some((1, records.clone())));
     assert_eq!(former.checkpoint_state(0), CheckpointState::Off);
     former.write(0, kept(&sample(100, 9), None));
@@ -80,7 +80,7 @@ fn what_is_nobodys_takes_nothing() {
     assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
     worker.release(0);
     assert_eq!(worker.checkpoint_state(0), CheckpointState::Off);
-    // Given all the same, it goes nowhere.
+    // A batch that is written anyway is discarded.
     worker.write(0, kept(&sample(10, 1), Some(1)));
     desk.finish();
     assert_eq!(desk.metric("writes_total"), Some(0.0));
@@ -94,7 +94,7 @@ fn a_batch_that_was_not_asked_for_costs_the_copy_and_no_more() {
     worker.write(0, kept(&sample(2_000, 1), Some(1)));
     worker.write(0, kept(&sample(10, 2), Some(2)));
     let (loaded, copy) = (load(&mut worker, 0), settled(&mut worker, 0));
-    // The writer may have been done with the first before the second came.
+    // The writer may have finished the first batch before the second came.
     if let Some((offset, records)) = loaded {
         assert_eq!(
             (offset, records.len(), copy),

@@ -1,4 +1,4 @@
-//! A process that is killed while it writes leaves a whole batch, and none that was confirmed is lost.
+//! A process that is killed while it writes leaves a complete batch and loses no confirmed one.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,11 +11,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::support::{APP, Desk, Records, kept, load, settled};
 
-/// Tells the process that is to be killed where to write.
+/// Tells the child process where to write.
 const FOLDER: &str = "FLOCKWISE_TEST_FOLDER";
 const SEED: u64 = 11;
 
-/// What a copy holds as of an offset, all of it.
+/// All records of the checkpoint at an offset.
 fn generation(offset: i64) -> Records {
     let count = 300 + offset % 7 * 40;
     let record = |number: i64| {
@@ -41,16 +41,16 @@ fn a_killed_process_leaves_a_whole_batch() {
     let mut former = -1;
     for round in 0..15 {
         let mut child = writer(&path);
-        // Held until the end, lest it stumble over nobody listening.
+        // Keep the pipe open until the end, or the child fails to print.
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let confirmed = confirmed(&mut said, random.random_range(1..20));
-        // Anywhere within a batch: one takes a few times as long as the longest of these.
+        // Kill anywhere within a batch: a batch takes a few times as long as the longest of these waits.
         for _ in 0..random.random_range(0..2_000_000_u32) {
             std::hint::spin_loop();
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let (offset, records) = load(&mut desk.store.handle(), 0).expect("a copy");
+        let (offset, records) = load(&mut desk.store.handle(), 0).expect("a checkpoint");
         assert!(offset >= confirmed && confirmed > former, "round {round}");
         assert!(
             records == generation(offset),
@@ -72,7 +72,7 @@ fn writer(folder: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// Waits for so many batches, and returns the offset of the last.
+/// Waits for this many batches and returns the offset of the last.
 fn confirmed(said: impl BufRead, batches: usize) -> i64 {
     let offsets = said
         .lines()
@@ -81,7 +81,7 @@ fn confirmed(said: impl BufRead, batches: usize) -> i64 {
 }
 
 #[test]
-#[ignore = "a part of the test above, in a process of its own"]
+#[ignore = "run by the test above, in a process of its own"]
 fn writes_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;

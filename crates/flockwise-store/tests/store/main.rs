@@ -1,4 +1,4 @@
-//! The store through its port: what it gives back, and what becomes of files that are not as they were.
+//! Tests of the store through the `Store` port: what loads return, and what happens to damaged files.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! A store against a twin in memory, over random doings.
+//! Compares a store with a reference in memory, over random operations.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ fn doing() -> impl Strategy<Value = (usize, u32, Doing)> {
     (0..SHARDS, 0..TASKS, doing)
 }
 
-/// What a task's copy must hold.
+/// The reference: what a task's checkpoint must hold.
 #[derive(Clone, Debug, Default)]
 struct Twin {
     owner: Option<usize>,

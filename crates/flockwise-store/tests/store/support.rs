@@ -1,4 +1,4 @@
-//! What the tests work with: a store in a folder of its own, and batches.
+//! Test fixtures: a store in a folder of its own, and batches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 pub(crate) const APP: &str = "shop";
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
-/// Of a copy on a machine that is busy with other things.
+/// How long to wait for a checkpoint, on a machine that is busy with other work.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Records as a changelog has them.
+/// Records by changelog key.
 pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A store and its folder.
@@ -25,7 +25,7 @@ pub(crate) struct Desk {
     pub(crate) clock: Clock,
     registry: Registry,
     app: PathBuf,
-    /// Removed in the end; `None`: somebody else's.
+    /// Removed at the end; `None`: the folder belongs to the caller.
     _folder: Option<TempDir>,
 }
 
@@ -36,7 +36,7 @@ impl Desk {
         Self::with(Some(folder), settings)
     }
 
-    /// With a folder to be removed in the end, if it is not somebody else's.
+    /// A store with these settings. Removes `folder` at the end.
     pub(crate) fn with(folder: Option<TempDir>, mut settings: StoreSettings) -> Self {
         let clock = Clock::simulated(NOW_MS);
         settings.clock = clock.clone();
@@ -51,7 +51,7 @@ impl Desk {
         }
     }
 
-    /// LMDB's file of a task.
+    /// A task's LMDB file.
     pub(crate) fn file(&self, task: u32) -> PathBuf {
         self.app().join(format!("task-{task}/data.mdb"))
     }
@@ -60,7 +60,7 @@ impl Desk {
         self.app.clone()
     }
 
-    /// Names in the app's folder.
+    /// Sorted names of the entries in the app's folder.
     pub(crate) fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.app()) else {
             return Vec::new();
@@ -71,12 +71,12 @@ impl Desk {
         names
     }
 
-    /// Everything given is written, and every copy closed.
+    /// Waits until all batches are written and all checkpoints are closed.
     pub(crate) fn finish(&self) {
         assert!(self.store.finish(PATIENCE));
     }
 
-    /// The value of a metric's series.
+    /// The value of a series; `None` if there is no such series.
     pub(crate) fn metric(&self, series: &str) -> Option<f64> {
         let text = TextEncoder::new().encode_to_string(&self.registry.gather());
         let text = text.unwrap();
@@ -85,7 +85,7 @@ impl Desk {
         Some(value.parse().unwrap())
     }
 
-    /// A task's copy with these records as of an offset, closed.
+    /// Writes a task's checkpoint with these records and this offset, and closes it.
     pub(crate) fn written(&self, task: u32, records: &Records, offset: i64) {
         let mut worker = self.store.handle();
         load(&mut worker, task);
@@ -121,7 +121,7 @@ pub(crate) fn kept(records: &Records, offset: Option<i64>) -> CheckpointBatch {
     kept
 }
 
-/// What a load gives, if it gives anything.
+/// Loads a task's checkpoint: its offset and records, or `None`.
 pub(crate) fn load(worker: &mut WorkerStore, task: u32) -> Option<(i64, Records)> {
     load_as(worker, task, &wanted())
 }
@@ -136,11 +136,8 @@ pub(crate) fn load_as(
         let is_after = former
             .as_deref()
             .is_none_or(|former| former.len() > 490 || former < key);
-        // Keys that LMDB cannot hold whole are ordered by their beginning.
-        assert!(
-            is_after || key.len() > 490,
-            "records come in the order of keys"
-        );
+        // Keys that are too long for LMDB are ordered only by their beginning.
+        assert!(is_after || key.len() > 490, "records come in key order");
         former = Some(key.to_vec());
         let former = records.insert(key.to_vec(), value.to_vec());
         assert_eq!(former, None, "no key comes twice");
@@ -149,13 +146,13 @@ pub(crate) fn load_as(
     if offset.is_none() {
         assert!(
             records.is_empty(),
-            "nothing is handed over that cannot be used"
+            "an unusable checkpoint passes no record on"
         );
     }
     Some((offset?, records))
 }
 
-/// Waits until the writer is done with a task of this worker.
+/// Waits until the task's checkpoint is no longer busy, and returns its state.
 pub(crate) fn settled(worker: &mut WorkerStore, task: u32) -> CheckpointState {
     let start = std::time::Instant::now();
     loop {
@@ -166,7 +163,7 @@ pub(crate) fn settled(worker: &mut WorkerStore, task: u32) -> CheckpointState {
     }
 }
 
-/// Some records of various sizes: some values have pages of their own.
+/// Records of various sizes. Some values need overflow pages.
 pub(crate) fn sample(count: usize, fill: u8) -> Records {
     let record = |number: usize| {
         let bytes = if number.is_multiple_of(50) {
