@@ -290,7 +290,7 @@ fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
         .iter()
         .all(Vec::is_empty)
     {
-        run(&mut scenario.command(&["run"])).expect(1, &["where the last commit counted"]);
+        run(&mut scenario.command(&["run"])).expect(1, &["but the last commit counted"]);
     }
 }
 

@@ -189,7 +189,7 @@ fn written(before: &str, name: &str, after: &str) -> Vec<u8> {
     out
 }
 
-/// A segment's JSON object. The name is null if no version at hand has the segment.
+/// A segment's JSON object. The name is null if neither version has the segment.
 fn place(segment: u32, name: Option<&str>) -> Vec<u8> {
     let mut out = b"{\"segment\":".to_vec();
     put_integer(segment, &mut out);

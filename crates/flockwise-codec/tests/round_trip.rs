@@ -237,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn bookmarks(position in position(), owner in any::<Option<String>>()) {
+    fn task_positions(position in position(), owner in any::<Option<String>>()) {
         let topics = ["a", "b/\"é", "c"].map(str::to_owned);
         let mut value = Vec::new();
         encode_task_position(&position, &topics, owner.as_deref(), &mut value);

@@ -64,12 +64,12 @@ fn operators(operand: &ConfigValue<'_>) -> Vec<Test> {
     tests.into_iter().flatten().collect()
 }
 
-/// A plain value is a list of one.
+/// One of a list of values. A plain value is a list of one.
 fn one_of(operand: &ConfigValue<'_>) -> Option<Test> {
     let elements = operand.one_or_many();
     if elements.is_empty() {
         return noted(operand, |_| {
-            Err("is an empty list, which nothing is in; give at least one value".to_owned())
+            Err("is an empty list, which matches nothing; give at least one value".to_owned())
         });
     }
     let constants: Vec<Option<Constant>> = elements

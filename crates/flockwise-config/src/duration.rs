@@ -1,8 +1,8 @@
-//! Durations as people write them: `100ms`, `30s`, `10m`, `1h`, `30d`, `2w`.
+//! Durations as a user writes them: `100ms`, `30s`, `10m`, `1h`, `30d`, `2w`.
 
 use std::fmt;
 
-/// A hundred years: beyond it sums of event times could overflow, and no pipeline means it.
+/// A hundred years. With longer durations, sums of event times could overflow.
 const LONGEST_MS: u64 = 36_525 * 86_400_000;
 
 const UNITS: [(&str, u64); 6] = [
@@ -17,23 +17,23 @@ const UNITS: [(&str, u64); 6] = [
 /// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// No whole number in front, or no unit behind it.
+    /// The text is not a whole number with a unit after it.
     #[error("found \"{0}\", expected a whole number and a unit: 100ms, 30s, 10m, 1h, 30d or 2w")]
     Shape(String),
-    /// Months and years.
+    /// The unit is months or years.
     #[error(
-        "found \"{0}\": months and years differ in length; say it in days, such as 30d or 365d"
+        "found \"{0}\": months and years differ in length; give it in days, such as 30d or 365d"
     )]
-    SweepSchedule(String),
-    /// Longer than a hundred years.
+    Calendar(String),
+    /// The duration is longer than a hundred years.
     #[error("found \"{0}\", expected at most a hundred years (36525d)")]
     TooLong(String),
 }
 
-/// Milliseconds, not negative.
+/// Parses a duration to milliseconds, at least 0.
 ///
 /// # Errors
-/// When the text is not one whole number and one of the units ms, s, m, h, d, w.
+/// If the text is not one whole number and one of the units ms, s, m, h, d, w, or if it is too long.
 pub fn parse(text: &str) -> Result<i64, DurationError> {
     let shape = || DurationError::Shape(text.to_owned());
     let digits = text
@@ -43,7 +43,7 @@ pub fn parse(text: &str) -> Result<i64, DurationError> {
     let unit = unit.trim_start();
     let Some((_, unit_ms)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         return Err(if digits > 0 && is_calendar(unit) {
-            DurationError::SweepSchedule(text.to_owned())
+            DurationError::Calendar(text.to_owned())
         } else {
             shape()
         });
@@ -69,7 +69,7 @@ fn is_calendar(unit: &str) -> bool {
             .any(|start| unit.starts_with(start))
 }
 
-/// Milliseconds in the largest unit that says them whole.
+/// Displays milliseconds in the largest unit, up to days, that gives a whole number.
 pub struct Readable(
     /// Milliseconds.
     pub i64,
@@ -124,7 +124,7 @@ mod tests {
         for text in ["1M", "1y", "6mo", "3 months", "1 year", "2yrs"] {
             assert_eq!(
                 parse(text),
-                Err(DurationError::SweepSchedule(text.to_owned())),
+                Err(DurationError::Calendar(text.to_owned())),
                 "{text}"
             );
         }

@@ -7,7 +7,7 @@ use crate::section::Section;
 use crate::value::{ConfigValue, Read};
 use crate::{condition, horizon};
 
-/// A customer's row has one slot or more for each.
+/// The most features: a customer's row has at least one column for each.
 const MOST_FEATURES: usize = 256;
 
 const AGGREGATES: [(&str, Aggregate); 6] = [
@@ -19,7 +19,7 @@ const AGGREGATES: [(&str, Aggregate); 6] = [
     ("last", Aggregate::Last),
 ];
 
-/// Aggregates that have a meaning but no code yet.
+/// Aggregates that are planned but not supported yet.
 const LATER: [&str; 7] = [
     "min", "max", "mean_gap", "distinct", "sessions", "hour_sin", "hour_cos",
 ];
@@ -51,7 +51,7 @@ pub(crate) fn read_all(root: &mut Section<'_>) -> Vec<Feature> {
     features
 }
 
-/// Where a problem was noted, a stand-in lets the rest of the feature be looked at too.
+/// Reads a feature. After a problem, a placeholder stands in, so that the rest of the feature is checked too.
 fn read(mut section: Section<'_>, before: &[Feature]) -> Feature {
     let name = section.required("name", "a name such as \"orders_30d\"", |found| {
         unused_name(found, before)
@@ -79,7 +79,7 @@ fn read(mut section: Section<'_>, before: &[Feature]) -> Feature {
         aggregate: aggregate.unwrap_or(Aggregate::Count),
         events,
     };
-    section.not_yet("gap", "it belongs to sessions, which are not either");
+    section.not_yet("gap", "it needs sessions, which are not supported either");
     section.finish();
     feature
 }
@@ -98,7 +98,7 @@ fn unused_name(found: &ConfigValue<'_>, before: &[Feature]) -> Read<String> {
 fn aggregate(found: &ConfigValue<'_>) -> Read<Aggregate> {
     match found.value.as_str() {
         Some(name) if LATER.contains(&name) => Err(format!(
-            "\"{name}\" is not offered yet; use one of count, sum, mean, share, recency, last"
+            "\"{name}\" is not supported yet; use one of count, sum, mean, share, recency, last"
         )),
         _ => found.choice(&AGGREGATES),
     }
@@ -111,7 +111,7 @@ fn value(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Option<Poin
             section.blame("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
         }
         Some(Aggregate::Count | Aggregate::Recency | Aggregate::Share) if section.has("value") => {
-            section.blame("value", "count, recency and share look at no value; leave it out, or say what must hold under where");
+            section.blame("value", "count, recency and share use no value; leave it out, or put a condition under where");
         }
         _ => {}
     }
@@ -130,19 +130,19 @@ fn reversed_by(
     if matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last)) {
         section.blame(
             "reversed_by",
-            "what came last cannot be taken back; count, sum, mean and share can",
+            "recency and last cannot be reversed; count, sum, mean and share can",
         );
     }
     if !section.has("event") {
         section.blame(
             "reversed_by",
-            "needs event beside it: the names of the events that are taken back",
+            "needs event too: the names of the events that are reversed",
         );
     }
     if let Some(both) = reversals.iter().find(|name| events.contains(name)) {
         section.blame(
             "reversed_by",
-            &format!("\"{both}\" is in event too; an event cannot take itself back"),
+            &format!("\"{both}\" is in event too; an event cannot reverse itself"),
         );
     }
     reversals
@@ -150,7 +150,7 @@ fn reversed_by(
 
 fn default(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> f64 {
     if aggregate == Some(Aggregate::Recency) {
-        let what = "the days to assume of a customer without such an event, such as 365.0";
+        let what = "the days to assume for a customer without such an event, such as 365.0";
         return section
             .required("default", what, ConfigValue::number)
             .unwrap_or_default();
@@ -183,7 +183,7 @@ fn weight(found: &ConfigValue<'_>) -> Read<f64> {
     if weight > 0.0 {
         Ok(weight)
     } else {
-        Err(found.unlike("a number above zero; leave the feature out if it is not to count"))
+        Err(found.unlike("a number above zero; remove the feature if it should not count"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How far back a feature looks: `half_life`, `window` with `buckets`, or `lifetime`.
+//! A feature's horizon: `half_life`, `window` with `buckets`, or `lifetime`.
 
 use flockwise_core::feature::{Aggregate, Horizon};
 
@@ -21,25 +21,26 @@ pub(crate) fn read(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> H
     }
 }
 
-/// Exactly one; the last event alone needs none, and has nothing that could decay.
+/// A feature needs exactly one horizon. `recency` and `last` need none, because they use only the last event, and they
+/// cannot have a half-life, because nothing decays.
 fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime: bool) {
     let given = [section.has("half_life"), section.has("window"), is_lifetime];
     let looks_at_last = matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last));
     match given.into_iter().filter(|is_given| *is_given).count() {
-        // What an unknown aggregate needs is not known either.
+        // An invalid aggregate is reported elsewhere, and what it needs is unknown.
         0 if looks_at_last || aggregate.is_none() => {}
-        0 => section.blame_whole("does not say how far back it looks; give half_life, window or lifetime = true"),
+        0 => section.blame_whole("has no horizon; give half_life, window or lifetime = true"),
         1 if looks_at_last && section.has("half_life") => section.blame(
             "half_life",
-            "recency and last look at the last event alone, nothing decays; give a window or leave it out",
+            "recency and last use only the last event, so nothing decays; give a window or leave it out",
         ),
         1 => {}
-        _ => section.blame_whole("says several times how far back it looks; keep one of half_life, window and lifetime"),
+        _ => section.blame_whole("has several horizons; keep one of half_life, window and lifetime"),
     }
     if section.has("buckets") && !section.has("window") {
         section.blame(
             "buckets",
-            "belongs to a window, and there is none; leave it out",
+            "belongs to a window, but there is none; leave it out",
         );
     }
 }
@@ -56,7 +57,7 @@ fn window(section: &mut Section<'_>) -> Option<Horizon> {
             .unwrap_or(1);
         section.blame(
             "window",
-            &format!("{} does not fall into {buckets} buckets of whole milliseconds; buckets = {near} would do", Readable(span_ms)),
+            &format!("{} cannot be split into {buckets} buckets of whole milliseconds; give buckets = {near}", Readable(span_ms)),
         );
     }
     Some(Horizon::Window { span_ms, buckets })

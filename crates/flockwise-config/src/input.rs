@@ -12,10 +12,10 @@ use crate::suggestion::meant;
 use crate::value::{ConfigValue, Read, date};
 use crate::{InitialStart, Input};
 
-/// Formats with a name of their own that this version does not bring along.
+/// Formats that are planned but not supported yet.
 const LATER: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
 
-/// Nobody calls one thing by more names, and every event pays for each.
+/// The most pointers for a field. More are hardly needed, and each costs time with every event.
 const MOST_POINTERS: usize = 16;
 
 pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> Vec<Input> {
@@ -54,10 +54,10 @@ fn topic(found: &ConfigValue<'_>, app: &str, inputs: &[Input]) -> Read<String> {
         );
     }
     if inputs.iter().any(|input| *input.topic == *topic) {
-        return Err(found.unlike("every topic once"));
+        return Err(found.unlike("each topic once"));
     }
     if Topics::is_internal(app, &topic) {
-        return Err(found.unlike("another topic: this one is written by the app itself"));
+        return Err(found.unlike("another topic: the app itself writes to this one"));
     }
     Ok(topic.into_owned())
 }
@@ -84,7 +84,7 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
     }
     if LATER.contains(&&*name) {
         return Err(format!(
-            "\"{name}\" is not offered yet; name its pointers under a [format.NAME] of your own"
+            "\"{name}\" is not supported yet; give its pointers under a [format.NAME] of your own"
         ));
     }
     Format::builtin(&name).ok_or_else(|| {
@@ -102,24 +102,24 @@ fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
     let mut formats = BTreeMap::new();
     for (name, mut section) in root.named("format") {
         if Format::BUILTIN.contains(&name) || LATER.contains(&name) {
-            section.blame_whole("this name belongs to a format of Flockwise's own; choose another");
+            section.blame_whole("this name belongs to a built-in format; choose another");
         }
         let format = Format {
             name: name.to_owned(),
             customer_id: required_pointers(
                 &mut section,
                 "customer_id",
-                "where the customer's id lies, such as \"/customer\"",
+                "the pointer to the customer id, such as \"/customer\"",
             ),
             event: required_pointers(
                 &mut section,
                 "event",
-                "where the name of what happened lies, such as \"/kind\"",
+                "the pointer to the event name, such as \"/kind\"",
             ),
             time: required_pointers(
                 &mut section,
                 "time",
-                "where the time of the event lies, such as \"/at\"",
+                "the pointer to the event time, such as \"/at\"",
             ),
             event_id: pointers(&mut section, "event_id"),
             order_id: pointers(&mut section, "order_id"),
@@ -142,7 +142,7 @@ fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
     };
     let elements = found.one_or_many();
     if elements.is_empty() {
-        section.blame(key, "is an empty list; give a JSON pointer, or several of which the first that is there wins");
+        section.blame(key, "is an empty list; give at least one JSON pointer");
     } else if elements.len() > MOST_POINTERS {
         let found = elements.len();
         section.blame(
@@ -156,7 +156,7 @@ fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
         .collect()
 }
 
-/// Whose event it is must not depend on which of many values came first.
+/// Reads a pointer to one value. An event's identity must not depend on the order of several values.
 fn single(found: &ConfigValue<'_>) -> Read<Pointer> {
     let pointer = found.pointer()?;
     if pointer.is_many() {

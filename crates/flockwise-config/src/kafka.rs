@@ -9,7 +9,7 @@ use crate::section::{Section, noted};
 use crate::value::ConfigValue;
 use crate::{Kafka, LostRecords};
 
-/// A transaction that stays open for longer runs into the brokers' time limit.
+/// The brokers abort transactions that stay open too long.
 const LONGEST_COMMIT_INTERVAL_MS: i64 = 30_000;
 
 pub(crate) fn read(mut section: Section<'_>) -> Kafka {
@@ -42,7 +42,7 @@ fn delivery(section: &mut Section<'_>) {
     if exactly_once == Some(false) {
         section.blame(
             "delivery",
-            "\"at_least_once\" is not offered yet; write \"exactly_once\" or leave the key out",
+            "\"at_least_once\" is not supported yet; give \"exactly_once\" or leave the key out",
         );
     }
 }
@@ -63,7 +63,7 @@ fn properties(found: &ConfigValue<'_>) -> BTreeMap<String, String> {
     for (name, value) in table {
         flatten(name, &found.member(name, value), &mut leaves);
     }
-    // The same property may be there in both spellings: the environment's comes last and wins.
+    // If a property is given in both spellings, the one from the environment comes last and wins.
     leaves.sort_by_key(|(_, found)| found.sources.is_from_environment(found.value));
     leaves
         .into_iter()
@@ -73,7 +73,7 @@ fn properties(found: &ConfigValue<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// `security.protocol = ..` without quotes is a table in a table to TOML, and means the same.
+/// Flattens nested tables: `security.protocol = ..` without quotes is a table in a table in TOML.
 fn flatten<'a>(name: &str, found: &ConfigValue<'a>, leaves: &mut Vec<(String, ConfigValue<'a>)>) {
     match found.value {
         Value::Dict(_, table) => {

@@ -1,9 +1,9 @@
-//! One TOML file and the environment, validated.
+//! Reads the configuration from one TOML file and the environment, and validates it.
 //!
-//! The way in has two steps: `sources` merges file and environment into one tree of values, each of which knows
-//! where it came from; the readers below turn the tree into one typed [`Config`] and gather every problem on the
-//! way. A reader asks its `Section` for the keys it knows, and what nobody asked for is an unknown key,
-//! so that no second list of keys can go stale. (A derived deserializer would stop at the first problem.)
+//! Reading has two steps. `sources` merges file and environment into one tree, in which each value knows its source.
+//! The readers then turn the tree into one typed [`Config`] and collect every problem on the way. A reader asks its
+//! `Section` for the keys that it knows; a key that no reader asked for is unknown. So there is no separate list of
+//! keys that could go stale. (A derived deserializer would stop at the first problem.)
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -38,99 +38,101 @@ pub use flockwise_vocabulary::start::InitialStart;
 pub use problem::{ConfigErrors, Problem};
 pub use sources::environment;
 
-/// Everything a pipeline is told, checked: nothing is left to parse.
+/// The validated configuration of a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Consumer group and prefix of every internal topic.
     pub app: String,
-    /// Partitions of the state, and so of the repartition topic; left out: from the input topics.
+    /// Number of state partitions, and so of partitions of the repartition and changelog topics. `None`: derived
+    /// from the input topics.
     pub state_partitions: Option<u32>,
-    /// Threads; left out: one a core.
+    /// Number of workers. `None`: one for each core.
     pub shards: Option<usize>,
-    /// Of the tasks of others, how many are kept warm on either side for each of one's own.
+    /// Standbys: for each task that an instance owns, it also keeps this many neighbouring tasks on each side current.
     pub standbys: usize,
-    /// Which state partition a customer belongs to.
+    /// Maps a customer to a state partition.
     pub partitioner: Partitioner,
-    /// How to reach the brokers.
+    /// Connection to the brokers, and commits.
     pub kafka: Kafka,
-    /// Where events come from, at least one.
+    /// The input topics, at least one.
     pub inputs: Vec<Input>,
-    /// What is computed of a customer, in the order of the feature vector, at least one.
+    /// The features in the order of the feature vector, at least one.
     pub features: Vec<Feature>,
     /// How the model learns.
     pub learning: LearningPolicy,
-    /// A model to start from instead of a warm-up.
+    /// Path of a model to start from instead of a warm-up.
     pub import: Option<PathBuf>,
     /// When a customer changes segment.
     pub decision: DecisionPolicy,
-    /// How event time is judged.
+    /// Lateness, sweep, dedup and expiry.
     pub time: TimePolicy,
-    /// Input partitions are read in step, to within this; milliseconds of event time.
+    /// Alignment: input partitions are read in step to within this many milliseconds of event time.
     pub max_skew_ms: i64,
-    /// A partition with unread records that gives none holds the others back no longer than this.
+    /// A partition that has unread records but delivers none holds the others back for this long at most.
     pub idle_timeout: Duration,
-    /// Where an instance keeps what is its own, from the working directory.
+    /// Directory for the instance's identity and its checkpoints. A relative path starts at the working directory.
     pub state_directory: PathBuf,
-    /// Memory that the customers' state may take, bytes; left out: any.
+    /// Limit on the memory of the customers' state, bytes. `None`: no limit.
     pub memory: Option<u64>,
-    /// Where the HTTP API and `/metrics` listen.
+    /// Address of the HTTP server.
     pub http_listen: SocketAddr,
-    /// Changes of segment are published that happened before the pipeline was first started.
+    /// Whether changes are published that happened during the backfill, before the pipeline's first start.
     pub publishes_history: bool,
-    /// The feature, one of [`Self::features`], whose sum is what a segment brings in.
+    /// Name of the feature whose sum over a segment's customers is reported as what the segment brings in. One of
+    /// [`Self::features`], with aggregate `sum`.
     pub brings_in: Option<String>,
 }
 
-/// How to reach the brokers and how often to commit.
+/// Connection to the brokers, and commits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Kafka {
-    /// `host:port`, separated by commas.
+    /// One or more `host:port`, separated by commas.
     pub bootstrap_servers: String,
-    /// Under load a transaction is committed this often.
+    /// Milliseconds between commits under load.
     pub commit_interval_ms: u64,
-    /// What happens where events are gone before they were read.
+    /// What to do if events were deleted before they were read.
     pub lost_records: LostRecords,
-    /// Handed to librdkafka as they are.
+    /// Properties that are passed to librdkafka unchanged.
     pub properties: BTreeMap<String, String>,
 }
 
 /// One input topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Its name on the broker.
+    /// The topic's name on the broker.
     pub topic: String,
-    /// Where reading begins at the very first start.
+    /// Where reading begins at the pipeline's first start.
     pub start: InitialStart,
-    /// Where an event's identity lies.
+    /// Where the fields of an event are.
     pub format: Format,
 }
 
 impl Config {
-    /// Reads a file and lets the environment override it: pass [`environment()`].
+    /// Reads a file, overridden by the environment: pass [`environment()`].
     ///
     /// # Errors
-    /// Every problem of file and environment, together.
+    /// If the file cannot be read, or with all problems of file and environment.
     pub fn load(
         path: &Path,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigErrors> {
         let mut config = root::read(&sources::load(path, environment)?)?;
-        // A configuration works from any working directory: what it names lies beside it.
+        // Relative to the file, so that a configuration works from any working directory.
         let folder = path.parent().unwrap_or(Path::new(""));
         config.import = config.import.map(|import| folder.join(import));
         Ok(config)
     }
 
-    /// Reads a text without an environment; relative paths stay as they are.
+    /// Reads a text, without the environment. Relative paths stay relative.
     ///
     /// # Errors
-    /// Every problem of the text, together.
+    /// With all problems of the text.
     pub fn parse(toml: &str) -> Result<Self, ConfigErrors> {
         root::read(&sources::parse(toml)?)
     }
 }
 
-/// Properties hold passwords, so only their names are shown.
+/// Shows only the names of properties, because their values may be passwords.
 impl fmt::Debug for Kafka {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Kafka")

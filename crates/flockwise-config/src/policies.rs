@@ -17,18 +17,18 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const FEWEST_SEGMENTS: usize = 8;
 const MOST_SEGMENTS: usize = 32;
 
-/// On two years of real orders, a version a day moves 1 to 2 % of all customers in the middle, 4 % one time in ten, 10 % one
-/// time in a hundred.
+/// On two years of real orders with one version a day, a version moves 1 to 2 % of all customers in the median, 4 % in
+/// one case in ten, and 10 % in one case in a hundred.
 const CHURN_BUDGET: f64 = 0.1;
 
 /// Measured on a year of groceries: BENCHMARKS.md, calm decisions.
 const MARGIN: f64 = 0.15;
 const PATIENCE: f64 = 0.35;
 
-/// More than this nobody can tell apart, and every event would be compared with all of them.
+/// The most segments. Users cannot tell more apart, and each event is compared with all of them.
 const SEGMENTS_LIMIT: usize = 1024;
 
-/// Sweeps that follow each other faster leave no time for events.
+/// The shortest sweep period. A shorter one leaves no time for events.
 const SHORTEST_SWEEP_MS: i64 = 1_000;
 
 pub(crate) fn model(
@@ -67,7 +67,7 @@ pub(crate) fn model(
     (learning, import)
 }
 
-/// What cannot be learnt in time, and what could be.
+/// The error text if learning a version takes too long; `None` if it does not.
 fn too_slow(learning: &LearningPolicy, features: usize) -> Option<String> {
     let (seconds, most) = (
         learning.learning_seconds(features),
@@ -76,9 +76,9 @@ fn too_slow(learning: &LearningPolicy, features: usize) -> Option<String> {
     let is_too_slow = learning.learn && seconds > most;
     is_too_slow.then(|| {
         format!(
-            "{features} features and up to {} segments take about {seconds:.0} s of one core for a version, and {most:.0} s are \
-             expected at most (10 minutes, or a quarter of the 24th of half_life after which the next is due); with so many \
-             features give at most {} segments, or give fewer features or a longer half_life",
+            "with {features} features and up to {} segments, learning a version takes about {seconds:.0} s of one core; expected \
+             at most {most:.0} s (10 minutes, or a quarter of half_life / 24, after which the next version is due); give at \
+             most {} segments, or fewer features, or a longer half_life",
             learning.k_max,
             learning.most_segments(features)
         )
@@ -103,7 +103,7 @@ fn segments(section: &mut Section<'_>) -> (usize, usize) {
     let min = bounds.read("min", |found| found.whole(&range));
     let max = bounds.read("max", |found| found.whole(&range));
     bounds.finish();
-    // One bound alone takes the other's default along rather than contradict it.
+    // If only one bound is given and contradicts the default of the other, the other follows it.
     let k_min = min.unwrap_or_else(|| FEWEST_SEGMENTS.min(max.unwrap_or(FEWEST_SEGMENTS)));
     let k_max = max.unwrap_or_else(|| MOST_SEGMENTS.max(k_min));
     if k_min > k_max {
@@ -170,7 +170,7 @@ fn margin(found: &ConfigValue<'_>) -> Read<f64> {
         })
 }
 
-/// The policy, and `max_skew` and `idle_timeout`, which belong to reading and not to the tasks.
+/// Reads the time policy of the tasks, and `max_skew` and `idle_timeout`, which concern the reading of inputs.
 pub(crate) fn time(
     mut section: Section<'_>,
     sweep: Section<'_>,
@@ -203,14 +203,14 @@ pub(crate) fn time(
     (policy, (max_skew_ms, idle_timeout))
 }
 
-/// Left out: when nothing of a customer is left in any feature, and no late event can come.
+/// Reads when customers expire. Default: when all features of a customer have decayed and no late event can come.
 fn forget_after(section: &mut Section<'_>, lateness_ms: i64, features: &[Feature]) -> Option<i64> {
     let after = section.read("forget_after", |found| match found.text()? {
         text if text == "off" => Ok(None),
         text => match duration::parse(&text) {
             Ok(span_ms) if span_ms >= lateness_ms => Ok(Some(span_ms)),
             Ok(_) => Err(found.unlike(
-                "at least time.lateness, or an event that comes late would find its customer gone and begin anew; or \"off\"",
+                "at least time.lateness, or a late event would find its customer removed and start a new one; or \"off\"",
             )),
             Err(error) => Err(format!("{error}; or \"off\"")),
         },

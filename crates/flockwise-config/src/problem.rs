@@ -1,17 +1,17 @@
-//! What is wrong with a configuration, all of it at once.
+//! All problems of a configuration, reported together.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file or the environment variable that it came from; none for a text given as such.
+    /// The file or the environment variable that has the problem; `None` for [`crate::Config::parse`].
     pub source: Option<String>,
     /// The key, what was found, what was expected and what to do.
     pub text: String,
 }
 
-/// Every problem of a configuration, in the order of the sections; one a line when displayed.
+/// All problems of a configuration, in the order of the sections. Displays one on each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<Problem>);
 

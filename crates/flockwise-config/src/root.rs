@@ -1,4 +1,4 @@
-//! The file as a whole, from top to bottom.
+//! Reads the whole file, from top to bottom.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use crate::{Config, Partitioner, feature, input, kafka, policies};
 
 pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let mut root = Section::root(sources);
-    // Where a problem was noted, a stand-in lets the rest be looked at too; the verdict keeps it from getting out.
+    // After a problem, a placeholder stands in, so that the rest is checked too. `verdict` then returns the problems
+    // and drops the placeholder.
     let app = root
         .required(
             "app",
@@ -69,7 +70,7 @@ fn app(found: &ConfigValue<'_>) -> Read<String> {
     Err(found.unlike("1 to 200 of the letters a-z A-Z 0-9 . _ -, since topics are named after it"))
 }
 
-/// What Kafka takes as a part of a topic's name.
+/// Whether Kafka accepts this as a part of a topic's name.
 pub(crate) fn is_kafka_name(name: &str, longest: usize) -> bool {
     let is_legal =
         |letter: char| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter);
@@ -100,7 +101,7 @@ fn backfill(mut section: Section<'_>) -> bool {
 fn http(mut section: Section<'_>) -> SocketAddr {
     let listen = section.read("listen", |found| {
         found.text()?.parse().map_err(|_| {
-            found.unlike("a numeric address and a port, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for everyone")
+            found.unlike("a numeric address and a port, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" to be reachable from other machines")
         })
     });
     section.finish();

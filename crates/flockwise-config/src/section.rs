@@ -1,4 +1,4 @@
-//! A table that remembers which keys it was asked for.
+//! A table that remembers which keys were read.
 
 use figment::value::{Dict, Value};
 
@@ -6,7 +6,7 @@ use crate::sources::Sources;
 use crate::suggestion::meant;
 use crate::value::{ConfigValue, Read};
 
-/// Keys that stand above every section. In TOML they are easily written below one and so become part of it.
+/// Keys at the top of the file. In TOML, one that is written below a section becomes part of the section.
 const TOP_LEVEL: [&str; 5] = [
     "app",
     "state_partitions",
@@ -43,7 +43,7 @@ impl<'a> Section<'a> {
         Ok(Self::new(found.sources, found.path.clone(), found.table()?))
     }
 
-    /// Is the key there, right or wrong?
+    /// Whether the key is present, valid or not.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
@@ -64,7 +64,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The value of a key; a problem is noted and gives none, as does a missing key.
+    /// Reads a key's value. `None` if the key is missing, or if there is a problem, which is noted.
     pub(crate) fn read<T>(
         &mut self,
         key: &'static str,
@@ -74,7 +74,7 @@ impl<'a> Section<'a> {
         noted(&found, read)
     }
 
-    /// As [`Self::read`], but a missing key is a problem too.
+    /// Like [`Self::read`], but a missing key is a problem too. `what` says what to give.
     pub(crate) fn required<T>(
         &mut self,
         key: &'static str,
@@ -87,7 +87,7 @@ impl<'a> Section<'a> {
         self.read(key, read)
     }
 
-    /// One text or a list of at least one; missing: none.
+    /// Reads one text or a list of at least one. A missing key gives none.
     pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
         let Some(found) = self.find(key) else {
             return Vec::new();
@@ -103,7 +103,7 @@ impl<'a> Section<'a> {
         for element in &elements {
             if let Some(text) = noted(element, ConfigValue::text) {
                 if texts.iter().any(|known| **known == *text) {
-                    noted::<()>(element, |element| Err(element.unlike("every name once")));
+                    noted::<()>(element, |element| Err(element.unlike("each name once")));
                 }
                 texts.push(text.into_owned());
             }
@@ -111,7 +111,7 @@ impl<'a> Section<'a> {
         texts
     }
 
-    /// A section in its own right; missing: an empty one.
+    /// The subsection under a key. A missing key gives an empty one.
     pub(crate) fn table(&mut self, key: &'static str) -> Section<'a> {
         let path = join(&self.path, key);
         let how = |error| format!("{error}, written [{path}]");
@@ -119,7 +119,7 @@ impl<'a> Section<'a> {
             .unwrap_or(Section::new(self.sources, path.clone(), &NOTHING))
     }
 
-    /// Sections under a repeated heading, each called by its number and by what stands under `name`.
+    /// The sections under a repeated heading. Each is called by its number and by its value of the key `name`.
     pub(crate) fn tables(&mut self, key: &'static str, name: &str) -> Vec<Section<'a>> {
         let list = self.read(key, |found| match found.value {
             Value::Array(_, elements) => Ok(found.elements(elements)),
@@ -134,7 +134,7 @@ impl<'a> Section<'a> {
         sections.map(|section| section.called(name)).collect()
     }
 
-    /// Notes a problem where the list under a key is missing or empty.
+    /// Notes a problem if the list under a key is missing or empty.
     pub(crate) fn need_some(&self, key: &str, text: &str) {
         let list = self.table.get(key).map(Value::as_array);
         if list.is_none_or(|list| list.is_some_and(<[Value]>::is_empty)) {
@@ -151,7 +151,7 @@ impl<'a> Section<'a> {
         self
     }
 
-    /// The tables in a table whose keys are names of the user's own choice.
+    /// The subsections of a table whose keys are names that the user chooses.
     pub(crate) fn named(&mut self, key: &'static str) -> Vec<(&'a str, Section<'a>)> {
         let Some(found) = self.find(key) else {
             return Vec::new();
@@ -165,11 +165,11 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// Refuses a key that has a place in the configuration but no work behind it yet.
+    /// Rejects a key that is planned but not supported yet.
     pub(crate) fn not_yet(&mut self, key: &'static str, instead: &str) {
-        // Unasked where it is absent, so that nobody is advised to use it.
+        // An absent key is not read, so that no hint suggests it.
         if self.has(key) {
-            self.read::<()>(key, |_| Err(format!("is not offered yet; {instead}")));
+            self.read::<()>(key, |_| Err(format!("is not supported yet; {instead}")));
         }
     }
 
@@ -187,7 +187,7 @@ impl<'a> Section<'a> {
             .blame(self.table.values().next(), format!("{}: {text}", self.path));
     }
 
-    /// Notes every key that nobody asked for.
+    /// Notes every unknown key: those that were not read.
     pub(crate) fn finish(self) {
         for (key, value) in self.table {
             if !self.known.contains(&key.as_str()) {
@@ -205,13 +205,13 @@ impl<'a> Section<'a> {
             return "it belongs at the top of the file, above the first [section]".to_owned();
         }
         if self.path == "kafka" && key.contains('.') {
-            return "what librdkafka knows belongs under [kafka.properties]".to_owned();
+            return "properties of librdkafka belong under [kafka.properties]".to_owned();
         }
         meant(key, self.known.iter().copied())
     }
 }
 
-/// What a reader makes of a value; a problem is noted and gives nothing.
+/// Applies a reader to a value. `None` if there is a problem, which is noted.
 pub(crate) fn noted<'a, T>(
     found: &ConfigValue<'a>,
     read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
@@ -226,7 +226,7 @@ pub(crate) fn noted<'a, T>(
     }
 }
 
-/// `kafka.properties."sasl.password"`
+/// Appends a key to a path: `kafka.properties."sasl.password"`.
 pub(crate) fn join(path: &str, key: &str) -> String {
     let is_bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     let key = if !key.is_empty() && key.chars().all(is_bare) {

@@ -1,9 +1,9 @@
-//! Sizes of memory as people write them: `512MiB`, `4GiB`.
+//! Memory sizes as a user writes them: `512MiB`, `4GiB`.
 
-/// Units and their bytes. Only these, since GB means two things.
+/// Units and their bytes. GB is not among them, because it is ambiguous.
 const UNITS: [(&str, u64); 3] = [("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
-/// Bytes; `None` where the text is not one whole number above zero and one of the units.
+/// Parses a size to bytes; `None` if the text is not one whole number above zero and one of the units.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);

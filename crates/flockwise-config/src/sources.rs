@@ -1,4 +1,4 @@
-//! File and environment, merged into one tree of values that know where they came from.
+//! Merges file and environment into one tree, in which each value knows its source.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,20 +13,20 @@ use crate::section::join;
 
 const PREFIX: &str = "FLOCKWISE__";
 
-/// What was given, and what was found wrong with it so far.
+/// The merged values, and the problems noted so far.
 pub(crate) struct Sources {
-    /// The file's name, if it was one.
+    /// The file's name; `None` for a text.
     file: Option<String>,
-    /// Knows for each value which source it came from.
+    /// Knows the source of each value.
     merged: Figment,
     /// The merged tree.
     tree: Dict,
-    /// What environment variables say, word for word, by the key they stand for.
+    /// The unparsed texts of environment variables, by the path of their key.
     verbatim: BTreeMap<String, String>,
     problems: RefCell<Vec<Problem>>,
 }
 
-/// The process's environment, without what is not Unicode.
+/// The environment of the process, without variables that are not Unicode.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -41,7 +41,7 @@ pub(crate) fn load(
         Ok(toml) => merge(Some(file), &toml, environment),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(ConfigErrors::one(
             Some(file),
-            "there is no such file; give the path of a configuration, for example config/flockwise.toml".to_owned(),
+            "the file does not exist; give the path of a configuration, for example config/flockwise.toml".to_owned(),
         )),
         Err(error) => Err(ConfigErrors::one(Some(file), format!("cannot be read: {error}"))),
     }
@@ -90,7 +90,7 @@ fn merge(
     }
 }
 
-/// The parser draws the line and points at the column, in several lines.
+/// Shortens the parser's message to one line: drops the lines that draw the source and point at the column.
 fn on_one_line(text: &str) -> String {
     let is_drawing = |line: &&str| {
         let line = line.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ' ');
@@ -109,13 +109,13 @@ impl Sources {
         &self.tree
     }
 
-    /// What the environment variable that is exactly this key says: `0012` is a number to the
-    /// parser, but a password where a text is expected.
+    /// The unparsed text of the environment variable for exactly this path. The parser takes `0012` for a number, but
+    /// it may be a password.
     pub(crate) fn verbatim(&self, path: &str) -> Option<&str> {
         self.verbatim.get(path).map(String::as_str)
     }
 
-    /// Did the environment have a say in this value?
+    /// Whether the value comes from the environment.
     pub(crate) fn is_from_environment(&self, value: &Value) -> bool {
         self.variable(value).is_some()
     }
@@ -126,7 +126,7 @@ impl Sources {
             .then(|| format!("environment variable {name}"))
     }
 
-    /// Notes a problem with a value, or with the lack of one.
+    /// Notes a problem with a value, or with a missing value.
     pub(crate) fn blame(&self, value: Option<&Value>, text: String) {
         let source = value
             .and_then(|value| self.variable(value))
@@ -134,7 +134,7 @@ impl Sources {
         self.problems.borrow_mut().push(Problem { source, text });
     }
 
-    /// `value`, or every problem that was noted.
+    /// Returns `value`, or all problems if any was noted.
     pub(crate) fn verdict<T>(&self, value: T) -> Result<T, ConfigErrors> {
         let problems = self.problems.take();
         if problems.is_empty() {
@@ -145,7 +145,7 @@ impl Sources {
     }
 }
 
-/// One environment variable is one source, so that a problem can name it.
+/// One environment variable. Each is its own source, so that a problem can name it.
 struct Variable {
     name: String,
     keys: Vec<String>,
@@ -160,7 +160,7 @@ impl Variable {
             && kafka == "kafka"
             && properties == "properties"
         {
-            // Shells know no dots in names, librdkafka knows no underscores.
+            // Shells allow no dots in names, and properties of librdkafka have no underscores.
             *property = property.replace('_', ".");
         }
         Some(Self { name, keys, text })

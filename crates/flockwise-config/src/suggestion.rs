@@ -1,6 +1,6 @@
-//! What somebody may have meant.
+//! Suggestions for misspelt names.
 
-/// The one of `known` that `text` is most likely a slip of, if any is near enough.
+/// The name in `known` that is nearest to `text`; `None` if none is near enough.
 pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain_text = plain(text);
     let slips_allowed = 1 + plain_text.chars().count() / 4;
@@ -12,7 +12,7 @@ pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, name)| name)
 }
 
-/// `did you mean` the nearest, or all there is.
+/// ``did you mean `nearest`?``, or the list of all known names.
 pub(crate) fn meant<'a>(text: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(text, known.clone()) {
         Some(name) => format!("did you mean `{name}`?"),
@@ -20,7 +20,7 @@ pub(crate) fn meant<'a>(text: &str, known: impl IntoIterator<Item = &'a str> + C
     }
 }
 
-/// `a`, `one of a, b, c`
+/// Lists names: `a`, or `one of a, b, c`.
 pub(crate) fn one_of<'a>(known: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = known.into_iter().collect();
     match names.as_slice() {
@@ -29,7 +29,7 @@ pub(crate) fn one_of<'a>(known: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// Case and separators are what people most often remember otherwise: `bootstrapServers`.
+/// Removes case and separators, which users mix up most often: `bootstrapServers`.
 fn plain(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)

@@ -1,4 +1,4 @@
-//! One value that was found under a key, and what it can be read as.
+//! One value of the tree, and the readers that convert it.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -14,10 +14,10 @@ use crate::size;
 use crate::sources::Sources;
 use crate::suggestion::{meant, one_of};
 
-/// A typed value, or what was found and what was expected instead.
+/// A typed value, or an error text: what was found and what was expected.
 pub(crate) type Read<T> = Result<T, String>;
 
-/// A value with the key path it was found under.
+/// A value with the path of its key.
 pub(crate) struct ConfigValue<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) path: String,
@@ -25,7 +25,7 @@ pub(crate) struct ConfigValue<'a> {
 }
 
 impl<'a> ConfigValue<'a> {
-    /// `found the number 3, expected a text`
+    /// The error text for an unexpected value: `found the number 3, expected a text`.
     pub(crate) fn unlike(&self, expected: impl Display) -> String {
         format!("found {}, expected {expected}", describe(self.value))
     }
@@ -41,7 +41,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// A text, or one of the plain values that librdkafka knows as text.
+    /// A text, a number or a boolean, as text for librdkafka.
     pub(crate) fn text_or_plain(&self) -> Read<String> {
         match (self.written(), self.value) {
             (Some(text), _) => Ok(text.to_owned()),
@@ -51,7 +51,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// The text as it stands in the environment or in the file.
+    /// The text as written in the environment or in the file.
     fn written(&self) -> Option<&'a str> {
         self.sources
             .verbatim(&self.path)
@@ -90,7 +90,7 @@ impl<'a> ConfigValue<'a> {
             Value::Num(_, number) => number
                 .to_f64()
                 .or_else(|| integer(*number).map(|whole| whole as f64)),
-            // The environment's `1e-3` has no dot, which makes it a text to the parser.
+            // The parser takes `1e-3` in the environment for a text, because it has no dot.
             Value::String(_, text) if self.sources.is_from_environment(self.value) => {
                 text.parse().ok()
             }
@@ -101,7 +101,7 @@ impl<'a> ConfigValue<'a> {
             .ok_or_else(|| self.unlike("a number"))
     }
 
-    /// Milliseconds, not negative.
+    /// A duration in milliseconds, at least 0.
     pub(crate) fn duration(&self) -> Read<i64> {
         match self.value {
             Value::String(_, text) => duration::parse(text).map_err(|error| error.to_string()),
@@ -109,7 +109,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// Milliseconds, above zero.
+    /// A duration in milliseconds, above zero.
     pub(crate) fn span(&self) -> Read<i64> {
         match self.duration()? {
             0 => Err(self.unlike("a duration above zero")),
@@ -117,7 +117,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// Bytes, above zero.
+    /// A size in bytes, above zero.
     pub(crate) fn size(&self) -> Read<u64> {
         let expected = "a size in quotes, such as \"512MiB\" or \"4GiB\"";
         match self.value {
@@ -145,7 +145,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// The elements of a list; anything else is a list of one.
+    /// The elements of a list. Any other value is a list of one.
     pub(crate) fn one_or_many(&self) -> Vec<ConfigValue<'a>> {
         match self.value {
             Value::Array(_, elements) => self.elements(elements),
@@ -157,7 +157,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// People count from one.
+    /// The elements with their paths. Paths count from one, as users do.
     pub(crate) fn elements(&self, elements: &'a [Value]) -> Vec<ConfigValue<'a>> {
         let path = |index: usize| format!("{}[{}]", self.path, index + 1);
         elements
@@ -171,7 +171,7 @@ impl<'a> ConfigValue<'a> {
             .collect()
     }
 
-    /// The member `key` of the table that this is.
+    /// The member `key` of this table.
     pub(crate) fn member(&self, key: &str, value: &'a Value) -> ConfigValue<'a> {
         ConfigValue {
             sources: self.sources,
@@ -197,7 +197,7 @@ impl<'a> ConfigValue<'a> {
     }
 }
 
-/// `the number 3`
+/// Describes a value for an error text: `the number 3`.
 fn describe(value: &Value) -> String {
     const LONGEST: usize = 60;
     match value {
@@ -228,14 +228,14 @@ fn plain_number(number: Num) -> String {
     }
 }
 
-/// The file's integers are signed, the environment's are not.
+/// A number as an integer. Figment makes integers of the file signed, and those of the environment unsigned.
 fn integer(number: Num) -> Option<i128> {
     number
         .to_i128()
         .or_else(|| number.to_u128()?.try_into().ok())
 }
 
-/// TOML has dates of its own, which reach us as a table with one well-known key.
+/// The parser represents a TOML date as a table with this one key.
 const DATE_KEY: &str = "$__toml_private_datetime";
 
 fn is_date(table: &Dict) -> bool {

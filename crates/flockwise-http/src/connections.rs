@@ -1,4 +1,4 @@
-//! Connections: how many there may be, and how long each may take.
+//! Connections, with limits on their number and duration.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,26 +14,27 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// The pause after an accept has failed: what is missing, descriptors as a rule, is not back at once.
+/// The pause after a failed accept. The usual cause is a lack of file descriptors, which lasts a while.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// An accept error that goes on is logged this often.
+/// How long after an accept error is logged further ones are not.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What a client may use up.
+/// Limits on clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections open at once. One more ends the oldest, so that a probe always gets an answer.
+    /// Open connections at once. One more closes the oldest, so that a probe always gets an answer.
     pub(crate) connections: usize,
-    /// From the first moment of waiting for a request to the end of its headers; it also ends idle connections.
+    /// From the start of waiting for a request to the end of its headers. Also closes idle connections.
     pub(crate) header: Duration,
-    /// From the start of a connection to its last request: bodies and answers that stall end with it.
+    /// How long a connection accepts requests. Stalled bodies and responses end with it, after `grace`.
     pub(crate) lifetime: Duration,
-    /// What a request that is under way then has left.
+    /// How long a request in progress may still take after the lifetime, or after a stop.
     pub(crate) grace: Duration,
 }
 
-/// Far below the 1,024 descriptors that a process often has, and far above what probes and Prometheus need.
+/// The limits in production. The connections are far below the usual 1,024 descriptors of a process, and far above
+/// what probes and Prometheus need.
 pub(crate) const LIMITS: Limits = Limits {
     connections: 128,
     header: Duration::from_secs(10),
@@ -41,7 +42,7 @@ pub(crate) const LIMITS: Limits = Limits {
     grace: Duration::from_secs(10),
 };
 
-/// Serves until told to stop, then waits for requests under way.
+/// Serves until `stopped`, then waits for requests in progress.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -53,7 +54,7 @@ pub(crate) async fn serve(
     let mut complaint = Complaint::default();
     loop {
         let accepted = tokio::select! {
-            // A sender that is gone means the same as one that has spoken.
+            // A dropped sender means stop, too.
             _ = &mut stopped => break,
             accepted = listener.accept() => accepted,
         };
@@ -91,16 +92,16 @@ async fn answer(
         () = sleep(limits.lifetime) => None,
     };
     if let Some(Err(error)) = ended {
-        tracing::debug!(%error, "an HTTP connection has ended");
+        tracing::debug!(%error, "HTTP connection failed");
     } else if ended.is_none() {
         connection.as_mut().graceful_shutdown();
         if timeout(limits.grace, connection).await.is_err() {
-            tracing::debug!("an HTTP connection took too long and was cut off");
+            tracing::debug!("HTTP connection closed: it took too long");
         }
     }
 }
 
-/// The connections that are open, the oldest first.
+/// The open connections, oldest first.
 #[derive(Default)]
 struct OpenConnections {
     tasks: JoinSet<()>,
@@ -116,12 +117,12 @@ impl OpenConnections {
         self.handles.push_back(self.tasks.spawn(connection));
     }
 
-    /// Ends the oldest where there are as many as there may be.
+    /// Closes the oldest connections until one more is allowed.
     fn make_room(&mut self, most: usize) {
         while self.tasks.try_join_next().is_some() {}
         self.handles.retain(|handle| !handle.is_finished());
         while self.handles.len() >= most.max(1) {
-            tracing::debug!(most, "too many HTTP connections: the oldest is cut off");
+            tracing::debug!(most, "too many HTTP connections: closing the oldest");
             if let Some(oldest) = self.handles.pop_front() {
                 oldest.abort();
             }
@@ -133,7 +134,7 @@ impl OpenConnections {
     }
 }
 
-/// Logs errors of accepting, now and then.
+/// Logs accept errors, at most once in [`QUIET`].
 #[derive(Default)]
 struct Complaint(Option<Instant>);
 

@@ -1,24 +1,24 @@
-//! What is told of a customer, by whoever knows.
+//! The lookup of one customer, which the workers answer.
 
 use std::sync::Arc;
 
-/// Tells of the customer with an id. It may wait for a few seconds; several may be asked at once.
+/// Looks up the customer with this id. It may block for a few seconds. Several threads may call it at once.
 pub type LookupCustomer = Arc<dyn Fn(&str) -> CustomerLookup + Send + Sync>;
 
-/// What comes of asking.
+/// The result of a lookup, which becomes the HTTP status and body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CustomerLookup {
-    /// The customer, as JSON: 200.
+    /// 200: the customer, as JSON.
     Known(String),
-    /// There is no such customer, and why that is sure: 404.
+    /// 404: there is no such customer, with the reason.
     Unknown(String),
-    /// Another instance is to be asked: 421.
+    /// 421: another instance owns the customer. Ask that one.
     Elsewhere {
         /// The customer's task.
         task: u32,
-        /// In words.
+        /// The error text of the response.
         reason: String,
     },
-    /// Nobody can say at the moment, and why: 503.
+    /// 503: no worker can answer at the moment, with the reason. Retry later.
     NotNow(String),
 }

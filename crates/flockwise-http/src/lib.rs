@@ -1,8 +1,8 @@
-//! `/metrics`, `/livez`, `/readyz` and `/customers/{id}`.
+//! The HTTP server: `/metrics`, `/livez`, `/readyz` and `/customers/{id}`.
 //!
-//! The one place where the pipeline is asynchronous: a runtime with a single worker thread, apart
-//! from the workers, which it only ever reads through atomics and the metrics registry, or by questions to which
-//! they answer when they come to it.
+//! This is the only asynchronous part of the pipeline: a runtime with a single thread, separate from the workers. It
+//! reads the workers' state through atomics and the metrics registry. It also sends them queries, which they answer
+//! between other work.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,4 +1,4 @@
-//! What this crate adds to the metrics: is the instance ready, and what its process uses.
+//! The metrics of this crate: whether the instance is ready, and what its process uses.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use prometheus::{IntGauge, Result};
 use crate::process::ProcessMetrics;
 use crate::readiness::Readiness;
 
-/// The collectors to register beside those of the pipeline.
+/// The collectors to register in addition to those of the pipeline.
 ///
 /// # Errors
-/// Where a name is not one that Prometheus takes.
+/// If Prometheus rejects a metric's name.
 pub fn collectors(readiness: &Arc<Readiness>) -> Result<Vec<Box<dyn Collector>>> {
     Ok(vec![
         Box::new(Ready::new(readiness)?),
@@ -20,7 +20,7 @@ pub fn collectors(readiness: &Arc<Readiness>) -> Result<Vec<Box<dyn Collector>>>
     ])
 }
 
-/// The answer of `/readyz` as a number, as of the moment when it is asked for.
+/// The status of `/readyz` as a number, computed when the metrics are collected.
 struct Ready {
     readiness: Arc<Readiness>,
     gauge: IntGauge,

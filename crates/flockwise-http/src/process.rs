@@ -1,5 +1,5 @@
-//! What the process uses, under the names that Prometheus' own client libraries give it. Read from /proc, so on
-//! Linux only: elsewhere there are no such series.
+//! Metrics of the process, with the names that Prometheus' own client libraries use. They are read from /proc, so
+//! they exist only on Linux.
 
 use std::fs;
 
@@ -7,15 +7,15 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, IntGauge, Result};
 
-/// In which unit the kernel tells applications of processor time, on every architecture that Rust runs on.
+/// The kernel's unit of CPU time in /proc, on every architecture that Rust runs on.
 const TICKS_PER_S: f64 = 100.0;
 
-/// Fields of /proc/self/stat behind the name, which may hold anything.
+/// Indices of fields in /proc/self/stat, counted after the process name, which may contain any character.
 const UTIME: usize = 11;
 const STIME: usize = 12;
 const STARTTIME: usize = 19;
 
-/// The process as of the moment when its metrics are asked for.
+/// The process's metrics, read from /proc when they are collected.
 pub(crate) struct ProcessMetrics {
     cpu: Counter,
     resident: IntGauge,
@@ -37,7 +37,7 @@ impl ProcessMetrics {
             resident: gauge("resident_memory_bytes", "Resident memory.")?,
             virtual_memory: gauge("virtual_memory_bytes", "Virtual memory.")?,
             open_fds: gauge("open_fds", "Open file descriptors.")?,
-            max_fds: gauge("max_fds", "The most file descriptors that may be open.")?,
+            max_fds: gauge("max_fds", "Maximum number of open file descriptors.")?,
             threads: gauge("threads", "Threads of the operating system.")?,
             start_time: gauge(
                 "start_time_seconds",
@@ -50,7 +50,7 @@ impl ProcessMetrics {
         let Some(seen) = ProcessStat::now() else {
             return Vec::new();
         };
-        // Two that look at once must not take it back.
+        // Two concurrent collections must not make the counter decrease.
         self.cpu.inc_by((seen.cpu_s - self.cpu.get()).max(0.0));
         let gauges = [
             (&self.resident, seen.resident_bytes),
@@ -88,7 +88,7 @@ impl Collector for ProcessMetrics {
     }
 }
 
-/// What /proc says; `None` of it where it says less.
+/// The values that /proc has for this process.
 struct ProcessStat {
     cpu_s: f64,
     resident_bytes: i64,
@@ -129,16 +129,16 @@ impl ProcessStat {
             resident_bytes: kibibytes("VmRSS:")?,
             virtual_bytes: kibibytes("VmSize:")?,
             threads: after(status, "Threads:")?,
-            // The look itself holds one open.
+            // Listing the folder takes one descriptor itself.
             open_fds: i64::try_from(open_fds).ok()?.saturating_sub(1),
-            // Where there is no limit, a word stands in its place.
+            // Without a limit, the file has the word `unlimited`.
             max_fds: after(limits, "Max open files").unwrap_or(i64::MAX),
             started_s: booted_s + seconds(STARTTIME)? as i64,
         })
     }
 }
 
-/// The number behind a word that begins a line.
+/// The number after a word at the start of a line; `None` if there is no such line.
 fn after(text: &str, word: &str) -> Option<i64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(word))?;
     rest.split_whitespace().next()?.parse().ok()

@@ -1,15 +1,15 @@
-//! Is the process alive, and may it be counted on? Written by the workers, read by the probes.
+//! Whether the process is alive and ready. The workers write this state, and the probes read it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the workers say of themselves. Probes poll: no order between the counts is relied upon.
+/// The workers' state. Probes poll it and need no order between its counts, so the atomics are relaxed.
 #[derive(Debug)]
 pub struct Readiness {
     shards_expected: u32,
     shards_alive: AtomicU32,
-    /// The most that ever lived at once: fewer than that, and one has ended.
+    /// The most workers that were ever alive at once. If fewer are alive now, one has ended.
     shards_seen: AtomicU32,
     shards_assigned: AtomicU32,
     tasks_running: AtomicU32,
@@ -19,37 +19,37 @@ pub struct Readiness {
     warm_up: Mutex<Option<String>>,
 }
 
-/// A worker that has something to commit, and whose commits come to nothing.
+/// A worker that has uncommitted work and cannot commit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stalled {
-    /// Which.
+    /// The worker's number in the instance.
     pub worker: usize,
-    /// Since its oldest uncommitted work.
+    /// The age of its oldest uncommitted work.
     pub lasted: Duration,
-    /// The latest error, if one was told.
+    /// The latest error; `None` if no commit has failed yet.
     pub error: Option<String>,
 }
 
-/// A worker whose thread lives and gets nowhere.
+/// A worker whose thread is alive but makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// Which.
+    /// The worker's number in the instance.
     pub worker: usize,
-    /// Without a sign of life.
+    /// The time since its last heartbeat.
     pub lasted: Duration,
 }
 
-/// One worker's part in it. Dropping it, by a panic too, says that the worker's thread has ended.
+/// One worker's part of the [`Readiness`]. When it is dropped, by a panic too, the worker counts as ended.
 #[derive(Debug)]
 pub struct WorkerPresence {
     readiness: Arc<Readiness>,
     is_assigned: bool,
     running: u32,
-    /// It has said what warm-up waits for.
+    /// This worker has set the warm-up text.
     is_warming_up: bool,
 }
 
-/// The counts as of one moment.
+/// A snapshot of the [`Readiness`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) shards_expected: u32,
@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Readiness {
-    /// So many workers are to come.
+    /// The state of an instance that will start `shards_expected` workers.
     #[must_use]
     pub fn new(shards_expected: u32) -> Arc<Self> {
         Arc::new(Self {
@@ -84,7 +84,7 @@ impl Readiness {
         })
     }
 
-    /// A worker's thread has begun; to be held for as long as it runs.
+    /// Registers a worker's thread. The thread must keep the returned value for as long as it runs.
     #[must_use]
     pub fn worker(self: &Arc<Self>) -> WorkerPresence {
         let alive = self.shards_alive.fetch_add(1, Relaxed) + 1;
@@ -97,19 +97,19 @@ impl Readiness {
         }
     }
 
-    /// The process is going down in good order: not ready any more, but nothing is wrong.
+    /// Marks the process as stopping in an orderly way: no longer ready, but alive.
     pub fn stop(&self) {
         self.is_stopping.store(true, Relaxed);
     }
 
-    /// These workers have been silent for longer than one may be, and no others.
+    /// Sets the workers that have sent no heartbeat for longer than allowed. Replaces the previous list.
     pub fn silent(&self, workers: &[Silence]) {
         let mut silent = self.silences();
         silent.clear();
         silent.extend(workers);
     }
 
-    /// These workers have not committed for longer than may be, and no others.
+    /// Sets the workers that have not committed for longer than allowed. Replaces the previous list.
     pub fn stalled(&self, workers: Vec<Stalled>) {
         *lock(&self.stalled) = workers;
     }
@@ -135,8 +135,8 @@ impl Readiness {
 }
 
 impl WorkerPresence {
-    /// The worker has been assigned its tasks (none, it may be), and so many run. A worker that restores tasks is not
-    /// assigned yet.
+    /// Marks the worker as assigned, with this many running tasks, possibly none. Call it only after the worker has
+    /// restored its tasks.
     pub fn assigned(&mut self, running: u32) {
         if !std::mem::replace(&mut self.is_assigned, true) {
             self.readiness.shards_assigned.fetch_add(1, Relaxed);
@@ -144,8 +144,8 @@ impl WorkerPresence {
         self.count(running);
     }
 
-    /// What the first version of the model waits for, in words, where this worker is the trainer and there is none. It
-    /// makes nothing unready: events are counted meanwhile.
+    /// Sets what the first version of the model waits for, in words, if this worker hosts the trainer and there is no
+    /// version yet; otherwise `None`. A warm-up does not make the process unready: it counts events meanwhile.
     pub fn warm_up(&mut self, text: Option<String>) {
         if self.is_warming_up || text.is_some() {
             self.is_warming_up = text.is_some();
@@ -153,7 +153,7 @@ impl WorkerPresence {
         }
     }
 
-    /// The worker has handed over all it had, and waits for the next assignment.
+    /// Marks the worker as unassigned: it has given up its tasks and waits for the next assignment.
     pub fn revoked(&mut self) {
         if std::mem::replace(&mut self.is_assigned, false) {
             self.readiness.shards_assigned.fetch_sub(1, Relaxed);
@@ -174,9 +174,9 @@ impl Drop for WorkerPresence {
     }
 }
 
-/// Takes one worker's part of a total from what it was to what it is.
+/// Changes one worker's part of a total to `now`.
 fn change(total: &AtomicU32, part: &mut u32, now: u32) {
-    // Wrapping on purpose, as the atomic does: a smaller part is a huge one to be added.
+    // Wraps on purpose, like the atomic: a decrease is the addition of a huge number.
     total.fetch_add(now.wrapping_sub(*part), Relaxed);
     *part = now;
 }
@@ -187,19 +187,19 @@ impl Stalled {
         let error = self
             .error
             .as_deref()
-            .unwrap_or("no error yet: a commit is under way");
+            .unwrap_or("no error yet: a commit is in progress");
         format!("worker {worker} has not been able to commit for {seconds} s: {error}")
     }
 }
 
 impl Status {
-    /// Do all threads live that were ever started, and get on? One that has ended is as it should be while
-    /// stopping; one that hangs never is.
+    /// Whether all workers that were ever started are alive and make progress. While the process is stopping, a worker
+    /// may have ended, but none may hang.
     pub(crate) fn is_alive(&self) -> bool {
         self.silent.is_empty() && (self.shards_ended == 0 || self.is_stopping)
     }
 
-    /// What is missing before the process may be counted on, in words; empty once it may.
+    /// Why the process is not ready, one reason each. Empty if it is ready.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         if self.is_stopping {

@@ -1,4 +1,4 @@
-//! What is served under which path.
+//! The routes and their handlers.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::customers::{CustomerLookup, LookupCustomer};
 use crate::readiness::{Readiness, Silence, Status};
 
-/// Every path there is, as the answer to a wrong one lists them.
+/// All paths, which the response to an unknown path lists.
 const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/customers/{id}"];
 
 #[derive(Clone)]
@@ -49,8 +49,8 @@ async fn metrics(State(sources): State<Sources>) -> Response {
     match TextEncoder::new().encode_to_string(&families) {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics cannot be written");
-            let body = json!({ "error": format!("the metrics cannot be written: {error}") });
+            tracing::error!(%error, "cannot encode the metrics");
+            let body = json!({ "error": format!("cannot encode the metrics: {error}") });
             answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
         }
     }
@@ -90,7 +90,7 @@ async fn customer(
         Ok(Path(id)) => id,
         Err(rejection) => return answer(StatusCode::BAD_REQUEST, &error(&rejection.body_text())),
     };
-    // It waits for a worker, and other requests must not wait for it.
+    // The lookup blocks until a worker answers, and must not block other requests.
     let told = tokio::task::spawn_blocking(move || (sources.tell)(&id)).await;
     match told {
         Ok(CustomerLookup::Known(customer)) => answer(StatusCode::OK, &customer),
@@ -103,8 +103,8 @@ async fn customer(
             answer(StatusCode::SERVICE_UNAVAILABLE, &error(&reason))
         }
         Err(failed) => {
-            tracing::error!(%failed, "a customer cannot be told of");
-            let body = error("the customer cannot be told of: the log says why");
+            tracing::error!(%failed, "customer lookup failed");
+            let body = error("the customer lookup failed: see the log");
             answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
         }
     }
@@ -112,7 +112,7 @@ async fn customer(
 
 async fn not_found(uri: Uri) -> Response {
     let body = json!({
-        "error": format!("there is nothing at {}", uri.path()),
+        "error": format!("unknown path {}", uri.path()),
         "available": PATHS,
     });
     answer(StatusCode::NOT_FOUND, &body)

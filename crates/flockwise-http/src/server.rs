@@ -1,4 +1,4 @@
-//! The server's life: bound, served on a thread of its own, stopped.
+//! Starts and stops the server, which runs on its own thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,26 +15,26 @@ use crate::customers::LookupCustomer;
 use crate::readiness::Readiness;
 use crate::routes::router;
 
-/// How long a stop waits for requests under way.
+/// How long a stop waits for requests in progress.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why there is no server.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("cannot listen on {listen}: {source}; {}", advice(source, listen))]
     Listen {
         /// The address as configured.
         listen: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The thread that would serve cannot be started.
-    #[error("cannot start the thread of the HTTP server: {0}; is there a limit on threads?")]
+    /// The server's thread cannot start.
+    #[error("cannot start the thread of the HTTP server: {0}; check the limit on threads")]
     Thread(io::Error),
 }
 
-/// A server that is running; dropping it stops it at once.
+/// A running server. Dropping it stops it at once; [`stop`](Self::stop) waits for requests in progress.
 #[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
@@ -44,10 +44,10 @@ pub struct HttpServer {
     runtime: Option<Runtime>,
 }
 
-/// Binds the address and serves on a thread of its own. Port 0 takes any that is free.
+/// Binds the address and serves on a thread of its own. Port 0 binds any free port.
 ///
 /// # Errors
-/// Where the address cannot be had, at once and with what to do about it.
+/// If the address cannot be bound, with advice, or if the thread cannot start.
 pub fn start(
     listen: SocketAddr,
     registry: Registry,
@@ -89,14 +89,14 @@ pub(crate) fn start_with(
 }
 
 impl HttpServer {
-    /// Where it listens, the port being the real one.
+    /// The address that the server listens on, with the actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more connections, lets requests under way end (for at most 5 s), and ends. Not to be
-    /// called from asynchronous code, since it blocks.
+    /// Stops the server: accepts no more connections, and waits up to 5 s for requests in progress. It blocks, so do
+    /// not call it from asynchronous code.
     pub fn stop(mut self) {
         self.shutdown.take();
         let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) else {
@@ -107,7 +107,7 @@ impl HttpServer {
             Ok(Ok(Ok(()))) => tracing::debug!("the HTTP server has stopped"),
             Ok(Ok(Err(error))) => tracing::warn!(%error, "the HTTP server has failed"),
             Ok(Err(error)) => tracing::warn!(%error, "the HTTP server has panicked"),
-            Err(_) => tracing::warn!("HTTP requests under way were cut off"),
+            Err(_) => tracing::warn!("HTTP requests in progress were cut off"),
         }
         runtime.shutdown_background();
     }
@@ -115,7 +115,7 @@ impl HttpServer {
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        // A runtime must not be dropped, which waits, where asynchronous code runs.
+        // Dropping a runtime blocks, which is not allowed in asynchronous code.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -133,14 +133,14 @@ fn advice(error: &io::Error, listen: &SocketAddr) -> String {
     let port = listen.port();
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "another process has the port (`ss -ltnp 'sport = :{port}'` says which): stop it, or set \
+            "another process uses the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or set \
              `listen` under [http] to another address"
         ),
         io::ErrorKind::PermissionDenied => {
             format!("port {port} needs a privilege: set `listen` under [http] to a port above 1023")
         }
         io::ErrorKind::AddrNotAvailable => format!(
-            "{} is no address of this machine: set `listen` under [http] to one that is, or to 0.0.0.0",
+            "{} is not an address of this machine: set `listen` under [http] to one that is, or to 0.0.0.0",
             listen.ip()
         ),
         _ => "set `listen` under [http] to another address".to_owned(),

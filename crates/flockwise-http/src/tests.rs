@@ -1,4 +1,4 @@
-//! The server as a client over TCP meets it.
+//! Tests of the server through a TCP client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,12 +16,12 @@ fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     start(any, Registry::new(), Arc::clone(readiness), nobody()).unwrap()
 }
 
-/// Knows no customer.
+/// A lookup that knows no customer.
 fn nobody() -> LookupCustomer {
-    Arc::new(|id| CustomerLookup::Unknown(format!("nobody is called {id}")))
+    Arc::new(|id| CustomerLookup::Unknown(format!("there is no customer {id}")))
 }
 
-/// Status, headers and body.
+/// Sends a request and returns status, headers and body.
 fn request(address: SocketAddr, method: &str, path: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let text = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -175,7 +175,7 @@ fn a_customer_is_told_by_the_id_as_it_was_before_it_was_written_into_a_path() {
 #[test]
 fn an_unknown_customer_is_not_found() {
     let (status, body) = get(&serve(&Readiness::new(1)), "/customers/ann");
-    let expected = serde_json::json!({ "error": "nobody is called ann" });
+    let expected = serde_json::json!({ "error": "there is no customer ann" });
     assert_eq!((status, body), (404, expected));
 }
 
@@ -201,7 +201,7 @@ fn a_wrong_path_says_what_there_is() {
     let server = serve(&Readiness::new(1));
     let (status, body) = get(&server, "/a%22b?c=d");
     assert_eq!(status, 404);
-    assert_eq!(body["error"], "there is nothing at /a%22b");
+    assert_eq!(body["error"], "unknown path /a%22b");
     assert_eq!(
         body["available"],
         serde_json::json!(["/metrics", "/livez", "/readyz", "/customers/{id}"])
@@ -218,7 +218,7 @@ fn a_port_in_use_says_so_and_what_to_do() {
         text.starts_with(&format!("cannot listen on {taken}: ")),
         "{text}"
     );
-    assert!(text.contains("another process has the port"), "{text}");
+    assert!(text.contains("another process uses the port"), "{text}");
     assert!(text.contains("`listen` under [http]"), "{text}");
 }
 
@@ -227,7 +227,7 @@ fn a_stopped_server_lets_go_of_its_port() {
     let readiness = Readiness::new(1);
     let server = serve(&readiness);
     let address = server.address();
-    // A connection that stays open without a request does not hold the stop up.
+    // An open connection without a request does not delay the stop.
     let _idle = TcpStream::connect(address).unwrap();
     assert_eq!(get(&server, "/livez").0, 200);
     server.stop();
@@ -240,7 +240,7 @@ fn serve_within(limits: Limits) -> HttpServer {
     start_with(limits, any, Registry::new(), Readiness::new(1), nobody()).unwrap()
 }
 
-/// A client that says this much and then nothing.
+/// A client that sends this text and then nothing.
 fn half_sent(server: &HttpServer, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(text.as_bytes()).unwrap();
@@ -250,7 +250,7 @@ fn half_sent(server: &HttpServer, text: &str) -> TcpStream {
     stream
 }
 
-/// Is the connection ended by the server, and not by the patience of the test?
+/// Whether the server closes the connection before the test's timeout.
 fn is_ended(stream: &mut TcpStream) -> bool {
     let kind = stream
         .read_to_end(&mut Vec::new())
@@ -283,7 +283,7 @@ fn what_takes_too_long_is_ended_whatever_it_does() {
     assert!(is_ended(&mut half_sent(&server, "GET /livez HTTP/1.1\r\n")));
 }
 
-/// 1,077 half-sent requests once stopped every probe.
+/// 1,077 half-sent requests once blocked every probe.
 #[test]
 fn more_connections_than_there_may_be_hold_no_probe_up() {
     let server = serve_within(Limits {
@@ -294,6 +294,6 @@ fn more_connections_than_there_may_be_hold_no_probe_up() {
         .map(|_| half_sent(&server, "GET /livez HTTP/1.1\r\n"))
         .collect();
     assert_eq!(get(&server, "/livez").0, 200);
-    // The oldest made room.
+    // The server closed the oldest connection.
     assert!(is_ended(&mut open[0]));
 }

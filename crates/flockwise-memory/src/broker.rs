@@ -1,4 +1,4 @@
-//! The broker as seen from outside the pipeline.
+//! The broker's interface for producers, tests and everything else outside the pipeline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,40 +9,41 @@ use crate::client::MemoryClient;
 use crate::record::Committed;
 use crate::state::{Shared, after, until};
 
-/// A handle to a broker; clones are handles to the same one.
+/// A handle to a broker. Clones are handles to the same broker.
 #[derive(Clone, Debug)]
 pub struct MemoryBroker {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl MemoryBroker {
-    /// A broker with these topics, and of each input topic so many partitions.
+    /// A broker with these topics. `input_partitions` has the number of partitions of each input topic, in order.
     ///
     /// # Panics
-    /// Where there are not as many numbers as input topics.
+    /// If the lengths of `topics.inputs` and `input_partitions` differ.
     #[must_use]
     pub fn new(topics: Topics, input_partitions: &[u32]) -> Self {
         let shared = Arc::new(Shared::new(topics, input_partitions));
         Self { shared }
     }
 
-    /// Keeps every record for good, compacted topics included: for tests.
+    /// Keeps every record forever, in compacted topics too. For tests.
     #[must_use]
     pub fn retaining(self) -> Self {
         self.shared.lock().is_retaining = true;
         self
     }
 
-    /// Joins the group under a name; who had it before is fenced.
+    /// Joins the group as `member`. Fences an earlier member of the same name.
     #[must_use]
     pub fn worker(&self, member: &str) -> MemoryClient {
         MemoryClient::join(Arc::clone(&self.shared), member)
     }
 
-    /// Appends a record, visible at once, and says its offset.
+    /// Appends a record, which is visible at once, and returns its offset.
     ///
     /// # Panics
-    /// Where there is no such partition, where it is compacted and the key missing, and above 1 GiB.
+    /// If the partition does not exist, if the topic is compacted and `key` is `None`, or if the record is larger
+    /// than 1 GiB.
     pub fn append(
         &self,
         topic: Topic,
@@ -63,7 +64,7 @@ impl MemoryBroker {
     /// The committed records of a partition from an offset on, oldest first.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     #[must_use]
     pub fn read(&self, topic: Topic, partition: u32, from: i64) -> Vec<Committed> {
         let number = self.require(topic, partition);
@@ -85,42 +86,41 @@ impl MemoryBroker {
             .collect()
     }
 
-    /// Lets go of the records of a partition below an offset, once whoever reads it with
-    /// [`MemoryBroker::read`] is done with them; nobody else lets go of what the group does not read.
+    /// Frees the records of a partition below an offset. A caller that reads a topic with [`MemoryBroker::read`] must
+    /// call this when it has processed them: records that the group does not read are not freed otherwise.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     pub fn forget(&self, topic: Topic, partition: u32, below: i64) {
         let number = self.require(topic, partition);
         self.shared.lock().trim(number, below);
     }
 
-    /// How far the group has committed to have read a partition.
+    /// The group's committed offset in a partition; `None` if it has none.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     #[must_use]
     pub fn committed(&self, topic: Topic, partition: u32) -> Option<i64> {
         let number = self.require(topic, partition);
         self.shared.lock().logs[number].committed
     }
 
-    /// Records of the inputs, of the repartition topic and of the samples that the group has yet to
-    /// commit.
+    /// Number of records of the input, repartition and samples topics that the group has not committed yet.
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.shared.backlog(&self.shared.lock())
     }
 
-    /// Has the group committed all there is to be read? Once the last input is appended, this says
-    /// that the pipeline is done.
+    /// Whether the group has committed all records. After the last input is appended, this means that the pipeline
+    /// is done.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.backlog() == 0
     }
 
-    /// Waits until at most so many records are uncommitted, so that a producer stays a bounded way
-    /// ahead. `false` where the patience ended first.
+    /// Waits until at most `at_most` records are uncommitted, so that a producer stays a bounded distance ahead.
+    /// Returns `false` if `patience` ends first.
     #[must_use]
     pub fn wait_for_backlog(&self, at_most: u64, patience: Duration) -> bool {
         let deadline = after(patience);
@@ -134,14 +134,14 @@ impl MemoryBroker {
         true
     }
 
-    /// Bytes of the records held.
+    /// Bytes of all records in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shared.lock().logs.iter().map(|log| log.bytes).sum()
     }
 
-    /// Puts a member out of the group, as a broker does that has not heard of it for too long: its
-    /// commits fail, it loses what it has, and comes back.
+    /// Removes a member from the group, as a broker does when the member's session times out. Its commits fail, it
+    /// loses its partitions, and it joins again.
     pub fn expel(&self, member: &str) {
         let mut state = self.shared.lock();
         state.group.expel(member);

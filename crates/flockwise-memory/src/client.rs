@@ -1,4 +1,4 @@
-//! The broker as one worker sees it.
+//! One worker's client of the broker.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
@@ -17,53 +17,54 @@ use crate::record::Parts;
 use crate::state::{Shared, State, after, until};
 use crate::transaction::Transaction;
 
-/// Records copied out under one lock when a partition is replayed.
+/// How many records a replay copies under one lock.
 const REPLAY_RECORDS: usize = 1024;
 
-/// One member of the group with its transaction; leaves the group when dropped.
+/// One member of the group, with its transaction. Leaves the group when dropped.
 #[derive(Debug)]
 pub struct MemoryClient {
     pub(crate) shared: Arc<Shared>,
     pub(crate) member: String,
     pub(crate) epoch: u64,
-    /// Has the last assignment been answered?
+    /// Whether the worker has answered the last assignment with [`GroupConsumer::open`].
     is_open: bool,
     reads: Vec<OpenPartition>,
-    /// Of topics whose ids were asked for, which ones they were.
+    /// For each topic whose id the client has asked for, the generation at that time.
     generations: BTreeMap<Topic, u32>,
     heads: BinaryHeap<Reverse<Head>>,
     transaction: Transaction,
-    /// Everything goes by what a real cluster does: see [`crate::Conditions`].
+    /// The broker behaves like a real cluster: see [`crate::Conditions`].
     is_simulated: bool,
 }
 
-/// A source that is read.
+/// A partition that the client reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenPartition {
     pub(crate) source: TopicPartition,
     pub(crate) number: usize,
-    /// The offset to come.
+    /// The next offset to read.
     pub(crate) next: i64,
-    /// None of its records is to be given for now.
+    /// The partition is paused.
     pub(crate) is_held: bool,
-    /// Of the topic as it was when the client last asked for its id.
+    /// The topic's generation when the client last asked for its id.
     pub(crate) generation: u32,
-    /// Leader epoch up to which it has been read; `None` where nothing was.
+    /// Leader epoch of the last record that was read; `None` if none was.
     pub(crate) leader_epoch: Option<i32>,
-    /// Records that were read are lost: it is read no more.
+    /// The partition is halted, because records that were read are lost.
     pub(crate) is_stopped: bool,
-    /// Records that were read are lost: reading goes on before the offset where it was to be opened.
+    /// Records that were read are lost, so reading continues below the offset at which the worker opened the
+    /// partition.
     pub(crate) is_moved: bool,
 }
 
 impl OpenPartition {
-    /// May its records be given?
+    /// Whether a poll may return its records.
     pub(crate) fn is_given(&self) -> bool {
         !self.is_held && !self.is_stopped
     }
 }
 
-/// The next record of a read; the smallest sequence comes first.
+/// The next record of an open partition. The smallest sequence comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
     sequence: u64,
@@ -96,7 +97,7 @@ impl MemoryClient {
         }
     }
 
-    /// What there is to be told or read now.
+    /// The next event for the worker, if there is one now.
     fn next(
         &mut self,
         state: &mut State,
@@ -124,7 +125,7 @@ impl MemoryClient {
         Ok((!batch.is_empty()).then_some(WorkerEvent::Records))
     }
 
-    /// Merges what is at hand in the order of appending.
+    /// Fills the batch with the available records, in the order in which they were appended.
     fn fill(&mut self, logs: &[Log], limit: usize, batch: &mut Batch) {
         self.heads.clear();
         let given = self.reads.iter().enumerate();
@@ -194,6 +195,7 @@ impl GroupConsumer for MemoryClient {
 
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         let state = self.shared.lock();
+        let is_expelled = state.group.is_lost(&self.member);
         for &(source, start) in reads {
             let number = self.shared.layout.require(source);
             let number = number.map_err(Failure::Config)?;
@@ -208,10 +210,12 @@ impl GroupConsumer for MemoryClient {
             let next = match start.offset().map_or(start, Start::Offset) {
                 Start::Offset(offset) if is_stopped => offset,
                 Start::Offset(_) if is_cut => first_unread,
-                // It is not found out before it is read that the topic is another one.
+                // The client notices only when it reads that the topic was recreated.
                 Start::Offset(offset) if generation != log.generation => offset,
-                // As on a real cluster, it shows with the first record that what was before it is gone.
+                // As on a real cluster, only the first record shows that the records before it are gone.
                 Start::Offset(offset) if self.is_simulated && offset < log.start => log.start,
+                // An expelled member learns of that with its next poll. Meanwhile others process its records.
+                Start::Offset(offset) if is_expelled && offset < log.start => log.start,
                 start => begin(log, source, start)?,
             };
             self.reads.retain(|read| read.source != source);
@@ -239,7 +243,7 @@ impl GroupConsumer for MemoryClient {
         Ok(())
     }
 
-    /// Records come in the order of appending whatever their event time: there is no lead to be lost.
+    /// Ignored: records come in the order in which they were appended, whatever their event time.
     fn report_progress(&mut self, _source: TopicPartition, _event_time_ms: i64) {}
 
     fn pause(&mut self, sources: &[TopicPartition]) {
@@ -260,7 +264,7 @@ impl GroupConsumer for MemoryClient {
         let read = self.read(source)?;
         let log = &self.shared.lock().logs[read.number];
         let is_known = read.generation == log.generation && !read.is_stopped && !read.is_cut(log);
-        // A position passes what nobody will ever read, which has an epoch too.
+        // A position also passes offsets that have no readable record. They have an epoch too.
         let passed = is_known.then(|| log.epochs.before(log.next_readable(read.next)));
         read.leader_epoch.max(passed)
     }
@@ -288,7 +292,7 @@ impl GroupConsumer for MemoryClient {
         if log.generation != read.generation {
             return None;
         }
-        // What nobody will ever read is not behind.
+        // Offsets that have no readable record do not count.
         let next = if self.is_simulated {
             log.next_readable(read.next)
         } else {
@@ -409,7 +413,7 @@ impl TopicReader for MemoryClient {
         ends.collect::<Result<_, String>>().map_err(Failure::Config)
     }
 
-    /// A broker lives no longer than its process: the name tells a topic from others, and how often it was recreated.
+    /// The topic's name, and how often it was recreated. That is unique, because the broker ends with its process.
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
         let name = self.shared.layout.name(topic);
         let partition = 0;
@@ -428,7 +432,8 @@ impl TopicReader for MemoryClient {
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         let count = self.shared.layout.partitions(topic);
-        let count = count.ok_or_else(|| Failure::Config(format!("there is no topic {topic:?}")))?;
+        let count =
+            count.ok_or_else(|| Failure::Config(format!("topic {topic:?} does not exist")))?;
         Ok(self.shared.lock().seen(topic, count))
     }
 }
@@ -436,7 +441,7 @@ impl TopicReader for MemoryClient {
 impl Drop for MemoryClient {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        // A real cluster is not told when a process dies.
+        // A real cluster does not notice when a process dies.
         if !self.is_simulated && !state.is_fenced(&self.member, self.epoch) {
             state.group.remove(&self.member);
             self.shared.notify(&state);
@@ -463,13 +468,13 @@ fn begin(log: &Log, source: TopicPartition, start: Start) -> Result<i64, Failure
             let first = records.find(|(entry, _)| entry.timestamp_ms >= time);
             Ok(first.map_or(log.end, |(entry, _)| entry.offset))
         }
-        // As after Kafka's retention, what is gone is not learnt from.
+        // As after Kafka's retention, the trainer skips samples that are gone.
         Start::Offset(offset) if offset < log.start && source.topic == Topic::Samples => {
             Ok(log.start)
         }
         Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
         Start::Offset(offset) | Start::Verified { offset, .. } => Err(Failure::Config(format!(
-            "offset {offset} of {source:?} is out of range: {} to {} are there",
+            "offset {offset} of {source:?} is out of range: expected {} to {}",
             log.start, log.end
         ))),
     }

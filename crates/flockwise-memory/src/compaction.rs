@@ -1,22 +1,22 @@
-//! Compaction: of every key the last record stays.
+//! Compaction: keeps the last record of every key.
 
 use std::collections::{HashSet, VecDeque};
 
 use crate::log::{Log, Pool};
 
-/// Below this a partition is not worth the work.
+/// A smaller partition is not compacted.
 const SMALLEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// When a compacted partition is next due, and which tombstones may go then.
+/// When a partition is compacted next, and which tombstones may be removed then.
 #[derive(Debug)]
 pub(crate) struct Compaction {
     due_at_bytes: usize,
-    /// Earlier runs: how far each looked, and when. Whoever reads along gets to see a tombstone that a run
-    /// has only just found.
+    /// Earlier runs: the offset up to which each looked, and its time in milliseconds. A run keeps the tombstones
+    /// that no earlier run has seen, so that a reader at the end of the log sees them.
     runs: VecDeque<(i64, i64)>,
 }
 
-/// When a compaction runs, and how long one leaves the tombstones that another has found: milliseconds.
+/// When a compaction runs, and how long it keeps tombstones that an earlier run has seen: milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Terms {
     pub(crate) now_ms: i64,
@@ -31,14 +31,14 @@ impl Compaction {
         }
     }
 
-    /// Compacts once a partition has doubled, which makes the work a constant per record.
+    /// Compacts a partition that has doubled in size, so that the cost per record is constant.
     pub(crate) fn run_if_due(&mut self, log: &mut Log, pool: &mut Pool) {
         if log.bytes >= self.due_at_bytes {
             self.run(log, pool, Terms::default());
         }
     }
 
-    /// Compacts now what may be read.
+    /// Compacts the readable records of a partition now.
     pub(crate) fn run(&mut self, log: &mut Log, pool: &mut Pool, terms: Terms) {
         let superseded = superseded(log);
         let mut superseded = superseded.into_iter().rev();
@@ -52,11 +52,11 @@ impl Compaction {
         self.due_at_bytes = SMALLEST_BYTES.max(2 * log.bytes);
     }
 
-    /// Tombstones before this were found long enough ago.
+    /// Tombstones before this offset were first seen long enough ago to be removed.
     fn seen_up_to(&mut self, terms: Terms) -> i64 {
         let is_past = |(_, at_ms): &(i64, i64)| at_ms + terms.keep_ms <= terms.now_ms;
         let past = self.runs.iter().take_while(|run| is_past(run)).count();
-        // The latest of them goes for those before.
+        // The latest of these runs has seen what the earlier ones have seen.
         self.runs.drain(..past.saturating_sub(1));
         self.runs
             .front()
@@ -65,8 +65,8 @@ impl Compaction {
     }
 }
 
-/// Has each record a later one of its key? From the last record to the first. What may come to nothing
-/// takes the place of nothing.
+/// For each record, from the last to the first: whether a later record has its key. A record whose transaction is
+/// open may still be aborted, so it supersedes nothing.
 fn superseded(log: &Log) -> Vec<bool> {
     let mut keys = HashSet::new();
     let backwards = log

@@ -1,4 +1,4 @@
-//! A reader of committed records outside of the group, for standbys.
+//! A reader of committed records outside the group, for standbys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use flockwise_runtime::topics::TopicPartition;
 use crate::client::{OpenPartition, record};
 use crate::state::{Shared, State, after, until};
 
-/// Reads partitions as they come.
+/// Reads the committed records of some partitions as they arrive.
 #[derive(Debug)]
 pub struct MemoryFollower {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ impl MemoryFollower {
         }
     }
 
-    /// Another comes first every time, lest one that never ends keep the others waiting.
+    /// Starts with another partition every time, so that a busy one does not starve the others.
     fn fill(&mut self, state: &State, limit: usize, batch: &mut Batch) {
         let first = 1.min(self.reads.len());
         self.reads.rotate_left(first);

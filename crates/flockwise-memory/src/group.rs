@@ -1,7 +1,7 @@
-//! The consumer group: who is in it and who has which partitions.
+//! The consumer group: its members and their partitions.
 //!
-//! Eager and in two phases: everybody hands over all that it has, and once everybody has, all is
-//! given out anew. So no partition ever has two owners.
+//! Rebalances are eager and have two phases: all members give up all their partitions, and once all have, the group
+//! assigns the partitions again. So no partition ever has two owners.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(crate) struct Group {
     subscribed: Vec<(Topic, u32)>,
     members: BTreeMap<String, Member>,
     is_rebalancing: bool,
-    /// How often all was given out.
+    /// Number of assignments so far: the group's generation.
     pub(crate) round: i64,
 }
 
@@ -22,25 +22,25 @@ pub(crate) struct Group {
 struct Member {
     standing: MemberState,
     is_leaving: bool,
-    /// The last round in which it was given something.
+    /// The last round in which it got an assignment.
     round: i64,
 }
 
-/// What a member has, and what it has been told of it.
+/// A member's partitions, and what it knows of them. `is_told`: the member's last poll has returned the event.
 #[derive(Debug)]
 enum MemberState {
-    /// Has nothing, and waits for the others to hand over.
+    /// Has no partitions, and waits for the others to give up theirs.
     Waiting,
-    /// Has been given this, and has yet to hear of it.
+    /// Has an assignment that it does not know of yet.
     Chosen(Vec<TopicPartition>),
-    /// Has this, and knows.
+    /// Has an assignment and knows of it.
     Serving(Vec<TopicPartition>),
-    /// Is to hand this over.
+    /// Must give up these partitions.
     Revoking {
         sources: Vec<TopicPartition>,
         is_told: bool,
     },
-    /// Has been put out of the group: this is no longer its own, and nobody waits for it.
+    /// Was expelled: these partitions are no longer its own, and the group does not wait for it.
     Losing {
         sources: Vec<TopicPartition>,
         is_told: bool,
@@ -57,7 +57,7 @@ impl Group {
         }
     }
 
-    /// A member comes, in the place of one of the same name.
+    /// Adds a member, or replaces the one of the same name.
     pub(crate) fn join(&mut self, name: &str) {
         let member = Member {
             standing: MemberState::Waiting,
@@ -68,8 +68,7 @@ impl Group {
         self.rebalance();
     }
 
-    /// A member comes back under a name that the group holds a place for: what it had is given to it again,
-    /// and the others do not hear of it.
+    /// A static member comes back under its name: it gets its partitions again, without a rebalance.
     pub(crate) fn rejoin(&mut self, name: &str) {
         let Some(member) = self
             .members
@@ -87,17 +86,17 @@ impl Group {
         }
     }
 
-    /// Is somebody of this name in the group, or has yet to hear that it is not?
+    /// Whether the group has a member of this name, even one that does not know yet that it was expelled.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// Names of all.
+    /// Names of all members.
     pub(crate) fn names(&self) -> Vec<String> {
         self.members.keys().cloned().collect()
     }
 
-    /// May a member read, as far as it knows?
+    /// Whether a member believes that it may read.
     pub(crate) fn believes_to_serve(&self, name: &str) -> bool {
         self.standing(name).is_some_and(|standing| {
             matches!(
@@ -109,19 +108,19 @@ impl Group {
         })
     }
 
-    /// The last round in which a member was given something.
+    /// The last round in which a member got an assignment; `None` if it is not in the group.
     pub(crate) fn round_of(&self, name: &str) -> Option<i64> {
         self.members.get(name).map(|member| member.round)
     }
 
-    /// A member is gone without a word.
+    /// Removes a member that is gone without having left.
     pub(crate) fn remove(&mut self, name: &str) {
         if self.members.remove(name).is_some() {
             self.rebalance();
         }
     }
 
-    /// A member is put out, and learns of it when it next asks.
+    /// Expels a member. It learns of that with its next poll.
     pub(crate) fn expel(&mut self, name: &str) {
         let Some(member) = self.members.get_mut(name) else {
             return;
@@ -137,7 +136,7 @@ impl Group {
         self.rebalance();
     }
 
-    /// A member wants to go. Is it gone?
+    /// A member wants to leave. Returns whether it has left, which it cannot before it gives up its partitions.
     pub(crate) fn leave(&mut self, name: &str) -> bool {
         let Some(member) = self.members.get_mut(name) else {
             return true;
@@ -151,12 +150,12 @@ impl Group {
         false
     }
 
-    /// What a member is to be told next.
+    /// The next event for a member, if there is one.
     pub(crate) fn turn(&mut self, name: &str) -> Option<WorkerEvent> {
         self.members.get_mut(name)?.standing.tell()
     }
 
-    /// A member no longer reads these.
+    /// A member has closed these partitions.
     pub(crate) fn hand_over(&mut self, name: &str, closed: &[TopicPartition]) {
         let Some(member) = self.members.get_mut(name) else {
             return;
@@ -180,13 +179,13 @@ impl Group {
         }
     }
 
-    /// May a member read?
+    /// Whether a member may read.
     pub(crate) fn is_serving(&self, name: &str) -> bool {
         self.standing(name)
             .is_some_and(|standing| matches!(standing, MemberState::Serving(_)))
     }
 
-    /// May a member commit positions?
+    /// Whether a member may commit positions.
     pub(crate) fn is_current(&self, name: &str) -> bool {
         self.standing(name).is_some_and(|standing| {
             matches!(
@@ -196,7 +195,7 @@ impl Group {
         })
     }
 
-    /// Was a member put out of the group, and has yet to take it in?
+    /// Whether a member was expelled and has not given up its partitions yet.
     pub(crate) fn is_lost(&self, name: &str) -> bool {
         self.standing(name)
             .is_some_and(|standing| matches!(standing, MemberState::Losing { .. }))
@@ -248,7 +247,7 @@ impl MemberState {
         matches!(self, Self::Waiting)
     }
 
-    /// Asks for what is there; where there is nothing, nothing need be said.
+    /// Asks the member to give up its partitions. Without partitions it need not be told.
     fn revoke(&mut self) {
         *self = match std::mem::replace(self, Self::Waiting) {
             Self::Waiting | Self::Chosen(_) => Self::Waiting,
@@ -281,7 +280,7 @@ impl MemberState {
     }
 }
 
-/// Kafka's range assignment: of each topic every member gets a run, the first ones one more.
+/// Kafka's range assignment: every member gets a run of each topic's partitions, and the first members get one more.
 fn ranges(subscribed: &[(Topic, u32)], members: usize) -> Vec<Vec<TopicPartition>> {
     let mut lists = vec![Vec::new(); members];
     for &(topic, count) in subscribed {

@@ -1,14 +1,14 @@
-//! Which partitions there are, and under which number each lies.
+//! All partitions of the broker, and their numbers.
 
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::record::LARGEST_RECORD_BYTES;
 
-/// The partitions of all topics, numbered; fixed for the life of a broker.
+/// The numbered partitions of all topics. Fixed for the life of a broker.
 #[derive(Debug)]
 pub(crate) struct Layout {
     topics: Topics,
-    /// Of each topic, internal ones first, the number of its first partition and how many it has.
+    /// For each topic, internal ones first: the number of its first partition, and how many it has.
     spans: Vec<(usize, u32)>,
 }
 
@@ -17,7 +17,7 @@ impl Layout {
         assert_eq!(
             topics.inputs.len(),
             input_partitions.len(),
-            "every input topic has a number of partitions"
+            "each input topic needs a number of partitions"
         );
         let internal = Topics::internal().map(|topic| topics.partitions(topic));
         let counts = internal.iter().chain(input_partitions);
@@ -36,7 +36,7 @@ impl Layout {
         self.topics.name(topic)
     }
 
-    /// Partitions of all topics.
+    /// Number of partitions of all topics together.
     pub(crate) fn len(&self) -> usize {
         self.spans
             .last()
@@ -49,18 +49,18 @@ impl Layout {
         (source.partition < count).then_some(first + source.partition as usize)
     }
 
-    /// The number of a partition, or what is wrong about asking for it.
+    /// The number of a partition, or an error text if it does not exist.
     pub(crate) fn require(&self, source: TopicPartition) -> Result<usize, String> {
         self.number(source).ok_or_else(|| {
             let count = self.partitions(source.topic).unwrap_or(0);
             format!(
-                "there is no partition {} of {:?}: it has {count}",
+                "partition {} of {:?} does not exist: the topic has {count}",
                 source.partition, source.topic
             )
         })
     }
 
-    /// The number of a partition that takes this record, or why it does not.
+    /// The number of a partition that accepts this record, or an error text if it does not.
     pub(crate) fn accept(
         &self,
         source: TopicPartition,
@@ -71,7 +71,7 @@ impl Layout {
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         if bytes > LARGEST_RECORD_BYTES {
             return Err(format!(
-                "a record of {bytes} bytes for {}: at most {LARGEST_RECORD_BYTES} are taken",
+                "a record of {bytes} bytes for {}: at most {LARGEST_RECORD_BYTES} are accepted",
                 self.topics.name(source.topic)
             ));
         }
@@ -84,12 +84,12 @@ impl Layout {
         Ok(number)
     }
 
-    /// Partitions of a topic, if it exists.
+    /// Number of partitions of a topic; `None` if it does not exist.
     pub(crate) fn partitions(&self, topic: Topic) -> Option<u32> {
         self.spans.get(index(topic)).map(|(_, count)| *count)
     }
 
-    /// Every partition in the order of its number.
+    /// All partitions, in the order of their numbers.
     pub(crate) fn sources(&self) -> impl Iterator<Item = TopicPartition> {
         let inputs = (0..self.topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
         let topics = Topics::internal()
@@ -101,7 +101,7 @@ impl Layout {
     }
 }
 
-/// Does the group commit how far it has read this topic?
+/// Whether the group commits positions in this topic.
 pub(crate) fn is_consumed(topic: Topic) -> bool {
     matches!(topic, Topic::Input(_) | Topic::Repartition | Topic::Samples)
 }

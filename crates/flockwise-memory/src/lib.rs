@@ -1,21 +1,19 @@
 //! The in-process broker: topics, partitions, groups, transactions.
 //!
-//! To the worker loop it is Kafka: a consumer group over the repartition topic and the samples with
-//! range assignment and eager rebalances, transactions that show all or nothing, fencing,
-//! compaction. It waits for nobody but the members of its group, writes no file and opens no port.
+//! The worker loop sees it as Kafka: a consumer group over the repartition and samples topics with range
+//! assignment and eager rebalances, atomic transactions, fencing, and compaction. It waits only for the members of
+//! its group, writes no file and opens no port.
 //!
-//! Two things are better than Kafka's, and `replay` leans on them: records come in the order in
-//! which they were appended, over all partitions that a worker reads, so a task sees its records in
-//! the same order whatever the number of workers; and what the group has committed is let go of, so
-//! a replay of any size runs in bounded memory. Forwarded events take their place in that order
-//! when their transaction commits.
+//! Two guarantees exceed Kafka's, and `replay` relies on them. First, a worker gets records in the order in which
+//! they were appended, across all partitions that it reads. So a task sees its records in the same order whatever the
+//! number of workers. Forwarded events take their place in that order when their transaction commits. Second, records
+//! that the group has committed are freed, so a replay of any size runs in bounded memory.
 //!
-//! For simulations it can be made to behave as a real cluster does, faults and all: see [`Conditions`].
+//! For simulations it can behave like a real cluster, with its faults: see [`Conditions`].
 //!
-//! Measured on one thread, 20 million records of 206 bytes over twelve input partitions in turn,
-//! 4,096 to a poll and a commit: append and poll take 66 ns a record (15 million a second). With a
-//! changelog row of 126 bytes sent for each, over 100,000 keys, it is 210 to 250 ns, compaction
-//! included.
+//! Measured on one thread, with 20 million records of 206 bytes over twelve input partitions in turn and 4,096 records
+//! to a poll and a commit: append and poll take 66 ns a record (15 million a second). If a changelog row of 126 bytes
+//! is sent for each record, over 100,000 keys, it is 210 to 250 ns, compaction included.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,31 +1,31 @@
-//! One partition: records in order, in chunks of one arena each.
+//! One partition: its records in order, in chunks that have an arena each.
 
 use std::collections::VecDeque;
 
 use crate::record::{Parts, Shape};
 use crate::truncation::Epochs;
 
-/// A chunk is let go of as a whole, so it is the grain of the memory held.
+/// The size of a chunk, which is freed as a whole.
 const CHUNK_BYTES: usize = 128 * 1024;
 const CHUNK_RECORDS: usize = 2048;
-/// Chunks kept for reuse, over all partitions.
+/// How many chunks are kept for reuse, over all partitions.
 const SPARE_CHUNKS: usize = 128;
 
-/// A partition's records and how far the group has committed to have read them.
+/// A partition's records, and the group's committed offset.
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) chunks: VecDeque<Chunk>,
-    /// The oldest offset that may be asked for.
+    /// The oldest offset that can be read.
     pub(crate) start: i64,
-    /// The offset of the record to come.
+    /// The offset of the next record.
     pub(crate) end: i64,
     pub(crate) committed: Option<i64>,
     /// How often the topic was recreated.
     pub(crate) generation: u32,
     pub(crate) epochs: Epochs,
-    /// Records from this offset on are not to be read: a transaction that has one of them is open.
+    /// Records from this offset on must not be read, because the first of them belongs to an open transaction.
     pub(crate) held_from: i64,
-    /// Bytes of the records held, their entries included.
+    /// Bytes of the records in memory, their entries included.
     pub(crate) bytes: usize,
 }
 
@@ -39,21 +39,21 @@ pub(crate) struct Chunk {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) offset: i64,
-    /// Its place among all appends to the broker.
+    /// The record's number among all appends to the broker.
     pub(crate) sequence: u64,
     pub(crate) timestamp_ms: i64,
     pub(crate) shape: Shape,
     first_byte: u32,
 }
 
-/// Where in a log a record lies; good until the log is next changed.
+/// Where in a log a record lies. Valid until the log changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogPosition {
     chunk: usize,
     index: usize,
 }
 
-/// Chunks that were let go of, with their memory.
+/// Freed chunks, kept with their memory for reuse.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Vec<Chunk>);
 
@@ -71,7 +71,7 @@ impl Log {
         }
     }
 
-    /// The same partition of a topic that was deleted and made again.
+    /// The empty partition of a topic that was deleted and recreated.
     pub(crate) fn recreated(&self) -> Self {
         Self {
             generation: self.generation + 1,
@@ -79,7 +79,7 @@ impl Log {
         }
     }
 
-    /// Appends a record and says its offset.
+    /// Appends a record and returns its offset.
     pub(crate) fn append(
         &mut self,
         pool: &mut Pool,
@@ -101,7 +101,7 @@ impl Log {
         offset
     }
 
-    /// Puts a record that has its offset already behind all others.
+    /// Appends a record that already has its offset.
     pub(crate) fn push(&mut self, pool: &mut Pool, entry: Entry, bytes: &[u8]) {
         self.bytes += bytes.len() + size_of::<Entry>();
         match self.chunks.back_mut() {
@@ -114,12 +114,12 @@ impl Log {
         }
     }
 
-    /// Offsets that no record ever has, as those of control records.
+    /// Takes offsets that no record will have, as control records do.
     pub(crate) fn skip(&mut self, offsets: i64) {
         self.end += offsets;
     }
 
-    /// Takes out the records that are not to be kept; their offsets stay behind.
+    /// Removes the records for which `keeps` returns `false`. The offsets of the others do not change.
     pub(crate) fn retain(&mut self, pool: &mut Pool, mut keeps: impl FnMut(&Entry) -> bool) {
         self.bytes = 0;
         for chunk in std::mem::take(&mut self.chunks) {
@@ -132,24 +132,23 @@ impl Log {
         }
     }
 
-    /// The offset behind the last that may be read.
+    /// The last stable offset: the first one that must not be read yet.
     pub(crate) fn stable(&self) -> i64 {
         self.end.min(self.held_from)
     }
 
-    /// The offset of the first record from here on, or behind the last that may be read.
+    /// The offset of the first record from `from` on; the last stable offset if there is none.
     pub(crate) fn next_readable(&self, from: i64) -> i64 {
         let entry = self.entry(self.place(from));
         entry.map_or(self.stable().max(from), |entry| entry.offset)
     }
 
-    /// Lets go of the chunks that lie wholly below an offset.
+    /// Frees the chunks that lie wholly below an offset.
     pub(crate) fn trim(&mut self, pool: &mut Pool, below: i64) {
         self.trim_to(pool, below, 0);
     }
 
-    /// Lets go of the chunks that lie wholly below an offset, the oldest first, while more bytes than
-    /// these are held.
+    /// Frees chunks that lie wholly below an offset, the oldest first, while the log has more than `bytes` bytes.
     pub(crate) fn trim_to(&mut self, pool: &mut Pool, below: i64, bytes: usize) {
         while self.bytes > bytes
             && let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.end() <= below)
@@ -187,7 +186,7 @@ impl Log {
         Some((entry, entry.shape.split(bytes)))
     }
 
-    /// The place behind a place that holds a record.
+    /// The position after one that holds a record.
     #[inline]
     pub(crate) fn after(&self, place: LogPosition) -> LogPosition {
         let LogPosition { chunk, index } = place;
@@ -210,7 +209,7 @@ impl Log {
         })
     }
 
-    /// Records that the group has yet to commit.
+    /// Number of records that the group has not committed yet.
     pub(crate) fn backlog(&self) -> u64 {
         let committed = self.committed.unwrap_or(self.start);
         u64::try_from(self.end - committed).unwrap_or(0)
@@ -238,7 +237,7 @@ impl Chunk {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The offset behind its last record; no chunk in a log is empty.
+    /// The offset after its last record. No chunk in a log is empty.
     fn end(&self) -> i64 {
         self.entries.last().map_or(0, |entry| entry.offset + 1)
     }

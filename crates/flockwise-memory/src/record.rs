@@ -2,22 +2,22 @@
 
 use flockwise_runtime::broker::ORIGIN_HEADER;
 
-/// A committed record, copied out.
+/// A copy of a committed record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// Its offset in its partition.
+    /// The record's offset in its partition.
     pub offset: i64,
-    /// Milliseconds since the epoch.
+    /// The record's timestamp, milliseconds since the epoch.
     pub timestamp_ms: i64,
-    /// `None` where it has no key.
+    /// `None` for a record without a key.
     pub key: Option<Vec<u8>>,
     /// `None` for a tombstone.
     pub value: Option<Vec<u8>>,
-    /// Headers in order.
+    /// Names and contents of the headers, in order.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// Where in a record's bytes one part ends and the next begins.
+/// The lengths of a record's parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     key: u32,
@@ -25,10 +25,10 @@ pub(crate) struct Shape {
     headers: u32,
 }
 
-/// The length that stands for a part that is not there.
+/// The length that stands for an absent part.
 const ABSENT: u32 = u32::MAX;
 
-/// More than any broker takes, and little enough for a chunk's positions to fit 32 bits.
+/// More than any broker accepts, but small enough for positions in a chunk to fit into 32 bits.
 pub(crate) const LARGEST_RECORD_BYTES: usize = 1 << 30;
 
 /// A record's parts, borrowed from its bytes.
@@ -40,7 +40,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Shape {
-    /// Lays a record's parts at the end of `bytes`.
+    /// Appends a record's parts to `bytes`.
     pub(crate) fn lay(
         bytes: &mut Vec<u8>,
         key: Option<&[u8]>,
@@ -63,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// Bytes of the whole record.
+    /// Length of the whole record in bytes.
     pub(crate) fn len(self) -> usize {
         present(self.key) + present(self.value) + self.headers as usize
     }
@@ -72,7 +72,7 @@ impl Shape {
         self.value == ABSENT
     }
 
-    /// The parts of a record that begins where `bytes` begins.
+    /// The parts of a record at the start of `bytes`.
     #[inline]
     pub(crate) fn split(self, bytes: &[u8]) -> Parts<'_> {
         let (key, rest) = bytes.split_at(present(self.key));
@@ -86,14 +86,14 @@ impl Shape {
 }
 
 impl<'a> Parts<'a> {
-    /// The header that says where a forwarded event came from.
+    /// The header with the origin of a forwarded event; `None` if there is none.
     pub(crate) fn origin(self) -> Option<&'a [u8]> {
         self.headers()
             .find(|(name, _)| *name == ORIGIN_HEADER.as_bytes())
             .map(|(_, content)| content)
     }
 
-    /// Names and contents in order.
+    /// Names and contents of the headers, in order.
     pub(crate) fn headers(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let mut rest = self.headers;
         std::iter::from_fn(move || Some((take(&mut rest)?, take(&mut rest)?)))

@@ -1,10 +1,10 @@
-//! What a real cluster does to its clients, and the plain in-process broker does not.
+//! Behaviour of a real cluster that the plain in-process broker does not have.
 //!
-//! Records have their offsets from when they are sent, and are read once their transaction is committed:
-//! an open one holds back whoever reads a partition that it touches. Its end leaves a control record, which takes an
-//! offset and is never read, and an aborted one leaves the offsets of all its records. A commit has two
-//! phases, between which its owner can be left behind. A client that ends without a word stays in the
-//! group, and its transaction open, until the clock says otherwise. Deliveries are as unfair as they may be.
+//! A record gets its offset when it is sent, and is readable once its transaction is committed. An open transaction
+//! holds back all readers of the partitions that it touches. Its end adds a control record, which takes an offset and
+//! is never read. An aborted transaction leaves the offsets of all its records unused. A commit has two phases, and its
+//! owner can be fenced between them. A client that dies stays in the group, and its transaction stays open, until
+//! they time out. The order of deliveries is as unfair as Kafka allows.
 
 mod faults;
 mod phases;
@@ -23,21 +23,21 @@ use transactions::OpenTransaction;
 /// How a simulated cluster behaves.
 #[derive(Clone, Debug)]
 pub struct Conditions {
-    /// Whose time sessions and transactions go by.
+    /// The clock for timeouts of sessions and transactions.
     pub clock: Clock,
-    /// Draws what a poll brings.
+    /// Seed of the random choice of the records that a poll returns.
     pub seed: u64,
-    /// A member that has not polled for so long is put out of the group.
+    /// A member that has not polled for longer than this is expelled from the group.
     pub session: Duration,
-    /// A transaction that is open for longer is aborted, and its owner fenced.
+    /// A transaction that is open for longer than this is aborted, and its owner is fenced.
     pub transaction: Duration,
-    /// Compaction leaves a tombstone that it finds for so long.
+    /// How long compaction keeps a tombstone after it first sees it.
     pub tombstones: Duration,
-    /// A member that comes back in time takes its own place, and the others do not hear of it.
+    /// Static membership: a member that comes back in time gets its partitions again, without a rebalance.
     pub is_static: bool,
-    /// Of a hundred polls, so many bring nothing although there is something.
+    /// Percentage of polls that return nothing although there are records, 0 to 100.
     pub idle_percent: u32,
-    /// Records that one poll brings, at most.
+    /// The most records that one poll returns.
     pub most_records: usize,
 }
 
@@ -48,11 +48,11 @@ pub(crate) struct Simulation {
     pub(crate) random: SeededRandom,
     /// Open transactions by their owner's name.
     open: BTreeMap<String, OpenTransaction>,
-    /// When each member was last heard of.
+    /// When each member last polled.
     heard: BTreeMap<String, Moment>,
-    /// Partitions that a topic shows, where that is not all of them.
+    /// Number of visible partitions of a topic, if some are hidden.
     shown: BTreeMap<Topic, u32>,
-    /// When a member learns what the group has decided is drawn for each news.
+    /// How many more polls each member waits for news of the group. Drawn at random.
     delays: BTreeMap<String, u32>,
 }
 
@@ -68,12 +68,12 @@ impl Simulation {
         }
     }
 
-    /// Does a poll bring nothing this time?
+    /// Draws whether this poll returns nothing.
     pub(crate) fn is_slow(&mut self) -> bool {
         self.random.below(100) < self.conditions.idle_percent
     }
 
-    /// Has a member still to wait for the group's news?
+    /// Draws whether a member must still wait for news of the group.
     pub(crate) fn delays_news(&mut self, member: &str) -> bool {
         let delay = self.delays.entry(member.to_owned()).or_default();
         *delay = match *delay {
@@ -83,12 +83,12 @@ impl Simulation {
         *delay > 0
     }
 
-    /// Shows only the first partitions of a topic.
+    /// Hides all but the first `partitions` of a topic.
     pub(crate) fn show(&mut self, topic: Topic, partitions: u32) {
         self.shown.insert(topic, partitions);
     }
 
-    /// Partitions of a topic that are seen, of those that there are.
+    /// Number of visible partitions of a topic that has `partitions`.
     pub(crate) fn seen(&self, topic: Topic, partitions: u32) -> u32 {
         self.shown
             .get(&topic)

@@ -1,4 +1,4 @@
-//! Everything that the broker's lock guards.
+//! The broker's state, guarded by one lock.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,11 +15,11 @@ use crate::record::Shape;
 use crate::simulation::Simulation;
 use crate::transaction::Transaction;
 
-/// A trainer that takes over reads again what came after the last version, so mini-batches are kept
-/// for a while, as Kafka keeps them.
+/// Bytes of mini-batches that are kept after they are committed, as Kafka keeps them: a new trainer reads again those
+/// that came after the last version.
 const LESSONS_BYTES: usize = 16 << 20;
 
-/// The state behind its lock, and the condition that it has changed.
+/// The state behind its lock, and a condition that signals changes.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) layout: Layout,
@@ -27,25 +27,25 @@ pub(crate) struct Shared {
     changed: Condvar,
 }
 
-/// Partitions by number, the group, and who may produce under which name.
+/// The partitions by number, the group, and the current producer of each name.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) logs: Vec<Log>,
     pub(crate) group: Group,
     pub(crate) is_retaining: bool,
-    /// Clients go on behind lost records.
+    /// Clients continue after lost records instead of halting the partition.
     pub(crate) skips_lost_records: bool,
-    /// What a real cluster does besides; `None` where all goes well.
+    /// The simulated cluster's state; `None` for the plain broker.
     pub(crate) simulation: Option<Box<Simulation>>,
-    /// `None` where a partition is not compacted.
+    /// By partition; `None` if it is not compacted.
     compactions: Vec<Option<Compaction>>,
-    /// Bytes of each partition that are kept although the group has committed to have read them.
+    /// Bytes of each partition that are kept after the group has committed them.
     keeps: Vec<usize>,
     pub(crate) pool: Pool,
     sequence: u64,
     epochs: HashMap<String, u64>,
     pub(crate) scratch: Vec<u8>,
-    /// Threads that wait for a change: waking nobody costs a system call too.
+    /// Number of threads that wait for a change. At zero, a notification would be a wasted system call.
     waiting: usize,
 }
 
@@ -84,12 +84,13 @@ impl Shared {
         }
     }
 
-    /// A worker that panicked has changed nothing by halves: its transaction is its own until commit.
+    /// Ignores poisoning: no panic can leave the state half changed, because a worker owns its transaction until it
+    /// commits.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Shared::lock`], once what is overdue in a simulation has happened.
+    /// Like [`Shared::lock`]. In a simulation, ends overdue sessions and transactions first.
     pub(crate) fn look(&self) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         if state.simulation.is_some() {
@@ -98,7 +99,7 @@ impl Shared {
         state
     }
 
-    /// Gives the lock back until something has changed, or for so long.
+    /// Releases the lock until the state changes, for at most `patience`.
     pub(crate) fn wait<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
@@ -113,14 +114,14 @@ impl Shared {
         state
     }
 
-    /// Wakes whoever waits.
+    /// Wakes the threads that wait for a change.
     pub(crate) fn notify(&self, state: &State) {
         if state.waiting > 0 {
             self.changed.notify_all();
         }
     }
 
-    /// Records of consumed topics that the group has yet to commit.
+    /// Number of records of consumed topics that the group has not committed yet.
     pub(crate) fn backlog(&self, state: &State) -> u64 {
         let sources = self.layout.sources().zip(&state.logs);
         sources
@@ -131,7 +132,7 @@ impl Shared {
 }
 
 impl State {
-    /// Appends one record from outside any transaction.
+    /// Appends one record without a transaction.
     pub(crate) fn append(
         &mut self,
         number: usize,
@@ -148,14 +149,14 @@ impl State {
         offset
     }
 
-    /// Makes a transaction visible, together with the positions; all or nothing.
+    /// Commits a transaction's records and positions atomically.
     pub(crate) fn commit(&mut self, transaction: &Transaction, positions: &[(usize, i64)]) {
         for (pending, bytes) in transaction.records() {
             self.push(pending.number, pending.timestamp_ms, pending.shape, bytes);
         }
         for &(number, position) in positions {
             self.logs[number].committed = Some(position);
-            // A compacted topic is not consumed once and for all: everybody reads it from the start.
+            // A compacted topic keeps its committed records: each reader reads it from the start.
             if self.compactions[number].is_none() && !self.is_retaining {
                 let log = &mut self.logs[number];
                 log.trim_to(&mut self.pool, position, self.keeps[number]);
@@ -166,7 +167,7 @@ impl State {
         }
     }
 
-    /// Lets go of records below an offset.
+    /// Frees the records below an offset.
     pub(crate) fn trim(&mut self, number: usize, below: i64) {
         self.logs[number].trim(&mut self.pool, below);
     }
@@ -183,7 +184,7 @@ impl State {
         self.logs[number].append(&mut self.pool, sequence, timestamp_ms, shape, bytes)
     }
 
-    /// Compacts what is compacted, due or not.
+    /// Compacts all compacted partitions, due or not.
     pub(crate) fn compact_all(&mut self) {
         let simulation = self.simulation.as_ref();
         let terms = simulation.map_or_else(Terms::default, |simulation| Terms {
@@ -205,7 +206,7 @@ impl State {
         }
     }
 
-    /// A new producer under this name; the one before is fenced from here on.
+    /// Registers a new producer of this name and returns its epoch. Fences the previous one.
     pub(crate) fn begin_epoch(&mut self, member: &str) -> u64 {
         let epoch = self.epochs.entry(member.to_owned()).or_default();
         *epoch += 1;
@@ -219,13 +220,13 @@ impl State {
     pub(crate) fn require_unfenced(&self, member: &str, epoch: u64) -> Result<(), Failure> {
         if self.is_fenced(member, epoch) {
             return Err(Failure::Fenced(format!(
-                "member {member} was fenced by a newer one of the same name"
+                "member {member} was fenced by a newer member of the same name"
             )));
         }
         Ok(())
     }
 
-    /// Fails where the group has gone on without this member.
+    /// Fails if the group has moved to a later generation without this member.
     pub(crate) fn require_current(
         &self,
         member: &str,
@@ -234,21 +235,21 @@ impl State {
         let is_stale = !positions.is_empty() && !self.group.is_current(member);
         if is_stale || self.group.is_lost(member) {
             return Err(Failure::Abort(format!(
-                "member {member} committed under a generation that the group has left behind"
+                "member {member} committed with an outdated generation"
             )));
         }
         Ok(())
     }
 }
 
-/// More than anybody waits in one call, and far from where an instant overflows.
+/// Longer than any call waits, and small enough that an instant does not overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 pub(crate) fn after(patience: Duration) -> Instant {
     Instant::now() + patience.min(LONGEST_WAIT)
 }
 
-/// What is left until then; `None` once it is past.
+/// The time left until a deadline; `None` once it has passed.
 pub(crate) fn until(deadline: Instant) -> Option<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     (!left.is_zero()).then_some(left)

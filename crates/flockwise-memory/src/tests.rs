@@ -1,4 +1,4 @@
-//! The broker against what the loop counts on.
+//! Tests of the guarantees that the worker loop relies on.
 
 mod group;
 mod order;
@@ -17,7 +17,7 @@ use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::{MemoryBroker, MemoryClient};
 
-/// Two inputs of as many partitions as there are state partitions.
+/// A broker with two inputs, which have as many partitions as there are state partitions.
 fn broker(state_partitions: u32) -> MemoryBroker {
     let topics = Topics {
         app: "shop".to_owned(),
@@ -55,12 +55,12 @@ fn values(broker: &MemoryBroker, topic: Topic, partition: u32) -> Vec<String> {
         .collect()
 }
 
-/// What a worker loop does, in small: it answers, reads, and commits what it has read.
+/// A minimal worker loop: answers assignments, reads records, and commits them.
 struct Member {
     broker: MemoryBroker,
     worker: MemoryClient,
     owned: BTreeSet<TopicPartition>,
-    /// Every record in the order in which it came.
+    /// Every record, in the order in which it was read.
     log: Vec<(TopicPartition, i64)>,
 }
 
@@ -74,7 +74,7 @@ impl Member {
         }
     }
 
-    /// One turn; says which it was.
+    /// Polls once, handles the event, and returns it.
     fn turn(&mut self, limit: usize) -> WorkerEvent {
         let mut batch = Batch::default();
         let turn = self.worker.poll(Duration::ZERO, limit, &mut batch).unwrap();
@@ -126,7 +126,7 @@ fn with_inputs(owned: TopicPartition) -> Vec<TopicPartition> {
     }
 }
 
-/// Turns for everybody until nobody has anything left to do.
+/// Runs all members until each poll is idle.
 fn settle(workers: &mut [Member]) {
     while workers
         .iter_mut()

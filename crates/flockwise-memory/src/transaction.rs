@@ -1,15 +1,15 @@
-//! What a worker has sent and not yet committed.
+//! The records that a worker has sent but not committed.
 
 use crate::record::Shape;
 
-/// Records of one transaction, in one arena that is reused.
+/// The records of one transaction, in one arena that is reused.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     bytes: Vec<u8>,
     entries: Vec<Pending>,
 }
 
-/// A record on its way.
+/// A record that is not committed yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
     /// The number of its partition.

@@ -1,4 +1,4 @@
-//! Leader epochs, and partitions that lose their latest records when a replica without them becomes leader.
+//! Leader epochs, and partitions that lose their last records when a replica without them becomes leader.
 
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::Topic;
@@ -8,7 +8,7 @@ use crate::client::OpenPartition;
 use crate::log::{Log, Pool};
 use crate::state::State;
 
-/// Where the leader epochs of a partition begin, oldest first; before the first of them it is epoch 0.
+/// The leader epochs of a partition and their first offsets, oldest first. Before the first, the epoch is 0.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs {
     latest: i32,
@@ -24,7 +24,7 @@ impl Epochs {
             .map_or(0, |(epoch, _)| *epoch)
     }
 
-    /// Where an epoch ends; the latest ends at the partition's end.
+    /// The offset where an epoch ends. The latest epoch ends at the partition's end.
     fn end(&self, epoch: i32, end: i64) -> i64 {
         let mut later = self.starts.iter().filter(|(later, _)| *later > epoch);
         later.next().map_or(end, |(_, start)| *start)
@@ -45,7 +45,8 @@ impl Log {
         self.epochs.truncate(to);
     }
 
-    /// The first offset whose record was not read by who has read up to an offset, within an epoch and no later one.
+    /// The first offset that a reader has not read in this log, if it has read up to `offset` and the last record that
+    /// it read has this leader epoch.
     pub(crate) fn first_unread(&self, offset: i64, leader_epoch: Option<i32>) -> i64 {
         let end = leader_epoch.map(|epoch| self.epochs.end(epoch, self.end));
         end.map_or(offset, |end| end.min(offset))
@@ -53,13 +54,13 @@ impl Log {
 }
 
 impl OpenPartition {
-    /// A record has been handed out.
+    /// Moves past a record that a poll returned.
     pub(crate) fn advance(&mut self, log: &Log, offset: i64) {
         self.next = offset + 1;
         self.leader_epoch = self.leader_epoch.max(Some(log.epochs.before(self.next)));
     }
 
-    /// Does the log lack records that were read, or have others in their place?
+    /// Whether the log has lost records that were read, or has others in their place.
     pub(crate) fn is_cut(&self, log: &Log) -> bool {
         let is_same = self.generation == log.generation && !self.is_stopped;
         is_same && log.first_unread(self.next, self.leader_epoch) < self.next
@@ -67,7 +68,7 @@ impl OpenPartition {
 }
 
 impl State {
-    /// As a client does that finds a partition truncated while it reads it.
+    /// Fails if an open partition was truncated, as a client does when it notices.
     pub(crate) fn require_uncut(&self, reads: &[OpenPartition]) -> Result<(), Failure> {
         let is_cut = |read: &&OpenPartition| read.is_cut(&self.logs[read.number]);
         reads.iter().find(is_cut).map_or(Ok(()), |read| {
@@ -77,23 +78,23 @@ impl State {
 }
 
 impl MemoryBroker {
-    /// From now on clients go on behind lost records of a truncated partition; otherwise they stop reading it.
+    /// From now on, clients continue after the lost records of a truncated partition. By default they halt it.
     #[must_use]
     pub fn skipping_lost_records(self) -> Self {
         self.shared.lock().skips_lost_records = true;
         self
     }
 
-    /// Takes the records of an input partition from an offset on away, and begins a leader epoch: as where a replica
-    /// that has no more becomes leader.
+    /// Removes the records of an input partition from an offset on and starts a new leader epoch, as when a replica
+    /// without these records becomes leader.
     ///
     /// # Panics
-    /// Where there is no such partition, or it ends before.
+    /// If the partition does not exist or ends before the offset.
     pub fn truncate(&self, topic: Topic, partition: u32, to: i64) {
         let number = self.require(topic, partition);
         let mut state = self.shared.lock();
         let State { logs, pool, .. } = &mut *state;
-        assert!(to <= logs[number].end, "there is nothing from {to} on");
+        assert!(to <= logs[number].end, "the partition ends before {to}");
         logs[number].truncate(pool, to);
         self.shared.notify(&state);
     }

@@ -116,10 +116,7 @@ impl Meta {
         }
         let deepest = self.free.depth.max(self.records.depth);
         if deepest > DEEPEST || self.last_page < 1 {
-            return Err(damaged(
-                page,
-                "a tree is too deep, or there are too few pages",
-            ));
+            return Err(damaged(page, "impossible tree depth or last page"));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod chaos;
 pub mod data;
+pub mod fuzz;
 pub mod kafka;
 pub mod mutants;
 pub mod python;

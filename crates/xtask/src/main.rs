@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::{bench, chaos, data, kafka, mutants, quality, simulate};
+use xtask::{bench, chaos, data, fuzz, kafka, mutants, quality, simulate};
 
 #[derive(Parser)]
 #[command(
@@ -33,6 +33,8 @@ enum Task {
     Mutants(mutants::MutantsArgs),
     /// Play many seeds of the simulator on all cores, and name those that fail
     Simulate(simulate::SimulateArgs),
+    /// Run the fuzz targets for long, guided by coverage
+    Fuzz(fuzz::FuzzArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,5 +56,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Chaos(args) => chaos::run(args),
         Task::Mutants(args) => mutants::run(&args),
         Task::Simulate(args) => simulate::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
     }
 }

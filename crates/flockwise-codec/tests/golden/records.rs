@@ -22,8 +22,8 @@ const CHANGE: &str = include_str!("change.json");
 const FIRST_CHANGE: &str = include_str!("first_change.json");
 const ROW: &str = include_str!("row.hex");
 const ROW_BEFORE_COST: &str = include_str!("row_before_cost.hex");
-const TASK_POSITION: &str = include_str!("bookmark.json");
-const BOOKMARK_WITH_EPOCH: &str = include_str!("bookmark_with_epoch.json");
+const TASK_POSITION: &str = include_str!("task_position.json");
+const TASK_POSITION_WITH_EPOCH: &str = include_str!("task_position_with_epoch.json");
 const SAMPLE: &str = include_str!("sample.hex");
 
 const PLAN: u64 = 0x0123_4567_89ab_cdef;
@@ -244,7 +244,7 @@ fn progress(next_offset: i64, time_ms: i64) -> Progress {
 }
 
 #[test]
-fn a_bookmark() {
+fn a_task_position() {
     let position = TaskPosition {
         inputs: BTreeMap::from([
             ((0, 3), progress(912, 1_767_323_045_678)),
@@ -272,14 +272,14 @@ fn a_bookmark() {
 }
 
 #[test]
-fn a_bookmark_has_the_leader_epochs_that_are_known() {
+fn a_task_position_has_the_leader_epochs_that_are_known() {
     let (mut position, owner) = decode_task_position(TASK_POSITION.as_bytes(), &topics()).unwrap();
     let known = position.inputs.get_mut(&(0, 3)).unwrap();
     known.leader_epoch = Some(14);
     let mut out = Vec::new();
     encode_task_position(&position, &topics(), owner.as_deref(), &mut out);
     let text = String::from_utf8(out).unwrap();
-    assert_eq!(text, BOOKMARK_WITH_EPOCH.trim_end());
+    assert_eq!(text, TASK_POSITION_WITH_EPOCH.trim_end());
     assert_eq!(
         decode_task_position(text.as_bytes(), &topics()),
         Ok((position, owner))
@@ -287,7 +287,7 @@ fn a_bookmark_has_the_leader_epochs_that_are_known() {
 }
 
 #[test]
-fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
+fn a_task_position_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
     let topics = ["orders".to_owned()];
     let (mut found, _) = decode_task_position(TASK_POSITION.as_bytes(), &topics).unwrap();
     assert_eq!(found.inputs.keys().collect::<Vec<_>>(), [&(0, 0)]);
@@ -310,7 +310,7 @@ fn a_bookmark_keeps_positions_of_topics_that_are_no_inputs_and_follows_names() {
 }
 
 #[test]
-fn a_bookmark_need_not_say_whose_it_is() {
+fn a_task_position_need_not_say_whose_it_is() {
     let without = TASK_POSITION.replace(",\"owner\":\"shop-1\"", "");
     let (position, owner) = decode_task_position(without.as_bytes(), &topics()).unwrap();
     assert_eq!(owner, None);

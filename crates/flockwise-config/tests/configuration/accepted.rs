@@ -1,4 +1,4 @@
-//! What a configuration means once it is accepted.
+//! Valid configurations and the values that they give.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn orders() -> Feature {
     Feature::count("orders")
 }
 
-/// The only feature of a configuration that says this of it.
+/// The only feature of a configuration with these lines in its section.
 #[track_caller]
 fn feature(lines: &str) -> Feature {
     let config = parse(&format!(

@@ -1,4 +1,4 @@
-//! What configurations mean, and in which words they are refused.
+//! Tests of valid configurations, and of the error texts for invalid ones.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -1,4 +1,4 @@
-//! What is refused, and in which words: TOML in, expected text out.
+//! Invalid configurations and their error texts.
 
 use flockwise_config::Config;
 
@@ -29,12 +29,12 @@ fn sections(lines: &str) -> String {
     format!("{APP}{INPUT}{FEATURE}{lines}")
 }
 
-/// A configuration whose only input says this.
+/// A configuration whose only input has these lines.
 fn input(lines: &str) -> String {
     format!("{APP}{FEATURE}[[input]]\n{lines}")
 }
 
-/// A configuration whose only feature is called `f` and says this.
+/// A configuration whose only feature is called `f` and has these lines.
 fn feature(lines: &str) -> String {
     format!("{APP}{INPUT}[[feature]]\nname = \"f\"\n{lines}")
 }
@@ -172,7 +172,7 @@ fn every_problem_is_told_at_once_and_with_its_place() {
         "app: is missing; give a name for this pipeline, such as app = \"shop\"\n\
          shards: found the number 0, expected a whole number from 1 to 1024\n\
          unknown key `input[1] \"a\".formt`: did you mean `format`?\n\
-         feature[1] \"a\": does not say how far back it looks; give half_life, window or lifetime = true\n\
+         feature[1] \"a\": has no horizon; give half_life, window or lifetime = true\n\
          unknown key `feature[1] \"a\".half_lfe`: did you mean `half_life`?\n\
          feature[2].name: is missing; give a name such as \"orders_30d\"\n\
          feature[2].value: is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"\n\

@@ -1,4 +1,4 @@
-//! The configurations that come with Flockwise.
+//! The configurations in `config/`.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ fn commented_default() -> PathBuf {
     files.find(|path| path.ends_with("flockwise.toml")).unwrap()
 }
 
-/// Settings without a default are shown behind a `#`, without a space: those must be right too.
+/// Settings without a default follow a `#` without a space. They must be valid too.
 #[test]
 fn what_is_commented_out_is_accepted() {
     let text = std::fs::read_to_string(commented_default()).unwrap();
@@ -51,7 +51,7 @@ fn what_is_commented_out_is_accepted() {
     );
 }
 
-/// The commented file says that it holds every default: it must not drift from the code.
+/// The commented file promises every default, so it must not drift from the code.
 #[test]
 fn the_commented_default_holds_the_defaults() {
     let commented = Config::load(&commented_default(), []).unwrap();
@@ -73,8 +73,8 @@ fn the_commented_default_holds_the_defaults() {
     assert_eq!(commented, expected);
 }
 
-/// "Keep what you change and delete the rest": a default that is written changes nothing, whether its section
-/// holds other keys or not.
+/// The file says: "keep what you change, and delete the rest". So writing a default must change nothing, even if it is
+/// the only key of its section.
 #[test]
 fn one_default_that_is_written_changes_nothing() {
     let text = std::fs::read_to_string(commented_default()).unwrap();
@@ -106,7 +106,7 @@ fn one_default_that_is_written_changes_nothing() {
     }
 }
 
-/// The settings of sections that are not lists, each with its section; what a segment brings in has no default.
+/// The settings of sections that are not lists, each with its section. `[report]` is left out: it has no default.
 fn settings(text: &str) -> Vec<(&str, &str)> {
     let (mut section, mut found) = ("", Vec::new());
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! Files, the environment, and what overrides what.
+//! Files and the environment, and which overrides which.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ const FILE: &str = "
     import = \"models/first.json\"
 ";
 
-/// Loads [`FILE`] from a folder of its own under an environment; problems name the file `FILE`.
+/// Loads [`FILE`] from a temporary folder with an environment. Problems name the file `FILE`.
 fn load(variables: &[(&str, &str)]) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.toml");
@@ -183,7 +183,7 @@ fn problems_name_the_variable_or_the_file() {
     let path = Path::new("no/such/shop.toml");
     assert_eq!(
         Config::load(path, []).unwrap_err().to_string(),
-        "no/such/shop.toml: there is no such file; give the path of a configuration, for example config/flockwise.toml"
+        "no/such/shop.toml: the file does not exist; give the path of a configuration, for example config/flockwise.toml"
     );
     let folder = tempfile::tempdir().unwrap();
     let errors = Config::load(folder.path(), []).unwrap_err();

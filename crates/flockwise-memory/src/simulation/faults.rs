@@ -1,4 +1,4 @@
-//! What befalls members and topics of a simulated cluster.
+//! Faults of members and topics in a simulated cluster.
 
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::topics::Topic;
@@ -10,8 +10,8 @@ use crate::simulation::{Conditions, Simulation};
 use crate::state::State;
 
 impl MemoryBroker {
-    /// Makes this a cluster that does what real ones do, and keeps every record but for those that
-    /// [`MemoryBroker::remove`] and [`MemoryBroker::compact`] take away.
+    /// Makes the broker behave like a real cluster. It keeps every record, except those that
+    /// [`MemoryBroker::remove`] and [`MemoryBroker::compact`] remove.
     #[must_use]
     pub fn simulated(self, conditions: Conditions) -> Self {
         let mut state = self.shared.lock();
@@ -21,35 +21,35 @@ impl MemoryBroker {
         self
     }
 
-    /// Shows only so many partitions of a topic, until it is told to show more.
+    /// Hides all but the first `partitions` of a topic, until the next call for the topic.
     pub fn show(&self, topic: Topic, partitions: u32) {
         if let Some(simulation) = &mut self.shared.lock().simulation {
             simulation.show(topic, partitions);
         }
     }
 
-    /// Takes offsets of a partition that no reader of committed records ever sees, as an aborted
-    /// transaction of somebody else does.
+    /// Takes offsets of a partition that have no committed record, as another producer's aborted transaction
+    /// does.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     pub fn occupy(&self, topic: Topic, partition: u32, offsets: u32) {
         let number = self.require(topic, partition);
         self.shared.lock().logs[number].skip(i64::from(offsets));
     }
 
-    /// From now on a poll brings up to so many records.
+    /// From now on, a poll returns at most `records` records.
     pub fn give_at_most(&self, records: usize) {
         if let Some(simulation) = &mut self.shared.lock().simulation {
             simulation.conditions.most_records = records;
         }
     }
 
-    /// Deletes a topic and makes it again, under another id. Who reads it gets nothing until it has asked for the
-    /// id and opened the topic again.
+    /// Deletes a topic and creates it again, with another id. A client gets no records of it until it has asked for
+    /// the id and opened the topic again.
     ///
     /// # Panics
-    /// Where there is no such topic.
+    /// If the topic does not exist.
     pub fn recreate(&self, topic: Topic) {
         let count = self.shared.layout.partitions(topic).expect("a topic");
         let numbers = (0..count).map(|partition| self.require(topic, partition));
@@ -63,38 +63,38 @@ impl MemoryBroker {
     /// Removes the records of a partition below an offset, as retention does.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     pub fn remove(&self, topic: Topic, partition: u32, below: i64) {
         let number = self.require(topic, partition);
         self.shared.lock().remove(number, below);
     }
 
-    /// Leaves of every key of the compacted topics the last committed record.
+    /// Compacts all compacted topics: keeps the last committed record of every key.
     pub fn compact(&self) {
         self.shared.lock().compact_all();
     }
 
-    /// Forgets what the group has committed.
+    /// Removes the group's committed offsets.
     pub fn expire_offsets(&self) {
         for log in &mut self.shared.lock().logs {
             log.committed = None;
         }
     }
 
-    /// The offset behind the last record of a partition that may be read.
+    /// The last stable offset of a partition: the first one that a reader of committed records cannot read yet.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     #[must_use]
     pub fn stable(&self, topic: Topic, partition: u32) -> i64 {
         let number = self.require(topic, partition);
         self.shared.lock().logs[number].stable()
     }
 
-    /// Does an open transaction keep committed readers from the end of a partition?
+    /// Whether an open transaction keeps readers of committed records from the end of a partition.
     ///
     /// # Panics
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     #[must_use]
     pub fn is_held(&self, topic: Topic, partition: u32) -> bool {
         let number = self.require(topic, partition);
@@ -102,12 +102,12 @@ impl MemoryBroker {
         log.stable() < log.end
     }
 
-    /// Ends what is overdue by the clock, as every call of a client does too.
+    /// Ends overdue sessions and transactions, as every call of a client does.
     pub fn let_time_pass(&self) {
         self.shared.lock().let_time_pass();
     }
 
-    /// A reader that is a member of no group.
+    /// A reader outside the group.
     #[must_use]
     pub fn follower(&self) -> MemoryFollower {
         MemoryFollower::new(self.shared.clone())
@@ -115,7 +115,7 @@ impl MemoryBroker {
 }
 
 impl State {
-    /// Ends what is overdue by the clock.
+    /// Ends overdue sessions and transactions.
     pub(crate) fn let_time_pass(&mut self) {
         self.end_overdue_transactions();
         self.expel_the_silent();
@@ -138,15 +138,14 @@ impl State {
                 simulation.heard.insert(name.clone(), clock.now());
                 self.group.expel(&name);
                 if !self.group.is_lost(&name) {
-                    // It had nothing: there is nothing to tell it either.
+                    // It had no partitions, so there is nothing to tell it.
                     self.group.remove(&name);
                 }
             }
         }
     }
 
-    /// A member has polled: it is there, and back in the group if it was put out without having had
-    /// anything.
+    /// Notes that a member has polled. A member that was removed without partitions joins again.
     pub(crate) fn hear(&mut self, member: &str) {
         let Some(simulation) = &mut self.simulation else {
             return;
@@ -158,7 +157,7 @@ impl State {
         }
     }
 
-    /// Joins as a client of this name, ending what one before has left open.
+    /// Joins as a client of this name. Aborts the open transaction of the previous client of the name.
     pub(crate) fn take_over(&mut self, member: &str) -> u64 {
         let epoch = self.fence(member);
         if let Some(simulation) = &mut self.simulation {
@@ -172,7 +171,7 @@ impl State {
         epoch
     }
 
-    /// Fills a batch from sources in an order that is drawn; within each, in its own.
+    /// Fills a batch from partitions in random order. The records of each partition stay in order.
     pub(crate) fn fill(&mut self, reads: &mut [OpenPartition], limit: usize, batch: &mut Batch) {
         let Some(simulation) = &mut self.simulation else {
             return;
@@ -204,8 +203,9 @@ impl State {
         }
     }
 
-    /// How far a source is read, past what will never be; at times that is not known. A client knows where it goes on
-    /// behind lost records, and no position moves past records that were not verified.
+    /// The position of a partition, past offsets that have no readable record; `None` at random, as when a client does
+    /// not know it. A client always knows where it continues after lost records, and a position never moves past
+    /// records that were not verified.
     pub(crate) fn position(&mut self, read: &OpenPartition) -> Option<i64> {
         let is_known = self.simulation.as_mut()?.random.below(4) > 0 || read.is_moved;
         let log = &self.logs[read.number];
@@ -217,7 +217,7 @@ impl State {
         (is_known && is_there).then_some(position)
     }
 
-    /// Partitions of a topic that are seen.
+    /// Number of visible partitions of a topic that has `partitions`.
     pub(crate) fn seen(&self, topic: Topic, partitions: u32) -> u32 {
         let simulation = self.simulation.as_ref();
         simulation.map_or(partitions, |simulation| simulation.seen(topic, partitions))

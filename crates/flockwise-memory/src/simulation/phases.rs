@@ -1,4 +1,4 @@
-//! A client in a simulation: records take their places as they are sent, and a commit has two phases.
+//! A client in a simulation: a record gets its offset when it is sent, and a commit has two phases.
 
 use flockwise_runtime::broker::{Failure, Outgoing};
 use flockwise_runtime::topics::TopicPartition;
@@ -26,11 +26,11 @@ impl MemoryClient {
         Ok(())
     }
 
-    /// The first phase of a commit: the group takes the positions, for when the transaction ends. Who is
-    /// left behind after this commits all the same, and whoever comes next waits for it.
+    /// The first phase of a commit: adds the positions to the transaction. A member that loses its partitions after
+    /// this can still commit, and the next owner waits for that.
     ///
     /// # Errors
-    /// As [`flockwise_runtime::broker::Transactions::commit`].
+    /// See [`flockwise_runtime::broker::Transactions::commit`].
     pub fn send_offsets(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let numbered = self.numbered(positions)?;
         let mut state = self.shared.look();
@@ -38,10 +38,10 @@ impl MemoryClient {
         state.send_offsets(&self.member, positions, &numbered)
     }
 
-    /// The second: everything sent is seen, and the positions count.
+    /// The second phase of a commit: makes the records visible and the positions final.
     ///
     /// # Errors
-    /// As [`flockwise_runtime::broker::Transactions::commit`].
+    /// See [`flockwise_runtime::broker::Transactions::commit`].
     pub fn end_commit(&mut self) -> Result<(), Failure> {
         let mut state = self.shared.look();
         state.require_unfenced(&self.member, self.epoch)?;

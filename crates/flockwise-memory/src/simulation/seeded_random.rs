@@ -1,6 +1,6 @@
-//! Seeded chance: SplitMix64, the same on every machine.
+//! Seeded random numbers: SplitMix64, the same on every machine.
 
-/// A row of numbers that looks like none.
+/// A pseudorandom number generator.
 #[derive(Debug)]
 pub(crate) struct SeededRandom(u64);
 
@@ -16,12 +16,12 @@ impl SeededRandom {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below a bound; 0 where the bound is.
+    /// A number below a bound; 0 if the bound is 0.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (self.next() % u64::from(bound.max(1))) as u32
     }
 
-    /// A place in a list that is not empty.
+    /// An index into a list of this length, which must not be empty.
     pub(crate) fn place(&mut self, length: usize) -> usize {
         (self.next() % length.max(1) as u64) as usize
     }

@@ -1,4 +1,4 @@
-//! Transactions whose records lie in the logs before they are committed.
+//! Transactions whose records are in the logs before they are committed.
 
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Moment;
@@ -13,7 +13,7 @@ pub(crate) struct OpenTransaction {
     began: Moment,
     /// Partition and offset of each of its records.
     records: Vec<(usize, i64)>,
-    /// What the group will have committed with it.
+    /// Partition and position that the commit will set.
     positions: Vec<(usize, i64)>,
 }
 
@@ -29,7 +29,7 @@ impl State {
         }))
     }
 
-    /// Puts a record where it will be, should its transaction be committed.
+    /// Appends a record to its log and to the member's open transaction.
     pub(crate) fn send(
         &mut self,
         member: &str,
@@ -46,7 +46,7 @@ impl State {
         self.push(number, timestamp_ms, shape, bytes);
     }
 
-    /// The first phase of a commit: the group takes the positions, for when the transaction ends.
+    /// The first phase of a commit: adds the positions to the transaction.
     pub(crate) fn send_offsets(
         &mut self,
         member: &str,
@@ -62,7 +62,7 @@ impl State {
         Ok(())
     }
 
-    /// Ends a member's transaction, if it has one.
+    /// Commits or aborts a member's transaction, if it has one.
     pub(crate) fn end_transaction(&mut self, member: &str, is_committed: bool) {
         let ended = self
             .simulation
@@ -85,7 +85,7 @@ impl State {
                     touched.binary_search_by(is_void).is_err()
                 });
             }
-            // The control record.
+            // The control record takes an offset.
             log.skip(1);
         }
         for (number, position) in positions.into_iter().filter(|_| is_committed) {
@@ -94,7 +94,7 @@ impl State {
         self.hold_back();
     }
 
-    /// Holds readers back before the first record of every transaction that is open.
+    /// Holds readers back before the first record of every open transaction.
     fn hold_back(&mut self) {
         for log in &mut self.logs {
             log.held_from = i64::MAX;
@@ -109,7 +109,7 @@ impl State {
         }
     }
 
-    /// A transaction that is open for too long is aborted, and who has it is not heard any more.
+    /// Aborts overdue transactions, and fences their owners.
     pub(crate) fn end_overdue_transactions(&mut self) {
         let Some(simulation) = &self.simulation else {
             return;
@@ -126,7 +126,7 @@ impl State {
         }
     }
 
-    /// Ends what somebody of this name has open, and no longer hears whoever it is.
+    /// Aborts the open transaction of this name, fences its owner, and returns the new epoch.
     pub(crate) fn fence(&mut self, member: &str) -> u64 {
         self.end_transaction(member, false);
         self.begin_epoch(member)

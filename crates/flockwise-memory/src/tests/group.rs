@@ -2,7 +2,7 @@ use super::*;
 use flockwise_runtime::broker::Failure;
 use std::thread;
 
-/// Fails where two workers own one partition, or read one input.
+/// Fails if two workers own the same partition.
 fn check_owners(workers: &[Member]) {
     let mut owners = BTreeSet::new();
     for worker in workers {
@@ -25,13 +25,13 @@ fn three_members_come_and_go_and_no_partition_has_two_owners() {
     for round in 0..60 {
         match round {
             10 => workers.push(Member::join(&broker, "b")),
-            // In the middle of the rebalance that the one before has brought about.
+            // In the middle of the rebalance that the join before has started.
             11 => workers.push(Member::join(&broker, "c")),
             30 => drop(workers.remove(1)),
             31 => workers.push(Member::join(&broker, "b")),
             _ => {}
         }
-        // One turn each in uneven steps, so that the members are at different stages.
+        // Poll the members unevenly, so that they are at different stages.
         let count = workers.len();
         workers[round * 7 % count].turn(2);
         check_owners(&workers);
@@ -78,7 +78,7 @@ fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
     assert!(matches!(poll(&mut first.worker), WorkerEvent::Revoked(_)));
     assert_eq!(poll(&mut first.worker), WorkerEvent::Idle);
     assert_eq!(second.turn(1), WorkerEvent::Idle);
-    // The inputs stay open over the revocation of what the group gives out.
+    // The inputs stay open while the partitions that the group assigns are revoked.
     first
         .worker
         .close(&[0, 1].map(|p| source(Topic::Repartition, p)))
@@ -99,7 +99,7 @@ fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
     let mut workers = [Member::join(&broker, "a"), Member::join(&broker, "b")];
     settle(&mut workers);
     broker.expel("a");
-    // Nobody waits for it.
+    // The group does not wait for the expelled member.
     assert!(matches!(workers[1].turn(1), WorkerEvent::Revoked(_)));
     assert!(matches!(workers[1].turn(1), WorkerEvent::Assigned(_)));
     assert_eq!(owned(&workers[1]), [0, 1]);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A thousand records over two inputs of six partitions, in an order that looks like none.
+/// Appends a thousand records to two inputs of six partitions, in pseudorandom order.
 fn fill(broker: &MemoryBroker) {
     for n in 0..1000_u32 {
         let mixed = n.wrapping_mul(2_654_435_761) >> 16;
@@ -9,7 +9,7 @@ fn fill(broker: &MemoryBroker) {
     }
 }
 
-/// What each task saw, in its order.
+/// The records that each task has seen, in order.
 fn orders(workers: &[Member]) -> Vec<Vec<(TopicPartition, i64)>> {
     let seen_by_task = |task| {
         let logs = workers.iter().flat_map(|worker| &worker.log);

@@ -12,7 +12,7 @@ const CLICKS: TopicPartition = TopicPartition {
     partition: 0,
 };
 
-/// Plain deliveries, so that a test knows what comes; whole seconds for everything else.
+/// A cluster whose polls never return nothing at random, so that tests are exact. Timeouts are whole seconds.
 fn cluster(is_static: bool) -> (MemoryBroker, Clock) {
     let clock = Clock::simulated(1_000_000);
     let conditions = Conditions {
@@ -120,7 +120,7 @@ fn whoever_is_left_behind_between_the_phases_commits_all_the_same() {
     assert!(matches!(poll(&mut two), WorkerEvent::Assigned(_)));
     one.end_commit().unwrap();
     assert_eq!(broker.committed(Topic::Input(0), 0), Some(1));
-    // But not once more.
+    // The next commit fails.
     send(&mut one, "void");
     let refused = one.commit(&[(CLICKS, 1)]);
     assert!(matches!(refused, Err(Failure::Abort(_))));
@@ -158,11 +158,11 @@ fn who_is_silent_for_too_long_is_put_out() {
     assert_eq!(poll(&mut one), WorkerEvent::Idle);
     seconds(&clock, 6);
     let WorkerEvent::Revoked(sources) = poll(&mut one) else {
-        panic!("everything is given out anew");
+        panic!("expected a revocation");
     };
     one.close(&sources).unwrap();
     let WorkerEvent::Assigned(sources) = poll(&mut one) else {
-        panic!("nobody is waited for");
+        panic!("expected an assignment: the group waits for no member");
     };
     assert_eq!(sources.len(), 3);
 }
@@ -218,10 +218,10 @@ fn compaction_leaves_a_tombstone_for_a_while() {
     broker.append(Topic::Changelog, 0, 0, key, Some(b"here"));
     broker.append(Topic::Changelog, 0, 0, key, None);
     broker.compact();
-    assert_eq!(count(), 1, "the tombstone is found");
+    assert_eq!(count(), 1, "the first run sees the tombstone");
     seconds(&clock, 59);
     broker.compact();
-    assert_eq!(count(), 1, "and left for a minute");
+    assert_eq!(count(), 1, "it stays for a minute");
     seconds(&clock, 1);
     broker.compact();
     assert_eq!(count(), 0);

@@ -23,7 +23,7 @@ fn feature_names_and_events() {
         ),
         (
             "event = [\"a\", \"a\"]",
-            "feature[1] \"f\".event[2]: found \"a\", expected every name once",
+            "feature[1] \"f\".event[2]: found \"a\", expected each name once",
         ),
         (
             "event = []",
@@ -45,7 +45,8 @@ fn feature_names_and_events() {
 fn aggregates_and_their_values() {
     let horizon = "lifetime = true\ndefault = 1.0\n";
     let none = "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"";
-    let some = "count, recency and share look at no value; leave it out, or say what must hold under where";
+    let some =
+        "count, recency and share use no value; leave it out, or put a condition under where";
     for (lines, expected) in [
         (
             "",
@@ -100,7 +101,7 @@ fn aggregates_and_their_values() {
         check(
             &feature(&format!("{horizon}aggregate = \"{name}\"")),
             &format!(
-                "feature[1] \"f\".aggregate: \"{name}\" is not offered yet; use one of count, sum, mean, share, recency, last"
+                "feature[1] \"f\".aggregate: \"{name}\" is not supported yet; use one of count, sum, mean, share, recency, last"
             ),
         );
     }
@@ -108,8 +109,9 @@ fn aggregates_and_their_values() {
 
 #[test]
 fn horizons() {
-    let several = "feature[1] \"f\": says several times how far back it looks; keep one of half_life, window and lifetime";
-    let none = "feature[1] \"f\": does not say how far back it looks; give half_life, window or lifetime = true";
+    let several =
+        "feature[1] \"f\": has several horizons; keep one of half_life, window and lifetime";
+    let none = "feature[1] \"f\": has no horizon; give half_life, window or lifetime = true";
     for (lines, expected) in [
         ("", none),
         ("lifetime = false", none),
@@ -122,15 +124,15 @@ fn horizons() {
         ),
         (
             "half_life = \"1y\"",
-            "feature[1] \"f\".half_life: found \"1y\": months and years differ in length; say it in days, such as 30d or 365d",
+            "feature[1] \"f\".half_life: found \"1y\": months and years differ in length; give it in days, such as 30d or 365d",
         ),
         (
             "window = \"100ms\"",
-            "feature[1] \"f\".window: 100ms does not fall into 30 buckets of whole milliseconds; buckets = 25 would do",
+            "feature[1] \"f\".window: 100ms cannot be split into 30 buckets of whole milliseconds; give buckets = 25",
         ),
         (
             "window = \"1d\"\nbuckets = 7",
-            "feature[1] \"f\".window: 1d does not fall into 7 buckets of whole milliseconds; buckets = 6 would do",
+            "feature[1] \"f\".window: 1d cannot be split into 7 buckets of whole milliseconds; give buckets = 6",
         ),
         (
             "window = \"1d\"\nbuckets = 401",
@@ -138,7 +140,7 @@ fn horizons() {
         ),
         (
             "lifetime = true\nbuckets = 30",
-            "feature[1] \"f\".buckets: belongs to a window, and there is none; leave it out",
+            "feature[1] \"f\".buckets: belongs to a window, but there is none; leave it out",
         ),
         (
             "lifetime = 1",
@@ -159,7 +161,7 @@ fn horizons() {
 
 #[test]
 fn recency_and_last_look_at_one_event() {
-    let decay = "feature[1] \"f\".half_life: recency and last look at the last event alone, nothing decays; give a window or \
+    let decay = "feature[1] \"f\".half_life: recency and last use only the last event, so nothing decays; give a window or \
                  leave it out";
     for (lines, expected) in [
         (
@@ -172,11 +174,11 @@ fn recency_and_last_look_at_one_event() {
         ),
         (
             "aggregate = \"recency\"",
-            "feature[1] \"f\".default: is missing; give the days to assume of a customer without such an event, such as 365.0",
+            "feature[1] \"f\".default: is missing; give the days to assume for a customer without such an event, such as 365.0",
         ),
         (
             "aggregate = \"recency\"\ndefault = 1.0\nevent = \"a\"\nreversed_by = \"b\"",
-            "feature[1] \"f\".reversed_by: what came last cannot be taken back; count, sum, mean and share can",
+            "feature[1] \"f\".reversed_by: recency and last cannot be reversed; count, sum, mean and share can",
         ),
     ] {
         check(&feature(lines), expected);
@@ -221,7 +223,7 @@ fn the_rest_of_a_feature() {
         ),
         (
             "weight = 0",
-            "feature[1] \"f\".weight: found the number 0, expected a number above zero; leave the feature out if it is not to count",
+            "feature[1] \"f\".weight: found the number 0, expected a number above zero; remove the feature if it should not count",
         ),
         (
             "label = \"\"",
@@ -233,11 +235,11 @@ fn the_rest_of_a_feature() {
         ),
         (
             "reversed_by = \"Refund\"",
-            "feature[1] \"f\".reversed_by: needs event beside it: the names of the events that are taken back",
+            "feature[1] \"f\".reversed_by: needs event too: the names of the events that are reversed",
         ),
         (
             "event = \"a\"\nreversed_by = [\"b\", \"a\"]",
-            "feature[1] \"f\".reversed_by: \"a\" is in event too; an event cannot take itself back",
+            "feature[1] \"f\".reversed_by: \"a\" is in event too; an event cannot reverse itself",
         ),
         (
             "event = \"a\"\nreversed_by = []",
@@ -245,7 +247,7 @@ fn the_rest_of_a_feature() {
         ),
         (
             "gap = \"30m\"",
-            "feature[1] \"f\".gap: is not offered yet; it belongs to sessions, which are not either",
+            "feature[1] \"f\".gap: is not supported yet; it needs sessions, which are not supported either",
         ),
     ] {
         check(
@@ -267,7 +269,7 @@ fn conditions() {
         ),
         (
             "where = { \"/x\" = [] }",
-            "where.\"/x\": is an empty list, which nothing is in; give at least one value",
+            "where.\"/x\": is an empty list, which matches nothing; give at least one value",
         ),
         (
             "where = { \"/x\" = 2026-01-31 }",

@@ -17,11 +17,11 @@ fn inputs() {
         ),
         (
             "topic = \"shop-samples\"",
-            "input[1] \"shop-samples\".topic: found \"shop-samples\", expected another topic: this one is written by the app itself",
+            "input[1] \"shop-samples\".topic: found \"shop-samples\", expected another topic: the app itself writes to this one",
         ),
         (
             "topic = \"a\"\n[[input]]\ntopic = \"a\"",
-            "input[2] \"a\".topic: found \"a\", expected every topic once",
+            "input[2] \"a\".topic: found \"a\", expected each topic once",
         ),
         (
             "topic = \"a\"\nstart = \"2026-01-31\"",
@@ -47,7 +47,7 @@ fn inputs() {
         ),
         (
             "topic = \"a\"\nformat = \"ga4\"",
-            "input[1] \"a\".format: \"ga4\" is not offered yet; name its pointers under a [format.NAME] of your own",
+            "input[1] \"a\".format: \"ga4\" is not supported yet; give its pointers under a [format.NAME] of your own",
         ),
     ] {
         check(&input(lines), expected);
@@ -65,7 +65,7 @@ fn every_topic_that_the_app_writes_is_refused_as_its_input() {
         let name = topics.name(topic);
         let toml = input(&format!("topic = \"{name}\""));
         let expected = format!(
-            "input[1] \"{name}\".topic: found \"{name}\", expected another topic: this one is written by the app itself"
+            "input[1] \"{name}\".topic: found \"{name}\", expected another topic: the app itself writes to this one"
         );
         check(&toml, &expected);
     }
@@ -76,20 +76,20 @@ fn formats() {
     for (lines, expected) in [
         (
             "[format.till]",
-            "format.till.customer_id: is missing; give where the customer's id lies, such as \"/customer\"\n\
-             format.till.event: is missing; give where the name of what happened lies, such as \"/kind\"\n\
-             format.till.time: is missing; give where the time of the event lies, such as \"/at\"",
+            "format.till.customer_id: is missing; give the pointer to the customer id, such as \"/customer\"\n\
+             format.till.event: is missing; give the pointer to the event name, such as \"/kind\"\n\
+             format.till.time: is missing; give the pointer to the event time, such as \"/at\"",
         ),
         (
             "[format.till]\ncustomer_id = \"customer\"\nevent = []\ntime = [\"/at\", 3]\nevent_id = \"/ids/*\"",
             "format.till.customer_id: `customer` is not a JSON pointer: it must start with `/`, as in `/properties/revenue`\n\
-             format.till.event: is an empty list; give a JSON pointer, or several of which the first that is there wins\n\
+             format.till.event: is an empty list; give at least one JSON pointer\n\
              format.till.time[2]: found the number 3, expected a JSON pointer in quotes, such as \"/properties/revenue\"\n\
              format.till.event_id: found \"/ids/*\", expected a pointer to one value, without `*`",
         ),
         (
             "[format.segment]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
-            "format.segment: this name belongs to a format of Flockwise's own; choose another",
+            "format.segment: this name belongs to a built-in format; choose another",
         ),
         (
             "[format.till]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\ncustomer = \"/d\"",

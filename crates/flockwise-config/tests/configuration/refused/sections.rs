@@ -21,7 +21,7 @@ fn kafka() {
         ),
         (
             "delivery = \"at_least_once\"",
-            "kafka.delivery: \"at_least_once\" is not offered yet; write \"exactly_once\" or leave the key out",
+            "kafka.delivery: \"at_least_once\" is not supported yet; give \"exactly_once\" or leave the key out",
         ),
         (
             "delivery = \"exactlyonce\"",
@@ -54,7 +54,7 @@ fn kafka() {
         ),
         (
             "\"security.protocol\" = \"SSL\"",
-            "unknown key `kafka.\"security.protocol\"`: what librdkafka knows belongs under [kafka.properties]",
+            "unknown key `kafka.\"security.protocol\"`: properties of librdkafka belong under [kafka.properties]",
         ),
         (
             "shards = 2",
@@ -103,7 +103,7 @@ fn model() {
         ),
         (
             "half_life = \"1 month\"",
-            "model.half_life: found \"1 month\": months and years differ in length; say it in days, such as 30d or 365d",
+            "model.half_life: found \"1 month\": months and years differ in length; give it in days, such as 30d or 365d",
         ),
         (
             "half_life = \"1.5d\"",
@@ -148,7 +148,7 @@ fn model() {
     }
 }
 
-/// On one thread, 256 features and 512 segments took a minute and a half in the easiest of cases.
+/// On one thread, learning 256 features and 512 segments took a minute and a half in the easiest case.
 #[test]
 fn what_cannot_be_learnt_in_time() {
     let features: String = (0..256)
@@ -162,12 +162,12 @@ fn what_cannot_be_learnt_in_time() {
     let refused = |model: &str| Config::parse(&text(model)).unwrap_err().to_string();
     let said = refused("k = 512");
     assert!(
-        said.contains("256 features and up to 512 segments take about 3691 s of one core for a version, and 600 s are expected at most")
+        said.contains("with 256 features and up to 512 segments, learning a version takes about 3691 s of one core; expected at most 600 s")
             && said.contains("give at most 206 segments"),
         "{said}"
     );
     let said = refused("k = 206\nhalf_life = \"1h\"");
-    assert!(said.contains("and 38 s are expected at most"), "{said}");
+    assert!(said.contains("expected at most 38 s"), "{said}");
     for model in ["k = 206", "k = 512\nlearn = false"] {
         let accepted = Config::parse(&text(model));
         assert!(accepted.is_ok(), "{accepted:?}");
@@ -237,8 +237,8 @@ fn decision_sweep_time_http_and_report() {
         ),
         (
             "[time]\nlateness = \"2d\"\nforget_after = \"1d\"",
-            "time.forget_after: found \"1d\", expected at least time.lateness, or an event that comes late would find its \
-             customer gone and begin anew; or \"off\"",
+            "time.forget_after: found \"1d\", expected at least time.lateness, or a late event would find its customer \
+             removed and start a new one; or \"off\"",
         ),
         (
             "[time]\nforget_after = \"never\"",
@@ -247,7 +247,7 @@ fn decision_sweep_time_http_and_report() {
         (
             "[http]\nlisten = \"localhost:8080\"",
             "http.listen: found \"localhost:8080\", expected a numeric address and a port, such as \"127.0.0.1:8080\", or \
-             \"0.0.0.0:8080\" for everyone",
+             \"0.0.0.0:8080\" to be reachable from other machines",
         ),
         (
             "[http]\nlisten = 8080",
