@@ -244,7 +244,7 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     approve(&mut shop, held);
     roll_back(&mut shop, &before);
     import(&shop);
-    process.terminate().expect(0, &["by order"]);
+    process.terminate().expect(0, &["command executed"]);
     let why = ["--why", "nobody is there", "--wait", "1"];
     let ended = shop.model(&[&["rollback", "1"], &why[..]].concat());
     ended.expect(1, &["no trainer has carried it out within 1 s"]);
