@@ -9,7 +9,7 @@ use flockwise_codec::changelog::{
 use flockwise_codec::decode::Decoder;
 use flockwise_codec::format::Format;
 use flockwise_codec::forward::{Origin, decode_forward, encode_forward};
-use flockwise_codec::model::{decode_publication, encode_publication, glance};
+use flockwise_codec::model::{decode_publication, encode_publication, summary};
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::pipeline::PipelineRecord;
 use flockwise_codec::trainer_input::{decode_trainer_input, encode_command, encode_mini_batch};
@@ -235,7 +235,7 @@ pub(crate) fn model(bytes: &[u8]) -> bool {
     };
     let is_accepted = is_stable(bytes, again);
     assert!(
-        !is_accepted || glance(bytes).is_ok(),
+        !is_accepted || summary(bytes).is_ok(),
         "what can be decoded can be glanced at"
     );
     is_accepted

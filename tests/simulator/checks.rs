@@ -44,7 +44,7 @@ impl World {
         self.revive();
         self.roll_all_in();
         // Workers tell each other how far they are, and one record a poll is less than they tell.
-        self.broker.give_at_most(PLENTY);
+        self.broker.limit_poll(PLENTY);
         for round in 0..ROUNDS {
             self.round();
             if round == REASSIGNED && self.scenario.grows() {
@@ -86,7 +86,7 @@ impl World {
 
     fn round(self: &Rc<Self>) {
         self.advance(Duration::from_millis(100));
-        self.broker.let_time_pass();
+        self.broker.expire_overdue();
         self.start_what_is_due();
         let share = self.random.scale(1, self.scenario.events) as usize;
         self.feed().produce(self, share);

@@ -339,7 +339,7 @@ impl World {
             return;
         };
         // Whoever restores from this copy waits for the end, and cannot be asked before.
-        if self.broker.is_held(Topic::Changelog, task) {
+        if self.broker.is_held_back(Topic::Changelog, task) {
             return;
         }
         let end = self.broker.stable(Topic::Changelog, task);

@@ -184,7 +184,8 @@ impl World {
         let partitions: Vec<_> = self.feed().partitions().collect();
         let (input, partition) = partitions[self.random.place(partitions.len())];
         let offsets = self.random.between(1, 4) as u32;
-        self.broker.occupy(Topic::Input(input), partition, offsets);
+        self.broker
+            .skip_offsets(Topic::Input(input), partition, offsets);
     }
 
     /// Partitions of a topic as some broker has them, of those that there are.

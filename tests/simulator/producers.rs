@@ -260,7 +260,7 @@ impl Producers {
     pub(super) fn grow(&mut self, broker: &MemoryBroker) {
         for (input, (now, last)) in (0..).zip(&mut self.partitions) {
             *now = *last;
-            broker.show(Topic::Input(input), *last);
+            broker.show_partitions(Topic::Input(input), *last);
         }
     }
 

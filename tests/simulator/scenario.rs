@@ -7,7 +7,7 @@ use flockwise_config::Config;
 use flockwise_core::model::ModelParts;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use flockwise_runtime::pipeline::Pipeline;
-use flockwise_runtime::store::MAX_COPY_AGE;
+use flockwise_runtime::store::MAX_CHECKPOINT_AGE;
 use flockwise_runtime::topics::Topics;
 
 use super::fault_rates::{FaultRates, rates};
@@ -157,7 +157,7 @@ impl Scenario {
             standbys: random.one_of(&[0, 0, 1, 1, 2]),
             follow_percent: random.scale(2, 100),
             warm_within: random.one_of(&[0, 30, 10_000]),
-            trusted: MAX_COPY_AGE,
+            trusted: MAX_CHECKPOINT_AGE,
             has_gap: false,
             variations: Variations::default(),
         };

@@ -83,7 +83,7 @@ impl World {
             .simulated(conditions)
             .skipping_lost_records();
         for (input, (first, _)) in (0..).zip(&scenario.input_partitions) {
-            broker.show(Topic::Input(input), *first);
+            broker.show_partitions(Topic::Input(input), *first);
         }
         let registry = Registry::new();
         let world = Self {
@@ -190,7 +190,7 @@ impl World {
     pub(super) fn step(self: &Rc<Self>) {
         let tick = self.random.below(self.scenario.tick_ms + 1);
         self.advance(Duration::from_millis(tick));
-        self.broker.let_time_pass();
+        self.broker.expire_overdue();
         self.start_what_is_due();
         self.produce_some();
         if !self.is_calm.get() {

@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn a_table_worked_out_by_hand() {
         let index = adjusted_rand(&[0, 0, 0, 1, 1, 1], &[0, 0, 1, 1, 2, 2]);
-        let by_hand = (2.0 - 6.0 * 3.0 / 15.0) / (4.5 - 6.0 * 3.0 / 15.0);
-        assert!((index - by_hand).abs() < 1e-12, "{index}");
+        let hand_made = (2.0 - 6.0 * 3.0 / 15.0) / (4.5 - 6.0 * 3.0 / 15.0);
+        assert!((index - hand_made).abs() < 1e-12, "{index}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ mod tests {
             variances: vec![1.0; 3],
             weight: 4.0,
         };
-        ModelParts::by_hand(vec![String::new(); 3], scaler, segments.collect())
+        ModelParts::hand_made(vec![String::new(); 3], scaler, segments.collect())
     }
 
     #[test]

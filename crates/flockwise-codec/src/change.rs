@@ -70,7 +70,7 @@ impl ChangeEncoder {
         change: &Change,
         out: &mut Vec<u8>,
     ) {
-        self.follow(versions);
+        self.refresh(versions);
         let id = change_id(&self.app, customer_id, change, out);
         out.extend_from_slice(b"{\"id\":\"");
         id.iter().for_each(|byte| put_hex(*byte, out));
@@ -81,9 +81,9 @@ impl ChangeEncoder {
         out.extend_from_slice(b",\"occurred_at\":\"");
         put_time(change.occurred_ms, out);
         out.extend_from_slice(b"\",\"from\":");
-        self.put_place(change.from, out);
+        self.put_segment(change.from, out);
         out.extend_from_slice(b",\"to\":");
-        self.put_place(change.to, out);
+        self.put_segment(change.to, out);
         out.extend_from_slice(b",\"cause\":\"");
         out.extend_from_slice(change.cause.name().as_bytes());
         out.extend_from_slice(b"\",\"distance\":");
@@ -111,7 +111,7 @@ impl ChangeEncoder {
     }
 
     /// Remakes `places` if the versions are not those it was made from.
-    fn follow(&mut self, versions: &Versions) {
+    fn refresh(&mut self, versions: &Versions) {
         let [current, previous] = &self.models;
         let is_same = |known: &Option<Arc<Model>>, now: Option<&Arc<Model>>| {
             known.as_ref().map(Arc::as_ptr) == now.map(Arc::as_ptr)
@@ -140,7 +140,7 @@ impl ChangeEncoder {
         self.places.dedup_by_key(|(id, _)| *id);
     }
 
-    fn put_place(&self, segment: Option<u32>, out: &mut Vec<u8>) {
+    fn put_segment(&self, segment: Option<u32>, out: &mut Vec<u8>) {
         let Some(segment) = segment else {
             return out.extend_from_slice(b"null");
         };

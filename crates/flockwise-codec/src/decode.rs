@@ -6,7 +6,7 @@ use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
 
 use crate::format::Format;
-use crate::json_error::verdict;
+use crate::json_error::explain;
 use crate::projection::{Field, LARGEST_NUMBER, Node, Projection};
 use crate::scan::{Number, scan};
 use crate::sink::{Identity, IdentityValue, Sink};
@@ -200,14 +200,14 @@ fn read(projection: &Projection, bytes: &[u8], sink: &mut Sink<'_>) -> Result<()
     // Checking the whole document at once is several times cheaper than checking each text.
     let text = std::str::from_utf8(bytes)
         .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
-    scan(&projection.root, text, sink).or_else(|_| refuse(&projection.root, text))
+    scan(&projection.root, text, sink).or_else(|_| reject_json(&projection.root, text))
 }
 
 /// Makes a [`Reject`] of the scan's refusal. Shortens the error, which may quote a long text: the detail goes
 /// into a header.
 #[cold]
-fn refuse(root: &Node, text: &str) -> Result<(), Reject> {
-    let error = verdict(root, text).map_or_else(|error| error.to_string(), |()| String::new());
+fn reject_json(root: &Node, text: &str) -> Result<(), Reject> {
+    let error = explain(root, text).map_or_else(|error| error.to_string(), |()| String::new());
     if error.starts_with("number out of range") {
         return reject(
             Reason::NumberOutOfRange,

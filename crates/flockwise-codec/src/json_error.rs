@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use crate::projection::Node;
 
 /// serde_json's error for a document, if it finds one.
-pub(crate) fn verdict(root: &Node, document: &str) -> Result<(), serde_json::Error> {
+pub(crate) fn explain(root: &Node, document: &str) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(document);
     json.deserialize_map(Checker(root))?;
     json.end()

@@ -15,16 +15,16 @@ use crate::time::write_time;
 struct StepRecord<'s> {
     id: String,
     r#type: String,
-    segment: Place<'s>,
+    segment: SegmentRef<'s>,
     /// Both halves of a split segment, or the segment that a merged one became part of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    into: Vec<Place<'s>>,
+    into: Vec<SegmentRef<'s>>,
     occurred_at: String,
     model_version: u64,
 }
 
 #[derive(Serialize)]
-struct Place<'s> {
+struct SegmentRef<'s> {
     segment: u32,
     name: Option<&'s str>,
 }
@@ -41,7 +41,7 @@ pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>
             .into_iter()
             .find(known)
             .map(|segment| &*segment.name);
-        Place { segment: id, name }
+        SegmentRef { segment: id, name }
     };
     let record = |(index, step): (usize, &Step)| {
         let (segment, into) = match *step {

@@ -136,7 +136,7 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
             .copied()
             .map(StepRecord::from)
             .collect(),
-        ghosts: parts.ghosts.iter().map(write_ghost).collect(),
+        ghosts: parts.ghosts.iter().map(write_retired).collect(),
         drift: DriftRecord::from(&parts.drift),
         shifts: publication
             .shifts
@@ -151,7 +151,7 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
 
 /// What can be read of a published version without decoding its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glance {
+pub struct ModelSummary {
     /// The version waits for approval.
     pub is_held: bool,
     /// Offsets of the mini-batches that the version was learnt from; `None` if the record has none.
@@ -159,7 +159,7 @@ pub struct Glance {
 }
 
 #[derive(Deserialize)]
-struct GlanceRecord {
+struct ModelSummaryRecord {
     #[serde(default)]
     state: State,
     #[serde(default)]
@@ -170,10 +170,10 @@ struct GlanceRecord {
 ///
 /// # Errors
 /// If the bytes are not the JSON of a version. The text says what is wrong.
-pub fn glance(bytes: &[u8]) -> Result<Glance, String> {
-    let record: GlanceRecord =
+pub fn summary(bytes: &[u8]) -> Result<ModelSummary, String> {
+    let record: ModelSummaryRecord =
         serde_json::from_slice(bytes).map_err(|error| format!("not a model: {error}"))?;
-    Ok(Glance {
+    Ok(ModelSummary {
         is_held: !record.state.is_live(),
         mini_batches: record.mini_batches,
     })
@@ -206,17 +206,17 @@ pub(crate) fn publication(record: ModelRecord, plan: &Plan) -> Result<Publicatio
     {
         name_unnamed(plan, &scaler, &mut segments);
     }
-    let by_hand = ModelParts::by_hand(record.features, scaler, segments);
-    let ghosts = record.ghosts.into_iter().map(read_ghost);
+    let hand_made = ModelParts::hand_made(record.features, scaler, segments);
+    let ghosts = record.ghosts.into_iter().map(read_retired);
     let model = ModelParts {
         version: record.version,
         trained_ms,
         // A model made by hand has no `next_id`: it does not know the ids of earlier segments.
-        next_id: by_hand.next_id.max(record.next_id.unwrap_or(0)),
+        next_id: hand_made.next_id.max(record.next_id.unwrap_or(0)),
         lineage: record.lineage.into_iter().map(Step::from).collect(),
         ghosts: ghosts.collect::<Result<_, _>>()?,
         drift: record.drift.try_into()?,
-        ..by_hand
+        ..hand_made
     };
     let shifts = record.shifts.into_iter();
     let shifts = shifts
@@ -273,14 +273,14 @@ fn read_segment(record: SegmentRecord) -> Segment {
     }
 }
 
-fn write_ghost(ghost: &RetiredCentroid) -> RetiredCentroidRecord {
+fn write_retired(ghost: &RetiredCentroid) -> RetiredCentroidRecord {
     RetiredCentroidRecord {
         until: write_time(ghost.until_ms),
         centroid: ghost.centroid.clone(),
     }
 }
 
-fn read_ghost(record: RetiredCentroidRecord) -> Result<RetiredCentroid, String> {
+fn read_retired(record: RetiredCentroidRecord) -> Result<RetiredCentroid, String> {
     Ok(RetiredCentroid {
         until_ms: instant("ghosts: until", &record.until)?,
         centroid: record.centroid,

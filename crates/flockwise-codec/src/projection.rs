@@ -166,7 +166,7 @@ impl Node {
         for (place, head) in heads.iter().enumerate() {
             if *head == name.head {
                 let (known, node) = &self.names[start + place];
-                if name.goes_on_as(known) {
+                if name.equals_after_head(known) {
                     return Some(node);
                 }
             }

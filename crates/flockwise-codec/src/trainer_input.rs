@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::{Malformed, Reader, put_f64s};
 use crate::model::{ModelRecord, publication, record};
 use crate::time::{parse_time, write_time};
-use crate::watermarks::{decode_sampled, holds_sampled};
+use crate::watermarks::{decode_sampled, is_sampled};
 
 const MINI_BATCH: u8 = 2;
 
@@ -124,7 +124,7 @@ pub fn decode_trainer_input(bytes: &[u8], plan: &Plan) -> Result<TrainerInput, S
     if bytes.first() == Some(&b'{') {
         return decode_command(bytes, plan).map(TrainerInput::Command);
     }
-    let input = match holds_sampled(bytes) {
+    let input = match is_sampled(bytes) {
         true => decode_sampled(bytes).map(TrainerInput::Sampled),
         false => decode_mini_batch(bytes).map(TrainerInput::MiniBatch),
     };

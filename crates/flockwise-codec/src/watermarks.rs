@@ -65,7 +65,7 @@ pub fn holds_watermarks(value: &[u8]) -> bool {
 }
 
 /// Whether a record of the samples topic holds how far tasks have sampled.
-pub(crate) fn holds_sampled(value: &[u8]) -> bool {
+pub(crate) fn is_sampled(value: &[u8]) -> bool {
     value.first() == Some(&SAMPLED)
 }
 
@@ -186,7 +186,7 @@ mod tests {
             hex(&value),
             "810300feffffffffffffffff010380a0d5edee66ac02ffffffffffffffffff010180a0d5edee6607e80780e6bf3301"
         );
-        assert!(holds_watermarks(&value) && !holds_sampled(&value));
+        assert!(holds_watermarks(&value) && !is_sampled(&value));
         assert_eq!(decode_watermarks(&value), Ok(watermarks()));
         let tasks_alone = Watermarks {
             trainer: None,
@@ -209,7 +209,7 @@ mod tests {
         let mut value = Vec::new();
         encode_sampled(&sampled, &mut value);
         assert_eq!(hex(&value), "820200feffffffffffffffff010003d00fac02");
-        assert!(holds_sampled(&value) && !holds_watermarks(&value));
+        assert!(is_sampled(&value) && !holds_watermarks(&value));
         assert_eq!(decode_sampled(&value), Ok(sampled));
     }
 

@@ -4,21 +4,21 @@ use figment::value::Value;
 use flockwise_core::feature::{Condition, Constant, Test};
 use flockwise_core::pointer::Pointer;
 
-use crate::section::{Section, noted};
+use crate::section::{Section, read_or_report};
 use crate::value::{ConfigValue, date};
 
 pub(crate) fn read(section: &mut Section<'_>, key: &'static str) -> Vec<Condition> {
     let Some(found) = section.find(key) else {
         return Vec::new();
     };
-    let Some(table) = noted(&found, ConfigValue::table) else {
+    let Some(table) = read_or_report(&found, ConfigValue::table) else {
         return Vec::new();
     };
     let mut conditions = Vec::new();
     for (pointer, value) in table {
         let operand = found.member(pointer, value);
         let tests = tests(&operand);
-        if let Some(pointer) = noted(&operand, |_| {
+        if let Some(pointer) = read_or_report(&operand, |_| {
             Pointer::parse(pointer).map_err(|error| error.to_string())
         }) {
             conditions.extend(tests.into_iter().map(|test| Condition {
@@ -39,7 +39,7 @@ fn tests(operand: &ConfigValue<'_>) -> Vec<Test> {
 
 /// All operators of one table must hold.
 fn operators(operand: &ConfigValue<'_>) -> Vec<Test> {
-    let Some(mut section) = noted(operand, Section::of) else {
+    let Some(mut section) = read_or_report(operand, Section::of) else {
         return Vec::new();
     };
     let tests = [
@@ -68,13 +68,13 @@ fn operators(operand: &ConfigValue<'_>) -> Vec<Test> {
 fn one_of(operand: &ConfigValue<'_>) -> Option<Test> {
     let elements = operand.one_or_many();
     if elements.is_empty() {
-        return noted(operand, |_| {
+        return read_or_report(operand, |_| {
             Err("is an empty list, which matches nothing; give at least one value".to_owned())
         });
     }
     let constants: Vec<Option<Constant>> = elements
         .iter()
-        .map(|element| noted(element, ConfigValue::constant))
+        .map(|element| read_or_report(element, ConfigValue::constant))
         .collect();
     constants
         .into_iter()

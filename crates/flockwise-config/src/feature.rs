@@ -20,7 +20,7 @@ const AGGREGATES: [(&str, Aggregate); 6] = [
 ];
 
 /// Aggregates that are planned but not supported yet.
-const LATER: [&str; 7] = [
+const PLANNED: [&str; 7] = [
     "min", "max", "mean_gap", "distinct", "sessions", "hour_sin", "hour_cos",
 ];
 
@@ -38,7 +38,7 @@ pub(crate) fn read_all(root: &mut Section<'_>) -> Vec<Feature> {
     );
     if sections.len() > MOST_FEATURES {
         let found = sections.len();
-        root.blame(
+        root.report(
             "feature",
             &format!("found {found} features, expected at most {MOST_FEATURES}"),
         );
@@ -97,7 +97,7 @@ fn unused_name(found: &ConfigValue<'_>, before: &[Feature]) -> Read<String> {
 
 fn aggregate(found: &ConfigValue<'_>) -> Read<Aggregate> {
     match found.value.as_str() {
-        Some(name) if LATER.contains(&name) => Err(format!(
+        Some(name) if PLANNED.contains(&name) => Err(format!(
             "\"{name}\" is not supported yet; use one of count, sum, mean, share, recency, last"
         )),
         _ => found.choice(&AGGREGATES),
@@ -108,10 +108,10 @@ fn value(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Option<Poin
     let value = section.read("value", ConfigValue::pointer);
     match aggregate {
         Some(Aggregate::Sum | Aggregate::Mean | Aggregate::Last) if !section.has("value") => {
-            section.blame("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
+            section.report("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
         }
         Some(Aggregate::Count | Aggregate::Recency | Aggregate::Share) if section.has("value") => {
-            section.blame("value", "count, recency and share use no value; leave it out, or put a condition under where");
+            section.report("value", "count, recency and share use no value; leave it out, or put a condition under where");
         }
         _ => {}
     }
@@ -128,19 +128,19 @@ fn reversed_by(
         return reversals;
     }
     if matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last)) {
-        section.blame(
+        section.report(
             "reversed_by",
             "recency and last cannot be reversed; count, sum, mean and share can",
         );
     }
     if !section.has("event") {
-        section.blame(
+        section.report(
             "reversed_by",
             "needs event too: the names of the events that are reversed",
         );
     }
     if let Some(both) = reversals.iter().find(|name| events.contains(name)) {
-        section.blame(
+        section.report(
             "reversed_by",
             &format!("\"{both}\" is in event too; an event cannot reverse itself"),
         );
@@ -174,7 +174,7 @@ fn clip(found: &ConfigValue<'_>) -> Read<(f64, f64)> {
         Some([lowest, highest]) => Err(format!(
             "found [{lowest}, {highest}], expected the lower number first and the higher second"
         )),
-        _ => Err(found.unlike("two numbers, lowest and highest, such as [0.0, 10.0]")),
+        _ => Err(found.unexpected("two numbers, lowest and highest, such as [0.0, 10.0]")),
     }
 }
 
@@ -183,7 +183,7 @@ fn weight(found: &ConfigValue<'_>) -> Read<f64> {
     if weight > 0.0 {
         Ok(weight)
     } else {
-        Err(found.unlike("a number above zero; remove the feature if it should not count"))
+        Err(found.unexpected("a number above zero; remove the feature if it should not count"))
     }
 }
 

@@ -30,7 +30,7 @@ fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime
         // An invalid aggregate is reported elsewhere, and what it needs is unknown.
         0 if looks_at_last || aggregate.is_none() => {}
         0 => section.blame_whole("has no horizon; give half_life, window or lifetime = true"),
-        1 if looks_at_last && section.has("half_life") => section.blame(
+        1 if looks_at_last && section.has("half_life") => section.report(
             "half_life",
             "recency and last use only the last event, so nothing decays; give a window or leave it out",
         ),
@@ -38,7 +38,7 @@ fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime
         _ => section.blame_whole("has several horizons; keep one of half_life, window and lifetime"),
     }
     if section.has("buckets") && !section.has("window") {
-        section.blame(
+        section.report(
             "buckets",
             "belongs to a window, but there is none; leave it out",
         );
@@ -55,7 +55,7 @@ fn window(section: &mut Section<'_>) -> Option<Horizon> {
             .filter(divides)
             .min_by_key(|near| near.abs_diff(buckets))
             .unwrap_or(1);
-        section.blame(
+        section.report(
             "window",
             &format!("{} cannot be split into {buckets} buckets of whole milliseconds; give buckets = {near}", Readable(span_ms)),
         );

@@ -7,13 +7,13 @@ use flockwise_core::pointer::Pointer;
 use flockwise_vocabulary::topics::Topics;
 
 use crate::root::is_kafka_name;
-use crate::section::{Section, noted};
-use crate::suggestion::meant;
+use crate::section::{Section, read_or_report};
+use crate::suggestion::hint;
 use crate::value::{ConfigValue, Read, date};
 use crate::{InitialStart, Input};
 
 /// Formats that are planned but not supported yet.
-const LATER: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
+const PLANNED: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
 
 /// The most pointers for a field. More are hardly needed, and each costs time with every event.
 const MOST_POINTERS: usize = 16;
@@ -50,14 +50,14 @@ fn topic(found: &ConfigValue<'_>, app: &str, inputs: &[Input]) -> Read<String> {
     let topic = found.text()?;
     if !is_kafka_name(&topic, 249) || topic == "." || topic == ".." {
         return Err(
-            found.unlike("a name that Kafka allows: 1 to 249 of the letters a-z A-Z 0-9 . _ -")
+            found.unexpected("a name that Kafka allows: 1 to 249 of the letters a-z A-Z 0-9 . _ -")
         );
     }
     if inputs.iter().any(|input| *input.topic == *topic) {
-        return Err(found.unlike("each topic once"));
+        return Err(found.unexpected("each topic once"));
     }
     if Topics::is_internal(app, &topic) {
-        return Err(found.unlike("another topic: the app itself writes to this one"));
+        return Err(found.unexpected("another topic: the app itself writes to this one"));
     }
     Ok(topic.into_owned())
 }
@@ -72,7 +72,7 @@ fn start(found: &ConfigValue<'_>) -> Read<InitialStart> {
         "latest" => Ok(InitialStart::Latest),
         time => match time.parse::<jiff::Timestamp>() {
             Ok(time) => Ok(InitialStart::Time(time.as_millisecond())),
-            Err(_) => Err(found.unlike("\"earliest\", \"latest\" or a time with its zone, such as \"2026-01-31T00:00:00Z\"")),
+            Err(_) => Err(found.unexpected("\"earliest\", \"latest\" or a time with its zone, such as \"2026-01-31T00:00:00Z\"")),
         },
     }
 }
@@ -82,7 +82,7 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
     if let Some(format) = formats.get(&*name) {
         return Ok(format.clone());
     }
-    if LATER.contains(&&*name) {
+    if PLANNED.contains(&&*name) {
         return Err(format!(
             "\"{name}\" is not supported yet; give its pointers under a [format.NAME] of your own"
         ));
@@ -93,7 +93,7 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
             .chain(formats.keys().map(String::as_str));
         format!(
             "there is no format \"{name}\"; {}; or declare it under [format.{name}]",
-            meant(&name, known)
+            hint(&name, known)
         )
     })
 }
@@ -101,7 +101,7 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
 fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
     let mut formats = BTreeMap::new();
     for (name, mut section) in root.named("format") {
-        if Format::BUILTIN.contains(&name) || LATER.contains(&name) {
+        if Format::BUILTIN.contains(&name) || PLANNED.contains(&name) {
             section.blame_whole("this name belongs to a built-in format; choose another");
         }
         let format = Format {
@@ -142,17 +142,17 @@ fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
     };
     let elements = found.one_or_many();
     if elements.is_empty() {
-        section.blame(key, "is an empty list; give at least one JSON pointer");
+        section.report(key, "is an empty list; give at least one JSON pointer");
     } else if elements.len() > MOST_POINTERS {
         let found = elements.len();
-        section.blame(
+        section.report(
             key,
             &format!("found {found} pointers, expected at most {MOST_POINTERS}"),
         );
     }
     elements
         .iter()
-        .filter_map(|element| noted(element, single))
+        .filter_map(|element| read_or_report(element, single))
         .collect()
 }
 
@@ -160,7 +160,7 @@ fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
 fn single(found: &ConfigValue<'_>) -> Read<Pointer> {
     let pointer = found.pointer()?;
     if pointer.is_many() {
-        Err(found.unlike("a pointer to one value, without `*`"))
+        Err(found.unexpected("a pointer to one value, without `*`"))
     } else {
         Ok(pointer)
     }

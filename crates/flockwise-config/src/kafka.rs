@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use figment::value::Value;
 use flockwise_vocabulary::kafka_properties::reserved;
 
-use crate::section::{Section, noted};
+use crate::section::{Section, read_or_report};
 use crate::value::ConfigValue;
 use crate::{Kafka, LostRecords};
 
@@ -40,7 +40,7 @@ fn delivery(section: &mut Section<'_>) {
         found.choice(&[("exactly_once", true), ("at_least_once", false)])
     });
     if exactly_once == Some(false) {
-        section.blame(
+        section.report(
             "delivery",
             "\"at_least_once\" is not supported yet; give \"exactly_once\" or leave the key out",
         );
@@ -50,14 +50,14 @@ fn delivery(section: &mut Section<'_>) {
 fn commit_interval(found: &ConfigValue<'_>) -> Result<u64, String> {
     let interval_ms = found.span()?;
     if interval_ms > LONGEST_COMMIT_INTERVAL_MS {
-        return Err(found.unlike("at most \"30s\": brokers abort transactions that stay open"));
+        return Err(found.unexpected("at most \"30s\": brokers abort transactions that stay open"));
     }
     Ok(interval_ms.unsigned_abs())
 }
 
 fn properties(found: &ConfigValue<'_>) -> BTreeMap<String, String> {
     let mut leaves = Vec::new();
-    let Some(table) = noted(found, ConfigValue::table) else {
+    let Some(table) = read_or_report(found, ConfigValue::table) else {
         return BTreeMap::new();
     };
     for (name, value) in table {
@@ -68,7 +68,10 @@ fn properties(found: &ConfigValue<'_>) -> BTreeMap<String, String> {
     leaves
         .into_iter()
         .filter_map(|(name, found)| {
-            Some((name.clone(), noted(&found, |found| property(&name, found))?))
+            Some((
+                name.clone(),
+                read_or_report(&found, |found| property(&name, found))?,
+            ))
         })
         .collect()
 }

@@ -41,7 +41,7 @@ pub(crate) fn model(
         .map(|path| PathBuf::from(&*path));
     let (warm_up_customers, warm_up_ms) = warm_up(section.table("warm_up"));
     if import.is_none() && warm_up_customers < k_min {
-        section.blame(
+        section.report(
             "warm_up",
             &format!("{warm_up_customers} customers cannot make the {k_min} segments that k asks for; give at least {k_min}"),
         );
@@ -61,7 +61,7 @@ pub(crate) fn model(
             .unwrap_or(42),
     };
     if let Some(problem) = too_slow(&learning, features) {
-        section.blame("k", &problem);
+        section.report("k", &problem);
     }
     section.finish();
     (learning, import)
@@ -107,7 +107,7 @@ fn segments(section: &mut Section<'_>) -> (usize, usize) {
     let k_min = min.unwrap_or_else(|| FEWEST_SEGMENTS.min(max.unwrap_or(FEWEST_SEGMENTS)));
     let k_max = max.unwrap_or_else(|| MOST_SEGMENTS.max(k_min));
     if k_min > k_max {
-        section.blame("k", &format!("min {k_min} is above max {k_max}; swap them"));
+        section.report("k", &format!("min {k_min} is above max {k_max}; swap them"));
     }
     (k_min, k_max.max(k_min))
 }
@@ -140,7 +140,7 @@ fn patience(found: &ConfigValue<'_>) -> Read<f64> {
         .ok()
         .filter(|patience| (0.0..=1000.0).contains(patience))
         .ok_or_else(|| {
-            found.unlike(
+            found.unexpected(
                 "a number from 0 to 1000: higher is slower to move; 0.35 is the default, 0 disables it",
             )
         })
@@ -152,7 +152,7 @@ fn share(found: &ConfigValue<'_>) -> Read<f64> {
         .ok()
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| {
-            found.unlike(
+            found.unexpected(
                 "a share of all customers from 0 to 1; 0.1 holds a version that would move more than one in ten, 1 holds none",
             )
         })
@@ -164,7 +164,7 @@ fn margin(found: &ConfigValue<'_>) -> Read<f64> {
         .ok()
         .filter(|margin| (0.0..1.0).contains(margin))
         .ok_or_else(|| {
-            found.unlike(
+            found.unexpected(
                 "a share from 0 to below 1; 0.15, the default, asks the new segment to be nearer by 15 %",
             )
         })
@@ -209,7 +209,7 @@ fn forget_after(section: &mut Section<'_>, lateness_ms: i64, features: &[Feature
         text if text == "off" => Ok(None),
         text => match duration::parse(&text) {
             Ok(span_ms) if span_ms >= lateness_ms => Ok(Some(span_ms)),
-            Ok(_) => Err(found.unlike(
+            Ok(_) => Err(found.unexpected(
                 "at least time.lateness, or a late event would find its customer removed and start a new one; or \"off\"",
             )),
             Err(error) => Err(format!("{error}; or \"off\"")),
@@ -223,7 +223,7 @@ fn sweep_every(mut section: Section<'_>) -> Option<i64> {
         text if text == "off" => Ok(None),
         text => match duration::parse(&text) {
             Ok(span_ms) if span_ms >= SHORTEST_SWEEP_MS => Ok(Some(span_ms)),
-            Ok(_) => Err(found.unlike("at least \"1s\", or \"off\"")),
+            Ok(_) => Err(found.unexpected("at least \"1s\", or \"off\"")),
             Err(error) => Err(format!("{error}; or \"off\"")),
         },
     });

@@ -8,7 +8,7 @@ use flockwise_core::feature::{Aggregate, Feature};
 use crate::problem::ConfigErrors;
 use crate::section::Section;
 use crate::sources::Sources;
-use crate::suggestion::meant;
+use crate::suggestion::hint;
 use crate::value::{ConfigValue, Read};
 use crate::{Config, Partitioner, feature, input, kafka, policies};
 
@@ -67,7 +67,8 @@ fn app(found: &ConfigValue<'_>) -> Read<String> {
     if is_kafka_name(&name, 200) {
         return Ok(name.into_owned());
     }
-    Err(found.unlike("1 to 200 of the letters a-z A-Z 0-9 . _ -, since topics are named after it"))
+    Err(found
+        .unexpected("1 to 200 of the letters a-z A-Z 0-9 . _ -, since topics are named after it"))
 }
 
 /// Whether Kafka accepts this as a part of a topic's name.
@@ -101,7 +102,7 @@ fn backfill(mut section: Section<'_>) -> bool {
 fn http(mut section: Section<'_>) -> SocketAddr {
     let listen = section.read("listen", |found| {
         found.text()?.parse().map_err(|_| {
-            found.unlike("a numeric address and a port, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" to be reachable from other machines")
+            found.unexpected("a numeric address and a port, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" to be reachable from other machines")
         })
     });
     section.finish();
@@ -113,12 +114,12 @@ fn report(mut section: Section<'_>, features: &[Feature]) -> Option<String> {
         let name = found.text()?.into_owned();
         match features.iter().find(|feature| feature.name == name) {
             Some(feature) if feature.aggregate == Aggregate::Sum => Ok(name),
-            Some(_) => Err(found.unlike("a feature with aggregate = \"sum\"")),
+            Some(_) => Err(found.unexpected("a feature with aggregate = \"sum\"")),
             None => {
                 let names = features.iter().map(|feature| feature.name.as_str());
                 Err(format!(
                     "there is no feature \"{name}\"; {}",
-                    meant(&name, names)
+                    hint(&name, names)
                 ))
             }
         }

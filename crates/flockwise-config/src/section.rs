@@ -3,7 +3,7 @@
 use figment::value::{Dict, Value};
 
 use crate::sources::Sources;
-use crate::suggestion::meant;
+use crate::suggestion::hint;
 use crate::value::{ConfigValue, Read};
 
 /// Keys at the top of the file. In TOML, one that is written below a section becomes part of the section.
@@ -71,7 +71,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
     ) -> Option<T> {
         let found = self.find(key)?;
-        noted(&found, read)
+        read_or_report(&found, read)
     }
 
     /// Like [`Self::read`], but a missing key is a problem too. `what` says what to give.
@@ -82,7 +82,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
     ) -> Option<T> {
         if !self.has(key) {
-            self.blame(key, &format!("is missing; give {what}"));
+            self.report(key, &format!("is missing; give {what}"));
         }
         self.read(key, read)
     }
@@ -94,16 +94,18 @@ impl<'a> Section<'a> {
         };
         let elements = found.one_or_many();
         if elements.is_empty() {
-            self.blame(
+            self.report(
                 key,
                 "is an empty list; name at least one or leave the key out",
             );
         }
         let mut texts: Vec<String> = Vec::new();
         for element in &elements {
-            if let Some(text) = noted(element, ConfigValue::text) {
+            if let Some(text) = read_or_report(element, ConfigValue::text) {
                 if texts.iter().any(|known| **known == *text) {
-                    noted::<()>(element, |element| Err(element.unlike("each name once")));
+                    read_or_report::<()>(element, |element| {
+                        Err(element.unexpected("each name once"))
+                    });
                 }
                 texts.push(text.into_owned());
             }
@@ -123,14 +125,14 @@ impl<'a> Section<'a> {
     pub(crate) fn tables(&mut self, key: &'static str, name: &str) -> Vec<Section<'a>> {
         let list = self.read(key, |found| match found.value {
             Value::Array(_, elements) => Ok(found.elements(elements)),
-            _ => Err(found.unlike(format_args!(
+            _ => Err(found.unexpected(format_args!(
                 "a list of tables, each written [[{key}]] with two brackets"
             ))),
         });
         let sections = list
             .unwrap_or_default()
             .into_iter()
-            .filter_map(|found| noted(&found, Section::of));
+            .filter_map(|found| read_or_report(&found, Section::of));
         sections.map(|section| section.called(name)).collect()
     }
 
@@ -138,7 +140,7 @@ impl<'a> Section<'a> {
     pub(crate) fn need_some(&self, key: &str, text: &str) {
         let list = self.table.get(key).map(Value::as_array);
         if list.is_none_or(|list| list.is_some_and(<[Value]>::is_empty)) {
-            self.blame(key, text);
+            self.report(key, text);
         }
     }
 
@@ -156,12 +158,12 @@ impl<'a> Section<'a> {
         let Some(found) = self.find(key) else {
             return Vec::new();
         };
-        let table = noted(&found, ConfigValue::table).unwrap_or(&NOTHING);
+        let table = read_or_report(&found, ConfigValue::table).unwrap_or(&NOTHING);
         let sections = table
             .iter()
             .map(|(name, value)| (name.as_str(), found.member(name, value)));
         sections
-            .filter_map(|(name, found)| Some((name, noted(&found, Section::of)?)))
+            .filter_map(|(name, found)| Some((name, read_or_report(&found, Section::of)?)))
             .collect()
     }
 
@@ -174,8 +176,8 @@ impl<'a> Section<'a> {
     }
 
     /// Notes a problem with a key.
-    pub(crate) fn blame(&self, key: &str, text: &str) {
-        self.sources.blame(
+    pub(crate) fn report(&self, key: &str, text: &str) {
+        self.sources.report(
             self.table.get(key),
             format!("{}: {text}", join(&self.path, key)),
         );
@@ -184,7 +186,7 @@ impl<'a> Section<'a> {
     /// Notes a problem with the section as a whole.
     pub(crate) fn blame_whole(&self, text: &str) {
         self.sources
-            .blame(self.table.values().next(), format!("{}: {text}", self.path));
+            .report(self.table.values().next(), format!("{}: {text}", self.path));
     }
 
     /// Notes every unknown key: those that were not read.
@@ -192,7 +194,7 @@ impl<'a> Section<'a> {
         for (key, value) in self.table {
             if !self.known.contains(&key.as_str()) {
                 let hint = self.hint(key);
-                self.sources.blame(
+                self.sources.report(
                     Some(value),
                     format!("unknown key `{}`: {hint}", join(&self.path, key)),
                 );
@@ -207,12 +209,12 @@ impl<'a> Section<'a> {
         if self.path == "kafka" && key.contains('.') {
             return "properties of librdkafka belong under [kafka.properties]".to_owned();
         }
-        meant(key, self.known.iter().copied())
+        hint(key, self.known.iter().copied())
     }
 }
 
 /// Applies a reader to a value. `None` if there is a problem, which is noted.
-pub(crate) fn noted<'a, T>(
+pub(crate) fn read_or_report<'a, T>(
     found: &ConfigValue<'a>,
     read: impl FnOnce(&ConfigValue<'a>) -> Read<T>,
 ) -> Option<T> {
@@ -220,7 +222,7 @@ pub(crate) fn noted<'a, T>(
         Ok(value) => Some(value),
         Err(text) => {
             let text = format!("{}: {text}", found.path);
-            found.sources.blame(Some(found.value), text);
+            found.sources.report(Some(found.value), text);
             None
         }
     }

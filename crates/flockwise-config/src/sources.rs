@@ -127,7 +127,7 @@ impl Sources {
     }
 
     /// Notes a problem with a value, or with a missing value.
-    pub(crate) fn blame(&self, value: Option<&Value>, text: String) {
+    pub(crate) fn report(&self, value: Option<&Value>, text: String) {
         let source = value
             .and_then(|value| self.variable(value))
             .or_else(|| self.file.clone());

@@ -13,7 +13,7 @@ pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// ``did you mean `nearest`?``, or the list of all known names.
-pub(crate) fn meant<'a>(text: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn hint<'a>(text: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(text, known.clone()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("expected {}", one_of(known)),

@@ -12,7 +12,7 @@ use crate::duration;
 use crate::section::join;
 use crate::size;
 use crate::sources::Sources;
-use crate::suggestion::{meant, one_of};
+use crate::suggestion::{hint, one_of};
 
 /// A typed value, or an error text: what was found and what was expected.
 pub(crate) type Read<T> = Result<T, String>;
@@ -26,7 +26,7 @@ pub(crate) struct ConfigValue<'a> {
 
 impl<'a> ConfigValue<'a> {
     /// The error text for an unexpected value: `found the number 3, expected a text`.
-    pub(crate) fn unlike(&self, expected: impl Display) -> String {
+    pub(crate) fn unexpected(&self, expected: impl Display) -> String {
         format!("found {}, expected {expected}", describe(self.value))
     }
 
@@ -37,7 +37,7 @@ impl<'a> ConfigValue<'a> {
                 Err("is empty; give a text or leave the key out".to_owned())
             }
             Some(text) => Ok(Cow::Borrowed(text)),
-            None => Err(self.unlike("a text in quotes")),
+            None => Err(self.unexpected("a text in quotes")),
         }
     }
 
@@ -47,7 +47,7 @@ impl<'a> ConfigValue<'a> {
             (Some(text), _) => Ok(text.to_owned()),
             (None, Value::Bool(_, flag)) => Ok(flag.to_string()),
             (None, Value::Num(_, number)) => Ok(plain_number(*number)),
-            (None, _) => Err(self.unlike("a text, a number, true or false")),
+            (None, _) => Err(self.unexpected("a text, a number, true or false")),
         }
     }
 
@@ -61,7 +61,7 @@ impl<'a> ConfigValue<'a> {
     pub(crate) fn flag(&self) -> Read<bool> {
         match self.value {
             Value::Bool(_, flag) => Ok(*flag),
-            _ => Err(self.unlike("true or false, without quotes")),
+            _ => Err(self.unexpected("true or false, without quotes")),
         }
     }
 
@@ -77,7 +77,7 @@ impl<'a> ConfigValue<'a> {
             .and_then(|number| T::try_from(number).ok())
             .filter(|number| range.contains(number))
             .ok_or_else(|| {
-                self.unlike(format_args!(
+                self.unexpected(format_args!(
                     "a whole number from {} to {}",
                     range.start(),
                     range.end()
@@ -98,21 +98,21 @@ impl<'a> ConfigValue<'a> {
         };
         number
             .filter(|number| number.is_finite())
-            .ok_or_else(|| self.unlike("a number"))
+            .ok_or_else(|| self.unexpected("a number"))
     }
 
     /// A duration in milliseconds, at least 0.
     pub(crate) fn duration(&self) -> Read<i64> {
         match self.value {
             Value::String(_, text) => duration::parse(text).map_err(|error| error.to_string()),
-            _ => Err(self.unlike("a duration in quotes, such as \"30s\", \"1h\" or \"30d\"")),
+            _ => Err(self.unexpected("a duration in quotes, such as \"30s\", \"1h\" or \"30d\"")),
         }
     }
 
     /// A duration in milliseconds, above zero.
     pub(crate) fn span(&self) -> Read<i64> {
         match self.duration()? {
-            0 => Err(self.unlike("a duration above zero")),
+            0 => Err(self.unexpected("a duration above zero")),
             span_ms => Ok(span_ms),
         }
     }
@@ -121,27 +121,27 @@ impl<'a> ConfigValue<'a> {
     pub(crate) fn size(&self) -> Read<u64> {
         let expected = "a size in quotes, such as \"512MiB\" or \"4GiB\"";
         match self.value {
-            Value::String(_, text) => size::parse(text).ok_or_else(|| self.unlike(expected)),
-            _ => Err(self.unlike(expected)),
+            Value::String(_, text) => size::parse(text).ok_or_else(|| self.unexpected(expected)),
+            _ => Err(self.unexpected(expected)),
         }
     }
 
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Read<T> {
         let names = || choices.iter().map(|(name, _)| *name);
         let Value::String(_, text) = self.value else {
-            return Err(self.unlike(one_of(names())));
+            return Err(self.unexpected(one_of(names())));
         };
         choices
             .iter()
             .find(|(name, _)| name == text)
             .map(|(_, choice)| *choice)
-            .ok_or_else(|| format!("found {}; {}", describe(self.value), meant(text, names())))
+            .ok_or_else(|| format!("found {}; {}", describe(self.value), hint(text, names())))
     }
 
     pub(crate) fn table(&self) -> Read<&'a Dict> {
         match self.value {
             Value::Dict(_, table) if !is_date(table) => Ok(table),
-            _ => Err(self.unlike("a table")),
+            _ => Err(self.unexpected("a table")),
         }
     }
 
@@ -185,14 +185,14 @@ impl<'a> ConfigValue<'a> {
             Value::String(_, text) => Ok(Constant::Text(text.clone())),
             Value::Bool(_, flag) => Ok(Constant::Bool(*flag)),
             Value::Num(..) => self.number().map(Constant::Number),
-            _ => Err(self.unlike("a text, a number, true or false")),
+            _ => Err(self.unexpected("a text, a number, true or false")),
         }
     }
 
     pub(crate) fn pointer(&self) -> Read<Pointer> {
         match self.value {
             Value::String(_, text) => Pointer::parse(text).map_err(|error| error.to_string()),
-            _ => Err(self.unlike("a JSON pointer in quotes, such as \"/properties/revenue\"")),
+            _ => Err(self.unexpected("a JSON pointer in quotes, such as \"/properties/revenue\"")),
         }
     }
 }

@@ -43,7 +43,7 @@ pub struct RetiredCentroid {
 impl ModelParts {
     /// A version without a past: number 1, of no time, its next id above those it has.
     #[must_use]
-    pub fn by_hand(features: Vec<String>, scaler: Scaler, segments: Vec<Segment>) -> Self {
+    pub fn hand_made(features: Vec<String>, scaler: Scaler, segments: Vec<Segment>) -> Self {
         let highest = segments.iter().map(|segment| segment.id).max();
         Self {
             version: 1,

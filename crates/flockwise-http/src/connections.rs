@@ -51,7 +51,7 @@ pub(crate) async fn serve(
 ) {
     let (stop, stopping) = watch::channel(false);
     let mut open = OpenConnections::default();
-    let mut complaint = Complaint::default();
+    let mut complaint = AcceptErrorLog::default();
     loop {
         let accepted = tokio::select! {
             // A dropped sender means stop, too.
@@ -136,9 +136,9 @@ impl OpenConnections {
 
 /// Logs accept errors, at most once in [`QUIET`].
 #[derive(Default)]
-struct Complaint(Option<Instant>);
+struct AcceptErrorLog(Option<Instant>);
 
-impl Complaint {
+impl AcceptErrorLog {
     fn accept_failed(&mut self, error: &io::Error, open: usize) {
         if self.0.is_some_and(|last| last.elapsed() < QUIET) {
             return;

@@ -18,5 +18,5 @@ mod tests;
 
 pub use customers::{CustomerLookup, LookupCustomer};
 pub use metrics::collectors;
-pub use readiness::{Readiness, Silence, Stalled, WorkerPresence};
+pub use readiness::{Readiness, SilentWorker, StalledWorker, WorkerPresence};
 pub use server::{HttpError, HttpServer, start};

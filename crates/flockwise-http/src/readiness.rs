@@ -14,14 +14,14 @@ pub struct Readiness {
     shards_assigned: AtomicU32,
     tasks_running: AtomicU32,
     is_stopping: AtomicBool,
-    silent: Mutex<Vec<Silence>>,
-    stalled: Mutex<Vec<Stalled>>,
+    silent: Mutex<Vec<SilentWorker>>,
+    stalled: Mutex<Vec<StalledWorker>>,
     warm_up: Mutex<Option<String>>,
 }
 
 /// A worker that has uncommitted work and cannot commit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stalled {
+pub struct StalledWorker {
     /// The worker's number in the instance.
     pub worker: usize,
     /// The age of its oldest uncommitted work.
@@ -32,7 +32,7 @@ pub struct Stalled {
 
 /// A worker whose thread is alive but makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
+pub struct SilentWorker {
     /// The worker's number in the instance.
     pub worker: usize,
     /// The time since its last heartbeat.
@@ -58,8 +58,8 @@ pub(crate) struct Status {
     pub(crate) shards_assigned: u32,
     pub(crate) tasks_running: u32,
     pub(crate) is_stopping: bool,
-    pub(crate) silent: Vec<Silence>,
-    pub(crate) stalled: Vec<Stalled>,
+    pub(crate) silent: Vec<SilentWorker>,
+    pub(crate) stalled: Vec<StalledWorker>,
     pub(crate) warm_up: Option<String>,
 }
 
@@ -103,18 +103,18 @@ impl Readiness {
     }
 
     /// Sets the workers that have sent no heartbeat for longer than allowed. Replaces the previous list.
-    pub fn silent(&self, workers: &[Silence]) {
+    pub fn silent(&self, workers: &[SilentWorker]) {
         let mut silent = self.silences();
         silent.clear();
         silent.extend(workers);
     }
 
     /// Sets the workers that have not committed for longer than allowed. Replaces the previous list.
-    pub fn stalled(&self, workers: Vec<Stalled>) {
+    pub fn stalled(&self, workers: Vec<StalledWorker>) {
         *lock(&self.stalled) = workers;
     }
 
-    fn silences(&self) -> MutexGuard<'_, Vec<Silence>> {
+    fn silences(&self) -> MutexGuard<'_, Vec<SilentWorker>> {
         lock(&self.silent)
     }
 
@@ -181,7 +181,7 @@ fn change(total: &AtomicU32, part: &mut u32, now: u32) {
     *part = now;
 }
 
-impl Stalled {
+impl StalledWorker {
     fn text(&self) -> String {
         let (worker, seconds) = (self.worker, self.lasted.as_secs());
         let error = self
@@ -217,7 +217,7 @@ impl Status {
                 self.shards_assigned, self.shards_alive
             ));
         }
-        missing.extend(self.stalled.iter().map(Stalled::text));
+        missing.extend(self.stalled.iter().map(StalledWorker::text));
         missing
     }
 }

@@ -13,7 +13,7 @@ use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::{Value, json};
 
 use crate::customers::{CustomerLookup, LookupCustomer};
-use crate::readiness::{Readiness, Silence, Status};
+use crate::readiness::{Readiness, SilentWorker, Status};
 
 /// All paths, which the response to an unknown path lists.
 const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/customers/{id}"];
@@ -128,7 +128,7 @@ fn workers(status: &Status) -> Value {
 }
 
 fn silent(status: &Status) -> Vec<Value> {
-    let told = |silence: &Silence| json!({ "worker": silence.worker, "seconds": silence.lasted.as_secs() });
+    let told = |silence: &SilentWorker| json!({ "worker": silence.worker, "seconds": silence.lasted.as_secs() });
     status.silent.iter().map(told).collect()
 }
 

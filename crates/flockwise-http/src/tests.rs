@@ -9,7 +9,9 @@ use prometheus::{IntCounter, Registry};
 
 use crate::connections::{LIMITS, Limits};
 use crate::server::start_with;
-use crate::{CustomerLookup, HttpServer, LookupCustomer, Readiness, Silence, Stalled, start};
+use crate::{
+    CustomerLookup, HttpServer, LookupCustomer, Readiness, SilentWorker, StalledWorker, start,
+};
 
 fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -88,7 +90,7 @@ fn ready_once_every_shard_is_assigned_and_as_long_as_they_commit() {
     assert_eq!(missing(), "1 of 2 workers have been assigned their tasks");
     first.assigned(2);
     assert_eq!(missing(), "");
-    let stalled = |error: Option<&str>| Stalled {
+    let stalled = |error: Option<&str>| StalledWorker {
         worker: 1,
         lasted: Duration::from_millis(61_500),
         error: error.map(str::to_owned),
@@ -123,7 +125,7 @@ fn a_shard_that_hangs_is_named_until_it_gets_on() {
     let readiness = Readiness::new(2);
     let server = serve(&readiness);
     let _shards = [readiness.worker(), readiness.worker()];
-    readiness.silent(&[Silence {
+    readiness.silent(&[SilentWorker {
         worker: 1,
         lasted: Duration::from_millis(63_500),
     }]);

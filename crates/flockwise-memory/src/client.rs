@@ -45,22 +45,22 @@ pub(crate) struct OpenPartition {
     /// The next offset to read.
     pub(crate) next: i64,
     /// The partition is paused.
-    pub(crate) is_held: bool,
+    pub(crate) is_paused: bool,
     /// The topic's generation when the client last asked for its id.
     pub(crate) generation: u32,
     /// Leader epoch of the last record that was read; `None` if none was.
     pub(crate) leader_epoch: Option<i32>,
     /// The partition is halted, because records that were read are lost.
-    pub(crate) is_stopped: bool,
+    pub(crate) is_halted: bool,
     /// Records that were read are lost, so reading continues below the offset at which the worker opened the
     /// partition.
-    pub(crate) is_moved: bool,
+    pub(crate) is_rewound: bool,
 }
 
 impl OpenPartition {
     /// Whether a poll may return its records.
     pub(crate) fn is_given(&self) -> bool {
-        !self.is_held && !self.is_stopped
+        !self.is_paused && !self.is_halted
     }
 }
 
@@ -206,9 +206,9 @@ impl GroupConsumer for MemoryClient {
             let wanted = start.offset().unwrap_or_default();
             let first_unread = log.first_unread(wanted, epoch);
             let is_cut = generation == log.generation && first_unread < wanted;
-            let is_stopped = is_cut && !state.skips_lost_records;
+            let is_halted = is_cut && !state.skips_lost_records;
             let next = match start.offset().map_or(start, Start::Offset) {
-                Start::Offset(offset) if is_stopped => offset,
+                Start::Offset(offset) if is_halted => offset,
                 Start::Offset(_) if is_cut => first_unread,
                 // The client notices only when it reads that the topic was recreated.
                 Start::Offset(offset) if generation != log.generation => offset,
@@ -223,11 +223,11 @@ impl GroupConsumer for MemoryClient {
                 source,
                 number,
                 next,
-                is_held: false,
+                is_paused: false,
                 generation,
                 leader_epoch: epoch,
-                is_stopped,
-                is_moved: is_cut && !is_stopped,
+                is_halted,
+                is_rewound: is_cut && !is_halted,
             });
         }
         self.is_open = true;
@@ -248,7 +248,7 @@ impl GroupConsumer for MemoryClient {
 
     fn pause(&mut self, sources: &[TopicPartition]) {
         for read in &mut self.reads {
-            read.is_held = sources.contains(&read.source);
+            read.is_paused = sources.contains(&read.source);
         }
     }
 
@@ -263,14 +263,14 @@ impl GroupConsumer for MemoryClient {
     fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         let read = self.read(source)?;
         let log = &self.shared.lock().logs[read.number];
-        let is_known = read.generation == log.generation && !read.is_stopped && !read.is_cut(log);
+        let is_known = read.generation == log.generation && !read.is_halted && !read.is_cut(log);
         // A position also passes offsets that have no readable record. They have an epoch too.
         let passed = is_known.then(|| log.epochs.before(log.next_readable(read.next)));
         read.leader_epoch.max(passed)
     }
 
     fn halted(&self) -> Vec<TopicPartition> {
-        let stopped = self.reads.iter().filter(|read| read.is_stopped);
+        let stopped = self.reads.iter().filter(|read| read.is_halted);
         stopped.map(|read| read.source).collect()
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Compaction {
 
 /// When a compaction runs, and how long it keeps tombstones that an earlier run has seen: milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Terms {
+pub(crate) struct CompactionTime {
     pub(crate) now_ms: i64,
     pub(crate) keep_ms: i64,
 }
@@ -34,12 +34,12 @@ impl Compaction {
     /// Compacts a partition that has doubled in size, so that the cost per record is constant.
     pub(crate) fn run_if_due(&mut self, log: &mut Log, pool: &mut Pool) {
         if log.bytes >= self.due_at_bytes {
-            self.run(log, pool, Terms::default());
+            self.run(log, pool, CompactionTime::default());
         }
     }
 
     /// Compacts the readable records of a partition now.
-    pub(crate) fn run(&mut self, log: &mut Log, pool: &mut Pool, terms: Terms) {
+    pub(crate) fn run(&mut self, log: &mut Log, pool: &mut Pool, terms: CompactionTime) {
         let superseded = superseded(log);
         let mut superseded = superseded.into_iter().rev();
         let seen_up_to = self.seen_up_to(terms);
@@ -53,7 +53,7 @@ impl Compaction {
     }
 
     /// Tombstones before this offset were first seen long enough ago to be removed.
-    fn seen_up_to(&mut self, terms: Terms) -> i64 {
+    fn seen_up_to(&mut self, terms: CompactionTime) -> i64 {
         let is_past = |(_, at_ms): &(i64, i64)| at_ms + terms.keep_ms <= terms.now_ms;
         let past = self.runs.iter().take_while(|run| is_past(run)).count();
         // The latest of these runs has seen what the earlier ones have seen.

@@ -54,11 +54,11 @@ impl Follower for MemoryFollower {
                 source,
                 number,
                 next,
-                is_held: false,
+                is_paused: false,
                 generation: 0,
                 leader_epoch: None,
-                is_stopped: false,
-                is_moved: false,
+                is_halted: false,
+                is_rewound: false,
             });
         }
         Ok(())

@@ -26,7 +26,7 @@ struct Member {
     round: i64,
 }
 
-/// A member's partitions, and what it knows of them. `is_told`: the member's last poll has returned the event.
+/// A member's partitions, and what it knows of them. `is_delivered`: the member's last poll has returned the event.
 #[derive(Debug)]
 enum MemberState {
     /// Has no partitions, and waits for the others to give up theirs.
@@ -38,12 +38,12 @@ enum MemberState {
     /// Must give up these partitions.
     Revoking {
         sources: Vec<TopicPartition>,
-        is_told: bool,
+        is_delivered: bool,
     },
     /// Was expelled: these partitions are no longer its own, and the group does not wait for it.
     Losing {
         sources: Vec<TopicPartition>,
-        is_told: bool,
+        is_delivered: bool,
     },
 }
 
@@ -81,7 +81,7 @@ impl Group {
             MemberState::Serving(sources) | MemberState::Chosen(sources) => {
                 member.standing = MemberState::Chosen(sources);
             }
-            MemberState::Revoking { .. } => self.give_out_if_all_wait(),
+            MemberState::Revoking { .. } => self.assign_if_all_wait(),
             MemberState::Waiting | MemberState::Losing { .. } => self.join(name),
         }
     }
@@ -102,8 +102,14 @@ impl Group {
             matches!(
                 standing,
                 MemberState::Serving(_)
-                    | MemberState::Revoking { is_told: false, .. }
-                    | MemberState::Losing { is_told: false, .. }
+                    | MemberState::Revoking {
+                        is_delivered: false,
+                        ..
+                    }
+                    | MemberState::Losing {
+                        is_delivered: false,
+                        ..
+                    }
             )
         })
     }
@@ -130,7 +136,7 @@ impl Group {
             true => MemberState::Waiting,
             false => MemberState::Losing {
                 sources,
-                is_told: false,
+                is_delivered: false,
             },
         };
         self.rebalance();
@@ -152,7 +158,7 @@ impl Group {
 
     /// The next event for a member, if there is one.
     pub(crate) fn turn(&mut self, name: &str) -> Option<WorkerEvent> {
-        self.members.get_mut(name)?.standing.tell()
+        self.members.get_mut(name)?.standing.take_event()
     }
 
     /// A member has closed these partitions.
@@ -161,8 +167,14 @@ impl Group {
             return;
         };
         let (sources, is_lost) = match &mut member.standing {
-            MemberState::Revoking { sources, is_told } if *is_told => (sources, false),
-            MemberState::Losing { sources, is_told } if *is_told => (sources, true),
+            MemberState::Revoking {
+                sources,
+                is_delivered,
+            } if *is_delivered => (sources, false),
+            MemberState::Losing {
+                sources,
+                is_delivered,
+            } if *is_delivered => (sources, true),
             _ => return,
         };
         sources.retain(|source| !closed.contains(source));
@@ -175,7 +187,7 @@ impl Group {
         } else if is_lost {
             self.rebalance();
         } else {
-            self.give_out_if_all_wait();
+            self.assign_if_all_wait();
         }
     }
 
@@ -210,10 +222,10 @@ impl Group {
         for member in self.members.values_mut() {
             member.standing.revoke();
         }
-        self.give_out_if_all_wait();
+        self.assign_if_all_wait();
     }
 
-    fn give_out_if_all_wait(&mut self) {
+    fn assign_if_all_wait(&mut self) {
         let is_ready = |member: &Member| !matches!(member.standing, MemberState::Revoking { .. });
         if !self.is_rebalancing || !self.members.values().all(is_ready) {
             return;
@@ -254,25 +266,31 @@ impl MemberState {
             Self::Serving(sources) if sources.is_empty() => Self::Waiting,
             Self::Serving(sources) => Self::Revoking {
                 sources,
-                is_told: false,
+                is_delivered: false,
             },
             asked => asked,
         }
     }
 
-    fn tell(&mut self) -> Option<WorkerEvent> {
+    fn take_event(&mut self) -> Option<WorkerEvent> {
         match self {
             Self::Chosen(sources) => {
                 let sources = std::mem::take(sources);
                 *self = Self::Serving(sources.clone());
                 Some(WorkerEvent::Assigned(sources))
             }
-            Self::Revoking { sources, is_told } if !*is_told => {
-                *is_told = true;
+            Self::Revoking {
+                sources,
+                is_delivered,
+            } if !*is_delivered => {
+                *is_delivered = true;
                 Some(WorkerEvent::Revoked(sources.clone()))
             }
-            Self::Losing { sources, is_told } if !*is_told => {
-                *is_told = true;
+            Self::Losing {
+                sources,
+                is_delivered,
+            } if !*is_delivered => {
+                *is_delivered = true;
                 Some(WorkerEvent::Lost(sources.clone()))
             }
             _ => None,

@@ -84,7 +84,7 @@ impl Simulation {
     }
 
     /// Hides all but the first `partitions` of a topic.
-    pub(crate) fn show(&mut self, topic: Topic, partitions: u32) {
+    pub(crate) fn show_partitions(&mut self, topic: Topic, partitions: u32) {
         self.shown.insert(topic, partitions);
     }
 

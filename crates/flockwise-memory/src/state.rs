@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
-use crate::compaction::{Compaction, Terms};
+use crate::compaction::{Compaction, CompactionTime};
 use crate::group::Group;
 use crate::layout::{Layout, is_consumed};
 use crate::log::{Log, Pool};
@@ -17,7 +17,7 @@ use crate::transaction::Transaction;
 
 /// Bytes of mini-batches that are kept after they are committed, as Kafka keeps them: a new trainer reads again those
 /// that came after the last version.
-const LESSONS_BYTES: usize = 16 << 20;
+const MINI_BATCH_BYTES: usize = 16 << 20;
 
 /// The state behind its lock, and a condition that signals changes.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Shared {
             is_compacted.then(Compaction::new)
         });
         let keeps = layout.sources().map(|source| match source.topic {
-            Topic::Samples => LESSONS_BYTES,
+            Topic::Samples => MINI_BATCH_BYTES,
             _ => 0,
         });
         let state = State {
@@ -94,7 +94,7 @@ impl Shared {
     pub(crate) fn look(&self) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         if state.simulation.is_some() {
-            state.let_time_pass();
+            state.expire_overdue();
         }
         state
     }
@@ -187,7 +187,7 @@ impl State {
     /// Compacts all compacted partitions, due or not.
     pub(crate) fn compact_all(&mut self) {
         let simulation = self.simulation.as_ref();
-        let terms = simulation.map_or_else(Terms::default, |simulation| Terms {
+        let terms = simulation.map_or_else(CompactionTime::default, |simulation| CompactionTime {
             now_ms: simulation.conditions.clock.wall_ms(),
             keep_ms: simulation.conditions.tombstones.as_millis() as i64,
         });

@@ -62,7 +62,7 @@ impl OpenPartition {
 
     /// Whether the log has lost records that were read, or has others in their place.
     pub(crate) fn is_cut(&self, log: &Log) -> bool {
-        let is_same = self.generation == log.generation && !self.is_stopped;
+        let is_same = self.generation == log.generation && !self.is_halted;
         is_same && log.first_unread(self.next, self.leader_epoch) < self.next
     }
 }

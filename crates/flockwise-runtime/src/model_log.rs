@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flockwise_codec::model::{decode_publication, glance};
+use flockwise_codec::model::{decode_publication, summary};
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
@@ -42,9 +42,9 @@ impl ModelLog {
     pub(crate) fn take(&mut self, offset: i64, value: Option<&[u8]>) -> Result<(), String> {
         self.next_offset = Some(offset + 1);
         let Some(value) = value else { return Ok(()) };
-        let glance = glance(value)?;
-        self.mini_batches = glance.mini_batches.or(self.mini_batches.take());
-        if glance.is_held {
+        let summary = summary(value)?;
+        self.mini_batches = summary.mini_batches.or(self.mini_batches.take());
+        if summary.is_held {
             self.held = Some(Version::Bytes(value.into()));
             return Ok(());
         }

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
-use crate::store::MAX_COPY_AGE;
+use crate::store::MAX_CHECKPOINT_AGE;
 use crate::task_restorer::TaskRestorer;
 use crate::topics::{Topic, TopicPartition};
 
@@ -82,7 +82,7 @@ impl Standbys {
             tasks,
             near: WARM_WITHIN,
             clock,
-            trusted: MAX_COPY_AGE,
+            trusted: MAX_CHECKPOINT_AGE,
         }
     }
 

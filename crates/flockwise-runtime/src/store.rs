@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How long what is kept beside a changelog is trusted without having been brought up to date. Kafka keeps a
 /// tombstone for a day (`delete.retention.ms`) at least: within half of it none can be gone that was not seen.
-pub const MAX_COPY_AGE: Duration = Duration::from_hours(12);
+pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_hours(12);
 
 /// Records of one task on their way to the store, in one arena.
 #[derive(Clone, Debug, Default)]

@@ -135,7 +135,7 @@ impl<'f> BTreeReader<'f> {
             if !below.is_right() {
                 return Err(damaged(page, "its keys are out of order"));
             }
-            let ahead = side_by_side(&nodes, index);
+            let ahead = adjacent_children(&nodes, index);
             self.descend(nodes.child(index), ahead, levels - 1, below, each)?;
         }
         Ok(())
@@ -190,7 +190,7 @@ fn elsewhere<'v>(
 }
 
 /// How many pages to read from a node's child on: the children that are adjacent in the file as in the branch.
-fn side_by_side(nodes: &Nodes<'_>, index: usize) -> usize {
+fn adjacent_children(nodes: &Nodes<'_>, index: usize) -> usize {
     let first = nodes.child(index);
     let others = (index + 1..nodes.len()).zip(1..MOST_AHEAD);
     let follow = others.take_while(|(other, distance)| {

@@ -114,7 +114,7 @@ impl DiskStore {
             clock,
             metrics: metrics.clone(),
             open: BTreeMap::new(),
-            told: BTreeSet::new(),
+            logged: BTreeSet::new(),
         };
         let thread = thread::Builder::new().name("flockwise-store".to_owned());
         thread
@@ -202,7 +202,7 @@ impl Store for WorkerStore {
     }
 
     fn checkpoint_state(&mut self, task: u32) -> CheckpointState {
-        self.shared.queue.copy(task, self.number)
+        self.shared.queue.checkpoint_state(task, self.number)
     }
 
     fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState {
@@ -265,20 +265,20 @@ impl WorkerStore {
         match load(&folders.file(task), expected, each) {
             Ok(Loaded { offset, bytes }) => {
                 metrics.show_bytes(task, bytes);
-                queue.stands(task, self.number, CheckpointStatus::Ready);
+                queue.set_status(task, self.number, CheckpointStatus::Ready);
                 Some(offset)
             }
             Err(error) => {
-                self.begin_anew(task, error);
+                self.start_over(task, error);
                 None
             }
         }
     }
 
-    fn begin_anew(&self, task: u32, error: LoadError) {
+    fn start_over(&self, task: u32, error: LoadError) {
         let queue = &self.shared.queue;
         match error {
-            LoadError::Absent => queue.stands(task, self.number, CheckpointStatus::Empty),
+            LoadError::Absent => queue.set_status(task, self.number, CheckpointStatus::Empty),
             LoadError::Unfinished => {
                 debug!(task, "removing an incomplete checkpoint");
                 queue.discard(task, self.number, Job::Remove);

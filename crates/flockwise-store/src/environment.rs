@@ -95,32 +95,32 @@ impl Environment {
         self.env.real_disk_size().unwrap_or(0)
     }
 
-    /// Writes a batch in one transaction, and syncs it to the disk. If `is_anew`, the checkpoint must be empty;
+    /// Writes a batch in one transaction, and syncs it to the disk. If `is_new`, the checkpoint must be empty;
     /// otherwise it must have a manifest.
     pub(crate) fn write(
         &self,
         (app, task): (&str, u32),
-        kept: &CheckpointBatch,
-        is_anew: bool,
+        batch: &CheckpointBatch,
+        is_new: bool,
     ) -> Result<(), WriteError> {
         let mut txn = self.env.write_txn()?;
         let former = self.tree.get(&txn, MANIFEST)?.map(Manifest::decode);
         let former = former.transpose();
         let former =
             former.map_err(|_| WriteError::Unfit("the checkpoint's manifest is damaged"))?;
-        if former.is_none() != is_anew {
+        if former.is_none() != is_new {
             return Err(WriteError::Unfit("it is not as the last batch left it"));
         }
-        let mut manifest = former.unwrap_or_else(|| begun(app, task, kept));
-        if (&manifest.changelog, manifest.plan) != (&kept.changelog, kept.plan) {
+        let mut manifest = former.unwrap_or_else(|| new_manifest(app, task, batch));
+        if (&manifest.changelog, manifest.plan) != (&batch.changelog, batch.plan) {
             return Err(WriteError::Unfit(
                 "the batch belongs to another changelog or feature plan",
             ));
         }
-        self.put(&mut txn, kept, &mut manifest.digest)?;
-        if kept.offset.is_some() {
+        self.put(&mut txn, batch, &mut manifest.digest)?;
+        if batch.offset.is_some() {
             // Both together: the age of a checkpoint is that of its offset.
-            (manifest.offset, manifest.committed_ms) = (kept.offset, kept.committed_ms);
+            (manifest.offset, manifest.committed_ms) = (batch.offset, batch.committed_ms);
         }
         manifest.transaction = txn.id() as u64;
         self.tree.put(&mut txn, MANIFEST, &manifest.encode())?;
@@ -130,13 +130,13 @@ impl Environment {
     fn put(
         &self,
         txn: &mut RwTxn<'_>,
-        kept: &CheckpointBatch,
+        batch: &CheckpointBatch,
         digest: &mut Digest,
     ) -> Result<(), WriteError> {
         // In key order, each page is touched once. If a key has two records, the later one is kept.
-        let records: BTreeMap<&[u8], Option<&[u8]>> = kept.records().collect();
+        let records: BTreeMap<&[u8], Option<&[u8]>> = batch.records().collect();
         let mut slot = Slot::default();
-        let mut work = Work {
+        let mut work = BatchWriter {
             tree: self.tree,
             last: self
                 .tree
@@ -165,21 +165,21 @@ fn private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn begun(app: &str, task: u32, kept: &CheckpointBatch) -> Manifest {
+fn new_manifest(app: &str, task: u32, batch: &CheckpointBatch) -> Manifest {
     Manifest {
         app: app.to_owned(),
         task,
-        changelog: kept.changelog.clone(),
-        plan: kept.plan,
+        changelog: batch.changelog.clone(),
+        plan: batch.plan,
         offset: None,
-        committed_ms: kept.committed_ms,
+        committed_ms: batch.committed_ms,
         digest: Digest::default(),
         transaction: 0,
     }
 }
 
 /// Writes records in key order.
-struct Work<'d> {
+struct BatchWriter<'d> {
     tree: Tree,
     /// No key of the tree is greater than this.
     last: Vec<u8>,
@@ -187,7 +187,7 @@ struct Work<'d> {
     digest: &'d mut Digest,
 }
 
-impl Work<'_> {
+impl BatchWriter<'_> {
     fn put(&mut self, txn: &mut RwTxn<'_>, value: &[u8]) -> Result<(), WriteError> {
         self.digest.add(&self.key, value);
         if self.key > self.last {

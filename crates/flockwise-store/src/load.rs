@@ -85,7 +85,7 @@ fn opened(key: &[u8], value: &[u8], expected: Expected<'_>) -> Result<(Manifest,
         return Err(LoadError::Unusable(what));
     }
     let manifest = Manifest::decode(value)?;
-    let offset = manifest.judge(expected.app, expected.task, expected.wanted)?;
+    let offset = manifest.check(expected.app, expected.task, expected.wanted)?;
     Ok((manifest, offset))
 }
 

@@ -4,7 +4,7 @@
 //! an offset u8, offset i64, committed i64, count of records u64, sum of their hashes u64, LMDB's transaction u64, and
 //! xxh3 of all bytes before, u64.
 
-use flockwise_runtime::store::{ExpectedCheckpoint, MAX_COPY_AGE};
+use flockwise_runtime::store::{ExpectedCheckpoint, MAX_CHECKPOINT_AGE};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::load_error::LoadError;
@@ -14,7 +14,7 @@ use crate::record::Digest;
 const VERSION: u32 = 1;
 /// The oldest usable checkpoint. Until this age, the changelog still has every tombstone that the checkpoint has not
 /// seen.
-const OLDEST_MS: u64 = MAX_COPY_AGE.as_millis() as u64;
+const OLDEST_MS: u64 = MAX_CHECKPOINT_AGE.as_millis() as u64;
 
 /// A checkpoint's identity, offset and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Manifest {
     }
 
     /// Returns the offset, if this is the checkpoint that is wanted.
-    pub(crate) fn judge(
+    pub(crate) fn check(
         &self,
         app: &str,
         task: u32,
@@ -205,11 +205,11 @@ mod tests {
             plan: 9,
             now_ms: 1_000_000_000_000 + OLDEST_MS as i64,
         };
-        let judge = |manifest: Manifest| {
-            let judged = format!("{:?}", manifest.judge("shop", 3, &wanted));
+        let check = |manifest: Manifest| {
+            let judged = format!("{:?}", manifest.check("shop", 3, &wanted));
             judged.replace('\\', "")
         };
-        assert_eq!(judge(manifest()), "Ok(41)");
+        assert_eq!(check(manifest()), "Ok(41)");
         let cases = [
             (
                 "to task 4 of app \"shop\"",
@@ -262,7 +262,7 @@ mod tests {
             ),
         ];
         for (expected, manifest) in cases {
-            let judged = judge(manifest);
+            let judged = check(manifest);
             assert!(judged.contains(expected), "{judged}");
         }
     }

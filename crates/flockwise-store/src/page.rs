@@ -88,7 +88,7 @@ impl Meta {
                 "the transactions of the meta pages do not alternate",
             ));
         }
-        meta.judge(u64::from(is_second))?;
+        meta.check(u64::from(is_second))?;
         Ok(meta)
     }
 
@@ -109,7 +109,7 @@ impl Meta {
         Some((free.pad as usize, meta))
     }
 
-    fn judge(&self, page: u64) -> Result<(), LoadError> {
+    fn check(&self, page: u64) -> Result<(), LoadError> {
         let are_known = self.free.flags == INTEGER_KEYS && self.records.flags == 0;
         if !are_known || self.records.pad != 0 {
             return Err(damaged(page, "a tree has unknown flags"));

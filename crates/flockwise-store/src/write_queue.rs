@@ -14,10 +14,10 @@ const QUEUE_BYTES: usize = 256 * 1024 * 1024;
 /// A job on a task's checkpoint.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Write a batch. If `is_anew`, remove the old checkpoint and start a new one.
+    /// Write a batch. If `is_new`, remove the old checkpoint and start a new one.
     Write {
-        kept: CheckpointBatch,
-        is_anew: bool,
+        batch: CheckpointBatch,
+        is_new: bool,
     },
     /// Close the checkpoint.
     Close,
@@ -51,7 +51,7 @@ pub(crate) struct WriteQueue {
 #[derive(Debug, Default)]
 struct State {
     owners: CheckpointOwners,
-    tasks: BTreeMap<u32, TaskCopy>,
+    tasks: BTreeMap<u32, TaskCheckpoint>,
     /// Bounded: a task has at most one batch and one job that ends its checkpoint in the queue.
     jobs: VecDeque<(u32, Job)>,
     queued_bytes: usize,
@@ -63,10 +63,10 @@ struct State {
 }
 
 #[derive(Debug)]
-struct TaskCopy {
+struct TaskCheckpoint {
     /// Jobs that wait or run.
     pending: usize,
-    standing: CheckpointStatus,
+    status: CheckpointStatus,
 }
 
 impl WriteQueue {
@@ -99,29 +99,29 @@ impl WriteQueue {
     }
 
     /// Sets the status after a load. Ignored if the handle does not own the task.
-    pub(crate) fn stands(&self, task: u32, owner: u64, standing: CheckpointStatus) {
+    pub(crate) fn set_status(&self, task: u32, owner: u64, status: CheckpointStatus) {
         let mut state = self.lock();
         if state.owners.owns(task, owner) {
-            state.copy(task).stands(standing);
+            state.copy(task).set_status(status);
         }
     }
 
     /// See [`flockwise_runtime::store::Store::checkpoint_state`]. Off for every handle but the owner; busy for all
     /// while the queue is full.
-    pub(crate) fn copy(&self, task: u32, owner: u64) -> CheckpointState {
+    pub(crate) fn checkpoint_state(&self, task: u32, owner: u64) -> CheckpointState {
         let mut state = self.lock();
         match state.queued_bytes {
             QUEUE_BYTES.. => CheckpointState::Busy,
-            _ => self.copy_in(&mut state, task, owner),
+            _ => self.state_in(&mut state, task, owner),
         }
     }
 
-    fn copy_in(&self, state: &mut State, task: u32, owner: u64) -> CheckpointState {
+    fn state_in(&self, state: &mut State, task: u32, owner: u64) -> CheckpointState {
         if state.is_dead || !state.owners.owns(task, owner) {
             return CheckpointState::Off;
         }
         let copy = state.copy(task);
-        match copy.standing {
+        match copy.status {
             _ if copy.pending > 0 => CheckpointState::Busy,
             CheckpointStatus::Ready => CheckpointState::Ready,
             CheckpointStatus::Empty => CheckpointState::Empty,
@@ -133,9 +133,9 @@ impl WriteQueue {
     }
 
     /// Queues a batch. Accepts it even if other tasks have filled the queue since the owner asked for the state.
-    pub(crate) fn write(&self, task: u32, owner: u64, kept: CheckpointBatch) {
+    pub(crate) fn write(&self, task: u32, owner: u64, batch: CheckpointBatch) {
         let mut state = self.lock();
-        let is_anew = match self.copy_in(&mut state, task, owner) {
+        let is_new = match self.state_in(&mut state, task, owner) {
             CheckpointState::Ready => false,
             CheckpointState::Empty => true,
             CheckpointState::Busy | CheckpointState::Off => {
@@ -143,8 +143,8 @@ impl WriteQueue {
                 return self.end(&mut state, task, owner, Job::Remove);
             }
         };
-        state.queued_bytes += kept.bytes();
-        self.push(&mut state, task, Job::Write { kept, is_anew });
+        state.queued_bytes += batch.bytes();
+        self.push(&mut state, task, Job::Write { batch, is_new });
     }
 
     /// Queues a job that ends the checkpoint, if the handle owns the task or no handle does.
@@ -208,18 +208,18 @@ impl WriteQueue {
         let state = self.work.wait_while(self.lock(), is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let (task, job) = state.jobs.pop_front()?;
-        if let Job::Write { kept, .. } = &job {
-            state.queued_bytes -= kept.bytes();
+        if let Job::Write { batch, .. } = &job {
+            state.queued_bytes -= batch.bytes();
         }
         Some((task, job))
     }
 
-    /// Marks a job as done. `standing` is the new status; `None`: unchanged.
-    pub(crate) fn finished(&self, task: u32, standing: Option<CheckpointStatus>) {
+    /// Marks a job as done. `status` is the new status; `None`: unchanged.
+    pub(crate) fn finished(&self, task: u32, status: Option<CheckpointStatus>) {
         let mut state = self.lock();
         let copy = state.copy(task);
         copy.pending = copy.pending.saturating_sub(1);
-        copy.stands(standing.unwrap_or(copy.standing));
+        copy.set_status(status.unwrap_or(copy.status));
         self.done.notify_all();
     }
 
@@ -243,22 +243,22 @@ impl WriteQueue {
     }
 }
 
-impl TaskCopy {
+impl TaskCheckpoint {
     /// Sets the status. A failed checkpoint that is still empty stays failed, so that it is not retried at once.
-    fn stands(&mut self, standing: CheckpointStatus) {
-        let is_still_lost = matches!(self.standing, CheckpointStatus::Failed(_))
-            && standing == CheckpointStatus::Empty;
+    fn set_status(&mut self, status: CheckpointStatus) {
+        let is_still_lost =
+            matches!(self.status, CheckpointStatus::Failed(_)) && status == CheckpointStatus::Empty;
         if !is_still_lost {
-            self.standing = standing;
+            self.status = status;
         }
     }
 }
 
 impl State {
-    fn copy(&mut self, task: u32) -> &mut TaskCopy {
-        self.tasks.entry(task).or_insert(TaskCopy {
+    fn copy(&mut self, task: u32) -> &mut TaskCheckpoint {
+        self.tasks.entry(task).or_insert(TaskCheckpoint {
             pending: 0,
-            standing: CheckpointStatus::Empty,
+            status: CheckpointStatus::Empty,
         })
     }
 }
@@ -268,9 +268,9 @@ mod tests {
     use super::*;
 
     fn batch(bytes: usize) -> CheckpointBatch {
-        let mut kept = CheckpointBatch::default();
-        kept.push(&[], Some(&vec![0; bytes]));
-        kept
+        let mut batch = CheckpointBatch::default();
+        batch.push(&[], Some(&vec![0; bytes]));
+        batch
     }
 
     /// A queue with three tasks, each owned by the handle of the same number.
@@ -278,7 +278,10 @@ mod tests {
         let queue = WriteQueue::new(Clock::simulated(0), Duration::ZERO);
         for task in 1..=3 {
             assert!(queue.take_over(task, task.into(), Duration::ZERO));
-            assert_eq!(queue.copy(task, task.into()), CheckpointState::Empty);
+            assert_eq!(
+                queue.checkpoint_state(task, task.into()),
+                CheckpointState::Empty
+            );
         }
         queue
     }
@@ -287,16 +290,19 @@ mod tests {
     fn with_too_much_to_be_written_all_is_busy_and_what_was_promised_is_taken() {
         let queue = queue();
         queue.write(1, 1, batch(QUEUE_BYTES));
-        assert_eq!(queue.copy(2, 2), CheckpointState::Busy);
+        assert_eq!(queue.checkpoint_state(2, 2), CheckpointState::Busy);
         // This task asked for the state before the queue was full.
         queue.write(2, 2, batch(10));
         for _ in 0..2 {
             let (task, job) = queue.next().unwrap();
-            assert!(matches!(job, Job::Write { is_anew: true, .. }));
+            assert!(matches!(job, Job::Write { is_new: true, .. }));
             queue.finished(task, Some(CheckpointStatus::Ready));
-            assert_eq!(queue.copy(task, task.into()), CheckpointState::Ready);
+            assert_eq!(
+                queue.checkpoint_state(task, task.into()),
+                CheckpointState::Ready
+            );
         }
-        assert_eq!(queue.copy(3, 3), CheckpointState::Empty);
+        assert_eq!(queue.checkpoint_state(3, 3), CheckpointState::Empty);
     }
 
     #[test]
@@ -306,7 +312,7 @@ mod tests {
         queue.dead();
         let long = Duration::from_secs(1_000);
         assert!(!queue.take_over(1, 2, long) && !queue.finish(long));
-        assert_eq!(queue.copy(1, 2), CheckpointState::Off);
+        assert_eq!(queue.checkpoint_state(1, 2), CheckpointState::Off);
         queue.write(1, 2, batch(10));
         queue.discard(1, 2, Job::Remove);
         queue.release(1, 2);
@@ -320,10 +326,10 @@ mod tests {
         queue.discard(1, 2, Job::Remove);
         let (task, _) = queue.next().unwrap();
         queue.finished(task, Some(CheckpointStatus::Ready));
-        assert_eq!(queue.copy(1, 2), CheckpointState::Busy);
+        assert_eq!(queue.checkpoint_state(1, 2), CheckpointState::Busy);
         assert!(matches!(queue.next(), Some((1, Job::Remove))));
         queue.finished(1, Some(CheckpointStatus::Empty));
-        assert_eq!(queue.copy(1, 2), CheckpointState::Empty);
+        assert_eq!(queue.checkpoint_state(1, 2), CheckpointState::Empty);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Writer {
     pub(crate) metrics: StoreMetrics,
     pub(crate) open: BTreeMap<u32, Environment>,
     /// Tasks whose failure is already logged. A task leaves the set with its next successful write.
-    pub(crate) told: BTreeSet<u32>,
+    pub(crate) logged: BTreeSet<u32>,
 }
 
 impl Writer {
@@ -32,14 +32,14 @@ impl Writer {
         let queue = Arc::clone(&self.queue);
         let _presence = WriterGuard(&queue);
         while let Some((task, job)) = queue.next() {
-            let standing = self.work(task, job);
-            queue.finished(task, standing);
+            let status = self.work(task, job);
+            queue.finished(task, status);
         }
     }
 
     fn work(&mut self, task: u32, job: Job) -> Option<CheckpointStatus> {
         match job {
-            Job::Write { kept, is_anew } => return Some(self.write(task, &kept, is_anew)),
+            Job::Write { batch, is_new } => return Some(self.write(task, &batch, is_new)),
             Job::Close => {
                 self.close(task);
                 return None;
@@ -50,20 +50,20 @@ impl Writer {
         Some(CheckpointStatus::Empty)
     }
 
-    fn write(&mut self, task: u32, kept: &CheckpointBatch, is_anew: bool) -> CheckpointStatus {
+    fn write(&mut self, task: u32, batch: &CheckpointBatch, is_new: bool) -> CheckpointStatus {
         let start = self.clock.now();
-        match self.try_to_write(task, kept, is_anew) {
+        match self.try_to_write(task, batch, is_new) {
             Ok(bytes) => {
                 let took = self.clock.since(start);
                 self.metrics.write_seconds.observe(took.as_secs_f64());
                 self.metrics.writes.inc();
-                self.metrics.records.inc_by(kept.len() as u64);
+                self.metrics.records.inc_by(batch.len() as u64);
                 self.metrics.show_bytes(task, bytes);
-                self.told.remove(&task);
+                self.logged.remove(&task);
                 CheckpointStatus::Ready
             }
             Err(error) => {
-                self.lost(task, kept, &error);
+                self.lost(task, batch, &error);
                 CheckpointStatus::Failed(self.clock.now())
             }
         }
@@ -73,10 +73,10 @@ impl Writer {
     fn try_to_write(
         &mut self,
         task: u32,
-        kept: &CheckpointBatch,
-        is_anew: bool,
+        batch: &CheckpointBatch,
+        is_new: bool,
     ) -> Result<u64, WriteError> {
-        if is_anew {
+        if is_new {
             self.open.remove(&task);
             self.folders.remove(task).map_err(heed::Error::Io)?;
         }
@@ -84,21 +84,21 @@ impl Writer {
             Some(environment) => environment,
             None => Environment::open(&self.folders.task(task), self.map_bytes)?,
         };
-        environment.write((&self.app, task), kept, is_anew)?;
+        environment.write((&self.app, task), batch, is_new)?;
         let bytes = environment.bytes();
         self.open.insert(task, environment);
         Ok(bytes)
     }
 
     /// Counts a failure, logs it once, and removes the checkpoint to free its space.
-    fn lost(&mut self, task: u32, kept: &CheckpointBatch, error: &WriteError) {
+    fn lost(&mut self, task: u32, batch: &CheckpointBatch, error: &WriteError) {
         self.metrics.failures.inc();
         self.metrics.forget(task);
         let file = self.folders.file(task);
         let copy_bytes = file.metadata().map_or(0, |metadata| metadata.len());
-        if self.told.insert(task) {
+        if self.logged.insert(task) {
             warn!(
-                task, %error, batch_bytes = kept.bytes(), copy_bytes,
+                task, %error, batch_bytes = batch.bytes(), copy_bytes,
                 folder = %self.folders.task(task).display(), remedy = error.remedy(),
                 "a task's checkpoint could not be written: the pipeline continues without it and starts a new one \
                  later; until then, a start reads the task's whole changelog"

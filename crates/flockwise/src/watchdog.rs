@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flockwise_http::{Readiness, Silence, Stalled};
+use flockwise_http::{Readiness, SilentWorker, StalledWorker};
 use flockwise_runtime::heartbeat::Heartbeat;
 use flockwise_runtime::metrics::Progress;
 use signal_hook::low_level;
@@ -49,9 +49,9 @@ pub(crate) fn keep(
     thread.spawn(watch).map(drop).map_err(Failed::running)
 }
 
-fn stalled(progress: &Progress) -> Vec<Stalled> {
+fn stalled(progress: &Progress) -> Vec<StalledWorker> {
     let stalls = progress.stalls(COMMITLESS).into_iter();
-    let stalled = stalls.map(|stall| Stalled {
+    let stalled = stalls.map(|stall| StalledWorker {
         worker: stall.worker,
         lasted: stall.lasted,
         error: stall.error,
@@ -59,7 +59,7 @@ fn stalled(progress: &Progress) -> Vec<Stalled> {
     stalled.collect()
 }
 
-fn end(silence: Silence) -> ! {
+fn end(silence: SilentWorker) -> ! {
     tracing::error!(
         worker = silence.worker,
         "no sign of life for {} s: the worker hangs, most likely within its Kafka client. The process ends with code 1, to be \
@@ -115,10 +115,10 @@ impl Vigil {
         }
     }
 
-    fn silent(&self) -> Vec<Silence> {
+    fn silent(&self) -> Vec<SilentWorker> {
         let silences = self.watched.iter().enumerate().map(|(worker, watched)| {
             let lasted = watched.silent;
-            Silence { worker, lasted }
+            SilentWorker { worker, lasted }
         });
         silences
             .filter(|silence| silence.lasted >= self.limit)
@@ -126,7 +126,7 @@ impl Vigil {
     }
 
     /// Somebody whom `/livez` has told of for long enough.
-    fn hopeless(&self) -> Option<Silence> {
+    fn hopeless(&self) -> Option<SilentWorker> {
         let mut silent = self.silent().into_iter();
         silent.find(|silence| silence.lasted >= self.limit + TOLD)
     }
@@ -160,7 +160,7 @@ mod tests {
 
         fn silent(&self) -> Vec<(usize, u64)> {
             let silences = self.vigil.silent().into_iter();
-            let told = |silence: Silence| (silence.worker, silence.lasted.as_secs());
+            let told = |silence: SilentWorker| (silence.worker, silence.lasted.as_secs());
             silences.map(told).collect()
         }
     }

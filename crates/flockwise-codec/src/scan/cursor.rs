@@ -34,7 +34,7 @@ impl<'t> Raw<'t> {
 
     /// Whether it equals `text`. The heads must be equal already.
     #[inline(always)]
-    pub(crate) fn goes_on_as(&self, text: &str) -> bool {
+    pub(crate) fn equals_after_head(&self, text: &str) -> bool {
         self.length == text.len() && (self.length <= 8 || self.bytes()[8..] == text.as_bytes()[8..])
     }
 }

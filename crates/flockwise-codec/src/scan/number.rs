@@ -59,10 +59,10 @@ impl Cursor<'_> {
     pub(crate) fn number(&mut self) -> Result<Number, Invalid> {
         let from = self.rest;
         let parts = self.parts()?;
-        if let Some(number) = parts.quickly() {
+        if let Some(number) = parts.fast_path() {
             return Ok(number);
         }
-        slowly(&from[..from.len() - self.rest.len()], &parts)
+        slow_path(&from[..from.len() - self.rest.len()], &parts)
     }
 
     /// Takes a number without computing its value.
@@ -138,7 +138,7 @@ impl Parts {
     /// The number, if one exact operation yields it (Clinger, "How to read floating point numbers
     /// accurately", 1990).
     #[inline(always)]
-    fn quickly(&self) -> Option<Number> {
+    fn fast_path(&self) -> Option<Number> {
         if self.digits > DIGITS {
             return None;
         }
@@ -171,7 +171,7 @@ impl Parts {
 
 /// Parses any number that the grammar allows. Fails only if the number exceeds the range of an f64.
 #[cold]
-fn slowly(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
+fn slow_path(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
     let text = str::from_utf8(bytes).map_err(|_| Invalid)?;
     if parts.is_integer
         && let Ok(number) = text.parse()

@@ -10,7 +10,7 @@ use proptest::sample::select;
 
 use super::{Invalid, reference, scan};
 use crate::format::Format;
-use crate::json_error::verdict;
+use crate::json_error::explain;
 use crate::projection::Projection;
 use crate::sink::{IdentityValue, Sink};
 
@@ -293,7 +293,7 @@ fn compare(pointers: &[&str], identity: &[&str], document: &str) -> Result<(), T
         }
         Err(error) => {
             prop_assert_eq!(found, Err(Invalid), "{}: {}", error, document);
-            let words = verdict(&projection.root, document).map_err(|error| error.to_string());
+            let words = explain(&projection.root, document).map_err(|error| error.to_string());
             prop_assert_eq!(words, Err(error.to_string()));
         }
     }

@@ -130,7 +130,7 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
             },
             Step::Retired { segment: 6 },
         ],
-        ..ModelParts::by_hand(features, scaler, segments)
+        ..ModelParts::hand_made(features, scaler, segments)
     };
     Arc::new(Model::new(plan, parts).unwrap())
 }

@@ -53,9 +53,9 @@ fn a_model() {
 
 #[test]
 fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
-    let by_hand = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
+    let hand_made = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
         "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}"#;
-    let parts = decode_model(by_hand.as_bytes(), &plan()).unwrap();
+    let parts = decode_model(hand_made.as_bytes(), &plan()).unwrap();
     assert_eq!((parts.version, parts.next_id), (1, 3));
     assert_eq!(parts.scaler.means, [0.0, 0.0]);
     let names: Vec<&str> = parts

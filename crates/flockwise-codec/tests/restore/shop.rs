@@ -86,7 +86,7 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
     let parts = ModelParts {
         version,
         trained_ms: 0,
-        ..ModelParts::by_hand(features, scaler, segments)
+        ..ModelParts::hand_made(features, scaler, segments)
     };
     Arc::new(Model::new(&plan(), parts).unwrap())
 }

@@ -45,7 +45,7 @@ impl Trainer {
         self.finished(ModelParts {
             trained_ms: self.now_ms,
             lineage: segments.iter().map(born).collect(),
-            ..ModelParts::by_hand(features, scaler, segments)
+            ..ModelParts::hand_made(features, scaler, segments)
         })
     }
 

@@ -215,7 +215,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                 };
                 let segments = centroids.into_iter().zip(1..);
                 let segments = segments.map(|(centroid, id)| Segment::new(id, centroid));
-                let parts = ModelParts::by_hand(names.collect(), scaler, segments.collect());
+                let parts = ModelParts::hand_made(names.collect(), scaler, segments.collect());
                 let plan = Plan::compile(&features);
                 let model = Model::new(&plan, parts).unwrap();
                 let mut scene = Scene {
@@ -321,7 +321,11 @@ fn a_value_that_nobody_has_is_not_offered() {
         Segment::new(2, vec![3.4, 0.5]),
     ];
     let names = ["days_since_order", "orders"].map(str::to_owned);
-    let model = Model::new(&plan, ModelParts::by_hand(names.to_vec(), scaler, segments)).unwrap();
+    let model = Model::new(
+        &plan,
+        ModelParts::hand_made(names.to_vec(), scaler, segments),
+    )
+    .unwrap();
     let vector = [(20.0_f64).ln_1p(), (19.0_f64).ln_1p()];
     let mut seen = Ranges::of(&model);
     seen.include(&model, &[(373.0_f64).ln_1p(), 0.0]);

@@ -113,6 +113,6 @@ pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) ->
     });
     ModelParts {
         trained_ms,
-        ..ModelParts::by_hand(features.collect(), scaler, segments.collect())
+        ..ModelParts::hand_made(features.collect(), scaler, segments.collect())
     }
 }

@@ -141,7 +141,7 @@ fn no_group_is_lost_to_the_first_version() {
     }
 }
 
-fn by_hand(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelParts {
+fn hand_made(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelParts {
     let segments = (1..).zip(centroids);
     let segments = segments.map(|(id, centroid)| Segment::new(id, centroid.to_vec()));
     let scaler = Scaler {
@@ -152,7 +152,7 @@ fn by_hand(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelParts {
     let features = plan.feature_names().map(str::to_owned).collect();
     ModelParts {
         trained_ms: 0,
-        ..ModelParts::by_hand(features, scaler, segments.collect())
+        ..ModelParts::hand_made(features, scaler, segments.collect())
     }
 }
 
@@ -171,7 +171,7 @@ fn two_of_use_keep_no_others_from_merging() {
             at_ms: 2 * DAY_MS,
             sample: sample.collect(),
         };
-        let model = by_hand(
+        let model = hand_made(
             &plan(2),
             &[[1.0, 0.0], [-1.0, 0.0], [19.2, 20.0], [20.8, 20.0]],
         );

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_runtime::store::MAX_COPY_AGE;
+use flockwise_runtime::store::MAX_CHECKPOINT_AGE;
 use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::settings::MAX_MESSAGE_BYTES;
@@ -45,7 +45,7 @@ enum Rule {
 pub(crate) const REPLICATION: u32 = 3;
 
 /// Kafka's default, and twice what copies beside the changelog are trusted for.
-const DELETE_RETENTION_MS: i64 = 2 * MAX_COPY_AGE.as_millis() as i64;
+const DELETE_RETENTION_MS: i64 = 2 * MAX_CHECKPOINT_AGE.as_millis() as i64;
 
 /// Is the state of the pipeline in it? The other internal topics are written for others to read.
 #[must_use]
@@ -133,7 +133,7 @@ fn delete_retention() -> TopicSetting {
         severity: Severity::Problem,
         why: "local copies and standbys are trusted for 12 hours without having seen a deletion, and would \
               bring removed customers back",
-        rule: Rule::AtLeastOrSo(MAX_COPY_AGE.as_millis() as i64),
+        rule: Rule::AtLeastOrSo(MAX_CHECKPOINT_AGE.as_millis() as i64),
     }
 }
 

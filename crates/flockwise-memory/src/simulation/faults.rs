@@ -22,9 +22,9 @@ impl MemoryBroker {
     }
 
     /// Hides all but the first `partitions` of a topic, until the next call for the topic.
-    pub fn show(&self, topic: Topic, partitions: u32) {
+    pub fn show_partitions(&self, topic: Topic, partitions: u32) {
         if let Some(simulation) = &mut self.shared.lock().simulation {
-            simulation.show(topic, partitions);
+            simulation.show_partitions(topic, partitions);
         }
     }
 
@@ -33,13 +33,13 @@ impl MemoryBroker {
     ///
     /// # Panics
     /// If the partition does not exist.
-    pub fn occupy(&self, topic: Topic, partition: u32, offsets: u32) {
+    pub fn skip_offsets(&self, topic: Topic, partition: u32, offsets: u32) {
         let number = self.require(topic, partition);
         self.shared.lock().logs[number].skip(i64::from(offsets));
     }
 
     /// From now on, a poll returns at most `records` records.
-    pub fn give_at_most(&self, records: usize) {
+    pub fn limit_poll(&self, records: usize) {
         if let Some(simulation) = &mut self.shared.lock().simulation {
             simulation.conditions.most_records = records;
         }
@@ -96,15 +96,15 @@ impl MemoryBroker {
     /// # Panics
     /// If the partition does not exist.
     #[must_use]
-    pub fn is_held(&self, topic: Topic, partition: u32) -> bool {
+    pub fn is_held_back(&self, topic: Topic, partition: u32) -> bool {
         let number = self.require(topic, partition);
         let log = &self.shared.lock().logs[number];
         log.stable() < log.end
     }
 
     /// Ends overdue sessions and transactions, as every call of a client does.
-    pub fn let_time_pass(&self) {
-        self.shared.lock().let_time_pass();
+    pub fn expire_overdue(&self) {
+        self.shared.lock().expire_overdue();
     }
 
     /// A reader outside the group.
@@ -116,7 +116,7 @@ impl MemoryBroker {
 
 impl State {
     /// Ends overdue sessions and transactions.
-    pub(crate) fn let_time_pass(&mut self) {
+    pub(crate) fn expire_overdue(&mut self) {
         self.end_overdue_transactions();
         self.expel_the_silent();
     }
@@ -207,7 +207,7 @@ impl State {
     /// not know it. A client always knows where it continues after lost records, and a position never moves past
     /// records that were not verified.
     pub(crate) fn position(&mut self, read: &OpenPartition) -> Option<i64> {
-        let is_known = self.simulation.as_mut()?.random.below(4) > 0 || read.is_moved;
+        let is_known = self.simulation.as_mut()?.random.below(4) > 0 || read.is_rewound;
         let log = &self.logs[read.number];
         let is_there = log.generation == read.generation;
         let position = match read.is_cut(log) {

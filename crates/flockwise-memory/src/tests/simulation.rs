@@ -173,7 +173,7 @@ fn positions_pass_what_nobody_will_read() {
     let mut worker = broker.worker("one");
     assert!(matches!(poll(&mut worker), WorkerEvent::Assigned(_)));
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
-    broker.occupy(Topic::Input(0), 0, 3);
+    broker.skip_offsets(Topic::Input(0), 0, 3);
     worker.open(&[(CLICKS, Start::Earliest)]).unwrap();
     while poll(&mut worker) != WorkerEvent::Records {}
     let mut position = || worker.position(CLICKS);
@@ -188,9 +188,9 @@ fn positions_pass_what_nobody_will_read() {
 fn partitions_that_are_not_shown_yet_are_not_there() {
     let (broker, _) = cluster(true);
     let mut worker = broker.worker("one");
-    broker.show(Topic::Input(1), 1);
+    broker.show_partitions(Topic::Input(1), 1);
     assert_eq!(worker.partitions(Topic::Input(1)).unwrap(), 1);
-    broker.show(Topic::Input(1), 2);
+    broker.show_partitions(Topic::Input(1), 2);
     assert_eq!(worker.partitions(Topic::Input(1)).unwrap(), 2);
 }
 

@@ -20,7 +20,7 @@ fn record(version: u64, is_held: bool) -> Vec<u8> {
     let segments = vec![Segment::new(1, vec![version as f64])];
     let parts = ModelParts {
         version,
-        ..ModelParts::by_hand(vec!["f0".to_owned()], scaler, segments)
+        ..ModelParts::hand_made(vec!["f0".to_owned()], scaler, segments)
     };
     let publication = Publication {
         is_held,

@@ -55,7 +55,7 @@ fn model() -> Model {
     let features = ["orders_30d", "refund_share"].map(str::to_owned).to_vec();
     let parts = ModelParts {
         version: 42,
-        ..ModelParts::by_hand(features, scaler, segments)
+        ..ModelParts::hand_made(features, scaler, segments)
     };
     Model::new(&plan(), parts).unwrap()
 }

@@ -42,7 +42,7 @@ fn model(version: u64, segments: Vec<Segment>) -> ModelParts {
     ModelParts {
         version,
         trained_ms: START_MS + version as i64 * DAY_MS,
-        ..ModelParts::by_hand(features, scaler, segments)
+        ..ModelParts::hand_made(features, scaler, segments)
     }
 }
 
