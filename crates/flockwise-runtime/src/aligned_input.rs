@@ -1,4 +1,4 @@
-//! Aligned input: records are processed in step across the input partitions; see [`crate::alignment`].
+//! Aligned input: a worker processes its input partitions in step by event time; see [`crate::alignment`].
 
 use flockwise_core::task::InputPartition;
 
@@ -11,17 +11,17 @@ use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
 
-/// Kept records that are processed in one call, at most: commits and rebalances must not wait.
+/// Held records that one call processes, at most: commits and rebalances must not wait.
 const MAX_RELEASED_PER_CALL: usize = 1000;
 
-/// The input partitions of a worker, and the records of theirs that wait for other partitions.
+/// The input partitions of a worker, and their held records, which wait for other partitions.
 pub(crate) struct InputAlignment {
     partitions: AlignedPartitions,
-    /// The event time up to which records may be processed, when it was last computed.
+    /// Event time up to which records may be processed, as last computed; milliseconds since the epoch.
     limit_ms: i64,
-    /// Partitions that the broker is told to give no records of.
+    /// Partitions that are paused at the broker.
     paused: Vec<TopicPartition>,
-    /// Up to when the time that records wait is counted.
+    /// The moment up to which the metric of waiting time is counted.
     wait_counted: Moment,
 }
 
@@ -35,17 +35,17 @@ impl InputAlignment {
         }
     }
 
-    /// Number of records of a partition that wait for others.
+    /// Number of held records of a partition.
     pub(crate) fn kept(&self, source: TopicPartition) -> usize {
         self.partitions.kept(source)
     }
 
-    /// Does any record wait for another partition?
+    /// Is any record held?
     pub(crate) fn is_holding(&self) -> bool {
         self.partitions.holding().next().is_some()
     }
 
-    /// Polls with the room that kept records leave: see [`AlignedPartitions::set_apart`].
+    /// Polls. Records of partitions that had to wait are held without a copy: see [`AlignedPartitions::divert`].
     pub(crate) fn poll<T>(&mut self, batch: &mut Batch, poll: impl FnOnce(&mut Batch) -> T) -> T {
         self.partitions.set_apart(batch);
         let polled = poll(batch);
@@ -54,7 +54,7 @@ impl InputAlignment {
         polled
     }
 
-    /// The watermark of the partitions that `reads` selects: see [`AlignedPartitions::watermark_ms`].
+    /// The watermark of the partitions that `selects` accepts: see [`AlignedPartitions::watermark_ms`].
     pub(crate) fn watermark_ms(
         &mut self,
         reads: impl Fn(TopicPartition) -> bool,
@@ -64,15 +64,16 @@ impl InputAlignment {
     }
 }
 
-/// What a worker knows of its own partitions and of other workers.
+/// What alignment depends on: a worker's broker and clock, and the watermarks of other workers.
 pub(crate) struct WorkerAlignment<'a, B> {
     broker: &'a B,
     clock: &'a Clock,
+    /// The lowest watermark of other workers; `i64::MAX`: none holds this one back.
     others_ms: i64,
 }
 
 impl<'a, B> WorkerAlignment<'a, B> {
-    /// `furthest_behind` is the task of other workers for which this one waits, and its watermark.
+    /// `furthest_behind`: the task of another worker that this one waits for, and its watermark.
     pub(crate) fn new(
         broker: &'a B,
         clock: &'a Clock,
@@ -100,15 +101,15 @@ impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
     }
 }
 
-/// What became of a record.
+/// Whether a record was processed.
 enum Progress {
     Processed,
-    /// Its event time is beyond the limit.
+    /// It must be held. Its event time, which is over the limit; `i64::MAX` if an earlier record of its partition is held.
     Beyond(i64),
 }
 
 impl<B: Broker> Worker<B> {
-    /// Opens sources at the broker; what was kept of them is dropped.
+    /// Opens partitions at the broker, and drops their held records.
     pub(crate) fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         for (source, _) in reads {
             if let Topic::Input(input) = source.topic {
@@ -127,14 +128,14 @@ impl<B: Broker> Worker<B> {
         known.map_or(i64::MIN, |(_, progress)| progress.time_ms)
     }
 
-    /// Closes sources at the broker; what was kept of them is dropped.
+    /// Closes partitions at the broker, and drops their held records.
     pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         self.alignment.partitions.close(sources);
         self.broker.close(sources)
     }
 
-    /// Tells the broker of which sources to give no more for now: input partitions of which records are kept, and
-    /// mini-batches while the trainer learns. `true` where records are kept.
+    /// Pauses the input partitions with held records, and the samples topic while the trainer learns. Returns whether any
+    /// record is held.
     pub(crate) fn pause(&mut self) -> bool {
         let is_learning = self.trainer.is_learning();
         let InputAlignment {
@@ -153,7 +154,7 @@ impl<B: Broker> Worker<B> {
         is_holding
     }
 
-    /// Up to which event times records may be processed now.
+    /// The event times up to which records may be processed now: see [`AlignedPartitions::limits`]. A replay has no limits.
     fn limits(&mut self, next: Option<(TopicPartition, i64)>, place: usize) -> Limits {
         if !self.time_mode.is_live() {
             return Limits {
@@ -173,13 +174,13 @@ impl<B: Broker> Worker<B> {
         }
     }
 
-    /// Event time up to which records may be processed before the trainer has learnt more.
+    /// Event time up to which records may be processed before the trainer has learnt more, milliseconds since the epoch.
     fn learnable_ms(&self) -> i64 {
         self.period_end_ms()
             .map_or(i64::MAX, |end_ms| end_ms.saturating_sub(1))
     }
 
-    /// Processes the batch as far as it is within the limit, and keeps the rest.
+    /// Processes the records of a batch that are within the limit, and holds the others.
     pub(crate) fn process_batch(
         &mut self,
         batch: &Batch,
@@ -212,14 +213,16 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// Processes what was kept and is within the limit by now; `true` where there was some.
+    /// Processes held records that are within the limit by now. Returns whether there were any.
     pub(crate) fn release(&mut self) -> Result<bool, Failure> {
         if !self.alignment.is_holding() {
             self.alignment.wait_counted = self.time_mode.clock().now();
             return Ok(false);
         }
         let mut limits = self.limits(None, usize::MAX);
-        let now_ms = self.records_arrive();
+        let now_ms = self
+            .arrival
+            .records_arrive(&self.time_mode, self.broker.log_append_ms());
         let mut left = MAX_RELEASED_PER_CALL;
         while left > 0
             && let Some(source) = self.alignment.partitions.released(limits)
@@ -242,7 +245,7 @@ impl<B: Broker> Worker<B> {
         Ok(has_released)
     }
 
-    /// How many records that were.
+    /// Processes the next held records of a partition. Returns their number.
     fn release_run(
         &mut self,
         source: TopicPartition,
@@ -262,9 +265,9 @@ impl<B: Broker> Worker<B> {
         Ok(count)
     }
 
-    /// Decodes the next records of a run up to the first one beyond the limit: how many are within it, to be processed
-    /// at once, and the event time of the one beyond. What is decoded of a run is little, so that it stays in the
-    /// processor's cache although many partitions have one.
+    /// Decodes the next records of a run, up to the first one over the limit. Returns how many are within it, which must
+    /// be processed at once, and the event time of the one over it. A call decodes few records, so that they stay in the
+    /// processor's cache although many partitions have a run.
     fn admit(
         &mut self,
         source: TopicPartition,
@@ -291,8 +294,8 @@ impl<B: Broker> Worker<B> {
         Ok((count, None))
     }
 
-    /// Processes a record if it is within the limit and nothing before it is kept. One without an event, or
-    /// with one that is refused for its time, has the time that its partition has reached.
+    /// Processes a record unless it is over the limit or an earlier record of its partition is held. A record without an
+    /// event, or with one too far in the future, counts as having the time that its partition has reached.
     fn align(
         &mut self,
         record: &Record<'_>,
@@ -321,7 +324,7 @@ impl<B: Broker> Worker<B> {
         Ok(Progress::Processed)
     }
 
-    /// Is the next event of a partition beyond the limit, which may have moved on?
+    /// Is the next event of a partition over the limit? Computes the limit again if the event is over the last one.
     fn is_beyond(&mut self, source: TopicPartition, time_ms: i64, batch_place: usize) -> bool {
         if time_ms <= self.alignment.limit_ms
             || time_ms <= self.alignment.partitions.reached_ms(source)
@@ -333,7 +336,7 @@ impl<B: Broker> Worker<B> {
         !self.alignment.partitions.admits(time_ms, limits)
     }
 
-    /// Event time of a record, if it has an event that is not too far in the future.
+    /// Event time of a decoded record; `None` if it has no event, or one too far in the future.
     fn time_of(&self, record: &Record<'_>, place: usize, now_ms: Option<i64>) -> Option<i64> {
         let decoded = self.decoded_ahead.get(place);
         if record.value.is_none() || decoded.reject.is_some() {
@@ -344,7 +347,7 @@ impl<B: Broker> Worker<B> {
         (!policy.is_too_far_ahead(time_ms, now_ms)).then_some(time_ms)
     }
 
-    /// How far the partitions that have more to process are apart.
+    /// Records in the meter how far apart in event time the partitions are.
     pub(crate) fn note_skew(&mut self) {
         let context = WorkerAlignment::new(
             &self.broker,
@@ -354,8 +357,8 @@ impl<B: Broker> Worker<B> {
         self.meter.skew_ms = self.alignment.partitions.skew_ms(&context);
     }
 
-    /// What the records that are kept wait for: an input partition of this worker, the repartition partition of a task of
-    /// another one, or the trainer's mini-batches.
+    /// What the held records wait for: an input partition of this worker, the repartition partition of another worker's
+    /// task, or the samples topic if the trainer must learn first.
     fn waiting_for(&mut self) -> Option<TopicPartition> {
         let context = WorkerAlignment::new(
             &self.broker,
@@ -375,7 +378,7 @@ impl<B: Broker> Worker<B> {
     }
 }
 
-/// The next offset of a source that has not been processed, where that is known.
+/// The offset of the next record of a partition that is not processed; `None` if it is unknown.
 pub(crate) fn next_offset(
     broker: &impl GroupConsumer,
     alignment: &InputAlignment,

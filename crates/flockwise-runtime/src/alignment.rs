@@ -1,12 +1,12 @@
-//! Event-time alignment: which records are processed now, and which are kept until the other input partitions
-//! have come as far.
+//! Event-time alignment: which records are processed now, and which are held until the other input partitions have
+//! caught up.
 //!
-//! The event time of a record is known only once it is decoded. Records are decoded in the order in which they come.
-//! The first one that is beyond the limit is kept, and with it what follows in its partition; the broker gives no more
-//! of that partition until what is kept is processed. Of a partition that had to wait, the next records are kept without
-//! a copy or a look at them. A run of them is decoded when its turn has come, up to the first record that is beyond the
-//! limit; each is decoded once. While partitions are within `max_skew` of each other nothing
-//! is kept, and this costs a comparison a record.
+//! The event time of a record is known only once it is decoded. Records are decoded in the order in which they arrive.
+//! The first record over the limit is held, and with it all later records of its partition, which is paused at the
+//! broker until its held records are processed. The next records of a partition that had to wait are held without a
+//! copy, and not decoded yet. When their turn comes, a run of them is decoded, up to the first record over the limit;
+//! each record is decoded once. While partitions are within `max_skew` of each other, nothing is held, and alignment
+//! costs one comparison a record.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,34 +16,34 @@ use crate::clock::Moment;
 use crate::decode_ahead::Decoded;
 use crate::topics::TopicPartition;
 
-/// Events of one worker that may be further ahead of the tasks of other workers than `max_skew`, at most: where events
-/// are sparse, telling each other costs more than they do.
+/// Events that a worker may process further than `max_skew` ahead of the tasks of other workers, at most: if events are
+/// sparse, exchanging watermarks costs more than processing them.
 pub(crate) const AHEAD_OF_OTHERS: usize = 256;
 
-/// By what input partitions are aligned.
+/// How closely input partitions are aligned.
 #[derive(Clone, Copy, Debug)]
 pub struct Alignment {
-    /// No record is processed whose event time is later than the earliest next event by more than this,
-    /// milliseconds.
+    /// No record is processed whose event time is later than the earliest next event of all partitions by more than
+    /// this, milliseconds.
     pub max_skew_ms: i64,
-    /// A partition that has unread records and gives none, or a task that is not heard of, holds the others back no
-    /// longer than this.
+    /// A partition that has unread records but returns none, or a task that sends no watermark, holds the others back
+    /// for this long at most.
     pub idle_timeout: Duration,
 }
 
-/// Records of a partition that were read and not yet processed.
+/// The held records of a partition: read, but not yet processed.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(crate) kept: Records,
-    /// The next of them; those before it are processed.
+    /// Index of the first record that is not processed.
     pub(crate) next: usize,
-    /// What is in the next of them, where that is known.
+    /// The content of that record, if `head_is_decoded`.
     pub(crate) head: Decoded,
     pub(crate) head_is_decoded: bool,
 }
 
 impl Run {
-    /// Records that were not processed.
+    /// Number of records that are not processed.
     pub(crate) fn len(&self) -> usize {
         self.kept.len().saturating_sub(self.next)
     }
@@ -53,18 +53,18 @@ impl Run {
 #[derive(Debug)]
 struct AlignedPartition {
     source: TopicPartition,
-    /// The latest event time processed; `i64::MIN`: none.
+    /// The latest event time processed, milliseconds since the epoch; `i64::MIN`: none.
     reached_ms: i64,
     run: Run,
-    /// Event time of the first record kept, or a time that it is not before.
+    /// Event time of the first held record; a lower bound of it if the record is not decoded.
     head_ms: i64,
-    /// A record of it was beyond the limit since it last kept none: the next ones are likely to be.
+    /// A record of its present or last run was over the limit: the next ones probably are, too.
     has_waited: bool,
-    /// Records of the present batch from here on are none of its own.
+    /// The present batch has no record of it from this index on.
     batch_end: usize,
-    /// Since when it has had unread records and has given none.
+    /// Since when it has had unread records but has returned none.
     silent_since: Option<Moment>,
-    /// Has it records that were not handed out by the last poll? `None`: not asked since.
+    /// Does the broker have records that the last poll did not return? `None`: not asked since that poll.
     has_unread: Option<bool>,
 }
 
@@ -93,22 +93,23 @@ impl AlignedPartition {
             .get_or_insert_with(|| context.has_unread(source))
     }
 
-    /// The first record kept is beyond the limit, at this time, or was not looked at.
+    /// Sets the event time of the first held record; `None` if it is not decoded.
     fn set_head(&mut self, beyond_ms: Option<i64>) {
         self.head_ms = beyond_ms.unwrap_or(self.reached_ms);
     }
 }
 
-/// The input partitions that a worker reads, in step.
+/// The input partitions that a worker reads in step.
 ///
-/// Invariants: records of a partition are processed in their order, each once; of a partition that keeps records
-/// the broker gives no more.
+/// Invariants: records of a partition are processed in offset order, each once. A partition with held records is paused
+/// at the broker.
 #[derive(Debug)]
 pub(crate) struct AlignedPartitions {
     /// Sorted by source.
     partitions: Vec<AlignedPartition>,
+    /// Index of the partition that was looked up last: usually the next one is the same.
     latest: usize,
-    /// Times of the last events processed, in that order.
+    /// Event times of the last [`AHEAD_OF_OTHERS`] events, in the order of processing.
     recent_ms: VecDeque<i64>,
     alignment: Alignment,
 }
@@ -116,26 +117,26 @@ pub(crate) struct AlignedPartitions {
 /// Event times up to which records may be processed, milliseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// By the worker's own partitions.
+    /// The limit by the worker's own partitions.
     pub(crate) own_ms: i64,
-    /// By the tasks of other workers; [`AHEAD_OF_OTHERS`] events may be beyond it.
+    /// The limit by the tasks of other workers; [`AHEAD_OF_OTHERS`] events may be over it.
     pub(crate) others_ms: i64,
 }
 
 impl Limits {
-    /// Up to here nothing needs to be looked at.
+    /// Events up to this time need no further check.
     pub(crate) fn lower_ms(self) -> i64 {
         self.own_ms.min(self.others_ms)
     }
 }
 
-/// What the limit is made of that only the worker knows.
+/// What the limits depend on besides the worker's own partitions.
 pub(crate) trait AlignmentContext {
-    /// Has the partition records that were not handed out yet, as far as is known?
+    /// Does the broker have records of the partition that no poll has returned? `true` if that is unknown.
     fn has_unread(&self, source: TopicPartition) -> bool;
-    /// The event time that the tasks of other workers have reached, the last of them.
+    /// The lowest watermark of other workers' tasks; `i64::MAX` if none holds this worker back.
     fn others_ms(&self) -> i64;
-    /// The present moment, by which partitions are silent.
+    /// The present moment, to measure how long a partition has been silent.
     fn now(&self) -> Moment;
 }
 
@@ -149,8 +150,8 @@ impl AlignedPartitions {
         }
     }
 
-    /// Begins to read a partition, or reads it again from elsewhere, where events up to `reached_ms` were
-    /// processed: what was kept of it is dropped.
+    /// Starts to read a partition, or reads it again from another offset, and drops its held records. Its events up to
+    /// `reached_ms` are processed.
     pub(crate) fn open(&mut self, source: TopicPartition, reached_ms: i64) {
         let partition = AlignedPartition::new(source, reached_ms);
         match self.find(source) {
@@ -159,7 +160,7 @@ impl AlignedPartitions {
         }
     }
 
-    /// Reads a partition no more.
+    /// Stops reading these partitions.
     pub(crate) fn close(&mut self, sources: &[TopicPartition]) {
         self.partitions
             .retain(|partition| !sources.contains(&partition.source));
@@ -178,7 +179,7 @@ impl AlignedPartitions {
         self.partitions.get_mut(self.latest)
     }
 
-    /// Notes which partitions the records of a new batch are of.
+    /// Notes where each partition's records end in a new batch.
     pub(crate) fn begin(&mut self, batch: &Batch) {
         self.partitions
             .iter_mut()
@@ -191,32 +192,32 @@ impl AlignedPartitions {
         }
     }
 
-    /// The broker has been polled: what each partition has unread is asked again, once, when it matters.
+    /// The broker was polled: it must be asked again, once and only if needed, which partitions have unread records.
     pub(crate) fn polled(&mut self) {
         let aligned = self.partitions.iter_mut();
         aligned.for_each(|partition| partition.has_unread = None);
     }
 
-    /// The present batch has been dealt with.
+    /// The present batch is finished.
     pub(crate) fn end(&mut self) {
         self.partitions
             .iter_mut()
             .for_each(|partition| partition.batch_end = 0);
     }
 
-    /// How many records of the partition are kept.
+    /// Number of held records of a partition.
     pub(crate) fn kept(&self, source: TopicPartition) -> usize {
         self.find(source)
             .map_or(0, |index| self.partitions[index].keeps())
     }
 
-    /// Offset of the first record of the partition that is kept.
+    /// Offset of the first held record of a partition; `None` if it has none.
     pub(crate) fn first_kept(&self, source: TopicPartition) -> Option<i64> {
         let partition = &self.partitions[self.find(source).ok()?];
         (partition.keeps() > 0).then(|| partition.run.kept.get(partition.run.next).offset)
     }
 
-    /// The partitions of which records are kept.
+    /// The partitions with held records.
     pub(crate) fn holding(&self) -> impl Iterator<Item = TopicPartition> {
         let holding = self
             .partitions
@@ -225,13 +226,13 @@ impl AlignedPartitions {
         holding.map(|partition| partition.source)
     }
 
-    /// The event time that the partition has reached.
+    /// The latest event time processed in a partition; `i64::MAX` if the partition is not open.
     pub(crate) fn reached_ms(&mut self, source: TopicPartition) -> i64 {
         self.partition(source)
             .map_or(i64::MAX, |partition| partition.reached_ms)
     }
 
-    /// An event of this time has been processed.
+    /// Notes that an event with this time was processed.
     pub(crate) fn reach(&mut self, source: TopicPartition, time_ms: i64) {
         if let Some(partition) = self.partition(source) {
             partition.reached_ms = partition.reached_ms.max(time_ms);
@@ -242,13 +243,13 @@ impl AlignedPartitions {
         self.recent_ms.push_back(time_ms);
     }
 
-    /// Are records of the partition kept?
+    /// Does the partition have held records?
     pub(crate) fn keeps(&mut self, source: TopicPartition) -> bool {
         self.partition(source)
             .is_some_and(|partition| partition.keeps() > 0)
     }
 
-    /// Keeps a record that is beyond the limit, at this time, or was not looked at.
+    /// Holds a record. `time_ms` is its event time, which is over the limit; `None` if it is not decoded.
     pub(crate) fn keep(&mut self, record: Record<'_>, beyond_ms: Option<i64>) {
         if let Some(partition) = self.partition(record.source) {
             if partition.keeps() == 0 {
@@ -260,7 +261,7 @@ impl AlignedPartitions {
         }
     }
 
-    /// Sets the records apart that come of partitions which had to wait and keep none: they are kept without a copy.
+    /// Diverts the records of the next poll of partitions that had to wait and hold none now, to hold them without a copy.
     pub(crate) fn set_apart(&mut self, batch: &mut Batch) {
         let waiting = self.partitions.iter_mut();
         let waiting = waiting.filter(|partition| partition.has_waited && partition.keeps() == 0);
@@ -269,7 +270,7 @@ impl AlignedPartitions {
         );
     }
 
-    /// Keeps what was set apart.
+    /// Holds the diverted records.
     pub(crate) fn keep_apart(&mut self, batch: &mut Batch) {
         for (source, kept) in batch.take_apart() {
             let Some(partition) = self.partition(source) else {
@@ -284,8 +285,8 @@ impl AlignedPartitions {
         }
     }
 
-    /// The event times up to which records may be processed now, where the next of `source` has this time and is
-    /// at this place of the batch.
+    /// The event times up to which records may be processed now. `next` is the partition and event time of the next record,
+    /// if that is decoded; `position` is its index in the batch, `usize::MAX` for held records.
     pub(crate) fn limits(
         &mut self,
         next: Option<(TopicPartition, i64)>,
@@ -301,7 +302,7 @@ impl AlignedPartitions {
         }
     }
 
-    /// May an event of this time be processed?
+    /// May an event with this time be processed?
     pub(crate) fn admits(&self, time_ms: i64, limits: Limits) -> bool {
         time_ms <= self.reaches_to_ms(limits)
     }
@@ -316,7 +317,8 @@ impl AlignedPartitions {
         }
     }
 
-    /// The partition whose next event is the earliest, and the time before which that is not.
+    /// The partition with the earliest next event, and a lower bound of that event's time; `None` if none has a next event
+    /// or all are silent.
     fn earliest(
         &mut self,
         next: Option<(TopicPartition, i64)>,
@@ -356,7 +358,8 @@ impl AlignedPartitions {
         nexts.min_by_key(|(_, next_ms)| *next_ms)
     }
 
-    /// The event time before which no event of these partitions is to come, as far as is known.
+    /// The event time before which no event of these partitions can come, as far as is known; `None` if they are read to
+    /// their ends or silent.
     pub(crate) fn watermark_ms(
         &mut self,
         counts: impl Fn(TopicPartition) -> bool,
@@ -366,7 +369,7 @@ impl AlignedPartitions {
         earliest.map(|(_, next_ms)| next_ms)
     }
 
-    /// The partition that the records kept wait for, where it is one of this worker.
+    /// The partition of this worker that the held records wait for; `None` if they wait for another worker.
     pub(crate) fn held_back_by(
         &mut self,
         context: &impl AlignmentContext,
@@ -376,7 +379,7 @@ impl AlignedPartitions {
         (next_ms <= context.others_ms()).then_some(source)
     }
 
-    /// Of the partitions with records kept, that with the earliest one, if it may be processed.
+    /// The partition with the earliest held record, if that record may be processed.
     pub(crate) fn released(&self, limits: Limits) -> Option<TopicPartition> {
         let holding = self
             .partitions
@@ -386,12 +389,13 @@ impl AlignedPartitions {
         self.admits(first.head_ms, limits).then_some(first.source)
     }
 
-    /// Takes what is kept of a partition. Give it back with [`AlignedPartitions::put_back`].
+    /// Takes the held records of a partition. Return them with [`AlignedPartitions::put_back`].
     pub(crate) fn take(&mut self, source: TopicPartition) -> Option<Run> {
         Some(std::mem::take(&mut self.partition(source)?.run))
     }
 
-    /// Some of what was taken has been processed; the next record has this time, or was not looked at.
+    /// Returns a run of which some records were processed. `head_ms` is the event time of the next one, which is over the
+    /// limit; `None` if it is not decoded.
     pub(crate) fn put_back(
         &mut self,
         source: TopicPartition,
@@ -410,8 +414,8 @@ impl AlignedPartitions {
         partition.set_head(beyond_ms);
     }
 
-    /// Event time between the partition that is furthest and the earliest next event, of those that have more
-    /// to process; milliseconds.
+    /// How far the furthest partition is ahead of the earliest next event of all workers, milliseconds of event time. 0 if
+    /// nothing is left to process, or if the earliest time is unknown.
     pub(crate) fn skew_ms(&mut self, context: &impl AlignmentContext) -> i64 {
         let own = self.earliest(None, usize::MAX, context);
         let earliest_ms = own.map_or(i64::MAX, |(_, ms)| ms).min(context.others_ms());

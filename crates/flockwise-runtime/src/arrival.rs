@@ -1,10 +1,8 @@
 //! When records arrived, and by which clock events from the future are judged.
 
-use crate::broker::Broker;
 use crate::clock::Moment;
 use crate::pipeline::TimeMode;
 use crate::reference_clock::ReferenceClock;
-use crate::worker::Worker;
 
 /// When the present batch arrived, and the reference clock.
 #[derive(Debug)]
@@ -29,20 +27,21 @@ impl Arrival {
     pub(crate) fn reference(&mut self) -> &mut ReferenceClock {
         &mut self.reference
     }
-}
 
-impl<B: Broker> Worker<B> {
-    /// Notes that records arrive now. Returns the time by which events from the future are judged, milliseconds since the
-    /// epoch; `None` in a replay.
-    pub(crate) fn records_arrive(&mut self) -> Option<i64> {
-        self.arrival.at = self.time_mode.clock().now();
-        let TimeMode::Live(clock) = &self.time_mode else {
+    /// Notes that records arrive now. `log_append_ms` is the latest time that a broker has stamped. Returns the time by
+    /// which events from the future are judged, milliseconds since the epoch; `None` in a replay.
+    pub(crate) fn records_arrive(
+        &mut self,
+        time_mode: &TimeMode,
+        log_append_ms: Option<i64>,
+    ) -> Option<i64> {
+        self.at = time_mode.clock().now();
+        let TimeMode::Live(clock) = time_mode else {
             return None;
         };
-        if let Some(log_append_ms) = self.broker.log_append_ms() {
-            let at = self.arrival.at;
-            self.arrival.reference.note_stamp(log_append_ms, at);
+        if let Some(log_append_ms) = log_append_ms {
+            self.reference.note_stamp(log_append_ms, self.at);
         }
-        Some(self.arrival.reference.now_ms(clock))
+        Some(self.reference.now_ms(clock))
     }
 }

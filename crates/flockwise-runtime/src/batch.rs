@@ -1,18 +1,18 @@
-//! Records on their way in: one arena, reused from poll to poll.
+//! The records of a poll, in one arena that is reused from poll to poll.
 
 use crate::topics::TopicPartition;
 
-/// Records of one poll, in the order in which they are to be processed.
+/// The records of one poll, in the order of processing.
 #[derive(Debug, Default)]
 pub struct Batch {
     records: Records,
-    /// Those of some sources are kept apart; sorted by source.
+    /// Diverted partitions and their records; sorted by partition.
     apart: Vec<(TopicPartition, Records)>,
-    /// Which of these was the last to get a record: as a rule it gets the next one too.
+    /// Index of the diverted partition that got the last record: usually it gets the next one, too.
     latest: usize,
 }
 
-/// Copies of records, one behind the other.
+/// Copies of records, in one buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     bytes: Vec<u8>,
@@ -24,33 +24,33 @@ struct Entry {
     source: TopicPartition,
     offset: i64,
     timestamp_ms: i64,
-    /// Where its bytes begin: key, value and origin, one after the other.
+    /// Where its bytes start: key, value and origin follow each other.
     start: usize,
-    /// How many bytes each has, if there is one.
+    /// Length in bytes; `None`: absent.
     key: Option<u32>,
     value: Option<u32>,
     origin: Option<u32>,
 }
 
-/// One record, borrowed from where it lies.
+/// One record, borrowed from the buffer that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where it was read.
+    /// The partition that it was read from.
     pub source: TopicPartition,
-    /// Its offset there.
+    /// Its offset in the partition.
     pub offset: i64,
-    /// The broker's or the producer's, milliseconds since the epoch.
+    /// Set by the producer or, with `LogAppendTime`, by the broker; milliseconds since the epoch.
     pub timestamp_ms: i64,
-    /// `None` where it has no key.
+    /// `None` if it has no key.
     pub key: Option<&'a [u8]>,
     /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
-    /// The header [`crate::broker::ORIGIN_HEADER`] of a forwarded event.
+    /// The value of its header [`crate::broker::ORIGIN_HEADER`]; `None` if it has none.
     pub origin: Option<&'a [u8]>,
 }
 
 impl Batch {
-    /// Makes room for the next poll; keeps the memory.
+    /// Removes all records, and keeps the memory for the next poll.
     pub fn clear(&mut self) {
         self.records.clear();
         let apart = self.apart.iter_mut();
@@ -72,41 +72,44 @@ impl Batch {
         self.apart[self.latest].1.push(record);
     }
 
-    /// The records of these sources, sorted, go here from now on, until they are taken.
+    /// Diverts the records of these partitions, which must be sorted, into these buffers until they are taken.
     pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (TopicPartition, Records)>) {
         self.apart.clear();
         self.apart.extend(sources);
     }
 
-    /// What was set apart, with its records.
+    /// Takes the diverted partitions and their records.
     pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (TopicPartition, Records)> {
         self.apart.drain(..)
     }
 
-    /// Records in it, with those that are set apart.
+    /// Number of records, including diverted ones.
     #[must_use]
     pub fn len(&self) -> usize {
         let apart = self.apart.iter().map(|(_, records)| records.len());
         self.records.len() + apart.sum::<usize>()
     }
 
-    /// Are there none?
+    /// Is there no record, including diverted ones?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where each record was read, in order.
+    /// The partition of each record that is not diverted, in order.
     pub(crate) fn sources(&self) -> impl Iterator<Item = TopicPartition> {
         self.records.entries.iter().map(|entry| entry.source)
     }
 
-    /// The records in order, but for those that are set apart.
+    /// The records that are not diverted, in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.records.len()).map(|number| self.record(number))
     }
 
-    /// One of the records by its number, below [`Batch::len`] where none are set apart.
+    /// The record at this index of [`Batch::records`].
+    ///
+    /// # Panics
+    /// If there are not that many.
     #[must_use]
     pub fn record(&self, number: usize) -> Record<'_> {
         self.records.get(number)
@@ -124,7 +127,7 @@ impl Records {
         let mut keep = |part: Option<&[u8]>| {
             let part = part?;
             self.bytes.extend_from_slice(part);
-            Some(u32::try_from(part.len()).expect("records of Kafka are smaller than 2 GiB"))
+            Some(u32::try_from(part.len()).expect("Kafka records are smaller than 2 GiB"))
         };
         let [key, value, origin] = [record.key, record.value, record.origin].map(&mut keep);
         self.entries.push(Entry {
@@ -142,7 +145,7 @@ impl Records {
         self.entries.len()
     }
 
-    /// One of them by its number, below [`Records::len`].
+    /// The record at this index, which must be below [`Records::len`].
     pub(crate) fn get(&self, number: usize) -> Record<'_> {
         let entry = &self.entries[number];
         let mut rest = &self.bytes[entry.start..];

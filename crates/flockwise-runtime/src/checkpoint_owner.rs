@@ -1,27 +1,27 @@
-//! Who may write a task's local copy.
+//! Which store handle may write a task's checkpoint.
 
 use std::collections::BTreeMap;
 
-/// The owner of each task's copy: the store handle that loaded the task last. Writes of any other handle are
-/// of the past, and would replace newer records; a store drops them.
+/// The owner of each task's checkpoint: the store handle that loaded the task last. Writes of any other handle are
+/// outdated and would replace newer records, so a store drops them.
 #[derive(Clone, Debug, Default)]
 pub struct CheckpointOwners {
     owners: BTreeMap<u32, u64>,
 }
 
 impl CheckpointOwners {
-    /// Makes a handle the task's owner, in place of the one before.
+    /// Makes a handle the task's owner, in place of the former one.
     pub fn take(&mut self, task: u32, handle: u64) {
         self.owners.insert(task, handle);
     }
 
-    /// Makes a handle the task's owner if the task has none; returns whether it is the owner now.
+    /// Makes a handle the task's owner if the task has none. Returns whether it is the owner now.
     pub fn claim(&mut self, task: u32, handle: u64) -> bool {
         self.owners.entry(task).or_insert(handle);
         self.owns(task, handle)
     }
 
-    /// Leaves the task without an owner if the handle is the owner; returns whether it was.
+    /// Removes the task's owner if it is this handle. Returns whether it was.
     pub fn release(&mut self, task: u32, handle: u64) -> bool {
         let was_owner = self.owns(task, handle);
         if was_owner {
@@ -30,7 +30,7 @@ impl CheckpointOwners {
         was_owner
     }
 
-    /// Leaves every task of a handle without an owner; returns which these are.
+    /// Removes the owner of every task that this handle owns. Returns the tasks, in ascending order.
     pub fn release_all(&mut self, handle: u64) -> Vec<u32> {
         let owned = self.owners.iter().filter(|(_, owner)| **owner == handle);
         let tasks: Vec<u32> = owned.map(|(task, _)| *task).collect();
@@ -38,7 +38,7 @@ impl CheckpointOwners {
         tasks
     }
 
-    /// Returns whether the handle is the task's owner.
+    /// Is this handle the task's owner?
     #[must_use]
     pub fn owns(&self, task: u32, handle: u64) -> bool {
         self.owners.get(&task) == Some(&handle)

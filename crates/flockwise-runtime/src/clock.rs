@@ -1,21 +1,21 @@
-//! The one place that looks at a clock.
+//! The machine's clocks and simulated ones, which are passed in wherever code needs the time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The wall clock and the monotonic clock may differ by so much more or less than before: corrections by NTP.
+/// If the wall clock moves against the monotonic clock by more than this, it was set. Smaller moves are NTP corrections.
 const JUMP: Duration = Duration::from_secs(5);
 
-/// A reading of both clocks that took longer than this says nothing about their difference.
+/// A reading of both clocks that takes longer than this is too imprecise to compare them.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// What time it is: the machine's, or that of a simulation.
+/// The machine's clocks, or those of a simulation.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// The machine's clocks.
+    /// The wall clock and the monotonic clock of the machine.
     System,
-    /// Stands still until it is told otherwise; clones are the same clock.
+    /// Stands still unless it is advanced or set. Clones share their time.
     Simulated(Arc<SimulatedTime>),
 }
 
@@ -29,12 +29,12 @@ pub struct SimulatedTime {
     start: Start,
 }
 
-/// How the two clocks stood to each other.
+/// The wall clock minus the monotonic clock, milliseconds.
 #[derive(Debug)]
 struct Start {
-    /// Wall clock minus monotonic clock at the start, milliseconds.
+    /// At the start.
     ahead_ms: i64,
-    /// The same when it was last looked at.
+    /// After the last reported jump; before the first one, at the start.
     noticed_ms: AtomicI64,
 }
 
@@ -47,25 +47,25 @@ impl Start {
     }
 }
 
-/// An instant of a clock, to be compared with others of the same clock: it never goes back.
+/// An instant of a monotonic clock, which never goes back. Compare it only with instants of the same clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// From an earlier moment of the same clock to this one.
+    /// The time from an earlier moment of the same clock to this one; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Milliseconds since an instant that is the same for all moments of a clock.
+    /// Milliseconds since the clock's origin, which is the same for all its moments.
     pub(crate) fn as_ms(self) -> i64 {
         self.0.as_millis() as i64
     }
 }
 
 impl Clock {
-    /// A clock that stands still at this instant, milliseconds since the epoch.
+    /// A simulated clock that stands still at this time, milliseconds since the epoch.
     #[must_use]
     pub fn simulated(at_ms: i64) -> Self {
         let monotonic_ms = at_ms.max(0);
@@ -76,7 +76,7 @@ impl Clock {
         }))
     }
 
-    /// Moves a simulated clock on; the machine's goes its own way.
+    /// Advances a simulated clock. Does nothing to the machine's.
     pub fn advance(&self, by: Duration) {
         if let Self::Simulated(time) = self {
             let by_ms = by.as_millis() as i64;
@@ -85,14 +85,15 @@ impl Clock {
         }
     }
 
-    /// Sets the wall clock of a simulation forward or back while no time passes; the machine's stays.
+    /// Sets the wall clock of a simulation forward, or back if negative, without passing time. Does nothing to the
+    /// machine's.
     pub fn set_wall(&self, by_ms: i64) {
         if let Self::Simulated(time) = self {
             time.wall_ms.fetch_add(by_ms, Ordering::Relaxed);
         }
     }
 
-    /// Now, to measure spans with: the monotonic clock.
+    /// The present moment of the monotonic clock, to measure spans.
     #[must_use]
     pub fn now(&self) -> Moment {
         match self {
@@ -104,7 +105,7 @@ impl Clock {
         }
     }
 
-    /// Now by the wall clock, milliseconds since the epoch. It jumps where somebody sets it.
+    /// The wall clock, milliseconds since the epoch. It jumps when somebody sets it.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
         match self {
@@ -113,16 +114,16 @@ impl Clock {
         }
     }
 
-    /// Now, milliseconds since the epoch: the later of the wall clock and of the wall clock as it was at the
-    /// start, carried on by the monotonic clock. A wall clock that is set back does not move it.
+    /// The present time, milliseconds since the epoch: the wall clock, but no earlier than its time at the start plus what
+    /// the monotonic clock has measured since. Setting the wall clock back does not set this back.
     #[must_use]
     pub fn latest_ms(&self) -> i64 {
         let carried_on_ms = self.start().ahead_ms + self.now().as_ms();
         self.wall_ms().max(carried_on_ms)
     }
 
-    /// By how many milliseconds the wall clock was set forward (or back: negative) since this was last asked of
-    /// this clock or of a clone: each jump is told once.
+    /// By how many milliseconds the wall clock was set forward (negative: back); `None` if it was not set. Each jump is
+    /// reported once, by this clock or a clone.
     pub(crate) fn jumped_ms(&self) -> Option<i64> {
         let before = self.now();
         let wall_ms = self.wall_ms();
@@ -147,14 +148,14 @@ impl Clock {
         }
     }
 
-    /// How long ago a moment was.
+    /// The time that has passed since a moment.
     #[must_use]
     pub fn since(&self, moment: Moment) -> Duration {
         self.now().since(moment)
     }
 }
 
-/// The machine's clocks as this process first saw them.
+/// The machine's clocks when this process first read them.
 struct System {
     began: Instant,
     start: Start,

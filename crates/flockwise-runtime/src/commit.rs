@@ -12,32 +12,6 @@ use crate::worker::Worker;
 /// A worker with tasks commits at least this often, even without changes.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
-/// When a worker last committed.
-#[derive(Debug)]
-pub(crate) struct CommitTimes {
-    latest: Moment,
-    /// The time right before the last commit, milliseconds since the epoch. The worker owned its tasks then, whatever has
-    /// become of them since.
-    latest_ms: i64,
-}
-
-impl CommitTimes {
-    pub(crate) fn new(now: Moment) -> Self {
-        Self {
-            latest: now,
-            latest_ms: 0,
-        }
-    }
-
-    pub(crate) fn latest(&self) -> Moment {
-        self.latest
-    }
-
-    pub(crate) fn latest_ms(&self) -> i64 {
-        self.latest_ms
-    }
-}
-
 impl<B: Broker> Worker<B> {
     /// Commits the open transaction, if there is one. It holds changes, samples, dead letters and forwarded events
     /// already; rows, task positions and offsets join them here.
@@ -52,10 +26,10 @@ impl<B: Broker> Worker<B> {
         self.tasks.commit();
         self.transaction
             .commit(&mut self.meter, self.time_mode.now_ms());
-        self.commits.latest_ms = started_ms;
         let memory_checked = self.check_memory();
         self.report_commit(started);
-        self.commits.latest = self.time_mode.clock().now();
+        self.commits
+            .committed(self.time_mode.clock().now(), started_ms);
         self.metrics.progress.committed(self.number());
         memory_checked
     }
@@ -65,7 +39,7 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
         let is_live = self.time_mode.is_live() && self.tasks.is_assigned();
         let is_idle = is_live && !self.transaction.is_open() && !self.tasks.is_empty();
-        if !is_idle || self.time_mode.clock().since(self.commits.latest) < RENEW_EVERY {
+        if !is_idle || self.time_mode.clock().since(self.commits.latest()) < RENEW_EVERY {
             return Ok(());
         }
         self.metrics.progress.pending(self.number());

@@ -1,24 +1,25 @@
-//! What a dead letter keeps of a record that may be larger than the topic of dead letters takes.
+//! What a dead letter keeps of a rejected record, which may be larger than the dead-letter topic accepts.
 
 use flockwise_codec::decode::LARGEST_EVENT;
 
-/// Bytes of a key that are kept where the whole record does not fit.
+/// Bytes that are kept of a key that does not fit beside its value.
 const CUT_KEY_BYTES: usize = 16 << 10;
 
-/// Bytes of a detail that are kept. No detail of ours is that long.
+/// Bytes of a detail that are kept, at most. No detail that Flockwise writes is that long.
 const DETAIL_BYTES: usize = 4 << 10;
 
-/// Key and value of a dead letter.
+/// The key and value of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
-    /// Something is missing.
+    /// Part of the key or value is missing.
     pub(crate) is_cut: bool,
 }
 
 impl<'a> Kept<'a> {
-    /// As much of a record as fits into `room` bytes: all of it, else the begin of key and value, or neither.
+    /// As much of a record as fits into `room` bytes: all of it, or the beginnings of key and value, which may be empty. A
+    /// value is cut to [`LARGEST_EVENT`] bytes in any case.
     pub(crate) fn within(room: usize, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let value_fits = length(value) <= LARGEST_EVENT;
@@ -47,7 +48,7 @@ fn begin(bytes: Option<&[u8]>, most: usize) -> Option<&[u8]> {
     bytes.map(|bytes| &bytes[..bytes.len().min(most)])
 }
 
-/// The begin of a detail, within what a header may take.
+/// The beginning of a detail, short enough for a header.
 pub(crate) fn short(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(DETAIL_BYTES)]
 }

@@ -1,5 +1,5 @@
-//! Events are decoded a few dozen ahead of their turn, so that what is known of their customers is on its
-//! way from memory when they are worked off.
+//! Decodes events some records ahead of processing them, so that their customers' rows can be prefetched into the
+//! processor's cache.
 
 use std::ops::Range;
 
@@ -14,49 +14,50 @@ use crate::broker::{Broker, Failure};
 use crate::topics::Topic;
 use crate::worker::Worker;
 
-/// Records decoded before the first of them is worked off.
+/// Records that are decoded before the first of them is processed, at most.
 pub(crate) const AHEAD: usize = 32;
 
-/// What was found in a record.
+/// The content of a decoded record.
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
     pub(crate) event: Event,
-    /// Why it is none.
+    /// Why the record holds no valid event; `None`: it holds one, or watermarks.
     pub(crate) reject: Option<Reject>,
-    /// Watermarks by task, of a record that holds those and no event.
+    /// The watermarks of a record that holds them instead of an event.
     pub(crate) watermarks: Option<Watermarks>,
-    /// Where the event was read first.
+    /// The input record that held the event.
     pub(crate) trigger: Trigger,
-    /// Timestamp of the record in which it was read first, milliseconds since the epoch.
+    /// Timestamp of that input record, milliseconds since the epoch.
     pub(crate) timestamp_ms: i64,
-    /// The task that its customer belongs to.
+    /// The task that owns the event's customer.
     pub(crate) home: u32,
 }
 
-/// The events of the next records, and their customers.
+/// The next records, each decoded into a slot.
 #[derive(Debug, Default)]
 pub(crate) struct DecodeAhead {
     decoded: [Decoded; AHEAD],
+    /// Hashes of customer ids to prefetch; a buffer.
     customers: Vec<u64>,
 }
 
 impl DecodeAhead {
-    /// Exchanges what was found in one of the records.
+    /// Exchanges the content of a slot.
     pub(crate) fn swap(&mut self, place: usize, decoded: &mut Decoded) {
         std::mem::swap(&mut self.decoded[place], decoded);
     }
 
-    /// What was found in one of the records.
+    /// The content of a slot.
     pub(crate) fn get(&self, place: usize) -> &Decoded {
         &self.decoded[place]
     }
 }
 
 impl<B: Broker> Worker<B> {
-    /// Decodes the events among these records of the batch, given by their numbers; at most [`AHEAD`].
+    /// Decodes the records at these indices of the batch into the slots from 0 on. At most [`MAX_DECODED_AHEAD`].
     ///
     /// # Errors
-    /// Where another instance forwards events that this one cannot read: see [`ForwardError`].
+    /// [`Failure::Config`] if another instance forwards events that this one cannot read: see [`ForwardError`].
     pub(crate) fn decode_ahead(
         &mut self,
         batch: &Batch,
@@ -68,7 +69,10 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// Decodes the event of a record.
+    /// Decodes a record into a slot.
+    ///
+    /// # Errors
+    /// As [`Worker::decode_ahead`].
     pub(crate) fn decode_record(
         &mut self,
         record: &Record<'_>,
@@ -135,7 +139,8 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// Tells the tasks whose events come next, those at these places: as a rule those of one task come together.
+    /// Prefetches the customers of the events in these slots. Adjacent events of one task are prefetched in one call: usually
+    /// they come together.
     pub(crate) fn prefetch(&mut self, places: Range<usize>) {
         let DecodeAhead { decoded, customers } = &mut self.decoded_ahead;
         let ours = decoded[places]

@@ -1,7 +1,7 @@
-//! A thread's signs of life, for whoever watches over it.
+//! A thread's signs of progress, for the watchdog.
 //!
-//! They are counted and not timed: only the watcher has a clock. A pulse belongs to its thread, as a worker does, so that
-//! what waits deep within a client need not be handed one.
+//! Beats are counted, not timed: only the watchdog has a clock. A heartbeat belongs to its thread, so that code that waits
+//! deep within a client needs no parameter for it.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ thread_local! {
     static OF_THIS_THREAD: OnceCell<ThreadHeartbeat> = const { OnceCell::new() };
 }
 
-/// What a pulse stands at once its thread has ended.
+/// The count of a heartbeat whose thread has ended.
 const OVER: u64 = u64::MAX;
 
-/// Goes up with whatever its thread does. Clones are one pulse.
+/// Counts the signs of progress of one thread. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeat(Arc<AtomicU64>);
 
-/// Ends with the thread, however that ends.
+/// Marks its heartbeat as ended when the thread ends, also by a panic.
 struct ThreadHeartbeat(Heartbeat);
 
 impl Heartbeat {
-    /// Beats with this thread from here on; a thread has one pulse, the first.
+    /// Counts the beats of this thread from now on. A thread keeps its first heartbeat: later ones stay at 0.
     pub fn attach_to_thread(&self) {
         OF_THIS_THREAD.with(|own| {
             own.get_or_init(|| ThreadHeartbeat(self.clone()));
         });
     }
 
-    /// How often it has beaten; `None` once its thread has ended.
+    /// Number of beats so far; `None` once the thread has ended.
     #[must_use]
     pub fn beats(&self) -> Option<u64> {
         let beats = self.0.load(Ordering::Relaxed);
@@ -43,7 +43,7 @@ impl Drop for ThreadHeartbeat {
     }
 }
 
-/// This thread gets on: to be said in every loop that may take long, also in one that only waits and asks again.
+/// Reports progress of this thread. Call it in every loop that may take long, also in one that only waits and tries again.
 pub fn beat() {
     OF_THIS_THREAD.with(|own| {
         if let Some(ThreadHeartbeat(heartbeat)) = own.get() {
@@ -69,7 +69,7 @@ mod tests {
                 beat();
                 assert_eq!(heartbeat.beats(), Some(2));
             });
-            // A scope does not wait for the very end of a thread.
+            // A scope may end before the thread-local destructors of its threads have run.
             living.join().unwrap();
         });
         beat();

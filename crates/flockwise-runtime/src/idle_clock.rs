@@ -1,35 +1,34 @@
-//! Event time that passes over a task while it has no events.
+//! How the stream time of a task advances while it has no events.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// Without an event for so long, a task's time moves on by the clock.
+/// Once a task has had no event for this long, its stream time advances with the clock.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// From which stream time on, and since which moment, idle time of a task counts.
+/// The stream time and the moment from which a task's idle time counts.
 ///
-/// Invariant: both are of the same event, the last one that counts. They are set, committed and rolled back
-/// as one value: a stream time that contains idle time, beside the moment of an earlier event, would count
-/// that idle time twice.
+/// Invariant: both belong to the same event, the last one that counts. They are set, committed and rolled back as one
+/// value: a stream time that contains idle time, with the moment of an earlier event, would count that idle time twice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdleClock {
     last_event: LastEvent,
-    /// The same as of the last commit.
+    /// As of the last commit.
     committed: LastEvent,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct LastEvent {
-    /// The task's stream time once the event was processed, milliseconds since the epoch.
+    /// The task's stream time after the event, milliseconds since the epoch.
     stream_ms: i64,
     /// When the event arrived.
     arrived: Moment,
 }
 
 impl IdleClock {
-    /// For a task that is restored at this moment: its stream time contains the idle time that was
-    /// committed, so idle time counts from here.
+    /// For a task that is restored at this moment. Its stream time contains the committed idle time, so idle time counts
+    /// from now.
     pub(crate) fn new(stream_ms: i64, now: Moment) -> Self {
         let last_event = LastEvent {
             stream_ms,
@@ -41,25 +40,25 @@ impl IdleClock {
         }
     }
 
-    /// An event that arrived at this moment has moved the task to this stream time.
+    /// Notes that an event that arrived at this moment has advanced the task to this stream time.
     pub(crate) fn note_event(&mut self, stream_ms: i64, arrived: Moment) {
         self.last_event = LastEvent { stream_ms, arrived };
     }
 
-    /// The events noted are committed.
+    /// The noted events are committed.
     pub(crate) fn commit(&mut self) {
         self.committed = self.last_event;
     }
 
-    /// The events noted since the last commit have not happened.
+    /// Forgets the events noted since the last commit.
     pub(crate) fn roll_back(&mut self) {
         self.last_event = self.committed;
     }
 
-    /// The stream time that the task has reached by being idle until `now`, which the clock calls `clock_ms`;
-    /// `None` while the last event is recent, and before the first event.
+    /// The stream time that an idle task has reached at `now`, when the clock shows `clock_ms`; `None` while the last event
+    /// is recent, and before the first event.
     ///
-    /// It is never ahead of the clock, unless the last event was: then it stays until the clock is there.
+    /// It is never ahead of the clock, unless the last event was: then it stays until the clock has caught up.
     pub(crate) fn stream_ms(&self, now: Moment, clock_ms: i64) -> Option<i64> {
         let LastEvent { stream_ms, arrived } = self.last_event;
         let idle = now.since(arrived);

@@ -26,7 +26,9 @@ impl<B: Broker> Worker<B> {
     /// Processes the polled records in order.
     pub(crate) fn process(&mut self) -> Result<(), Failure> {
         let batch = take(&mut self.batch);
-        let now_ms = self.records_arrive();
+        let now_ms = self
+            .arrival
+            .records_arrive(&self.time_mode, self.broker.log_append_ms());
         let result = self.process_batch(&batch, now_ms);
         self.batch = batch;
         self.report_progress();

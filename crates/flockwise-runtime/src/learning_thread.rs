@@ -1,7 +1,7 @@
-//! Where the trainer learns: beside the worker's loop, or within it where results must not depend on timing.
+//! Where the trainer learns: on a thread of its own, or in the worker's loop if results must not depend on timing.
 //!
-//! Learning takes seconds to minutes. What comes of it depends on the job alone, which owns the trainer with its
-//! window, so it does not matter where and when it runs; while it runs, the worker hands the trainer nothing else.
+//! Learning takes seconds to minutes. Its result depends on the job alone, which owns the trainer with its window, so it
+//! does not matter where and when the job runs. While it runs, the worker hands the trainer nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,53 +11,53 @@ use std::{io, thread};
 
 use flockwise_core::trainer::{CommandError, Publication, Trainer, TrainerCommand};
 
-/// Jobs that wait for the thread, at most: one a worker, and those that were dropped meanwhile.
+/// Jobs in the queue of the thread, at most: one for each worker, and abandoned ones.
 const JOBS: usize = 64;
 
-/// What the trainer is to do.
+/// What a job does with the trainer.
 #[derive(Debug)]
 pub enum LearningTask {
-    /// Learn from the window.
+    /// Learn a version from the samples in the window.
     Learn,
-    /// Carry an order out.
+    /// Execute an operator's command.
     Execute(TrainerCommand),
 }
 
-/// A trainer and what it is to do.
+/// A trainer and its next task.
 #[derive(Debug)]
 pub struct LearningJob {
-    /// The trainer as of the record.
+    /// The trainer, which has taken in the record at `offset`.
     pub trainer: Trainer,
-    /// What it is to do.
+    /// Learn or execute a command.
     pub task: LearningTask,
-    /// Offset of the record on the samples topic that asked for it.
+    /// Offset of the record of the samples topic that caused the job.
     pub offset: i64,
 }
 
-/// A job that is done.
+/// The result of a job.
 #[derive(Debug)]
 pub struct LearningResult {
-    /// The trainer afterwards.
+    /// The trainer after the job.
     pub trainer: Trainer,
-    /// What came of it.
+    /// What the job produced.
     pub outcome: LearningOutcome,
-    /// Offset of the record on the samples topic that asked for it.
+    /// Offset of the record of the samples topic that caused the job.
     pub offset: i64,
-    /// How long it took.
+    /// How long the job took, without its time in the queue.
     pub took: Duration,
 }
 
-/// What came of a job.
+/// What a job produced.
 #[derive(Debug)]
 pub enum LearningOutcome {
-    /// Of learning: a version, where there is one to be published.
+    /// The version that was learnt; `None` if there is none to publish.
     Learnt(Option<Box<Publication>>),
-    /// Of an order.
+    /// The command, and its version or why it was refused.
     Executed(TrainerCommand, Result<Box<Publication>, CommandError>),
 }
 
 impl LearningJob {
-    /// Does it, in this thread.
+    /// Runs the job in this thread.
     #[must_use]
     pub fn run(self) -> LearningResult {
         let started = Instant::now();
@@ -84,22 +84,22 @@ impl LearningJob {
     }
 }
 
-/// Does jobs.
+/// Runs jobs.
 pub trait LearningExecutor: Send {
-    /// Begins a job. It is given up when the ticket is dropped.
+    /// Starts a job. Dropping the handle abandons it.
     fn start(&self, job: LearningJob) -> Box<dyn LearningHandle>;
 }
 
-/// A job that was begun.
+/// A started job.
 pub trait LearningHandle: Send {
-    /// What came of it, once it is done. Not to be asked again after that.
+    /// The result; `None` until the job is done. Do not call this again once it has returned the result.
     ///
     /// # Panics
-    /// Where the job panicked.
+    /// If the job panicked.
     fn finished(&mut self) -> Option<LearningResult>;
 }
 
-/// Does a job at once, in the worker's thread: for replays, whose results must not depend on timing.
+/// Runs a job at once, in the worker's thread: for replays, whose results must not depend on timing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InlineExecutor;
 
@@ -117,14 +117,14 @@ impl LearningHandle for AtOnce {
     }
 }
 
-/// One thread that does the jobs of all workers of a process, one after the other. It ends with its last clone,
-/// after the job in hand.
+/// One thread that runs the jobs of all workers of a process, one after the other. Once all clones and handles are
+/// dropped, it finishes its present job and ends.
 #[derive(Clone, Debug)]
 pub struct LearningThread {
     jobs: SyncSender<Posted>,
 }
 
-/// A job on its way to the thread.
+/// A job in the queue of the thread.
 #[derive(Debug)]
 struct Posted {
     job: LearningJob,
@@ -136,7 +136,7 @@ impl LearningThread {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where the operating system gives no thread.
+    /// If the operating system cannot start a thread.
     pub fn start() -> io::Result<Self> {
         let (jobs, posted) = sync_channel(JOBS);
         thread::Builder::new()
@@ -154,7 +154,7 @@ fn work(posted: &Receiver<Posted>) {
     } in posted
     {
         if !is_dropped.load(Ordering::Relaxed) {
-            // Nobody listens where the worker lost the trainer meanwhile.
+            // If the job was abandoned meanwhile, the result has no receiver.
             answer.send(job.run()).ok();
         }
     }
@@ -182,7 +182,7 @@ impl LearningExecutor for LearningThread {
 
 struct Posting {
     jobs: SyncSender<Posted>,
-    /// Where the queue was full.
+    /// The job, until the queue has room for it.
     unsent: Option<Posted>,
     is_dropped: Arc<AtomicBool>,
     done: Receiver<LearningResult>,
@@ -196,7 +196,7 @@ impl Posting {
         match self.jobs.try_send(posted) {
             Ok(()) => {}
             Err(TrySendError::Full(posted)) => self.unsent = Some(posted),
-            // The answer's sender is dropped with it, which `finished` tells.
+            // This drops the result's sender, which `finished` reports.
             Err(TrySendError::Disconnected(_)) => {}
         }
     }
@@ -208,7 +208,7 @@ impl LearningHandle for Posting {
         match self.done.try_recv() {
             Ok(done) => Some(done),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => panic!("the learning thread panicked; see above"),
+            Err(TryRecvError::Disconnected) => panic!("the learning thread panicked: see its message above"),
         }
     }
 }

@@ -1,21 +1,22 @@
-//! How much memory the state of a process may take, and how much it does.
+//! How much memory the state of a process may take, and how much it takes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::broker::Failure;
 
-/// Above this share of what is allowed it is said.
+/// A budget with more than this share used is nearly full, which is logged.
 const NEAR: f64 = 0.8;
 
-/// What all workers of a process hold together, bytes.
+/// The memory budget that all workers of a process share.
 #[derive(Debug, Default)]
 pub struct MemoryBudget {
+    /// Bytes; `None`: no limit.
     limit: Option<u64>,
     used: AtomicU64,
 }
 
 impl MemoryBudget {
-    /// Nothing held yet, and at most so many bytes to come.
+    /// A budget of `limit` bytes, of which none is used; `None`: no limit.
     #[must_use]
     pub fn new(limit: Option<u64>) -> Self {
         Self {
@@ -24,42 +25,42 @@ impl MemoryBudget {
         }
     }
 
-    /// Bytes that the workers hold.
+    /// Bytes that the state of all workers takes.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes that may yet be held; `None` where there is no limit.
+    /// Bytes that are left of the budget; `None` if there is no limit.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         self.limit.map(|limit| limit.saturating_sub(self.used()))
     }
 
-    /// A worker held `before` bytes and now holds `after`.
+    /// The state of a worker took `before` bytes and now takes `after`.
     pub(crate) fn change(&self, before: u64, after: u64) {
         self.used.fetch_add(after, Ordering::Relaxed);
         self.used.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// Is most of it taken?
+    /// Is more than [`NEARLY_FULL`] of the budget used?
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.limit
             .is_some_and(|limit| self.used() as f64 > NEAR * limit as f64)
     }
 
-    /// Fails where more is held than allowed: better now, with what was committed safe, than by the hand of
-    /// the operating system.
+    /// Fails if more is used than the budget allows. It is better to end here, with everything committed safe, than to be
+    /// killed by the operating system.
     ///
     /// # Errors
-    /// [`Failure::Config`] with the ways out.
+    /// [`Failure::Config`], which says what the operator can do.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.limit {
             Some(limit) if self.used() > limit => Err(Failure::Config(format!(
-                "the customers' state takes {} MiB, and `memory` under [state] allows {} MiB: start \
-                 more instances, which take over their share of the state partitions; or allow more; \
-                 or let customers go sooner, with `forget_after` under [time]. Nothing that was \
-                 committed is lost",
+                "the customers' state takes {} MiB, but `memory` under [state] allows {} MiB: start \
+                 more instances, which take over their share of the state partitions; or raise \
+                 `memory`; or lower `forget_after` under [time], so that inactive customers are \
+                 removed sooner. Nothing that was committed is lost",
                 self.used() >> 20,
                 limit >> 20
             ))),

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::topics::Topic;
 
 const SKEW_MS: i64 = 1_000;
-/// Records looked at before another partition has a turn.
+/// Records of a run that are processed before the next partition has its turn, at most.
 const DECODED_AT_ONCE: usize = 3;
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -17,15 +17,15 @@ fn source(partition: u32) -> TopicPartition {
     }
 }
 
-/// The records of partitions, each with its event time as its timestamp, handed out as they are drawn.
+/// Partitions whose records have their event times as timestamps, and how far each was polled and processed.
 struct World {
     times: Vec<Vec<i64>>,
     handed_out: Vec<usize>,
-    /// Processed, in order: partition and offset.
+    /// Partition and offset of the processed records, in order.
     processed: Vec<(usize, usize)>,
     clock: Clock,
     others_ms: i64,
-    /// How often it was asked what is unread.
+    /// Number of calls of `has_unread`.
     asked: Cell<usize>,
 }
 
@@ -67,7 +67,7 @@ impl World {
         aligned
     }
 
-    /// The next records of a partition, behind those of the batch.
+    /// Appends the next records of a partition to the batch, `limit` at most.
     fn hand_out(&mut self, partition: usize, most: usize, batch: &mut Batch) {
         let first = self.handed_out[partition];
         let end = self.times[partition].len().min(first + most);
@@ -90,7 +90,7 @@ impl World {
         aligned.reach(record.source, record.timestamp_ms);
     }
 
-    /// What the worker does with a batch.
+    /// Processes a batch as the worker does.
     fn process_batch(&mut self, aligned: &mut AlignedPartitions, batch: &Batch) {
         aligned.polled();
         aligned.begin(batch);
@@ -110,7 +110,7 @@ impl World {
         aligned.end();
     }
 
-    /// And with what it has kept.
+    /// Releases held records as the worker does.
     fn release(&mut self, aligned: &mut AlignedPartitions) {
         let mut limits = aligned.limits(None, usize::MAX, self);
         while let Some(source) = aligned.released(limits) {
@@ -132,19 +132,19 @@ impl World {
         }
     }
 
-    /// By the definition, without limits: was the next event of each partition never earlier by more than the
-    /// skew than one that was processed?
+    /// Checks the definition of alignment, without limits: whenever an event was processed, the next event of every
+    /// partition was earlier by the skew at most.
     fn check(&self) {
         let mut next = BTreeMap::from_iter((0..self.times.len()).map(|partition| (partition, 0)));
         for &(partition, offset) in &self.processed {
-            assert_eq!(next[&partition], offset, "in order, each once");
+            assert_eq!(next[&partition], offset, "records must be processed in order, each once");
             let time_ms = self.times[partition][offset];
             for (other, place) in &next {
                 if let Some(waiting_ms) = self.times[*other].get(*place) {
                     let skew_ms = time_ms - waiting_ms;
                     assert!(
                         skew_ms <= SKEW_MS,
-                        "{partition} is {skew_ms} ms before {other}"
+                        "partition {partition} is {skew_ms} ms ahead of partition {other}"
                     );
                 }
             }
@@ -153,7 +153,7 @@ impl World {
     }
 }
 
-/// Numbers that look drawn, from a seed.
+/// Pseudo-random numbers from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -164,7 +164,7 @@ impl Dice {
         self.0 % end
     }
 
-    /// Event times of a partition, ascending, of a density of its own.
+    /// Ascending event times of a partition, with a random density.
     fn times(&mut self) -> Vec<i64> {
         let (count, step) = (self.below(60), [1, 30, 700, 5_000][self.below(4) as usize]);
         let mut time_ms = self.below(20_000) as i64;
@@ -202,7 +202,7 @@ fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() 
         assert_eq!(
             world.processed.len(),
             total,
-            "seed {seed}: none is kept for ever"
+            "seed {seed}: no record may be held for ever"
         );
         world.check();
     }
@@ -218,7 +218,7 @@ fn a_partition_that_gives_nothing_holds_others_back_until_the_timeout() {
     world.release(&mut aligned);
     assert!(
         world.processed.is_empty(),
-        "where partition 0 stands is not known"
+        "the next event time of partition 0 is unknown"
     );
     assert_eq!(aligned.held_back_by(&world), Some(source(0)));
     world.clock.advance(IDLE);
@@ -237,7 +237,7 @@ fn a_partition_that_is_read_to_its_end_holds_nobody_back() {
     world.release(&mut aligned);
     assert_eq!(world.processed, [(0, 0), (1, 0)]);
     let watermark = aligned.watermark_ms(|_| true, &world);
-    assert_eq!(watermark, None, "nor other workers");
+    assert_eq!(watermark, None, "other workers must not wait either");
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn others_that_are_behind_hold_a_shard_back_but_for_a_number_of_events() {
     world.process_batch(&mut aligned, &batch);
     world.release(&mut aligned);
     let processed = AHEAD_OF_OTHERS + 2;
-    assert_eq!(world.processed.len(), processed, "few are beyond the limit");
+    assert_eq!(world.processed.len(), processed, "few events are over the limit");
 
     let mut world = World::new(vec![(0..1_000).map(|step| 9_000 + step).collect()]);
     world.others_ms = 4_000;
@@ -261,7 +261,7 @@ fn others_that_are_behind_hold_a_shard_back_but_for_a_number_of_events() {
     world.hand_out(0, 1_000, &mut batch);
     world.process_batch(&mut aligned, &batch);
     world.release(&mut aligned);
-    assert_eq!(world.processed.len(), AHEAD_OF_OTHERS, "no more than that");
+    assert_eq!(world.processed.len(), AHEAD_OF_OTHERS, "no more may be over the limit");
     let next_ms = aligned.watermark_ms(|_| true, &world);
     assert_eq!(next_ms, Some(9_000 + AHEAD_OF_OTHERS as i64));
     world.others_ms = 8_500;
@@ -277,11 +277,11 @@ fn what_is_unread_is_asked_once_a_poll() {
     world.hand_out(2, 9, &mut batch);
     world.process_batch(&mut aligned, &batch);
     (0..5).for_each(|_| world.release(&mut aligned));
-    assert_eq!(world.asked.get(), 2, "of the two that gave nothing");
+    assert_eq!(world.asked.get(), 2, "once for each of the two that returned nothing");
     world.hand_out(0, 1, &mut Batch::default());
     world.hand_out(1, 1, &mut Batch::default());
     world.release(&mut aligned);
-    assert_eq!(world.processed, [], "as of the last poll");
+    assert_eq!(world.processed, [], "the answers of the last poll still count");
     aligned.polled();
     world.release(&mut aligned);
     assert_eq!(world.processed.len(), 9);

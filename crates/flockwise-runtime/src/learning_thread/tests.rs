@@ -1,4 +1,4 @@
-//! The learning thread: what comes of a job is what comes of it inline, and a job that nobody waits for is left out.
+//! A job has the same result on the learning thread as inline, and the thread skips abandoned jobs.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use flockwise_core::trainer::MiniBatch;
 
 use super::*;
 
-/// A trainer that is about to make its first version.
+/// A trainer that is about to learn its first version.
 fn job() -> LearningJob {
     let plan = Arc::new(Plan::compile(&[Feature::count("f0")]));
     let policy = LearningPolicy {
@@ -34,7 +34,7 @@ fn job() -> LearningJob {
     };
     assert!(
         trainer.absorb(batch, 5),
-        "there is enough for a first version"
+        "there are enough samples for a first version"
     );
     LearningJob {
         trainer,
@@ -46,7 +46,7 @@ fn job() -> LearningJob {
 fn version(done: LearningResult) -> Publication {
     match done.outcome {
         LearningOutcome::Learnt(Some(publication)) => *publication,
-        other => panic!("no version: {other:?}"),
+        other => panic!("expected a version, found {other:?}"),
     }
 }
 
@@ -72,7 +72,7 @@ fn the_thread_learns_what_is_learnt_inline() {
 #[test]
 fn a_dropped_ticket_leaves_the_thread_to_the_next_job() {
     let thread = LearningThread::start().unwrap();
-    // More than the queue holds.
+    // More jobs than the queue holds.
     (0..2 * JOBS).for_each(|_| drop(thread.start(job())));
     let mut ticket = thread.start(job());
     assert!(wait_for(&mut *ticket).trainer.window_offset().is_some());

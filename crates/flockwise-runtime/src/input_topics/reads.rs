@@ -1,43 +1,11 @@
-//! Input topics: which partitions a task reads, from where, and topics that gain partitions or are recreated.
+//! Which partitions a task reads, from where, and topics that gain partitions or are recreated.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
+use super::{LOOK_EVERY, log_recreated};
 use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure, Start};
-use crate::clock::Moment;
 use crate::running_task::RunningTask;
 use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
-
-/// How often to look for new partitions and for recreated topics.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// What a worker knows of the input topics.
-#[derive(Debug)]
-pub(crate) struct InputTopics {
-    /// Topic ids, by input, when they were last asked for.
-    ids: Vec<String>,
-    /// Recreated topics, which are not read.
-    recreated: BTreeSet<Topic>,
-    /// When they were last looked at.
-    looked: Moment,
-}
-
-impl InputTopics {
-    pub(crate) fn new(now: Moment) -> Self {
-        Self {
-            ids: Vec::new(),
-            recreated: BTreeSet::new(),
-            looked: now,
-        }
-    }
-
-    /// Reads recreated topics again, unless the next comparison of ids refuses them again.
-    pub(crate) fn read_all_again(&mut self) {
-        self.recreated.clear();
-    }
-}
 
 impl<B: Broker> Worker<B> {
     /// The inputs of a task and its repartition partition, and where to read on in each.
@@ -263,12 +231,4 @@ impl<B: Broker> Worker<B> {
         let recreated = positions.filter(|((input, _), _)| of_recreated(*input));
         (self.broker.halted().len() + recreated.count()) as u64
     }
-}
-
-fn log_recreated(topic: &str) {
-    tracing::error!(
-        topic,
-        "the topic was recreated, and positions belong to the earlier one: not reading it. To read the new topic from its \
-         oldest record, set lost_records = \"skip\" under [kafka] and restart"
-    );
 }
