@@ -1,8 +1,8 @@
-//! Worlds drawn from seeds: see `simulator/mod.rs`.
+//! Simulations of a whole cluster, drawn from seeds: see `simulator/mod.rs`.
 
 use flockwise_tests::simulator::{replay, run, sweep};
 
-/// Seeds played by default.
+/// Number of seeds that a normal test run simulates.
 const SEEDS: u64 = 2_000;
 
 #[test]
@@ -10,7 +10,7 @@ fn every_seed_holds() {
     sweep(SEEDS);
 }
 
-/// Plays `FLOCKWISE_SIMULATOR_SEED`, if there is one.
+/// Simulates `FLOCKWISE_SIMULATOR_SEED`, if it is set.
 #[test]
 fn replay_one() {
     replay();
@@ -23,15 +23,15 @@ fn a_seed_is_always_the_same_story() {
     }
 }
 
-/// Brokers with old metadata left out a partition that an input had gained, after the first record of it was aborted:
-/// it was read on behind that record.
+/// An input had gained a partition, and the transaction with its first record was aborted. Brokers with outdated
+/// metadata then did not list the partition, and it was read on after that record.
 #[test]
 fn a_partition_gained_is_read_again_after_an_abort() {
     run(680);
 }
 
-/// The only input was recreated before anything of it was committed: the offset that was settled for its start is none
-/// of the new topic.
+/// The only input was recreated before any of its records was committed. The start offset that was fixed for the old
+/// topic does not apply to the new one.
 #[test]
 fn a_start_is_an_offset_of_the_topic_that_there_was_when_it_was_settled() {
     run(3_869);

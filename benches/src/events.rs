@@ -38,7 +38,7 @@ pub fn first(count: usize) -> Vec<String> {
 /// The file with all lines of a load, made if it is not there.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn file(load: &Load) -> Result<PathBuf> {
     let name = format!("events-{}-{}.jsonl", load.events, load.customers);
     let path = workspace("target/bench").join(name);
@@ -64,7 +64,7 @@ fn write(load: &Load, path: &Path) -> Result<()> {
 /// Calls `each` with every line of a load.
 ///
 /// # Errors
-/// Where the file cannot be read, and those of `each`.
+/// If the file cannot be read, and those of `each`.
 pub fn each(load: &Load, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let path = file(load)?;
     let cannot = || format!("cannot read {}", path.display());
@@ -80,7 +80,7 @@ pub fn each(load: &Load, mut each: impl FnMut(&str) -> Result<()>) -> Result<()>
 /// The customer of a line.
 ///
 /// # Errors
-/// Where it has none.
+/// If it has none.
 pub fn customer(line: &str) -> Result<&str> {
     let (_, rest) = line
         .split_once("\"userId\":\"")

@@ -40,7 +40,7 @@ impl Job {
     /// Reads the job's configuration and model.
     ///
     /// # Errors
-    /// Where they are not valid.
+    /// If they are not valid.
     pub fn load() -> Result<Self> {
         let config = Config::load(&file(), [])?;
         let plan = Arc::new(Plan::compile(&config.features));

@@ -72,7 +72,7 @@ impl Table {
     /// Prints it, and unless told otherwise puts it where its predecessor is.
     ///
     /// # Errors
-    /// Where BENCHMARKS.md has no place for it, or cannot be written.
+    /// If BENCHMARKS.md has no place for it, or cannot be written.
     pub fn publish(&self, only_print: bool) -> Result<()> {
         println!("\n{}:\n\n{}", self.name, self.text);
         if only_print {
@@ -99,7 +99,7 @@ fn replaced(document: &str, name: &str, table: &str) -> Result<String> {
 /// Writes every round's figures to `target/bench/NAME.json`.
 ///
 /// # Errors
-/// Where that cannot be written.
+/// If that cannot be written.
 pub fn write(name: &str, rounds: &impl Serialize) -> Result<()> {
     let folder = workspace("target/bench");
     fs::create_dir_all(&folder)?;

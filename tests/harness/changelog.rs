@@ -1,4 +1,4 @@
-//! Tasks from the records of their changelogs, read from outside: no worker takes part.
+//! Rebuilds tasks from their changelog records without a worker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use flockwise_core::task::Task;
 use flockwise_memory::Committed;
 use flockwise_runtime::pipeline::Pipeline;
 
-/// Keys and values of one changelog partition, tombstones and what they remove left out.
+/// The live keys and values of one changelog partition, without tombstones and the keys that they removed.
 pub type Changelog = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What compaction leaves of a partition's records, oldest first: the last value of each key.
+/// Compacts a partition's records, given oldest first: keeps the last value of each key.
 #[must_use]
 pub fn compacted(records: Vec<Committed>) -> Changelog {
     let mut changelog = Changelog::new();
@@ -25,10 +25,10 @@ pub fn compacted(records: Vec<Committed>) -> Changelog {
     changelog
 }
 
-/// A task as its changelog has it.
+/// Restores a task from its compacted changelog.
 ///
 /// # Panics
-/// Where a record is malformed, or of another plan.
+/// If a record is malformed or was written with another feature plan.
 #[must_use]
 pub fn restore(pipeline: &Pipeline, changelog: &Changelog) -> Task {
     let mut task = Task::new(Arc::clone(&pipeline.task));
@@ -36,7 +36,7 @@ pub fn restore(pipeline: &Pipeline, changelog: &Changelog) -> Task {
     for (key, value) in changelog {
         if *key == [TASK_POSITION] {
             let found = decode_task_position(value, &pipeline.topics.inputs);
-            position = Some(found.expect("a bookmark").0);
+            position = Some(found.expect("a task position").0);
         } else {
             let fingerprint = pipeline.task.plan.fingerprint();
             decode_row(&key[1..], value, fingerprint, &mut row).expect("a row");

@@ -1,4 +1,4 @@
-//! What must hold of what comes out.
+//! Checks on the output: segment changes, restored tasks and headers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,16 @@ use flockwise_core::task::Task;
 use flockwise_memory::Committed;
 use serde_json::Value;
 
-/// How far two computations of the same feature may be apart.
+/// Relative tolerance between two computations of the same feature.
 const TOLERANCE: f64 = 1e-9;
 
-/// Checks that every customer's changes are numbered 1..n without gap or repeat, that each leaves the
-/// segment that the one before reached, that all have ids of their own, and that they are under the
-/// customer's key in one partition. Who was let go of (`to` is null) begins at 1 again, and, should the
-/// very event come again that was the first before, with the same id. Returns how many there are.
+/// Checks the sequence of each customer's changes: numbered 1..n without gap or repeat, `from` equals the previous
+/// `to`, ids are unique, and all are in one partition under the customer's key. A customer that has expired (`to` is
+/// null) begins at 1 again. If the same event starts the sequence again, the first change has the same id as before.
+/// Returns the number of changes.
 ///
 /// # Panics
-/// Where that is not so.
+/// If a check fails.
 pub fn chains(changes: &[Vec<Committed>]) -> usize {
     let mut last: BTreeMap<String, (usize, Value)> = BTreeMap::new();
     let is_gone = |change: &Value| change["to"].is_null();
@@ -31,10 +31,7 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
         if before.is_some_and(|(_, before)| is_gone(before)) {
             ids.remove(&text(&change, "id"));
         }
-        assert!(
-            ids.insert(text(&change, "id")),
-            "an id comes twice: {change}"
-        );
+        assert!(ids.insert(text(&change, "id")), "duplicate id: {change}");
         count += 1;
         let sequence = change["sequence"].as_u64();
         let home = before.map_or(partition, |(home, _)| *home);
@@ -42,15 +39,24 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
         match before.filter(|(_, before)| !is_gone(before)) {
             None => {
                 assert_eq!(sequence, Some(1), "does not begin at 1: {change}");
-                assert!(change["from"].is_null(), "begins elsewhere: {change}");
-                assert!(!is_gone(&change), "ends before it begins: {change}");
+                assert!(
+                    change["from"].is_null(),
+                    "the first change has a `from`: {change}"
+                );
+                assert!(!is_gone(&change), "the first change has no `to`: {change}");
             }
             Some((_, before)) => {
                 let next = before["sequence"].as_u64().map(|number| number + 1);
                 assert_eq!(sequence, next, "a gap or a repeat: {before} then {change}");
                 let (from, to) = (&change["from"]["segment"], &before["to"]["segment"]);
-                assert_eq!(from, to, "not where it was: {before} then {change}");
-                assert_ne!(from, &change["to"]["segment"], "no change: {change}");
+                assert_eq!(
+                    from, to,
+                    "`from` is not the previous `to`: {before} then {change}"
+                );
+                assert_ne!(
+                    from, &change["to"]["segment"],
+                    "`from` equals `to`: {change}"
+                );
             }
         }
         last.insert(customer, (partition, change));
@@ -58,10 +64,11 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
     count
 }
 
-/// Checks that restored tasks have everybody where the changes have led to, and nobody who was let go of.
+/// Checks that each customer in the restored tasks has the segment and sequence of their last change, and that no
+/// expired customer is left.
 ///
 /// # Panics
-/// Where they do not.
+/// If they do not.
 pub fn standings(changes: &[Vec<Committed>], restored: &[Task]) {
     let mut expected = BTreeMap::new();
     for (_, record) in in_order(changes) {
@@ -85,14 +92,15 @@ pub fn standings(changes: &[Vec<Committed>], restored: &[Task]) {
         .collect();
     assert_eq!(
         found, expected,
-        "where customers are, and where their changes led to"
+        "restored segments and sequences, and those of the last changes"
     );
 }
 
-/// Checks that both hold the same changes, but for where their events were read.
+/// Checks that both hold the same changes. The trigger is ignored, since it names the offset where the event was
+/// read.
 ///
 /// # Panics
-/// Where one differs.
+/// If one differs.
 pub fn same_changes(found: Vec<Value>, expected: Vec<Value>) {
     let (found, expected) = (by_customer(found), by_customer(expected));
     let mut differing = expected
@@ -100,12 +108,12 @@ pub fn same_changes(found: Vec<Value>, expected: Vec<Value>) {
         .filter(|(key, change)| found.get(*key) != Some(change));
     if let Some((key, change)) = differing.next() {
         let found = found.get(key);
-        panic!("{key:?}: {change} was expected, found {found:?}");
+        panic!("{key:?}: expected {change}, found {found:?}");
     }
-    assert_eq!(found.len(), expected.len(), "changes that should not be");
+    assert_eq!(found.len(), expected.len(), "unexpected changes");
 }
 
-/// The records' values.
+/// The changes of customers as JSON. Lineage steps, which have no key, are left out.
 #[must_use]
 pub fn values(records: &[Vec<Committed>]) -> Vec<Value> {
     let changes = records.iter().flatten();
@@ -113,7 +121,7 @@ pub fn values(records: &[Vec<Committed>]) -> Vec<Value> {
     changes.map(json).collect()
 }
 
-/// Changes without their trigger, by customer and sequence.
+/// Changes without their trigger, by customer id and sequence.
 fn by_customer(changes: Vec<Value>) -> BTreeMap<(String, u64), Value> {
     let changes = changes.into_iter().map(|mut change| {
         change["trigger"] = Value::Null;
@@ -123,11 +131,11 @@ fn by_customer(changes: Vec<Value>) -> BTreeMap<(String, u64), Value> {
     changes.collect()
 }
 
-/// Checks that restored tasks know the same customers as the reference, and the same of them as of the
-/// time at which the restored ones stand.
+/// Checks that the restored tasks hold the same customers as the reference, with the same feature values at the
+/// restored rows' `as_of` time.
 ///
 /// # Panics
-/// Where they do not.
+/// If they do not.
 pub fn same_features(plan: &Plan, restored: &[Task], reference: &[Task]) {
     let ids = |tasks: &[Task]| -> BTreeSet<String> {
         let rows = tasks.iter().flat_map(rows_of);
@@ -161,7 +169,7 @@ fn same_portrait(plan: &Plan, found: &CustomerView, expected: &CustomerView) {
     }
 }
 
-/// Are two values the same but for rounding?
+/// True if two values are equal except for rounding, within `TOLERANCE`.
 #[must_use]
 pub fn is_near(left: f64, right: f64) -> bool {
     (left - right).abs() <= TOLERANCE * left.abs().max(right.abs()).max(1.0)
@@ -179,7 +187,7 @@ fn in_order(changes: &[Vec<Committed>]) -> impl Iterator<Item = (usize, &Committ
         .filter(|(_, record)| is_of_customer(record))
 }
 
-/// Among the changes of customers there are steps of the lineage, which belong to nobody.
+/// The topic also holds lineage steps, which belong to no customer and have no key.
 fn is_of_customer(record: &Committed) -> bool {
     record.key.is_some()
 }
@@ -193,10 +201,10 @@ fn text(change: &Value, key: &str) -> String {
     change[key].as_str().expect("a text").to_owned()
 }
 
-/// A header's text.
+/// The text of a record's header.
 ///
 /// # Panics
-/// Where the record has none of this name.
+/// If the record has no header of this name.
 #[must_use]
 pub fn header(record: &Committed, name: &str) -> String {
     let mut found = record.headers.iter().filter(|(known, _)| known == name);

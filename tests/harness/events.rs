@@ -1,4 +1,4 @@
-//! Events of a made-up shop, and where they are put.
+//! Events of a generated shop as records of input topics.
 
 use flockwise_codec::decode::Decoder;
 use flockwise_codec::format::Format;
@@ -11,20 +11,20 @@ use xtask::data::generate::{Generator, Load};
 /// A record of an input topic.
 #[derive(Clone, Debug)]
 pub struct InputRecord {
-    /// Number of the input.
+    /// Index of the input topic.
     pub input: u16,
-    /// Its partition.
+    /// Partition of the input topic.
     pub partition: u32,
     /// The record's key.
     pub key: Vec<u8>,
-    /// The record's value; `None`: a tombstone.
+    /// The record's value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
     /// The record's timestamp, milliseconds since the epoch.
     pub timestamp_ms: i64,
 }
 
 impl InputRecord {
-    /// The same record elsewhere.
+    /// The same record in another partition of this input.
     #[must_use]
     pub fn at(self, input: u16, partition: u32) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl InputRecord {
         }
     }
 
-    /// The same record in the partition that a producer with this partitioner gives its key.
+    /// The same record in the partition that `partitioner` assigns to its key.
     #[must_use]
     pub fn keyed(self, partitioner: Partitioner, partitions: u32) -> Self {
         let partition = partitioner.partition(&self.key, partitions);
@@ -42,8 +42,8 @@ impl InputRecord {
     }
 }
 
-/// Puts every other customer's events into a second input of this number of partitions: the order of each customer's
-/// events stays known.
+/// Moves every second customer's events to a second input with this number of partitions. All events of a customer
+/// stay in one partition, so their order is still known.
 #[must_use]
 pub fn spread(puts: Vec<InputRecord>, partitions: u32) -> Vec<InputRecord> {
     let place = |put: InputRecord| match put.key.last() {
@@ -55,13 +55,13 @@ pub fn spread(puts: Vec<InputRecord>, partitions: u32) -> Vec<InputRecord> {
     puts.into_iter().map(place).collect()
 }
 
-/// Lines of the made-up shop, in the order in which they arrive.
+/// Event lines of the generated shop, in order of arrival, over 60 days from 2026-01-01.
 #[must_use]
 pub fn lines(events: u64, customers: u32, seed: u64) -> Vec<String> {
     lines_over(60, events, customers, seed)
 }
 
-/// The same over so many days from 2026-01-01 on; refunds come later.
+/// The same over `days` days from 2026-01-01. Refunds may come after the last day.
 #[must_use]
 pub fn lines_over(days: u32, events: u64, customers: u32, seed: u64) -> Vec<String> {
     let load = Load {
@@ -73,7 +73,7 @@ pub fn lines_over(days: u32, events: u64, customers: u32, seed: u64) -> Vec<Stri
     Generator::new(&load).collect()
 }
 
-/// The lines as records of the first input, without a partition yet.
+/// The same lines as [`lines`], as records of partition 0 of the first input.
 #[must_use]
 pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<InputRecord> {
     lines(events, customers, seed)
@@ -82,13 +82,13 @@ pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<InputRecord> {
         .collect()
 }
 
-/// A line of a format that comes with Flockwise as a record, keyed by its customer.
+/// A line in a built-in format as a record of partition 0 of the first input, keyed by its customer id.
 ///
 /// # Panics
-/// Where it is no event.
+/// If the line is not a valid event.
 #[must_use]
 pub fn put(format: &str, line: &str) -> InputRecord {
-    let format = Format::builtin(format).expect("a format that comes with Flockwise");
+    let format = Format::builtin(format).expect("a built-in format");
     let (plan, mut event) = (Plan::compile(&[]), Event::default());
     let decoder = Decoder::new(&format, &plan);
     decoder
@@ -103,10 +103,10 @@ pub fn put(format: &str, line: &str) -> InputRecord {
     }
 }
 
-/// A Segment-spec line in the native format.
+/// Converts a Segment-spec line to the native format.
 ///
 /// # Panics
-/// Where it is no JSON.
+/// If the line is not JSON.
 #[must_use]
 pub fn native(line: &[u8]) -> Vec<u8> {
     let line: Value = serde_json::from_slice(line).expect("JSON");

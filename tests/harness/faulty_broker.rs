@@ -1,4 +1,4 @@
-//! A client that fails where a script says so: what its worker sees is what a broker that fails would show.
+//! A client that injects failures from a script. Its worker sees what it would see if the broker failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,18 +11,18 @@ use flockwise_runtime::broker::{
 };
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
-/// What happens instead of a commit, or right after it.
+/// A fault that replaces a commit or follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The broker declares the transaction void.
+    /// The broker aborts the transaction.
     Abort,
     /// The client dies with the transaction open.
     DieBefore,
-    /// The client dies when the commit is done and before anybody is told.
+    /// The client dies after the commit, before the worker gets the answer.
     DieAfter,
 }
 
-/// Faults by the number of the commit, counted from 1 over all clients that share the script.
+/// Faults by commit number. Commits are counted from 1, over all clients that share the script.
 #[derive(Debug, Default)]
 pub struct FaultScript {
     faults: Vec<(u64, Fault)>,
@@ -43,7 +43,7 @@ impl FaultScript {
         }
     }
 
-    /// A script by which the first record that is sent makes the transaction void.
+    /// A script in which sending the first record aborts the transaction.
     #[must_use]
     pub fn failing_first_send() -> Self {
         Self {
@@ -52,23 +52,24 @@ impl FaultScript {
         }
     }
 
-    /// From now on: the next commit makes the transaction void.
+    /// Makes the next commit abort the transaction.
     pub fn fail_next_commit(&self) {
         self.fails_next_commit.store(true, Ordering::Relaxed);
     }
 
-    /// From now on: the next poll brings an assignment of nothing more, as a cooperative protocol does for a
-    /// member that keeps what it has.
+    /// Makes the next poll return an empty assignment, as a cooperative protocol does for a member that keeps its
+    /// tasks.
     pub fn assign_nothing_next(&self) {
         self.assigns_nothing_next.store(true, Ordering::Relaxed);
     }
 
-    /// From now on: the metadata is that of a time when each topic had one partition, or is that of today.
+    /// If `hides` is true, metadata reports one partition for each topic, as outdated metadata would. False ends
+    /// that.
     pub fn hide_partitions(&self, hides: bool) {
         self.hides_partitions.store(hides, Ordering::Relaxed);
     }
 
-    /// Have all of its faults happened?
+    /// True once all of its faults have happened.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let commits = self.commits.load(Ordering::Relaxed);
@@ -87,14 +88,14 @@ impl FaultScript {
     }
 }
 
-/// A client and its script.
+/// A client that fails according to a script.
 pub struct FaultyBroker<B> {
     inner: B,
     script: Arc<FaultScript>,
 }
 
 impl<B> FaultyBroker<B> {
-    /// A client that fails by a script.
+    /// Wraps a client.
     pub fn new(inner: B, script: Arc<FaultScript>) -> Self {
         Self { inner, script }
     }
@@ -164,7 +165,7 @@ impl<B: Broker> Transactions for FaultyBroker<B> {
     fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         match self.script.next() {
             None => self.inner.commit(positions),
-            Some(Fault::Abort) => Err(Failure::Abort("as the script says".to_owned())),
+            Some(Fault::Abort) => Err(Failure::Abort("injected by the fault script".to_owned())),
             Some(Fault::DieBefore) => Err(Failure::Fatal("dead before the commit".to_owned())),
             Some(Fault::DieAfter) => {
                 self.inner.commit(positions)?;
@@ -187,7 +188,7 @@ impl<B: Broker> Transactions for FaultyBroker<B> {
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
         if self.script.fails_first_send.swap(false, Ordering::Relaxed) {
-            return Err(Failure::Abort("as the script says".to_owned()));
+            return Err(Failure::Abort("injected by the fault script".to_owned()));
         }
         self.inner.send(record)
     }

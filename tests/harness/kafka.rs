@@ -1,4 +1,4 @@
-//! Kafka from outside.
+//! Kafka as a [`TestBroker`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,21 +20,22 @@ use crate::events::InputRecord;
 use crate::test_broker::TestBroker;
 use crate::{PATIENCE, eventually};
 
-/// More than the largest event that is taken.
+/// Maximum record size of input topics, bytes. Larger than the largest event that the decoder accepts.
 const LARGEST: &str = "8000000";
 
-/// A Kafka for tests.
+/// A Kafka cluster with the topics of one pipeline.
 pub struct Kafka {
     servers: String,
     topics: Topics,
-    /// Of the pipeline's group, without being a member.
+    /// Uses the pipeline's group id to look up committed offsets. Never joins the group.
     group: BaseConsumer,
-    /// Sees the end of what was written, also while its transaction is open: a commit shows at different
-    /// times on different partitions, and what is not visible yet is not to be taken for absent.
+    /// Reads end offsets including open transactions. A commit becomes visible on different partitions at different
+    /// times, so a record that is not visible yet must not count as absent.
     seer: BaseConsumer,
 }
 
-/// Where the Kafka for tests is; `None`, with a word on stderr, where there is none.
+/// Bootstrap servers of the test Kafka, from `FLOCKWISE_TEST_KAFKA`; `None`, with a message on stderr, if it is not
+/// set.
 #[must_use]
 pub fn servers() -> Option<String> {
     let servers = std::env::var("FLOCKWISE_TEST_KAFKA").ok();
@@ -47,8 +48,8 @@ pub fn servers() -> Option<String> {
     servers
 }
 
-/// To be held by a test with a cluster of its own: two that start at once would look for the same free ports, and nodes
-/// that are down leave theirs free. `None`, with a word on stderr, where there is no Kafka.
+/// A lock that a test with its own cluster holds. Two clusters that start at once would choose the same free ports,
+/// and a node that is down leaves its port free. `None`, with a message on stderr, if there is no test Kafka.
 #[must_use]
 pub fn one_cluster_at_a_time() -> Option<MutexGuard<'static, ()>> {
     static ONE: Mutex<()> = Mutex::new(());
@@ -57,10 +58,10 @@ pub fn one_cluster_at_a_time() -> Option<MutexGuard<'static, ()>> {
 }
 
 impl Kafka {
-    /// A view of a pipeline's topics, whoever makes them.
+    /// Connects to a pipeline's topics, which need not exist yet.
     ///
     /// # Panics
-    /// Where no client can be made.
+    /// If a client cannot be created.
     #[must_use]
     pub fn of(servers: &str, topics: Topics) -> Self {
         Self {
@@ -71,31 +72,31 @@ impl Kafka {
         }
     }
 
-    /// Makes an input topic that takes records of any size.
+    /// Creates an input topic for records of up to `LARGEST` bytes, without retention.
     ///
     /// # Panics
-    /// Where it is not made.
+    /// If the topic does not appear in time.
     pub fn make_input(&self, name: &str, partitions: u32) {
         let client = self.admin();
-        // The broker's own default replication.
+        // -1: the broker's default replication factor.
         let replication = TopicReplication::Fixed(-1);
         let topic = NewTopic::new(name, partitions.cast_signed(), replication)
             .set("max.message.bytes", LARGEST)
-            // The events are of a time long past, by which retention would go.
+            // The events have old timestamps, which retention would delete.
             .set("retention.ms", "-1");
-        // The request goes out when it is made; the answer is not needed, since the topic is waited for.
+        // The call sends the request. Its answer is not needed, since the next line waits for the topic.
         drop(client.create_topics([&topic], &AdminOptions::new()));
         eventually("the input topic is made", || {
             self.partitions(name) == partitions as usize
         });
     }
 
-    /// Deletes an input topic and makes another one of its name.
+    /// Deletes an input topic and creates a new one with its name.
     ///
     /// # Panics
-    /// Where it is not made.
+    /// If the topic does not disappear or appear in time.
     pub fn recreate_input(&self, name: &str, partitions: u32) {
-        // Kept until the topic is gone: with the client goes a request that is not sent yet.
+        // Kept alive until the topic is gone: dropping the client drops requests that it has not sent yet.
         let client = self.admin();
         drop(client.delete_topics(&[name], &AdminOptions::new()));
         eventually("the input topic is gone", || self.partitions(name) == 0);
@@ -114,7 +115,7 @@ impl Kafka {
     /// The leader and the replicas of the first partition of an input.
     ///
     /// # Panics
-    /// Where no broker says so.
+    /// If no broker answers.
     #[must_use]
     pub fn replicas(&self, input: u16) -> (i32, Vec<i32>) {
         self.first_partition(input, |partition| {
@@ -122,10 +123,10 @@ impl Kafka {
         })
     }
 
-    /// How many replicas of the first partition of an input are in sync.
+    /// Number of in-sync replicas of the first partition of an input.
     ///
     /// # Panics
-    /// Where no broker says so.
+    /// If no broker answers.
     #[must_use]
     pub fn in_sync(&self, input: u16) -> usize {
         self.first_partition(input, |partition| partition.isr().len())
@@ -137,7 +138,7 @@ impl Kafka {
         look(&metadata.topics()[0].partitions()[0])
     }
 
-    /// The first offset there is and the one to come, by partition, open transactions included.
+    /// The first available offset and the end offset of each partition, including open transactions.
     fn end_offsets(&self, topic: Topic) -> Vec<(i64, i64)> {
         let name = self.topics.name(topic);
         let metadata = answered(|patience| self.group.fetch_metadata(Some(&name), patience));
@@ -147,7 +148,7 @@ impl Kafka {
         (0..count as i32).map(ends).collect()
     }
 
-    /// What the group has committed, by partition; fails while a commit is under way.
+    /// The group's committed offset of each partition. Fails while a commit is in progress.
     fn positions(&self, topic: Topic, count: usize) -> Result<Vec<Option<i64>>, KafkaError> {
         let name = self.topics.name(topic);
         let mut list = TopicPartitionList::new();
@@ -160,10 +161,10 @@ impl Kafka {
         Ok((0..count as i32).map(offset).collect())
     }
 
-    /// Records that the group has processed in full, over all inputs; fails as its look-up of positions.
+    /// Number of input records that the group has committed, over all inputs.
     ///
     /// # Errors
-    /// While a commit is under way.
+    /// While a commit is in progress.
     pub fn processed(&self) -> Result<u64, KafkaError> {
         let mut processed = 0;
         for input in 0..self.topics.inputs.len() as u16 {
@@ -174,7 +175,7 @@ impl Kafka {
         Ok(processed)
     }
 
-    /// Has the group committed all of an input? No transaction leaves its marks there.
+    /// True if the group has committed an input to its end. Inputs hold no transaction markers.
     fn is_consumed(&self, input: Topic) -> bool {
         let ends = self.end_offsets(input);
         let Ok(positions) = self.positions(input, ends.len()) else {
@@ -184,7 +185,7 @@ impl Kafka {
         pairs.all(|((start, end), position)| position.unwrap_or(*start) >= *end)
     }
 
-    /// Has the group committed all records of a topic that is written in transactions?
+    /// True if the group has committed all records of a topic that is written in transactions.
     fn is_read(&self, topic: Topic) -> bool {
         let ends = self.end_offsets(topic);
         let Ok(positions) = self.positions(topic, ends.len()) else {
@@ -196,7 +197,7 @@ impl Kafka {
             .map(|((start, end), position)| (position.unwrap_or(*start).max(*start), *end))
             .map(|(from, end)| (from < end).then_some((from, end)))
             .collect();
-        // What is left may be the marks of transactions alone, which nobody processes.
+        // The rest may be transaction markers only, which are never committed as read.
         self.fetch(topic, &rest).iter().all(Vec::is_empty)
     }
 
@@ -220,14 +221,16 @@ impl Kafka {
         while start.elapsed() < PATIENCE {
             match reader.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => found[message.partition() as usize].push(record(&message)),
-                // Of connections, which come again.
+                // Connection errors: the client reconnects.
                 Some(Err(_)) => {}
                 None if is_at_end(&reader, &name, ranges) => return found,
                 None => {}
             }
         }
         let position = reader.position();
-        panic!("{name} could not be read to its end: {ranges:?}, {position:?}");
+        panic!(
+            "{name} was not read to its end in time: expected {ranges:?}, position {position:?}"
+        );
     }
 }
 
@@ -280,7 +283,7 @@ impl TestBroker for Kafka {
     }
 
     fn is_drained(&self) -> bool {
-        // Inputs first: what they led to on the others is then committed as well.
+        // Inputs first: once they are committed, so are the records that they caused on the other topics.
         let mut inputs = (0..self.topics.inputs.len() as u16).map(Topic::Input);
         inputs.all(|input| self.is_consumed(input))
             && [Topic::Repartition, Topic::Samples]
@@ -297,7 +300,7 @@ impl TestBroker for Kafka {
     }
 }
 
-/// The answer of a broker; leaders may be moving, and no broker may be there for a moment.
+/// Asks until a broker answers. Leaders may be moving, and for a moment no broker may be available.
 fn answered<T>(mut ask: impl FnMut(Duration) -> Result<T, KafkaError>) -> T {
     let start = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! A pipeline on Kafka that `flockwise run` processes work on, and the replay that they are held against.
+//! A pipeline on Kafka that `flockwise run` processes, and the replay that gives the expected result.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,21 +21,21 @@ use crate::process::{Process, flockwise, folder, free_address, json_lines, run, 
 use crate::test_broker::{TestBroker, topics};
 use crate::{changelog, checks, eventually};
 
-/// Partitions of the input and of the state.
+/// Number of partitions of the input and of the state.
 pub const PARTITIONS: u32 = 12;
 
-/// More of a configuration: brokers miss a killed process after six seconds, not after 45.
+/// Extra configuration: a session timeout of 6 s instead of 45 s, so that brokers notice a killed process soon.
 pub const SHORT_SESSION: &str = "\n[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n";
 
-/// The configuration that reads the first input, and the one that reads all.
+/// File name of the configuration that reads the first input only.
 pub const FIRST: &str = "run.toml";
-/// See [`FIRST`].
+/// File name of the configuration that reads all inputs.
 pub const BOTH: &str = "both.toml";
 
-/// A pipeline and its files.
+/// A pipeline and the folder with its files.
 pub struct KafkaPipeline {
     folder: TempDir,
-    /// Its topics from outside.
+    /// Reads and writes its topics.
     pub kafka: Kafka,
     /// Their names.
     pub topics: Topics,
@@ -44,29 +44,30 @@ pub struct KafkaPipeline {
 }
 
 impl KafkaPipeline {
-    /// Makes the input and the configurations, `learning.toml` and `run.toml`; `None`, with a word on
-    /// stderr, where there is no Kafka.
+    /// Creates an input topic and the configuration files `learning.toml`, `run.toml` and `both.toml`; `None`, with a
+    /// message on stderr, if there is no Kafka.
     ///
     /// # Panics
-    /// Where they cannot be made.
+    /// If they cannot be created.
     #[must_use]
     pub fn set() -> Option<Self> {
         Some(Self::on(&servers()?, folder(), ""))
     }
 
-    /// The same on this Kafka, in this folder and with more in its configurations.
+    /// The same on this Kafka and in this folder, with `more` appended to each configuration.
     ///
     /// # Panics
-    /// Where they cannot be made.
+    /// If they cannot be created.
     #[must_use]
     pub fn on(servers: &str, folder: TempDir, more: &str) -> Self {
         Self::with(servers, folder, &[PARTITIONS], more)
     }
 
-    /// The same with inputs of so many partitions, of which `run.toml` reads the first and `both.toml` all.
+    /// The same with one input per element of `partitions`, with that number of partitions. `run.toml` reads the
+    /// first input, `both.toml` reads all.
     ///
     /// # Panics
-    /// Where they cannot be made.
+    /// If they cannot be created.
     #[must_use]
     pub fn with(servers: &str, folder: TempDir, partitions: &[u32], more: &str) -> Self {
         let topics = topics(PARTITIONS, partitions.len());
@@ -98,7 +99,7 @@ impl KafkaPipeline {
         kafka_pipeline
     }
 
-    /// Its files stay when it is dropped, to be looked at.
+    /// Keeps its files when it is dropped, for inspection.
     pub fn keep_files(&mut self) {
         self.folder.disable_cleanup(true);
     }
@@ -120,24 +121,24 @@ impl KafkaPipeline {
         Plan::compile(&config(&["segment"], &[]).features)
     }
 
-    /// One of its files.
+    /// The path of one of its files.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// `flockwise replay`.
+    /// Runs `flockwise replay` on the file `events` with the configuration `config`, and writes to the folder `out`.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If the command fails.
     pub fn replay(&self, events: &str, config: &str, out: &str) {
         let [events, config, out] = [events, config, out].map(|name| self.path(name));
         let arguments = ["--config", text(&config), "--out", text(&out)];
         run(flockwise(&["replay", text(&events)]).args(arguments)).expect(0, &[]);
     }
 
-    /// Learns the model that `run` imports from the first events, and replays them all with it: what is
-    /// expected. Returns them in the partitions of a producer that keys otherwise than the pipeline.
+    /// Learns the model that `run.toml` imports from the `first` events, and replays all events with it into
+    /// `expected`. Returns the events as records, partitioned by CRC-32 and not by the pipeline's own partitioner.
     #[must_use]
     pub fn expect(&self, events: u64, customers: u32, first: usize) -> Vec<InputRecord> {
         let lines = lines(events, customers, 1);
@@ -153,13 +154,14 @@ impl KafkaPipeline {
             .collect()
     }
 
-    /// An instance with an identity of its own, the same whenever it is started.
+    /// Starts an instance. The name decides its state directory, so that an instance keeps its identity over
+    /// restarts.
     #[must_use]
     pub fn start(&self, instance: &str) -> Process {
         Process::start(&mut self.command(instance))
     }
 
-    /// The same with another of its configurations.
+    /// The same with another configuration file.
     #[must_use]
     pub fn start_with(&self, config: &str, instance: &str) -> Process {
         Process::start(&mut self.command_with(config, instance))
@@ -171,7 +173,7 @@ impl KafkaPipeline {
         self.command_with(FIRST, instance)
     }
 
-    /// The same with another of its configurations.
+    /// The same with another configuration file.
     #[must_use]
     pub fn command_with(&self, config: &str, instance: &str) -> Command {
         let mut command = flockwise(&["run", "--config", text(&self.path(config))]);
@@ -180,16 +182,16 @@ impl KafkaPipeline {
         command
     }
 
-    /// Events that are committed; 0 while that cannot be said.
+    /// Number of committed events; 0 while it is unknown.
     #[must_use]
     pub fn processed(&self) -> u64 {
         self.kafka.processed().unwrap_or(0)
     }
 
-    /// Waits until so many events are committed, all processes running.
+    /// Waits until `events` events are committed, while all processes keep running.
     ///
     /// # Panics
-    /// Where one of them ends.
+    /// If one of the processes ends.
     pub fn wait_for(&self, events: u64, processes: &mut [&mut Process]) {
         eventually("events are committed", || {
             processes
@@ -200,7 +202,7 @@ impl KafkaPipeline {
         });
     }
 
-    /// Every customer as the changelog has it.
+    /// Every customer, restored from the changelog.
     fn customers(&self) -> BTreeMap<String, CustomerView> {
         let config = Config::load(&self.path(FIRST), []).expect("a configuration");
         let pipeline = pipeline(&config, self.topics.clone(), None);
@@ -217,16 +219,16 @@ impl KafkaPipeline {
         customers
     }
 
-    /// Waits until everything is committed.
+    /// Waits until the group has committed everything.
     pub fn wait_until_drained(&self) {
         eventually("everything is committed", || self.kafka.is_drained());
     }
 
-    /// A reader that sees committed records alone finds what the replay wrote, in unbroken chains. The events are older
-    /// than the pipeline, which marks first segments by that.
+    /// Checks that the committed changes equal those of the replay and have no gaps, and that there are no dead
+    /// letters. The events are older than the pipeline, so first segments have the cause `backfill`.
     ///
     /// # Panics
-    /// Where it finds anything else.
+    /// If they differ.
     pub fn check_changes(&self) {
         let changes = self.kafka.read(Topic::SegmentChanges);
         checks::chains(&changes);
@@ -243,10 +245,10 @@ impl KafkaPipeline {
         assert!(dead_letters.iter().all(Vec::is_empty));
     }
 
-    /// The changelog holds the features, the segment and the sequence that the replay came to.
+    /// Checks that each customer in the changelog has the features, segment and sequence of the replay.
     ///
     /// # Panics
-    /// Where it holds anything else.
+    /// If they differ.
     pub fn check_customers(&self) {
         let customers = self.customers();
         let expected = json_lines(&self.path("expected/customers.jsonl"));

@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: brokers seen from outside, workers on threads, the scenarios that every
-//! broker must pass, and the built command.
+//! Shared code of the end-to-end tests: test brokers, workers on threads, the scenarios that every broker must pass,
+//! and the built `flockwise` command.
 
 pub mod changelog;
 pub mod checks;
@@ -21,17 +21,17 @@ pub mod worker_thread;
 
 use std::time::{Duration, Instant};
 
-/// Nothing here is timed: this only ends what hangs.
+/// Timeout of every wait in the tests. It only ends a test that hangs; no test measures time with it.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Waits until something holds.
+/// Waits until `holds` returns true. `what` names the condition in the panic message.
 ///
 /// # Panics
-/// With what was waited for, where it does not come to hold.
+/// If the condition does not hold within the timeout.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! The in-process broker from outside.
+//! The in-process broker as a [`TestBroker`].
 
 use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::Failure;
@@ -7,7 +7,7 @@ use flockwise_runtime::topics::{Topic, Topics};
 use crate::events::InputRecord;
 use crate::test_broker::TestBroker;
 
-/// The in-process broker.
+/// The in-process broker and its topics.
 #[derive(Clone, Debug)]
 pub struct Memory {
     broker: MemoryBroker,
@@ -50,7 +50,7 @@ impl TestBroker for Memory {
     }
 }
 
-/// Appends a record to its input.
+/// Appends a record to its input partition.
 pub fn append(broker: &MemoryBroker, put: &InputRecord) {
     let (key, value) = (Some(&*put.key), put.value.as_deref());
     let topic = Topic::Input(put.input);

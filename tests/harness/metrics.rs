@@ -1,4 +1,4 @@
-//! Metrics as `docs/metrics.md` has them, and as an instance shows them.
+//! Parses the metrics in `docs/metrics.md` and in an instance's `/metrics`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,21 +7,21 @@ use flockwise_runtime::metrics::Described;
 
 use crate::process::workspace;
 
-/// A row of the table.
+/// A row of the table in `docs/metrics.md`.
 #[derive(Clone, Debug)]
 pub struct DocumentedMetric {
-    /// What can be compared with the program.
+    /// Name, type and labels, which can be compared with the program.
     pub metric: Described,
-    /// In what it is counted or measured.
+    /// The unit that it is counted or measured in.
     pub unit: String,
-    /// What it says.
+    /// The description.
     pub meaning: String,
 }
 
 /// Every row of `docs/metrics.md`.
 ///
 /// # Panics
-/// Where the page cannot be read or a row lacks a cell.
+/// If the page cannot be read or a row lacks a cell.
 #[must_use]
 pub fn documented() -> Vec<DocumentedMetric> {
     let page = fs::read_to_string(workspace().join("docs/metrics.md")).expect("docs/metrics.md");
@@ -43,7 +43,7 @@ fn row(line: &str) -> DocumentedMetric {
     DocumentedMetric {
         metric: Described {
             name: name.trim_matches('`').to_owned(),
-            kind: kind.unwrap_or_else(|| panic!("no type of metric: {line}")),
+            kind: kind.unwrap_or_else(|| panic!("unknown metric type: {line}")),
             labels: labels.map(str::to_owned).collect(),
         },
         unit: unit.to_owned(),
@@ -51,10 +51,10 @@ fn row(line: &str) -> DocumentedMetric {
     }
 }
 
-/// The metrics of an answer of `/metrics`. Their labels are in the order of the alphabet.
+/// The metrics in the text of `/metrics`, with their labels in alphabetical order.
 ///
 /// # Panics
-/// Where the text is none that Prometheus reads.
+/// If the text is not in the Prometheus format.
 #[must_use]
 pub fn shown(text: &str) -> BTreeSet<Described> {
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -65,14 +65,14 @@ pub fn shown(text: &str) -> BTreeSet<Described> {
             let kind = known.into_iter().find(|known| *known == kind);
             Described {
                 name: name.to_owned(),
-                kind: kind.unwrap_or_else(|| panic!("a type: {line}")),
+                kind: kind.unwrap_or_else(|| panic!("unknown metric type: {line}")),
                 labels: labels(text, name),
             }
         })
         .collect()
 }
 
-/// Labels of all series of a metric, but for a histogram's bounds.
+/// Label names of all series of a metric, except a histogram's `le`.
 fn labels(text: &str, name: &str) -> Vec<String> {
     let series = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
@@ -89,10 +89,10 @@ fn labels(text: &str, name: &str) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// The value of one series, written as Prometheus writes it, labels included.
+/// The value of one series, named as in the Prometheus format, with labels; `None` if there is no such series.
 ///
 /// # Panics
-/// Where it is no number.
+/// If the value is not a number.
 #[must_use]
 pub fn value(text: &str, series: &str) -> Option<f64> {
     let mut lines = text.lines();

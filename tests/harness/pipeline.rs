@@ -1,4 +1,4 @@
-//! A pipeline for the scenarios: every aggregate over every horizon, and a model.
+//! The pipeline of the scenarios, with every aggregate over every horizon, and a model for it.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use flockwise_runtime::topics::Topics;
 
 use crate::{events, reference};
 
-/// Features that between them use every aggregate, horizon and kind of condition.
+/// Features that together use every aggregate, horizon and kind of condition.
 pub const FEATURES: &str = include_str!("features.toml");
 
-/// With these every scoring decides, so that a customer's changes follow from the customer's events alone.
+/// Decides at every scoring and never sweeps, so that a customer's changes depend only on that customer's events.
 pub const AT_ONCE: &str = r#"
 [decision]
 margin = 0.0
@@ -33,13 +33,13 @@ max_ahead = "36500d"
 remembered_ids = 256
 "#;
 
-/// The imported model never changes.
+/// Turns learning off: the imported model stays in use.
 pub const FIXED: &str = "
 [model]
 learn = false
 ";
 
-/// Learns soon, holds nothing and scores daily.
+/// Learns after 50 customers, never holds a version and sweeps daily.
 pub const LEARNING: &str = r#"
 [model]
 k = 4
@@ -55,7 +55,7 @@ max_ahead = "36500d"
 remembered_ids = 256
 "#;
 
-/// Inputs by format.
+/// A configuration with one input per format, [`FEATURES`] and the sections in `rest`.
 #[must_use]
 pub fn config(formats: &[&str], rest: &[&str]) -> Config {
     let inputs = formats.iter().enumerate().map(|(number, format)| {
@@ -66,7 +66,7 @@ pub fn config(formats: &[&str], rest: &[&str]) -> Config {
     Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The pipeline of a configuration under the topics of a test.
+/// The pipeline of a configuration, on the topics of a test.
 #[must_use]
 pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> Pipeline {
     let task = Arc::new(TaskSettings {
@@ -88,7 +88,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
         decoders: Pipeline::decoders(&formats, &task),
         partitioner: config.partitioner,
         import,
-        // Short, so that there are many transactions to go wrong.
+        // Short, so that a test has many transactions that can fail.
         commit_interval: Duration::from_millis(20),
         alignment: Alignment {
             max_skew_ms: config.max_skew_ms,
@@ -100,7 +100,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
     }
 }
 
-/// A model learnt from the made-up shop, once a process.
+/// A model learned from the generated shop, once per process.
 #[must_use]
 pub fn model() -> ModelParts {
     static MODEL: LazyLock<ModelParts> = LazyLock::new(|| {

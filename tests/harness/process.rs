@@ -1,4 +1,4 @@
-//! The built `flockwise` command, as people run it.
+//! Runs the built `flockwise` command as a child process.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,24 +14,24 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::PATIENCE;
 
-/// How a command ended, and what it said.
+/// The exit status and output of a command.
 #[derive(Debug)]
 pub struct Finished {
-    /// Exit code; `None` where a signal ended it.
+    /// Exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// The signal that ended the process; `None` if it exited.
     pub signal: Option<i32>,
-    /// Results.
+    /// Everything written to stdout: the results.
     pub stdout: String,
-    /// Everything else.
+    /// Everything written to stderr: logs and errors.
     pub stderr: String,
 }
 
 impl Finished {
-    /// Checks the exit code and that stderr holds all of these; returns itself.
+    /// Checks the exit code and that stderr contains all of `words`. Returns itself.
     ///
     /// # Panics
-    /// Where that is not so.
+    /// If a check fails.
     pub fn expect(self, code: i32, words: &[&str]) -> Self {
         let missing: Vec<_> = words
             .iter()
@@ -54,7 +54,7 @@ pub struct Process {
     stderr: NamedTempFile,
 }
 
-/// The workspace's folder.
+/// The root folder of the workspace.
 #[must_use]
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -62,17 +62,17 @@ pub fn workspace() -> &'static Path {
         .expect("tests is a folder of the workspace")
 }
 
-/// A folder that goes when it is dropped.
+/// A temporary folder, deleted on drop.
 ///
 /// # Panics
-/// Where there is no room.
+/// If it cannot be created.
 #[must_use]
 pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// `flockwise` with these arguments, without anything from this process's environment that it would
-/// take for configuration.
+/// The `flockwise` command with these arguments. Environment variables that would configure it (`FLOCKWISE__*`,
+/// `RUST_LOG`) are removed.
 #[must_use]
 pub fn flockwise(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
@@ -87,17 +87,17 @@ pub fn flockwise(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits until it ends.
 #[must_use]
 pub fn run(command: &mut Command) -> Finished {
     Process::start(command).wait()
 }
 
 impl Process {
-    /// Starts a command.
+    /// Starts a command with stdout and stderr redirected to temporary files.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
         let file = || NamedTempFile::new().expect("a temporary file");
@@ -114,10 +114,10 @@ impl Process {
         }
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process has ended.
     ///
     /// # Panics
-    /// Where it was gone already.
+    /// If it had already ended.
     pub fn kill(mut self) {
         let ended = self.child.try_wait().expect("its state");
         assert_eq!(
@@ -130,27 +130,27 @@ impl Process {
         self.child.wait().expect("gone");
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM and waits until the process has ended.
     ///
     /// # Panics
-    /// Where it does not end.
+    /// If it does not end within [`PATIENCE`].
     #[must_use]
     pub fn terminate(self) -> Finished {
         self.ask_to_end();
         self.wait()
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM without waiting.
     pub fn ask_to_end(&self) {
         self.signal("TERM");
     }
 
-    /// Freezes it, as a long pause of its machine would.
+    /// Sends SIGSTOP: the process freezes, as in a long pause of its machine.
     pub fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Sends SIGCONT: a paused process continues.
     pub fn resume(&self) {
         self.signal("CONT");
     }
@@ -167,17 +167,17 @@ impl Process {
     /// Waits until it ends.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If it does not end within [`PATIENCE`].
     #[must_use]
     pub fn wait(mut self) -> Finished {
         self.ended_within(PATIENCE)
             .unwrap_or_else(|| panic!("does not end: {}", text(&self.stderr)))
     }
 
-    /// How it ended; `None` where it still runs after so long.
+    /// How it ended; `None` if it still runs after `patience`.
     ///
     /// # Panics
-    /// Where the system does not say.
+    /// If its state cannot be read.
     pub fn ended_within(&mut self, patience: Duration) -> Option<Finished> {
         let start = Instant::now();
         loop {
@@ -200,10 +200,10 @@ impl Process {
         }
     }
 
-    /// Is it still running? What it has said where it is not.
+    /// `Ok` while it runs.
     ///
     /// # Errors
-    /// What it said.
+    /// Its exit status and stderr, if it has ended.
     pub fn is_running(&mut self) -> Result<(), String> {
         match self.child.try_wait().expect("its state") {
             None => Ok(()),
@@ -211,13 +211,13 @@ impl Process {
         }
     }
 
-    /// Its results so far.
+    /// Its stdout so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         text(&self.stdout)
     }
 
-    /// What it has said so far.
+    /// Its stderr so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         text(&self.stderr)
@@ -226,28 +226,28 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 fn text(file: &NamedTempFile) -> String {
-    let bytes = std::fs::read(file.path()).expect("what it said");
+    let bytes = std::fs::read(file.path()).expect("the file's content");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// An address where nobody listens.
+/// A local address that no process listens on.
 ///
 /// # Panics
-/// Where there is no free port.
+/// If there is no free port.
 #[must_use]
 pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address")
 }
 
-/// The body of an answer to a GET request; `None` where nobody answers.
+/// Sends a GET request and returns the body of the answer; `None` if there is no answer.
 #[must_use]
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
@@ -260,10 +260,10 @@ pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     Some(body.to_owned())
 }
 
-/// Lines of JSON.
+/// Reads a file of JSON lines.
 ///
 /// # Panics
-/// Where the file cannot be read or a line is none.
+/// If the file cannot be read or a line is not JSON.
 #[must_use]
 pub fn json_lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -272,10 +272,10 @@ pub fn json_lines(path: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// Writes lines.
+/// Writes lines to a new file.
 ///
 /// # Panics
-/// Where there is no room.
+/// If the file cannot be written.
 pub fn write_lines<'a>(path: &Path, lines: impl IntoIterator<Item = &'a [u8]>) {
     let mut file = std::io::BufWriter::new(File::create(path).expect("a file"));
     for line in lines {
@@ -286,7 +286,8 @@ pub fn write_lines<'a>(path: &Path, lines: impl IntoIterator<Item = &'a [u8]>) {
     file.flush().expect("written");
 }
 
-/// The command under test, built by cargo in the profile of this very test: a no-op where it is fresh.
+/// The path of the command under test. Cargo builds it in the profile of this test, which takes no time if it is up
+/// to date.
 fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(build);
     &BINARY
@@ -324,7 +325,8 @@ fn build() -> PathBuf {
     executable.unwrap_or_else(|| panic!("{command:?} names no executable"))
 }
 
-/// Programs lie in `target/PROFILE`, tests in `deps` there, and the profile `dev` in `target/debug`.
+/// Cargo puts programs into `target/PROFILE` and tests into its folder `deps`; for the profile `dev` it is
+/// `target/debug`.
 fn profile() -> String {
     let this = std::env::current_exe().expect("this program's path");
     let mut folders = this.ancestors().skip(1).filter_map(Path::file_name);

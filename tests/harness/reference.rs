@@ -1,4 +1,4 @@
-//! What should come out: the same events in order, one worker, one thread, nothing that goes wrong.
+//! The expected result: one worker on one thread reads the same events in order, without faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use prometheus::Registry;
 use crate::events::InputRecord;
 use crate::memory::append;
 
-/// Records played between two turns, so that what the trainer learns is soon in use.
+/// Records appended between two runs of the worker. Small, so that new model versions are used soon.
 const SLICE: usize = 50;
 
-/// What a play came to.
+/// The state and output of a reference run.
 #[derive(Debug)]
 pub struct Reference {
-    /// Every task.
+    /// Every task, by state partition.
     pub tasks: Vec<Task>,
     /// The segment changes, by partition.
     pub changes: Vec<Vec<Committed>>,
-    /// The model in use in the end.
+    /// The model in use at the end; `None` if none was published.
     pub model: Option<ModelParts>,
 }
 
-/// Plays records as if their producers had keyed them well.
+/// Runs the records through one worker, keyed by the pipeline's own partitioner, so that none is forwarded.
 ///
 /// # Panics
-/// Where the worker fails.
+/// If the worker fails.
 #[must_use]
 pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
     let topics = &pipeline.topics;
@@ -68,5 +68,5 @@ pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
 }
 
 fn settle<B: flockwise_runtime::broker::Broker>(worker: &mut Worker<B>) {
-    while worker.run_once(Duration::ZERO).expect("a turn") || !worker.is_assigned() {}
+    while worker.run_once(Duration::ZERO).expect("no failure") || !worker.is_assigned() {}
 }

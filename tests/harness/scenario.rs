@@ -1,4 +1,4 @@
-//! One scenario's broker, pipeline and events, and what must hold when it is over.
+//! One scenario: its broker, pipeline and records, and the checks on its result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::test_broker::{TestBroker, topics};
 use crate::worker_thread::{WorkerSetup, WorkerThread};
 use crate::{changelog, checks, eventually};
 
-/// What a scenario is set up with.
+/// The settings of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct ScenarioSettings<'a> {
-    /// Format of each input.
+    /// Event format of each input.
     pub formats: &'a [&'a str],
-    /// Partitions of each input.
+    /// Number of partitions of each input.
     pub partitions: &'a [u32],
-    /// Partitions of the state.
+    /// Number of state partitions.
     pub state_partitions: u32,
-    /// The rest of the configuration.
+    /// Further sections of the configuration.
     pub rest: &'a [&'a str],
 }
 
-/// A pipeline on a broker, and what was put into it.
+/// A pipeline on a broker, and the records that were appended to its inputs.
 pub struct Scenario<S> {
     /// The broker.
     pub broker: Arc<S>,
@@ -40,15 +40,15 @@ pub struct Scenario<S> {
     pub pipeline: Arc<Pipeline>,
     metrics: Metrics,
     registry: Registry,
-    /// Records put into each input partition.
+    /// Number of records appended to each input partition.
     put: BTreeMap<(u16, u32), i64>,
 }
 
 impl<S: TestBroker> Scenario<S> {
-    /// Makes the topics; `None` where there is no such broker.
+    /// Creates the topics; `None` if there is no such broker.
     ///
     /// # Panics
-    /// Where the configuration is wrong.
+    /// If the configuration is invalid.
     #[must_use]
     pub fn set(setting: &ScenarioSettings<'_>, import: Option<ModelParts>) -> Option<Self> {
         let config = config(setting.formats, setting.rest);
@@ -64,7 +64,7 @@ impl<S: TestBroker> Scenario<S> {
         })
     }
 
-    /// Puts records into the inputs.
+    /// Appends records to the inputs.
     pub fn put(&mut self, records: &[InputRecord]) {
         for put in records {
             *self.put.entry((put.input, put.partition)).or_default() += 1;
@@ -72,19 +72,19 @@ impl<S: TestBroker> Scenario<S> {
         self.broker.put(records);
     }
 
-    /// A worker at work.
+    /// Starts a worker without faults.
     #[must_use]
     pub fn worker(&self, member: &str) -> WorkerThread {
         self.faulty_worker(member, &[])
     }
 
-    /// A worker at work whose client fails.
+    /// Starts a worker whose client fails at these commits.
     #[must_use]
     pub fn faulty_worker(&self, member: &str, faults: &[(u64, Fault)]) -> WorkerThread {
         self.scripted_worker(member, &Arc::new(FaultScript::new(faults)))
     }
 
-    /// A worker at work whose client goes by a script.
+    /// Starts a worker whose client follows a script, which several workers may share.
     #[must_use]
     pub fn scripted_worker(&self, member: &str, script: &Arc<FaultScript>) -> WorkerThread {
         WorkerThread::start(WorkerSetup {
@@ -96,10 +96,10 @@ impl<S: TestBroker> Scenario<S> {
         })
     }
 
-    /// Waits while workers are at it.
+    /// Waits until `holds` returns true while the workers run.
     ///
     /// # Panics
-    /// Where one of them ends.
+    /// If a worker ends or the wait times out.
     pub fn wait(&self, workers: &[&WorkerThread], what: &str, mut holds: impl FnMut() -> bool) {
         eventually(what, || {
             let trouble = workers.iter().find_map(|worker| worker.trouble());
@@ -108,14 +108,14 @@ impl<S: TestBroker> Scenario<S> {
         });
     }
 
-    /// Waits until everything is committed.
+    /// Waits until the group has committed everything.
     pub fn wait_until_drained(&self, workers: &[&WorkerThread]) {
         self.wait(workers, "everything is committed", || {
             self.broker.is_drained()
         });
     }
 
-    /// A counter, summed over its labels and all workers.
+    /// The value of the counter `flockwise_<name>`, summed over its labels and all workers.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         let families = self.registry.gather();
@@ -131,7 +131,7 @@ impl<S: TestBroker> Scenario<S> {
             .sum()
     }
 
-    /// How many latencies from an event to its commit were recorded.
+    /// Number of recorded end-to-end latencies.
     fn latencies(&self) -> u64 {
         let families = self.registry.gather();
         let name = "flockwise_end_to_end_latency_seconds";
@@ -143,10 +143,10 @@ impl<S: TestBroker> Scenario<S> {
         counts.sum()
     }
 
-    /// Checks that the metrics count what a reader finds committed, and each event once.
+    /// Checks that the metrics equal the committed records, and that each event is counted once.
     ///
     /// # Panics
-    /// Where they do not.
+    /// If they differ.
     pub fn check_counters(&self) {
         let events = self.put.values().sum::<i64>() as u64;
         let changes = checks::values(&self.broker.read(Topic::SegmentChanges));
@@ -170,10 +170,10 @@ impl<S: TestBroker> Scenario<S> {
         assert_eq!(self.latencies(), events, "latencies");
     }
 
-    /// Every task as its changelog has it.
+    /// Every task, restored from its changelog.
     ///
     /// # Panics
-    /// Where a changelog cannot be read.
+    /// If a changelog cannot be read.
     #[must_use]
     pub fn restored(&self) -> Vec<Task> {
         let changelogs = self.broker.read(Topic::Changelog).into_iter();
@@ -181,8 +181,8 @@ impl<S: TestBroker> Scenario<S> {
         changelogs.map(restored).collect()
     }
 
-    /// Checks what must hold however events are interleaved: chains, positions, and features as if
-    /// `good`, the events without the bad ones, had been played in order.
+    /// Checks what holds however events are interleaved: the sequences of changes, the positions, and the features.
+    /// The reference runs `good`, the events without the bad ones, in order.
     pub fn check(&self, good: &[InputRecord]) -> Reference {
         checks::chains(&self.broker.read(Topic::SegmentChanges));
         let restored = self.restored();
@@ -192,8 +192,8 @@ impl<S: TestBroker> Scenario<S> {
         reference
     }
 
-    /// Checks also that the changes are the very same, which holds where each customer's events kept
-    /// their order and the model does not learn.
+    /// Also checks that the changes equal those of the reference. That holds if each customer's events kept their
+    /// order and the model does not learn.
     pub fn check_all(&self, good: &[InputRecord]) {
         let reference = self.check(good);
         let found = checks::values(&self.broker.read(Topic::SegmentChanges));

@@ -1,4 +1,4 @@
-//! A broker as the scenarios need it from outside: the same for the in-process one and for Kafka.
+//! The interface through which the scenarios use a broker: the in-process one or Kafka.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,39 +8,39 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::events::InputRecord;
 
-/// Topics on a broker, with clients for workers and a view from outside.
+/// A broker with one test's topics. Makes clients for workers, and reads and writes the topics without a worker.
 pub trait TestBroker: Send + Sync + 'static {
-    /// A worker's client.
+    /// The client of a worker.
     type Client: Broker;
 
-    /// Makes the topics; `None`, with a word on stderr, where there is no such broker.
+    /// Creates the topics; `None`, with a message on stderr, if there is no such broker.
     fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self>
     where
         Self: Sized;
 
-    /// Joins the group as a member that is known again under its name.
+    /// Joins the group. A member that joins again under the same name keeps its identity.
     ///
     /// # Errors
-    /// As connecting a worker's client.
+    /// If the client cannot connect.
     fn join(&self, member: &str) -> Result<Self::Client, Failure>;
 
-    /// Puts records into input topics, in order.
+    /// Appends records to input topics, in order.
     fn put(&self, records: &[InputRecord]);
 
-    /// The committed records of a topic, by partition and then in order.
+    /// The committed records of a topic: one list per partition, in offset order.
     fn read(&self, topic: Topic) -> Vec<Vec<Committed>>;
 
-    /// How far the group has committed to have read a partition.
+    /// The offset that the group has committed for a partition; `None` if it has committed none.
     fn committed(&self, topic: Topic, partition: u32) -> Option<i64>;
 
-    /// Has the group committed all there is to be read?
+    /// True if the group has committed every record of the topics that it reads.
     fn is_drained(&self) -> bool;
 
-    /// Makes a member's open transaction void, as happens to one that was silent for too long.
+    /// Fences a member's open transaction, as the broker does after a transaction timeout.
     fn void(&self, member: &str);
 }
 
-/// Topics under names that no other test has, on no run.
+/// Topics under names that are unique among tests and runs.
 #[must_use]
 pub fn topics(state_partitions: u32, inputs: usize) -> Topics {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,4 @@
-//! A worker on a thread of its own, started again whenever it dies.
+//! A worker on its own thread, restarted after each fatal or fenced failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,14 +12,14 @@ use flockwise_runtime::worker::Worker;
 use crate::faulty_broker::{FaultScript, FaultyBroker};
 use crate::test_broker::TestBroker;
 
-/// A worker that works until it is told to leave.
+/// A worker that runs until [`WorkerThread::leave`].
 #[derive(Debug)]
 pub struct WorkerThread {
     shared: Arc<Shared>,
     thread: JoinHandle<Result<(), Failure>>,
 }
 
-/// What is seen of a worker, and what it is told.
+/// State shared between a worker's thread and the test.
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
@@ -30,25 +30,25 @@ struct Shared {
     trouble: OnceLock<String>,
 }
 
-/// What a worker is made from.
+/// Everything that a worker is made of.
 pub struct WorkerSetup<S> {
-    /// The broker.
+    /// The broker that it connects to.
     pub broker: Arc<S>,
-    /// The pipeline.
+    /// The pipeline that it runs.
     pub pipeline: Arc<Pipeline>,
-    /// The name under which the group knows it.
+    /// Its name in the group. A restarted worker keeps it.
     pub member: String,
-    /// What goes wrong.
+    /// The faults of its client.
     pub script: Arc<FaultScript>,
-    /// Where it counts.
+    /// The metrics that it counts into.
     pub metrics: Metrics,
 }
 
 impl WorkerThread {
-    /// Starts one.
+    /// Starts the thread.
     ///
     /// # Panics
-    /// Where there is no thread for it.
+    /// If the thread cannot be started.
     #[must_use]
     pub fn start<S: TestBroker>(role: WorkerSetup<S>) -> Self {
         let shared = Arc::new(Shared::default());
@@ -64,41 +64,41 @@ impl WorkerThread {
         Self { shared, thread }
     }
 
-    /// Tasks that it owns.
+    /// Number of tasks that it owns.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.shared.tasks.load(Ordering::Relaxed)
     }
 
-    /// Has it been given its tasks, even if none?
+    /// True once it has an assignment, even an empty one.
     #[must_use]
     pub fn is_assigned(&self) -> bool {
         self.shared.is_assigned.load(Ordering::Relaxed)
     }
 
-    /// The version of the model that it uses; 0: none.
+    /// The model version that it uses; 0 if it has none.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.shared.version.load(Ordering::Relaxed)
     }
 
-    /// How often it died.
+    /// Number of fatal or fenced failures so far, each followed by a restart.
     #[must_use]
     pub fn deaths(&self) -> usize {
         self.shared.deaths.load(Ordering::Relaxed)
     }
 
-    /// Commits, hands over and leaves.
+    /// Commits, leaves the group and waits until the thread ends.
     ///
     /// # Panics
-    /// Where it does not end in good order.
+    /// If the worker fails or panics.
     pub fn leave(self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.join().expect("no panic");
-        ended.expect("an end in good order");
+        ended.expect("no failure");
     }
 
-    /// Why its thread has ended of itself, which it should not.
+    /// Why its thread has ended although nobody called [`WorkerThread::leave`]; `None` while it runs.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
         let panicked = || self.thread.is_finished().then_some("a panic");

@@ -1,4 +1,4 @@
-//! What must hold once nothing goes wrong any more.
+//! Drains the simulation without faults, and checks the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -13,63 +13,64 @@ use flockwise_core::trainer::{Publication, Trainer, TrainerInput};
 use flockwise_memory::Committed;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
-use super::cluster::Member;
+use super::cluster::SimulatedWorker;
 use super::scenario::Scenario;
-use super::world::World;
+use super::simulation::Simulation;
 use crate::changelog;
 use crate::checks::{self, header};
 use crate::events::InputRecord;
 use crate::reference;
 
-/// Rounds in which everybody has a turn, until all must be done.
+/// Maximum number of rounds that draining may take. Each round runs every worker once.
 const ROUNDS: usize = 3_000;
 
-/// Records that a poll brings once it is calm.
-const PLENTY: usize = 100;
+/// Maximum records per poll while draining.
+const DRAIN_POLL_RECORDS: usize = 100;
 
-/// Everybody has long been there by then.
-const REASSIGNED: usize = 50;
+/// The round in which an instance is restarted, so that a rebalance finds new partitions. All instances are up by
+/// then.
+const REASSIGN_ROUND: usize = 50;
 
 const SAMPLES: TopicPartition = TopicPartition {
     topic: Topic::Samples,
     partition: 0,
 };
 
-impl World {
-    /// Nothing goes wrong any more: everything that was produced is worked off.
-    pub(super) fn calm_down(self: &Rc<Self>) {
-        self.is_calm.set(true);
-        self.note(None, "it is calm from here on", [0, 0]);
-        self.feed().grow(&self.broker);
-        self.revive();
-        self.roll_all_in();
-        // Workers tell each other how far they are, and one record a poll is less than they tell.
-        self.broker.limit_poll(PLENTY);
+impl Simulation {
+    /// Ends all faults and runs the cluster until every record is processed.
+    pub(super) fn drain(self: &Rc<Self>) {
+        self.is_draining.set(true);
+        self.note(None, "faults end", [0, 0]);
+        self.producers().grow(&self.broker);
+        self.cancel_faults();
+        self.restart_partial_instances();
+        // Workers exchange watermarks as records. With one record per poll they would produce more than they read.
+        self.broker.limit_poll(DRAIN_POLL_RECORDS);
         for round in 0..ROUNDS {
-            self.round();
-            if round == REASSIGNED && self.scenario.grows() {
-                // New partitions are found at the next assignment.
-                self.depart(0, Some(self.clock.wall_ms()));
+            self.drain_round();
+            if round == REASSIGN_ROUND && self.scenario.grows() {
+                // The next assignment finds the new partitions.
+                self.shut_down(0, Some(self.clock.wall_ms()));
             }
-            if self.feed().is_over() && self.is_drained() {
-                if self.feed().begin_coda() {
-                    self.note(None, "all but a last day is worked off", [0, 0]);
+            if self.producers().is_done() && self.is_drained() {
+                if self.producers().begin_final_day() {
+                    self.note(None, "drained up to the final day", [0, 0]);
                     continue;
                 }
-                self.round();
+                self.drain_round();
                 self.check_readiness();
-                (0..self.scenario.instances).for_each(|instance| self.depart(instance, None));
+                (0..self.scenario.instances).for_each(|instance| self.shut_down(instance, None));
                 return;
             }
         }
         panic!(
-            "stuck: not everything is worked off; {}",
-            self.what_is_left()
+            "not drained after {ROUNDS} rounds; pending: {}",
+            self.pending()
         );
     }
 
-    /// Everybody is there, or soon will be.
-    fn revive(&self) {
+    /// Cancels pending faults, and lets all instances that are down start now.
+    fn cancel_faults(&self) {
         let now_ms = self.clock.wall_ms();
         let mut cluster = self.cluster();
         for instance in &mut cluster.instances {
@@ -84,39 +85,40 @@ impl World {
         }
     }
 
-    fn round(self: &Rc<Self>) {
+    fn drain_round(self: &Rc<Self>) {
         self.advance(Duration::from_millis(100));
         self.broker.expire_overdue();
         self.start_what_is_due();
         let share = self.random.scale(1, self.scenario.events) as usize;
-        self.feed().produce(self, share);
-        (0..self.scenario.instances).for_each(|instance| self.keep_warm(instance));
+        self.producers().produce(self, share);
+        (0..self.scenario.instances).for_each(|instance| self.poll_standbys(instance));
         let superseded = std::mem::take(&mut self.cluster().superseded);
         for (client_id, worker) in superseded {
-            self.turn(client_id, worker);
+            self.run_worker(client_id, worker);
         }
         let slots = self.scenario.instances * self.scenario.shards;
-        (0..slots).for_each(|slot| self.turn_at(slot));
+        (0..slots).for_each(|slot| self.run_slot(slot));
     }
 
-    /// Whoever has had its assignment says so.
+    /// Checks that every worker with tasks reports that it is assigned.
     fn check_readiness(&self) {
         let cluster = self.cluster();
         for worker in cluster.slots.iter().filter_map(|slot| slot.worker.as_ref()) {
             let tasks = worker.tasks().count();
             assert!(
                 worker.is_assigned() || tasks == 0,
-                "{tasks} tasks, and not ready"
+                "a worker has {tasks} tasks but is not assigned"
             );
         }
     }
 
     fn is_drained(&self) -> bool {
-        self.what_is_left().is_empty()
+        self.pending().is_empty()
     }
 
-    /// Input partitions, repartition partitions and mini-batches that are not read to their ends.
-    fn what_is_left(&self) -> String {
+    /// Input, repartition and sample partitions that are not read to their ends, and what [`Self::pending_tasks`]
+    /// lists.
+    fn pending(&self) -> String {
         let unread = self.unread();
         let committed_log = self.committed_log();
         let read = |topic, partition| {
@@ -139,36 +141,36 @@ impl World {
                 }
             }
         }
-        left + &self.what_is_due()
+        left + &self.pending_tasks()
     }
 
-    /// Tasks that nobody has, or whose sweep is not where their time is; records that were read and are held back, of
-    /// a topic that is there no more as well.
-    fn what_is_due(&self) -> String {
+    /// Tasks without an owner or with a sweep that is due, and workers with records that were read but not processed.
+    /// These may also be of a topic that no longer exists.
+    fn pending_tasks(&self) -> String {
         let cluster = self.cluster();
         let shards = cluster.slots.iter().filter_map(|slot| slot.worker.as_ref());
-        if shards.clone().any(Member::is_holding) {
-            return "records held back ".to_owned();
+        if shards.clone().any(SimulatedWorker::is_holding) {
+            return "buffered records ".to_owned();
         }
-        let tasks: BTreeMap<_, _> = shards.flat_map(Member::tasks).collect();
+        let tasks: BTreeMap<_, _> = shards.flat_map(SimulatedWorker::tasks).collect();
         let waits = |task: &Task| task.has_due() || task.watermark_ms() < task.stream_ms();
         let is_due = |number: &u32| tasks.get(number).copied().is_none_or(waits);
         let due = (0..self.scenario.state_partitions).filter(is_due);
         due.map(|task| format!("sweep/{task} ")).collect()
     }
 
-    /// Holds all that came out against what was put in.
-    pub(super) fn judge(&self) {
-        self.check_what_is_seen();
+    /// Compares the output with the input.
+    pub(super) fn check_results(&self) {
+        self.check_visible_records();
         self.check_dead_letters();
-        let changes = self.seen(Topic::SegmentChanges);
+        let changes = self.visible_records(Topic::SegmentChanges);
         checks::chains(&changes);
         let tasks = self.restored();
         checks::standings(&changes, &tasks);
         self.check_positions(&tasks);
-        self.check_tallies(&tasks);
+        self.check_lifetime_features(&tasks);
         self.check_counters();
-        let reference = reference::play(&self.undisturbed(), &self.good());
+        let reference = reference::play(&self.reference_pipeline(), &self.good());
         checks::same_features(&self.pipeline.task.plan, &tasks, &reference.tasks);
         if self.scenario.is_exact() {
             let expected = checks::values(&reference.changes);
@@ -178,18 +180,18 @@ impl World {
         self.check_disks();
     }
 
-    fn seen(&self, topic: Topic) -> Vec<Vec<Committed>> {
+    fn visible_records(&self, topic: Topic) -> Vec<Vec<Committed>> {
         let partitions = 0..self.pipeline.topics.partitions(topic);
         partitions
             .map(|partition| self.broker.read(topic, partition, 0))
             .collect()
     }
 
-    /// Exactly what was committed is seen, but for what retention and compaction take away.
-    fn check_what_is_seen(&self) {
+    /// Checks that the visible records are the committed ones, except those that retention and compaction removed.
+    fn check_visible_records(&self) {
         let committed_log = self.committed_log();
         for topic in Topics::internal() {
-            for (partition, seen) in (0..).zip(self.seen(topic)) {
+            for (partition, seen) in (0..).zip(self.visible_records(topic)) {
                 let source = TopicPartition { topic, partition };
                 let committed = committed_log
                     .records
@@ -200,18 +202,18 @@ impl World {
                 if Topics::is_compacted(topic) {
                     let (mut seen, mut committed): (BTreeMap<_, _>, BTreeMap<_, _>) =
                         (seen.collect(), committed.collect());
-                    // Tombstones go in the end, with what was before them.
+                    // Compaction removes tombstones in the end, along with the earlier values.
                     seen.retain(|_, value| value.is_some());
                     committed.retain(|_, value| value.is_some());
                     assert_eq!(seen, committed, "{source:?}");
                 } else {
-                    // Transactions overlap: the order of their records is not that of their ends.
+                    // Transactions overlap, so their records are not in the order of their commits.
                     let (mut seen, mut committed): (Vec<_>, Vec<_>) =
                         (seen.collect(), committed.collect());
                     seen.sort_unstable();
                     committed.sort_unstable();
                     if topic == Topic::Repartition {
-                        // What retention took away is not missed.
+                        // Records that retention removed may be absent.
                         seen.dedup();
                         committed.retain(|record| seen.binary_search(record).is_ok());
                         committed.dedup();
@@ -224,19 +226,19 @@ impl World {
 
     fn check_dead_letters(&self) {
         let mut found = Vec::new();
-        for letter in self.seen(Topic::DeadLetters).iter().flatten() {
-            let topic = header(letter, "flockwise.topic");
+        for dead_letter in self.visible_records(Topic::DeadLetters).iter().flatten() {
+            let topic = header(dead_letter, "flockwise.topic");
             let inputs = &self.pipeline.topics.inputs;
             let input = inputs
                 .iter()
                 .position(|name| *name == topic)
                 .expect("an input");
-            let number = |name| header(letter, name).parse::<i64>().expect("a number");
+            let number = |name| header(dead_letter, name).parse::<i64>().expect("a number");
             let (partition, offset) = (number("flockwise.partition"), number("flockwise.offset"));
             found.push((input as u16, partition as u32, offset));
         }
-        let (committed_log, feed) = (self.committed_log(), self.feed());
-        let read = feed
+        let (committed_log, producers) = (self.committed_log(), self.producers());
+        let read = producers
             .dead
             .iter()
             .filter(|place| committed_log.has_read(**place));
@@ -247,9 +249,9 @@ impl World {
         assert_eq!(found, expected, "dead letters");
     }
 
-    /// Every task as the changelog on the broker has it.
+    /// Every task, restored from the changelog on the broker.
     fn restored(&self) -> Vec<Task> {
-        let changelogs = self.seen(Topic::Changelog);
+        let changelogs = self.visible_records(Topic::Changelog);
         let tasks = changelogs.into_iter().map(|records| {
             let changelog = changelog::compacted(records);
             changelog::restore(&self.pipeline, &changelog)
@@ -258,14 +260,16 @@ impl World {
     }
 
     fn check_positions(&self, tasks: &[Task]) {
-        let (committed_log, feed) = (self.committed_log(), self.feed());
+        let (committed_log, producers) = (self.committed_log(), self.producers());
         let read: BTreeMap<_, _> = tasks.iter().flat_map(Task::inputs).collect();
-        // Where nothing is to be read there need not be a position.
+        // A partition without a record to read need not have a position.
         let is_wanted = |((input, partition), end): &(&(u16, u32), &i64)| {
-            let reading = committed_log.readings.get(&feed.lane(*input, *partition));
+            let reading = committed_log
+                .readings
+                .get(&producers.input_key(*input, *partition));
             reading.is_none_or(|reading| reading.is_wanted(**end - 1))
         };
-        for (place, end) in feed.ends.iter().filter(is_wanted) {
+        for (place, end) in producers.ends.iter().filter(is_wanted) {
             let next_offset = read.get(place).map(|progress| progress.next_offset);
             assert!(
                 next_offset >= Some(*end),
@@ -274,21 +278,20 @@ impl World {
         }
     }
 
-    /// Events that count, each once, in the order of their production; not those of customers who were
-    /// let go of.
+    /// The valid events, each once, in the order of production. Without those of expired customers.
     fn good(&self) -> Vec<InputRecord> {
-        let before_coda = self.feed().before_coda;
-        let mut good = self.counted(before_coda);
-        if !self.scenario.forgets() {
+        let before_final_day = self.producers().before_final_day;
+        let mut good = self.counted(before_final_day);
+        if !self.scenario.dedup_forgets() {
             let mut known = BTreeSet::new();
-            good.retain(|put| known.insert(put.value.clone()));
+            good.retain(|record| known.insert(record.value.clone()));
         }
         good
     }
 
-    /// The pipeline for the reference: what is late was judged where it was produced, and where changes are
-    /// not compared, nothing need be decided.
-    fn undisturbed(&self) -> flockwise_runtime::pipeline::Pipeline {
+    /// The pipeline of the reference. It accepts any lateness, since late events were removed when they were
+    /// produced. If changes are not compared, it has no model.
+    fn reference_pipeline(&self) -> flockwise_runtime::pipeline::Pipeline {
         let Scenario { time, .. } = &self.scenario;
         let mut pipeline = (*self.pipeline).clone();
         let task = Arc::make_mut(&mut pipeline.task);
@@ -304,7 +307,7 @@ impl World {
         pipeline
     }
 
-    /// The versions are those that one trainer makes of all mini-batches in their order.
+    /// Checks that the published versions are those that one trainer learns from all mini-batches in order.
     fn check_versions(&self) {
         let plan = &self.pipeline.task.plan;
         let task = &self.pipeline.task;
@@ -313,15 +316,15 @@ impl World {
             .with_margin(task.decision.margin);
         let mut expected: Vec<Publication> = imported.into_iter().map(Publication::live).collect();
         let position = self.committed_log().positions.get(&SAMPLES).copied();
-        let lessons = self.broker.read(SAMPLES.topic, SAMPLES.partition, 0);
-        // Whoever left last may have said something that nobody was there to hear.
-        let is_heard = |lesson: &Committed| Some(lesson.offset) < position;
-        for lesson in lessons.into_iter().filter(is_heard) {
-            let value = lesson.value.as_deref().unwrap_or_default();
-            let is_due = match decode_trainer_input(value, plan).expect("a lesson") {
-                TrainerInput::MiniBatch(batch) => trainer.absorb(batch, lesson.offset),
-                TrainerInput::Sampled(sampled) => trainer.hear(&sampled, lesson.offset),
-                TrainerInput::Command(order) => panic!("nobody gives orders: {order:?}"),
+        let inputs = self.broker.read(SAMPLES.topic, SAMPLES.partition, 0);
+        // The last worker that left may have written records that no trainer has read.
+        let is_read = |input: &Committed| Some(input.offset) < position;
+        for input in inputs.into_iter().filter(is_read) {
+            let value = input.value.as_deref().unwrap_or_default();
+            let is_due = match decode_trainer_input(value, plan).expect("a trainer input") {
+                TrainerInput::MiniBatch(batch) => trainer.absorb(batch, input.offset),
+                TrainerInput::Sampled(sampled) => trainer.hear(&sampled, input.offset),
+                TrainerInput::Command(command) => panic!("unexpected command: {command:?}"),
             };
             expected.extend(is_due.then(|| trainer.learn_from_window()).flatten());
         }

@@ -1,4 +1,4 @@
-//! A worker's client in a world where any call may be the last, or take long.
+//! A worker's client in the simulation. Every call may fail, pause, or end with the death of the process.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,35 +10,35 @@ use flockwise_runtime::broker::{
 };
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
-use super::cluster::{ClientId, Place};
+use super::cluster::{ClientId, InjectionPoint};
 use super::committed_log::Sent;
 use super::setup::Setup;
-use super::world::World;
+use super::simulation::Simulation;
 
-/// Customers of whom nothing is left are gone for good.
-pub(super) const LETS_GO: &str = "has let customers go";
+/// Trace event: a commit removes expired customers.
+pub(super) const EXPIRES: &str = "removes expired customers";
 
 /// A client of the simulated cluster.
 pub(super) struct Client {
-    world: Rc<World>,
+    simulation: Rc<Simulation>,
     client_id: ClientId,
     setup: Setup,
     inner: MemoryClient,
     /// Records of the open transaction.
     sent: Vec<Sent>,
-    /// What a poll has brought, under the world's numbers of inputs.
+    /// The last poll's records, with global input numbers.
     polled: Batch,
 }
 
 impl Client {
     pub(super) fn new(
-        world: Rc<World>,
+        simulation: Rc<Simulation>,
         client_id: ClientId,
         setup: Setup,
         inner: MemoryClient,
     ) -> Self {
         Self {
-            world,
+            simulation,
             client_id,
             setup,
             inner,
@@ -47,33 +47,34 @@ impl Client {
         }
     }
 
-    /// Positions under the world's numbers of inputs.
+    /// Translates positions to global input numbers.
     fn global<T: Copy>(&self, places: &[(TopicPartition, T)]) -> Vec<(TopicPartition, T)> {
         let global = |(source, at): &(TopicPartition, T)| (self.setup.global(*source), *at);
         places.iter().map(global).collect()
     }
 
-    /// A topic under the world's number of it.
+    /// Translates a topic to its global input number.
     fn topic(&self, topic: Topic) -> Topic {
         let partition = 0;
         self.setup.global(TopicPartition { topic, partition }).topic
     }
 
-    /// Between two things that a client does, anything may happen to it.
+    /// An injection point between two operations of the client.
     fn inject(&self) -> Result<(), Failure> {
-        self.befall_at(Place::Anywhere)
+        self.inject_at(InjectionPoint::Anywhere)
     }
 
-    fn befall_at(&self, place: Place) -> Result<(), Failure> {
-        self.world.inject(&self.client_id, place)
+    fn inject_at(&self, place: InjectionPoint) -> Result<(), Failure> {
+        self.simulation.inject(&self.client_id, place)
     }
 
     fn note(&self, what: &'static str, numbers: [i64; 2]) {
-        self.world.note(Some(self.client_id.slot), what, numbers);
+        self.simulation
+            .note(Some(self.client_id.slot), what, numbers);
     }
 
-    /// What a call came to, unless something happens before the caller hears of it.
-    fn hear<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    /// Returns the outcome of a call, unless a fault is injected before the caller gets it.
+    fn answer<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
         self.inject()?;
         outcome
     }
@@ -98,22 +99,22 @@ impl GroupConsumer for Client {
             Ok(WorkerEvent::Assigned(sources)) => {
                 self.note("is assigned", [sources.len() as i64, 0])
             }
-            Ok(WorkerEvent::Revoked(sources)) => self.note("hands over", [sources.len() as i64, 0]),
-            Ok(WorkerEvent::Lost(sources)) => self.note("has lost", [sources.len() as i64, 0]),
+            Ok(WorkerEvent::Revoked(sources)) => self.note("is revoked", [sources.len() as i64, 0]),
+            Ok(WorkerEvent::Lost(sources)) => self.note("loses", [sources.len() as i64, 0]),
             Ok(WorkerEvent::Idle) => {}
             Err(_) => self.note("cannot poll", [0, 0]),
         }
         let is_plain = matches!(outcome, Ok(WorkerEvent::Records | WorkerEvent::Idle));
-        self.world
+        self.simulation
             .cluster()
-            .begin_turn(self.client_id.slot, is_plain);
-        self.hear(outcome)
+            .begin_run(self.client_id.slot, is_plain);
+        self.answer(outcome)
     }
 
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         self.inject()?;
         let outcome = self.inner.open(&self.global(reads));
-        self.hear(outcome)
+        self.answer(outcome)
     }
 
     fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
@@ -121,7 +122,7 @@ impl GroupConsumer for Client {
         let sources: Vec<TopicPartition> =
             sources.iter().map(|one| self.setup.global(*one)).collect();
         let outcome = self.inner.close(&sources);
-        self.hear(outcome)
+        self.answer(outcome)
     }
 
     fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
@@ -152,7 +153,7 @@ impl GroupConsumer for Client {
     }
 
     fn skips_lost_records(&self) -> bool {
-        let variations = self.world.scenario.variations;
+        let variations = self.simulation.scenario.variations;
         variations.recreated || variations.truncated
     }
 
@@ -168,16 +169,16 @@ impl Transactions for Client {
 
     fn fence(&mut self, name: &str) -> Result<(), Failure> {
         self.inject()?;
-        self.note("evicts another", [0, 0]);
+        self.note("fences another", [0, 0]);
         let outcome = self.inner.fence(name);
-        self.hear(outcome)
+        self.answer(outcome)
     }
 
     fn send(&mut self, record: Outgoing<'_>) -> Result<(), Failure> {
         self.inject()?;
-        self.world.refuse(&self.client_id, true)?;
+        self.simulation.refuse(&self.client_id, true)?;
         self.inner.send(record)?;
-        self.world.cluster().go_on(self.client_id.slot);
+        self.simulation.cluster().continue_run(self.client_id.slot);
         self.sent.push(Sent {
             topic: record.topic,
             partition: record.partition,
@@ -189,16 +190,16 @@ impl Transactions for Client {
 
     fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let positions = &*self.global(positions);
-        self.befall_at(Place::BeforeOffsets)?;
-        self.world.refuse(&self.client_id, false)?;
+        self.inject_at(InjectionPoint::BeforeOffsets)?;
+        self.simulation.refuse(&self.client_id, false)?;
         let count = self.sent.len() as i64;
         self.inner
             .send_offsets(positions)
             .inspect_err(|_| self.note("cannot send offsets", [count, 0]))?;
         let has_version = self.sent.iter().any(|sent| sent.topic == Topic::Model);
-        self.befall_at(match has_version {
-            true => Place::BeforeEndOfVersion,
-            false => Place::BeforeEnd,
+        self.inject_at(match has_version {
+            true => InjectionPoint::BeforeEndOfVersion,
+            false => InjectionPoint::BeforeEnd,
         })?;
         self.inner
             .end_commit()
@@ -208,18 +209,20 @@ impl Transactions for Client {
         let is_tombstone = |sent: &&Sent| sent.topic == Topic::Changelog && sent.value.is_none();
         let gone = sent.iter().filter(is_tombstone).count() as i64;
         if gone > 0 {
-            self.note(LETS_GO, [gone, 0]);
+            self.note(EXPIRES, [gone, 0]);
         }
-        let counts = self.world.counts_of(&sent);
-        let tasks = self.world.committed_log().commit(
+        let counts = self.simulation.counts_of(&sent);
+        let tasks = self.simulation.committed_log().commit(
             self.client_id.client,
             sent,
             positions,
             &self.setup.inputs,
         );
-        self.world.cluster().commit(self.client_id.slot, tasks);
-        let outcome = self.befall_at(Place::AfterEnd);
-        self.world.committed_log().hear(counts, outcome.is_ok());
+        self.simulation.cluster().commit(self.client_id.slot, tasks);
+        let outcome = self.inject_at(InjectionPoint::AfterEnd);
+        self.simulation
+            .committed_log()
+            .acknowledge(counts, outcome.is_ok());
         outcome
     }
 
@@ -228,7 +231,7 @@ impl Transactions for Client {
         let outcome = self.inner.abort();
         self.note("aborts", [self.sent.len() as i64, 0]);
         self.sent.clear();
-        self.hear(outcome)
+        self.answer(outcome)
     }
 }
 
@@ -246,19 +249,23 @@ impl TopicReader for Client {
             (Ok(Replayed::Whole(end)), Topic::Changelog) => {
                 self.note("restores task", [number, *end]);
                 let client = self.client_id.client;
-                self.world.committed_log().read(client, source.partition);
+                self.simulation
+                    .committed_log()
+                    .read(client, source.partition);
             }
-            (Ok(Replayed::Held(at)), _) => self.note("is held back at", [number, *at]),
-            (Ok(Replayed::Gone), _) => self.note("finds nothing of", [number, 0]),
+            (Ok(Replayed::Held(at)), _) => {
+                self.note("waits for an open transaction at", [number, *at])
+            }
+            (Ok(Replayed::Gone), _) => self.note("finds records deleted in", [number, 0]),
             _ => {}
         }
-        self.hear(outcome)
+        self.answer(outcome)
     }
 
     fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         self.inject()?;
         let outcome = self.inner.end_offsets(sources);
-        self.hear(outcome)
+        self.answer(outcome)
     }
 
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {
@@ -270,6 +277,6 @@ impl TopicReader for Client {
         self.inject()?;
         let topic = self.topic(topic);
         let known = self.inner.partitions(topic)?;
-        Ok(self.world.as_metadata_has_it(topic, known))
+        Ok(self.simulation.metadata_partitions(topic, known))
     }
 }

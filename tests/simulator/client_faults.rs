@@ -1,37 +1,40 @@
-//! What happens to clients in the middle of their calls.
+//! Faults in the middle of a client's calls.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use flockwise_runtime::broker::Failure;
 
-use super::cluster::{ClientId, Place};
-use super::world::World;
+use super::cluster::{ClientId, InjectionPoint};
+use super::simulation::Simulation;
 
-/// Workers that stand still inside of each other, at most.
-const DEEPEST: usize = 3;
+/// Maximum depth of nested pauses.
+const MAX_DEPTH: usize = 3;
 
-impl World {
-    /// What happens to a client between two things that it does.
+impl Simulation {
+    /// Injects a pause or the death of the process between two operations of a client.
     pub(super) fn inject(
         self: &Rc<Self>,
         client_id: &ClientId,
-        place: Place,
+        place: InjectionPoint,
     ) -> Result<(), Failure> {
         self.die_if_due(client_id)?;
-        if let Some(steps) = self.nap_due(client_id, place) {
-            self.note(Some(client_id.slot), "stands still", [steps as i64, 0]);
+        if let Some(steps) = self.take_due_pause(client_id, place) {
+            self.note(Some(client_id.slot), "pauses", [steps as i64, 0]);
             self.depth.set(self.depth.get() + 1);
-            // Long enough for the group to go on without it, or for its transaction to be ended, or neither.
+            // None, long enough for a session timeout, or perhaps long enough for a transaction timeout.
             let behind = self.scenario.session + self.random.ms(1, 1_500);
             let pause = [Duration::ZERO, behind, self.random.ms(500, 30_000)];
             self.advance(self.random.one_of(&pause));
-            if place == Place::BeforeKeep && self.random.percent(70) && self.is_seated(client_id) {
-                self.sit(client_id.slot);
+            if place == InjectionPoint::BeforeCheckpoint
+                && self.random.percent(70)
+                && self.holds_slot(client_id)
+            {
+                self.start_worker(client_id.slot);
             }
             (0..steps).for_each(|_| self.step());
             self.depth.set(self.depth.get() - 1);
-            self.note(Some(client_id.slot), "goes on", [0, 0]);
+            self.note(Some(client_id.slot), "resumes", [0, 0]);
             self.die_if_due(client_id)?;
         }
         Ok(())
@@ -59,8 +62,8 @@ impl World {
         dead()
     }
 
-    fn nap_due(&self, client_id: &ClientId, place: Place) -> Option<u64> {
-        if self.is_calm.get() || self.depth.get() >= DEEPEST {
+    fn take_due_pause(&self, client_id: &ClientId, place: InjectionPoint) -> Option<u64> {
+        if self.is_draining.get() || self.depth.get() >= MAX_DEPTH {
             return None;
         }
         let mut cluster = self.cluster();
@@ -79,7 +82,7 @@ impl World {
         slot.pause.take().map(|pause| pause.steps)
     }
 
-    /// Does a call come to nothing?
+    /// Fails a send or commit if a refusal is due.
     pub(super) fn refuse(&self, client_id: &ClientId, is_send: bool) -> Result<(), Failure> {
         let mut cluster = self.cluster();
         let slot = &mut cluster.slots[client_id.slot];
@@ -100,6 +103,6 @@ impl World {
         }
         drop(cluster);
         self.note(Some(client_id.slot), "is refused", [i64::from(is_send), 0]);
-        Err(Failure::Abort("as it was drawn".to_owned()))
+        Err(Failure::Abort("injected".to_owned()))
     }
 }

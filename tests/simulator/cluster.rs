@@ -1,4 +1,4 @@
-//! Who is there: instances with their seats, a worker in each.
+//! The cluster: instances with slots, and a worker in each slot.
 
 use flockwise_runtime::model_log::SharedModels;
 use flockwise_runtime::worker::Worker;
@@ -6,91 +6,91 @@ use flockwise_runtime::worker::Worker;
 use super::client::Client;
 use super::setup::Setup;
 
-/// A worker at work.
-pub(super) type Member = Worker<Client>;
+/// A simulated worker.
+pub(super) type SimulatedWorker = Worker<Client>;
 
-/// Where a client stands.
+/// Identifies a client, and the instance and slot that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientId {
-    /// No two clients of a world have the same.
+    /// Unique in a simulation.
     pub(super) client: u64,
     pub(super) slot: usize,
     pub(super) instance: usize,
-    /// The how-manieth start of the instance it belongs to.
-    pub(super) life: u64,
+    /// Which start of the instance it belongs to, counted from 1.
+    pub(super) incarnation: u64,
 }
 
-/// Where in its work a client is when something may befall it.
+/// The operation during which a fault may be injected into a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum InjectionPoint {
     Anywhere,
     /// A commit has begun.
     BeforeOffsets,
-    /// The group has the positions, and the transaction is open.
+    /// The positions are sent, and the transaction is still open.
     BeforeEnd,
-    /// The same, and a version of the model is in it.
+    /// The same, in a transaction with a model version.
     BeforeEndOfVersion,
-    /// A commit has taken effect, and nobody has heard of it.
+    /// A commit is done, and the worker has not got the answer.
     AfterEnd,
-    /// Records are about to be given to the local copy.
-    BeforeKeep,
+    /// A checkpoint is about to be written.
+    BeforeCheckpoint,
 }
 
-/// A worker will stand still, for so many steps of the world.
+/// A planned pause of a worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
-    /// Where; `None`: wherever it is.
-    pub(super) place: Option<Place>,
-    /// Times that it goes by such a place before.
+    /// The point at which it pauses; `None` is any.
+    pub(super) place: Option<InjectionPoint>,
+    /// Number of such points that it passes before.
     pub(super) after: u64,
     pub(super) steps: u64,
 }
 
-/// A call will be refused, and the transaction is void.
+/// A planned refusal of a call, which aborts the transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refusal {
     pub(super) is_send: bool,
     pub(super) after: u64,
-    /// And so many more right after it.
+    /// Number of further calls that are refused right after it.
     pub(super) again: u64,
 }
 
-/// A process and the disk that outlives it.
+/// A process.
 #[derive(Debug, Default)]
 pub(super) struct Instance {
-    /// What its workers have read of the model topic.
+    /// The model versions that its workers have read.
     pub(super) models: SharedModels,
-    /// What it is configured with; `None` before its first start.
+    /// Its configuration; `None` before its first start.
     pub(super) setup: Option<Setup>,
-    pub(super) life: u64,
+    pub(super) incarnation: u64,
     pub(super) is_up: bool,
     pub(super) back_at_ms: Option<i64>,
-    /// Things that its clients still do before it dies.
+    /// Number of operations of its clients until it is killed; `None` if no kill is planned.
     pub(super) kill_countdown: Option<u64>,
 }
 
-/// The place of one worker.
+/// The slot of one worker.
 #[derive(Default)]
 pub(super) struct Slot {
-    /// `None` while it works, and while there is none.
-    pub(super) worker: Option<Member>,
-    /// Whose turn it is to sit here.
+    /// `None` while it runs, and if there is none.
+    pub(super) worker: Option<SimulatedWorker>,
+    /// The client that the slot belongs to.
     pub(super) client_id: Option<ClientId>,
     pub(super) back_at_ms: Option<i64>,
     pub(super) pause: Option<Pause>,
     pub(super) refusal: Option<Refusal>,
-    /// Did the present turn begin with records, or nothing?
+    /// True if the current run began with records or an idle poll, not with an assignment, revocation or loss.
     is_plain: bool,
-    /// Tasks committed as the last thing of this turn.
+    /// Tasks that the current run committed, if it sent nothing after the commit.
     committed: Vec<u32>,
 }
 
-/// Everybody.
+/// All instances and slots.
 pub(super) struct Cluster {
     pub(super) instances: Vec<Instance>,
     pub(super) slots: Vec<Slot>,
-    /// Workers in whose place there is another of the same name.
-    pub(super) superseded: Vec<(ClientId, Member)>,
+    /// Workers whose slot has been given to another one of the same name.
+    pub(super) superseded: Vec<(ClientId, SimulatedWorker)>,
     clients: u64,
 }
 
@@ -108,20 +108,20 @@ impl Cluster {
         self.slots.len() / self.instances.len()
     }
 
-    pub(super) fn seats_of(&self, instance: usize) -> std::ops::Range<usize> {
+    pub(super) fn slots_of(&self, instance: usize) -> std::ops::Range<usize> {
         let shards = self.shards();
         instance * shards..(instance + 1) * shards
     }
 
-    /// A new client for a seat.
-    pub(super) fn appoint(&mut self, slot: usize) -> ClientId {
+    /// Gives a slot to a new client. Its worker, if any, is superseded.
+    pub(super) fn new_client(&mut self, slot: usize) -> ClientId {
         self.clients += 1;
         let instance = slot / self.shards();
         let client_id = ClientId {
             client: self.clients,
             slot,
             instance,
-            life: self.instances[instance].life,
+            incarnation: self.instances[instance].incarnation,
         };
         let before = self.slots[slot].client_id.replace(client_id);
         let worker = self.slots[slot].worker.take();
@@ -131,17 +131,21 @@ impl Cluster {
 
     pub(super) fn is_alive(&self, client_id: &ClientId) -> bool {
         let instance = &self.instances[client_id.instance];
-        instance.is_up && instance.life == client_id.life
+        instance.is_up && instance.incarnation == client_id.incarnation
     }
 
-    /// Takes a worker from its seat, to work.
-    pub(super) fn take(&mut self, slot: usize) -> Option<(ClientId, Member)> {
+    /// Takes a worker out of its slot, to run it.
+    pub(super) fn take(&mut self, slot: usize) -> Option<(ClientId, SimulatedWorker)> {
         let slot = &mut self.slots[slot];
         Some((slot.client_id?, slot.worker.take()?))
     }
 
-    /// Puts a worker back where it belongs, if it still does; else it comes back.
-    pub(super) fn put_back(&mut self, client_id: ClientId, worker: Member) -> Option<Member> {
+    /// Puts a worker back into its slot, or into `superseded`. Returns it if its process is dead.
+    pub(super) fn put_back(
+        &mut self,
+        client_id: ClientId,
+        worker: SimulatedWorker,
+    ) -> Option<SimulatedWorker> {
         if !self.is_alive(&client_id) {
             return Some(worker);
         }
@@ -154,14 +158,14 @@ impl Cluster {
         None
     }
 
-    /// An instance dies; its workers that do not work just now are given out, to be dropped.
-    pub(super) fn kill(&mut self, instance: usize, back_at_ms: i64) -> Vec<Member> {
+    /// Kills an instance. Returns its workers that are not running at the moment; the caller must drop them.
+    pub(super) fn kill(&mut self, instance: usize, back_at_ms: i64) -> Vec<SimulatedWorker> {
         let state = &mut self.instances[instance];
         state.is_up = false;
         state.kill_countdown = None;
         state.back_at_ms = Some(back_at_ms);
         let mut dead = Vec::new();
-        for slot in self.seats_of(instance) {
+        for slot in self.slots_of(instance) {
             let slot = &mut self.slots[slot];
             *slot = Slot {
                 worker: {
@@ -174,7 +178,7 @@ impl Cluster {
         dead
     }
 
-    pub(super) fn begin_turn(&mut self, slot: usize, is_plain: bool) {
+    pub(super) fn begin_run(&mut self, slot: usize, is_plain: bool) {
         let slot = &mut self.slots[slot];
         slot.is_plain = is_plain;
         slot.committed.clear();
@@ -184,12 +188,12 @@ impl Cluster {
         self.slots[slot].committed = tasks;
     }
 
-    /// The turn went on after its commit.
-    pub(super) fn go_on(&mut self, slot: usize) {
+    /// The current run sent a record after its commit.
+    pub(super) fn continue_run(&mut self, slot: usize) {
         self.slots[slot].committed.clear();
     }
 
-    /// Tasks that stand as they were committed.
+    /// Tasks that are unchanged since their commit in the current run.
     pub(super) fn committed(&self, slot: usize) -> &[u32] {
         let slot = &self.slots[slot];
         if slot.is_plain { &slot.committed } else { &[] }

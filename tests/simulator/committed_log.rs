@@ -1,4 +1,4 @@
-//! What was committed, noted beside the broker as each transaction ends, and what must hold of it then.
+//! A log of everything that was committed, kept independently of the broker, with checks on each commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Sent {
 
 pub(super) use crate::changelog::Changelog;
 
-/// One client: no two in a world have the same.
+/// Identifies a client. Unique in a simulation.
 pub(super) type Client = u64;
 
 /// Everything that was ever committed.
@@ -34,21 +34,21 @@ pub(super) struct CommittedLog {
     /// Keys and values by topic and partition, in the order of commits.
     pub(super) records: BTreeMap<TopicPartition, Vec<Sent>>,
     pub(super) changelogs: BTreeMap<u32, Changelog>,
-    pub(super) bookmarks: BTreeMap<u32, TaskPosition>,
-    /// How often each changelog was committed to.
+    pub(super) task_positions: BTreeMap<u32, TaskPosition>,
+    /// Number of commits to each changelog.
     commits: BTreeMap<u32, u64>,
-    /// Of each client, the commits of each changelog that its state comes from.
+    /// For each client and task, the number of commits that the client's state includes.
     known: BTreeMap<(Client, u32), u64>,
-    /// The positions that the group has, had they not expired.
+    /// The committed positions of the group. Unlike the broker's, they never expire.
     pub(super) positions: BTreeMap<TopicPartition, i64>,
-    /// How far each partition was read, by the bookmarks.
+    /// What was read of each input partition, according to the task positions.
     pub(super) readings: BTreeMap<InputKey, Reading>,
     pub(super) versions: BTreeSet<u64>,
-    /// What those have counted who heard that their transactions were committed.
-    pub(super) heard: Counts,
-    /// Commits that took effect, and their owners died without hearing of it.
-    pub(super) unheard: u64,
-    /// Those that are held.
+    /// Counts of the commits whose clients got the answer.
+    pub(super) acknowledged: Counts,
+    /// Number of commits whose clients died before they got the answer.
+    pub(super) unacknowledged: u64,
+    /// The held versions.
     held: BTreeSet<u64>,
 }
 
@@ -59,14 +59,14 @@ impl CommittedLog {
             pipeline,
             records: BTreeMap::new(),
             changelogs: BTreeMap::new(),
-            bookmarks: BTreeMap::new(),
+            task_positions: BTreeMap::new(),
             commits: BTreeMap::new(),
             known: BTreeMap::new(),
             positions: BTreeMap::new(),
             readings: BTreeMap::new(),
             versions: imported.into_iter().collect(),
-            heard: Counts::new(),
-            unheard: 0,
+            acknowledged: Counts::new(),
+            unacknowledged: 0,
             held: BTreeSet::new(),
         }
     }
@@ -80,12 +80,12 @@ impl CommittedLog {
         self.known.insert((client, task), self.commits_of(task));
     }
 
-    /// Is nothing newer than what a client knows of a task?
+    /// True if a client knows the latest commit of a task.
     pub(super) fn is_current(&self, client: Client, task: u32) -> bool {
         self.known.get(&(client, task)) == Some(&self.commits_of(task))
     }
 
-    /// A transaction of one who reads these inputs is committed; returns the tasks whose state it holds.
+    /// Adds a committed transaction of a client that reads these inputs. Returns the tasks whose state it contains.
     pub(super) fn commit(
         &mut self,
         client: Client,
@@ -101,7 +101,7 @@ impl CommittedLog {
         for task in &written {
             assert!(
                 self.is_current(client, *task),
-                "task {task} is committed by one who does not know its last commit"
+                "task {task} is committed by a client that does not know its last commit"
             );
             *self.commits.entry(*task).or_default() += 1;
             self.read(client, *task);
@@ -113,14 +113,14 @@ impl CommittedLog {
         written.into_iter().collect()
     }
 
-    /// A client has heard that its transaction is committed, or never will.
-    pub(super) fn hear(&mut self, counts: Counts, is_heard: bool) {
-        if !is_heard {
-            self.unheard += 1;
+    /// A client has got the answer to its commit, or never will.
+    pub(super) fn acknowledge(&mut self, counts: Counts, is_acknowledged: bool) {
+        if !is_acknowledged {
+            self.unacknowledged += 1;
             return;
         }
         for (name, count) in counts {
-            *self.heard.entry(name).or_default() += count;
+            *self.acknowledged.entry(name).or_default() += count;
         }
     }
 
@@ -130,14 +130,14 @@ impl CommittedLog {
             partition: sent.partition,
         };
         match sent.topic {
-            Topic::Changelog => self.note_state(&sent),
+            Topic::Changelog => self.note_changelog(&sent),
             Topic::Model => self.note_version(&sent),
             _ => {}
         }
         self.records.entry(source).or_default().push(sent);
     }
 
-    fn note_state(&mut self, sent: &Sent) {
+    fn note_changelog(&mut self, sent: &Sent) {
         let key = sent.key.clone().expect("a key");
         let Some(value) = sent.value.clone() else {
             self.changelog(sent.partition).remove(&key);
@@ -145,12 +145,12 @@ impl CommittedLog {
         };
         if key == [TASK_POSITION] {
             let topics = &self.pipeline.topics.inputs;
-            let (position, _) = decode_task_position(&value, topics).expect("a bookmark");
-            self.check_bookmark(sent.partition, &position);
-            for (lane, position) in self.lanes(&position) {
-                self.readings.entry(lane).or_default().reach(position);
+            let (position, _) = decode_task_position(&value, topics).expect("a task position");
+            self.check_task_position(sent.partition, &position);
+            for (input_key, position) in self.read_positions(&position) {
+                self.readings.entry(input_key).or_default().reach(position);
             }
-            self.bookmarks.insert(sent.partition, position);
+            self.task_positions.insert(sent.partition, position);
         }
         self.changelog(sent.partition).insert(key, value);
     }
@@ -159,41 +159,42 @@ impl CommittedLog {
         self.changelogs.entry(task).or_default()
     }
 
-    /// How far partitions are read by a transaction with these records.
-    pub(super) fn lanes_of(&self, sent: &[Sent]) -> Vec<(InputKey, Position)> {
-        let is_bookmark = |sent: &&Sent| sent.key.as_deref() == Some(&[TASK_POSITION]);
-        let bookmarks = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
+    /// The positions in input partitions that a transaction with these records commits.
+    pub(super) fn read_positions_of(&self, sent: &[Sent]) -> Vec<(InputKey, Position)> {
+        let is_task_position = |sent: &&Sent| sent.key.as_deref() == Some(&[TASK_POSITION]);
+        let task_positions = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
         let topics = &self.pipeline.topics.inputs;
-        let lanes = bookmarks.filter(is_bookmark).flat_map(|sent| {
+        let read_positions = task_positions.filter(is_task_position).flat_map(|sent| {
             let value = sent.value.as_deref().unwrap_or_default();
-            let (position, _) = decode_task_position(value, topics).expect("a bookmark");
-            self.lanes(&position)
+            let (position, _) = decode_task_position(value, topics).expect("a task position");
+            self.read_positions(&position)
         });
-        lanes.collect()
+        read_positions.collect()
     }
 
-    fn lanes(&self, position: &TaskPosition) -> Vec<(InputKey, Position)> {
+    fn read_positions(&self, position: &TaskPosition) -> Vec<(InputKey, Position)> {
         let none = Reading::default();
         let inputs = position.inputs.iter();
-        let lanes = inputs.map(|((input, partition), progress)| {
-            let lane = (self.round(position, *input), *input, *partition);
-            let reading = self.readings.get(&lane).unwrap_or(&none);
+        let read_positions = inputs.map(|((input, partition), progress)| {
+            let input_key = (self.generation_of(position, *input), *input, *partition);
+            let reading = self.readings.get(&input_key).unwrap_or(&none);
             let position = reading.position(progress.next_offset, progress.leader_epoch);
-            (lane, position)
+            (input_key, position)
         });
-        lanes.collect()
+        read_positions.collect()
     }
 
-    /// How often an input had been recreated when a bookmark's positions were read.
-    pub(super) fn round(&self, position: &TaskPosition, input: u16) -> u32 {
+    /// The generation of an input that a task position refers to.
+    pub(super) fn generation_of(&self, position: &TaskPosition, input: u16) -> u32 {
         let topic = &self.pipeline.topics.inputs[usize::from(input)];
         let id = position.topic_ids.get(topic);
         let number = id.and_then(|id| id.split_once('#'));
         number.map_or(0, |(_, number)| number.parse().expect("a number"))
     }
 
-    /// Nothing in a bookmark goes back, but where a topic was recreated, or a partition lost what was read.
-    fn check_bookmark(&self, task: u32, position: &TaskPosition) {
+    /// Checks that nothing in a task position goes back, except if a topic was recreated or a partition lost records
+    /// that were read.
+    fn check_task_position(&self, task: u32, position: &TaskPosition) {
         let version = position.version;
         assert!(
             version == 0 || self.versions.contains(&version),
@@ -203,7 +204,7 @@ impl CommittedLog {
             !self.held.contains(&version),
             "task {task} uses version {version}, which is held"
         );
-        let Some(known) = self.bookmarks.get(&task) else {
+        let Some(known) = self.task_positions.get(&task) else {
             return;
         };
         let before = known;
@@ -219,12 +220,12 @@ impl CommittedLog {
             );
         }
         for (input, before) in &before.inputs {
-            let generation = self.round(known, input.0);
-            if self.round(position, input.0) > generation {
+            let generation = self.generation_of(known, input.0);
+            if self.generation_of(position, input.0) > generation {
                 continue;
             }
             let reading = self.readings.get(&(generation, input.0, input.1));
-            let least = reading.map_or(before.next_offset, Reading::still_there);
+            let least = reading.map_or(before.next_offset, Reading::surviving_offset);
             let after = position.inputs.get(input);
             let goes_on = after
                 .is_some_and(|after| after.next_offset >= least && after.time_ms >= before.time_ms);
@@ -255,7 +256,7 @@ impl CommittedLog {
         assert_eq!(Some(version), newest, "an old version is published");
     }
 
-    /// The positions are those of the bookmarks, and the other way round.
+    /// Checks that the committed offsets equal those in the task positions.
     fn take_positions(
         &mut self,
         positions: &[(TopicPartition, i64)],
@@ -264,8 +265,8 @@ impl CommittedLog {
     ) {
         let mut expected = BTreeMap::new();
         for task in written {
-            let Some(position) = self.bookmarks.get(task) else {
-                panic!("task {task} is committed without a bookmark");
+            let Some(position) = self.task_positions.get(task) else {
+                panic!("task {task} is committed without a task position");
             };
             let repartition = TopicPartition {
                 topic: Topic::Repartition,
@@ -286,12 +287,15 @@ impl CommittedLog {
             .copied()
             .filter(|(source, _)| source.topic != Topic::Samples)
             .collect();
-        assert_eq!(found, expected, "positions and bookmarks");
+        assert_eq!(
+            found, expected,
+            "committed offsets, and those in the task positions"
+        );
         self.positions.extend(positions.iter().copied());
     }
 
-    /// Holds a task right after its commit against what its changelog says. What it did since without committing it
-    /// is done for both: time passed that changed nobody, and a topic was noticed to have been recreated.
+    /// Compares a task right after its commit with its changelog. First both are brought to the same uncommitted
+    /// state: time that passed without a change, and a topic that was found recreated.
     pub(super) fn check_live(
         &self,
         pipeline: &Pipeline,

@@ -1,4 +1,4 @@
-//! What the metrics must say: what was committed by those who heard of it, counted beside the product.
+//! Expected values of the counters: what workers committed and got the answer for, counted without the product.
 
 use std::collections::BTreeMap;
 
@@ -8,62 +8,63 @@ use prometheus::proto::{LabelPair, Metric};
 use serde_json::Value;
 
 use super::committed_log::Sent;
+use super::simulation::Simulation;
 use super::truncated_reads::Reading;
-use super::world::World;
 
-/// Counts by the name of a counter, with the value of its label if it has one.
+/// Counts by counter name, followed by `/` and the value of the label if it has one.
 pub(super) type Counts = BTreeMap<String, u64>;
 
-/// Adds to a count; one that is zero is left out.
+/// Adds to a count. Adding 0 creates no entry.
 pub(super) fn add(counts: &mut Counts, name: &str, count: u64) {
     if count > 0 {
         *counts.entry(name.to_owned()).or_default() += count;
     }
 }
 
-impl World {
-    /// What a transaction is to count, should it be committed next.
+impl Simulation {
+    /// The counts of a transaction if it is committed next.
     pub(super) fn counts_of(&self, sent: &[Sent]) -> Counts {
         let mut counts = Counts::new();
         add(&mut counts, "commits_total", 1);
         for record in sent {
             count_record(record, &mut counts);
         }
-        let (committed_log, feed) = (self.committed_log(), self.feed());
+        let (committed_log, producers) = (self.committed_log(), self.producers());
         let none = Reading::default();
-        for (lane, position) in committed_log.lanes_of(sent) {
-            if let Some(produced) = feed.produced.get(&lane) {
-                let reading = committed_log.readings.get(&lane).unwrap_or(&none);
+        for (input_key, position) in committed_log.read_positions_of(sent) {
+            if let Some(produced) = producers.produced.get(&input_key) {
+                let reading = committed_log.readings.get(&input_key).unwrap_or(&none);
                 produced.count(reading, position, &mut counts);
             }
         }
         counts
     }
 
-    /// The counters say what was committed, and nothing that was taken back or done again.
+    /// Checks that the counters equal what was committed. Aborted or repeated work must not be counted.
     pub(super) fn check_counters(&self) {
         let repeats = self.repeats();
         let committed_log = self.committed_log();
         let mut found = gathered(&self.registry);
         let duplicates = found.remove("duplicates_total").unwrap_or(0);
-        assert_eq!(
-            found, committed_log.heard,
-            "counters, and what was committed"
-        );
-        // Who died in the moment of a commit has counted nothing of it, and a customer who was let go of is new.
-        if committed_log.unheard == 0 && !self.scenario.lets_go() {
-            assert_eq!(duplicates, repeats, "events that came again");
+        assert_eq!(found, committed_log.acknowledged, "counters");
+        // A worker that dies right after a commit has not counted it, and the duplicates of an expired customer count
+        // as new.
+        if committed_log.unacknowledged == 0 && !self.scenario.has_expiry() {
+            assert_eq!(duplicates, repeats, "duplicates");
         }
-        assert!(duplicates <= repeats, "{duplicates} events came again");
+        assert!(
+            duplicates <= repeats,
+            "{duplicates} duplicates counted, at most {repeats} expected"
+        );
     }
 }
 
 fn count_record(record: &Sent, counts: &mut Counts) {
     match record.topic {
         Topic::DeadLetters => add(counts, "dead_letters_total", 1),
-        // Without a key it holds watermarks.
+        // Without a key it is a watermark record.
         Topic::Repartition if record.key.is_some() => add(counts, "forwarded_events_total", 1),
-        // Without a key it is a step of the lineage.
+        // Without a key it is a lineage step.
         Topic::SegmentChanges if record.key.is_some() => {
             let value = record.value.as_deref().expect("a change");
             let change: Value = serde_json::from_slice(value).expect("JSON");
@@ -74,7 +75,7 @@ fn count_record(record: &Sent, counts: &mut Counts) {
     }
 }
 
-/// The counters as a scrape has them.
+/// The current values of the counters.
 fn gathered(registry: &Registry) -> Counts {
     let mut counts = Counts::new();
     for family in registry.gather() {

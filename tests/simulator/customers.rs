@@ -1,12 +1,12 @@
-//! What customers do: the lines that producers send.
+//! The customers' events: the lines that producers send.
 
 use flockwise_codec::partitioner::Partitioner;
 
 use super::scenario::Scenario;
 use crate::events::{lines, lines_over};
 
-/// Two months of the shop; with a gap, each in another year.
-pub(super) fn life(scenario: &Scenario) -> Vec<String> {
+/// Two months of the generated shop. With a gap, the first half is in the year before.
+pub(super) fn main_lines(scenario: &Scenario) -> Vec<String> {
     let mut lines = lines(scenario.events, scenario.customers, scenario.seed);
     if scenario.has_gap {
         let half = lines.len() / 2;
@@ -17,14 +17,14 @@ pub(super) fn life(scenario: &Scenario) -> Vec<String> {
     lines
 }
 
-/// A day of the shop, long after: shorter than it takes to let anybody go, and every task hears of it.
+/// A day of the generated shop, a year later. It is shorter than the time to expiry, and every task gets an event.
 pub(super) fn final_day(scenario: &Scenario, partitioner: Partitioner) -> Vec<String> {
     let (tasks, seed) = (scenario.state_partitions, scenario.seed + 1);
     let probe = |task: &u32| {
         let mut names = (0..).map(|number| format!("probe-{number}"));
         names
             .find(|name| partitioner.partition(name.as_bytes(), tasks) == *task)
-            .expect("somebody of every task")
+            .expect("a customer of every task")
     };
     let probes = (0..tasks).map(|task| {
         let name = probe(&task);

@@ -1,7 +1,7 @@
-//! An instance's disk, and the store that workers keep on it.
+//! The simulated disk of an instance, and the checkpoint store that its workers use.
 //!
-//! What is written is there for good after a while, and may be lost by a crash before: whole or not at all. It
-//! outlives its instance, is nobody else's, and may be found older, damaged or gone.
+//! A write becomes durable after a delay. A crash before that loses it completely or not at all. The disk survives
+//! its instance and belongs to no other. After a restart it may be unchanged, older, damaged or empty.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,76 +11,76 @@ use flockwise_runtime::checkpoint_owner::CheckpointOwners;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
 use flockwise_runtime::topics::Topic;
 
-use super::cluster::{ClientId, Place};
+use super::cluster::{ClientId, InjectionPoint};
 use super::committed_log::Changelog;
 use super::seeded_random::SeededRandom;
+use super::simulation::Simulation;
 use super::task_comparison;
-use super::world::World;
 
-/// A task is taken over that was kept warm.
+/// Trace event: a worker takes over a standby.
 pub(super) const TAKES_OVER: &str = "takes a standby over";
 
-/// A store that no longer owns a task's copy was to write to it.
-pub(super) const MAY_NOT_WRITE: &str = "may not write the copy of task";
+/// Trace event: a store that no longer owns a task's checkpoint tries to write to it.
+pub(super) const MAY_NOT_WRITE: &str = "may not write the checkpoint of task";
 
-/// A task's records as they lie on a disk.
+/// A task's checkpoint on disk.
 #[derive(Clone, Debug, Default)]
 struct CheckpointPage {
     changelog: String,
     plan: u64,
     records: Changelog,
-    /// `None` as long as it is not complete.
+    /// Changelog offset that it covers; `None` until it is complete.
     offset: Option<i64>,
     committed_ms: i64,
-    /// Somebody has tampered with it, in a way that a store sees.
+    /// Damaged in a way that the store detects by itself.
     is_damaged: bool,
-    /// Somebody has tampered with it, in whatever way.
-    is_spoilt: bool,
+    /// Damaged in any way.
+    is_altered: bool,
 }
 
-/// A disk.
+/// The checkpoints on an instance's disk, by task.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     pages: BTreeMap<u32, CheckpointPage>,
-    /// On their way, each with when it will be there.
+    /// Pending writes, each with the time at which it becomes durable.
     writing: BTreeMap<u32, (CheckpointBatch, i64)>,
-    /// As it was at some time.
-    before: BTreeMap<u32, CheckpointPage>,
-    /// Which of the process's stores may write a task's copy.
+    /// A copy of the pages from an earlier restart.
+    earlier_pages: BTreeMap<u32, CheckpointPage>,
+    /// Which of the process's stores may write each task's checkpoint.
     owners: CheckpointOwners,
-    /// Stores that were opened so far.
+    /// Number of stores opened so far.
     handles: u64,
 }
 
 impl CheckpointPage {
-    fn take(&mut self, kept: &CheckpointBatch) {
-        if self.changelog != kept.changelog || self.plan != kept.plan {
+    fn apply(&mut self, batch: &CheckpointBatch) {
+        if self.changelog != batch.changelog || self.plan != batch.plan {
             *self = Self {
-                changelog: kept.changelog.clone(),
-                plan: kept.plan,
+                changelog: batch.changelog.clone(),
+                plan: batch.plan,
                 ..Self::default()
             };
         }
-        for (key, value) in kept.records() {
+        for (key, value) in batch.records() {
             match value {
                 Some(value) => self.records.insert(key.to_vec(), value.to_vec()),
                 None => self.records.remove(key),
             };
         }
-        if kept.offset.is_some() {
-            (self.offset, self.committed_ms) = (kept.offset, kept.committed_ms);
+        if batch.offset.is_some() {
+            (self.offset, self.committed_ms) = (batch.offset, batch.committed_ms);
         }
     }
 }
 
 impl Disk {
     fn finish(&mut self, task: u32) {
-        if let Some((kept, _)) = self.writing.remove(&task) {
-            self.pages.entry(task).or_default().take(&kept);
+        if let Some((batch, _)) = self.writing.remove(&task) {
+            self.pages.entry(task).or_default().apply(&batch);
         }
     }
 
-    fn finish_what_is_due(&mut self, now_ms: i64) {
+    fn finish_due(&mut self, now_ms: i64) {
         let is_due = |(_, (_, at_ms)): &(&u32, &(CheckpointBatch, i64))| *at_ms <= now_ms;
         let due: Vec<u32> = self
             .writing
@@ -91,7 +91,7 @@ impl Disk {
         due.into_iter().for_each(|task| self.finish(task));
     }
 
-    /// The power goes: what is on its way is there or not.
+    /// Power loss: each pending write becomes durable or is lost.
     pub(super) fn crash(&mut self, random: &SeededRandom) {
         let tasks: Vec<u32> = self.writing.keys().copied().collect();
         for task in tasks {
@@ -103,9 +103,9 @@ impl Disk {
         self.owners = CheckpointOwners::default();
     }
 
-    /// What a restart may find.
-    pub(super) fn age(&mut self, random: &SeededRandom) -> &'static str {
-        // An instance that left in good order has seen to it that all is written.
+    /// Draws what a restart finds on the disk, and returns the trace event.
+    pub(super) fn restart(&mut self, random: &SeededRandom) -> &'static str {
+        // An instance that shut down has waited for its writes.
         let writing: Vec<u32> = self.writing.keys().copied().collect();
         writing.into_iter().for_each(|task| self.finish(task));
         match random.below(12) {
@@ -114,7 +114,7 @@ impl Disk {
                 "finds an empty disk"
             }
             1 => {
-                self.pages.clone_from(&self.before);
+                self.pages.clone_from(&self.earlier_pages);
                 "finds an old disk"
             }
             2 => {
@@ -122,7 +122,7 @@ impl Disk {
                 "finds a damaged disk"
             }
             3 | 4 => {
-                self.before.clone_from(&self.pages);
+                self.earlier_pages.clone_from(&self.pages);
                 "finds its disk"
             }
             _ => "finds its disk",
@@ -132,13 +132,13 @@ impl Disk {
 
 impl CheckpointPage {
     fn damage(&mut self, random: &SeededRandom) {
-        self.is_spoilt = true;
+        self.is_altered = true;
         match random.below(4) {
             0 => self.is_damaged = true,
             1 => self.changelog.push_str(", made anew"),
             2 => self.offset = self.offset.map(|offset| offset + 1_000_000),
             _ => {
-                let place = random.place(self.records.len().max(1));
+                let place = random.index(self.records.len().max(1));
                 if let Some(value) = self.records.values_mut().nth(place) {
                     value.truncate(value.len() / 2);
                 }
@@ -147,44 +147,44 @@ impl CheckpointPage {
     }
 }
 
-/// The store of one worker.
+/// The checkpoint store of one worker.
 pub(super) struct DiskStore {
-    world: Rc<World>,
+    simulation: Rc<Simulation>,
     client_id: ClientId,
-    /// Tells it from the other stores of its instance, before and after it.
+    /// Unique among all stores that its instance has opened.
     handle: u64,
 }
 
 impl DiskStore {
-    pub(super) fn new(world: Rc<World>, client_id: ClientId) -> Self {
+    pub(super) fn new(simulation: Rc<Simulation>, client_id: ClientId) -> Self {
         let handle = {
-            let disk = &mut world.disks()[client_id.instance];
+            let disk = &mut simulation.disks()[client_id.instance];
             disk.handles += 1;
             disk.handles
         };
         Self {
-            world,
+            simulation,
             client_id,
             handle,
         }
     }
 
-    /// Between two things that a store does, its process may die.
+    /// An injection point between two operations of the store: the process may die here.
     fn is_alive(&self) -> bool {
-        self.is_alive_at(Place::Anywhere)
+        self.is_alive_at(InjectionPoint::Anywhere)
     }
 
-    fn is_alive_at(&self, place: Place) -> bool {
-        self.world.inject(&self.client_id, place).is_ok()
+    fn is_alive_at(&self, place: InjectionPoint) -> bool {
+        self.simulation.inject(&self.client_id, place).is_ok()
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> T {
-        let disk = &mut self.world.disks()[self.client_id.instance];
-        disk.finish_what_is_due(self.world.clock.wall_ms());
+        let disk = &mut self.simulation.disks()[self.client_id.instance];
+        disk.finish_due(self.simulation.clock.wall_ms());
         act(disk)
     }
 
-    fn forget(&self, what: &'static str, task: u32) {
+    fn discard(&self, what: &'static str, task: u32) {
         if self.is_alive() {
             self.note(what, task, 0);
             self.with(|disk| {
@@ -198,7 +198,8 @@ impl DiskStore {
 
     fn note(&self, what: &'static str, task: u32, number: i64) {
         let numbers = [i64::from(task), number];
-        self.world.note(Some(self.client_id.slot), what, numbers);
+        self.simulation
+            .note(Some(self.client_id.slot), what, numbers);
     }
 }
 
@@ -218,19 +219,20 @@ impl Store for DiskStore {
             disk.pages.get(&task).cloned()
         })?;
         let is_wanted = page.changelog == wanted.changelog && page.plan == wanted.plan;
-        let is_young = self.world.is_young(&page, wanted.now_ms);
-        if !is_young && page.offset.is_some() {
-            self.note("finds its copy too old", task, page.committed_ms);
+        let is_trusted = self.simulation.is_trusted(&page, wanted.now_ms);
+        if !is_trusted && page.offset.is_some() {
+            self.note("finds its checkpoint too old", task, page.committed_ms);
         }
-        let is_wanted = is_wanted && is_young && !page.is_damaged;
+        let is_wanted = is_wanted && is_trusted && !page.is_damaged;
         let offset = page.offset.filter(|_| is_wanted);
-        let is_good = offset.is_some() && page.records.iter().all(|(key, value)| each(key, value));
-        if !is_good {
-            self.note("sets its copy aside", task, 0);
+        let is_loaded =
+            offset.is_some() && page.records.iter().all(|(key, value)| each(key, value));
+        if !is_loaded {
+            self.note("discards its checkpoint", task, 0);
             self.with(|disk| disk.pages.remove(&task));
             return None;
         }
-        self.note("loads task", task, offset.unwrap_or(0));
+        self.note("loads the checkpoint of task", task, offset.unwrap_or(0));
         offset
     }
 
@@ -253,24 +255,24 @@ impl Store for DiskStore {
     }
 
     fn write(&mut self, task: u32, records: CheckpointBatch) {
-        if !self.is_alive_at(Place::BeforeKeep) {
+        if !self.is_alive_at(InjectionPoint::BeforeCheckpoint) {
             return;
         }
         if !self.with(|disk| disk.owners.owns(task, self.handle)) {
             return self.note(MAY_NOT_WRITE, task, records.len() as i64);
         }
-        self.note("keeps records of task", task, records.len() as i64);
+        self.note("writes the checkpoint of task", task, records.len() as i64);
         let mut page = self
             .with(|disk| disk.pages.get(&task).cloned())
             .unwrap_or_default();
-        page.take(&records);
-        self.world.check_page(task, &page);
-        let done_ms = self.world.later_ms(1, 2_000) - 1;
+        page.apply(&records);
+        self.simulation.check_page(task, &page);
+        let done_ms = self.simulation.later_ms(1, 2_000) - 1;
         self.with(|disk| {
             let before = disk.writing.insert(task, (records, done_ms));
             assert!(
                 before.is_none(),
-                "task {task} is written while its copy is busy"
+                "task {task} is written while an earlier write of its checkpoint is pending"
             );
         });
     }
@@ -286,66 +288,67 @@ impl Store for DiskStore {
     }
 
     fn set_aside(&mut self, task: u32, _reason: &str) {
-        self.forget("begins its copy anew", task);
+        self.discard("sets its checkpoint aside", task);
     }
 
     fn remove(&mut self, task: u32) {
-        self.forget(TAKES_OVER, task);
+        self.discard(TAKES_OVER, task);
     }
 }
 
 impl Drop for DiskStore {
     fn drop(&mut self) {
-        // At the end of the story the disks have been taken away to be checked.
-        if let Some(disk) = self.world.disks().get_mut(self.client_id.instance) {
+        // At the end of a simulation the disks have been taken for the checks.
+        if let Some(disk) = self.simulation.disks().get_mut(self.client_id.instance) {
             disk.owners.release_all(self.handle);
         }
     }
 }
 
 impl Disk {
-    /// Copies that nobody has tampered with, as of when everything is written.
-    fn into_good_pages(mut self) -> BTreeMap<u32, CheckpointPage> {
+    /// The undamaged checkpoints, with all pending writes done.
+    fn into_intact_pages(mut self) -> BTreeMap<u32, CheckpointPage> {
         let writing: Vec<u32> = self.writing.keys().copied().collect();
         writing.into_iter().for_each(|task| self.finish(task));
-        self.pages.retain(|_, page| !page.is_spoilt);
+        self.pages.retain(|_, page| !page.is_altered);
         self.pages
     }
 }
 
-impl World {
-    /// How old a copy is, at most, that is loaded.
-    fn is_young(&self, page: &CheckpointPage, now_ms: i64) -> bool {
+impl Simulation {
+    /// True if a checkpoint is recent enough to be loaded.
+    fn is_trusted(&self, page: &CheckpointPage, now_ms: i64) -> bool {
         let trusted_ms = self.scenario.trusted.as_millis() as u64;
         page.committed_ms.abs_diff(now_ms) <= trusted_ms
     }
 
-    /// Whatever copy a later start would trust leads to what the changelog says.
+    /// Checks every checkpoint that a later start would trust.
     pub(super) fn check_disks(&self) {
         let now_ms = self.clock.wall_ms();
         let disks = std::mem::take(&mut *self.disks());
         for disk in disks {
-            for (task, page) in disk.into_good_pages() {
-                if self.is_young(&page, now_ms) {
+            for (task, page) in disk.into_intact_pages() {
+                if self.is_trusted(&page, now_ms) {
                     self.check_page(task, &page);
                 }
             }
         }
     }
 
-    /// A copy and what the changelog has committed from its offset on are what the whole changelog says.
+    /// Checks that a checkpoint plus the committed changelog from its offset on gives the same task as the whole
+    /// changelog.
     fn check_page(&self, task: u32, page: &CheckpointPage) {
         let Some(offset) = page.offset else {
             return;
         };
-        // Whoever restores from this copy waits for the end, and cannot be asked before.
+        // A restore from this checkpoint would wait for the open transaction, so there is nothing to compare yet.
         if self.broker.is_held_back(Topic::Changelog, task) {
             return;
         }
         let end = self.broker.stable(Topic::Changelog, task);
         assert!(
             offset <= end,
-            "the copy of task {task} is at {offset}, the changelog at {end}"
+            "the checkpoint of task {task} covers offset {offset}, but its changelog ends at {end}"
         );
         let mut records = page.records.clone();
         for record in self.broker.read(Topic::Changelog, task, offset) {

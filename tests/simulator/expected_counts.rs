@@ -1,26 +1,26 @@
-//! What the simulator itself says should come of its events: nothing here is computed by the product.
+//! The simulator's own computation of lifetime features. It uses no code of the product.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
-use super::world::World;
+use super::simulation::Simulation;
 use crate::checks::is_near;
 use crate::events::InputRecord;
 use flockwise_core::customer_view::customer_view;
 use flockwise_core::task::Task;
 
-/// The event that takes an order's amount back; several of one order are all real.
+/// The event that reverses an order's amount. One order may have several, and each counts.
 const REFUND: &str = "Order Refunded";
 const ORDER: &str = "Order Completed";
 
-/// What a customer's features over a lifetime must say.
+/// The expected lifetime features of a customer, and its dedup memory.
 #[derive(Clone, Debug, Default)]
 struct ExpectedCounts {
     events: u64,
     orders_without_coupon: u64,
     spent: f64,
-    /// Ids and orders of the latest events that counted, the newest last.
+    /// Event ids of the latest events that counted, the newest last.
     ids: VecDeque<String>,
     orders: VecDeque<String>,
 }
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The order of an event that counts once an order.
+    /// The order id of an event that counts once per order; `None` for refunds.
     fn order(&self) -> Option<&'a str> {
         let order = self.properties["order_id"].as_str();
         order.filter(|_| self.event != REFUND)
@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
 }
 
 impl ExpectedCounts {
-    /// Counts an event unless its id or its order was counted before, of as many as are remembered.
+    /// Counts an event unless its event id or order id is among the last `dedup` ones.
     fn count(&mut self, fields: &Fields<'_>, dedup: usize) {
         let is_known = |known: &VecDeque<String>, name: &str| known.iter().any(|one| one == name);
         let is_ordered = |order| is_known(&self.orders, order);
@@ -84,24 +84,26 @@ fn remember(known: &mut VecDeque<String>, name: &str, most: usize) {
     }
 }
 
-fn tallies(events: &[InputRecord], dedup: usize) -> BTreeMap<String, ExpectedCounts> {
-    let mut tallies: BTreeMap<String, ExpectedCounts> = BTreeMap::new();
-    for put in events {
-        let value = put.value.as_deref().expect("an event");
+fn expected_counts(events: &[InputRecord], dedup: usize) -> BTreeMap<String, ExpectedCounts> {
+    let mut expected_counts: BTreeMap<String, ExpectedCounts> = BTreeMap::new();
+    for record in events {
+        let value = record.value.as_deref().expect("an event");
         let event: Value = serde_json::from_slice(value).expect("JSON");
         let fields = Fields::of(&event);
-        let expected_counts = tallies.entry(fields.customer.to_owned()).or_default();
+        let expected_counts = expected_counts
+            .entry(fields.customer.to_owned())
+            .or_default();
         expected_counts.count(&fields, dedup);
     }
-    tallies
+    expected_counts
 }
 
-impl World {
-    /// Each event that counts was counted once, for its customer, and each customer is in one task.
-    pub(super) fn check_tallies(&self, tasks: &[Task]) {
-        let before_coda = self.feed().before_coda;
+impl Simulation {
+    /// Checks that each event was counted once, for its customer, and that each customer is in one task.
+    pub(super) fn check_lifetime_features(&self, tasks: &[Task]) {
+        let before_final_day = self.producers().before_final_day;
         let dedup = self.scenario.time.remembered_ids;
-        let tallies = tallies(&self.counted(before_coda), dedup);
+        let expected_counts = expected_counts(&self.counted(before_final_day), dedup);
         let mut found = BTreeSet::new();
         for (number, task) in tasks.iter().enumerate() {
             for row in task.rows().numbers() {
@@ -109,15 +111,15 @@ impl World {
                 let customer = row.customer_id;
                 let is_first = found.insert(customer.to_owned());
                 assert!(is_first, "{customer} is in task {number} and in another");
-                let expected_counts = tallies.get(customer);
+                let expected_counts = expected_counts.get(customer);
                 let Some(expected_counts) = expected_counts else {
                     let (last_ms, position) = (row.reference_ms, task.position());
                     panic!(
-                        "{customer} has no event that counts; its last is of {last_ms}: {position:?}"
+                        "{customer} has no event that counts; its latest event time is {last_ms}: {position:?}"
                     );
                 };
                 let plan = &self.pipeline.task.plan;
-                let portrait = customer_view(plan, None, &row, row.standing.as_of_ms);
+                let view = customer_view(plan, None, &row, row.standing.as_of_ms);
                 let expected = [
                     ("events_ever", expected_counts.events as f64),
                     (
@@ -128,22 +130,22 @@ impl World {
                 ];
                 for (name, expected) in expected {
                     let place = plan.feature_names().position(|known| known == name);
-                    let found = portrait.features[place.expect("a feature of this name")];
+                    let found = view.features[place.expect("a feature of this name")];
                     assert!(
                         is_near(found, expected),
-                        "{customer}: {name} is {found}, and the producers count {expected}"
+                        "{customer}: {name} is {found}, expected {expected}"
                     );
                 }
             }
         }
-        assert_eq!(found.len(), tallies.len(), "customers with events");
+        assert_eq!(found.len(), expected_counts.len(), "customers with events");
     }
 
-    /// Events that count and come again within what is remembered.
+    /// Number of read events that are duplicates within the dedup memory.
     pub(super) fn repeats(&self) -> u64 {
         let events = self.counted(0);
-        let tallies = tallies(&events, self.scenario.time.remembered_ids);
-        let counted: u64 = tallies
+        let expected_counts = expected_counts(&events, self.scenario.time.remembered_ids);
+        let counted: u64 = expected_counts
             .values()
             .map(|expected_counts| expected_counts.events)
             .sum();

@@ -1,8 +1,8 @@
-//! How often things go wrong.
+//! Fault rates.
 
 use super::seeded_random::SeededRandom;
 
-/// How often something happens, of a thousand steps.
+/// Probability of each fault per step, per mille.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FaultRates {
     pub(super) crash: u64,
@@ -13,17 +13,18 @@ pub(super) struct FaultRates {
     pub(super) expire: u64,
     pub(super) compact: u64,
     pub(super) retain: u64,
-    pub(super) occupy: u64,
-    pub(super) leap: u64,
-    /// Somebody sets the clock of an instance.
-    pub(super) jump: u64,
-    /// An input is deleted and made again.
+    pub(super) skip_offsets: u64,
+    pub(super) skip_time: u64,
+    /// Sets the clock of an instance.
+    pub(super) set_clock: u64,
+    /// Deletes and recreates an input.
     pub(super) recreate: u64,
-    /// An input partition loses its latest records.
+    /// Truncates an input partition.
     pub(super) truncate: u64,
 }
 
-/// Of all that may go wrong, in each world only some does: what is rare beside much else gets its turn.
+/// Draws the rates. In each seed only about half of the faults occur, so that rare ones are not drowned out by
+/// others.
 pub(super) fn rates(random: &SeededRandom) -> FaultRates {
     let rate = |high: u64| match random.percent(55) {
         true => random.scale(1, high),
@@ -38,9 +39,9 @@ pub(super) fn rates(random: &SeededRandom) -> FaultRates {
         expire: rate(10),
         compact: rate(30),
         retain: rate(30),
-        occupy: rate(30),
-        leap: rate(10),
-        jump: 0,
+        skip_offsets: rate(30),
+        skip_time: rate(10),
+        set_clock: 0,
         recreate: 0,
         truncate: 0,
     }

@@ -1,35 +1,36 @@
-//! Learning that takes a while: the same while for the same record, so that a seed gives the same story.
+//! Learning that takes several runs of the worker. The record's offset decides how many, so that a seed gives the
+//! same run.
 
 use flockwise_core::event::mix;
 use flockwise_runtime::learning_thread::{
     LearningExecutor, LearningHandle, LearningJob, LearningResult,
 };
 
-/// Turns of the worker that a job may take, below this.
-const TURNS: u64 = 8;
+/// A job takes fewer runs of the worker than this.
+const MAX_RUNS: u64 = 8;
 
-/// A thread that is slow.
+/// Runs learning jobs with a delay, on the worker's own thread.
 pub(super) struct SlowExecutor;
 
 impl LearningExecutor for SlowExecutor {
     fn start(&self, job: LearningJob) -> Box<dyn LearningHandle> {
-        let turns = mix(job.offset.cast_unsigned()) % TURNS;
+        let runs = mix(job.offset.cast_unsigned()) % MAX_RUNS;
         Box::new(LearningInSteps {
-            turns,
+            runs,
             job: Some(job),
         })
     }
 }
 
 struct LearningInSteps {
-    turns: u64,
+    runs: u64,
     job: Option<LearningJob>,
 }
 
 impl LearningHandle for LearningInSteps {
     fn finished(&mut self) -> Option<LearningResult> {
-        if self.turns > 0 {
-            self.turns -= 1;
+        if self.runs > 0 {
+            self.runs -= 1;
             return None;
         }
         self.job.take().map(LearningJob::run)

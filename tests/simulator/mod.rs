@@ -1,8 +1,8 @@
-//! A whole cluster and its pipeline on one thread, drawn from one seed: workers, brokers, disks, producers,
-//! what goes wrong, and in which order it all happens. The same seed is the same story on every machine.
+//! Simulates a whole cluster and its pipeline on one thread: workers, brokers, disks and producers. One seed decides
+//! the settings, the faults and the order of all steps, and gives the same run on every machine.
 //!
-//! `FLOCKWISE_SIMULATOR_SEED=7 cargo test -p flockwise-tests --test simulator -- replay_one --nocapture` plays
-//! one story again; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test play so many.
+//! `FLOCKWISE_SIMULATOR_SEED=7 cargo test -p flockwise-tests --test simulator -- replay_one --nocapture` replays one
+//! seed; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test simulate 10,000 seeds.
 
 mod checks;
 mod client;
@@ -23,12 +23,12 @@ mod runner;
 mod scenario;
 mod seeded_random;
 mod setup;
+mod simulation;
 mod standbys;
 mod startup;
 mod task_comparison;
 mod trace;
 mod truncated_reads;
 mod variations;
-mod world;
 
 pub use runner::{replay, run, sweep};

@@ -1,16 +1,16 @@
-//! What was produced, and which of it was read before its topic was recreated or its partition truncated.
+//! The produced records, and which of them were read before their topic was recreated or their partition truncated.
 
 use super::committed_log::CommittedLog;
 use super::counters::{Counts, add};
+use super::simulation::Simulation;
 use super::truncated_reads::{Position, Reading};
-use super::world::World;
 use crate::events::InputRecord;
 
-/// A partition of an input: how often the input was recreated, its number, and the partition's.
+/// A partition of an input: the input's generation, its number, and the partition's number.
 pub(super) type InputKey = (u32, u16, u32);
 
-/// A record of an input: its partition, its leader epoch and its offset.
-pub(super) type Place = (InputKey, i32, i64);
+/// A record of an input: its partition, leader epoch and offset.
+pub(super) type RecordId = (InputKey, i32, i64);
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
@@ -20,16 +20,16 @@ struct Record {
     is_lost: bool,
 }
 
-/// The records of a partition, and what should become of them.
+/// The records of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Produced {
-    /// Leader epoch of the records to come.
+    /// Leader epoch of the next record.
     epoch: i32,
     records: Vec<Record>,
 }
 
 impl Produced {
-    /// A record was produced; returns its leader epoch.
+    /// Adds a record. Returns its leader epoch.
     pub(super) fn note(&mut self, offset: i64, is_tombstone: bool) -> i32 {
         self.records.push(Record {
             epoch: self.epoch,
@@ -40,19 +40,19 @@ impl Produced {
         self.epoch
     }
 
-    fn there(&self) -> impl DoubleEndedIterator<Item = &Record> {
+    fn surviving(&self) -> impl DoubleEndedIterator<Item = &Record> {
         self.records.iter().filter(|record| !record.is_lost)
     }
 
-    /// The offset behind the last record.
+    /// The offset after the last record; `None` if there is none.
     pub(super) fn end(&self) -> Option<i64> {
-        self.there().next_back().map(|record| record.offset + 1)
+        self.surviving().next_back().map(|record| record.offset + 1)
     }
 
-    /// Loses its latest records, at most so many, and begins a leader epoch at the offset that is returned; `end` is
-    /// where the partition ended.
+    /// Marks up to `records` of the latest records as lost and begins a leader epoch. Returns the offset at which it
+    /// begins. `end` is the partition's end offset before.
     pub(super) fn truncate(&mut self, records: usize, end: i64) -> i64 {
-        let lost = self.there().rev().take(records);
+        let lost = self.surviving().rev().take(records);
         let to = lost.last().map_or(end, |record| record.offset);
         for record in self.records.iter_mut().filter(|record| record.offset >= to) {
             record.is_lost = true;
@@ -61,7 +61,7 @@ impl Produced {
         to
     }
 
-    /// Adds what is to be counted of the records that are read at a position and were not before.
+    /// Adds the counts of the records that are read at a position and were not read before.
     pub(super) fn count(&self, reading: &Reading, position: Position, counts: &mut Counts) {
         let is_new = |record: &&Record| {
             let Record { epoch, offset, .. } = **record;
@@ -76,42 +76,42 @@ impl Produced {
         }
     }
 
-    /// Is there a record that is to be read and was not?
+    /// True if a record that is to be read was not read.
     fn has_unread(&self, reading: &Reading) -> bool {
         let mut wanted = self
-            .there()
+            .surviving()
             .filter(|record| reading.is_wanted(record.offset));
         wanted.any(|record| !reading.has_read(record.epoch, record.offset))
     }
 }
 
 impl CommittedLog {
-    /// Was a record read and what came of it committed?
-    pub(super) fn has_read(&self, (lane, epoch, offset): Place) -> bool {
-        let reading = self.readings.get(&lane);
+    /// True if a record was read and its result committed.
+    pub(super) fn has_read(&self, (input_key, epoch, offset): RecordId) -> bool {
+        let reading = self.readings.get(&input_key);
         reading.is_some_and(|reading| reading.has_read(epoch, offset))
     }
 }
 
-impl World {
-    /// Events that count and were read, from the n-th produced on.
+impl Simulation {
+    /// Valid events that were read, from index `from` on.
     pub(super) fn counted(&self, from: usize) -> Vec<InputRecord> {
-        let (committed_log, feed) = (self.committed_log(), self.feed());
-        let good = feed.good[from..].iter();
+        let (committed_log, producers) = (self.committed_log(), self.producers());
+        let good = producers.good[from..].iter();
         let read = good.filter(|(place, _)| committed_log.has_read(*place));
-        read.map(|(_, put)| put.clone()).collect()
+        read.map(|(_, record)| record.clone()).collect()
     }
 
-    /// Input partitions, as they are now, of which a record is to be read and was not.
+    /// Current input partitions with a record that is to be read and was not.
     pub(super) fn unread(&self) -> Vec<(u16, u32)> {
-        let (committed_log, feed) = (self.committed_log(), self.feed());
+        let (committed_log, producers) = (self.committed_log(), self.producers());
         let none = Reading::default();
         let is_unread = |(input, partition): &(u16, u32)| {
-            let lane = feed.lane(*input, *partition);
-            let reading = committed_log.readings.get(&lane).unwrap_or(&none);
-            let produced = feed.produced.get(&lane);
+            let input_key = producers.input_key(*input, *partition);
+            let reading = committed_log.readings.get(&input_key).unwrap_or(&none);
+            let produced = producers.produced.get(&input_key);
             produced.is_some_and(|produced| produced.has_unread(reading))
         };
-        feed.ends.keys().copied().filter(is_unread).collect()
+        producers.ends.keys().copied().filter(is_unread).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The producers, and what should become of each record.
+//! The producers, and the expected outcome of each record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use flockwise_core::plan::Plan;
 use flockwise_memory::MemoryBroker;
 use flockwise_runtime::topics::Topic;
 
-use super::customers::{final_day, life};
-use super::produced_log::{InputKey, Place, Produced};
+use super::customers::{final_day, main_lines};
+use super::produced_log::{InputKey, Produced, RecordId};
 use super::scenario::{Keying, Scenario};
 use super::seeded_random::SeededRandom;
-use super::world::World;
+use super::simulation::Simulation;
 use crate::events::{InputRecord, native};
 
-/// No event, whatever the format.
+/// Values that are not a valid event in any format. `None` is a tombstone.
 const BAD: [Option<&[u8]>; 6] = [
     None,
     Some(b""),
@@ -27,45 +27,44 @@ const BAD: [Option<&[u8]>; 6] = [
     Some(br#"{"event":"x","userId":"anna","customer_id":"anna","time":"yesterday","timestamp":"yesterday"}"#),
 ];
 
-/// A record to come.
-struct Next {
-    put: InputRecord,
-    /// When it happened; `None` where it is no event.
+/// A record that is not produced yet.
+struct PlannedRecord {
+    record: InputRecord,
+    /// Event time, ms since the epoch; `None` if it is not a valid event.
     time_ms: Option<i64>,
-    /// Wherever it is put, it must be in order with the customer's others.
-    is_bound: bool,
+    /// True if it must stay in order with the customer's other records of this kind: orders and their reversals.
+    keeps_order: bool,
 }
 
-/// What is still to be produced, and what should come of what was.
+/// The records still to be produced, and the expected outcome of those that were.
 pub(super) struct Producers {
-    to_come: Vec<Next>,
-    /// What comes once all else is worked off, where customers are let go of: whoever was there before is
-    /// not any more.
-    final_day: Vec<Next>,
-    /// Of the events that count, so many come before.
-    pub(super) before_coda: usize,
+    upcoming: Vec<PlannedRecord>,
+    /// If customers expire: the records that are produced after everything else is processed. All earlier customers
+    /// have expired by then.
+    final_day: Vec<PlannedRecord>,
+    /// Number of events in `good` before the final day.
+    pub(super) before_final_day: usize,
     keying: Keying,
     lateness_ms: i64,
-    /// Partitions of each input now, and in the end.
+    /// Number of partitions of each input, now and at the end.
     partitions: Vec<(u32, u32)>,
     first: Vec<u32>,
     latest_ms: BTreeMap<(u16, u32), i64>,
     partitioner: Partitioner,
     tasks: u32,
-    /// By how much the events of each task's customers are ahead of the clock, at most: stream time is
-    /// never further ahead of it.
+    /// For each task, the most that an event's time was ahead of the clock. Stream time is never further ahead.
     ahead_ms: BTreeMap<u32, i64>,
-    /// What was produced to each partition.
+    /// The records produced to each partition.
     pub(super) produced: BTreeMap<InputKey, Produced>,
     /// How often each input was recreated.
     pub(super) generations: Vec<u32>,
-    /// The offset behind the last record of each partition.
+    /// The offset after the last record of each partition.
     pub(super) ends: BTreeMap<(u16, u32), i64>,
-    /// Events that count if they are read, in the order in which they were produced.
-    pub(super) good: Vec<(Place, InputRecord)>,
-    /// Where dead letters come from.
-    pub(super) dead: BTreeSet<Place>,
-    pub(super) put: usize,
+    /// Events that are valid and not late, in the order of production. They count if they are read.
+    pub(super) good: Vec<(RecordId, InputRecord)>,
+    /// The records that must become dead letters if they are read.
+    pub(super) dead: BTreeSet<RecordId>,
+    pub(super) produced_count: usize,
 }
 
 impl Producers {
@@ -74,10 +73,10 @@ impl Producers {
         partitioner: Partitioner,
         random: &SeededRandom,
     ) -> Self {
-        let mut feed = Self {
-            to_come: Vec::new(),
+        let mut producers = Self {
+            upcoming: Vec::new(),
             final_day: Vec::new(),
-            before_coda: 0,
+            before_final_day: 0,
             keying: scenario.keying,
             lateness_ms: scenario.time.lateness_ms,
             partitions: scenario.input_partitions.clone(),
@@ -95,34 +94,35 @@ impl Producers {
             ends: BTreeMap::new(),
             good: Vec::new(),
             dead: BTreeSet::new(),
-            put: 0,
+            produced_count: 0,
         };
-        let life = life(scenario);
-        let life = feed.planned(life, scenario, random);
-        if scenario.lets_go() {
-            feed.final_day = feed.planned(final_day(scenario, partitioner), scenario, random);
+        let main_records = main_lines(scenario);
+        let main_records = producers.plan_lines(main_records, scenario, random);
+        if scenario.has_expiry() {
+            producers.final_day =
+                producers.plan_lines(final_day(scenario, partitioner), scenario, random);
         }
-        feed.to_come = life;
-        feed
+        producers.upcoming = main_records;
+        producers
     }
 
-    /// What is to be produced of lines, the first last.
-    fn planned(
+    /// Plans the records of these lines, in reverse order.
+    fn plan_lines(
         &mut self,
         lines: Vec<String>,
         scenario: &Scenario,
         random: &SeededRandom,
-    ) -> Vec<Next> {
+    ) -> Vec<PlannedRecord> {
         let (plan, mut event) = (Plan::compile(&[]), Event::default());
-        let format = Format::builtin("segment").expect("a format that comes with Flockwise");
+        let format = Format::builtin("segment").expect("a built-in format");
         let decoder = Decoder::new(&format, &plan);
         for line in lines {
             let value = line.into_bytes();
             decoder
                 .decode(&plan, Some(&value), &mut event)
                 .expect("an event");
-            let next = Next {
-                put: InputRecord {
+            let next = PlannedRecord {
+                record: InputRecord {
                     input: 0,
                     partition: 0,
                     key: event.customer_id().as_bytes().to_vec(),
@@ -130,133 +130,133 @@ impl Producers {
                     timestamp_ms: event.time_ms,
                 },
                 time_ms: Some(event.time_ms),
-                is_bound: event.order.is_some(),
+                keeps_order: event.order.is_some(),
             };
             self.plan(next, scenario, random);
         }
-        let mut planned = std::mem::take(&mut self.to_come);
-        planned.reverse();
-        planned
+        let mut plan_lines = std::mem::take(&mut self.upcoming);
+        plan_lines.reverse();
+        plan_lines
     }
 
-    fn plan(&mut self, mut next: Next, scenario: &Scenario, random: &SeededRandom) {
-        if scenario.input_partitions.len() > 1 && !next.is_bound {
-            let value = next.put.value.as_deref().unwrap_or_default();
-            next.put = InputRecord {
+    fn plan(&mut self, mut next: PlannedRecord, scenario: &Scenario, random: &SeededRandom) {
+        if scenario.input_partitions.len() > 1 && !next.keeps_order {
+            let value = next.record.value.as_deref().unwrap_or_default();
+            next.record = InputRecord {
                 input: 1,
                 value: Some(native(value)),
-                ..next.put
+                ..next.record
             };
         }
         if random.percent(scenario.bad_percent) {
-            let bad = BAD[random.place(BAD.len())];
-            self.to_come.push(Next {
-                put: InputRecord {
+            let bad = BAD[random.index(BAD.len())];
+            self.upcoming.push(PlannedRecord {
+                record: InputRecord {
                     value: bad.map(<[u8]>::to_vec),
-                    ..next.put.clone()
+                    ..next.record.clone()
                 },
                 time_ms: None,
-                is_bound: false,
+                keeps_order: false,
             });
         }
-        if random.percent(scenario.repeats_percent) && !self.to_come.is_empty() {
-            let back = random.scale(1, 8.min(self.to_come.len() as u64)) as usize;
-            let again = &self.to_come[self.to_come.len() - back];
-            let again = Next {
-                put: again.put.clone(),
+        if random.percent(scenario.repeats_percent) && !self.upcoming.is_empty() {
+            let back = random.scale(1, 8.min(self.upcoming.len() as u64)) as usize;
+            let again = &self.upcoming[self.upcoming.len() - back];
+            let again = PlannedRecord {
+                record: again.record.clone(),
                 ..*again
             };
-            self.to_come.push(again);
+            self.upcoming.push(again);
         }
-        self.to_come.push(next);
+        self.upcoming.push(next);
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.to_come.is_empty()
+    pub(super) fn is_done(&self) -> bool {
+        self.upcoming.is_empty()
     }
 
-    /// Goes on with what comes after all else; `false`: there is nothing more.
-    pub(super) fn begin_coda(&mut self) -> bool {
+    /// Starts to produce the final day. Returns false if there is none.
+    pub(super) fn begin_final_day(&mut self) -> bool {
         if self.final_day.is_empty() {
             return false;
         }
-        self.to_come = std::mem::take(&mut self.final_day);
-        self.before_coda = self.good.len();
+        self.upcoming = std::mem::take(&mut self.final_day);
+        self.before_final_day = self.good.len();
         true
     }
 
-    /// Produces so many records.
-    pub(super) fn produce(&mut self, world: &World, count: usize) {
-        let now_ms = world.clock.wall_ms();
+    /// Produces up to `count` records.
+    pub(super) fn produce(&mut self, simulation: &Simulation, count: usize) {
+        let now_ms = simulation.clock.wall_ms();
         for _ in 0..count {
-            let Some(next) = self.to_come.pop() else {
+            let Some(next) = self.upcoming.pop() else {
                 return;
             };
             self.note_time(&next, now_ms);
-            self.append(next, &world.broker, &world.random);
+            self.append(next, &simulation.broker, &simulation.random);
         }
     }
 
-    fn note_time(&mut self, next: &Next, now_ms: i64) {
+    fn note_time(&mut self, next: &PlannedRecord, now_ms: i64) {
         let Some(time_ms) = next.time_ms else { return };
-        let task = self.partitioner.partition(&next.put.key, self.tasks);
+        let task = self.partitioner.partition(&next.record.key, self.tasks);
         let ahead_ms = self.ahead_ms.entry(task).or_insert(i64::MIN);
         *ahead_ms = (time_ms - now_ms).max(*ahead_ms);
     }
 
-    /// The latest that a task's stream time may be: that of an event, and what the clock has moved on since
-    /// the event was produced.
+    /// The latest that a task's stream time may be: an event's time plus the time that has passed since it was
+    /// produced.
     pub(super) fn latest_stream_ms(&self, task: u32, now_ms: i64) -> i64 {
         let ahead_ms = self.ahead_ms.get(&task).copied();
         ahead_ms.map_or(i64::MIN, |ahead_ms| now_ms.saturating_add(ahead_ms))
     }
 
-    fn append(&mut self, next: Next, broker: &MemoryBroker, random: &SeededRandom) {
+    fn append(&mut self, next: PlannedRecord, broker: &MemoryBroker, random: &SeededRandom) {
         let partition = self.partition(&next, random);
-        let put = next.put.at_partition(partition);
+        let record = next.record.at_partition(partition);
         let offset = broker.append(
-            Topic::Input(put.input),
+            Topic::Input(record.input),
             partition,
-            put.timestamp_ms,
-            Some(&put.key),
-            put.value.as_deref(),
+            record.timestamp_ms,
+            Some(&record.key),
+            record.value.as_deref(),
         );
-        self.put += 1;
-        let place = (put.input, partition);
+        self.produced_count += 1;
+        let place = (record.input, partition);
         self.ends.insert(place, offset + 1);
-        let lane = self.lane(put.input, partition);
-        let produced = self.produced.entry(lane).or_default();
-        let epoch = produced.note(offset, put.value.is_none());
+        let input_key = self.input_key(record.input, partition);
+        let produced = self.produced.entry(input_key).or_default();
+        let epoch = produced.note(offset, record.value.is_none());
         let latest_ms = self.latest_ms.entry(place).or_insert(i64::MIN);
         let in_time = |time_ms: &i64| *time_ms >= latest_ms.saturating_sub(self.lateness_ms);
         match next.time_ms.filter(in_time) {
             Some(time_ms) => {
                 *latest_ms = time_ms.max(*latest_ms);
-                self.good.push(((lane, epoch, offset), put));
+                self.good.push(((input_key, epoch, offset), record));
             }
-            // Tombstones are no events.
-            None if put.value.is_none() => {}
+            // Tombstones are not events.
+            None if record.value.is_none() => {}
             None => {
-                self.dead.insert((lane, epoch, offset));
+                self.dead.insert((input_key, epoch, offset));
             }
         }
     }
 
-    fn partition(&self, next: &Next, random: &SeededRandom) -> u32 {
-        let (mut partitions, _) = self.partitions[usize::from(next.put.input)];
-        if next.is_bound {
-            // What takes an order back must not overtake it.
-            partitions = self.first[usize::from(next.put.input)];
+    fn partition(&self, next: &PlannedRecord, random: &SeededRandom) -> u32 {
+        let (mut partitions, _) = self.partitions[usize::from(next.record.input)];
+        if next.keeps_order {
+            // A reversal must not overtake its order, so both use the initial number of partitions.
+            partitions = self.first[usize::from(next.record.input)];
         }
-        let key = &next.put.key;
+        let key = &next.record.key;
         match self.keying {
-            Keying::Well => Partitioner::Murmur2.partition(key, partitions),
-            Keying::Scattered if !next.is_bound => random.below(u64::from(partitions)) as u32,
+            Keying::Matching => Partitioner::Murmur2.partition(key, partitions),
+            Keying::Scattered if !next.keeps_order => random.below(u64::from(partitions)) as u32,
             _ => Partitioner::Crc32.partition(key, partitions),
         }
     }
 
-    /// Adds to the inputs the partitions that they have in the end.
+    /// Gives the inputs their final number of partitions.
     pub(super) fn grow(&mut self, broker: &MemoryBroker) {
         for (input, (now, last)) in (0..).zip(&mut self.partitions) {
             *now = *last;
@@ -264,7 +264,7 @@ impl Producers {
         }
     }
 
-    /// An input is deleted and made again.
+    /// Deletes and recreates an input.
     pub(super) fn recreate(&mut self, input: u16, broker: &MemoryBroker) {
         self.generations[usize::from(input)] += 1;
         self.ends.retain(|(known, _), _| *known != input);
@@ -272,12 +272,12 @@ impl Producers {
         broker.recreate(Topic::Input(input));
     }
 
-    /// A partition of an input as it is now.
-    pub(super) fn lane(&self, input: u16, partition: u32) -> InputKey {
+    /// The key of an input partition in the input's current generation.
+    pub(super) fn input_key(&self, input: u16, partition: u32) -> InputKey {
         (self.generations[usize::from(input)], input, partition)
     }
 
-    /// A partition loses its latest records, at most so many; returns the offset at which its next leader epoch begins.
+    /// Truncates a partition by up to `records` records. Returns the offset at which its next leader epoch begins.
     pub(super) fn truncate(
         &mut self,
         place: (u16, u32),
@@ -287,8 +287,8 @@ impl Producers {
         let (input, partition) = place;
         let topic = Topic::Input(input);
         let end = broker.stable(topic, partition);
-        let lane = self.lane(input, partition);
-        let produced = self.produced.entry(lane).or_default();
+        let input_key = self.input_key(input, partition);
+        let produced = self.produced.entry(input_key).or_default();
         let to = produced.truncate(records, end);
         match produced.end() {
             Some(end) => self.ends.insert(place, end),
@@ -298,12 +298,12 @@ impl Producers {
         to
     }
 
-    /// A partition is read from here on: whether an event is late goes by those to come.
+    /// A partition is read from its current end on, so only later events decide which event is late.
     pub(super) fn forget_time(&mut self, input: u16, partition: u32) {
         self.latest_ms.remove(&(input, partition));
     }
 
-    /// Partitions of an input as of now.
+    /// The current partitions of all inputs.
     pub(super) fn partitions(&self) -> impl Iterator<Item = (u16, u32)> {
         (0..)
             .zip(&self.partitions)

@@ -1,4 +1,4 @@
-//! One seed after the other, on each core.
+//! Simulates seeds, one after another on each core.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -6,29 +6,29 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::client::LETS_GO;
+use super::client::EXPIRES;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
 use super::faults::{RECREATES, TRUNCATES};
 use super::latest_starts::BEGINS_LATE;
 use super::scenario::Scenario;
 use super::setup::REFUSED;
+use super::simulation::{START_MS, Simulation};
 use super::trace::Trace;
-use super::world::{START_MS, World};
 
-/// The environment's names for what to play.
+/// Environment variables: one seed to replay, and the seeds of a sweep (a count, or `FROM..TO`).
 const SEED: &str = "FLOCKWISE_SIMULATOR_SEED";
 const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
 
-/// How many threads play; default: one for each core.
+/// Environment variable: number of threads of a sweep. The default is one per core.
 const THREADS: &str = "FLOCKWISE_SIMULATOR_THREADS";
 
-/// Where it is set, a seed that fails does not end a sweep.
+/// Environment variable: if set, a failing seed does not end the sweep.
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
-/// What must happen in some of many worlds.
-const HAPPEN: [&str; 7] = [
+/// Trace events that must occur in a sweep of at least [`MIN_SEEDS_FOR_EVENTS`] seeds.
+const EXPECTED_EVENTS: [&str; 7] = [
     BEGINS_LATE,
-    LETS_GO,
+    EXPIRES,
     MAY_NOT_WRITE,
     RECREATES,
     REFUSED,
@@ -36,13 +36,13 @@ const HAPPEN: [&str; 7] = [
     TRUNCATES,
 ];
 
-/// In so many worlds everything that is to happen at all has happened.
-const MANY: u64 = 1_000;
+/// Number of seeds from which on every one of [`EXPECTED_EVENTS`] must have occurred.
+const MIN_SEEDS_FOR_EVENTS: u64 = 1_000;
 
-/// Plays one seed and says what it came to: the same for the same seed.
+/// Simulates one seed and returns the digest of its trace, which is always the same for a seed.
 ///
 /// # Panics
-/// Where something did not hold, with what happened last and how to play it again.
+/// If a check fails. The message holds the last trace events and the command that replays the seed.
 pub fn run(seed: u64) -> u64 {
     play(seed).digest()
 }
@@ -51,19 +51,19 @@ fn play(seed: u64) -> Rc<Trace> {
     let trace = Rc::new(Trace::default());
     let scenario = Scenario::draw(seed);
     let (shards, traits) = (scenario.shards, scenario.traits());
-    let told = format!("{scenario:?}");
+    let settings = format!("{scenario:?}");
     let play = || {
-        let world = World::new(scenario, Rc::clone(&trace));
-        (0..world.scenario.steps).for_each(|_| world.step());
-        world.calm_down();
-        world.judge();
+        let simulation = Simulation::new(scenario, Rc::clone(&trace));
+        (0..simulation.scenario.steps).for_each(|_| simulation.step());
+        simulation.drain();
+        simulation.check_results();
     };
     if let Err(reason) = catch_unwind(AssertUnwindSafe(play)) {
         let reason = text(&*reason);
-        let steps = trace.tell(START_MS, |slot| World::name(shards, slot));
+        let steps = trace.format(START_MS, |slot| Simulation::name(shards, slot));
         panic!(
-            "seed {seed}: {reason}\nin a world with {}\n{told}\nwhat happened last:\n{steps}\
-             seed {seed} failed; play it again with\n  \
+            "seed {seed}: {reason}\nproperties: {}\n{settings}\nlast trace events:\n{steps}\
+             seed {seed} failed; replay it with\n  \
              {SEED}={seed} cargo test -p flockwise-tests --test simulator -- replay_one --nocapture",
             traits.join(", ")
         );
@@ -77,16 +77,16 @@ fn text(reason: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "a panic".to_owned())
 }
 
-/// Plays so many seeds from 0 on, or those that the environment says: so many, or `FROM..TO`.
+/// Simulates this number of seeds from 0 on, or those in `FLOCKWISE_SIMULATOR_SEEDS`: a count or `FROM..TO`.
 ///
 /// # Panics
-/// As [`run`], and where in many of them something never happens that should.
+/// As [`run`], and if an expected trace event never occurs in a large sweep.
 pub fn sweep(seeds: u64) {
     let wanted = std::env::var(SEEDS).unwrap_or_else(|_| seeds.to_string());
     let (from, to) = wanted.split_once("..").unwrap_or(("0", &wanted));
     let seeds = number(SEEDS, from)..number(SEEDS, to);
     let next = AtomicU64::new(seeds.start);
-    let mut all = SeedShare::default();
+    let mut all = SweepStats::default();
     thread::scope(|scope| {
         let play_some = || play_some(&next, seeds.end);
         let threads: Vec<_> = (0..threads()).map(|_| scope.spawn(play_some)).collect();
@@ -97,12 +97,12 @@ pub fn sweep(seeds: u64) {
             }
         }
     });
-    all.tell();
+    all.print();
     let (failed, count) = (&all.failed, seeds.end.saturating_sub(seeds.start));
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     assert_eq!(all.seeds, count, "seeds played");
     eprintln!("seeds {seeds:?} hold");
-    if count >= MANY {
+    if count >= MIN_SEEDS_FOR_EVENTS {
         all.check();
     }
 }
@@ -112,9 +112,9 @@ fn threads() -> u64 {
     std::env::var(THREADS).map_or_else(|_| cores(), |wanted| number(THREADS, &wanted))
 }
 
-/// Plays seeds that no other thread has played, up to the end or the first one that fails.
-fn play_some(next: &AtomicU64, end: u64) -> SeedShare {
-    let mut share = SeedShare::default();
+/// Simulates seeds that no other thread has taken, up to the end or the first one that fails.
+fn play_some(next: &AtomicU64, end: u64) -> SweepStats {
+    let mut share = SweepStats::default();
     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end);
     while let Some(seed) = take() {
         match catch_unwind(|| play(seed)) {
@@ -129,26 +129,26 @@ fn play_some(next: &AtomicU64, end: u64) -> SeedShare {
     share
 }
 
-/// What many worlds have, and what happens in them.
+/// Statistics of the seeds that one thread has simulated.
 #[derive(Default)]
-struct SeedShare {
+struct SweepStats {
     seeds: u64,
     failed: Vec<u64>,
-    /// Worlds that have something: see [`Scenario::traits`].
+    /// Number of seeds with each property: see [`Scenario::traits`].
     traits: BTreeMap<&'static str, u64>,
-    /// Worlds in which something happens, and how often it does in all.
-    happenings: BTreeMap<&'static str, [u64; 2]>,
+    /// For each trace event, the number of seeds in which it occurs and its total number.
+    events: BTreeMap<&'static str, [u64; 2]>,
 }
 
-impl SeedShare {
+impl SweepStats {
     fn add(&mut self, seed: u64, trace: &Trace) {
         self.seeds += 1;
         for name in Scenario::draw(seed).traits() {
             *self.traits.entry(name).or_default() += 1;
         }
         for (what, count) in trace.counts() {
-            let [worlds, times] = self.happenings.entry(what).or_default();
-            *worlds += 1;
+            let [seeds, times] = self.events.entry(what).or_default();
+            *seeds += 1;
             *times += count;
         }
     }
@@ -156,36 +156,39 @@ impl SeedShare {
     fn merge(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.failed.extend(other.failed);
-        for (name, worlds) in other.traits {
-            *self.traits.entry(name).or_default() += worlds;
+        for (name, seeds) in other.traits {
+            *self.traits.entry(name).or_default() += seeds;
         }
-        for (what, [worlds, times]) in other.happenings {
-            let sums = self.happenings.entry(what).or_default();
-            sums[0] += worlds;
+        for (what, [seeds, times]) in other.events {
+            let sums = self.events.entry(what).or_default();
+            sums[0] += seeds;
             sums[1] += times;
         }
     }
 
-    fn tell(&self) {
-        let percent = |worlds: u64| worlds as f64 * 100.0 / self.seeds as f64;
-        for (name, worlds) in &self.traits {
-            eprintln!("{:5.1} % of seeds have {name}", percent(*worlds));
+    fn print(&self) {
+        let percent = |seeds: u64| seeds as f64 * 100.0 / self.seeds as f64;
+        for (name, seeds) in &self.traits {
+            eprintln!("{:5.1} % of seeds have {name}", percent(*seeds));
         }
-        for (what, [worlds, times]) in &self.happenings {
-            let percent = percent(*worlds);
+        for (what, [seeds, times]) in &self.events {
+            let percent = percent(*seeds);
             eprintln!("{percent:5.1} % of seeds: {what} ({times} times)");
         }
     }
 
-    /// What is to happen now and then has happened.
+    /// Checks that every expected trace event has occurred.
     fn check(&self) {
-        for what in HAPPEN {
-            assert!(self.happenings.contains_key(what), "never: {what}");
+        for what in EXPECTED_EVENTS {
+            assert!(
+                self.events.contains_key(what),
+                "no seed has the trace event: {what}"
+            );
         }
     }
 }
 
-/// Plays the seed that the environment names, if it names one.
+/// Simulates `FLOCKWISE_SIMULATOR_SEED`, if it is set.
 ///
 /// # Panics
 /// As [`run`].
@@ -194,11 +197,11 @@ pub fn replay() {
         let seed = number(SEED, &seed);
         let digest = run(seed);
         let traits = Scenario::draw(seed).traits().join(", ");
-        eprintln!("seed {seed} holds ({digest:016x}), a world with {traits}");
+        eprintln!("seed {seed} holds ({digest:016x}); properties: {traits}");
     }
 }
 
 fn number(name: &str, text: &str) -> u64 {
     let number = text.parse();
-    number.unwrap_or_else(|_| panic!("{name}: {text} is no number"))
+    number.unwrap_or_else(|_| panic!("{name}: {text} is not a number"))
 }

@@ -1,4 +1,4 @@
-//! What a seed stands for: the sizes, the settings, and what may go wrong how often.
+//! What a seed decides before the first step: sizes, settings and fault rates.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -18,40 +18,40 @@ use crate::pipeline::{AT_ONCE, config, model, pipeline};
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// How producers spread events over partitions.
+/// How producers assign events to partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keying {
-    /// As the pipeline does.
-    Well,
-    /// By the customer, but otherwise.
-    Otherwise,
-    /// Anyhow, but for orders and what takes them back.
+    /// By the customer id, with the pipeline's partitioner.
+    Matching,
+    /// By the customer id, with another partitioner.
+    Other,
+    /// At random, except orders and their reversals.
     Scattered,
 }
 
 /// Where the model comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Learning {
-    /// It is imported and stays.
+    /// It is imported and never changes.
     Fixed,
-    /// It is imported and goes on learning.
+    /// It is imported, and the trainer learns further versions.
     Imported,
-    /// It is learnt from a warm-up.
-    Learnt,
+    /// The trainer learns the first version after the warm-up.
+    WarmUp,
 }
 
-/// One seed's world before anything happens in it.
+/// The settings that a seed draws.
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     pub(super) seed: u64,
     pub(super) instances: usize,
-    /// Of each instance.
+    /// Workers of each instance.
     pub(super) shards: usize,
     pub(super) state_partitions: u32,
-    /// Of each input, first and in the end.
+    /// Number of partitions of each input: at the start and at the end.
     pub(super) input_partitions: Vec<(u32, u32)>,
     pub(super) keying: Keying,
-    /// All of a customer's events are in one partition.
+    /// True if all of a customer's events are in one partition.
     pub(super) is_orderly: bool,
     pub(super) learning: Learning,
     pub(super) decision: DecisionPolicy,
@@ -62,9 +62,9 @@ pub(super) struct Scenario {
     pub(super) customers: u32,
     pub(super) repeats_percent: u64,
     pub(super) bad_percent: u64,
-    /// Steps in which things go wrong.
+    /// Number of steps with faults.
     pub(super) steps: u64,
-    /// How far the clock moves in a step, at most.
+    /// The most that the clock advances in a step, ms.
     pub(super) tick_ms: u64,
     pub(super) session: Duration,
     pub(super) transaction: Duration,
@@ -72,16 +72,15 @@ pub(super) struct Scenario {
     pub(super) idle_percent: u32,
     pub(super) most_records: usize,
     pub(super) rates: FaultRates,
-    /// Tasks on either side that each instance keeps warm, for each of its own.
+    /// Number of neighbouring tasks on each side of each own task that an instance keeps standbys of.
     pub(super) standbys: usize,
-    /// Of a hundred steps, so many are also ones of an instance's standbys.
+    /// Probability that a step also polls an instance's standbys, percent.
     pub(super) follow_percent: u64,
-    /// What an instance takes over without a look at its disk is no further behind than this.
+    /// The lag, in offsets, up to which a worker takes over a standby without comparing it with its checkpoint.
     pub(super) warm_within: i64,
-    /// What is kept of a task elsewhere than in its changelog is trusted for so long, and the changelog keeps
-    /// tombstones for so long.
+    /// How long a checkpoint or standby is trusted after its last commit. The changelog keeps tombstones for as long.
     pub(super) trusted: Duration,
-    /// In the middle nothing happens for a year.
+    /// True if the events have a gap of a year in the middle.
     pub(super) has_gap: bool,
     pub(super) variations: Variations,
 }
@@ -94,15 +93,16 @@ impl Scenario {
             Learning::Fixed,
             Learning::Fixed,
             Learning::Imported,
-            Learning::Learnt,
+            Learning::WarmUp,
         ]);
-        let keying = random.one_of(&[Keying::Well, Keying::Otherwise, Keying::Scattered]);
+        let keying = random.one_of(&[Keying::Matching, Keying::Other, Keying::Scattered]);
         let input_partitions = input_partitions(&random, state_partitions);
         let is_orderly = keying != Keying::Scattered
             && input_partitions.len() == 1
             && input_partitions.iter().all(|(first, last)| first == last);
         let session = random.ms(3_000, 20_000);
-        // Where it is the longer one, whoever is left behind amid a commit may end it all the same.
+        // If the transaction timeout exceeds the session timeout, a worker that the group has removed in the middle
+        // of a commit can still end it.
         let longer = session * u32::from(random.percent(40));
         let mut drawn = Self {
             seed,
@@ -161,13 +161,13 @@ impl Scenario {
             has_gap: false,
             variations: Variations::default(),
         };
-        drawn.let_some_go(&SeededRandom::new(!seed));
-        drawn.twist(&SeededRandom::new(seed.rotate_left(32)));
+        drawn.draw_expiry(&SeededRandom::new(!seed));
+        drawn.draw_variations(&SeededRandom::new(seed.rotate_left(32)));
         drawn
     }
 
-    /// In a share of the worlds customers are let go of, and come back.
-    fn let_some_go(&mut self, random: &SeededRandom) {
+    /// In 40 % of the seeds customers expire and return.
+    fn draw_expiry(&mut self, random: &SeededRandom) {
         if !random.percent(40) {
             return;
         }
@@ -182,28 +182,28 @@ impl Scenario {
         self.rates.compact = self.rates.compact.max(random.one_of(&[0, 30, 100]));
     }
 
-    /// Is anybody ever let go of?
-    pub(super) fn lets_go(&self) -> bool {
+    /// True if customers expire.
+    pub(super) fn has_expiry(&self) -> bool {
         self.time.forget_ms.is_some()
     }
 
-    /// Do the changes follow from each customer's events alone?
+    /// True if each customer's changes depend only on that customer's events.
     pub(super) fn is_exact(&self) -> bool {
         self.learning == Learning::Fixed && self.time.sweep_ms.is_none() && self.is_orderly
     }
 
-    /// Does an input gain partitions on the way?
+    /// True if an input gains partitions during the run.
     pub(super) fn grows(&self) -> bool {
         let mut inputs = self.input_partitions.iter();
         inputs.any(|(first, last)| first < last)
     }
 
-    /// May an event be left out that was seen before?
-    pub(super) fn forgets(&self) -> bool {
+    /// True if the dedup memory is so small that a duplicate may be counted.
+    pub(super) fn dedup_forgets(&self) -> bool {
         self.time.remembered_ids < 256
     }
 
-    /// A pipeline that reads some of the inputs, in this order.
+    /// The pipeline that reads these inputs, in this order.
     pub(super) fn pipeline_of(&self, inputs: &[u16]) -> Pipeline {
         let topics = Topics {
             app: "sim".to_owned(),
@@ -220,11 +220,11 @@ impl Scenario {
     }
 
     pub(super) fn import(&self) -> Option<ModelParts> {
-        (self.learning != Learning::Learnt).then(model)
+        (self.learning != Learning::WarmUp).then(model)
     }
 }
 
-/// The first input is in the one format, the second in the other.
+/// The first input has the format `segment`, the second `native`.
 fn configured(inputs: &[u16]) -> &'static Config {
     type Lazy = LazyLock<Config>;
     static FIRST: Lazy = LazyLock::new(|| config(&["segment"], &[AT_ONCE]));

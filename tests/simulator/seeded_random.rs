@@ -1,11 +1,11 @@
-//! Seeded chance.
+//! Seeded pseudo-random numbers.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use flockwise_core::event::mix;
 
-/// A row of numbers that looks like none: SplitMix64.
+/// A SplitMix64 generator.
 #[derive(Debug)]
 pub(super) struct SeededRandom(Cell<u64>);
 
@@ -19,22 +19,22 @@ impl SeededRandom {
         mix(self.0.get())
     }
 
-    /// Below a bound, which is not 0.
+    /// A number from 0 to `bound - 1`. `bound` must not be 0.
     pub(super) fn below(&self, bound: u64) -> u64 {
         self.number() % bound
     }
 
-    /// A place in something of this length, which is not 0.
-    pub(super) fn place(&self, length: usize) -> usize {
+    /// An index into a sequence of this length, which must not be 0.
+    pub(super) fn index(&self, length: usize) -> usize {
         self.below(length as u64) as usize
     }
 
-    /// Both ends included.
+    /// A number from `low` to `high`, both included, uniformly.
     pub(super) fn between(&self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// As [`SeededRandom::between`], but small numbers come as often as large ones.
+    /// As [`SeededRandom::between`], but log-uniform: each order of magnitude is equally likely.
     pub(super) fn scale(&self, low: u64, high: u64) -> u64 {
         let span = ((high + 1) as f64 / low.max(1) as f64).ln();
         let share = self.below(1 << 32) as f64 / (1_u64 << 32) as f64;
@@ -50,7 +50,7 @@ impl SeededRandom {
     }
 
     pub(super) fn one_of<T: Copy>(&self, choices: &[T]) -> T {
-        choices[self.place(choices.len())]
+        choices[self.index(choices.len())]
     }
 
     pub(super) fn ms(&self, low: u64, high: u64) -> Duration {

@@ -1,4 +1,4 @@
-//! What an instance is configured with: configurations are rolled in and out while others run.
+//! Configurations of instances, which roll from one to another while other instances run.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use super::scenario::Scenario;
-use super::world::World;
+use super::simulation::Simulation;
 
-/// An instance with the configuration of another pipeline does not start.
+/// Trace event: an instance whose configuration belongs to another pipeline does not start.
 pub(super) const REFUSED: &str = "is refused, for its partitioner";
 
 /// One configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) pipeline: Arc<Pipeline>,
-    /// The world's numbers of its inputs, in its order.
+    /// The global numbers of its inputs, in its own order.
     pub(super) inputs: Vec<u16>,
 }
 
@@ -29,7 +29,7 @@ impl Setup {
         }
     }
 
-    /// All that a world rolls, the one in which everything is read first.
+    /// All configurations of a simulation. The first one reads every input.
     pub(super) fn all(scenario: &Scenario) -> Vec<Self> {
         let whole: Vec<u16> = (0..scenario.input_partitions.len() as u16).collect();
         let mut setups = vec![Self::new(scenario, &whole)];
@@ -40,12 +40,12 @@ impl Setup {
         setups
     }
 
-    /// Is every input read?
-    pub(super) fn is_whole(&self, world: &World) -> bool {
-        self.inputs.len() == world.scenario.input_partitions.len()
+    /// True if it reads every input.
+    pub(super) fn reads_all_inputs(&self, simulation: &Simulation) -> bool {
+        self.inputs.len() == simulation.scenario.input_partitions.len()
     }
 
-    /// A partition under the world's number of its input.
+    /// Translates an input's local number to its global one.
     pub(super) fn global(&self, source: TopicPartition) -> TopicPartition {
         match source.topic {
             Topic::Input(input) => TopicPartition {
@@ -56,7 +56,7 @@ impl Setup {
         }
     }
 
-    /// A partition under the number that its input has here.
+    /// Translates an input's global number to its local one.
     pub(super) fn local(&self, source: TopicPartition) -> TopicPartition {
         let Topic::Input(input) = source.topic else {
             return source;
@@ -69,8 +69,8 @@ impl Setup {
         }
     }
 
-    /// The same under another partitioner.
-    fn mistaken(&self) -> Self {
+    /// The same configuration with another partitioner.
+    fn with_other_partitioner(&self) -> Self {
         let mut pipeline = (*self.pipeline).clone();
         pipeline.partitioner = match pipeline.partitioner {
             Partitioner::Murmur2 => Partitioner::Crc32,
@@ -82,7 +82,7 @@ impl Setup {
         }
     }
 
-    /// What the pipeline's record says of it.
+    /// Its pipeline record.
     fn record(&self) -> PipelineRecord {
         let Pipeline {
             partitioner,
@@ -94,30 +94,30 @@ impl Setup {
     }
 }
 
-impl World {
-    /// What an instance is configured with at its start; `None` where it is refused.
-    pub(super) fn configure(&self) -> Option<Setup> {
-        let setup = match self.is_calm.get() || self.random.percent(30) {
+impl Simulation {
+    /// Draws the configuration that an instance starts with; `None` if it is refused.
+    pub(super) fn draw_setup(&self) -> Option<Setup> {
+        let setup = match self.is_draining.get() || self.random.percent(30) {
             true => &self.setups[0],
-            false => &self.setups[self.random.place(self.setups.len())],
+            false => &self.setups[self.random.index(self.setups.len())],
         };
-        let is_mistaken = self.scenario.variations.rolled && self.random.percent(10);
-        if self.is_calm.get() || !is_mistaken {
+        let is_other_partitioner = self.scenario.variations.rolled && self.random.percent(10);
+        if self.is_draining.get() || !is_other_partitioner {
             return Some(setup.clone());
         }
-        let mistaken = setup.mistaken();
+        let other = setup.with_other_partitioner();
         let pinned = self.setups[0].record();
-        let may_start = pinned.differences(&mistaken.record()).is_empty();
-        may_start.then_some(mistaken)
+        let may_start = pinned.differences(&other.record()).is_empty();
+        may_start.then_some(other)
     }
 
-    /// Instances that do not read every input start again with all of them.
-    pub(super) fn roll_all_in(self: &std::rc::Rc<Self>) {
+    /// Restarts the instances that do not read every input, so that they read all.
+    pub(super) fn restart_partial_instances(self: &std::rc::Rc<Self>) {
         for instance in 0..self.scenario.instances {
             let setup = self.cluster().instances[instance].setup.clone();
-            let is_partial = setup.is_some_and(|setup| !setup.is_whole(self));
+            let is_partial = setup.is_some_and(|setup| !setup.reads_all_inputs(self));
             if is_partial {
-                self.depart(instance, Some(self.clock.wall_ms()));
+                self.shut_down(instance, Some(self.clock.wall_ms()));
             }
         }
     }

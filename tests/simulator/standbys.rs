@@ -1,4 +1,4 @@
-//! An instance's standbys, and who reads for them.
+//! An instance's standbys, and the follower that reads for them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use flockwise_runtime::standby::{Followed, Standbys};
 use flockwise_runtime::topics::TopicPartition;
 
 use super::scenario::Scenario;
-use super::world::World;
+use super::simulation::Simulation;
 
-/// What an instance keeps warm, from its start to its end.
+/// An instance's standbys, from its start to its end.
 pub(super) struct InstanceStandbys {
     pub(super) standbys: Standbys,
     reader: Option<Reader>,
 }
 
-/// A follower, until it fails.
+/// A follower and its state. Replaced after a failure.
 struct Reader {
     inner: MemoryFollower,
     followed: Followed,
     batch: Batch,
 }
 
-/// A follower with what befalls it.
+/// A follower that fails at random.
 struct FaultyFollower<'a> {
-    world: &'a World,
+    simulation: &'a Simulation,
     slot: usize,
     inner: &'a mut MemoryFollower,
 }
@@ -46,38 +46,38 @@ impl InstanceStandbys {
     }
 }
 
-impl World {
-    /// The thread of an instance that keeps tasks warm gets on a little, if there is one.
-    pub(super) fn keep_warm(self: &Rc<Self>, instance: usize) {
+impl Simulation {
+    /// Polls an instance's standbys once, if it is up and has any.
+    pub(super) fn poll_standbys(self: &Rc<Self>, instance: usize) {
         if self.scenario.standbys == 0 || !self.cluster().instances[instance].is_up {
             return;
         }
-        let slot = self.cluster().seats_of(instance).start;
-        let mut warm = self.warm();
-        let InstanceStandbys { standbys, reader } = &mut warm[instance];
+        let slot = self.cluster().slots_of(instance).start;
+        let mut instance_standbys = self.instance_standbys();
+        let InstanceStandbys { standbys, reader } = &mut instance_standbys[instance];
         let mut read = reader.take().unwrap_or_else(|| Reader {
             inner: self.broker.follower(),
             followed: Followed::default(),
             batch: Batch::default(),
         });
-        let mut befallen = FaultyFollower {
-            world: self,
+        let mut follower = FaultyFollower {
+            simulation: self,
             slot,
             inner: &mut read.inner,
         };
         let (followed, batch) = (&mut read.followed, &mut read.batch);
         let pipeline = self.setup_of(instance).pipeline;
-        match standbys.follow_on(&mut befallen, &pipeline, followed, batch) {
+        match standbys.follow_on(&mut follower, &pipeline, followed, batch) {
             Ok(()) => *reader = Some(read),
-            Err(_) => self.note(Some(slot), "follows no more", [0, 0]),
+            Err(_) => self.note(Some(slot), "its follower fails", [0, 0]),
         }
     }
 }
 
 impl FaultyFollower<'_> {
     fn fail(&self) -> Result<(), Failure> {
-        let reason = "as it was drawn".to_owned();
-        match self.world.random.below(300) {
+        let reason = "injected".to_owned();
+        match self.simulation.random.below(300) {
             0 => Err(Failure::Config(reason)),
             1 => Err(Failure::Fatal(reason)),
             _ => Ok(()),
@@ -93,12 +93,12 @@ impl Follower for FaultyFollower<'_> {
 
     fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
         self.fail()?;
-        let most = limit.min(self.world.scenario.most_records);
-        let limit = self.world.random.scale(1, most as u64) as usize;
+        let most = limit.min(self.simulation.scenario.most_records);
+        let limit = self.simulation.random.scale(1, most as u64) as usize;
         self.inner.poll(patience, limit, batch)?;
         if !batch.is_empty() {
             let count = batch.len() as i64;
-            self.world.note(Some(self.slot), "follows", [count, 0]);
+            self.simulation.note(Some(self.slot), "follows", [count, 0]);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Instances and their workers start.
+//! Starts instances and their workers.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use super::client::Client;
 use super::disk::DiskStore;
 use super::learning::SlowExecutor;
 use super::setup::REFUSED;
+use super::simulation::Simulation;
 use super::standbys::InstanceStandbys;
-use super::world::World;
 
-impl World {
-    /// Starts instances and workers whose time has come.
+impl Simulation {
+    /// Starts instances and workers that are due.
     pub(super) fn start_what_is_due(self: &Rc<Self>) {
         let now_ms = self.clock.wall_ms();
         let is_due = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
@@ -26,17 +26,17 @@ impl World {
         }
         for slot in 0..self.scenario.instances * self.scenario.shards {
             if is_due(self.cluster().slots[slot].back_at_ms) {
-                self.sit(slot);
+                self.start_worker(slot);
             }
         }
     }
 
     fn start(self: &Rc<Self>, instance: usize) {
-        let Some(setup) = self.configure() else {
+        let Some(setup) = self.draw_setup() else {
             let back_at_ms = self.later_ms(100, 10_000);
             let mut cluster = self.cluster();
             cluster.instances[instance].back_at_ms = Some(back_at_ms);
-            let slot = cluster.seats_of(instance).start;
+            let slot = cluster.slots_of(instance).start;
             drop(cluster);
             return self.note(Some(slot), REFUSED, [0, 0]);
         };
@@ -45,32 +45,34 @@ impl World {
             let mut cluster = self.cluster();
             let state = &mut cluster.instances[instance];
             state.setup = Some(setup);
-            state.life += 1;
+            state.incarnation += 1;
             state.models = Default::default();
             state.is_up = true;
             state.back_at_ms = None;
             state.kill_countdown = None;
-            cluster.seats_of(instance)
+            cluster.slots_of(instance)
         };
         let clock = Clock::simulated(self.clock.wall_ms());
-        self.warm()[instance] = InstanceStandbys::new(&self.scenario, &clock);
+        self.instance_standbys()[instance] = InstanceStandbys::new(&self.scenario, &clock);
         self.clocks.borrow_mut()[instance] = clock;
-        let found = self.disks()[instance].age(&self.random);
+        let found = self.disks()[instance].restart(&self.random);
         self.note(Some(slots.start), found, [0, 0]);
-        slots.for_each(|slot| self.sit(slot));
+        slots.for_each(|slot| self.start_worker(slot));
     }
 
-    /// A new worker takes a seat, in the place of one of the same name if there is one.
-    pub(super) fn sit(self: &Rc<Self>, slot: usize) {
+    /// Starts a worker in a slot. It supersedes the slot's current worker, which has the same name.
+    pub(super) fn start_worker(self: &Rc<Self>, slot: usize) {
         self.note(Some(slot), "starts", [0, 0]);
-        let client_id = self.cluster().appoint(slot);
+        let client_id = self.cluster().new_client(slot);
         let inner = self.broker.worker(&Self::name(self.scenario.shards, slot));
         let setup = self.setup_of(client_id.instance);
         let pipeline = Arc::clone(&setup.pipeline);
         let client = Client::new(Rc::clone(self), client_id, setup, inner);
         let time_mode = TimeMode::Live(self.clock_of(client_id.instance));
         let store = Box::new(DiskStore::new(Rc::clone(self), client_id));
-        let standbys = self.warm()[client_id.instance].standbys.clone();
+        let standbys = self.instance_standbys()[client_id.instance]
+            .standbys
+            .clone();
         let models = self.cluster().instances[client_id.instance].models.clone();
         let worker = Worker::new(slot, client, pipeline, time_mode, self.metrics.clone())
             .with_store(store)

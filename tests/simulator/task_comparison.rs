@@ -1,16 +1,16 @@
-//! Two tasks held against each other.
+//! Compares two tasks.
 
 use flockwise_core::rows::Row;
 use flockwise_core::task::Task;
 
 pub(super) use crate::changelog::restore;
 
-/// Fails where two tasks differ in anything that may ever matter.
+/// Panics if two tasks differ in anything that can affect later output.
 pub(super) fn same(expected: &Task, found: &Task, number: u32) {
     assert_eq!(
         found.position(),
         expected.position(),
-        "bookmark of task {number}"
+        "position of task {number}"
     );
     let count = |task: &Task| task.rows().len();
     assert_eq!(count(found), count(expected), "customers of task {number}");
@@ -30,17 +30,17 @@ fn same_row(expected: &Row<'_>, found: &Row<'_>, version: u64) {
     );
     let bits = |row: &Row<'_>| row.columns.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(found), bits(expected), "{id}: columns");
-    // Whether a standing is of the present version is all that is ever asked.
+    // Of a row's model version, only whether it is the current one has an effect.
     let standing = |row: &Row<'_>| {
         let mut standing = row.standing;
         standing.version = u64::from(standing.version == version);
         standing
     };
-    assert_eq!(standing(found), standing(expected), "{id}: standing");
+    assert_eq!(standing(found), standing(expected), "{id}: segment state");
     let dedup = |row: &Row<'_>| {
         let ids: Vec<u64> = row.dedup.ids().collect();
         let orders: Vec<(u64, i64)> = row.dedup.orders().collect();
         (ids, orders)
     };
-    assert_eq!(dedup(found), dedup(expected), "{id}: remembered ids");
+    assert_eq!(dedup(found), dedup(expected), "{id}: dedup memory");
 }

@@ -1,4 +1,4 @@
-//! What only some worlds have, each in a stated share of the seeds.
+//! Variations that only some seeds have, each with a stated probability.
 
 use super::scenario::{Learning, Scenario};
 use super::seeded_random::SeededRandom;
@@ -7,44 +7,44 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Seeds of a hundred that have it, where nothing else rules it out.
+/// Probability of each variation, percent, if no other setting excludes it.
 const BACKLOG: u64 = 12;
 const MINUTE_SWEEP: u64 = 8;
 const CLOCKS: u64 = 25;
 const CONTENTION: u64 = 10;
 const STALE_METADATA: u64 = 50;
-/// Of those with two inputs.
+/// Of the seeds with two inputs.
 const ROLLED: u64 = 60;
 const RECREATED: u64 = 10;
-/// Of those where no customers are let go of and no inputs are recreated.
+/// Of the seeds without expiry and without recreated inputs.
 const TRUNCATED: u64 = 18;
-/// Of those without a backlog and where nothing is truncated.
+/// Of the seeds without a backlog and without truncation.
 const LATEST: u64 = 19;
 
-/// What a world has besides the common.
+/// The variations of a seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Variations {
-    /// Everything was produced before the first instance starts.
+    /// All records are produced before the first instance starts.
     pub(super) backlog: bool,
-    /// The clocks of instances are set, and events from an hour ahead of the clock are refused.
+    /// Faults set the clocks of instances, and events more than an hour ahead of the clock are rejected.
     pub(super) clocks: bool,
-    /// Workers stand still while they write a local copy, and others take their place.
+    /// Workers pause while they write a checkpoint, and others replace them.
     pub(super) contention: bool,
-    /// Brokers leave partitions out that an input has gained.
+    /// Brokers with outdated metadata do not list partitions that an input has gained.
     pub(super) stale_metadata: bool,
-    /// Instances start with fewer inputs, with the inputs in another order, and as another pipeline.
+    /// Instances start with fewer inputs, with the inputs in another order, or with another partitioner.
     pub(super) rolled: bool,
-    /// Inputs are deleted and made again: what was not read of the earlier ones is lost.
+    /// Inputs are deleted and recreated. Records that were not read before are lost.
     pub(super) recreated: bool,
-    /// Input partitions lose their latest records and grow again.
+    /// Input partitions lose their latest records and then grow again.
     pub(super) truncated: bool,
-    /// There are records before the pipeline first starts, and it begins behind them.
+    /// Records exist before the pipeline first starts, and it starts after them.
     pub(super) latest: bool,
 }
 
 impl Scenario {
-    /// Draws what only some worlds have.
-    pub(super) fn twist(&mut self, random: &SeededRandom) {
+    /// Draws the variations.
+    pub(super) fn draw_variations(&mut self, random: &SeededRandom) {
         self.variations.backlog = random.percent(BACKLOG);
         let is_swept_by_the_minute = random.percent(MINUTE_SWEEP);
         if is_swept_by_the_minute && self.time.sweep_ms.is_some() {
@@ -52,12 +52,12 @@ impl Scenario {
         }
         self.variations.clocks = random.percent(CLOCKS);
         if self.variations.clocks {
-            self.rates.jump = random.scale(2, 30);
+            self.rates.set_clock = random.scale(2, 30);
             self.time.max_ahead_ms = Some(HOUR_MS);
         }
         self.variations.contention = random.percent(CONTENTION);
         if self.variations.contention {
-            self.contend(random);
+            self.draw_contention(random);
         }
         self.variations.rolled = self.input_partitions.len() > 1 && random.percent(ROLLED);
         if self.variations.rolled {
@@ -68,33 +68,33 @@ impl Scenario {
         if self.variations.recreated {
             self.rates.recreate = random.scale(2, 20);
         }
-        let may_lose = !self.lets_go() && !self.variations.recreated;
+        let may_lose = !self.has_expiry() && !self.variations.recreated;
         self.variations.truncated = may_lose && random.percent(TRUNCATED);
         if self.variations.truncated {
             self.rates.truncate = random.scale(4, 60);
-            // A lost event may have been the latest of its partition: whether one is late then depends on whether
-            // the lost one was read.
+            // A lost event may have been the latest of its partition. Whether another is late would then depend on
+            // whether the lost one was read.
             self.time.lateness_ms = 100 * DAY_MS;
         }
         let may_begin_late = !self.variations.backlog && !self.variations.truncated;
         self.variations.latest = may_begin_late && random.percent(LATEST);
     }
 
-    /// Time passes fast, so that copies are written often, and workers stand still for long.
-    fn contend(&mut self, random: &SeededRandom) {
+    /// Makes time pass fast, so that checkpoints are written often, and makes workers pause more often.
+    fn draw_contention(&mut self, random: &SeededRandom) {
         self.tick_ms = 1_000;
         self.steps = self.steps.max(400);
         self.idle_percent = self.idle_percent.min(10);
         self.rates.pause = self.rates.pause.max(random.between(60, 200));
     }
 
-    /// What this world has, by names under which [`super::runner::sweep`] counts.
+    /// Names of the properties that this seed has. [`super::runner::sweep`] counts them.
     pub(super) fn traits(&self) -> Vec<&'static str> {
         let variations = self.variations;
         let traits = [
             (self.input_partitions.len() > 1, "two inputs"),
             (self.grows(), "inputs gain partitions"),
-            (self.lets_go(), "customers are let go of"),
+            (self.has_expiry(), "customers expire"),
             (self.has_gap, "a year without events"),
             (self.learning != Learning::Fixed, "the model learns"),
             (self.is_exact(), "changes follow from events alone"),
@@ -102,7 +102,7 @@ impl Scenario {
             (self.time.sweep_ms == Some(MINUTE_MS), "a sweep of a minute"),
             (variations.backlog, "a backlog of months"),
             (variations.clocks, "clocks that jump"),
-            (variations.contention, "contention for local copies"),
+            (variations.contention, "contention for checkpoints"),
             (variations.stale_metadata, "brokers with old metadata"),
             (variations.rolled, "configurations rolled in and out"),
             (variations.recreated, "inputs that are recreated"),

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use flockwise_codec::format::Format;
 use flockwise_core::pointer::Pointer;
-use flockwise_vocabulary::topics::Topics;
+use flockwise_vocabulary::topics::{Topics, is_kafka_name};
 
-use crate::root::is_kafka_name;
 use crate::section::{Section, read_or_report};
 use crate::suggestion::hint;
 use crate::value::{ConfigValue, Read, date};

@@ -23,6 +23,7 @@ mod feature;
 mod horizon;
 mod input;
 mod kafka;
+mod key_path;
 mod policies;
 mod problem;
 mod root;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use flockwise_core::feature::{Aggregate, Feature};
+use flockwise_vocabulary::topics::is_kafka_name;
 
 use crate::problem::ConfigErrors;
 use crate::section::Section;
@@ -69,13 +70,6 @@ fn app(found: &ConfigValue<'_>) -> Read<String> {
     }
     Err(found
         .unexpected("1 to 200 of the letters a-z A-Z 0-9 . _ -, since topics are named after it"))
-}
-
-/// Whether Kafka accepts this as a part of a topic's name.
-pub(crate) fn is_kafka_name(name: &str, longest: usize) -> bool {
-    let is_legal =
-        |letter: char| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter);
-    (1..=longest).contains(&name.len()) && name.chars().all(is_legal)
 }
 
 fn partitioner(found: &ConfigValue<'_>) -> Read<Partitioner> {

@@ -2,6 +2,7 @@
 
 use figment::value::{Dict, Value};
 
+use crate::key_path::join;
 use crate::sources::Sources;
 use crate::suggestion::hint;
 use crate::value::{ConfigValue, Read};
@@ -225,20 +226,5 @@ pub(crate) fn read_or_report<'a, T>(
             found.sources.report(Some(found.value), text);
             None
         }
-    }
-}
-
-/// Appends a key to a path: `kafka.properties."sasl.password"`.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
-    let key = if !key.is_empty() && key.chars().all(is_bare) {
-        key.to_owned()
-    } else {
-        format!("\"{key}\"")
-    };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
     }
 }

@@ -8,8 +8,8 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use crate::key_path::join;
 use crate::problem::{ConfigErrors, Problem};
-use crate::section::join;
 
 const PREFIX: &str = "FLOCKWISE__";
 

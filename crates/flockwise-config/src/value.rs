@@ -9,7 +9,7 @@ use flockwise_core::feature::Constant;
 use flockwise_core::pointer::Pointer;
 
 use crate::duration;
-use crate::section::join;
+use crate::key_path::join;
 use crate::size;
 use crate::sources::Sources;
 use crate::suggestion::{hint, one_of};

@@ -20,6 +20,7 @@
 mod broker;
 mod client;
 mod compaction;
+mod epochs;
 mod follower;
 mod group;
 mod layout;

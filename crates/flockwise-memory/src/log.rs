@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::epochs::Epochs;
 use crate::record::{Parts, Shape};
-use crate::truncation::Epochs;
 
 /// The size of a chunk, which is freed as a whole.
 const CHUNK_BYTES: usize = 128 * 1024;

@@ -7,6 +7,7 @@
 //! they time out. The order of deliveries is as unfair as Kafka allows.
 
 mod faults;
+mod open_transaction;
 mod phases;
 mod seeded_random;
 mod transactions;
@@ -17,8 +18,8 @@ use std::time::Duration;
 use flockwise_runtime::clock::{Clock, Moment};
 use flockwise_runtime::topics::Topic;
 
+use open_transaction::OpenTransaction;
 pub(crate) use seeded_random::SeededRandom;
-use transactions::OpenTransaction;
 
 /// How a simulated cluster behaves.
 #[derive(Clone, Debug)]

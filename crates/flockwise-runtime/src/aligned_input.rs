@@ -6,7 +6,7 @@ use crate::alignment::{AlignedPartitions, Alignment, AlignmentContext, Limits, R
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, GroupConsumer, Start};
 use crate::clock::{Clock, Moment};
-use crate::decode_ahead::AHEAD;
+use crate::decode_ahead::MAX_DECODED_AHEAD;
 use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
@@ -21,7 +21,7 @@ pub(crate) struct InputAlignment {
     limit_ms: i64,
     /// Partitions that are paused at the broker.
     paused: Vec<TopicPartition>,
-    /// The moment up to which the metric of waiting time is counted.
+    /// The moment up to which the metric counts waiting time.
     wait_counted: Moment,
 }
 
@@ -37,7 +37,7 @@ impl InputAlignment {
 
     /// Number of held records of a partition.
     pub(crate) fn kept(&self, source: TopicPartition) -> usize {
-        self.partitions.kept(source)
+        self.partitions.held(source)
     }
 
     /// Is any record held?
@@ -47,9 +47,9 @@ impl InputAlignment {
 
     /// Polls. Records of partitions that had to wait are held without a copy: see [`AlignedPartitions::divert`].
     pub(crate) fn poll<T>(&mut self, batch: &mut Batch, poll: impl FnOnce(&mut Batch) -> T) -> T {
-        self.partitions.set_apart(batch);
+        self.partitions.divert(batch);
         let polled = poll(batch);
-        self.partitions.keep_apart(batch);
+        self.partitions.hold_diverted(batch);
         self.partitions.polled();
         polled
     }
@@ -57,10 +57,10 @@ impl InputAlignment {
     /// The watermark of the partitions that `selects` accepts: see [`AlignedPartitions::watermark_ms`].
     pub(crate) fn watermark_ms(
         &mut self,
-        reads: impl Fn(TopicPartition) -> bool,
+        selects: impl Fn(TopicPartition) -> bool,
         context: &impl AlignmentContext,
     ) -> Option<i64> {
-        self.partitions.watermark_ms(reads, context)
+        self.partitions.watermark_ms(selects, context)
     }
 }
 
@@ -102,10 +102,10 @@ impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
 }
 
 /// Whether a record was processed.
-enum Progress {
+enum Outcome {
     Processed,
-    /// It must be held. Its event time, which is over the limit; `i64::MAX` if an earlier record of its partition is held.
-    Beyond(i64),
+    /// Its event time is over the limit; `i64::MAX` if an earlier record of its partition is held.
+    Held(i64),
 }
 
 impl<B: Broker> Worker<B> {
@@ -134,8 +134,8 @@ impl<B: Broker> Worker<B> {
         self.broker.close(sources)
     }
 
-    /// Pauses the input partitions with held records, and the samples topic while the trainer learns. Returns whether any
-    /// record is held.
+    /// Pauses the input partitions with held records, and the samples topic while the trainer learns. Returns whether
+    /// any record is held.
     pub(crate) fn pause(&mut self) -> bool {
         let is_learning = self.trainer.is_learning();
         let InputAlignment {
@@ -154,8 +154,9 @@ impl<B: Broker> Worker<B> {
         is_holding
     }
 
-    /// The event times up to which records may be processed now: see [`AlignedPartitions::limits`]. A replay has no limits.
-    fn limits(&mut self, next: Option<(TopicPartition, i64)>, place: usize) -> Limits {
+    /// The event times up to which records may be processed now: see [`AlignedPartitions::limits`]. A replay has
+    /// none.
+    fn limits(&mut self, next: Option<(TopicPartition, i64)>, position: usize) -> Limits {
         if !self.time_mode.is_live() {
             return Limits {
                 own_ms: i64::MAX,
@@ -167,15 +168,15 @@ impl<B: Broker> Worker<B> {
             self.time_mode.clock(),
             self.watermarks.furthest_behind(),
         );
-        let limits = self.alignment.partitions.limits(next, place, &context);
+        let limits = self.alignment.partitions.limits(next, position, &context);
         Limits {
-            own_ms: limits.own_ms.min(self.learnable_ms()),
+            own_ms: limits.own_ms.min(self.learning_limit_ms()),
             ..limits
         }
     }
 
-    /// Event time up to which records may be processed before the trainer has learnt more, milliseconds since the epoch.
-    fn learnable_ms(&self) -> i64 {
+    /// Event time up to which records may be processed before the trainer has learnt more.
+    fn learning_limit_ms(&self) -> i64 {
         self.period_end_ms()
             .map_or(i64::MAX, |end_ms| end_ms.saturating_sub(1))
     }
@@ -188,24 +189,24 @@ impl<B: Broker> Worker<B> {
     ) -> Result<(), Failure> {
         self.alignment.partitions.begin(batch);
         self.alignment.limit_ms = i64::MIN;
-        let mut places = Vec::with_capacity(AHEAD);
+        let mut indices = Vec::with_capacity(MAX_DECODED_AHEAD);
         let mut next = 0;
         while next < batch.len() {
-            places.clear();
-            while next < batch.len() && places.len() < AHEAD {
+            indices.clear();
+            while next < batch.len() && indices.len() < MAX_DECODED_AHEAD {
                 let record = batch.record(next);
-                match self.alignment.partitions.keeps(record.source) {
-                    false => places.push(next),
-                    true => self.alignment.partitions.keep(record, None),
+                match self.alignment.partitions.is_holding(record.source) {
+                    false => indices.push(next),
+                    true => self.alignment.partitions.hold(record, None),
                 }
                 next += 1;
             }
-            self.decode_ahead(batch, places.iter().copied())?;
-            self.prefetch(0..places.len());
-            for (place, number) in places.iter().enumerate() {
-                let record = batch.record(*number);
-                if let Progress::Beyond(time_ms) = self.align(&record, place, *number, now_ms)? {
-                    self.alignment.partitions.keep(record, Some(time_ms));
+            self.decode_ahead(batch, indices.iter().copied())?;
+            self.prefetch(0..indices.len());
+            for (slot, index) in indices.iter().enumerate() {
+                let record = batch.record(*index);
+                if let Outcome::Held(time_ms) = self.align(&record, slot, *index, now_ms)? {
+                    self.alignment.partitions.hold(record, Some(time_ms));
                 }
             }
         }
@@ -223,15 +224,15 @@ impl<B: Broker> Worker<B> {
         let now_ms = self
             .arrival
             .records_arrive(&self.time_mode, self.broker.log_append_ms());
-        let mut left = MAX_RELEASED_PER_CALL;
-        while left > 0
-            && let Some(source) = self.alignment.partitions.released(limits)
+        let mut remaining = MAX_RELEASED_PER_CALL;
+        while remaining > 0
+            && let Some(source) = self.alignment.partitions.releasable(limits)
         {
             self.alignment.limit_ms = limits.lower_ms();
-            left = left.saturating_sub(self.release_run(source, now_ms)?.max(1));
+            remaining = remaining.saturating_sub(self.release_run(source, now_ms)?.max(1));
             limits = self.limits(None, usize::MAX);
         }
-        let has_released = left < MAX_RELEASED_PER_CALL;
+        let has_released = remaining < MAX_RELEASED_PER_CALL;
         if has_released {
             self.report_progress();
         }
@@ -254,91 +255,91 @@ impl<B: Broker> Worker<B> {
         let Some(mut run) = self.alignment.partitions.take(source) else {
             return Ok(0);
         };
-        let (count, beyond_ms) = self.admit(source, &mut run, now_ms)?;
+        let (count, head_ms) = self.decode_run(source, &mut run, now_ms)?;
         self.prefetch(0..count);
-        for place in 0..count {
-            let record = run.kept.get(run.next + place);
-            self.receive(&record, place, now_ms)?;
+        for slot in 0..count {
+            let record = run.records.get(run.next + slot);
+            self.receive(&record, slot, now_ms)?;
         }
         run.next += count;
-        self.alignment.partitions.put_back(source, run, beyond_ms);
+        self.alignment.partitions.put_back(source, run, head_ms);
         Ok(count)
     }
 
-    /// Decodes the next records of a run, up to the first one over the limit. Returns how many are within it, which must
-    /// be processed at once, and the event time of the one over it. A call decodes few records, so that they stay in the
-    /// processor's cache although many partitions have a run.
-    fn admit(
+    /// Decodes the next records of a run, up to the first one over the limit. Returns how many are within it, which
+    /// must be processed at once, and the event time of the one over it. A call decodes few records, so that they stay
+    /// in the processor's cache although many partitions have a run.
+    fn decode_run(
         &mut self,
         source: TopicPartition,
         run: &mut Run,
         now_ms: Option<i64>,
     ) -> Result<(usize, Option<i64>), Failure> {
-        let count = run.len().min(AHEAD);
-        for place in 0..count {
-            let record = run.kept.get(run.next + place);
+        let count = run.len().min(MAX_DECODED_AHEAD);
+        for slot in 0..count {
+            let record = run.records.get(run.next + slot);
             match std::mem::take(&mut run.head_is_decoded) {
-                true => self.decoded_ahead.swap(place, &mut run.head),
-                false => self.decode_record(&record, place)?,
+                true => self.decoded_ahead.swap(slot, &mut run.head),
+                false => self.decode_record(&record, slot)?,
             }
-            let Some(time_ms) = self.time_of(&record, place, now_ms) else {
+            let Some(time_ms) = self.time_of(&record, slot, now_ms) else {
                 continue;
             };
-            if self.is_beyond(source, time_ms, usize::MAX) {
-                self.decoded_ahead.swap(place, &mut run.head);
+            if self.exceeds_limit(source, time_ms, usize::MAX) {
+                self.decoded_ahead.swap(slot, &mut run.head);
                 run.head_is_decoded = true;
-                return Ok((place, Some(time_ms)));
+                return Ok((slot, Some(time_ms)));
             }
             self.alignment.partitions.reach(source, time_ms);
         }
         Ok((count, None))
     }
 
-    /// Processes a record unless it is over the limit or an earlier record of its partition is held. A record without an
-    /// event, or with one too far in the future, counts as having the time that its partition has reached.
+    /// Processes a record unless it is over the limit or an earlier record of its partition is held. A record without
+    /// an event, or with one too far in the future, counts as having the time that its partition has reached.
     fn align(
         &mut self,
         record: &Record<'_>,
-        place: usize,
-        batch_place: usize,
+        slot: usize,
+        position: usize,
         now_ms: Option<i64>,
-    ) -> Result<Progress, Failure> {
+    ) -> Result<Outcome, Failure> {
         let source = record.source;
         if !matches!(source.topic, Topic::Input(_)) {
-            self.receive(record, place, now_ms)?;
-            return Ok(Progress::Processed);
+            self.receive(record, slot, now_ms)?;
+            return Ok(Outcome::Processed);
         }
-        if self.alignment.partitions.keeps(source) {
-            return Ok(Progress::Beyond(i64::MAX));
+        if self.alignment.partitions.is_holding(source) {
+            return Ok(Outcome::Held(i64::MAX));
         }
-        let time_ms = self.time_of(record, place, now_ms);
+        let time_ms = self.time_of(record, slot, now_ms);
         if let Some(time_ms) = time_ms
-            && self.is_beyond(source, time_ms, batch_place)
+            && self.exceeds_limit(source, time_ms, position)
         {
-            return Ok(Progress::Beyond(time_ms));
+            return Ok(Outcome::Held(time_ms));
         }
-        self.receive(record, place, now_ms)?;
+        self.receive(record, slot, now_ms)?;
         if let Some(time_ms) = time_ms {
             self.alignment.partitions.reach(source, time_ms);
         }
-        Ok(Progress::Processed)
+        Ok(Outcome::Processed)
     }
 
     /// Is the next event of a partition over the limit? Computes the limit again if the event is over the last one.
-    fn is_beyond(&mut self, source: TopicPartition, time_ms: i64, batch_place: usize) -> bool {
+    fn exceeds_limit(&mut self, source: TopicPartition, time_ms: i64, position: usize) -> bool {
         if time_ms <= self.alignment.limit_ms
             || time_ms <= self.alignment.partitions.reached_ms(source)
         {
             return false;
         }
-        let limits = self.limits(Some((source, time_ms)), batch_place);
+        let limits = self.limits(Some((source, time_ms)), position);
         self.alignment.limit_ms = limits.lower_ms();
         !self.alignment.partitions.admits(time_ms, limits)
     }
 
     /// Event time of a decoded record; `None` if it has no event, or one too far in the future.
-    fn time_of(&self, record: &Record<'_>, place: usize, now_ms: Option<i64>) -> Option<i64> {
-        let decoded = self.decoded_ahead.get(place);
+    fn time_of(&self, record: &Record<'_>, slot: usize, now_ms: Option<i64>) -> Option<i64> {
+        let decoded = self.decoded_ahead.get(slot);
         if record.value.is_none() || decoded.reject.is_some() {
             return None;
         }
@@ -366,7 +367,7 @@ impl<B: Broker> Worker<B> {
             self.watermarks.furthest_behind(),
         );
         let limits = self.alignment.partitions.limits(None, usize::MAX, &context);
-        if self.learnable_ms() < limits.lower_ms() {
+        if self.learning_limit_ms() < limits.lower_ms() {
             return Some(SAMPLES);
         }
         let own = self.alignment.partitions.held_back_by(&context);
@@ -386,6 +387,6 @@ pub(crate) fn next_offset(
 ) -> Option<i64> {
     alignment
         .partitions
-        .first_kept(source)
+        .first_held(source)
         .or_else(|| broker.position(source))
 }

@@ -34,7 +34,7 @@ pub struct Alignment {
 /// The held records of a partition: read, but not yet processed.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
-    pub(crate) kept: Records,
+    pub(crate) records: Records,
     /// Index of the first record that is not processed.
     pub(crate) next: usize,
     /// The content of that record, if `head_is_decoded`.
@@ -45,7 +45,7 @@ pub(crate) struct Run {
 impl Run {
     /// Number of records that are not processed.
     pub(crate) fn len(&self) -> usize {
-        self.kept.len().saturating_sub(self.next)
+        self.records.len().saturating_sub(self.next)
     }
 }
 
@@ -82,7 +82,7 @@ impl AlignedPartition {
         }
     }
 
-    fn keeps(&self) -> usize {
+    fn held(&self) -> usize {
         self.run.len()
     }
 
@@ -94,8 +94,8 @@ impl AlignedPartition {
     }
 
     /// Sets the event time of the first held record; `None` if it is not decoded.
-    fn set_head(&mut self, beyond_ms: Option<i64>) {
-        self.head_ms = beyond_ms.unwrap_or(self.reached_ms);
+    fn set_head(&mut self, head_ms: Option<i64>) {
+        self.head_ms = head_ms.unwrap_or(self.reached_ms);
     }
 }
 
@@ -107,7 +107,7 @@ impl AlignedPartition {
 pub(crate) struct AlignedPartitions {
     /// Sorted by source.
     partitions: Vec<AlignedPartition>,
-    /// Index of the partition that was looked up last: usually the next one is the same.
+    /// Index of the partition that was looked up last: the next lookup is usually for the same one.
     latest: usize,
     /// Event times of the last [`AHEAD_OF_OTHERS`] events, in the order of processing.
     recent_ms: VecDeque<i64>,
@@ -184,9 +184,9 @@ impl AlignedPartitions {
         self.partitions
             .iter_mut()
             .for_each(|partition| partition.batch_end = 0);
-        for (place, source) in batch.sources().enumerate() {
+        for (position, source) in batch.sources().enumerate() {
             if let Some(partition) = self.partition(source) {
-                partition.batch_end = place + 1;
+                partition.batch_end = position + 1;
                 partition.silent_since = None;
             }
         }
@@ -206,15 +206,15 @@ impl AlignedPartitions {
     }
 
     /// Number of held records of a partition.
-    pub(crate) fn kept(&self, source: TopicPartition) -> usize {
+    pub(crate) fn held(&self, source: TopicPartition) -> usize {
         self.find(source)
-            .map_or(0, |index| self.partitions[index].keeps())
+            .map_or(0, |index| self.partitions[index].held())
     }
 
     /// Offset of the first held record of a partition; `None` if it has none.
-    pub(crate) fn first_kept(&self, source: TopicPartition) -> Option<i64> {
+    pub(crate) fn first_held(&self, source: TopicPartition) -> Option<i64> {
         let partition = &self.partitions[self.find(source).ok()?];
-        (partition.keeps() > 0).then(|| partition.run.kept.get(partition.run.next).offset)
+        (partition.held() > 0).then(|| partition.run.records.get(partition.run.next).offset)
     }
 
     /// The partitions with held records.
@@ -222,7 +222,7 @@ impl AlignedPartitions {
         let holding = self
             .partitions
             .iter()
-            .filter(|partition| partition.keeps() > 0);
+            .filter(|partition| partition.held() > 0);
         holding.map(|partition| partition.source)
     }
 
@@ -244,40 +244,40 @@ impl AlignedPartitions {
     }
 
     /// Does the partition have held records?
-    pub(crate) fn keeps(&mut self, source: TopicPartition) -> bool {
+    pub(crate) fn is_holding(&mut self, source: TopicPartition) -> bool {
         self.partition(source)
-            .is_some_and(|partition| partition.keeps() > 0)
+            .is_some_and(|partition| partition.held() > 0)
     }
 
     /// Holds a record. `time_ms` is its event time, which is over the limit; `None` if it is not decoded.
-    pub(crate) fn keep(&mut self, record: Record<'_>, beyond_ms: Option<i64>) {
+    pub(crate) fn hold(&mut self, record: Record<'_>, time_ms: Option<i64>) {
         if let Some(partition) = self.partition(record.source) {
-            if partition.keeps() == 0 {
-                partition.set_head(beyond_ms);
+            if partition.held() == 0 {
+                partition.set_head(time_ms);
                 partition.has_waited = false;
             }
-            partition.has_waited |= beyond_ms.is_some();
-            partition.run.kept.push(record);
+            partition.has_waited |= time_ms.is_some();
+            partition.run.records.push(record);
         }
     }
 
-    /// Diverts the records of the next poll of partitions that had to wait and hold none now, to hold them without a copy.
-    pub(crate) fn set_apart(&mut self, batch: &mut Batch) {
+    /// Diverts the next poll's records of partitions that had to wait and hold none now: they are held without a copy.
+    pub(crate) fn divert(&mut self, batch: &mut Batch) {
         let waiting = self.partitions.iter_mut();
-        let waiting = waiting.filter(|partition| partition.has_waited && partition.keeps() == 0);
-        batch.set_apart(
-            waiting.map(|partition| (partition.source, std::mem::take(&mut partition.run.kept))),
+        let waiting = waiting.filter(|partition| partition.has_waited && partition.held() == 0);
+        batch.divert(
+            waiting.map(|partition| (partition.source, std::mem::take(&mut partition.run.records))),
         );
     }
 
     /// Holds the diverted records.
-    pub(crate) fn keep_apart(&mut self, batch: &mut Batch) {
-        for (source, kept) in batch.take_apart() {
+    pub(crate) fn hold_diverted(&mut self, batch: &mut Batch) {
+        for (source, records) in batch.take_diverted() {
             let Some(partition) = self.partition(source) else {
                 continue;
             };
-            partition.run.kept = kept;
-            if partition.keeps() > 0 {
+            partition.run.records = records;
+            if partition.held() > 0 {
                 partition.set_head(None);
                 partition.has_waited = false;
                 partition.silent_since = None;
@@ -285,15 +285,15 @@ impl AlignedPartitions {
         }
     }
 
-    /// The event times up to which records may be processed now. `next` is the partition and event time of the next record,
-    /// if that is decoded; `position` is its index in the batch, `usize::MAX` for held records.
+    /// The event times up to which records may be processed now. `next` is the partition and event time of the next
+    /// record, if that is decoded; `position` is its index in the batch, `usize::MAX` for held records.
     pub(crate) fn limits(
         &mut self,
         next: Option<(TopicPartition, i64)>,
-        place: usize,
+        position: usize,
         context: &impl AlignmentContext,
     ) -> Limits {
-        let earliest = self.earliest(next, place, context);
+        let earliest = self.earliest(next, position, context);
         let own_ms = earliest.map_or(i64::MAX, |(_, ms)| ms);
         let max_skew_ms = self.alignment.max_skew_ms;
         Limits {
@@ -304,10 +304,10 @@ impl AlignedPartitions {
 
     /// May an event with this time be processed?
     pub(crate) fn admits(&self, time_ms: i64, limits: Limits) -> bool {
-        time_ms <= self.reaches_to_ms(limits)
+        time_ms <= self.limit_ms(limits)
     }
 
-    fn reaches_to_ms(&self, limits: Limits) -> i64 {
+    fn limit_ms(&self, limits: Limits) -> i64 {
         let oldest = self.recent_ms.front();
         let has_room = self.recent_ms.len() < AHEAD_OF_OTHERS
             || oldest.is_some_and(|oldest_ms| *oldest_ms <= limits.others_ms);
@@ -317,29 +317,29 @@ impl AlignedPartitions {
         }
     }
 
-    /// The partition with the earliest next event, and a lower bound of that event's time; `None` if none has a next event
-    /// or all are silent.
+    /// The partition with the earliest next event, and a lower bound of that event's time; `None` if none has a next
+    /// event or all are silent.
     fn earliest(
         &mut self,
         next: Option<(TopicPartition, i64)>,
-        place: usize,
+        position: usize,
         context: &impl AlignmentContext,
     ) -> Option<(TopicPartition, i64)> {
-        self.earliest_of(|_| true, next, place, context)
+        self.earliest_of(|_| true, next, position, context)
     }
 
     fn earliest_of(
         &mut self,
-        counts: impl Fn(TopicPartition) -> bool,
+        selects: impl Fn(TopicPartition) -> bool,
         next: Option<(TopicPartition, i64)>,
-        place: usize,
+        position: usize,
         context: &impl AlignmentContext,
     ) -> Option<(TopicPartition, i64)> {
         let idle_timeout = self.alignment.idle_timeout;
         let next_of = |partition: &mut AlignedPartition| match next {
             Some((source, time_ms)) if source == partition.source => Some(time_ms),
-            _ if partition.keeps() > 0 => Some(partition.head_ms),
-            _ if partition.batch_end > place => Some(partition.reached_ms),
+            _ if partition.held() > 0 => Some(partition.head_ms),
+            _ if partition.batch_end > position => Some(partition.reached_ms),
             _ if partition.has_unread(context) => {
                 let now = context.now();
                 let since = *partition.silent_since.get_or_insert(now);
@@ -353,19 +353,19 @@ impl AlignedPartitions {
         let nexts = self
             .partitions
             .iter_mut()
-            .filter(|partition| counts(partition.source));
+            .filter(|partition| selects(partition.source));
         let nexts = nexts.filter_map(|partition| Some((partition.source, next_of(partition)?)));
         nexts.min_by_key(|(_, next_ms)| *next_ms)
     }
 
-    /// The event time before which no event of these partitions can come, as far as is known; `None` if they are read to
-    /// their ends or silent.
+    /// The event time before which no event of these partitions can come, as far as is known; `None` if they are read
+    /// to their ends or silent.
     pub(crate) fn watermark_ms(
         &mut self,
-        counts: impl Fn(TopicPartition) -> bool,
+        selects: impl Fn(TopicPartition) -> bool,
         context: &impl AlignmentContext,
     ) -> Option<i64> {
-        let earliest = self.earliest_of(counts, None, usize::MAX, context);
+        let earliest = self.earliest_of(selects, None, usize::MAX, context);
         earliest.map(|(_, next_ms)| next_ms)
     }
 
@@ -380,11 +380,11 @@ impl AlignedPartitions {
     }
 
     /// The partition with the earliest held record, if that record may be processed.
-    pub(crate) fn released(&self, limits: Limits) -> Option<TopicPartition> {
+    pub(crate) fn releasable(&self, limits: Limits) -> Option<TopicPartition> {
         let holding = self
             .partitions
             .iter()
-            .filter(|partition| partition.keeps() > 0);
+            .filter(|partition| partition.held() > 0);
         let first = holding.min_by_key(|partition| partition.head_ms)?;
         self.admits(first.head_ms, limits).then_some(first.source)
     }
@@ -394,28 +394,23 @@ impl AlignedPartitions {
         Some(std::mem::take(&mut self.partition(source)?.run))
     }
 
-    /// Returns a run of which some records were processed. `head_ms` is the event time of the next one, which is over the
-    /// limit; `None` if it is not decoded.
-    pub(crate) fn put_back(
-        &mut self,
-        source: TopicPartition,
-        mut run: Run,
-        beyond_ms: Option<i64>,
-    ) {
+    /// Returns a run of which some records were processed. `head_ms` is the event time of the next one, which is over
+    /// the limit; `None` if it is not decoded.
+    pub(crate) fn put_back(&mut self, source: TopicPartition, mut run: Run, head_ms: Option<i64>) {
         let Some(partition) = self.partition(source) else {
             return;
         };
         if run.len() == 0 {
-            run.kept.clear();
+            run.records.clear();
             run.next = 0;
         }
         partition.run = run;
-        partition.has_waited |= beyond_ms.is_some();
-        partition.set_head(beyond_ms);
+        partition.has_waited |= head_ms.is_some();
+        partition.set_head(head_ms);
     }
 
-    /// How far the furthest partition is ahead of the earliest next event of all workers, milliseconds of event time. 0 if
-    /// nothing is left to process, or if the earliest time is unknown.
+    /// How far the furthest partition is ahead of the earliest next event of all workers, milliseconds of event time. 0
+    /// if nothing is left to process, or if the earliest time is unknown.
     pub(crate) fn skew_ms(&mut self, context: &impl AlignmentContext) -> i64 {
         let own = self.earliest(None, usize::MAX, context);
         let earliest_ms = own.map_or(i64::MAX, |(_, ms)| ms).min(context.others_ms());

@@ -7,7 +7,7 @@ use crate::topics::TopicPartition;
 pub struct Batch {
     records: Records,
     /// Diverted partitions and their records; sorted by partition.
-    apart: Vec<(TopicPartition, Records)>,
+    diverted: Vec<(TopicPartition, Records)>,
     /// Index of the diverted partition that got the last record: usually it gets the next one, too.
     latest: usize,
 }
@@ -53,44 +53,44 @@ impl Batch {
     /// Removes all records, and keeps the memory for the next poll.
     pub fn clear(&mut self) {
         self.records.clear();
-        let apart = self.apart.iter_mut();
-        apart.for_each(|(_, records)| records.clear());
+        let diverted = self.diverted.iter_mut();
+        diverted.for_each(|(_, records)| records.clear());
     }
 
     /// Appends a copy of a record.
     pub fn push(&mut self, record: Record<'_>) {
         let is_latest = |(source, _): &(TopicPartition, Records)| *source == record.source;
-        if !self.apart.get(self.latest).is_some_and(is_latest) {
+        if !self.diverted.get(self.latest).is_some_and(is_latest) {
             let found = self
-                .apart
+                .diverted
                 .binary_search_by_key(&record.source, |(source, _)| *source);
             let Ok(found) = found else {
                 return self.records.push(record);
             };
             self.latest = found;
         }
-        self.apart[self.latest].1.push(record);
+        self.diverted[self.latest].1.push(record);
     }
 
     /// Diverts the records of these partitions, which must be sorted, into these buffers until they are taken.
-    pub(crate) fn set_apart(&mut self, sources: impl Iterator<Item = (TopicPartition, Records)>) {
-        self.apart.clear();
-        self.apart.extend(sources);
+    pub(crate) fn divert(&mut self, sources: impl Iterator<Item = (TopicPartition, Records)>) {
+        self.diverted.clear();
+        self.diverted.extend(sources);
     }
 
     /// Takes the diverted partitions and their records.
-    pub(crate) fn take_apart(&mut self) -> impl Iterator<Item = (TopicPartition, Records)> {
-        self.apart.drain(..)
+    pub(crate) fn take_diverted(&mut self) -> impl Iterator<Item = (TopicPartition, Records)> {
+        self.diverted.drain(..)
     }
 
     /// Number of records, including diverted ones.
     #[must_use]
     pub fn len(&self) -> usize {
-        let apart = self.apart.iter().map(|(_, records)| records.len());
-        self.records.len() + apart.sum::<usize>()
+        let diverted = self.diverted.iter().map(|(_, records)| records.len());
+        self.records.len() + diverted.sum::<usize>()
     }
 
-    /// Is there no record, including diverted ones?
+    /// Is there no record, not even a diverted one?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -103,7 +103,7 @@ impl Batch {
 
     /// The records that are not diverted, in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        (0..self.records.len()).map(|number| self.record(number))
+        (0..self.records.len()).map(|index| self.record(index))
     }
 
     /// The record at this index of [`Batch::records`].
@@ -111,8 +111,8 @@ impl Batch {
     /// # Panics
     /// If there are not that many.
     #[must_use]
-    pub fn record(&self, number: usize) -> Record<'_> {
-        self.records.get(number)
+    pub fn record(&self, index: usize) -> Record<'_> {
+        self.records.get(index)
     }
 }
 
@@ -124,12 +124,12 @@ impl Records {
 
     pub(crate) fn push(&mut self, record: Record<'_>) {
         let start = self.bytes.len();
-        let mut keep = |part: Option<&[u8]>| {
+        let mut append = |part: Option<&[u8]>| {
             let part = part?;
             self.bytes.extend_from_slice(part);
             Some(u32::try_from(part.len()).expect("Kafka records are smaller than 2 GiB"))
         };
-        let [key, value, origin] = [record.key, record.value, record.origin].map(&mut keep);
+        let [key, value, origin] = [record.key, record.value, record.origin].map(&mut append);
         self.entries.push(Entry {
             source: record.source,
             offset: record.offset,
@@ -146,12 +146,12 @@ impl Records {
     }
 
     /// The record at this index, which must be below [`Records::len`].
-    pub(crate) fn get(&self, number: usize) -> Record<'_> {
-        let entry = &self.entries[number];
-        let mut rest = &self.bytes[entry.start..];
+    pub(crate) fn get(&self, index: usize) -> Record<'_> {
+        let entry = &self.entries[index];
+        let mut remaining = &self.bytes[entry.start..];
         let mut part = |length: Option<u32>| {
-            let (part, after) = rest.split_at(length? as usize);
-            rest = after;
+            let (part, after) = remaining.split_at(length? as usize);
+            remaining = after;
             Some(part)
         };
         Record {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn records_of_some_sources_go_to_batches_of_their_own() {
         let mut batch = Batch::default();
-        batch.set_apart(
+        batch.divert(
             [1, 3]
                 .map(|partition| (source(partition), Records::default()))
                 .into_iter(),
@@ -223,12 +223,12 @@ mod tests {
             });
         }
         assert_eq!((batch.len(), offsets(&batch.records)), (7, vec![0, 4, 6]));
-        let apart: Vec<_> = batch.take_apart().collect();
-        let apart: Vec<_> = apart
+        let diverted: Vec<_> = batch.take_diverted().collect();
+        let diverted: Vec<_> = diverted
             .iter()
-            .map(|(of, records)| (*of, offsets(records)))
+            .map(|(partition, records)| (*partition, offsets(records)))
             .collect();
-        assert_eq!(apart, [(source(1), vec![1, 2, 5]), (source(3), vec![3])]);
+        assert_eq!(diverted, [(source(1), vec![1, 2, 5]), (source(3), vec![3])]);
         assert_eq!(batch.len(), 3);
     }
 }

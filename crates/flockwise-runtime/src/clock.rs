@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// If the wall clock moves against the monotonic clock by more than this, it was set. Smaller moves are NTP corrections.
-const JUMP: Duration = Duration::from_secs(5);
+/// A wall clock that moves against the monotonic clock by more than this was set. NTP corrects by less.
+const MIN_JUMP: Duration = Duration::from_secs(5);
 
 /// A reading of both clocks that takes longer than this is too imprecise to compare them.
-const QUICK: Duration = Duration::from_secs(1);
+const MAX_READING_TIME: Duration = Duration::from_secs(1);
 
 /// The machine's clocks, or those of a simulation.
 #[derive(Clone, Debug)]
@@ -26,23 +26,23 @@ pub struct SimulatedTime {
     wall_ms: AtomicI64,
     /// Milliseconds; never goes back.
     monotonic_ms: AtomicI64,
-    start: Start,
+    wall_offset: WallOffset,
 }
 
 /// The wall clock minus the monotonic clock, milliseconds.
 #[derive(Debug)]
-struct Start {
+struct WallOffset {
     /// At the start.
-    ahead_ms: i64,
+    initial_ms: i64,
     /// After the last reported jump; before the first one, at the start.
-    noticed_ms: AtomicI64,
+    reported_ms: AtomicI64,
 }
 
-impl Start {
-    fn new(ahead_ms: i64) -> Self {
+impl WallOffset {
+    fn new(initial_ms: i64) -> Self {
         Self {
-            ahead_ms,
-            noticed_ms: AtomicI64::new(ahead_ms),
+            initial_ms,
+            reported_ms: AtomicI64::new(initial_ms),
         }
     }
 }
@@ -72,7 +72,7 @@ impl Clock {
         Self::Simulated(Arc::new(SimulatedTime {
             wall_ms: AtomicI64::new(at_ms),
             monotonic_ms: AtomicI64::new(monotonic_ms),
-            start: Start::new(at_ms - monotonic_ms),
+            wall_offset: WallOffset::new(at_ms - monotonic_ms),
         }))
     }
 
@@ -97,7 +97,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Moment {
         match self {
-            Self::System => Moment(SYSTEM.began.elapsed()),
+            Self::System => Moment(SYSTEM.started.elapsed()),
             Self::Simulated(time) => {
                 let monotonic_ms = time.monotonic_ms.load(Ordering::Relaxed);
                 Moment(Duration::from_millis(monotonic_ms as u64))
@@ -114,11 +114,11 @@ impl Clock {
         }
     }
 
-    /// The present time, milliseconds since the epoch: the wall clock, but no earlier than its time at the start plus what
-    /// the monotonic clock has measured since. Setting the wall clock back does not set this back.
+    /// The present time, milliseconds since the epoch: the wall clock, but no earlier than its time at the start plus
+    /// what the monotonic clock has measured since. Setting the wall clock back does not set this back.
     #[must_use]
     pub fn latest_ms(&self) -> i64 {
-        let carried_on_ms = self.start().ahead_ms + self.now().as_ms();
+        let carried_on_ms = self.wall_offset().initial_ms + self.now().as_ms();
         self.wall_ms().max(carried_on_ms)
     }
 
@@ -128,23 +128,25 @@ impl Clock {
         let before = self.now();
         let wall_ms = self.wall_ms();
         let now = self.now();
-        if now.since(before) > QUICK {
+        if now.since(before) > MAX_READING_TIME {
             return None;
         }
-        let noticed_ms = &self.start().noticed_ms;
-        let (known_ms, ahead_ms) = (noticed_ms.load(Ordering::Relaxed), wall_ms - now.as_ms());
-        if known_ms.abs_diff(ahead_ms) <= JUMP.as_millis() as u64 {
+        let reported_ms = &self.wall_offset().reported_ms;
+        let (known_ms, offset_ms) = (reported_ms.load(Ordering::Relaxed), wall_ms - now.as_ms());
+        if known_ms.abs_diff(offset_ms) <= MIN_JUMP.as_millis() as u64 {
             return None;
         }
         let order = Ordering::Relaxed;
-        let told = noticed_ms.compare_exchange(known_ms, ahead_ms, order, order);
-        told.is_ok().then_some(ahead_ms - known_ms)
+        let is_first = reported_ms
+            .compare_exchange(known_ms, offset_ms, order, order)
+            .is_ok();
+        is_first.then_some(offset_ms - known_ms)
     }
 
-    fn start(&self) -> &Start {
+    fn wall_offset(&self) -> &WallOffset {
         match self {
-            Self::System => &SYSTEM.start,
-            Self::Simulated(time) => &time.start,
+            Self::System => &SYSTEM.wall_offset,
+            Self::Simulated(time) => &time.wall_offset,
         }
     }
 
@@ -157,13 +159,13 @@ impl Clock {
 
 /// The machine's clocks when this process first read them.
 struct System {
-    began: Instant,
-    start: Start,
+    started: Instant,
+    wall_offset: WallOffset,
 }
 
 static SYSTEM: LazyLock<System> = LazyLock::new(|| System {
-    began: Instant::now(),
-    start: Start::new(system_wall_ms()),
+    started: Instant::now(),
+    wall_offset: WallOffset::new(system_wall_ms()),
 });
 
 fn system_wall_ms() -> i64 {
@@ -197,7 +199,7 @@ mod tests {
     fn a_wall_clock_that_is_set_moves_no_moment_and_is_told_once() {
         let clock = Clock::simulated(10_000_000);
         let start = clock.now();
-        for (by_ms, told_ms, wall_ms, latest_ms) in [
+        for (by_ms, jumped_ms, wall_ms, latest_ms) in [
             (-3_600_000, Some(-3_600_000), 6_400_000, 10_000_000),
             (-4_000, None, 6_396_000, 10_000_000),
             (-2_000, Some(-6_000), 6_394_000, 10_000_000),
@@ -205,7 +207,7 @@ mod tests {
             (60_000, Some(60_000), 10_060_000, 10_060_000),
         ] {
             clock.set_wall(by_ms);
-            assert_eq!(clock.clone().jumped_ms(), told_ms);
+            assert_eq!(clock.clone().jumped_ms(), jumped_ms);
             assert_eq!(clock.jumped_ms(), None);
             assert_eq!((clock.wall_ms(), clock.latest_ms()), (wall_ms, latest_ms));
         }

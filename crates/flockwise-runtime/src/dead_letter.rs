@@ -2,7 +2,7 @@
 
 use flockwise_codec::decode::LARGEST_EVENT;
 
-/// Bytes that are kept of a key that does not fit beside its value.
+/// Bytes that are kept of a key that does not fit beside its value, at most.
 const CUT_KEY_BYTES: usize = 16 << 10;
 
 /// Bytes of a detail that are kept, at most. No detail that Flockwise writes is that long.
@@ -18,8 +18,8 @@ pub(crate) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// As much of a record as fits into `room` bytes: all of it, or the beginnings of key and value, which may be empty. A
-    /// value is cut to [`LARGEST_EVENT`] bytes in any case.
+    /// As much of a record as fits into `room` bytes: all of it, or the beginnings of key and value, which may be
+    /// empty. A value is cut to [`LARGEST_EVENT`] bytes in any case.
     pub(crate) fn within(room: usize, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let value_fits = length(value) <= LARGEST_EVENT;
@@ -34,8 +34,8 @@ impl<'a> Kept<'a> {
             whole if whole >= length(key) => length(key),
             _ => CUT_KEY_BYTES.min(room / 2),
         };
-        let key = begin(key, key_bytes);
-        let value = begin(value, LARGEST_EVENT.min(room - length(key)));
+        let key = prefix(key, key_bytes);
+        let value = prefix(value, LARGEST_EVENT.min(room - length(key)));
         Self {
             key,
             value,
@@ -44,8 +44,8 @@ impl<'a> Kept<'a> {
     }
 }
 
-fn begin(bytes: Option<&[u8]>, most: usize) -> Option<&[u8]> {
-    bytes.map(|bytes| &bytes[..bytes.len().min(most)])
+fn prefix(bytes: Option<&[u8]>, limit: usize) -> Option<&[u8]> {
+    bytes.map(|bytes| &bytes[..bytes.len().min(limit)])
 }
 
 /// The beginning of a detail, short enough for a header.

@@ -15,7 +15,7 @@ use crate::topics::Topic;
 use crate::worker::Worker;
 
 /// Records that are decoded before the first of them is processed, at most.
-pub(crate) const AHEAD: usize = 32;
+pub(crate) const MAX_DECODED_AHEAD: usize = 32;
 
 /// The content of a decoded record.
 #[derive(Debug, Default)]
@@ -36,20 +36,20 @@ pub(crate) struct Decoded {
 /// The next records, each decoded into a slot.
 #[derive(Debug, Default)]
 pub(crate) struct DecodeAhead {
-    decoded: [Decoded; AHEAD],
-    /// Hashes of customer ids to prefetch; a buffer.
+    decoded: [Decoded; MAX_DECODED_AHEAD],
+    /// Hashes of the customer ids to prefetch; the buffer is reused.
     customers: Vec<u64>,
 }
 
 impl DecodeAhead {
     /// Exchanges the content of a slot.
-    pub(crate) fn swap(&mut self, place: usize, decoded: &mut Decoded) {
-        std::mem::swap(&mut self.decoded[place], decoded);
+    pub(crate) fn swap(&mut self, slot: usize, decoded: &mut Decoded) {
+        std::mem::swap(&mut self.decoded[slot], decoded);
     }
 
     /// The content of a slot.
-    pub(crate) fn get(&self, place: usize) -> &Decoded {
-        &self.decoded[place]
+    pub(crate) fn get(&self, slot: usize) -> &Decoded {
+        &self.decoded[slot]
     }
 }
 
@@ -61,10 +61,10 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn decode_ahead(
         &mut self,
         batch: &Batch,
-        records: impl ExactSizeIterator<Item = usize>,
+        indices: impl ExactSizeIterator<Item = usize>,
     ) -> Result<(), Failure> {
-        for (place, number) in records.enumerate() {
-            self.decode_record(&batch.record(number), place)?;
+        for (slot, index) in indices.enumerate() {
+            self.decode_record(&batch.record(index), slot)?;
         }
         Ok(())
     }
@@ -76,18 +76,18 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn decode_record(
         &mut self,
         record: &Record<'_>,
-        place: usize,
+        slot: usize,
     ) -> Result<(), Failure> {
         match record.source.topic {
-            Topic::Input(input) => self.decode(record, input, place),
-            Topic::Repartition => self.decode_forwarded(record, place)?,
+            Topic::Input(input) => self.decode(record, input, slot),
+            Topic::Repartition => self.decode_forwarded(record, slot)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn decode(&mut self, record: &Record<'_>, input: u16, place: usize) {
-        let decoded = &mut self.decoded_ahead.decoded[place];
+    fn decode(&mut self, record: &Record<'_>, input: u16, slot: usize) {
+        let decoded = &mut self.decoded_ahead.decoded[slot];
         let pipeline = &self.pipeline;
         let decoder = &pipeline.decoders[usize::from(input)];
         let event = &mut decoded.event;
@@ -103,8 +103,8 @@ impl<B: Broker> Worker<B> {
         decoded.home = pipeline.home(decoded.event.customer_id());
     }
 
-    fn decode_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
-        let decoded = &mut self.decoded_ahead.decoded[place];
+    fn decode_forwarded(&mut self, record: &Record<'_>, slot: usize) -> Result<(), Failure> {
+        let decoded = &mut self.decoded_ahead.decoded[slot];
         let value = record.value.unwrap_or_default();
         decoded.home = record.source.partition;
         decoded.timestamp_ms = record.timestamp_ms;
@@ -132,21 +132,21 @@ impl<B: Broker> Worker<B> {
             Err(error) => {
                 let topic = self.pipeline.topics.name(Topic::Repartition);
                 let (partition, offset) = (record.source.partition, record.offset);
-                let place = format!("{topic}, partition {partition}, offset {offset}");
-                return Err(Failure::Config(format!("{place}: {error}")));
+                let position = format!("{topic}, partition {partition}, offset {offset}");
+                return Err(Failure::Config(format!("{position}: {error}")));
             }
         }
         Ok(())
     }
 
-    /// Prefetches the customers of the events in these slots. Adjacent events of one task are prefetched in one call: usually
-    /// they come together.
-    pub(crate) fn prefetch(&mut self, places: Range<usize>) {
+    /// Prefetches the customers of the events in these slots. Adjacent events of one task are prefetched in one call:
+    /// usually they come together.
+    pub(crate) fn prefetch(&mut self, slots: Range<usize>) {
         let DecodeAhead { decoded, customers } = &mut self.decoded_ahead;
-        let ours = decoded[places]
+        let events = decoded[slots]
             .iter()
             .filter(|next| next.reject.is_none() && next.watermarks.is_none());
-        let mut runs = ours.peekable();
+        let mut runs = events.peekable();
         while let Some(first) = runs.next() {
             customers.clear();
             customers.push(first.event.customer_hash());

@@ -27,8 +27,8 @@ struct LastEvent {
 }
 
 impl IdleClock {
-    /// For a task that is restored at this moment. Its stream time contains the committed idle time, so idle time counts
-    /// from now.
+    /// For a task that is restored at this moment. Its stream time contains the committed idle time, so idle time
+    /// counts from now.
     pub(crate) fn new(stream_ms: i64, now: Moment) -> Self {
         let last_event = LastEvent {
             stream_ms,
@@ -55,8 +55,8 @@ impl IdleClock {
         self.last_event = self.committed;
     }
 
-    /// The stream time that an idle task has reached at `now`, when the clock shows `clock_ms`; `None` while the last event
-    /// is recent, and before the first event.
+    /// The stream time that an idle task has reached at `now`, when the clock shows `clock_ms`; `None` while the last
+    /// event is recent, and before the first event.
     ///
     /// It is never ahead of the clock, unless the last event was: then it stays until the clock has caught up.
     pub(crate) fn stream_ms(&self, now: Moment, clock_ms: i64) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! Where the trainer learns: on a thread of its own, or in the worker's loop if results must not depend on timing.
 //!
-//! Learning takes seconds to minutes. Its result depends on the job alone, which owns the trainer with its window, so it
-//! does not matter where and when the job runs. While it runs, the worker hands the trainer nothing else.
+//! Learning takes seconds to minutes. Its result depends on the job alone, which owns the trainer with its window, so
+//! it does not matter where and when the job runs. While it runs, the worker hands the trainer nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use std::{io, thread};
 use flockwise_core::trainer::{CommandError, Publication, Trainer, TrainerCommand};
 
 /// Jobs in the queue of the thread, at most: one for each worker, and abandoned ones.
-const JOBS: usize = 64;
+const MAX_QUEUED_JOBS: usize = 64;
 
 /// What a job does with the trainer.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub enum LearningTask {
     Execute(TrainerCommand),
 }
 
-/// A trainer and its next task.
+/// A trainer, and what it must do.
 #[derive(Debug)]
 pub struct LearningJob {
-    /// The trainer, which has taken in the record at `offset`.
+    /// The trainer as of the record at `offset`.
     pub trainer: Trainer,
     /// Learn or execute a command.
     pub task: LearningTask,
@@ -105,13 +105,13 @@ pub struct InlineExecutor;
 
 impl LearningExecutor for InlineExecutor {
     fn start(&self, job: LearningJob) -> Box<dyn LearningHandle> {
-        Box::new(AtOnce(Some(job.run())))
+        Box::new(InlineHandle(Some(job.run())))
     }
 }
 
-struct AtOnce(Option<LearningResult>);
+struct InlineHandle(Option<LearningResult>);
 
-impl LearningHandle for AtOnce {
+impl LearningHandle for InlineHandle {
     fn finished(&mut self) -> Option<LearningResult> {
         self.0.take()
     }
@@ -121,15 +121,15 @@ impl LearningHandle for AtOnce {
 /// dropped, it finishes its present job and ends.
 #[derive(Clone, Debug)]
 pub struct LearningThread {
-    jobs: SyncSender<Posted>,
+    jobs: SyncSender<QueuedJob>,
 }
 
 /// A job in the queue of the thread.
 #[derive(Debug)]
-struct Posted {
+struct QueuedJob {
     job: LearningJob,
-    is_dropped: Arc<AtomicBool>,
-    answer: SyncSender<LearningResult>,
+    is_abandoned: Arc<AtomicBool>,
+    sender: SyncSender<LearningResult>,
 }
 
 impl LearningThread {
@@ -138,84 +138,86 @@ impl LearningThread {
     /// # Errors
     /// If the operating system cannot start a thread.
     pub fn start() -> io::Result<Self> {
-        let (jobs, posted) = sync_channel(JOBS);
+        let (jobs, queue) = sync_channel(MAX_QUEUED_JOBS);
         thread::Builder::new()
             .name("flockwise-learn".to_owned())
-            .spawn(move || work(&posted))?;
+            .spawn(move || work(&queue))?;
         Ok(Self { jobs })
     }
 }
 
-fn work(posted: &Receiver<Posted>) {
-    for Posted {
+fn work(queue: &Receiver<QueuedJob>) {
+    for QueuedJob {
         job,
-        is_dropped,
-        answer,
-    } in posted
+        is_abandoned,
+        sender,
+    } in queue
     {
-        if !is_dropped.load(Ordering::Relaxed) {
+        if !is_abandoned.load(Ordering::Relaxed) {
             // If the job was abandoned meanwhile, the result has no receiver.
-            answer.send(job.run()).ok();
+            sender.send(job.run()).ok();
         }
     }
 }
 
 impl LearningExecutor for LearningThread {
     fn start(&self, job: LearningJob) -> Box<dyn LearningHandle> {
-        let (answer, done) = sync_channel(1);
-        let is_dropped = Arc::new(AtomicBool::new(false));
-        let posted = Posted {
+        let (sender, receiver) = sync_channel(1);
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let job = QueuedJob {
             job,
-            is_dropped: Arc::clone(&is_dropped),
-            answer,
+            is_abandoned: Arc::clone(&is_abandoned),
+            sender,
         };
-        let mut ticket = Posting {
+        let mut handle = QueuedHandle {
             jobs: self.jobs.clone(),
-            unsent: Some(posted),
-            is_dropped,
-            done,
+            unsent: Some(job),
+            is_abandoned,
+            receiver,
         };
-        ticket.post();
-        Box::new(ticket)
+        handle.enqueue();
+        Box::new(handle)
     }
 }
 
-struct Posting {
-    jobs: SyncSender<Posted>,
+struct QueuedHandle {
+    jobs: SyncSender<QueuedJob>,
     /// The job, until the queue has room for it.
-    unsent: Option<Posted>,
-    is_dropped: Arc<AtomicBool>,
-    done: Receiver<LearningResult>,
+    unsent: Option<QueuedJob>,
+    is_abandoned: Arc<AtomicBool>,
+    receiver: Receiver<LearningResult>,
 }
 
-impl Posting {
-    fn post(&mut self) {
-        let Some(posted) = self.unsent.take() else {
+impl QueuedHandle {
+    fn enqueue(&mut self) {
+        let Some(job) = self.unsent.take() else {
             return;
         };
-        match self.jobs.try_send(posted) {
+        match self.jobs.try_send(job) {
             Ok(()) => {}
-            Err(TrySendError::Full(posted)) => self.unsent = Some(posted),
-            // This drops the result's sender, which `finished` reports.
+            Err(TrySendError::Full(job)) => self.unsent = Some(job),
+            // This drops the result's sender as well, so `finished` panics.
             Err(TrySendError::Disconnected(_)) => {}
         }
     }
 }
 
-impl LearningHandle for Posting {
+impl LearningHandle for QueuedHandle {
     fn finished(&mut self) -> Option<LearningResult> {
-        self.post();
-        match self.done.try_recv() {
-            Ok(done) => Some(done),
+        self.enqueue();
+        match self.receiver.try_recv() {
+            Ok(result) => Some(result),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => panic!("the learning thread panicked: see its message above"),
+            Err(TryRecvError::Disconnected) => {
+                panic!("the learning thread panicked: see its message above")
+            }
         }
     }
 }
 
-impl Drop for Posting {
+impl Drop for QueuedHandle {
     fn drop(&mut self) {
-        self.is_dropped.store(true, Ordering::Relaxed);
+        self.is_abandoned.store(true, Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::broker::Failure;
 
 /// A budget with more than this share used is nearly full, which is logged.
-const NEAR: f64 = 0.8;
+const NEARLY_FULL: f64 = 0.8;
 
 /// The memory budget that all workers of a process share.
 #[derive(Debug, Default)]
@@ -46,11 +46,11 @@ impl MemoryBudget {
     /// Is more than [`NEARLY_FULL`] of the budget used?
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.limit
-            .is_some_and(|limit| self.used() as f64 > NEAR * limit as f64)
+            .is_some_and(|limit| self.used() as f64 > NEARLY_FULL * limit as f64)
     }
 
-    /// Fails if more is used than the budget allows. It is better to end here, with everything committed safe, than to be
-    /// killed by the operating system.
+    /// Fails if more is used than the budget allows. It is better to end here, with everything committed safe, than to
+    /// be killed by the operating system.
     ///
     /// # Errors
     /// [`Failure::Config`], which says what the operator can do.
@@ -59,8 +59,8 @@ impl MemoryBudget {
             Some(limit) if self.used() > limit => Err(Failure::Config(format!(
                 "the customers' state takes {} MiB, but `memory` under [state] allows {} MiB: start \
                  more instances, which take over their share of the state partitions; or raise \
-                 `memory`; or lower `forget_after` under [time], so that inactive customers are \
-                 removed sooner. Nothing that was committed is lost",
+                 `memory`; or set a shorter `forget_after` under [time], to remove inactive customers \
+                 sooner. Nothing that was committed is lost",
                 self.used() >> 20,
                 limit >> 20
             ))),

@@ -1,4 +1,4 @@
-//! What warm-up has and waits for, in the log.
+//! Logs the progress of warm-up.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use flockwise_core::trainer::WarmUp;
 
 use crate::clock::Moment;
 
-/// Not more often than this.
-const SELDOM: Duration = Duration::from_secs(60);
-/// At least this often while it lasts.
-const OFTEN: Duration = Duration::from_secs(600);
-/// A change of so much of what is wanted is worth a line.
-const MATERIAL: f64 = 0.1;
+/// Time between two lines, at least.
+const MIN_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two lines, at most, while warm-up lasts.
+const MAX_INTERVAL: Duration = Duration::from_secs(600);
+/// A change of the progress, a share from 0 to 1, that is worth a line.
+const MIN_PROGRESS: f64 = 0.1;
 
-/// What was told last.
+/// The progress that was logged last, and when.
 #[derive(Debug, Default)]
 pub(crate) struct WarmUpLog {
-    told: Option<(Moment, WarmUp)>,
+    logged: Option<(Moment, WarmUp)>,
 }
 
 impl WarmUpLog {
-    /// Tells how warm-up stands, if that is due.
+    /// Logs the progress if a line is due. `None`: warm-up is over.
     pub(crate) fn report(&mut self, warm_up: Option<WarmUp>, now: Moment) {
         let Some(warm_up) = warm_up else {
-            self.told = None;
+            self.logged = None;
             return;
         };
         if self.is_due(&warm_up, now) {
-            self.told = Some((now, warm_up));
+            self.logged = Some((now, warm_up));
             tracing::info!(
                 customers = warm_up.customers,
                 customers_wanted = warm_up.customers_wanted,
@@ -37,11 +37,12 @@ impl WarmUpLog {
     }
 
     fn is_due(&self, warm_up: &WarmUp, now: Moment) -> bool {
-        let Some((at, told)) = &self.told else {
+        let Some((at, logged)) = &self.logged else {
             return true;
         };
         let since = now.since(*at);
-        since >= OFTEN || since >= SELDOM && (warm_up.share() - told.share()).abs() >= MATERIAL
+        since >= MAX_INTERVAL
+            || since >= MIN_INTERVAL && (warm_up.share() - logged.share()).abs() >= MIN_PROGRESS
     }
 }
 

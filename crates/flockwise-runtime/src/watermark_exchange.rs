@@ -1,4 +1,5 @@
-//! Watermarks: a worker sends its tasks' watermarks to the other tasks and receives theirs; see [`crate::watermarks`].
+//! The exchange of watermarks: a worker sends those of its tasks and receives those of the others; see
+//! [`crate::watermarks`].
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::topics::TopicPartition;
 use crate::watermarks::{
-    Announcement, SendContext, WatermarkSender, asked, furthest_behind, learnt,
+    Announcement, SendContext, WatermarkSender, furthest_behind, latest_request, learnt,
 };
 use crate::worker::Worker;
 
@@ -22,7 +23,7 @@ pub(crate) struct WatermarkExchange {
     sender: WatermarkSender,
     /// The task of another worker that is furthest behind, and its watermark.
     furthest_behind: Option<(u32, i64)>,
-    /// The event time up to which the trainer has learnt, if others wait for it.
+    /// How far the trainer has learnt, if tasks wait for it.
     learnt: Option<Learnt>,
 }
 
@@ -40,15 +41,15 @@ impl WatermarkExchange {
         self.furthest_behind
     }
 
-    /// Sends all watermarks again, and asks the others for theirs.
+    /// Sends all watermarks again, and requests those of the others.
     pub(crate) fn start_over(&mut self) {
         self.sender.forget();
     }
 }
 
 impl<B: Broker> Worker<B> {
-    /// Sends the tasks' watermarks if that is due, and lets sweep and sampling go on as far as all watermarks allow.
-    /// `true` where somebody waits for the commit.
+    /// Sends the tasks' watermarks if they are due, and lets sweep and sampling advance as far as all watermarks allow.
+    /// Returns whether another worker or the trainer waits for the commit.
     pub(crate) fn exchange_watermarks(&mut self) -> Result<bool, Failure> {
         if !self.time_mode.is_live() || !self.tasks.is_assigned() {
             return Ok(false);
@@ -56,9 +57,9 @@ impl<B: Broker> Worker<B> {
         let now = self.time_mode.clock().now();
         let tasks = self.own_watermarks();
         self.note_others(now);
-        let sampled = self.let_sweep(&tasks, now)?;
+        let sampled = self.advance_to_watermarks(&tasks, now)?;
         let trainer = self.trainer.learnt(now);
-        let news = Announcement {
+        let announcement = Announcement {
             watermarks: Message {
                 tasks,
                 trainer,
@@ -71,32 +72,34 @@ impl<B: Broker> Worker<B> {
             alignment: self.pipeline.alignment,
             others_have_backlog: self.watermarks.furthest_behind.is_some()
                 || self.watermarks.learnt.is_some(),
-            asked: asked(self.tasks.values().map(|running| running.watermarks())),
+            requested: latest_request(self.tasks.values().map(|running| running.watermarks())),
         };
         let tasks = self.pipeline.topics.state_partitions;
         let learns = self.pipeline.task.learning.learn;
-        let is_listened_to = tasks > 1 || learns;
-        if !is_listened_to || !self.watermarks.sender.is_due(&news, &context) {
+        let has_receivers = tasks > 1 || learns;
+        if !has_receivers || !self.watermarks.sender.is_due(&announcement, &context) {
             return Ok(false);
         }
-        self.announce(&news)?;
-        self.watermarks.sender.sent(news, now);
+        self.announce(&announcement)?;
+        self.watermarks.sender.sent(announcement, now);
         Ok(learns || (self.tasks.len() as u32) < tasks)
     }
 
-    fn announce(&mut self, news: &Announcement) -> Result<(), Failure> {
+    fn announce(&mut self, announcement: &Announcement) -> Result<(), Failure> {
         for task in 0..self.pipeline.topics.state_partitions {
             self.outbox
-                .watermarks(&mut self.broker, task, &news.watermarks)?;
+                .watermarks(&mut self.broker, task, &announcement.watermarks)?;
         }
-        if self.pipeline.task.learning.learn && !news.sampled.is_empty() {
-            self.outbox.sampled(&mut self.broker, &news.sampled)?;
+        if self.pipeline.task.learning.learn && !announcement.sampled.is_empty() {
+            self.outbox
+                .sampled(&mut self.broker, &announcement.sampled)?;
         }
         self.transaction.open();
         Ok(())
     }
 
-    /// The watermark of each task.
+    /// The watermark of each task of this worker; [`CAUGHT_UP`] if the task has no backlog: nothing is unread, or the
+    /// watermark is within `max_skew` of the present time.
     fn own_watermarks(&mut self) -> BTreeMap<u32, i64> {
         let topics = &self.pipeline.topics;
         let context = WorkerAlignment::new(&self.broker, self.time_mode.clock(), None);
@@ -104,16 +107,15 @@ impl<B: Broker> Worker<B> {
         let live_ms = live_ms.saturating_sub(self.pipeline.alignment.max_skew_ms);
         let mut watermarks = BTreeMap::new();
         for task in self.tasks.numbers() {
-            let reads = |source: TopicPartition| topics.task_of(source.partition) == task;
-            let watermark_ms = self.alignment.watermark_ms(reads, &context);
+            let selects = |source: TopicPartition| topics.task_of(source.partition) == task;
+            let watermark_ms = self.alignment.watermark_ms(selects, &context);
             let behind = watermark_ms.filter(|watermark_ms| *watermark_ms < live_ms);
             watermarks.insert(task, behind.unwrap_or(CAUGHT_UP));
         }
         watermarks
     }
 
-    /// After an abort: other workers and the trainer are where they were at the last commit, and what was sent in the
-    /// transaction is sent again.
+    /// After an abort: goes back to what was received up to the last commit, and sends all watermarks again.
     pub(crate) fn roll_back_watermarks(&mut self) {
         self.watermarks.start_over();
         if self.time_mode.is_live() {
@@ -122,18 +124,19 @@ impl<B: Broker> Worker<B> {
         }
     }
 
+    /// Computes which other task is furthest behind and how far the trainer has learnt.
     fn note_others(&mut self, now: Moment) {
         let tasks = self.pipeline.topics.state_partitions;
         let idle_timeout = self.pipeline.alignment.idle_timeout;
-        let listening = self.tasks.iter();
-        let listening = listening.map(|(number, running)| (number, running.watermarks()));
+        let receiving = self.tasks.iter();
+        let receiving = receiving.map(|(number, running)| (number, running.watermarks()));
         self.watermarks.furthest_behind =
-            furthest_behind(listening.clone(), tasks, now, idle_timeout);
+            furthest_behind(receiving.clone(), tasks, now, idle_timeout);
         let learnt = match self.pipeline.task.learning.learn {
-            true => learnt(listening.map(|(_, heard)| heard), now, idle_timeout),
+            true => learnt(receiving.map(|(_, received)| received), now, idle_timeout),
             false => None,
         };
-        // Nobody begins a period before having the version that it is to be scored with.
+        // A worker does not start a period before it has the version that scores it.
         let version = self.model.version();
         self.watermarks.learnt = match (learnt, self.watermarks.learnt) {
             (Some(next), before) if next.version > version => Some(before.unwrap_or(Learnt {
@@ -144,29 +147,29 @@ impl<B: Broker> Worker<B> {
         };
     }
 
-    /// How often in event time everybody waits for the trainer, by its own half-life: instances that are configured
-    /// otherwise would wait for the end of another period, and the trainer for them.
+    /// Event time after which all tasks wait for the trainer, milliseconds. The trainer's half-life decides: an
+    /// instance with another half-life would wait for the end of another period, and the trainer for that instance.
     fn period_ms(&self) -> i64 {
-        let told = self
+        let period_ms = self
             .watermarks
             .learnt
             .map(|learnt| learnt.period_ms.cast_signed());
-        told.filter(|told| *told > 0).unwrap_or_else(|| {
+        period_ms.filter(|ms| *ms > 0).unwrap_or_else(|| {
             let has_model = self.model.versions().is_some();
             self.pipeline.task.learning.period_ms(has_model)
         })
     }
 
-    /// The end of the period that all tasks are in: events from there on wait until the trainer has learnt more;
-    /// `None` where nobody waits for it.
+    /// The end of the present period, milliseconds of event time: events from then on wait until the trainer has learnt
+    /// more. `None` if no task waits for the trainer.
     pub(crate) fn period_end_ms(&self) -> Option<i64> {
         let period_ms = self.period_ms();
         let learnt = self.watermarks.learnt?;
         Some(period_start_ms(learnt.to_ms, period_ms).saturating_add(period_ms))
     }
 
-    /// In a replay, which knows the order of all events: no event before the watermark is to come, and all tasks are
-    /// in this period of learning.
+    /// In a replay, which knows the order of all events: sets the watermark of all tasks, before which no event can
+    /// come, and their learning period.
     ///
     /// # Errors
     /// As [`Worker::run`].
@@ -186,7 +189,7 @@ impl<B: Broker> Worker<B> {
             .try_for_each(|(number, stream_ms)| self.advance_task(number, stream_ms))
     }
 
-    /// In a replay: tells the trainer that all tasks have sampled up to this instant.
+    /// In a replay: reports to the trainer that all tasks have sampled up to `to_ms`, milliseconds since the epoch.
     ///
     /// # Errors
     /// As [`Worker::run`].
@@ -198,8 +201,9 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// Lets the sweep and sampling of each task go on to its watermark; how far each has sampled, to the period.
-    fn let_sweep(
+    /// Lets sweep and sampling of each task advance to its watermark. Returns how far each has
+    /// sampled, in whole periods.
+    fn advance_to_watermarks(
         &mut self,
         own: &BTreeMap<u32, i64>,
         now: Moment,
@@ -221,7 +225,7 @@ impl<B: Broker> Worker<B> {
             let mut watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
             let period_start_ms = period_start_ms(watermark_ms, period_ms);
             if end_ms.is_some_and(|end_ms| watermark_ms >= end_ms) {
-                // What comes then belongs to the next period.
+                // Later events belong to the next period.
                 watermark_ms = period_start_ms;
             }
             running.beside_transaction().set_period(period);

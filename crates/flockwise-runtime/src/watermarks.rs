@@ -1,7 +1,7 @@
-//! How far in event time the tasks have read their inputs, as each task hears it from all of them.
+//! Watermarks: how each task learns how far in event time all tasks have read their inputs.
 //!
-//! A task sends its watermark to every repartition partition, in the transaction that holds the events it forwarded.
-//! Who has read the watermark there has read every event before it.
+//! A task sends its watermark to every repartition partition, in the transaction that holds the events it has
+//! forwarded. A task that reads the watermark there has read every event before it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,50 +12,51 @@ use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 use crate::alignment::Alignment;
 use crate::clock::Moment;
 
-/// Watermarks are sent again this often while any task has a backlog: as a share of the idle time-out.
+/// How often watermarks are sent again within one idle timeout, while any task has a backlog.
 const RENEWALS: u32 = 3;
 
-/// Time between two sendings, at least: each is a transaction.
-const SPACING: Duration = Duration::from_millis(25);
+/// Time between two sendings of advancing watermarks, at least: each sending is a transaction.
+const MIN_INTERVAL: Duration = Duration::from_millis(25);
 
-/// A task of which nothing is known holds the others back no longer than this: everybody sends its watermarks when
-/// tasks move, and who has just got tasks asks for those of the others.
+/// A task whose watermark is unknown holds the others back for this long at most. Each worker sends its watermarks when
+/// tasks move, and a worker with new tasks requests those of the others.
 pub(crate) const UNKNOWN: Duration = Duration::from_secs(5);
 
-/// A task that has caught up says so no more once it has had unread records for this long; a live partition has some
-/// now and then.
-const SETTLED: Duration = Duration::from_secs(1);
+/// A task that was reported as caught up has a backlog once it has had unread records for this long: a live partition
+/// has some now and then.
+const BACKLOG_AFTER: Duration = Duration::from_secs(1);
 
-/// What a task has heard of the others and of the trainer.
+/// The watermarks that a task has received from the other tasks and from the trainer.
 ///
-/// Invariant: what an aborted transaction has read is forgotten with it, as the forwarded events before it are.
+/// Invariant: an abort rolls back the watermarks that its transaction has read, like the forwarded events before them.
 #[derive(Clone, Debug)]
 pub(crate) struct Watermarks {
     known: ReceivedWatermarks,
-    /// The same as of the last commit, where it differs.
+    /// As of the last commit; `None`: nothing was received since.
     committed: Option<ReceivedWatermarks>,
 }
 
 #[derive(Clone, Debug)]
 struct ReceivedWatermarks {
-    /// By task, but for the own one; milliseconds since the epoch.
-    heard: BTreeMap<u32, ReceivedWatermark>,
+    /// By task, without the receiving task itself.
+    received: BTreeMap<u32, ReceivedWatermark>,
     trainer: ReceivedWatermark,
+    /// The trainer's progress, as last received.
     learnt: Option<Learnt>,
-    /// When another worker last asked how far the tasks of this one are.
-    asked: Option<Moment>,
+    /// When another worker last requested the watermarks of this worker's tasks.
+    requested: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ReceivedWatermark {
-    /// `None`: nothing yet.
+    /// Milliseconds since the epoch; `None`: none received yet.
     watermark_ms: Option<i64>,
-    /// When it was heard; before that, when the task began to listen.
+    /// When it was received; before the first one, when the task started to receive.
     at: Moment,
 }
 
 impl ReceivedWatermark {
-    /// The watermark, where others have to wait for it.
+    /// The watermark, if others must wait for it; `i64::MIN` while it is unknown, `None` if caught up or too old.
     fn holding_ms(&self, now: Moment, idle_timeout: Duration) -> Option<i64> {
         let age = now.since(self.at);
         match self.watermark_ms {
@@ -67,7 +68,7 @@ impl ReceivedWatermark {
 }
 
 impl Watermarks {
-    /// For a listener that begins now: how far these tasks are is not known.
+    /// For a task that starts to receive now: the watermarks of these tasks are unknown.
     pub(crate) fn new(tasks: impl Iterator<Item = u32>, now: Moment) -> Self {
         let unknown = ReceivedWatermark {
             watermark_ms: None,
@@ -75,32 +76,32 @@ impl Watermarks {
         };
         Self {
             known: ReceivedWatermarks {
-                heard: tasks.map(|task| (task, unknown)).collect(),
+                received: tasks.map(|task| (task, unknown)).collect(),
                 trainer: unknown,
                 learnt: None,
-                asked: None,
+                requested: None,
             },
             committed: None,
         }
     }
 
-    /// A worker says how far its tasks are, and the trainer if it has that.
+    /// Takes in the watermarks that a worker has sent for its tasks, and for the trainer if it hosts it.
     pub(crate) fn hear(&mut self, message: &Message, now: Moment) {
         if self.committed.is_none() {
             self.committed = Some(self.known.clone());
         }
         for (task, watermark_ms) in &message.tasks {
-            if let Some(heard) = self.known.heard.get_mut(task) {
-                *heard = ReceivedWatermark {
+            if let Some(received) = self.known.received.get_mut(task) {
+                *received = ReceivedWatermark {
                     watermark_ms: Some(*watermark_ms),
                     at: now,
                 };
             }
         }
-        // A task's own number is in what its own worker sends.
-        let is_own = |task: &u32| !self.known.heard.contains_key(task);
+        // A message that contains the receiving task's own number is from its own worker.
+        let is_own = |task: &u32| !self.known.received.contains_key(task);
         if message.asks && !message.tasks.keys().any(is_own) {
-            self.known.asked = Some(now);
+            self.known.requested = Some(now);
         }
         if let Some(learnt) = message.trainer {
             self.known.trainer = ReceivedWatermark {
@@ -111,29 +112,29 @@ impl Watermarks {
         }
     }
 
-    /// What was heard is committed.
+    /// What was received is committed.
     pub(crate) fn commit(&mut self) {
         self.committed = None;
     }
 
-    /// What was heard since the last commit is to be read again.
+    /// Forgets what was received since the last commit: it is read again.
     pub(crate) fn roll_back(&mut self) {
         if let Some(committed) = self.committed.take() {
             self.known = committed;
         }
     }
 
-    /// The lowest watermark; `None`: the tasks have read all there is.
+    /// The lowest watermark that others must wait for; `None` if all tasks have caught up or are silent.
     pub(crate) fn lowest_ms(&self, now: Moment, idle_timeout: Duration) -> Option<i64> {
-        let heard = self.known.heard.values();
-        heard
-            .filter_map(|heard| heard.holding_ms(now, idle_timeout))
+        let received = self.known.received.values();
+        received
+            .filter_map(|received| received.holding_ms(now, idle_timeout))
             .min()
     }
 }
 
-/// The task of other workers that is furthest behind, and its watermark: `all` is what each task of this worker has
-/// heard, and it counts what any of them heard last.
+/// The task of another worker that is furthest behind, and its watermark; `None` if this worker need not wait. `all` is
+/// what each task of this worker has received: of each watermark, the latest one counts.
 pub(crate) fn furthest_behind<'a>(
     all: impl Iterator<Item = (u32, &'a Watermarks)> + Clone,
     tasks: u32,
@@ -142,21 +143,21 @@ pub(crate) fn furthest_behind<'a>(
 ) -> Option<(u32, i64)> {
     let others = (0..tasks).filter(|task| all.clone().all(|(own, _)| own != *task));
     let holding = others.filter_map(|task| {
-        let heard = heard_last(all.clone(), task)?;
-        Some((task, heard.holding_ms(now, idle_timeout)?))
+        let received = latest_of(all.clone(), task)?;
+        Some((task, received.holding_ms(now, idle_timeout)?))
     });
     holding.min_by_key(|(_, watermark_ms)| *watermark_ms)
 }
 
-/// How far in event time the trainer has learnt, where others have to wait for it; `Learnt::to_ms` is `i64::MIN` where that
-/// is not known.
+/// How far in event time the trainer has learnt; `None` if the tasks need not wait for it. `Learnt::to_ms` is
+/// `i64::MIN` while that is unknown.
 pub(crate) fn learnt<'a>(
     all: impl Iterator<Item = &'a Watermarks>,
     now: Moment,
     idle_timeout: Duration,
 ) -> Option<Learnt> {
     let known = all.map(|watermarks| &watermarks.known);
-    let last = known.max_by_key(|known| last_first(&known.trainer))?;
+    let last = known.max_by_key(|known| recency(&known.trainer))?;
     let to_ms = last.trainer.holding_ms(now, idle_timeout)?;
     Some(Learnt {
         to_ms,
@@ -166,37 +167,41 @@ pub(crate) fn learnt<'a>(
     })
 }
 
-/// When another worker, or the trainer, last said that it does not know how far the tasks are; `None` where all know.
-pub(crate) fn asked<'a>(all: impl Iterator<Item = &'a Watermarks> + Clone) -> Option<Moment> {
-    let by_shards = all.clone().filter_map(|watermarks| watermarks.known.asked);
+/// When another worker or the trainer last requested watermarks because it does not know them; `None` if all know them.
+pub(crate) fn latest_request<'a>(
+    all: impl Iterator<Item = &'a Watermarks> + Clone,
+) -> Option<Moment> {
+    let by_workers = all
+        .clone()
+        .filter_map(|watermarks| watermarks.known.requested);
     let trainers = all.map(|watermarks| &watermarks.known.trainer);
-    let trainer = trainers.max_by_key(|heard| last_first(heard));
+    let trainer = trainers.max_by_key(|received| recency(received));
     let by_trainer = trainer.filter(|last| last.watermark_ms == Some(i64::MIN));
-    by_shards.max().max(by_trainer.map(|last| last.at))
+    by_workers.max().max(by_trainer.map(|last| last.at))
 }
 
-fn heard_last<'a>(
+fn latest_of<'a>(
     all: impl Iterator<Item = (u32, &'a Watermarks)>,
     task: u32,
 ) -> Option<&'a ReceivedWatermark> {
-    let heard = all.filter_map(|(_, watermarks)| watermarks.known.heard.get(&task));
-    heard.max_by_key(|heard| last_first(heard))
+    let received = all.filter_map(|(_, watermarks)| watermarks.known.received.get(&task));
+    received.max_by_key(|received| recency(received))
 }
 
-fn last_first(heard: &ReceivedWatermark) -> (bool, Moment) {
-    (heard.watermark_ms.is_some(), heard.at)
+fn recency(received: &ReceivedWatermark) -> (bool, Moment) {
+    (received.watermark_ms.is_some(), received.at)
 }
 
-/// What a worker has sent of its tasks' watermarks.
+/// What a worker has sent of its tasks' watermarks, and when.
 #[derive(Clone, Debug)]
 pub(crate) struct WatermarkSender {
-    said: Announcement,
+    sent: Announcement,
     at: Moment,
-    /// Since when a task that was said to have caught up has a backlog.
+    /// Since when a task that was reported as caught up has had unread records.
     behind_since: Option<Moment>,
 }
 
-/// What a worker says of its tasks.
+/// What a worker sends about its tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announcement {
     /// How far each task has read its inputs, and how far the trainer has learnt.
@@ -206,7 +211,7 @@ pub(crate) struct Announcement {
 }
 
 impl Announcement {
-    /// Does a task of the worker have a backlog, or the trainer?
+    /// Does a task of the worker, or the trainer, have a backlog?
     fn has_backlog(&self) -> bool {
         let Message { tasks, trainer, .. } = &self.watermarks;
         tasks.values().any(|ms| *ms != CAUGHT_UP)
@@ -214,51 +219,54 @@ impl Announcement {
     }
 }
 
-/// What sending watermarks depends on besides themselves.
+/// What decides, besides the watermarks, whether they are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SendContext {
     pub(crate) now: Moment,
     pub(crate) alignment: Alignment,
-    /// A task of another worker has a backlog.
+    /// A task of another worker, or the trainer, has a backlog.
     pub(crate) others_have_backlog: bool,
-    /// When another worker or the trainer last said that it does not know how far the tasks are.
-    pub(crate) asked: Option<Moment>,
+    /// When another worker or the trainer last requested the watermarks.
+    pub(crate) requested: Option<Moment>,
 }
 
 impl WatermarkSender {
-    /// Nothing has been sent: all is due.
+    /// Nothing has been sent: everything is due.
     pub(crate) fn new(now: Moment) -> Self {
         Self {
-            said: Announcement::default(),
+            sent: Announcement::default(),
             at: now,
             behind_since: None,
         }
     }
 
-    /// Has nothing been sent to the present listeners?
+    /// Has nothing been sent to the present receivers?
     pub(crate) fn is_first(&self) -> bool {
-        self.said == Announcement::default()
+        self.sent == Announcement::default()
     }
 
-    /// Is this to be sent now?
-    pub(crate) fn is_due(&mut self, news: &Announcement, context: &SendContext) -> bool {
+    /// Must this announcement be sent now?
+    pub(crate) fn is_due(&mut self, announcement: &Announcement, context: &SendContext) -> bool {
         let since = context.now.since(self.at);
         let advance_ms = (context.alignment.max_skew_ms / 2).max(1);
-        let (said, tasks) = (&self.said, &news.watermarks.tasks);
-        let is_read_on = advances(&said.watermarks.tasks, tasks, advance_ms) && since >= SPACING;
-        // Everybody waits for the end of a period.
-        let is_next_period = said.sampled.iter().any(|(task, said)| {
-            let sampled = news.sampled.get(task);
-            said.to_ms != CAUGHT_UP && sampled.is_some_and(|sampled| sampled.to_ms > said.to_ms)
+        let (sent, tasks) = (&self.sent, &announcement.watermarks.tasks);
+        let is_read_on =
+            advances(&sent.watermarks.tasks, tasks, advance_ms) && since >= MIN_INTERVAL;
+        // All tasks wait for the end of a period.
+        let is_next_period = sent.sampled.iter().any(|(task, sent)| {
+            let sampled = announcement.sampled.get(task);
+            sent.to_ms != CAUGHT_UP && sampled.is_some_and(|sampled| sampled.to_ms > sent.to_ms)
         });
-        let is_learnt_on = said.watermarks.trainer != news.watermarks.trainer;
+        let is_learnt_on = sent.watermarks.trainer != announcement.watermarks.trainer;
         let mut numbers = tasks.keys();
-        let is_unknown = numbers.any(|task| !said.watermarks.tasks.contains_key(task));
+        let is_unknown = numbers.any(|task| !sent.watermarks.tasks.contains_key(task));
         let is_stale = since >= context.alignment.idle_timeout / RENEWALS
-            && (said.has_backlog() || context.others_have_backlog);
+            && (sent.has_backlog() || context.others_have_backlog);
         let falls_behind = self.falls_behind(tasks, context.now);
-        let is_asked = context.asked.is_some_and(|asked| asked > self.at);
-        is_asked
+        let is_requested = context
+            .requested
+            .is_some_and(|requested| requested > self.at);
+        is_requested
             || is_read_on
             || is_next_period
             || is_learnt_on
@@ -267,39 +275,39 @@ impl WatermarkSender {
             || falls_behind
     }
 
-    /// Has a task that was said to have caught up had a backlog for a while?
+    /// Has a task that was reported as caught up had unread records for [`BACKLOG_AFTER`]?
     fn falls_behind(&mut self, tasks: &BTreeMap<u32, i64>, now: Moment) -> bool {
-        let said = &self.said.watermarks.tasks;
+        let sent = &self.sent.watermarks.tasks;
         let falls_behind = tasks.iter().any(|(task, watermark_ms)| {
-            *watermark_ms != CAUGHT_UP && said.get(task) == Some(&CAUGHT_UP)
+            *watermark_ms != CAUGHT_UP && sent.get(task) == Some(&CAUGHT_UP)
         });
         if !falls_behind {
             self.behind_since = None;
             return false;
         }
-        now.since(*self.behind_since.get_or_insert(now)) >= SETTLED
+        now.since(*self.behind_since.get_or_insert(now)) >= BACKLOG_AFTER
     }
 
-    /// This has been sent.
-    pub(crate) fn sent(&mut self, said: Announcement, now: Moment) {
+    /// Notes that this announcement was sent.
+    pub(crate) fn sent(&mut self, sent: Announcement, now: Moment) {
         *self = Self {
-            said,
+            sent,
             at: now,
             behind_since: None,
         };
     }
 
-    /// What was sent may not have arrived, or there are new listeners: all is to be sent again.
+    /// Forgets what was sent: it may not have arrived, or there are new receivers. Everything is due again.
     pub(crate) fn forget(&mut self) {
-        self.said = Announcement::default();
+        self.sent = Announcement::default();
     }
 }
 
-/// Is one further than what was said of it, by so much? One that had caught up is not.
-fn advances(said: &BTreeMap<u32, i64>, now: &BTreeMap<u32, i64>, by_ms: i64) -> bool {
+/// Has a task advanced by at least `by_ms` since it was sent? A task that had caught up has not.
+fn advances(sent: &BTreeMap<u32, i64>, now: &BTreeMap<u32, i64>, by_ms: i64) -> bool {
     now.iter().any(|(task, watermark_ms)| {
-        let said = said.get(task).filter(|said| **said != CAUGHT_UP);
-        said.is_some_and(|said| watermark_ms.saturating_sub(*said) >= by_ms)
+        let sent = sent.get(task).filter(|sent| **sent != CAUGHT_UP);
+        sent.is_some_and(|sent| watermark_ms.saturating_sub(*sent) >= by_ms)
     })
 }
 
@@ -321,10 +329,10 @@ mod tests {
         watermarks.hear(&of_tasks(&[(2, CAUGHT_UP)]), clock.now());
         assert_eq!(lowest(&watermarks), Some(50));
         clock.advance(IDLE);
-        assert_eq!(lowest(&watermarks), None, "not heard for long");
+        assert_eq!(lowest(&watermarks), None, "silent for the idle timeout");
         let watermarks = Watermarks::new([0, 2].into_iter(), clock.now());
         clock.advance(UNKNOWN);
-        assert_eq!(lowest(&watermarks), None, "never heard");
+        assert_eq!(lowest(&watermarks), None, "never received");
     }
 
     #[test]
@@ -350,23 +358,23 @@ mod tests {
             furthest_behind(all, 4, clock.now(), IDLE)
         };
         assert_eq!(behind([&first, &second]), Some((2, i64::MIN)));
-        let heard = of_tasks(&[(0, 5), (1, 6), (2, 90), (3, 80)]);
-        first.1.hear(&heard, clock.now());
+        let received = of_tasks(&[(0, 5), (1, 6), (2, 90), (3, 80)]);
+        first.1.hear(&received, clock.now());
         assert_eq!(behind([&first, &second]), Some((3, 80)));
         let trainer = |one: &(u32, Watermarks)| learnt([&one.1].into_iter(), clock.now(), IDLE);
         assert_eq!(trainer(&first).map(|learnt| learnt.to_ms), Some(i64::MIN));
-        let said = Learnt {
+        let sent = Learnt {
             to_ms: 70,
             version: 2,
             customers: 9,
             period_ms: 1_000,
         };
         let message = Message {
-            trainer: Some(said),
+            trainer: Some(sent),
             ..Message::default()
         };
         first.1.hear(&message, clock.now());
-        assert_eq!(trainer(&first), Some(said));
+        assert_eq!(trainer(&first), Some(sent));
     }
 
     fn of_tasks(tasks: &[(u32, i64)]) -> Message {
@@ -376,24 +384,25 @@ mod tests {
         }
     }
 
-    /// An instance that is back within its session time-out joins without a rebalance: the other workers have no reason of
-    /// their own to send their watermarks.
+    /// An instance that returns within its session timeout joins without a rebalance. The other workers then have no
+    /// other reason to send their watermarks.
     #[test]
     fn who_has_just_got_tasks_is_answered_by_the_others_and_not_by_itself() {
         let clock = Clock::simulated(0);
         let mut own = Watermarks::new([0, 2].into_iter(), clock.now());
         let mut other = Watermarks::new([0, 1].into_iter(), clock.now());
-        let mut question = of_tasks(&[(0, 5), (1, 6)]);
-        let asked_both =
-            |own: &Watermarks, other: &Watermarks| [own, other].map(|one| asked([one].into_iter()));
-        own.hear(&question, clock.now());
-        other.hear(&question, clock.now());
-        assert_eq!(asked_both(&own, &other), [None, None]);
-        question.asks = true;
-        clock.advance(SPACING);
-        own.hear(&question, clock.now());
-        other.hear(&question, clock.now());
-        assert_eq!(asked_both(&own, &other), [None, Some(clock.now())]);
+        let mut message = of_tasks(&[(0, 5), (1, 6)]);
+        let requested_both = |own: &Watermarks, other: &Watermarks| {
+            [own, other].map(|one| latest_request([one].into_iter()))
+        };
+        own.hear(&message, clock.now());
+        other.hear(&message, clock.now());
+        assert_eq!(requested_both(&own, &other), [None, None]);
+        message.asks = true;
+        clock.advance(MIN_INTERVAL);
+        own.hear(&message, clock.now());
+        other.hear(&message, clock.now());
+        assert_eq!(requested_both(&own, &other), [None, Some(clock.now())]);
     }
 
     fn read_to(watermark_ms: i64) -> Announcement {
@@ -407,16 +416,16 @@ mod tests {
     fn what_the_trainer_waits_for_is_sent_at_once() {
         let clock = Clock::simulated(0);
         let mut watermark_sender = WatermarkSender::new(clock.now());
-        let mut news = read_to(0);
+        let mut announcement = read_to(0);
         let sampled = |to_ms| Sampled {
             to_ms,
             customers: 1,
         };
-        news.sampled.insert(0, sampled(0));
-        watermark_sender.sent(news.clone(), clock.now());
-        assert!(!watermark_sender.is_due(&news, &context(&clock)));
-        news.sampled.insert(0, sampled(1));
-        assert!(watermark_sender.is_due(&news, &context(&clock)));
+        announcement.sampled.insert(0, sampled(0));
+        watermark_sender.sent(announcement.clone(), clock.now());
+        assert!(!watermark_sender.is_due(&announcement, &context(&clock)));
+        announcement.sampled.insert(0, sampled(1));
+        assert!(watermark_sender.is_due(&announcement, &context(&clock)));
     }
 
     fn context(clock: &Clock) -> SendContext {
@@ -427,7 +436,7 @@ mod tests {
                 idle_timeout: IDLE,
             },
             others_have_backlog: false,
-            asked: None,
+            requested: None,
         }
     }
 
@@ -437,54 +446,57 @@ mod tests {
         let mut watermark_sender = WatermarkSender::new(clock.now());
         let mut is_sent = |watermark_ms, after: Duration| {
             clock.advance(after);
-            let news = read_to(watermark_ms);
-            let is_due = watermark_sender.is_due(&news, &context(&clock));
+            let announcement = read_to(watermark_ms);
+            let is_due = watermark_sender.is_due(&announcement, &context(&clock));
             if is_due {
-                watermark_sender.sent(news, clock.now());
+                watermark_sender.sent(announcement, clock.now());
             }
             is_due
         };
         assert!(is_sent(0, Duration::ZERO));
         assert!(!is_sent(600, Duration::from_millis(1)), "too soon");
-        assert!(!is_sent(400, SPACING), "too little");
-        assert!(is_sent(600, SPACING));
-        assert!(is_sent(600, IDLE / 3), "others forget it");
-        assert!(is_sent(CAUGHT_UP, SPACING));
-        assert!(!is_sent(CAUGHT_UP, 10 * IDLE), "nobody waits for it");
+        assert!(!is_sent(400, MIN_INTERVAL), "too little");
+        assert!(is_sent(600, MIN_INTERVAL));
         assert!(
-            !is_sent(700, SPACING),
+            is_sent(600, IDLE / 3),
+            "others wait for the idle timeout only"
+        );
+        assert!(is_sent(CAUGHT_UP, MIN_INTERVAL));
+        assert!(!is_sent(CAUGHT_UP, 10 * IDLE), "no task waits for it");
+        assert!(
+            !is_sent(700, MIN_INTERVAL),
             "a live partition has unread records"
         );
-        assert!(!is_sent(CAUGHT_UP, SETTLED));
-        assert!(!is_sent(800, SPACING));
-        assert!(is_sent(800, SETTLED), "that is a backlog");
+        assert!(!is_sent(CAUGHT_UP, BACKLOG_AFTER));
+        assert!(!is_sent(800, MIN_INTERVAL));
+        assert!(is_sent(800, BACKLOG_AFTER), "that is a backlog");
     }
 
     #[test]
     fn a_task_that_has_caught_up_says_so_again_while_others_have_a_backlog() {
         let clock = Clock::simulated(0);
         let mut watermark_sender = WatermarkSender::new(clock.now());
-        let news = read_to(CAUGHT_UP);
-        watermark_sender.sent(news.clone(), clock.now());
+        let announcement = read_to(CAUGHT_UP);
+        watermark_sender.sent(announcement.clone(), clock.now());
         clock.advance(IDLE / 3);
         let mut context = context(&clock);
-        assert!(!watermark_sender.is_due(&news, &context));
+        assert!(!watermark_sender.is_due(&announcement, &context));
         context.others_have_backlog = true;
-        assert!(watermark_sender.is_due(&news, &context));
+        assert!(watermark_sender.is_due(&announcement, &context));
         context.others_have_backlog = false;
         clock.advance(IDLE);
-        assert!(!watermark_sender.is_due(&news, &context));
-        context.asked = Some(clock.now());
+        assert!(!watermark_sender.is_due(&announcement, &context));
+        context.requested = Some(clock.now());
         assert!(
-            watermark_sender.is_due(&news, &context),
-            "a new trainer asks"
+            watermark_sender.is_due(&announcement, &context),
+            "a new trainer requests them"
         );
-        watermark_sender.sent(news.clone(), clock.now());
-        assert!(!watermark_sender.is_due(&news, &context));
+        watermark_sender.sent(announcement.clone(), clock.now());
+        assert!(!watermark_sender.is_due(&announcement, &context));
         watermark_sender.forget();
         assert!(
-            watermark_sender.is_due(&news, &context),
-            "there are new listeners"
+            watermark_sender.is_due(&announcement, &context),
+            "there are new receivers"
         );
     }
 }

@@ -1,42 +1,42 @@
 //! The topics a pipeline reads and writes.
 
-/// A partition of an input: the input's number and the partition's.
+/// A partition of an input topic: the input's number in the configuration and the partition's, both from 0.
 pub type InputPartition = (u16, u32);
 
-/// A topic by its part in the pipeline. Brokers map it to a name with [`Topics::name`].
+/// A topic by its role in the pipeline. [`Topics::name`] is its name on the brokers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
-    /// The n-th configured input.
+    /// The configured input with this number, from 0.
     Input(u16),
-    /// Events on their way to the task that owns their customer; the group subscribes to it.
+    /// Forwarded events and watermarks, by receiving task. The group subscribes to it.
     Repartition,
-    /// Mini-batches on their way to the trainer, one partition; the group subscribes to it.
+    /// Mini-batches and commands for the trainer; one partition. The group subscribes to it.
     Samples,
-    /// Model versions, one partition, compacted.
+    /// Model versions; one partition, compacted.
     Model,
-    /// How segments came to be and went, one partition.
+    /// How segments were born, split, merged and retired; one partition.
     Lineage,
-    /// Rows and positions of every task, compacted.
+    /// Rows and positions of every task, by task; compacted.
     Changelog,
-    /// What promotion engines subscribe to.
+    /// The published segment changes, for promotion engines.
     SegmentChanges,
-    /// What could not be processed.
+    /// Rejected events, with reason and origin.
     DeadLetters,
-    /// What the state was made with, one record, compacted.
+    /// The pipeline record, which says what the state was made with; one partition, compacted.
     Pipeline,
 }
 
-/// A partition of a topic.
+/// One partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
-    /// The topic.
+    /// The topic, by its role.
     pub topic: Topic,
-    /// From zero.
+    /// The partition's number, from 0.
     pub partition: u32,
 }
 
 impl TopicPartition {
-    /// Partition of the changelog that holds a task's state.
+    /// The changelog partition that holds a task's state.
     #[must_use]
     pub fn changelog(task: u32) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl TopicPartition {
         }
     }
 
-    /// Partition of the repartition topic whose owner owns a task.
+    /// The repartition partition of a task: the worker that is assigned it owns the task.
     #[must_use]
     pub fn repartition(task: u32) -> Self {
         Self {
@@ -67,22 +67,22 @@ impl From<InputPartition> for TopicPartition {
 /// Names and sizes of a pipeline's topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
-    /// Consumer group and prefix of every internal topic.
+    /// The consumer group, and the prefix of every internal topic's name.
     pub app: String,
-    /// Input topics' names, in the order of the configuration.
+    /// Names of the input topics, in the order of the configuration.
     pub inputs: Vec<String>,
-    /// Partitions of the repartition topic, the changelog, the changes and the dead letters.
+    /// Number of partitions of the repartition, changelog, segment-changes and dead-letters topics.
     pub state_partitions: u32,
 }
 
 impl Topics {
-    /// The task that reads an input partition of this number.
+    /// The task that reads the input partitions with this number.
     #[must_use]
     pub fn task_of(&self, partition: u32) -> u32 {
         partition % self.state_partitions
     }
 
-    /// The topic's name on the broker.
+    /// The topic's name on the brokers.
     #[must_use]
     pub fn name(&self, topic: Topic) -> String {
         let part = match topic {
@@ -99,7 +99,7 @@ impl Topics {
         format!("{}-{part}", self.app)
     }
 
-    /// Is this the name of a topic that the pipeline `app` writes itself, and so never an input of it?
+    /// Is `name` an internal topic of the pipeline `app`? The pipeline writes it, so it cannot be an input.
     #[must_use]
     pub fn is_internal(app: &str, name: &str) -> bool {
         let topics = Self {
@@ -112,7 +112,7 @@ impl Topics {
             .any(|topic| topics.name(topic) == name)
     }
 
-    /// The topics that Flockwise makes for itself.
+    /// The topics that Flockwise creates and writes.
     #[must_use]
     pub fn internal() -> [Topic; 8] {
         [
@@ -127,7 +127,7 @@ impl Topics {
         ]
     }
 
-    /// Partitions of an internal topic.
+    /// Number of partitions of an internal topic.
     #[must_use]
     pub fn partitions(&self, topic: Topic) -> u32 {
         match topic {
@@ -136,9 +136,17 @@ impl Topics {
         }
     }
 
-    /// Is an internal topic compacted (the last record of a key is kept for ever)?
+    /// Is an internal topic compacted? Then it keeps the last record of each key for ever.
     #[must_use]
     pub fn is_compacted(topic: Topic) -> bool {
         matches!(topic, Topic::Model | Topic::Changelog | Topic::Pipeline)
     }
+}
+
+/// Whether Kafka accepts `name` in a topic's name, with at most `longest` characters.
+#[must_use]
+pub fn is_kafka_name(name: &str, longest: usize) -> bool {
+    let is_legal =
+        |letter: char| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter);
+    (1..=longest).contains(&name.len()) && name.chars().all(is_legal)
 }

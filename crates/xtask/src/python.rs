@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 /// already is.
 ///
 /// # Errors
-/// Where there is no Python, or pip fails.
+/// If there is no Python, or pip fails.
 pub fn environment(directory: &Path, requirements: &Path, packages: &[&str]) -> Result<PathBuf> {
     let python = directory.join("bin/python");
     if !python.exists() {
@@ -41,7 +41,7 @@ pub fn environment(directory: &Path, requirements: &Path, packages: &[&str]) -> 
 /// Runs a program to its end.
 ///
 /// # Errors
-/// Where it cannot be started, or fails.
+/// If it cannot be started, or fails.
 pub fn call<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
     let mut command = Command::new(program);
     command.args(arguments);

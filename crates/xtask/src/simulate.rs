@@ -84,7 +84,7 @@ fn play(program: &Path, from: u64, to: u64, jobs: Option<u64>) -> Result<Vec<u64
 /// The seed of a line that says that it failed.
 fn failed_seed(line: &str) -> Option<u64> {
     let seed = line.trim().strip_prefix("seed ")?;
-    let seed = seed.strip_suffix(" failed; play it again with")?;
+    let seed = seed.strip_suffix(" failed; replay it with")?;
     seed.parse().ok()
 }
 
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_seed_that_failed_is_found_in_its_line() {
-        let line = "seed 17 failed; play it again with";
+        let line = "seed 17 failed; replay it with";
         assert_eq!(failed_seed(line), Some(17));
         assert_eq!(failed_seed("seed 17: stuck"), None);
         assert_eq!(failed_seed("seeds 0..10 hold"), None);

@@ -1,4 +1,4 @@
-//! Events that are none, events that come twice, events that take others back.
+//! Invalid events, duplicates and reversals.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::events::{InputRecord, generated, put};
 use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
-/// Bad events of every kind become dead letters as they came; the rest flows.
+/// Invalid events of every kind become dead letters with their raw bytes. All other events are processed.
 pub fn bad_events_are_put_aside_whole<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -41,8 +41,8 @@ pub fn bad_events_are_put_aside_whole<S: TestBroker>() {
     scenario.check_all(&good);
 }
 
-/// A compacted input removes keys by tombstones: they are skipped and counted, and are no dead letters. An empty
-/// value is one.
+/// Tombstones of a compacted input are skipped and counted, and are not dead letters. An empty value is a dead
+/// letter.
 pub fn tombstones_are_skipped<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -78,9 +78,9 @@ pub fn tombstones_are_skipped<S: TestBroker>() {
     scenario.check_all(&good);
 }
 
-/// Where it came from: partition and offset.
+/// Origin of a dead letter: partition and offset.
 type Place = (String, String);
-/// What else a dead letter holds.
+/// Topic, reason, key and value of a dead letter.
 type Letter = (String, String, Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn letter(record: &Committed) -> (Place, Letter) {
@@ -124,7 +124,7 @@ fn expected_letters(
     letters
 }
 
-/// Spreads bad events over good ones, all partitions and both halves of the year.
+/// Spreads bad events evenly among the good ones and over all partitions.
 fn among(
     good: &[InputRecord],
     bad: &[(Option<Vec<u8>>, &'static str)],
@@ -207,7 +207,7 @@ fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
     bad
 }
 
-/// Every tenth comes again at once, every twentieth again a while later; and how many that makes.
+/// Repeats every tenth record immediately and every twentieth again later. Also returns the number of repetitions.
 fn with_repeats(once: &[InputRecord]) -> (Vec<InputRecord>, u64) {
     let (mut records, mut later) = (Vec::new(), Vec::new());
     for (number, put) in once.iter().enumerate() {
@@ -222,7 +222,7 @@ fn with_repeats(once: &[InputRecord]) -> (Vec<InputRecord>, u64) {
     (records, repeated as u64)
 }
 
-/// Events that come again change nothing; refunds take back what the order added.
+/// Duplicates change nothing. Refunds subtract what the order added.
 pub fn duplicates_and_refunds_count_as_they_should<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -250,7 +250,7 @@ pub fn duplicates_and_refunds_count_as_they_should<S: TestBroker>() {
     let workers = ["a", "b"].map(|member| scenario.worker(member));
     scenario.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(WorkerThread::leave);
-    // Some of the made-up shop's own lines come twice as well.
+    // The generated shop repeats some of its own lines as well.
     let counted = scenario.counter("duplicates_total");
     assert!(counted >= repeated, "{counted} of {repeated}");
     let singles = own.into_iter().zip(is_repeated).filter(|(_, again)| !again);
@@ -262,7 +262,7 @@ pub fn duplicates_and_refunds_count_as_they_should<S: TestBroker>() {
         .iter()
         .find_map(|task| Some(task.rows().row(task.rows().find("refunder")?)));
     let plan = &scenario.pipeline.task.plan;
-    let row = refunder.expect("a customer who sends back");
+    let row = refunder.expect("the customer with refunds");
     let seen =
         flockwise_core::customer_view::customer_view(plan, None, &row, row.standing.as_of_ms);
     let ever = plan

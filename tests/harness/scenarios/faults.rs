@@ -1,4 +1,4 @@
-//! Transactions that come to nothing, and workers that die.
+//! Aborted transactions and workers that die.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use crate::faulty_broker::{Fault, FaultScript};
 use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
-/// What an aborted transaction held is seen by nobody and done again.
+/// The records of an aborted transaction are never visible, and its events are processed again.
 pub fn aborted_transactions_are_done_again<S: TestBroker>() {
     let aborts = [1, 3, 4, 6].map(|number| (number, Fault::Abort));
     play::<S>([&aborts, &[(2, Fault::Abort), (5, Fault::Abort)]], 0);
 }
 
-/// Before the commit or right after it: whoever is next goes on where the last commit was.
+/// A worker dies before a commit or right after it. The next owner continues from the last commit.
 pub fn shards_that_die_around_commits_lose_and_double_nothing<S: TestBroker>() {
     use Fault::{Abort, DieAfter, DieBefore};
     let first = [(1, DieBefore), (3, DieAfter), (5, DieBefore)];
     play::<S>([&first, &[(2, DieAfter), (4, Abort)]], 4);
 }
 
-/// Two workers with a script each, which die so often between them.
+/// Runs two workers with a script each, and expects `deaths` deaths in total.
 fn play<S: TestBroker>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -30,7 +30,7 @@ fn play<S: TestBroker>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
     let scripts = faults.map(|faults| Arc::new(FaultScript::new(faults)));
     let workers = [("a", &scripts[0]), ("b", &scripts[1])]
         .map(|(member, script)| scenario.scripted_worker(member, script));
-    // In steps, so that there are enough commits for all that is to go wrong.
+    // In slices, so that there are enough commits for all faults.
     for slice in events.chunks(300) {
         scenario.put(slice);
         scenario.wait_until_drained(&workers.each_ref());
@@ -40,13 +40,13 @@ fn play<S: TestBroker>(faults: [&[(u64, Fault)]; 2], deaths: usize) {
     assert_eq!(died, deaths);
     workers.into_iter().for_each(WorkerThread::leave);
     scenario.check_all(&events);
-    // Who dies right after a commit has counted nothing of it.
+    // A worker that dies right after a commit has not counted it in the metrics.
     if deaths == 0 {
         scenario.check_counters();
     }
 }
 
-/// What the broker has given up on comes back and does it again.
+/// A worker whose transaction the broker has fenced rejoins and processes the events again.
 pub fn a_transaction_made_void_by_the_broker_is_done_again<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;

@@ -1,11 +1,11 @@
-//! Workers come and go.
+//! Workers join and leave the group.
 
 use super::{PARTITIONS, plain, wrongly_keyed};
 use crate::events::generated;
 use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
-/// While events arrive, a second worker joins; later the first leaves.
+/// A second worker joins while events arrive. Later the first one leaves.
 pub fn a_second_shard_joins_and_the_first_leaves<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -41,7 +41,7 @@ pub fn a_second_shard_joins_and_the_first_leaves<S: TestBroker>() {
     scenario.check_all(&events);
 }
 
-/// All workers end and others go on from the changelog: sequences go on, nothing is repeated.
+/// All workers end and others continue from the changelog. Sequences continue and no change is repeated.
 pub fn everything_starts_again<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -59,7 +59,7 @@ pub fn everything_starts_again<S: TestBroker>() {
             workers.iter().map(WorkerThread::tasks).sum::<usize>() == PARTITIONS as usize
         });
         scenario.put(after);
-        // Wherever they are: the last ones alone must see the end.
+        // They leave with events unread. Only the last worker must read to the end.
         workers.into_iter().for_each(WorkerThread::leave);
     }
     let last = scenario.worker("f");

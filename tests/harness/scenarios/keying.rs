@@ -1,4 +1,4 @@
-//! Any keying, any number of partitions, several topics.
+//! Inputs with any key, any number of partitions and several topics.
 
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::topics::Topic;
@@ -9,7 +9,7 @@ use crate::pipeline::{AT_ONCE, FIXED, model};
 use crate::scenario::{Scenario, ScenarioSettings};
 use crate::test_broker::TestBroker;
 
-/// Where producers key as the pipeline does, nothing is passed on.
+/// If producers use the pipeline's partitioner, no event is forwarded.
 pub fn well_keyed_events_are_not_forwarded<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -26,7 +26,7 @@ pub fn well_keyed_events_are_not_forwarded<S: TestBroker>() {
     scenario.check_all(&events);
 }
 
-/// Where producers key otherwise, what is not at home is passed on, once.
+/// If producers use another partitioner, each event in a wrong partition is forwarded once.
 pub fn wrongly_keyed_events_are_forwarded_once<S: TestBroker>() {
     let Some(mut scenario) = plain::<S>() else {
         return;
@@ -47,7 +47,7 @@ pub fn wrongly_keyed_events_are_forwarded_once<S: TestBroker>() {
     scenario.check_all(&events);
 }
 
-/// Orders in one format over 4 partitions and everything else in another over 6, keyed by nothing.
+/// Orders arrive in one format over 4 partitions, all other events in another format over 6, without a partitioner.
 pub fn two_inputs_of_different_shape_become_one_customer<S: TestBroker>() {
     let setting = ScenarioSettings {
         formats: &["segment", "native"],
@@ -69,7 +69,7 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: TestBroker>() {
     workers
         .into_iter()
         .for_each(crate::worker_thread::WorkerThread::leave);
-    // Two topics have no common order, so which changes there are depends on how they were read.
+    // Two topics have no common order, so the changes depend on how they are read.
     scenario.check(&events);
     assert!(
         scenario
@@ -80,7 +80,8 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: TestBroker>() {
     );
 }
 
-/// An order and its refund keep their order, since they share a partition.
+/// Puts orders and refunds into the first input, keyed, so that a refund stays behind its order. Converts all other
+/// events to the native format and puts them into the second input.
 fn split((put, number): (InputRecord, u32)) -> InputRecord {
     let value = put.value.as_deref().unwrap_or_default();
     let is_order = value.windows(8).any(|window| window == b"order_id");

@@ -1,4 +1,4 @@
-//! From a warm-up to versions that every worker uses, over a change of trainers.
+//! From the warm-up to versions that every worker uses, while the trainer moves between workers.
 
 use flockwise_runtime::topics::Topic;
 
@@ -16,8 +16,8 @@ const SETTING: ScenarioSettings<'static> = ScenarioSettings {
     rest: &[LEARNING],
 };
 
-/// The first model comes of itself, better ones follow, all workers use the newest, and whoever trains may
-/// go.
+/// The first version is learned without a command, more versions follow, all workers use the newest, and the worker
+/// that hosts the trainer may leave.
 pub fn a_model_is_learnt_published_adopted_and_handed_over<S: TestBroker>() {
     let Some(mut scenario) = Scenario::<S>::set(&SETTING, None) else {
         return;
@@ -29,7 +29,7 @@ pub fn a_model_is_learnt_published_adopted_and_handed_over<S: TestBroker>() {
     let (first, second) = (scenario.worker("a"), scenario.worker("b"));
     let before = adopted(&scenario, &[&first, &second]);
     assert!(before > 0, "no model yet");
-    // One of these two was the trainer, and is gone in the end.
+    // One of these two hosted the trainer. Both have left by the end.
     let third = scenario.worker("c");
     first.leave();
     put(&mut scenario);
@@ -45,12 +45,12 @@ pub fn a_model_is_learnt_published_adopted_and_handed_over<S: TestBroker>() {
     scenario.check(&events);
 }
 
-/// The version that all workers use once there is nothing left to do.
+/// The version that all workers use once everything is committed.
 fn adopted<S: TestBroker>(scenario: &Scenario<S>, workers: &[&WorkerThread]) -> u64 {
     scenario.wait(workers, "everything is committed", || {
         scenario.broker.is_drained() && workers.iter().all(|worker| worker.tasks() > 0)
     });
-    // The last samples may make one more version once all is read.
+    // The last samples may lead to one more version after everything is read.
     let newest = || published(scenario).last().copied().unwrap_or(0);
     scenario.wait(workers, "all use the newest version", || {
         let newest = newest();
@@ -62,7 +62,7 @@ fn adopted<S: TestBroker>(scenario: &Scenario<S>, workers: &[&WorkerThread]) -> 
 fn published<S: TestBroker>(scenario: &Scenario<S>) -> Vec<u64> {
     let versions = scenario.broker.read(Topic::Model).concat();
     let number = |key: Option<Vec<u8>>| String::from_utf8(key?).ok()?.parse().ok();
-    // Those of long ago have a tombstone each.
+    // Old versions are tombstones.
     versions
         .into_iter()
         .filter(|version| version.value.is_some())

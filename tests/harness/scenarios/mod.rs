@@ -1,4 +1,4 @@
-//! What every broker must pass.
+//! Scenarios that every broker must pass.
 
 mod bad_events;
 mod faults;
@@ -26,7 +26,7 @@ use crate::pipeline::{AT_ONCE, FIXED, model};
 use crate::scenario::{Scenario, ScenarioSettings};
 use flockwise_codec::partitioner::Partitioner;
 
-/// Makes a test of each scenario on one broker.
+/// Makes one test per scenario for one broker.
 #[macro_export]
 macro_rules! suite {
     ($broker:ty) => {
@@ -57,7 +57,7 @@ macro_rules! suite {
 
 const PARTITIONS: u32 = 4;
 
-/// One input of four partitions, a fixed model, decisions at once.
+/// One input of four partitions, a fixed model, and a decision at every scoring.
 const PLAIN: ScenarioSettings<'static> = ScenarioSettings {
     formats: &["segment"],
     partitions: &[PARTITIONS],
@@ -69,7 +69,7 @@ fn plain<S: crate::test_broker::TestBroker>() -> Option<Scenario<S>> {
     Scenario::set(&PLAIN, Some(model()))
 }
 
-/// Keyed by what the pipeline does not go by; each customer's events stay in order.
+/// Partitions records by CRC-32, not by the pipeline's own partitioner. Each customer's events stay in order.
 fn wrongly_keyed(records: Vec<InputRecord>) -> Vec<InputRecord> {
     let keyed = |put: InputRecord| put.keyed(Partitioner::Crc32, PARTITIONS);
     records.into_iter().map(keyed).collect()

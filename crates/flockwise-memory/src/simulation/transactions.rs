@@ -1,21 +1,11 @@
 //! Transactions whose records are in the logs before they are committed.
 
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::clock::Moment;
 use flockwise_runtime::topics::TopicPartition;
 
+use super::open_transaction::OpenTransaction;
 use crate::record::Shape;
 use crate::state::State;
-
-/// A transaction that has not ended.
-#[derive(Debug)]
-pub(crate) struct OpenTransaction {
-    began: Moment,
-    /// Partition and offset of each of its records.
-    records: Vec<(usize, i64)>,
-    /// Partition and position that the commit will set.
-    positions: Vec<(usize, i64)>,
-}
 
 impl State {
     fn transaction(&mut self, member: &str) -> Option<&mut OpenTransaction> {

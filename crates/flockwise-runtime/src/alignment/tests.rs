@@ -20,20 +20,20 @@ fn source(partition: u32) -> TopicPartition {
 /// Partitions whose records have their event times as timestamps, and how far each was polled and processed.
 struct World {
     times: Vec<Vec<i64>>,
-    handed_out: Vec<usize>,
+    polled_to: Vec<usize>,
     /// Partition and offset of the processed records, in order.
     processed: Vec<(usize, usize)>,
     clock: Clock,
     others_ms: i64,
     /// Number of calls of `has_unread`.
-    asked: Cell<usize>,
+    unread_queries: Cell<usize>,
 }
 
 impl AlignmentContext for World {
     fn has_unread(&self, source: TopicPartition) -> bool {
-        self.asked.set(self.asked.get() + 1);
+        self.unread_queries.set(self.unread_queries.get() + 1);
         let partition = source.partition as usize;
-        self.handed_out[partition] < self.times[partition].len()
+        self.polled_to[partition] < self.times[partition].len()
     }
 
     fn others_ms(&self) -> i64 {
@@ -48,12 +48,12 @@ impl AlignmentContext for World {
 impl World {
     fn new(times: Vec<Vec<i64>>) -> Self {
         Self {
-            handed_out: vec![0; times.len()],
+            polled_to: vec![0; times.len()],
             times,
             processed: Vec::new(),
             clock: Clock::simulated(0),
             others_ms: i64::MAX,
-            asked: Cell::new(0),
+            unread_queries: Cell::new(0),
         }
     }
 
@@ -68,9 +68,9 @@ impl World {
     }
 
     /// Appends the next records of a partition to the batch, `limit` at most.
-    fn hand_out(&mut self, partition: usize, most: usize, batch: &mut Batch) {
-        let first = self.handed_out[partition];
-        let end = self.times[partition].len().min(first + most);
+    fn poll(&mut self, partition: usize, limit: usize, batch: &mut Batch) {
+        let first = self.polled_to[partition];
+        let end = self.times[partition].len().min(first + limit);
         for offset in first..end {
             batch.push(Record {
                 source: source(partition as u32),
@@ -81,7 +81,7 @@ impl World {
                 origin: None,
             });
         }
-        self.handed_out[partition] = end;
+        self.polled_to[partition] = end;
     }
 
     fn process(&mut self, aligned: &mut AlignedPartitions, record: &Record<'_>) {
@@ -94,17 +94,17 @@ impl World {
     fn process_batch(&mut self, aligned: &mut AlignedPartitions, batch: &Batch) {
         aligned.polled();
         aligned.begin(batch);
-        for (place, record) in batch.records().enumerate() {
-            if aligned.keeps(record.source) {
-                aligned.keep(record, None);
+        for (position, record) in batch.records().enumerate() {
+            if aligned.is_holding(record.source) {
+                aligned.hold(record, None);
                 continue;
             }
             let next = (record.source, record.timestamp_ms);
-            let limits = aligned.limits(Some(next), place, self);
+            let limits = aligned.limits(Some(next), position, self);
             if aligned.admits(record.timestamp_ms, limits) {
                 self.process(aligned, &record);
             } else {
-                aligned.keep(record, Some(record.timestamp_ms));
+                aligned.hold(record, Some(record.timestamp_ms));
             }
         }
         aligned.end();
@@ -113,21 +113,21 @@ impl World {
     /// Releases held records as the worker does.
     fn release(&mut self, aligned: &mut AlignedPartitions) {
         let mut limits = aligned.limits(None, usize::MAX, self);
-        while let Some(source) = aligned.released(limits) {
-            let (mut run, mut beyond_ms) = (aligned.take(source).unwrap(), None);
-            let end = run.kept.len().min(run.next + DECODED_AT_ONCE);
+        while let Some(source) = aligned.releasable(limits) {
+            let (mut run, mut head_ms) = (aligned.take(source).unwrap(), None);
+            let end = run.records.len().min(run.next + DECODED_AT_ONCE);
             while run.next < end {
-                let record = run.kept.get(run.next);
+                let record = run.records.get(run.next);
                 let next = (source, record.timestamp_ms);
                 limits = aligned.limits(Some(next), usize::MAX, self);
                 if !aligned.admits(record.timestamp_ms, limits) {
-                    beyond_ms = Some(record.timestamp_ms);
+                    head_ms = Some(record.timestamp_ms);
                     break;
                 }
                 self.process(aligned, &record);
                 run.next += 1;
             }
-            aligned.put_back(source, run, beyond_ms);
+            aligned.put_back(source, run, head_ms);
             limits = aligned.limits(None, usize::MAX, self);
         }
     }
@@ -137,10 +137,13 @@ impl World {
     fn check(&self) {
         let mut next = BTreeMap::from_iter((0..self.times.len()).map(|partition| (partition, 0)));
         for &(partition, offset) in &self.processed {
-            assert_eq!(next[&partition], offset, "records must be processed in order, each once");
+            assert_eq!(
+                next[&partition], offset,
+                "records must be processed in order, each once"
+            );
             let time_ms = self.times[partition][offset];
-            for (other, place) in &next {
-                if let Some(waiting_ms) = self.times[*other].get(*place) {
+            for (other, position) in &next {
+                if let Some(waiting_ms) = self.times[*other].get(*position) {
                     let skew_ms = time_ms - waiting_ms;
                     assert!(
                         skew_ms <= SKEW_MS,
@@ -186,13 +189,13 @@ fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() 
         let mut aligned = world.aligned();
         for _ in 0..20_000 {
             let mut batch = Batch::default();
-            aligned.set_apart(&mut batch);
+            aligned.divert(&mut batch);
             for partition in 0..world.times.len() {
-                if dice.below(3) > 0 && aligned.kept(source(partition as u32)) == 0 {
-                    world.hand_out(partition, 1 + dice.below(25) as usize, &mut batch);
+                if dice.below(3) > 0 && aligned.held(source(partition as u32)) == 0 {
+                    world.poll(partition, 1 + dice.below(25) as usize, &mut batch);
                 }
             }
-            aligned.keep_apart(&mut batch);
+            aligned.hold_diverted(&mut batch);
             world.process_batch(&mut aligned, &batch);
             world.release(&mut aligned);
             if world.processed.len() == total {
@@ -213,7 +216,7 @@ fn a_partition_that_gives_nothing_holds_others_back_until_the_timeout() {
     let mut world = World::new(vec![vec![5], vec![9_000]]);
     let mut aligned = world.aligned();
     let mut batch = Batch::default();
-    world.hand_out(1, 1, &mut batch);
+    world.poll(1, 1, &mut batch);
     world.process_batch(&mut aligned, &batch);
     world.release(&mut aligned);
     assert!(
@@ -231,8 +234,8 @@ fn a_partition_that_is_read_to_its_end_holds_nobody_back() {
     let mut world = World::new(vec![vec![5], vec![9_000]]);
     let mut aligned = world.aligned();
     let mut batch = Batch::default();
-    world.hand_out(0, 1, &mut batch);
-    world.hand_out(1, 1, &mut batch);
+    world.poll(0, 1, &mut batch);
+    world.poll(1, 1, &mut batch);
     world.process_batch(&mut aligned, &batch);
     world.release(&mut aligned);
     assert_eq!(world.processed, [(0, 0), (1, 0)]);
@@ -248,20 +251,28 @@ fn others_that_are_behind_hold_a_shard_back_but_for_a_number_of_events() {
     world.others_ms = 4_000;
     let mut aligned = world.aligned();
     let mut batch = Batch::default();
-    world.hand_out(0, AHEAD_OF_OTHERS + 2, &mut batch);
+    world.poll(0, AHEAD_OF_OTHERS + 2, &mut batch);
     world.process_batch(&mut aligned, &batch);
     world.release(&mut aligned);
     let processed = AHEAD_OF_OTHERS + 2;
-    assert_eq!(world.processed.len(), processed, "few events are over the limit");
+    assert_eq!(
+        world.processed.len(),
+        processed,
+        "few events are over the limit"
+    );
 
     let mut world = World::new(vec![(0..1_000).map(|step| 9_000 + step).collect()]);
     world.others_ms = 4_000;
     let mut aligned = world.aligned();
     let mut batch = Batch::default();
-    world.hand_out(0, 1_000, &mut batch);
+    world.poll(0, 1_000, &mut batch);
     world.process_batch(&mut aligned, &batch);
     world.release(&mut aligned);
-    assert_eq!(world.processed.len(), AHEAD_OF_OTHERS, "no more may be over the limit");
+    assert_eq!(
+        world.processed.len(),
+        AHEAD_OF_OTHERS,
+        "no more may be over the limit"
+    );
     let next_ms = aligned.watermark_ms(|_| true, &world);
     assert_eq!(next_ms, Some(9_000 + AHEAD_OF_OTHERS as i64));
     world.others_ms = 8_500;
@@ -274,14 +285,22 @@ fn what_is_unread_is_asked_once_a_poll() {
     let mut world = World::new(vec![vec![5], vec![6], vec![9_000; 9]]);
     let mut aligned = world.aligned();
     let mut batch = Batch::default();
-    world.hand_out(2, 9, &mut batch);
+    world.poll(2, 9, &mut batch);
     world.process_batch(&mut aligned, &batch);
     (0..5).for_each(|_| world.release(&mut aligned));
-    assert_eq!(world.asked.get(), 2, "once for each of the two that returned nothing");
-    world.hand_out(0, 1, &mut Batch::default());
-    world.hand_out(1, 1, &mut Batch::default());
+    assert_eq!(
+        world.unread_queries.get(),
+        2,
+        "once for each of the two that returned nothing"
+    );
+    world.poll(0, 1, &mut Batch::default());
+    world.poll(1, 1, &mut Batch::default());
     world.release(&mut aligned);
-    assert_eq!(world.processed, [], "the answers of the last poll still count");
+    assert_eq!(
+        world.processed,
+        [],
+        "the answers of the last poll still count"
+    );
     aligned.polled();
     world.release(&mut aligned);
     assert_eq!(world.processed.len(), 9);
@@ -292,12 +311,12 @@ fn what_is_opened_again_is_read_again() {
     let mut world = World::new(vec![vec![5], vec![9_000]]);
     let mut aligned = world.aligned();
     let mut batch = Batch::default();
-    world.hand_out(1, 1, &mut batch);
+    world.poll(1, 1, &mut batch);
     world.process_batch(&mut aligned, &batch);
-    assert_eq!(aligned.kept(source(1)), 1);
+    assert_eq!(aligned.held(source(1)), 1);
     aligned.open(source(1), 3);
     assert_eq!(
-        (aligned.kept(source(1)), aligned.reached_ms(source(1))),
+        (aligned.held(source(1)), aligned.reached_ms(source(1))),
         (0, 3)
     );
     aligned.close(&[source(0), source(1)]);

@@ -43,17 +43,17 @@ fn job() -> LearningJob {
     }
 }
 
-fn version(done: LearningResult) -> Publication {
-    match done.outcome {
+fn version(result: LearningResult) -> Publication {
+    match result.outcome {
         LearningOutcome::Learnt(Some(publication)) => *publication,
         other => panic!("expected a version, found {other:?}"),
     }
 }
 
-fn wait_for(ticket: &mut dyn LearningHandle) -> LearningResult {
+fn wait_for(handle: &mut dyn LearningHandle) -> LearningResult {
     loop {
-        if let Some(done) = ticket.finished() {
-            return done;
+        if let Some(result) = handle.finished() {
+            return result;
         }
         thread::yield_now();
     }
@@ -63,17 +63,17 @@ fn wait_for(ticket: &mut dyn LearningHandle) -> LearningResult {
 fn the_thread_learns_what_is_learnt_inline() {
     let mut inline = InlineExecutor.start(job());
     let inline = version(inline.finished().unwrap());
-    let mut ticket = LearningThread::start().unwrap().start(job());
-    let done = wait_for(&mut *ticket);
-    assert_eq!(done.offset, 5);
-    assert_eq!(version(done), inline);
+    let mut handle = LearningThread::start().unwrap().start(job());
+    let result = wait_for(&mut *handle);
+    assert_eq!(result.offset, 5);
+    assert_eq!(version(result), inline);
 }
 
 #[test]
 fn a_dropped_ticket_leaves_the_thread_to_the_next_job() {
     let thread = LearningThread::start().unwrap();
     // More jobs than the queue holds.
-    (0..2 * JOBS).for_each(|_| drop(thread.start(job())));
-    let mut ticket = thread.start(job());
-    assert!(wait_for(&mut *ticket).trainer.window_offset().is_some());
+    (0..2 * MAX_QUEUED_JOBS).for_each(|_| drop(thread.start(job())));
+    let mut handle = thread.start(job());
+    assert!(wait_for(&mut *handle).trainer.window_offset().is_some());
 }

@@ -111,7 +111,7 @@ pub(super) fn spawn(java: &mut Command) -> Result<Child> {
 /// Runs one of Kafka's tools on the caller's terminal.
 ///
 /// # Errors
-/// Where there is no such tool, or it fails.
+/// If there is no such tool, or it fails.
 pub fn tool(name: &str, args: &[String]) -> Result<()> {
     let Some((_, class)) = TOOLS.iter().find(|(short, _)| *short == name) else {
         let known: Vec<&str> = TOOLS.iter().map(|(short, _)| *short).collect();

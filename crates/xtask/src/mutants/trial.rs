@@ -80,7 +80,7 @@ impl Trial<'_> {
         let failed = lines().find_map(|line| {
             let seed = line
                 .strip_prefix("seed ")?
-                .strip_suffix(" failed; play it again with")?;
+                .strip_suffix(" failed; replay it with")?;
             seed.parse().ok()
         });
         let Some(seed) = failed else {

@@ -1,4 +1,4 @@
-//! A world and its steps.
+//! The state of a simulation, and its steps.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
-use super::cluster::{ClientId, Cluster, Member};
+use super::cluster::{ClientId, Cluster, SimulatedWorker};
 use super::committed_log::CommittedLog;
 use super::disk::Disk;
 use super::latest_starts::Starts;
@@ -24,41 +24,41 @@ use super::setup::Setup;
 use super::standbys::InstanceStandbys;
 use super::trace::{Trace, TraceEvent};
 
-/// When every world begins.
+/// Wall time at the start of every simulation, ms since the epoch.
 pub(super) const START_MS: i64 = 1_800_000_000_000;
 
-/// Everything that there is.
-pub(super) struct World {
+/// The state of a simulation.
+pub(super) struct Simulation {
     pub(super) scenario: Scenario,
     /// The pipeline that reads every input.
     pub(super) pipeline: Arc<Pipeline>,
-    /// What instances are configured with.
+    /// The configurations that instances may start with. The first reads every input.
     pub(super) setups: Vec<Setup>,
     pub(super) broker: MemoryBroker,
-    /// Of the brokers; nobody sets it.
+    /// The brokers' clock. No fault sets it.
     pub(super) clock: Clock,
-    /// Of each instance as of its latest start, when it was right.
+    /// Each instance's clock. Correct when the instance starts; faults may set it later.
     pub(super) clocks: RefCell<Vec<Clock>>,
-    /// Where the inputs begin that have been read.
+    /// The fixed start offsets of the inputs that have been read.
     pub(super) starts: RefCell<Starts>,
     pub(super) random: SeededRandom,
     pub(super) trace: Rc<Trace>,
-    /// Of all workers.
+    /// The metrics of all workers.
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
-    /// Nothing goes wrong any more.
-    pub(super) is_calm: Cell<bool>,
-    feed: RefCell<Producers>,
+    /// True once faults have ended and the rest is drained.
+    pub(super) is_draining: Cell<bool>,
+    producers: RefCell<Producers>,
     committed_log: RefCell<CommittedLog>,
     cluster: RefCell<Cluster>,
-    /// Of each instance.
+    /// The disk of each instance.
     disks: RefCell<Vec<Disk>>,
-    /// Of each instance as of its latest start.
-    warm: RefCell<Vec<InstanceStandbys>>,
+    /// The standbys of each instance since its latest start.
+    instance_standbys: RefCell<Vec<InstanceStandbys>>,
     pub(super) depth: Cell<usize>,
 }
 
-impl World {
+impl Simulation {
     pub(super) fn new(scenario: Scenario, trace: Rc<Trace>) -> Rc<Self> {
         let random = SeededRandom::new(!scenario.seed);
         let setups = Setup::all(&scenario);
@@ -86,20 +86,20 @@ impl World {
             broker.show_partitions(Topic::Input(input), *first);
         }
         let registry = Registry::new();
-        let world = Self {
+        let simulation = Self {
             metrics: Metrics::register_by(&registry, &clock).expect("a new registry"),
             registry,
-            feed: RefCell::new(Producers::new(&scenario, pipeline.partitioner, &random)),
+            producers: RefCell::new(Producers::new(&scenario, pipeline.partitioner, &random)),
             committed_log: RefCell::new(CommittedLog::new(Arc::clone(&pipeline))),
             cluster: RefCell::new(Cluster::new(scenario.instances, scenario.shards)),
             disks: RefCell::new((0..scenario.instances).map(|_| Disk::default()).collect()),
-            warm: RefCell::new(
+            instance_standbys: RefCell::new(
                 (0..scenario.instances)
                     .map(|_| InstanceStandbys::new(&scenario, &clock))
                     .collect(),
             ),
             starts: RefCell::default(),
-            is_calm: Cell::new(false),
+            is_draining: Cell::new(false),
             depth: Cell::new(0),
             clocks: RefCell::new(
                 (0..scenario.instances)
@@ -114,18 +114,23 @@ impl World {
             random,
             trace,
         };
-        world.cluster().instances.iter_mut().for_each(|instance| {
-            let late = u64::from(world.random.percent(50)) * world.random.scale(1, 20_000);
-            instance.back_at_ms = Some(START_MS + late as i64);
-        });
-        if world.scenario.variations.backlog {
-            world.feed().produce(&world, usize::MAX);
+        simulation
+            .cluster()
+            .instances
+            .iter_mut()
+            .for_each(|instance| {
+                let late =
+                    u64::from(simulation.random.percent(50)) * simulation.random.scale(1, 20_000);
+                instance.back_at_ms = Some(START_MS + late as i64);
+            });
+        if simulation.scenario.variations.backlog {
+            simulation.producers().produce(&simulation, usize::MAX);
         }
-        if world.scenario.variations.latest {
-            let count = world.random.scale(1, world.scenario.events / 2);
-            world.feed().produce(&world, count as usize);
+        if simulation.scenario.variations.latest {
+            let count = simulation.random.scale(1, simulation.scenario.events / 2);
+            simulation.producers().produce(&simulation, count as usize);
         }
-        Rc::new(world)
+        Rc::new(simulation)
     }
 
     pub(super) fn cluster(&self) -> RefMut<'_, Cluster> {
@@ -140,12 +145,12 @@ impl World {
         self.disks.borrow_mut()
     }
 
-    pub(super) fn warm(&self) -> RefMut<'_, Vec<InstanceStandbys>> {
-        self.warm.borrow_mut()
+    pub(super) fn instance_standbys(&self) -> RefMut<'_, Vec<InstanceStandbys>> {
+        self.instance_standbys.borrow_mut()
     }
 
-    pub(super) fn feed(&self) -> RefMut<'_, Producers> {
-        self.feed.borrow_mut()
+    pub(super) fn producers(&self) -> RefMut<'_, Producers> {
+        self.producers.borrow_mut()
     }
 
     pub(super) fn note(&self, slot: Option<usize>, what: &'static str, numbers: [i64; 2]) {
@@ -158,12 +163,12 @@ impl World {
         });
     }
 
-    /// The name under which the group knows the worker of a seat.
+    /// The group's name for the worker in a slot.
     pub(super) fn name(shards: usize, slot: usize) -> String {
         format!("i{}s{}", slot / shards, slot % shards)
     }
 
-    /// Time passes, for everybody.
+    /// Advances all clocks.
     pub(super) fn advance(&self, by: Duration) {
         self.clock.advance(by);
         for clock in self.clocks.borrow().iter() {
@@ -176,37 +181,37 @@ impl World {
         self.clocks.borrow()[instance].clone()
     }
 
-    /// What an instance is configured with that has started.
+    /// The configuration of an instance that has started.
     pub(super) fn setup_of(&self, instance: usize) -> Setup {
         let setup = self.cluster().instances[instance].setup.clone();
         setup.expect("a configuration")
     }
 
-    pub(super) fn is_seated(&self, client_id: &ClientId) -> bool {
+    pub(super) fn holds_slot(&self, client_id: &ClientId) -> bool {
         self.cluster().slots[client_id.slot].client_id == Some(*client_id)
     }
 
-    /// One thing happens.
+    /// Runs one step: advances time, injects faults, and runs one worker once.
     pub(super) fn step(self: &Rc<Self>) {
         let tick = self.random.below(self.scenario.tick_ms + 1);
         self.advance(Duration::from_millis(tick));
         self.broker.expire_overdue();
         self.start_what_is_due();
         self.produce_some();
-        if !self.is_calm.get() {
-            self.make_mischief();
+        if !self.is_draining.get() {
+            self.inject_faults();
         }
         if self.scenario.standbys > 0 && self.random.percent(self.scenario.follow_percent) {
-            self.keep_warm(self.random.place(self.scenario.instances));
+            self.poll_standbys(self.random.index(self.scenario.instances));
         }
         let superseded = self.cluster().superseded.len();
         if superseded > 0 && self.random.percent(20) {
-            let place = self.random.place(superseded);
+            let place = self.random.index(superseded);
             let (client_id, worker) = self.cluster().superseded.swap_remove(place);
-            self.turn(client_id, worker);
+            self.run_worker(client_id, worker);
         } else {
-            let slot = self.random.place(self.cluster().slots.len());
-            self.turn_at(slot);
+            let slot = self.random.index(self.cluster().slots.len());
+            self.run_slot(slot);
         }
     }
 
@@ -214,19 +219,19 @@ impl World {
         let share = self.scenario.events.div_ceil(self.scenario.steps).max(1);
         if self.random.percent(40) {
             let count = self.random.below(5 * share) as usize;
-            self.feed().produce(self, count);
+            self.producers().produce(self, count);
         }
     }
 
-    /// The worker of a seat has a turn, if it is there.
-    pub(super) fn turn_at(self: &Rc<Self>, slot: usize) {
+    /// Runs the worker in a slot once, if there is one.
+    pub(super) fn run_slot(self: &Rc<Self>, slot: usize) {
         let taken = self.cluster().take(slot);
         if let Some((client_id, worker)) = taken {
-            self.turn(client_id, worker);
+            self.run_worker(client_id, worker);
         }
     }
 
-    pub(super) fn turn(self: &Rc<Self>, client_id: ClientId, mut worker: Member) {
+    pub(super) fn run_worker(self: &Rc<Self>, client_id: ClientId, mut worker: SimulatedWorker) {
         match worker.run_once(Duration::ZERO) {
             Ok(_) => {
                 self.check_commit(&client_id, &worker);
@@ -237,11 +242,11 @@ impl World {
         }
     }
 
-    /// A worker has ended by itself: another takes its seat after a while.
+    /// A worker has failed. Another one starts in its slot after a delay.
     pub(super) fn end(&self, client_id: ClientId, failure: &Failure) {
         assert!(
             !matches!(failure, Failure::Config(_)),
-            "nothing is wrong that only people can mend: {failure}"
+            "unexpected configuration failure: {failure}"
         );
         let mut cluster = self.cluster();
         if cluster.is_alive(&client_id)
@@ -259,21 +264,23 @@ impl World {
         self.clock.wall_ms() + self.random.scale(low, high) as i64
     }
 
-    /// What a worker has just committed is what it holds.
-    fn check_commit(&self, client_id: &ClientId, worker: &Member) {
+    /// Checks that a worker's tasks equal what it has just committed, and that their stream time is not ahead of the
+    /// clock.
+    fn check_commit(&self, client_id: &ClientId, worker: &SimulatedWorker) {
         let cluster = self.cluster();
         let is_there = cluster.is_alive(client_id)
             && cluster.slots[client_id.slot].client_id == Some(*client_id);
         if !is_there {
             return;
         }
-        let (committed_log, feed, now_ms) =
-            (self.committed_log(), self.feed(), self.clock.wall_ms());
+        let (committed_log, producers, now_ms) =
+            (self.committed_log(), self.producers(), self.clock.wall_ms());
         for (number, task) in worker.tasks() {
-            let (stream_ms, latest_ms) = (task.stream_ms(), feed.latest_stream_ms(number, now_ms));
+            let (stream_ms, latest_ms) =
+                (task.stream_ms(), producers.latest_stream_ms(number, now_ms));
             assert!(
                 stream_ms <= latest_ms,
-                "the time of task {number}, {stream_ms}, is ahead of the clock by {} ms",
+                "the stream time of task {number}, {stream_ms}, is {} ms later than any event allows",
                 stream_ms - latest_ms
             );
             let is_committed = cluster.committed(client_id.slot).contains(&number);
