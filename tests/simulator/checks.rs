@@ -241,7 +241,7 @@ impl Simulation {
         let read = producers
             .dead
             .iter()
-            .filter(|place| committed_log.has_read(**place));
+            .filter(|partition| committed_log.has_read(**partition));
         let expected = read.map(|((_, input, partition), _, offset)| (*input, *partition, *offset));
         let mut expected: Vec<_> = expected.collect();
         found.sort_unstable();
@@ -269,11 +269,11 @@ impl Simulation {
                 .get(&producers.input_key(*input, *partition));
             reading.is_none_or(|reading| reading.is_wanted(**end - 1))
         };
-        for (place, end) in producers.ends.iter().filter(is_wanted) {
-            let next_offset = read.get(place).map(|progress| progress.next_offset);
+        for (partition, end) in producers.ends.iter().filter(is_wanted) {
+            let next_offset = read.get(partition).map(|progress| progress.next_offset);
             assert!(
                 next_offset >= Some(*end),
-                "input {place:?} is read up to {next_offset:?} of {end}"
+                "input {partition:?} is read up to {next_offset:?} of {end}"
             );
         }
     }

@@ -64,8 +64,8 @@ impl Client {
         self.inject_at(InjectionPoint::Anywhere)
     }
 
-    fn inject_at(&self, place: InjectionPoint) -> Result<(), Failure> {
-        self.simulation.inject(&self.client_id, place)
+    fn inject_at(&self, point: InjectionPoint) -> Result<(), Failure> {
+        self.simulation.inject(&self.client_id, point)
     }
 
     fn note(&self, what: &'static str, numbers: [i64; 2]) {

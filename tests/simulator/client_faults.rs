@@ -16,17 +16,17 @@ impl Simulation {
     pub(super) fn inject(
         self: &Rc<Self>,
         client_id: &ClientId,
-        place: InjectionPoint,
+        point: InjectionPoint,
     ) -> Result<(), Failure> {
         self.die_if_due(client_id)?;
-        if let Some(steps) = self.take_due_pause(client_id, place) {
+        if let Some(steps) = self.take_due_pause(client_id, point) {
             self.note(Some(client_id.slot), "pauses", [steps as i64, 0]);
             self.depth.set(self.depth.get() + 1);
             // None, long enough for a session timeout, or perhaps long enough for a transaction timeout.
             let behind = self.scenario.session + self.random.ms(1, 1_500);
             let pause = [Duration::ZERO, behind, self.random.ms(500, 30_000)];
             self.advance(self.random.one_of(&pause));
-            if place == InjectionPoint::BeforeCheckpoint
+            if point == InjectionPoint::BeforeCheckpoint
                 && self.random.percent(70)
                 && self.holds_slot(client_id)
             {
@@ -62,7 +62,7 @@ impl Simulation {
         dead()
     }
 
-    fn take_due_pause(&self, client_id: &ClientId, place: InjectionPoint) -> Option<u64> {
+    fn take_due_pause(&self, client_id: &ClientId, point: InjectionPoint) -> Option<u64> {
         if self.is_draining.get() || self.depth.get() >= MAX_DEPTH {
             return None;
         }
@@ -72,7 +72,7 @@ impl Simulation {
             .pause
             .as_mut()
             .filter(|_| slot.client_id == Some(*client_id))?;
-        if pause.place.is_some_and(|wanted| wanted != place) {
+        if pause.point.is_some_and(|wanted| wanted != point) {
             return None;
         }
         if pause.after > 0 {

@@ -40,7 +40,7 @@ pub(super) enum InjectionPoint {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
     /// The point at which it pauses; `None` is any.
-    pub(super) place: Option<InjectionPoint>,
+    pub(super) point: Option<InjectionPoint>,
     /// Number of such points that it passes before.
     pub(super) after: u64,
     pub(super) steps: u64,

@@ -138,8 +138,8 @@ impl CheckpointPage {
             1 => self.changelog.push_str(", made anew"),
             2 => self.offset = self.offset.map(|offset| offset + 1_000_000),
             _ => {
-                let place = random.index(self.records.len().max(1));
-                if let Some(value) = self.records.values_mut().nth(place) {
+                let index = random.index(self.records.len().max(1));
+                if let Some(value) = self.records.values_mut().nth(index) {
                     value.truncate(value.len() / 2);
                 }
             }
@@ -174,8 +174,8 @@ impl DiskStore {
         self.is_alive_at(InjectionPoint::Anywhere)
     }
 
-    fn is_alive_at(&self, place: InjectionPoint) -> bool {
-        self.simulation.inject(&self.client_id, place).is_ok()
+    fn is_alive_at(&self, point: InjectionPoint) -> bool {
+        self.simulation.inject(&self.client_id, point).is_ok()
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Disk) -> T) -> T {

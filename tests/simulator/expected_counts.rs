@@ -129,8 +129,8 @@ impl Simulation {
                     ("spend_ever", expected_counts.spent),
                 ];
                 for (name, expected) in expected {
-                    let place = plan.feature_names().position(|known| known == name);
-                    let found = view.features[place.expect("a feature of this name")];
+                    let index = plan.feature_names().position(|known| known == name);
+                    let found = view.features[index.expect("a feature of this name")];
                     assert!(
                         is_near(found, expected),
                         "{customer}: {name} is {found}, expected {expected}"

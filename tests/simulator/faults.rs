@@ -81,7 +81,7 @@ impl Simulation {
     }
 
     fn prepare_pause(&self) {
-        let mut place = self.random.one_of(&[
+        let mut point = self.random.one_of(&[
             None,
             Some(InjectionPoint::BeforeOffsets),
             Some(InjectionPoint::BeforeEnd),
@@ -89,24 +89,24 @@ impl Simulation {
             Some(InjectionPoint::AfterEnd),
         ]);
         if self.scenario.variations.contention && self.random.percent(60) {
-            place = Some(InjectionPoint::BeforeCheckpoint);
+            point = Some(InjectionPoint::BeforeCheckpoint);
         }
-        let after = match place {
+        let after = match point {
             None => self.random.scale(1, 60) - 1,
             Some(_) => 0,
         };
-        let steps = match place {
+        let steps = match point {
             Some(InjectionPoint::BeforeCheckpoint) => self.random.between(40, 150),
             _ => self.random.scale(1, 100),
         };
         let pause = Pause {
-            place,
+            point,
             after,
             steps,
         };
         let slot = self.random_slot();
         let mut cluster = self.cluster();
-        match place {
+        match point {
             // All workers, since any of them may host the trainer.
             Some(InjectionPoint::BeforeEndOfVersion) => {
                 cluster

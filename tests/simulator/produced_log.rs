@@ -98,7 +98,7 @@ impl Simulation {
     pub(super) fn counted(&self, from: usize) -> Vec<InputRecord> {
         let (committed_log, producers) = (self.committed_log(), self.producers());
         let good = producers.good[from..].iter();
-        let read = good.filter(|(place, _)| committed_log.has_read(*place));
+        let read = good.filter(|(id, _)| committed_log.has_read(*id));
         read.map(|(_, record)| record.clone()).collect()
     }
 

@@ -222,12 +222,12 @@ impl Producers {
             record.value.as_deref(),
         );
         self.produced_count += 1;
-        let place = (record.input, partition);
-        self.ends.insert(place, offset + 1);
+        let partition_id = (record.input, partition);
+        self.ends.insert(partition_id, offset + 1);
         let input_key = self.input_key(record.input, partition);
         let produced = self.produced.entry(input_key).or_default();
         let epoch = produced.note(offset, record.value.is_none());
-        let latest_ms = self.latest_ms.entry(place).or_insert(i64::MIN);
+        let latest_ms = self.latest_ms.entry(partition_id).or_insert(i64::MIN);
         let in_time = |time_ms: &i64| *time_ms >= latest_ms.saturating_sub(self.lateness_ms);
         match next.time_ms.filter(in_time) {
             Some(time_ms) => {
@@ -280,19 +280,19 @@ impl Producers {
     /// Truncates a partition by up to `records` records. Returns the offset at which its next leader epoch begins.
     pub(super) fn truncate(
         &mut self,
-        place: (u16, u32),
+        partition_id: (u16, u32),
         records: usize,
         broker: &MemoryBroker,
     ) -> i64 {
-        let (input, partition) = place;
+        let (input, partition) = partition_id;
         let topic = Topic::Input(input);
         let end = broker.stable(topic, partition);
         let input_key = self.input_key(input, partition);
         let produced = self.produced.entry(input_key).or_default();
         let to = produced.truncate(records, end);
         match produced.end() {
-            Some(end) => self.ends.insert(place, end),
-            None => self.ends.remove(&place),
+            Some(end) => self.ends.insert(partition_id, end),
+            None => self.ends.remove(&partition_id),
         };
         broker.truncate(topic, partition, to);
         to

@@ -61,10 +61,10 @@ impl Setup {
         let Topic::Input(input) = source.topic else {
             return source;
         };
-        let place = self.inputs.iter().position(|known| *known == input);
-        let place = place.expect("an input that the instance reads");
+        let index = self.inputs.iter().position(|known| *known == input);
+        let index = index.expect("an input that the instance reads");
         TopicPartition {
-            topic: Topic::Input(place as u16),
+            topic: Topic::Input(index as u16),
             ..source
         }
     }

@@ -206,8 +206,8 @@ impl Simulation {
         }
         let superseded = self.cluster().superseded.len();
         if superseded > 0 && self.random.percent(20) {
-            let place = self.random.index(superseded);
-            let (client_id, worker) = self.cluster().superseded.swap_remove(place);
+            let index = self.random.index(superseded);
+            let (client_id, worker) = self.cluster().superseded.swap_remove(index);
             self.run_worker(client_id, worker);
         } else {
             let slot = self.random.index(self.cluster().slots.len());

@@ -16,9 +16,10 @@ pub(super) fn same(expected: &Task, found: &Task, number: u32) {
     assert_eq!(count(found), count(expected), "customers of task {number}");
     for row in expected.rows().numbers() {
         let row = expected.rows().row(row);
-        let place = found.rows().find(row.customer_id);
-        let place = place.unwrap_or_else(|| panic!("{} is not in task {number}", row.customer_id));
-        same_row(&row, &found.rows().row(place), found.position().version);
+        let found_row = found.rows().find(row.customer_id);
+        let found_row =
+            found_row.unwrap_or_else(|| panic!("{} is not in task {number}", row.customer_id));
+        same_row(&row, &found.rows().row(found_row), found.position().version);
     }
 }
 

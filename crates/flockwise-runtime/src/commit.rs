@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
+use crate::input_alignment::next_offset;
 use crate::topics::TopicPartition;
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;

@@ -2,7 +2,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod aligned_input;
 pub mod alignment;
 mod arrival;
 pub mod batch;
@@ -19,6 +18,7 @@ mod decode_ahead;
 pub mod heartbeat;
 mod idle_clock;
 mod ingest;
+mod input_alignment;
 mod input_topics;
 pub mod learning_thread;
 pub mod memory_budget;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use flockwise_core::task::{Output, Task, Versions};
 
-use crate::aligned_input::InputAlignment;
 use crate::arrival::Arrival;
 use crate::batch::Batch;
 use crate::broker::{Broker, Failure, WorkerEvent};
@@ -15,6 +14,7 @@ use crate::clock::Moment;
 use crate::commit_times::CommitTimes;
 use crate::decode_ahead::DecodeAhead;
 use crate::heartbeat::beat;
+use crate::input_alignment::InputAlignment;
 use crate::input_topics::InputTopics;
 use crate::learning_thread::LearningExecutor;
 pub use crate::metrics::SegmentMoves;

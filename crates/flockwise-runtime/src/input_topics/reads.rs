@@ -1,8 +1,8 @@
 //! Which partitions a task reads, from where, and topics that gain partitions or are recreated.
 
 use super::{LOOK_EVERY, log_recreated};
-use crate::aligned_input::next_offset;
 use crate::broker::{Broker, Failure, Start};
+use crate::input_alignment::next_offset;
 use crate::running_task::RunningTask;
 use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;

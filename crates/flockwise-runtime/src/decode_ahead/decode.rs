@@ -1,0 +1,120 @@
+//! Decodes the next records of a batch, and prefetches the rows of their customers.
+
+use std::ops::Range;
+
+use flockwise_codec::forward::{ForwardError, decode_forward};
+use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
+use flockwise_core::change::Trigger;
+
+use super::{DecodeAhead, not_forwarded};
+use crate::batch::{Batch, Record};
+use crate::broker::{Broker, Failure};
+use crate::topics::Topic;
+use crate::worker::Worker;
+
+impl<B: Broker> Worker<B> {
+    /// Decodes the records at these indices of the batch into the slots from 0 on. At most [`MAX_DECODED_AHEAD`].
+    ///
+    /// # Errors
+    /// [`Failure::Config`] if another instance forwards events that this one cannot read: see [`ForwardError`].
+    pub(crate) fn decode_ahead(
+        &mut self,
+        batch: &Batch,
+        indices: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<(), Failure> {
+        for (slot, index) in indices.enumerate() {
+            self.decode_record(&batch.record(index), slot)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes a record into a slot.
+    ///
+    /// # Errors
+    /// As [`Worker::decode_ahead`].
+    pub(crate) fn decode_record(
+        &mut self,
+        record: &Record<'_>,
+        slot: usize,
+    ) -> Result<(), Failure> {
+        match record.source.topic {
+            Topic::Input(input) => self.decode(record, input, slot),
+            Topic::Repartition => self.decode_forwarded(record, slot)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, record: &Record<'_>, input: u16, slot: usize) {
+        let decoded = &mut self.decoded_ahead.decoded[slot];
+        let pipeline = &self.pipeline;
+        let decoder = &pipeline.decoders[usize::from(input)];
+        let event = &mut decoded.event;
+        let result = decoder.decode(&pipeline.task.plan, record.value, event);
+        decoded.reject = result.err();
+        decoded.watermarks = None;
+        decoded.timestamp_ms = record.timestamp_ms;
+        decoded.trigger = Trigger {
+            input,
+            partition: record.source.partition,
+            offset: record.offset,
+        };
+        decoded.home = pipeline.home(decoded.event.customer_id());
+    }
+
+    fn decode_forwarded(&mut self, record: &Record<'_>, slot: usize) -> Result<(), Failure> {
+        let decoded = &mut self.decoded_ahead.decoded[slot];
+        let value = record.value.unwrap_or_default();
+        decoded.home = record.source.partition;
+        decoded.timestamp_ms = record.timestamp_ms;
+        decoded.reject = None;
+        decoded.watermarks = None;
+        if holds_watermarks(value) {
+            match decode_watermarks(value) {
+                Ok(watermarks) => decoded.watermarks = Some(watermarks),
+                Err(error) => decoded.reject = Some(not_forwarded(&error)),
+            }
+            return Ok(());
+        }
+        match decode_forward(&self.pipeline.task.plan, value, &mut decoded.event) {
+            Ok(origin) => {
+                decoded.timestamp_ms = origin.timestamp_ms;
+                decoded.trigger = Trigger {
+                    input: self.outbox.input(origin.topic),
+                    partition: origin.partition,
+                    offset: origin.offset,
+                };
+            }
+            Err(error @ ForwardError::Malformed) => {
+                decoded.reject = Some(not_forwarded(&error));
+            }
+            Err(error) => {
+                let topic = self.pipeline.topics.name(Topic::Repartition);
+                let (partition, offset) = (record.source.partition, record.offset);
+                let position = format!("{topic}, partition {partition}, offset {offset}");
+                return Err(Failure::Config(format!("{position}: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Prefetches the customers of the events in these slots. Adjacent events of one task are prefetched in one call:
+    /// usually they come together.
+    pub(crate) fn prefetch(&mut self, slots: Range<usize>) {
+        let DecodeAhead { decoded, customers } = &mut self.decoded_ahead;
+        let events = decoded[slots]
+            .iter()
+            .filter(|next| next.reject.is_none() && next.watermarks.is_none());
+        let mut runs = events.peekable();
+        while let Some(first) = runs.next() {
+            customers.clear();
+            customers.push(first.event.customer_hash());
+            while let Some(next) = runs.next_if(|next| next.home == first.home) {
+                customers.push(next.event.customer_hash());
+            }
+            if let Some(running) = self.tasks.get_mut(first.home) {
+                running.beside_transaction().prefetch(customers);
+            }
+        }
+    }
+}
