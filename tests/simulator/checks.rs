@@ -241,7 +241,7 @@ impl Simulation {
         let read = producers
             .dead
             .iter()
-            .filter(|partition| committed_log.has_read(**partition));
+            .filter(|id| committed_log.has_read(**id));
         let expected = read.map(|((_, input, partition), _, offset)| (*input, *partition, *offset));
         let mut expected: Vec<_> = expected.collect();
         found.sort_unstable();

@@ -192,7 +192,7 @@ impl Followed {
         let taken = self
             .queue
             .take(most.min(SLICE), |message| match message.error() {
-                None => batch.push(record(source, message, false)),
+                None => batch.push(record(source, message)),
                 Some((code, reason)) => errors.add(code, reason),
             });
         match errors.worst {

