@@ -1,7 +1,7 @@
-//! Allocations per event on warm state: decoding, the task, the records of changes and rows.
+//! Allocations per event with warm state: decoding, the task, and encoding of changes and rows.
 //!
-//! Half of the events come first, so that buffers have grown and most customers are known; the other half
-//! is counted stage by stage. What remains is due to customers who are new and whose memory grows.
+//! The first half of the events is not counted; after it, buffers have grown and most customers are known. The second
+//! half is counted by stage. The remaining allocations are due to new customers and growing rows.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
@@ -17,10 +17,10 @@ use flockwise_core::task::{Output, Task};
 
 const EVENTS: usize = 400_000;
 
-/// Events between two commits: how often rows are written.
+/// Events between two commits. Rows are written at each commit.
 const BATCH: usize = 1_000;
 
-/// The system's allocator, which counts.
+/// The system allocator, with counters.
 struct Counting {
     allocations: AtomicU64,
     bytes: AtomicU64,
@@ -43,27 +43,27 @@ impl Counting {
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting allocates nothing.
+// SAFETY: every call is passed to the system allocator unchanged, and counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.count(layout.size());
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller upholds the contract of the system allocator.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(place, layout) }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller upholds the contract of the system allocator.
+        unsafe { System.dealloc(pointer, layout) }
     }
 
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         self.count(size);
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.realloc(place, layout, size) }
+        // SAFETY: the caller upholds the contract of the system allocator.
+        unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-/// What a stage has allocated.
+/// Allocations and bytes of a stage.
 #[derive(Default)]
 struct Stage([u64; 2]);
 
@@ -91,7 +91,7 @@ struct Stages {
     rows: Stage,
 }
 
-/// Buffers that are used again, as the worker does.
+/// Reused buffers, as in a worker.
 struct Buffers {
     event: Event,
     output: Output,

@@ -1,4 +1,4 @@
-//! The nearest centroid: every kernel this processor can run, beside the search without any.
+//! The nearest-centroid search: every kernel that this processor can run, and the naive search.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flockwise_benches::vectors::coordinates;
@@ -48,14 +48,14 @@ fn sum(points: &[f64], dimensions: usize, mut find: impl FnMut(&[f64]) -> usize)
     points.chunks_exact(dimensions).map(&mut find).sum()
 }
 
-/// As many searches, the next point known only when the last centroid is: what one search takes from its
-/// beginning to its end, where those above run into each other.
+/// The same number of searches, but each point depends on the last result. This measures the latency of one search,
+/// while independent searches overlap.
 fn chase(nearest: &Nearest, points: &[f64], dimensions: usize) -> usize {
     let mut scratch = Scratch::default();
     (0..POINTS).fold(0, |last, step| {
-        // A permutation of the points, and a bit of the last result.
-        let place = (step * 1597 + (last & 1)) % POINTS;
-        let point = &points[place * dimensions..][..dimensions];
+        // A permutation of the points, shifted by a bit of the last result.
+        let index = (step * 1597 + (last & 1)) % POINTS;
+        let point = &points[index * dimensions..][..dimensions];
         let hit = nearest.nearest(point, &mut scratch);
         hit.centroid ^ (hit.squared > 1.0) as usize
     })

@@ -1,7 +1,7 @@
-//! How long the trainer takes for a version, in seconds of one core: the constant of the limit that a configuration is
-//! held against.
+//! CPU time that the trainer takes for a version, in seconds of one core. The limit on configurations is based on
+//! this constant.
 //!
-//! Give numbers of features and segments, such as `16x32 64x128`; without any it takes some minutes.
+//! Arguments are numbers of features and segments, such as `16x32 64x128`. Without arguments it takes some minutes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use flockwise_core::trainer::{MiniBatch, Trainer};
 
 const POINTS: [(usize, usize); 5] = [(16, 32), (32, 64), (64, 64), (64, 128), (128, 128)];
 const HOUR_MS: i64 = 3_600_000;
-/// Hours of mini-batches, of a half-life of 24.
+/// Hours of mini-batches. The half-life is 24 hours.
 const HOURS: usize = 96;
 
 fn main() {
@@ -52,13 +52,13 @@ fn measure(features: usize, segments: usize) {
         learn: true,
         seed: 42,
     };
-    let mut crowd = Crowd::new(features, segments);
+    let mut customers = Customers::new(features, segments);
     let mut trainer = Trainer::new(plan, policy, None);
     let most = (policy.sampled() * 4).min(65_536);
     let each = most / HOURS;
     let warm_up = MiniBatch {
         at_ms: 0,
-        sample: crowd.sample(10_000),
+        sample: customers.sample(10_000),
     };
     assert!(trainer.absorb(warm_up, 0));
     let start = cpu_seconds();
@@ -68,9 +68,9 @@ fn measure(features: usize, segments: usize) {
     for hour in 1..=HOURS as i64 {
         let batch = MiniBatch {
             at_ms: hour * HOUR_MS,
-            sample: crowd.sample(each),
+            sample: customers.sample(each),
         };
-        // Most of them cost less, since the window is not full yet.
+        // Earlier versions cost less, since the window is not full yet.
         if trainer.absorb(batch, hour) && hour >= HOURS as i64 - 2 {
             let start = cpu_seconds();
             trainer.learn_from_window();
@@ -81,37 +81,37 @@ fn measure(features: usize, segments: usize) {
     println!("| {features} | {segments} | {most} | {first:.2} | {longest:.2} | {unit:.0} |");
 }
 
-/// Customers around as many places as there may be segments; the groups overlap.
-struct Crowd {
+/// Generates customers in overlapping groups, one per possible segment.
+struct Customers {
     state: u64,
-    places: Vec<Vec<f64>>,
+    centres: Vec<Vec<f64>>,
 }
 
-impl Crowd {
-    fn new(features: usize, places: usize) -> Self {
-        let mut crowd = Self {
+impl Customers {
+    fn new(features: usize, centres: usize) -> Self {
+        let mut customers = Self {
             state: 1,
-            places: Vec::new(),
+            centres: Vec::new(),
         };
-        crowd.places = (0..places)
-            .map(|_| (0..features).map(|_| crowd.normal()).collect())
+        customers.centres = (0..centres)
+            .map(|_| (0..features).map(|_| customers.normal()).collect())
             .collect();
-        crowd
+        customers
     }
 
     fn sample(&mut self, count: usize) -> Vec<(u64, Vec<f64>)> {
         let customer = |_| {
-            let place = (self.next() % self.places.len() as u64) as usize;
-            let centre = self.places[place].clone();
+            let index = (self.next() % self.centres.len() as u64) as usize;
+            let centre = self.centres[index].clone();
             let vector = centre.iter().map(|x| x + 0.7 * self.normal()).collect();
             (self.next(), vector)
         };
         (0..count).map(customer).collect()
     }
 
-    /// Of mean 0 and variance 1, nearly.
+    /// An approximately normal number with mean 0 and variance 1.
     fn normal(&mut self) -> f64 {
-        let draw = |crowd: &mut Self| (crowd.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let draw = |customers: &mut Self| (customers.next() >> 11) as f64 / (1_u64 << 53) as f64;
         (0..12).map(|_| draw(self)).sum::<f64>() - 6.0
     }
 
@@ -123,7 +123,7 @@ impl Crowd {
     }
 }
 
-/// Of this thread, so that a busy machine does not count.
+/// CPU time of this thread, which does not include other load on the machine.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let first = stat.split_whitespace().next();

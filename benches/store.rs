@@ -1,5 +1,5 @@
-//! Local state of a million customers: written whole, written in part, loaded. The file is in the system's
-//! page cache, and its disk is that of temporary files.
+//! A checkpoint of a million customers: written completely, written in part, and loaded. The file is in the page
+//! cache, on the disk of temporary files.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use prometheus::Registry;
 
 const CUSTOMERS: u64 = 1_000_000;
 const VALUE_BYTES: usize = 220;
-/// A twentieth of all, of anywhere.
+/// A twentieth of all customers, spread over all keys.
 const BATCH: u64 = 50_000;
-/// Has no divisor with the number of customers: every one comes once, in an order unlike that of the keys.
+/// Coprime to the number of customers, so that each occurs once, in an order unlike that of the keys.
 const STRIDE: u64 = 618_033;
 const NOW_MS: i64 = 1_800_000_000_000;
 
@@ -53,26 +53,26 @@ fn store(criterion: &mut Criterion) {
 }
 
 fn batch(first: u64, count: u64, fill: u64) -> CheckpointBatch {
-    let mut kept = CheckpointBatch::default();
-    (kept.offset, kept.committed_ms) = (Some(first as i64), NOW_MS);
+    let mut batch = CheckpointBatch::default();
+    (batch.offset, batch.committed_ms) = (Some(first as i64), NOW_MS);
     let value = [fill as u8; VALUE_BYTES];
     for number in first..first + count {
         let customer = number * STRIDE % CUSTOMERS;
-        kept.push(
+        batch.push(
             format!("\u{1}customer-{customer:010}").as_bytes(),
             Some(&value),
         );
     }
-    kept
+    batch
 }
 
-fn write(worker: &mut WorkerStore, kept: CheckpointBatch) {
-    settle(worker);
-    worker.write(0, kept);
-    settle(worker);
+fn write(worker: &mut WorkerStore, batch: CheckpointBatch) {
+    wait_until_written(worker);
+    worker.write(0, batch);
+    wait_until_written(worker);
 }
 
-fn settle(worker: &mut WorkerStore) {
+fn wait_until_written(worker: &mut WorkerStore) {
     while worker.checkpoint_state(0) == CheckpointState::Busy {
         std::thread::yield_now();
     }
@@ -89,6 +89,6 @@ fn load(worker: &mut WorkerStore) -> usize {
         bytes += black_box(key).len() + black_box(value).len();
         true
     });
-    assert!(offset.is_some(), "the copy is whole");
+    assert!(offset.is_some(), "the checkpoint is complete");
     bytes
 }

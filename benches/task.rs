@@ -1,5 +1,5 @@
-//! An event from bytes to bytes: decoded, worked into its customer, the change encoded. One thread,
-//! everything in memory, no broker.
+//! An event from bytes to bytes: decoded, processed by the task, the change encoded. One thread, in memory, without a
+//! broker.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flockwise_benches::events;
@@ -44,7 +44,7 @@ fn decode(job: &Job, lines: &[String], event: &mut Event) -> i64 {
     times.fold(0, i64::wrapping_add)
 }
 
-/// The task is given back so that freeing it is not measured.
+/// Returns the task, so that dropping it is not measured.
 fn work(job: &Job, lines: &[String], mut task: Task) -> (Task, usize) {
     let plan = &job.settings.plan;
     let mut encoder = ChangeEncoder::new("bench", &job.topics, plan);

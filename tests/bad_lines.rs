@@ -1,4 +1,4 @@
-//! Lines that are no events, through `replay`: each becomes a dead letter, and the rest flows.
+//! Invalid lines in a `replay`: each becomes a dead letter, and all others are processed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 const START: &str =
     r#""type":"track","event":"Order Completed","timestamp":"2026-02-10T00:00:00Z""#;
 
-/// Bad lines and the reasons under which they are put aside.
+/// Invalid lines and the reasons of their dead letters.
 fn bad_lines() -> Vec<(Vec<u8>, &'static str)> {
     let deep = "[".repeat(100_000);
     let whole = format!("{deep}{}", "]".repeat(100_000));
@@ -57,7 +57,7 @@ fn bad_lines() -> Vec<(Vec<u8>, &'static str)> {
     bad
 }
 
-/// Lines that look bad and are not.
+/// Unusual but valid lines.
 fn odd_lines() -> Vec<Vec<u8>> {
     let long = "y".repeat(1_000_000);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -81,7 +81,7 @@ fn every_bad_line_is_put_aside_and_the_rest_flows() {
     let mut mixed: Vec<&[u8]> = good.iter().map(String::as_bytes).collect();
     for (number, (line, _)) in bad.iter().enumerate() {
         mixed.insert(100 * number, line);
-        // Lines of nothing are no lines.
+        // Blank lines are ignored.
         mixed.insert(100 * number, [&b""[..], b" \t", b"\r"][number % 3]);
     }
     write_lines(
@@ -111,20 +111,23 @@ fn every_bad_line_is_put_aside_and_the_rest_flows() {
         assert!(read("found") == read("expected"), "{file} differs");
     }
 
-    let letters = json_lines(&path("found/dead-letters.jsonl"));
+    let dead_letters = json_lines(&path("found/dead-letters.jsonl"));
     let mut reasons = BTreeMap::<&str, u64>::new();
     bad.iter()
         .for_each(|(_, reason)| *reasons.entry(reason).or_default() += 1);
     assert_eq!(found["dead_letters"], serde_json::json!(reasons));
-    assert_eq!(letters.len(), bad.len());
+    assert_eq!(dead_letters.len(), bad.len());
     for (line, reason) in &bad {
-        let is_it = |letter: &&Value| match std::str::from_utf8(line) {
-            Ok(text) => letter["value"] == text,
-            Err(_) => letter["value_hex"] == hex(line),
+        let is_it = |dead_letter: &&Value| match std::str::from_utf8(line) {
+            Ok(text) => dead_letter["value"] == text,
+            Err(_) => dead_letter["value_hex"] == hex(line),
         };
-        let letter = letters.iter().find(is_it).expect("the line as it was");
-        assert_eq!(letter["reason"], *reason, "{}", letter["detail"]);
-        let detail = letter["detail"].as_str().expect("a detail");
+        let dead_letter = dead_letters
+            .iter()
+            .find(is_it)
+            .expect("a dead letter with the unchanged line");
+        assert_eq!(dead_letter["reason"], *reason, "{}", dead_letter["detail"]);
+        let detail = dead_letter["detail"].as_str().expect("a detail");
         assert!((10..1_000).contains(&detail.len()), "{detail}");
     }
 }
@@ -149,8 +152,8 @@ fn numbers_beyond_reason_are_put_aside_and_never_added() {
         .arg(workspace().join("config/web-shop.toml"))
         .current_dir(folder.path());
     run(&mut command).expect(0, &[]);
-    let letters = json_lines(&folder.path().join("out/dead-letters.jsonl"));
-    assert_eq!(letters.len(), 3, "{letters:?}");
+    let dead_letters = json_lines(&folder.path().join("out/dead-letters.jsonl"));
+    assert_eq!(dead_letters.len(), 3, "{dead_letters:?}");
     let customers = json_lines(&folder.path().join("out/customers.jsonl"));
     assert_eq!(customers.len(), 1);
     assert_eq!(customers[0]["features"]["spend_180d"], 100.0);

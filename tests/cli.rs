@@ -1,4 +1,4 @@
-//! The command line: what is wrong is said, with what to do, under the right exit code.
+//! The command line: errors say what is wrong and what to do, and have the right exit code.
 
 use std::fs;
 use std::io::Write;
@@ -12,11 +12,11 @@ use flockwise_tests::process::{
 };
 use tempfile::TempDir;
 
-/// A folder with a good configuration and a few good events.
-struct Desk(TempDir);
+/// A folder with a valid configuration and valid events.
+struct Scenario(TempDir);
 
-impl Desk {
-    fn set() -> Self {
+impl Scenario {
+    fn create() -> Self {
         let folder = folder();
         let config = workspace().join("config/web-shop.toml");
         fs::copy(config, folder.path().join("good.toml")).expect("copied");
@@ -36,7 +36,7 @@ impl Desk {
         fs::read(self.path("good.jsonl")).expect("events")
     }
 
-    /// `flockwise` in the folder.
+    /// The `flockwise` command with the folder as working directory.
     fn command(&self, line: &str) -> Command {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         let mut command = flockwise(&arguments);
@@ -51,8 +51,8 @@ impl Desk {
 
 #[test]
 fn every_command_shows_an_example() {
-    let desk = Desk::set();
-    let help = desk.run("--help").expect(0, &[]).stdout;
+    let scenario = Scenario::create();
+    let help = scenario.run("--help").expect(0, &[]).stdout;
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let commands = commands.take_while(|line| !line.is_empty());
     let names = commands.filter_map(|line| line.split_whitespace().next());
@@ -64,7 +64,10 @@ fn every_command_shows_an_example() {
         "{names:?}"
     );
     for name in names {
-        let help = desk.run(&format!("{name} --help")).expect(0, &[]).stdout;
+        let help = scenario
+            .run(&format!("{name} --help"))
+            .expect(0, &[])
+            .stdout;
         let example = help.split("Example:\n").nth(1).unwrap_or_default();
         assert!(
             example.contains(&format!("flockwise {name} ")),
@@ -75,11 +78,11 @@ fn every_command_shows_an_example() {
 
 #[test]
 fn every_command_about_the_model_shows_an_example() {
-    let desk = Desk::set();
+    let scenario = Scenario::create();
     for name in [
         "list", "show", "diff", "export", "import", "approve", "rollback",
     ] {
-        let help = desk.run(&format!("model {name} --help")).expect(0, &[]);
+        let help = scenario.run(&format!("model {name} --help")).expect(0, &[]);
         let example = help.stdout.split("Example:\n").nth(1).unwrap_or_default();
         let command = format!("flockwise model {name} ");
         assert!(example.contains(&command), "{name}: {}", help.stdout);
@@ -88,69 +91,76 @@ fn every_command_about_the_model_shows_an_example() {
 
 #[test]
 fn what_an_order_about_the_model_lacks_is_named() {
-    let desk = Desk::set();
-    desk.run("model").expect(2, &["Usage"]);
-    desk.run("model lst").expect(2, &["lst", "list"]);
-    desk.run("model list").expect(2, &["--config"]);
-    let given = |line: &str| desk.run(&format!("model {line} --config good.toml"));
+    let scenario = Scenario::create();
+    scenario.run("model").expect(2, &["Usage"]);
+    scenario.run("model lst").expect(2, &["lst", "list"]);
+    scenario.run("model list").expect(2, &["--config"]);
+    let given = |line: &str| scenario.run(&format!("model {line} --config good.toml"));
     given("approve 5").expect(2, &["--why"]);
     given("approve five --why x").expect(2, &["five"]);
     given("rollback --why x").expect(2, &["VERSION"]);
     given("approve 5 --why x --wait soon").expect(2, &["soon", "seconds"]);
     given("show 5 --held").expect(2, &["--held"]);
-    let mut command = desk.command("model approve 5 --config good.toml");
+    let mut command = scenario.command("model approve 5 --config good.toml");
     run(command.args(["--why", " "])).expect(2, &["may not be empty"]);
 }
 
 #[test]
 fn a_model_that_cannot_be_imported_is_refused_before_any_broker_is_asked() {
-    let desk = Desk::set();
+    let scenario = Scenario::create();
     let import = |file: &str| {
         let line = format!("model import {file} --config good.toml --why x");
-        let mut command = desk.command(&line);
+        let mut command = scenario.command(&line);
         run(command.env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1"))
     };
     import("missing.json").expect(2, &["missing.json"]);
-    fs::write(desk.path("torn.json"), "{").expect("written");
+    fs::write(scenario.path("torn.json"), "{").expect("written");
     import("torn.json").expect(2, &["torn.json", "not a model"]);
     let other =
         r#"{"features":["a"],"scaler":{"deviations":[1]},"segments":[{"id":1,"centroid":[0]}]}"#;
-    fs::write(desk.path("other.json"), other).expect("written");
+    fs::write(scenario.path("other.json"), other).expect("written");
     let ended = import("other.json").expect(2, &["other.json", "the features [a]"]);
     assert_eq!(ended.stdout, "");
 }
 
 #[test]
 fn a_number_out_of_range_on_the_command_line_is_named() {
-    let desk = Desk::set();
-    desk.run("demo --once --speed=0")
+    let scenario = Scenario::create();
+    scenario
+        .run("demo --once --speed=0")
         .expect(2, &["--speed", "0.01 to 1000000"]);
-    desk.run("demo --once --speed=NaN")
+    scenario
+        .run("demo --once --speed=NaN")
         .expect(2, &["--speed", "0.01 to 1000000"]);
-    desk.run("replay good.jsonl --config good.toml --shards 0")
+    scenario
+        .run("replay good.jsonl --config good.toml --shards 0")
         .expect(2, &["--shards", "1..=1024"]);
 }
 
 #[test]
 fn an_unknown_word_on_the_command_line_is_named() {
-    let desk = Desk::set();
-    desk.run("replya good.jsonl")
+    let scenario = Scenario::create();
+    scenario
+        .run("replya good.jsonl")
         .expect(2, &["replya", "replay"]);
-    desk.run("replay good.jsonl --configg good.toml")
+    scenario
+        .run("replay good.jsonl --configg good.toml")
         .expect(2, &["--configg", "--config"]);
-    desk.run("replay good.jsonl").expect(2, &["--config"]);
-    desk.run("replay --config good.toml").expect(2, &["FILES"]);
-    desk.run("").expect(2, &["Usage"]);
+    scenario.run("replay good.jsonl").expect(2, &["--config"]);
+    scenario
+        .run("replay --config good.toml")
+        .expect(2, &["FILES"]);
+    scenario.run("").expect(2, &["Usage"]);
 }
 
 #[test]
 fn every_unknown_key_is_named_with_the_nearest_that_there_is() {
-    let desk = Desk::set();
-    let good = fs::read_to_string(desk.path("good.toml")).expect("a configuration");
+    let scenario = Scenario::create();
+    let good = fs::read_to_string(scenario.path("good.toml")).expect("a configuration");
     let bad = good
         .replace("remembered_ids", "remembered_idss")
         .replace("margin", "margn");
-    fs::write(desk.path("bad.toml"), bad).expect("written");
+    fs::write(scenario.path("bad.toml"), bad).expect("written");
     let named = [
         "bad.toml",
         "remembered_idss",
@@ -163,63 +173,68 @@ fn every_unknown_key_is_named_with_the_nearest_that_there_is() {
         "check --config bad.toml",
         "run --config bad.toml",
     ] {
-        let ended = desk.run(command).expect(2, &named);
+        let ended = scenario.run(command).expect(2, &named);
         assert_eq!(ended.stdout, "");
     }
-    let mut command = desk.command("check --config good.toml");
+    let mut command = scenario.command("check --config good.toml");
     let ended = run(command.env("FLOCKWISE__DECISION__MARGN", "0.2"));
     ended.expect(2, &["FLOCKWISE__DECISION__MARGN"]);
 }
 
 #[test]
 fn a_configuration_or_model_that_is_not_one_is_named() {
-    let desk = Desk::set();
-    fs::write(desk.path("torn.toml"), "app = \"shop\n[").expect("written");
-    fs::write(desk.path("other.json"), r#"{"version":1}"#).expect("written");
-    desk.run("check --config missing.toml")
+    let scenario = Scenario::create();
+    fs::write(scenario.path("torn.toml"), "app = \"shop\n[").expect("written");
+    fs::write(scenario.path("other.json"), r#"{"version":1}"#).expect("written");
+    scenario
+        .run("check --config missing.toml")
         .expect(2, &["missing.toml"]);
-    desk.run("check --config .").expect(2, &[]);
-    desk.run("check --config torn.toml")
+    scenario.run("check --config .").expect(2, &[]);
+    scenario
+        .run("check --config torn.toml")
         .expect(2, &["torn.toml"]);
     let replay = "replay good.jsonl --config good.toml --model";
-    desk.run(&format!("{replay} missing.json"))
+    scenario
+        .run(&format!("{replay} missing.json"))
         .expect(2, &["missing.json"]);
-    desk.run(&format!("{replay} other.json"))
+    scenario
+        .run(&format!("{replay} other.json"))
         .expect(2, &["other.json"]);
-    desk.run(&format!("{replay} good.jsonl"))
+    scenario
+        .run(&format!("{replay} good.jsonl"))
         .expect(2, &["good.jsonl"]);
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let desk = Desk::set();
-    fs::create_dir(desk.path("folder")).expect("a folder");
-    let replay = |file: &str| desk.run(&format!("replay {file} --config good.toml"));
+    let scenario = Scenario::create();
+    fs::create_dir(scenario.path("folder")).expect("a folder");
+    let replay = |file: &str| scenario.run(&format!("replay {file} --config good.toml"));
     replay("missing.jsonl").expect(2, &["missing.jsonl"]);
     replay("folder").expect(2, &["folder", "name the files in it"]);
     let cut = |name: &str, bytes: Vec<u8>| {
-        fs::write(desk.path(name), &bytes[..bytes.len() / 2]).expect("written");
+        fs::write(scenario.path(name), &bytes[..bytes.len() / 2]).expect("written");
         replay(name).expect(1, &[name, "line"]);
     };
-    cut("cut.jsonl.gz", gzip(&desk.good_bytes()));
+    cut("cut.jsonl.gz", gzip(&scenario.good_bytes()));
     cut(
         "cut.jsonl.zst",
-        zstd::encode_all(&*desk.good_bytes(), 1).expect("packed"),
+        zstd::encode_all(&*scenario.good_bytes(), 1).expect("packed"),
     );
-    fs::copy(desk.path("good.jsonl"), desk.path("plain.jsonl.gz")).expect("copied");
+    fs::copy(scenario.path("good.jsonl"), scenario.path("plain.jsonl.gz")).expect("copied");
     replay("plain.jsonl.gz").expect(1, &["plain.jsonl.gz"]);
-    fs::write(desk.path("none.jsonl"), "").expect("written");
+    fs::write(scenario.path("none.jsonl"), "").expect("written");
     replay("none.jsonl").expect(0, &[]);
 }
 
 #[test]
 fn packed_files_are_as_good_as_plain_ones() {
-    let desk = Desk::set();
-    fs::write(desk.path("good.jsonl.gz"), gzip(&desk.good_bytes())).expect("written");
-    let packed = zstd::encode_all(&*desk.good_bytes(), 1).expect("packed");
-    fs::write(desk.path("good.jsonl.zst"), packed).expect("written");
+    let scenario = Scenario::create();
+    fs::write(scenario.path("good.jsonl.gz"), gzip(&scenario.good_bytes())).expect("written");
+    let packed = zstd::encode_all(&*scenario.good_bytes(), 1).expect("packed");
+    fs::write(scenario.path("good.jsonl.zst"), packed).expect("written");
     let summary = |file: &str| {
-        let ended = desk.run(&format!("replay {file} --config good.toml --json"));
+        let ended = scenario.run(&format!("replay {file} --config good.toml --json"));
         let ended = ended.expect(0, &[]);
         serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("JSON and nothing else")
     };
@@ -231,28 +246,32 @@ fn packed_files_are_as_good_as_plain_ones() {
 
 #[test]
 fn a_time_that_is_none_is_named() {
-    let desk = Desk::set();
+    let scenario = Scenario::create();
     for time in ["yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "12"] {
-        let ended = desk.run(&format!("replay good.jsonl --config good.toml --at {time}"));
+        let ended = scenario.run(&format!("replay good.jsonl --config good.toml --at {time}"));
         ended.expect(2, &[time, "RFC 3339"]);
     }
-    desk.run("replay good.jsonl --config good.toml --shards many")
+    scenario
+        .run("replay good.jsonl --config good.toml --shards many")
         .expect(2, &["many"]);
 }
 
 #[test]
 fn results_that_cannot_be_written_are_said_to_be() {
-    let desk = Desk::set();
-    fs::write(desk.path("taken"), "").expect("written");
+    let scenario = Scenario::create();
+    fs::write(scenario.path("taken"), "").expect("written");
     let replay = "replay good.jsonl --config good.toml --out";
-    desk.run(&format!("{replay} taken")).expect(2, &["taken"]);
-    desk.run(&format!("{replay} taken/deeper"))
+    scenario
+        .run(&format!("{replay} taken"))
+        .expect(2, &["taken"]);
+    scenario
+        .run(&format!("{replay} taken/deeper"))
         .expect(2, &["taken/deeper"]);
-    let Some(full) = on_a_mount(&desk, "size=16k", &format!("{replay} mount")) else {
+    let Some(full) = on_a_mount(&scenario, "size=16k", &format!("{replay} mount")) else {
         return;
     };
     full.expect(1, &["mount/", "No space left"]);
-    let Some(fixed) = on_a_mount(&desk, "ro", &format!("{replay} mount/deeper")) else {
+    let Some(fixed) = on_a_mount(&scenario, "ro", &format!("{replay} mount/deeper")) else {
         return;
     };
     fixed.expect(2, &["mount/deeper", "Read-only"]);
@@ -260,46 +279,46 @@ fn results_that_cannot_be_written_are_said_to_be() {
 
 #[test]
 fn a_result_that_nobody_reads_to_its_end_is_no_failure() {
-    let desk = Desk::set();
+    let scenario = Scenario::create();
     for (line, code) in [
         ("check --config good.toml", 0),
         ("check --config good.toml --json", 0),
         ("check --config good.toml --acls", 0),
-        // A refusal keeps its exit code.
+        // An error keeps its exit code.
         ("check --config missing.toml --json", 2),
         ("replay good.jsonl --config good.toml", 0),
         ("replay good.jsonl --config good.toml --json", 0),
     ] {
-        let mut command = desk.command(line);
+        let mut command = scenario.command(line);
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         command.stdout(writer).stderr(Stdio::piped());
         let ended = command.spawn().expect("started");
         drop(command);
         let ended = ended.wait_with_output().expect("ended");
-        let said = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(code), "{line}: {said}");
-        assert!(!said.contains("panicked"), "{line}: {said}");
+        let output = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{line}: {output}");
+        assert!(!output.contains("panicked"), "{line}: {output}");
     }
 }
 
-/// Runs `flockwise` where `mount` is a file system of its own, which goes with it; `None`, with a word,
-/// where that is not allowed.
-fn on_a_mount(desk: &Desk, options: &str, line: &str) -> Option<Finished> {
-    fs::create_dir_all(desk.path("mount")).expect("a folder");
+/// Runs `flockwise` with a separate file system mounted at `mount`, which ends with the process; `None`, with a
+/// message on stderr, if mounting is not permitted.
+fn on_a_mount(scenario: &Scenario, options: &str, line: &str) -> Option<Finished> {
+    fs::create_dir_all(scenario.path("mount")).expect("a folder");
     let mount = format!("mount -t tmpfs -o {options} none mount");
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-        command.current_dir(desk.0.path()).stdin(Stdio::null());
+        command.current_dir(scenario.0.path()).stdin(Stdio::null());
         command
     };
     let tried = unshare(&mount).stderr(Stdio::null()).status();
     if !tried.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no file system of its own may be mounted here");
+        eprintln!("skipped: this user may not mount a file system");
         return None;
     }
-    let flockwise = desk.command(line);
+    let flockwise = scenario.command(line);
     let mut command = unshare(&format!("{mount} && exec \"$@\""));
     Some(run(command
         .arg(flockwise.get_program())
@@ -323,21 +342,21 @@ fn a_broker_that_does_not_answer_is_named_by_model() {
 }
 
 fn without_a_broker(line: &str) {
-    let desk = Desk::set();
-    let mut command = desk.command(line);
+    let scenario = Scenario::create();
+    let mut command = scenario.command(line);
     let ended = run(command.env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1"));
-    let said = format!("{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.code, Some(1), "{said}");
-    assert!(said.contains("127.0.0.1:1"), "{said}");
+    let output = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, Some(1), "{output}");
+    assert!(output.contains("127.0.0.1:1"), "{output}");
 }
 
 #[test]
 fn a_signal_before_anything_has_begun_ends_in_good_order() {
-    let desk = Desk::set();
-    // Whoever connects is not answered, so that looking at the topics takes long.
+    let scenario = Scenario::create();
+    // A listener that never answers, so that the topic check at startup takes long.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("its address").to_string();
-    let mut command = desk.command("run --config good.toml");
+    let mut command = scenario.command("run --config good.toml");
     command.env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", address);
     let process = Process::start(&mut command);
     drop(silent.accept().expect("it connects"));
@@ -347,8 +366,8 @@ fn a_signal_before_anything_has_begun_ends_in_good_order() {
 
 #[test]
 fn the_demo_ends_with_a_table_of_segments() {
-    let desk = Desk::set();
-    let ended = desk
+    let scenario = Scenario::create();
+    let ended = scenario
         .run("demo --once --speed 100000 --listen 127.0.0.1:0")
         .expect(0, &[]);
     let lines = ended.stdout.lines();
@@ -368,16 +387,18 @@ fn the_demo_ends_with_a_table_of_segments() {
 
 #[test]
 fn a_port_that_is_taken_is_named() {
-    let desk = Desk::set();
+    let scenario = Scenario::create();
     let address = free_address();
     let taken = std::net::TcpListener::bind(address).expect("the port");
-    let ended = desk.run(&format!("demo --once --listen {address}"));
+    let ended = scenario.run(&format!("demo --once --listen {address}"));
     assert!(
         ended.code != Some(0) && ended.stderr.contains(&address.to_string()),
         "{ended:?}"
     );
     drop(taken);
-    desk.run("demo --listen nowhere").expect(2, &["nowhere"]);
+    scenario
+        .run("demo --listen nowhere")
+        .expect(2, &["nowhere"]);
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -388,15 +409,15 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn results_alone_are_on_stdout() {
-    let desk = Desk::set();
-    let json = desk
+    let scenario = Scenario::create();
+    let json = scenario
         .run("check --config good.toml --json")
         .expect(0, &[])
         .stdout;
     serde_json::from_str::<serde_json::Value>(&json).expect("JSON and nothing else");
-    let ended = desk
+    let ended = scenario
         .run("replay good.jsonl --config good.toml --out result")
         .expect(0, &[]);
     assert!(ended.stdout.contains("customers"), "{ended:?}");
-    assert!(Path::new(&desk.path("result/summary.json")).exists());
+    assert!(Path::new(&scenario.path("result/summary.json")).exists());
 }

@@ -1,4 +1,4 @@
-//! Which crate may use which: the directions that `ARCHITECTURE.md` promises.
+//! Checks which crate may depend on which, as stated in `ARCHITECTURE.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use flockwise_tests::process::workspace;
 use serde_json::Value;
 
-/// What cargo knows of the workspace's crates.
+/// The output of `cargo metadata`.
 fn metadata() -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -22,7 +22,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&answer.stdout).expect("JSON")
 }
 
-/// Names of the dependencies of every crate of the workspace, those of its tests aside.
+/// Names of the dependencies of every workspace crate, without dev-dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("packages").iter();
@@ -44,11 +44,12 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a name").to_owned()
 }
 
-fn is_ours(name: &str) -> bool {
+fn is_own(name: &str) -> bool {
     name.starts_with("flockwise") || name == "xtask"
 }
 
-/// What a crate may use of ours; the command, tests and measurements may use all.
+/// The workspace crates that a crate may use; `None` if it may use all, as the command, the tests and the benchmarks
+/// may.
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "flockwise-vocabulary" | "flockwise-kmeans" | "flockwise-http" | "xtask" => &[],
@@ -89,13 +90,13 @@ fn crates_use_each_other_in_one_direction_only() {
             let is_known = unbound.contains(&&*name);
             assert!(
                 is_known,
-                "{name} is new: say here and in ARCHITECTURE.md what it may use"
+                "{name} is new: list the crates that it may use here and in ARCHITECTURE.md"
             );
             continue;
         };
         let wrong = used
             .iter()
-            .filter(|used| is_ours(used) && !allowed.contains(&&***used));
+            .filter(|used| is_own(used) && !allowed.contains(&&***used));
         let wrong: Vec<_> = wrong.collect();
         assert!(wrong.is_empty(), "{name} must not use {wrong:?}");
     }
@@ -138,13 +139,13 @@ fn one_crate_names_each_outside_system() {
         let users = dependencies
             .iter()
             .filter(|(_, used)| used.contains(system));
-        let strangers = users
+        let others = users
             .map(|(name, _)| &**name)
             .filter(|name| !helpers.contains(name));
-        let strangers: Vec<_> = strangers.filter(|name| *name != owner).collect();
+        let others: Vec<_> = others.filter(|name| *name != owner).collect();
         assert!(
-            strangers.is_empty(),
-            "{system} belongs to {owner}, not to {strangers:?}"
+            others.is_empty(),
+            "{system} belongs to {owner}, not to {others:?}"
         );
     }
 }
@@ -183,7 +184,7 @@ fn pure_crates_can_do_no_io() {
             .collect();
         assert!(wrong.is_empty(), "{name} must not use {wrong:?}");
         let bans = workspace().join("crates").join(name).join("clippy.toml");
-        let bans = std::fs::read_to_string(bans).expect("a clippy.toml of its own");
+        let bans = std::fs::read_to_string(bans).expect("its own clippy.toml");
         for banned in [
             "std::fs",
             "std::thread",
@@ -198,7 +199,7 @@ fn pure_crates_can_do_no_io() {
     }
 }
 
-/// A version that is kept for nobody is looked after for nothing.
+/// An unused dependency still has to be kept up to date.
 #[test]
 fn every_dependency_of_the_workspace_is_used_by_a_crate() {
     let read = |path: &str| std::fs::read_to_string(path).expect("a manifest");

@@ -1,4 +1,4 @@
-//! The commands that the documents show: each can be given as it stands.
+//! Checks the documents: commands can be run as shown, links and configurations are valid.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::process::Command;
 use flockwise_config::Config;
 use flockwise_tests::process::{Finished, flockwise, folder, run, workspace};
 
-/// A command of a fenced `sh` block, and where it stands.
+/// A command in a fenced `sh` block, and its file and line.
 #[derive(Debug)]
-struct Shown {
+struct ShownCommand {
     place: String,
     words: Vec<String>,
 }
 
-/// Every document of the repository's root, of `docs` and of `deploy`.
+/// Every Markdown file in the root folder, `docs` and `deploy`.
 fn documents() -> Vec<PathBuf> {
     let folders = ["", "docs", "deploy"].map(|folder| workspace().join(folder));
     let entries = folders
@@ -29,14 +29,14 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
-fn commands() -> Vec<Shown> {
+fn commands() -> Vec<ShownCommand> {
     documents()
         .iter()
         .flat_map(|path| commands_of(path))
         .collect()
 }
 
-fn commands_of(path: &Path) -> Vec<Shown> {
+fn commands_of(path: &Path) -> Vec<ShownCommand> {
     let text = fs::read_to_string(path).expect("a document");
     let mut commands = Vec::new();
     let (mut in_shell, mut in_other, mut before) = (false, false, String::new());
@@ -58,8 +58,8 @@ fn commands_of(path: &Path) -> Vec<Shown> {
     commands
 }
 
-/// Each command of a line, without what it is piped into being told apart from the next.
-fn shown(place: &str, line: &str) -> Vec<Shown> {
+/// The commands of a line, split at pipes and list operators.
+fn shown(place: &str, line: &str) -> Vec<ShownCommand> {
     let words = words(line);
     let commands = words.split(|word| matches!(&**word, "|" | "&&" | "||" | ";" | "&"));
     let commands = commands.map(|words| {
@@ -67,7 +67,7 @@ fn shown(place: &str, line: &str) -> Vec<Shown> {
             |word: &&String| word.split('=').next().is_some_and(is_variable) && word.contains('=');
         let words = words.iter().skip_while(is_setting);
         let words = words.take_while(|word| !matches!(&***word, ">" | "2>" | "<" | ">>"));
-        Shown {
+        ShownCommand {
             place: place.to_owned(),
             words: words.cloned().collect(),
         }
@@ -82,7 +82,7 @@ fn is_variable(name: &str) -> bool {
             .all(|letter| letter.is_ascii_uppercase() || letter == '_')
 }
 
-/// The words of a line, quotes taken off and comments left out.
+/// The words of a line, without quotes and comments.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for letter in line.chars() {
@@ -119,20 +119,20 @@ fn lines_fall_into_commands() {
 
 #[test]
 fn every_flockwise_command_can_be_given() {
-    for Shown { place, words } in commands() {
+    for ShownCommand { place, words } in commands() {
         let [program, arguments @ ..] = &words[..] else {
             continue;
         };
         if program != "flockwise" && !program.ends_with("/flockwise") {
             continue;
         }
-        let ended = give(arguments);
+        let ended = run_shown(arguments);
         assert_eq!(ended.code, Some(0), "{place}: {words:?}: {}", ended.stderr);
     }
 }
 
-/// Carries a command out where that needs nothing but files; else only reads it.
-fn give(arguments: &[String]) -> Finished {
+/// Runs a command if it needs only files; otherwise runs it with `--help`, which checks the subcommand.
+fn run_shown(arguments: &[String]) -> Finished {
     let folder = folder();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let is_harmless = match arguments[..] {
@@ -147,15 +147,16 @@ fn give(arguments: &[String]) -> Finished {
         _ if !is_harmless => command.arg("--help"),
         ["demo", ..] => command.args(["--speed", "100000", "--listen", "127.0.0.1:0"]),
         _ => {
-            lay_out(folder.path(), &arguments);
+            copy_files(folder.path(), &arguments);
             &mut command
         }
     };
     run(&mut command)
 }
 
-/// Puts what a command names into a folder: our configurations, and the demo's orders for any events.
-fn lay_out(folder: &Path, arguments: &[&str]) {
+/// Puts the files that a command names into a folder: the configurations of `config`, and the demo's orders as every
+/// event file.
+fn copy_files(folder: &Path, arguments: &[&str]) {
     fs::create_dir(folder.join("config")).expect("a folder");
     for entry in fs::read_dir(workspace().join("config")).expect("config") {
         let path = entry.expect("an entry").path();
@@ -189,7 +190,7 @@ fn every_command_of_the_development_script_is_one() {
         .output()
         .expect("./dev");
     let usage = String::from_utf8_lossy(&usage.stdout).into_owned();
-    for Shown { place, words } in commands() {
+    for ShownCommand { place, words } in commands() {
         if let ["./dev", command, ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             let is_known = usage.contains(&format!("./dev {command}"));
             assert!(is_known, "{place}: {words:?} is not in: {usage}");
@@ -199,12 +200,12 @@ fn every_command_of_the_development_script_is_one() {
 
 #[test]
 fn every_cargo_xtask_command_can_be_given() {
-    for Shown { place, words } in commands() {
+    for ShownCommand { place, words } in commands() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let ["cargo", "xtask", arguments @ ..] = &words[..] else {
             continue;
         };
-        // What follows `tool NAME` is for one of Kafka's own tools.
+        // Arguments after `tool NAME` belong to one of Kafka's own tools.
         let own = arguments
             .split(|word| *word == "tool")
             .next()
@@ -233,12 +234,16 @@ fn every_file_that_a_link_leads_to_is_there() {
             let file = target.split('#').next().unwrap_or_default();
             let is_outside = file.contains("://") || file.starts_with("mailto:");
             let is_there = file.is_empty() || is_outside || folder.join(file).exists();
-            assert!(is_there, "{}: {target} leads nowhere", path.display());
+            assert!(
+                is_there,
+                "{}: the link to {target} is broken",
+                path.display()
+            );
         }
     }
 }
 
-/// Those of `config` are parsed by a test of their own, beside the parser.
+/// The configurations in `config` are tested next to the parser.
 #[test]
 fn every_configuration_for_deployment_is_valid() {
     for entry in fs::read_dir(workspace().join("deploy")).expect("deploy") {
@@ -252,7 +257,7 @@ fn every_configuration_for_deployment_is_valid() {
     }
 }
 
-/// README says what a replay leaves behind.
+/// README lists the files that a replay writes.
 #[test]
 fn readme_names_every_file_of_a_replay() {
     let read = |path: &str| std::fs::read_to_string(workspace().join(path)).expect("a file");
@@ -264,7 +269,7 @@ fn readme_names_every_file_of_a_replay() {
     for file in files {
         assert!(
             readme.contains(&format!("`{file}`")),
-            "README says nothing of {file}"
+            "README.md does not mention {file}"
         );
     }
 }

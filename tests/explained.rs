@@ -1,4 +1,4 @@
-//! Why a customer is in a segment, as a running instance tells it, computed anew from the model's file and the
+//! Checks an instance's explanation of a customer's segment against one computed from the model file and the
 //! configuration alone.
 
 use std::collections::BTreeMap;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use flockwise_config::Config;
 use flockwise_core::feature::Transform;
-use flockwise_tests::PATIENCE;
+use flockwise_tests::TIMEOUT;
 use flockwise_tests::process::{
     Finished, Process, flockwise, folder, free_address, get, json_lines, run, workspace,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The demo once its year is over, and a replay of the same orders.
+/// The demo after its last event, and a replay of the same orders.
 struct Scenario {
     demo: Process,
     address: SocketAddr,
@@ -24,13 +24,13 @@ struct Scenario {
     shop: Shop,
 }
 
-/// A feature: what becomes of its value, there and back.
+/// How a feature's value becomes an element of the vector.
 struct Feature {
     transform: Transform,
     clip: (f64, f64),
 }
 
-/// What is known of the model from outside.
+/// The model as read from its file, and the features of the configuration.
 struct Shop {
     names: Vec<String>,
     features: Vec<Feature>,
@@ -41,7 +41,7 @@ struct Shop {
 }
 
 impl Scenario {
-    fn set() -> Self {
+    fn create() -> Self {
         let (address, folder) = (free_address(), folder());
         let listen = address.to_string();
         let demo = ["demo", "--speed", "100000", "--listen", &listen];
@@ -58,7 +58,7 @@ impl Scenario {
         };
         let start = Instant::now();
         while !scenario.demo.stdout().contains("The year is over") {
-            assert!(start.elapsed() < PATIENCE, "{}", scenario.demo.stderr());
+            assert!(start.elapsed() < TIMEOUT, "{}", scenario.demo.stderr());
             std::thread::sleep(Duration::from_millis(10));
         }
         scenario
@@ -70,7 +70,7 @@ impl Scenario {
         run(command.args(["--ask", &address]).args(more))
     }
 
-    fn told(&self, customer: &str) -> Value {
+    fn explanation(&self, customer: &str) -> Value {
         let ended = self.ask(customer, &["--json"]).expect(0, &[]);
         serde_json::from_str(&ended.stdout).expect("JSON and nothing else")
     }
@@ -80,7 +80,7 @@ impl Scenario {
     }
 }
 
-/// A replay of the demo's orders.
+/// A command that replays the demo's orders.
 fn replay() -> Command {
     let mut command = flockwise(&["replay"]);
     command
@@ -148,8 +148,8 @@ impl Shop {
         }
     }
 
-    fn values(&self, told: &Value) -> Vec<f64> {
-        let lines = told["features"].as_array().expect("features");
+    fn values(&self, explanation: &Value) -> Vec<f64> {
+        let lines = explanation["features"].as_array().expect("features");
         assert_eq!(lines.len(), self.names.len());
         let value = |name: &String| {
             let mut lines = lines.iter();
@@ -159,7 +159,7 @@ impl Shop {
         self.names.iter().map(value).collect()
     }
 
-    /// What each feature adds to the squared distance to a segment.
+    /// Each feature's part of the squared distance to a segment.
     fn parts(&self, values: &[f64], segment: u64) -> Vec<f64> {
         let part = |index: usize| {
             let gap =
@@ -173,7 +173,7 @@ impl Shop {
         self.parts(values, segment).iter().sum::<f64>().sqrt()
     }
 
-    /// Where a customer of a segment with these values moves, if anywhere.
+    /// The segment that a customer of segment `own` with these values moves to; `None` if it stays.
     fn moved(&self, values: &[f64], own: u64) -> Option<u64> {
         let distance = |segment: &u64| self.distance(values, *segment);
         let ids = self.segments.keys().copied();
@@ -182,35 +182,43 @@ impl Shop {
         (distance(&nearest) < distance(&own) * (1.0 - self.margin)).then_some(nearest)
     }
 
-    /// Checks an answer; returns how many ways out it has.
-    fn check(&self, told: &Value) -> usize {
-        let values = self.values(told);
+    /// Checks an explanation. Returns the number of counterfactuals that name a feature.
+    fn check(&self, explanation: &Value) -> usize {
+        let values = self.values(explanation);
         let id = |place: &Value| place["segment"].as_u64().expect("a segment");
-        let (own, other) = (id(&told["segment"]), id(&told["nearest_other"]));
+        let (own, other) = (
+            id(&explanation["segment"]),
+            id(&explanation["nearest_other"]),
+        );
         let [distance, distance_other] = [own, other].map(|id| self.distance(&values, id));
-        assert_near(number(&told["distance"]), distance);
-        assert_near(number(&told["distance_other"]), distance_other);
-        assert_near(number(&told["margin"]), 1.0 - distance / distance_other);
+        assert_near(number(&explanation["distance"]), distance);
+        assert_near(number(&explanation["distance_other"]), distance_other);
+        assert_near(
+            number(&explanation["margin"]),
+            1.0 - distance / distance_other,
+        );
         let others = self.segments.keys().filter(|id| **id != own);
         let least = others.map(|id| self.distance(&values, *id));
         assert_near(least.fold(f64::INFINITY, f64::min), distance_other);
-        self.check_pulls(told, own, other);
-        let counterfactuals = told["counterfactuals"].as_array().expect("counterfactuals");
+        self.check_pulls(explanation, own, other);
+        let counterfactuals = explanation["counterfactuals"]
+            .as_array()
+            .expect("counterfactuals");
         assert_eq!(counterfactuals.len(), self.segments.len() - 1);
         let reached = counterfactuals
             .iter()
-            .filter(|way| way["feature"].is_string());
-        reached.clone().for_each(|way| {
-            self.check_way(way, &values, own, id(&way["to"]));
+            .filter(|counterfactual| counterfactual["feature"].is_string());
+        reached.clone().for_each(|counterfactual| {
+            self.check_counterfactual(counterfactual, &values, own, id(&counterfactual["to"]));
         });
         reached.count()
     }
 
-    fn check_pulls(&self, told: &Value, own: u64, other: u64) {
-        let values = self.values(told);
+    fn check_pulls(&self, explanation: &Value, own: u64, other: u64) {
+        let values = self.values(explanation);
         let [near, far] = [own, other].map(|id| self.parts(&values, id));
         let mut sum = 0.0;
-        for line in told["features"].as_array().expect("features") {
+        for line in explanation["features"].as_array().expect("features") {
             let name = line["feature"].as_str().expect("a name");
             let index = self.names.iter().position(|known| known == name);
             let index = index.expect("a feature");
@@ -228,33 +236,41 @@ impl Shop {
             }
             sum += number(&line["pull"]);
         }
-        let [distance, other] = ["distance", "distance_other"].map(|key| number(&told[key]));
+        let [distance, other] = ["distance", "distance_other"].map(|key| number(&explanation[key]));
         assert_near(sum, other * other - distance * distance);
     }
 
-    /// The value that is needed moves the customer, and one a thousandth nearer to the present one does not.
-    fn check_way(&self, way: &Value, values: &[f64], own: u64, to: u64) {
-        let name = way["feature"].as_str().expect("a name");
+    /// Checks that the needed value moves the customer, and that a value a thousandth nearer to the current one does
+    /// not.
+    fn check_counterfactual(&self, counterfactual: &Value, values: &[f64], own: u64, to: u64) {
+        let name = counterfactual["feature"].as_str().expect("a name");
         let index = self.names.iter().position(|known| known == name);
         let index = index.expect("a feature");
-        let [value, needed] = ["value", "needed"].map(|key| number(&way[key]));
+        let [value, needed] = ["value", "needed"].map(|key| number(&counterfactual[key]));
         assert_eq!(value, values[index]);
         let moved = |value: f64| {
             let mut values = values.to_vec();
             values[index] = value;
             self.moved(&values, own)
         };
-        assert_eq!(moved(needed), Some(to), "{way}");
-        assert_ne!(moved(needed + (value - needed) / 1000.0), Some(to), "{way}");
+        assert_eq!(moved(needed), Some(to), "{counterfactual}");
+        assert_ne!(
+            moved(needed + (value - needed) / 1000.0),
+            Some(to),
+            "{counterfactual}"
+        );
         let feature = &self.features[index];
         let length = feature.in_vector(needed) - feature.in_vector(value);
-        assert_near(number(&way["move"]), length.abs() / self.deviations[index]);
+        assert_near(
+            number(&counterfactual["move"]),
+            length.abs() / self.deviations[index],
+        );
     }
 }
 
 #[test]
 fn an_answer_is_what_the_model_says() {
-    let scenario = Scenario::set();
+    let scenario = Scenario::create();
     let customers = json_lines(&scenario.out("customers.jsonl"));
     let segment_of: BTreeMap<&str, &Value> = customers
         .iter()
@@ -267,11 +283,11 @@ fn an_answer_is_what_the_model_says() {
         .collect();
     let mut counterfactuals = 0;
     for (id, segment) in segment_of.iter().step_by(segment_of.len() / 25) {
-        let told = scenario.told(id);
-        assert_eq!(told["customer_id"], *id);
-        assert_eq!(&told["segment"]["segment"], *segment);
-        counterfactuals += scenario.shop.check(&told);
-        let members = told["typical_members"].as_array().expect("members");
+        let explanation = scenario.explanation(id);
+        assert_eq!(explanation["customer_id"], *id);
+        assert_eq!(&explanation["segment"]["segment"], *segment);
+        counterfactuals += scenario.shop.check(&explanation);
+        let members = explanation["typical_members"].as_array().expect("members");
         assert!(!members.is_empty() && members.len() <= 5);
         for member in members {
             let member = member.as_str().expect("an id");
@@ -280,19 +296,24 @@ fn an_answer_is_what_the_model_says() {
     }
     assert!(counterfactuals > 10, "{counterfactuals}");
 
-    let told = scenario.told("12417");
-    let at = told["as_of"].as_str().expect("a time");
+    let explanation = scenario.explanation("12417");
+    let at = explanation["as_of"].as_str().expect("a time");
     let out = scenario.folder.path().join("then");
     run(replay().args(["--at", at, "--out"]).arg(&out)).expect(0, &[]);
     let then = json_lines(&out.join("customers.jsonl"));
     let line = then.iter().find(|line| line["customer_id"] == "12417");
     let line = line.expect("the customer");
-    for (name, value) in scenario.shop.names.iter().zip(scenario.shop.values(&told)) {
+    for (name, value) in scenario
+        .shop
+        .names
+        .iter()
+        .zip(scenario.shop.values(&explanation))
+    {
         assert_near(value, number(&line["features"][name]));
     }
 
     let ended = scenario.ask("12417", &[]).expect(0, &[]);
-    let name = told["segment"]["name"].as_str().expect("a name");
+    let name = explanation["segment"]["name"].as_str().expect("a name");
     for word in ["customer 12417", name, "last order", "together", "typical"] {
         assert!(ended.stdout.contains(word), "{}", ended.stdout);
     }

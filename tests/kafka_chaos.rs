@@ -1,12 +1,12 @@
-//! Every kind of fault for a minute, on brokers and processes of its own: a short `cargo xtask chaos`. Skipped,
-//! with a word, where no Kafka is named.
+//! A short `cargo xtask chaos`: every kind of fault for about a minute, on its own brokers and processes. Skipped,
+//! with a message on stderr, if there is no test Kafka.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use flockwise_tests::kafka::servers;
 
-/// With it comes, among others, a broker that is stopped while offsets are on their way to it.
+/// Among others, this seed stops a broker while offset commits are on their way to it.
 const SEED: &str = "22";
 
 #[test]
@@ -21,6 +21,6 @@ fn whatever_breaks_nothing_is_lost_or_doubled() {
         .stdin(Stdio::null())
         .output()
         .expect("chaos starts");
-    let said = [&ended.stdout, &ended.stderr].map(|said| String::from_utf8_lossy(said));
-    assert!(ended.status.success(), "{}\n{}", said[0], said[1]);
+    let output = [&ended.stdout, &ended.stderr].map(|output| String::from_utf8_lossy(output));
+    assert!(ended.status.success(), "{}\n{}", output[0], output[1]);
 }

@@ -1,4 +1,4 @@
-//! `docs/metrics.md` says of every metric what it is, and of no other.
+//! Checks that `docs/metrics.md` describes exactly the metrics that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn in_code() -> BTreeSet<Described> {
     served.chain(parts).collect()
 }
 
-/// The table, by name, with labels in the order of the alphabet.
+/// The table's metrics by name, with labels in alphabetical order.
 fn by_name() -> BTreeMap<String, Described> {
     let rows = documented().into_iter().map(|row| row.metric);
     let sorted = rows.map(|mut metric| {
@@ -61,7 +61,7 @@ fn every_row_says_what_the_metric_is_and_its_name_has_the_unit() {
     }
 }
 
-/// The demo has no clients of Kafka and no store; what it shows is in the table as it is.
+/// The demo has no Kafka clients and no store. Each metric that it exposes must be in the table.
 #[test]
 fn a_running_instance_shows_only_what_is_in_the_table() {
     let address = free_address();

@@ -1,4 +1,4 @@
-//! Replays against an oracle that shares nothing with the product, and against themselves.
+//! Compares replays with an oracle that shares no code with the product, and with repeated replays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use flockwise_tests::pipeline::FEATURES;
 use flockwise_tests::process::{flockwise, folder, json_lines, run, workspace, write_lines};
 use tempfile::TempDir;
 
-/// What `replay --out` writes.
+/// The files that `replay --out` writes.
 const FILES: [&str; 5] = [
     "customers.jsonl",
     "dead-letters.jsonl",
@@ -18,16 +18,16 @@ const FILES: [&str; 5] = [
     "summary.json",
 ];
 
-/// A folder with a configuration, events, and what replays of them write.
-struct Desk {
+/// A folder with a configuration, events and the results of replays.
+struct Scenario {
     folder: TempDir,
     config: PathBuf,
     events: PathBuf,
 }
 
-impl Desk {
-    /// The demo's year of orders of a real shop.
-    fn with_the_shop() -> Self {
+impl Scenario {
+    /// The demo's data: a year of orders of a real shop.
+    fn with_demo_orders() -> Self {
         let folder = folder();
         let packed = workspace().join("crates/flockwise/data/online-retail.jsonl.zst");
         let packed = fs::File::open(packed).expect("the shop's orders");
@@ -42,12 +42,12 @@ impl Desk {
         }
     }
 
-    /// The made-up shop, with late lines and lines that come twice, under features of every kind.
-    fn with_the_made_up_shop(rest: &str) -> Self {
+    /// The generated shop with late and duplicate lines, and features of every kind.
+    fn with_generated_events(config_sections: &str) -> Self {
         let folder = folder();
         let events = folder.path().join("events.jsonl");
         let mut lines = lines(12_000, 300, 5);
-        // More of what the generator makes now and then: whole runs late, and runs that come twice.
+        // The generator makes few late and duplicate lines. Add a whole run of each.
         let run: Vec<String> = lines.drain(2_000..2_100).collect();
         lines.splice(4_000..4_000, run);
         let again: Vec<String> = lines[6_000..6_100].to_vec();
@@ -55,7 +55,7 @@ impl Desk {
         write_lines(&events, lines.iter().map(String::as_bytes));
         let config = folder.path().join("config.toml");
         let input = "[[input]]\ntopic = \"events\"\nformat = \"segment\"";
-        let text = format!("app = \"shop\"\n{input}\n{FEATURES}\n{rest}");
+        let text = format!("app = \"shop\"\n{input}\n{FEATURES}\n{config_sections}");
         fs::write(&config, text).expect("written");
         Self {
             folder,
@@ -84,8 +84,8 @@ impl Desk {
         run(&mut command).expect(0, &[]);
     }
 
-    /// What the oracle says of a replay's customers.
-    fn ask_the_oracle(&self, out: &str) {
+    /// Checks a replay's customers with the oracle.
+    fn check_with_oracle(&self, out: &str) {
         let customers = self.path(out).join("customers.jsonl");
         assert!(
             json_lines(&customers).len() > 100,
@@ -95,10 +95,10 @@ impl Desk {
         oracle.arg(workspace().join("tests/oracle/features.py"));
         oracle.args([&self.config, &self.events, &customers]);
         let answer = oracle.output().expect("python3 is needed for this test");
-        let said = String::from_utf8_lossy(&answer.stdout);
+        let output = String::from_utf8_lossy(&answer.stdout);
         let stderr = String::from_utf8_lossy(&answer.stderr);
-        assert!(answer.status.success(), "{said}{stderr}");
-        println!("{said}");
+        assert!(answer.status.success(), "{output}{stderr}");
+        println!("{output}");
     }
 
     fn check_same(&self, left: &str, right: &str) {
@@ -162,40 +162,40 @@ fn the_oracle_agrees_with_itself() {
 
 #[test]
 fn the_shops_year_is_as_the_oracle_has_it_and_the_same_again() {
-    let desk = Desk::with_the_shop();
-    desk.replay("once", &[]);
-    desk.ask_the_oracle("once");
-    desk.replay("again", &[]);
-    desk.check_same("once", "again");
+    let scenario = Scenario::with_demo_orders();
+    scenario.replay("once", &[]);
+    scenario.check_with_oracle("once");
+    scenario.replay("again", &[]);
+    scenario.check_same("once", "again");
 }
 
 #[test]
 fn mid_year_is_as_the_oracle_has_it() {
-    let desk = Desk::with_the_shop();
-    desk.replay("mid-year", &["--at", "2011-06-30T12:34:56Z"]);
-    desk.ask_the_oracle("mid-year");
-    let customers = json_lines(&desk.path("mid-year/customers.jsonl"));
+    let scenario = Scenario::with_demo_orders();
+    scenario.replay("mid-year", &["--at", "2011-06-30T12:34:56Z"]);
+    scenario.check_with_oracle("mid-year");
+    let customers = json_lines(&scenario.path("mid-year/customers.jsonl"));
     let is_then = |customer: &serde_json::Value| customer["as_of"] == "2011-06-30T12:34:56.000Z";
     assert!(customers.iter().all(is_then));
 }
 
 #[test]
 fn with_a_fixed_model_any_number_of_shards_writes_the_same_bytes() {
-    let desk = Desk::with_the_shop();
-    desk.replay("learnt", &[]);
-    let model = desk.path("learnt/model.json");
+    let scenario = Scenario::with_demo_orders();
+    scenario.replay("learnt", &[]);
+    let model = scenario.path("learnt/model.json");
     let fixed = [("FLOCKWISE__MODEL__LEARN", "false")];
     for shards in ["1", "2", "5"] {
-        desk.command(
+        scenario.command(
             shards,
             &["--model", text(&model), "--shards", shards],
             &fixed,
         );
     }
-    desk.check_same("1", "2");
-    desk.check_same("1", "5");
+    scenario.check_same("1", "2");
+    scenario.check_same("1", "5");
     let kept = |out: &str| -> serde_json::Value {
-        let model = fs::read(desk.path(out).join("model.json")).expect("a model");
+        let model = fs::read(scenario.path(out).join("model.json")).expect("a model");
         serde_json::from_slice(&model).expect("JSON")
     };
     assert_eq!(kept("1")["segments"], kept("learnt")["segments"]);
@@ -203,21 +203,21 @@ fn with_a_fixed_model_any_number_of_shards_writes_the_same_bytes() {
 
 #[test]
 fn every_aggregate_and_condition_is_as_the_oracle_has_it() {
-    for rest in [DAILY, UNSWEPT] {
-        let desk = Desk::with_the_made_up_shop(rest);
-        desk.replay("end", &[]);
-        desk.ask_the_oracle("end");
-        desk.replay("again", &[]);
-        desk.check_same("end", "again");
-        desk.replay("between", &["--at", "2026-02-07T08:09:10.111Z"]);
-        desk.ask_the_oracle("between");
+    for config_sections in [DAILY, UNSWEPT] {
+        let scenario = Scenario::with_generated_events(config_sections);
+        scenario.replay("end", &[]);
+        scenario.check_with_oracle("end");
+        scenario.replay("again", &[]);
+        scenario.check_same("end", "again");
+        scenario.replay("between", &["--at", "2026-02-07T08:09:10.111Z"]);
+        scenario.check_with_oracle("between");
     }
 }
 
 #[test]
 fn training_is_the_same_for_the_same_shards() {
-    let desk = Desk::with_the_made_up_shop(DAILY);
-    desk.replay("once", &["--shards", "3"]);
-    desk.replay("again", &["--shards", "3"]);
-    desk.check_same("once", "again");
+    let scenario = Scenario::with_generated_events(DAILY);
+    scenario.replay("once", &["--shards", "3"]);
+    scenario.replay("again", &["--shards", "3"]);
+    scenario.check_same("once", "again");
 }

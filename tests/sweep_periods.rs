@@ -1,4 +1,4 @@
-//! What is learnt does not depend on how often customers are scored again.
+//! Checks that the learned model does not depend on the sweep period.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const CUSTOMERS: u32 = 300;
 
-/// An event in eighteen minutes: most minutes have none, as at night and in small shops.
+/// One event per eighteen minutes: most minutes have none, as at night and in small shops.
 const EVENTS: u64 = 12_000;
 const DAYS: u32 = 150;
 
@@ -20,7 +20,8 @@ k = 6
 warm_up = { customers = 250 }
 "#;
 
-/// Replays with a sweep and returns the quantisation error of the model, over all customers as of the same instant.
+/// Replays with a sweep period. Returns the quantisation error of the model over all customers, as of a fixed
+/// instant.
 fn error(folder: &Path, events: &Path, sweep: &str) -> f64 {
     let config = folder.join(format!("{sweep}.toml"));
     let input = "[[input]]\ntopic = \"events\"\nformat = \"segment\"";
@@ -56,7 +57,7 @@ fn numbers(list: &Value) -> Vec<f64> {
         .collect()
 }
 
-/// To the nearest centroid, each dimension in deviations of the customers themselves.
+/// Mean squared distance to the nearest centroid. Each dimension is scaled by the customers' own deviation.
 fn mean_squared_distance(vectors: &[Vec<f64>], centroids: &[Vec<f64>]) -> f64 {
     let count = vectors.len() as f64;
     let dimensions = 0..vectors[0].len();

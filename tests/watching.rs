@@ -1,4 +1,4 @@
-//! The alert rules and the dashboard name only metrics that there are, and the documents explain each alert.
+//! Checks that alert rules and the dashboard use only existing metrics, and that the documents explain each alert.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Names within a text that are those of metrics by their form.
+/// The words of a text that have the form of a metric name.
 fn metrics_of(text: &str) -> BTreeSet<&str> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     words
@@ -24,7 +24,7 @@ fn metrics_of(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Every name that a query may use: a histogram has three.
+/// Every series name that a query may use. A histogram has three.
 fn known() -> BTreeSet<String> {
     let metrics = documented().into_iter().map(|row| row.metric);
     let names = metrics.flat_map(|metric| {
@@ -49,7 +49,7 @@ fn expect_known(place: &str, text: &str) {
     assert!(unknown.is_empty(), "{place} names {unknown:?}");
 }
 
-/// An alert, and what its rule says of it.
+/// An alert rule.
 #[derive(Debug, Default)]
 struct Alert {
     name: String,
@@ -124,7 +124,10 @@ fn every_alert_is_explained_and_tested() {
         let is_known = ["page", "ticket"].contains(&&*alert.severity);
         assert!(is_known, "{alert:?}");
         let firing = format!("alertname: {name}\n        exp_alerts:");
-        assert!(tests.contains(&firing), "no test lets {name} fire");
+        assert!(
+            tests.contains(&firing),
+            "{RULE_TESTS} has no test in which {name} fires"
+        );
     }
     let names: BTreeSet<&str> = alerts.iter().map(|alert| &*alert.name).collect();
     let explained = page.lines().filter_map(|line| line.strip_prefix("### "));
@@ -165,7 +168,7 @@ fn each_panel_says_what_it_shows() {
         .iter()
         .filter_map(|panel| panel["id"].as_i64())
         .collect();
-    assert_eq!(ids.len(), panels.len(), "ids are used once");
+    assert_eq!(ids.len(), panels.len(), "panel ids are unique");
     for panel in panels.iter().filter(|panel| panel["type"] != "row") {
         let title = panel["title"].as_str().unwrap_or("");
         let description = panel["description"].as_str().unwrap_or("");
@@ -175,7 +178,7 @@ fn each_panel_says_what_it_shows() {
     }
 }
 
-/// Grafana's variables stand for text; what is left must be what Prometheus reads.
+/// Replaces Grafana's variables; the rest must be a valid Prometheus expression.
 #[test]
 fn prometheus_reads_every_expression_of_the_dashboard() {
     if Command::new("promtool").arg("--version").output().is_err() {
@@ -199,6 +202,6 @@ fn prometheus_reads_every_expression_of_the_dashboard() {
     let mut promtool = Command::new("promtool");
     let checked = promtool.args(["check", "rules"]).arg(&file).output();
     let checked = checked.expect("promtool");
-    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
-    assert!(checked.status.success(), "{said}");
+    let output = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success(), "{output}");
 }

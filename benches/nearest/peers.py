@@ -1,8 +1,8 @@
-"""The nearest centroid by others, on one thread: `peers.py FOLDER OUT`.
+"""Nearest-centroid search of other libraries, on one thread: `peers.py FOLDER OUT`.
 
-In the folder, little endian: `points.f32` and `centroids.f32`, row by row, `found.u32`, the centroids that Flockwise
-has found, and `shape.json`, {dimensions, passes}. Written is a list of {peer, ns, differ}: the nanoseconds a point of
-the fastest pass, and the share of points for which it found another centroid.
+FOLDER holds, little endian, `points.f32` and `centroids.f32` in row-major order, `found.u32`, the indices of the
+centroids that Flockwise found, and `shape.json`, {dimensions, passes}. Writes a list of {peer, ns, differ} to OUT:
+nanoseconds per point in the fastest pass, and the share of points for which the peer found another centroid.
 """
 
 import json
@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 
 def peers(points, centroids):
-    """Each of them as a function without arguments that returns the indices. Of scikit-learn's two ways this is the
-    faster one, several times faster than `pairwise_distances_argmin`."""
+    """Each peer as a function without arguments that returns the indices. scikit-learn's `predict` is several times
+    faster than its `pairwise_distances_argmin`."""
     index = faiss.IndexFlatL2(centroids.shape[1])
     index.add(centroids)
-    # The only way to a model with given centroids is to fit one to them.
+    # A model with given centroids can only be made by fitting one to them.
     model = KMeans(len(centroids), init=centroids, n_init=1, max_iter=1).fit(centroids)
     model.cluster_centers_ = centroids
     return {
@@ -46,12 +46,12 @@ def main(folder, out):
         np.fromfile(folder / name, dtype="<f4").reshape(-1, shape["dimensions"])
         for name in ("points.f32", "centroids.f32")
     )
-    ours = np.fromfile(folder / "found.u32", dtype="<u4")
+    flockwise = np.fromfile(folder / "found.u32", dtype="<u4")
     faiss.omp_set_num_threads(1)
     found = []
     with threadpool_limits(1):
         for name, find in peers(points, centroids).items():
-            differ = float((find() != ours).mean())
+            differ = float((find() != flockwise).mean())
             ns = fastest(find, shape["passes"]) / len(points)
             found.append({"peer": name, "ns": ns, "differ": differ})
     pathlib.Path(out).write_text(json.dumps(found))

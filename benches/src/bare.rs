@@ -1,4 +1,4 @@
-//! The least that any program over Kafka must do: read every event and parse it.
+//! The least that any program on Kafka must do: read and parse every event.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::broker::all_partitions;
 use crate::probe::Memory;
 use crate::trace::Trace;
 
-/// What the job needs of an event, borrowed where nothing is escaped.
+/// The fields of an event that the job needs, borrowed unless they contain escapes.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
@@ -40,7 +40,7 @@ struct Properties<'a> {
 }
 
 impl Event<'_> {
-    /// So that nothing of it is optimised away.
+    /// Uses every field, so that the compiler cannot skip parsing it.
     fn letters(&self) -> usize {
         let texts = [
             &self.kind,
@@ -55,22 +55,22 @@ impl Event<'_> {
     }
 }
 
-/// What it says when it is done.
+/// Its result, printed as JSON.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Done {
-    /// At the first event, half way, at the last.
+    /// Samples at the first event, half way and at the last event.
     pub(crate) trace: Trace,
     pub(crate) memory: Memory,
     letters: usize,
 }
 
-/// Reads and parses so many events, and says on stdout what that cost.
+/// Reads and parses `events` events, and prints the cost to stdout.
 pub(crate) fn consume(servers: &str, topic: &str, events: u64) -> Result<()> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("group.id", "bare")
         .set("enable.auto.commit", "false")
-        // The default of a second stalls a consumer that parses.
+        // The default of 1 s stalls a consumer that parses.
         .set("fetch.queue.backoff.ms", "5")
         .create()?;
     consumer.assign(&all_partitions(&consumer, topic)?)?;

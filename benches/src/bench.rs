@@ -1,4 +1,4 @@
-//! What all measurements may be told, and what they share.
+//! Settings and shared state of all measurements.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,59 +19,59 @@ use crate::program::Program;
 /// A part of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// CPU and speed beside the peers
+    /// CPU time and throughput, with the peers
     Cpu,
-    /// From an event due to its change readable, 200 events a second
+    /// Latency from event to readable change, at 200 events a second
     Latency,
     /// The same at 70 % of the highest throughput
     Pressure,
-    /// From the start of the process to the first change, and memory a customer
+    /// Time from process start to the first change, and memory per customer
     Restart,
-    /// One worker and two
+    /// One worker and two workers
     Scaling,
     /// Without a broker: replay, kernels, one event, allocations
     Kernels,
-    /// Without a broker: the nearest centroid beside scikit-learn and FAISS
+    /// Without a broker: nearest centroid, with scikit-learn and FAISS
     Nearest,
 }
 
-/// What all measurements may be told.
+/// Settings of all measurements.
 #[derive(Args, Clone)]
 pub(crate) struct Settings {
-    /// These parts alone
+    /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["cpu", "latency", "pressure", "restart", "scaling", "kernels", "nearest"])]
     pub(crate) only: Vec<Part>,
-    /// These programs alone
+    /// Measure only these programs
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["bare", "flockwise", "streams", "flink"])]
     pub(crate) programs: Vec<Program>,
-    /// Rounds of each
+    /// Rounds of each measurement
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Events of a cold run; a warm one has three times as many
+    /// Events of a cold run; a warm run has three times as many
     #[arg(long, default_value_t = EVENTS)]
     pub(crate) events: u64,
     /// Customers in state before a restart
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) customers: u32,
-    /// How long latency is measured a round
+    /// Seconds for which latency is measured in a round
     #[arg(long, default_value_t = 40)]
     pub(crate) seconds: u32,
-    /// How long before that events flow unmeasured
+    /// Seconds of unmeasured events before that
     #[arg(long, default_value_t = 20)]
     pub(crate) warm_up: u32,
-    /// Latency under pressure at so many events a second, instead of 70 % of the highest throughput
+    /// Events a second for latency under pressure, instead of 70 % of the highest throughput
     #[arg(long)]
     pub(crate) rate: Option<f64>,
     /// Measure this program instead of building `flockwise` of this workspace
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) flockwise: Option<PathBuf>,
-    /// The profile that `flockwise` is built with: release, or dist as it is deployed
+    /// Cargo profile of `flockwise`: release, or dist as in deployments
     #[arg(long, default_value = "release")]
     pub(crate) profile: String,
-    /// A property of librdkafka that Flockwise is to be given, as in linger.ms=5
+    /// A librdkafka property for Flockwise, such as linger.ms=5
     #[arg(long = "property", value_name = "NAME=VALUE")]
     pub(crate) properties: Vec<String>,
-    /// An option of the peers' JVM; the default is the collector that costs them least CPU
+    /// An option for the peers' JVM; the default is the garbage collector that costs them the least CPU
     #[arg(
         long = "jvm",
         value_name = "OPTION",
@@ -79,12 +79,12 @@ pub(crate) struct Settings {
         default_value = "-XX:+UseParallelGC"
     )]
     pub(crate) jvm: Vec<String>,
-    /// Only print: leave BENCHMARKS.md as it is
+    /// Only print the tables, and do not change BENCHMARKS.md
     #[arg(long)]
     pub(crate) print: bool,
 }
 
-/// What all measurements share.
+/// Shared state of all measurements.
 pub(crate) struct Bench {
     pub(crate) settings: Settings,
     pub(crate) flockwise: PathBuf,
@@ -93,7 +93,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Builds what is measured and starts Kafka.
+    /// Builds the peers that are measured, and starts Kafka.
     pub(crate) fn prepare(settings: &Settings, flockwise: PathBuf) -> Result<Self> {
         if settings
             .programs
@@ -113,7 +113,7 @@ impl Bench {
         })
     }
 
-    /// Those of the programs wanted that can do more than read.
+    /// Those of `able` that were asked for.
     pub(crate) fn among(&self, able: &[Program]) -> Vec<Program> {
         let wanted = &self.settings.programs;
         able.iter()
@@ -122,13 +122,13 @@ impl Bench {
             .collect()
     }
 
-    /// A name that no other run of any round has.
+    /// An app name that is unique among all runs.
     pub(crate) fn app(&self, program: Program, part: &str, number: usize) -> String {
         let name = program.name();
         format!("bench-{name}-{part}-{}-{number}", std::process::id())
     }
 
-    /// The topic with a load of the job's customers, loaded at the first call.
+    /// The topic with a load. The first call creates and fills it.
     pub(crate) fn topic(&self, load: &Load) -> Result<String> {
         let topic = format!("bench-events-{}", load.events);
         if self.loaded.borrow_mut().insert(topic.clone()) {
@@ -138,7 +138,7 @@ impl Bench {
     }
 }
 
-/// Deletes what programs of earlier runs have left: logs, state, checkpoints.
+/// Deletes logs, state and checkpoints of earlier runs.
 fn clear_folders() -> Result<()> {
     let folder = workspace("target/bench");
     fs::create_dir_all(&folder)?;
@@ -151,7 +151,7 @@ fn clear_folders() -> Result<()> {
     Ok(())
 }
 
-/// So many events of the job's customers.
+/// A load of `events` events of the job's customers.
 pub(crate) fn job(events: u64) -> Load {
     events::load(events, CUSTOMERS)
 }

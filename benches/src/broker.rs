@@ -1,4 +1,4 @@
-//! Kafka, and what is done to it from outside.
+//! The Kafka broker of the measurements, and operations on its topics.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -18,27 +18,28 @@ use xtask::kafka::{Cluster, Running};
 
 use crate::probe;
 
-/// How long Kafka may take to answer, and a record to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of requests and of waiting for a record.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A broker to measure with.
 pub(crate) struct Kafka {
     pub(crate) servers: String,
-    /// Where it is ours.
+    /// The node, if this process started it.
     running: Option<Running>,
 }
 
-/// Sends in the background.
+/// A producer that sends in the background.
 pub(crate) type Sender = ThreadedProducer<DefaultProducerContext>;
 
-/// One node of our own.
+/// A cluster of one node.
 pub(crate) fn cluster() -> Cluster {
     let directory = workspace("target/bench/kafka");
     Cluster::at(directory).first_port(0).heap("1g")
 }
 
 impl Kafka {
-    /// The one that `FLOCKWISE_TEST_KAFKA` names, or one node of our own until this is dropped.
+    /// Connects to the Kafka that `FLOCKWISE_TEST_KAFKA` names. If it is not set, starts a node, which is stopped on
+    /// drop.
     pub(crate) fn start() -> Result<Self> {
         if let Ok(servers) = std::env::var("FLOCKWISE_TEST_KAFKA") {
             return Ok(Self {
@@ -54,18 +55,19 @@ impl Kafka {
         })
     }
 
-    /// User and system time of the broker so far, where it is ours.
+    /// User and system time of the broker so far, seconds; `None` if this process did not start it.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
         let nodes = self.running.as_ref()?.cluster.status();
         probe::cpu_seconds(nodes.first()?.1?).ok()
     }
 
-    /// The same since [`Kafka::cpu_seconds`] said `before`.
+    /// The same since [`Kafka::cpu_seconds`] returned `before`.
     pub(crate) fn cpu_seconds_since(&self, before: Option<f64>) -> Option<f64> {
         Some(self.cpu_seconds()? - before?)
     }
 
-    /// What a topic takes on the broker's disk, all partitions, where it is ours.
+    /// Size of all partitions of a topic on the broker's disk, bytes; `None` if this process did not start the
+    /// broker.
     pub(crate) fn bytes_of(&self, topic: &str) -> Option<u64> {
         let data = self.running.as_ref()?.cluster.directory().join("n1/data");
         let folders = (0..PARTITIONS).map(|partition| data.join(format!("{topic}-{partition}")));
@@ -86,7 +88,7 @@ impl Kafka {
         config
     }
 
-    /// A consumer that joins nothing and sees what is committed.
+    /// A consumer that joins no group and reads committed records.
     pub(crate) fn reader(&self) -> Result<BaseConsumer> {
         let consumer = self
             .client()
@@ -99,8 +101,8 @@ impl Kafka {
         Ok(consumer)
     }
 
-    /// A producer that chooses partitions as every Kafka client does, keeps the order whatever has to
-    /// be sent again, and sends at once or, to be cheaper, after so many milliseconds.
+    /// A producer with the default partitioner that keeps the order over retries. It sends after `linger_ms`, or at
+    /// once if that is 0.
     pub(crate) fn sender(&self, linger_ms: &str, compression: &str) -> Result<Sender> {
         let sender = self
             .client()
@@ -118,16 +120,16 @@ impl Kafka {
         Ok(self.client().create()?)
     }
 
-    /// Makes a topic and waits until it is there.
+    /// Creates a topic and waits until it exists.
     pub(crate) fn make_topic(&self, name: &str) -> Result<()> {
         let topic = NewTopic::new(name, PARTITIONS.cast_signed(), TopicReplication::Fixed(1));
         let admin = self.admin()?;
-        // The request goes out at once; what comes of it is seen below.
+        // The call sends the request; the next line waits for its effect.
         drop(admin.create_topics([&topic], &AdminOptions::new()));
         self.partitions(name).map(drop)
     }
 
-    /// Every partition of a topic from its beginning, once the topic is there.
+    /// Waits until a topic exists. Returns all its partitions, from their beginning.
     pub(crate) fn partitions(&self, topic: &str) -> Result<TopicPartitionList> {
         let consumer = self.reader()?;
         let start = Instant::now();
@@ -136,12 +138,15 @@ impl Kafka {
             if partitions.count() == PARTITIONS as usize {
                 return Ok(partitions);
             }
-            ensure!(start.elapsed() < PATIENCE, "there is no topic {topic}");
+            ensure!(
+                start.elapsed() < TIMEOUT,
+                "topic {topic} did not appear in time"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// A consumer of what comes into a topic from now on.
+    /// A consumer of a topic from its current end on.
     pub(crate) fn listener(&self, topic: &str) -> Result<BaseConsumer> {
         let consumer = self.reader()?;
         let mut ends = TopicPartitionList::new();
@@ -153,9 +158,9 @@ impl Kafka {
         Ok(consumer)
     }
 
-    /// Deletes the topics whose names start with this.
+    /// Deletes all topics with this prefix.
     pub(crate) fn delete_topics(&self, prefix: &str) -> Result<()> {
-        let metadata = self.reader()?.client().fetch_metadata(None, PATIENCE)?;
+        let metadata = self.reader()?.client().fetch_metadata(None, TIMEOUT)?;
         let names: Vec<&str> = metadata
             .topics()
             .iter()
@@ -167,13 +172,13 @@ impl Kafka {
         }
         let admin = self.admin()?;
         drop(admin.delete_topics(&names, &AdminOptions::new()));
-        // Deleting goes on in the broker; the next round should not share the machine with it.
+        // The broker deletes in the background. Wait, so that the next round does not share the machine with it.
         std::thread::sleep(Duration::from_secs(2));
         Ok(())
     }
 
-    /// Puts every event of a load into a new topic under its customer's key, compressed with zstd, and
-    /// after them `more`.
+    /// Creates a topic and produces every event of a load to it, then those of `more`, keyed by customer and
+    /// compressed with zstd.
     pub(crate) fn load(
         &self,
         topic: &str,
@@ -191,37 +196,37 @@ impl Kafka {
         };
         events::each(load, send)?;
         more.try_for_each(|line| send(&line))?;
-        Ok(producer.flush(PATIENCE)?)
+        Ok(producer.flush(TIMEOUT)?)
     }
 }
 
-/// The end of a partition, which may have been made a moment ago and have no leader yet.
+/// The end offset of a partition. Retries, since a new partition may have no leader yet.
 fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<i64> {
     let start = Instant::now();
     loop {
-        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
             Ok((_, end)) => return Ok(end),
-            Err(error) if start.elapsed() > PATIENCE => return Err(error.into()),
+            Err(error) if start.elapsed() > TIMEOUT => return Err(error.into()),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
 }
 
-/// Sends a record, as soon as there is room.
+/// Sends a record as soon as the producer's queue has room.
 pub(crate) fn send(producer: &Sender, mut record: BaseRecord<'_, str, str>) -> Result<()> {
-    while let Err((error, again)) = producer.send(record) {
+    while let Err((error, unsent)) = producer.send(record) {
         let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
         ensure!(is_full, "sending: {error}");
         std::thread::sleep(Duration::from_millis(1));
-        record = again;
+        record = unsent;
     }
     Ok(())
 }
 
-/// Every partition of a topic from its beginning; none where there is no such topic yet.
+/// All partitions of a topic, from their beginning; an empty list if the topic does not exist.
 pub(crate) fn all_partitions(consumer: &BaseConsumer, topic: &str) -> Result<TopicPartitionList> {
     let metadata = consumer
-        .fetch_metadata(Some(topic), PATIENCE)
+        .fetch_metadata(Some(topic), TIMEOUT)
         .context("no metadata")?;
     let mut list = TopicPartitionList::new();
     for found in metadata.topics() {

@@ -1,4 +1,4 @@
-//! Processes of ours: each is ended by its id, however we end ourselves.
+//! Child processes. Each is killed by its id, however this process ends.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,27 +12,27 @@ use anyhow::{Context, Result, bail, ensure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How long one may take to end when asked.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a process may take to end after SIGTERM.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Letters of the end of a log that are shown.
-const SHOWN: usize = 4000;
+/// Bytes of the end of a log that an error shows.
+const SHOWN_BYTES: usize = 4000;
 
-/// The one thing that a signal has to know from wherever it comes.
-static LIVING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// Ids of the running child processes. Global, since the signal handler needs it.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-fn living() -> MutexGuard<'static, BTreeSet<u32>> {
-    LIVING.lock().unwrap_or_else(PoisonError::into_inner)
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on a signal that would end us ends our children first, then does `last`.
+/// Installs a signal handler that kills all child processes, calls `last` and exits.
 pub(crate) fn end_on_signal(last: impl FnOnce() + Send + 'static) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let wait = move || {
         if let Some(signal) = signals.forever().next() {
-            // Held until the end, so that nothing more is started.
-            let living = living();
-            living
+            // Held until exit, so that no further process is started.
+            let running = running();
+            running
                 .iter()
                 .for_each(|process| signal_to(*process, "KILL"));
             last();
@@ -47,20 +47,20 @@ pub(crate) fn end_on_signal(last: impl FnOnce() + Send + 'static) -> Result<()> 
 
 fn signal_to(process: u32, signal: &str) {
     let mut kill = Command::new("kill");
-    // One that is gone is what was wanted.
+    // Fails if the process has ended already, which is fine.
     let _ = kill
         .args([&format!("-{signal}"), &process.to_string()])
         .status();
 }
 
-/// A process that ends when this is dropped.
+/// A child process, killed on drop.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts it, what it says going to a file.
+    /// Starts a command with stdout and stderr redirected to the file `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         let child = spawn(
@@ -81,19 +81,19 @@ impl Process {
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
-            let start = log.len().saturating_sub(SHOWN);
+            let start = log.len().saturating_sub(SHOWN_BYTES);
             bail!("it ended ({status}):\n{}", log.get(start..).unwrap_or(&log));
         }
         Ok(())
     }
 
-    /// Ends it in good order.
+    /// Sends SIGTERM and waits until it ends.
     pub(crate) fn stop(mut self) -> Result<()> {
         signal_to(self.id(), "TERM");
         let start = Instant::now();
         while self.child.try_wait()?.is_none() {
             ensure!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < TIMEOUT,
                 "{} does not end",
                 self.log.display()
             );
@@ -105,24 +105,24 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Already ended where all went well.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        living().remove(&self.child.id());
+        running().remove(&self.child.id());
     }
 }
 
 fn spawn(command: &mut Command) -> Result<Child> {
-    let mut living = living();
+    let mut running = running();
     let program = command.get_program().to_string_lossy().into_owned();
     let child = command
         .spawn()
         .with_context(|| format!("cannot run {program}"))?;
-    living.insert(child.id());
+    running.insert(child.id());
     Ok(child)
 }
 
-/// Runs a program to its end; its stdout, and its failure as an error.
+/// Runs a program and returns its stdout. Fails with its output if the exit status is not 0.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let child = spawn(
@@ -133,19 +133,19 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     )?;
     let process = child.id();
     let output = child.wait_with_output();
-    living().remove(&process);
+    running().remove(&process);
     let Output {
         status,
         stdout,
         stderr,
     } = output?;
-    let (said, error) = (
+    let (stdout_text, error) = (
         String::from_utf8_lossy(&stdout),
         String::from_utf8_lossy(&stderr),
     );
     ensure!(
         status.success(),
-        "{program} failed ({status}):\n{said}{error}"
+        "{program} failed ({status}):\n{stdout_text}{error}"
     );
-    Ok(said.into_owned())
+    Ok(stdout_text.into_owned())
 }

@@ -1,4 +1,4 @@
-//! The job on real Kafka, each program in turn: what an event costs, cold and warm, and how fast.
+//! The job on real Kafka, each program in turn: CPU time per event, cold and warm, and throughput.
 
 use std::process::Command;
 use std::thread;
@@ -15,17 +15,17 @@ use crate::outcome::Outcome;
 use crate::probe::{self, Memory};
 use crate::program::{Program, Start};
 use crate::replay::expected_changes;
-use crate::trace::{ChangeDetector, Trace};
+use crate::trace::{ChangeWatcher, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
-/// How many times as long a warm run is as a cold one.
+/// How many times as many events a warm run has as a cold one.
 const WARM: u64 = 3;
 
 /// One run.
 #[derive(Serialize)]
 pub(crate) struct Round {
     pub(crate) program: Program,
-    /// Measured in its second half alone.
+    /// True if only the second half is measured.
     pub(crate) is_warm: bool,
     pub(crate) load: f64,
     pub(crate) cpu_seconds_a_million: f64,
@@ -36,7 +36,7 @@ pub(crate) struct Round {
     outcome: Option<Outcome>,
 }
 
-/// A load, and what must come of it.
+/// A load and its expected number of changes.
 pub(crate) struct Task {
     pub(crate) load: Load,
     pub(crate) topic: String,
@@ -62,7 +62,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<()> {
     for number in 1..=bench.settings.rounds {
         for program in &bench.settings.programs {
             for (task, is_warm) in tasks.iter().zip([false, true]) {
-                rounds.push(told(run(bench, *program, task, is_warm, number)?));
+                rounds.push(printed(run(bench, *program, task, is_warm, number)?));
                 write("cpu", &rounds)?;
             }
         }
@@ -71,7 +71,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<()> {
     same_digests(&rounds)
 }
 
-fn told(round: Round) -> Round {
+fn printed(round: Round) -> Round {
     eprintln!(
         "{}, {}: {:.2} CPU s a million, {:.0} events a second, load {}",
         round.program.title(),
@@ -98,7 +98,7 @@ fn run(
         _ => process(bench, program, &start, task.load.events)?,
     };
     let broker = bench.kafka.cpu_seconds_since(broker);
-    let stretch = if is_warm {
+    let part = if is_warm {
         trace.second_half()?
     } else {
         trace.whole()?
@@ -108,8 +108,8 @@ fn run(
         program,
         is_warm,
         load,
-        cpu_seconds_a_million: stretch.cpu_seconds_a_million,
-        events_a_second: stretch.events_a_second,
+        cpu_seconds_a_million: part.cpu_seconds_a_million,
+        events_a_second: part.events_a_second,
         memory,
         broker_cpu_seconds_a_million: broker.map(|seconds| seconds / millions),
         changelog_bytes_an_event: changelog_bytes(bench, program, &app)
@@ -144,8 +144,8 @@ fn bare(bench: &Bench, task: &Task) -> Result<(Trace, Memory)> {
         &task.topic,
         &task.load.events.to_string(),
     ]);
-    let said = children::output(&mut command)?;
-    let done: Done = serde_json::from_str(&said).context("the bare consumer failed")?;
+    let output = children::output(&mut command)?;
+    let done: Done = serde_json::from_str(&output).context("the bare consumer failed")?;
     Ok((done.trace, done.memory))
 }
 
@@ -156,26 +156,29 @@ pub(crate) fn process(
     start: &Start<'_>,
     events: u64,
 ) -> Result<(Trace, Memory)> {
-    let watch = ChangeDetector::new(&bench.kafka, start.app, start.topic)?;
+    let watch = ChangeWatcher::new(&bench.kafka, start.app, start.topic)?;
     let mut instance = program.start(bench, start)?;
     let trace = Trace::follow(&mut instance, &watch, events)?;
     let memory = Memory::of(instance.process.id())?;
     if program == Program::Flink {
-        // It commits its records right after its offsets, not with them.
+        // Flink commits its records shortly after its offsets, not together with them.
         thread::sleep(Duration::from_secs(2));
     }
     instance.process.stop()?;
     Ok((trace, memory))
 }
 
-/// The same job means: the same customers went the same way.
+/// Checks that all programs published the same changes.
 fn same_digests(rounds: &[Round]) -> Result<()> {
     for is_warm in [false, true] {
         let same_length = rounds.iter().filter(|round| round.is_warm == is_warm);
         let outcomes = same_length.filter_map(|round| Some((round.program, round.outcome?)));
         let outcomes: Vec<_> = outcomes.collect();
         for pair in outcomes.windows(2) {
-            anyhow::ensure!(pair[0].1 == pair[1].1, "not the same changes: {pair:?}");
+            anyhow::ensure!(
+                pair[0].1 == pair[1].1,
+                "two programs published different changes: {pair:?}"
+            );
         }
     }
     Ok(())

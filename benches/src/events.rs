@@ -1,4 +1,4 @@
-//! Events of a made-up shop, the same on every machine.
+//! Events of the generated shop, the same on every machine.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -10,13 +10,13 @@ use xtask::data::generate::{Generator, Load};
 
 use crate::workspace;
 
-/// Lines of the job.
+/// Number of events of the job.
 pub const EVENTS: u64 = 2_000_000;
 
-/// Customers that the job may have.
+/// Maximum number of customers of the job.
 pub const CUSTOMERS: u32 = 100_000;
 
-/// So many lines of so many customers.
+/// A load of this many events and customers, over 90 days, with a fixed seed.
 #[must_use]
 pub fn load(events: u64, customers: u32) -> Load {
     Load {
@@ -27,7 +27,7 @@ pub fn load(events: u64, customers: u32) -> Load {
     }
 }
 
-/// The first lines of the job, in memory.
+/// The first `count` lines of the job.
 #[must_use]
 pub fn first(count: usize) -> Vec<String> {
     Generator::new(&load(EVENTS, CUSTOMERS))
@@ -35,7 +35,7 @@ pub fn first(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// The file with all lines of a load, made if it is not there.
+/// The path of a file with all lines of a load. Generates the file if it does not exist.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -45,7 +45,7 @@ pub fn file(load: &Load) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    eprintln!("making {}", path.display());
+    eprintln!("generating {}", path.display());
     let draft = path.with_extension("draft");
     write(load, &draft).with_context(|| format!("cannot write {}", draft.display()))?;
     fs::rename(&draft, &path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -64,7 +64,7 @@ fn write(load: &Load, path: &Path) -> Result<()> {
 /// Calls `each` with every line of a load.
 ///
 /// # Errors
-/// If the file cannot be read, and those of `each`.
+/// If the file cannot be read, or `each` fails.
 pub fn each(load: &Load, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let path = file(load)?;
     let cannot = || format!("cannot read {}", path.display());
@@ -77,7 +77,7 @@ pub fn each(load: &Load, mut each: impl FnMut(&str) -> Result<()>) -> Result<()>
     Ok(())
 }
 
-/// The customer of a line.
+/// The customer id of a line.
 ///
 /// # Errors
 /// If it has none.
@@ -90,7 +90,7 @@ pub fn customer(line: &str) -> Result<&str> {
         .context("an event without a customer")
 }
 
-/// The one product that a customer looked at: as a customer's first event it always gives a change.
+/// A `Product Viewed` event. As a customer's first event it always causes a change.
 #[must_use]
 pub fn viewed(customer: &str, time_ms: i64) -> String {
     let time = write_time(time_ms);

@@ -1,4 +1,4 @@
-//! The first changes of a program that starts: events of customers that nobody has seen.
+//! The first changes of a program that starts, caused by events of new customers.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, Producer};
 
 use crate::bench::Bench;
-use crate::broker::{Kafka, PATIENCE, send};
+use crate::broker::{Kafka, TIMEOUT, send};
 use crate::program::{Instance, Program, Start};
 use crate::schedule::now_ms;
 
-/// A JVM on a busy machine may take long.
-const LONGEST: Duration = Duration::from_secs(180);
+/// Timeout. A JVM on a busy machine may take long.
+const TIMEOUT_OF_CHANGES: Duration = Duration::from_secs(180);
 
-/// Starts a program and waits until a change of it has come; with it a listener to those that will.
+/// Starts a program and waits until it has published changes. Also returns a consumer of further changes.
 pub(crate) fn start_ready(
     bench: &Bench,
     program: Program,
@@ -32,7 +32,7 @@ pub(crate) fn start_ready(
     Ok((instance, listener))
 }
 
-/// Sends an event of a new customer into every partition; the customers.
+/// Sends an event of a new customer to every partition. Returns the customer ids.
 pub(crate) fn send_newcomers(kafka: &Kafka, topic: &str, prefix: &str) -> Result<BTreeSet<String>> {
     let (producer, now_ms) = (kafka.sender("0", "none")?, now_ms()?);
     let mut newcomers = BTreeSet::new();
@@ -49,11 +49,11 @@ pub(crate) fn send_newcomers(kafka: &Kafka, topic: &str, prefix: &str) -> Result
         )?;
         newcomers.insert(customer);
     }
-    producer.flush(PATIENCE)?;
+    producer.flush(TIMEOUT)?;
     Ok(newcomers)
 }
 
-/// When the first of these customers had a change, and when all.
+/// When the first of the customers had a change, and when all had.
 pub(crate) struct Seen {
     pub(crate) first: Instant,
     pub(crate) all: Instant,
@@ -68,7 +68,10 @@ pub(crate) fn await_changes(
     let (start, mut first) = (Instant::now(), None);
     while !customers.is_empty() {
         instance.process.check_alive()?;
-        ensure!(start.elapsed() < LONGEST, "no change of {customers:?}");
+        ensure!(
+            start.elapsed() < TIMEOUT_OF_CHANGES,
+            "no change of {customers:?} in time"
+        );
         let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) else {
             continue;
         };

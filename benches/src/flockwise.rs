@@ -29,7 +29,7 @@ pub(crate) fn find(settings: &Settings) -> Result<PathBuf> {
     Ok(workspace("target").join(profile).join("flockwise"))
 }
 
-/// Starts it in a folder of its own.
+/// Starts Flockwise in its own folder.
 pub(crate) fn start(bench: &Bench, start: &Start<'_>) -> Result<Instance> {
     let address = free_address()?;
     let config = configured(start, &bench.settings.properties)?;
@@ -50,7 +50,7 @@ pub(crate) fn start(bench: &Bench, start: &Start<'_>) -> Result<Instance> {
 }
 
 impl Instance {
-    /// A metric of Flockwise, the sum over its labels; none where it says nothing of it.
+    /// A metric of Flockwise, summed over its labels; `None` if it has no such series.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let answer = get(self.address?, "/metrics").ok()?;
         let series = answer.lines().filter_map(|line| line.strip_prefix(name));
@@ -74,7 +74,7 @@ fn get(address: SocketAddr, path: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// The job's configuration over another topic, its model beside it.
+/// Writes the job's configuration for another input topic, and its model next to it. Returns the path.
 fn configured(start: &Start<'_>, properties: &[String]) -> Result<PathBuf> {
     let job = job::file();
     let model = job.with_file_name("model.json");
@@ -87,7 +87,7 @@ fn configured(start: &Start<'_>, properties: &[String]) -> Result<PathBuf> {
     for property in properties {
         let (name, value) = property
             .split_once('=')
-            .context("NAME=VALUE was expected")?;
+            .context("--property takes NAME=VALUE")?;
         writeln!(text, "\"{name}\" = \"{value}\"")?;
     }
     let path = start.folder().join("job.toml");

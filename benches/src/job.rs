@@ -1,4 +1,4 @@
-//! The job, as the pure crates take it.
+//! The job as input for the pure crates.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::workspace;
 /// State partitions, and partitions of the input.
 pub const PARTITIONS: u32 = 12;
 
-/// Everything that a task needs.
+/// Everything that a task needs to run the job.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// How its events are decoded.
+    /// Decoder of its events.
     pub decoder: Decoder,
-    /// What its tasks go by.
+    /// Settings of its tasks.
     pub settings: Arc<TaskSettings>,
-    /// Its model.
+    /// Its fixed model.
     pub versions: Versions,
     /// Names of its inputs.
     pub topics: Vec<String>,
 }
 
-/// The configuration's file.
+/// Path of the job's configuration.
 #[must_use]
 pub fn file() -> PathBuf {
     workspace("benches/job/job.toml")

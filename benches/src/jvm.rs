@@ -1,4 +1,4 @@
-//! The peers on the JVM: `benches/peers`, built by Maven.
+//! The peers on the JVM: `benches/peers`, built with Maven.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,10 +10,10 @@ use crate::bench::Bench;
 use crate::children::{self, Process};
 use crate::program::{Instance, Program, Start};
 
-/// The same for both, and modest: the job needs less.
+/// Heap size of both peers. The job needs less.
 const HEAP: [&str; 2] = ["-Xms512m", "-Xmx1g"];
 
-/// Flink reaches into these by reflection, as its own start scripts allow it to.
+/// Packages that Flink accesses by reflection. Its own start scripts open them too.
 const OPEN_TO_FLINK: [&str; 8] = [
     "lang",
     "lang.reflect",
@@ -25,7 +25,7 @@ const OPEN_TO_FLINK: [&str; 8] = [
     "time",
 ];
 
-/// Builds both into `target/peers`.
+/// Builds both peers into `target/peers`.
 pub(crate) fn build() -> Result<()> {
     eprintln!("building the peers with Maven");
     let mut maven = Command::new("mvn");
@@ -35,11 +35,11 @@ pub(crate) fn build() -> Result<()> {
         .arg(workspace("benches/peers/pom.xml"))
         .arg(format!("-Dmaven.repo.local={}", repository.display()));
     children::output(&mut maven)
-        .context("the peers come from Maven; on Debian: apt-get install maven")?;
+        .context("cannot build the peers, which needs Maven; on Debian: apt-get install maven")?;
     Ok(())
 }
 
-/// Starts one in a folder of its own.
+/// Starts a peer in its own folder.
 pub(crate) fn start(program: Program, bench: &Bench, start: &Start<'_>) -> Result<Instance> {
     let mut java = Command::new("java");
     java.args(HEAP).args(&bench.settings.jvm);

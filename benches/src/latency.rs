@@ -1,4 +1,4 @@
-//! From an event due to its change readable by others, exactly once, at a rate that leaves time to spare.
+//! Latency from when an event is due until its change is readable, with exactly-once delivery and at a low rate.
 
 use std::thread;
 
@@ -10,14 +10,14 @@ use rdkafka::producer::{BaseRecord, Producer};
 use serde::Serialize;
 
 use crate::bench::Bench;
-use crate::broker::{Kafka, PATIENCE, send};
+use crate::broker::{Kafka, TIMEOUT, send};
 use crate::first::start_ready;
 use crate::probe;
 use crate::program::{Program, Start};
 use crate::schedule::{Figures, Latencies, Schedule, now_ms};
 use flockwise_benches::report::{Table, cell, write};
 
-/// Events a second.
+/// Events per second.
 const RATE: u32 = 200;
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Round {
     program: Program,
     load: f64,
     figures: Figures,
-    /// Of one core, over the whole round.
+    /// CPU time over the whole round, in cores.
     cpu_share: f64,
 }
 
@@ -79,7 +79,7 @@ fn round(bench: &Bench, program: Program, number: usize) -> Result<Round> {
     let cpu = probe::cpu_seconds(process)? - cpu;
     instance.process.stop()?;
     kafka.delete_topics(&app)?;
-    Ok(told(Round {
+    Ok(printed(Round {
         program,
         load,
         figures: latencies.figures(),
@@ -87,14 +87,14 @@ fn round(bench: &Bench, program: Program, number: usize) -> Result<Round> {
     }))
 }
 
-fn told(round: Round) -> Round {
+fn printed(round: Round) -> Round {
     let Figures { p50_ms, p99_ms, .. } = round.figures;
     let (program, load) = (round.program.title(), round.load);
     eprintln!("{program}: p50 {p50_ms:.1}, p99 {p99_ms:.1} ms, load {load}");
     round
 }
 
-/// Sends every event when it is due. Each is of a customer never seen before, so each gives a change.
+/// Sends every event when it is due. Each is of a new customer, so each causes a change.
 fn produce(kafka: &Kafka, topic: &str, schedule: Schedule) -> Result<()> {
     let producer = kafka.sender("0", "none")?;
     for number in 0..schedule.total {
@@ -106,40 +106,40 @@ fn produce(kafka: &Kafka, topic: &str, schedule: Schedule) -> Result<()> {
             BaseRecord::to(topic).key(&*customer).payload(&*event),
         )?;
     }
-    Ok(producer.flush(PATIENCE)?)
+    Ok(producer.flush(TIMEOUT)?)
 }
 
-/// Reads changes until there is one of every event.
+/// Reads changes until every event has one.
 fn listen(listener: &BaseConsumer, schedule: Schedule) -> Result<Latencies> {
     let mut is_seen = vec![false; usize::try_from(schedule.total)?];
     Latencies::listen(schedule, listener, schedule.total, |change| {
-        let number = number(change.key()).context("a change of a customer nobody knows")?;
+        let number = number(change.key()).context("a change of an unknown customer")?;
         let is_seen = is_seen
             .get_mut(usize::try_from(number)?)
-            .context("a change of a customer nobody knows")?;
+            .context("a change of an unknown customer")?;
         ensure!(!*is_seen, "two changes for event {number}");
         *is_seen = true;
         Ok(number)
     })
 }
 
-/// Of the event, from its customer's id.
+/// The number of the event, from its customer's id.
 fn number(key: Option<&[u8]>) -> Option<u64> {
     let id = std::str::from_utf8(key?).ok()?;
     id.strip_prefix('c')?.parse().ok()
 }
 
 fn row(program: Program, rounds: &[Round]) -> Vec<String> {
-    let mine = rounds.iter().filter(|round| round.program == program);
-    let mine: Vec<&Round> = mine.collect();
+    let own_rounds = rounds.iter().filter(|round| round.program == program);
+    let own_rounds: Vec<&Round> = own_rounds.collect();
     vec![
         format!("{}, {RATE} events a second", program.title()),
-        cell(&mine, 1, |round| Some(round.figures.p50_ms)),
-        cell(&mine, 1, |round| Some(round.figures.p90_ms)),
-        cell(&mine, 1, |round| Some(round.figures.p99_ms)),
-        cell(&mine, 1, |round| Some(round.figures.p999_ms)),
-        cell(&mine, 1, |round| Some(round.figures.max_ms)),
-        cell(&mine, 2, |round| Some(round.cpu_share)),
-        cell(&mine, 1, |round| Some(round.load)),
+        cell(&own_rounds, 1, |round| Some(round.figures.p50_ms)),
+        cell(&own_rounds, 1, |round| Some(round.figures.p90_ms)),
+        cell(&own_rounds, 1, |round| Some(round.figures.p99_ms)),
+        cell(&own_rounds, 1, |round| Some(round.figures.p999_ms)),
+        cell(&own_rounds, 1, |round| Some(round.figures.max_ms)),
+        cell(&own_rounds, 2, |round| Some(round.cpu_share)),
+        cell(&own_rounds, 1, |round| Some(round.load)),
     ]
 }

@@ -1,6 +1,6 @@
-//! What the benchmarks share: the job, the events it is given, and the tables of `BENCHMARKS.md`.
+//! Shared code of the benchmarks: the job, its events, and the tables of `BENCHMARKS.md`.
 //!
-//! The job is that of the peers in `BENCHMARKS.md`: 16 features, 32 fixed centroids, no policy, no sweep.
+//! Flockwise and its peers run the same job: 16 features, 32 fixed centroids, no decision policy, no sweep.
 
 pub mod events;
 pub mod job;
@@ -9,7 +9,7 @@ pub mod vectors;
 
 use std::path::{Path, PathBuf};
 
-/// A place in the workspace.
+/// A path in the workspace.
 #[must_use]
 pub fn workspace(place: &str) -> PathBuf {
     let benches = Path::new(env!("CARGO_MANIFEST_DIR"));

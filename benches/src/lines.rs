@@ -1,4 +1,4 @@
-//! The lines of a load in memory, with all that sending them needs.
+//! The lines of a load in memory, with their keys and partitions.
 
 use std::ops::Range;
 
@@ -8,20 +8,20 @@ use flockwise_benches::job::PARTITIONS;
 use flockwise_codec::partitioner::Partitioner;
 use xtask::data::generate::Load;
 
-/// A slab of bytes, and where each line lies in it.
+/// All lines in one buffer, with their positions.
 #[derive(Default)]
 pub(crate) struct Lines {
     bytes: Vec<u8>,
-    lines: Vec<Placed>,
+    lines: Vec<LinePosition>,
 }
 
-struct Placed {
+struct LinePosition {
     line: Range<usize>,
     key: Range<usize>,
     partition: u32,
 }
 
-/// One line.
+/// A line with its key and partition.
 pub(crate) struct Line<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
@@ -29,7 +29,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl Lines {
-    /// Reads all lines of a load, under their customers as keys.
+    /// Reads all lines of a load, keyed by customer id.
     pub(crate) fn load(load: &Load) -> Result<Self> {
         let mut lines = Self::default();
         events::each(load, |line| lines.push(line))?;
@@ -38,11 +38,11 @@ impl Lines {
 
     fn push(&mut self, line: &str) -> Result<()> {
         let customer = events::customer(line)?;
-        // The customer is a part of the line.
+        // The customer id is a slice of the line.
         let key = customer.as_ptr() as usize - line.as_ptr() as usize;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line.as_bytes());
-        self.lines.push(Placed {
+        self.lines.push(LinePosition {
             line: start..self.bytes.len(),
             key: start + key..start + key + customer.len(),
             partition: Partitioner::Murmur2.partition(customer.as_bytes(), PARTITIONS),
@@ -54,23 +54,23 @@ impl Lines {
         self.lines.len() as u64
     }
 
-    /// Some of the lines, by their numbers.
+    /// A range of the lines.
     pub(crate) fn some(&self, numbers: Range<u64>) -> impl Iterator<Item = Line<'_>> {
         let numbers = numbers.start as usize..numbers.end as usize;
-        self.lines[numbers].iter().map(|placed| Line {
-            key: &self.bytes[placed.key.clone()],
-            value: &self.bytes[placed.line.clone()],
-            partition: placed.partition,
+        self.lines[numbers].iter().map(|position| Line {
+            key: &self.bytes[position.key.clone()],
+            value: &self.bytes[position.line.clone()],
+            partition: position.partition,
         })
     }
 
-    /// For every partition the numbers of the lines that it will hold, in order: one producer that sends
-    /// everything once gives them offsets from 0 on.
-    pub(crate) fn by_place(&self) -> Vec<Vec<u64>> {
-        let mut places = vec![Vec::new(); PARTITIONS as usize];
-        for (number, placed) in (0..).zip(&self.lines) {
-            places[placed.partition as usize].push(number);
+    /// For each partition, the numbers of its lines in order. The index is the offset if one producer sends every
+    /// line once to an empty topic.
+    pub(crate) fn by_offset(&self) -> Vec<Vec<u64>> {
+        let mut offsets = vec![Vec::new(); PARTITIONS as usize];
+        for (number, position) in (0..).zip(&self.lines) {
+            offsets[position.partition as usize].push(number);
         }
-        places
+        offsets
     }
 }

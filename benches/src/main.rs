@@ -1,7 +1,7 @@
-//! Measures Flockwise, and its peers beside it: `cargo xtask bench`.
+//! Measures Flockwise and its peers: `cargo xtask bench`.
 //!
-//! Tables go to stdout and into `BENCHMARKS.md`, what is going on to stderr, every figure to a JSON file
-//! under `target/bench`.
+//! Writes tables to stdout and into `BENCHMARKS.md`, progress to stderr, and every figure to a JSON file under
+//! `target/bench`.
 
 mod bare;
 mod bench;
@@ -13,6 +13,7 @@ mod flockwise;
 mod jvm;
 mod latency;
 mod lines;
+mod load_sender;
 mod micro;
 mod nearest;
 mod outcome;
@@ -23,7 +24,6 @@ mod replay;
 mod restart;
 mod scaling;
 mod schedule;
-mod supply;
 mod trace;
 
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ use bench::{Bench, Part, Settings};
 #[derive(Parser)]
 #[command(
     name = "flockwise-benches",
-    about = "Measures Flockwise, and its peers beside it",
+    about = "Measures Flockwise and its peers",
     args_conflicts_with_subcommands = true
 )]
 struct Arguments {
@@ -48,7 +48,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Inner {
-    /// The consumer that only parses
+    /// Run the consumer that only parses
     #[command(hide = true)]
     Bare {
         servers: String,
@@ -77,7 +77,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         return bare::consume(servers, topic, *events);
     }
     children::end_on_signal(|| {
-        // Told by the exit code alone: there is nobody left to tell.
+        // Errors are ignored, since the process exits right after this.
         let _ = broker::cluster().down();
     })?;
     measure(&arguments.settings)

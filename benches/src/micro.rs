@@ -1,4 +1,4 @@
-//! What needs no broker: the benches of `cargo bench`, their figures read from the files they leave.
+//! Measurements without a broker: runs the benches of `cargo bench` and reads their result files.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::bench::Settings;
 use crate::{children, probe, replay};
 use flockwise_benches::report::Table;
 
-/// Runs them all.
+/// Runs all of them.
 pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {
     replay::measure(settings, program)?;
     kernels(settings)?;
@@ -55,7 +55,8 @@ fn task(settings: &Settings) -> Result<()> {
     table.publish(settings.print)
 }
 
-/// criterion's interval of the mean: low, estimate, high; nanoseconds for one of so many.
+/// Criterion's confidence interval of the mean, `low / estimate / high`, in nanoseconds per element. `of` is the
+/// number of elements per iteration.
 fn interval(group: &str, name: &str, of: f64) -> Result<String> {
     let folder = workspace("target/criterion").join(group).join(name);
     let path = folder.join("new/estimates.json");

@@ -1,4 +1,4 @@
-//! The nearest centroid beside scikit-learn and FAISS: the same vectors, one thread each, in turns.
+//! Compares the nearest-centroid search with scikit-learn and FAISS: the same vectors, one thread each, in turns.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,29 +18,30 @@ use crate::{children, probe};
 const POINTS: usize = 100_000;
 /// Dimensions and centroids.
 const SHAPES: [(usize, usize); 2] = [(16, 32), (32, 64)];
-/// Turns of everybody a round: one takes seconds, most of which are Python's start.
-const TURNS: usize = 5;
-/// Passes over all points a turn. The fastest counts: whatever else the machine does only makes it slower.
+/// Turns per round. A turn takes seconds, most of which are Python's start.
+const TURNS_PER_ROUND: usize = 5;
+/// Passes over all points per turn. The fastest counts, since other load on the machine only makes a pass slower.
 const PASSES: usize = 20;
-/// Single precision may take the wrong one of two that are as near; more than this share of such would be a mistake.
+/// Maximum share of points with another centroid. Single precision may choose the other of two that are almost
+/// equally near.
 const DIFFER: f64 = 0.001;
-/// As the script calls them, and as the table does.
+/// Names in the script's output and in the table.
 const ROWS: [(&str, &str); 3] = [
     ("flockwise", "Flockwise"),
     ("scikit-learn", "scikit-learn, `KMeans.predict`"),
     ("faiss", "FAISS, `IndexFlatL2`"),
 ];
 
-/// What a turn says of one of them.
+/// The result of one peer in one turn.
 #[derive(Deserialize)]
-struct Found {
+struct PeerResult {
     peer: String,
     ns: f64,
     differ: f64,
 }
 
 #[derive(Serialize)]
-struct WorkerEvent {
+struct Turn {
     dimensions: usize,
     centroids: usize,
     peer: String,
@@ -48,20 +49,20 @@ struct WorkerEvent {
     load: f64,
 }
 
-/// Measures all of them in turns.
+/// Measures all peers in turns.
 pub(crate) fn measure(settings: &Settings) -> Result<()> {
     let peers = Peers::install()?;
     let mut turns = Vec::new();
     for (dimensions, count) in SHAPES {
         let job = Job::new(dimensions, count);
-        for _ in 0..settings.rounds * TURNS {
+        for _ in 0..settings.rounds * TURNS_PER_ROUND {
             let load = probe::load();
-            for Found { peer, ns, differ } in job.turn(&peers)? {
+            for PeerResult { peer, ns, differ } in job.turn(&peers)? {
                 ensure!(
                     differ < DIFFER,
                     "{peer} found another centroid for {differ} of all points"
                 );
-                turns.push(WorkerEvent {
+                turns.push(Turn {
                     dimensions,
                     centroids: count,
                     peer,
@@ -75,7 +76,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     table(&turns).publish(settings.print)
 }
 
-fn table(turns: &[WorkerEvent]) -> Table {
+fn table(turns: &[Turn]) -> Table {
     let titles = SHAPES.map(|(dimensions, count)| format!("ns, D={dimensions} K={count}"));
     let mut table = Table::new("nearest", &["", &titles[0], &titles[1], "load"]);
     let load = Spread::of(turns.iter().map(|turn| turn.load)).shown(1);
@@ -103,7 +104,7 @@ struct Job {
 
 impl Job {
     fn new(dimensions: usize, count: usize) -> Self {
-        // Numbers of single precision, for all to search among the same.
+        // Rounded to single precision, so that all search the same numbers.
         let numbers = |seed, count| -> Vec<f64> {
             let numbers = vectors::coordinates(seed, count).into_iter();
             numbers.map(|x| f64::from(x as f32)).collect()
@@ -115,8 +116,8 @@ impl Job {
         }
     }
 
-    /// Everybody once.
-    fn turn(&self, peers: &Peers) -> Result<Vec<Found>> {
+    /// Runs each peer once.
+    fn turn(&self, peers: &Peers) -> Result<Vec<PeerResult>> {
         let nearest = Nearest::new(&self.centroids, self.dimensions);
         let mut found = vec![0; POINTS];
         let mut ns = f64::INFINITY;
@@ -126,7 +127,7 @@ impl Job {
             ns = ns.min(begin.elapsed().as_nanos() as f64 / POINTS as f64);
         }
         let mut all = peers.ask(self, &found)?;
-        all.push(Found {
+        all.push(PeerResult {
             peer: "flockwise".to_owned(),
             ns,
             differ: 0.0,
@@ -143,7 +144,7 @@ impl Job {
     }
 }
 
-/// The script, and where it is told what to do.
+/// The Python environment, and the folder for the script's input.
 struct Peers {
     python: PathBuf,
     folder: PathBuf,
@@ -161,21 +162,21 @@ impl Peers {
         Ok(Self { python, folder })
     }
 
-    fn ask(&self, job: &Job, found: &[u32]) -> Result<Vec<Found>> {
+    fn ask(&self, job: &Job, found: &[u32]) -> Result<Vec<PeerResult>> {
         let singles = |numbers: &[f64]| -> Vec<u8> {
             let numbers = numbers.iter().map(|x| *x as f32);
             numbers.flat_map(f32::to_le_bytes).collect()
         };
         let shape = serde_json::json!({ "dimensions": job.dimensions, "passes": PASSES });
-        self.tell("points.f32", &singles(&job.points))?;
-        self.tell("centroids.f32", &singles(&job.centroids))?;
+        self.write("points.f32", &singles(&job.points))?;
+        self.write("centroids.f32", &singles(&job.centroids))?;
         let found = found.iter().copied().flat_map(u32::to_le_bytes);
-        self.tell("found.u32", &found.collect::<Vec<u8>>())?;
-        self.tell("shape.json", shape.to_string().as_bytes())?;
+        self.write("found.u32", &found.collect::<Vec<u8>>())?;
+        self.write("shape.json", shape.to_string().as_bytes())?;
         let out = self.folder.join("peers.json");
         let mut command = Command::new(&self.python);
         command.arg("-B").arg(workspace("benches/nearest/peers.py"));
-        // Before anything is loaded that asks how many threads there are.
+        // Set before any library that reads the number of threads is loaded.
         command
             .env("OMP_NUM_THREADS", "1")
             .env("OPENBLAS_NUM_THREADS", "1");
@@ -183,7 +184,7 @@ impl Peers {
         Ok(serde_json::from_slice(&fs::read(out)?)?)
     }
 
-    fn tell(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         Ok(fs::write(Path::join(&self.folder, name), bytes)?)
     }
 }

@@ -1,4 +1,4 @@
-//! What a program made of the job: how many changes, and which.
+//! The changes that a program published for the job.
 
 use std::borrow::Cow;
 use std::thread;
@@ -11,13 +11,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{Kafka, PATIENCE};
+use crate::broker::{Kafka, TIMEOUT};
 
-/// Of a topic of changes.
+/// Number and digest of the changes on a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) changes: u64,
-    /// Over who moved, when in the customer's own order, from where, to where.
+    /// Digest over customer, sequence, `from` and `to` of all changes. Does not depend on their order.
     pub(crate) digest: u64,
 }
 
@@ -26,18 +26,19 @@ struct Change<'a> {
     #[serde(borrow)]
     customer_id: Cow<'a, str>,
     sequence: u32,
-    from: Option<Place>,
-    to: Option<Place>,
+    from: Option<ChangeSegment>,
+    to: Option<ChangeSegment>,
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct ChangeSegment {
     segment: u32,
 }
 
 impl Outcome {
     fn add(&mut self, change: &Change<'_>) {
-        let number = |place: &Option<Place>| place.as_ref().map_or(0, |place| place.segment);
+        let number =
+            |segment: &Option<ChangeSegment>| segment.as_ref().map_or(0, |segment| segment.segment);
         let numbers = [change.sequence, number(&change.from), number(&change.to)];
         let customer = hash(change.customer_id.as_bytes());
         let scrambled = |hash: u64, number: &u32| mix(hash ^ u64::from(*number));
@@ -47,7 +48,7 @@ impl Outcome {
             .wrapping_add(numbers.iter().fold(customer, scrambled));
     }
 
-    /// Reads all changes that are committed.
+    /// Reads all committed changes.
     pub(crate) fn read(kafka: &Kafka, topic: &str) -> Result<Self> {
         let consumer = kafka.reader()?;
         let partitions = kafka.partitions(topic)?;
@@ -55,8 +56,8 @@ impl Outcome {
         let (mut outcome, mut ended) = (Self::default(), 0);
         while ended < partitions.count() {
             match consumer
-                .poll(PATIENCE)
-                .context("reading changes: nothing comes")?
+                .poll(TIMEOUT)
+                .context("reading changes: no record arrives")?
             {
                 Ok(record) => {
                     let value = record.payload().context("a change without a value")?;
@@ -69,7 +70,7 @@ impl Outcome {
         Ok(outcome)
     }
 
-    /// The same, once there are as many as there must be.
+    /// The same, once there are `expected` changes.
     pub(crate) fn await_changes(kafka: &Kafka, topic: &str, expected: u64) -> Result<Self> {
         let start = Instant::now();
         loop {
@@ -79,8 +80,8 @@ impl Outcome {
             }
             let found = outcome.changes;
             ensure!(
-                found < expected && start.elapsed() < PATIENCE,
-                "{found} changes in {topic}, a replay gives {expected}"
+                found < expected && start.elapsed() < TIMEOUT,
+                "{found} changes in {topic}, but a replay gives {expected}"
             );
             thread::sleep(Duration::from_millis(500));
         }

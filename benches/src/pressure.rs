@@ -1,13 +1,12 @@
 //! Latency of Flockwise under pressure: the job at 70 % of the highest throughput.
 //!
-//! The highest throughput is what Flockwise commits while a sender keeps it supplied, never more than a tenth of
-//! the load ahead: so sender, broker, Flockwise and the listener have the same machine between them as they have
-//! at 70 % of it. What Flockwise reaches over a topic that lies there ready is more than it could be sent beside
-//! that on the same machine.
+//! The highest throughput is the rate at which Flockwise commits while a sender stays up to a tenth of the load
+//! ahead. Sender, broker, Flockwise and listener then share the machine as they do at 70 %. On a topic that was
+//! filled before, Flockwise is faster than a sender on the same machine can be.
 //!
-//! Only some events give a change; each change names the event by partition and offset, and so the time
-//! at which that one was due. Latency counts from then: an event that was sent late waited as well. So the sender
-//! says how late it was, and a round where it was too late says nothing of Flockwise.
+//! Only some events cause a change. Each change names its event by partition and offset, which gives the time at
+//! which the event was due. Latency counts from then and includes the sender's delay. So the sender measures its
+//! delay, and a round in which it was too late does not count.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -21,18 +20,18 @@ use serde::{Deserialize, Serialize};
 use crate::bench::Bench;
 use crate::cpu::Task;
 use crate::lines::Lines;
+use crate::load_sender::{LagFigures, LoadSender};
 use crate::probe;
 use crate::program::{Instance, Program, Start};
 use crate::schedule::{Figures, Latencies, Schedule, await_changes};
-use crate::supply::{LagFigures, Supply};
-use crate::trace::{ChangeDetector, LONGEST, Trace};
+use crate::trace::{ChangeWatcher, RUN_TIMEOUT, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
-/// Of the highest throughput.
+/// Share of the highest throughput.
 const SHARE: f64 = 0.7;
 
-/// A tenth of the latency aimed at: with a sender that is later than this at its 99th percentile, it is no longer
-/// Flockwise that is measured.
+/// Maximum delay of the sender, 99th percentile: a tenth of the target latency. With a larger delay the sender is
+/// measured, not Flockwise.
 const LATEST_MS: f64 = 25.0;
 
 #[derive(Serialize)]
@@ -44,7 +43,7 @@ struct Round {
     cores: Cores,
 }
 
-/// CPU time of a round, a second of it.
+/// CPU time per second of a round, in cores.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Cores {
     flockwise: f64,
@@ -63,7 +62,7 @@ struct Trigger {
     offset: usize,
 }
 
-/// Everything that is sent, and where it will lie.
+/// Everything that is sent, and the event numbers by partition and offset.
 struct Pressure<'a> {
     bench: &'a Bench,
     task: &'a Task,
@@ -71,7 +70,7 @@ struct Pressure<'a> {
     numbers: Vec<Vec<u64>>,
 }
 
-/// Measures several rounds; the highest throughput is found first unless a rate is asked for.
+/// Measures several rounds. Measures the highest throughput first, unless a rate is given.
 pub(crate) fn measure(bench: &Bench) -> Result<()> {
     if bench.among(&[Program::Flockwise]).is_empty() {
         return Ok(());
@@ -81,38 +80,40 @@ pub(crate) fn measure(bench: &Bench) -> Result<()> {
     let pressure = Pressure {
         bench,
         task: &task,
-        numbers: lines.by_place(),
+        numbers: lines.by_offset(),
         lines,
     };
     let rate = match bench.settings.rate {
         Some(rate) => rate,
-        // The first finds a broker that has just started.
+        // Twice, since the first run is on a broker that has just started.
         None => SHARE * pressure.highest(1)?.max(pressure.highest(2)?),
     };
     let mut rounds = Vec::new();
     for number in 1..=bench.settings.rounds {
-        rounds.push(told(pressure.round(rate, number)?));
+        rounds.push(printed(pressure.round(rate, number)?));
         write("pressure", &rounds)?;
     }
     table(&rounds).publish(bench.settings.print)
 }
 
 impl Pressure<'_> {
-    /// Events a second, while a sender keeps Flockwise supplied.
+    /// The highest throughput, events per second.
     fn highest(&self, run: usize) -> Result<f64> {
         let app = self.bench.app(Program::Flockwise, "highest", run);
         let topic = format!("{app}-events");
         let (mut instance, listener) = self.start(&app, &topic)?;
-        let watch = ChangeDetector::new(&self.bench.kafka, &app, &topic)?;
+        let watch = ChangeWatcher::new(&self.bench.kafka, &app, &topic)?;
         let (all, committed) = (self.lines.len(), AtomicU64::new(0));
         let (ahead, changes) = (all / 10, self.task.changes);
-        let supply = Supply::new(&self.bench.kafka, &topic, &self.lines)?;
+        let lines_sender = LoadSender::new(&self.bench.kafka, &topic, &self.lines)?;
         let trace = thread::scope(|scope| {
-            let sender = named(scope, "sender", || supply.ahead(ahead, &committed))?;
+            let sender = named(scope, "sender", || {
+                lines_sender.send_ahead(ahead, &committed)
+            })?;
             let listener = named(scope, "listener", || drain(&listener, changes))?;
             let tell = |events| committed.store(events, Ordering::Relaxed);
-            let trace = Trace::follow_telling(&mut instance, &watch, all, tell);
-            // Whatever ended it, nobody is to wait for it for ever.
+            let trace = Trace::follow_with(&mut instance, &watch, all, tell);
+            // Lets the sender end, also after a failure.
             tell(all);
             joined(sender)?;
             joined(listener)?;
@@ -120,7 +121,7 @@ impl Pressure<'_> {
         })?;
         instance.process.stop()?;
         self.bench.kafka.delete_topics(&app)?;
-        // Without the start, and without the end, when the sender has nothing left to do.
+        // Without the start, and without the end, when the sender has finished.
         let highest = trace.rate_between(all / 3, all - ahead)?;
         eprintln!("highest throughput beside a sender: {highest:.0} events a second");
         Ok(highest)
@@ -130,12 +131,12 @@ impl Pressure<'_> {
         let app = self.bench.app(Program::Flockwise, "pressure", round);
         let topic = format!("{app}-events");
         let (instance, listener) = self.start(&app, &topic)?;
-        let supply = Supply::new(&self.bench.kafka, &topic, &self.lines)?;
+        let lines_sender = LoadSender::new(&self.bench.kafka, &topic, &self.lines)?;
 
         let (load, before) = (probe::load(), self.cpu_seconds(&instance)?);
         let schedule = Schedule::new(rate, self.lines.len() / 3, self.lines.len());
         let (latencies, lag) = thread::scope(|scope| {
-            let sender = named(scope, "sender", || supply.steadily(schedule))?;
+            let sender = named(scope, "sender", || lines_sender.send_on_schedule(schedule))?;
             let latencies = self.listen(&listener, schedule);
             let lag = joined(sender)?;
             anyhow::Ok((latencies?, lag))
@@ -152,7 +153,7 @@ impl Pressure<'_> {
         })
     }
 
-    /// Flockwise over an empty topic, and a listener to what it will say.
+    /// Starts Flockwise on an empty topic, and a consumer of its changes.
     fn start(&self, app: &str, topic: &str) -> Result<(Instance, BaseConsumer)> {
         let kafka = &self.bench.kafka;
         kafka.make_topic(topic)?;
@@ -172,21 +173,23 @@ impl Pressure<'_> {
         })
     }
 
-    /// Reads changes until there are as many as there must be.
+    /// Reads all changes and records their latencies.
     fn listen(&self, listener: &BaseConsumer, schedule: Schedule) -> Result<Latencies> {
         Latencies::listen(schedule, listener, self.task.changes, |change| {
             let value = change.payload().context("a change without a value")?;
             let Change { trigger } = serde_json::from_slice(value)?;
-            let places = self.numbers.get(trigger.partition);
-            let place = places.and_then(|all| all.get(trigger.offset));
-            place.copied().context("a change by an event nobody sent")
+            let numbers = self.numbers.get(trigger.partition);
+            let number = numbers.and_then(|all| all.get(trigger.offset));
+            number
+                .copied()
+                .context("a change whose trigger is not an event of the load")
         })
     }
 }
 
-/// Reads changes as well where nobody asks when they came: in a round somebody does.
+/// Reads all changes without measuring, so that the load on the machine is the same as in a round.
 fn drain(listener: &BaseConsumer, changes: u64) -> Result<()> {
-    await_changes(listener, changes, Instant::now() + LONGEST, |_| Ok(()))
+    await_changes(listener, changes, Instant::now() + RUN_TIMEOUT, |_| Ok(()))
 }
 
 impl Round {
@@ -232,16 +235,16 @@ fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().expect("neither sender nor listener panics")
 }
 
-fn told(round: Round) -> Round {
+fn printed(round: Round) -> Round {
     let Round { rate, load, .. } = round;
     let (Figures { p50_ms, p99_ms, .. }, lag, cores) = (round.figures, round.lag, round.cores);
-    let verdict = if round.is_on_time() {
+    let note = if round.is_on_time() {
         ""
     } else {
-        "; not counted: the sender was late"
+        "; not counted, since the sender was late"
     };
     eprintln!(
-        "{rate:.0} events a second: p50 {p50_ms:.1}, p99 {p99_ms:.1} ms, {lag:?}, {cores:?}, load {load}{verdict}"
+        "{rate:.0} events a second: p50 {p50_ms:.1}, p99 {p99_ms:.1} ms, {lag:?}, {cores:?}, load {load}{note}"
     );
     round
 }

@@ -1,26 +1,27 @@
-//! What the system says of a process. Linux alone.
+//! Figures of a process from `/proc`. Linux only.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// In which Linux counts CPU time for user programs, on every architecture.
+/// Unit of CPU times in `/proc`, the same on every architecture.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// User and system time of a process since it began, all its threads, in seconds.
+/// User and system time of a process since its start, over all threads, in seconds.
 pub(crate) fn cpu_seconds(process: u32) -> Result<f64> {
     // utime and stime
     Ok(two_times(&read(process, "stat")?, 11))
 }
 
-/// The same of all our processes that have ended and been waited for.
+/// The same of all child processes that have ended and were waited for.
 pub(crate) fn cpu_seconds_of_ended() -> Result<f64> {
     // cutime and cstime
     Ok(two_times(&read(std::process::id(), "stat")?, 13))
 }
 
-/// Seconds in two fields, counted behind the name in parentheses, which may hold anything.
+/// Sum of two adjacent time fields, in seconds. `from` counts fields after the process name, which is in parentheses
+/// and may contain anything.
 fn two_times(stat: &str, from: usize) -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let fields = fields.split_whitespace().skip(from).take(2);
@@ -28,11 +29,11 @@ fn two_times(stat: &str, from: usize) -> f64 {
     ticks / TICKS_A_SECOND
 }
 
-/// Memory that a process holds, in MB.
+/// Memory of a process, in MB.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Memory {
     pub(crate) resident_mb: f64,
-    /// The most that it ever held at once.
+    /// Peak of `resident_mb`.
     pub(crate) peak_mb: f64,
 }
 
@@ -52,7 +53,7 @@ fn mb(status: &str, name: &str) -> Result<f64> {
     Ok(kib.with_context(|| format!("no {name}"))? * 1024.0 / 1e6)
 }
 
-/// How many were running or waiting to, on average over a minute.
+/// Load average of the last minute: threads that were running or ready to run.
 pub(crate) fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let first = text.split_whitespace().next();

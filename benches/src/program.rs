@@ -1,4 +1,4 @@
-//! The programs that are measured, each as a process of its own.
+//! The measured programs, each in its own process.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use crate::bench::Bench;
 use crate::children::Process;
 use crate::{flockwise, jvm};
 
-/// What is measured.
+/// A measured program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 pub(crate) enum Program {
-    /// One rdkafka consumer that parses, and no more
+    /// An rdkafka consumer that only parses
     Bare,
     /// `flockwise run`
     Flockwise,
@@ -26,13 +26,13 @@ pub(crate) enum Program {
     Flink,
 }
 
-/// What an instance is started with.
+/// The parameters of an instance.
 pub(crate) struct Start<'a> {
-    /// Its name, which is its group's too and begins the names of its topics.
+    /// Its app name: also the name of its group, and the prefix of its topics.
     pub(crate) app: &'a str,
-    /// Its input.
+    /// Its input topic.
     pub(crate) topic: &'a str,
-    /// Of Flockwise; the others have one thread.
+    /// Number of workers of Flockwise. The other programs have one thread.
     pub(crate) shards: u32,
 }
 
@@ -45,12 +45,12 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Where it keeps everything.
+    /// The folder of all its files.
     pub(crate) fn folder(&self) -> PathBuf {
         workspace("target/bench").join(self.app)
     }
 
-    /// Its local state.
+    /// The folder of its local state.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder().join("state")
     }
@@ -60,15 +60,15 @@ impl<'a> Start<'a> {
     }
 }
 
-/// One that runs; ended when dropped.
+/// A running program, killed on drop.
 pub(crate) struct Instance {
     pub(crate) process: Process,
-    /// Where Flockwise answers.
+    /// HTTP address of Flockwise; `None` for other programs.
     pub(crate) address: Option<SocketAddr>,
 }
 
 impl Program {
-    /// In a table.
+    /// Its name in tables.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Bare => "bare consumer",
@@ -78,12 +78,12 @@ impl Program {
         }
     }
 
-    /// Letters for the names of groups and topics.
+    /// Its name in the names of groups and topics.
     pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 
-    /// Starts one that is new to the broker.
+    /// Starts a new instance without state.
     pub(crate) fn start(self, bench: &Bench, start: &Start<'_>) -> Result<Instance> {
         let _ = fs::remove_dir_all(start.folder());
         fs::create_dir_all(start.state())?;
@@ -93,16 +93,16 @@ impl Program {
         self.restart(bench, start)
     }
 
-    /// Starts one with what there is of it.
+    /// Starts an instance with its existing state.
     pub(crate) fn restart(self, bench: &Bench, start: &Start<'_>) -> Result<Instance> {
         match self {
             Self::Flockwise => flockwise::start(bench, start),
             Self::Streams | Self::Flink => jvm::start(self, bench, start),
-            Self::Bare => anyhow::bail!("the bare consumer keeps nothing"),
+            Self::Bare => anyhow::bail!("the bare consumer has no state to restart with"),
         }
     }
 
-    /// The topic of its changelog, where it has one.
+    /// Its changelog topic, if it has one.
     pub(crate) fn changelog(self, app: &str) -> Option<String> {
         match self {
             Self::Flockwise => Some(format!("{app}-changelog")),
@@ -111,8 +111,8 @@ impl Program {
         }
     }
 
-    /// Deletes its local state; who it is stays.
-    pub(crate) fn forget(self, start: &Start<'_>) -> Result<()> {
+    /// Deletes its local state, but keeps its identity.
+    pub(crate) fn delete_state(self, start: &Start<'_>) -> Result<()> {
         for entry in fs::read_dir(start.state())? {
             let entry = entry?;
             if self == Self::Flockwise && entry.file_name() == "instance" {

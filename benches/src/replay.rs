@@ -1,4 +1,4 @@
-//! Events a second of `flockwise replay` on one worker.
+//! Throughput of `flockwise replay` with one worker.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +19,7 @@ struct Round {
     load: f64,
     /// Over the whole process, from its start to its end.
     events_a_second: f64,
-    /// User and system time, both threads: one reads and places lines, one is the worker.
+    /// User and system time of both threads: one reads and partitions lines, the other is the worker.
     cpu_seconds_a_million: f64,
     changes: u64,
 }
@@ -34,7 +34,7 @@ pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {
     write("replay", &rounds)?;
     let all: Vec<&Round> = rounds.iter().collect();
     let head = [
-        "replay, one shard",
+        "replay, one worker",
         "thousand events a second",
         "CPU s a million events",
         "load",
@@ -68,7 +68,7 @@ fn round(program: &Path, load: &Load) -> Result<Round> {
     Ok(round)
 }
 
-/// How many changes a replay of a load gives.
+/// Number of changes that a replay of a load gives.
 pub(crate) fn expected_changes(program: &Path, load: &Load) -> Result<u64> {
     changes(&replay(program, load)?)
 }

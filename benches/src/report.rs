@@ -1,4 +1,4 @@
-//! Figures of several rounds, for people and for programs.
+//! Figures of several rounds, as tables and as JSON.
 
 use std::fs;
 
@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use crate::workspace;
 
-/// Lowest, middle and highest of several figures.
+/// Minimum, median and maximum of several figures.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
     /// The lowest.
     pub min: f64,
-    /// The middle one, or the mean of the two in the middle.
+    /// The median: the middle figure, or the mean of the two in the middle.
     pub median: f64,
     /// The highest.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of several figures; not a number where there are none.
+    /// The spread of some figures; NaN if there are none.
     #[must_use]
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut figures: Vec<f64> = figures.into_iter().collect();
@@ -33,7 +33,7 @@ impl Spread {
         }
     }
 
-    /// `min / median / max` with so many digits behind the point; nothing where there is none.
+    /// `min / median / max` with `digits` decimals; empty if there are no figures.
     #[must_use]
     pub fn shown(self, digits: usize) -> String {
         let Self { min, median, max } = self;
@@ -44,7 +44,7 @@ impl Spread {
     }
 }
 
-/// What several rounds say of one thing, with so many digits.
+/// The spread of one figure over several rounds, with `digits` decimals.
 #[must_use]
 pub fn cell<R>(rounds: &[&R], digits: usize, figure: impl Fn(&R) -> Option<f64>) -> String {
     Spread::of(rounds.iter().filter_map(|round| figure(round))).shown(digits)
@@ -57,22 +57,22 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty one: its name between the marks, and the heads of its columns.
+    /// An empty table. `name` is that of its markers in the document, `head` the column titles.
     #[must_use]
     pub fn new(name: &'static str, head: &[&str]) -> Self {
         let text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
         Self { name, text }
     }
 
-    /// One more row, a cell a column.
+    /// Adds a row with one cell per column.
     pub fn row(&mut self, cells: &[String]) {
         self.text += &format!("| {} |\n", cells.join(" | "));
     }
 
-    /// Prints it, and unless told otherwise puts it where its predecessor is.
+    /// Prints the table and, unless `only_print`, replaces the one of its name in BENCHMARKS.md.
     ///
     /// # Errors
-    /// If BENCHMARKS.md has no place for it, or cannot be written.
+    /// If BENCHMARKS.md has no markers for it or cannot be written.
     pub fn publish(&self, only_print: bool) -> Result<()> {
         println!("\n{}:\n\n{}", self.name, self.text);
         if only_print {
@@ -85,7 +85,7 @@ impl Table {
     }
 }
 
-/// The document with another table between the marks of this name.
+/// Replaces the table between the markers of this name.
 fn replaced(document: &str, name: &str, table: &str) -> Result<String> {
     let (open, close) = (format!("<!-- table: {name} -->\n"), "<!-- /table -->");
     let missing =
@@ -99,13 +99,13 @@ fn replaced(document: &str, name: &str, table: &str) -> Result<String> {
 /// Writes every round's figures to `target/bench/NAME.json`.
 ///
 /// # Errors
-/// If that cannot be written.
+/// If the file cannot be written.
 pub fn write(name: &str, rounds: &impl Serialize) -> Result<()> {
     let folder = workspace("target/bench");
     fs::create_dir_all(&folder)?;
     let path = folder.join(format!("{name}.json"));
     let text = serde_json::to_string_pretty(rounds)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("every round: {}", path.display());
+    eprintln!("figures of every round: {}", path.display());
     Ok(())
 }

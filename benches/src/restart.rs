@@ -1,5 +1,4 @@
-//! A program that has many customers starts again: how long until the first change, and what a customer
-//! takes in memory.
+//! Restarts a program with many customers: the time to the first change, and the memory per customer.
 
 use std::time::{Duration, Instant};
 
@@ -11,22 +10,22 @@ use crate::bench::Bench;
 use crate::first::{await_changes, send_newcomers, start_ready};
 use crate::probe::{self, Memory};
 use crate::program::{Instance, Program, Start};
-use crate::trace::{ChangeDetector, Trace};
+use crate::trace::{ChangeWatcher, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
-/// The end of the load's days, as milliseconds since the epoch.
+/// Event time of the last events, after all days of the load, ms since the epoch.
 const AFTERWARDS_MS: i64 = 1_775_001_600_000;
 
-/// A program as it stands, ended, with all customers.
+/// A stopped program whose state holds all customers.
 #[derive(Serialize)]
-struct Held {
+struct LoadedProgram {
     program: Program,
     #[serde(skip)]
     app: String,
-    /// Without customers.
+    /// Memory without customers.
     empty: Memory,
     loaded: Memory,
-    /// By its own account.
+    /// State size that the program itself reports.
     state_bytes: Option<f64>,
     changelog_bytes: Option<u64>,
 }
@@ -36,11 +35,11 @@ struct Round {
     program: Program,
     from: From,
     load: f64,
-    /// From the start of the process until the first of twelve new events' change could be read.
+    /// Seconds from the start of the process until the change of the first of twelve new events is readable.
     first_seconds: f64,
-    /// The same for the last: there was one in every partition.
+    /// The same for the last of them. There is one event per partition.
     all_seconds: f64,
-    /// User and system time by then.
+    /// User and system time until then.
     cpu_seconds: f64,
     resident_mb: f64,
 }
@@ -51,30 +50,32 @@ enum From {
     Changelog,
 }
 
-/// Measures the programs in turn, over one topic.
+/// Measures the programs in turn, on one topic.
 pub(crate) fn measure(bench: &Bench) -> Result<()> {
     let topic = topic(bench)?;
     let programs = bench.among(&[Program::Flockwise, Program::Streams]);
-    let hold = |program: &Program| hold(bench, *program, &topic);
-    let held: Vec<Held> = programs.iter().map(hold).collect::<Result<_>>()?;
+    let load_customers = |program: &Program| load_customers(bench, *program, &topic);
+    let loaded_program: Vec<LoadedProgram> =
+        programs.iter().map(load_customers).collect::<Result<_>>()?;
     let mut rounds = Vec::new();
     for number in 1..=bench.settings.rounds {
-        for held in &held {
+        for loaded_program in &loaded_program {
             for from in [From::Disk, From::Changelog] {
-                rounds.push(round(bench, held, &topic, from, number)?);
-                write("restart", &(&held, &rounds))?;
+                rounds.push(round(bench, loaded_program, &topic, from, number)?);
+                write("restart", &(&loaded_program, &rounds))?;
             }
         }
     }
-    for held in &held {
-        bench.kafka.delete_topics(&held.app)?;
+    for loaded_program in &loaded_program {
+        bench.kafka.delete_topics(&loaded_program.app)?;
     }
     bench.kafka.delete_topics(&topic)?;
-    publish_restarts(bench, &held, &rounds)?;
-    publish_memory(bench, &held, &rounds)
+    publish_restarts(bench, &loaded_program, &rounds)?;
+    publish_memory(bench, &loaded_program, &rounds)
 }
 
-/// As many events as customers, most of them of few; then one of every customer.
+/// Creates a topic with as many events as customers, most of them of few customers, followed by one event of every
+/// customer.
 fn topic(bench: &Bench) -> Result<String> {
     let (customers, topic) = (bench.settings.customers, "bench-many".to_owned());
     let load = events::load(u64::from(customers), customers);
@@ -83,12 +84,12 @@ fn topic(bench: &Bench) -> Result<String> {
     Ok(topic)
 }
 
-/// Loads all customers into a program and ends it in good order.
-fn hold(bench: &Bench, program: Program, topic: &str) -> Result<Held> {
+/// Loads all customers into a program and stops it.
+fn load_customers(bench: &Bench, program: Program, topic: &str) -> Result<LoadedProgram> {
     let empty = empty(bench, program)?;
     let app = bench.app(program, "restart", 0);
     let start = Start::new(&app, topic);
-    let watch = ChangeDetector::new(&bench.kafka, &app, topic)?;
+    let watch = ChangeWatcher::new(&bench.kafka, &app, topic)?;
     let mut instance = program.start(bench, &start)?;
     Trace::follow(
         &mut instance,
@@ -99,7 +100,7 @@ fn hold(bench: &Bench, program: Program, topic: &str) -> Result<Held> {
     let state_bytes = instance.metric("flockwise_state_bytes");
     instance.process.stop()?;
     let changelog = program.changelog(&app);
-    Ok(Held {
+    Ok(LoadedProgram {
         program,
         empty,
         loaded,
@@ -109,7 +110,7 @@ fn hold(bench: &Bench, program: Program, topic: &str) -> Result<Held> {
     })
 }
 
-/// What the program takes without customers, but for a few.
+/// Memory of the program with almost no customers.
 fn empty(bench: &Bench, program: Program) -> Result<Memory> {
     let app = bench.app(program, "empty", 0);
     let topic = format!("{app}-events");
@@ -121,10 +122,19 @@ fn empty(bench: &Bench, program: Program) -> Result<Memory> {
     Ok(memory)
 }
 
-fn round(bench: &Bench, held: &Held, topic: &str, from: From, number: usize) -> Result<Round> {
-    let (program, start) = (held.program, Start::new(&held.app, topic));
+fn round(
+    bench: &Bench,
+    loaded_program: &LoadedProgram,
+    topic: &str,
+    from: From,
+    number: usize,
+) -> Result<Round> {
+    let (program, start) = (
+        loaded_program.program,
+        Start::new(&loaded_program.app, topic),
+    );
     if from == From::Changelog {
-        program.forget(&start)?;
+        program.delete_state(&start)?;
     }
     let load = probe::load();
     let listener = bench.kafka.listener(&start.changes())?;
@@ -147,17 +157,21 @@ fn round(bench: &Bench, held: &Held, topic: &str, from: From, number: usize) -> 
         program.title(),
         round.first_seconds
     );
-    settle(instance)?;
+    finish_and_stop(instance)?;
     Ok(round)
 }
 
-/// Lets a program write what it may still have to write, and ends it.
-fn settle(instance: Instance) -> Result<()> {
+/// Gives a program time to finish its writes, and stops it.
+fn finish_and_stop(instance: Instance) -> Result<()> {
     std::thread::sleep(Duration::from_secs(2));
     instance.process.stop()
 }
 
-fn publish_restarts(bench: &Bench, held: &[Held], rounds: &[Round]) -> Result<()> {
+fn publish_restarts(
+    bench: &Bench,
+    loaded_program: &[LoadedProgram],
+    rounds: &[Round],
+) -> Result<()> {
     let head = [
         "",
         "first change s",
@@ -166,27 +180,28 @@ fn publish_restarts(bench: &Bench, held: &[Held], rounds: &[Round]) -> Result<()
         "load",
     ];
     let mut table = Table::new("restart", &head);
-    for held in held {
+    for loaded_program in loaded_program {
         for from in [From::Disk, From::Changelog] {
-            let is_of = |round: &&Round| round.program == held.program && round.from == from;
-            let mine: Vec<&Round> = rounds.iter().filter(is_of).collect();
-            let place = match from {
+            let is_of =
+                |round: &&Round| round.program == loaded_program.program && round.from == from;
+            let own_rounds: Vec<&Round> = rounds.iter().filter(is_of).collect();
+            let source = match from {
                 From::Disk => "local state kept",
                 From::Changelog => "from the changelog",
             };
             table.row(&[
-                format!("{}, {place}", held.program.title()),
-                cell(&mine, 2, |round| Some(round.first_seconds)),
-                cell(&mine, 2, |round| Some(round.all_seconds)),
-                cell(&mine, 2, |round| Some(round.cpu_seconds)),
-                cell(&mine, 1, |round| Some(round.load)),
+                format!("{}, {source}", loaded_program.program.title()),
+                cell(&own_rounds, 2, |round| Some(round.first_seconds)),
+                cell(&own_rounds, 2, |round| Some(round.all_seconds)),
+                cell(&own_rounds, 2, |round| Some(round.cpu_seconds)),
+                cell(&own_rounds, 1, |round| Some(round.load)),
             ]);
         }
     }
     table.publish(bench.settings.print)
 }
 
-fn publish_memory(bench: &Bench, held: &[Held], rounds: &[Round]) -> Result<()> {
+fn publish_memory(bench: &Bench, loaded_program: &[LoadedProgram], rounds: &[Round]) -> Result<()> {
     let customers = f64::from(bench.settings.customers);
     let head = [
         "",
@@ -195,27 +210,36 @@ fn publish_memory(bench: &Bench, held: &[Held], rounds: &[Round]) -> Result<()> 
         "restarted from the changelog MB",
         "bytes a customer, loaded",
         "bytes a customer, restarted",
-        "by its own account",
+        "reported by itself",
         "changelog bytes a customer",
     ];
     let mut table = Table::new("memory", &head);
-    for held in held {
-        let is_of = |round: &&Round| round.program == held.program && round.from == From::Changelog;
-        let mine: Vec<&Round> = rounds.iter().filter(is_of).collect();
-        let (empty, loaded) = (held.empty.resident_mb, held.loaded.resident_mb);
+    for loaded_program in loaded_program {
+        let is_of = |round: &&Round| {
+            round.program == loaded_program.program && round.from == From::Changelog
+        };
+        let own_rounds: Vec<&Round> = rounds.iter().filter(is_of).collect();
+        let (empty, loaded) = (
+            loaded_program.empty.resident_mb,
+            loaded_program.loaded.resident_mb,
+        );
         let shown =
             |figure: Option<f64>| figure.map_or(String::new(), |figure| format!("{figure:.0}"));
         table.row(&[
-            held.program.title().to_owned(),
+            loaded_program.program.title().to_owned(),
             shown(Some(empty)),
             shown(Some(loaded)),
-            cell(&mine, 0, |round| Some(round.resident_mb)),
+            cell(&own_rounds, 0, |round| Some(round.resident_mb)),
             shown(Some((loaded - empty) * 1e6 / customers)),
-            cell(&mine, 0, |round| {
+            cell(&own_rounds, 0, |round| {
                 Some((round.resident_mb - empty) * 1e6 / customers)
             }),
-            shown(held.state_bytes.map(|bytes| bytes / customers)),
-            shown(held.changelog_bytes.map(|bytes| bytes as f64 / customers)),
+            shown(loaded_program.state_bytes.map(|bytes| bytes / customers)),
+            shown(
+                loaded_program
+                    .changelog_bytes
+                    .map(|bytes| bytes as f64 / customers),
+            ),
         ]);
     }
     table.publish(bench.settings.print)

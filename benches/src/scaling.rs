@@ -1,5 +1,5 @@
-//! One worker of Flockwise and two, on the same job. The broker's own CPU is counted apart: on a small
-//! machine it competes with what is measured.
+//! Flockwise with one worker and with two, on the same job. The broker's CPU time is reported separately, since on a
+//! small machine it competes with the measured program.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<()> {
         }
     }
     let head = [
-        "shards",
+        "workers",
         "thousand events a second",
         "CPU s a million",
         "broker CPU s a million",
@@ -41,16 +41,16 @@ pub(crate) fn measure(bench: &Bench) -> Result<()> {
     ];
     let mut table = Table::new("scaling", &head);
     for shards in SHARDS {
-        let mine: Vec<&Round> = rounds
+        let own_rounds: Vec<&Round> = rounds
             .iter()
             .filter(|round| round.shards == shards)
             .collect();
         table.row(&[
             shards.to_string(),
-            cell(&mine, 0, |round| Some(round.events_a_second / 1e3)),
-            cell(&mine, 2, |round| Some(round.cpu_seconds_a_million)),
-            cell(&mine, 2, |round| round.broker_cpu_seconds_a_million),
-            cell(&mine, 1, |round| Some(round.load)),
+            cell(&own_rounds, 0, |round| Some(round.events_a_second / 1e3)),
+            cell(&own_rounds, 2, |round| Some(round.cpu_seconds_a_million)),
+            cell(&own_rounds, 2, |round| round.broker_cpu_seconds_a_million),
+            cell(&own_rounds, 1, |round| Some(round.load)),
         ]);
     }
     table.publish(bench.settings.print)

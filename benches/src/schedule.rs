@@ -1,7 +1,6 @@
-//! Events due at fixed times, whatever became of those before.
+//! Events that are due at fixed times, independent of earlier ones.
 //!
-//! The latency of each counts from when it was due: one that could not be sent in time because the
-//! machine was busy waited as well.
+//! Latency counts from when an event was due, so it includes the delay of events that were sent late.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,13 +16,13 @@ use serde::Serialize;
 pub(crate) struct Schedule {
     start: Instant,
     rate: f64,
-    /// Events before those that count.
+    /// Number of events before the measured ones.
     warm_up: u64,
     pub(crate) total: u64,
 }
 
 impl Schedule {
-    /// So many events a second, from a second from now on.
+    /// A schedule of `rate` events per second, which starts in one second.
     pub(crate) fn new(rate: f64, warm_up: u64, total: u64) -> Self {
         Self {
             start: Instant::now() + Duration::from_secs(1),
@@ -37,23 +36,23 @@ impl Schedule {
         self.start + Duration::from_secs_f64(number as f64 / self.rate)
     }
 
-    /// How many are due at an instant.
+    /// Number of events that are due by an instant.
     pub(crate) fn due_by(&self, instant: Instant) -> u64 {
         let passed = instant.saturating_duration_since(self.start);
         (passed.as_secs_f64() * self.rate) as u64
     }
 
-    /// Is this one measured?
+    /// True if this event is measured.
     pub(crate) fn counts(&self, number: u64) -> bool {
         number >= self.warm_up
     }
 
-    /// Since one was due.
+    /// Microseconds since an event was due.
     pub(crate) fn microseconds_since(&self, number: u64) -> Result<u64> {
         Ok(u64::try_from(self.due(number).elapsed().as_micros())?)
     }
 
-    /// Returns when an event is due, or at once.
+    /// Waits until an event is due.
     pub(crate) fn wait_for(&self, number: u64) {
         let left = self.due(number).saturating_duration_since(Instant::now());
         if !left.is_zero() {
@@ -61,7 +60,7 @@ impl Schedule {
         }
     }
 
-    /// When all should long have come.
+    /// Time by which all changes must have arrived.
     fn deadline(&self) -> Instant {
         self.due(self.total) + Duration::from_secs(60)
     }
@@ -71,7 +70,7 @@ impl Schedule {
     }
 }
 
-/// Reads so many changes, as they come.
+/// Reads `changes` changes and calls `each` for every one.
 pub(crate) fn await_changes(
     listener: &BaseConsumer,
     changes: u64,
@@ -80,7 +79,10 @@ pub(crate) fn await_changes(
 ) -> Result<()> {
     let mut missing = changes;
     while missing > 0 {
-        ensure!(Instant::now() < deadline, "{missing} changes did not come");
+        ensure!(
+            Instant::now() < deadline,
+            "{missing} changes did not arrive in time"
+        );
         if let Some(Ok(change)) = listener.poll(Duration::from_millis(100)) {
             each(&change)?;
             missing -= 1;
@@ -89,7 +91,7 @@ pub(crate) fn await_changes(
     Ok(())
 }
 
-/// Latencies of the events that count.
+/// Latencies of the measured events.
 pub(crate) struct Latencies {
     schedule: Schedule,
     microseconds: Histogram<u64>,
@@ -103,7 +105,7 @@ impl Latencies {
         })
     }
 
-    /// Reads so many changes, each of the event that `number` says.
+    /// Reads `changes` changes. `number` returns the number of the event that caused a change.
     pub(crate) fn listen(
         schedule: Schedule,
         listener: &BaseConsumer,
@@ -117,7 +119,7 @@ impl Latencies {
         Ok(latencies)
     }
 
-    /// The change of this event can be read by now.
+    /// Records that the change of this event is readable now.
     fn record(&mut self, number: u64) -> Result<()> {
         if self.schedule.counts(number) {
             self.microseconds
@@ -149,7 +151,7 @@ pub(crate) struct Figures {
     pub(crate) max_ms: f64,
 }
 
-/// By the wall clock.
+/// The wall clock, ms since the epoch.
 pub(crate) fn now_ms() -> Result<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(i64::try_from(now.as_millis())?)

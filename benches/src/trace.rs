@@ -1,4 +1,4 @@
-//! How far a program came when, and what it had cost by then.
+//! Progress of a program over time, and the CPU time that it took.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,28 +8,28 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{Kafka, PATIENCE};
+use crate::broker::{Kafka, TIMEOUT};
 use crate::probe;
 use crate::program::Instance;
 
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Slower than any machine that this is worth measuring on.
-pub(crate) const LONGEST: Duration = Duration::from_secs(900);
+/// Timeout of a run.
+pub(crate) const RUN_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Looks at the offsets that a group has committed, as any lag tool would.
-pub(crate) struct ChangeDetector {
+/// Reads the committed offsets of a group, as a lag tool does.
+pub(crate) struct ChangeWatcher {
     consumer: BaseConsumer,
     partitions: TopicPartitionList,
 }
 
-impl ChangeDetector {
+impl ChangeWatcher {
     pub(crate) fn new(kafka: &Kafka, group: &str, topic: &str) -> Result<Self> {
         let mut config = kafka.client();
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false");
-        // Else every look would wait for the end of a transaction.
+        // Otherwise every look-up would wait for the end of a transaction.
         config.set("isolation.level", "read_uncommitted");
         Ok(Self {
             consumer: config.create()?,
@@ -37,11 +37,11 @@ impl ChangeDetector {
         })
     }
 
-    /// Events committed; 0 while the group is not there yet.
+    /// Number of committed events; 0 while the group does not exist.
     pub(crate) fn committed(&self) -> u64 {
         let offsets = self
             .consumer
-            .committed_offsets(self.partitions.clone(), PATIENCE);
+            .committed_offsets(self.partitions.clone(), TIMEOUT);
         let Ok(offsets) = offsets else { return 0 };
         let committed = offsets
             .elements()
@@ -54,7 +54,7 @@ impl ChangeDetector {
     }
 }
 
-/// How far a process was at a moment.
+/// The progress of a process at one moment.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Sample {
     seconds: f64,
@@ -62,12 +62,12 @@ struct Sample {
     cpu_seconds: f64,
 }
 
-/// The run of one process.
+/// The samples of one process's run.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Trace(Vec<Sample>);
 
-/// Part of a run.
-pub(crate) struct Stretch {
+/// The cost and speed of a part of a run.
+pub(crate) struct RunPart {
     pub(crate) cpu_seconds_a_million: f64,
     pub(crate) events_a_second: f64,
 }
@@ -77,7 +77,7 @@ impl Trace {
         Self(Vec::new())
     }
 
-    /// Notes how far a process has come, and when.
+    /// Adds a sample.
     pub(crate) fn note(&mut self, process: u32, start: Instant, events: u64) -> Result<()> {
         self.0.push(Sample {
             seconds: start.elapsed().as_secs_f64(),
@@ -87,19 +87,19 @@ impl Trace {
         Ok(())
     }
 
-    /// Looks until so many events are committed.
+    /// Samples a process until `events` events are committed.
     pub(crate) fn follow(
         instance: &mut Instance,
-        watch: &ChangeDetector,
+        watch: &ChangeWatcher,
         events: u64,
     ) -> Result<Self> {
-        Self::follow_telling(instance, watch, events, |_| {})
+        Self::follow_with(instance, watch, events, |_| {})
     }
 
-    /// The same, and tells each time how many there are.
-    pub(crate) fn follow_telling(
+    /// The same, and calls `tell` with the number of committed events at each sample.
+    pub(crate) fn follow_with(
         instance: &mut Instance,
-        watch: &ChangeDetector,
+        watch: &ChangeWatcher,
         events: u64,
         tell: impl Fn(u64),
     ) -> Result<Self> {
@@ -115,24 +115,24 @@ impl Trace {
                 return Ok(trace);
             }
             ensure!(
-                start.elapsed() < LONGEST,
-                "{committed} events after {LONGEST:?}"
+                start.elapsed() < RUN_TIMEOUT,
+                "{committed} events after {RUN_TIMEOUT:?}"
             );
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(SAMPLE_INTERVAL);
         }
     }
 
-    /// All of it: CPU from the start of the process, time from the first event seen.
-    pub(crate) fn whole(&self) -> Result<Stretch> {
+    /// The whole run: CPU time from the start of the process, time from the first committed event.
+    pub(crate) fn whole(&self) -> Result<RunPart> {
         let (first, last) = self.end_offsets()?;
-        Ok(Stretch {
+        Ok(RunPart {
             cpu_seconds_a_million: last.cpu_seconds / last.events as f64 * 1e6,
             events_a_second: rate(first, last),
         })
     }
 
-    /// From when half of the events were through.
-    pub(crate) fn second_half(&self) -> Result<Stretch> {
+    /// The run from when half of the events were committed.
+    pub(crate) fn second_half(&self) -> Result<RunPart> {
         let (_, last) = self.end_offsets()?;
         let half = self
             .0
@@ -140,17 +140,19 @@ impl Trace {
             .find(|sample| sample.events * 2 >= last.events);
         let half = half.unwrap_or(last);
         let events = (last.events - half.events) as f64;
-        Ok(Stretch {
+        Ok(RunPart {
             cpu_seconds_a_million: (last.cpu_seconds - half.cpu_seconds) / events * 1e6,
             events_a_second: rate(half, last),
         })
     }
 
-    /// Events a second from when so many were through until so many were.
+    /// Events per second between the moments at which `from` and `to` events were committed.
     pub(crate) fn rate_between(&self, from: u64, to: u64) -> Result<f64> {
         let first = |events| self.0.iter().find(|sample| sample.events >= events);
-        let (from, to) = first(from).zip(first(to)).context("it did not get there")?;
-        ensure!(from.events < to.events, "too few events to tell a rate");
+        let (from, to) = first(from)
+            .zip(first(to))
+            .context("the run ended before it committed enough events")?;
+        ensure!(from.events < to.events, "too few events to compute a rate");
         Ok(rate(from, to))
     }
 

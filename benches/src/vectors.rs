@@ -1,6 +1,6 @@
-//! Vectors to search among.
+//! Vectors for the search benchmarks.
 
-/// Numbers between 0 and 4, as scaled features mostly are; the same on every machine.
+/// Pseudo-random numbers between 0 and 4, the usual range of scaled features. The same on every machine.
 #[must_use]
 pub fn coordinates(seed: u64, count: usize) -> Vec<f64> {
     let mut state = seed;

@@ -1,4 +1,4 @@
-//! Whether what came out is what an undisturbed replay gives.
+//! Compares the output with that of a replay without faults.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -11,7 +11,7 @@ use crate::event_log::EventLog;
 use crate::instance::Stopped;
 use crate::stop_signal::StopSignal;
 
-/// Ends the processes in good order; what is wrong with how they end.
+/// Stops all processes. Returns what was wrong with how they ended.
 pub(crate) fn end(deployment: &Deployment, stop: &StopSignal) -> Vec<String> {
     let mut failures = Vec::new();
     for index in 0..PROCESSES {
@@ -19,16 +19,16 @@ pub(crate) fn end(deployment: &Deployment, stop: &StopSignal) -> Vec<String> {
             let mut instance = deployment.instance(index);
             failures.extend(instance.ended_by_itself());
             match instance.stop() {
-                Stopped::Well => {}
-                Stopped::Uncommitted(text) | Stopped::Wrong(text) => failures.push(text),
+                Stopped::Clean => {}
+                Stopped::Uncommitted(text) | Stopped::Failed(text) => failures.push(text),
             }
         }
     }
     failures
 }
 
-/// What differs from what it should be, and how many changes there are.
-pub(crate) fn judge(
+/// Compares the results with the replay. Returns the failures and the number of changes.
+pub(crate) fn check_results(
     kafka_pipeline: &KafkaPipeline,
     event_log: &EventLog,
     events: usize,
@@ -38,14 +38,14 @@ pub(crate) fn judge(
     if count != events as u64 {
         failures.push(format!("{count} of {events} events were produced"));
     }
-    failures.extend(said("changes", || kafka_pipeline.check_changes()));
-    failures.extend(said("customers", || kafka_pipeline.check_customers()));
+    failures.extend(failure_of("changes", || kafka_pipeline.check_changes()));
+    failures.extend(failure_of("customers", || kafka_pipeline.check_customers()));
     let changes = kafka_pipeline.kafka.read(Topic::SegmentChanges);
     (failures, changes.iter().map(Vec::len).sum())
 }
 
-/// The harness asserts; here that is a line of the report, and the next question is asked all the same.
-fn said(what: &str, check: impl FnOnce()) -> Option<String> {
+/// Runs a check of the harness. If it panics, returns the message as a failure, so that the next check still runs.
+fn failure_of(what: &str, check: impl FnOnce()) -> Option<String> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let checked = panic::catch_unwind(AssertUnwindSafe(check));

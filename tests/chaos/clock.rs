@@ -1,13 +1,13 @@
-//! Time since the start.
+//! Time since the start of a run.
 
 use std::time::{Duration, Instant};
 
-/// Everybody's.
+/// The clock that all threads share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
 
 impl Clock {
-    /// It is zero now.
+    /// Starts a clock at zero.
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }

@@ -1,4 +1,4 @@
-//! Three brokers, three processes, and what lies between them.
+//! Three brokers, three processes and the proxies between them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,48 +21,48 @@ use crate::stop_signal::StopSignal;
 
 pub(crate) const BROKERS: usize = 3;
 pub(crate) const PROCESSES: usize = 3;
-/// One of them comes and goes.
+/// Number of inputs. The last one is removed and added back by faults.
 pub(crate) const INPUTS: usize = 2;
 
-/// Much shorter than usual, so that members that are silent are missed soon.
+/// Session timeout, ms. Much shorter than usual, so that the group notices silent members soon.
 pub(crate) const SESSION_MS: u64 = 2_000;
 
-/// How long a broker or a process may take to be as good as the others again, on a busy machine.
+/// How long a broker or a process may take to catch up after a restart, on a busy machine.
 const CATCH_UP: Duration = Duration::from_secs(120);
 
-/// How the names of the folders of configurations, states and what is expected begin.
+/// Prefix of the folders with configurations, states and expected results.
 const FILES: &str = "plant-";
 
-/// What the faults hit. Taken down in the order of these fields.
+/// The deployment that faults hit. Dropped in the order of these fields.
 pub(crate) struct Deployment {
     instances: Vec<Mutex<Instance>>,
     /// By process and broker.
     pub(crate) proxies: Vec<Vec<Proxy>>,
     pub(crate) kafka_pipeline: KafkaPipeline,
     pub(crate) servers: String,
-    /// Held by whoever has one of them down.
+    /// Held while a broker is down.
     brokers: Mutex<()>,
-    /// Held by whoever starts all processes anew.
+    /// Held during a rolling restart.
     rolling: Mutex<()>,
     metadata: BaseConsumer,
     kafka: Running,
 }
 
-/// How it is to be.
+/// The settings of a deployment.
 pub(crate) struct Plan {
-    /// Where its files are; what is left there of another run goes.
+    /// Folder of its files. Files of an earlier run are deleted.
     pub(crate) folder: PathBuf,
     pub(crate) shards: u32,
     pub(crate) standbys: u32,
     /// librdkafka's properties for the processes.
     pub(crate) properties: Vec<String>,
-    /// For `RUST_LOG` of the processes.
+    /// `RUST_LOG` of the processes.
     pub(crate) log: String,
 }
 
 impl Deployment {
-    /// Everything but the processes is started.
-    pub(crate) fn set(plan: &Plan) -> Result<Self> {
+    /// Starts everything except the processes.
+    pub(crate) fn create(plan: &Plan) -> Result<Self> {
         let kafka = cluster(&plan.folder).run()?;
         let servers = kafka.servers.plain.clone();
         let proxies = kafka.servers.detours.iter();
@@ -71,7 +71,7 @@ impl Deployment {
         let files = tempfile::Builder::new()
             .prefix(FILES)
             .tempdir_in(&plan.folder)
-            .context("cannot make a folder")?;
+            .context("cannot create a folder")?;
         let more = configuration(&plan.properties)?;
         let kafka_pipeline = KafkaPipeline::with(&servers, files, &[PARTITIONS; INPUTS], &more);
         let proxies = proxies.collect::<Result<_>>()?;
@@ -92,12 +92,12 @@ impl Deployment {
         })
     }
 
-    /// A process, by whoever does something to it.
+    /// Locks a process for a fault.
     pub(crate) fn instance(&self, index: usize) -> MutexGuard<'_, Instance> {
         lock(&self.instances[index])
     }
 
-    /// A process to which nobody does anything at the moment.
+    /// Locks a process, unless a fault holds it.
     pub(crate) fn idle_instance(&self, index: usize) -> Option<MutexGuard<'_, Instance>> {
         match self.instances[index].try_lock() {
             Ok(instance) => Some(instance),
@@ -115,13 +115,13 @@ impl Deployment {
         Ok(())
     }
 
-    /// Nobody else takes a broker down meanwhile.
-    pub(crate) fn with_brokers(&self) -> MutexGuard<'_, ()> {
+    /// Prevents other faults from taking a broker down.
+    pub(crate) fn lock_brokers(&self) -> MutexGuard<'_, ()> {
         lock(&self.brokers)
     }
 
-    /// Nobody else starts all processes anew meanwhile.
-    pub(crate) fn with_all(&self) -> MutexGuard<'_, ()> {
+    /// Prevents other faults from restarting all processes.
+    pub(crate) fn lock_rolling(&self) -> MutexGuard<'_, ()> {
         lock(&self.rolling)
     }
 
@@ -129,12 +129,12 @@ impl Deployment {
         self.kafka.cluster.stop_node(number(index), signal)
     }
 
-    /// Starts it again, or thaws it.
+    /// Restarts a broker, or resumes a frozen one.
     pub(crate) fn start_broker(&self, index: usize) -> Result<()> {
         self.kafka.cluster.start_node(number(index))
     }
 
-    /// Waits until every broker has every record: only then may the next one go.
+    /// Waits until every broker has every record. Only then may the next one go down.
     pub(crate) fn wait_until_in_sync(&self, stop: &StopSignal) -> Result<()> {
         let are_in_sync = stop.wait_for(CATCH_UP, || self.are_in_sync());
         if !are_in_sync && !stop.is_set() {
@@ -152,14 +152,14 @@ impl Deployment {
         })
     }
 
-    /// What was written stays, to be looked at.
+    /// Keeps all files when it is dropped, for inspection.
     pub(crate) fn keep_files(&mut self) {
         self.kafka_pipeline.keep_files();
         self.kafka.keep_files();
     }
 }
 
-/// Deletes what earlier runs that went wrong have kept.
+/// Deletes the files that earlier failed runs have kept.
 fn clear(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -173,7 +173,8 @@ fn clear(folder: &Path) -> Result<()> {
 }
 
 fn cluster(folder: &Path) -> Cluster {
-    // Leaders come home soon, or there would be less and less to lose with a broker.
+    // Preferred leaders return soon. Otherwise a restarted broker would lead nothing, and its loss would have no
+    // effect.
     Cluster::at(folder.join("kafka"))
         .nodes(number(BROKERS - 1))
         .first_port(0)
@@ -182,14 +183,14 @@ fn cluster(folder: &Path) -> Cluster {
         .set("leader.imbalance.per.broker.percentage", "1")
 }
 
-/// Of two for the same key the last one counts.
+/// The `[kafka.properties]` section. Of two values for the same key the last one counts.
 fn configuration(properties: &[String]) -> Result<String> {
-    let ours = [
+    let defaults = [
         format!("session.timeout.ms={SESSION_MS}"),
         "heartbeat.interval.ms=500".to_owned(),
     ];
     let mut keyed = BTreeMap::new();
-    for property in ours.iter().chain(properties) {
+    for property in defaults.iter().chain(properties) {
         let pair = property.split_once('=');
         let (key, value) = pair.with_context(|| format!("{property:?} is not KEY=VALUE"))?;
         keyed.insert(key, value);
@@ -231,7 +232,7 @@ fn command(
     let servers: Vec<&str> = nodes.map(|detour| &*detour.advertised).collect();
     command
         .env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", servers.join(","))
-        // Any that is free; it says which.
+        // A free port; the process logs which.
         .env("FLOCKWISE__HTTP__LISTEN", "127.0.0.1:0")
         .env("FLOCKWISE__SHARDS", plan.shards.to_string())
         .env("RUST_LOG", &plan.log);
@@ -245,7 +246,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kafka's nodes are counted from 1.
+/// The number of a Kafka node; they are counted from 1.
 fn number(index: usize) -> u16 {
     index as u16 + 1
 }

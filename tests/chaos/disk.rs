@@ -1,4 +1,4 @@
-//! A small disk of one's own, which can be full.
+//! A small disk for one process, which a fault can fill.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -7,22 +7,22 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Room for what a process keeps of a few thousand customers.
+/// Enough for the checkpoints of a few thousand customers.
 const SIZE: &str = "size=32m";
 const FILLER: &str = "filler";
 
-/// A file system in memory, gone when dropped.
+/// A mounted tmpfs. Unmounted on drop.
 #[derive(Debug)]
 pub(crate) struct Disk(PathBuf);
 
-/// Mounting takes root.
+/// True if this user may mount: only root may.
 pub(crate) fn may_mount() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|answer| answer.stdout.trim_ascii() == b"0")
 }
 
 impl Disk {
-    /// At a folder that is made for it; `None` where nothing can be mounted there.
+    /// Creates a folder and mounts a disk there; `None` if mounting fails.
     pub(crate) fn mount(folder: &Path) -> Result<Option<Self>> {
         fs::create_dir_all(folder)?;
         let mut mount = Command::new("mount");
@@ -32,14 +32,14 @@ impl Disk {
         Ok(is_mounted.then(|| Self(folder.to_owned())))
     }
 
-    /// Takes all the room that is left.
+    /// Fills the disk completely.
     pub(crate) fn fill(&self) -> Result<()> {
         let mut filler = File::create(self.0.join(FILLER)).context("cannot fill a disk")?;
         let mut zeros = vec![0; 64 << 10];
         while !zeros.is_empty() {
             match filler.write(&zeros) {
                 Ok(_) => {}
-                // Less may still fit.
+                // A smaller chunk may still fit.
                 Err(error) if error.kind() == ErrorKind::StorageFull => {
                     zeros.truncate(zeros.len() / 2);
                 }
@@ -56,7 +56,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: whoever still looks into it does not keep it.
+        // Lazily, since a process may still have files open on it.
         let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("cannot unmount {}", self.0.display());

@@ -1,41 +1,41 @@
-//! What was produced, what became of it, and when. Times are since the start.
+//! Records when each event was produced and when its effects were committed. Times are since the start.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A stop shorter than this is the ordinary pace of commits.
-const WORTH_NOTING: Duration = Duration::from_millis(250);
+/// Shorter stalls are the normal interval of commits.
+const MIN_STALL: Duration = Duration::from_millis(250);
 
-/// A partition of an input: the input's number, and the partition's.
+/// A partition of an input: the input's number and the partition's number.
 pub(crate) type InputPartition = (u16, u32);
 
-/// An event's place: its input partition, and its offset there.
-pub(crate) type Place = (InputPartition, i64);
+/// Identifies an event: its input partition and offset.
+pub(crate) type EventId = (InputPartition, i64);
 
-/// Everything that an outside observer has seen.
+/// Everything that the producer and the observer have seen.
 #[derive(Debug)]
 pub(crate) struct EventLog {
     inputs: BTreeMap<InputPartition, Input>,
-    /// Of what is on its way to the task that owns its customer.
-    states: Vec<InputState>,
-    /// Of these, events that their own producer stored twice: one that is not told whether a broker has
-    /// stored them may do so. They have the id of an event before and so make no difference.
+    /// The repartition partitions, by task.
+    tasks: Vec<PartitionState>,
+    /// Number of events that the producer stored twice, which it may do if it gets no acknowledgement. They have the
+    /// id of an earlier event and therefore no effect.
     repeated: u64,
-    /// Events of which all that follows is committed.
+    /// Number of events whose effects are all committed.
     finished: u64,
-    /// How long that took, since the run began.
+    /// Time from send to commit of each finished event sent after `began`.
     latencies: Vec<Duration>,
     began: Duration,
-    /// What should not have happened.
+    /// Failures so far.
     failures: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 struct Event {
     sent: Option<Duration>,
-    /// Another task than the one that reads it owns its customer.
-    is_passed_on: bool,
-    was_passed_on: bool,
+    /// True if another task than the one that reads it owns its customer.
+    is_forwarded: bool,
+    was_forwarded: bool,
     ended: Option<Duration>,
     is_repeated: bool,
 }
@@ -43,18 +43,18 @@ struct Event {
 /// A partition of an input.
 #[derive(Debug)]
 struct Input {
-    /// By offset. Who reads them may be told of them sooner than who produced them.
+    /// By offset. A commit may be seen before the producer's acknowledgement.
     events: Vec<Event>,
-    lane: InputState,
+    state: PartitionState,
     produced: i64,
 }
 
-/// A partition, and what of it waits to be processed.
+/// A partition and its records that are not processed yet.
 #[derive(Debug)]
-struct InputState {
+struct PartitionState {
     name: String,
     waiting: VecDeque<Waiting>,
-    /// Committed as processed.
+    /// The committed offset.
     next_offset: i64,
     progressed: Duration,
     stalls: Vec<Stall>,
@@ -64,10 +64,10 @@ struct InputState {
 struct Waiting {
     offset: i64,
     since: Duration,
-    place: Place,
+    id: EventId,
 }
 
-/// A time in which records of a partition waited and none was committed as processed.
+/// A time span in which records of a partition waited and its committed offset did not advance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stall {
     pub(crate) partition: String,
@@ -82,13 +82,13 @@ impl Stall {
 }
 
 impl EventLog {
-    /// Of this number of inputs, each with as many partitions as the state.
+    /// A log for `inputs` inputs with `partitions` partitions each, and as many tasks.
     pub(crate) fn new(inputs: usize, partitions: u32) -> Self {
-        let places = (0..inputs as u16).flat_map(|input| (0..partitions).map(move |p| (input, p)));
-        let states = (0..partitions).map(|task| InputState::new(format!("repartition/{task}")));
+        let ids = (0..inputs as u16).flat_map(|input| (0..partitions).map(move |p| (input, p)));
+        let tasks = (0..partitions).map(|task| PartitionState::new(format!("repartition/{task}")));
         Self {
-            inputs: places.map(|place| (place, Input::new(place))).collect(),
-            states: states.collect(),
+            inputs: ids.map(|id| (id, Input::new(id))).collect(),
+            tasks: tasks.collect(),
             repeated: 0,
             finished: 0,
             latencies: Vec::new(),
@@ -97,20 +97,20 @@ impl EventLog {
         }
     }
 
-    /// The brokers have the next event of a partition. They do not say its offset where it was stored
-    /// before and its producer was not told.
+    /// The brokers acknowledged the next event of a partition. `offset` is `None` if the event was stored by an
+    /// earlier attempt whose acknowledgement was lost.
     pub(crate) fn produced(
         &mut self,
         (partition, offset): (InputPartition, Option<i64>),
-        is_passed_on: bool,
+        is_forwarded: bool,
         sent: Duration,
         now: Duration,
     ) {
         let expected = self.input(partition).produced;
         let offset = offset.unwrap_or(expected);
         if offset < expected {
-            let name = &self.input(partition).lane.name;
-            let failure = format!("event {expected} of {name} is at offset {offset}");
+            let name = &self.input(partition).state.name;
+            let failure = format!("event {expected} of {name} is at the lower offset {offset}");
             self.failures.push(failure);
         }
         for repeated in expected..offset {
@@ -118,47 +118,47 @@ impl EventLog {
             self.repeated += 1;
         }
         self.input(partition).produced = offset.max(expected) + 1;
-        let place = (partition, offset.max(expected));
-        let event = self.event(place);
+        let id = (partition, offset.max(expected));
+        let event = self.event(id);
         event.sent = Some(sent);
-        event.is_passed_on = is_passed_on;
-        self.settle(place);
-        if self.input(partition).lane.came(place.1, now, place) {
-            self.finish([place], false, now);
+        event.is_forwarded = is_forwarded;
+        self.settle(id);
+        if self.input(partition).state.arrive(id.1, now, id) {
+            self.finish([id], false, now);
         }
     }
 
-    /// An event was passed on, committed, to the task that owns its customer.
-    pub(crate) fn passed_on(&mut self, task: u32, offset: i64, place: Place, now: Duration) {
-        let event = self.event(place);
-        let is_repeated = std::mem::replace(&mut event.was_passed_on, true);
+    /// A forward of an event to the task that owns its customer was committed.
+    pub(crate) fn forwarded(&mut self, task: u32, offset: i64, id: EventId, now: Duration) {
+        let event = self.event(id);
+        let is_repeated = std::mem::replace(&mut event.was_forwarded, true);
         if is_repeated {
-            let (partition, offset) = place;
-            let name = &self.input(partition).lane.name;
-            let failure = format!("offset {offset} of {name} is passed on twice");
+            let (partition, offset) = id;
+            let name = &self.input(partition).state.name;
+            let failure = format!("offset {offset} of {name} is forwarded twice");
             self.failures.push(failure);
         }
-        if self.states[task as usize].came(offset, now, place) {
-            self.finish([place], true, now);
+        if self.tasks[task as usize].arrive(offset, now, id) {
+            self.finish([id], true, now);
         }
     }
 
-    /// A task has committed how far it has come.
+    /// A task has committed its position.
     pub(crate) fn progressed(
         &mut self,
         task: u32,
-        inputs: impl Iterator<Item = Place>,
+        inputs: impl Iterator<Item = EventId>,
         repartition_offset: i64,
         now: Duration,
     ) {
         let mut ended = Vec::new();
         for (partition, next_offset) in inputs {
-            let lane = &mut self.input(partition).lane;
-            let back = lane.passed(next_offset, now, &mut ended);
+            let state = &mut self.input(partition).state;
+            let back = state.advance(next_offset, now, &mut ended);
             self.failures.extend(back);
         }
         self.finish(ended.drain(..), false, now);
-        let back = self.states[task as usize].passed(repartition_offset, now, &mut ended);
+        let back = self.tasks[task as usize].advance(repartition_offset, now, &mut ended);
         self.failures.extend(back);
         self.finish(ended, true, now);
     }
@@ -168,7 +168,7 @@ impl EventLog {
         input.expect("a partition of an input")
     }
 
-    fn event(&mut self, (partition, offset): Place) -> &mut Event {
+    fn event(&mut self, (partition, offset): EventId) -> &mut Event {
         let (events, index) = (&mut self.input(partition).events, offset as usize);
         if events.len() <= index {
             events.resize_with(index + 1, Event::default);
@@ -176,21 +176,21 @@ impl EventLog {
         &mut events[index]
     }
 
-    /// These have been processed by whoever read them, or by the owner of their customer.
-    fn finish(&mut self, places: impl IntoIterator<Item = Place>, by_owner: bool, now: Duration) {
-        for place in places {
-            let event = self.event(place);
-            if by_owner || !event.is_passed_on {
+    /// Marks events as processed by the task that read them, or by the task that owns their customer.
+    fn finish(&mut self, ids: impl IntoIterator<Item = EventId>, by_owner: bool, now: Duration) {
+        for id in ids {
+            let event = self.event(id);
+            if by_owner || !event.is_forwarded {
                 event.ended = Some(now);
-                self.settle(place);
+                self.settle(id);
             }
         }
     }
 
-    /// Counts an event of which both ends are known.
-    fn settle(&mut self, place: Place) {
-        let event = self.event(place);
-        // One that is repeated may be told of as another first, and was not sent as itself.
+    /// Counts an event once its send and its commit are both known.
+    fn settle(&mut self, id: EventId) {
+        let event = self.event(id);
+        // A repeated event was not sent separately.
         let (Some(sent), Some(ended), false) = (event.sent, event.ended, event.is_repeated) else {
             return;
         };
@@ -200,46 +200,46 @@ impl EventLog {
         }
     }
 
-    /// All was only to get warm so far.
+    /// Ends the warm-up: drops latencies and stalls measured so far.
     pub(crate) fn begin(&mut self, now: Duration) {
         self.began = now;
         self.latencies.clear();
-        let inputs = self.inputs.values_mut().map(|input| &mut input.lane);
-        for lane in inputs.chain(&mut self.states) {
-            lane.stalls.clear();
+        let inputs = self.inputs.values_mut().map(|input| &mut input.state);
+        for state in inputs.chain(&mut self.tasks) {
+            state.stalls.clear();
         }
     }
 
-    /// Something that should not have happened.
+    /// Adds a failure.
     pub(crate) fn fail(&mut self, failure: String) {
         self.failures.push(failure);
     }
 
-    /// Events that the brokers have.
+    /// Number of distinct events that the brokers have stored.
     pub(crate) fn count(&self) -> u64 {
         let produced = self.inputs.values().map(|input| input.produced);
         produced.sum::<i64>().cast_unsigned() - self.repeated
     }
 
-    /// Events that were stored twice before anybody read them.
+    /// Number of events that the producer stored twice.
     pub(crate) fn repeated(&self) -> u64 {
         self.repeated
     }
 
-    /// Events of which all that follows is committed.
+    /// Number of events whose effects are all committed.
     pub(crate) fn finished(&self) -> u64 {
         self.finished
     }
 
-    /// What is not as it must be when everything is over.
+    /// All failures, including those that show only at the end of a run.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = self.failures.clone();
-        for Input { events, lane, .. } in self.inputs.values() {
-            let (count, position) = (events.len() as i64, lane.next_offset);
+        for Input { events, state, .. } in self.inputs.values() {
+            let (count, position) = (events.len() as i64, state.next_offset);
             if position != count {
-                let name = &lane.name;
+                let name = &state.name;
                 failures.push(format!(
-                    "{name} has {count} events and is committed as read up to {position}"
+                    "{name} has {count} events, but its committed offset is {position}"
                 ));
             }
         }
@@ -247,26 +247,28 @@ impl EventLog {
         let known: usize = known.sum();
         let (count, finished) = (self.count(), self.finished());
         if known as u64 != count + self.repeated {
-            failures.push(format!("{known} events are read, {count} were produced"));
+            failures.push(format!(
+                "{known} events were read, but {count} were produced"
+            ));
         }
         if count != finished {
             failures.push(format!(
-                "of {count} events {finished} are committed as processed"
+                "of {count} events only {finished} are committed as processed"
             ));
         }
         failures
     }
 
-    /// Every time that a partition did not get on, since the run began and up to now.
+    /// Every stall since the warm-up, up to now.
     pub(crate) fn stalls(&self, now: Duration) -> Vec<Stall> {
-        let inputs = self.inputs.values().map(|input| &input.lane);
-        let lanes = inputs.chain(&self.states);
-        lanes
-            .flat_map(|lane| lane.stalls.iter().cloned().chain(lane.stall(now)))
+        let inputs = self.inputs.values().map(|input| &input.state);
+        let states = inputs.chain(&self.tasks);
+        states
+            .flat_map(|state| state.stalls.iter().cloned().chain(state.stall(now)))
             .collect()
     }
 
-    /// From being sent until all that follows is committed, since the run began, shortest first.
+    /// Latencies from send to commit since the warm-up, shortest first.
     pub(crate) fn latencies(&self) -> Vec<Duration> {
         let mut latencies = self.latencies.clone();
         latencies.sort_unstable();
@@ -278,13 +280,13 @@ impl Input {
     fn new((input, partition): InputPartition) -> Self {
         Self {
             events: Vec::new(),
-            lane: InputState::new(format!("input {input}/{partition}")),
+            state: PartitionState::new(format!("input {input}/{partition}")),
             produced: 0,
         }
     }
 }
 
-impl InputState {
+impl PartitionState {
     fn new(name: String) -> Self {
         Self {
             name,
@@ -295,29 +297,32 @@ impl InputState {
         }
     }
 
-    /// A record came; was it processed before anybody said that it came?
-    fn came(&mut self, offset: i64, now: Duration, place: Place) -> bool {
+    /// A record has arrived. Returns true if it was already processed.
+    fn arrive(&mut self, offset: i64, now: Duration, id: EventId) -> bool {
         if offset < self.next_offset {
             return true;
         }
         self.waiting.push_back(Waiting {
             offset,
             since: now,
-            place,
+            id,
         });
         false
     }
 
-    /// What is wrong with that, if anything.
-    fn passed(
+    /// Advances the committed offset and appends the records that it passes to `ended`. Returns a failure if it goes
+    /// back.
+    fn advance(
         &mut self,
         next_offset: i64,
         now: Duration,
-        ended: &mut Vec<Place>,
+        ended: &mut Vec<EventId>,
     ) -> Option<String> {
         let (name, before) = (&self.name, self.next_offset);
         if next_offset < before {
-            return Some(format!("{name} goes back from {before} to {next_offset}"));
+            return Some(format!(
+                "the committed offset of {name} goes back from {before} to {next_offset}"
+            ));
         }
         if next_offset == before {
             return None;
@@ -330,19 +335,19 @@ impl InputState {
             .waiting
             .pop_front_if(|first| first.offset < next_offset)
         {
-            ended.push(waiting.place);
+            ended.push(waiting.id);
         }
         None
     }
 
-    /// The one that ends now.
+    /// The stall that ends now, if there is one.
     fn stall(&self, now: Duration) -> Option<Stall> {
         let stall = Stall {
             partition: self.name.clone(),
             from: self.waiting.front()?.since.max(self.progressed),
             to: now,
         };
-        (stall.length() >= WORTH_NOTING).then_some(stall)
+        (stall.length() >= MIN_STALL).then_some(stall)
     }
 }
 
@@ -354,9 +359,9 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn progress(event_log: &mut EventLog, task: u32, read: i64, passed_on: i64, now: u64) {
+    fn progress(event_log: &mut EventLog, task: u32, read: i64, forwarded: i64, now: u64) {
         let read = [((0, task), read)].into_iter();
-        event_log.progressed(task, read, passed_on, ms(now));
+        event_log.progressed(task, read, forwarded, ms(now));
     }
 
     #[test]
@@ -366,7 +371,7 @@ mod tests {
         event_log.produced(((0, 0), Some(1)), true, ms(10), ms(15));
         progress(&mut event_log, 0, 2, 0, 40);
         assert_eq!(event_log.latencies(), [ms(40)]);
-        event_log.passed_on(1, 7, ((0, 0), 1), ms(40));
+        event_log.forwarded(1, 7, ((0, 0), 1), ms(40));
         assert_eq!(event_log.failures().len(), 1);
         progress(&mut event_log, 1, 0, 8, 100);
         assert_eq!(event_log.latencies(), [ms(40), ms(90)]);
@@ -377,7 +382,7 @@ mod tests {
     fn what_is_told_in_another_order_counts_all_the_same() {
         let mut event_log = EventLog::new(1, 1);
         progress(&mut event_log, 0, 2, 3, 30);
-        event_log.passed_on(0, 2, ((0, 0), 0), ms(31));
+        event_log.forwarded(0, 2, ((0, 0), 0), ms(31));
         event_log.produced(((0, 0), Some(0)), true, ms(0), ms(32));
         event_log.produced(((0, 0), None), false, ms(5), ms(35));
         assert_eq!(event_log.latencies(), [ms(30), ms(31)]);
@@ -434,8 +439,8 @@ mod tests {
         let mut event_log = EventLog::new(1, 1);
         event_log.produced(((0, 0), Some(0)), true, ms(0), ms(0));
         progress(&mut event_log, 0, 1, 0, 1);
-        event_log.passed_on(0, 0, ((0, 0), 0), ms(1));
-        event_log.passed_on(0, 1, ((0, 0), 0), ms(2));
+        event_log.forwarded(0, 0, ((0, 0), 0), ms(1));
+        event_log.forwarded(0, 1, ((0, 0), 0), ms(2));
         progress(&mut event_log, 0, 1, 2, 3);
         assert!(event_log.failures()[0].contains("twice"));
     }

@@ -1,4 +1,4 @@
-//! Each fault, done and undone.
+//! Injects each kind of fault and ends it.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use crate::clock::Clock;
 use crate::deployment::{BROKERS, Deployment, PROCESSES};
 use crate::instance::{Inputs, Stopped};
 use crate::proxy::{Mode, Proxy};
-use crate::schedule::{Fault, Kind, Victim};
+use crate::schedule::{Fault, Kind, Target};
 use crate::stop_signal::StopSignal;
 
-/// A fault is still felt this long after it is over: members come back, leaders go home.
-pub(crate) const AFTERMATH: Duration = Duration::from_secs(3);
+/// How long a fault still has effects after its end: members rejoin and leaders move back.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(3);
 
-/// A fault that has been.
+/// A fault that was injected.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultHistory {
     pub(crate) fault: Fault,
-    /// Later than it was due where its victim was still held by another.
+    /// Start of the fault. Later than scheduled if another fault held its target.
     pub(crate) from: Duration,
-    /// When all was in place again; what was lost by it may still be caught up with.
+    /// End of the fault. Processing may still be catching up.
     pub(crate) to: Duration,
-    /// What should not have happened.
+    /// Failures during the fault.
     pub(crate) failures: Vec<String>,
-    /// Processes that ended without having committed.
+    /// Processes that ended without a last commit.
     pub(crate) uncommitted: Vec<Uncommitted>,
 }
 
-/// A process that could not commit when it was asked to end, and what it said.
+/// A process that could not commit after SIGTERM, and its last log lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Uncommitted {
     from: Duration,
@@ -38,128 +38,128 @@ pub(crate) struct Uncommitted {
 }
 
 impl FaultHistory {
-    /// Was it felt at some time between these?
-    pub(crate) fn is_felt(&self, from: Duration, to: Duration) -> bool {
-        from < self.to + AFTERMATH && self.from < to
+    /// True if it had effects at some time in this span.
+    pub(crate) fn overlaps(&self, from: Duration, to: Duration) -> bool {
+        from < self.to + RECOVERY && self.from < to
     }
 
-    /// Was a broker out of reach while the process was to end, or on its way back?
-    pub(crate) fn excuses(&self, stop: &Uncommitted) -> bool {
-        self.fault.kind.is_between_processes_and_brokers() && self.is_felt(stop.from, stop.to)
+    /// True if it explains why a process could not commit: it made a broker unreachable at that time.
+    pub(crate) fn explains(&self, stop: &Uncommitted) -> bool {
+        self.fault.kind.is_between_processes_and_brokers() && self.overlaps(stop.from, stop.to)
     }
 }
 
-/// What faults need to happen.
+/// Everything that is needed to inject faults.
 pub(crate) struct FaultActions<'a> {
     pub(crate) deployment: &'a Deployment,
     pub(crate) clock: Clock,
     pub(crate) stop: &'a StopSignal,
-    /// Later nothing comes any more that could suffer.
+    /// End of the events. No fault is injected after it.
     pub(crate) until: Duration,
 }
 
 impl FaultActions<'_> {
-    /// Does it, waits, and undoes it, whoever halts it. Nobody else does anything to its victim
-    /// meanwhile. `None` where the victim was held by another until it was too late.
-    pub(crate) fn strike(&self, fault: Fault) -> Option<FaultHistory> {
-        let mut past = FaultHistory {
+    /// Injects a fault, waits and ends it, even if the stop signal is set. No other fault hits the same target
+    /// meanwhile. Returns `None` if another fault held the target until it was too late.
+    pub(crate) fn inject(&self, fault: Fault) -> Option<FaultHistory> {
+        let mut history = FaultHistory {
             fault,
             from: Duration::ZERO,
             to: Duration::ZERO,
             failures: Vec::new(),
             uncommitted: Vec::new(),
         };
-        let done = match fault.victim {
-            Victim::Process(index) => self.strike_process(index, &mut past),
-            Victim::Broker(index) => self.strike_broker(index, &mut past),
-            Victim::Links { process, broker } => self.strike_links(process, broker, &mut past),
-            Victim::Everybody => self.roll(&mut past),
-            Victim::First(count) => self.reconfigure(count, &mut past),
+        let done = match fault.target {
+            Target::Process(index) => self.inject_process(index, &mut history),
+            Target::Broker(index) => self.inject_broker(index, &mut history),
+            Target::Links { process, broker } => self.inject_links(process, broker, &mut history),
+            Target::AllProcesses => self.roll(&mut history),
+            Target::First(count) => self.reconfigure(count, &mut history),
         };
         if let Err(error) = done {
             let failure = format!("{}: {error:#}", fault.kind.name());
-            past.failures.push(failure);
+            history.failures.push(failure);
         }
-        past.to = self.clock.now();
-        (past.from > Duration::ZERO).then_some(past)
+        history.to = self.clock.now();
+        (history.from > Duration::ZERO).then_some(history)
     }
 
-    /// To be asked as soon as the victim is held.
-    fn begins(&self, past: &mut FaultHistory) -> bool {
-        let (now, what) = (self.clock.now(), past.fault.what());
+    /// Records the start of a fault. Must be called once the target is locked; returns false if it is too late.
+    fn begins(&self, history: &mut FaultHistory) -> bool {
+        let (now, what) = (self.clock.now(), history.fault.what());
         let at = now.as_secs_f64();
         if now > self.until || self.stop.is_set() {
             eprintln!("{at:7.1} s  too late for: {what}");
             return false;
         }
         eprintln!("{at:7.1} s  {what}");
-        past.from = now;
+        history.from = now;
         true
     }
 
-    fn hold(&self, past: &FaultHistory) {
-        self.stop.wait(past.fault.hold());
+    fn hold(&self, history: &FaultHistory) {
+        self.stop.wait(history.fault.duration());
     }
 
-    fn strike_process(&self, index: usize, past: &mut FaultHistory) -> Result<()> {
+    fn inject_process(&self, index: usize, history: &mut FaultHistory) -> Result<()> {
         let mut instance = self.deployment.instance(index);
-        if !self.begins(past) {
+        if !self.begins(history) {
             return Ok(());
         }
-        // It is to be struck alive.
-        past.failures.extend(instance.ended_by_itself());
-        match past.fault.kind {
+        // Makes sure that the process runs when the fault hits it.
+        history.failures.extend(instance.ended_by_itself());
+        match history.fault.kind {
             Kind::Freeze => {
                 instance.pause();
-                self.hold(past);
+                self.hold(history);
                 instance.resume();
             }
             Kind::Disk => {
-                let half = past.fault.hold() / 2;
+                let half = history.fault.duration() / 2;
                 instance.fill_disk()?;
                 self.stop.wait(half);
-                past.failures.extend(instance.ended_by_itself());
+                history.failures.extend(instance.ended_by_itself());
                 instance.start();
                 self.stop.wait(half);
                 instance.clear_disk()?;
             }
             _ => {
                 instance.kill();
-                self.hold(past);
+                self.hold(history);
                 instance.start();
             }
         }
         Ok(())
     }
 
-    fn strike_broker(&self, index: usize, past: &mut FaultHistory) -> Result<()> {
-        let _alone = self.deployment.with_brokers();
-        if !self.begins(past) {
+    fn inject_broker(&self, index: usize, history: &mut FaultHistory) -> Result<()> {
+        let _alone = self.deployment.lock_brokers();
+        if !self.begins(history) {
             return Ok(());
         }
-        match past.fault.kind {
+        match history.fault.kind {
             Kind::BrokerFreeze => self.deployment.stop_broker(index, Signal::Stop)?,
-            // One that takes too long would be killed by its supervisor as well.
+            // A broker that takes too long to stop is killed, as a supervisor would do.
             Kind::BrokerStop if self.deployment.stop_broker(index, Signal::Term).is_ok() => {}
             _ => self.deployment.stop_broker(index, Signal::Kill)?,
         }
-        self.hold(past);
+        self.hold(history);
         self.deployment.start_broker(index)?;
         self.deployment.wait_until_in_sync(self.stop)
     }
 
-    fn strike_links(
+    fn inject_links(
         &self,
         process: Option<usize>,
         broker: Option<usize>,
-        past: &mut FaultHistory,
+        history: &mut FaultHistory,
     ) -> Result<()> {
         let processes = chosen(process, PROCESSES);
         let held = processes
             .iter()
             .map(|index| self.deployment.instance(*index));
         let _alone: Vec<_> = held.collect();
-        if !self.begins(past) {
+        if !self.begins(history) {
             return Ok(());
         }
         let brokers = chosen(broker, BROKERS);
@@ -169,56 +169,56 @@ impl FaultActions<'_> {
             .map(|(process, broker)| &self.deployment.proxies[process][broker])
             .collect();
         let set = |mode| proxies.iter().for_each(|proxy| proxy.set(mode));
-        match past.fault.kind {
+        match history.fault.kind {
             Kind::Stall => set(Mode::Stalled),
             Kind::Refuse => set(Mode::Refusing),
             _ => {}
         }
-        if past.fault.kind != Kind::Stall {
+        if history.fault.kind != Kind::Stall {
             proxies.iter().for_each(|proxy| proxy.cut());
         }
-        self.hold(past);
+        self.hold(history);
         set(Mode::Open);
         Ok(())
     }
 
-    fn roll(&self, past: &mut FaultHistory) -> Result<()> {
-        let _alone = self.deployment.with_all();
-        if !self.begins(past) {
+    fn roll(&self, history: &mut FaultHistory) -> Result<()> {
+        let _alone = self.deployment.lock_rolling();
+        if !self.begins(history) {
             return Ok(());
         }
-        (0..PROCESSES).try_for_each(|index| self.start_again(index, None, past))
+        (0..PROCESSES).try_for_each(|index| self.start_again(index, None, history))
     }
 
-    /// An input is taken out of the configuration and put back: in between some processes read it, or none.
-    fn reconfigure(&self, count: usize, past: &mut FaultHistory) -> Result<()> {
-        let _alone = self.deployment.with_all();
-        if !self.begins(past) {
+    /// Removes an input from the configuration and adds it back. In between, some processes or none read it.
+    fn reconfigure(&self, count: usize, history: &mut FaultHistory) -> Result<()> {
+        let _alone = self.deployment.lock_rolling();
+        if !self.begins(history) {
             return Ok(());
         }
         let without =
-            (0..count).try_for_each(|index| self.start_again(index, Some(Inputs::First), past));
-        self.hold(past);
-        // Also where the first half failed: in the end all inputs are to be read.
+            (0..count).try_for_each(|index| self.start_again(index, Some(Inputs::First), history));
+        self.hold(history);
+        // Also if the first half failed, since all inputs must be read in the end.
         let with =
-            (0..count).try_for_each(|index| self.start_again(index, Some(Inputs::Both), past));
+            (0..count).try_for_each(|index| self.start_again(index, Some(Inputs::Both), history));
         without.and(with)
     }
 
-    /// A process ends in good order and starts again, with other inputs where these are given.
+    /// Stops a process and restarts it, with these inputs if they are given.
     fn start_again(
         &self,
         index: usize,
         inputs: Option<Inputs>,
-        past: &mut FaultHistory,
+        history: &mut FaultHistory,
     ) -> Result<()> {
         let mut instance = self.deployment.instance(index);
-        past.failures.extend(instance.ended_by_itself());
+        history.failures.extend(instance.ended_by_itself());
         let from = self.clock.now();
         match instance.stop() {
-            Stopped::Well => {}
-            Stopped::Wrong(text) => past.failures.push(text),
-            Stopped::Uncommitted(text) => past.uncommitted.push(Uncommitted {
+            Stopped::Clean => {}
+            Stopped::Failed(text) => history.failures.push(text),
+            Stopped::Uncommitted(text) => history.uncommitted.push(Uncommitted {
                 from,
                 to: self.clock.now(),
                 text,
@@ -230,7 +230,7 @@ impl FaultActions<'_> {
     }
 }
 
-/// One, or all of so many.
+/// The chosen index, or all below `count`.
 fn chosen(one: Option<usize>, count: usize) -> Vec<usize> {
     one.map_or_else(|| (0..count).collect(), |one| vec![one])
 }

@@ -1,4 +1,4 @@
-//! A `flockwise run` process as its supervisor sees it.
+//! A `flockwise run` process under supervision.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,20 +13,20 @@ use signal_hook::consts::SIGTERM;
 use crate::clock::Clock;
 use crate::disk::Disk;
 
-/// As long as Kubernetes waits by default.
+/// How long a process may take to end after SIGTERM: the default of Kubernetes.
 const GRACE: Duration = Duration::from_secs(30);
-/// Of the log of one that ended by itself.
+/// Number of log lines to show of a process that ended unexpectedly.
 const LAST_LINES: usize = 5;
 
-/// What a process says that could not commit in time when it was asked to end.
-const GAVE_UP: &str = "this instance could not commit";
+/// Part of the message of a process that could not commit in time after SIGTERM.
+const GAVE_UP: &str = "could not commit, leave the group";
 
-/// How a process ended that was asked to.
+/// How a process ended after SIGTERM.
 pub(crate) enum Stopped {
-    Well,
-    /// It could not commit in time, as it says: right while the brokers do not answer.
+    Clean,
+    /// It could not commit in time and said so, which is right while the brokers do not answer.
     Uncommitted(String),
-    Wrong(String),
+    Failed(String),
 }
 
 /// The inputs that a process is configured to read.
@@ -36,27 +36,27 @@ pub(crate) enum Inputs {
     Both,
 }
 
-/// What starts a process, by what it is to read.
+/// The commands that start a process, by the inputs that it reads.
 pub(crate) struct Commands {
     pub(crate) first: Command,
     pub(crate) both: Command,
 }
 
-/// One of the processes, killed when dropped.
+/// A process of the deployment, killed on drop.
 pub(crate) struct Instance {
     pub(crate) name: String,
-    /// What it reads once it is started.
+    /// The inputs that it reads after its next start.
     pub(crate) inputs: Inputs,
     process: Option<Process>,
     commands: Commands,
     clock: Clock,
     log: File,
-    /// Of its state, where one could be mounted.
+    /// The disk of its state; `None` if none could be mounted.
     disk: Option<Disk>,
 }
 
 impl Instance {
-    /// What it says is kept in a folder.
+    /// Creates an instance without starting it. Its log is written to the folder `logs`.
     pub(crate) fn new(
         name: &str,
         commands: Commands,
@@ -70,13 +70,13 @@ impl Instance {
             process: None,
             commands,
             clock: Clock::start(),
-            log: log.context("cannot keep a log")?,
+            log: log.context("cannot create a log file")?,
             disk,
         })
     }
 
     pub(crate) fn start(&mut self) {
-        self.end("started anew");
+        self.end("restarted");
         let command = match self.inputs {
             Inputs::First => &mut self.commands.first,
             Inputs::Both => &mut self.commands.both,
@@ -84,12 +84,12 @@ impl Instance {
         self.process = Some(Process::start(command));
     }
 
-    /// What there is of it after kill -9, or where it is gone, is what it said.
+    /// Sends SIGKILL and saves the log.
     pub(crate) fn kill(&mut self) {
         self.end("killed");
     }
 
-    /// Takes all the room there is for its state.
+    /// Fills the disk of its state.
     pub(crate) fn fill_disk(&self) -> Result<()> {
         self.disk.as_ref().context("it has no disk")?.fill()
     }
@@ -98,42 +98,42 @@ impl Instance {
         self.disk.as_ref().context("it has no disk")?.clear()
     }
 
-    /// SIGSTOP.
+    /// Sends SIGSTOP.
     pub(crate) fn pause(&self) {
         self.process.iter().for_each(Process::pause);
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub(crate) fn resume(&self) {
         self.process.iter().for_each(Process::resume);
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM and waits until the process has ended.
     pub(crate) fn stop(&mut self) -> Stopped {
         let Some(process) = self.process.as_mut() else {
-            return Stopped::Well;
+            return Stopped::Clean;
         };
-        process.ask_to_end();
+        process.request_stop();
         let ended = process.ended_within(GRACE);
         self.end("asked to end");
         let name = &self.name;
         let Some(ended) = ended else {
-            return Stopped::Wrong(format!("{name} did not end within {GRACE:?} when asked to"));
+            return Stopped::Failed(format!("{name} did not end within {GRACE:?} after SIGTERM"));
         };
-        // It was only just started and did not listen yet, as its first line would say.
-        let is_unheard = ended.signal == Some(SIGTERM) && ended.stderr.is_empty();
-        if ended.code == Some(0) || is_unheard {
-            return Stopped::Well;
+        // A process that was just started has no signal handler yet: SIGTERM ends it before its first log line.
+        let was_starting = ended.signal == Some(SIGTERM) && ended.stderr.is_empty();
+        if ended.code == Some(0) || was_starting {
+            return Stopped::Clean;
         }
         let (how, last) = (how(&ended), last_lines(&ended.stderr));
-        let text = format!("{name} ended with {how} when asked to:\n{last}");
+        let text = format!("{name} ended with {how} after SIGTERM:\n{last}");
         match ended.code == Some(1) && ended.stderr.contains(GAVE_UP) {
             true => Stopped::Uncommitted(text),
-            false => Stopped::Wrong(text),
+            false => Stopped::Failed(text),
         }
     }
 
-    /// How it ended, where it did so by itself.
+    /// How it ended; `None` if it still runs. Must be called before any signal is sent.
     pub(crate) fn ended_by_itself(&mut self) -> Option<String> {
         let ended = self.process.as_mut()?.ended_within(Duration::ZERO)?;
         let (name, how, last) = (&self.name, how(&ended), last_lines(&ended.stderr));
@@ -142,11 +142,11 @@ impl Instance {
         Some(failure)
     }
 
-    /// Does it say that its tasks are all restored?
+    /// True if `/readyz` says that it is ready.
     pub(crate) fn is_ready(&self) -> bool {
-        let said = self.process.as_ref().map(Process::stderr);
-        let address = said.as_deref().and_then(|said| {
-            let (_, rest) = said.split_once("listening for HTTP address=")?;
+        let log = self.process.as_ref().map(Process::stderr);
+        let address = log.as_deref().and_then(|log| {
+            let (_, rest) = log.split_once("listening for HTTP address=")?;
             rest.split_whitespace().next()?.parse().ok()
         });
         let answer = address.and_then(|address| get(address, "/readyz"));
@@ -157,8 +157,8 @@ impl Instance {
         let Some(process) = self.process.take() else {
             return;
         };
-        let (said, at) = (process.stderr(), self.clock.now().as_secs_f64());
-        let noted = writeln!(self.log, "{said}--- {how}, {at:.1} s after the first start");
+        let (log, at) = (process.stderr(), self.clock.now().as_secs_f64());
+        let noted = writeln!(self.log, "{log}--- {how}, {at:.1} s after the first start");
         if let Err(error) = noted {
             eprintln!("the log of {} is incomplete: {error}", self.name);
         }
@@ -177,8 +177,8 @@ fn how(ended: &Finished) -> String {
     code.or(signal).unwrap_or_default()
 }
 
-fn last_lines(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().collect();
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(LAST_LINES)..].iter();
     last.map(|line| format!("    {line}\n")).collect()
 }

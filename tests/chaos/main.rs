@@ -1,8 +1,7 @@
-//! Faults for real: three brokers, three processes, and what a seed makes of them.
+//! Injects faults into a real deployment of three brokers and three processes, drawn from a seed.
 //!
-//! Events come at a steady rate while processes and brokers are killed, frozen and cut off; what comes
-//! out in the end must be what an undisturbed replay of the same events gives. Started by
-//! `cargo xtask chaos`.
+//! Events arrive at a steady rate while processes and brokers are killed, frozen and disconnected. In the end the
+//! output must equal that of a replay of the same events without faults. Started by `cargo xtask chaos`.
 
 mod checks;
 mod clock;
@@ -38,49 +37,49 @@ use run::{Outcome, Run};
 use schedule::{Fault, Kind};
 use stop_signal::StopSignal;
 
-/// Events go on for this long after the last fault.
-const CALM_AT_LAST_S: f64 = 5.0;
-/// Events that the model is learnt from.
-const LEARNT_FROM: u64 = 5_000;
+/// Seconds of events without faults at the end.
+const FAULT_FREE_END_S: f64 = 5.0;
+/// Number of events that the model is learned from.
+const LEARNING_EVENTS: u64 = 5_000;
 
-/// Breaks a real deployment from a seed, and compares what comes out with an undisturbed replay
+/// Injects faults into a real deployment and compares the output with a replay without faults
 #[derive(Parser)]
 #[command(name = "cargo xtask chaos", bin_name = "cargo xtask chaos")]
 struct Arguments {
-    /// How long events come, ten seconds of which are to get warm
+    /// Minutes of events; the first ten seconds are a warm-up without faults
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// The same seed, the same faults
+    /// Seed of the faults; the same seed gives the same faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Threads of each process
+    /// Worker threads of each process
     #[arg(long, default_value_t = 1)]
     shards: u32,
-    /// Copies of each task's state that other processes keep; left out of the configuration where 0
+    /// `standbys` in the configuration of the processes; 0 leaves it out
     #[arg(long, default_value_t = 0)]
     standbys: u32,
-    /// Events a second
+    /// Events per second
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// How many customers there may be
+    /// Maximum number of customers
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     customers: u32,
-    /// Only these kinds of faults
+    /// Inject only these kinds of faults
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Kind>,
-    /// A property of librdkafka, for the processes
+    /// A librdkafka property for the processes
     #[arg(long = "property", value_name = "KEY=VALUE")]
     properties: Vec<String>,
     /// RUST_LOG of the processes
     #[arg(long, default_value = "info")]
     log: String,
-    /// No faults at all: the figures to compare with
+    /// Inject no faults, for figures to compare with
     #[arg(long, conflicts_with = "kinds")]
     calm: bool,
-    /// Print the faults and end
+    /// Print the faults and exit
     #[arg(long)]
     dry_run: bool,
-    /// Where logs and results go [default: target/chaos]
+    /// Directory of logs and results [default: target/chaos]
     #[arg(long)]
     dir: Option<PathBuf>,
 }
@@ -103,17 +102,17 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let stop = StopSignal::on_signals().context("cannot listen to signals")?;
+    let stop = StopSignal::on_signals().context("cannot register signal handlers")?;
     let plan = arguments.plan();
-    fs::create_dir_all(&plan.folder).context("cannot make the folder of results")?;
-    let mut deployment = Deployment::set(&plan)?;
-    let ended = arguments.play(&deployment, &faults, &stop);
+    fs::create_dir_all(&plan.folder).context("cannot create the folder of results")?;
+    let mut deployment = Deployment::create(&plan)?;
+    let ended = arguments.run_deployment(&deployment, &faults, &stop);
     if ended
         .as_ref()
         .is_ok_and(|report| report.failures.is_empty())
     {
         let report = ended?;
-        arguments.tell(&report, &plan)?;
+        arguments.write_report(&report, &plan)?;
         return Ok(ExitCode::SUCCESS);
     }
     if stop.is_interrupted() {
@@ -121,8 +120,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
     deployment.keep_files();
-    arguments.tell(&ended?, &plan)?;
-    eprintln!("everything is in {}", plan.folder.display());
+    arguments.write_report(&ended?, &plan)?;
+    eprintln!("all files are in {}", plan.folder.display());
     Ok(ExitCode::FAILURE)
 }
 
@@ -134,10 +133,10 @@ impl Arguments {
             false => self.kinds.clone(),
         };
         if kinds.contains(&Kind::Disk) && !disk::may_mount() {
-            eprintln!("no disk is filled: a small one is mounted by root alone");
+            eprintln!("skipping disk faults: only root may mount a small disk");
             kinds.retain(|kind| *kind != Kind::Disk);
         }
-        let span_s = self.minutes * 60.0 - CALM_AT_LAST_S;
+        let span_s = self.minutes * 60.0 - FAULT_FREE_END_S;
         match kinds.is_empty() {
             true => Vec::new(),
             false => schedule::draw(self.seed, &kinds, (span_s.max(0.0) * 1e3) as u64),
@@ -155,10 +154,15 @@ impl Arguments {
         }
     }
 
-    /// The whole run, on a site that is ready for it.
-    fn play(&self, deployment: &Deployment, faults: &[Fault], stop: &StopSignal) -> Result<Report> {
+    /// Does the whole run on a deployment without processes, and returns its report.
+    fn run_deployment(
+        &self,
+        deployment: &Deployment,
+        faults: &[Fault],
+        stop: &StopSignal,
+    ) -> Result<Report> {
         let count = (self.minutes * 60.0 * f64::from(self.rate)) as u64;
-        let first = count.min(LEARNT_FROM) as usize;
+        let first = count.min(LEARNING_EVENTS) as usize;
         let events = deployment
             .kafka_pipeline
             .expect(count, self.customers, first);
@@ -166,7 +170,7 @@ impl Arguments {
         (0..PROCESSES).for_each(|index| deployment.instance(index).start());
         (0..PROCESSES)
             .try_for_each(|index| deployment.wait_until_ready(&deployment.instance(index), stop))?;
-        let course = Run {
+        let run = Run {
             deployment,
             stop,
             clock: Clock::start(),
@@ -175,40 +179,40 @@ impl Arguments {
             events: &events,
             rate: self.rate,
         };
-        eprintln!("{} events at {} a second", events.len(), self.rate);
-        let outcome = course.run();
+        eprintln!("{} events at {} per second", events.len(), self.rate);
+        let outcome = run.run();
         let ended = checks::end(deployment, stop);
-        Ok(self.report(deployment, &course, outcome, ended, &events))
+        Ok(self.report(deployment, &run, outcome, ended, &events))
     }
 
     fn report(
         &self,
         deployment: &Deployment,
-        course: &Run<'_>,
+        run: &Run<'_>,
         outcome: Outcome,
         ended: Vec<String>,
         events: &[InputRecord],
     ) -> Report {
-        let event_log = course.event_log.lock();
+        let event_log = run.event_log.lock();
         let event_log = event_log.unwrap_or_else(PoisonError::into_inner);
         let Outcome {
-            past,
+            history,
             stalls,
             mut failures,
         } = outcome;
-        failures.extend(past.iter().flat_map(|past| past.failures.clone()));
-        let stops = past.iter().flat_map(|past| &past.uncommitted);
-        let (excused, others): (Vec<_>, Vec<_>) =
-            stops.partition(|stop| past.iter().any(|past| past.excuses(stop)));
-        let uncommitted = excused.len();
+        failures.extend(history.iter().flat_map(|history| history.failures.clone()));
+        let stops = history.iter().flat_map(|history| &history.uncommitted);
+        let (explained, others): (Vec<_>, Vec<_>) =
+            stops.partition(|stop| history.iter().any(|history| history.explains(stop)));
+        let uncommitted = explained.len();
         failures.extend(others.into_iter().map(|stop| stop.text.clone()));
         failures.extend(ended);
         let mut changes = 0;
-        if course.stop.is_interrupted() {
+        if run.stop.is_interrupted() {
             failures.push("interrupted".to_owned());
         } else {
             let (differing, count) =
-                checks::judge(&deployment.kafka_pipeline, &event_log, events.len());
+                checks::check_results(&deployment.kafka_pipeline, &event_log, events.len());
             failures.extend(differing);
             changes = count;
         }
@@ -222,24 +226,24 @@ impl Arguments {
             changes,
             stalls,
             latencies: event_log.latencies(),
-            past,
+            history,
             uncommitted,
             failures,
         }
     }
 
-    fn tell(&self, report: &Report, plan: &Plan) -> Result<()> {
+    fn write_report(&self, report: &Report, plan: &Plan) -> Result<()> {
         println!("{report}");
         let name = format!("seed-{}-standbys-{}.json", self.seed, self.standbys);
         let path = plan.folder.join(name);
         let text = format!("{:#}\n", report.json());
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("also in {}", path.display());
+        eprintln!("report written to {}", path.display());
         Ok(())
     }
 }
 
-/// How busy the machine was in the last minute; slow answers may be due to others.
+/// Load average of the last minute: other programs may explain slow answers.
 fn load() -> Option<f64> {
     let text = fs::read_to_string("/proc/loadavg").ok()?;
     text.split_whitespace().next()?.parse().ok()

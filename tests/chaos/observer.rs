@@ -1,7 +1,8 @@
-//! A reader from outside that sees committed records alone, and when it sees them.
+//! A consumer that observes when records become committed.
 //!
-//! A task's bookmark is in the transaction of everything that it speaks for, so when it can be read,
-//! its changes can. Nobody has to ask for it, and so nothing is rounded up to the next question.
+//! A task position is in the same transaction as the effects of the events that it covers, so they become visible
+//! together. The observer consumes positions as they are committed and does not poll, so times are not rounded up to
+//! a polling interval.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,12 +21,12 @@ use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::clock::Clock;
 use crate::event_log::EventLog;
-use crate::producer::eager;
+use crate::producer::with_short_timeouts;
 use crate::stop_signal::StopSignal;
 
 const STEP: Duration = Duration::from_millis(50);
 
-/// Keeps the journal of what is committed, until halted.
+/// Records in the event log what is committed, until the stop signal is set.
 pub(crate) fn observe(
     servers: &str,
     topics: &Topics,
@@ -37,16 +38,16 @@ pub(crate) fn observe(
     let consumer = connect(servers, topics)?;
     let changelog = topics.name(Topic::Changelog);
     while !stop.is_set() {
-        // Errors are of brokers that are down, and pass.
+        // Errors are temporary: a broker is down.
         let Some(Ok(message)) = consumer.poll(STEP) else {
             continue;
         };
         let now = clock.now();
         let mut event_log = event_log.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = if message.topic() == changelog {
-            note_bookmark(&message, topics, &mut event_log, now)
+            note_task_position(&message, topics, &mut event_log, now)
         } else {
-            note_passed_on(&message, topics, plan, &mut event_log, now)
+            note_forwarded(&message, topics, plan, &mut event_log, now)
         };
         if let Err(error) = noted {
             event_log.fail(format!("{error:#}"));
@@ -64,9 +65,9 @@ fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<QuietContext>>
         .set("isolation.level", "read_committed")
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "100");
-    let consumer: BaseConsumer<QuietContext> = eager(&mut config)
+    let consumer: BaseConsumer<QuietContext> = with_short_timeouts(&mut config)
         .create_with_context(QuietContext)
-        .context("cannot make a consumer")?;
+        .context("cannot create a consumer")?;
     let mut list = TopicPartitionList::new();
     for topic in [Topic::Changelog, Topic::Repartition] {
         for partition in 0..topics.state_partitions.cast_signed() {
@@ -77,7 +78,7 @@ fn connect(servers: &str, topics: &Topics) -> Result<BaseConsumer<QuietContext>>
     Ok(consumer)
 }
 
-fn note_bookmark(
+fn note_task_position(
     message: &BorrowedMessage<'_>,
     topics: &Topics,
     event_log: &mut EventLog,
@@ -88,13 +89,13 @@ fn note_bookmark(
     };
     let (position, _) = decode_task_position(value, &topics.inputs)?;
     let read = position.inputs.iter();
-    let read = read.map(|(lane, progress)| (*lane, progress.next_offset));
+    let read = read.map(|(partition, progress)| (*partition, progress.next_offset));
     let task = message.partition().cast_unsigned();
     event_log.progressed(task, read, position.repartition_offset, now);
     Ok(())
 }
 
-fn note_passed_on(
+fn note_forwarded(
     message: &BorrowedMessage<'_>,
     topics: &Topics,
     plan: &Plan,
@@ -107,14 +108,14 @@ fn note_passed_on(
     }
     let origin = decode_forward(plan, value, &mut Event::default())?;
     let input = topics.inputs.iter().position(|name| name == origin.topic);
-    let input = input.with_context(|| format!("{} is no input", origin.topic))? as u16;
-    let place = ((input, origin.partition), origin.offset);
+    let input = input.with_context(|| format!("{} is not an input", origin.topic))? as u16;
+    let id = ((input, origin.partition), origin.offset);
     let task = message.partition().cast_unsigned();
-    event_log.passed_on(task, message.offset(), place, now);
+    event_log.forwarded(task, message.offset(), id, now);
     Ok(())
 }
 
-/// Brokers go down here all the time.
+/// Logs no client errors, since faults take brokers down all the time.
 struct QuietContext;
 
 impl ClientContext for QuietContext {

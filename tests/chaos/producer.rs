@@ -1,4 +1,4 @@
-//! Events at a steady rate, each stored once whatever the brokers go through.
+//! Produces events at a steady rate. Each is stored at least once, whatever happens to the brokers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,65 +18,65 @@ use crate::clock::Clock;
 use crate::event_log::EventLog;
 use crate::stop_signal::StopSignal;
 
-/// How often what is due is sent.
+/// Interval between sends.
 const STEP: Duration = Duration::from_millis(5);
-/// What the brokers have not taken yet when all is sent.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout for the delivery of the last events.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where events go, and how fast.
+/// The events, their destination and their rate.
 pub(crate) struct Stream<'a> {
     pub(crate) servers: &'a str,
-    /// Of the inputs, in their order.
+    /// Names of the inputs, in order.
     pub(crate) topics: &'a [String],
     pub(crate) events: &'a [InputRecord],
-    /// A second.
+    /// Events per second.
     pub(crate) rate: u32,
 }
 
-/// Sends them all, unless halted before.
+/// Sends all events, unless the stop signal is set before.
 pub(crate) fn produce(
     stream: &Stream<'_>,
     event_log: &Arc<Mutex<EventLog>>,
     clock: Clock,
     stop: &StopSignal,
 ) -> Result<()> {
-    let notes = Notes {
+    let delivery_log = DeliveryLog {
         event_log: Arc::clone(event_log),
         clock,
     };
-    let producer = connect(stream.servers, notes)?;
+    let producer = connect(stream.servers, delivery_log)?;
     let start = clock.now();
     let mut sent = 0;
     while sent < stream.events.len() && !stop.is_set() {
         let due = (clock.now() - start).as_secs_f64() * f64::from(stream.rate);
         let due = stream.events.len().min(due as usize);
-        for put in &stream.events[sent..due] {
-            send(&producer, stream.topics, put, clock)?;
+        for record in &stream.events[sent..due] {
+            send(&producer, stream.topics, record, clock)?;
         }
         sent = due;
         thread::sleep(STEP);
     }
     producer
-        .flush(PATIENCE)
-        .context("the brokers do not take what was sent")
+        .flush(TIMEOUT)
+        .context("the brokers did not accept all events in time")
 }
 
-fn connect(servers: &str, notes: Notes) -> Result<ThreadedProducer<Notes>> {
+fn connect(servers: &str, delivery_log: DeliveryLog) -> Result<ThreadedProducer<DeliveryLog>> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", servers)
         .set("enable.idempotence", "true")
-        // It never gives up: what is not stored would be missing from what is compared.
+        // Never gives up: an event that is not stored would make the comparison fail.
         .set("message.timeout.ms", "0")
         .set("queue.buffering.max.messages", "1000000");
-    eager(&mut config).set("request.timeout.ms", "3000");
+    with_short_timeouts(&mut config).set("request.timeout.ms", "3000");
     config
-        .create_with_context(notes)
-        .context("cannot make a producer")
+        .create_with_context(delivery_log)
+        .context("cannot create a producer")
 }
 
-/// An observer is to notice sooner than those it observes that a broker is gone.
-pub(crate) fn eager(config: &mut ClientConfig) -> &mut ClientConfig {
+/// Short timeouts, so that producer and observer notice a lost broker before the processes do.
+pub(crate) fn with_short_timeouts(config: &mut ClientConfig) -> &mut ClientConfig {
     config
         .set("socket.timeout.ms", "3000")
         .set("reconnect.backoff.max.ms", "500")
@@ -84,49 +84,49 @@ pub(crate) fn eager(config: &mut ClientConfig) -> &mut ClientConfig {
 }
 
 fn send(
-    producer: &ThreadedProducer<Notes>,
+    producer: &ThreadedProducer<DeliveryLog>,
     topics: &[String],
-    put: &InputRecord,
+    record: &InputRecord,
     clock: Clock,
 ) -> Result<(), KafkaError> {
-    let flight = InFlight {
+    let in_flight = InFlight {
         sent: clock.now(),
-        input: put.input,
-        is_passed_on: Partitioner::default().partition(&put.key, PARTITIONS) != put.partition,
+        input: record.input,
+        is_forwarded: Partitioner::default().partition(&record.key, PARTITIONS) != record.partition,
     };
-    let topic = &topics[usize::from(put.input)];
-    let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(flight))
-        .partition(put.partition.cast_signed())
-        .timestamp(put.timestamp_ms)
-        .key(&put.key);
-    record.payload = put.value.as_deref();
-    producer.send(record).map_err(|(error, _)| error)
+    let topic = &topics[usize::from(record.input)];
+    let mut outgoing = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(in_flight))
+        .partition(record.partition.cast_signed())
+        .timestamp(record.timestamp_ms)
+        .key(&record.key);
+    outgoing.payload = record.value.as_deref();
+    producer.send(outgoing).map_err(|(error, _)| error)
 }
 
-/// Keeps the journal of what the brokers have taken.
-struct Notes {
+/// Records in the event log what the brokers have stored.
+struct DeliveryLog {
     event_log: Arc<Mutex<EventLog>>,
     clock: Clock,
 }
 
-/// A record on its way.
+/// A record that is not acknowledged yet.
 struct InFlight {
     sent: Duration,
     input: u16,
-    is_passed_on: bool,
+    is_forwarded: bool,
 }
 
-impl ClientContext for Notes {
-    // Brokers go down here all the time.
+impl ClientContext for DeliveryLog {
+    // Not logged: faults take brokers down all the time.
     fn error(&self, _: KafkaError, _: &str) {}
 
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
 }
 
-impl ProducerContext for Notes {
+impl ProducerContext for DeliveryLog {
     type DeliveryOpaque = Box<InFlight>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, flight: Box<InFlight>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, in_flight: Box<InFlight>) {
         let now = self.clock.now();
         let mut event_log = self
             .event_log
@@ -135,8 +135,13 @@ impl ProducerContext for Notes {
         match result {
             Ok(message) => {
                 let offset = Some(message.offset()).filter(|offset| *offset >= 0);
-                let lane = (flight.input, message.partition().cast_unsigned());
-                event_log.produced((lane, offset), flight.is_passed_on, flight.sent, now);
+                let partition = (in_flight.input, message.partition().cast_unsigned());
+                event_log.produced(
+                    (partition, offset),
+                    in_flight.is_forwarded,
+                    in_flight.sent,
+                    now,
+                );
             }
             Err((error, _)) => event_log.fail(format!("an event could not be produced: {error}")),
         }

@@ -1,4 +1,4 @@
-//! What lies between one process and one broker, and can get in the way.
+//! A proxy between one process and one broker, which can break the connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,25 +9,25 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use xtask::kafka::Detour;
 
-/// How soon a new connection is seen.
+/// Polling interval for new connections.
 const STEP: Duration = Duration::from_millis(25);
-/// Connections come by the hundred, and their threads do next to nothing.
+/// Stack of a thread. Small, since there are hundreds of connections.
 const STACK_BYTES: usize = 128 << 10;
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What becomes of what arrives.
+/// What the proxy does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Open,
-    /// Nobody listens.
+    /// Nothing listens on the port, so new connections are refused.
     Refusing,
-    /// Connections stand, and nothing comes through, as where a cable is pulled.
+    /// Connections stay open, but nothing is transferred, as if a cable was pulled.
     Stalled,
-    /// For good.
+    /// The proxy has ended.
     Closed,
 }
 
-/// A way from one process to one broker, closed when dropped.
+/// A proxy from one process to one broker, closed on drop.
 #[derive(Debug)]
 pub(crate) struct Proxy(Arc<Connection>);
 
@@ -36,32 +36,32 @@ struct Connection {
     detour: Detour,
     mode: Mutex<Mode>,
     changed: Condvar,
-    /// Both ends of every connection that may still stand.
+    /// Both ends of every connection that may still be open.
     ends: Mutex<Vec<(TcpStream, TcpStream)>>,
 }
 
 impl Proxy {
-    /// Opens the way, to be served by threads of its own.
+    /// Starts a proxy with its own threads.
     pub(crate) fn open(detour: &Detour) -> Result<Self> {
-        let way = Arc::new(Connection {
+        let connection = Arc::new(Connection {
             detour: detour.clone(),
             mode: Mutex::new(Mode::Open),
             changed: Condvar::new(),
             ends: Mutex::default(),
         });
-        let listener = way.listen()?;
-        let served = Arc::clone(&way);
-        spawn("gate", move || serve(&served, listener)).context("cannot serve a gate")?;
-        Ok(Self(way))
+        let listener = connection.listen()?;
+        let served = Arc::clone(&connection);
+        spawn("proxy", move || serve(&served, listener)).context("cannot start a proxy thread")?;
+        Ok(Self(connection))
     }
 
-    /// From now on.
+    /// Changes the mode.
     pub(crate) fn set(&self, mode: Mode) {
         *lock(&self.0.mode) = mode;
         self.0.changed.notify_all();
     }
 
-    /// Breaks every connection there is.
+    /// Breaks every open connection.
     pub(crate) fn cut(&self) {
         for (client, broker) in lock(&self.0.ends).drain(..) {
             // They may be broken already.
@@ -92,7 +92,7 @@ impl Connection {
         *lock(&self.mode)
     }
 
-    /// Waits while nothing comes through.
+    /// Waits while the proxy is stalled.
     fn pass(&self) {
         let stalled = |mode: &mut Mode| *mode == Mode::Stalled;
         let passed = self.changed.wait_while(lock(&self.mode), stalled);
@@ -105,49 +105,49 @@ impl Connection {
         for end in [&client, &broker] {
             end.set_nodelay(true)?;
         }
-        let again = |end: &TcpStream| end.try_clone();
+        let clone = |end: &TcpStream| end.try_clone();
         let mut ends = lock(&self.ends);
         ends.retain(|(client, _)| client.peer_addr().is_ok());
-        ends.push((again(&client)?, again(&broker)?));
+        ends.push((clone(&client)?, clone(&broker)?));
         drop(ends);
-        for (from, to) in [(again(&client)?, again(&broker)?), (broker, client)] {
-            let way = Arc::clone(self);
-            spawn("gate-pump", move || pump(&way, from, to))?;
+        for (from, to) in [(clone(&client)?, clone(&broker)?), (broker, client)] {
+            let connection = Arc::clone(self);
+            spawn("proxy-pump", move || pump(&connection, from, to))?;
         }
         Ok(())
     }
 }
 
-/// Takes connections until the gate is closed.
-fn serve(way: &Arc<Connection>, listener: TcpListener) {
+/// Accepts connections until the proxy is closed.
+fn serve(connection: &Arc<Connection>, listener: TcpListener) {
     let mut listener = Some(listener);
     loop {
-        match way.mode() {
+        match connection.mode() {
             Mode::Closed => return,
-            // Only where nobody listens is a connection refused.
+            // A connection is refused only if nothing listens.
             Mode::Refusing => listener = None,
             // The port may be busy for a moment.
-            Mode::Open | Mode::Stalled if listener.is_none() => listener = way.listen().ok(),
+            Mode::Open | Mode::Stalled if listener.is_none() => listener = connection.listen().ok(),
             Mode::Open | Mode::Stalled => {}
         }
         match listener.as_ref().map(TcpListener::accept) {
-            // A client that is not taken to its broker is hung up on, as by a broker that is down.
-            Some(Ok((client, _))) => drop(way.connect(client)),
+            // If the broker cannot be reached, the client's connection is closed, as by a broker that is down.
+            Some(Ok((client, _))) => drop(connection.connect(client)),
             Some(Err(_)) | None => thread::sleep(STEP),
         }
     }
 }
 
-/// Carries bytes one way until either end is gone; that news does not come through either.
-fn pump(way: &Connection, mut from: TcpStream, mut to: TcpStream) {
+/// Copies bytes in one direction until either end is closed. While stalled, the close is not forwarded either.
+fn pump(connection: &Connection, mut from: TcpStream, mut to: TcpStream) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(count @ 1..) = from.read(&mut chunk) {
-        way.pass();
+        connection.pass();
         if to.write_all(&chunk[..count]).is_err() {
             break;
         }
     }
-    way.pass();
+    connection.pass();
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
 }
@@ -172,31 +172,31 @@ mod tests {
         listener.local_addr().unwrap().to_string()
     }
 
-    /// A gate to somebody who says everything again.
+    /// A proxy to an echo server.
     fn proxy() -> (Proxy, String) {
         let echo = TcpListener::bind("127.0.0.1:0").unwrap();
         let detour = Detour {
             advertised: port(),
             listens: echo.local_addr().unwrap().to_string(),
         };
-        let said_again = move || {
+        let echo_all = move || {
             while let Ok((mut end, _)) = echo.accept() {
-                let mut again = end.try_clone().unwrap();
-                spawn("echo", move || drop(io::copy(&mut end, &mut again))).unwrap();
+                let mut clone = end.try_clone().unwrap();
+                spawn("echo", move || drop(io::copy(&mut end, &mut clone))).unwrap();
             }
         };
-        spawn("echo", said_again).unwrap();
+        spawn("echo", echo_all).unwrap();
         (Proxy::open(&detour).unwrap(), detour.advertised)
     }
 
     fn client(address: &str) -> TcpStream {
         let client = TcpStream::connect(address).unwrap();
-        let patience = Some(Duration::from_secs(20));
-        client.set_read_timeout(patience).unwrap();
+        let timeout = Some(Duration::from_secs(20));
+        client.set_read_timeout(timeout).unwrap();
         client
     }
 
-    fn hear(client: &mut TcpStream) -> io::Result<usize> {
+    fn read(client: &mut TcpStream) -> io::Result<usize> {
         client.read(&mut [0; 8])
     }
 
@@ -205,15 +205,15 @@ mod tests {
         let (proxy, address) = proxy();
         let mut client = client(&address);
         client.write_all(b"1").unwrap();
-        assert_eq!(hear(&mut client).unwrap(), 1);
+        assert_eq!(read(&mut client).unwrap(), 1);
         proxy.set(Mode::Stalled);
         client.write_all(b"2").unwrap();
         let short = Some(Duration::from_millis(50));
         client.set_read_timeout(short).unwrap();
-        assert_eq!(hear(&mut client).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(read(&mut client).unwrap_err().kind(), ErrorKind::WouldBlock);
         proxy.set(Mode::Open);
         client.set_read_timeout(None).unwrap();
-        assert_eq!(hear(&mut client).unwrap(), 1);
+        assert_eq!(read(&mut client).unwrap(), 1);
     }
 
     #[test]
@@ -221,12 +221,12 @@ mod tests {
         let (proxy, address) = proxy();
         let mut first = client(&address);
         first.write_all(b"1").unwrap();
-        assert_eq!(hear(&mut first).unwrap(), 1);
+        assert_eq!(read(&mut first).unwrap(), 1);
         proxy.cut();
-        assert!(matches!(hear(&mut first), Ok(0) | Err(_)));
+        assert!(matches!(read(&mut first), Ok(0) | Err(_)));
         let mut second = client(&address);
         second.write_all(b"2").unwrap();
-        assert_eq!(hear(&mut second).unwrap(), 1);
+        assert_eq!(read(&mut second).unwrap(), 1);
     }
 
     #[test]

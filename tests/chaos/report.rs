@@ -1,4 +1,4 @@
-//! What a run came to: for people, and for machines.
+//! The report of a run, as text and as JSON.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -6,35 +6,35 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::event_log::Stall;
-use crate::faults::{AFTERMATH, FaultHistory};
+use crate::faults::{FaultHistory, RECOVERY};
 use crate::schedule::Kind;
 
-/// Stalls worth a line of their own.
-const SHOWN: usize = 8;
-/// What is wrong beyond this is said in the JSON alone.
-const MOST: usize = 20;
+/// Number of stalls that the text lists.
+const MAX_STALLS: usize = 8;
+/// Number of failures that the text lists; the JSON has all.
+const MAX_FAILURES: usize = 20;
 
 pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) standbys: u32,
     pub(crate) rate: u32,
-    /// Programs that wanted to run at once, in the last minute.
+    /// Load average of the last minute; `None` if unknown.
     pub(crate) load: Option<f64>,
     pub(crate) events: u64,
-    /// Stored twice by their own producer, besides.
+    /// Further events, which the producer stored twice.
     pub(crate) repeated: u64,
     pub(crate) changes: usize,
-    pub(crate) past: Vec<FaultHistory>,
+    pub(crate) history: Vec<FaultHistory>,
     pub(crate) stalls: Vec<Stall>,
-    /// Shortest first.
+    /// Latencies from send to commit, shortest first.
     pub(crate) latencies: Vec<Duration>,
-    /// Processes that could not commit when asked to end, while a broker was out of their reach.
+    /// Number of processes that could not commit on SIGTERM because a broker was unreachable.
     pub(crate) uncommitted: usize,
     pub(crate) failures: Vec<String>,
 }
 
 impl Report {
-    /// The longest of some stalls.
+    /// The longest stall for which `counts` is true.
     fn longest(&self, counts: impl Fn(&Stall) -> bool) -> Option<&Stall> {
         let stalls = self.stalls.iter().filter(|stall| counts(stall));
         stalls.max_by_key(|stall| stall.length())
@@ -42,33 +42,37 @@ impl Report {
 
     fn causes(&self, stall: &Stall) -> impl Iterator<Item = &FaultHistory> {
         let stall = stall.clone();
-        self.past
+        self.history
             .iter()
-            .filter(move |past| past.is_felt(stall.from, stall.to))
+            .filter(move |history| history.overlaps(stall.from, stall.to))
     }
 
-    /// The longest stall that had to do with faults of a kind, others may have had a part in it; and
-    /// the longest that had to do with nothing else.
+    /// The longest stall during a fault of this kind, and the longest during faults of this kind only.
     fn by_kind(&self, kind: Kind) -> [Option<&Stall>; 2] {
-        let any = |stall: &Stall| self.causes(stall).any(|past| past.fault.kind == kind);
-        let alone =
-            |stall: &Stall| any(stall) && self.causes(stall).all(|past| past.fault.kind == kind);
+        let any = |stall: &Stall| self.causes(stall).any(|history| history.fault.kind == kind);
+        let alone = |stall: &Stall| {
+            any(stall) && self.causes(stall).all(|history| history.fault.kind == kind)
+        };
         [self.longest(any), self.longest(alone)]
     }
 
     fn is_of_broker(&self, stall: &Stall) -> bool {
         self.causes(stall)
-            .any(|past| past.fault.kind.is_of_broker())
+            .any(|history| history.fault.kind.is_of_broker())
     }
 
     fn kinds(&self) -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = self.past.iter().map(|past| past.fault.kind).collect();
+        let mut kinds: Vec<Kind> = self
+            .history
+            .iter()
+            .map(|history| history.fault.kind)
+            .collect();
         kinds.sort_unstable();
         kinds.dedup();
         kinds
     }
 
-    /// The latency that this share of the events kept within.
+    /// The latency that this share of the events did not exceed.
     fn quantile(&self, share: f64) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
         let index = (last as f64 * share) as usize;
@@ -82,9 +86,9 @@ impl Report {
     }
 
     fn causes_text(&self, stall: &Stall) -> String {
-        let causes = self.causes(stall).map(|past| {
-            let (kind, victim) = (past.fault.kind.name(), past.fault.victim);
-            format!("{kind} of {victim} at {:.1} s", past.from.as_secs_f64())
+        let causes = self.causes(stall).map(|history| {
+            let (kind, target) = (history.fault.kind.name(), history.fault.target);
+            format!("{kind} of {target} at {:.1} s", history.from.as_secs_f64())
         });
         let causes: Vec<String> = causes.collect();
         match causes.is_empty() {
@@ -94,14 +98,14 @@ impl Report {
     }
 
     pub(crate) fn json(&self) -> Value {
-        let past = self.past.iter().map(|past| {
+        let history = self.history.iter().map(|history| {
             json!({
-                "kind": past.fault.kind.name(),
-                "victim": past.fault.victim.to_string(),
-                "due_s": past.fault.at().as_secs_f64(),
-                "held_s": past.fault.hold().as_secs_f64(),
-                "from_s": past.from.as_secs_f64(),
-                "to_s": past.to.as_secs_f64(),
+                "kind": history.fault.kind.name(),
+                "victim": history.fault.target.to_string(),
+                "due_s": history.fault.at().as_secs_f64(),
+                "held_s": history.fault.duration().as_secs_f64(),
+                "from_s": history.from.as_secs_f64(),
+                "to_s": history.to.as_secs_f64(),
             })
         });
         let stalls = self.worst().into_iter().map(|stall| {
@@ -113,7 +117,10 @@ impl Report {
             })
         });
         let kinds = self.kinds().into_iter().map(|kind| {
-            let count = self.past.iter().filter(|past| past.fault.kind == kind);
+            let count = self
+                .history
+                .iter()
+                .filter(|history| history.fault.kind == kind);
             let [any, alone] = self.by_kind(kind).map(seconds);
             let entry = json!({
                 "count": count.count(), "longest_stall_s": any, "longest_stall_alone_s": alone,
@@ -139,7 +146,7 @@ impl Report {
                 "p99": self.quantile(0.99).as_secs_f64(),
                 "max": self.quantile(1.0).as_secs_f64(),
             },
-            "faults": past.collect::<Vec<_>>(),
+            "faults": history.collect::<Vec<_>>(),
             "stalls": stalls.collect::<Vec<_>>(),
             "failures": self.failures,
         })
@@ -149,10 +156,13 @@ impl Report {
         writeln!(
             formatter,
             "{:14} {:>5}  {:>13}  {:>13}",
-            "fault", "count", "longest stall", "of it alone"
+            "fault", "count", "longest stall", "with it alone"
         )?;
         for kind in self.kinds() {
-            let count = self.past.iter().filter(|past| past.fault.kind == kind);
+            let count = self
+                .history
+                .iter()
+                .filter(|history| history.fault.kind == kind);
             let [any, alone] = self.by_kind(kind).map(shown);
             let (name, count) = (kind.name(), count.count());
             writeln!(formatter, "{name:14} {count:>5}  {any:>13}  {alone:>13}")?;
@@ -165,9 +175,9 @@ impl Report {
         let without = shown(self.longest(|stall| !self.is_of_broker(stall)));
         writeln!(
             formatter,
-            "\nlongest stall: {with} with a broker away or back for less than {AFTERMATH:?}, {without} otherwise"
+            "\nlongest stall: {with} with a broker away or back for less than {RECOVERY:?}, {without} otherwise"
         )?;
-        for stall in self.worst().into_iter().take(SHOWN) {
+        for stall in self.worst().into_iter().take(MAX_STALLS) {
             let (partition, from) = (&stall.partition, stall.from.as_secs_f64());
             let (length, causes) = (shown(Some(stall)), self.causes_text(stall));
             writeln!(
@@ -189,10 +199,10 @@ impl Display for Report {
             changes,
             ..
         } = self;
-        let count = self.past.len();
+        let count = self.history.len();
         writeln!(
             formatter,
-            "\n{count} faults from seed {seed}, standbys {standbys}, {events} events at {rate} a second, {changes} changes\n"
+            "\n{count} faults from seed {seed}, standbys {standbys}, {events} events at {rate} per second, {changes} changes\n"
         )?;
         self.write_kinds(formatter)?;
         self.write_stalls(formatter)?;
@@ -211,23 +221,26 @@ impl Display for Report {
             let repeated = self.repeated;
             writeln!(
                 formatter,
-                "{repeated} events were stored twice by who sent them"
+                "{repeated} events were stored twice by the producer"
             )?;
         }
         if self.uncommitted > 0 {
             let uncommitted = self.uncommitted;
             writeln!(
                 formatter,
-                "{uncommitted} processes ended without a last commit, as they said: a broker was out of reach"
+                "{uncommitted} processes ended without a last commit and said so: a broker was unreachable"
             )?;
         }
         writeln!(formatter)?;
-        for failure in self.failures.iter().take(MOST) {
+        for failure in self.failures.iter().take(MAX_FAILURES) {
             writeln!(formatter, "WRONG  {failure}")?;
         }
         match self.failures.is_empty() {
-            true => write!(formatter, "nothing lost, nothing doubled: as the replay"),
-            false => write!(formatter, "{} things are wrong", self.failures.len()),
+            true => write!(
+                formatter,
+                "nothing lost, nothing doubled: the same as the replay"
+            ),
+            false => write!(formatter, "{} failures", self.failures.len()),
         }
     }
 }
@@ -236,7 +249,7 @@ fn seconds(stall: Option<&Stall>) -> f64 {
     stall.map_or(0.0, |stall| stall.length().as_secs_f64())
 }
 
-/// Shorter ones are not noted.
+/// The length of a stall. Stalls shorter than 0.25 s are not recorded.
 fn shown(stall: Option<&Stall>) -> String {
     match stall {
         Some(stall) => format!("{:.2} s", stall.length().as_secs_f64()),

@@ -1,4 +1,4 @@
-//! One run: events come, faults come, and somebody watches.
+//! One run: produces events, injects faults and observes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,14 +17,14 @@ use crate::producer::{Stream, produce};
 use crate::schedule::{Fault, WARM_UP_MS};
 use crate::stop_signal::StopSignal;
 
-/// How soon a process that ended is seen, and started again.
+/// Interval at which ended processes are detected and restarted.
 const SUPERVISION: Duration = Duration::from_millis(200);
-/// How often it is said how far all has come.
+/// Interval of the progress messages.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// How long nothing may be processed once all faults are over, while there is something to be.
+/// After the last fault, the longest time without progress while events are unprocessed.
 const CATCH_UP: Duration = Duration::from_secs(90);
 
-/// What a run is made of.
+/// Everything that a run needs.
 pub(crate) struct Run<'a> {
     pub(crate) deployment: &'a Deployment,
     pub(crate) stop: &'a StopSignal,
@@ -35,50 +35,51 @@ pub(crate) struct Run<'a> {
     pub(crate) rate: u32,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    pub(crate) past: Vec<FaultHistory>,
+    pub(crate) history: Vec<FaultHistory>,
     pub(crate) stalls: Vec<Stall>,
     pub(crate) failures: Vec<String>,
 }
 
 impl Run<'_> {
-    /// From the first event until all of them are processed, whatever happens in between.
+    /// Runs from the first event until all events are processed.
     pub(crate) fn run(&self) -> Outcome {
-        let (past, failures): (Mutex<Vec<FaultHistory>>, Mutex<Vec<String>>) = Default::default();
+        let (history, failures): (Mutex<Vec<FaultHistory>>, Mutex<Vec<String>>) =
+            Default::default();
         thread::scope(|scope| {
-            let _ends = self.stop.at_last();
-            scope.spawn(|| self.guarded(&failures, || self.watch()));
-            scope.spawn(|| self.guarded(&failures, || self.supervise(&failures)));
-            scope.spawn(|| self.guarded(&failures, || self.say_progress()));
-            let producing = scope.spawn(|| self.guarded(&failures, || self.produce()));
+            let _ends = self.stop.stop_on_drop();
+            scope.spawn(|| self.run_part(&failures, || self.observe_commits()));
+            scope.spawn(|| self.run_part(&failures, || self.supervise(&failures)));
+            scope.spawn(|| self.run_part(&failures, || self.print_progress()));
+            let producing = scope.spawn(|| self.run_part(&failures, || self.produce()));
             self.stop.wait(Duration::from_millis(WARM_UP_MS));
             lock(&self.event_log).begin(self.clock.now());
-            self.strike_all(&past);
-            // A panic has set the halt.
+            self.inject_all(&history);
+            // If it panicked, the stop signal is set.
             let _ = producing.join();
             self.catch_up(&failures);
         });
-        let mut past = taken(past);
-        past.sort_by_key(|past| past.from);
+        let mut history = taken(history);
+        history.sort_by_key(|history| history.from);
         Outcome {
-            past,
+            history,
             stalls: lock(&self.event_log).stalls(self.clock.now()),
             failures: taken(failures),
         }
     }
 
-    /// A part of it: all end where one fails.
-    fn guarded(&self, failures: &Mutex<Vec<String>>, part: impl FnOnce() -> Result<()>) {
-        let ends = self.stop.at_last();
+    /// Runs a part. If it fails, all parts end.
+    fn run_part(&self, failures: &Mutex<Vec<String>>, part: impl FnOnce() -> Result<()>) {
+        let ends = self.stop.stop_on_drop();
         match part() {
-            Ok(()) => ends.not_yet(),
+            Ok(()) => ends.disarm(),
             Err(error) => lock(failures).push(format!("{error:#}")),
         }
     }
 
-    fn watch(&self) -> Result<()> {
+    fn observe_commits(&self) -> Result<()> {
         let Deployment {
             servers,
             kafka_pipeline,
@@ -105,7 +106,7 @@ impl Run<'_> {
         produce(&stream, &self.event_log, self.clock, self.stop)
     }
 
-    /// Starts what ended by itself again, as any supervisor would, but does not forget it.
+    /// Restarts processes that ended unexpectedly, as a supervisor would, and records them as failures.
     fn supervise(&self, failures: &Mutex<Vec<String>>) -> Result<()> {
         while !self.stop.is_set() {
             for index in 0..PROCESSES {
@@ -124,7 +125,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn say_progress(&self) -> Result<()> {
+    fn print_progress(&self) -> Result<()> {
         while !self.stop.is_set() {
             self.stop.wait(PROGRESS);
             let (count, finished) = {
@@ -137,9 +138,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Every fault in a thread of its own, since the next may not wait for it.
-    fn strike_all(&self, past: &Mutex<Vec<FaultHistory>>) {
-        let hand = FaultActions {
+    /// Injects every fault in its own thread, since faults may overlap.
+    fn inject_all(&self, history: &Mutex<Vec<FaultHistory>>) {
+        let actions = FaultActions {
             deployment: self.deployment,
             clock: self.clock,
             stop: self.stop,
@@ -153,8 +154,8 @@ impl Run<'_> {
                     return;
                 }
                 scope.spawn(|| {
-                    let struck = hand.strike(*fault);
-                    lock(past).extend(struck);
+                    let injected = actions.inject(*fault);
+                    lock(history).extend(injected);
                 });
             }
         });
@@ -177,8 +178,9 @@ impl Run<'_> {
             }
         }
         if !self.stop.is_set() {
-            let failure =
-                format!("nothing more is processed for {CATCH_UP:?} after the last fault");
+            let failure = format!(
+                "no progress for {CATCH_UP:?} after the last fault, although events are unprocessed"
+            );
             lock(failures).push(failure);
         }
     }

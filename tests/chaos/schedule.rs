@@ -1,4 +1,4 @@
-//! Which faults come when: drawn from a seed, so that what went wrong once can be had again.
+//! Draws the schedule of faults from a seed, so that a failure can be reproduced.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -9,80 +9,81 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::deployment::{BROKERS, PROCESSES, SESSION_MS};
 
-/// Nothing happens before: JVMs are slow at first, and the processes are to be seen at work.
+/// No faults before this time, ms: JVMs are slow at first.
 pub(crate) const WARM_UP_MS: u64 = 10_000;
 
-/// What can go wrong.
+/// Kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
-    /// kill -9 of a process, started again later
+    /// Kill a process with SIGKILL and restart it later
     Kill,
-    /// A process stands still
+    /// Freeze a process with SIGSTOP for a while
     Freeze,
-    /// kill -9 of a broker, started again later
+    /// Kill a broker with SIGKILL and restart it later
     BrokerKill,
-    /// A broker is shut down in good order, and started again later
+    /// Shut a broker down cleanly and restart it later
     BrokerStop,
-    /// A broker stands still
+    /// Freeze a broker with SIGSTOP for a while
     BrokerFreeze,
-    /// Connections between processes and brokers break
+    /// Break the connections between processes and brokers
     Cut,
-    /// They break, and new ones are refused for a while
+    /// Break connections and refuse new ones for a while
     Refuse,
-    /// They stay, and nothing comes through for a while
+    /// Keep connections open but transfer nothing for a while
     Stall,
-    /// The disk of a process is full, and it is killed and started again meanwhile
+    /// Fill the disk of a process, and kill and restart it meanwhile
     Disk,
-    /// Every process is shut down in good order and started again, one after the other
+    /// Restart every process cleanly, one after another
     Roll,
-    /// Some processes, one after the other, are started again without one of the inputs, and then all of these with it
+    /// Restart some processes one after another without one of the inputs, then the same ones with it
     Reconfigure,
 }
 
-/// Whom it hits.
+/// The target of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Victim {
+pub(crate) enum Target {
     Process(usize),
     Broker(usize),
-    /// What lies between; `None` is all of them.
+    /// The connections between processes and brokers; `None` means all.
     Links {
         process: Option<usize>,
         broker: Option<usize>,
     },
-    Everybody,
-    /// The first processes, this many.
+    AllProcesses,
+    /// The first `n` processes.
     First(usize),
 }
 
-/// Something that goes wrong.
+/// A scheduled fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Since the start.
+    /// Start of the fault, ms since the start of the run.
     pub(crate) at_ms: u64,
     pub(crate) kind: Kind,
-    pub(crate) victim: Victim,
-    /// For how long it is so.
-    pub(crate) hold_ms: u64,
+    pub(crate) target: Target,
+    /// Duration, ms.
+    pub(crate) duration_ms: u64,
 }
 
-/// The faults of so many milliseconds.
+/// Draws the faults of a run that is `span_ms` long.
 pub(crate) fn draw(seed: u64, kinds: &[Kind], span_ms: u64) -> Vec<Fault> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let (mut faults, mut bag): (Vec<Fault>, Vec<Kind>) = (Vec::new(), Vec::new());
+    let (mut faults, mut remaining_kinds): (Vec<Fault>, Vec<Kind>) = (Vec::new(), Vec::new());
     let mut at_ms = WARM_UP_MS;
     loop {
-        if bag.is_empty() {
-            // Each comes before any comes again, in an order that is drawn.
-            bag = kinds.to_vec();
+        if remaining_kinds.is_empty() {
+            // Every kind occurs once, in random order, before any occurs again.
+            remaining_kinds = kinds.to_vec();
         }
-        let kind = bag.swap_remove(random.random_range(0..bag.len()));
+        let kind = remaining_kinds.swap_remove(random.random_range(0..remaining_kinds.len()));
         let fault = fault(&mut random, kind, at_ms);
-        let end_ms = at_ms + fault.hold_ms + recovery_ms(kind);
+        let end_ms = at_ms + fault.duration_ms + recovery_ms(kind);
         if end_ms > span_ms {
             return faults;
         }
         faults.push(fault);
-        // Now and then the next one does not wait for this one; alone a kind shows what it does alone.
+        // Sometimes the next fault overlaps this one, but not if there is only one kind, which is then measured
+        // alone.
         at_ms = match random.random_range(0..4) {
             0 if kinds.len() > 1 => at_ms + random.random_range(100..=1_000),
             _ => end_ms + random.random_range(1_000..=4_000),
@@ -91,28 +92,29 @@ pub(crate) fn draw(seed: u64, kinds: &[Kind], span_ms: u64) -> Vec<Fault> {
 }
 
 fn fault(random: &mut impl Rng, kind: Kind, at_ms: u64) -> Fault {
-    let hold_ms = hold_ms(random, kind);
-    let victim = match kind {
+    let duration_ms = duration_ms(random, kind);
+    let target = match kind {
         Kind::Kill | Kind::Freeze | Kind::Disk => {
-            Victim::Process(random.random_range(0..PROCESSES))
+            Target::Process(random.random_range(0..PROCESSES))
         }
         Kind::BrokerKill | Kind::BrokerStop | Kind::BrokerFreeze => {
-            Victim::Broker(random.random_range(0..BROKERS))
+            Target::Broker(random.random_range(0..BROKERS))
         }
         Kind::Cut | Kind::Refuse | Kind::Stall => links(random),
-        Kind::Roll => Victim::Everybody,
-        Kind::Reconfigure => Victim::First(random.random_range(1..=PROCESSES)),
+        Kind::Roll => Target::AllProcesses,
+        Kind::Reconfigure => Target::First(random.random_range(1..=PROCESSES)),
     };
     Fault {
         at_ms,
         kind,
-        victim,
-        hold_ms,
+        target,
+        duration_ms,
     }
 }
 
-/// Half of the time one process is alone, and a quarter of the time one broker is out of reach.
-fn links(random: &mut impl Rng) -> Victim {
+/// In half of the cases one process is cut off from all brokers, and in a quarter one broker is unreachable for one
+/// or all processes.
+fn links(random: &mut impl Rng) -> Target {
     let (process, broker) = (
         random.random_range(0..PROCESSES),
         random.random_range(0..BROKERS),
@@ -123,11 +125,12 @@ fn links(random: &mut impl Rng) -> Victim {
         5 => (None, Some(broker)),
         _ => (None, None),
     };
-    Victim::Links { process, broker }
+    Target::Links { process, broker }
 }
 
-fn hold_ms(random: &mut impl Rng, kind: Kind) -> u64 {
-    // What the group does not notice, what it acts on, and what outlives a transaction.
+fn duration_ms(random: &mut impl Rng, kind: Kind) -> u64 {
+    // Short: the group does not notice. Long: longer than the session timeout. Longest: longer than the transaction
+    // timeout.
     let short = 200..=1_000;
     let long = SESSION_MS + 1_000..=SESSION_MS + 4_000;
     let longest = 11_000..=14_000;
@@ -144,7 +147,7 @@ fn hold_ms(random: &mut impl Rng, kind: Kind) -> u64 {
     random.random_range(range)
 }
 
-/// About how long it takes until all is well again, beside the time that it is held.
+/// Approximate recovery time after a fault has ended, ms.
 fn recovery_ms(kind: Kind) -> u64 {
     match kind {
         Kind::BrokerKill | Kind::BrokerStop => 8_000,
@@ -156,18 +159,18 @@ fn recovery_ms(kind: Kind) -> u64 {
 }
 
 impl Kind {
-    /// As it is given on the command line.
+    /// Its name on the command line.
     pub(crate) fn name(self) -> String {
         let value = self.to_possible_value();
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Is a broker out of reach of a process while it lasts, or was its connection broken?
+    /// True if it makes a broker unreachable for a process, or breaks a connection between them.
     pub(crate) fn is_between_processes_and_brokers(self) -> bool {
         self.is_of_broker() || matches!(self, Self::Cut | Self::Refuse | Self::Stall)
     }
 
-    /// Is a broker away while it lasts?
+    /// True if it takes a broker down.
     pub(crate) fn is_of_broker(self) -> bool {
         matches!(
             self,
@@ -181,20 +184,20 @@ impl Fault {
         Duration::from_millis(self.at_ms)
     }
 
-    /// Without when.
+    /// Kind, target and duration.
     pub(crate) fn what(&self) -> String {
-        let (kind, victim) = (self.kind.name(), self.victim);
-        match self.hold_ms {
-            0 => format!("{kind:13} {victim}"),
+        let (kind, target) = (self.kind.name(), self.target);
+        match self.duration_ms {
+            0 => format!("{kind:13} {target}"),
             _ => format!(
-                "{kind:13} {victim:22} for {:.1} s",
-                self.hold().as_secs_f64()
+                "{kind:13} {target:22} for {:.1} s",
+                self.duration().as_secs_f64()
             ),
         }
     }
 
-    pub(crate) fn hold(&self) -> Duration {
-        Duration::from_millis(self.hold_ms)
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_millis(self.duration_ms)
     }
 }
 
@@ -209,14 +212,14 @@ impl Display for Fault {
     }
 }
 
-impl Display for Victim {
+impl Display for Target {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let process = |index: &usize| format!("process {}", index + 1);
         let broker = |index: &usize| format!("broker {}", index + 1);
         let text = match self {
             Self::Process(index) => process(index),
             Self::Broker(index) => broker(index),
-            Self::Everybody => "all processes".to_owned(),
+            Self::AllProcesses => "all processes".to_owned(),
             Self::First(count) => format!("processes 1 to {count}"),
             Self::Links {
                 process: from,
@@ -255,7 +258,7 @@ mod tests {
 
     #[test]
     fn all_is_over_in_time() {
-        let over = |fault: &Fault| fault.at_ms + fault.hold_ms < 60_000;
+        let over = |fault: &Fault| fault.at_ms + fault.duration_ms < 60_000;
         assert!(draw(3, Kind::value_variants(), 60_000).iter().all(over));
         assert_eq!(draw(3, &[Kind::Stall], 1_000), []);
     }

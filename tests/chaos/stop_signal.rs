@@ -1,4 +1,4 @@
-//! When to end: all is over, somebody pressed Ctrl-C, or a thread has panicked.
+//! The signal that ends a run: everything is done, a Unix signal arrived, or a thread failed or panicked.
 
 use std::io;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 const STEP: Duration = Duration::from_millis(20);
 
-/// Known to every thread. Nothing is left behind: every wait is for this too.
+/// Shared by all threads. Every wait also waits for it, so that no thread outlives the run.
 #[derive(Debug)]
 pub(crate) struct StopSignal {
     interrupted: Arc<AtomicBool>,
-    over: AtomicBool,
+    stopped: AtomicBool,
 }
 
-/// Sets it when dropped, also by a panic.
+/// Sets the signal on drop, also on a panic.
 pub(crate) struct StopOnDrop<'a>(&'a StopSignal);
 
 impl StopSignal {
-    /// Set by signals from now on.
+    /// Registers handlers for SIGHUP, SIGINT and SIGTERM, which set it.
     pub(crate) fn on_signals() -> io::Result<Self> {
         let interrupted = Arc::default();
         for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -29,11 +29,11 @@ impl StopSignal {
         }
         Ok(Self {
             interrupted,
-            over: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         })
     }
 
-    pub(crate) fn at_last(&self) -> StopOnDrop<'_> {
+    pub(crate) fn stop_on_drop(&self) -> StopOnDrop<'_> {
         StopOnDrop(self)
     }
 
@@ -42,22 +42,22 @@ impl StopSignal {
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || self.is_interrupted()
+        self.stopped.load(Ordering::Relaxed) || self.is_interrupted()
     }
 
-    /// Waits, at most until it is set.
+    /// Waits for `span`, or until it is set.
     pub(crate) fn wait(&self, span: Duration) {
         self.wait_for(span, || false);
     }
 
-    /// Waits so long for something, at most until it is set; did it come to hold?
-    pub(crate) fn wait_for(&self, patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    /// Waits until `holds` returns true, the time is over or the signal is set. Returns true in the first case only.
+    pub(crate) fn wait_for(&self, timeout: Duration, mut holds: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
         loop {
             if holds() {
                 return true;
             }
-            let left = patience.saturating_sub(start.elapsed());
+            let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() || self.is_set() {
                 return false;
             }
@@ -67,14 +67,14 @@ impl StopSignal {
 }
 
 impl StopOnDrop<'_> {
-    /// All went well, and others go on.
-    pub(crate) fn not_yet(self) {
+    /// The part has succeeded: does not set the signal.
+    pub(crate) fn disarm(self) {
         std::mem::forget(self);
     }
 }
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.over.store(true, Ordering::Relaxed);
+        self.0.stopped.store(true, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flockwise_codec::changelog::{StoredRow, TASK_POSITION, decode_row, decode_task_position};
 use flockwise_core::task::Task;
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::pipeline::Pipeline;
 
 /// The live keys and values of one changelog partition, without tombstones and the keys that they removed.
@@ -13,7 +13,7 @@ pub type Changelog = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Compacts a partition's records, given oldest first: keeps the last value of each key.
 #[must_use]
-pub fn compacted(records: Vec<Committed>) -> Changelog {
+pub fn compacted(records: Vec<CommittedRecord>) -> Changelog {
     let mut changelog = Changelog::new();
     for record in records {
         let key = record.key.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flockwise_core::customer_view::{CustomerView, customer_view};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Task;
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use serde_json::Value;
 
 /// Relative tolerance between two computations of the same feature.
@@ -18,7 +18,7 @@ const TOLERANCE: f64 = 1e-9;
 ///
 /// # Panics
 /// If a check fails.
-pub fn chains(changes: &[Vec<Committed>]) -> usize {
+pub fn sequences(changes: &[Vec<CommittedRecord>]) -> usize {
     let mut last: BTreeMap<String, (usize, Value)> = BTreeMap::new();
     let is_gone = |change: &Value| change["to"].is_null();
     let mut ids = BTreeSet::new();
@@ -69,7 +69,7 @@ pub fn chains(changes: &[Vec<Committed>]) -> usize {
 ///
 /// # Panics
 /// If they do not.
-pub fn standings(changes: &[Vec<Committed>], restored: &[Task]) {
+pub fn segments(changes: &[Vec<CommittedRecord>], restored: &[Task]) {
     let mut expected = BTreeMap::new();
     for (_, record) in in_order(changes) {
         let change = json(record);
@@ -115,7 +115,7 @@ pub fn same_changes(found: Vec<Value>, expected: Vec<Value>) {
 
 /// The changes of customers as JSON. Lineage steps, which have no key, are left out.
 #[must_use]
-pub fn values(records: &[Vec<Committed>]) -> Vec<Value> {
+pub fn values(records: &[Vec<CommittedRecord>]) -> Vec<Value> {
     let changes = records.iter().flatten();
     let changes = changes.filter(|record| is_of_customer(record));
     changes.map(json).collect()
@@ -154,11 +154,11 @@ pub fn same_features(plan: &Plan, restored: &[Task], reference: &[Task]) {
         let as_of_ms = row.standing.as_of_ms;
         let (known, place) = find(row.customer_id);
         let expected = customer_view(plan, None, &known.rows().row(place), as_of_ms);
-        same_portrait(plan, &customer_view(plan, None, &row, as_of_ms), &expected);
+        same_values(plan, &customer_view(plan, None, &row, as_of_ms), &expected);
     }
 }
 
-fn same_portrait(plan: &Plan, found: &CustomerView, expected: &CustomerView) {
+fn same_values(plan: &Plan, found: &CustomerView, expected: &CustomerView) {
     let values = found.features.iter().zip(&expected.features);
     for (name, (found_value, value)) in plan.feature_names().zip(values) {
         let customer = &found.customer_id;
@@ -179,7 +179,7 @@ fn rows_of(task: &Task) -> impl Iterator<Item = (&Task, u32)> {
     task.rows().numbers().map(move |row| (task, row))
 }
 
-fn in_order(changes: &[Vec<Committed>]) -> impl Iterator<Item = (usize, &Committed)> {
+fn in_order(changes: &[Vec<CommittedRecord>]) -> impl Iterator<Item = (usize, &CommittedRecord)> {
     changes
         .iter()
         .enumerate()
@@ -188,11 +188,11 @@ fn in_order(changes: &[Vec<Committed>]) -> impl Iterator<Item = (usize, &Committ
 }
 
 /// The topic also holds lineage steps, which belong to no customer and have no key.
-fn is_of_customer(record: &Committed) -> bool {
+fn is_of_customer(record: &CommittedRecord) -> bool {
     record.key.is_some()
 }
 
-fn json(record: &Committed) -> Value {
+fn json(record: &CommittedRecord) -> Value {
     let value = record.value.as_deref().expect("a value");
     serde_json::from_slice(value).expect("JSON")
 }
@@ -206,7 +206,7 @@ fn text(change: &Value, key: &str) -> String {
 /// # Panics
 /// If the record has no header of this name.
 #[must_use]
-pub fn header(record: &Committed, name: &str) -> String {
+pub fn header(record: &CommittedRecord, name: &str) -> String {
     let mut found = record.headers.iter().filter(|(known, _)| known == name);
     let (_, value) = found.next().unwrap_or_else(|| panic!("no header {name}"));
     String::from_utf8_lossy(value).into_owned()

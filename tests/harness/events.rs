@@ -45,14 +45,14 @@ impl InputRecord {
 /// Moves every second customer's events to a second input with this number of partitions. All events of a customer
 /// stay in one partition, so their order is still known.
 #[must_use]
-pub fn spread(puts: Vec<InputRecord>, partitions: u32) -> Vec<InputRecord> {
-    let place = |put: InputRecord| match put.key.last() {
+pub fn spread(records: Vec<InputRecord>, partitions: u32) -> Vec<InputRecord> {
+    let place = |record: InputRecord| match record.key.last() {
         Some(last) if last % 2 == 1 => {
-            InputRecord { input: 1, ..put }.keyed(Partitioner::Crc32, partitions)
+            InputRecord { input: 1, ..record }.keyed(Partitioner::Crc32, partitions)
         }
-        _ => put,
+        _ => record,
     };
-    puts.into_iter().map(place).collect()
+    records.into_iter().map(place).collect()
 }
 
 /// Event lines of the generated shop, in order of arrival, over 60 days from 2026-01-01.
@@ -78,7 +78,7 @@ pub fn lines_over(days: u32, events: u64, customers: u32, seed: u64) -> Vec<Stri
 pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<InputRecord> {
     lines(events, customers, seed)
         .iter()
-        .map(|line| put("segment", line))
+        .map(|line| record("segment", line))
         .collect()
 }
 
@@ -87,7 +87,7 @@ pub fn generated(events: u64, customers: u32, seed: u64) -> Vec<InputRecord> {
 /// # Panics
 /// If the line is not a valid event.
 #[must_use]
-pub fn put(format: &str, line: &str) -> InputRecord {
+pub fn record(format: &str, line: &str) -> InputRecord {
     let format = Format::builtin(format).expect("a built-in format");
     let (plan, mut event) = (Plan::compile(&[]), Event::default());
     let decoder = Decoder::new(&format, &plan);

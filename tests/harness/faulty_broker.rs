@@ -104,7 +104,7 @@ impl<B> FaultyBroker<B> {
 impl<B: Broker> GroupConsumer for FaultyBroker<B> {
     fn poll(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         limit: usize,
         batch: &mut Batch,
     ) -> Result<WorkerEvent, Failure> {
@@ -113,7 +113,7 @@ impl<B: Broker> GroupConsumer for FaultyBroker<B> {
             batch.clear();
             return Ok(WorkerEvent::Assigned(Vec::new()));
         }
-        self.inner.poll(patience, limit, batch)
+        self.inner.poll(timeout, limit, batch)
     }
 
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {

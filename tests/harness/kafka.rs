@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flockwise_kafka::{KafkaBroker, KafkaSettings, admin};
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -18,7 +18,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::events::InputRecord;
 use crate::test_broker::TestBroker;
-use crate::{PATIENCE, eventually};
+use crate::{TIMEOUT, eventually};
 
 /// Maximum record size of input topics, bytes. Larger than the largest event that the decoder accepts.
 const LARGEST: &str = "8000000";
@@ -31,7 +31,7 @@ pub struct Kafka {
     group: BaseConsumer,
     /// Reads end offsets including open transactions. A commit becomes visible on different partitions at different
     /// times, so a record that is not visible yet must not count as absent.
-    seer: BaseConsumer,
+    uncommitted: BaseConsumer,
 }
 
 /// Bootstrap servers of the test Kafka, from `FLOCKWISE_TEST_KAFKA`; `None`, with a message on stderr, if it is not
@@ -66,7 +66,7 @@ impl Kafka {
     pub fn of(servers: &str, topics: Topics) -> Self {
         Self {
             group: consumer(servers, &topics.app, "read_committed"),
-            seer: consumer(servers, &topics.app, "read_uncommitted"),
+            uncommitted: consumer(servers, &topics.app, "read_uncommitted"),
             servers: servers.to_owned(),
             topics,
         }
@@ -76,7 +76,7 @@ impl Kafka {
     ///
     /// # Panics
     /// If the topic does not appear in time.
-    pub fn make_input(&self, name: &str, partitions: u32) {
+    pub fn create_input(&self, name: &str, partitions: u32) {
         let client = self.admin();
         // -1: the broker's default replication factor.
         let replication = TopicReplication::Fixed(-1);
@@ -100,7 +100,7 @@ impl Kafka {
         let client = self.admin();
         drop(client.delete_topics(&[name], &AdminOptions::new()));
         eventually("the input topic is gone", || self.partitions(name) == 0);
-        self.make_input(name, partitions);
+        self.create_input(name, partitions);
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {
@@ -108,7 +108,7 @@ impl Kafka {
     }
 
     fn partitions(&self, name: &str) -> usize {
-        let found = self.group.fetch_metadata(Some(name), PATIENCE);
+        let found = self.group.fetch_metadata(Some(name), TIMEOUT);
         found.expect("metadata").topics()[0].partitions().len()
     }
 
@@ -134,17 +134,18 @@ impl Kafka {
 
     fn first_partition<T>(&self, input: u16, look: impl Fn(&MetadataPartition) -> T) -> T {
         let name = self.topics.name(Topic::Input(input));
-        let metadata = answered(|patience| self.group.fetch_metadata(Some(&name), patience));
+        let metadata = answered(|timeout| self.group.fetch_metadata(Some(&name), timeout));
         look(&metadata.topics()[0].partitions()[0])
     }
 
     /// The first available offset and the end offset of each partition, including open transactions.
     fn end_offsets(&self, topic: Topic) -> Vec<(i64, i64)> {
         let name = self.topics.name(topic);
-        let metadata = answered(|patience| self.group.fetch_metadata(Some(&name), patience));
+        let metadata = answered(|timeout| self.group.fetch_metadata(Some(&name), timeout));
         let count = metadata.topics()[0].partitions().len();
-        let ends =
-            |partition| answered(|patience| self.seer.fetch_watermarks(&name, partition, patience));
+        let ends = |partition| {
+            answered(|timeout| self.uncommitted.fetch_watermarks(&name, partition, timeout))
+        };
         (0..count as i32).map(ends).collect()
     }
 
@@ -202,7 +203,7 @@ impl Kafka {
     }
 
     /// The committed records of these ranges, by partition.
-    fn fetch(&self, topic: Topic, ranges: &[Option<(i64, i64)>]) -> Vec<Vec<Committed>> {
+    fn fetch(&self, topic: Topic, ranges: &[Option<(i64, i64)>]) -> Vec<Vec<CommittedRecord>> {
         let mut found = vec![Vec::new(); ranges.len()];
         let name = self.topics.name(topic);
         let mut list = TopicPartitionList::new();
@@ -218,7 +219,7 @@ impl Kafka {
         let reader = consumer(&self.servers, "outside", "read_committed");
         reader.assign(&list).expect("assigned");
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < TIMEOUT {
             match reader.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => found[message.partition() as usize].push(record(&message)),
                 // Connection errors: the client reconnects.
@@ -237,10 +238,10 @@ impl Kafka {
 impl TestBroker for Kafka {
     type Client = KafkaBroker;
 
-    fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
+    fn create(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
         let kafka = Self::of(&servers()?, topics);
         for (name, partitions) in kafka.topics.inputs.iter().zip(input_partitions) {
-            kafka.make_input(name, *partitions);
+            kafka.create_input(name, *partitions);
         }
         let settings = KafkaSettings::new(&kafka.servers, &kafka.topics.app, "stage");
         admin::ensure_topics(&settings, &kafka.topics).expect("internal topics");
@@ -260,14 +261,14 @@ impl TestBroker for Kafka {
             .set("queue.buffering.max.messages", "1000000")
             .create()
             .expect("a producer");
-        for put in records {
-            let topic = self.topics.name(Topic::Input(put.input));
-            send(&producer, &topic, put);
+        for record in records {
+            let topic = self.topics.name(Topic::Input(record.input));
+            send(&producer, &topic, record);
         }
-        producer.flush(PATIENCE).expect("delivered");
+        producer.flush(TIMEOUT).expect("delivered");
     }
 
-    fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
+    fn read(&self, topic: Topic) -> Vec<Vec<CommittedRecord>> {
         let ends = self.end_offsets(topic);
         let ranges = ends
             .into_iter()
@@ -291,12 +292,12 @@ impl TestBroker for Kafka {
                 .all(|topic| self.is_read(topic))
     }
 
-    fn void(&self, member: &str) {
+    fn fence_member(&self, member: &str) {
         let producer: BaseProducer = config(&self.servers)
             .set("transactional.id", format!("{}-{member}", self.topics.app))
             .create()
             .expect("a producer");
-        producer.init_transactions(PATIENCE).expect("taken over");
+        producer.init_transactions(TIMEOUT).expect("taken over");
     }
 }
 
@@ -306,7 +307,7 @@ fn answered<T>(mut ask: impl FnMut(Duration) -> Result<T, KafkaError>) -> T {
     loop {
         match ask(Duration::from_secs(5)) {
             Ok(answer) => return answer,
-            Err(error) => assert!(start.elapsed() < PATIENCE, "{error}"),
+            Err(error) => assert!(start.elapsed() < TIMEOUT, "{error}"),
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -331,17 +332,17 @@ fn consumer(servers: &str, group: &str, isolation: &str) -> BaseConsumer {
 fn send(
     producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
     topic: &str,
-    put: &InputRecord,
+    record: &InputRecord,
 ) {
-    let mut record = BaseRecord::<[u8], [u8]>::to(topic)
-        .partition(put.partition.cast_signed())
-        .timestamp(put.timestamp_ms)
-        .key(&put.key);
-    record.payload = put.value.as_deref();
-    while let Err((error, unsent)) = producer.send(record) {
+    let mut outgoing = BaseRecord::<[u8], [u8]>::to(topic)
+        .partition(record.partition.cast_signed())
+        .timestamp(record.timestamp_ms)
+        .key(&record.key);
+    outgoing.payload = record.value.as_deref();
+    while let Err((error, unsent)) = producer.send(outgoing) {
         let code = error.rdkafka_error_code();
         assert_eq!(code, Some(RDKafkaErrorCode::QueueFull), "{error}");
-        record = unsent;
+        outgoing = unsent;
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -358,7 +359,7 @@ fn is_at_end(reader: &BaseConsumer, name: &str, ranges: &[Option<(i64, i64)>]) -
     })
 }
 
-fn record(message: &BorrowedMessage<'_>) -> Committed {
+fn record(message: &BorrowedMessage<'_>) -> CommittedRecord {
     let headers = message.headers().map(|headers| {
         let headers = headers.iter();
         headers.map(|header| {
@@ -368,7 +369,7 @@ fn record(message: &BorrowedMessage<'_>) -> Committed {
             )
         })
     });
-    Committed {
+    CommittedRecord {
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
         key: message.key().map(<[u8]>::to_vec),

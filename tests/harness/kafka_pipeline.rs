@@ -14,7 +14,7 @@ use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::events::{InputRecord, lines, put};
+use crate::events::{InputRecord, lines, record};
 use crate::kafka::{Kafka, servers};
 use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
 use crate::process::{Process, flockwise, folder, free_address, json_lines, run, write_lines};
@@ -50,7 +50,7 @@ impl KafkaPipeline {
     /// # Panics
     /// If they cannot be created.
     #[must_use]
-    pub fn set() -> Option<Self> {
+    pub fn create() -> Option<Self> {
         Some(Self::on(&servers()?, folder(), ""))
     }
 
@@ -73,7 +73,7 @@ impl KafkaPipeline {
         let topics = topics(PARTITIONS, partitions.len());
         let kafka = Kafka::of(servers, topics.clone());
         for (name, partitions) in topics.inputs.iter().zip(partitions) {
-            kafka.make_input(name, *partitions);
+            kafka.create_input(name, *partitions);
         }
         let features = config(&["segment"], &[]).features.into_iter();
         let features = features.map(|feature| feature.name).collect();
@@ -149,8 +149,9 @@ impl KafkaPipeline {
         write("all.jsonl", &lines);
         self.replay("first.jsonl", "learning.toml", "learnt");
         self.replay("all.jsonl", FIRST, "expected");
-        let puts = lines.iter().map(|line| put("segment", line));
-        puts.map(|put| put.keyed(Partitioner::Crc32, PARTITIONS))
+        let records = lines.iter().map(|line| record("segment", line));
+        records
+            .map(|record| record.keyed(Partitioner::Crc32, PARTITIONS))
             .collect()
     }
 
@@ -212,8 +213,8 @@ impl KafkaPipeline {
             let task = changelog::restore(&pipeline, &changelog::compacted(records));
             for row in task.rows().numbers() {
                 let row = task.rows().row(row);
-                let portrait = customer_view(plan, None, &row, row.standing.as_of_ms);
-                customers.insert(row.customer_id.to_owned(), portrait);
+                let view = customer_view(plan, None, &row, row.standing.as_of_ms);
+                customers.insert(row.customer_id.to_owned(), view);
             }
         }
         customers
@@ -231,7 +232,7 @@ impl KafkaPipeline {
     /// If they differ.
     pub fn check_changes(&self) {
         let changes = self.kafka.read(Topic::SegmentChanges);
-        checks::chains(&changes);
+        checks::sequences(&changes);
         let mut expected = json_lines(&self.path("expected/segment-changes.jsonl"));
         assert!(expected.len() > 100, "too few changes to prove anything");
         for first in expected

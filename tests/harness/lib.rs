@@ -22,7 +22,7 @@ pub mod worker_thread;
 use std::time::{Duration, Instant};
 
 /// Timeout of every wait in the tests. It only ends a test that hangs; no test measures time with it.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Waits until `holds` returns true. `what` names the condition in the panic message.
 ///
@@ -31,7 +31,7 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "timed out waiting for: {what}");
+        assert!(start.elapsed() < TIMEOUT, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,6 +1,6 @@
 //! The in-process broker as a [`TestBroker`].
 
-use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
+use flockwise_memory::{CommittedRecord, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
@@ -17,7 +17,7 @@ pub struct Memory {
 impl TestBroker for Memory {
     type Client = MemoryClient;
 
-    fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
+    fn create(topics: Topics, input_partitions: &[u32]) -> Option<Self> {
         let broker = MemoryBroker::new(topics.clone(), input_partitions);
         Some(Self { broker, topics })
     }
@@ -27,10 +27,12 @@ impl TestBroker for Memory {
     }
 
     fn put(&self, records: &[InputRecord]) {
-        records.iter().for_each(|put| append(&self.broker, put));
+        records
+            .iter()
+            .for_each(|record| append(&self.broker, record));
     }
 
-    fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
+    fn read(&self, topic: Topic) -> Vec<Vec<CommittedRecord>> {
         let partitions = 0..self.topics.partitions(topic);
         partitions
             .map(|partition| self.broker.read(topic, partition, 0))
@@ -45,14 +47,14 @@ impl TestBroker for Memory {
         self.broker.is_drained()
     }
 
-    fn void(&self, member: &str) {
+    fn fence_member(&self, member: &str) {
         self.broker.expel(member);
     }
 }
 
 /// Appends a record to its input partition.
-pub fn append(broker: &MemoryBroker, put: &InputRecord) {
-    let (key, value) = (Some(&*put.key), put.value.as_deref());
-    let topic = Topic::Input(put.input);
-    broker.append(topic, put.partition, put.timestamp_ms, key, value);
+pub fn append(broker: &MemoryBroker, record: &InputRecord) {
+    let (key, value) = (Some(&*record.key), record.value.as_deref());
+    let topic = Topic::Input(record.input);
+    broker.append(topic, record.partition, record.timestamp_ms, key, value);
 }

@@ -55,14 +55,17 @@ max_ahead = "36500d"
 remembered_ids = 256
 "#;
 
-/// A configuration with one input per format, [`FEATURES`] and the sections in `rest`.
+/// A configuration with one input per format, [`FEATURES`] and these `sections`.
 #[must_use]
-pub fn config(formats: &[&str], rest: &[&str]) -> Config {
+pub fn config(formats: &[&str], sections: &[&str]) -> Config {
     let inputs = formats.iter().enumerate().map(|(number, format)| {
         format!("[[input]]\ntopic = \"in{number}\"\nformat = \"{format}\"\n")
     });
     let inputs: String = inputs.collect();
-    let text = format!("app = \"test\"\n{inputs}\n{FEATURES}\n{}", rest.join("\n"));
+    let text = format!(
+        "app = \"test\"\n{inputs}\n{FEATURES}\n{}",
+        sections.join("\n")
+    );
     Config::parse(&text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -111,8 +114,8 @@ pub fn model() -> ModelParts {
             state_partitions: 1,
         };
         let pipeline = pipeline(&config, topics, None);
-        let learnt = reference::play(&pipeline, &events::generated(4_000, 200, 7));
-        let model = learnt.model.expect("enough customers for a model");
+        let learned = reference::run(&pipeline, &events::generated(4_000, 200, 7));
+        let model = learned.model.expect("enough customers for a model");
         ModelParts {
             version: 1,
             ..model

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 /// The exit status and output of a command.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub fn folder() -> TempDir {
 #[must_use]
 pub fn flockwise(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    let ours = std::env::vars_os().map(|(name, _)| name);
-    for name in ours.filter(|name| name.to_string_lossy().starts_with("FLOCKWISE__")) {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name.to_string_lossy().starts_with("FLOCKWISE__")) {
         command.env_remove(name);
     }
     command
@@ -102,8 +102,8 @@ impl Process {
     pub fn start(command: &mut Command) -> Self {
         let file = || NamedTempFile::new().expect("a temporary file");
         let (stdout, stderr) = (file(), file());
-        let again = |file: &NamedTempFile| file.reopen().expect("the file again");
-        command.stdout(again(&stdout)).stderr(again(&stderr));
+        let reopen = |file: &NamedTempFile| file.reopen().expect("the file again");
+        command.stdout(reopen(&stdout)).stderr(reopen(&stderr));
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -133,15 +133,15 @@ impl Process {
     /// Sends SIGTERM and waits until the process has ended.
     ///
     /// # Panics
-    /// If it does not end within [`PATIENCE`].
+    /// If it does not end within [`TIMEOUT`].
     #[must_use]
     pub fn terminate(self) -> Finished {
-        self.ask_to_end();
+        self.request_stop();
         self.wait()
     }
 
     /// Sends SIGTERM without waiting.
-    pub fn ask_to_end(&self) {
+    pub fn request_stop(&self) {
         self.signal("TERM");
     }
 
@@ -167,24 +167,24 @@ impl Process {
     /// Waits until it ends.
     ///
     /// # Panics
-    /// If it does not end within [`PATIENCE`].
+    /// If it does not end within [`TIMEOUT`].
     #[must_use]
     pub fn wait(mut self) -> Finished {
-        self.ended_within(PATIENCE)
+        self.ended_within(TIMEOUT)
             .unwrap_or_else(|| panic!("does not end: {}", text(&self.stderr)))
     }
 
-    /// How it ended; `None` if it still runs after `patience`.
+    /// How it ended; `None` if it still runs after `timeout`.
     ///
     /// # Panics
     /// If its state cannot be read.
-    pub fn ended_within(&mut self, patience: Duration) -> Option<Finished> {
+    pub fn ended_within(&mut self, timeout: Duration) -> Option<Finished> {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 return Some(self.ended(status));
             }
-            if start.elapsed() >= patience {
+            if start.elapsed() >= timeout {
                 return None;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -251,7 +251,7 @@ pub fn free_address() -> SocketAddr {
 #[must_use]
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();

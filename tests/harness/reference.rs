@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flockwise_core::model::ModelParts;
 use flockwise_core::task::Task;
-use flockwise_memory::{Committed, MemoryBroker};
+use flockwise_memory::{CommittedRecord, MemoryBroker};
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
@@ -24,7 +24,7 @@ pub struct Reference {
     /// Every task, by state partition.
     pub tasks: Vec<Task>,
     /// The segment changes, by partition.
-    pub changes: Vec<Vec<Committed>>,
+    pub changes: Vec<Vec<CommittedRecord>>,
     /// The model in use at the end; `None` if none was published.
     pub model: Option<ModelParts>,
 }
@@ -34,7 +34,7 @@ pub struct Reference {
 /// # Panics
 /// If the worker fails.
 #[must_use]
-pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
+pub fn run(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
     let topics = &pipeline.topics;
     let partitions = vec![topics.state_partitions; topics.inputs.len()];
     let broker = MemoryBroker::new(topics.clone(), &partitions);
@@ -48,13 +48,13 @@ pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
         metrics,
     );
     for slice in records.chunks(SLICE) {
-        for put in slice {
-            let put = put
+        for record in slice {
+            let record = record
                 .clone()
                 .keyed(pipeline.partitioner, topics.state_partitions);
-            append(&broker, &put);
+            append(&broker, &record);
         }
-        settle(&mut worker);
+        run_until_idle(&mut worker);
     }
     let changes = (0..topics.state_partitions)
         .map(|partition| broker.read(Topic::SegmentChanges, partition, 0));
@@ -67,6 +67,6 @@ pub fn play(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
     }
 }
 
-fn settle<B: flockwise_runtime::broker::Broker>(worker: &mut Worker<B>) {
+fn run_until_idle<B: flockwise_runtime::broker::Broker>(worker: &mut Worker<B>) {
     while worker.run_once(Duration::ZERO).expect("no failure") || !worker.is_assigned() {}
 }

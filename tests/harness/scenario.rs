@@ -14,7 +14,7 @@ use prometheus::proto::MetricFamily;
 use crate::events::InputRecord;
 use crate::faulty_broker::{Fault, FaultScript};
 use crate::pipeline::{config, pipeline};
-use crate::reference::{Reference, play};
+use crate::reference::{Reference, run};
 use crate::test_broker::{TestBroker, topics};
 use crate::worker_thread::{WorkerSetup, WorkerThread};
 use crate::{changelog, checks, eventually};
@@ -29,7 +29,7 @@ pub struct ScenarioSettings<'a> {
     /// Number of state partitions.
     pub state_partitions: u32,
     /// Further sections of the configuration.
-    pub rest: &'a [&'a str],
+    pub sections: &'a [&'a str],
 }
 
 /// A pipeline on a broker, and the records that were appended to its inputs.
@@ -41,7 +41,7 @@ pub struct Scenario<S> {
     metrics: Metrics,
     registry: Registry,
     /// Number of records appended to each input partition.
-    put: BTreeMap<(u16, u32), i64>,
+    appended: BTreeMap<(u16, u32), i64>,
 }
 
 impl<S: TestBroker> Scenario<S> {
@@ -50,24 +50,27 @@ impl<S: TestBroker> Scenario<S> {
     /// # Panics
     /// If the configuration is invalid.
     #[must_use]
-    pub fn set(setting: &ScenarioSettings<'_>, import: Option<ModelParts>) -> Option<Self> {
-        let config = config(setting.formats, setting.rest);
+    pub fn create(setting: &ScenarioSettings<'_>, import: Option<ModelParts>) -> Option<Self> {
+        let config = config(setting.formats, setting.sections);
         let topics = topics(setting.state_partitions, setting.formats.len());
-        let broker = S::set(topics.clone(), setting.partitions)?;
+        let broker = S::create(topics.clone(), setting.partitions)?;
         let registry = Registry::new();
         Some(Self {
             broker: Arc::new(broker),
             pipeline: Arc::new(pipeline(&config, topics, import)),
             metrics: Metrics::register(&registry).expect("a new registry"),
             registry,
-            put: BTreeMap::new(),
+            appended: BTreeMap::new(),
         })
     }
 
     /// Appends records to the inputs.
     pub fn put(&mut self, records: &[InputRecord]) {
-        for put in records {
-            *self.put.entry((put.input, put.partition)).or_default() += 1;
+        for record in records {
+            *self
+                .appended
+                .entry((record.input, record.partition))
+                .or_default() += 1;
         }
         self.broker.put(records);
     }
@@ -102,8 +105,8 @@ impl<S: TestBroker> Scenario<S> {
     /// If a worker ends or the wait times out.
     pub fn wait(&self, workers: &[&WorkerThread], what: &str, mut holds: impl FnMut() -> bool) {
         eventually(what, || {
-            let trouble = workers.iter().find_map(|worker| worker.trouble());
-            assert_eq!(trouble, None, "a worker ended while waiting: {what}");
+            let failure = workers.iter().find_map(|worker| worker.failure());
+            assert_eq!(failure, None, "a worker ended while waiting: {what}");
             holds()
         });
     }
@@ -148,9 +151,9 @@ impl<S: TestBroker> Scenario<S> {
     /// # Panics
     /// If they differ.
     pub fn check_counters(&self) {
-        let events = self.put.values().sum::<i64>() as u64;
+        let events = self.appended.values().sum::<i64>() as u64;
         let changes = checks::values(&self.broker.read(Topic::SegmentChanges));
-        let letters: usize = self
+        let dead_letters: usize = self
             .broker
             .read(Topic::DeadLetters)
             .iter()
@@ -164,7 +167,7 @@ impl<S: TestBroker> Scenario<S> {
         );
         assert_eq!(
             self.counter("dead_letters_total"),
-            letters as u64,
+            dead_letters as u64,
             "letters"
         );
         assert_eq!(self.latencies(), events, "latencies");
@@ -184,10 +187,10 @@ impl<S: TestBroker> Scenario<S> {
     /// Checks what holds however events are interleaved: the sequences of changes, the positions, and the features.
     /// The reference runs `good`, the events without the bad ones, in order.
     pub fn check(&self, good: &[InputRecord]) -> Reference {
-        checks::chains(&self.broker.read(Topic::SegmentChanges));
+        checks::sequences(&self.broker.read(Topic::SegmentChanges));
         let restored = self.restored();
         self.check_positions(&restored);
-        let reference = play(&self.pipeline, good);
+        let reference = run(&self.pipeline, good);
         checks::same_features(&self.pipeline.task.plan, &restored, &reference.tasks);
         reference
     }
@@ -201,15 +204,15 @@ impl<S: TestBroker> Scenario<S> {
     }
 
     fn check_positions(&self, restored: &[Task]) {
-        let mut bookmarks = BTreeMap::new();
+        let mut positions = BTreeMap::new();
         for task in restored {
-            bookmarks.extend(
+            positions.extend(
                 task.inputs()
                     .map(|(source, progress)| (source, progress.next_offset)),
             );
         }
-        assert_eq!(bookmarks, self.put, "positions in the changelog");
-        for ((input, partition), count) in &self.put {
+        assert_eq!(positions, self.appended, "positions in the changelog");
+        for ((input, partition), count) in &self.appended {
             let committed = self.broker.committed(Topic::Input(*input), *partition);
             assert_eq!(
                 committed,

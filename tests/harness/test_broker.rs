@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::broker::{Broker, Failure};
 use flockwise_runtime::topics::{Topic, Topics};
 
@@ -14,7 +14,7 @@ pub trait TestBroker: Send + Sync + 'static {
     type Client: Broker;
 
     /// Creates the topics; `None`, with a message on stderr, if there is no such broker.
-    fn set(topics: Topics, input_partitions: &[u32]) -> Option<Self>
+    fn create(topics: Topics, input_partitions: &[u32]) -> Option<Self>
     where
         Self: Sized;
 
@@ -28,7 +28,7 @@ pub trait TestBroker: Send + Sync + 'static {
     fn put(&self, records: &[InputRecord]);
 
     /// The committed records of a topic: one list per partition, in offset order.
-    fn read(&self, topic: Topic) -> Vec<Vec<Committed>>;
+    fn read(&self, topic: Topic) -> Vec<Vec<CommittedRecord>>;
 
     /// The offset that the group has committed for a partition; `None` if it has committed none.
     fn committed(&self, topic: Topic, partition: u32) -> Option<i64>;
@@ -37,7 +37,7 @@ pub trait TestBroker: Send + Sync + 'static {
     fn is_drained(&self) -> bool;
 
     /// Fences a member's open transaction, as the broker does after a transaction timeout.
-    fn void(&self, member: &str);
+    fn fence_member(&self, member: &str);
 }
 
 /// Topics under names that are unique among tests and runs.

@@ -27,7 +27,7 @@ struct Shared {
     tasks: AtomicUsize,
     version: AtomicU64,
     deaths: AtomicUsize,
-    trouble: OnceLock<String>,
+    failure: OnceLock<String>,
 }
 
 /// Everything that a worker is made of.
@@ -50,14 +50,14 @@ impl WorkerThread {
     /// # Panics
     /// If the thread cannot be started.
     #[must_use]
-    pub fn start<S: TestBroker>(role: WorkerSetup<S>) -> Self {
+    pub fn start<S: TestBroker>(setup: WorkerSetup<S>) -> Self {
         let shared = Arc::new(Shared::default());
-        let seen = Arc::clone(&shared);
+        let thread_shared = Arc::clone(&shared);
         let thread = Builder::new()
-            .name(role.member.clone())
+            .name(setup.member.clone())
             .spawn(move || {
-                keep_going(&role, &seen).inspect_err(|failure| {
-                    seen.trouble.get_or_init(|| failure.to_string());
+                run_until_stopped(&setup, &thread_shared).inspect_err(|failure| {
+                    thread_shared.failure.get_or_init(|| failure.to_string());
                 })
             })
             .expect("a thread");
@@ -100,20 +100,24 @@ impl WorkerThread {
 
     /// Why its thread has ended although nobody called [`WorkerThread::leave`]; `None` while it runs.
     #[must_use]
-    pub fn trouble(&self) -> Option<&str> {
+    pub fn failure(&self) -> Option<&str> {
         let panicked = || self.thread.is_finished().then_some("a panic");
         self.shared
-            .trouble
+            .failure
             .get()
             .map(String::as_str)
             .or_else(panicked)
     }
 }
 
-fn keep_going<S: TestBroker>(role: &WorkerSetup<S>, shared: &Shared) -> Result<(), Failure> {
+fn run_until_stopped<S: TestBroker>(
+    setup: &WorkerSetup<S>,
+    shared: &Shared,
+) -> Result<(), Failure> {
     loop {
-        let client = FaultyBroker::new(role.broker.join(&role.member)?, Arc::clone(&role.script));
-        let (pipeline, metrics) = (Arc::clone(&role.pipeline), role.metrics.clone());
+        let client =
+            FaultyBroker::new(setup.broker.join(&setup.member)?, Arc::clone(&setup.script));
+        let (pipeline, metrics) = (Arc::clone(&setup.pipeline), setup.metrics.clone());
         let worker = Worker::new(0, client, pipeline, TimeMode::live(), metrics);
         let ended = worker.run(&shared.stop, |worker| {
             shared

@@ -1,11 +1,11 @@
-//! A pipeline that starts on history: what is marked, what is withheld, and when it has caught up.
+//! A pipeline that starts with a backfill: which changes are marked or not published, and when it has caught up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flockwise_core::policy::HistoryPolicy;
-use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
+use flockwise_memory::{CommittedRecord, MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
@@ -21,7 +21,7 @@ use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 use serde_json::Value;
 
-/// 2026-01-31T00:00:00Z: the events are from the two months from 2026-01-01 on.
+/// 2026-01-31T00:00:00Z, in the middle of the events, which span two months from 2026-01-01 on.
 const UNTIL_MS: i64 = 1_769_817_600_000;
 const UNTIL: &str = "2026-01-31T00:00:00.000Z";
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -40,7 +40,7 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn set(is_published: bool) -> Self {
+    fn create(is_published: bool) -> Self {
         let mut pipeline = plain();
         Arc::make_mut(&mut pipeline.task).history = HistoryPolicy {
             until_ms: Some(UNTIL_MS),
@@ -66,51 +66,51 @@ impl Scenario {
     }
 
     fn put(&self, records: &[InputRecord]) {
-        for put in records {
-            let put = put.clone().keyed(self.pipeline.partitioner, TASKS);
-            append(&self.broker, &put);
+        for record in records {
+            let record = record.clone().keyed(self.pipeline.partitioner, TASKS);
+            append(&self.broker, &record);
         }
     }
 
-    /// Plays all events, with transactions that abort, two members, and a member that dies.
-    fn play(&self, records: &[InputRecord]) {
+    /// Processes all events, with aborted transactions, two members, and one that dies.
+    fn process(&self, records: &[InputRecord]) {
         let mut members = vec![self.join(0)];
-        for (place, slice) in records.chunks(50).enumerate() {
-            if place % 7 == 3 {
+        for (index, slice) in records.chunks(50).enumerate() {
+            if index % 7 == 3 {
                 self.script.fail_next_commit();
             }
-            if place == 20 {
+            if index == 20 {
                 members.push(self.join(1));
             }
-            if place == 40 {
+            if index == 40 {
                 drop(members.remove(0));
                 self.broker.expel("member-0");
             }
             self.put(slice);
-            self.settle(&mut members);
+            self.run_until_idle(&mut members);
         }
-        // Which is when inputs are looked at.
+        // Inputs are checked every 30 s.
         for _ in 0..3 {
             self.clock.advance(Duration::from_secs(31));
-            self.settle(&mut members);
+            self.run_until_idle(&mut members);
         }
         assert!(self.broker.is_drained());
     }
 
-    fn settle(&self, members: &mut [Member]) {
+    fn run_until_idle(&self, members: &mut [Member]) {
         let mut has_worked = true;
         while has_worked {
             has_worked = false;
-            // A member that waits for the tasks of one that is gone does so for a while.
+            // A member waits for a while for the tasks of one that is gone.
             self.clock.advance(Duration::from_millis(100));
             for member in &mut *members {
-                has_worked |= member.run_once(Duration::ZERO).expect("a turn");
+                has_worked |= member.run_once(Duration::ZERO).expect("no failure");
                 has_worked |= !member.is_assigned();
             }
         }
     }
 
-    fn read(&self, topic: Topic) -> Vec<Vec<Committed>> {
+    fn read(&self, topic: Topic) -> Vec<Vec<CommittedRecord>> {
         let partitions = 0..self.pipeline.topics.partitions(topic);
         partitions
             .map(|partition| self.broker.read(topic, partition, 0))
@@ -127,15 +127,15 @@ impl Scenario {
             .sum()
     }
 
-    /// What a replay says of the same events.
+    /// The changes of a replay of the same events.
     fn replayed(&self) -> Vec<Value> {
         let mut pipeline = (*self.pipeline).clone();
         Arc::make_mut(&mut pipeline.task).history = HistoryPolicy::default();
-        let reference = reference::play(&pipeline, &records());
+        let reference = reference::run(&pipeline, &records());
         checks::values(&reference.changes)
     }
 
-    /// What the lineage says of catching up.
+    /// The `pipeline.caught_up` records on the lineage topic.
     fn caught_up(&self) -> Vec<Value> {
         let records = self.read(Topic::Lineage).concat();
         let values = records.iter().filter_map(|record| record.value.as_deref());
@@ -146,7 +146,7 @@ impl Scenario {
     }
 }
 
-/// Its model is fixed, so that changes follow from each customer's own events.
+/// A pipeline with a fixed model, so that changes depend only on each customer's events.
 fn plain() -> Pipeline {
     let config = config(&["segment"], &[AT_ONCE, FIXED]);
     pipeline(&config, topics(TASKS, 1), Some(model()))
@@ -162,8 +162,8 @@ fn is_history(change: &Value) -> bool {
 
 #[test]
 fn first_assignments_in_history_are_marked_and_all_else_is_as_in_a_replay() {
-    let scenario = Scenario::set(true);
-    scenario.play(&records());
+    let scenario = Scenario::create(true);
+    scenario.process(&records());
     let found = checks::values(&scenario.read(Topic::SegmentChanges));
     let is_first = |change: &Value| change["from"].is_null();
     let mut expected = scenario.replayed();
@@ -189,14 +189,14 @@ fn first_assignments_in_history_are_marked_and_all_else_is_as_in_a_replay() {
         (true, false, "behaviour"),
         (true, true, "backfill"),
     ];
-    assert_eq!(causes, BTreeSet::from(all), "all that may happen did");
+    assert_eq!(causes, BTreeSet::from(all), "all combinations occur");
     checks::same_changes(found, expected);
 }
 
 #[test]
 fn withheld_changes_are_made_and_not_published() {
-    let scenario = Scenario::set(false);
-    scenario.play(&records());
+    let scenario = Scenario::create(false);
+    scenario.process(&records());
     let expected = scenario.replayed();
     let (withheld, published): (Vec<Value>, Vec<Value>) =
         expected.into_iter().partition(is_history);
@@ -221,8 +221,8 @@ fn withheld_changes_are_made_and_not_published() {
 
 #[test]
 fn the_lineage_says_once_that_the_pipeline_has_caught_up() {
-    let scenario = Scenario::set(true);
-    scenario.play(&records());
+    let scenario = Scenario::create(true);
+    scenario.process(&records());
     let found = scenario.caught_up();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["history_until"], UNTIL);
@@ -232,7 +232,7 @@ fn the_lineage_says_once_that_the_pipeline_has_caught_up() {
     let mut members = [scenario.join(2)];
     for _ in 0..3 {
         scenario.clock.advance(Duration::from_secs(31));
-        scenario.settle(&mut members);
+        scenario.run_until_idle(&mut members);
     }
     assert_eq!(scenario.caught_up(), found);
 }

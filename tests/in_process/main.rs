@@ -1,4 +1,4 @@
-//! Workers on the in-process broker, by a simulated clock.
+//! Workers on the in-process broker with a simulated clock.
 
 mod history;
 mod idle_time;

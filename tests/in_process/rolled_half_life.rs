@@ -1,4 +1,4 @@
-//! A backlog is read while instances are configured otherwise, as in the middle of a roll.
+//! A backlog is read by instances with different configurations, as in the middle of a rolling update.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use prometheus::Registry;
 
 const TASKS: u32 = 2;
 const NOW_MS: i64 = 1_800_000_000_000;
-/// Turns of both in which the backlog is read many times over; each advances the clock by 100 ms.
+/// Runs of both workers, many more than the backlog needs. Each advances the clock by 100 ms.
 const TURNS: usize = 20_000;
 
 fn with_half_life(half_life: &str) -> Pipeline {
@@ -32,25 +32,30 @@ fn join(memory: &Memory, clock: &Clock, member: &str, pipeline: Pipeline) -> Wor
     Worker::new(0, client, Arc::new(pipeline), time_mode, metrics)
 }
 
-/// They would wait for the end of another period each, and the trainer for both.
+/// Without a shared period each would wait for the end of its own, and the trainer for both.
 #[test]
 fn instances_with_other_half_lives_read_a_backlog_to_its_end() {
     for half_lives in [["\"7d\"", "\"16d\""], ["\"16d\"", "\"7d\""]] {
         let [one, other] = half_lives.map(with_half_life);
-        let memory = Memory::set(one.topics.clone(), &[TASKS]).expect("a broker");
-        let puts = generated(6_000, 300, 7).into_iter();
-        let puts: Vec<_> = puts.map(|put| put.keyed(one.partitioner, TASKS)).collect();
-        memory.put(&puts);
+        let memory = Memory::create(one.topics.clone(), &[TASKS]).expect("a broker");
+        let records = generated(6_000, 300, 7).into_iter();
+        let records: Vec<_> = records
+            .map(|record| record.keyed(one.partitioner, TASKS))
+            .collect();
+        memory.put(&records);
         let clock = Clock::simulated(NOW_MS);
         let mut members = [("one", one), ("other", other)]
             .map(|(member, pipeline)| join(&memory, &clock, member, pipeline));
         let is_read = (0..TURNS).any(|_| {
             clock.advance(Duration::from_millis(100));
             for member in &mut members {
-                member.run_once(Duration::ZERO).expect("a turn");
+                member.run_once(Duration::ZERO).expect("no failure");
             }
             members.iter().all(Worker::is_assigned) && memory.is_drained()
         });
-        assert!(is_read, "{half_lives:?}: records are left");
+        assert!(
+            is_read,
+            "{half_lives:?}: the backlog was not read to its end"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! One trainer takes over from another.
+//! A trainer takes over from another one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn set() -> Self {
+    fn create() -> Self {
         let config = config(&["segment"], &[LEARNING]);
         let pipeline = pipeline(&config, topics(TASKS, 1), None);
         Self {
@@ -47,8 +47,11 @@ impl Scenario {
     }
 
     fn put_events(&self) {
-        for put in generated(6_000, 300, 7) {
-            append(&self.broker, &put.keyed(self.pipeline.partitioner, TASKS));
+        for record in generated(6_000, 300, 7) {
+            append(
+                &self.broker,
+                &record.keyed(self.pipeline.partitioner, TASKS),
+            );
         }
     }
 
@@ -63,12 +66,12 @@ impl Scenario {
             .append(Topic::Samples, 0, NOW_MS, None, Some(&command));
     }
 
-    /// Plays until nothing is left to do, and some time beyond.
-    fn play(&self, member: &mut Worker<MemoryClient>) {
+    /// Runs the worker until everything is committed, and for 100 further idle runs.
+    fn run_until_idle(&self, member: &mut Worker<MemoryClient>) {
         let mut quiet = 0;
         while quiet < 100 {
             self.clock.advance(Duration::from_millis(100));
-            let has_worked = member.run_once(Duration::ZERO).expect("a turn");
+            let has_worked = member.run_once(Duration::ZERO).expect("no failure");
             let is_busy = has_worked || !member.is_assigned() || !self.broker.is_drained();
             quiet = if is_busy { 0 } else { quiet + 1 };
         }
@@ -83,7 +86,7 @@ impl Scenario {
     }
 }
 
-/// A broker on which a transaction is open until it is committed, aborted or a minute old.
+/// Conditions under which a transaction stays open until it is committed, aborted or 60 s old.
 fn with_transactions(clock: &Clock) -> Conditions {
     Conditions {
         clock: clock.clone(),
@@ -97,10 +100,11 @@ fn with_transactions(clock: &Clock) -> Conditions {
     }
 }
 
-/// Its version may be committed already, and becomes visible later: with the number of the next one otherwise.
+/// The version in the open transaction may be committed but not visible yet. A trainer that did not wait would reuse
+/// its number.
 #[test]
 fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_publishing() {
-    let mut scenario = Scenario::set();
+    let mut scenario = Scenario::create();
     scenario.broker = scenario
         .broker
         .simulated(with_transactions(&scenario.clock));
@@ -122,25 +126,29 @@ fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_
     last.abort().expect("aborted");
     let mut next = scenario.join("next");
     assert!((0..100).any(|_| {
-        next.run_once(Duration::ZERO).expect("a turn");
+        next.run_once(Duration::ZERO).expect("no failure");
         next.is_assigned()
     }));
 }
 
 #[test]
 fn a_new_trainer_does_not_carry_out_again_what_the_last_one_was_told() {
-    let scenario = Scenario::set();
+    let scenario = Scenario::create();
     let mut first = scenario.join("first");
     scenario.put_events();
-    scenario.play(&mut first);
-    let learnt = scenario.versions();
-    let former = learnt.first().expect("a version was learnt").model.clone();
+    scenario.run_until_idle(&mut first);
+    let learned = scenario.versions();
+    let former = learned
+        .first()
+        .expect("a version was learned")
+        .model
+        .clone();
     scenario.command(CommandAction::Rollback(Box::new(former)));
-    scenario.play(&mut first);
+    scenario.run_until_idle(&mut first);
     let after = scenario.versions();
-    assert_eq!(after.len(), learnt.len() + 1, "the rollback is a version");
+    assert_eq!(after.len(), learned.len() + 1, "the rollback is a version");
     drop(first);
     scenario.broker.expel("first");
-    scenario.play(&mut scenario.join("second"));
+    scenario.run_until_idle(&mut scenario.join("second"));
     assert_eq!(scenario.versions(), after);
 }

@@ -1,9 +1,10 @@
-//! An input partition that loses its latest records, as by an unclean leader election, and grows past where it was read.
+//! An input partition that loses its latest records, as in an unclean leader election, and then grows past the
+//! position up to which it was read.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
+use flockwise_memory::{CommittedRecord, MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
@@ -19,7 +20,7 @@ use prometheus::Registry;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const INPUT: Topic = Topic::Input(0);
-/// Records that are replaced: those from there up to here.
+/// Records from `KEPT` up to `READ` are read, then lost and replaced.
 const KEPT: usize = 1_000;
 const READ: usize = 1_500;
 const ALL: usize = 4_000;
@@ -33,10 +34,10 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn set(broker: impl Fn(MemoryBroker) -> MemoryBroker) -> Self {
+    fn create(broker: impl Fn(MemoryBroker) -> MemoryBroker) -> Self {
         let config = config(&["segment"], &[AT_ONCE, FIXED]);
         let mut pipeline = pipeline(&config, topics(2, 1), Some(model()));
-        // Commits come when there is nothing more to read.
+        // Long, so that workers commit only when they have nothing more to read.
         pipeline.commit_interval = Duration::from_secs(3_600);
         let registry = Registry::new();
         let memory = MemoryBroker::new(pipeline.topics.clone(), &[1]).retaining();
@@ -57,20 +58,21 @@ impl Scenario {
     }
 
     fn put(&self, records: &[InputRecord]) {
-        for put in records {
-            append(&self.broker, &put.clone().at(0, 0));
+        for record in records {
+            append(&self.broker, &record.clone().at(0, 0));
         }
     }
 
-    fn settle(&self, worker: &mut Worker<MemoryClient>) {
+    fn run_until_idle(&self, worker: &mut Worker<MemoryClient>) {
         let mut has_worked = true;
         while has_worked {
             self.clock.advance(Duration::from_millis(100));
-            has_worked = worker.run_once(Duration::ZERO).expect("a turn") || !worker.is_assigned();
+            has_worked =
+                worker.run_once(Duration::ZERO).expect("no failure") || !worker.is_assigned();
         }
     }
 
-    fn changes(&self) -> Vec<Vec<Committed>> {
+    fn changes(&self) -> Vec<Vec<CommittedRecord>> {
         let partitions = 0..self.pipeline.topics.partitions(Topic::SegmentChanges);
         partitions
             .map(|partition| self.broker.read(Topic::SegmentChanges, partition, 0))
@@ -88,12 +90,12 @@ impl Scenario {
         values.sum()
     }
 
-    /// Each of these events was counted, once and in this order.
+    /// Checks that exactly these events were counted, once and in this order.
     fn check(&self, counted: &[InputRecord]) {
         assert_eq!(self.sum("flockwise_events_total"), counted.len() as f64);
-        let reference = reference::play(&self.pipeline, counted);
+        let reference = reference::run(&self.pipeline, counted);
         let changes = self.changes();
-        checks::chains(&changes);
+        checks::sequences(&changes);
         checks::same_changes(checks::values(&changes), checks::values(&reference.changes));
     }
 }
@@ -102,7 +104,7 @@ fn records() -> Vec<InputRecord> {
     generated(ALL as u64, 200, 7)
 }
 
-/// The partition loses what is not kept, and grows past where it was read.
+/// The partition loses the records from `KEPT` on, and grows past the position up to which it was read.
 fn replace(scenario: &Scenario, records: &[InputRecord]) {
     scenario.broker.truncate(INPUT, 0, KEPT as i64);
     scenario.put(&records[READ..]);
@@ -111,11 +113,11 @@ fn replace(scenario: &Scenario, records: &[InputRecord]) {
 #[test]
 fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
     for restarts in [true, false] {
-        let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
+        let scenario = Scenario::create(MemoryBroker::skipping_lost_records);
         let records = records();
         let mut worker = scenario.join();
         scenario.put(&records[..READ]);
-        scenario.settle(&mut worker);
+        scenario.run_until_idle(&mut worker);
         if restarts {
             drop(worker);
             replace(&scenario, &records);
@@ -123,7 +125,7 @@ fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
         } else {
             replace(&scenario, &records);
         }
-        scenario.settle(&mut worker);
+        scenario.run_until_idle(&mut worker);
         scenario.check(&records);
         let end = (KEPT + ALL - READ) as i64;
         assert_eq!(scenario.broker.committed(INPUT, 0), Some(end));
@@ -132,68 +134,68 @@ fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
 
 #[test]
 fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothing_twice() {
-    let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
+    let scenario = Scenario::create(MemoryBroker::skipping_lost_records);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..READ]);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     scenario.broker.truncate(INPUT, 0, KEPT as i64);
-    // So few that the partition still ends before the former position.
+    // Few enough that the partition still ends before the former position.
     let few = READ + (READ - KEPT) / 2;
     scenario.put(&records[READ..few]);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     drop(worker);
     scenario.put(&records[few..]);
-    scenario.settle(&mut scenario.join());
+    scenario.run_until_idle(&mut scenario.join());
     scenario.check(&records);
 }
 
 #[test]
 fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_differ() {
-    let scenario = Scenario::set(MemoryBroker::skipping_lost_records);
+    let scenario = Scenario::create(MemoryBroker::skipping_lost_records);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..READ]);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     for to in [KEPT, KEPT / 2] {
         scenario.broker.truncate(INPUT, 0, to as i64);
-        // Nothing is read, and the position goes back.
-        scenario.settle(&mut worker);
+        // The position goes back although nothing is read.
+        scenario.run_until_idle(&mut worker);
     }
     scenario.put(&records[READ..]);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     scenario.check(&records);
 }
 
 #[test]
 fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
-    let scenario = Scenario::set(|broker| broker);
+    let scenario = Scenario::create(|broker| broker);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..KEPT]);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     scenario.put(&records[KEPT..READ]);
-    assert!(worker.run_once(Duration::ZERO).expect("a turn"));
+    assert!(worker.run_once(Duration::ZERO).expect("no failure"));
     assert_eq!(scenario.broker.committed(INPUT, 0), Some(KEPT as i64));
     replace(&scenario, &records);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     assert_eq!(scenario.sum("flockwise_halted_partitions"), 0.0);
     scenario.check(&[&records[..KEPT], &records[READ..]].concat());
 }
 
 #[test]
 fn a_truncated_partition_stops_unless_lost_records_are_skipped() {
-    let scenario = Scenario::set(|broker| broker);
+    let scenario = Scenario::create(|broker| broker);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..READ]);
-    scenario.settle(&mut worker);
+    scenario.run_until_idle(&mut worker);
     replace(&scenario, &records);
     for _ in 0..2 {
-        scenario.settle(&mut worker);
-        // Which is when idle workers commit where they stand.
+        scenario.run_until_idle(&mut worker);
+        // Idle workers commit their positions every 30 s.
         scenario.clock.advance(Duration::from_secs(31));
-        scenario.settle(&mut worker);
+        scenario.run_until_idle(&mut worker);
         assert_eq!(scenario.sum("flockwise_halted_partitions"), 1.0);
         assert_eq!(scenario.broker.committed(INPUT, 0), Some(READ as i64));
         drop(worker);

@@ -1,12 +1,11 @@
-//! A pipeline that starts on months of events on real Kafka learns what a replay of them learns. Skipped, with a word, where
-//! no Kafka is named.
+//! A pipeline that starts on a backlog of weeks on real Kafka learns the same model as a replay.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_tests::events::{InputRecord, lines_over, put};
+use flockwise_tests::events::{InputRecord, lines_over, record};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::pipeline::FEATURES;
@@ -14,7 +13,7 @@ use flockwise_tests::process::{Process, flockwise, folder, run, write_lines};
 use flockwise_tests::test_broker::{TestBroker, topics};
 use serde_json::Value;
 
-/// Of the two inputs; the tasks are as many as divide both.
+/// Partitions of the two inputs. `TASKS` divides both.
 const PARTITIONS: [u32; 2] = [8, 4];
 const TASKS: u32 = 4;
 const EVENTS: u64 = 4_000;
@@ -32,16 +31,16 @@ half_life = "10d"
 max_ahead = "36500d"
 "#;
 
-/// Where a customer's events are: always in one partition, which is not that of its task. Producers of the second input
-/// have another partitioner.
-fn placed(line: &str) -> InputRecord {
-    let put = put("segment", line);
-    let is_second = put.key.last().is_some_and(|last| last % 2 == 1);
+/// The record of a line. All events of a customer are in one partition, whose number usually differs from that of the
+/// customer's task. Producers of the second input use another partitioner.
+fn record_of(line: &str) -> InputRecord {
+    let record = record("segment", line);
+    let is_second = record.key.last().is_some_and(|last| last % 2 == 1);
     let (input, partitioner) = match is_second {
         true => (1, Partitioner::Crc32),
         false => (0, Partitioner::Murmur2),
     };
-    InputRecord { input, ..put }.keyed(partitioner, PARTITIONS[usize::from(input)])
+    InputRecord { input, ..record }.keyed(partitioner, PARTITIONS[usize::from(input)])
 }
 
 fn model(bytes: &[u8]) -> Value {
@@ -60,13 +59,13 @@ fn replayed(folder: &Path, inputs: &[String], records: &[InputRecord]) -> Value 
         let name = format!("{input}.jsonl");
         let of_input = records
             .iter()
-            .filter(|put| usize::from(put.input) == number);
-        let values = of_input.filter_map(|put| put.value.as_deref());
+            .filter(|record| usize::from(record.input) == number);
+        let values = of_input.filter_map(|record| record.value.as_deref());
         write_lines(&folder.join(&name), values);
         replay.arg(name);
     }
     run(&mut replay).expect(0, &[]);
-    model(&fs::read(folder.join("replayed/model.json")).expect("a model was learnt"))
+    model(&fs::read(folder.join("replayed/model.json")).expect("a model was learned"))
 }
 
 fn start(folder: &Path, instance: &str) -> Process {
@@ -83,20 +82,21 @@ fn exported(folder: &Path) -> Option<Value> {
     is_there.then(|| model(&read()))
 }
 
-/// With a sweep of a minute, which leaps over most of them, and of a day; with one worker, and with two instances of two.
+/// Runs one worker with a daily sweep, and two instances of two workers with a sweep of a minute, which skips most
+/// sweeps.
 #[test]
 fn a_backlog_teaches_what_a_replay_teaches() {
     let Some(servers) = servers() else { return };
     let lines = lines_over(DAYS, EVENTS, CUSTOMERS, 11);
-    let mut records: Vec<InputRecord> = lines.iter().map(|line| placed(line)).collect();
-    // An event that comes late meets other samples in a file than in a partition.
-    records.sort_by_key(|put| put.timestamp_ms);
+    let mut records: Vec<InputRecord> = lines.iter().map(|line| record_of(line)).collect();
+    // Sorted, because a late event has different samples before it in a file than in a partition.
+    records.sort_by_key(|record| record.timestamp_ms);
     for (sweep, shards, instances) in [("1d", 1, 1), ("1m", 2, 2)] {
         let topics = topics(TASKS, 2);
         let kafka = Kafka::of(&servers, topics.clone());
         let mut inputs = String::new();
         for (name, partitions) in topics.inputs.iter().zip(PARTITIONS) {
-            kafka.make_input(name, partitions);
+            kafka.create_input(name, partitions);
             inputs += &format!("[[input]]\ntopic = \"{name}\"\nformat = \"segment\"\n");
         }
         let folder = folder();
@@ -112,8 +112,8 @@ fn a_backlog_teaches_what_a_replay_teaches() {
         kafka.put(&records);
         let instances = (0..instances).map(|number| start(folder.path(), &number.to_string()));
         let instances: Vec<Process> = instances.collect();
-        eventually("all is read", || kafka.is_drained());
-        eventually("the last version is there", || {
+        eventually("everything is committed", || kafka.is_drained());
+        eventually("the last version is published", || {
             exported(folder.path()).is_some_and(|model| model["version"] == expected["version"])
         });
         let found = exported(folder.path()).expect("a model");

@@ -1,5 +1,5 @@
-//! A batch of an input that the disk of a real broker has changed: its partition halts before it, the others go on,
-//! and nothing is lost once it is mended. On a broker of its own; skipped, with a word, where no Kafka is named.
+//! A corrupt batch on a real broker's disk: its partition halts before the batch, the others continue, and nothing is
+//! lost once the batch is repaired. Starts its own broker.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -13,18 +13,19 @@ use flockwise_tests::test_broker::TestBroker;
 use xtask::kafka::Cluster;
 
 const EVENTS: u64 = 3_000;
-/// Events of one call of the producer, which makes batches of them.
+/// Events per call of the producer, which groups them into batches.
 const AT_ONCE: usize = 300;
-/// Partitions with a broken batch, and which byte of it: one that its checksum covers, and its version.
-const BROKEN: [(u32, u64); 2] = [(3, 200), (5, 16)];
+/// Partitions with a corrupt batch, and the index of the byte that is changed: one that the checksum covers, and the
+/// one with the format version.
+const CORRUPT: [(u32, u64); 2] = [(3, 200), (5, 16)];
 
-/// A byte of a batch in the middle of a partition.
+/// A byte to change, in a batch in the middle of a partition.
 struct Damage {
     file: PathBuf,
     byte: u64,
-    /// What the log says of it.
-    said: String,
-    /// Records that cannot be read.
+    /// The expected log message.
+    log_message: String,
+    /// Number of records that cannot be read.
     unreadable: u64,
 }
 
@@ -32,7 +33,7 @@ impl Damage {
     fn plan(
         broker: &Path,
         topic: &str,
-        puts: &[InputRecord],
+        records: &[InputRecord],
         (partition, byte): (u32, u64),
     ) -> Self {
         let folder = broker.join(format!("n1/data/{topic}-{partition}"));
@@ -43,16 +44,21 @@ impl Damage {
         let middle = batches.len() / 2;
         assert!(middle > 0, "too few batches: {batches:?}");
         let (offset, file, start) = batches.swap_remove(middle);
-        let in_partition = puts.iter().filter(|put| put.partition == partition).count();
+        let in_partition = records
+            .iter()
+            .filter(|record| record.partition == partition)
+            .count();
         Self {
             file,
             byte: start + byte,
-            said: format!("{topic}/{partition} is halted at offset {offset}, the others go on"),
+            log_message: format!(
+                "{topic}/{partition} is halted at offset {offset}, the others go on"
+            ),
             unreadable: in_partition as u64 - offset,
         }
     }
 
-    /// Changes the byte; the second time it is as it was.
+    /// Flips a bit of the byte. A second call restores it.
     fn flip(&self) {
         let log = OpenOptions::new().read(true).write(true).open(&self.file);
         let (log, mut found) = (log.expect("a log"), [0]);
@@ -62,7 +68,7 @@ impl Damage {
     }
 }
 
-/// Files with the records of a partition, oldest first.
+/// The log segment files of a partition, oldest first.
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).expect("a partition");
     let files = files.map(|file| file.expect("a file").path());
@@ -73,7 +79,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
     segments
 }
 
-/// Offset of the first record of each batch, its file, and where in it the batch begins.
+/// Each batch of a log segment: its first offset, its file, and its position in the file.
 fn batches(segment: &Path) -> Vec<(u64, PathBuf, u64)> {
     let bytes = fs::read(segment).expect("a segment");
     let (mut batches, mut start) = (Vec::new(), 0);
@@ -101,23 +107,24 @@ fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
         .run()
         .expect("a broker");
     let kafka_pipeline = KafkaPipeline::with(&kafka.servers.plain, folder(), &[12], "");
-    let puts = kafka_pipeline.expect(EVENTS, 500, EVENTS as usize);
-    puts.chunks(AT_ONCE)
-        .for_each(|puts| kafka_pipeline.kafka.put(puts));
+    let records = kafka_pipeline.expect(EVENTS, 500, EVENTS as usize);
+    records
+        .chunks(AT_ONCE)
+        .for_each(|records| kafka_pipeline.kafka.put(records));
 
     let topic = &kafka_pipeline.topics.inputs[0];
-    let damages = BROKEN.map(|of| Damage::plan(&broker, topic, &puts, of));
+    let damages = CORRUPT.map(|of| Damage::plan(&broker, topic, &records, of));
     damages.iter().for_each(Damage::flip);
     let readable = EVENTS - damages.iter().map(|damage| damage.unreadable).sum::<u64>();
 
     let mut instance = kafka_pipeline.start("only");
     kafka_pipeline.wait_for(readable, &mut [&mut instance]);
-    let said = damages.each_ref().map(|damage| damage.said.as_str());
-    instance.terminate().expect(0, &said);
+    let log_message = damages.each_ref().map(|damage| damage.log_message.as_str());
+    instance.terminate().expect(0, &log_message);
     assert_eq!(
         kafka_pipeline.processed(),
         readable,
-        "what can be read, and no more"
+        "exactly the readable events are processed"
     );
 
     damages.iter().for_each(Damage::flip);

@@ -1,5 +1,5 @@
-//! `flockwise run` on real Kafka, two processes, killed in the middle: what comes out is what a replay of
-//! the same events gives, every change once. Skipped, with a word, where no Kafka is named.
+//! Processes of `flockwise run` on real Kafka are killed, paused and stopped. The output must equal that of a replay,
+//! with each change once.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ const EVENTS: u64 = 200_000;
 
 #[test]
 fn killed_instances_lose_and_double_nothing() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     let records = kafka_pipeline.expect(EVENTS, 8_000, 40_000);
@@ -26,25 +26,25 @@ fn killed_instances_lose_and_double_nothing() {
         kafka_pipeline.start("second"),
     );
     thread::scope(|scope| {
-        // Bit by bit, so that there is more to come when it is killed.
+        // In small chunks, so that events are still to come when the process is killed.
         scope.spawn(|| {
             backlog
                 .chunks(1_000)
-                .for_each(|bit| kafka_pipeline.kafka.put(bit))
+                .for_each(|chunk| kafka_pipeline.kafka.put(chunk))
         });
         kafka_pipeline.wait_for(EVENTS / 10, &mut [&mut first, &mut second]);
         first.kill();
         let processed = kafka_pipeline.processed();
         assert!(
             processed < backlog.len() as u64,
-            "killed too late to be in the middle"
+            "killed after all events were processed"
         );
     });
     let mut first = kafka_pipeline.start("first");
     kafka_pipeline.kafka.put(middle);
     kafka_pipeline.wait_for(EVENTS * 6 / 10, &mut [&mut first, &mut second]);
     second.kill();
-    // It stays away until the group gives its tasks to the other.
+    // It stays down until the group assigns its tasks to the other process.
     kafka_pipeline.wait_for(EVENTS * 8 / 10, &mut [&mut first]);
     let mut second = kafka_pipeline.start("second");
     kafka_pipeline.kafka.put(last);
@@ -56,8 +56,8 @@ fn killed_instances_lose_and_double_nothing() {
     kafka_pipeline.check_customers();
 }
 
-/// An instance that keeps its neighbours' tasks warm, and where it says how it does.
-fn start_warm(kafka_pipeline: &KafkaPipeline, instance: &str) -> (Process, SocketAddr) {
+/// Starts an instance with standbys. Also returns its HTTP address.
+fn start_with_standbys(kafka_pipeline: &KafkaPipeline, instance: &str) -> (Process, SocketAddr) {
     let address = free_address();
     let mut command = kafka_pipeline.command(instance);
     command.env("FLOCKWISE__STANDBYS", "1");
@@ -65,7 +65,7 @@ fn start_warm(kafka_pipeline: &KafkaPipeline, instance: &str) -> (Process, Socke
     (Process::start(&mut command), address)
 }
 
-/// A metric of an instance; 0 where it does not answer.
+/// A metric of an instance; 0 if the instance does not answer.
 fn metric(address: SocketAddr, name: &str) -> u64 {
     let text = get(address, "/metrics").unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(name));
@@ -74,20 +74,22 @@ fn metric(address: SocketAddr, name: &str) -> u64 {
 
 #[test]
 fn what_was_kept_warm_is_taken_over_as_it_was() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     let records = kafka_pipeline.expect(EVENTS, 8_000, 40_000);
     let (backlog, rest) = records.split_at(records.len() / 2);
     let (middle, last) = rest.split_at(rest.len() / 2);
-    let (mut first, _) = start_warm(&kafka_pipeline, "first");
-    let (mut second, address) = start_warm(&kafka_pipeline, "second");
+    let (mut first, _) = start_with_standbys(&kafka_pipeline, "first");
+    let (mut second, address) = start_with_standbys(&kafka_pipeline, "second");
     for instance in [&first, &second] {
-        eventually("it runs", || instance.stderr().contains("tasks assigned"));
+        eventually("it has tasks", || {
+            instance.stderr().contains("tasks assigned")
+        });
     }
     kafka_pipeline.kafka.put(backlog);
     kafka_pipeline.wait_for(EVENTS / 2, &mut [&mut first, &mut second]);
-    eventually("the second keeps the first's tasks warm", || {
+    eventually("the second has standbys of the first's tasks", || {
         metric(address, "flockwise_standby_tasks") == u64::from(PARTITIONS / 2)
     });
     let before = metric(address, "flockwise_standby_takeovers_total");
@@ -95,10 +97,10 @@ fn what_was_kept_warm_is_taken_over_as_it_was() {
     kafka_pipeline.wait_for(EVENTS / 2 + 1, &mut [&mut first, &mut second]);
     first.kill();
     kafka_pipeline.wait_for(EVENTS * 3 / 4, &mut [&mut second]);
-    eventually("it says that it took over what was warm", || {
+    eventually("it has taken over standbys", || {
         metric(address, "flockwise_standby_takeovers_total") > before
     });
-    let (mut first, _) = start_warm(&kafka_pipeline, "first");
+    let (mut first, _) = start_with_standbys(&kafka_pipeline, "first");
     kafka_pipeline.kafka.put(last);
     kafka_pipeline.wait_for(EVENTS, &mut [&mut first, &mut second]);
     kafka_pipeline.wait_until_drained();
@@ -110,12 +112,12 @@ fn what_was_kept_warm_is_taken_over_as_it_was() {
 
 #[test]
 fn instances_come_and_go_while_events_flow_and_nothing_is_lost_or_doubled() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     let records = kafka_pipeline.expect(EVENTS, 8_000, 40_000);
-    let (mut first, _) = start_warm(&kafka_pipeline, "first");
-    eventually("it runs", || first.stderr().contains("tasks assigned"));
+    let (mut first, _) = start_with_standbys(&kafka_pipeline, "first");
+    eventually("it has tasks", || first.stderr().contains("tasks assigned"));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for slice in records.chunks(records.len() / 200) {
@@ -124,11 +126,11 @@ fn instances_come_and_go_while_events_flow_and_nothing_is_lost_or_doubled() {
             }
         });
         kafka_pipeline.wait_for(EVENTS / 10, &mut [&mut first]);
-        let (mut second, second_says) = start_warm(&kafka_pipeline, "second");
-        let (mut third, third_says) = start_warm(&kafka_pipeline, "third");
-        for says in [second_says, third_says] {
+        let (mut second, second_address) = start_with_standbys(&kafka_pipeline, "second");
+        let (mut third, third_address) = start_with_standbys(&kafka_pipeline, "third");
+        for address in [second_address, third_address] {
             eventually("it has tasks", || {
-                metric(says, "flockwise_events_total") > 0
+                metric(address, "flockwise_events_total") > 0
             });
         }
         kafka_pipeline.wait_for(EVENTS * 5 / 10, &mut [&mut first, &mut second, &mut third]);
@@ -143,10 +145,10 @@ fn instances_come_and_go_while_events_flow_and_nothing_is_lost_or_doubled() {
     kafka_pipeline.check_customers();
 }
 
-/// Others take its tasks over meanwhile, and it does not know when it wakes up.
+/// Other instances take over its tasks while it is paused. It does not know that when it resumes.
 #[test]
 fn an_instance_that_was_frozen_loses_and_doubles_nothing() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     let records = kafka_pipeline.expect(30_000, 1_000, 10_000);
@@ -156,12 +158,14 @@ fn an_instance_that_was_frozen_loses_and_doubles_nothing() {
         kafka_pipeline.start("second"),
     );
     for instance in [&first, &second] {
-        eventually("it runs", || instance.stderr().contains("tasks assigned"));
+        eventually("it has tasks", || {
+            instance.stderr().contains("tasks assigned")
+        });
     }
     kafka_pipeline.kafka.put(backlog);
     kafka_pipeline.wait_for(1, &mut [&mut first, &mut second]);
     first.pause();
-    // All of it: the second has been given what the first had.
+    // All of it, so the group has assigned the first's tasks to the second.
     kafka_pipeline.wait_for(backlog.len() as u64, &mut [&mut second]);
     first.resume();
     kafka_pipeline.kafka.put(rest);
@@ -175,7 +179,7 @@ fn an_instance_that_was_frozen_loses_and_doubles_nothing() {
 
 #[test]
 fn a_signal_right_after_the_start_ends_in_good_order() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     kafka_pipeline
@@ -185,7 +189,7 @@ fn a_signal_right_after_the_start_ends_in_good_order() {
         let address = free_address();
         let mut command = kafka_pipeline.command("only");
         let process = Process::start(command.env("FLOCKWISE__HTTP__LISTEN", address.to_string()));
-        eventually("it answers", || get(address, "/livez").is_some());
+        eventually("it answers HTTP", || get(address, "/livez").is_some());
         process.terminate().expect(0, &[]);
     }
     let mut process = kafka_pipeline.start("only");
@@ -198,7 +202,7 @@ fn a_signal_right_after_the_start_ends_in_good_order() {
 
 #[test]
 fn what_is_wrong_at_the_start_is_said_with_its_exit_code() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     let _ = kafka_pipeline.expect(2_000, 100, 2_000);
@@ -221,11 +225,15 @@ fn what_is_wrong_at_the_start_is_said_with_its_exit_code() {
     drop(listener);
 
     let process = kafka_pipeline.start("only");
-    eventually("it holds its state", || state.join("lock").exists());
-    eventually("it runs", || process.stderr().contains("tasks assigned"));
+    eventually("it has locked its state directory", || {
+        state.join("lock").exists()
+    });
+    eventually("it has tasks", || {
+        process.stderr().contains("tasks assigned")
+    });
     run(&mut kafka_pipeline.command("only")).expect(1, &["in use"]);
     process.terminate().expect(0, &[]);
-    // The number of state partitions is fixed by now.
+    // The number of state partitions is fixed since the first start.
     let ended = run(kafka_pipeline
         .command("only")
         .env("FLOCKWISE__STATE_PARTITIONS", "7"));

@@ -1,5 +1,5 @@
-//! The real program on real Kafka. Each test is skipped, with a word, where none is named. One binary, so that
-//! tests that wait do so side by side.
+//! The real program on real Kafka. Each test is skipped, with a message on stderr, if there is no test Kafka. All
+//! tests are in one binary, so that they wait in parallel.
 
 mod backlog;
 mod corrupt;

@@ -1,5 +1,5 @@
-//! `flockwise model` on real Kafka: a version that would move many customers is held over a restart, is
-//! approved, and rolled back from. Skipped, with a word, where no Kafka is named.
+//! `flockwise model` on real Kafka: a version that would move many customers stays held over a restart, is approved,
+//! and is rolled back.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::Command;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::time::write_time;
 use flockwise_runtime::topics::{Topic, Topics};
-use flockwise_tests::events::{InputRecord, put};
+use flockwise_tests::events::{InputRecord, record};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
 use flockwise_tests::process::{Finished, Process, flockwise, folder, free_address, get, run};
@@ -20,17 +20,17 @@ use tempfile::TempDir;
 
 const PARTITIONS: u32 = 2;
 const CUSTOMERS: u64 = 300;
-/// Those before this one come to behave otherwise.
-const RESTLESS: u64 = 100;
-/// Who comes in an hour.
+/// Customers with a lower number change their behaviour.
+const CHANGING: u64 = 100;
+/// Customers that visit in an hour.
 const VISITORS: u64 = 60;
-/// 2040-03-01T00:00:00Z, later than the pipeline's first start: in history no version is held.
+/// 2040-03-01T00:00:00Z, later than the pipeline's first start: during a backfill no version is held.
 const START_MS: i64 = 2_214_172_800_000;
-/// Of every record, 2026-03-01T00:00:00Z: brokers refuse those from the future.
+/// Timestamp of every record, 2026-03-01T00:00:00Z. Brokers reject timestamps in the future.
 const RECORDED_MS: i64 = 1_772_323_200_000;
 const HOUR_MS: i64 = 3_600_000;
 
-/// A version is due every four hours, and everybody is looked at every hour.
+/// The trainer makes a version every four hours, and a sweep scores all customers every hour.
 const SETTINGS: &str = r#"
 [[feature]]
 name = "price"
@@ -64,7 +64,7 @@ every = "1h"
 max_ahead = "36500d"
 "#;
 
-/// A shop whose customers' prices change, and its pipeline.
+/// A pipeline and a generated shop in which some customers change the prices that they pay.
 struct Shop {
     folder: TempDir,
     kafka: Kafka,
@@ -77,7 +77,7 @@ impl Shop {
         let servers = servers()?;
         let topics = topics(PARTITIONS, 1);
         let kafka = Kafka::of(&servers, topics.clone());
-        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        kafka.create_input(&topics.inputs[0], PARTITIONS);
         let shop = Self {
             folder: folder(),
             kafka,
@@ -105,11 +105,13 @@ impl Shop {
         command.env("FLOCKWISE__STATE__DIRECTORY", self.path("state"));
         command.env("FLOCKWISE__HTTP__LISTEN", address.to_string());
         let process = Process::start(&mut command);
-        eventually("it runs", || process.stderr().contains("tasks assigned"));
+        eventually("it has tasks", || {
+            process.stderr().contains("tasks assigned")
+        });
         (process, address)
     }
 
-    /// `flockwise model`.
+    /// Runs `flockwise model`.
     fn model(&self, arguments: &[&str]) -> Finished {
         run(&mut self.command(arguments))
     }
@@ -126,7 +128,7 @@ impl Shop {
         serde_json::from_str(&ended.expect(0, &[]).stdout).expect("JSON and nothing else")
     }
 
-    /// Versions in this state.
+    /// Numbers of the versions in this state.
     fn versions(&self, state: &str) -> Vec<u64> {
         let list = self.model_json(&["list"]);
         let versions = list["versions"].as_array().expect("versions");
@@ -134,17 +136,17 @@ impl Shop {
         versions.filter_map(|v| v["version"].as_u64()).collect()
     }
 
-    /// An hour in which these customers come, and waits until all of it is committed.
-    fn pass_an_hour(&mut self, customers: &[u64]) {
+    /// Produces an hour in which these customers visit, and waits until it is committed.
+    fn produce_hour(&mut self, customers: &[u64]) {
         let start_ms = START_MS + self.hour * HOUR_MS;
         let step_ms = HOUR_MS / (customers.len() as i64 + 1);
-        let visit = |(place, customer): (i64, &u64)| {
-            let time = write_time(start_ms + place * step_ms);
-            let put = put("native", &self.visit(*customer, &time));
-            let put = put.keyed(Partitioner::Crc32, PARTITIONS);
+        let visit = |(segment_of, customer): (i64, &u64)| {
+            let time = write_time(start_ms + segment_of * step_ms);
+            let record = record("native", &self.visit(*customer, &time));
+            let record = record.keyed(Partitioner::Crc32, PARTITIONS);
             InputRecord {
                 timestamp_ms: RECORDED_MS,
-                ..put
+                ..record
             }
         };
         let visits: Vec<_> = (1..).zip(customers).map(visit).collect();
@@ -153,17 +155,17 @@ impl Shop {
         eventually("everything is committed", || self.kafka.is_drained());
     }
 
-    /// An hour in which some come.
-    fn pass_some_hour(&mut self) {
+    /// Produces an hour with the next `VISITORS` customers.
+    fn produce_next_hour(&mut self) {
         let first = self.hour.unsigned_abs() * VISITORS;
         let visitors = (first..first + VISITORS).map(|number| number % CUSTOMERS);
-        self.pass_an_hour(&visitors.collect::<Vec<_>>());
+        self.produce_hour(&visitors.collect::<Vec<_>>());
     }
 
     fn visit(&self, customer: u64, time: &str) -> String {
         let price = match customer {
-            0..RESTLESS if self.has_changed => 35.0,
-            _ if customer.is_multiple_of(2) || customer < RESTLESS => 10.0,
+            0..CHANGING if self.has_changed => 35.0,
+            _ if customer.is_multiple_of(2) || customer < CHANGING => 10.0,
             _ => 90.0,
         };
         let properties = json!({
@@ -180,7 +182,7 @@ impl Shop {
         .to_string()
     }
 
-    /// Customers' changes so far.
+    /// All changes of customers so far.
     fn changes(&self) -> Vec<Value> {
         let records = self.kafka.read(Topic::SegmentChanges);
         let values = records.into_iter().flatten();
@@ -191,28 +193,28 @@ impl Shop {
             .collect()
     }
 
-    /// Where everybody is.
+    /// The segment of each customer.
     fn segments(&self) -> BTreeMap<String, u64> {
-        let place = |change: Value| {
+        let segment_of = |change: Value| {
             let customer = change["customer_id"].as_str()?.to_owned();
             Some((customer, change["to"]["segment"].as_u64()))
         };
-        let last: BTreeMap<_, _> = self.changes().into_iter().filter_map(place).collect();
-        // Removed customers are nowhere.
+        let last: BTreeMap<_, _> = self.changes().into_iter().filter_map(segment_of).collect();
+        // Expired customers have no segment.
         let present = last.into_iter();
         present
             .filter_map(|(customer, segment)| Some((customer, segment?)))
             .collect()
     }
 
-    /// Changes from one segment to another that a version made.
-    fn made_by_model(&self) -> Vec<Value> {
+    /// Changes from one segment to another that a model version caused.
+    fn moved_by_model(&self) -> Vec<Value> {
         let is_made = |change: &Value| change["cause"] == "model" && !change["from"].is_null();
         self.changes().into_iter().filter(is_made).collect()
     }
 }
 
-/// A spread of some units around zero, always the same, most of it in the middle.
+/// Deterministic noise between -6 and 6, concentrated around zero.
 fn noise(customer: u64, salt: u64) -> f64 {
     let draw = |n: u64| {
         let mixed = (customer * 8 + salt * 4 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -232,14 +234,16 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     let held = change_until_held(&mut shop);
     let line = format!("flockwise_model_held_version{{worker=\"0\"}} {held}");
     let says = |address| get(address, "/metrics").unwrap_or_default().contains(&line);
-    eventually("the metric says so", || says(address));
-    assert_eq!(shop.segments(), before, "moved by a version that is held");
+    eventually("the metric names the held version", || says(address));
+    assert_eq!(shop.segments(), before, "a held version moved customers");
     process
         .terminate()
         .expect(0, &["would move too many customers"]);
 
     let (process, address) = shop.start();
-    eventually("the metric says so again", || says(address));
+    eventually("the metric names the held version after a restart", || {
+        says(address)
+    });
     assert_eq!(shop.versions("held"), [held]);
     approve(&mut shop, held);
     roll_back(&mut shop, &before);
@@ -250,21 +254,22 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     ended.expect(1, &["no trainer has carried it out within 1 s"]);
 }
 
-/// As long as there are no segments, four places say why, and the instance is ready.
+/// Before the first version, `model list`, `/readyz`, the metrics and the log say what the warm-up waits for, and the
+/// instance is ready.
 #[test]
 fn what_warm_up_waits_for_is_told() {
     let Some(mut shop) = Shop::open() else { return };
     let (process, address) = shop.start();
     let fewer = 0..CUSTOMERS / 2;
-    shop.pass_an_hour(&fewer.collect::<Vec<_>>());
-    shop.pass_an_hour(&[0, 1]);
+    shop.produce_hour(&fewer.collect::<Vec<_>>());
+    shop.produce_hour(&[0, 1]);
     let text = |path| get(address, path).unwrap_or_default();
     let list = || shop.model(&["list"]).expect(0, &[]).stdout;
     let waits = "it waits for customers";
-    eventually("`model list` says so", || {
+    eventually("`model list` names the reason", || {
         list().contains(waits) && !list().contains("sampled 0 of")
     });
-    eventually("/readyz says the same", || {
+    eventually("/readyz names the same reason", || {
         let list = list();
         let warm_up = list.trim().strip_prefix("no version yet: ");
         text("/readyz").contains(warm_up.expect("a reason"))
@@ -275,18 +280,20 @@ fn what_warm_up_waits_for_is_told() {
         text("/readyz")
     );
     let wanted = "flockwise_warm_up_customers_wanted{worker=\"0\"} 200";
-    eventually("the metrics say so", || text("/metrics").contains(wanted));
-    shop.pass_an_hour(&(0..CUSTOMERS).collect::<Vec<_>>());
-    shop.pass_an_hour(&[0, 1]);
-    eventually("it is over", || {
+    eventually("the metrics show the warm-up", || {
+        text("/metrics").contains(wanted)
+    });
+    shop.produce_hour(&(0..CUSTOMERS).collect::<Vec<_>>());
+    shop.produce_hour(&[0, 1]);
+    eventually("the warm-up is over", || {
         text("/readyz").contains("\"warm_up\":null")
     });
     let wanted = "flockwise_warm_up_customers_wanted{worker=\"0\"} 0";
-    eventually("the metrics say so too", || {
+    eventually("the metrics show the end of the warm-up", || {
         text("/metrics").contains(wanted)
     });
     let lineage = || shop.kafka.read(Topic::Lineage).concat();
-    eventually("the lineage says that history is read", || {
+    eventually("the lineage says that the backfill is over", || {
         let says = |text: &[u8]| String::from_utf8_lossy(text).contains("pipeline.caught_up");
         let records = lineage();
         records
@@ -296,15 +303,15 @@ fn what_warm_up_waits_for_is_told() {
     process.terminate().expect(0, &["no segments yet", waits]);
 }
 
-/// Until everybody is in one of two segments; where that is.
+/// Runs until every customer is in one of two segments. Returns the segment of each customer.
 fn first_versions(shop: &mut Shop) -> BTreeMap<String, u64> {
     shop.model(&["show"]).expect(1, &["no version"]);
     assert_eq!(shop.model_json(&["list"])["versions"], json!([]));
-    shop.pass_an_hour(&(0..CUSTOMERS).collect::<Vec<_>>());
+    shop.produce_hour(&(0..CUSTOMERS).collect::<Vec<_>>());
     for _ in 0..3 {
-        shop.pass_some_hour();
+        shop.produce_next_hour();
     }
-    eventually("everybody has a segment", || {
+    eventually("every customer has a segment", || {
         shop.segments().len() == CUSTOMERS as usize
     });
     assert_eq!(shop.versions("held"), [0; 0]);
@@ -317,18 +324,18 @@ fn first_versions(shop: &mut Shop) -> BTreeMap<String, u64> {
     shop.segments()
 }
 
-/// A third behave otherwise from now on; the version that is then held.
+/// A third of the customers change their behaviour. Returns the version that is then held.
 fn change_until_held(shop: &mut Shop) -> u64 {
     shop.has_changed = true;
-    shop.pass_an_hour(&(0..RESTLESS).collect::<Vec<_>>());
+    shop.produce_hour(&(0..CHANGING).collect::<Vec<_>>());
     for _ in 0..40 {
         if let [held] = shop.versions("held")[..] {
             let shown = shop.model(&["show", "--held"]).expect(0, &[]).stdout;
             assert!(shown.contains(&format!("version {held}, held")), "{shown}");
-            assert!(shop.made_by_model().is_empty(), "a held version is used");
+            assert!(shop.moved_by_model().is_empty(), "a held version is used");
             return held;
         }
-        shop.pass_some_hour();
+        shop.produce_next_hour();
     }
     panic!("no version is held: {}", shop.model(&["list"]).stdout);
 }
@@ -347,10 +354,10 @@ fn approve(shop: &mut Shop, held: u64) {
     let shown = shop.model_json(&["show"]);
     assert_eq!(shown["version"], held);
     assert_eq!(shown["order"]["who"], "anna");
-    shop.pass_some_hour();
-    shop.pass_some_hour();
-    let made = shop.made_by_model();
-    assert!(made.len() >= RESTLESS as usize * 9 / 10, "{}", made.len());
+    shop.produce_next_hour();
+    shop.produce_next_hour();
+    let made = shop.moved_by_model();
+    assert!(made.len() >= CHANGING as usize * 9 / 10, "{}", made.len());
     for change in made {
         assert_eq!(change["model_version"], held, "{change}");
         assert!(
@@ -368,13 +375,13 @@ fn roll_back(shop: &mut Shop, before: &BTreeMap<String, u64>) {
     let rolled_back = shop.model_json(&[&["rollback", "1"], &why[..]].concat());
     let version = rolled_back["version"].as_u64().expect("a version");
     assert_eq!(shop.versions("live"), [version]);
-    shop.pass_some_hour();
-    shop.pass_some_hour();
+    shop.produce_next_hour();
+    shop.produce_next_hour();
     assert_eq!(shop.segments(), *before);
     assert_eq!(shop.versions("live"), [version]);
 }
 
-/// Names and pins by hand.
+/// Imports a model with a name and a pin set by hand.
 fn import(shop: &Shop) {
     let exported = ["export", "--out", "model.json"];
     shop.model(&exported).expect(0, &[]);

@@ -1,6 +1,5 @@
-//! With the permissions that `check --acls` prints, and no others, a pipeline runs; without any one of them both
-//! `check --connect` and `run` refuse, in the same words. On a broker of its own with an authorizer; skipped, with a
-//! word, where no Kafka is named.
+//! A pipeline runs with exactly the permissions that `check --acls` prints. Without any one of them both `check
+//! --connect` and `run` refuse, with the same message. Starts its own broker with an authorizer.
 
 use std::fs;
 use std::path::Path;
@@ -19,8 +18,8 @@ use xtask::kafka::{Cluster, Running, Secured, tool};
 
 const PARTITIONS: u32 = 2;
 
-/// Refuses everybody but those without encryption, who may do everything.
-fn guarded() -> Running {
+/// A broker whose SASL clients need permissions. Clients on the plain listener may do everything.
+fn secured_cluster() -> Running {
     Cluster::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions"))
         .first_port(0)
         .tls(true)
@@ -33,22 +32,22 @@ fn guarded() -> Running {
         .expect("a broker with an authorizer")
 }
 
-/// A pipeline whose principal has no rights yet.
-struct Guarded {
+/// A pipeline whose principal has no permissions yet.
+struct Scenario {
     running: Running,
     topics: Topics,
     kafka: Kafka,
     folder: TempDir,
 }
 
-impl Guarded {
-    fn set() -> Self {
-        let running = guarded();
+impl Scenario {
+    fn create() -> Self {
+        let running = secured_cluster();
         let mut topics = topics(PARTITIONS, 1);
-        // Not below the prefix of the pipeline's own topics, which has permissions of its own.
+        // Without the prefix of the pipeline's own topics, which has its own permissions.
         topics.inputs[0] = format!("input-of-{}", topics.app);
         let kafka = Kafka::of(&running.servers.plain, topics.clone());
-        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        kafka.create_input(&topics.inputs[0], PARTITIONS);
         let scenario = Self {
             running,
             topics,
@@ -91,7 +90,7 @@ impl Guarded {
         command
     }
 
-    /// The lines that the command prints, without what is put before them and comments.
+    /// The arguments after `--add` of each printed line, without comments.
     fn printed(&self) -> Vec<Vec<String>> {
         let printed = run(&mut self.command(&["check", "--acls", "--principal", "User:app"]));
         let printed = printed.expect(0, &[]).stdout;
@@ -121,7 +120,8 @@ impl Guarded {
         run(&mut self.command(&["check", "--connect"]))
     }
 
-    /// Brokers tell each other of permissions a moment after the tool has ended.
+    /// Waits until `check` refuses with these words, then expects the same of `run`. Brokers exchange permissions
+    /// only after the tool has ended.
     fn is_refused(&self, words: &str) {
         eventually(words, || self.check().stdout.contains(words));
         let checked = self.check().expect(1, &[]);
@@ -129,11 +129,11 @@ impl Guarded {
         run(&mut self.command(&["run"])).expect(2, &[words]);
     }
 
-    /// It makes its topics, reads, writes and commits.
+    /// Checks that the pipeline creates its topics, reads, writes and commits.
     fn works(&self) {
         let process = Process::start(&mut self.command(&["run"]));
         self.kafka.put(&generated(500, 50, 1));
-        eventually("all is read", || {
+        eventually("everything is processed", || {
             self.kafka.processed().is_ok_and(|count| count == 500)
         });
         process.terminate().expect(0, &[]);
@@ -144,7 +144,7 @@ impl Guarded {
     }
 }
 
-/// One operation of a printed line.
+/// A printed line with one of its operations only.
 fn only(line: &[String], operation: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.iter();
@@ -164,7 +164,7 @@ fn the_permissions_that_are_printed_are_enough() {
     let Some(_alone) = one_cluster_at_a_time() else {
         return;
     };
-    let scenario = Guarded::set();
+    let scenario = Scenario::create();
     scenario
         .printed()
         .iter()
@@ -179,7 +179,7 @@ fn each_of_the_permissions_is_needed() {
     let Some(_alone) = one_cluster_at_a_time() else {
         return;
     };
-    let scenario = Guarded::set();
+    let scenario = Scenario::create();
     let printed = scenario.printed();
     let [input, own, group, transactions, create, _settings] = &printed[..] else {
         panic!("{printed:?}");
@@ -187,7 +187,7 @@ fn each_of_the_permissions_is_needed() {
     [input, own, group, transactions]
         .into_iter()
         .for_each(|line| scenario.add(line));
-    scenario.is_refused("could not be made");
+    scenario.is_refused("could not be created");
     scenario.add(create);
     scenario.is_right();
     scenario.works();

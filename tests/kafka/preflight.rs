@@ -1,5 +1,5 @@
-//! `check --connect` refuses what `run` refuses, with the same words, and `topics --apply` mends what it can: on
-//! real Kafka. Skipped, with a word, where none is named.
+//! Preflight checks on real Kafka: `check --connect` refuses what `run` refuses, with the same message, and `topics
+//! --apply` repairs what it can.
 
 use std::fs;
 use std::process::Command;
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 const PARTITIONS: u32 = 2;
 
-/// A pipeline on a broker, whose internal topics are made by hand.
+/// A pipeline whose internal topics a test creates itself.
 struct Scenario {
     servers: String,
     topics: Topics,
@@ -31,10 +31,10 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn set(servers: &str) -> Self {
+    fn create(servers: &str) -> Self {
         let topics = topics(PARTITIONS, 1);
         let kafka = Kafka::of(servers, topics.clone());
-        kafka.make_input(&topics.inputs[0], PARTITIONS);
+        kafka.create_input(&topics.inputs[0], PARTITIONS);
         let scenario = Self {
             servers: servers.to_owned(),
             topics,
@@ -59,8 +59,8 @@ impl Scenario {
         fs::write(self.folder.path().join("shop.toml"), config).expect("written");
     }
 
-    /// Makes the internal topics, one of them otherwise.
-    fn make(&self, odd: Topic, partitions: u32, setting: Option<(&str, &str)>) {
+    /// Creates the internal topics. The topic `odd` gets another number of partitions or another setting.
+    fn create_internal(&self, odd: Topic, partitions: u32, setting: Option<(&str, &str)>) {
         for topic in Topics::internal() {
             let is_odd = topic == odd;
             let partitions = if is_odd {
@@ -68,11 +68,11 @@ impl Scenario {
             } else {
                 self.topics.partitions(topic)
             };
-            self.make_one(topic, partitions, setting.filter(|_| is_odd));
+            self.create_topic(topic, partitions, setting.filter(|_| is_odd));
         }
     }
 
-    fn make_one(&self, topic: Topic, partitions: u32, odd: Option<(&str, &str)>) {
+    fn create_topic(&self, topic: Topic, partitions: u32, odd: Option<(&str, &str)>) {
         let name = self.topics.name(topic);
         let settings = topic_settings(topic, 1);
         let mut new = NewTopic::new(&name, partitions.cast_signed(), TopicReplication::Fixed(1));
@@ -82,22 +82,22 @@ impl Scenario {
         if let Some((key, value)) = odd {
             new = new.set(key, value);
         }
-        // Kept until the topic is there: with the client goes a request that is not sent yet.
+        // Kept alive until the topic exists: dropping the client drops requests that it has not sent yet.
         let admin = self.admin();
         drop(admin.create_topics([&new], &AdminOptions::new()));
-        self.await_partitions(&name, partitions as usize);
+        self.wait_for_partitions(&name, partitions as usize);
     }
 
     fn delete(&self, topic: Topic) {
         let name = self.topics.name(topic);
         let admin = self.admin();
         drop(admin.delete_topics(&[&name], &AdminOptions::new()));
-        self.await_partitions(&name, 0);
+        self.wait_for_partitions(&name, 0);
     }
 
-    fn await_partitions(&self, name: &str, count: usize) {
+    fn wait_for_partitions(&self, name: &str, count: usize) {
         let consumer = self.consumer();
-        eventually("the topic is as asked for", || {
+        eventually("the topic has the expected number of partitions", || {
             let metadata = consumer.fetch_metadata(Some(name), std::time::Duration::from_secs(5));
             metadata.is_ok_and(|found| found.topics()[0].partitions().len() == count)
         });
@@ -130,7 +130,7 @@ impl Scenario {
         run(&mut self.command(&["check", "--connect"]))
     }
 
-    /// Both refuse, for the same reason.
+    /// Checks that both `check` and `run` refuse, with the same message.
     fn is_refused(&self, check_code: i32, words: &str) {
         let checked = self.check();
         assert_eq!(checked.code, Some(check_code), "{words}: {checked:#?}");
@@ -140,7 +140,9 @@ impl Scenario {
 
     fn start(&self) -> Process {
         let process = Process::start(&mut self.command(&["run"]));
-        eventually("it runs", || process.stderr().contains("tasks assigned"));
+        eventually("it has tasks", || {
+            process.stderr().contains("tasks assigned")
+        });
         process
     }
 }
@@ -157,16 +159,16 @@ fn what_can_lose_state_is_refused_by_both_and_mended_by_apply() {
         (Topic::Model, "cleanup.policy", "delete"),
         (Topic::DeadLetters, "max.message.bytes", "1048588"),
     ] {
-        let scenario = Scenario::set(&servers);
-        scenario.make(topic, scenario.topics.partitions(topic), Some((key, value)));
+        let scenario = Scenario::create(&servers);
+        scenario.create_internal(topic, scenario.topics.partitions(topic), Some((key, value)));
         scenario.is_refused(1, &format!("{key} is {value}, expected "));
         let shown = run(&mut scenario.command(&["topics"])).expect(1, &["--apply"]);
         assert!(
             shown.stdout.contains(&format!("{key}={value}")),
             "{shown:#?}"
         );
-        let mended = run(&mut scenario.command(&["topics", "--apply"])).expect(0, &[]);
-        assert!(!mended.stdout.contains("wrong"), "{mended:#?}");
+        let repaired = run(&mut scenario.command(&["topics", "--apply"])).expect(0, &[]);
+        assert!(!repaired.stdout.contains("wrong"), "{repaired:#?}");
         scenario.check().expect(0, &[]);
     }
 }
@@ -174,15 +176,15 @@ fn what_can_lose_state_is_refused_by_both_and_mended_by_apply() {
 #[test]
 fn a_topic_that_no_record_fits_in_is_refused_and_a_warning_is_none() {
     let Some(servers) = servers() else { return };
-    let scenario = Scenario::set(&servers);
-    scenario.make(
+    let scenario = Scenario::create(&servers);
+    scenario.create_internal(
         Topic::Changelog,
         PARTITIONS,
         Some(("min.insync.replicas", "2")),
     );
     scenario.is_refused(1, "no record can be written");
-    let scenario = Scenario::set(&servers);
-    scenario.make(Topic::Lineage, 1, Some(("max.message.bytes", "1048588")));
+    let scenario = Scenario::create(&servers);
+    scenario.create_internal(Topic::Lineage, 1, Some(("max.message.bytes", "1048588")));
     let checked = scenario.check().expect(0, &[]);
     assert!(
         checked.stdout.contains("max.message.bytes is 1048588"),
@@ -197,16 +199,16 @@ fn a_topic_that_no_record_fits_in_is_refused_and_a_warning_is_none() {
 fn the_advice_on_partitions_leads_to_no_customer_in_two_tasks() {
     let Some(servers) = servers() else { return };
     for topic in [Topic::Repartition, Topic::Changelog] {
-        let scenario = Scenario::set(&servers);
-        scenario.make(topic, 5, None);
-        scenario.is_refused(1, "it has been enlarged since it was made");
+        let scenario = Scenario::create(&servers);
+        scenario.create_internal(topic, 5, None);
+        scenario.is_refused(1, "partitions were added after its creation");
         assert!(!scenario.check().stdout.contains("set state_partitions = 5"));
     }
-    let scenario = Scenario::set(&servers);
-    scenario.make(Topic::Samples, 3, None);
+    let scenario = Scenario::create(&servers);
+    scenario.create_internal(Topic::Samples, 3, None);
     scenario.is_refused(1, "it always has one, whatever state_partitions is");
-    let scenario = Scenario::set(&servers);
-    scenario.make(Topic::Samples, 1, None);
+    let scenario = Scenario::create(&servers);
+    scenario.create_internal(Topic::Samples, 1, None);
     scenario.configure(4);
     scenario.is_refused(1, &format!("set state_partitions = {PARTITIONS}"));
 }
@@ -214,7 +216,7 @@ fn the_advice_on_partitions_leads_to_no_customer_in_two_tasks() {
 #[test]
 fn what_the_configuration_gets_wrong_is_refused_with_code_2() {
     let Some(servers) = servers() else { return };
-    let scenario = Scenario::set(&servers);
+    let scenario = Scenario::create(&servers);
     let path = scenario.folder.path().join("shop.toml");
     let good = fs::read_to_string(&path).expect("the configuration");
     let with = "[kafka]\nproperties = { \"message.max.bytes\" = \"1000000\" }\n";
@@ -230,19 +232,19 @@ fn what_the_configuration_gets_wrong_is_refused_with_code_2() {
 #[test]
 fn a_changelog_that_is_gone_is_not_made_again_in_silence() {
     let Some(servers) = servers() else { return };
-    let scenario = Scenario::set(&servers);
+    let scenario = Scenario::create(&servers);
     let process = scenario.start();
     scenario.kafka.put(&generated(200, 20, 1));
-    eventually("all is read", || scenario.kafka.is_drained());
+    eventually("everything is committed", || scenario.kafka.is_drained());
     process.terminate().expect(0, &[]);
     scenario.check().expect(0, &[]);
     scenario.delete(Topic::Changelog);
-    scenario.is_refused(1, "is missing, but this pipeline has worked before");
+    scenario.is_refused(1, "is missing, but this pipeline has run before");
     run(&mut scenario.command(&["topics", "--apply"])).expect(1, &["flockwise reset"]);
-    // Made by somebody by hand it is as lost as before.
-    scenario.make_one(Topic::Changelog, PARTITIONS, None);
-    scenario.is_refused(1, "is empty, but this pipeline has worked before");
-    // Nor does it help that the changes are gone as well.
+    // Creating it by hand does not bring the state back.
+    scenario.create_topic(Topic::Changelog, PARTITIONS, None);
+    scenario.is_refused(1, "is empty, but this pipeline has run before");
+    // Deleting the changes as well makes no difference.
     scenario.delete(Topic::SegmentChanges);
     scenario.is_refused(1, "has committed offsets");
 }
@@ -250,10 +252,10 @@ fn a_changelog_that_is_gone_is_not_made_again_in_silence() {
 #[test]
 fn offsets_of_another_consumer_are_not_taken_for_a_pipelines() {
     let Some(servers) = servers() else { return };
-    let scenario = Scenario::set(&servers);
+    let scenario = Scenario::create(&servers);
     let mut offsets = TopicPartitionList::new();
     let topic = "somebody-elses";
-    scenario.kafka.make_input(topic, 1);
+    scenario.kafka.create_input(topic, 1);
     offsets
         .add_partition_offset(topic, 0, Offset::Offset(0))
         .expect("listed");
@@ -267,23 +269,23 @@ fn offsets_of_another_consumer_are_not_taken_for_a_pipelines() {
 #[test]
 fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
     let Some(servers) = servers() else { return };
-    let scenario = Scenario::set(&servers);
+    let scenario = Scenario::create(&servers);
     let process = scenario.start();
     scenario.kafka.put(&generated(200, 20, 1));
-    eventually("all is read", || scenario.kafka.is_drained());
+    eventually("everything is committed", || scenario.kafka.is_drained());
     scenario.delete(Topic::Changelog);
-    scenario.make_one(Topic::Changelog, PARTITIONS, None);
-    // Before it looks, a customer is written into the new one.
+    scenario.create_topic(Topic::Changelog, PARTITIONS, None);
+    // The instance writes a customer to the new changelog before it checks the topic id.
     scenario.kafka.put(&generated(1, 1, 2));
     let ended = process.wait();
     assert_ne!(ended.code, Some(0), "{ended:#?}");
-    // Where it looks before the topic is there again, that is what it says.
+    // If it checks before the topic exists again, it reports the missing topic.
     let words = ["was deleted and made again", "there is no topic"];
     assert!(
         words.iter().any(|words| ended.stderr.contains(words)),
         "{ended:#?}"
     );
-    // What is there now is not taken for the state.
+    // The content of the new changelog is not accepted as the state.
     if !scenario
         .kafka
         .read(Topic::Changelog)
@@ -297,11 +299,11 @@ fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
 #[test]
 fn offsets_of_the_group_that_were_reset_are_told_of_and_change_nothing() {
     let Some(servers) = servers() else { return };
-    let scenario = Scenario::set(&servers);
-    let warning = "resetting the group's offsets changes nothing";
+    let scenario = Scenario::create(&servers);
+    let warning = "resetting the group's offsets has no effect";
     let process = scenario.start();
     scenario.kafka.put(&generated(200, 20, 1));
-    eventually("all is read", || scenario.kafka.is_drained());
+    eventually("everything is committed", || scenario.kafka.is_drained());
     process.terminate().expect(0, &[]);
     let process = scenario.start();
     assert!(!process.stderr().contains(warning), "{}", process.stderr());
@@ -315,6 +317,6 @@ fn offsets_of_the_group_that_were_reset_are_told_of_and_change_nothing() {
         consumer.commit(&offsets, CommitMode::Sync).is_ok()
     });
     let process = scenario.start();
-    eventually("it says so", || process.stderr().contains(warning));
+    eventually("it warns", || process.stderr().contains(warning));
     process.terminate().expect(0, &[]);
 }

@@ -1,5 +1,4 @@
-//! `flockwise reset` on real Kafka: what comes out behind it is what a replay of the events from there on gives.
-//! Skipped, with a word, where no Kafka is named.
+//! `flockwise reset` on real Kafka: afterwards the output equals that of a replay of the events from the target on.
 
 use std::fs;
 
@@ -42,7 +41,7 @@ fn notices(kafka_pipeline: &KafkaPipeline) -> usize {
 
 #[test]
 fn reset_to_the_earliest_events_counts_each_once() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     kafka_pipeline
@@ -50,12 +49,15 @@ fn reset_to_the_earliest_events_counts_each_once() {
         .put(&kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000));
     run_until_drained(&kafka_pipeline);
     kafka_pipeline.check_changes();
-    let said =
+    let ended =
         reset(&kafka_pipeline, &["--to", "earliest"]).expect(2, &["nothing has been changed"]);
-    assert!(said.stdout.contains("deleted and made again"), "{said:#?}");
+    assert!(
+        ended.stdout.contains("deleted and made again"),
+        "{ended:#?}"
+    );
     kafka_pipeline.check_changes();
     reset(&kafka_pipeline, &["--to", "earliest", "--yes"]).expect(0, &[]);
-    // The local copy is of the former changelog.
+    // The checkpoint on disk belongs to the former changelog.
     run_until_drained(&kafka_pipeline);
     kafka_pipeline.check_customers();
     assert_eq!(notices(&kafka_pipeline), PARTITIONS as usize);
@@ -63,7 +65,7 @@ fn reset_to_the_earliest_events_counts_each_once() {
 
 #[test]
 fn reset_to_a_time_reads_on_from_there_with_the_model_kept() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     let records = kafka_pipeline.expect(EVENTS, CUSTOMERS, 8_000);
@@ -86,7 +88,7 @@ fn reset_to_a_time_reads_on_from_there_with_the_model_kept() {
 
 #[test]
 fn reset_takes_up_what_the_state_cannot_be_changed_to() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     kafka_pipeline
@@ -104,7 +106,7 @@ fn reset_takes_up_what_the_state_cannot_be_changed_to() {
 
 #[test]
 fn a_pipeline_at_work_is_not_reset() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     kafka_pipeline

@@ -1,4 +1,4 @@
-//! An input is rolled in, out and back on real Kafka: every event counts once. Skipped, with a word, where no Kafka is named.
+//! An input is added to, removed from and added back to running instances on real Kafka. Every event counts once.
 
 use std::fs;
 use std::thread;
@@ -13,7 +13,7 @@ use flockwise_tests::process::{Process, folder, run};
 use flockwise_tests::test_broker::TestBroker;
 
 const EVENTS: u64 = 40_000;
-/// Of the input that comes and goes: whichever tasks an instance has, it has some of them to read.
+/// Partitions of the input that is added and removed. So many that every instance reads some, whichever tasks it has.
 const OTHER_PARTITIONS: u32 = 24;
 
 fn kafka_pipeline() -> Option<KafkaPipeline> {
@@ -26,7 +26,7 @@ fn kafka_pipeline() -> Option<KafkaPipeline> {
     ))
 }
 
-/// Events of an input that are committed, by the positions of the group.
+/// Number of committed events of an input, from the group's offsets.
 fn read(kafka_pipeline: &KafkaPipeline, input: u16) -> i64 {
     let partitions = [PARTITIONS, OTHER_PARTITIONS][usize::from(input)];
     let position = |partition| {
@@ -73,7 +73,7 @@ fn an_input_is_taken_out_and_comes_back_where_it_was() {
     let before = read(&kafka_pipeline, 0);
     kafka_pipeline.kafka.put(parts[1]);
     wait_for_input(&kafka_pipeline, 0, before + 1_000);
-    // In the middle of things, and back with both.
+    // Killed while it reads, and restarted with both inputs.
     first.kill();
     let both = kafka_pipeline.start_with(BOTH, "only");
     kafka_pipeline.kafka.put(parts[2]);
@@ -110,7 +110,7 @@ fn an_input_is_rolled_over_two_instances_and_back() {
             }
         });
         wait_for_input(&kafka_pipeline, 0, 1_000);
-        // In, one after the other; the first one to know the input is killed amid it.
+        // The input is added to one instance, which is killed while it reads it.
         left.terminate().expect(0, &[]);
         left = kafka_pipeline.start_with(BOTH, "left");
         assigned(&left);
@@ -119,11 +119,11 @@ fn an_input_is_rolled_over_two_instances_and_back() {
         left = kafka_pipeline.start_with(BOTH, "left");
         assigned(&left);
         wait_for_input(&kafka_pipeline, 1, 1_000);
-        // Rolled back before the second had it.
+        // The change is rolled back before it reaches the second instance.
         left.terminate().expect(0, &[]);
         left = kafka_pipeline.start_with(FIRST, "left");
         assigned(&left);
-        // And in again, the other one first, which is killed.
+        // The input is added again, first to the other instance, which is killed before.
         right.kill();
         right = kafka_pipeline.start_with(BOTH, "right");
         assigned(&right);
@@ -148,10 +148,10 @@ fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
     kafka_pipeline.kafka.put(&records[..1_000]);
     wait_for_input(&kafka_pipeline, 0, 100);
     eventually("its workers share the tasks", || {
-        let told = running.stderr();
+        let log = running.stderr();
         ["[0, 1, 2, 3, 4, 5]", "[6, 7, 8, 9, 10, 11]"]
             .into_iter()
-            .all(|tasks| told.contains(tasks))
+            .all(|tasks| log.contains(tasks))
     });
     let assignments = |process: &Process| process.stderr().matches("tasks assigned").count();
     let before = assignments(&running);
@@ -175,15 +175,15 @@ fn what_the_state_was_made_with_cannot_be_changed_and_nobody_is_disturbed() {
     ] {
         let name = "other.toml";
         fs::write(kafka_pipeline.path(name), config.replacen(from, to, 1)).expect("written");
-        let told = [
+        let log = [
             "was made with another configuration",
             words,
             "flockwise reset",
         ];
-        run(&mut kafka_pipeline.command_with(name, "other")).expect(2, &told);
+        run(&mut kafka_pipeline.command_with(name, "other")).expect(2, &log);
     }
     running.is_running().expect("running");
-    assert_eq!(assignments(&running), before, "the group is as it was");
+    assert_eq!(assignments(&running), before, "no rebalance happened");
     kafka_pipeline.kafka.put(&records[1_000..]);
     check(&kafka_pipeline);
     running.terminate().expect(0, &[]);

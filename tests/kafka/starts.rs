@@ -1,4 +1,4 @@
-//! Where inputs begin on real Kafka that were never read. Skipped, with a word, where no Kafka is named.
+//! Start positions on real Kafka of inputs that were never read.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ fn start(kafka_pipeline: &KafkaPipeline) -> (Process, SocketAddr) {
     (Process::start(&mut command), address)
 }
 
-/// Events that a process has counted, of all its workers and inputs.
+/// Number of events that an instance has counted, over all workers and inputs.
 fn counted(address: SocketAddr) -> f64 {
     let text = get(address, "/metrics").unwrap_or_default();
     let series = text.lines().filter_map(|line| line.split_once(' '));
@@ -29,11 +29,11 @@ fn counted(address: SocketAddr) -> f64 {
     counts.filter_map(|(name, _)| value(&text, name)).sum()
 }
 
-/// A process that starts now counts these events and no other.
+/// Checks that a process that starts now counts exactly this number of events.
 fn expect_counted(kafka_pipeline: &KafkaPipeline, events: f64) {
     let (instance, address) = start(kafka_pipeline);
     kafka_pipeline.wait_until_drained();
-    eventually("what came since the last start is counted", || {
+    eventually("the events since the last start are counted", || {
         counted(address) == events
     });
     instance.terminate().expect(0, &[]);
@@ -48,7 +48,7 @@ fn an_input_that_begins_at_its_latest_record_counts_what_comes_after_the_first_s
     let config = config.replacen(input, &format!("{input}start = \"latest\"\n"), 1);
     fs::write(kafka_pipeline.path(CONFIG), config).expect("written");
     let records = generated(4_000, 300, 1).into_iter();
-    let records = records.map(|put| put.keyed(Partitioner::Crc32, PARTITIONS));
+    let records = records.map(|record| record.keyed(Partitioner::Crc32, PARTITIONS));
     let records: Vec<InputRecord> = records.collect();
 
     kafka_pipeline.kafka.put(&records[..1_000]);

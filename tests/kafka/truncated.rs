@@ -1,5 +1,5 @@
-//! An unclean leader election on a real cluster of its own: records that were counted are gone, and others stand in
-//! their place. Skipped, with a word, where no Kafka is named.
+//! An unclean leader election on a real cluster: records that were counted are lost, and others have their offsets.
+//! Each test starts its own cluster.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,12 +13,12 @@ use flockwise_tests::test_broker::TestBroker;
 use xtask::kafka::{Cluster, Running, Signal};
 
 const EVENTS: u64 = 12_000;
-/// Events that both replicas have.
+/// Number of events that both replicas have.
 const REPLICATED: usize = 3_000;
-/// Events that were counted, those of the first leader alone among them.
+/// Number of events that are counted before the election, including those that only the first leader has.
 const COUNTED: usize = 5_000;
 
-/// Three nodes, of which two have the input: one of them may become its leader without the latest records.
+/// Three nodes, two of which have the input. The one that lacks the latest records may become leader.
 fn cluster(files: &Path) -> Running {
     let cluster = Cluster::at(files.join("kafka")).first_port(0).nodes(3);
     let settings = [
@@ -29,10 +29,10 @@ fn cluster(files: &Path) -> Running {
     let cluster = settings
         .into_iter()
         .fold(cluster, |cluster, (key, value)| cluster.set(key, value));
-    cluster.run().expect("a cluster of its own")
+    cluster.run().expect("the cluster starts")
 }
 
-/// An instance, and where it says how it does.
+/// Starts an instance. Also returns its HTTP address.
 fn start(kafka_pipeline: &KafkaPipeline, lost_records: &str) -> (Process, SocketAddr) {
     let address = free_address();
     let mut command = kafka_pipeline.command("only");
@@ -46,24 +46,24 @@ fn shows(address: SocketAddr, series: &str) -> bool {
     text.lines().any(|line| line.starts_with(series))
 }
 
-/// A cluster on its way to an unclean election, the pipeline on it, and all its events.
+/// A cluster before an unclean election, its pipeline, and all events.
 struct Scenario {
     kafka: Running,
     kafka_pipeline: KafkaPipeline,
-    puts: Vec<InputRecord>,
+    records: Vec<InputRecord>,
     leader: u16,
     follower: u16,
 }
 
 impl Scenario {
-    /// Both replicas have the first events, and then the leader alone has more.
-    fn set(files: &Path) -> Self {
+    /// Produces the first events to both replicas, kills the follower, and produces more to the leader alone.
+    fn create(files: &Path) -> Self {
         let kafka = cluster(files);
         let kafka_pipeline = KafkaPipeline::with(&kafka.servers.plain, folder(), &[1], "");
-        let puts = kafka_pipeline.expect(EVENTS, 500, COUNTED);
-        let puts: Vec<_> = puts.into_iter().map(|put| put.at(0, 0)).collect();
-        kafka_pipeline.kafka.put(&puts[..REPLICATED]);
-        eventually("both replicas have it", || {
+        let records = kafka_pipeline.expect(EVENTS, 500, COUNTED);
+        let records: Vec<_> = records.into_iter().map(|record| record.at(0, 0)).collect();
+        kafka_pipeline.kafka.put(&records[..REPLICATED]);
+        eventually("both replicas are in sync", || {
             kafka_pipeline.kafka.in_sync(0) == 2
         });
         let (leader, replicas) = kafka_pipeline.kafka.replicas(0);
@@ -74,7 +74,7 @@ impl Scenario {
             follower: node(follower.expect("two replicas")),
             kafka,
             kafka_pipeline,
-            puts,
+            records,
         };
         scenario.kill(scenario.follower);
         eventually("the leader is alone", || {
@@ -83,11 +83,11 @@ impl Scenario {
         scenario
             .kafka_pipeline
             .kafka
-            .put(&scenario.puts[REPLICATED..COUNTED]);
+            .put(&scenario.records[REPLICATED..COUNTED]);
         scenario
     }
 
-    /// The follower becomes leader, and gets the other events.
+    /// Kills the leader, restarts the follower, which becomes leader, and produces the other events to it.
     fn elect(&mut self) {
         self.kill(self.leader);
         self.start(self.follower);
@@ -95,9 +95,9 @@ impl Scenario {
         eventually("the follower leads", || {
             self.kafka_pipeline.kafka.replicas(0).0 == follower
         });
-        self.kafka_pipeline.kafka.put(&self.puts[COUNTED..]);
+        self.kafka_pipeline.kafka.put(&self.records[COUNTED..]);
         self.start(self.leader);
-        // The clients that have seen all this do not find every leader again.
+        // Clients from before the election do not find every leader again.
         self.kafka_pipeline.kafka = Kafka::of(
             &self.kafka.servers.plain,
             self.kafka_pipeline.topics.clone(),
@@ -106,17 +106,17 @@ impl Scenario {
 
     fn kill(&self, node: u16) {
         let killed = self.kafka.cluster.stop_node(node, Signal::Kill);
-        killed.expect("the node is gone");
+        killed.expect("the node is killed");
     }
 
     fn start(&self, node: u16) {
         let started = self.kafka.cluster.start_node(node);
-        started.expect("the node is back");
+        started.expect("the node restarts");
     }
 
-    /// Reading goes on where the records differ, and every event was counted once.
-    fn check_that_reading_goes_on(&self, mut instance: Process, address: SocketAddr) {
-        eventually("reading goes on", || {
+    /// Checks that reading continues where the records differ, and that every event is counted once.
+    fn check_that_reading_continues(&self, mut instance: Process, address: SocketAddr) {
+        eventually("reading continues", || {
             instance.is_running().expect("running");
             shows(address, "flockwise_input_gaps_total{")
         });
@@ -136,7 +136,7 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
         return;
     };
     let files = folder();
-    let mut scenario = Scenario::set(files.path());
+    let mut scenario = Scenario::create(files.path());
     let (mut instance, _) = start(&scenario.kafka_pipeline, "stop");
     scenario
         .kafka_pipeline
@@ -145,18 +145,18 @@ fn records_that_an_unclean_election_replaced_are_noticed_and_counted_once_from_w
     scenario.elect();
 
     let (mut instance, address) = start(&scenario.kafka_pipeline, "stop");
-    eventually("the partition is stopped", || {
+    eventually("the partition is halted", || {
         instance.is_running().expect("running");
         shows(address, "flockwise_halted_partitions{worker=\"0\"} 1")
             || shows(address, "flockwise_halted_partitions{worker=\"1\"} 1")
     });
     let position = format!("up to offset {COUNTED} in leader epoch ");
     let end = format!("which ends at {REPLICATED},");
-    let said = instance.terminate().expect(0, &[&position, &end]);
-    assert!(said.stderr.contains("lost_records"), "{said:#?}");
+    let ended = instance.terminate().expect(0, &[&position, &end]);
+    assert!(ended.stderr.contains("lost_records"), "{ended:#?}");
 
     let (instance, address) = start(&scenario.kafka_pipeline, "skip");
-    scenario.check_that_reading_goes_on(instance, address);
+    scenario.check_that_reading_continues(instance, address);
 }
 
 #[test]
@@ -166,11 +166,11 @@ fn an_unclean_election_under_a_running_instance_is_noticed_too() {
         return;
     };
     let files = folder();
-    let mut scenario = Scenario::set(files.path());
+    let mut scenario = Scenario::create(files.path());
     let (mut instance, address) = start(&scenario.kafka_pipeline, "skip");
     scenario
         .kafka_pipeline
         .wait_for(COUNTED as u64, &mut [&mut instance]);
     scenario.elect();
-    scenario.check_that_reading_goes_on(instance, address);
+    scenario.check_that_reading_continues(instance, address);
 }

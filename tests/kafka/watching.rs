@@ -1,12 +1,11 @@
-//! What an instance on real Kafka shows of itself, in good times and while no broker answers. Skipped, with a word,
-//! where no Kafka is named.
+//! Metrics of an instance on real Kafka, also while no broker answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_runtime::metrics::Described;
-use flockwise_tests::events::{InputRecord, lines, put};
+use flockwise_tests::events::{InputRecord, lines, record};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::one_cluster_at_a_time;
 use flockwise_tests::kafka_pipeline::{KafkaPipeline, PARTITIONS};
@@ -17,7 +16,7 @@ use xtask::kafka::{Cluster, Signal};
 
 const CUSTOMERS: u32 = 300;
 
-/// An instance that learns, and where it says how it does.
+/// Starts an instance that learns. Also returns its HTTP address.
 fn start(kafka_pipeline: &KafkaPipeline) -> (Process, SocketAddr) {
     let address = free_address();
     let mut command = kafka_pipeline.command_with("learning.toml", "instance");
@@ -25,14 +24,14 @@ fn start(kafka_pipeline: &KafkaPipeline) -> (Process, SocketAddr) {
     (Process::start(&mut command), address)
 }
 
-/// Returns how many customers have events.
+/// Produces events. Returns the number of customers that have any.
 fn put_events(kafka_pipeline: &KafkaPipeline) -> usize {
     let lines = lines(5_000, CUSTOMERS, 1);
-    let puts = lines.iter().map(|line| put("segment", line));
-    let puts = puts.map(|put| put.keyed(Partitioner::Crc32, PARTITIONS));
-    let puts: Vec<InputRecord> = puts.collect();
-    kafka_pipeline.kafka.put(&puts);
-    let customers: BTreeSet<&[u8]> = puts.iter().map(|put| &*put.key).collect();
+    let records = lines.iter().map(|line| record("segment", line));
+    let records = records.map(|record| record.keyed(Partitioner::Crc32, PARTITIONS));
+    let records: Vec<InputRecord> = records.collect();
+    kafka_pipeline.kafka.put(&records);
+    let customers: BTreeSet<&[u8]> = records.iter().map(|record| &*record.key).collect();
     customers.len()
 }
 
@@ -52,14 +51,14 @@ fn sum(address: SocketAddr, name: &str) -> f64 {
     values(address, name).iter().sum()
 }
 
-/// The end of every partition is known, and all of them are read.
+/// True if the lag of every partition is known and zero.
 fn is_at_the_end(address: SocketAddr) -> bool {
     values(address, "flockwise_input_lag_events") == [0.0; PARTITIONS as usize]
 }
 
 #[test]
 fn an_instance_on_kafka_shows_every_metric_of_the_table_as_it_is_there() {
-    let Some(kafka_pipeline) = KafkaPipeline::set() else {
+    let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
     put_events(&kafka_pipeline);
@@ -78,7 +77,7 @@ fn an_instance_on_kafka_shows_every_metric_of_the_table_as_it_is_there() {
         .map(|row| row.metric.name)
         .collect();
     let mut missing = Vec::new();
-    // The copy on disk is written after 10 s, and librdkafka tells every 10 s.
+    // The first checkpoint is written after 10 s, and librdkafka publishes its statistics every 10 s.
     eventually("every metric is shown", || {
         let text = get(address, "/metrics").unwrap_or_default();
         let shown = shown(&text);
@@ -106,7 +105,7 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
     };
     let files = folder();
     let cluster = Cluster::at(files.path().join("kafka")).first_port(0);
-    let kafka = cluster.run().expect("a broker of its own");
+    let kafka = cluster.run().expect("the broker starts");
     let kafka_pipeline = KafkaPipeline::on(&kafka.servers.plain, folder(), "");
     let (instance, address) = start(&kafka_pipeline);
     let customers = put_events(&kafka_pipeline) as f64;
@@ -121,8 +120,8 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
     kafka
         .cluster
         .stop_node(1, Signal::Kill)
-        .expect("the broker is gone");
-    eventually("no end is known", || {
+        .expect("the broker is killed");
+    eventually("no end offset is known", || {
         values(address, "flockwise_input_lag_events").is_empty()
     });
     eventually("the lag of every partition grows", || {
@@ -134,13 +133,13 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
             && sum(address, "flockwise_uncommitted_seconds") > 60.0
     });
 
-    kafka.cluster.start_node(1).expect("the broker is back");
-    eventually("all is well again", || {
+    kafka.cluster.start_node(1).expect("the broker restarts");
+    eventually("the instance is ready and has no lag", || {
         is_at_the_end(address) && values(address, "flockwise_ready") == [1.0]
     });
     instance.terminate().expect(0, &[]);
     let (instance, address) = start(&kafka_pipeline);
-    eventually("what is shown is right without any traffic", || {
+    eventually("the metrics are right without any traffic", || {
         is_at_the_end(address) && sum(address, "flockwise_customers") == customers
     });
     assert_eq!(sum(address, "flockwise_events_total"), 0.0);

@@ -1,4 +1,4 @@
-"""What a feature is worth at a time, straight from its definition: no state, every event again for every answer."""
+"""The value of a feature at a time, straight from its definition: no state, and all events are read for each value."""
 
 from dataclasses import dataclass
 from math import copysign, cos, fsum, inf, log1p, pi, sin, sqrt
@@ -6,19 +6,19 @@ from math import copysign, cos, fsum, inf, log1p, pi, sin, sqrt
 import pointer
 
 DAY_MS = 86_400_000
-# Sums that cancel to less than this share of what went into them are zero.
+# A sum that cancels to less than this share of its absolute terms counts as zero.
 ZERO = 1e-9
 
 
 @dataclass
-class Worth:
-    """`value` is None where undefined. `slack` is the rounding that cancelling sums excuse."""
+class Value:
+    """`value` is None if undefined. `slack` is the absolute rounding error of sums that cancel."""
 
     value: float | None
     slack: float = 0.0
 
 
-def worth(feature, events, as_of_ms):
+def feature_value(feature, events, as_of_ms):
     """Before default, transform and clip. `events` are those that count at `as_of_ms`, in order of arrival."""
     return AGGREGATES[feature.aggregate](feature, events, as_of_ms)
 
@@ -37,7 +37,7 @@ def weight(feature, time_ms, as_of_ms):
 
 
 def horizon_holds(feature, time_ms, as_of_ms):
-    """A window is whole buckets: the one that the answer's time is in and those before it."""
+    """True if a time is in the horizon. A window is the bucket of `as_of_ms` and whole buckets before it."""
     if not feature.window_ms:
         return True
     bucket_ms = feature.window_ms // feature.buckets
@@ -46,12 +46,12 @@ def horizon_holds(feature, time_ms, as_of_ms):
 
 
 def matching(feature, events, conditions):
-    """(time, sign, event) of what counts: +1 for the feature's own events, -1 for those that take one back."""
+    """(time, sign, event) of each event that counts: +1 for the feature's own events, -1 for reversals."""
     for place, event in enumerate(events):
         if not all(pointer.holds(event.document, where) for where in conditions):
             continue
         if event.name in feature.reversed_by:
-            yield time_taken_back(feature, events[:place], event), -1.0, event
+            yield reversal_time(feature, events[:place], event), -1.0, event
         elif own(feature, event):
             yield event.time_ms, 1.0, event
 
@@ -60,8 +60,8 @@ def own(feature, event):
     return event.name not in feature.reversed_by and (feature.event is None or event.name in feature.event)
 
 
-def time_taken_back(feature, earlier, event):
-    """A refund takes its order out of the past where the order was, so that it weighs what the order weighs."""
+def reversal_time(feature, earlier, event):
+    """The time at which a reversal counts: that of its order, so that both have the same weight."""
     for each in reversed(earlier):
         if event.order_id is not None and each.order_id == event.order_id and own(feature, each):
             return each.time_ms
@@ -69,7 +69,7 @@ def time_taken_back(feature, earlier, event):
 
 
 def weighted(feature, events, as_of_ms, conditions=None):
-    """(weight with its sign, value); the value is 1 where the feature has no `value`."""
+    """(signed weight, value) pairs; the value is 1 if the feature has no `value`."""
     for time_ms, sign, event in matching(feature, events, conditions or [feature.where, feature.base]):
         for value in numbers(feature, event):
             yield sign * weight(feature, time_ms, as_of_ms), value
@@ -89,17 +89,17 @@ def total(terms):
 def ratio(above, below):
     (numerator, numerator_slack), (denominator, denominator_slack) = total(above), total(below)
     if abs(denominator) <= denominator_slack:
-        return Worth(None)
+        return Value(None)
     value = numerator / denominator
-    return Worth(value, (numerator_slack + abs(value) * denominator_slack) / abs(denominator))
+    return Value(value, (numerator_slack + abs(value) * denominator_slack) / abs(denominator))
 
 
 def count(feature, events, as_of_ms):
-    return Worth(*total(w for w, _ in weighted(feature, events, as_of_ms)))
+    return Value(*total(w for w, _ in weighted(feature, events, as_of_ms)))
 
 
 def sum_of(feature, events, as_of_ms):
-    return Worth(*total(w * v for w, v in weighted(feature, events, as_of_ms)))
+    return Value(*total(w * v for w, v in weighted(feature, events, as_of_ms)))
 
 
 def mean(feature, events, as_of_ms):
@@ -114,7 +114,7 @@ def share(feature, events, as_of_ms):
 
 
 def of_all_time(feature, events):
-    """(time, event) of the feature's own events, oldest first; those of one time stay in order of arrival."""
+    """(time, event) of the feature's own events, oldest first; events of the same time stay in order of arrival."""
     found = [(t, event) for t, sign, event in matching(feature, events, [feature.where, feature.base]) if sign > 0]
     return sorted(found, key=lambda pair: pair[0])
 
@@ -128,38 +128,38 @@ def values_in_horizon(feature, events, as_of_ms):
 
 
 def minimum(feature, events, as_of_ms):
-    return Worth(min(values_in_horizon(feature, events, as_of_ms), default=None))
+    return Value(min(values_in_horizon(feature, events, as_of_ms), default=None))
 
 
 def maximum(feature, events, as_of_ms):
-    return Worth(max(values_in_horizon(feature, events, as_of_ms), default=None))
+    return Value(max(values_in_horizon(feature, events, as_of_ms), default=None))
 
 
 def last(feature, events, as_of_ms):
     found = [(t, value) for t, event in of_all_time(feature, events) for value in numbers(feature, event)]
-    return Worth(found[-1][1] if found and is_within(feature, found[-1][0], as_of_ms) else None)
+    return Value(found[-1][1] if found and is_within(feature, found[-1][0], as_of_ms) else None)
 
 
 def recency(feature, events, as_of_ms):
     found = of_all_time(feature, events)
-    return Worth((as_of_ms - found[-1][0]) / DAY_MS if found and is_within(feature, found[-1][0], as_of_ms) else None)
+    return Value((as_of_ms - found[-1][0]) / DAY_MS if found and is_within(feature, found[-1][0], as_of_ms) else None)
 
 
 def is_within(feature, time_ms, as_of_ms):
-    """What came last is known to the millisecond, so its window needs no buckets."""
+    """The last event's time is known to the millisecond, so this window has no buckets."""
     return not feature.window_ms or as_of_ms - feature.window_ms < time_ms
 
 
 def mean_gap(feature, events, as_of_ms):
     times = [t for t, _ in in_horizon(feature, events, as_of_ms)]
-    return Worth((times[-1] - times[0]) / DAY_MS / (len(times) - 1) if len(times) > 1 else None)
+    return Value((times[-1] - times[0]) / DAY_MS / (len(times) - 1) if len(times) > 1 else None)
 
 
 def distinct(feature, events, as_of_ms):
     latest = {}
     for t, event in in_horizon(feature, events, as_of_ms):
         latest |= {(type(value).__name__, value): t for value in pointer.values(event.document, feature.value)}
-    return Worth(fsum(weight(feature, t, as_of_ms) for t in latest.values()))
+    return Value(fsum(weight(feature, t, as_of_ms) for t in latest.values()))
 
 
 def sessions(feature, events, as_of_ms):
@@ -168,7 +168,7 @@ def sessions(feature, events, as_of_ms):
         if t - previous > feature.gap_ms:
             starts.append(t)
         previous = t
-    return Worth(fsum(weight(feature, t, as_of_ms) for t in starts))
+    return Value(fsum(weight(feature, t, as_of_ms) for t in starts))
 
 
 def hour(of_angle):

@@ -1,4 +1,4 @@
-"""Raw lines of JSON to one customer's events, in the order in which they arrive."""
+"""Decodes lines of JSON to the events of each customer, in order of arrival."""
 
 import gzip
 import heapq
@@ -44,7 +44,7 @@ class Event:
 
 
 def by_customer(files, form):
-    """Files are read side by side in event time, each in its own order, as their topics would be."""
+    """Merges files by event time. Each file keeps its own order, as the partitions of a topic would."""
     merged = heapq.merge(*(decode_file(file, form) for file in files), key=lambda event: event.time_ms)
     timelines = defaultdict(list)
     for event in merged:
@@ -69,7 +69,7 @@ def lines_of(path):
 
 
 def decode(line, form):
-    """None where a dead letter would be written: no JSON object, or no customer, event or time that is one."""
+    """The event of a line; None if it is a dead letter: no JSON object, or no valid customer, event or time."""
     try:
         document = json.loads(line)
     except ValueError:
@@ -92,12 +92,12 @@ def identifier(document, form, key):
 
 
 def to_ms(value):
-    """RFC 3339, or an epoch in seconds, milliseconds or microseconds, told apart by size; None if it is neither."""
+    """Parses RFC 3339 or an epoch in seconds, milliseconds or microseconds, distinguished by size; None if neither."""
     if isinstance(value, str):
         return text_to_ms(value)
     if not pointer.is_number(value):
         return None
-    exact = Decimal(repr(value))  # as it was written, so that 1700000000.123 s has 123 ms and not 122
+    exact = Decimal(repr(value))  # exact decimal, so that 1700000000.123 s has 123 ms and not 122
     size = abs(exact)
     return floor(exact * 1000 if size < Decimal("1e11") else exact if size < Decimal("1e14") else exact / 1000)
 
@@ -115,9 +115,9 @@ def text_to_ms(text):
 
 
 def up_to(timeline, as_of_ms, repeatable):
-    """The events that count at a time: none later, none twice.
+    """The events that count at a time: without later events and duplicates.
 
-    An event of a name in `repeatable` may come again for the same order, since an order can be refunded in parts.
+    Events with a name in `repeatable` are no duplicates of each other, since an order can be refunded in parts.
     """
     kept, seen = [], set()
     for event in timeline:

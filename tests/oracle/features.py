@@ -1,10 +1,10 @@
-"""What every feature of every customer should be, computed anew from the raw events in double precision.
+"""Recomputes every feature of every customer from the raw events, in double precision.
 
     features.py [--format NAME] CONFIG.toml EVENTS.jsonl... CUSTOMERS.jsonl
     features.py --self-test
 
-CUSTOMERS.jsonl is what `flockwise replay --out` writes. Shares nothing with the product; Python 3.11 and nothing else.
-Exits 1 if a value is off by more than a ten-thousandth, or a customer is missing or should not be there.
+CUSTOMERS.jsonl is the file that `flockwise replay --out` writes. Shares no code with the product and needs only
+Python 3.11. Exits 1 if a value differs by more than a relative 1e-4, or if a customer is missing or unexpected.
 """
 
 import json
@@ -46,7 +46,7 @@ class Report:
         self.worst = {}
 
     def check(self, customer, column, found, expected, slack):
-        """`slack` is what else than the tolerance is excused."""
+        """`slack` is a further absolute tolerance."""
         self.checked += 1
         if not isinstance(found, (int, float)) or not isfinite(found):
             self.wrong.append(f"{customer}: {column} is {found}, should be {expected}")
@@ -73,7 +73,8 @@ def compare(plan, timelines, customers):
         name, as_of_ms = customer["customer_id"], events.to_ms(customer["as_of"])
         timeline = events.up_to(timelines.get(name, []), as_of_ms, plan.repeatable)
         if not timeline or name in seen:
-            report.wrong.append(f"{name}: {'is there twice' if timeline else 'has no event up to'} {customer['as_of']}")
+            problem = "is listed twice" if timeline else f"has no event up to {customer['as_of']}"
+            report.wrong.append(f"{name}: {problem}")
         seen.add(name)
         compare_customer(plan, timeline, customer, as_of_ms, report)
     end_ms = max((events.to_ms(customer["as_of"]) for customer in customers), default=0)
@@ -89,15 +90,15 @@ def compare_customer(plan, timeline, customer, as_of_ms, report):
         report.wrong.append(f"{name}: should have {len(plan.features)} features")
         return
     for feature, element in zip(plan.features, customer["vector"]):
-        worth = aggregate.worth(feature, timeline, as_of_ms)
-        expected = feature.default if worth.value is None else worth.value
-        report.check(name, feature.name, customer["features"].get(feature.name), expected, worth.slack)
-        slack, transformed = slack_of_vector(feature, expected, worth.slack)
+        result = aggregate.feature_value(feature, timeline, as_of_ms)
+        expected = feature.default if result.value is None else result.value
+        report.check(name, feature.name, customer["features"].get(feature.name), expected, result.slack)
+        slack, transformed = slack_of_vector(feature, expected, result.slack)
         report.check(name, f"vector[{feature.name}]", element, transformed, slack)
 
 
 def slack_of_vector(feature, expected, slack):
-    """A root is steep near zero: what is excused there is what the transform makes of what is excused before it."""
+    """The slack after the transform: the slack before it, transformed, since a root is steep near zero."""
     transformed = aggregate.vector_element(feature, expected)
     slack += ABSOLUTE
     around = (aggregate.vector_element(feature, expected + each) for each in (slack, -slack))

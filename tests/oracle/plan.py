@@ -1,4 +1,4 @@
-"""The feature plan of a configuration, as far as features are concerned."""
+"""Reads the features and the event format of a configuration."""
 
 import re
 import tomllib
@@ -31,7 +31,7 @@ class Feature:
     def __init__(self, table):
         unknown = set(table) - KEYS
         if unknown:
-            raise SystemExit(f"feature {table.get('name')}: the oracle does not know {sorted(unknown)}")
+            raise SystemExit(f"feature {table.get('name')}: the oracle does not support {sorted(unknown)}")
         self.name, self.aggregate = table["name"], table["aggregate"]
         self.event = as_list(table.get("event"))
         self.where, self.base = table.get("where", {}), table.get("base", {})

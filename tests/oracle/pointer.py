@@ -13,7 +13,7 @@ OPERATORS = {
 
 
 def values(document, pointer):
-    """Everything that the pointer leads to; null is as good as missing."""
+    """All values that the pointer selects, without null."""
     found = [document]
     for token in pointer.split("/")[1:]:
         token = token.replace("~1", "/").replace("~0", "~")
@@ -32,7 +32,7 @@ def children(node, token):
 
 
 def first(document, pointers):
-    """The value of the first pointer that leads anywhere, or None."""
+    """The value of the first pointer that selects any, or None."""
     for pointer in [pointers] if isinstance(pointers, str) else pointers:
         found = values(document, pointer)
         if found:
@@ -59,15 +59,15 @@ def holds(document, where):
 
 
 def condition_holds(found, condition):
-    """Whether one of the values found meets all of what is asked of this pointer."""
-    asked = as_operators(condition)
-    if "exists" in asked:
-        exists = asked.pop("exists")
+    """True if one of the values found meets all conditions on this pointer."""
+    operators = as_operators(condition)
+    if "exists" in operators:
+        exists = operators.pop("exists")
         if bool(found) != exists:
             return False
-        if not asked or not exists:
+        if not operators or not exists:
             return True
-    return any(all(OPERATORS[name](each, wanted) for name, wanted in asked.items()) for each in found)
+    return any(all(OPERATORS[name](each, wanted) for name, wanted in operators.items()) for each in found)
 
 
 def as_operators(condition):

@@ -1,4 +1,4 @@
-"""The oracle against values worked out by hand."""
+"""Tests the oracle against values computed by hand."""
 
 import json
 import unittest
@@ -11,7 +11,8 @@ import pointer
 from plan import Feature
 
 DAY = 86_400_000
-FIRST_DAY = 20_000  # a multiple of every bucket here, and recent enough for its milliseconds not to pass for seconds
+# A multiple of every bucket used here, and recent enough that its milliseconds are not read as seconds.
+FIRST_DAY = 20_000
 SEGMENT = events.FORMATS["segment"]
 
 
@@ -36,7 +37,7 @@ def feature(aggregate_name, **keys):
 
 def value(of, timeline, day):
     as_of_ms = round((FIRST_DAY + day) * DAY)
-    return aggregate.worth(of, events.up_to(timeline, as_of_ms, of.reversed_by), as_of_ms).value
+    return aggregate.feature_value(of, events.up_to(timeline, as_of_ms, of.reversed_by), as_of_ms).value
 
 
 class HandComputed(unittest.TestCase):
@@ -59,7 +60,7 @@ class HandComputed(unittest.TestCase):
         self.same(value(counting, [order(0, 1)], 29), 1)
         self.same(value(counting, [order(0, 1)], 30), 0)
         self.same(value(counting, [order(0.01, 1)], 30), 1)
-        # between edges the horizon is the bucket begun and 29 whole ones
+        # between edges the horizon is the current bucket and 29 whole ones
         self.same(value(counting, [order(0.5, 1)], 30.2), 0)
         self.same(value(counting, [order(1.1, 1)], 30.9), 1)
 

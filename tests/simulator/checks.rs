@@ -10,7 +10,7 @@ use flockwise_codec::trainer_input::decode_trainer_input;
 use flockwise_core::policy::TimePolicy;
 use flockwise_core::task::Task;
 use flockwise_core::trainer::{Publication, Trainer, TrainerInput};
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use super::cluster::SimulatedWorker;
@@ -164,13 +164,13 @@ impl Simulation {
         self.check_visible_records();
         self.check_dead_letters();
         let changes = self.visible_records(Topic::SegmentChanges);
-        checks::chains(&changes);
+        checks::sequences(&changes);
         let tasks = self.restored();
-        checks::standings(&changes, &tasks);
+        checks::segments(&changes, &tasks);
         self.check_positions(&tasks);
         self.check_lifetime_features(&tasks);
         self.check_counters();
-        let reference = reference::play(&self.reference_pipeline(), &self.good());
+        let reference = reference::run(&self.reference_pipeline(), &self.good());
         checks::same_features(&self.pipeline.task.plan, &tasks, &reference.tasks);
         if self.scenario.is_exact() {
             let expected = checks::values(&reference.changes);
@@ -180,7 +180,7 @@ impl Simulation {
         self.check_disks();
     }
 
-    fn visible_records(&self, topic: Topic) -> Vec<Vec<Committed>> {
+    fn visible_records(&self, topic: Topic) -> Vec<Vec<CommittedRecord>> {
         let partitions = 0..self.pipeline.topics.partitions(topic);
         partitions
             .map(|partition| self.broker.read(topic, partition, 0))
@@ -318,7 +318,7 @@ impl Simulation {
         let position = self.committed_log().positions.get(&SAMPLES).copied();
         let inputs = self.broker.read(SAMPLES.topic, SAMPLES.partition, 0);
         // The last worker that left may have written records that no trainer has read.
-        let is_read = |input: &Committed| Some(input.offset) < position;
+        let is_read = |input: &CommittedRecord| Some(input.offset) < position;
         for input in inputs.into_iter().filter(is_read) {
             let value = input.value.as_deref().unwrap_or_default();
             let is_due = match decode_trainer_input(value, plan).expect("a trainer input") {

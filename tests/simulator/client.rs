@@ -83,12 +83,12 @@ impl Client {
 impl GroupConsumer for Client {
     fn poll(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         limit: usize,
         batch: &mut Batch,
     ) -> Result<WorkerEvent, Failure> {
         self.inject()?;
-        let outcome = self.inner.poll(patience, limit, &mut self.polled);
+        let outcome = self.inner.poll(timeout, limit, &mut self.polled);
         batch.clear();
         for record in self.polled.records() {
             let source = self.setup.local(record.source);

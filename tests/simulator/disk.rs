@@ -135,7 +135,7 @@ impl CheckpointPage {
         self.is_altered = true;
         match random.below(4) {
             0 => self.is_damaged = true,
-            1 => self.changelog.push_str(", made anew"),
+            1 => self.changelog.push_str(", recreated"),
             2 => self.offset = self.offset.map(|offset| offset + 1_000_000),
             _ => {
                 let index = random.index(self.records.len().max(1));
@@ -245,7 +245,7 @@ impl Store for DiskStore {
         })
     }
 
-    fn await_checkpoint(&mut self, task: u32, _patience: Duration) -> CheckpointState {
+    fn await_checkpoint(&mut self, task: u32, _timeout: Duration) -> CheckpointState {
         self.with(|disk| {
             if disk.owners.owns(task, self.handle) {
                 disk.finish(task);

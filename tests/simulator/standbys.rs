@@ -91,11 +91,11 @@ impl Follower for FaultyFollower<'_> {
         self.inner.follow(reads)
     }
 
-    fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
+    fn poll(&mut self, timeout: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
         self.fail()?;
         let most = limit.min(self.simulation.scenario.most_records);
         let limit = self.simulation.random.scale(1, most as u64) as usize;
-        self.inner.poll(patience, limit, batch)?;
+        self.inner.poll(timeout, limit, batch)?;
         if !batch.is_empty() {
             let count = batch.len() as i64;
             self.simulation.note(Some(self.slot), "follows", [count, 0]);

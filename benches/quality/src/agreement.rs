@@ -1,9 +1,9 @@
-//! How far two ways of grouping the same things agree.
+//! Agreement of two labellings of the same points.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Adjusted Rand index of two labellings (Hubert and Arabie 1985): 1 where they agree, 0 as by chance.
+/// Adjusted Rand index of two labellings (Hubert and Arabie 1985): 1 if they agree, 0 on average for random labels.
 pub(crate) fn adjusted_rand<A, B>(left: &[A], right: &[B]) -> f64
 where
     A: Copy + Eq + Hash,
@@ -20,13 +20,13 @@ where
     (both - expected) / (most - expected)
 }
 
-/// Pairs of things with the same label.
+/// Number of pairs of points with the same label.
 fn pairs_within<L: Copy + Eq + Hash>(labels: &[L]) -> f64 {
     let mut counts: HashMap<L, usize> = HashMap::new();
     for label in labels {
         *counts.entry(*label).or_default() += 1;
     }
-    // In the order of size: sums of a hash map's values must not depend on its order.
+    // Sorted, so that the sum does not depend on the order of the hash map.
     let mut counts: Vec<usize> = counts.into_values().collect();
     counts.sort_unstable();
     counts.into_iter().map(pairs).sum()
@@ -73,7 +73,8 @@ mod tests {
         assert_eq!(adjusted_rand(&[0, 0, 0, 0], &[0, 0, 1, 1]), 0.0);
     }
 
-    /// Pairs together: 2 in both, 6 on the left, 3 on the right, of 15; 1.2 are expected by chance.
+    /// Pairs with the same label: 2 in both labellings, 6 in the left, 3 in the right, of 15; 1.2 are expected by
+    /// chance.
     #[test]
     fn a_table_worked_out_by_hand() {
         let index = adjusted_rand(&[0, 0, 0, 1, 1, 1], &[0, 0, 1, 1, 2, 2]);

@@ -1,4 +1,4 @@
-//! What calms decisions down, and what that costs.
+//! Compares decision policies: how often customers move, and the inertia that is given up.
 
 use anyhow::Result;
 use flockwise_benches::report::{Table, write};
@@ -18,35 +18,35 @@ use crate::shop::{self, Year};
 const K: usize = 16;
 const MARGINS: [f64; 6] = [0.0, 0.1, 0.15, 0.2, 0.3, 0.4];
 const PATIENCES: [f64; 6] = [0.2, 0.3, 0.35, 0.4, 0.6, 1.0];
-/// The margin at which patience is tried.
+/// The margin with which patience is tried.
 const APART: f64 = 0.15;
-/// Dwells, each with the days after a change in which there is no other.
-const CALMING: [(u16, i64); 3] = [(1, 0), (2, 0), (1, 1)];
+/// Pairs of a dwell and a cooldown in days.
+const DWELLS_AND_COOLDOWNS: [(u16, i64); 3] = [(1, 0), (2, 0), (1, 1)];
 
-/// When customers are scored.
-struct Occasion {
+/// When customers are scored, and the target.
+struct ScoringTimes {
     name: &'static str,
     title: &'static str,
     sweep_ms: Option<i64>,
-    aim: Calm,
+    aim: Movements,
 }
 
-const OCCASIONS: [Occasion; 2] = [
-    Occasion {
+const SCORING_TIMES: [ScoringTimes; 2] = [
+    ScoringTimes {
         name: "orders",
         title: "scored at orders",
         sweep_ms: None,
-        aim: Calm {
+        aim: Movements {
             a_month: 0.15,
             back: 0.005,
             given_up: 0.06,
         },
     },
-    Occasion {
+    ScoringTimes {
         name: "daily",
         title: "scored at orders and daily",
         sweep_ms: Some(DAY_MS),
-        aim: Calm {
+        aim: Movements {
             a_month: 0.35,
             back: 0.06,
             given_up: 0.065,
@@ -54,15 +54,15 @@ const OCCASIONS: [Occasion; 2] = [
     },
 ];
 
-/// How calm customers are, and what it costs.
+/// How often customers move, and the inertia that is given up.
 #[derive(Clone, Copy, Serialize)]
-struct Calm {
+struct Movements {
     a_month: f64,
     back: f64,
     given_up: f64,
 }
 
-/// A setting.
+/// A decision policy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Setting {
     margin: f64,
@@ -71,7 +71,7 @@ struct Setting {
     cooldown_days: i64,
 }
 
-/// The nearest segment, always: it gives nothing up.
+/// Always the nearest segment. Gives no inertia up.
 const PLAIN: Setting = Setting {
     margin: 0.0,
     patience: 0.0,
@@ -79,19 +79,19 @@ const PLAIN: Setting = Setting {
     cooldown_days: 0,
 };
 
-/// What a configuration has that says nothing.
+/// The default of a configuration.
 const DEFAULT: Setting = Setting {
     margin: APART,
     patience: 0.35,
     ..PLAIN
 };
 
-/// A setting, and what comes of it.
+/// A decision policy and its results.
 #[derive(Clone, Copy, Serialize)]
 struct Run {
-    occasion: &'static str,
+    scoring_times: &'static str,
     setting: Setting,
-    calm: Calm,
+    movements: Movements,
     delay: Delay,
     is_met: bool,
 }
@@ -99,42 +99,44 @@ struct Run {
 pub(crate) fn measure(settings: &Settings) -> Result<()> {
     let lines = JOURNEY.lines()?;
     let config = JOURNEY.config(K, 0)?;
-    let year = shop::play(&config, &lines)?;
+    let year = shop::run(&config, &lines)?;
     let mut runs = Vec::new();
-    for occasion in &OCCASIONS {
-        let plain = occasion.play(&config, &lines, &year, PLAIN)?.changes;
-        runs.extend(on_all_cores(&tried(), |setting| {
-            eprintln!("{}: {setting:?}", occasion.name);
-            let year = occasion.play(&config, &lines, &year, *setting)?;
-            Ok(Run::of(&year, &plain, occasion, *setting))
+    for scoring_times in &SCORING_TIMES {
+        let plain = scoring_times.run(&config, &lines, &year, PLAIN)?.changes;
+        runs.extend(on_all_cores(&settings_to_try(), |setting| {
+            eprintln!("{}: {setting:?}", scoring_times.name);
+            let year = scoring_times.run(&config, &lines, &year, *setting)?;
+            Ok(Run::of(&year, &plain, scoring_times, *setting))
         })?);
     }
     write("quality-decisions", &runs)?;
-    for occasion in &OCCASIONS {
-        draw(occasion, &runs, settings)?;
+    for scoring_times in &SCORING_TIMES {
+        draw(scoring_times, &runs, settings)?;
     }
     table(&runs).publish(settings.print)
 }
 
-fn tried() -> Vec<Setting> {
-    let calming = CALMING.iter().flat_map(|(dwell, cooldown_days)| {
-        MARGINS.map(|margin| Setting {
-            margin,
-            patience: 0.0,
-            dwell: *dwell,
-            cooldown_days: *cooldown_days,
-        })
-    });
+fn settings_to_try() -> Vec<Setting> {
+    let dwells_and_cooldowns = DWELLS_AND_COOLDOWNS
+        .iter()
+        .flat_map(|(dwell, cooldown_days)| {
+            MARGINS.map(|margin| Setting {
+                margin,
+                patience: 0.0,
+                dwell: *dwell,
+                cooldown_days: *cooldown_days,
+            })
+        });
     let patient = PATIENCES.map(|patience| Setting {
         patience,
         ..DEFAULT
     });
-    calming.chain(patient).collect()
+    dwells_and_cooldowns.chain(patient).collect()
 }
 
-impl Occasion {
-    /// The year again, with the same versions of the model.
-    fn play(&self, config: &Config, lines: &[String], year: &Year, by: Setting) -> Result<Year> {
+impl ScoringTimes {
+    /// Processes the year with a decision policy and the same model versions.
+    fn run(&self, config: &Config, lines: &[String], year: &Year, by: Setting) -> Result<Year> {
         let mut config = config.clone();
         config.time.sweep_ms = self.sweep_ms;
         config.decision = DecisionPolicy {
@@ -143,30 +145,30 @@ impl Occasion {
             dwell: by.dwell,
             cooldown_ms: by.cooldown_days * DAY_MS,
         };
-        shop::play_again(&config, lines, year)
+        shop::run_with_versions(&config, lines, year)
     }
 }
 
 impl Run {
-    fn of(year: &Year, plain: &[Change], occasion: &Occasion, setting: Setting) -> Self {
+    fn of(year: &Year, plain: &[Change], scoring_times: &ScoringTimes, setting: Setting) -> Self {
         let span_ms = (year.since_ms(), year.until_ms);
         let Movement { a_month, back } = Movement::of(&year.changes, year.vectors.len(), span_ms);
-        let calm = Calm {
+        let movements = Movements {
             a_month,
             back,
             given_up: year.given_up.share(),
         };
         Self {
-            occasion: occasion.name,
+            scoring_times: scoring_times.name,
             setting,
-            calm,
+            movements,
             delay: Delay::of(&year.changes, plain),
-            is_met: calm.is_within(occasion.aim),
+            is_met: movements.is_within(scoring_times.aim),
         }
     }
 }
 
-impl Calm {
+impl Movements {
     fn is_within(self, aim: Self) -> bool {
         self.a_month <= aim.a_month && self.back <= aim.back && self.given_up <= aim.given_up
     }
@@ -196,13 +198,13 @@ fn table(runs: &[Run]) -> Table {
             "lasting changes follow after days, p50, p90 (never)",
         ],
     );
-    let aims = OCCASIONS.iter().flat_map(|occasion| {
-        let [changes, back, given_up] = occasion.aim.cells();
+    let aims = SCORING_TIMES.iter().flat_map(|scoring_times| {
+        let [changes, back, given_up] = scoring_times.aim.cells();
         [changes, back, given_up, String::new()]
     });
     let aims: Vec<String> = ["aim".to_owned()].into_iter().chain(aims).collect();
     table.row(&aims);
-    let (orders, daily) = runs.split_at(runs.len() / OCCASIONS.len());
+    let (orders, daily) = runs.split_at(runs.len() / SCORING_TIMES.len());
     for (at_orders, daily) in std::iter::zip(orders, daily) {
         let both = [at_orders, daily].into_iter().flat_map(Run::cells);
         let name = [daily.setting.name()];
@@ -225,11 +227,11 @@ impl Setting {
 }
 
 impl Run {
-    /// In bold where all three are what is aimed at.
+    /// The cells of a table row, in bold if all three targets are met.
     fn cells(&self) -> [String; 4] {
         let Delay { half, most, never } = self.delay;
         let delay = format!("{half:.0}, {most:.0} ({:.0} %)", 100.0 * never);
-        let [changes, back, given_up] = self.calm.cells().map(|cell| match self.is_met {
+        let [changes, back, given_up] = self.movements.cells().map(|cell| match self.is_met {
             true => format!("**{cell}**"),
             false => cell,
         });
@@ -237,17 +239,19 @@ impl Run {
     }
 }
 
-fn draw(occasion: &Occasion, runs: &[Run], settings: &Settings) -> Result<()> {
+fn draw(scoring_times: &ScoringTimes, runs: &[Run], settings: &Settings) -> Result<()> {
     let curve = |name: String, is_own: &dyn Fn(Setting) -> bool| {
-        let own = runs.iter().filter(|run| run.occasion == occasion.name);
+        let own = runs
+            .iter()
+            .filter(|run| run.scoring_times == scoring_times.name);
         let own = own.filter(|run| is_own(run.setting));
         Curve {
             name,
-            points: own.map(|run| point(run.calm)).collect(),
+            points: own.map(|run| point(run.movements)).collect(),
             is_dotted: true,
         }
     };
-    let mut curves: Vec<Curve> = CALMING
+    let mut curves: Vec<Curve> = DWELLS_AND_COOLDOWNS
         .iter()
         .map(|(dwell, cooldown_days)| {
             curve(
@@ -262,15 +266,15 @@ fn draw(occasion: &Occasion, runs: &[Run], settings: &Settings) -> Result<()> {
         by.patience > 0.0
     }));
     Picture {
-        name: occasion.name,
-        title: format!("{}: margins 0 (right) to .4 (left)", occasion.title),
+        name: scoring_times.name,
+        title: format!("{}: margins 0 (right) to .4 (left)", scoring_times.title),
         axes: ["changes a customer and month", "inertia given up, %"],
         curves,
-        aim: Some(point(occasion.aim)),
+        aim: Some(point(scoring_times.aim)),
     }
     .draw(settings.print)
 }
 
-fn point(calm: Calm) -> (f64, f64) {
-    (calm.a_month, 100.0 * calm.given_up)
+fn point(movements: Movements) -> (f64, f64) {
+    (movements.a_month, 100.0 * movements.given_up)
 }

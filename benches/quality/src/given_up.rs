@@ -1,9 +1,9 @@
-//! What it costs that not everybody is in the nearest segment.
+//! The inertia that is given up because some customers are not in the nearest segment.
 
 use flockwise_core::model::Model;
 use flockwise_kmeans::Scratch;
 
-/// Squared distances to the segments that customers are in, and to the nearest ones, over many scorings.
+/// Sums over many scorings of the squared distance to the customer's segment and to the nearest one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GivenUp {
     own: f64,
@@ -13,7 +13,7 @@ pub(crate) struct GivenUp {
 }
 
 impl GivenUp {
-    /// A scoring, which stands for so many: where the customer is after it.
+    /// Adds a scoring with weight `stands_for`. `segment` is the customer's segment after it.
     pub(crate) fn add(&mut self, model: &Model, vector: &[f64], segment: u32, stands_for: f64) {
         let Some(index) = model.index_of(segment) else {
             return;
@@ -24,7 +24,7 @@ impl GivenUp {
         self.own += stands_for * model.nearest().squared_distance(&self.scaled, index);
     }
 
-    /// By what share inertia is higher than it could be.
+    /// The share by which inertia is higher than with the nearest segments.
     pub(crate) fn share(&self) -> f64 {
         self.own / self.nearest - 1.0
     }

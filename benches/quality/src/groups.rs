@@ -1,4 +1,4 @@
-//! Groups of normal points of unequal sizes and spreads, and how near they lie to each other.
+//! Groups of normally distributed points with unequal sizes and deviations, at a given spacing.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,24 +8,25 @@ use crate::agreement::adjusted_rand;
 /// Dimensions of a point.
 pub(crate) const DIMENSIONS: usize = 16;
 
-/// A point, and the group that it is of.
+/// A point and the label of its group.
 pub(crate) type Point = (Vec<f64>, usize);
 
-/// How near groups lie to each other.
+/// How near groups are to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spacing {
-    /// Who knows their centres hardly ever errs.
+    /// The nearest true centre is almost always that of the point's group.
     Apart,
-    /// Who knows their centres errs for one point in two hundred or so: nobody does better.
+    /// The nearest true centre is that of another group for about one point in 200, which is the best that any
+    /// algorithm can do.
     Near,
 }
 
-/// Points that this is measured on, and halvings of the scale's interval.
-const MEASURED_ON: usize = 10_000;
-const HALVINGS: usize = 20;
+/// Number of points on which the spacing is measured, and of bisection steps of the scale.
+const MEASURED_POINTS: usize = 10_000;
+const BISECTIONS: usize = 20;
 
 impl Spacing {
-    /// Distance of each half of a group that splits from where it was, in its own standard deviations.
+    /// When a group splits, the distance of each half from the old centre, in standard deviations of the group.
     pub(crate) fn half_gap(self) -> f64 {
         match self {
             Self::Apart => 5.0,
@@ -33,8 +34,8 @@ impl Spacing {
         }
     }
 
-    /// The adjusted Rand index that the centres themselves come to.
-    fn at_best(self) -> f64 {
+    /// The adjusted Rand index of assigning points to the nearest true centre.
+    fn upper_bound(self) -> f64 {
         match self {
             Self::Apart => 0.999,
             Self::Near => 0.99,
@@ -45,16 +46,16 @@ impl Spacing {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) centre: Vec<f64>,
-    /// In every dimension.
+    /// Standard deviation in every dimension.
     pub(crate) deviation: f64,
     pub(crate) size: f64,
     pub(crate) label: usize,
 }
 
-/// So many groups.
+/// Draws `count` groups with a given spacing.
 pub(crate) fn groups(count: usize, spacing: Spacing, random: &mut impl Rng) -> Vec<Group> {
     let mut groups: Vec<Group> = (0..count).map(|label| group(label, random)).collect();
-    let scale = scale(&groups, spacing.at_best());
+    let scale = scale(&groups, spacing.upper_bound());
     spread(&mut groups, scale);
     groups
 }
@@ -73,16 +74,16 @@ fn spread(groups: &mut [Group], scale: f64) {
     coordinates.for_each(|x| *x *= scale);
 }
 
-/// The scale of the centres at which all groups together come to an index.
+/// The scale of the centres at which the groups have a given adjusted Rand index.
 fn scale(groups: &[Group], index: f64) -> f64 {
     let (mut low, mut high) = (0.0, 4.0);
-    for _ in 0..HALVINGS {
+    for _ in 0..BISECTIONS {
         let middle = 0.5 * (low + high);
         let mut scaled = groups.to_vec();
         spread(&mut scaled, middle);
-        // The same points at every scale, for the index to rise with it.
-        let points = draw(&scaled, MEASURED_ON, &mut ChaCha8Rng::seed_from_u64(0));
-        if at_best(&scaled, &points) < index {
+        // The same points at every scale, so that the index rises with the scale.
+        let points = draw(&scaled, MEASURED_POINTS, &mut ChaCha8Rng::seed_from_u64(0));
+        if upper_bound(&scaled, &points) < index {
             low = middle;
         } else {
             high = middle;
@@ -91,8 +92,8 @@ fn scale(groups: &[Group], index: f64) -> f64 {
     high
 }
 
-/// The adjusted Rand index of who knows the centres, and takes the nearest.
-pub(crate) fn at_best(groups: &[Group], points: &[Point]) -> f64 {
+/// The adjusted Rand index of assigning points to the nearest true centre.
+pub(crate) fn upper_bound(groups: &[Group], points: &[Point]) -> f64 {
     let nearest = points.iter().map(|(point, _)| {
         let distance = |group: &&Group| squared(&group.centre, point);
         let nearest = groups
@@ -109,7 +110,7 @@ fn squared(left: &[f64], right: &[f64]) -> f64 {
     gaps.map(|gap| gap * gap).sum()
 }
 
-/// Points of the groups, by their sizes.
+/// Draws points from the groups, in proportion to their sizes.
 pub(crate) fn draw(groups: &[Group], count: usize, random: &mut impl Rng) -> Vec<Point> {
     let total: f64 = groups.iter().map(|group| group.size).sum();
     let mut point = || {
@@ -121,16 +122,16 @@ pub(crate) fn draw(groups: &[Group], count: usize, random: &mut impl Rng) -> Vec
     (0..count).map(|_| point()).collect()
 }
 
-/// The group at a place along the sizes of all.
-fn pick(groups: &[Group], mut place: f64) -> &Group {
+/// The group at a position along the cumulated sizes.
+fn pick(groups: &[Group], mut position: f64) -> &Group {
     let found = groups.iter().find(|group| {
-        place -= group.size;
-        place < 0.0
+        position -= group.size;
+        position < 0.0
     });
     found.unwrap_or(&groups[groups.len() - 1])
 }
 
-/// A direction, all being as likely.
+/// A uniformly distributed unit vector.
 pub(crate) fn unit(random: &mut impl Rng) -> Vec<f64> {
     let direction: Vec<f64> = (0..DIMENSIONS).map(|_| normal(random)).collect();
     let length = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -153,8 +154,8 @@ mod tests {
             let mut random = ChaCha8Rng::seed_from_u64(1);
             for (spacing, slack) in [(Spacing::Near, 0.006), (Spacing::Apart, 0.002)] {
                 let groups = groups(count, spacing, &mut random);
-                let best = at_best(&groups, &draw(&groups, 10_000, &mut random));
-                let off = (best - spacing.at_best()).abs();
+                let best = upper_bound(&groups, &draw(&groups, 10_000, &mut random));
+                let off = (best - spacing.upper_bound()).abs();
                 assert!(off < slack, "{count}: {best}");
             }
         }

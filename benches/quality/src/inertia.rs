@@ -1,4 +1,4 @@
-//! How near the online model comes to batch k-means that sees everybody at once.
+//! Compares the inertia of the online model with that of batch k-means over all customers.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,12 @@ use crate::jobs::on_all_cores;
 use crate::shop::{self, Year};
 use crate::snapshot::Snapshot;
 
-/// A shop's year, and how well it is to be grouped.
+/// A shop's year and its target inertia.
 pub(crate) struct Shop {
     table: &'static str,
     config: &'static str,
     data: &'static str,
-    /// Numbers of segments, each with the inertia aimed at.
+    /// Numbers of segments, each with the target ratio of inertia.
     aims: &'static [(usize, f64)],
 }
 
@@ -36,7 +36,7 @@ pub(crate) const RETAIL: Shop = Shop {
 };
 
 impl Shop {
-    /// Its configuration for so many segments from this seed, with no version held.
+    /// Its configuration for `k` segments and this seed. No version is held.
     pub(crate) fn config(&self, k: usize, seed: u64) -> Result<Config> {
         let mut config = Config::load(&workspace(self.config), [])?;
         config.learning.k_min = k;
@@ -69,7 +69,7 @@ pub(crate) fn measure(shop: &Shop, settings: &Settings) -> Result<()> {
         .collect();
     let runs = on_all_cores(&tasks, |(k, seed)| {
         eprintln!("{}: {k} segments, seed {seed}", shop.table);
-        Run::of(*k, &shop::play(&shop.config(*k, *seed)?, &lines)?)
+        Run::of(*k, &shop::run(&shop.config(*k, *seed)?, &lines)?)
     })?;
     let snapshot = &runs.first().context("no seeds")?.snapshot;
     let best = on_all_cores(shop.aims, |(k, _)| Ok(snapshot.best_batch(*k)))?;
@@ -94,8 +94,8 @@ pub(crate) fn measure(shop: &Shop, settings: &Settings) -> Result<()> {
 
 impl Run {
     fn of(k: usize, year: &Year) -> Result<Self> {
-        let (_, model) = year.versions.last().context("no model was learnt")?;
-        // Vectors do not depend on the model, so all runs of a shop have the same.
+        let (_, model) = year.versions.last().context("no model was learned")?;
+        // Vectors do not depend on the model, so they are the same in all runs of a shop.
         let snapshot = Snapshot::of(&year.vectors);
         Ok(Self {
             k,
@@ -123,7 +123,7 @@ fn row(runs: &[&Run], aim: f64, best: f64) -> [String; 7] {
     ]
 }
 
-/// The smallest figures that so large shares of all do not exceed.
+/// The nearest-rank percentiles of the figures, for shares from 0 to 1; NaN if there are no figures.
 pub(crate) fn percentiles<const N: usize>(mut figures: Vec<f64>, shares: [f64; N]) -> [f64; N] {
     figures.sort_by(f64::total_cmp);
     let place = |share: f64| (figures.len() as f64 * share).ceil() as usize;

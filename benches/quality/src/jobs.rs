@@ -1,24 +1,24 @@
-//! Many runs at once.
+//! Runs jobs in parallel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Result;
 
-/// Does a job for each of many things, on all cores; what comes of them is in their order.
+/// Runs `job` for each item on all cores. Results are in the order of the items.
 pub(crate) fn on_all_cores<T: Sync, R: Send>(
-    things: &[T],
+    items: &[T],
     job: impl Fn(&T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, R)>> {
         let mut done = Vec::new();
         loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(thing) = things.get(place) else {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else {
                 return Ok(done);
             };
-            done.push((place, job(thing)?));
+            done.push((index, job(item)?));
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -30,6 +30,6 @@ pub(crate) fn on_all_cores<T: Sync, R: Send>(
         }
         Ok(())
     })?;
-    done.sort_by_key(|(place, _)| *place);
+    done.sort_by_key(|(index, _)| *index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }

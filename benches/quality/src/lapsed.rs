@@ -1,4 +1,4 @@
-//! Do the lapsed leave, though nothing they do says so?
+//! When lapsed customers change segment, although no event of theirs causes it.
 
 use std::collections::HashSet;
 
@@ -15,13 +15,13 @@ use crate::movement::DAY_MS;
 use crate::shop::{self, Year};
 
 const RECENCY: &str = "days_since_order";
-/// Segments, as the web shop is shipped.
+/// Number of segments in the configuration of the web shop.
 const K: usize = 10;
 
 pub(crate) fn measure(settings: &Settings) -> Result<()> {
     let lines = RETAIL.lines()?;
     let seeds: Vec<u64> = (0..settings.seeds.unwrap_or(5)).collect();
-    let years = on_all_cores(&seeds, |seed| shop::play(&RETAIL.config(K, *seed)?, &lines))?;
+    let years = on_all_cores(&seeds, |seed| shop::run(&RETAIL.config(K, *seed)?, &lines))?;
     let mut table = Table::new(
         "lapsed",
         &[
@@ -44,12 +44,12 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     table.publish(settings.print)
 }
 
-/// Which of the changes that time alone makes.
+/// Which changes with the cause `time` count.
 #[derive(Clone, Copy)]
 enum Reached {
-    /// The first after an order, to whatever segment.
+    /// The first change after an order, to any segment.
     First,
-    /// That to the segment whose last order is longest ago.
+    /// Changes to the segment whose last order is longest ago.
     Last,
 }
 
@@ -58,12 +58,12 @@ fn row(name: &str, years: &[Vec<f64>]) -> [String; 5] {
     let days = years.iter().map(|days| percentiles(days.clone(), shares));
     let days: Vec<_> = days.collect();
     let [soon, half, late] =
-        [0, 1, 2].map(|place| Spread::of(days.iter().map(|days| days[place])).shown(0));
+        [0, 1, 2].map(|index| Spread::of(days.iter().map(|days| days[index])).shown(0));
     let times = Spread::of(years.iter().map(|days| days.len() as f64)).shown(0);
     [name.to_owned(), soon, half, late, times]
 }
 
-/// Days after their last order at which time alone moved customers.
+/// Days from a customer's last order to a change with the cause `time`.
 fn days(year: &Year, reached: Reached) -> Result<Vec<f64>> {
     let mut days = Vec::new();
     let mut moved: HashSet<(u32, i64)> = HashSet::new();
@@ -91,15 +91,15 @@ fn last_order_ms(year: &Year, change: &Change) -> Option<i64> {
     orders_ms.filter(|at_ms| *at_ms <= change.occurred_ms).max()
 }
 
-/// The segment whose last order is longest ago, by the version that made the change.
+/// The segment whose last order is longest ago, in the version that made the change.
 fn lapsed(year: &Year, change: &Change) -> Result<u32> {
     let mut versions = year.versions.iter().map(|(_, model)| model);
     let model: &Model = versions
         .find(|model| model.version() == change.model_version)
-        .context("a change of a version that never was")?;
+        .context("a change names an unknown model version")?;
     let features = &model.parts().features;
     let recency = features.iter().position(|name| name == RECENCY);
-    let recency = recency.context("no recency")?;
+    let recency = recency.context("the model has no feature days_since_order")?;
     let segments = model.segments().iter();
     let longest =
         segments.max_by(|left, right| left.centroid[recency].total_cmp(&right.centroid[recency]));

@@ -1,4 +1,4 @@
-//! How soon a change that lasts is followed.
+//! How soon customers are moved after a lasting change of their nearest segment.
 
 use std::collections::HashMap;
 
@@ -8,41 +8,42 @@ use serde::Serialize;
 use crate::inertia::percentiles;
 use crate::movement::DAY_MS;
 
-/// Who is nearest to another segment for so long has changed for good.
+/// A change is lasting if the customer is nearest to the new segment for this long, ms.
 const LASTING_MS: i64 = 30 * DAY_MS;
 
-/// How soon customers who have changed for good are where they belong.
+/// Delay between lasting changes and the moves that follow them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Delay {
-    /// Days that half of those who are followed wait at most.
+    /// Median delay of the changes that are followed, days.
     pub(crate) half: f64,
-    /// And nine of ten.
+    /// 90th percentile of the same, days.
     pub(crate) most: f64,
-    /// Share of all who are not followed while it lasts.
+    /// Share of lasting changes that no move follows while they last.
     pub(crate) never: f64,
 }
 
-/// When each customer came to which segment, in the order of time.
-type Ways = HashMap<u32, Vec<(i64, u32)>>;
+/// For each customer, the times at which it entered which segment, in order of time.
+type SegmentEntries = HashMap<u32, Vec<(i64, u32)>>;
 
-fn ways(changes: &[Change]) -> Ways {
-    let mut ways = Ways::new();
+fn entries(changes: &[Change]) -> SegmentEntries {
+    let mut entries = SegmentEntries::new();
     for change in changes {
-        let way = ways.entry(change.row).or_default();
-        way.extend(change.to.map(|to| (change.occurred_ms, to)));
+        let entered = entries.entry(change.row).or_default();
+        entered.extend(change.to.map(|to| (change.occurred_ms, to)));
     }
-    ways
+    entries
 }
 
 impl Delay {
-    /// Of `changes`, beside those of a run in which everybody is always in the nearest segment.
+    /// Compares `changes` with `plain`, the changes of a run in which every customer is always in the nearest
+    /// segment.
     pub(crate) fn of(changes: &[Change], plain: &[Change]) -> Self {
-        let followed = ways(changes);
+        let followed = entries(changes);
         let mut delays = Vec::new();
-        for (row, way) in ways(plain) {
+        for (row, entered) in entries(plain) {
             let own = followed.get(&row).map_or(&[][..], Vec::as_slice);
-            // The first one is a placing.
-            for pair in way.windows(2).skip(1) {
+            // The first one is the first assignment.
+            for pair in entered.windows(2).skip(1) {
                 let [(since_ms, segment), (until_ms, _)] = *pair else {
                     continue;
                 };
@@ -62,13 +63,14 @@ impl Delay {
     }
 }
 
-/// After how long a customer is in a segment; 0 where that was so before.
-fn delay_ms(way: &[(i64, u32)], segment: u32, since_ms: i64, until_ms: i64) -> Option<i64> {
-    let before = way.iter().rev().find(|(at_ms, _)| *at_ms <= since_ms);
+/// Time until a customer is in a segment, ms; 0 if it was in it before, `None` if it does not enter it before
+/// `until_ms`.
+fn delay_ms(entered: &[(i64, u32)], segment: u32, since_ms: i64, until_ms: i64) -> Option<i64> {
+    let before = entered.iter().rev().find(|(at_ms, _)| *at_ms <= since_ms);
     if before.is_some_and(|(_, own)| *own == segment) {
         return Some(0);
     }
-    let then = way
+    let then = entered
         .iter()
         .find(|(at_ms, own)| (since_ms..until_ms).contains(at_ms) && *own == segment);
     then.map(|(at_ms, _)| at_ms - since_ms)
@@ -82,10 +84,10 @@ mod tests {
 
     #[test]
     fn a_delay_is_from_the_change_to_the_move() {
-        let way = [(0, 1), (10 * DAY, 2), (50 * DAY, 3)];
-        assert_eq!(delay_ms(&way, 2, 7 * DAY, 40 * DAY), Some(3 * DAY));
-        assert_eq!(delay_ms(&way, 2, 12 * DAY, 45 * DAY), Some(0));
-        assert_eq!(delay_ms(&way, 3, 12 * DAY, 45 * DAY), None);
+        let entered = [(0, 1), (10 * DAY, 2), (50 * DAY, 3)];
+        assert_eq!(delay_ms(&entered, 2, 7 * DAY, 40 * DAY), Some(3 * DAY));
+        assert_eq!(delay_ms(&entered, 2, 12 * DAY, 45 * DAY), Some(0));
+        assert_eq!(delay_ms(&entered, 3, 12 * DAY, 45 * DAY), None);
         assert_eq!(delay_ms(&[], 3, 0, DAY), None);
     }
 }

@@ -1,9 +1,8 @@
-//! How good the segments are: `cargo xtask quality`.
+//! Measures the quality of the segments: `cargo xtask quality`.
 //!
-//! Tables go to stdout and into `BENCHMARKS.md`, curves to `docs/pictures`, what is going on to stderr.
+//! Writes tables to stdout and into `BENCHMARKS.md`, curves to `docs/pictures`, and progress to stderr.
 
 mod agreement;
-mod course;
 mod decisions;
 mod given_up;
 mod groups;
@@ -18,6 +17,7 @@ mod shop;
 mod snapshot;
 mod streams;
 mod synthetic;
+mod training_run;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -25,29 +25,32 @@ use clap::{Parser, ValueEnum};
 /// A part of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// A year of groceries: inertia, and what calms decisions down
+    /// A year of groceries: inertia and decision policies
     Journey,
-    /// A year of a web shop: inertia, and when the lapsed leave
+    /// A year of a web shop: inertia, and when lapsed customers change segment
     Retail,
-    /// Made-up streams whose groups are known
+    /// Synthetic streams with known groups
     Streams,
-    /// The same with groups as near to each other as can be told apart
+    /// The same with groups that can barely be told apart
     Near,
-    /// Others on the same streams
+    /// Peers on the same streams
     Peers,
 }
 
-/// What all measurements may be told.
+/// Settings of all measurements.
 #[derive(Parser)]
-#[command(name = "flockwise-quality", about = "How good the segments are")]
+#[command(
+    name = "flockwise-quality",
+    about = "Measures the quality of the segments"
+)]
 struct Settings {
-    /// These parts alone
+    /// Measure only these parts
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["journey", "retail", "streams", "near", "peers"])]
     only: Vec<Part>,
-    /// Seeds of each: five for shops, three for streams unless told
+    /// Seeds of each measurement [default: 5 for shops, 3 for streams]
     #[arg(long)]
     seeds: Option<u64>,
-    /// Only print: leave BENCHMARKS.md and its pictures as they are
+    /// Only print the tables, and do not change BENCHMARKS.md and the pictures
     #[arg(long)]
     print: bool,
 }

@@ -1,4 +1,4 @@
-//! How often people move.
+//! How often customers move.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
 const MONTH_DAYS: f64 = 30.0;
-/// A change is taken back if it is so soon.
+/// A return within this time counts as a step back, ms.
 const SOON_MS: i64 = 7 * DAY_MS;
 
-/// How often people move.
+/// How often customers move, and how often they move back.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Movement {
-    /// Changes for a customer in 30 days, the first placing left out.
+    /// Changes per customer in 30 days, without first assignments.
     pub(crate) a_month: f64,
-    /// Share of the changes that go back to where the customer was within 7 days.
+    /// Share of the changes that return to the previous segment within 7 days.
     pub(crate) back: f64,
 }
 
 impl Movement {
-    /// Of all changes of so many customers, in the order of time, between two instants.
+    /// Computed from all changes of `customers` customers, in order of time, between two instants.
     pub(crate) fn of(
         changes: &[Change],
         customers: usize,

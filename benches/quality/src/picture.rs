@@ -1,4 +1,4 @@
-//! Curves, as pictures for the documents.
+//! Draws curves as SVG pictures for the documents.
 
 use std::fs;
 use std::ops::Range;
@@ -9,10 +9,10 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (760, 440);
-/// Free space around the points, as a share of what they span.
+/// Margin around the points, as a share of their span.
 const MARGIN: f64 = 0.05;
 
-/// A curve, or points in a row.
+/// A curve, optionally with a dot at each point.
 pub(crate) struct Curve {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64)>,
@@ -36,18 +36,18 @@ impl Curve {
     }
 }
 
-/// A picture of `docs/pictures`.
+/// A picture in `docs/pictures`.
 pub(crate) struct Picture {
     pub(crate) name: &'static str,
     pub(crate) title: String,
     pub(crate) axes: [&'static str; 2],
     pub(crate) curves: Vec<Curve>,
-    /// A point to be reached.
+    /// The target point, if there is one.
     pub(crate) aim: Option<(f64, f64)>,
 }
 
 impl Picture {
-    /// Draws it, unless only figures are wanted.
+    /// Writes the picture, unless `only_print`.
     pub(crate) fn draw(&self, only_print: bool) -> Result<()> {
         if only_print {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A shop's year through the pure core: one task, one trainer, in the order of time.
+//! Processes a shop's year with the pure core: one task and one trainer, in order of time.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -20,41 +20,41 @@ use flockwise_core::trainer::Trainer;
 use crate::given_up::GivenUp;
 use crate::movement::DAY_MS;
 
-/// Every so manieth customer is looked at once a day.
-const LOOKED_AT: u32 = 4;
-/// What the shops call an order.
+/// One of this many customers is measured once a day.
+const MEASURED_SHARE: u32 = 4;
+/// Event name of an order.
 const ORDER: &str = "Order Completed";
 
-/// What came of a year.
+/// The result of a year.
 #[derive(Default)]
 pub(crate) struct Year {
-    /// All versions of the model, in order, each with the offset of the event that made it.
+    /// All model versions in order, each with the offset of the event that caused it.
     pub(crate) versions: Vec<(i64, Arc<Model>)>,
     /// All changes of segment, in order.
     pub(crate) changes: Vec<Change>,
-    /// Everybody's vector at the end.
+    /// Every customer's vector at the end.
     pub(crate) vectors: Vec<Vec<f64>>,
     /// Share of customers that each version moves.
     pub(crate) moved: Vec<f64>,
-    /// When each customer ordered, in the order of events.
+    /// Times of each customer's orders, in order of events.
     pub(crate) orders_ms: HashMap<u32, Vec<i64>>,
-    /// Over all scorings.
+    /// Inertia given up, over all scorings.
     pub(crate) given_up: GivenUp,
     /// Event time of the latest event.
     pub(crate) until_ms: i64,
 }
 
 impl Year {
-    /// From when on there was a model.
+    /// When the first version was trained; the end of the year if there is none.
     pub(crate) fn since_ms(&self) -> i64 {
         let first = self.versions.first();
         first.map_or(self.until_ms, |(_, model)| model.parts().trained_ms)
     }
 }
 
-/// Where versions of the model come from. They do not depend on what decides over customers, so those of one year
-/// serve many.
-enum Teacher<'y> {
+/// Where model versions come from. They do not depend on the decision policy, so those of one year are reused for
+/// others.
+enum VersionSource<'y> {
     Trainer(Box<Trainer>),
     Known(&'y [(i64, Arc<Model>)]),
 }
@@ -62,7 +62,7 @@ enum Teacher<'y> {
 struct Shop<'y> {
     plan: Arc<Plan>,
     task: Task,
-    teacher: Teacher<'y>,
+    version_source: VersionSource<'y>,
     versions: Option<Versions>,
     is_swept: bool,
     day: i64,
@@ -70,11 +70,11 @@ struct Shop<'y> {
     year: Year,
 }
 
-/// Lines of a compressed file.
+/// Reads the lines of a zstd file.
 pub(crate) fn lines(file: &Path) -> Result<Vec<String>> {
     let open = std::fs::File::open(file).with_context(|| {
         format!(
-            "cannot open {}: `cargo xtask data` makes what is not in the repository",
+            "cannot open {}: `cargo xtask data` creates the data sets that are not in the repository",
             file.display()
         )
     })?;
@@ -82,24 +82,24 @@ pub(crate) fn lines(file: &Path) -> Result<Vec<String>> {
     Ok(reader.lines().collect::<std::io::Result<_>>()?)
 }
 
-/// Plays events, and learns from them.
-pub(crate) fn play(config: &Config, lines: &[String]) -> Result<Year> {
+/// Processes events and learns from them.
+pub(crate) fn run(config: &Config, lines: &[String]) -> Result<Year> {
     let plan = Arc::new(Plan::compile(&config.features));
     let trainer =
         Trainer::new(Arc::clone(&plan), config.learning, None).with_margin(config.decision.margin);
-    Shop::new(config, plan, Teacher::Trainer(Box::new(trainer))).play(config, lines)
+    Shop::new(config, plan, VersionSource::Trainer(Box::new(trainer))).run(config, lines)
 }
 
-/// Plays events with the versions of another year.
-pub(crate) fn play_again(config: &Config, lines: &[String], other: &Year) -> Result<Year> {
+/// Processes events with the model versions of another year.
+pub(crate) fn run_with_versions(config: &Config, lines: &[String], other: &Year) -> Result<Year> {
     let plan = Arc::new(Plan::compile(&config.features));
     let mut config = config.clone();
     config.learning.learn = false;
-    Shop::new(&config, plan, Teacher::Known(&other.versions)).play(&config, lines)
+    Shop::new(&config, plan, VersionSource::Known(&other.versions)).run(&config, lines)
 }
 
 impl<'y> Shop<'y> {
-    fn new(config: &Config, plan: Arc<Plan>, teacher: Teacher<'y>) -> Self {
+    fn new(config: &Config, plan: Arc<Plan>, version_source: VersionSource<'y>) -> Self {
         let task = Task::new(Arc::new(TaskSettings {
             plan: Arc::clone(&plan),
             decision: config.decision,
@@ -110,7 +110,7 @@ impl<'y> Shop<'y> {
         }));
         Self {
             task,
-            teacher,
+            version_source,
             versions: None,
             is_swept: config.time.sweep_ms.is_some(),
             day: i64::MIN,
@@ -120,7 +120,7 @@ impl<'y> Shop<'y> {
         }
     }
 
-    fn play(mut self, config: &Config, lines: &[String]) -> Result<Year> {
+    fn run(mut self, config: &Config, lines: &[String]) -> Result<Year> {
         let input = config.inputs.first().context("no input")?;
         let decoder = Decoder::new(&input.format, &self.plan);
         let mut event = Event::default();
@@ -148,14 +148,14 @@ impl<'y> Shop<'y> {
         if output.duplicates == 0 {
             self.note(event);
         }
-        self.look_daily(event.time_ms);
+        self.measure_daily(event.time_ms);
         self.year.changes.append(&mut output.changes);
         self.learn(output, offset)
     }
 
     fn note(&mut self, event: &Event) {
         if let Some(row) = self.task.rows().find(event.customer_id()) {
-            self.look(row, 1.0);
+            self.measure(row, 1.0);
             if event.name.is_some() && event.name == self.order {
                 let orders_ms = self.year.orders_ms.entry(row).or_default();
                 orders_ms.push(event.time_ms);
@@ -163,38 +163,38 @@ impl<'y> Shop<'y> {
         }
     }
 
-    /// Where the sweep scores, it scores everybody once a day.
-    fn look_daily(&mut self, at_ms: i64) {
+    /// Measures customers once a day if there is a sweep, which scores all customers daily.
+    fn measure_daily(&mut self, at_ms: i64) {
         let day = at_ms.div_euclid(DAY_MS);
         if !self.is_swept || day <= self.day {
             return;
         }
         self.day = day;
         let rows = self.task.rows().numbers();
-        let rows: Vec<u32> = rows.filter(|row| row % LOOKED_AT == 0).collect();
+        let rows: Vec<u32> = rows.filter(|row| row % MEASURED_SHARE == 0).collect();
         for row in rows {
-            self.look(row, f64::from(LOOKED_AT));
+            self.measure(row, f64::from(MEASURED_SHARE));
         }
     }
 
-    /// Holds the last scoring of a customer against the version that scored.
-    fn look(&mut self, row: u32, stands_for: f64) {
+    /// Compares a customer's segment with the nearest one of the version that scored the customer last.
+    fn measure(&mut self, row: u32, stands_for: f64) {
         let row = self.task.rows().row(row);
         let known = &self.year.versions;
         let version = row.standing.version;
-        let Ok(place) = known.binary_search_by_key(&version, |(_, model)| model.version()) else {
+        let Ok(index) = known.binary_search_by_key(&version, |(_, model)| model.version()) else {
             return;
         };
         let vector = customer_view(&self.plan, None, &row, row.standing.as_of_ms).vector;
         if let Some(segment) = row.standing.segment {
             let given_up = &mut self.year.given_up;
-            given_up.add(&known[place].1, &vector, segment, stands_for);
+            given_up.add(&known[index].1, &vector, segment, stands_for);
         }
     }
 
     fn learn(&mut self, output: Output, offset: i64) -> Result<()> {
-        match &mut self.teacher {
-            Teacher::Trainer(trainer) => {
+        match &mut self.version_source {
+            VersionSource::Trainer(trainer) => {
                 let batches = output.mini_batches.into_iter();
                 let made: Vec<_> = batches
                     .filter_map(|batch| trainer.fold(batch, offset))
@@ -206,7 +206,7 @@ impl<'y> Shop<'y> {
                     self.adopt(offset, Arc::new(model));
                 }
             }
-            Teacher::Known(known) => {
+            VersionSource::Known(known) => {
                 let due = known.partition_point(|(made, _)| *made <= offset);
                 let (now, later) = known.split_at(due);
                 *known = later;

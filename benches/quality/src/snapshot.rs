@@ -1,13 +1,13 @@
-//! How tight a model's segments are around everybody at the end.
+//! How tight a model's segments are around all customers at the end.
 
 use flockwise_core::model::ModelParts;
 use flockwise_kmeans::{Points, assign, fit};
 
-/// Runs of batch k-means to compare with.
+/// Number of batch k-means runs to compare with.
 const BATCH_RUNS: usize = 50;
 
-/// Vectors of everybody, each column scaled to a standard deviation of one: whoever has learnt what, and scaled
-/// as it liked, is measured alike.
+/// All customers' vectors, with each column scaled to a standard deviation of one, so that models with different
+/// scalers are comparable.
 pub(crate) struct Snapshot {
     scale: Vec<f64>,
     points: Points,
@@ -24,7 +24,7 @@ impl Snapshot {
         Self { scale, points }
     }
 
-    /// The least inertia of many batch runs of k-means.
+    /// The lowest inertia of [`BATCH_RUNS`] runs of batch k-means.
     pub(crate) fn best_batch(&self, k: usize) -> f64 {
         fit(&self.points, k, BATCH_RUNS, 1).inertia
     }
@@ -37,7 +37,7 @@ impl Snapshot {
     }
 }
 
-/// One over the standard deviation of a column; 0 where it is the same for everybody.
+/// One over the standard deviation of a column; 0 if the column is constant.
 fn scale(vectors: &[Vec<f64>], index: usize) -> f64 {
     let count = vectors.len() as f64;
     let mean = vectors.iter().map(|vector| vector[index]).sum::<f64>() / count;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn square() -> Snapshot {
-        // Standard deviations of 1 and 10; the third column says nothing.
+        // Standard deviations of 1 and 10; the third column is constant.
         let corners = [[-1.0, -10.0], [-1.0, 10.0], [1.0, -10.0], [1.0, 10.0]];
         Snapshot::of(&corners.map(|[x, y]| vec![x, y, 7.0]))
     }

@@ -1,4 +1,4 @@
-//! Made-up streams: are the groups found, and how soon again once something has happened to them?
+//! Synthetic streams: whether the groups are found, and how soon after a change.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -6,21 +6,21 @@ use flockwise_benches::report::{Spread, Table, write};
 use serde::Serialize;
 
 use crate::Settings;
-use crate::course::{Look, Outcome, play};
 use crate::groups::Spacing;
 use crate::jobs::on_all_cores;
 use crate::picture::{Curve, Picture};
-use crate::synthetic::{EVENT, Story};
+use crate::synthetic::{CHANGE, Scenario};
+use crate::training_run::{Evaluation, Outcome, run};
 
 const SIZES: [usize; 5] = [4, 8, 16, 32, 64];
-/// The number of groups whose curves are drawn.
+/// Number of groups of the streams whose curves are drawn.
 const DRAWN: usize = 16;
 
-/// Streams that are played, and the table of what comes of them.
+/// A set of streams and the table of their results.
 pub(crate) struct Streams {
     table: &'static str,
     spacing: Spacing,
-    /// One row for all numbers of groups.
+    /// If true, all numbers of groups share a table row.
     is_brief: bool,
 }
 
@@ -39,13 +39,13 @@ pub(crate) const NEAR: Streams = Streams {
 #[derive(Clone, Copy, Serialize)]
 struct Task {
     #[serde(serialize_with = "name")]
-    story: Story,
+    scenario: Scenario,
     k: usize,
     seed: u64,
 }
 
-fn name<S: serde::Serializer>(story: &Story, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(story.name())
+fn name<S: serde::Serializer>(scenario: &Scenario, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(scenario.name())
 }
 
 type Run = (Task, Outcome);
@@ -53,12 +53,14 @@ type Run = (Task, Outcome);
 pub(crate) fn measure(streams: &Streams, settings: &Settings) -> Result<()> {
     let tasks = tasks(settings.seeds.unwrap_or(3));
     let outcomes = on_all_cores(&tasks, |task| {
-        let outcome = play(task.story, task.k, streams.spacing, task.seed)?;
-        let Look { index, at_best, .. } = outcome.last;
-        let Task { story, k, seed } = task;
+        let outcome = run(task.scenario, task.k, streams.spacing, task.seed)?;
+        let Evaluation {
+            index, upper_bound, ..
+        } = outcome.last;
+        let Task { scenario, k, seed } = task;
         eprintln!(
-            "{}, {k} groups, seed {seed}: {index:.3} of {at_best:.3}",
-            story.name()
+            "{}, {k} groups, seed {seed}: {index:.3} of {upper_bound:.3}",
+            scenario.name()
         );
         Ok(outcome)
     })?;
@@ -71,28 +73,28 @@ pub(crate) fn measure(streams: &Streams, settings: &Settings) -> Result<()> {
 }
 
 fn tasks(seeds: u64) -> Vec<Task> {
-    let stories = Story::value_variants().iter();
-    let each = stories.flat_map(|story| SIZES.map(|k| (*story, k)));
-    each.flat_map(|(story, k)| (0..seeds).map(move |seed| Task { story, k, seed }))
+    let scenarios = Scenario::value_variants().iter();
+    let each = scenarios.flat_map(|scenario| SIZES.map(|k| (*scenario, k)));
+    each.flat_map(|(scenario, k)| (0..seeds).map(move |seed| Task { scenario, k, seed }))
         .collect()
 }
 
 impl Streams {
     fn table(&self, runs: &[Run]) -> Table {
         let head = [
-            "story",
+            "scenario",
             "groups",
             "adjusted Rand index at the end",
-            "at best",
-            "points to recover, at most",
+            "upper bound",
+            "points to recover, max",
             "segments too many or too few",
             "labels flipped in 5,000 points",
-            "groups that keep their id, at least",
-            "way followed",
+            "groups that keep their id, min",
+            "displacement followed",
         ];
         let mut table = Table::new(self.table, &head);
         let is_one_row = |left: &Run, right: &Run| {
-            left.0.story == right.0.story && (self.is_brief || left.0.k == right.0.k)
+            left.0.scenario == right.0.scenario && (self.is_brief || left.0.k == right.0.k)
         };
         for of_one in runs.chunk_by(is_one_row) {
             table.row(&row(of_one));
@@ -116,10 +118,10 @@ fn row(runs: &[Run]) -> [String; 9] {
         0,
     );
     [
-        runs[0].0.story.name().to_owned(),
+        runs[0].0.scenario.name().to_owned(),
         groups,
         Spread::of(outcomes().map(|outcome| outcome.last.index)).shown(3),
-        Spread::of(outcomes().map(|outcome| outcome.last.at_best)).shown(3),
+        Spread::of(outcomes().map(|outcome| outcome.last.upper_bound)).shown(3),
         recovered(outcomes()),
         off(outcomes()),
         percent(outcomes().map(|outcome| outcome.flipped).collect(), 2) + " %",
@@ -132,7 +134,7 @@ fn row(runs: &[Run]) -> [String; 9] {
     ]
 }
 
-/// The most points that it took, and how often it never was.
+/// The most points that recovery took, and the number of runs without recovery.
 fn recovered<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone) -> String {
     let count = outcomes.clone().count();
     let points: Vec<usize> = outcomes.filter_map(|outcome| outcome.recovered).collect();
@@ -144,7 +146,7 @@ fn recovered<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone) -> String 
     }
 }
 
-/// By how many in each run, nothing where it is right in all of them.
+/// Surplus or missing segments of each run; `0` if the number is right in all runs.
 fn off<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> String {
     let off = outcomes.map(|outcome| outcome.segments as i64 - outcome.expected as i64);
     let off: Vec<i64> = off.collect();
@@ -166,19 +168,19 @@ fn draw(runs: &[Run], settings: &Settings) -> Result<()> {
         .iter()
         .filter(|(task, _)| task.k == DRAWN && task.seed == 0);
     let curves = drawn.map(|(task, outcome)| Curve {
-        name: task.story.name().to_owned(),
+        name: task.scenario.name().to_owned(),
         points: outcome
             .curve
             .iter()
-            .map(|look| (look.at as f64 / 1_000.0, look.index))
+            .map(|evaluation| (evaluation.at as f64 / 1_000.0, evaluation.index))
             .collect(),
         is_dotted: false,
     });
     Picture {
         name: "streams",
         title: format!(
-            "{DRAWN} groups; it happens from {} thousand points on",
-            EVENT / 1_000
+            "{DRAWN} groups, which change from {} thousand points on",
+            CHANGE / 1_000
         ),
         axes: ["thousand points", "adjusted Rand index"],
         curves: curves.collect(),

@@ -1,44 +1,44 @@
-//! Made-up streams whose groups are known: what happens to them happens at a known point.
+//! Synthetic streams with known groups, which change at a known point.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::groups::{Group, Point, Spacing, at_best, draw, groups, unit};
+use crate::groups::{Group, Point, Spacing, draw, groups, unit, upper_bound};
 
-/// Points of a stream.
+/// Number of points of a stream.
 pub(crate) const LENGTH: usize = 60_000;
-/// Points of a mini-batch: what changes slowly does so in steps of one.
+/// Points of a mini-batch. Slow changes proceed by one step per mini-batch.
 pub(crate) const BATCH: usize = 250;
-/// Where it happens.
-pub(crate) const EVENT: usize = 20_000;
-/// Where a slow change ends.
+/// The point at which the change begins.
+pub(crate) const CHANGE: usize = 20_000;
+/// The point at which a slow change ends.
 const SETTLED: usize = 40_000;
-/// Until here the first model finds its feet, and from there on the last one stands.
-const STILL: (usize, usize) = (10_000, 50_000);
+/// The first model is stable from the first of these points on, and the last one from the second on.
+const STABLE: (usize, usize) = (10_000, 50_000);
 
-/// What happens to the groups.
+/// How the groups change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Story {
-    /// Nothing.
+pub(crate) enum Scenario {
+    /// They do not change.
     Stationary,
     /// Every group moves by one standard deviation at once.
     Shift,
-    /// Every group moves by eight, slowly.
+    /// Every group moves slowly by eight standard deviations.
     Drift,
-    /// A new group comes.
+    /// A new group appears.
     Birth,
-    /// A group goes.
+    /// A group disappears.
     Death,
-    /// A group becomes two.
+    /// A group splits into two.
     Split,
-    /// Two groups become one, slowly.
+    /// Two groups merge slowly into one.
     Merge,
-    /// A quarter of the groups goes, as many others come.
+    /// A quarter of the groups disappear, and as many new ones appear.
     Turnover,
 }
 
-impl Story {
-    /// How it is called in tables.
+impl Scenario {
+    /// Its name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stationary => "stationary",
@@ -52,7 +52,7 @@ impl Story {
         }
     }
 
-    /// How far every group moves, in its own standard deviations.
+    /// How far every group moves, in its own standard deviations; `None` if groups do not move.
     fn deviations(self) -> Option<f64> {
         match self {
             Self::Shift => Some(1.0),
@@ -61,21 +61,21 @@ impl Story {
         }
     }
 
-    /// Where there is something to recover from: two groups on their way to be one are told apart by nobody.
+    /// The point from which on recovery is measured. Two groups cannot be told apart while they merge.
     pub(crate) fn begins(self) -> usize {
         match self {
             Self::Merge => SETTLED,
-            _ => EVENT,
+            _ => CHANGE,
         }
     }
 
-    /// Does nothing happen, and has nothing for a while, between two points?
-    pub(crate) fn is_still(self, from: usize, to: usize) -> bool {
-        let is_before = to <= EVENT || self == Self::Stationary;
-        from >= STILL.1 || (from >= STILL.0 && is_before)
+    /// True if the groups do not change between two points, and have not changed for a while.
+    pub(crate) fn is_stable(self, from: usize, to: usize) -> bool {
+        let is_before = to <= CHANGE || self == Self::Stationary;
+        from >= STABLE.1 || (from >= STABLE.0 && is_before)
     }
 
-    /// Groups whose segments' ids a group of the end may carry: itself, or what it has come from.
+    /// The earlier groups whose segment id a group may have at the end: itself, or the group that it came from.
     pub(crate) fn ancestors(self, group: usize, k: usize) -> Vec<usize> {
         match self {
             Self::Split if group == k => vec![0],
@@ -85,10 +85,10 @@ impl Story {
     }
 }
 
-/// A stream from a seed.
+/// A stream drawn from a seed.
 #[derive(Clone)]
 pub(crate) struct Stream {
-    story: Story,
+    scenario: Scenario,
     spacing: Spacing,
     groups: Vec<Group>,
     now: Vec<Group>,
@@ -99,12 +99,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(story: Story, k: usize, spacing: Spacing, seed: u64) -> Self {
+    pub(crate) fn new(scenario: Scenario, k: usize, spacing: Spacing, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let groups = groups(k + k.div_ceil(4), spacing, &mut random);
         let directions = groups.iter().map(|_| unit(&mut random)).collect();
         Self {
-            story,
+            scenario,
             spacing,
             now: groups[..k].to_vec(),
             groups,
@@ -115,23 +115,23 @@ impl Stream {
         }
     }
 
-    /// Groups there are at the end.
+    /// Number of groups at the end.
     pub(crate) fn last_k(&self) -> usize {
-        match self.story {
-            Story::Birth | Story::Split => self.k + 1,
-            Story::Death | Story::Merge => self.k - 1,
+        match self.scenario {
+            Scenario::Birth | Scenario::Split => self.k + 1,
+            Scenario::Death | Scenario::Merge => self.k - 1,
             _ => self.k,
         }
     }
 
-    /// The next points, with their groups.
+    /// The next mini-batch of points.
     pub(crate) fn draw_batch(&mut self) -> Vec<Point> {
         self.now = self.now();
         self.at += BATCH;
         draw(&self.now, BATCH, &mut self.random)
     }
 
-    /// Points as they are now, beside the stream.
+    /// Draws points from the current groups without advancing the stream.
     pub(crate) fn probe(&self, count: usize) -> Vec<Point> {
         draw(
             &self.now,
@@ -140,35 +140,35 @@ impl Stream {
         )
     }
 
-    /// The adjusted Rand index of who knows where the groups are now.
-    pub(crate) fn at_best(&self, points: &[Point]) -> f64 {
-        at_best(&self.now, points)
+    /// The adjusted Rand index of assigning points to the nearest current centre.
+    pub(crate) fn upper_bound(&self, points: &[Point]) -> f64 {
+        upper_bound(&self.now, points)
     }
 
-    /// By how much a group has moved in the end, in every dimension; none where it has not, or by itself.
+    /// The vector by which a group has moved at the end; `None` if all groups do not move together.
     pub(crate) fn displacement(&self, group: usize) -> Option<Vec<f64>> {
-        let deviations = self.story.deviations()?;
+        let deviations = self.scenario.deviations()?;
         let length = deviations * self.groups[group].deviation;
         let direction = self.directions[group].iter();
         Some(direction.map(|part| length * part).collect())
     }
 
-    /// Groups as they are at this point.
+    /// The groups at the current point.
     fn now(&self) -> Vec<Group> {
-        let (k, has_happened) = (self.k, self.at >= EVENT);
-        let progress = (self.at as f64 - EVENT as f64) / (SETTLED - EVENT) as f64;
+        let (k, has_happened) = (self.k, self.at >= CHANGE);
+        let progress = (self.at as f64 - CHANGE as f64) / (SETTLED - CHANGE) as f64;
         let progress = progress.clamp(0.0, 1.0);
         let mut now = self.groups[..k].to_vec();
-        match self.story {
-            Story::Stationary => {}
-            Story::Drift => self.moved(&mut now, progress),
-            Story::Merge => merge(&mut now, progress),
+        match self.scenario {
+            Scenario::Stationary => {}
+            Scenario::Drift => self.moved(&mut now, progress),
+            Scenario::Merge => merge(&mut now, progress),
             _ if !has_happened => {}
-            Story::Shift => self.moved(&mut now, 1.0),
-            Story::Birth => now.push(self.groups[k].clone()),
-            Story::Death => drop(now.remove(0)),
-            Story::Split => split(&mut now, &self.directions[0], self.spacing.half_gap()),
-            Story::Turnover => {
+            Scenario::Shift => self.moved(&mut now, 1.0),
+            Scenario::Birth => now.push(self.groups[k].clone()),
+            Scenario::Death => drop(now.remove(0)),
+            Scenario::Split => split(&mut now, &self.directions[0], self.spacing.half_gap()),
+            Scenario::Turnover => {
                 let changed = k.div_ceil(4);
                 now.drain(..changed);
                 now.extend_from_slice(&self.groups[k..k + changed]);
@@ -180,14 +180,14 @@ impl Stream {
     fn moved(&self, now: &mut [Group], progress: f64) {
         for group in now {
             let displacement = self.displacement(group.label).unwrap_or_default();
-            for (x, way) in group.centre.iter_mut().zip(displacement) {
-                *x += progress * way;
+            for (x, shift) in group.centre.iter_mut().zip(displacement) {
+                *x += progress * shift;
             }
         }
     }
 }
 
-/// The first group goes to the second.
+/// Moves the first group towards the second.
 fn merge(now: &mut [Group], progress: f64) {
     let target = now[1].centre.clone();
     for (x, to) in now[0].centre.iter_mut().zip(target) {
@@ -198,7 +198,7 @@ fn merge(now: &mut [Group], progress: f64) {
     }
 }
 
-/// The first group becomes two halves, each so many of its standard deviations from where it was.
+/// Splits the first group into two halves, each `gap` standard deviations from the old centre.
 fn split(now: &mut Vec<Group>, direction: &[f64], gap: f64) {
     let mut other = now[0].clone();
     other.label = now.len();
@@ -217,8 +217,8 @@ mod tests {
 
     use super::*;
 
-    fn played(story: Story, seed: u64) -> Vec<Point> {
-        let mut stream = Stream::new(story, 8, Spacing::Near, seed);
+    fn played(scenario: Scenario, seed: u64) -> Vec<Point> {
+        let mut stream = Stream::new(scenario, 8, Spacing::Near, seed);
         (0..LENGTH / BATCH)
             .flat_map(|_| stream.draw_batch())
             .collect()
@@ -226,30 +226,30 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_stream_whoever_looks_at_it() {
-        for story in Story::value_variants() {
-            let mut watched = Stream::new(*story, 8, Spacing::Near, 3);
+        for scenario in Scenario::value_variants() {
+            let mut watched = Stream::new(*scenario, 8, Spacing::Near, 3);
             let again: Vec<_> = (0..LENGTH / BATCH)
                 .flat_map(|_| {
                     watched.probe(10);
                     watched.draw_batch()
                 })
                 .collect();
-            assert!(again == played(*story, 3), "{story:?}");
+            assert!(again == played(*scenario, 3), "{scenario:?}");
         }
-        assert!(played(Story::Stationary, 3) != played(Story::Stationary, 4));
+        assert!(played(Scenario::Stationary, 3) != played(Scenario::Stationary, 4));
     }
 
     #[test]
     fn as_many_groups_come_and_go_as_are_told() {
-        for story in Story::value_variants() {
-            let points = played(*story, 0);
+        for scenario in Scenario::value_variants() {
+            let points = played(*scenario, 0);
             let groups = |points: &[Point]| {
                 let labels = points.iter().map(|(_, label)| *label);
                 labels.collect::<std::collections::BTreeSet<_>>().len()
             };
-            assert_eq!(groups(&points[..EVENT]), 8, "{story:?}");
-            let last = Stream::new(*story, 8, Spacing::Apart, 0).last_k();
-            assert_eq!(groups(&points[SETTLED..]), last, "{story:?}");
+            assert_eq!(groups(&points[..CHANGE]), 8, "{scenario:?}");
+            let last = Stream::new(*scenario, 8, Spacing::Apart, 0).last_k();
+            assert_eq!(groups(&points[SETTLED..]), last, "{scenario:?}");
         }
     }
 }

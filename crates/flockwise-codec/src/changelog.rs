@@ -3,64 +3,18 @@
 //! Key: one byte, [`TASK_POSITION`] or [`ROW`]. In a row's key the customer id follows. A row's value is
 //! binary, a task position's is JSON.
 
+mod error;
 mod row;
 mod task_position;
 
+pub use error::ChangelogError;
 pub use row::{StoredRow, decode_row, encode_row};
 pub use task_position::{decode_task_position, encode_task_position};
-
-use crate::bytes::Malformed;
 
 /// The whole key of the task position, one byte.
 pub const TASK_POSITION: u8 = 0;
 /// First byte of a row's key; the customer id follows.
 pub const ROW: u8 = 1;
-
-const VERSION: u8 = 2;
-
-/// Why a changelog record cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangelogError {
-    /// The record does not follow the format. The text says why.
-    #[error("a changelog record is malformed: {0}")]
-    Malformed(String),
-    /// A later version of Flockwise wrote the record.
-    #[error(
-        "a changelog record has format {found}, this version reads up to {VERSION}: use the version that wrote it or a later one"
-    )]
-    Version {
-        /// The record's format.
-        found: u8,
-    },
-    /// The restored rows are fewer or more than the last commit counted.
-    #[error(
-        "found {found} customers, but the last commit counted {expected}: rows are missing, for example because the topic \
-         was deleted and recreated; bring the former topic back or run `flockwise reset` (if the changelog is complete \
-         and only the checkpoint is not, delete the checkpoints: `directory` under [state])"
-    )]
-    Customers {
-        /// Customers restored.
-        found: u64,
-        /// Customers at the last commit.
-        expected: u64,
-    },
-    /// The record belongs to another feature plan.
-    #[error(
-        "the state was made with another feature plan ({found:016x}, now {expected:016x}): bring the former features back, or give the pipeline a new `app` name so that it reads its inputs again from the start"
-    )]
-    Plan {
-        /// The plan's fingerprint in the record.
-        found: u64,
-        /// The configured plan's fingerprint.
-        expected: u64,
-    },
-}
-
-impl From<Malformed> for ChangelogError {
-    fn from(error: Malformed) -> Self {
-        Self::Malformed(error.to_string())
-    }
-}
 
 /// Appends a row's key to `out`.
 pub fn row_key(customer_id: &str, out: &mut Vec<u8>) {

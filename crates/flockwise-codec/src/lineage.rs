@@ -12,7 +12,7 @@ use crate::json_writer::put_hex;
 use crate::time::write_time;
 
 #[derive(Serialize)]
-struct StepRecord<'s> {
+struct LineageRecord<'s> {
     id: String,
     r#type: String,
     segment: SegmentRef<'s>,
@@ -49,7 +49,7 @@ pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>
             Step::Split { segment, into } => (segment, vec![place(segment), place(into)]),
             Step::Merged { segment, into } => (segment, vec![place(into)]),
         };
-        let record = StepRecord {
+        let record = LineageRecord {
             id: step_id(app, model.version, index),
             r#type: format!("segment.{}", step.name()),
             segment: place(segment),
@@ -64,7 +64,7 @@ pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>
 }
 
 #[derive(Serialize)]
-struct ShiftRecord<'s> {
+struct DriftEventRecord<'s> {
     id: String,
     r#type: &'static str,
     /// `None`: the quantisation error.
@@ -81,7 +81,7 @@ pub fn encode_shifts(app: &str, publication: &Publication) -> Vec<Vec<u8>> {
     let model = &publication.model;
     let record = |(index, shift): (usize, &Shift)| {
         let feature = shift.feature.and_then(|index| model.features.get(index));
-        let record = ShiftRecord {
+        let record = DriftEventRecord {
             // Shifts are numbered after the steps, so that no two ids are equal.
             id: step_id(app, model.version, model.lineage.len() + index),
             r#type: "model.drift",

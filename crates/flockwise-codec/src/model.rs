@@ -13,9 +13,9 @@ use flockwise_core::plan::Plan;
 use flockwise_core::trainer::Publication;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{parse_time, write_time};
+use crate::time::{instant, write_time};
 use drift::{DriftRecord, ShiftRecord};
-use governance::{AuditRecord, ImpactRecord, State};
+use governance::{AuditRecord, ImpactRecord, VersionState};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,8 +23,8 @@ pub(crate) struct ModelRecord {
     #[serde(default = "first")]
     version: u64,
     /// Left out: live.
-    #[serde(default, skip_serializing_if = "State::is_live")]
-    state: State,
+    #[serde(default, skip_serializing_if = "VersionState::is_live")]
+    state: VersionState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trained_at: Option<String>,
     features: Vec<String>,
@@ -124,7 +124,7 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
     let parts = &publication.model;
     ModelRecord {
         version: parts.version,
-        state: State::of(publication.is_held),
+        state: VersionState::of(publication.is_held),
         trained_at: (parts.trained_ms != NEVER_MS).then(|| write_time(parts.trained_ms)),
         features: parts.features.clone(),
         scaler: write_scaler(&parts.scaler),
@@ -161,7 +161,7 @@ pub struct ModelSummary {
 #[derive(Deserialize)]
 struct ModelSummaryRecord {
     #[serde(default)]
-    state: State,
+    state: VersionState,
     #[serde(default)]
     mini_batches: Option<Range<i64>>,
 }
@@ -229,10 +229,6 @@ pub(crate) fn publication(record: ModelRecord, plan: &Plan) -> Result<Publicatio
         command: record.command.map(TryInto::try_into).transpose()?,
         shifts,
     })
-}
-
-fn instant(of_what: &str, text: &str) -> Result<i64, String> {
-    parse_time(text).ok_or_else(|| format!("{of_what} `{text}` is not RFC 3339"))
 }
 
 fn write_scaler(scaler: &Scaler) -> ScalerRecord {

@@ -89,7 +89,7 @@ impl PipelineRecord {
     /// If the record is malformed or has a later format. The text says what to do.
     pub fn decode(value: &[u8]) -> Result<Self, String> {
         let foreign = |error: serde_json::Error| format!("Flockwise did not write it: {error}");
-        let Format { format } = serde_json::from_slice(value).map_err(foreign)?;
+        let RecordFormat { format } = serde_json::from_slice(value).map_err(foreign)?;
         if format > VERSION {
             return Err(format!(
                 "it has format {format}, this version reads up to {VERSION}: use the version that wrote it or a later one"
@@ -166,7 +166,7 @@ impl PipelineRecord {
 }
 
 #[derive(Deserialize)]
-struct Format {
+struct RecordFormat {
     format: u8,
 }
 

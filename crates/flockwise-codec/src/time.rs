@@ -158,6 +158,14 @@ fn date(day: i64) -> (i64, i64, i64) {
     (year, month, of_year - (153 * from_march + 2) / 5 + 1)
 }
 
+/// Parses the time that a record gives for `of_what`.
+///
+/// # Errors
+/// If it is not RFC 3339.
+pub(crate) fn instant(of_what: &str, text: &str) -> Result<i64, String> {
+    parse_time(text).ok_or_else(|| format!("{of_what} `{text}` is not RFC 3339"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

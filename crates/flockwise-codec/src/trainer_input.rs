@@ -51,7 +51,7 @@ pub fn decode_mini_batch(bytes: &[u8]) -> Result<MiniBatch, Malformed> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CommandRecord {
-    command: Kind,
+    command: CommandKind,
     /// The version to approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
@@ -65,7 +65,7 @@ struct CommandRecord {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum CommandKind {
     Approve,
     Import,
     Rollback,
@@ -79,9 +79,9 @@ pub fn encode_command(command: &TrainerCommand) -> Vec<u8> {
         Some(Box::new(record(&live, None)))
     };
     let (kind, version, model) = match &command.what {
-        CommandAction::Approve { version } => (Kind::Approve, Some(*version), None),
-        CommandAction::Import(model) => (Kind::Import, None, whole(model)),
-        CommandAction::Rollback(model) => (Kind::Rollback, None, whole(model)),
+        CommandAction::Approve { version } => (CommandKind::Approve, Some(*version), None),
+        CommandAction::Import(model) => (CommandKind::Import, None, whole(model)),
+        CommandAction::Rollback(model) => (CommandKind::Rollback, None, whole(model)),
     };
     let command = CommandRecord {
         command: kind,
@@ -103,9 +103,9 @@ fn decode_command(bytes: &[u8], plan: &Plan) -> Result<TrainerCommand, String> {
     let model = record.model.map(|model| publication(*model, plan));
     let model = model.transpose()?.map(|found| Box::new(found.model));
     let what = match (record.command, record.version, model) {
-        (Kind::Approve, Some(version), None) => CommandAction::Approve { version },
-        (Kind::Import, None, Some(model)) => CommandAction::Import(model),
-        (Kind::Rollback, None, Some(model)) => CommandAction::Rollback(model),
+        (CommandKind::Approve, Some(version), None) => CommandAction::Approve { version },
+        (CommandKind::Import, None, Some(model)) => CommandAction::Import(model),
+        (CommandKind::Rollback, None, Some(model)) => CommandAction::Rollback(model),
         _ => return Err("a command needs a version to approve, or else a model".to_owned()),
     };
     Ok(TrainerCommand {

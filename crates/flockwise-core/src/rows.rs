@@ -269,7 +269,7 @@ impl Rows {
 
 fn dedup<'a>(head: &RowHeader, blocks: &'a BuddyAllocator) -> DedupMemoryRef<'a> {
     DedupMemoryRef {
-        ids: head.ids.bisect(blocks, ID),
-        orders: head.orders.bisect(blocks, ORDER),
+        ids: head.ids.halves(blocks, ID),
+        orders: head.orders.halves(blocks, ORDER),
     }
 }

@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Limits on clients.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct ConnectionLimits {
     /// Open connections at once. One more closes the oldest, so that a probe always gets an answer.
     pub(crate) connections: usize,
     /// From the start of waiting for a request to the end of its headers. Also closes idle connections.
@@ -35,7 +35,7 @@ pub(crate) struct Limits {
 
 /// The limits in production. The connections are far below the usual 1,024 descriptors of a process, and far above
 /// what probes and Prometheus need.
-pub(crate) const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
     connections: 128,
     header: Duration::from_secs(10),
     lifetime: Duration::from_secs(60),
@@ -46,7 +46,7 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let (stop, stopping) = watch::channel(false);
@@ -78,7 +78,7 @@ pub(crate) async fn serve(
 async fn answer(
     stream: TcpStream,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     mut stopping: watch::Receiver<bool>,
 ) {
     let connection = http1::Builder::new()

@@ -19,7 +19,7 @@ use crate::readiness::{Readiness, SilentWorker, Status};
 const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/customers/{id}"];
 
 #[derive(Clone)]
-struct Sources {
+struct RouteState {
     registry: Registry,
     readiness: Arc<Readiness>,
     tell: LookupCustomer,
@@ -30,7 +30,7 @@ pub(crate) fn router(
     readiness: Arc<Readiness>,
     tell: LookupCustomer,
 ) -> Router {
-    let sources = Sources {
+    let sources = RouteState {
         registry,
         readiness,
         tell,
@@ -44,7 +44,7 @@ pub(crate) fn router(
         .with_state(sources)
 }
 
-async fn metrics(State(sources): State<Sources>) -> Response {
+async fn metrics(State(sources): State<RouteState>) -> Response {
     let families = sources.registry.gather();
     match TextEncoder::new().encode_to_string(&families) {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
@@ -56,7 +56,7 @@ async fn metrics(State(sources): State<Sources>) -> Response {
     }
 }
 
-async fn livez(State(sources): State<Sources>) -> Response {
+async fn livez(State(sources): State<RouteState>) -> Response {
     let status = sources.readiness.status();
     let is_alive = status.is_alive();
     let body = json!({
@@ -67,7 +67,7 @@ async fn livez(State(sources): State<Sources>) -> Response {
     answer(ok_if(is_alive), &body)
 }
 
-async fn readyz(State(sources): State<Sources>) -> Response {
+async fn readyz(State(sources): State<RouteState>) -> Response {
     let status = sources.readiness.status();
     let missing = status.missing();
     let is_ready = missing.is_empty();
@@ -82,7 +82,7 @@ async fn readyz(State(sources): State<Sources>) -> Response {
 }
 
 async fn customer(
-    State(sources): State<Sources>,
+    State(sources): State<RouteState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
     let error = |error: &str| json!({ "error": error });

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::connections::{LIMITS, Limits, serve};
+use crate::connections::{ConnectionLimits, LIMITS, serve};
 use crate::customers::LookupCustomer;
 use crate::readiness::Readiness;
 use crate::routes::router;
@@ -58,7 +58,7 @@ pub fn start(
 }
 
 pub(crate) fn start_with(
-    limits: Limits,
+    limits: ConnectionLimits,
     listen: SocketAddr,
     registry: Registry,
     readiness: Arc<Readiness>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, Registry};
 
-use crate::connections::{LIMITS, Limits};
+use crate::connections::{ConnectionLimits, LIMITS};
 use crate::server::start_with;
 use crate::{
     CustomerLookup, HttpServer, LookupCustomer, Readiness, SilentWorker, StalledWorker, start,
@@ -237,7 +237,7 @@ fn a_stopped_server_lets_go_of_its_port() {
     drop(start(address, Registry::new(), readiness, nobody()).unwrap());
 }
 
-fn serve_within(limits: Limits) -> HttpServer {
+fn serve_within(limits: ConnectionLimits) -> HttpServer {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     start_with(limits, any, Registry::new(), Readiness::new(1), nobody()).unwrap()
 }
@@ -263,7 +263,7 @@ fn is_ended(stream: &mut TcpStream) -> bool {
 #[test]
 fn half_sent_requests_and_idle_connections_are_ended() {
     let header = Duration::from_millis(100);
-    let server = serve_within(Limits { header, ..LIMITS });
+    let server = serve_within(ConnectionLimits { header, ..LIMITS });
     for text in [
         "",
         "GET /livez HTTP/1.1\r\n",
@@ -277,7 +277,7 @@ fn half_sent_requests_and_idle_connections_are_ended() {
 #[test]
 fn what_takes_too_long_is_ended_whatever_it_does() {
     let lifetime = Duration::from_millis(100);
-    let server = serve_within(Limits {
+    let server = serve_within(ConnectionLimits {
         lifetime,
         grace: lifetime,
         ..LIMITS
@@ -288,7 +288,7 @@ fn what_takes_too_long_is_ended_whatever_it_does() {
 /// 1,077 half-sent requests once blocked every probe.
 #[test]
 fn more_connections_than_there_may_be_hold_no_probe_up() {
-    let server = serve_within(Limits {
+    let server = serve_within(ConnectionLimits {
         connections: 8,
         ..LIMITS
     });

@@ -1,4 +1,4 @@
-//! Topics: made, checked, altered and counted before any worker starts.
+//! Creates, checks and alters topics, and counts their partitions, before any worker starts.
 
 mod alter;
 mod create;
@@ -37,10 +37,10 @@ pub use probe::{newer_than, try_transactions};
 pub use reset::{Bounds, Reset, ResetRecord, bounds, reset};
 pub use survey::{Found, FoundTopic, Survey, find, group, largest_record_bytes, survey};
 
-/// Partitions of each input topic, in order. Waits at most the start timeout for a broker.
+/// The number of partitions of each topic in `names`, in order. Waits for a broker for the start timeout at most.
 ///
 /// # Errors
-/// [`Failure::Config`] names the topic that is missing, [`Failure::Fatal`] says why no broker answers.
+/// [`Failure::Config`] names the missing topic, [`Failure::Fatal`] says why no broker answers.
 pub fn input_partitions(settings: &KafkaSettings, names: &[String]) -> Result<Vec<u32>, Failure> {
     let admin = Admin::connect(settings)?;
     names
@@ -49,12 +49,12 @@ pub fn input_partitions(settings: &KafkaSettings, names: &[String]) -> Result<Ve
         .collect()
 }
 
-/// Makes the internal topics that are missing, and checks that the others have the partitions they
-/// should. Returns the names of those made.
+/// Creates the missing internal topics and checks the partition counts of the existing ones. Returns
+/// the names of the created topics.
 ///
 /// # Errors
-/// [`Failure::Config`] says what was found, what was expected and what to do; also where a topic is missing
-/// that held state.
+/// [`Failure::Config`] says what was found, what was expected and what to do. A missing topic that held
+/// state is an error too.
 pub fn ensure_topics(settings: &KafkaSettings, topics: &Topics) -> Result<Vec<String>, Failure> {
     let admin = Admin::connect(settings)?;
     let survey = admin.survey(topics)?;
@@ -79,10 +79,10 @@ pub fn ensure_topics(settings: &KafkaSettings, topics: &Topics) -> Result<Vec<St
     Ok(missing.iter().map(|topic| topics.name(*topic)).collect())
 }
 
-/// Could these topics be made? Asks the brokers, who do everything but make them.
+/// Checks that these topics could be created. The brokers validate the request without creating them.
 ///
 /// # Errors
-/// [`Failure::Config`] says why not, and what to do.
+/// [`Failure::Config`] says why they could not, and what to do.
 pub fn try_to_create(
     settings: &KafkaSettings,
     topics: &Topics,
@@ -91,10 +91,10 @@ pub fn try_to_create(
     Admin::connect(settings)?.try_to_create(topics, missing)
 }
 
-/// Changes settings of topics; those not named stay.
+/// Changes settings of topics. Settings that are not named keep their values.
 ///
 /// # Errors
-/// [`Failure::Config`] names the topics that did not take them, and why.
+/// [`Failure::Config`] names the topics that rejected the change, and why.
 pub fn alter_topics(settings: &KafkaSettings, alterations: &[Alteration]) -> Result<(), Failure> {
     if alterations.is_empty() {
         return Ok(());
@@ -102,7 +102,7 @@ pub fn alter_topics(settings: &KafkaSettings, alterations: &[Alteration]) -> Res
     alter::alter(Admin::connect(settings)?.native(), alterations)
 }
 
-/// A client of no group that asks about topics.
+/// A client outside the group, for admin requests and metadata.
 struct Admin {
     settings: KafkaSettings,
     consumer: BaseConsumer<KafkaContext>,
@@ -112,8 +112,8 @@ impl Admin {
     fn connect(settings: &KafkaSettings) -> Result<Self, Failure> {
         settings.check()?;
         let context = KafkaContext::new("admin");
-        // Of no group: to be dropped, a member of one takes a tenth of a second. What is written counts, also
-        // where its transaction is open.
+        // Not a group member: dropping a member takes 100 ms. Reads uncommitted, so that the records of open
+        // transactions count.
         let mut config = settings.admin();
         config.set("isolation.level", "read_uncommitted");
         let consumer = clients::consumer(&config, context.clone())?;
@@ -125,7 +125,7 @@ impl Admin {
         Ok(Self { settings, consumer })
     }
 
-    /// The client, for requests that rdkafka does not offer; valid as long as this.
+    /// The native client, for requests that rdkafka lacks. Valid as long as `self`.
     fn native(&self) -> *mut sys::rd_kafka_t {
         self.consumer.client().native_ptr()
     }

@@ -1,19 +1,19 @@
-//! Which partition is read next, so that inputs stay together in event time.
+//! Chooses the partition to read next, so that inputs advance in step by event time.
 //!
-//! A backlog is fetched very unevenly: one partition may give tens of thousands of records before
-//! another gives one. So the partition furthest behind is read first, and one that is further ahead
-//! than the skew allowed waits for it, as long as there is reason to hope that it has records.
+//! A backlog is fetched very unevenly: one partition may deliver tens of thousands of records before
+//! another delivers one. So the partition furthest behind is read first. A partition that is more than
+//! the allowed skew ahead waits for it, as long as that one is likely to have records.
 
 use std::time::{Duration, Instant};
 
-/// How long partitions that are ahead wait for one that has a backlog but no record at hand.
+/// How long partitions that are ahead wait for one that has a backlog but no fetched record.
 const BACKLOG_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Slices that may be read of a partition without being told how far that brought it, before the
-/// others stop waiting for it: all its records may be undecodable.
+/// After this many slices without a progress report, the others stop waiting for a partition: perhaps
+/// none of its records can be decoded.
 const MAX_UNREPORTED_SLICES: u32 = 16;
 
-/// How far one partition has come.
+/// How far one partition has been read, in event time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadProgress {
     event_time_ms: Option<i64>,
@@ -24,14 +24,14 @@ pub(crate) struct ReadProgress {
 }
 
 impl ReadProgress {
-    /// It has been processed up to this event time.
+    /// The partition has been processed up to this event time.
     pub(crate) fn reported(&mut self, event_time_ms: i64) {
         self.event_time_ms = Some(event_time_ms);
         self.unreported_slices = 0;
     }
 
-    /// A slice of it has been read, whose records had these timestamps first and last. Until told
-    /// better, event time is taken to pass as the timestamps do.
+    /// A slice has been read, with these timestamps of its first and last record. Until the next report,
+    /// event time is assumed to advance as the timestamps do.
     pub(crate) fn read(&mut self, first_timestamp_ms: i64, last_timestamp_ms: i64) {
         let before = self.latest_timestamp_ms.unwrap_or(first_timestamp_ms);
         let passed = last_timestamp_ms.saturating_sub(before).max(0);
@@ -49,12 +49,12 @@ impl ReadProgress {
         self.event_time_ms.unwrap_or(i64::MIN)
     }
 
-    /// Is it known where it stands, or about to be?
+    /// Is its event time known, or about to be reported?
     fn is_known(&self) -> bool {
         self.unreported_slices <= MAX_UNREPORTED_SLICES
     }
 
-    /// Others are waiting for it. Still with reason?
+    /// Should the others, which wait for this partition, go on waiting?
     fn is_worth_waiting_for(&mut self, now: Instant) -> bool {
         let since = *self.waiting_since.get_or_insert(now);
         self.has_timed_out |= now.saturating_duration_since(since) >= BACKLOG_TIMEOUT;
@@ -64,28 +64,28 @@ impl ReadProgress {
 
 /// A partition to choose from.
 pub(crate) trait AlignedPartition {
-    /// How far it has come.
+    /// Read progress, to be updated.
     fn progress_mut(&mut self) -> &mut ReadProgress;
-    /// The same, to look at.
+    /// Read progress.
     fn progress(&self) -> &ReadProgress;
-    /// Has it records at hand?
+    /// Does it have fetched records?
     fn is_ready(&self) -> bool;
-    /// Has it records on the broker, as far as is known? Asked only where that decides.
+    /// Does it have unread records on the broker, as far as known? Called only if the answer decides.
     fn has_backlog(&self) -> bool;
 }
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// Read this one.
+    /// Read the partition with this index.
     Read(usize),
-    /// Those at hand are too far ahead of one whose records are on their way: ask again soon.
+    /// The ready partitions are too far ahead of one whose records are being fetched: choose again soon.
     Hold,
-    /// There is nothing at hand.
+    /// No partition is ready.
     Nothing,
 }
 
-/// Chooses among input partitions.
+/// Chooses the input partition to read next.
 pub(crate) fn choose<C: AlignedPartition>(
     candidates: &mut [C],
     max_skew_ms: i64,
@@ -113,7 +113,7 @@ pub(crate) fn choose<C: AlignedPartition>(
     }
 }
 
-/// Of those with records at hand; ones of which it is not known where they stand count as behind.
+/// Index of the ready partition that is furthest behind. One with an unknown event time comes first.
 fn furthest_behind<C: AlignedPartition>(candidates: &[C]) -> Option<usize> {
     candidates
         .iter()

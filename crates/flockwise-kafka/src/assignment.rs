@@ -1,8 +1,8 @@
-//! Which partitions are read, and what librdkafka is told about it.
+//! The partitions that are read, and their assignment in librdkafka.
 //!
-//! The group is subscribed to internal topics only; inputs are added by hand to every assignment.
-//! An eager protocol takes everything away before it gives anything, so the open sources and their
-//! positions are remembered here and handed back in full.
+//! The group is subscribed to internal topics only; inputs are added manually to every assignment.
+//! An eager protocol revokes everything before it assigns anything, so the open partitions and their
+//! positions are kept here and assigned again in full.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use crate::partition_reader::PartitionReader;
 use crate::position_validation::PositionValidation;
 use crate::wakeup::Wakeup;
 
-/// The open sources of one consumer.
+/// The open partitions of one consumer.
 pub(crate) struct Assignment {
     pub(crate) consumer: Arc<BaseConsumer<KafkaContext>>,
     wakeup: Wakeup,
     topics: Topics,
-    /// In the order of their sources.
+    /// Sorted by partition.
     pub(crate) readers: Vec<PartitionReader>,
-    /// Where sources stand that are not open yet.
+    /// Event times reported for partitions that are not open yet, milliseconds since the epoch.
     reported: BTreeMap<TopicPartition, i64>,
-    /// Index of the lane that was last told of.
+    /// Index of the reader whose progress was reported last.
     latest: usize,
-    /// A rebalance that was handed out and waits for its answer.
+    /// A rebalance that the worker has received and not yet acknowledged.
     owed: Option<RebalanceKind>,
-    /// Everything has been given back to an eager protocol, which has given nothing yet.
+    /// An eager protocol has revoked everything and not yet assigned anything.
     suspended: bool,
-    /// The group is being left, or has been: librdkafka is told nothing any more but one answer.
+    /// Once leaving has begun, librdkafka gets one acknowledgement and nothing else.
     pub(crate) leaving: LeaveState,
 }
 
 impl Assignment {
-    /// Nothing open.
+    /// Without open partitions.
     pub(crate) fn new(
         consumer: Arc<BaseConsumer<KafkaContext>>,
         wakeup: Wakeup,
@@ -60,19 +60,19 @@ impl Assignment {
         }
     }
 
-    /// Gives the answer that is owed to a close.
+    /// Gives the acknowledgement that a close waits for, if one is due.
     pub(crate) fn leave_group(&mut self) {
         if self.owed.take().is_some() {
             self.leaving.answer(&self.consumer);
         }
     }
 
-    /// The loop has been told of a rebalance.
+    /// The worker has received a rebalance, which it must acknowledge.
     pub(crate) fn expect_ack(&mut self, kind: RebalanceKind) {
         self.owed = Some(kind);
     }
 
-    /// Is the loop still to answer a rebalance?
+    /// Must the worker still acknowledge a rebalance?
     pub(crate) fn is_ack_due(&self) -> bool {
         self.owed.is_some()
     }
@@ -82,9 +82,9 @@ impl Assignment {
         !self.suspended && self.owed.is_none() && !self.leaving.has_begun()
     }
 
-    /// How far a source has been processed.
+    /// Notes the event time up to which a partition is processed.
     pub(crate) fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
-        // Told for every record, and records of one source follow one another.
+        // Called for every record, and records of one partition follow one another.
         if let Some(reader) = self.readers.get_mut(self.latest)
             && reader.source == source
         {
@@ -101,24 +101,24 @@ impl Assignment {
         }
     }
 
-    /// The next offset to read of a source.
+    /// The next offset to read of a partition; `None` if it is not open.
     pub(crate) fn next_offset(&self, source: TopicPartition) -> Option<i64> {
         Some(self.readers[self.index(source).ok()?].next_offset())
     }
 
-    /// Leader epoch up to which a source has been read.
+    /// Leader epoch up to which a partition has been read; `None` if unknown.
     pub(crate) fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
         self.readers[self.index(source).ok()?].leader_epoch()
     }
 
-    /// Records behind the end of a source, as of its latest fetch. Of one that is halted no end is known: it is not
-    /// fetched any more.
+    /// Records between the position and the end of a partition, as of its latest fetch. `None` for a halted partition:
+    /// it is no longer fetched, so its end is unknown.
     pub(crate) fn lag(&self, source: TopicPartition) -> Option<u64> {
         let reader = &self.readers[self.index(source).ok()?];
         reader.broken.is_none().then(|| reader.lag()).flatten()
     }
 
-    /// The latest time that a broker has stamped a record with which was read.
+    /// The latest time that a broker has stamped on a record read so far, milliseconds since the epoch.
     pub(crate) fn log_append_ms(&self) -> Option<i64> {
         self.readers
             .iter()
@@ -126,7 +126,7 @@ impl Assignment {
             .max()
     }
 
-    /// Reads these sources from there on.
+    /// Reads these partitions from these starts on. Acknowledges a pending rebalance.
     pub(crate) fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
             self.leave_group();
@@ -147,7 +147,7 @@ impl Assignment {
         self.assign_all()
     }
 
-    /// Reads these sources no more.
+    /// Stops reading these partitions. Acknowledges a pending revocation or loss.
     pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
             self.forget(sources);
@@ -193,7 +193,7 @@ impl Assignment {
             .retain(|reader| !sources.contains(&reader.source));
     }
 
-    /// These positions have been committed: what lies before them is read, and may be deleted.
+    /// These positions have been committed: the records before them are processed, and may be deleted.
     pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         for (source, position) in positions {
             if let Ok(index) = self.index(*source) {
@@ -203,12 +203,12 @@ impl Assignment {
         }
     }
 
-    /// Puts lanes where they are to be read from; librdkafka is told afterwards.
+    /// Creates readers at these positions. The caller assigns them in librdkafka afterwards.
     fn place(&mut self, places: &[i64], reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         for (&(source, start), &position) in reads.iter().zip(places) {
             let topic = self.topics.name(source.topic);
-            // Anew each time, since the topic may have been made anew; and the old one first, since
-            // both would be woken by the same queue.
+            // Always a new reader, since the topic may have been recreated. The old one is removed first,
+            // since both share one queue and its callback.
             if let Ok(index) = self.index(source) {
                 self.readers.remove(index);
             }
@@ -225,8 +225,8 @@ impl Assignment {
         Ok(())
     }
 
-    /// What librdkafka forgets when a partition is taken away: retention may remove a control record,
-    /// and an offset before the oldest record cannot be gone back to.
+    /// Keeps what librdkafka forgets with an assignment: the position behind control records. Retention
+    /// may delete a control record, and an offset before the oldest record cannot be read again.
     fn note_positions(&mut self) {
         for reader in self.readers.iter_mut().filter(|reader| reader.assigned) {
             reader.opened_in_epoch = reader.leader_epoch();
@@ -249,7 +249,7 @@ impl Assignment {
 
     fn suspend(&mut self) -> Result<(), Failure> {
         self.note_positions();
-        done("giving up partitions", self.consumer.unassign())?;
+        done("unassigning all partitions", self.consumer.unassign())?;
         for reader in &mut self.readers {
             reader.assigned = false;
         }
@@ -257,7 +257,7 @@ impl Assignment {
         Ok(())
     }
 
-    /// An empty list is told too where an answer is owed.
+    /// Assigns what is not assigned yet. With `even_none` also an empty list, as the acknowledgement of a rebalance.
     fn assign_new(&mut self, even_none: bool) -> Result<(), Failure> {
         let new = || self.readers.iter().filter(|reader| !reader.assigned);
         let list = list(new())?;
@@ -286,7 +286,7 @@ impl Assignment {
         let list = list(named.iter().map(|reader| &**reader))?;
         if list.count() > 0 || even_none {
             done(
-                "giving up some partitions",
+                "unassigning some partitions",
                 self.consumer.incremental_unassign(&list),
             )?;
         }
@@ -296,7 +296,7 @@ impl Assignment {
         Ok(())
     }
 
-    /// Offsets to start at.
+    /// The offsets to start at, in order.
     fn places(&self, reads: &[(TopicPartition, Start)]) -> Result<Vec<i64>, Failure> {
         reads
             .iter()
@@ -316,7 +316,7 @@ impl Assignment {
         }
     }
 
-    /// See [`ask`].
+    /// Asks for one partition's offset, see [`ask`].
     pub(crate) fn ask(&self, source: TopicPartition, what: Offset) -> Result<Offset, Failure> {
         let asked = [(self.topics.name(source.topic), source.partition)];
         ask(&self.consumer, &asked, what).map(|found| found[0])

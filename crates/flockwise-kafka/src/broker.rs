@@ -1,4 +1,4 @@
-//! [`Broker`] over Kafka: one consumer, one producer, blocking calls of one thread.
+//! The worker's ports over Kafka: one consumer and one producer, with blocking calls from one thread.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,16 +38,16 @@ use crate::statistics_monitor::StatisticsMonitor;
 use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
 
-/// The group is served at least this often: a member that does not poll is thrown out.
+/// The group is served at least this often: a member that does not poll is expelled.
 const SERVE_EVERY: Duration = Duration::from_secs(1);
 
-/// The number of a topic's partitions is not asked for again within this time.
+/// How long a topic's partition count is cached.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// How soon partitions that are held back are looked at again.
+/// How soon held partitions are checked again.
 const HELD: Duration = Duration::from_millis(20);
 
-/// One worker's clients.
+/// A worker's clients: a group member, a transactional producer and, from first use on, a reader of topics.
 pub struct KafkaBroker {
     assignment: Assignment,
     transaction: TransactionalProducer,
@@ -70,8 +70,8 @@ impl KafkaBroker {
     /// Connects a producer and a consumer, takes over the transactional id and joins the group.
     ///
     /// # Errors
-    /// [`Failure::Config`] where nothing but a person can help: settings that are refused, no broker
-    /// within the start timeout, wrong credentials, missing topics or permissions.
+    /// [`Failure::Config`] if only a person can help: refused settings, wrong credentials, missing topics
+    /// or permissions. [`Failure::Fatal`] if no broker answers within the start timeout.
     pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
         settings.check()?;
         let transaction = connect_producer(&settings, &topics)?;
@@ -103,7 +103,7 @@ impl KafkaBroker {
         })
     }
 
-    /// Shows what its clients say of their connections and inputs.
+    /// Exports the clients' statistics about connections and inputs, labelled with this worker's number.
     #[must_use]
     pub fn metered(mut self, metrics: &KafkaMetrics, worker: usize) -> Self {
         self.monitor.show_in(metrics);
@@ -112,7 +112,7 @@ impl KafkaBroker {
         self
     }
 
-    /// A rebalance that waits to be acted on, after librdkafka has had its turn.
+    /// Serves the group if that is due. Returns a rebalance that the worker must act on.
     fn serve(&mut self) -> Result<Option<WorkerEvent>, Failure> {
         let is_due = self.served.elapsed() >= SERVE_EVERY;
         if is_due || self.group_rang.load(Ordering::Acquire) {
@@ -128,15 +128,17 @@ impl KafkaBroker {
     }
 
     fn serve_group(&mut self) -> Result<(), Failure> {
-        // Taken down before looking, so that what arrives meanwhile puts it up again.
+        // Cleared before polling, so that an event that arrives meanwhile sets it again.
         self.group_rang.store(false, Ordering::Release);
         self.served = Instant::now();
         loop {
             match self.group.consumer().poll(Duration::ZERO) {
                 Some(Err(error)) => self.note(&error)?,
                 Some(Ok(_)) => {
-                    // Every partition has a queue of its own, so this would be one of nobody's.
-                    return Err(Failure::Fatal("a record came outside of its queue".into()));
+                    // Every partition has its own queue, so no record can arrive here.
+                    return Err(Failure::Fatal(
+                        "a record arrived outside its partition's queue".into(),
+                    ));
                 }
                 None if self.group.is_empty() => break,
                 None => {}
@@ -150,7 +152,7 @@ impl KafkaBroker {
         }
     }
 
-    /// An error of the consumer as a whole.
+    /// Handles an error of the consumer as a whole.
     fn note(&self, error: &KafkaError) -> Result<(), Failure> {
         match error {
             KafkaError::MessageConsumptionFatal(code) => Err(errors::consumer_ended(*code)),
@@ -163,7 +165,7 @@ impl KafkaBroker {
                 &format!("joining group {}", self.settings.group),
                 error,
             )),
-            // The rest is being tried again by librdkafka, and has been logged.
+            // librdkafka retries after the others, and the context has logged them.
             _ => Ok(()),
         }
     }
@@ -192,7 +194,7 @@ impl KafkaBroker {
         })
     }
 
-    /// Fills the batch with what is at hand; how soon to look again at what is held back.
+    /// Fills the batch with fetched records. Returns how soon to check held partitions again.
     fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<Option<Duration>, Failure> {
         if !self.assignment.is_readable() {
             return Ok(None);
@@ -212,7 +214,7 @@ impl KafkaBroker {
         }
     }
 
-    /// Connects it at first use.
+    /// Takes the replayer out of `self`. Creates it at first use.
     fn take_replayer(&mut self) -> Result<Replayer, Failure> {
         let known = self.replayer.take();
         known.map_or_else(|| Replayer::new(&self.settings), Ok)
@@ -294,7 +296,7 @@ impl GroupConsumer for KafkaBroker {
     }
 
     fn generation(&self) -> Option<i64> {
-        // Asked of the group after its end, librdkafka does not answer.
+        // Once the close is acknowledged, librdkafka does not answer this.
         let is_member = !self.assignment.leaving.is_acknowledged();
         is_member
             .then(|| generation(self.group.consumer()))
@@ -317,13 +319,13 @@ impl GroupConsumer for KafkaBroker {
     fn leave(&mut self) -> bool {
         if !self.assignment.leaving.has_begun() {
             let served = self.serve_group();
-            // What the group said before is answered before, see `parting`.
+            // Earlier rebalances are acknowledged before the close begins, see `group_leave`.
             if served.is_ok() && self.is_told() {
                 return false;
             }
             self.assignment.leaving.begin();
             if let Err(error) = self.group.consumer().close_queue() {
-                warn!(%error, "leaving the group");
+                warn!(%error, "error while leaving the group");
                 return true;
             }
         }
@@ -338,7 +340,7 @@ impl Transactions for KafkaBroker {
 
     fn fence(&mut self, name: &str) -> Result<(), Failure> {
         if name == self.transactional_id() {
-            // Its own is in nobody's way but its own, and to take the id over would fence itself.
+            // Its own transaction holds up nobody else, and taking over its own id would fence itself.
             return self.transaction.require_closed();
         }
         fence(&self.settings, name)
@@ -362,8 +364,8 @@ impl Transactions for KafkaBroker {
         self.assignment.committed(positions);
         self.purger.committed(positions);
         if let Err(error) = consumer.store_offsets(&list) {
-            // Only librdkafka's own statistics of lag are made from these.
-            debug!(%error, "storing offsets");
+            // Only librdkafka's own lag statistics need them.
+            debug!(%error, "could not store offsets");
         }
         Ok(())
     }
@@ -382,7 +384,7 @@ impl TopicReader for KafkaBroker {
     ) -> Result<Replayed, Failure> {
         let replayed = self.replay_all(&[(source, from)], each)?;
         replayed.first().copied().ok_or_else(|| {
-            Failure::Fatal(format!("reading {source:?} from {from:?} came to nothing"))
+            Failure::Fatal(format!("reading {source:?} from {from:?} gave no result"))
         })
     }
 
@@ -398,7 +400,7 @@ impl TopicReader for KafkaBroker {
             from: *from,
         };
         let reads: Vec<ReplayRequest> = reads.iter().map(read).collect();
-        // What the group has to say is noted, so that a long restore costs no membership.
+        // The group is served meanwhile, so that a long restore does not cost the membership.
         let result = replayer.replay(&reads, each, &mut || self.serve_group());
         self.replayer = Some(replayer);
         result
@@ -444,12 +446,12 @@ impl TopicReader for KafkaBroker {
 }
 
 impl KafkaBroker {
-    /// Has the group said something that is not answered yet?
+    /// Is a rebalance not acknowledged yet?
     fn is_told(&self) -> bool {
         self.assignment.is_ack_due() || self.context.has_rebalance()
     }
 
-    /// Gives the answer that a close which has begun may wait for, or leaves it to who takes the question from the queue.
+    /// Gives the acknowledgement that a begun close may wait for, or leaves it to the rebalance callback.
     fn leave_group(&mut self) {
         if !self.group.consumer().closed() {
             if let Some(rebalance) = self.context.take_rebalance() {
@@ -469,7 +471,7 @@ impl KafkaBroker {
 impl Drop for KafkaBroker {
     fn drop(&mut self) {
         self.transaction.give_up();
-        // The client's own drop closes it, and waits for answers that no loop gives any more.
+        // Dropping the client closes it and waits for acknowledgements, which the worker loop no longer gives.
         if self.assignment.leaving.has_begun() {
             self.leave_group();
         } else {

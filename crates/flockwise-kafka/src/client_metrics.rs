@@ -1,4 +1,4 @@
-//! What librdkafka says of its connections, as metrics: few, and bounded by the number of brokers.
+//! librdkafka's statistics about connections as metrics: few, and bounded by the number of brokers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Registry, Result};
 use rdkafka::Statistics;
 use rdkafka::statistics::{Broker, Window};
 
-/// How the names of these metrics begin.
+/// The prefix of the metric names.
 const PREFIX: &str = "flockwise";
 const US_PER_S: f64 = 1e6;
 const MS_PER_S: f64 = 1e3;
 
-/// The metrics of all clients of a process; clones are the same ones.
+/// The metrics of all Kafka clients of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct KafkaMetrics {
     brokers_up: IntGaugeVec,
@@ -24,7 +24,7 @@ pub struct KafkaMetrics {
     queued_records: IntGaugeVec,
     queued_bytes: IntGaugeVec,
     pub(crate) open_transaction: GaugeVec,
-    /// By topic, partition and [`crate::data_loss::DataLoss::reason`].
+    /// Labelled with topic, partition and [`crate::data_loss::DataLoss::reason`].
     pub(crate) gaps: IntCounterVec,
 }
 
@@ -32,15 +32,15 @@ impl KafkaMetrics {
     /// Registers every metric.
     ///
     /// # Errors
-    /// Where the registry has metrics of these names already.
+    /// If the registry already has metrics of these names.
     pub fn register(registry: &Registry) -> Result<Self> {
         Self::register_with(&Registrar::new(registry, PREFIX))
     }
 
-    /// What each of these metrics is.
+    /// Describes each metric, for documentation.
     ///
     /// # Errors
-    /// Where two of them have the same name.
+    /// If two metrics have the same name.
     pub fn described() -> Result<Vec<Described>> {
         let registry = Registry::new();
         let registrar = Registrar::new(&registry, PREFIX);
@@ -62,51 +62,45 @@ impl KafkaMetrics {
             )?,
             round_trip: seconds(
                 "kafka_round_trip_seconds",
-                "From request to answer, 99 in 100 within this, of the last 10 s.",
+                "99th percentile of the time from request to response, over the last 10 s.",
                 &broker,
             )?,
             throttle: seconds(
                 "kafka_throttle_seconds",
-                "The longest that a quota of the broker held the client up, of the last 10 s.",
+                "Longest delay by a quota of the broker, over the last 10 s.",
                 &broker,
             )?,
-            timeouts: count(
-                "kafka_request_timeouts_total",
-                "Requests that were not answered in time.",
-            )?,
-            retries: count(
-                "kafka_request_retries_total",
-                "Requests that were sent again.",
-            )?,
+            timeouts: count("kafka_request_timeouts_total", "Requests that timed out.")?,
+            retries: count("kafka_request_retries_total", "Requests that were retried.")?,
             errors: count(
                 "kafka_request_errors_total",
-                "Requests that could not be sent, or whose answer could not be received.",
+                "Requests that could not be sent, or whose response could not be received.",
             )?,
             queued_records: whole(
                 "kafka_queued_records",
-                "Records that wait in the producer or are under way.",
+                "Records that are queued in the producer or in flight.",
                 &["worker"],
             )?,
             queued_bytes: whole(
                 "kafka_queued_bytes",
-                "Memory of the records that wait in the producer or are under way.",
+                "Memory of the records that are queued in the producer or in flight.",
                 &["worker"],
             )?,
             open_transaction: seconds(
                 "input_open_transaction_seconds",
-                "How long a producer's open transaction has held the partition back, as of the last 10 s; 0: none.",
+                "How long a producer's open transaction has held the partition back, updated every 10 s; 0 if none.",
                 &["topic", "partition"],
             )?,
             gaps: registrar.labelled_counters(
                 "input_gaps_total",
-                "Times that reading went on behind records that are lost.",
+                "Times that reading skipped lost records.",
                 &["topic", "partition", "reason"],
             )?,
         })
     }
 }
 
-/// What was shown of one client, so that counters go on where the client begins again, and series go away.
+/// What was exported of one client, so that counters continue when it is recreated, and series of brokers disappear.
 #[derive(Debug)]
 pub(crate) struct ClientSeries {
     metrics: KafkaMetrics,
@@ -117,7 +111,7 @@ pub(crate) struct ClientSeries {
 }
 
 impl ClientSeries {
-    /// Nothing is shown yet of a client that has just been made.
+    /// For a client that was just created: nothing is exported yet.
     pub(crate) fn new(metrics: &KafkaMetrics, worker: usize, client: &'static str) -> Self {
         Self {
             metrics: metrics.clone(),
@@ -128,7 +122,7 @@ impl ClientSeries {
         }
     }
 
-    /// Shows what the client says of its connections.
+    /// Exports the client's latest statistics.
     pub(crate) fn show(&mut self, statistics: &Statistics) {
         let known: BTreeMap<i32, &Broker> = known_brokers(statistics).collect();
         let labels = [self.worker.as_str(), self.client];
@@ -173,7 +167,7 @@ impl ClientSeries {
         gauge.set(throttle);
     }
 
-    /// librdkafka counts from when the client was made, and by connection, bootstrap ones too.
+    /// librdkafka counts from the client's creation, per connection, bootstrap connections included.
     fn count(&mut self, statistics: &Statistics) {
         let total = |of: fn(&Broker) -> u64| statistics.brokers.values().map(of).sum::<u64>();
         let totals = [
@@ -193,7 +187,7 @@ impl ClientSeries {
     fn remove(&self, broker: i32) {
         let broker = broker.to_string();
         let labels = [self.worker.as_str(), self.client, &broker];
-        // Each was set when the broker was first shown.
+        // Both exist: they were set when the broker was first exported.
         self.metrics.round_trip.remove_label_values(&labels).ok();
         self.metrics.throttle.remove_label_values(&labels).ok();
     }
@@ -205,19 +199,19 @@ impl Drop for ClientSeries {
             self.remove(*broker);
         }
         let labels = [self.worker.as_str(), self.client];
-        // A client that is gone is connected to nobody.
+        // A dropped client has no connections.
         self.metrics.brokers_up.with_label_values(&labels).set(0);
     }
 }
 
-/// Those with a number of their own: the others are a second name of one of them.
+/// The brokers with an id. Entries without one are second names of the same brokers.
 fn known_brokers(statistics: &Statistics) -> impl Iterator<Item = (i32, &Broker)> {
     let brokers = statistics.brokers.values();
     let known = brokers.filter(|broker| broker.nodeid >= 0 && broker.source != "logical");
     known.map(|broker| (broker.nodeid, broker))
 }
 
-/// Is the client connected to it, and past the handshake?
+/// Is the client connected to the broker, with the handshake completed?
 pub(crate) fn is_up(broker: &Broker) -> bool {
     matches!(&*broker.state, "UP" | "UPDATE")
 }
@@ -267,7 +261,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = KafkaMetrics::register(&registry).expect("registered");
         let mut series = ClientSeries::new(&metrics, 3, "producer");
-        // The coordinator is one of the brokers under a second name, without a number.
+        // The coordinator is one of the brokers under a second name, without an id.
         let up = [
             broker(1, "UP", 2),
             broker(2, "DOWN", 0),

@@ -1,4 +1,4 @@
-//! Making clients, and waiting until a broker answers them.
+//! Creates clients, and waits until a broker answers them.
 
 use std::time::{Duration, Instant};
 
@@ -16,34 +16,34 @@ use crate::polled_producer::PolledProducer;
 use crate::retry::{self, retry_query};
 use crate::settings::KafkaSettings;
 
-/// How long one question may take before the client's troubles are looked at.
+/// How long one request may take before the client's errors are checked.
 const ATTEMPT: Duration = Duration::from_millis(250);
 
-/// A broker that has just started may refuse good credentials for a moment.
+/// Refused credentials are tolerated for this long: a broker that has just started may refuse good ones.
 const DOUBT: Duration = Duration::from_secs(2);
 
-/// Makes a consumer.
+/// Creates a consumer.
 pub(crate) fn consumer(
     config: &ClientConfig,
     context: KafkaContext,
 ) -> Result<BaseConsumer<KafkaContext>, Failure> {
     config
         .create_with_context(context)
-        .map_err(|error| errors::plain("making a consumer", &error))
+        .map_err(|error| errors::plain("creating a consumer", &error))
 }
 
-/// Makes a producer, with a thread that serves nothing but errors and failed deliveries.
+/// Creates a producer, with a thread that serves only errors and failed deliveries.
 pub(crate) fn producer(
     config: &ClientConfig,
     context: KafkaContext,
 ) -> Result<PolledProducer, Failure> {
     let producer = config
         .create_with_context(context)
-        .map_err(|error| errors::plain("making a producer", &error))?;
+        .map_err(|error| errors::plain("creating a producer", &error))?;
     PolledProducer::new(producer)
 }
 
-/// Waits until a broker answers. Any topic will do to ask for; naming one keeps the answer short.
+/// Waits until a broker answers a request for the metadata of `topic`: any name, which keeps the answer short.
 pub(crate) fn reach<C: ClientContext>(
     client: &Client<C>,
     context: &KafkaContext,
@@ -75,7 +75,7 @@ pub(crate) fn reach<C: ClientContext>(
     }
 }
 
-/// Partitions of a topic, from metadata of it.
+/// The number of partitions of a topic. Asks a broker for its metadata.
 pub(crate) fn partitions<C: ClientContext>(client: &Client<C>, name: &str) -> Result<u32, Failure> {
     let doing = format!("asking for the partitions of {name}");
     retry_query(|| {
@@ -87,7 +87,7 @@ pub(crate) fn partitions<C: ClientContext>(client: &Client<C>, name: &str) -> Re
     })
 }
 
-/// Partitions of a topic within metadata.
+/// The number of partitions of a topic, from metadata.
 pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Failure> {
     let topic = metadata
         .topics()
@@ -101,7 +101,7 @@ pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Fa
                 "no permission to describe topic {name}; give the principal Read and Describe on it"
             )));
         }
-        // As while a leader is chosen.
+        // Temporary, as during a leader election.
         Some(code) if errors::remedy(code).is_none() && code != RDKafkaErrorCode::InvalidTopic => {
             return Err(Failure::Fatal(format!("metadata of topic {name}: {code}")));
         }

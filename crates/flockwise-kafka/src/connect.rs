@@ -1,4 +1,4 @@
-//! Making a worker's clients.
+//! Connects a worker's clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ use crate::settings::KafkaSettings;
 use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
 
-/// What the group shares out; everything else is added by hand.
+/// The topics that the group assigns. All other partitions are assigned manually.
 pub(crate) const SUBSCRIBED: [Topic; 2] = [Topic::Repartition, Topic::Samples];
 
-/// Takes over the transactional id.
+/// Connects the producer and takes over the transactional id.
 pub(crate) fn connect_producer(
     settings: &KafkaSettings,
     topics: &Topics,
@@ -29,14 +29,14 @@ pub(crate) fn connect_producer(
     let context = KafkaContext::new("producer");
     let producer = clients::producer(&settings.producer(), context.clone())?;
     let asked = topics.name(Topic::Changelog);
-    // The producer's own thread serves it.
+    // The producer's own thread polls it.
     clients::reach(producer.client(), &context, settings, &asked, || {})?;
     let patience = Duration::from_millis(settings.transaction_timeout_ms());
     let producer = BatchProducer::new(producer, topics, patience * 2)?;
     TransactionalProducer::take_over(producer, context, settings, topics)
 }
 
-/// A consumer that rings when the group has something to say.
+/// Creates a consumer that sets `group_rang` and wakes the worker when an event of the group arrives.
 pub(crate) fn connect_consumer(
     config: &ClientConfig,
     context: &KafkaContext,
@@ -52,10 +52,10 @@ pub(crate) fn connect_consumer(
     Ok(Arc::new(consumer))
 }
 
-/// Joins the group, once every topic is known.
+/// Joins the group, after every topic was found.
 pub(crate) fn join(consumer: &BaseConsumer<KafkaContext>, topics: &Topics) -> Result<(), Failure> {
     let names = SUBSCRIBED.map(|topic| topics.name(topic));
-    // Without this the first fetch of a partition that is added by hand waits for seconds.
+    // Without metadata, the first fetch of a manually assigned partition waits for seconds.
     for name in topics.inputs.iter().chain(&names) {
         clients::partitions(consumer.client(), name)?;
     }

@@ -1,4 +1,4 @@
-//! What librdkafka calls back with, only noted: the worker loop acts on it.
+//! librdkafka's callbacks. They only take notes; the worker loop acts on them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use crate::client_metrics::{ClientSeries, KafkaMetrics};
 use crate::group_leave::{self, RebalanceAck};
 
-/// A change of what this member of the group owns.
+/// A change of the partitions that this group member owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rebalance {
     pub(crate) kind: RebalanceKind,
@@ -25,7 +25,7 @@ pub(crate) struct Rebalance {
     pub(crate) partitions: Vec<(String, i32)>,
 }
 
-/// Which way.
+/// What happened to the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RebalanceKind {
     Assigned,
@@ -33,7 +33,7 @@ pub(crate) enum RebalanceKind {
     Lost,
 }
 
-/// A record that did not arrive.
+/// A record that was not delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct Undelivered {
     pub(crate) code: RDKafkaErrorCode,
@@ -42,20 +42,20 @@ pub(crate) struct Undelivered {
     pub(crate) bytes: usize,
 }
 
-/// What a client said about its connections, the latest of each kind.
+/// A client's connection errors, the latest of each kind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientErrors {
-    /// Why a connection failed.
+    /// Why a connection failed last.
     pub(crate) connection: Option<String>,
-    /// Every broker that is known was down.
+    /// All known brokers were down.
     pub(crate) all_down: bool,
     /// Credentials were refused.
     pub(crate) refused: Option<Refusal>,
-    /// When each error was last said.
+    /// When each error code was last reported.
     said: BTreeMap<i32, Instant>,
 }
 
-/// Credentials that a broker did not take.
+/// A series of refusals of the credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     since: Instant,
@@ -63,18 +63,18 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
-/// An error that goes on is worth a line after a pause, not every second.
+/// A repeated error is logged again only if it was absent for this long.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// A refusal this long after the one before has nothing to do with it: librdkafka repeats an error
-/// every half minute.
+/// A refusal this long after the previous one starts a new series: librdkafka repeats an error every
+/// half minute.
 const UNRELATED: Duration = Duration::from_secs(90);
 
-/// A broker that has just started may refuse anybody for a moment.
+/// Refusals count as permanent after this long: a broker that has just started may refuse good credentials.
 const PERSISTENT: Duration = Duration::from_secs(60);
 
 impl ClientErrors {
-    /// The same error is said again and again, with some other detail.
+    /// Should it be logged? librdkafka reports the same error repeatedly, each time with other details.
     fn is_news(&mut self, code: RDKafkaErrorCode, now: Instant) -> bool {
         let said = self.said.insert(code as i32, now);
         said.is_none_or(|before| now.duration_since(before) > QUIET)
@@ -92,7 +92,7 @@ impl ClientErrors {
         });
     }
 
-    /// Why credentials have been refused again and again.
+    /// Why credentials are refused, if that has lasted for [`PERSISTENT`].
     pub(crate) fn persistent_refusal(&self) -> Option<String> {
         let refusal = self.refused.as_ref()?;
         let lasted = refusal.latest.duration_since(refusal.since);
@@ -100,7 +100,7 @@ impl ClientErrors {
     }
 }
 
-/// The notes of one client. Clones share them.
+/// The notes of one client's callbacks. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct KafkaContext(Arc<Shared>);
 
@@ -116,7 +116,7 @@ struct Shared {
 }
 
 impl KafkaContext {
-    /// Notes for a client, called `client` in the log.
+    /// For a client that is called `client` in the log.
     pub(crate) fn new(client: &'static str) -> Self {
         Self(Arc::new(Shared {
             client,
@@ -129,48 +129,48 @@ impl KafkaContext {
         }))
     }
 
-    /// The oldest rebalance that has not been acted on.
+    /// Takes the oldest rebalance that was not taken yet.
     pub(crate) fn take_rebalance(&self) -> Option<Rebalance> {
         lock(&self.0.rebalances).pop_front()
     }
 
-    /// Has a rebalance been noted that has not been acted on?
+    /// Is there a rebalance that was not taken yet?
     pub(crate) fn has_rebalance(&self) -> bool {
         !lock(&self.0.rebalances).is_empty()
     }
 
-    /// The first record that failed since this was last asked.
+    /// Takes the first undelivered record since the last call.
     pub(crate) fn take_undelivered(&self) -> Option<Undelivered> {
         lock(&self.0.undelivered).take()
     }
 
-    /// The latest statistics, unless they were taken before.
+    /// Takes the latest statistics; `None` if they were taken before.
     pub(crate) fn take_statistics(&self) -> Option<Box<Statistics>> {
         lock(&self.0.statistics).take()
     }
 
-    /// Shows statistics as they come: of a producer also while its worker waits for brokers.
+    /// Exports statistics as they arrive; a producer's also while its worker waits for brokers.
     pub(crate) fn show_in(&self, metrics: &KafkaMetrics, worker: usize) {
         let series = ClientSeries::new(metrics, worker, self.0.client);
         *lock(&self.0.series) = Some(series);
     }
 
-    /// What connections have suffered from.
+    /// The connection errors since the last [`KafkaContext::clear_errors`].
     pub(crate) fn client_errors(&self) -> ClientErrors {
         lock(&self.0.client_errors).clone()
     }
 
-    /// Something went well, so what was noted is of the past.
+    /// Forgets the connection errors, after a success.
     pub(crate) fn clear_errors(&self) {
         *lock(&self.0.client_errors) = ClientErrors::default();
     }
 
-    /// Says who answers rebalances from here on.
+    /// Sets who acknowledges rebalances from now on.
     pub(crate) fn set_rebalance_ack(&self, answers: RebalanceAck) {
         *lock(&self.0.answers) = answers;
     }
 
-    /// Who answers the rebalance that has just come.
+    /// Who acknowledges the rebalance that has just arrived.
     fn rebalance_ack(&self) -> RebalanceAck {
         let mut answers = lock(&self.0.answers);
         let now = *answers;
@@ -185,15 +185,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Log lines that come as errors too; and of the user's properties, which go to producers and
-/// consumers alike, each complains about the other's.
+/// Facilities that are logged at `debug` only: most are reported as errors too. `CONFWARN`: the user's
+/// properties go to producers and consumers alike, and each complains about the other's.
 const SAID_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR"];
 
 impl ClientContext for KafkaContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.0.client;
         if facility == "FAIL" {
-            // A listener that hangs up at once is told of here alone.
+            // A listener that closes the connection immediately is reported only here.
             let reason = message
                 .split_once("]: ")
                 .map_or(message, |(_, reason)| reason);
@@ -282,7 +282,7 @@ impl ProducerContext for KafkaContext {
         };
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
         let mut first = lock(&self.0.undelivered);
-        // What an abort purges is no news, and what follows the first failure only follows it.
+        // Purged by an abort is expected, and later failures only follow from the first one.
         if first.is_none() && code != RDKafkaErrorCode::PurgeQueue {
             *first = Some(Undelivered {
                 code,

@@ -1,4 +1,4 @@
-//! A batch that cannot be read: its partition halts there, since librdkafka would go on behind it.
+//! Corrupt batches. A partition halts before one, whereas librdkafka would skip it.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// The errors of one slice of a partition, and whether its records may still be used.
 #[derive(Debug, Default)]
 pub(crate) struct SliceErrors {
-    /// The one to act on: the first of those that weigh most.
+    /// The error to act on: the first one with the highest [`weight`].
     pub(crate) worst: Option<(RDKafkaErrorCode, String)>,
 }
 
 impl SliceErrors {
-    /// The slice has an error in place of a record.
+    /// Notes an error that stands in place of a record.
     pub(crate) fn add(&mut self, code: RDKafkaErrorCode, reason: String) {
         let known = self.worst.as_ref().map(|(known, _)| weight(*known));
         if known < Some(weight(code)) {
@@ -24,7 +24,7 @@ impl SliceErrors {
         }
     }
 
-    /// Records that follow are behind a broken batch, and using them would skip it.
+    /// Is there a corrupt batch in the slice? Using the records after it would skip it.
     pub(crate) fn is_corrupt(&self) -> bool {
         self.worst
             .as_ref()
@@ -32,8 +32,8 @@ impl SliceErrors {
     }
 }
 
-/// What follows a broken batch is an error of whatever librdkafka took for the next one. Errors that end the reading
-/// of a partition are said once, those that pass again and again.
+/// The error with the highest weight counts. An error after a corrupt batch concerns what librdkafka took for the next
+/// batch. Errors that end the reading of a partition are reported once, temporary ones repeatedly.
 fn weight(code: RDKafkaErrorCode) -> u8 {
     match code {
         _ if is_corrupt(code) => 3,
@@ -43,7 +43,7 @@ fn weight(code: RDKafkaErrorCode) -> u8 {
     }
 }
 
-/// Does librdkafka report so a batch that it skips: for its checksum, its version or its compression?
+/// Does librdkafka report a batch that it skips with this code: a wrong checksum, version or compression?
 pub(crate) fn is_corrupt(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -53,7 +53,7 @@ pub(crate) fn is_corrupt(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// A partition that is halted before a broken batch.
+/// A partition that is halted before a corrupt batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Corrupt {
     text: String,
@@ -71,7 +71,7 @@ impl Corrupt {
         }
     }
 
-    /// Logs the error again once a minute.
+    /// Logs the error again, once a minute.
     pub(crate) fn remind(&mut self, now: Instant) {
         if now.duration_since(self.said) >= REMIND_EVERY {
             error!("{}", self.text);
@@ -83,8 +83,8 @@ impl Corrupt {
 fn text(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
     format!(
         "{topic}/{partition} is halted at offset {offset}, the others go on: a batch cannot be read ({reason}). \
-         Look for a defect of disk or memory on the partition's leader, move leadership to an intact replica, and \
-         start this instance again"
+         Check disk and memory of the partition's leader, move leadership to an intact replica, and restart this \
+         instance"
     )
 }
 

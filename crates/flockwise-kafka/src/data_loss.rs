@@ -1,7 +1,7 @@
-//! Records of a partition that are lost: retention removed the next one before it was read, or the partition was
-//! truncated or made anew, so that records that were read are not in it any more.
+//! Lost records: retention deleted the next record of a partition before it was read, or the partition was truncated
+//! or recreated, so that records that were read are no longer in it.
 //!
-//! Nothing here can bring them back, and nobody may overlook it.
+//! They cannot be recovered, and the loss must not go unnoticed.
 
 use std::time::{Duration, Instant};
 
@@ -16,29 +16,29 @@ use crate::offset_query::known;
 use crate::partition_reader::{PartitionReader, ReadError};
 use crate::truncation::Truncation;
 
-/// How often a partition is opened again, without a record in between, whose leader says that it has the
-/// next one and yet refuses it.
+/// How often a partition is reopened, without reading a record in between, if its leader claims to have
+/// the next record but refuses it.
 const MAX_REOPENS: u32 = 5;
 
-/// How often it is said again.
+/// How often the error is logged again.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 
-/// What is known of the loss.
+/// What is known about lost records of a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct DataLoss {
     pub(crate) source: TopicPartition,
     pub(crate) topic: String,
     /// The next offset to read.
     pub(crate) wanted: i64,
-    /// Leader epoch of what was read before it.
+    /// Leader epoch up to which the partition was read.
     pub(crate) leader_epoch: Option<i32>,
-    /// What the leader says of that epoch, where it ends before `wanted`.
+    /// What the leader says about that epoch, if librdkafka reports a truncation.
     pub(crate) truncation: Option<Truncation>,
-    /// The oldest offset there is and the one behind the newest.
+    /// The oldest offset on the leader, and the one after the newest.
     pub(crate) there: (i64, i64),
 }
 
-/// A partition that is read no more.
+/// A partition that is halted because of lost records.
 #[derive(Clone, Debug)]
 pub(crate) struct Halted {
     loss: DataLoss,
@@ -46,14 +46,13 @@ pub(crate) struct Halted {
 }
 
 impl Assignment {
-    /// Deals with a source of which librdkafka says that records are lost; what was lost, where reading goes on behind
-    /// it.
+    /// Handles librdkafka's report that records of a partition are lost. Returns the loss if reading skips it.
     ///
-    /// librdkafka says so of whatever it asked for last, which may be long before where the source is
-    /// opened by now and have been deleted by ourselves. So the leader is asked whether it is true.
+    /// The report is about librdkafka's last fetch, which may lie far before the offset where the partition was
+    /// reopened since, in records that we deleted ourselves. So this asks the leader whether the report holds.
     ///
     /// # Errors
-    /// [`Failure::Abort`] where an input was truncated: seen from the last commit, nothing may be lost.
+    /// [`Failure::Abort`] if an input was truncated: as seen from the last commit, nothing may be lost.
     pub(crate) fn handle_data_loss(
         &mut self,
         source: TopicPartition,
@@ -68,7 +67,7 @@ impl Assignment {
         if is_cut && reader.has_read {
             return Err(Failure::Abort(loss.text()));
         }
-        // An answer to an earlier question may still have been under way.
+        // The report may answer an earlier fetch.
         if loss.is_available() || (is_cut && reader.reopened == 0) {
             return self.reopen(index, &loss).map(|()| None);
         }
@@ -84,16 +83,16 @@ impl Assignment {
         let reader = &mut self.readers[index];
         let source = reader.source;
         if source.topic == Topic::Repartition && reader.has_read {
-            // Nobody but the task's owner deletes there, and only what it has processed.
+            // Only the task's owner deletes there, and only what it has processed.
             return Err(Failure::Fatal(format!(
-                "{}; is it another's by now?",
+                "{}; another instance may own the task by now",
                 loss.text()
             )));
         }
         let goes_on = policy == LostRecords::Skip
-            // Nobody was promised what was the oldest a moment ago.
+            // Opened at the oldest record, whichever that was a moment ago: nothing was missed.
             || reader.at_oldest
-            // A mini-batch is a sample, and versions of a model that were taken before are known.
+            // Samples may go missing, and model versions that were read before are known.
             || matches!(source.topic, Topic::Samples | Topic::Model);
         if !goes_on {
             reader.broken = Some(ReadError::Halted(Halted::at(loss, Instant::now())));
@@ -126,7 +125,7 @@ impl Assignment {
         let progress = std::mem::take(&mut reader.progress);
         if reopened > MAX_REOPENS {
             return Err(Failure::Fatal(format!(
-                "{}, and yet it is refused",
+                "{}; the leader refuses a record that it has",
                 loss.text()
             )));
         }
@@ -134,7 +133,7 @@ impl Assignment {
             topic = loss.topic,
             partition = loss.source.partition,
             wanted = loss.wanted,
-            "records may be lost; asking again"
+            "records may be lost; reopening the partition"
         );
         let start = Start::at(loss.wanted, loss.leader_epoch);
         self.open(&[(loss.source, start)])?;
@@ -144,7 +143,7 @@ impl Assignment {
         Ok(())
     }
 
-    /// Sources that are read no more since their next record is gone or broken.
+    /// The partitions that are halted because their next record is lost or corrupt.
     pub(crate) fn halted(&self) -> Vec<TopicPartition> {
         let is_stopped = |reader: &&PartitionReader| {
             matches!(
@@ -156,7 +155,7 @@ impl Assignment {
         stopped.map(|reader| reader.source).collect()
     }
 
-    /// Says again, now and then, what is stopped.
+    /// Logs the errors of halted partitions again, once a minute.
     pub(crate) fn remind(&mut self, now: Instant) {
         for reader in &mut self.readers {
             match &mut reader.broken {
@@ -169,7 +168,7 @@ impl Assignment {
 }
 
 impl DataLoss {
-    /// Is all that was read still there, and the next record as well or the next to come?
+    /// Are all records that were read still there, and the next one there or yet to be written?
     fn is_available(&self) -> bool {
         let (oldest, end) = self.there;
         match self.truncation {
@@ -178,19 +177,19 @@ impl DataLoss {
         }
     }
 
-    /// Are records gone that were read?
+    /// Are records that were read no longer there?
     pub(crate) fn is_truncated(&self) -> bool {
         !self.is_available() && self.wanted >= self.there.0
     }
 
-    /// How many records went unread; not known where the partition was truncated or made anew.
+    /// How many records were deleted unread; `None` if the partition was truncated or recreated.
     pub(crate) fn count(&self) -> Option<i64> {
         let (oldest, _) = self.there;
         (oldest > self.wanted).then(|| oldest - self.wanted)
     }
 
-    /// Where reading goes on without what is lost: at the first record that was never read. That is the oldest one only
-    /// where those before it were removed unread, or where those pipeline topics begin again that may be read twice.
+    /// Where to go on without the lost records: at the first record that was never read. That is the oldest record if
+    /// retention deleted those before it, and for pipeline topics whose records may be read twice.
     fn goes_on_at(&self) -> Start {
         let (oldest, end) = self.there;
         if self.wanted < oldest || matches!(self.source.topic, Topic::Samples | Topic::Model) {
@@ -199,12 +198,12 @@ impl DataLoss {
         let truncation = self.truncation.and_then(|truncation| truncation.end);
         let first_unread = truncation.unwrap_or(self.wanted).min(self.wanted);
         let offset = first_unread.min(end).max(oldest);
-        // What is before it is of the epoch that was read: should the partition be truncated again, that shows by it.
+        // The records before it are of the epoch that was read, so the epoch reveals another truncation.
         let leader_epoch = truncation.and(self.leader_epoch);
         Start::at(offset, leader_epoch.filter(|_| offset <= first_unread))
     }
 
-    /// As metrics have it.
+    /// Value of the metric label `reason`.
     pub(crate) fn reason(&self) -> &'static str {
         match self.count() {
             Some(_) => "deleted",
@@ -216,33 +215,33 @@ impl DataLoss {
         let (topic, partition, wanted) = (&self.topic, self.source.partition, self.wanted);
         let (oldest, end) = self.there;
         format!(
-            "{topic}/{partition} is to be read at {wanted} and has {oldest} to {end}: {}",
+            "{topic}/{partition} is to be read at offset {wanted}, but has offsets {oldest} to {end}: {}",
             self.cause()
         )
     }
 
     fn cause(&self) -> String {
         if let Some(count) = self.count() {
-            return format!("{count} records were removed by retention before they were read");
+            return format!("{count} records were deleted by retention before they were read");
         }
         let (wanted, end) = (self.wanted, self.there.1);
         let epoch = self.leader_epoch.unwrap_or(-1);
         match self.truncation {
             Some(Truncation { end: Some(end) }) => format!(
-                "the partition was truncated, as by an unclean leader election: it was read up to offset {wanted} in \
-                 leader epoch {epoch}, which ends at {end}, so what was read from {end} on is no longer in it"
+                "the partition was truncated, perhaps by an unclean leader election: it was read up to offset {wanted} in \
+                 leader epoch {epoch}, which ends at {end}, so the records read from {end} on are no longer in it"
             ),
             Some(Truncation { end: None }) => format!(
-                "the partition was truncated, as by an unclean leader election: it was read up to offset {wanted} in \
-                 leader epoch {epoch}, which its leader does not know"
+                "the partition was truncated, perhaps by an unclean leader election: it was read up to offset {wanted} in \
+                 leader epoch {epoch}, which the leader does not know"
             ),
             None => format!(
-                "the partition was truncated or made anew: it was read up to offset {wanted} and ends at {end}"
+                "the partition was truncated or recreated: it was read up to offset {wanted}, but ends at {end}"
             ),
         }
     }
 
-    /// The rest of the partition is read.
+    /// Logs that reading skips the lost records.
     pub(crate) fn log_skipped(&self) {
         let on = self.goes_on_at().offset().unwrap_or(self.there.0);
         warn!(
@@ -253,16 +252,16 @@ impl DataLoss {
             oldest = self.there.0,
             end = self.there.1,
             lost = self.count(),
-            "records are lost: {}; going on at offset {on}",
+            "skipping lost records: {}; going on at offset {on}",
             self.cause()
         );
     }
 
     fn log_halted(&self) {
         let advice = if self.count().is_some() {
-            "to lose no more, raise retention.ms of the topic"
+            "to prevent further loss, raise retention.ms of the topic"
         } else {
-            "to lose no more, set unclean.leader.election.enable=false and min.insync.replicas=2 for the topic"
+            "to prevent further loss, set unclean.leader.election.enable=false and min.insync.replicas=2 for the topic"
         };
         error!(
             topic = self.topic,
@@ -272,8 +271,8 @@ impl DataLoss {
             oldest = self.there.0,
             end = self.there.1,
             lost = self.count(),
-            "this partition is stopped, the others go on: {}. To go on at the first record that was never read, set \
-             lost_records = \"skip\" under [kafka] and start again (what was counted of lost records stays counted); \
+            "this partition is halted, the others go on: {}. To go on at the first record that was never read, set \
+             lost_records = \"skip\" under [kafka] and restart (lost records that were counted stay counted); \
              {advice}",
             self.cause()
         );
@@ -281,13 +280,13 @@ impl DataLoss {
 }
 
 impl Halted {
-    /// Says so.
+    /// Logs the loss as an error.
     pub(crate) fn at(loss: DataLoss, now: Instant) -> Self {
         loss.log_halted();
         Self { loss, said: now }
     }
 
-    /// Says so again, now and then.
+    /// Logs the error again, once a minute.
     pub(crate) fn remind(&mut self, now: Instant) {
         if now.duration_since(self.said) >= REMIND_EVERY {
             self.loss.log_halted();
@@ -335,7 +334,7 @@ mod tests {
     fn a_partition_that_ends_before_the_position_goes_on_at_its_end() {
         let cut = loss(1_000, (0, 100));
         assert_eq!(cut.count(), None);
-        assert!(cut.cause().contains("truncated or made anew"));
+        assert!(cut.cause().contains("truncated or recreated"));
         assert!(!cut.is_available());
         assert!(cut.is_truncated());
         assert_eq!(cut.goes_on_at(), Start::Offset(100));
@@ -370,7 +369,7 @@ mod tests {
             [49, 50, 100, 101].map(is_available),
             [false, true, true, false]
         );
-        // Truncated, but behind the position: as where the rest had been fetched ahead.
+        // Truncated behind the position: only records that were fetched ahead are gone.
         assert!(truncated(90, Some(90), (50, 100)).is_available());
         assert!(!truncated(91, Some(90), (50, 100)).is_available());
     }

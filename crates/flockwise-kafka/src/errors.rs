@@ -1,4 +1,4 @@
-//! What librdkafka's errors ask for: to be tried again, or a [`Failure`] of which kind.
+//! Turns librdkafka's errors into retries or a [`Failure`].
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::context::{ClientErrors, Undelivered};
 /// What to do about a call that failed.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The same call again.
+    /// Make the same call again.
     Retry(String),
-    /// Give up on it.
+    /// Give up with this failure.
     Fail(Failure),
 }
 
-/// What a failed call of the transaction protocol asks for.
+/// What to do about a failed call of the transaction protocol.
 pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
     let KafkaError::Transaction(cause) = error else {
         return Answer::Fail(plain(doing, error));
@@ -37,9 +37,9 @@ pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
     }
 }
 
-/// The consumer has ended itself.
+/// The failure of a consumer that has stopped itself.
 pub(crate) fn consumer_ended(code: RDKafkaErrorCode) -> Failure {
-    let text = format!("the consumer can go on no more: {code}");
+    let text = format!("the consumer has stopped itself: {code}");
     if is_fenced(code) {
         Failure::Fenced(text)
     } else {
@@ -47,7 +47,7 @@ pub(crate) fn consumer_ended(code: RDKafkaErrorCode) -> Failure {
     }
 }
 
-/// Has another client taken over the name of this one?
+/// Has another client taken over this one's transactional id or `group.instance.id`?
 fn is_fenced(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -57,7 +57,7 @@ fn is_fenced(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// What a failed call outside of the transaction protocol asks for.
+/// The failure of a call outside the transaction protocol.
 pub(crate) fn plain(doing: &str, error: &KafkaError) -> Failure {
     if let KafkaError::ClientConfig(_, reason, key, value) = error {
         return Failure::Config(format!(
@@ -73,7 +73,7 @@ pub(crate) fn plain(doing: &str, error: &KafkaError) -> Failure {
     }
 }
 
-/// What a record that did not arrive asks for.
+/// The failure of an undelivered record.
 pub(crate) fn undelivered(record: &Undelivered) -> Failure {
     let Undelivered {
         code,
@@ -88,7 +88,7 @@ pub(crate) fn undelivered(record: &Undelivered) -> Failure {
     }
 }
 
-/// No broker answered at start.
+/// The failure if no broker answers at start.
 pub(crate) fn unreachable(
     servers: &str,
     waited: Duration,
@@ -103,16 +103,16 @@ pub(crate) fn unreachable(
         None if client_errors.all_down => {
             "every broker refused the connection or the credentials, without a reason"
         }
-        None => "no connection was refused either",
+        None => "no connection was refused",
     };
     Failure::Fatal(format!(
-        "no broker answers at {servers} within {seconds:.0} s ({reason}); is it running, is \
-         kafka.bootstrap_servers right, and does kafka.properties set the listener's \
-         security.protocol, sasl.username and sasl.password?"
+        "no broker answers at {servers} within {seconds:.0} s ({reason}); check that it is running, \
+         that kafka.bootstrap_servers is right, and that kafka.properties sets the listener's \
+         security.protocol, sasl.username and sasl.password"
     ))
 }
 
-/// The broker does not accept who we say we are.
+/// The failure if a broker refuses the credentials.
 pub(crate) fn refused(servers: &str, reason: &str) -> Failure {
     Failure::Config(format!(
         "the broker at {servers} refuses the credentials ({reason}); correct sasl.mechanism, \
@@ -120,15 +120,15 @@ pub(crate) fn refused(servers: &str, reason: &str) -> Failure {
     ))
 }
 
-/// A topic that must be there is not.
+/// The failure if a required topic is missing.
 pub(crate) fn missing_topic(name: &str) -> Failure {
     Failure::Config(format!(
         "there is no topic {name}; create it, or correct its name in the configuration \
-         (a principal without permission to describe a topic is told the same)"
+         (brokers answer the same to a principal without permission to describe it)"
     ))
 }
 
-/// What a person can do about an error that asking again does not cure.
+/// What a person can do about an error that no retry cures; `None` if a retry may.
 pub(crate) fn remedy(code: RDKafkaErrorCode) -> Option<&'static str> {
     Some(match code {
         RDKafkaErrorCode::TopicAuthorizationFailed => {
@@ -152,7 +152,7 @@ pub(crate) fn remedy(code: RDKafkaErrorCode) -> Option<&'static str> {
         RDKafkaErrorCode::UnknownTopic
         | RDKafkaErrorCode::UnknownPartition
         | RDKafkaErrorCode::UnknownTopicOrPartition => {
-            "the topic is gone or has fewer partitions: `flockwise topics --apply` makes ours anew"
+            "the topic is gone or has fewer partitions; recreate internal topics with `flockwise topics --apply`"
         }
         RDKafkaErrorCode::InvalidTransactionTimeout => {
             "lower transaction.timeout.ms below the broker's transaction.max.timeout.ms"

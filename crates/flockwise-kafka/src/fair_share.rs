@@ -1,17 +1,17 @@
 //! How internal partitions share the room of one batch.
 //!
-//! Each partition with records at hand gets an equal share. Where the room ends before the partitions do,
-//! the next batch begins with the first that got none (round robin).
+//! Each partition with fetched records gets an equal share. If the room does not suffice for all, the next
+//! batch begins with the first partition that got none (round robin).
 
-/// Whose turn is next.
+/// Which partition comes first in the next batch.
 #[derive(Debug, Default)]
 pub(crate) struct FairShare {
     first: usize,
 }
 
 impl FairShare {
-    /// Reads at most `room` records from the ready lanes, each at least one as long as there is room.
-    /// `read` takes at most the given number from a lane and returns how many it took, never more.
+    /// Reads at most `room` records from the ready readers, at least one from each while there is room.
+    /// `read` takes at most the given number from a reader and returns how many it took, never more.
     pub(crate) fn read<L>(
         &mut self,
         readers: &mut [L],
@@ -39,8 +39,8 @@ impl FairShare {
     }
 }
 
-/// The part of a batch that internal partitions may fill: half of it where inputs have records too, so
-/// that what inputs forward never keeps the inputs themselves from being read.
+/// How many records of a batch internal partitions may fill: half of them if inputs have records too, so
+/// that forwarded events never keep the inputs themselves from being read.
 pub(crate) fn internal_room(limit: usize, inputs_are_ready: bool) -> usize {
     if inputs_are_ready {
         (limit / 2).max(1)
@@ -53,7 +53,7 @@ pub(crate) fn internal_room(limit: usize, inputs_are_ready: bool) -> usize {
 mod tests {
     use super::*;
 
-    /// Reads one batch from lanes that each hold so many records; how many each gave.
+    /// Reads one batch from readers with these numbers of records. Returns how many each gave.
     fn batch(share: &mut FairShare, readers: &mut [usize], room: usize) -> Vec<usize> {
         let mut given: Vec<(usize, usize)> = readers.iter().map(|left| (*left, 0)).collect();
         share.read(
@@ -80,9 +80,9 @@ mod tests {
                 let mut readers = vec![5_000; count];
                 let given = batch(&mut FairShare::default(), &mut readers, room);
                 let total: usize = given.iter().sum();
-                assert!(total <= room, "{count} lanes gave {total} of {room}");
-                assert!(total < limit, "nothing is left for inputs");
-                assert!(total >= room / 2, "{count} lanes gave {total} of {room}");
+                assert!(total <= room, "{count} readers gave {total} of {room}");
+                assert!(total < limit, "no room is left for inputs");
+                assert!(total >= room / 2, "{count} readers gave {total} of {room}");
             }
         }
     }

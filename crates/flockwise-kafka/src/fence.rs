@@ -1,4 +1,4 @@
-//! Ending the transaction that somebody else has open and does not end.
+//! Ends a transaction that another worker has left open.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::context::KafkaContext;
 use crate::retry::retry;
 use crate::settings::KafkaSettings;
 
-/// Takes a transactional id over for a moment: the broker aborts what is open under it, and refuses its
-/// former holder from then on. One whose commit had begun gets it finished first.
+/// Takes over a transactional id for a moment. The broker aborts the open transaction, or finishes it if its
+/// commit had begun, and refuses the former owner from then on.
 pub(crate) fn fence(settings: &KafkaSettings, name: &str) -> Result<(), Failure> {
     let start = Instant::now();
     let producer = clients::producer(
         &settings.fencing_producer(name),
-        KafkaContext::new("evictor"),
+        KafkaContext::new("fencer"),
     )?;
     let patience = Duration::from_millis(settings.transaction_timeout_ms());
     retry(&format!("ending the transaction of {name}"), || {
@@ -26,7 +26,7 @@ pub(crate) fn fence(settings: &KafkaSettings, name: &str) -> Result<(), Failure>
     info!(
         name,
         elapsed_ms = start.elapsed().as_millis(),
-        "ended a transaction that was left open, and fenced whoever left it"
+        "ended a transaction that was left open, and fenced its owner"
     );
     Ok(())
 }

@@ -1,20 +1,20 @@
-//! What a consumer's statistics say of its partitions: which ends are up to date, and which are held back.
+//! The partitions in a consumer's statistics: which ends are up to date, and which partitions are held back.
 
 use rdkafka::Statistics;
 use rdkafka::statistics::{Broker, Partition};
 
 use crate::client_metrics::is_up;
 
-/// A connection over which nothing has come for longer than this tells of no new end, µs. Fetches are answered every
-/// second or faster, unless the configuration has them wait.
+/// After this many microseconds without data over its connection, a broker's ends are out of date. Fetches are
+/// answered within a second, unless the configuration makes them wait longer.
 const SILENT_US: i64 = 15_000_000;
 
-/// The partitions of the topics that were looked at.
+/// The assigned partitions of some topics.
 #[derive(Debug, Default)]
 pub(crate) struct FetchState {
-    /// Their ends are as of the last seconds.
+    /// Partitions whose ends are seconds old at most.
     pub(crate) fetched: Vec<PartitionFetch>,
-    /// They are to be fetched, and their broker does not answer.
+    /// Partitions that should be fetched, but whose broker does not answer.
     pub(crate) unanswered: Vec<(String, i32)>,
 }
 
@@ -23,15 +23,15 @@ pub(crate) struct FetchState {
 pub(crate) struct PartitionFetch {
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// The next offset to be fetched.
+    /// The next offset to fetch.
     pub(crate) next: i64,
-    /// The last stable offset: committed readers read up to here.
+    /// The last stable offset: readers of committed records read up to here.
     pub(crate) stable: i64,
-    /// The end, those of open transactions included.
+    /// The end offset, records of open transactions included.
     pub(crate) end: i64,
 }
 
-/// How the partitions of these topics that are assigned are being fetched.
+/// Sorts the assigned partitions of these topics by whether their broker answers fetches.
 pub(crate) fn fetch_state(statistics: &Statistics, topics: &[String]) -> FetchState {
     let mut fetch_state = FetchState::default();
     for name in topics {
@@ -115,7 +115,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Numbers of those that are fetched, and of those that are not answered.
+    /// The numbers of the fetched and of the unanswered partitions.
     fn numbers(statistics: &Statistics) -> (Vec<i32>, Vec<i32>) {
         let found = fetch_state(statistics, &["orders".to_owned(), "absent".to_owned()]);
         let fetched = found.fetched.iter().map(|fetched| fetched.partition);

@@ -1,4 +1,4 @@
-//! [`Follower`] over Kafka: a consumer that joins nothing and reads committed records as they come.
+//! [`Follower`] over Kafka: a consumer that joins no group and reads committed records as they arrive.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::partition_reader::record;
 use crate::settings::KafkaSettings;
 use crate::wakeup::Wakeup;
 
-/// How often the client has its turn.
+/// How often the client's events are served.
 const SERVE_EVERY: Duration = Duration::from_secs(1);
 
-/// Reads partitions for a standby. It waits for data on the broker's side and gathers it there for half a
-/// second, so that one that follows many quiet partitions costs next to nothing.
+/// Reads partitions for standbys. Its fetches wait on the broker, which gathers data for half a second, so
+/// that following many quiet partitions costs next to nothing.
 pub struct KafkaFollower {
     consumer: Arc<BaseConsumer<KafkaContext>>,
     context: KafkaContext,
@@ -33,12 +33,12 @@ pub struct KafkaFollower {
     servers: String,
     topics: Topics,
     followed: Vec<Followed>,
-    /// Whose turn it is first.
+    /// Index of the partition that is read first.
     turn: usize,
     served: Instant,
 }
 
-/// A partition that is read.
+/// A followed partition.
 struct Followed {
     topic: String,
     source: TopicPartition,
@@ -47,11 +47,11 @@ struct Followed {
 }
 
 impl KafkaFollower {
-    /// Connects a consumer that reads nothing yet.
+    /// Connects a consumer that follows nothing yet.
     ///
     /// # Errors
-    /// [`Failure::Config`] where nothing but a person can help: settings that are refused, no broker within
-    /// the start timeout, wrong credentials.
+    /// [`Failure::Config`] if only a person can help: refused settings, wrong credentials.
+    /// [`Failure::Fatal`] if no broker answers within the start timeout.
     pub fn connect(settings: &KafkaSettings, topics: Topics) -> Result<Self, Failure> {
         settings.check()?;
         let context = KafkaContext::new("follower");
@@ -79,7 +79,7 @@ impl KafkaFollower {
         if list.count() > 0 {
             self.consumer
                 .incremental_unassign(&list)
-                .map_err(|error| errors::plain("following no more", &error))?;
+                .map_err(|error| errors::plain("unfollowing partitions", &error))?;
         }
         self.followed.retain(|followed| is_wanted(&followed.source));
         Ok(())
@@ -93,7 +93,7 @@ impl KafkaFollower {
                 continue;
             }
             let topic = self.topics.name(source.topic);
-            // Without this the first fetch waits for seconds.
+            // Without metadata, the first fetch waits for seconds.
             let count = match counts.get(&topic) {
                 Some(count) => *count,
                 None => clients::partitions(self.consumer.client(), &topic)?,
@@ -109,7 +109,7 @@ impl KafkaFollower {
         if list.count() > 0 {
             self.consumer
                 .incremental_assign(&list)
-                .map_err(|error| errors::plain("following", &error))?;
+                .map_err(|error| errors::plain("following partitions", &error))?;
         }
         self.followed.extend(new);
         Ok(())
@@ -141,8 +141,8 @@ impl KafkaFollower {
         }
     }
 
-    /// A slice of each that has records at hand, and again while there is room; another comes first every
-    /// time.
+    /// Reads slices of all ready partitions in turn while there is room. Each call begins with another
+    /// partition.
     fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
         self.turn = (self.turn + 1) % self.followed.len().max(1);
         let mut read = true;
@@ -185,7 +185,7 @@ impl Follower for KafkaFollower {
 }
 
 impl Followed {
-    /// Moves at most `most` records into the batch; how many there were.
+    /// Moves at most `most` records into the batch. Returns how many messages were taken.
     fn read(&mut self, most: usize, batch: &mut Batch) -> Result<usize, Failure> {
         let mut errors = SliceErrors::default();
         let source = self.source;
@@ -205,13 +205,13 @@ impl Followed {
         let (topic, partition) = (&self.topic, self.source.partition);
         if code == RDKafkaErrorCode::AutoOffsetReset {
             return Err(Failure::Fatal(format!(
-                "following {topic}/{partition}: the record to go on at is gone ({reason}); what was \
-                 made of those before it is of no use"
+                "following {topic}/{partition}: the next record is gone ({reason}); the standbys are \
+                 rebuilt from the start"
             )));
         }
         if is_corrupt(code) {
             return Err(Failure::Fatal(format!(
-                "following {topic}/{partition}: a batch cannot be read ({reason}); the copy is \
+                "following {topic}/{partition}: a batch cannot be read ({reason}); the standbys are \
                  rebuilt from the start"
             )));
         }
@@ -219,7 +219,7 @@ impl Followed {
             let text = format!("following {topic}/{partition}: {reason}; {remedy}");
             return Err(Failure::Config(text));
         }
-        warn!(%topic, partition, %code, reason, "following a partition");
+        warn!(%topic, partition, %code, reason, "error while following a partition");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The group's generation, which rdkafka keeps to itself.
+//! The group's generation, which rdkafka does not expose.
 
 #![allow(unsafe_code)]
 
@@ -7,11 +7,11 @@ use rdkafka_sys as sys;
 
 use crate::context::KafkaContext;
 
-/// The generation of the group that a member is in; `None` while it is in none.
+/// The generation of the group that the consumer is a member of; `None` while it is not a member.
 pub(crate) fn generation(consumer: &BaseConsumer<KafkaContext>) -> Option<i64> {
     let client = consumer.client().native_ptr();
-    // SAFETY: the consumer outlives the call, the metadata is a copy of its own, null where there is
-    // none, is asked once and then freed.
+    // SAFETY: the consumer outlives the call. The metadata is a copy that we own, or null; it is read
+    // once and then freed.
     let generation = unsafe {
         let metadata = sys::rd_kafka_consumer_group_metadata(client);
         if metadata.is_null() {

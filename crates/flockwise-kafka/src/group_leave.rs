@@ -1,8 +1,9 @@
-//! Leaving the group, with a worker loop that answers rebalances or without one.
+//! Leaves the group, with or without a worker loop that acknowledges rebalances.
 //!
-//! librdkafka waits for an answer to what it says of rebalances, and a close waits with it. An answer for which nothing waits
-//! is lost where the close has just been done, and whoever gave it waits for ever (librdkafka's issue 4884). A close revokes all that there is,
-//! beside what may be in the queue already, and takes one answer for everything. So once it has begun there is one and no more.
+//! librdkafka waits until a rebalance is acknowledged, and so does a close. An acknowledgement that nothing waits for
+//! is lost if the close has just completed, and its caller blocks forever (librdkafka's issue 4884). A close revokes
+//! everything, in addition to what may be queued already, and takes one acknowledgement for all of it. So once a close
+//! has begun, one acknowledgement is given and no more.
 
 use std::time::Duration;
 
@@ -14,21 +15,21 @@ use tracing::warn;
 use crate::context::{KafkaContext, RebalanceKind};
 use crate::partition_queue::GroupQueue;
 
-/// Who answers a rebalance.
+/// Who acknowledges a rebalance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RebalanceAck {
     /// The worker loop.
     #[default]
     Loop,
-    /// Whoever takes it from the queue, at once: there is no loop any more.
+    /// The rebalance callback, immediately: there is no worker loop any more.
     AtOnce,
-    /// As before, but the first one alone: a close has begun.
+    /// The rebalance callback, but only for the first one: a close has begun.
     Once,
-    /// Nobody: the close has had its answer.
+    /// Nobody: the close is acknowledged.
     Never,
 }
 
-/// How far the group has been left.
+/// How far leaving the group has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LeaveState {
     #[default]
@@ -38,7 +39,7 @@ pub(crate) enum LeaveState {
 }
 
 impl LeaveState {
-    /// The client is being closed.
+    /// The close of the client begins.
     pub(crate) fn begin(&mut self) {
         *self = Self::Begun;
     }
@@ -47,12 +48,12 @@ impl LeaveState {
         self != Self::NotYet
     }
 
-    /// Has the close had its answer? Nothing may be asked of the group any more, or told.
+    /// Is the close acknowledged? After that, no call about the group may be made.
     pub(crate) fn is_acknowledged(self) -> bool {
         self == Self::Answered
     }
 
-    /// Gives it, whatever the protocol, unless that has been done.
+    /// Acknowledges the close under any protocol, unless that is done already.
     pub(crate) fn answer(&mut self, consumer: &BaseConsumer<KafkaContext>) {
         if !self.is_acknowledged() {
             *self = Self::Answered;
@@ -61,7 +62,7 @@ impl LeaveState {
     }
 }
 
-/// Answers a rebalance without taking anything or keeping anything.
+/// Acknowledges a rebalance without accepting or keeping any partition.
 pub(crate) fn answer(consumer: &BaseConsumer<KafkaContext>, kind: RebalanceKind) {
     let protocol = consumer.rebalance_protocol();
     let is_cooperative = matches!(protocol, RebalanceProtocol::Cooperative);
@@ -76,16 +77,16 @@ pub(crate) fn answer(consumer: &BaseConsumer<KafkaContext>, kind: RebalanceKind)
     });
 }
 
-/// The one answer to a close that has begun, whatever the protocol.
+/// Gives the one acknowledgement of a begun close, under any protocol.
 pub(crate) fn acknowledge_close(consumer: &BaseConsumer<KafkaContext>) {
     say(consumer.unassign());
 }
 
-/// Before a close that has not begun: what the loop has left unanswered is answered, and nothing is left in the queue that has
-/// its answer. What comes from here on waits for one.
+/// To be called before a close begins: acknowledges what the loop has left unacknowledged, and empties the queue. Only
+/// what arrives after this waits for an acknowledgement.
 pub(crate) fn acknowledge_all(group: &GroupQueue, context: &KafkaContext) {
     context.set_rebalance_ack(RebalanceAck::AtOnce);
-    // One of the two is waited for, or none.
+    // librdkafka waits for one of the two, or for none.
     answer(group.consumer(), RebalanceKind::Assigned);
     answer(group.consumer(), RebalanceKind::Revoked);
     while !group.is_empty() {
@@ -96,6 +97,6 @@ pub(crate) fn acknowledge_all(group: &GroupQueue, context: &KafkaContext) {
 
 fn say(answered: KafkaResult<()>) {
     if let Err(error) = answered {
-        warn!(%error, "giving up the assignment");
+        warn!(%error, "error while giving up the assignment");
     }
 }

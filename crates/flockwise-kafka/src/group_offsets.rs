@@ -1,5 +1,5 @@
-//! The offsets that the group has committed, against those that the state stands at: they are committed together,
-//! so where they differ somebody has reset the group's with Kafka's tools, which changes nothing.
+//! Compares the group's committed offsets with the positions of the state. Both are committed together, so if they
+//! differ, somebody has reset the group's offsets with Kafka's tools, which has no effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use crate::admin::committed_once;
 use crate::context::KafkaContext;
 
-/// A commit may show a moment later under the group than in the changelog.
+/// How often to compare: a commit may appear later in the group than in the changelog.
 const ATTEMPTS: u32 = 5;
 const STEP: Duration = Duration::from_millis(200);
 
@@ -27,7 +27,7 @@ pub(crate) struct GroupOffsets {
 }
 
 impl GroupOffsets {
-    /// Warns where the group's offsets are not those that these reads go on at.
+    /// Warns if the group's offsets differ from those that these reads start at.
     pub(crate) fn compare(
         &mut self,
         consumer: &BaseConsumer<KafkaContext>,
@@ -47,7 +47,7 @@ impl GroupOffsets {
         for attempt in 1..=ATTEMPTS {
             let committed = match committed_once(consumer.client().native_ptr(), &topics.app) {
                 Ok(committed) => committed,
-                Err(code) => return debug!("the group's offsets are not looked at: {code}"),
+                Err(code) => return debug!("the group's offsets are not compared: {code}"),
             };
             match differing(&positions, &committed) {
                 None => return,
@@ -58,8 +58,8 @@ impl GroupOffsets {
     }
 }
 
-/// What to say about the first that differs. A partition of which the group has no offset does not: brokers forget
-/// them when nobody is in the group.
+/// A warning about the first partition that differs. One without an offset in the group does not count: brokers
+/// forget the offsets of a group without members.
 fn differing(positions: &[(String, u32, i64)], committed: &Committed) -> Option<String> {
     let of = |topic: &String, partition: &u32| committed.get(topic)?.get(partition).copied();
     let mut differing = positions.iter().filter_map(|(topic, partition, offset)| {
@@ -69,8 +69,8 @@ fn differing(positions: &[(String, u32, i64)], committed: &Committed) -> Option<
     let (topic, partition, offset, found) = differing.next()?;
     let others = differing.count();
     Some(format!(
-        "the group's offset of {topic}/{partition} is {found}, and reading goes on at {offset}, where the state stands \
-         ({others} other partitions differ too): resetting the group's offsets changes nothing; to read from elsewhere \
+        "the group's offset of {topic}/{partition} is {found}, but reading goes on at {offset}, the position of the state \
+         ({others} other partitions differ too): resetting the group's offsets has no effect; to read from elsewhere, \
          stop all instances and run `flockwise reset`"
     ))
 }
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(differing(&positions, &BTreeMap::new()), None);
         let text = differing(&positions, &committed(&[(0, 0), (1, 0)])).unwrap_or_default();
         assert!(
-            text.contains("orders/0 is 0, and reading goes on at 7"),
+            text.contains("orders/0 is 0, but reading goes on at 7"),
             "{text}"
         );
         assert!(text.contains("1 other partitions"), "{text}");

@@ -1,23 +1,23 @@
-//! Memory that librdkafka reads from without a copy of its own.
+//! Memory that librdkafka reads from without copying it.
 //!
-//! A record's value stays where we wrote it until librdkafka has destroyed the message: it may be waiting,
-//! in a request on its way, or about to be sent again. librdkafka counts its messages, and takes one off the
-//! count in the very function that frees what it copied itself, and nothing touches a value after that. So a
-//! count of zero, which is what a flush waits for, is the one sign that lent memory is ours again; neither a
-//! commit, an abort nor an error is. Until then it is not written to and not freed. What is never given back
+//! A record's value stays where we wrote it until librdkafka has destroyed the message: the message may be
+//! queued, in a request in flight, or about to be retried. librdkafka counts its messages. It decrements the
+//! count in the same function that frees its own copies, and nothing touches a value after that. So a count
+//! of zero, which a flush waits for, is the only sign that memory in flight is ours again; a commit, an abort
+//! or an error is not. Until then the memory is neither written to nor freed. Memory that never comes back
 //! outlives the client: [`InflightArenas`] is dropped after it.
 
-/// Bytes that a piece has room for; it never grows, since growing moves it.
+/// Capacity of an arena, bytes. An arena never grows, since growing would move it.
 const ARENA_BYTES: usize = 1 << 20;
 
-/// Pieces that may be lent before records have to be waited for.
+/// Arenas that may be in flight before the sender waits for deliveries.
 const MAX_INFLIGHT: usize = 64;
 
-/// Memory of fixed size and place.
+/// Memory of fixed size and address.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(Vec<u8>);
 
-/// Where bytes lie in a piece.
+/// Where bytes lie in an arena.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     start: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Span {
 }
 
 impl Arena {
-    /// Keeps a copy, if there is room.
+    /// Copies bytes into the arena; `None` if there is no room.
     pub(crate) fn keep(&mut self, bytes: &[u8]) -> Option<Span> {
         if self.0.capacity() == 0 {
             self.0.reserve_exact(ARENA_BYTES);
@@ -41,18 +41,18 @@ impl Arena {
         })
     }
 
-    /// The bytes kept there.
+    /// The bytes of a span.
     pub(crate) fn bytes(&self, span: Span) -> &[u8] {
         &self.0[span.start..span.start + span.length]
     }
 
-    /// Forgets what nobody was lent.
+    /// Empties an arena that is not in flight.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 }
 
-/// Pieces that librdkafka may read from, and such as are free.
+/// Arenas that librdkafka may read from, and free ones.
 #[derive(Debug, Default)]
 pub(crate) struct InflightArenas {
     pieces: Vec<Arena>,
@@ -60,19 +60,19 @@ pub(crate) struct InflightArenas {
 }
 
 impl InflightArenas {
-    /// Sets a piece aside that librdkafka has been pointed into, and gives an empty one for it. The bytes
-    /// stay where they are.
+    /// Sets aside an arena that librdkafka has pointers into, and puts an empty one in its place. The bytes
+    /// keep their address.
     pub(crate) fn put_in_flight(&mut self, arena: &mut Arena) {
         let empty = self.free.pop().unwrap_or_default();
         self.pieces.push(std::mem::replace(arena, empty));
     }
 
-    /// Is so much lent that some should come back first?
+    /// Are so many arenas in flight that the sender should wait?
     pub(crate) fn is_full(&self) -> bool {
         self.pieces.len() >= MAX_INFLIGHT
     }
 
-    /// librdkafka holds no message any more.
+    /// Reuses all arenas. To be called only when librdkafka holds no message any more.
     pub(crate) fn reclaim(&mut self) {
         self.free.extend(self.pieces.drain(..).map(|mut arena| {
             arena.clear();

@@ -1,8 +1,8 @@
-//! The Kafka broker: the only crate that names rdkafka.
+//! The Kafka client: the only crate of the product that uses rdkafka.
 //!
-//! [`KafkaBroker`] is what a worker thread owns: one consumer, one transactional producer, blocking
-//! calls. [`KafkaFollower`] is what a standby's thread owns. [`KafkaTopicClient`] is for commands that
-//! look at topics or leave an order. [`admin`] makes and checks topics before any worker starts.
+//! [`KafkaBroker`] belongs to a worker thread: one consumer and one transactional producer, with blocking
+//! calls. [`KafkaFollower`] belongs to the standby thread. [`KafkaTopicClient`] is for CLI commands that
+//! read topics or send a command. [`admin`] creates and checks topics before any worker starts.
 
 pub mod admin;
 

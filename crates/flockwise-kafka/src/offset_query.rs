@@ -1,4 +1,4 @@
-//! Questions about topics and their ends, also of what is not committed.
+//! Queries about topics and the ends of partitions, uncommitted records included.
 
 use std::time::{Duration, Instant};
 
@@ -20,51 +20,52 @@ use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::KafkaSettings;
 use crate::topic_id::topic_id;
 
-/// How long a glance at uncommitted records takes at most: control records at the end do not come, so it
-/// cannot be waited for.
+/// The longest that uncommitted records are read. Control records are not delivered, so reading never reaches
+/// the end of a partition that ends with one.
 const GLANCE: Duration = Duration::from_millis(500);
 const STEP: Duration = Duration::from_millis(20);
 
-/// A client that hardly reads anything, and sees uncommitted records: the end that a committed reader sees lies
-/// before open transactions.
+/// A client for queries. It reads uncommitted records: a reader of committed records sees an end that lies before open
+/// transactions.
 pub(crate) struct OffsetQuery {
     consumer: BaseConsumer<KafkaContext>,
 }
 
 impl OffsetQuery {
-    /// Makes the client; it connects when first used.
+    /// Creates the client. It connects at first use.
     pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, Failure> {
-        let consumer = clients::consumer(&settings.offset_query(), KafkaContext::new("surveyor"))?;
+        let consumer =
+            clients::consumer(&settings.offset_query(), KafkaContext::new("offset-query"))?;
         Ok(Self { consumer })
     }
 
-    /// The offset behind the newest record of each partition: one request to every broker that leads some.
+    /// The end offset of each partition, in order. One request to each broker that leads some of them.
     pub(crate) fn end_offsets(&self, partitions: &[(String, u32)]) -> Result<Vec<i64>, Failure> {
         self.ask(partitions, Offset::End)
     }
 
-    /// The offset of the oldest record that may be there.
+    /// The log start offset of each partition, in order.
     pub(crate) fn starts(&self, partitions: &[(String, u32)]) -> Result<Vec<i64>, Failure> {
         self.ask(partitions, Offset::Beginning)
     }
 
-    /// What tells a topic from others of its name: the cluster's id and its own. Brokers of before 2.8 give
-    /// topics none.
+    /// The cluster's id and the topic's, which tell a topic from others of the same name. Brokers before
+    /// Kafka 2.8 give topics no id: the topic's name takes its place.
     pub(crate) fn topic_id(&self, topic: &str) -> Result<String, Failure> {
         let client = self.consumer.client();
         let id = retry_query(|| topic_id(client, topic))?.unwrap_or_else(|| {
-            debug!(topic, "the brokers give topics no id; its name has to do");
+            debug!(topic, "the brokers give topics no id; using the name");
             topic.to_owned()
         });
-        // Without it the topic would look like one of another cluster: recreated.
+        // Without it, the topic would look like one of another cluster, and so recreated.
         let unknown =
-            || Failure::Fatal("the brokers do not tell the id of their cluster".to_owned());
+            || Failure::Fatal("the brokers do not report the id of their cluster".to_owned());
         let cluster = retry_query(|| client.fetch_cluster_id(ATTEMPT).ok_or_else(unknown))?;
         Ok(format!("{cluster}.{id}"))
     }
 
-    /// Calls `each` with every record of a partition from an offset on, committed or not, as far as they
-    /// come within a moment.
+    /// Calls `each` with the records of a partition from an offset on, committed or not, as far as they
+    /// arrive within [`GLANCE`].
     pub(crate) fn read_uncommitted(
         &self,
         topic: &str,
@@ -72,10 +73,10 @@ impl OffsetQuery {
         from: i64,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
-        let doing = format!("peeking into {topic}");
+        let doing = format!("reading uncommitted records of {topic}");
         let failed = |error: KafkaError| errors::plain(&doing, &error);
         let end = self.end_offsets(&[(topic.to_owned(), source.partition)])?[0];
-        // Without this the first fetch waits for seconds.
+        // Without metadata, the first fetch waits for seconds.
         clients::partitions(self.consumer.client(), topic)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, source.partition.cast_signed(), Offset::Offset(from))
@@ -103,22 +104,22 @@ impl OffsetQuery {
         found.into_iter().map(known).collect()
     }
 
-    /// See [`ask`].
+    /// As the function [`ask`], with this client.
     pub(crate) fn lookup(
         &self,
         partitions: &[(String, u32)],
         what: Offset,
     ) -> Result<Vec<Offset>, Failure> {
         let found = ask(&self.consumer, partitions, what);
-        // Nothing but notes can be in its queue.
+        // Serves its queue, which holds events and no records.
         self.consumer.poll(Duration::ZERO);
         found
     }
 }
 
-/// Asks the leaders of partitions for an offset each: [`Offset::Beginning`], [`Offset::End`] or that of a
-/// time, for which [`Offset::End`] says that there is no record as late. One request to every broker that
-/// leads some, and again while leaders move.
+/// Asks the leaders of partitions for one offset each: [`Offset::Beginning`], [`Offset::End`], or that of a
+/// time, given in milliseconds as [`Offset::Offset`]. The answer to a time is [`Offset::End`] if no record is
+/// as late. Sends one request to each broker that leads some of them, and retries while leaders move.
 pub(crate) fn ask(
     consumer: &BaseConsumer<KafkaContext>,
     partitions: &[(String, u32)],
@@ -129,7 +130,7 @@ pub(crate) fn ask(
     }
     retry_query(|| {
         ask_once(consumer, partitions, what).map_err(|error| {
-            // Says in plain words what is missing or forbidden.
+            // Reports a missing topic or permission instead, if that is the cause.
             let missing = partitions
                 .iter()
                 .find_map(|(topic, partition)| expect(consumer, topic, *partition).err());
@@ -150,7 +151,7 @@ fn ask_once(
     for (topic, partition) in partitions {
         asked.add_partition_offset(topic, partition.cast_signed(), what)?;
     }
-    // Written as a time, -1 and -2 stand for the end and the beginning.
+    // As times, -1 and -2 stand for the end and the beginning.
     let answer = consumer.offsets_for_times(asked, ATTEMPT)?;
     let offset = |(topic, partition): &(String, u32)| {
         let found = answer.find_partition(topic, partition.cast_signed());
@@ -184,12 +185,12 @@ fn offset(found: Option<TopicPartitionListElem<'_>>) -> KafkaResult<Offset> {
     Ok(found.offset())
 }
 
-/// The offset itself, where it is one.
+/// The offset as a number.
 pub(crate) fn known(offset: Offset) -> Result<i64, Failure> {
     match offset {
         Offset::Offset(offset) => Ok(offset),
         other => Err(Failure::Fatal(format!(
-            "a broker was asked for an end of a partition and answered {other:?}"
+            "expected an offset from the broker, found {other:?}"
         ))),
     }
 }

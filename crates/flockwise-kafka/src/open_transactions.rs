@@ -1,8 +1,8 @@
 //! Transactions of other producers that hold an input partition back.
 //!
-//! A committed reader reads up to the last stable offset, which lies before the oldest open transaction. Where it
-//! stays at the same offset while there are records behind it, a transaction is open there. Its coordinator aborts
-//! it after the producer's `transaction.timeout.ms`; one of which no coordinator knows any more hangs for ever.
+//! Committed records are readable up to the last stable offset, which lies before the oldest open transaction. If
+//! that offset stays the same while records follow it, a transaction is open there. Its coordinator aborts it after
+//! the producer's `transaction.timeout.ms`. A transaction that no coordinator knows any more hangs forever.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use tracing::{info, warn};
 
 use crate::fetch_state::PartitionFetch;
 
-/// The partitions that are held back.
+/// The partitions that open transactions hold back.
 #[derive(Debug)]
 pub(crate) struct OpenTransactions {
-    /// Worth a line in the log after this.
+    /// A transaction that is open for this long is logged.
     long: Duration,
     held: BTreeMap<(String, i32), Held>,
 }
@@ -31,22 +31,22 @@ struct Held {
 pub(crate) struct OpenTransaction {
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// Zero: it is not.
+    /// Zero if it is not held back.
     pub(crate) lasted: Duration,
     pub(crate) news: Option<News>,
 }
 
-/// What is worth a line in the log.
+/// A change that should be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// It has been held back for long, at this offset, with so many records behind that.
+    /// The partition has been held back for long at offset `at`, with `behind` records from there on.
     Long { at: i64, behind: i64 },
-    /// Of one that was told of: it is read on.
+    /// The logged transaction has ended: reading goes on.
     Over,
 }
 
 impl OpenTransactions {
-    /// None yet; of those that last for so long the log tells.
+    /// Without held partitions. A transaction that is open for `long` is logged.
     pub(crate) fn new(long: Duration) -> Self {
         Self {
             long,
@@ -54,7 +54,7 @@ impl OpenTransactions {
         }
     }
 
-    /// Looks at all partitions whose ends are known. Those that are not among them any more are forgotten.
+    /// Updates all partitions whose ends are known. Forgets those that are no longer among them.
     pub(crate) fn look(
         &mut self,
         partitions: &[PartitionFetch],
@@ -84,7 +84,7 @@ impl OpenTransactions {
         };
         let was_told = known.as_ref().is_some_and(|held| held.is_told);
         let same = known.filter(|held| held.stable == fetched.stable);
-        // One that is still reading what lies before it is held back by nothing yet.
+        // A reader that has not reached the last stable offset yet is not held back.
         let is_held = fetched.stable < fetched.end && fetched.next >= fetched.stable;
         if !is_held {
             held_for.news = was_told.then_some(News::Over);
@@ -111,14 +111,15 @@ impl OpenTransactions {
 }
 
 impl OpenTransaction {
-    /// Writes into the log what is news, and what to do.
+    /// Logs the news, and what to do about it.
     pub(crate) fn say(&self) {
         let (topic, partition) = (self.topic.as_str(), self.partition);
         match self.news {
             None => {}
             Some(News::Over) => info!(
                 topic,
-                partition, "the transaction that held this partition back has ended; it is read on"
+                partition,
+                "the transaction that held this partition back has ended; reading goes on"
             ),
             Some(News::Long { at, behind }) => warn!(
                 topic,
@@ -126,7 +127,7 @@ impl OpenTransaction {
                 offset = at,
                 records_behind = behind,
                 seconds = self.lasted.as_secs(),
-                "a producer's open transaction holds this partition back: nothing behind this offset is read until it \
+                "a producer's open transaction holds this partition back: nothing from this offset on is read until it \
                  ends. The brokers abort it after the producer's transaction.timeout.ms. If it stays, it hangs: see \
                  `kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --topic {topic} --partition \
                  {partition}`, and end it with `kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic {topic} \
@@ -153,7 +154,7 @@ mod tests {
             }
         }
 
-        /// Seconds held back and news, where the partition is seen so after `seconds`.
+        /// Seconds held back and news, after the partition is seen in this state at `seconds`.
         fn see(&mut self, seconds: u64, [next, stable, end]: [i64; 3]) -> (u64, Option<News>) {
             let fetched = PartitionFetch {
                 topic: "orders".to_owned(),

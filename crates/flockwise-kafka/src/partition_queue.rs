@@ -1,7 +1,7 @@
-//! The queue of one partition: its records apart from all others, without an allocation for each.
+//! The queue of one partition: its records, separate from all others, without an allocation for each.
 //!
-//! librdkafka forwards every partition's queue to the consumer's one. A queue whose forwarding the
-//! application has taken away stays apart through all later assignments.
+//! librdkafka forwards every partition's queue to the consumer's queue. Once the application has
+//! disabled that for a queue, it stays separate through all later assignments.
 
 #![allow(unsafe_code)]
 
@@ -19,13 +19,13 @@ use rdkafka_sys as sys;
 use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
-/// Records that are taken from a queue at a time.
+/// The most records that are taken from a queue at a time.
 pub(crate) const SLICE: usize = 256;
 
 /// One partition's queue.
 pub(crate) struct PartitionQueue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    /// Shared with librdkafka by address, so never in a `Box`, whose moves end other pointers to it.
+    /// librdkafka has its address. Not in a `Box`: moving a `Box` invalidates other pointers to its contents.
     signal: Arc<Signal>,
     topic: CString,
     partition: i32,
@@ -33,15 +33,15 @@ pub(crate) struct PartitionQueue {
     taken: Taken,
 }
 
-/// What has been taken from a queue.
+/// How far the records of a queue have been taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
-    /// Where the latest error was, unless a record has been taken there since. librdkafka counts what is
-    /// taken from a queue as read, the end of a partition and other errors as well: its position is then
-    /// behind a record that nobody has had.
+    /// Offset of the latest error, unless a record was taken there or further on since. librdkafka counts
+    /// everything that is taken from a queue as read, the end of a partition and other errors included: its
+    /// position is then past a record that was not delivered.
     misread: Option<i64>,
-    /// The highest leader epoch of a record. librdkafka forgets it with an error; the next start would then take the
-    /// partition for truncated.
+    /// The highest leader epoch of a record. librdkafka forgets it after an error; without it, the next start would
+    /// take the partition for truncated.
     leader_epoch: Option<i32>,
 }
 
@@ -57,10 +57,10 @@ impl Taken {
         }
     }
 
-    /// The next offset, and the leader epoch up to which was read, where librdkafka says this; either may be -1.
+    /// The next offset, and the leader epoch read up to, from librdkafka's values, which are negative if unknown.
     fn position(&self, offset: i64, leader_epoch: i32) -> (Option<i64>, Option<i32>) {
         if offset >= 0 && self.misread.is_some_and(|misread| misread + 1 == offset) {
-            // Of an error, which has no leader epoch.
+            // librdkafka counted an error, which has no leader epoch.
             return (Some(offset - 1), self.leader_epoch);
         }
         let position = (offset >= 0).then_some(offset);
@@ -69,14 +69,14 @@ impl Taken {
     }
 }
 
-/// What librdkafka's threads touch when the queue was empty and is no more.
+/// What librdkafka's threads set when something arrives in an empty queue.
 struct Signal {
     ready: AtomicBool,
     wakeup: Wakeup,
 }
 
 impl Signal {
-    /// Ready at first: records may have arrived before anybody was told.
+    /// Ready at first: records may have arrived before the callback was set.
     fn new(wakeup: &Wakeup) -> Arc<Self> {
         Arc::new(Self {
             ready: AtomicBool::new(true),
@@ -84,7 +84,7 @@ impl Signal {
         })
     }
 
-    /// What [`on_records`] is called with. It stays valid while the Arc lives, wherever that is moved.
+    /// The argument of [`on_records`]. It stays valid while the Arc lives, wherever the Arc is moved.
     fn opaque(signal: &Arc<Self>) -> *mut c_void {
         Arc::as_ptr(signal).cast_mut().cast()
     }
@@ -93,20 +93,20 @@ impl Signal {
 // SAFETY: librdkafka's queues may be used from any thread, and the signal is made of Sync parts.
 unsafe impl Send for PartitionQueue {}
 
-/// Where a partition's readable records end, and how far they have been taken.
+/// Where a partition's readable records end, and how far they have been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// The end as of the latest fetch.
+    /// The end offset as of the latest fetch; `None` before the first one.
     pub(crate) end: Option<i64>,
-    /// The next offset, past control records and what was aborted.
+    /// The next offset to read, past control records and aborted records.
     pub(crate) position: Option<i64>,
-    /// Leader epoch up to which it was read: never below that of the record before the position, or control record.
+    /// Leader epoch read up to: at least that of the record or control record before the position.
     pub(crate) leader_epoch: Option<i32>,
 }
 
 impl PartitionQueue {
-    /// Sets a partition's queue apart; to be called before the partition is assigned. The bell rings
-    /// when records arrive in an empty queue.
+    /// Separates a partition's queue. To be called before the partition is assigned. Wakes `wakeup` when
+    /// records arrive in an empty queue.
     pub(crate) fn open(
         consumer: &Arc<BaseConsumer<KafkaContext>>,
         topic: &str,
@@ -119,8 +119,8 @@ impl PartitionQueue {
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
         let signal = Signal::new(wakeup);
-        // SAFETY: the queue is ours until drop, which takes the callback away before the signal,
-        // whose address the Arc keeps, is freed. Both calls lock the queue themselves.
+        // SAFETY: the queue is ours until drop, which removes the callback before the signal is freed.
+        // The Arc keeps the signal at its address. Both calls lock the queue themselves.
         unsafe {
             sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
             sys::rd_kafka_queue_cb_event_enable(
@@ -139,7 +139,7 @@ impl PartitionQueue {
         })
     }
 
-    /// May there be records at hand?
+    /// May the queue hold records?
     pub(crate) fn is_ready(&self) -> bool {
         self.signal.ready.load(Ordering::Acquire)
     }
@@ -149,7 +149,7 @@ impl PartitionQueue {
     pub(crate) fn take(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
         let most = most.min(SLICE);
         let mut messages = [ptr::null_mut::<sys::rd_kafka_message_t>(); SLICE];
-        // Taken down before looking, so that what arrives meanwhile puts it up again.
+        // Cleared before polling, so that a record that arrives meanwhile sets it again.
         self.signal.ready.store(false, Ordering::Release);
         // SAFETY: the array has room for `most` pointers; the queue is ours.
         let taken = unsafe {
@@ -170,7 +170,7 @@ impl PartitionQueue {
             };
             self.note(&taken);
             each(&taken);
-            // SAFETY: the message was handed to us above, and nothing of it outlives `each`.
+            // SAFETY: the message is ours, and no part of it outlives `each`.
             unsafe { sys::rd_kafka_message_destroy(message.as_ptr()) };
         }
         taken
@@ -183,7 +183,7 @@ impl PartitionQueue {
         }
     }
 
-    /// Where its records end and how far they have been taken, without asking the broker.
+    /// Where the records end and how far they have been read, without asking the broker.
     pub(crate) fn extent(&self) -> Extent {
         let (position, leader_epoch) = self.position();
         Extent {
@@ -213,7 +213,7 @@ impl PartitionQueue {
     /// See [`Taken::position`].
     fn position(&self) -> (Option<i64>, Option<i32>) {
         let client = self.consumer.client().native_ptr();
-        // SAFETY: the list is made, read and freed here; its one element lives as long as it does.
+        // SAFETY: the list is created, read and freed here; its one element lives as long as the list.
         let (offset, leader_epoch) = unsafe {
             let list = sys::rd_kafka_topic_partition_list_new(1);
             let element =
@@ -230,8 +230,8 @@ impl PartitionQueue {
 
 impl Drop for PartitionQueue {
     fn drop(&mut self) {
-        // SAFETY: the callback is taken away under the queue's lock, so that it runs no more when the
-        // signal is freed; then our reference to the queue is given back, while the client lives.
+        // SAFETY: the callback is removed under the queue's lock, so that it cannot run after the signal
+        // is freed. Then our reference to the queue is released, while the client lives.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
@@ -240,13 +240,13 @@ impl Drop for PartitionQueue {
 }
 
 unsafe extern "C" fn on_records(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
-    // SAFETY: `PartitionQueue` keeps the signal alive until it has taken this callback away.
+    // SAFETY: `PartitionQueue` keeps the signal alive until it has removed this callback.
     let signal = unsafe { &*opaque.cast::<Signal>() };
     signal.ready.store(true, Ordering::Release);
     signal.wakeup.wake();
 }
 
-/// A record, or an error of its partition, within librdkafka's memory.
+/// A record, or an error of its partition, in librdkafka's memory.
 pub(crate) struct Message<'a> {
     raw: NonNull<sys::rd_kafka_message_t>,
     lifetime: PhantomData<&'a sys::rd_kafka_message_t>,
@@ -262,7 +262,7 @@ impl Message<'_> {
         self.fields().err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
-    /// The partition's error that stands in a record's place, and what is said about it.
+    /// Code and text of the error that stands in place of a record; `None` for a record.
     pub(crate) fn error(&self) -> Option<(RDKafkaErrorCode, String)> {
         if !self.is_error() {
             return None;
@@ -275,26 +275,26 @@ impl Message<'_> {
         ))
     }
 
-    /// Its offset; of an error, where it happened.
+    /// The record's offset, or where the error happened.
     pub(crate) fn offset(&self) -> i64 {
         self.fields().offset
     }
 
-    /// Epoch of the leader that appended it, where that is known.
+    /// Epoch of the leader that appended the record; `None` if unknown.
     fn leader_epoch(&self) -> Option<i32> {
         // SAFETY: the message is alive, see `fields`.
         let epoch = unsafe { sys::rd_kafka_message_leader_epoch(self.raw.as_ptr()) };
         (epoch >= 0).then_some(epoch)
     }
 
-    /// Milliseconds since the epoch; -1 where there is none.
+    /// Milliseconds since the epoch; -1 if the record has no timestamp.
     pub(crate) fn timestamp_ms(&self) -> i64 {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive, see `fields`.
         unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &mut kind) }
     }
 
-    /// Did the broker set its timestamp when it appended it?
+    /// Did the broker set the timestamp when it appended the record?
     pub(crate) fn is_stamped_by_broker(&self) -> bool {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive, see `fields`.
@@ -302,19 +302,19 @@ impl Message<'_> {
         kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
     }
 
-    /// Its key, if it has one.
+    /// The record's key; `None` if it has none.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         self.bytes(self.fields().key, self.fields().key_len)
     }
 
-    /// Its value; `None` for a tombstone.
+    /// The record's value; `None` for a tombstone.
     pub(crate) fn value(&self) -> Option<&[u8]> {
         self.bytes(self.fields().payload, self.fields().len)
     }
 
-    /// Bytes that librdkafka said are the message's.
+    /// Bytes of the message, from librdkafka's pointer and length.
     fn bytes(&self, start: *const c_void, length: usize) -> Option<&[u8]> {
-        // SAFETY: it gives null, or `length` bytes that live as long as the message, see `fields`.
+        // SAFETY: `start` is null, or points to `length` bytes that live as long as the message, see `fields`.
         (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
     }
 }
@@ -339,12 +339,12 @@ impl GroupQueue {
         })
     }
 
-    /// Its consumer.
+    /// The consumer that the queue belongs to.
     pub(crate) fn consumer(&self) -> &BaseConsumer<KafkaContext> {
         &self.consumer
     }
 
-    /// Is there nothing to serve?
+    /// Does the queue hold no event?
     pub(crate) fn is_empty(&self) -> bool {
         // SAFETY: the queue is ours until drop.
         unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) == 0 }
@@ -353,7 +353,7 @@ impl GroupQueue {
 
 impl Drop for GroupQueue {
     fn drop(&mut self) {
-        // SAFETY: our own reference, given back once, while the client lives.
+        // SAFETY: our own reference, released once, while the client lives.
         unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
     }
 }
@@ -371,14 +371,14 @@ mod tests {
         taken.record(6, Some(5));
         taken.record(7, Some(7));
         assert_eq!(taken.position(8, 7), (Some(8), Some(7)));
-        // librdkafka says of an error that it is read, and of no leader epoch.
+        // librdkafka counts an error as read, and reports no leader epoch.
         taken.error(8);
         assert_eq!(taken.position(9, -1), (Some(8), Some(7)));
         taken.record(8, Some(7));
         assert_eq!(taken.position(9, -1), (Some(9), Some(7)));
         taken.record(9, Some(8));
         assert_eq!(taken.position(10, 8), (Some(10), Some(8)));
-        // A control record of a later leader is behind the last record.
+        // A control record of a later leader follows the last record.
         assert_eq!(taken.position(11, 9), (Some(11), Some(9)));
     }
 
@@ -390,7 +390,7 @@ mod tests {
         let moved = Some(signal);
         let signal = moved.as_ref().expect("just moved");
         signal.ready.store(false, Ordering::Release);
-        // SAFETY: the signal lives, and the client is not looked at.
+        // SAFETY: the signal lives, and the client is not used.
         unsafe { on_records(ptr::null_mut(), opaque) };
         assert!(signal.ready.load(Ordering::Acquire));
         wakeup.wait(Duration::MAX);

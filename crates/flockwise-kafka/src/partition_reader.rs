@@ -1,4 +1,4 @@
-//! The partitions that are read, each from a queue of its own.
+//! Readers of partitions, each with its own queue.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,65 +20,65 @@ use crate::partition_queue::{Message, PartitionQueue, SLICE};
 use crate::truncation::Truncation;
 use crate::wakeup::Wakeup;
 
-/// Records taken at a time of a partition that waits for others: those of all partitions are to stay in the
-/// processor's cache until their turn.
+/// Records taken at a time from a partition that waits for others: the records of all partitions should stay
+/// in the processor's cache until their turn.
 const WAITING_SLICE: usize = 64;
 
-/// One open source.
+/// Reads one open partition.
 pub(crate) struct PartitionReader {
     pub(crate) source: TopicPartition,
     pub(crate) topic: String,
-    /// The next offset to hand out.
+    /// The next offset to deliver.
     pub(crate) position: i64,
-    /// Leader epoch up to which it had been read when it was opened.
+    /// Leader epoch up to which the partition had been read when it was opened.
     pub(crate) opened_in_epoch: Option<i32>,
-    /// Is it in librdkafka's assignment?
+    /// Is the partition in librdkafka's assignment?
     pub(crate) assigned: bool,
-    /// It was opened at the oldest record and has given none yet.
+    /// Opened at the oldest record, with no record delivered yet.
     pub(crate) at_oldest: bool,
-    /// It has given a record since it was opened.
+    /// A record has been delivered since it was opened.
     pub(crate) has_read: bool,
-    /// How often it was opened again since it gave its last record.
+    /// How often it was reopened since the last delivered record.
     pub(crate) reopened: u32,
     pub(crate) progress: ReadProgress,
-    /// None of its records is to be handed out for now.
+    /// Paused: no record is to be delivered for now.
     pub(crate) is_held: bool,
-    /// It was held since it gave its last record: the next ones are likely to wait as well.
+    /// Paused since the last delivered record: the next ones are likely to wait as well.
     pub(crate) was_held: bool,
-    /// What ended it; librdkafka says this once and then is silent about the partition for ever.
+    /// The error that ended reading. librdkafka reports it once, and then nothing more about the partition.
     pub(crate) broken: Option<ReadError>,
-    /// The latest time that its broker has stamped a record with, where that does; milliseconds since the epoch.
+    /// The latest timestamp set by the broker, milliseconds since the epoch; `None` if producers set them.
     pub(crate) log_append_ms: Option<i64>,
     queue: PartitionQueue,
 }
 
-/// An error after which a partition is read no more.
+/// An error after which a partition is no longer read.
 #[derive(Clone, Debug)]
 pub(crate) enum ReadError {
-    /// It is said that there is no record at its position any more, or, with a truncation, that those before it are
-    /// gone; whether that is true, and what to do about it, is not decided yet.
+    /// librdkafka reports that the record at the position is gone, or, with a truncation, those before it. Whether that
+    /// is true, and what to do about it, is not decided yet.
     Gone(Option<Truncation>),
-    /// As that, and it is to stay so.
+    /// Records are lost, and the partition stays halted.
     Halted(Halted),
-    /// Its next batch cannot be read. It keeps its position, and its queue is not read again.
+    /// The next batch cannot be read. The position stays before it, and the queue is not read again.
     Corrupt(Corrupt),
-    /// It may not be read.
+    /// The principal may not read it. Says what to do.
     Forbidden(String),
 }
 
-/// What became of a fill.
+/// The outcome of [`fill`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FillOutcome {
-    /// As much as there was, or as was asked for.
+    /// The batch holds all fetched records, or as many as requested.
     Complete,
-    /// There is more, held back until another partition has caught up.
+    /// Fetched records are held back until another partition catches up.
     Held,
-    /// The next record of this source was removed before it could be read.
+    /// librdkafka reports lost records of this partition.
     Gone(TopicPartition),
 }
 
 impl PartitionReader {
-    /// A lane whose queue is set apart, ready to be assigned.
+    /// A reader with a separate queue, ready to be assigned.
     pub(crate) fn open(
         consumer: &Arc<BaseConsumer<KafkaContext>>,
         wakeup: &Wakeup,
@@ -106,9 +106,9 @@ impl PartitionReader {
         })
     }
 
-    /// The next offset to read, past control records and what was aborted.
+    /// The next offset to read, past control records and aborted records.
     pub(crate) fn next_offset(&self) -> i64 {
-        // librdkafka's own position has passed the broken batch.
+        // librdkafka's own position is past the corrupt batch.
         if self.is_corrupt() {
             return self.position;
         }
@@ -116,13 +116,13 @@ impl PartitionReader {
         self.position.max(reached)
     }
 
-    /// Leader epoch up to which it has been read, never below that of the record before [`PartitionReader::next_offset`]: below
-    /// it, a position would look as if it were truncated.
+    /// Leader epoch read up to, at least that of the record before [`PartitionReader::next_offset`]: with a lower one,
+    /// the partition would look truncated.
     pub(crate) fn leader_epoch(&self) -> Option<i32> {
         self.opened_in_epoch.max(self.queue.extent().leader_epoch)
     }
 
-    /// Is it halted before a broken batch?
+    /// Is it halted before a corrupt batch?
     pub(crate) fn is_corrupt(&self) -> bool {
         matches!(self.broken, Some(ReadError::Corrupt(_)))
     }
@@ -145,7 +145,7 @@ impl PartitionReader {
             if errors.is_corrupt() {
                 return;
             }
-            // A topic's records are stamped alike, so one of a slice will do.
+            // All records of a topic are stamped alike, so one of a slice suffices.
             if first_ms.is_none() && message.is_stamped_by_broker() {
                 *log_append_ms = (*log_append_ms).max(Some(message.timestamp_ms()));
             }
@@ -161,7 +161,7 @@ impl PartitionReader {
             self.has_read = true;
             self.reopened = 0;
         }
-        // One that is stopped is told of its loss again with every new assignment.
+        // librdkafka reports the loss of a halted partition again with every new assignment.
         if let Some((code, reason)) = errors.worst
             && !matches!(self.broken, Some(ReadError::Halted(_)))
         {
@@ -184,13 +184,13 @@ impl PartitionReader {
             ))),
             RDKafkaErrorCode::PartitionEOF => None,
             _ => {
-                warn!(%topic, partition, %code, reason, "reading a partition");
+                warn!(%topic, partition, %code, reason, "error while reading a partition");
                 None
             }
         }
     }
 
-    /// Records behind the end, where that is known.
+    /// Records between the position and the end; `None` if the end is unknown.
     pub(crate) fn lag(&self) -> Option<u64> {
         let end = self.queue.extent().end?;
         let behind = end.saturating_sub(self.next_offset());
@@ -217,7 +217,7 @@ impl AlignedPartition for PartitionReader {
 }
 
 /// Fills the batch with at most `limit` records: of internal topics first, then of inputs in step.
-/// The lanes are in the order of their sources, inputs first.
+/// The readers are sorted by partition, inputs first.
 pub(crate) fn fill(
     readers: &mut [PartitionReader],
     share: &mut FairShare,
@@ -254,7 +254,7 @@ pub(crate) fn fill(
     })
 }
 
-/// Were some held back?
+/// Reads inputs in step. Returns whether fetched records are held back.
 fn fill_aligned(
     inputs: &mut [PartitionReader],
     max_skew_ms: i64,
@@ -275,7 +275,7 @@ fn fill_aligned(
     false
 }
 
-/// The message as a record.
+/// A message as a record.
 pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>) -> Record<'a> {
     Record {
         source,
@@ -283,7 +283,7 @@ pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>) -> Re
         timestamp_ms: message.timestamp_ms(),
         key: message.key(),
         value: message.value(),
-        // Only whoever reads uncommitted records needs it.
+        // Only readers of uncommitted records need it.
         origin: None,
     }
 }

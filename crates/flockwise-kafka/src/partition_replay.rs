@@ -1,4 +1,4 @@
-//! One partition on its way to its end as of now.
+//! Replays one partition up to its current end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,14 +18,14 @@ use crate::partition_reader::record;
 use crate::replay::ReplayRequest;
 use crate::wakeup::Wakeup;
 
-/// How long a transaction may hold reading up before its end is no longer waited for. One that is being
-/// committed ends within milliseconds.
+/// How long to wait for the end of an open transaction. One that is being committed ends within
+/// milliseconds.
 const HELD: Duration = Duration::from_millis(300);
 
-/// How long a leader that does not answer is waited for.
+/// How long to wait for a leader that does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is to be read.
+/// The partition to replay, from `start` to `end`.
 struct ReplayTarget<'a> {
     topic: &'a str,
     source: TopicPartition,
@@ -33,27 +33,27 @@ struct ReplayTarget<'a> {
     end: i64,
 }
 
-/// One of those that are being read.
+/// The replay of one partition.
 pub(crate) struct PartitionReplay<'a> {
     goal: ReplayTarget<'a>,
     queue: PartitionQueue,
     progress: ReplayProgress,
-    /// How it ended.
+    /// How the replay ended; `None` while it runs.
     pub(crate) outcome: Option<Replayed>,
 }
 
-/// How far that has got.
+/// How far a replay has got.
 struct ReplayProgress {
     count: u64,
     position: i64,
-    /// Where the last readable record ended, when there was one to be looked for.
+    /// Where librdkafka last reported the end of the readable records.
     readable_end: Option<i64>,
     advanced: Instant,
 }
 
 impl ReplayTarget<'_> {
-    /// What can be said without reading. Whether the start is behind the oldest record is seen when it is
-    /// read: retention may be faster.
+    /// The outcome, if it is known without reading. Whether the start is before the oldest record shows only
+    /// during reading: retention may delete records meanwhile.
     fn foregone(&self) -> Option<Replayed> {
         match self.start {
             start if !(0..=self.end).contains(&start) => Some(Replayed::Gone),
@@ -64,7 +64,7 @@ impl ReplayTarget<'_> {
 }
 
 impl<'a> PartitionReplay<'a> {
-    /// Of a partition with this end, from its start on.
+    /// A replay from `start` to `end`. Its outcome may be known already.
     pub(crate) fn new(
         read: &'a ReplayRequest,
         (start, end): (i64, i64),
@@ -99,12 +99,12 @@ impl<'a> PartitionReplay<'a> {
         (topic, source.partition.cast_signed(), start)
     }
 
-    /// Is there more to be read?
+    /// Is there more to read?
     pub(crate) fn is_running(&self) -> bool {
         self.outcome.is_none()
     }
 
-    /// Takes what is at hand; how many records that was.
+    /// Takes the fetched records. Returns how many messages were taken.
     pub(crate) fn advance(&mut self, each: &mut dyn FnMut(Record<'_>)) -> Result<usize, Failure> {
         let taken = match take(&mut self.queue, &self.goal, &mut self.progress, each) {
             Ok(taken) => taken,
@@ -125,7 +125,7 @@ impl<'a> PartitionReplay<'a> {
         Ok(taken)
     }
 
-    /// Writes into the log how far it got.
+    /// Logs how far the replay got.
     pub(crate) fn say(&self, elapsed_ms: u128) {
         let (topic, partition) = (self.goal.topic, self.goal.source.partition);
         let (records, replayed) = (self.progress.count, self.outcome);
@@ -139,7 +139,7 @@ enum ReadError {
     Failed(Failure),
 }
 
-/// Takes what is at hand.
+/// Takes the fetched records. Returns how many messages were taken.
 fn take(
     queue: &mut PartitionQueue,
     goal: &ReplayTarget<'_>,
@@ -148,7 +148,7 @@ fn take(
 ) -> Result<usize, ReadError> {
     let mut errors = SliceErrors::default();
     let taken = queue.take(SLICE, |message| match message.error() {
-        // Its offset is as far as could be read: the last records may have been compacted away.
+        // All readable records are before its offset: the last ones may have been compacted away.
         Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
         Some((code, reason)) => errors.add(code, reason),
         None if message.offset() < goal.end => {
@@ -160,7 +160,7 @@ fn take(
     if let Some((code, reason)) = errors.worst {
         return Err(progress.broken(goal, code, &reason));
     }
-    // Asked only when nothing is left to take: it passes what was aborted as well.
+    // Queried only when nothing is left to take. It also passes aborted records.
     let reached = (taken < SLICE).then(|| queue.extent().position).flatten();
     progress.reach(reached, taken);
     Ok(taken)
@@ -192,7 +192,7 @@ impl ReplayProgress {
         }
     }
 
-    /// All that is committed has been read, and what follows does not get so.
+    /// Are all committed records read, and is the rest held back by an open transaction?
     fn is_held(&self) -> bool {
         self.readable_end == Some(self.position) && self.advanced.elapsed() >= HELD
     }
@@ -206,9 +206,9 @@ impl ReplayProgress {
             Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
             None if is_corrupt(code) => Failure::Fatal(format!(
                 "reading {topic}/{partition}: a batch cannot be read ({reason}). Move leadership to an intact \
-                 replica; where there is none, `flockwise reset` makes the state again from the inputs"
+                 replica; if there is none, `flockwise reset` rebuilds the state from the inputs"
             )),
-            // What comes next was removed while reading: a new start will find it so.
+            // The next record was deleted during the replay: a new start will notice that.
             None => Failure::Fatal(format!(
                 "reading {topic}/{partition} at offset {}: {code}: {reason}",
                 self.position
@@ -223,8 +223,8 @@ impl ReplayProgress {
         let (topic, partition) = (goal.topic, goal.source.partition);
         let (position, end) = (self.position, goal.end);
         Err(Failure::Fatal(format!(
-            "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; see \
-             whether the partition's leader is up",
+            "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; check \
+             that the partition's leader is up",
             PATIENCE.as_secs()
         )))
     }

@@ -1,4 +1,4 @@
-//! The pipeline record on its topic: read, and replaced by one instance at a time.
+//! Reads and replaces the pipeline record. One instance at a time can replace it.
 
 use std::time::Duration;
 
@@ -17,28 +17,28 @@ use crate::retry::{retry, retry_query};
 use crate::topic_client::KafkaTopicClient;
 
 impl KafkaTopicClient {
-    /// The record as it is committed; `None` where there is none yet.
+    /// The committed pipeline record; `None` if there is none yet.
     ///
     /// # Errors
-    /// Where its topic is not there or cannot be read.
+    /// If its topic is missing or cannot be read.
     pub fn pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let (found, _) = self.readable_pipeline_record()?;
         Ok(found)
     }
 
-    /// The record, once no transaction is open on its topic: behind one, as that of a worker, a later record may be
-    /// committed and not be readable yet.
+    /// The record, once no transaction is open on its topic. Behind an open one, such as a worker's, a later record may
+    /// be committed but not readable yet.
     fn settled_pipeline_record(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         retry_query(|| match self.readable_pipeline_record()? {
             (found, None) => Ok(found),
             (_, Some(offset)) => Err(Failure::Fatal(format!(
-                "a transaction of another instance has been open on {} since offset {offset}",
+                "a transaction of another instance is open on {} at offset {offset}",
                 self.topics.name(Topic::Pipeline)
             ))),
         })
     }
 
-    /// The record as far as the topic can be read, and where a transaction is open, if there is one.
+    /// The latest readable record, and the offset of an open transaction, if there is one.
     fn readable_pipeline_record(&mut self) -> Result<(Option<Vec<u8>>, Option<i64>), Failure> {
         let mut found = None;
         let (next, is_held) = self.replay(Topic::Pipeline, None, &mut |record| {
@@ -49,11 +49,11 @@ impl KafkaTopicClient {
         Ok((found, is_held.then_some(next)))
     }
 
-    /// Replaces the record, if it still is what the caller has read; `false` where another instance was
-    /// quicker. All instances do this under one transactional id, so the brokers let one at a time.
+    /// Replaces the record if it is still the one that the caller has read. Returns `false` if another
+    /// instance was quicker. All instances use one transactional id here, so the brokers admit one at a time.
     ///
     /// # Errors
-    /// Where it can be neither read nor written.
+    /// If the record cannot be read or written.
     pub fn replace_pipeline_record(
         &mut self,
         read: Option<&[u8]>,
@@ -67,7 +67,7 @@ impl KafkaTopicClient {
         )?;
         let patience = Duration::from_millis(self.settings.transaction_timeout_ms());
         let doing = format!("writing to {name}");
-        // From here on an instance that took the id over before can no longer commit.
+        // From here on, an instance that took over the id before can no longer commit.
         retry(&doing, || producer.init_transactions(patience))?;
         if self.settled_pipeline_record()?.as_deref() != read {
             return Ok(false);
@@ -92,19 +92,19 @@ impl KafkaTopicClient {
         }
     }
 
-    /// The id that tells an input topic from others of its name.
+    /// The id of an input topic, which tells it from others of the same name.
     ///
     /// # Errors
-    /// Where the topic is not there or may not be described.
+    /// If the topic is missing or may not be described.
     pub fn topic_id(&self, topic: &str) -> Result<String, Failure> {
         self.replayer.offset_query().topic_id(topic)
     }
 
-    /// Where each partition of an input topic begins for a pipeline that starts there now; `None`: at its oldest
-    /// record.
+    /// The first offset of each partition of an input topic, for a pipeline that starts there now. `None` stands for
+    /// the oldest record.
     ///
     /// # Errors
-    /// Where the topic is not there or cannot be read.
+    /// If the topic is missing or cannot be read.
     pub fn first_offsets(&self, topic: &str, start: Start) -> Result<Vec<Option<i64>>, Failure> {
         let count = clients::partitions(self.consumer.client(), topic)?;
         let partitions: Vec<_> = (0..count)

@@ -1,4 +1,4 @@
-//! A producer whose errors and failed deliveries are noted as they come, by a thread that sleeps meanwhile.
+//! A producer with a thread that notes errors and failed deliveries as they arrive, and sleeps otherwise.
 //!
 //! rdkafka's own thread for this wakes ten times a second and spins for the last millisecond of each wait.
 
@@ -19,10 +19,10 @@ use rdkafka_sys as sys;
 use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
-/// How long the thread sleeps where nothing wakes it.
+/// How long the thread sleeps if nothing wakes it.
 const LONGEST_POLL: Duration = Duration::from_secs(3600);
 
-/// A producer and its thread, which ends with it.
+/// A producer and its thread. Dropping it ends the thread.
 pub(crate) struct PolledProducer {
     served: Arc<PollThread>,
     thread: Option<JoinHandle<()>>,
@@ -35,7 +35,7 @@ struct PollThread {
     producer: BaseProducer<KafkaContext>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread, and so may everything else in it.
+// SAFETY: librdkafka's queues may be used from any thread, and so may all other fields.
 unsafe impl Send for PollThread {}
 // SAFETY: as above; each call locks the queue itself.
 unsafe impl Sync for PollThread {}
@@ -54,12 +54,12 @@ impl PolledProducer {
             producer,
         });
         let opaque = ptr::from_ref::<Wakeup>(&served.wakeup).cast_mut();
-        // SAFETY: the queue is ours until drop, which takes the callback away before the bell goes; the
-        // bell stays where the Arc has it.
+        // SAFETY: the queue is ours until drop, which removes the callback before the wakeup is freed. The
+        // Arc keeps the wakeup at its address.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_event), opaque.cast());
         }
-        // What came before the callback was there rang for nobody.
+        // Events that arrived before the callback was set have not woken the thread.
         served.wakeup.wake();
         let working = Arc::clone(&served);
         let thread = thread::Builder::new()
@@ -98,7 +98,7 @@ impl Drop for PolledProducer {
         self.served.is_over.store(true, Ordering::Release);
         self.served.wakeup.wake();
         if let Some(thread) = self.thread.take() {
-            // It does nothing that panics, and there is nobody to tell.
+            // The thread does nothing that panics, and drop could not report it.
             let _ = thread.join();
         }
     }
@@ -106,8 +106,8 @@ impl Drop for PolledProducer {
 
 impl Drop for PollThread {
     fn drop(&mut self) {
-        // SAFETY: the callback is taken away under the queue's lock, so that it runs no more when the bell
-        // is freed; then our reference to the queue is given back, while the client lives.
+        // SAFETY: the callback is removed under the queue's lock, so that it cannot run after the wakeup is
+        // freed. Then our reference to the queue is released, while the client lives.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
@@ -116,6 +116,6 @@ impl Drop for PollThread {
 }
 
 unsafe extern "C" fn on_event(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
-    // SAFETY: `PollThread` keeps the bell alive until it has taken this callback away.
+    // SAFETY: `PollThread` keeps the wakeup alive until it has removed this callback.
     unsafe { &*opaque.cast::<Wakeup>() }.wake();
 }

@@ -1,4 +1,4 @@
-//! Has the brokers verify that what was read before a position is still there.
+//! Has the brokers verify that the records read before a position are still there.
 
 #![allow(unsafe_code)]
 
@@ -17,15 +17,15 @@ use crate::context::KafkaContext;
 use crate::errors;
 use crate::partition_reader::PartitionReader;
 
-/// How long librdkafka may take to begin with partitions that it has just been assigned.
+/// How long librdkafka may take to start newly assigned partitions.
 const PATIENCE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(5);
 
-/// Positions of input partitions that were read before, which are verified while they are assigned.
+/// Positions of input partitions that were read before, and are verified while they are assigned.
 ///
-/// An assignment verifies nothing, a seek does: librdkafka gives no record before the leader has answered, and an error
-/// in place of records where the position's leader epoch ends before it. Other topics are the pipeline's own, for which
-/// unclean elections are refused.
+/// An assignment verifies nothing, but a seek does: librdkafka delivers no record before the leader has answered, and
+/// an error in place of records if the position's leader epoch ends before it. Other topics are internal, and may not
+/// have unclean elections.
 pub(crate) struct PositionValidation(Vec<SeekTarget>);
 
 #[derive(Clone)]
@@ -37,8 +37,8 @@ struct SeekTarget {
 }
 
 impl PositionValidation {
-    /// Of those of the lanes that are inputs and whose leader epoch is known. To be called before they are assigned:
-    /// nothing is fetched of them before [`PositionValidation::end`], since a fetch that fails would stop them unverified.
+    /// Takes the readers of inputs whose leader epoch is known, and pauses them until [`PositionValidation::end`]: a
+    /// failing fetch would stop them unverified. To be called before they are assigned.
     pub(crate) fn begin<'a>(
         consumer: &BaseConsumer<KafkaContext>,
         readers: impl Iterator<Item = &'a PartitionReader>,
@@ -51,11 +51,11 @@ impl PositionValidation {
         Ok(Self(targets))
     }
 
-    /// To be called when the lanes are assigned.
+    /// Verifies the positions and resumes the partitions. To be called after they are assigned.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] where librdkafka does not begin with a partition; as soon as that is known, where the consumer
-    /// has ended itself, as one that was fenced.
+    /// [`Failure::Fatal`] if librdkafka does not start a partition within 10 s. Without waiting, if the consumer has
+    /// stopped itself, for example because it was fenced.
     pub(crate) fn end(self, consumer: &BaseConsumer<KafkaContext>) -> Result<(), Failure> {
         let Self(targets) = self;
         if targets.is_empty() {
@@ -76,7 +76,7 @@ impl PositionValidation {
             if start.elapsed() >= PATIENCE {
                 let seconds = PATIENCE.as_secs();
                 return Err(Failure::Fatal(format!(
-                    "the position in {topic}/{partition} could not be verified for {seconds} s"
+                    "the position in {topic}/{partition} could not be verified within {seconds} s"
                 )));
             }
             beat();
@@ -99,7 +99,7 @@ impl SeekTarget {
     }
 }
 
-/// Those that librdkafka has not begun with yet.
+/// Seeks, and returns the partitions that librdkafka has not started yet.
 fn seek(
     consumer: &BaseConsumer<KafkaContext>,
     mut targets: Vec<SeekTarget>,
@@ -119,7 +119,7 @@ fn list(targets: &[SeekTarget]) -> KafkaResult<TopicPartitionList> {
         list.add_partition_offset(&place.topic, place.partition, offset)?;
     }
     for (index, place) in targets.iter().enumerate() {
-        // SAFETY: the list has an element for each of the places, in their order, and outlives the call.
+        // SAFETY: the list has an element for each of the targets, in order, and outlives the call.
         unsafe {
             let element = (*list.ptr()).elems.add(index);
             sys::rd_kafka_topic_partition_set_leader_epoch(element, place.leader_epoch);

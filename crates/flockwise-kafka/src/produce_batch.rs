@@ -1,6 +1,6 @@
-//! Records of a topic that wait to be handed to librdkafka, many of a partition at a time.
+//! Gathers a topic's records, to hand them to librdkafka many of a partition at a time.
 //!
-//! One call for many records finds their partition, takes its locks and looks at the clocks once.
+//! One call for many records finds their partition, takes its locks and reads the clocks once.
 
 #![allow(unsafe_code)]
 
@@ -12,26 +12,26 @@ use rdkafka_sys as sys;
 
 use crate::inflight_buffers::{Arena, InflightArenas, Span};
 
-/// Records that wait at most.
+/// The most records that are gathered.
 const MOST_RECORDS: usize = 1024;
 
-/// A topic's records, in the order of each partition.
+/// A topic's gathered records, in order within each partition.
 #[derive(Default)]
 pub(crate) struct ProduceBatch {
     arena: Arena,
     count: usize,
-    /// By number.
+    /// Indexed by partition number.
     partitions: Vec<Vec<Entry>>,
     messages: Vec<sys::rd_kafka_message_t>,
 }
 
-/// Where a record lies.
+/// Where a record's key and value lie in the arena.
 struct Entry {
     key: Option<Span>,
     value: Option<Span>,
 }
 
-/// A record that was not taken.
+/// A record that librdkafka refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused {
     pub(crate) code: RDKafkaErrorCode,
@@ -39,11 +39,11 @@ pub(crate) struct Refused {
     pub(crate) bytes: usize,
 }
 
-// SAFETY: the pointers in `messages` are made and used within one call of `hand_over`.
+// SAFETY: the pointers in `messages` are created and used within one call of `hand_over`.
 unsafe impl Send for ProduceBatch {}
 
 impl ProduceBatch {
-    /// Keeps a copy of a record; `false` where it must be handed over first.
+    /// Copies a record into the batch. Returns `false` if there is no room: the batch must be handed over first.
     pub(crate) fn keep(
         &mut self,
         partition: u32,
@@ -76,15 +76,15 @@ impl ProduceBatch {
         })
     }
 
-    /// Forgets what waits.
+    /// Discards the gathered records.
     pub(crate) fn clear(&mut self) {
         self.partitions.iter_mut().for_each(Vec::clear);
         self.arena.clear();
         self.count = 0;
     }
 
-    /// Hands all of it over and keeps nothing; what the records point into is lent. `make_room` is called
-    /// where librdkafka's queue is full, and says whether there is reason to try again.
+    /// Hands all records to librdkafka and empties the batch. The arena that they point into is then in
+    /// flight. `make_room` is called if librdkafka's queue is full, and returns whether to try again.
     pub(crate) fn hand_over(
         &mut self,
         topic: NonNull<sys::rd_kafka_topic_t>,
@@ -104,14 +104,14 @@ impl ProduceBatch {
             self.messages.extend(messages);
             result = produce(topic, partition, &mut self.messages, make_room);
         }
-        // Also where it was refused: some may have been taken.
+        // Even if a record was refused: librdkafka may have taken some.
         inflight.put_in_flight(&mut self.arena);
         self.clear();
         result
     }
 }
 
-/// A record as librdkafka takes it; it points into the piece.
+/// A record in librdkafka's form. It points into the arena.
 fn message(arena: &Arena, entry: &Entry) -> sys::rd_kafka_message_t {
     let (key, key_len) = pointer(arena, entry.key);
     let (payload, len) = pointer(arena, entry.value);
@@ -128,7 +128,7 @@ fn message(arena: &Arena, entry: &Entry) -> sys::rd_kafka_message_t {
     }
 }
 
-/// Null stands for none; an empty one has an address.
+/// Null stands for `None`; empty bytes have an address.
 fn pointer(arena: &Arena, span: Option<Span>) -> (*mut c_void, usize) {
     span.map_or((ptr::null_mut(), 0), |span| {
         let bytes = arena.bytes(span);
@@ -136,7 +136,7 @@ fn pointer(arena: &Arena, span: Option<Span>) -> (*mut c_void, usize) {
     })
 }
 
-/// In order: what follows one that found no room finds none either, so none overtakes another.
+/// Produces in order: records behind one that found no room find none either, so none overtakes another.
 fn produce(
     topic: NonNull<sys::rd_kafka_topic_t>,
     partition: i32,
@@ -146,9 +146,9 @@ fn produce(
     let mut rest = messages;
     loop {
         let count = i32::try_from(rest.len()).unwrap_or(i32::MAX);
-        // SAFETY: the topic handle is the caller's. Keys are copied during the call. Values are read until
-        // their messages are destroyed, and neither written to nor freed by librdkafka without flags for
-        // it; the caller lends them until then, see `InflightArenas`.
+        // SAFETY: the topic handle is the caller's. Keys are copied during the call. librdkafka reads values
+        // until their messages are destroyed, and without flags for it neither writes to nor frees them. The
+        // caller keeps them until then, see `InflightArenas`.
         let taken = unsafe {
             sys::rd_kafka_produce_batch(topic.as_ptr(), partition, 0, rest.as_mut_ptr(), count)
         };

@@ -1,6 +1,6 @@
-//! Records on their way out, many at a time and without a delivery report for each.
+//! Produces records, many at a time and without a delivery report for each.
 //!
-//! Only failures are reported. librdkafka counts what is in flight itself, and its flush waits for
+//! Only failures are reported. librdkafka itself counts the records in flight, and its flush waits for
 //! that count on a condition variable.
 
 #![allow(unsafe_code)]
@@ -22,20 +22,20 @@ use crate::inflight_buffers::InflightArenas;
 use crate::polled_producer::PolledProducer;
 use crate::produce_batch::ProduceBatch;
 
-/// Where a worker's records go.
+/// A worker's producer for all topics of the pipeline.
 pub(crate) struct BatchProducer {
     /// In the order of [`place`].
     topics: Vec<TopicHandle>,
     producer: PolledProducer,
     /// How long records may wait for room in librdkafka's queue.
     patience: Duration,
-    /// A record of the present transaction was refused, so it must come to nothing.
+    /// A record of the open transaction was refused, so the transaction must be aborted.
     is_void: bool,
-    /// Below the producer, so that it is dropped after it.
+    /// Declared after the producer, so that it is dropped after it.
     inflight: InflightArenas,
 }
 
-/// To one topic.
+/// One topic, with its gathered records.
 struct TopicHandle {
     name: String,
     handle: NonNull<sys::rd_kafka_topic_t>,
@@ -45,21 +45,21 @@ struct TopicHandle {
 // SAFETY: librdkafka's topic handles may be used from any thread.
 unsafe impl Send for BatchProducer {}
 
-/// Larger ones are not gathered: they fill the room of many, and may be too large for the topic, of which
-/// the sender is to be told at once.
+/// Larger records are not gathered: they take the room of many, and if they are too large for the topic,
+/// the sender should know immediately.
 const LARGE_BYTES: usize = 64 << 10;
 
-/// Topics of more partitions than this are left to librdkafka's own queues.
+/// Records of higher partitions are not gathered, but left to librdkafka's own queues.
 const MOST_PARTITIONS: u32 = 1 << 16;
 
-/// How soon room is looked for again where librdkafka's queue was full.
+/// How long to wait for room in librdkafka's full queue before trying again.
 const ROOM_STEP: Duration = Duration::from_millis(5);
 
-/// Blocks while the queue is full; its records time out, so this ends.
+/// Copies the record, and blocks while the queue is full. That ends, since queued records time out.
 const FLAGS: i32 = sys::RD_KAFKA_MSG_F_COPY | sys::RD_KAFKA_MSG_F_BLOCK;
 
 impl BatchProducer {
-    /// An outlet to every topic of the pipeline.
+    /// A producer for every topic of the pipeline.
     pub(crate) fn new(
         producer: PolledProducer,
         topics: &Topics,
@@ -97,12 +97,12 @@ impl BatchProducer {
         NonNull::new(unsafe { sys::rd_kafka_topic_new(client, name.as_ptr(), ptr::null_mut()) })
     }
 
-    /// The client behind it.
+    /// The underlying client.
     pub(crate) fn producer(&self) -> &PolledProducer {
         &self.producer
     }
 
-    /// Takes a record; whether it arrives is known after [`BatchProducer::hand_over`] and [`BatchProducer::flush`].
+    /// Takes a record. Its delivery is known after [`BatchProducer::hand_over`] and [`BatchProducer::flush`].
     pub(crate) fn send(&mut self, record: &Outgoing<'_>) -> Result<(), Failure> {
         let place = place(record.topic);
         if is_plain(record) {
@@ -114,7 +114,7 @@ impl BatchProducer {
                 return Ok(());
             }
         }
-        // What was sent before it comes before it.
+        // Records that were sent before must go first.
         self.hand_over_to(place)?;
         match self.produce(place, record) {
             RDKafkaErrorCode::NoError => Ok(()),
@@ -127,12 +127,12 @@ impl BatchProducer {
         batches.keep(record.partition, record.key, record.value)
     }
 
-    /// Hands over what was gathered.
+    /// Hands the gathered records to librdkafka.
     pub(crate) fn hand_over(&mut self) -> Result<(), Failure> {
         (0..self.topics.len()).try_for_each(|place| self.hand_over_to(place))
     }
 
-    /// Forgets what was gathered: the transaction has come to nothing.
+    /// Discards the gathered records, for an abort.
     pub(crate) fn forget(&mut self) {
         self.topics.iter_mut().for_each(|way| way.batches.clear());
         self.is_void = false;
@@ -154,7 +154,7 @@ impl BatchProducer {
             .batches
             .hand_over(way.handle, &mut self.inflight, &mut || {
                 beat();
-                // Not waited for within the call, which holds the topic locked.
+                // Waits here and not within the call, which holds the topic locked.
                 flush(client, ROOM_STEP);
                 start.elapsed() < patience
             });
@@ -238,13 +238,13 @@ impl BatchProducer {
 impl Drop for BatchProducer {
     fn drop(&mut self) {
         for way in &self.topics {
-            // SAFETY: our own reference, given back once, while the client lives.
+            // SAFETY: our own reference, released once, while the client lives.
             unsafe { sys::rd_kafka_topic_destroy(way.handle.as_ptr()) };
         }
     }
 }
 
-/// May it be gathered with others?
+/// May the record be gathered with others?
 fn is_plain(record: &Outgoing<'_>) -> bool {
     record.headers.is_empty() && record.partition < MOST_PARTITIONS && bytes(record) <= LARGE_BYTES
 }
@@ -253,10 +253,10 @@ fn bytes(record: &Outgoing<'_>) -> usize {
     record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
 }
 
-/// Does librdkafka hold no message any more, at the latest after `patience`?
+/// Waits until librdkafka holds no message any more. Returns `false` if that takes longer than `patience`.
 fn flush(client: *mut sys::rd_kafka_t, patience: Duration) -> bool {
     let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the client is that of the outlet at work, which lives as long as the call.
+    // SAFETY: the client belongs to the calling producer, which outlives the call.
     let result = unsafe { sys::rd_kafka_flush(client, patience_ms) };
     result == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
@@ -298,7 +298,7 @@ fn produce(topic: NonNull<sys::rd_kafka_topic_t>, record: &Outgoing<'_>) -> RDKa
     }
 }
 
-/// Null stands for none; an empty slice has an address.
+/// Null stands for `None`; an empty slice has an address.
 fn pointer(bytes: Option<&[u8]>) -> (*const c_void, usize) {
     bytes.map_or((ptr::null(), 0), |bytes| {
         (bytes.as_ptr().cast(), bytes.len())
@@ -306,7 +306,7 @@ fn pointer(bytes: Option<&[u8]>) -> (*const c_void, usize) {
 }
 
 fn headers(headers: &[(&str, &[u8])]) -> *mut sys::rd_kafka_headers_t {
-    // SAFETY: a new list, ours until it is handed over.
+    // SAFETY: the new list is ours until it is handed over.
     let list = unsafe { sys::rd_kafka_headers_new(headers.len()) };
     for (name, value) in headers {
         add_header(list, name.as_bytes(), value);

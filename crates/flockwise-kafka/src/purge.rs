@@ -1,7 +1,7 @@
-//! Forwarded records are deleted once their effect is committed.
+//! Deletes forwarded records once their effect is committed.
 //!
-//! Their topic keeps records for ever, since one that is not processed yet must not go. Those that were
-//! processed are deleted every half minute. Nothing waits for a deletion. One that fails is tried again.
+//! Their topic has no retention limit, since an unprocessed record must not be deleted. Processed records are
+//! deleted every half minute. Nothing waits for a deletion. A failed one is tried again.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,15 +19,15 @@ use crate::admin::admin_client;
 use crate::context::KafkaContext;
 use crate::settings::KafkaSettings;
 
-/// Often enough to keep the topic small, seldom enough to cost nothing.
+/// The interval of deletions: short enough to keep the topic small, long enough to cost nothing.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// How soon permission is asked for again after a refusal: somebody may have granted it meanwhile.
+/// The pause after a refused deletion: somebody may grant the permission meanwhile.
 const AFTER_REFUSAL: Duration = Duration::from_secs(3600);
 
 type Deletion = Pin<Box<dyn Future<Output = KafkaResult<TopicPartitionList>> + Send>>;
 
-/// Deletes what was processed of one topic.
+/// Deletes the processed records of one topic.
 pub(crate) struct Purger {
     topic: String,
     settings: KafkaSettings,
@@ -38,7 +38,7 @@ pub(crate) struct Purger {
 }
 
 impl Purger {
-    /// Connects when there is something to delete.
+    /// Does not connect before there is something to delete.
     pub(crate) fn new(topic: String, settings: KafkaSettings) -> Self {
         Self {
             topic,
@@ -50,7 +50,7 @@ impl Purger {
         }
     }
 
-    /// These positions have been committed.
+    /// Notes committed positions. Starts a deletion if one is due.
     pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         self.processed.committed(positions);
         let now = Instant::now();
@@ -62,7 +62,7 @@ impl Purger {
         }
         match self.start() {
             Ok(deletion) => self.running = Some(deletion),
-            Err(error) => warn!(%error, "deleting forwarded records"),
+            Err(error) => warn!(%error, "error while deleting forwarded records"),
         }
         self.schedule.attempted(now);
     }
@@ -85,7 +85,7 @@ impl Purger {
         Ok(deletion)
     }
 
-    /// What became of the last deletion.
+    /// Checks whether the last deletion has ended.
     fn look(&mut self, now: Instant) {
         let Some(deletion) = &mut self.running else {
             return;
@@ -108,16 +108,16 @@ impl Purger {
             (Outcome::Refused, Some((_, error))) if is_new => warn!(
                 topic,
                 %error,
-                "no permission to delete forwarded records that were processed, so their topic grows; give \
-                 the principal Delete on it, or set its retention.ms. This is tried again every hour"
+                "no permission to delete processed records, so the topic grows; give the principal Delete \
+                 on it, or set its retention.ms. This is tried again every hour"
             ),
             (Outcome::Failed, Some((_, error))) => warn!(
                 topic,
                 partitions = errors.len(),
                 %error,
-                "forwarded records that were processed could not be deleted; this is tried again"
+                "processed records could not be deleted; this is tried again"
             ),
-            (Outcome::Deleted, _) if is_new => info!(topic, "forwarded records are deleted again"),
+            (Outcome::Deleted, _) if is_new => info!(topic, "processed records are deleted again"),
             _ => {}
         }
     }
@@ -139,9 +139,9 @@ fn errors(result: &KafkaResult<TopicPartitionList>) -> Vec<(Option<u32>, KafkaEr
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// All of it was deleted.
+    /// Everything was deleted.
     Deleted,
-    /// Something failed that may pass: a time-out, a leader that moved, a broker that restarts.
+    /// A temporary failure: a timeout, a leader that moved, a broker that restarts.
     Failed,
     /// The principal has no permission, which only a person can change.
     Refused,
@@ -201,7 +201,7 @@ impl Schedule {
         self.look_at = now + EVERY;
     }
 
-    /// Returns whether it ended otherwise than the one before.
+    /// Notes how a deletion ended. Returns whether that differs from the deletion before.
     fn ended(&mut self, outcome: Outcome, now: Instant) -> bool {
         if outcome == Outcome::Refused {
             self.due = now + AFTER_REFUSAL;
@@ -210,12 +210,12 @@ impl Schedule {
     }
 }
 
-/// Where each partition's unprocessed records begin.
+/// The first unprocessed offset of each partition.
 #[derive(Debug, Default)]
 struct Processed {
-    /// Not deleted up to here yet.
+    /// Records before these offsets are to be deleted.
     waiting: BTreeMap<u32, i64>,
-    /// Being deleted up to here.
+    /// Records before these offsets are being deleted.
     running: BTreeMap<u32, i64>,
 }
 
@@ -232,19 +232,19 @@ impl Processed {
         self.waiting.is_empty()
     }
 
-    /// What to delete now.
+    /// Begins a deletion. Returns the offset of each partition before which to delete.
     fn begin(&mut self) -> impl Iterator<Item = (u32, i64)> {
         self.running = std::mem::take(&mut self.waiting);
         self.running.iter().map(|(key, value)| (*key, *value))
     }
 
-    /// The deletion ended and failed for these partitions; `None` stands for all. They wait again.
+    /// Ends the deletion, which failed for these partitions; `None` stands for all. They wait again.
     fn ended(&mut self, failed: impl Iterator<Item = Option<u32>>) {
         let running = std::mem::take(&mut self.running);
         for failed in failed {
             for (partition, position) in &running {
                 if failed.is_none_or(|failed| failed == *partition) {
-                    // A newer position is further on.
+                    // A newer position, if there is one, is further on.
                     self.waiting.entry(*partition).or_insert(*position);
                 }
             }
@@ -289,12 +289,12 @@ mod tests {
         assert!(schedule.ended(Outcome::Failed, now));
         assert!(!schedule.is_due(now) && schedule.is_due(now + EVERY));
 
-        assert!(schedule.ended(Outcome::Refused, now), "to be said");
+        assert!(schedule.ended(Outcome::Refused, now), "to be logged");
         assert!(!schedule.is_due(now + EVERY));
         let later = now + AFTER_REFUSAL;
         assert!(schedule.is_due(later));
         schedule.attempted(later);
-        assert!(!schedule.ended(Outcome::Refused, later), "said before");
+        assert!(!schedule.ended(Outcome::Refused, later), "logged before");
         let granted = later + AFTER_REFUSAL;
         schedule.attempted(granted);
         assert!(schedule.ended(Outcome::Deleted, granted));

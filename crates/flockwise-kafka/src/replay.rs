@@ -1,4 +1,4 @@
-//! Reading partitions from an offset, or their oldest committed record, to their ends as of now.
+//! Replays partitions from an offset, or their oldest committed record, to their current ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,33 +19,33 @@ use crate::partition_replay::PartitionReplay;
 use crate::settings::KafkaSettings;
 use crate::wakeup::Wakeup;
 
-/// How long to wait for records before looking around.
+/// How long to wait for records before serving other events.
 const STEP: Duration = Duration::from_millis(100);
 
-/// librdkafka forgets what it knows of a topic that nobody reads, and then takes seconds to start reading.
+/// How long metadata of a topic stay valid: librdkafka forgets unread topics, and then takes seconds to start reading.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Two clients of their own, kept from one restore to the next.
+/// Two clients besides the group member, kept from one restore to the next.
 pub(crate) struct Replayer {
     consumer: Arc<BaseConsumer<KafkaContext>>,
     offset_query: OffsetQuery,
     wakeup: Wakeup,
-    /// Partitions of topics, and when they were asked for.
+    /// Partition counts by topic, and when they were requested.
     known: BTreeMap<String, (Instant, u32)>,
 }
 
-/// What is asked for.
+/// A partition to replay.
 pub(crate) struct ReplayRequest {
     pub(crate) topic: String,
     pub(crate) source: TopicPartition,
-    /// `None`: from the oldest record.
+    /// Offset to start at; `None` for the oldest record.
     pub(crate) from: Option<i64>,
 }
 
 impl Replayer {
-    /// Makes the clients; they connect when first used.
+    /// Creates the clients. They connect at first use.
     pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, Failure> {
-        let replayer = clients::consumer(&settings.replayer(), KafkaContext::new("restorer"))?;
+        let replayer = clients::consumer(&settings.replayer(), KafkaContext::new("replayer"))?;
         Ok(Self {
             consumer: Arc::new(replayer),
             offset_query: OffsetQuery::new(settings)?,
@@ -54,13 +54,13 @@ impl Replayer {
         })
     }
 
-    /// Who asks about topics.
+    /// The client for queries about topics.
     pub(crate) fn offset_query(&self) -> &OffsetQuery {
         &self.offset_query
     }
 
-    /// Calls `each` with every committed record of each, oldest first, and `meanwhile` now and then. How far
-    /// each got, in order.
+    /// Calls `each` with every committed record of these partitions, each oldest first, and `meanwhile` about
+    /// every [`STEP`]. Returns how far each partition got, in order.
     pub(crate) fn replay(
         &mut self,
         reads: &[ReplayRequest],
@@ -84,7 +84,7 @@ impl Replayer {
         Ok(replays.iter().filter_map(|r| r.outcome).collect())
     }
 
-    /// Asks for a topic of which nothing was heard for a while.
+    /// Requests the topic's metadata unless they are fresh, and checks that the partition exists.
     fn expect(&mut self, topic: &str, partition: u32) -> Result<(), Failure> {
         let known = self.known.get(topic);
         let known = known.filter(|(asked, count)| asked.elapsed() < FRESH && partition < *count);
@@ -100,7 +100,7 @@ impl Replayer {
         Ok(())
     }
 
-    /// What is to be read of each, and what there is no need to.
+    /// Prepares a replay of each partition. Some have an outcome without reading.
     fn replays<'a>(&self, reads: &'a [ReplayRequest]) -> Result<Vec<PartitionReplay<'a>>, Failure> {
         let asked = |read: &ReplayRequest| (read.topic.clone(), read.source.partition);
         let ends = self

@@ -1,4 +1,4 @@
-//! Calls that are made again while their errors say that this may help.
+//! Retries of calls whose errors may be temporary.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,24 +10,24 @@ use tracing::{debug, warn};
 
 use crate::errors::{self, Answer};
 
-/// How long a call is made again: an outage of the brokers is sat out. A member that does not poll for
-/// longer than this loses its partitions anyway (max.poll.interval.ms).
+/// How long a call is retried, to outlast an outage of the brokers. A member that does not poll for longer
+/// than this loses its partitions anyway (`max.poll.interval.ms`).
 const RETRY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a question is asked again that no broker answers: leaders move within seconds.
+/// How long an unanswered query is retried: leaders move within seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long one broker may take to answer. It may be gone for good and the next one know better.
+/// How long one broker may take to answer. It may be gone for good, while another one answers.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// How long a topic that was there is asked for again where a broker does not know it: one that has just started may
-/// not have heard of it yet, and a topic that is gone stays gone.
+/// How long a query about a known topic is retried if a broker does not know the topic: a broker that has just started
+/// may not know it yet. A topic that is really gone stays gone.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// The pause before the same call again.
+/// The pause before a retry.
 const BACKOFF: Duration = Duration::from_millis(50);
 
-/// Makes a call of the transaction protocol until it succeeds or its error says that it never will.
+/// Makes a call of the transaction protocol until it succeeds or its error is permanent.
 pub(crate) fn retry(doing: &str, mut call: impl FnMut() -> KafkaResult<()>) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
@@ -40,20 +40,20 @@ pub(crate) fn retry(doing: &str, mut call: impl FnMut() -> KafkaResult<()>) -> R
             Answer::Retry(text) if start.elapsed() > RETRY_TIMEOUT => {
                 return Err(Failure::Fatal(text));
             }
-            Answer::Retry(text) => warn!("{text}; trying again"),
+            Answer::Retry(text) => warn!("{text}; retrying"),
         }
         thread::sleep(BACKOFF);
     }
 }
 
-/// Asks until there is an answer, or the failure says that there will never be one.
+/// Repeats a query until it succeeds or its failure is permanent.
 pub(crate) fn retry_query<T>(ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
     retry_while(ask, |failure, elapsed| {
         matches!(failure, Failure::Fatal(_)) && elapsed < PATIENCE
     })
 }
 
-/// Asks for something of a topic that was there a while ago.
+/// Repeats a query about a topic that existed a while ago.
 pub(crate) fn retry_for_known_topic<T>(
     ask: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -71,7 +71,7 @@ fn retry_while<T>(
         beat();
         match ask() {
             Err(failure) if may_pass(&failure, start.elapsed()) => {
-                debug!("{failure}; asking again");
+                debug!("{failure}; retrying");
             }
             answer => return answer,
         }

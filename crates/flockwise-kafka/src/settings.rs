@@ -1,4 +1,4 @@
-//! What a client is made with: our defaults, then the user's properties, then what must hold.
+//! The configuration of clients: our defaults, then the user's properties, then what is required.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,44 +10,44 @@ use rdkafka::ClientConfig;
 
 use crate::errors;
 
-/// How one worker reaches Kafka.
+/// One worker's settings for Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `host:port` of one or more brokers, comma separated.
     pub bootstrap_servers: String,
-    /// librdkafka's own properties as the user gave them; they win over our defaults.
+    /// librdkafka properties from the configuration. They override our defaults.
     pub properties: BTreeMap<String, String>,
-    /// Consumer group.
+    /// Name of the consumer group.
     pub group: String,
-    /// Stable across restarts of the same worker, different for every worker.
+    /// Transactional id: the same across restarts of a worker, and different for every worker.
     pub transactional_id: String,
-    /// `group.instance.id`: a member that comes back under it within the session timeout causes no
-    /// rebalance.
+    /// `group.instance.id`: a member that returns with it within the session timeout causes no rebalance.
+    /// `None` without static membership.
     pub member_id: Option<String>,
-    /// Input partitions are read in step to within this, event time.
+    /// How far input partitions may be apart in event time, milliseconds.
     pub max_skew_ms: i64,
-    /// How long a broker may take to answer at start.
+    /// How long a broker may take to answer at start, milliseconds.
     pub start_timeout_ms: u64,
-    /// What to do where records of a partition are lost.
+    /// What to do if records of a partition are lost.
     pub lost_records: LostRecords,
-    /// How often a worker's clients tell of their connections and of the ends of partitions. It costs the more the
-    /// more partitions there are.
+    /// How often a worker's clients report statistics about connections and ends of partitions. The cost grows with
+    /// the number of partitions.
     pub statistics_interval: Duration,
-    /// How long another producer's transaction may hold an input partition back before the log tells of it.
+    /// How long another producer's transaction may hold an input partition back before it is logged.
     pub long_transaction: Duration,
 }
 
-/// The largest record that is produced, and that the internal topics take.
+/// The largest record that is produced and that the internal topics accept, bytes.
 pub(crate) const MAX_MESSAGE_BYTES: u32 = 4 << 20;
 
-/// Records that wait to be polled, and bytes that are asked for at a time, over all partitions.
+/// Queued records and bytes per fetch, over all partitions.
 const QUEUED_RECORDS: u32 = 100_000;
 const FETCHED_BYTES: u32 = 4 << 20;
 
-/// `group.consumer.session.timeout.ms` of brokers, unless it is changed there.
+/// The brokers' default of `group.consumer.session.timeout.ms`.
 const NEXT_PROTOCOL_SESSION_MS: u64 = 45_000;
 
-/// Most producers commit every minute or sooner; those that do so with their checkpoints take a few.
+/// Most producers commit every minute or sooner. Those that commit with their checkpoints take a few minutes.
 const LONG_TRANSACTION: Duration = Duration::from_secs(300);
 
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(10);
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
 impl KafkaSettings {
-    /// Settings with nothing but defaults, exactly once, without static membership.
+    /// Default settings, without static membership.
     #[must_use]
     pub fn new(bootstrap_servers: &str, group: &str, transactional_id: &str) -> Self {
         Self {
@@ -72,20 +72,21 @@ impl KafkaSettings {
         }
     }
 
-    /// Refuses what cannot work before any client is made.
+    /// Refuses settings that cannot work, before any client is created.
     ///
     /// # Errors
     /// [`Failure::Config`] names the key, says why it is refused and what to set instead.
     pub fn check(&self) -> Result<(), Failure> {
         if self.bootstrap_servers.trim().is_empty() {
             return Err(Failure::Config(
-                "kafka.bootstrap_servers is empty; give it host:port of at least one broker".into(),
+                "kafka.bootstrap_servers is empty; set it to host:port of at least one broker"
+                    .into(),
             ));
         }
         for key in self.properties.keys() {
             if let Some(why) = reserved(key) {
                 return Err(Failure::Config(format!(
-                    "kafka.properties must not set \"{key}\": {why}; take it out"
+                    "kafka.properties must not set \"{key}\": {why}; remove it"
                 )));
             }
         }
@@ -95,7 +96,7 @@ impl KafkaSettings {
             .map_err(|error| errors::plain("reading kafka.properties", &error))
     }
 
-    /// How long a transaction may stay open, and a record undelivered.
+    /// How long a transaction may stay open, and a record undelivered, milliseconds.
     pub(crate) fn transaction_timeout_ms(&self) -> u64 {
         self.properties
             .get("transaction.timeout.ms")
@@ -103,7 +104,7 @@ impl KafkaSettings {
             .unwrap_or(DEFAULT_TRANSACTION_TIMEOUT_MS)
     }
 
-    /// The largest record that the producer takes, bytes.
+    /// The largest record that the producer accepts, bytes.
     pub(crate) fn message_max_bytes(&self) -> usize {
         self.properties
             .get("message.max.bytes")
@@ -111,14 +112,15 @@ impl KafkaSettings {
             .unwrap_or(MAX_MESSAGE_BYTES as usize)
     }
 
-    /// The longest that one call into a client may take while nothing is wrong with the client: a commit waits
-    /// for what is not stored yet, and then for the coordinator.
+    /// The longest that one call into a healthy client may take: a commit waits for undelivered records, and
+    /// then for the coordinator.
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         Duration::from_millis(self.transaction_timeout_ms() * 2)
     }
 
-    /// How long a member that is gone stays in the group. Under the next group protocol brokers decide, by default so.
+    /// How long a dead member stays in the group. Under the next group protocol the brokers decide; this is then their
+    /// default.
     #[must_use]
     pub fn session_timeout(&self) -> Duration {
         let config = self.member(1);
@@ -127,11 +129,11 @@ impl KafkaSettings {
         Duration::from_millis(timeout_ms.unwrap_or(NEXT_PROTOCOL_SESSION_MS))
     }
 
-    /// The worker's consumer, a member of the group, that may come to read this many partitions.
+    /// The worker's consumer, a member of the group, that may read up to this many partitions.
     pub(crate) fn member(&self, partitions: u32) -> ClientConfig {
         let mut config = self.consumer("read_committed");
-        // Every partition has a queue of its own, so the room for all is shared out between them.
-        // What is fetched is compressed and may be many times as large in memory.
+        // Every partition has its own queue, so the partitions share the room for all.
+        // Fetched data is compressed, and may be many times as large in memory.
         let records = (QUEUED_RECORDS / partitions.max(1)).clamp(1_000, 20_000);
         let bytes = (FETCHED_BYTES / partitions.max(1)).clamp(64 << 10, 1 << 20);
         self.enable_statistics(&mut config);
@@ -150,7 +152,7 @@ impl KafkaSettings {
                 &mut config,
                 &[
                     ("partition.assignment.strategy", "range"),
-                    // A member that dies is missed after this. Brokers allow no less, unless
+                    // A dead member is noticed after this. Brokers allow no less, unless
                     // group.min.session.timeout.ms is lowered.
                     ("session.timeout.ms", "6000"),
                     ("heartbeat.interval.ms", "1000"),
@@ -160,8 +162,8 @@ impl KafkaSettings {
         config
     }
 
-    /// A consumer that reads what it is told to and joins nothing. It goes by the same group, so
-    /// that no further permission is needed.
+    /// A consumer that reads given partitions without joining the group. It has the group's name, so
+    /// that it needs no further permission.
     pub(crate) fn replayer(&self) -> ClientConfig {
         let mut config = self.consumer("read_committed");
         config.set("enable.partition.eof", "true");
@@ -169,23 +171,23 @@ impl KafkaSettings {
             &mut config,
             &[
                 ("queued.min.messages", "50000"),
-                // The next partition to restore waits until a fetch of the last has come back.
+                // The next partition to restore waits until the fetch of the last one returns.
                 ("fetch.wait.max.ms", "2"),
             ],
         );
         config
     }
 
-    /// A consumer that follows many partitions without haste.
+    /// A consumer that follows many partitions at little cost, half a second behind.
     pub(crate) fn follower(&self) -> ClientConfig {
         let mut config = self.consumer("read_committed");
         self.default(
             &mut config,
             &[
-                // An answer every half second in place of one for every commit.
+                // One answer every half second instead of one for every commit.
                 ("fetch.min.bytes", "65536"),
                 ("fetch.wait.max.ms", "500"),
-                // Room for each partition, of which there may be hundreds.
+                // For each partition, of which there may be hundreds.
                 ("queued.min.messages", "2000"),
                 ("fetch.message.max.bytes", "262144"),
             ],
@@ -193,12 +195,12 @@ impl KafkaSettings {
         config
     }
 
-    /// A consumer that only asks for ends of partitions, also of what is not committed.
+    /// A consumer for queries about partitions, uncommitted records included.
     pub(crate) fn offset_query(&self) -> ClientConfig {
         self.consumer("read_uncommitted")
     }
 
-    /// The worker's producer.
+    /// The worker's transactional producer.
     pub(crate) fn producer(&self) -> ClientConfig {
         let mut config = self.transactional(&self.transactional_id);
         self.enable_statistics(&mut config);
@@ -210,7 +212,7 @@ impl KafkaSettings {
         config.set("statistics.interval.ms", interval_ms);
     }
 
-    /// A producer that takes somebody's transactional id over.
+    /// A producer that takes over this transactional id.
     pub(crate) fn fencing_producer(&self, name: &str) -> ClientConfig {
         self.transactional(name)
     }
@@ -221,9 +223,9 @@ impl KafkaSettings {
         config
             .set("transactional.id", name)
             .set("transaction.timeout.ms", timeout_ms);
-        // Where the group's coordinator goes away, librdkafka may wait for ever to send it offsets, whatever
-        // time-out it is given (its issues 5456 and 5511): it looks for the new one only when a connection
-        // comes or goes. That to the transaction's coordinator is idle meanwhile, and so goes soon.
+        // If the group's coordinator goes away, librdkafka may wait forever to send it offsets, whatever the
+        // timeout (its issues 5456 and 5511): it looks for the new coordinator only when a connection opens or
+        // closes. The connection to the transaction coordinator is idle meanwhile, so this closes it soon.
         self.default(&mut config, &[("connections.max.idle.ms", "3000")]);
         config
     }
@@ -247,8 +249,8 @@ impl KafkaSettings {
         self.default(
             &mut config,
             &[
-                // A flush, and so a commit, does not wait for it; without it the producer's thread is
-                // woken by every single record, for half a microsecond each.
+                // A flush, and so a commit, does not wait for it. Without it, every record wakes the
+                // producer's thread, for half a microsecond each.
                 ("linger.ms", "20"),
                 ("queue.buffering.max.messages", "1000000"),
                 ("queue.buffering.max.kbytes", "1048576"),
@@ -258,7 +260,7 @@ impl KafkaSettings {
         config
     }
 
-    /// A client with no part in the work.
+    /// A client for admin requests and metadata.
     pub(crate) fn admin(&self) -> ClientConfig {
         self.client()
     }
@@ -276,9 +278,9 @@ impl KafkaSettings {
             &[
                 // The default of a second stalls a consumer that is faster than one fetch.
                 ("fetch.queue.backoff.ms", "5"),
-                // A batch that a disk or a network has changed must be noticed, not counted.
+                // A batch that a disk or a network has damaged must be noticed, not counted.
                 ("check.crcs", "true"),
-                // What is newly assigned waits until a fetch without it has come back.
+                // A newly assigned partition waits until the fetch without it returns.
                 ("fetch.wait.max.ms", "100"),
             ],
         );
@@ -295,8 +297,8 @@ impl KafkaSettings {
             &mut config,
             &[
                 ("client.id", &self.transactional_id),
-                // A broker that starts refuses everybody for seconds. With the default, ten seconds at
-                // most, it would be up for as long again before anybody looks.
+                // A starting broker refuses connections for seconds. With the default of up to ten
+                // seconds, it could be up for as long before the client tries again.
                 ("reconnect.backoff.ms", "50"),
                 ("reconnect.backoff.max.ms", "500"),
             ],
@@ -304,7 +306,7 @@ impl KafkaSettings {
         config
     }
 
-    /// Sets what the user left open.
+    /// Sets the defaults that the user has not overridden.
     fn default(&self, config: &mut ClientConfig, defaults: &[(&str, &str)]) {
         for (key, value) in defaults {
             if !self.properties.contains_key(*key) {

@@ -1,17 +1,17 @@
-//! How large a record each topic takes.
+//! The largest record that each topic accepts.
 //!
-//! The producer's own `message.max.bytes` is known. The topic's `max.message.bytes` may be lower, and the broker says
-//! so only by refusing a record: what was refused is not sent again at that size.
+//! The producer's own `message.max.bytes` is known. The topic's `max.message.bytes` may be lower, which shows only when
+//! a broker refuses a record. No record of a refused size is sent again.
 
 use std::collections::BTreeMap;
 
-/// What a record takes beside key, value and headers, with the batch around it.
+/// Bytes of a record besides key, value and headers, its batch included.
 const OVERHEAD_BYTES: usize = 1 << 10;
 
-/// A record is cut no further than this: a topic that refuses even that one is set up wrong.
+/// Records are cut to no less than this, bytes: a topic that refuses even that is misconfigured.
 const SMALLEST_BYTES: usize = 4 << 10;
 
-/// Largest records by topic.
+/// The largest record of each topic, bytes.
 #[derive(Debug)]
 pub(crate) struct SizeLimits {
     configured: usize,
@@ -19,7 +19,7 @@ pub(crate) struct SizeLimits {
 }
 
 impl SizeLimits {
-    /// With the producer's limit for any record, bytes.
+    /// With the producer's `message.max.bytes`.
     pub(crate) fn new(message_max_bytes: usize) -> Self {
         Self {
             configured: message_max_bytes.saturating_sub(OVERHEAD_BYTES),
@@ -27,13 +27,13 @@ impl SizeLimits {
         }
     }
 
-    /// Bytes of key, value and headers that a topic takes, as far as is known.
+    /// The largest record that a topic accepts, as far as known: bytes of key, value and headers.
     pub(crate) fn max_record_bytes(&self, topic: &str) -> usize {
         let learned = self.learned.get(topic).copied().unwrap_or(usize::MAX);
         self.configured.min(learned)
     }
 
-    /// A record of this size was too large for a topic. Returns whether a smaller one can be sent in its place.
+    /// Lowers the limit of a topic that refused a record of this size. Returns whether a smaller record can be sent.
     pub(crate) fn refused(&mut self, topic: &str, bytes: usize) -> bool {
         let next = bytes.min(self.max_record_bytes(topic)) / 2;
         let can_shrink = next >= SMALLEST_BYTES;

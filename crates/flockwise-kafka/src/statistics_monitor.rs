@@ -1,4 +1,4 @@
-//! What a consumer's statistics are used for: open transactions, and which ends are up to date.
+//! Finds open transactions and outdated ends of partitions in a consumer's statistics.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,29 +13,29 @@ use crate::fetch_state::fetch_state;
 use crate::open_transactions::{OpenTransaction, OpenTransactions};
 use crate::settings::KafkaSettings;
 
-/// What was said longer ago than this is not known any more.
+/// Statistics that are older than this are out of date.
 const STALE: Duration = Duration::from_secs(30);
 
-/// One worker's inputs, as the statistics of its consumer have them.
+/// One worker's inputs, according to its consumer's statistics.
 pub(crate) struct StatisticsMonitor {
     inputs: Vec<String>,
-    /// When the consumer's statistics were last seen, or the client was made.
+    /// When the consumer's statistics last arrived, or the client was created.
     seen: Instant,
-    /// Partitions whose broker did not answer then. One that is not among them may have been assigned since, and its
-    /// end is as of a fetch.
+    /// Partitions whose broker did not answer then. A partition that was assigned since is not among them: its end
+    /// comes from a fetch.
     unanswered: BTreeSet<(String, i32)>,
     transactions: OpenTransactions,
     shown: Option<Shown>,
 }
 
-/// What is shown as metrics.
+/// The partitions that are exported as metrics.
 struct Shown {
     metrics: KafkaMetrics,
     partitions: BTreeSet<(String, i32)>,
 }
 
 impl StatisticsMonitor {
-    /// Clients of which nothing is known yet.
+    /// For a client without statistics yet.
     pub(crate) fn new(topics: &Topics, settings: &KafkaSettings) -> Self {
         Self {
             inputs: topics.inputs.clone(),
@@ -46,7 +46,7 @@ impl StatisticsMonitor {
         }
     }
 
-    /// Shows what comes from here on.
+    /// Exports metrics from now on.
     pub(crate) fn show_in(&mut self, metrics: &KafkaMetrics) {
         self.shown = Some(Shown {
             metrics: metrics.clone(),
@@ -54,7 +54,7 @@ impl StatisticsMonitor {
         });
     }
 
-    /// Takes up what the consumer has said since this was last called.
+    /// Evaluates new statistics of the consumer, if there are any.
     pub(crate) fn look(&mut self, consumer: &KafkaContext) {
         if let Some(statistics) = consumer.take_statistics() {
             self.take_up(&statistics, Instant::now());
@@ -72,7 +72,7 @@ impl StatisticsMonitor {
         }
     }
 
-    /// Reading goes on behind records that are lost.
+    /// Counts lost records of an input that reading has skipped.
     pub(crate) fn skip(&self, loss: &DataLoss) {
         if let Some(shown) = &self.shown
             && matches!(loss.source.topic, Topic::Input(_))
@@ -83,8 +83,8 @@ impl StatisticsMonitor {
         }
     }
 
-    /// Is the end that the client has of a partition as of the last seconds? Without statistics yet, a fetch of the
-    /// first seconds has brought it. Only inputs are looked at.
+    /// Is the partition's end, as the client knows it, up to date? Before the first statistics it comes from a fetch in
+    /// the first seconds. Always true for internal topics.
     pub(crate) fn knows_end(&self, source: TopicPartition, now: Instant) -> bool {
         let Topic::Input(input) = source.topic else {
             return true;
@@ -115,7 +115,7 @@ impl Shown {
 
     fn remove(&self, (topic, partition): &(String, i32)) {
         let labels = [topic.as_str(), &partition.to_string()];
-        // Another worker may have taken the partition over and given it up meanwhile.
+        // Another worker may have taken over the partition and removed the series meanwhile.
         let gauges = &self.metrics.open_transaction;
         gauges.remove_label_values(&labels).ok();
     }

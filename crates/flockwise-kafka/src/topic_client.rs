@@ -1,4 +1,4 @@
-//! Somebody from outside the group, who reads a topic to its end and leaves a record.
+//! A client outside the group that reads a topic to its end, or sends a record.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::errors;
 use crate::replay::{ReplayRequest, Replayer};
 use crate::settings::KafkaSettings;
 
-/// Reads what is committed on a pipeline's topics and adds to them, without taking part in the work.
+/// Reads committed records of a pipeline's topics and sends records, without joining the group.
 pub struct KafkaTopicClient {
     pub(crate) settings: KafkaSettings,
     pub(crate) topics: Topics,
@@ -23,14 +23,14 @@ pub struct KafkaTopicClient {
 }
 
 impl KafkaTopicClient {
-    /// Connects. Waits at most the start timeout for a broker.
+    /// Connects. Waits for a broker for the start timeout at most.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why they refuse.
+    /// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why the brokers refuse.
     pub fn connect(settings: KafkaSettings, topics: Topics) -> Result<Self, Failure> {
         settings.check()?;
-        let context = KafkaContext::new("visitor");
-        // Of no group: to be dropped, a member of one takes a tenth of a second.
+        let context = KafkaContext::new("topic-client");
+        // Not a group member: dropping a member takes 100 ms.
         let consumer = clients::consumer(&settings.admin(), context.clone())?;
         clients::reach(
             consumer.client(),
@@ -50,10 +50,10 @@ impl KafkaTopicClient {
     }
 
     /// Calls `each` with every committed record of the first partition of a topic from an offset on (`None`:
-    /// from the oldest), up to its end as of now. Returns where to read on.
+    /// from the oldest), up to its current end. Returns the next offset to read.
     ///
     /// # Errors
-    /// Where the topic is not there or cannot be read.
+    /// If the topic is missing or cannot be read.
     pub fn read(
         &mut self,
         topic: Topic,
@@ -64,7 +64,7 @@ impl KafkaTopicClient {
         Ok(next)
     }
 
-    /// The same, and whether a transaction is open there.
+    /// As [`KafkaTopicClient::read`]. Also returns whether a transaction is open there.
     pub(crate) fn replay(
         &mut self,
         topic: Topic,
@@ -90,21 +90,21 @@ impl KafkaTopicClient {
         }
     }
 
-    /// Adds a record to the first partition of a topic and waits until all replicas have it.
+    /// Sends a record to the first partition of a topic, and waits until all replicas have it.
     ///
     /// # Errors
-    /// Where the topic is not there, or the record is too large or is not stored in time.
+    /// If the topic is missing, or the record is too large or is not stored in time.
     pub fn send(&self, topic: Topic, value: &[u8]) -> Result<(), Failure> {
         let name = self.topics.name(topic);
-        // A producer alone might have the brokers make a topic that is missing.
+        // A producer alone might make the brokers create a missing topic.
         clients::partitions(self.consumer.client(), &name)?;
-        let context = KafkaContext::new("visitor");
+        let context = KafkaContext::new("topic-client");
         let producer = clients::producer(&self.settings.idempotent(), context.clone())?;
         let record = BaseRecord::<(), [u8]>::to(&name).partition(0);
         producer
             .send(record.payload(value))
             .map_err(|(error, _)| errors::plain(&format!("sending to {name}"), &error))?;
-        // Longer than librdkafka itself waits: it knows why a record did not arrive.
+        // Longer than librdkafka itself waits, since it then reports why a record was not delivered.
         let patience = self.settings.longest_call();
         let flushed = producer.flush(patience);
         match context.take_undelivered() {
@@ -114,7 +114,7 @@ impl KafkaTopicClient {
     }
 }
 
-/// There is no transaction to be done again.
+/// Without a transaction, nothing is aborted and done again.
 fn given_up(failure: &Failure) -> Failure {
     match failure {
         Failure::Config(reason) => Failure::Config(reason.clone()),

@@ -1,4 +1,4 @@
-//! A topic's id, which rdkafka keeps to itself.
+//! A topic's id, which rdkafka does not expose.
 
 #![allow(unsafe_code)]
 
@@ -14,7 +14,7 @@ use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 use crate::errors;
 use crate::retry::ATTEMPT;
 
-/// The id that the brokers gave a topic when it was made, in hexadecimal digits; `None` where they give
+/// The id that the brokers gave a topic at its creation, as 32 hexadecimal digits; `None` if they give
 /// none.
 pub(crate) fn topic_id<C: ClientContext>(
     client: &Client<C>,
@@ -35,7 +35,7 @@ fn failure(topic: &str, code: RDKafkaErrorCode) -> Failure {
     }
 }
 
-/// An event that answers a question, freed when dropped.
+/// The event that answers the request. Freed when dropped.
 struct Description(NonNull<sys::rd_kafka_event_t>);
 
 impl Description {
@@ -43,7 +43,7 @@ impl Description {
         let patience_ms = i32::try_from(ATTEMPT.as_millis()).unwrap_or(i32::MAX);
         let mut names = [name.as_ptr()];
         // SAFETY: the client and the name outlive the call. The collection, the options and the queue are
-        // made, used and freed here, whatever comes; the event is handed to us and lives on its own.
+        // created, used and freed here in all cases. We own the event, which depends on none of them.
         let event = unsafe {
             let client = client.native_ptr();
             let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
@@ -74,8 +74,8 @@ impl Description {
     }
 
     fn id(&self) -> Result<Option<String>, RDKafkaErrorCode> {
-        // SAFETY: what the event holds lives as long as it does, and nothing of it leaves this function.
-        // Each pointer is looked at before it is followed.
+        // SAFETY: everything in the event lives as long as the event, and nothing of it leaves this function.
+        // Each pointer is checked for null before it is followed.
         unsafe {
             let result = sys::rd_kafka_event_DescribeTopics_result(self.0.as_ptr());
             let mut count = 0;
@@ -104,7 +104,7 @@ impl Description {
 
 impl Drop for Description {
     fn drop(&mut self) {
-        // SAFETY: ours, freed once.
+        // SAFETY: the event is ours, and is freed once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };
     }
 }

@@ -1,4 +1,4 @@
-//! The transaction protocol, in its one order that is fast: deliver, then offsets, then commit.
+//! The transaction protocol, in the only order that is fast: deliver, then offsets, then commit.
 
 use std::time::{Duration, Instant};
 
@@ -21,20 +21,20 @@ use crate::retry::retry;
 use crate::settings::KafkaSettings;
 use crate::size_limits::SizeLimits;
 
-/// How long a broker that is dropped waits for its transaction to be aborted.
+/// How long a dropped broker waits for the abort of its transaction.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A commit that takes longer is worth a line, since nothing gets on meanwhile.
+/// A commit that takes longer is logged, since the worker stands still meanwhile.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How often failed deliveries are looked for while waiting for the others.
+/// How often to check for failed deliveries while waiting for the others.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
 
 /// A worker's producer and its transaction.
 pub(crate) struct TransactionalProducer {
     producer: BatchProducer,
     context: KafkaContext,
-    /// Longer than this no transaction lives and no record waits.
+    /// The longest that a transaction stays open and a record undelivered.
     timeout: Duration,
     is_open: bool,
     limits: SizeLimits,
@@ -44,7 +44,7 @@ pub(crate) struct TransactionalProducer {
 }
 
 impl TransactionalProducer {
-    /// Takes the transactional id over from whoever had it, ending what they left open.
+    /// Takes over the transactional id from its former owner, and ends that owner's open transaction.
     pub(crate) fn take_over(
         producer: BatchProducer,
         context: KafkaContext,
@@ -72,7 +72,7 @@ impl TransactionalProducer {
         Ok(transaction)
     }
 
-    /// How many partitions a consumer may come to read.
+    /// The most partitions that a worker's consumer may read.
     pub(crate) fn partitions(&self, topics: &Topics) -> Result<u32, Failure> {
         let client = self.producer().client();
         let mut total = topics.state_partitions + 1;
@@ -82,13 +82,13 @@ impl TransactionalProducer {
         Ok(total)
     }
 
-    /// Hands a record over, beginning a transaction if none is open.
+    /// Sends a record. Begins a transaction if none is open.
     pub(crate) fn send(&mut self, record: &Outgoing<'_>) -> Result<(), Failure> {
         self.begin()?;
         self.producer.send(record)
     }
 
-    /// Makes everything sent, and these positions, count.
+    /// Commits everything sent, together with these positions.
     pub(crate) fn commit(
         &mut self,
         positions: &TopicPartitionList,
@@ -118,7 +118,7 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Takes back what was sent since the last commit.
+    /// Discards what was sent since the last commit.
     pub(crate) fn abort(&mut self) -> Result<(), Failure> {
         self.producer.forget();
         if !self.is_open {
@@ -127,33 +127,33 @@ impl TransactionalProducer {
         retry("aborting the transaction", || {
             self.producer().abort_transaction(self.timeout)
         })?;
-        // An abort has thrown away what was not stored yet.
+        // The abort has purged what was not stored yet.
         self.producer.flush(self.timeout);
         self.context.take_undelivered();
         self.is_open = false;
         Ok(())
     }
 
-    /// An open transaction can only be ended by an abort, after which its worker has to go back.
+    /// Fails if a transaction is open: only an abort can end it, after which the worker rolls back.
     pub(crate) fn require_closed(&self) -> Result<(), Failure> {
         if self.is_open {
-            let text = "what is read is held back by this worker's own transaction";
+            let text = "this worker's own open transaction holds back what it reads";
             return Err(Failure::Abort(text.to_owned()));
         }
         Ok(())
     }
 
-    /// Ends an open transaction if that can be done at once, so that readers need not wait for it to
-    /// time out.
+    /// Aborts an open transaction if that is possible within a second, so that readers need not wait for
+    /// it to time out.
     pub(crate) fn give_up(&mut self) {
         if self.is_open {
             let aborted = self.producer().abort_transaction(LEAVE_TIMEOUT);
-            debug!(?aborted, "given up with a transaction open");
+            debug!(?aborted, "dropped with an open transaction");
         }
         self.is_open = false;
     }
 
-    /// The notes of the producer.
+    /// The producer's context.
     pub(crate) fn context(&self) -> &KafkaContext {
         &self.context
     }
@@ -172,8 +172,8 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Waits until every record is stored. Sending offsets before that makes the commit twenty times
-    /// slower, and leaving it to the commit does too.
+    /// Waits until every record is stored. Sending offsets before that, or leaving the wait to the commit,
+    /// makes the commit twenty times slower.
     fn await_delivery(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
         while !self.producer.flush(FLUSH_STEP) {
@@ -194,7 +194,7 @@ impl TransactionalProducer {
         }
     }
 
-    /// One that was too large is sent smaller after the abort, where that can be done.
+    /// The failure of a record. One that was too large is sent smaller after the abort, if that is possible.
     fn undelivered(&mut self, record: &Undelivered) -> Failure {
         let is_too_large = record.code == RDKafkaErrorCode::MessageSizeTooLarge;
         let can_shrink = is_too_large && self.shrinking.contains(&record.topic);
@@ -206,8 +206,8 @@ impl TransactionalProducer {
             topic,
             bytes = record.bytes,
             most,
-            "a record is too large for its topic, so larger ones are cut or refused from now on; raise \
-             max.message.bytes of the topic to keep them whole"
+            "a record is too large for its topic, so records above `most` bytes are cut or refused from now on; \
+             raise max.message.bytes of the topic to keep them whole"
         );
         Failure::Abort(format!(
             "a record of {} bytes is too large for {topic}",
@@ -215,7 +215,7 @@ impl TransactionalProducer {
         ))
     }
 
-    /// Bytes of key, value and headers that a topic takes, as far as is known.
+    /// The largest record that a topic accepts, as far as known: bytes of key, value and headers.
     pub(crate) fn max_record_bytes(&self, topic: &str) -> usize {
         self.limits.max_record_bytes(topic)
     }
@@ -229,7 +229,7 @@ impl TransactionalProducer {
         phases.begin("offsets");
         if positions.count() > 0 {
             check_membership(generation(consumer))?;
-            // Read afresh: a generation that has passed must fail, and a new one must not.
+            // Read for each commit: an outdated generation must fail, and a new one must not.
             let group = consumer
                 .group_metadata()
                 .ok_or_else(|| Failure::Fatal("the consumer has no group metadata".into()))?;
@@ -245,19 +245,20 @@ impl TransactionalProducer {
     }
 }
 
-/// A member that was thrown out of its group has an empty member id and no generation until it has joined again.
-/// With `group.instance.id` brokers take such a commit for a second member of that name and answer
-/// FENCED_INSTANCE_ID, which ends the client. So it is not sent: after the abort the worker hears from the group
-/// what it has lost.
+/// Fails if the consumer is not a member of its group. A member that was expelled has an empty member id and no
+/// generation until it has joined again. With `group.instance.id`, brokers take its commit for that of a second
+/// member of that name and answer FENCED_INSTANCE_ID, which ends the client. So it is not sent. After the abort, the
+/// group tells the worker what it has lost.
 fn check_membership(generation: Option<i64>) -> Result<(), Failure> {
-    let text = "this member is not in its group now, so its positions cannot be committed";
+    let text =
+        "this consumer is not a member of its group now, so its positions cannot be committed";
     match generation {
         Some(_) => Ok(()),
         None => Err(Failure::Abort(text.to_owned())),
     }
 }
 
-/// What a commit does, and since when.
+/// The phases of a commit, with the start of each.
 #[derive(Default)]
 struct Phases(Vec<(&'static str, Instant)>);
 
@@ -278,10 +279,7 @@ impl Phases {
             format!("{phase} {took} ms")
         });
         let phases: Vec<String> = phases.collect();
-        warn!(
-            phases = phases.join(", "),
-            "the brokers were slow to take a commit"
-        );
+        warn!(phases = phases.join(", "), "slow commit");
     }
 }
 

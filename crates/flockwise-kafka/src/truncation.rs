@@ -1,24 +1,23 @@
-//! What the brokers say where records that were read are no longer in a partition.
+//! The brokers' answer if records that were read are no longer in a partition.
 //!
-//! librdkafka asks the leader where the leader epoch of a position ends (KIP-320): when it is told to seek there, and
-//! when the leader changes. Where the epoch ends before the position, a replica without the records in between has
-//! become leader (an unclean election), and other records may stand in their place. librdkafka gives no more than an
-//! error's text.
+//! librdkafka asks the leader where the leader epoch of a position ends (KIP-320): at a seek, and when the leader
+//! changes. If the epoch ends before the position, a replica without the records in between has become leader (an
+//! unclean election), and other records may stand in their place. librdkafka reports this only in an error's text.
 
-/// The error's own text, behind whatever the reason is.
+/// The error's own text, which follows the reason.
 const TRUNCATED: &str = "Partition log truncation detected";
 const END: &str = "broker end offset is ";
 
 /// A partition that was truncated below a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Truncation {
-    /// Where the leader epoch of the position ends: the first offset whose record has not been read. `None` where the
-    /// leader knows no such epoch.
+    /// Where the leader epoch of the position ends: the first offset whose record has not been read. `None` if the
+    /// leader does not know the epoch.
     pub(crate) end: Option<i64>,
 }
 
 impl Truncation {
-    /// Out of an error's text; `None` where the error is another one.
+    /// Parses an error's text; `None` if it is another error.
     pub(crate) fn parse(reason: &str) -> Option<Self> {
         if !reason.contains(TRUNCATED) {
             return None;

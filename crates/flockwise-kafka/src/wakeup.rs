@@ -1,21 +1,21 @@
-//! What a waiting worker is woken by.
+//! Wakes a waiting worker.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Remembers that it was rung, so that ringing before waiting is not lost. Clones are one bell.
+/// Remembers a wake-up, so that one before the wait is not lost. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wakeup(Arc<(Mutex<bool>, Condvar)>);
 
 impl Wakeup {
-    /// Wakes who waits, or who waits next.
+    /// Wakes the thread that waits, or the next one that will.
     pub(crate) fn wake(&self) {
         let (rung, changed) = &*self.0;
         *rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         changed.notify_one();
     }
 
-    /// Waits until it is rung, at most `patience`.
+    /// Waits for a wake-up, for `patience` at most.
     pub(crate) fn wait(&self, patience: Duration) {
         let (rung, changed) = &*self.0;
         let guard = rung.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The best cut of a group in two.
+//! Bisection: the best cut of one group of points into two.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -6,12 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use crate::points::{Points, add_scaled, squared};
 use crate::seeding::draw;
 
-/// Steps of the power iteration: enough to start from, k-means does the rest.
+/// Steps of the power iteration. A rough axis is enough, since 2-means refines the cut.
 const POWER: usize = 6;
-/// Starts beside that along the longest axis.
+/// Random starts, in addition to the start along the longest axis.
 const STARTS: usize = 2;
-/// Iterations of 2-means at most, and the share of the inertia below which one gains too little to go on.
+/// Maximum number of iterations of 2-means.
 const ITERATIONS: usize = 24;
+/// 2-means stops once an iteration gains less than this share of the inertia.
 const TOLERANCE: f64 = 1e-3;
 
 /// A sample cut in two.
@@ -19,15 +20,16 @@ const TOLERANCE: f64 = 1e-3;
 pub struct Bisection {
     /// The two means.
     pub centroids: [Vec<f64>; 2],
-    /// Whether each point belongs to the second.
+    /// Whether each point belongs to the second side.
     pub is_second: Vec<bool>,
-    /// Sum of weight times squared distance to the own mean.
+    /// Sum of weight times squared distance to the mean of the own side.
     pub inertia: f64,
 }
 
-/// Cuts a sample (at least one point) in two by 2-means: the best of a start along the longest axis of the
-/// group and of starts at a point far from the mean, which find a small group at a distance. Of two sides
-/// that cannot be told apart, the second is empty; an empty one has its centroid where it was looked for.
+/// Cuts a sample (at least one point) in two by 2-means and keeps the best of several starts. One start lies
+/// along the longest axis of the group. The others begin at a point far from the mean, which finds a small
+/// remote group. If the two sides cannot be told apart, the second is empty. An empty side keeps the centroid
+/// of its last iteration.
 #[must_use]
 pub fn bisect(points: &Points, seed: u64) -> Bisection {
     let all: Vec<usize> = (0..points.len()).collect();
@@ -55,8 +57,9 @@ pub fn bisect(points: &Points, seed: u64) -> Bisection {
     measured(points, best)
 }
 
-/// The sample seen from its mean, in units of its largest coordinate, and that unit. Far off, differences of
-/// squares would be lost in what all have in common; as it is, no square over- or underflows.
+/// The sample relative to its mean, in units of its largest coordinate, and that unit. Far from the origin,
+/// differences of squares would lose the digits in which points differ. In these units no square over- or
+/// underflows.
 fn around(points: &Points, mean: &[f64]) -> (Points, f64) {
     let gaps = |point| std::iter::zip(point, mean).map(|(x, mean): (&f64, &f64)| x - mean);
     let largest = points
@@ -75,8 +78,8 @@ fn around(points: &Points, mean: &[f64]) -> (Points, f64) {
     (around, unit)
 }
 
-/// The cut with means and inertia taken anew: seen from a mean next to which a point is very far off, the
-/// others have lost their digits.
+/// Computes the means and the inertia of a cut from the original points. If one point is very far off, the
+/// coordinates of the others relative to the mean have lost their digits.
 fn measured(points: &Points, cut: Bisection) -> Bisection {
     let mut centroids = cut.centroids;
     for (side, centroid) in centroids.iter_mut().enumerate() {
@@ -98,7 +101,7 @@ fn measured(points: &Points, cut: Bisection) -> Bisection {
     }
 }
 
-/// Lloyd's iterations for two centroids: a point is nearer to the second if it lies beyond the middle.
+/// Lloyd's iterations for two centroids: a point belongs to the second if it lies beyond the midpoint.
 fn two_means(points: &Points, mut centroids: [Vec<f64>; 2]) -> Bisection {
     let mut is_second = vec![false; points.len()];
     let mut inertia = f64::INFINITY;
@@ -127,7 +130,7 @@ fn cut(points: &Points, [first, second]: &[Vec<f64>; 2], is_second: &mut [bool])
     }
 }
 
-/// The means of both sides, an empty one staying where it was, and the inertia.
+/// The means of both sides and the inertia. An empty side keeps its centroid.
 fn means(points: &Points, is_second: &[bool], before: &[Vec<f64>; 2]) -> ([Vec<f64>; 2], f64) {
     let dimensions = points.dimensions();
     let mut sums = [vec![0.0; dimensions], vec![0.0; dimensions]];
@@ -149,7 +152,8 @@ fn means(points: &Points, is_second: &[bool], before: &[Vec<f64>; 2]) -> ([Vec<f
     (sums, squares.max(0.0))
 }
 
-/// One standard deviation to either side of the mean, the origin, along the axis of largest variance.
+/// Two points on the axis of largest variance, one standard deviation to either side of the mean (the
+/// origin).
 fn ends(points: &Points) -> [Vec<f64>; 2] {
     let mut axis = widest(points);
     let mut variance = 0.0;

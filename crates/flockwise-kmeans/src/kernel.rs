@@ -1,11 +1,11 @@
-//! The search, compiled for what the processor can do. The only `unsafe` of this crate is in here.
+//! The search, compiled for each instruction set. All `unsafe` code of this crate is in this module.
 
 use crate::lanes::{Lanes, Portable};
 
 /// An instruction set that the search is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// What every processor of the target has.
+    /// The baseline that every processor of the target supports.
     Portable,
     /// x86-64 with AVX2 and fused multiply-add.
     Avx2,
@@ -13,10 +13,10 @@ pub enum Kernel {
     Avx512,
 }
 
-/// What [`Kernel::run`] does with [`Lanes`]. It and what it calls for every vector must be
-/// `#[inline(always)]`: only what is inlined is compiled for the instruction set.
+/// A search over [`Lanes`], which [`Kernel::run`] runs. `run` and everything that it calls for every vector
+/// must be `#[inline(always)]`: only inlined code is compiled for the instruction set.
 pub(crate) trait Search {
-    /// What is found.
+    /// The result of the search.
     type Output;
 
     /// Searches with the registers of one instruction set.
@@ -24,13 +24,13 @@ pub(crate) trait Search {
 }
 
 impl Kernel {
-    /// The fastest that this processor can run.
+    /// The fastest kernel that this processor supports.
     #[must_use]
     pub fn detect() -> Self {
         Self::available().pop().unwrap_or(Self::Portable)
     }
 
-    /// All that this processor can run, slowest first.
+    /// All kernels that this processor supports, slowest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
         #[allow(unused_mut)]
@@ -47,7 +47,7 @@ impl Kernel {
         kernels
     }
 
-    /// [`Lanes::ROWS`] of what [`Kernel::run`] searches with.
+    /// [`Lanes::ROWS`] of the type that [`Kernel::run`] uses.
     pub(crate) fn rows(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -58,12 +58,12 @@ impl Kernel {
         }
     }
 
-    /// Searches with this instruction set.
+    /// Runs a search with this instruction set.
     #[inline]
     pub(crate) fn run<S: Search>(self, search: S) -> S::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the one caller is a `Nearest`, and none is made with what is not among `available`.
+            // SAFETY: only `Nearest` calls this, and it accepts only kernels that `available` returns.
             Self::Avx2 => unsafe { x86::run_avx2(search) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
@@ -77,9 +77,9 @@ impl Kernel {
 mod x86 {
     //! Rows in the registers of x86-64.
     //!
-    //! What every `unsafe` here needs is that the processor has the instructions: it has, since these types
-    //! are named in `run_avx2` and `run_avx512` alone (and by `Kernel::rows`, for a constant), which may be
-    //! called only where it has them. Loads and stores are of the sixteen numbers of a row.
+    //! Every `unsafe` block here requires that the processor has the instructions. It does: these types are
+    //! used only in `run_avx2` and `run_avx512` (and in `Kernel::rows`, for a constant), which may be called
+    //! only if the processor has them. Loads and stores cover the sixteen numbers of a row.
 
     use std::arch::x86_64 as arch;
 
@@ -96,15 +96,15 @@ mod x86 {
         search.run::<Avx512>()
     }
 
-    /// Swaps the halves of each four lanes,
+    /// Permutation that swaps the halves of each four lanes.
     const HALVES: i32 = 0b01_00_11_10;
-    /// and neighbours.
+    /// Permutation that swaps neighbouring lanes.
     const NEIGHBOURS: i32 = 0b10_11_00_01;
 
-    /// Four numbers of double precision in one register, which the compiler would put into two.
+    /// Adds four squared gaps in double precision in one register. The compiler would use two.
     #[inline(always)]
     fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
-        // SAFETY: see the module; loads and stores are of the four numbers.
+        // SAFETY: see the module; loads and stores cover the four numbers.
         unsafe {
             let left = arch::_mm256_loadu_pd(left.as_ptr());
             let gap = arch::_mm256_sub_pd(left, arch::_mm256_loadu_pd(right.as_ptr()));
@@ -114,7 +114,7 @@ mod x86 {
         }
     }
 
-    /// A row in two registers of sixteen.
+    /// A row in two of the sixteen registers.
     #[derive(Clone, Copy)]
     pub(super) struct Avx2(arch::__m256, arch::__m256);
 
@@ -233,7 +233,7 @@ mod x86 {
         }
     }
 
-    /// A row in one register of thirty-two.
+    /// A row in one of the thirty-two registers.
     #[derive(Clone, Copy)]
     pub(super) struct Avx512(arch::__m512);
 

@@ -1,6 +1,6 @@
-//! Sixteen numbers of single precision side by side, in plain code; what processors have is in `kernel`.
+//! Sixteen single-precision numbers side by side, in portable code. `kernel` has the code for processors.
 
-/// Centroids side by side.
+/// Number of centroids in a row.
 pub(crate) const LANES: usize = 16;
 
 /// One number for each of [`LANES`] centroids, aligned so that no load spans two cache lines.
@@ -10,23 +10,23 @@ pub(crate) struct Row(pub(crate) [f32; LANES]);
 
 /// A [`Row`] in registers.
 pub(crate) trait Lanes: Copy {
-    /// Sums of a row that are kept going at a time: as many as keep the processor busy, and no more than
-    /// its registers hold beside what is needed to add to them.
+    /// Number of row sums that are accumulated at a time: enough to keep the processor busy, and no more than
+    /// fit into its registers with their operands.
     const SUMS: usize;
 
-    /// Rows of a group, so searched at a time: at most `SUMS`, and at most four.
+    /// Rows of a group, which are searched together: at most `SUMS`, and at most four.
     const ROWS: usize;
 
     /// The same number in every lane.
     fn splat(number: f32) -> Self;
 
-    /// From memory.
+    /// Loads a row from memory.
     fn load(row: &Row) -> Self;
 
-    /// Into memory.
+    /// Stores a row to memory.
     fn store(self, row: &mut Row);
 
-    /// The first lane.
+    /// The number in the first lane.
     fn first(self) -> f32;
 
     /// `self + other`.
@@ -35,18 +35,18 @@ pub(crate) trait Lanes: Copy {
     /// `self * factor + summand`, rounded once or twice.
     fn times_plus(self, factor: Self, summand: Self) -> Self;
 
-    /// `self + (left - right)²`, what follows the gap rounded once or twice.
+    /// `self + (left - right)²`. The gap is rounded; the rest is rounded once or twice.
     fn plus_squared_gap(self, left: Self, right: Self) -> Self;
 
-    /// The lesser of two numbers; either where one is NaN.
+    /// The lesser of two numbers in each lane; either of them if one is NaN.
     fn or_less(self, other: Self) -> Self;
 
-    /// The least of all lanes, in every lane; some of them where one is NaN.
+    /// The least of all lanes, in every lane. If a lane is NaN, the least of only some of them.
     fn least(self) -> Self;
 
-    /// Squared Euclidean distance of two points of equal length, in double precision and four sums, since in one every
-    /// addition would wait for the one before. Added in the same order on every processor, for the last bit to be the
-    /// same.
+    /// Squared Euclidean distance of two points of equal length, in double precision. It adds to four sums,
+    /// because with one sum every addition would wait for the previous one. The order of additions is the
+    /// same on every processor, so that the results are equal to the last bit.
     #[inline(always)]
     fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
         let mut sums = [0.0; 4];
@@ -62,7 +62,8 @@ pub(crate) trait Lanes: Copy {
         (sums[0] + sums[2]) + (sums[1] + sums[3])
     }
 
-    /// Adds four squared gaps to four sums, nothing rounded once.
+    /// Adds four squared gaps to four sums. Each product is rounded before it is added: no fused
+    /// multiply-add.
     #[inline(always)]
     fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
         for (place, sum) in sums.iter_mut().enumerate() {
@@ -71,11 +72,11 @@ pub(crate) trait Lanes: Copy {
         }
     }
 
-    /// A bit for each lane that is at most the other's, the first lane's the lowest. NaN is not.
+    /// A bit for each lane that is at most the same lane of `limit`; bit 0 is the first lane. NaN never is.
     fn at_most(self, limit: Self) -> u16;
 }
 
-/// Plain code, which the compiler vectorises for what every processor of the target has.
+/// Plain code, which the compiler vectorises for the target's baseline.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; LANES]);
 
@@ -149,7 +150,7 @@ impl Lanes for Portable {
 
     #[inline(always)]
     fn at_most(self, limit: Self) -> u16 {
-        // Bits that no two lanes share, for the lanes to be compared and put together side by side.
+        // Each lane has its own bit, so that the compiler can compare and combine all lanes at once.
         let mut bits = [0_u32; LANES];
         for (lane, (number, limit)) in self.0.into_iter().zip(limit.0).enumerate() {
             bits[lane] = if number <= limit { 1 << lane } else { 0 };
@@ -158,7 +159,7 @@ impl Lanes for Portable {
     }
 }
 
-/// As the instruction is on x86: `f32::min` also minds NaN, at a price.
+/// Like the x86 instruction. `f32::min` also handles NaN, which costs time.
 #[inline(always)]
 fn lesser(left: f32, right: f32) -> f32 {
     if left < right { left } else { right }

@@ -1,21 +1,22 @@
-//! Centroids in single precision, as a search reads them.
+//! Centroids in single precision, in the order in which a search reads them.
 
 use crate::lanes::{LANES, Row};
 
-/// Groups of rows that are searched at a time. In each group, all its rows of one dimension come before
-/// those of the next, so that a search reads straight through.
+/// Centroids in groups of rows that are searched together. Within a group, all rows of one dimension precede
+/// those of the next, so that a search reads memory sequentially.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    /// Group by group.
+    /// All rows, group by group.
     pub(crate) rows: Vec<Row>,
-    /// Rows that hold one coordinate of all centroids.
+    /// Number of rows that hold one coordinate of all centroids.
     pub(crate) height: usize,
-    /// Rows in each group but the last, which may have fewer.
+    /// Rows per group. The last group may have fewer.
     pub(crate) group: usize,
 }
 
 impl Layout {
-    /// Lanes without a centroid are infinitely far.
+    /// Lays out `centroids` (row by row) in groups of `group` rows. Lanes without a centroid are infinitely
+    /// far.
     pub(crate) fn new(centroids: &[f64], dimensions: usize, group: usize) -> Self {
         let height = (centroids.len() / dimensions).div_ceil(LANES);
         let mut rows = vec![Row([f32::INFINITY; LANES]); height * dimensions];

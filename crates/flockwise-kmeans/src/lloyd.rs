@@ -3,39 +3,39 @@
 use crate::nearest::{Nearest, Scratch};
 use crate::points::{Points, add_scaled};
 
-/// Iterations at most; the change in inertia usually ends it much earlier.
+/// Maximum number of iterations; the tolerance usually stops much earlier.
 const ITERATIONS: usize = 100;
-/// It stops once an iteration gains less than this share of the inertia.
+/// Iteration stops once it gains less than this share of the inertia.
 const TOLERANCE: f64 = 1e-5;
 
 /// A clustering of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
-    /// `k` × `d`.
+    /// `k` × `d`, row by row.
     pub centroids: Vec<f64>,
     /// The nearest centroid of each point.
     pub labels: Vec<usize>,
-    /// Weight of the points of each centroid, `k`.
+    /// Total weight of the points of each centroid, `k` numbers.
     pub weights: Vec<f64>,
     /// Sum of weight times squared distance to the nearest centroid.
     pub inertia: f64,
 }
 
 impl Fit {
-    /// Centroids.
+    /// Number of centroids.
     #[must_use]
     pub fn k(&self) -> usize {
         self.weights.len()
     }
 
-    /// One of them.
+    /// The `d` coordinates of one centroid.
     #[must_use]
     pub fn centroid(&self, index: usize) -> &[f64] {
         let dimensions = self.centroids.len() / self.weights.len();
         &self.centroids[index * dimensions..][..dimensions]
     }
 
-    /// The points of each centroid, by index, ascending.
+    /// The indices of each centroid's points, ascending.
     #[must_use]
     pub fn members(&self) -> Vec<Vec<usize>> {
         let mut members = vec![Vec::new(); self.k()];
@@ -46,15 +46,15 @@ impl Fit {
     }
 }
 
-/// Moves centroids (`k` × `d`, at least one) to the means of the points nearest to them until that changes
-/// nothing to speak of (Lloyd 1982). A centroid without points stays where it is.
+/// Moves centroids (`k` × `d`, at least one) to the means of the points nearest to them until the inertia
+/// hardly falls (Lloyd 1982). A centroid without points stays where it is.
 #[must_use]
 pub fn lloyd(points: &Points, centroids: Vec<f64>) -> Fit {
     let mut fit = assign(points, centroids);
     for _ in 0..ITERATIONS {
         let next = assign(points, means(points, &fit));
         if next.inertia > fit.inertia {
-            // By rounding alone.
+            // Only rounding raises it.
             break;
         }
         let is_settled = fit.inertia - next.inertia <= TOLERANCE * fit.inertia;
@@ -66,7 +66,7 @@ pub fn lloyd(points: &Points, centroids: Vec<f64>) -> Fit {
     fit
 }
 
-/// The points as they are nearest to given centroids (`k` × `d`, at least one).
+/// Assigns each point to the nearest of the given centroids (`k` × `d`, at least one), which do not move.
 #[must_use]
 pub fn assign(points: &Points, centroids: Vec<f64>) -> Fit {
     let nearest = Nearest::new(&centroids, points.dimensions());

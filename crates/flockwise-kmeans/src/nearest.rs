@@ -1,4 +1,4 @@
-//! The nearest centroid: single precision to rule out, double precision to decide.
+//! The nearest centroid: single precision rules candidates out, double precision decides.
 
 use crate::bound::Bound;
 use crate::kernel::Kernel;
@@ -6,16 +6,17 @@ use crate::lanes::{Lanes, Portable, Row};
 use crate::layout::Layout;
 use crate::search::{Groups, OneGroup, Query};
 
-/// Centroids laid out for looking up the nearest one.
+/// Centroids laid out to find the nearest one.
 #[derive(Clone, Debug)]
 pub struct Nearest {
     dimensions: usize,
-    /// One after the other: what decides.
+    /// The centroids in double precision, row by row. They decide.
     exact: Vec<f64>,
     layout: Layout,
     bound: Bound,
     kernel: Kernel,
-    /// Sums can stay in registers: there is one group, and no compiler that has to find that out.
+    /// All rows are in one group and the sums can stay in registers. Always `false` for `Portable`, which
+    /// leaves registers to the compiler.
     one_group: bool,
 }
 
@@ -28,40 +29,40 @@ pub struct Hit {
     pub squared: f64,
 }
 
-/// Memory that look-ups reuse.
+/// Memory that searches reuse.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     sums: Vec<Row>,
 }
 
 impl Nearest {
-    /// `centroids`: `count` × `dimensions`, row by row, finite.
+    /// Prepares a search among `centroids`: `count` × `dimensions` finite numbers, row by row.
     ///
     /// # Panics
-    /// Without a centroid, or where the length is no multiple of `dimensions`.
+    /// If there is no centroid or no dimension, or the length is not a multiple of `dimensions`.
     #[must_use]
     pub fn new(centroids: &[f64], dimensions: usize) -> Self {
         Self::with_kernel(centroids, dimensions, Kernel::detect())
     }
 
-    /// As [`Nearest::new`], with a kernel of [`Kernel::available`].
+    /// Like [`Nearest::new`], with one of the kernels in [`Kernel::available`].
     ///
     /// # Panics
-    /// As [`Nearest::new`], and where this processor cannot run the kernel.
+    /// Like [`Nearest::new`], and if this processor cannot run the kernel.
     #[must_use]
     pub fn with_kernel(centroids: &[f64], dimensions: usize, kernel: Kernel) -> Self {
         assert!(
             Kernel::available().contains(&kernel),
-            "this processor has no {kernel:?}"
+            "kernel {kernel:?} is not available on this processor"
         );
         assert!(
             dimensions > 0 && !centroids.is_empty(),
-            "at least one centroid and one dimension"
+            "expected at least one centroid and one dimension"
         );
         assert_eq!(
             centroids.len() % dimensions,
             0,
-            "rows of {dimensions} numbers"
+            "centroids must be rows of {dimensions} numbers"
         );
         let layout = Layout::new(centroids, dimensions, kernel.rows());
         Self {
@@ -80,22 +81,23 @@ impl Nearest {
         self.exact.len() / self.dimensions
     }
 
-    /// Never: there is at least one.
+    /// Always `false`: there is at least one centroid.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.exact.is_empty()
     }
 
-    /// The nearest centroid of a finite point of `dimensions` numbers; of equally near ones the first.
+    /// The centroid nearest to a finite point of `dimensions` numbers; the first of those that are equally
+    /// near.
     ///
-    /// The result is that of an exhaustive search in double precision, whatever the kernel. Where no
-    /// squared distance is a finite number of double precision, it is the first centroid, infinitely far.
+    /// The result equals that of an exhaustive search in double precision, whatever the kernel. If every
+    /// squared distance overflows double precision, the result is the first centroid at an infinite distance.
     ///
     /// # Panics
-    /// Where the point has another number of dimensions.
+    /// If the point has another number of dimensions.
     #[must_use]
     pub fn nearest(&self, point: &[f64], scratch: &mut Scratch) -> Hit {
-        assert_eq!(point.len(), self.dimensions, "coordinates of a point");
+        assert_eq!(point.len(), self.dimensions, "the point has another number of dimensions");
         let look = Query {
             point,
             centroids: &self.exact,
@@ -119,15 +121,15 @@ impl Nearest {
         Portable::squared_distance(point, &self.exact[start..start + self.dimensions])
     }
 
-    /// The nearest centroid but one, if there are two: the first of the others, infinitely far, where no
-    /// squared distance is finite.
+    /// The nearest centroid other than `excluded`; `None` if there is only one. If no squared distance is
+    /// finite, the first of the others at an infinite distance.
     #[must_use]
     pub fn nearest_but(&self, point: &[f64], excluded: usize) -> Option<Hit> {
         let others = (0..self.len()).filter(|index| *index != excluded);
         (self.len() > 1).then(|| self.best(point, usize::from(excluded == 0), others))
     }
 
-    /// The nearest of the candidates, in ascending order, the first of which is given.
+    /// The nearest of the candidates, which come in ascending order; `first` is the first of them.
     #[cold]
     fn best(&self, point: &[f64], first: usize, candidates: impl Iterator<Item = usize>) -> Hit {
         let mut best = Best::new(point, &self.exact);
@@ -160,7 +162,7 @@ impl<'a> Best<'a> {
         }
     }
 
-    /// Candidates come in ascending order: of equally near ones the first stays.
+    /// Tries a candidate. Candidates come in ascending order, so of equally near ones the first stays.
     #[inline(always)]
     pub(crate) fn try_one<L: Lanes>(&mut self, centroid: usize) {
         let dimensions = self.point.len();

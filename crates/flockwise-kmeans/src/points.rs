@@ -1,6 +1,6 @@
 //! A weighted sample held in memory.
 
-/// Points in `d` dimensions, each of a weight: how many of its kind it stands for.
+/// Points in `d` dimensions. A point's weight is the number of equal points that it stands for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
     values: Vec<f64>,
@@ -9,7 +9,7 @@ pub struct Points {
 }
 
 impl Points {
-    /// None yet.
+    /// An empty sample in `dimensions` dimensions.
     #[must_use]
     pub fn new(dimensions: usize) -> Self {
         Self {
@@ -19,41 +19,41 @@ impl Points {
         }
     }
 
-    /// Adds a point.
+    /// Appends a point.
     ///
     /// # Panics
-    /// Where it has another number of dimensions.
+    /// If it has another number of dimensions.
     pub fn push(&mut self, point: &[f64], weight: f64) {
-        assert_eq!(point.len(), self.dimensions, "one number a dimension");
+        assert_eq!(point.len(), self.dimensions, "a point needs one number per dimension");
         self.values.extend_from_slice(point);
         self.weights.push(weight);
     }
 
-    /// Points in it.
+    /// Number of points.
     #[must_use]
     pub fn len(&self) -> usize {
         self.weights.len()
     }
 
-    /// Without any.
+    /// Whether it has no points.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.weights.is_empty()
     }
 
-    /// Dimensions of a point.
+    /// Number of dimensions.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         self.dimensions
     }
 
-    /// A point.
+    /// The coordinates of a point.
     #[must_use]
     pub fn point(&self, index: usize) -> &[f64] {
         &self.values[index * self.dimensions..][..self.dimensions]
     }
 
-    /// How many it stands for.
+    /// The weight of a point.
     #[must_use]
     pub fn weight(&self, index: usize) -> f64 {
         self.weights[index]
@@ -65,23 +65,24 @@ impl Points {
         self.weights.clone()
     }
 
-    /// Lets a point stand for another number.
+    /// Changes the weight of a point.
     pub fn set_weight(&mut self, index: usize, weight: f64) {
         self.weights[index] = weight;
     }
 
-    /// Points and weights.
+    /// All points with their weights.
     pub fn iter(&self) -> impl Iterator<Item = (&[f64], f64)> {
         (0..self.len()).map(|index| (self.point(index), self.weight(index)))
     }
 
-    /// The mean of some of them; zeros where they weigh nothing.
+    /// The weighted mean of `members`; zeros if their weights add up to zero.
     #[must_use]
     pub fn mean(&self, members: &[usize]) -> Vec<f64> {
         let mut mean = vec![0.0; self.dimensions];
         let total: f64 = members.iter().map(|member| self.weight(*member)).sum();
         if total > 0.0 {
-            // What the first sum is off by, the second one finds: the mean of equal points is that point.
+            // The second pass corrects the rounding of the first: the mean of equal points is exactly that
+            // point.
             for _ in 0..2 {
                 let mut off = vec![0.0; self.dimensions];
                 for member in members {
@@ -97,7 +98,7 @@ impl Points {
         mean
     }
 
-    /// Some of them.
+    /// A sample of `members` alone.
     #[must_use]
     pub fn of(&self, members: &[usize]) -> Self {
         let mut some = Self::new(self.dimensions);
@@ -108,7 +109,7 @@ impl Points {
     }
 }
 
-/// Squared Euclidean distance.
+/// Squared Euclidean distance of two points.
 #[must_use]
 pub fn squared(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()

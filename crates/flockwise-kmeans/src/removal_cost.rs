@@ -1,12 +1,12 @@
-//! What a centroid is worth, and what one more would be worth elsewhere.
+//! The cost of removing a centroid.
 
 use crate::lloyd::Fit;
 use crate::nearest::Nearest;
 use crate::points::Points;
 
-/// By how much the inertia would rise, at most, without each centroid: its points would go to the next
-/// nearest. In the words of the enhanced LBG algorithm (Patanè and Russo 2001), a centroid of low utility is
-/// to move to where distortion is high. Endless for a single centroid with points.
+/// For each centroid, by how much at most the inertia would rise without it: its points would go to the next
+/// nearest one. This is the utility of the enhanced LBG algorithm (Patanè and Russo 2001), which moves
+/// centroids of low utility to where the distortion is high. Infinite for a single centroid with points.
 #[must_use]
 pub fn removal_costs(points: &Points, fit: &Fit) -> Vec<f64> {
     let nearest = Nearest::new(&fit.centroids, points.dimensions());

@@ -1,6 +1,8 @@
-//! One search: all sums in single precision, then the few that may be the least in double precision.
+//! One search: all sums in single precision, then double precision for the few candidates that may be the
+//! least.
 //!
-//! What runs for every vector is inlined, to be compiled for the instruction set of the kernel.
+//! Everything that runs for every vector is inlined, so that it is compiled for the instruction set of the
+//! kernel.
 
 use crate::bound::Bound;
 use crate::kernel::Search;
@@ -8,7 +10,7 @@ use crate::lanes::{LANES, Lanes, Row};
 use crate::layout::Layout;
 use crate::nearest::{Best, Hit};
 
-/// What is looked for, and among what.
+/// The point to look for and the centroids to search.
 #[derive(Clone, Copy)]
 pub(crate) struct Query<'a> {
     pub(crate) point: &'a [f64],
@@ -17,17 +19,18 @@ pub(crate) struct Query<'a> {
     pub(crate) bound: Bound,
 }
 
-/// Where one group holds all: the sums never leave the registers. Through memory, one search would wait for
-/// the stores of the one before: twice the time, where many follow each other.
+/// Searches if one group holds all centroids: the sums never leave the registers. With sums in memory, each
+/// search would wait for the stores of the previous one, and successive searches would take twice the time.
 pub(crate) struct OneGroup<'a, const ROWS: usize>(pub(crate) Query<'a>);
 
-/// Group by group, the sums kept in memory.
+/// Searches group by group, with the sums in memory.
 pub(crate) struct Groups<'a>(pub(crate) Query<'a>, pub(crate) &'a mut Vec<Row>);
 
-/// Rows in a group at most, and centroids in them: as many as a word has bits.
+/// Maximum number of rows in a group: a `u64` has one bit for each of their centroids.
 const ROWS: usize = u64::BITS as usize / LANES;
 
-/// Dimensions for which the loops over them are written out: a common number, and a fourteenth less time.
+/// Number of dimensions for which the loops are unrolled. It is common, and unrolling saves a fourteenth of
+/// the time.
 const UNROLLED: usize = 16;
 
 impl<const ROWS: usize> Search for OneGroup<'_, ROWS> {
@@ -37,7 +40,7 @@ impl<const ROWS: usize> Search for OneGroup<'_, ROWS> {
     fn run<L: Lanes>(self) -> Option<Hit> {
         let Self(look) = self;
         match <&[f64; UNROLLED]>::try_from(look.point) {
-            // The same, but that the compiler knows the length.
+            // The same search, with a length that the compiler knows.
             Ok(point) => in_registers::<L, ROWS>(Query { point, ..look }),
             Err(_) => in_registers::<L, ROWS>(look),
         }
@@ -99,7 +102,7 @@ impl Search for Groups<'_> {
     }
 }
 
-/// The candidates: a bit for each, the lowest that of the `first` centroid.
+/// Tries the candidates in double precision: one bit each, the lowest bit for centroid `first`.
 #[inline(always)]
 fn decide<L: Lanes>(best: &mut Best<'_>, first: usize, mut near: u64) {
     while near != 0 {
@@ -108,7 +111,7 @@ fn decide<L: Lanes>(best: &mut Best<'_>, first: usize, mut near: u64) {
     }
 }
 
-/// Keeps the sums of a group, and returns the least yet.
+/// Stores the sums of a group and returns the least sum so far.
 #[inline(always)]
 fn keep<L: Lanes, const ROWS: usize>(sums: [L; ROWS], kept: &mut [Row], mut least: L) -> L {
     for (sum, kept) in sums.into_iter().zip(kept) {
@@ -130,7 +133,7 @@ fn sums<L: Lanes, const ROWS: usize>(point: &[f64], group: &[Row]) -> [L; ROWS] 
     }
 }
 
-/// The same, every sum taken apart into `CHAINS`, for fewer additions to wait for the one before.
+/// Like `sums`, with every sum split into `CHAINS` parts, so that fewer additions wait for the previous one.
 #[inline(always)]
 fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
     point: &[f64],
@@ -160,7 +163,7 @@ fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
     sums[0]
 }
 
-/// Adds what one dimension adds.
+/// Adds the squared gaps of one dimension.
 #[inline(always)]
 fn add<L: Lanes, const ROWS: usize>(sums: &mut [L; ROWS], x: f64, rows: &[Row; ROWS]) {
     let x = L::splat(x as f32);

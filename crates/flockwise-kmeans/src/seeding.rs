@@ -1,4 +1,4 @@
-//! Where k-means starts: greedy k-means++, the best of several starts.
+//! Starting centroids for k-means: greedy k-means++, and the best of several starts.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -6,16 +6,16 @@ use rand_chacha::ChaCha8Rng;
 use crate::lloyd::{Fit, lloyd};
 use crate::points::{Points, squared};
 
-/// The best of `restarts` runs of k-means on `points` (at least one). Where there are fewer distinct points
-/// than `k`, centroids coincide.
+/// The best of `restarts` runs of k-means on `points` (at least one). If there are fewer distinct points than
+/// `k`, some centroids coincide.
 ///
 /// # Panics
-/// Without a point or with `k` of zero.
+/// If there is no point or `k` is zero.
 #[must_use]
 pub fn fit(points: &Points, k: usize, restarts: usize, seed: u64) -> Fit {
     assert!(
         !points.is_empty() && k > 0,
-        "at least one point and one centroid"
+        "expected at least one point and one centroid"
     );
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut best = lloyd(points, plus_plus(points, k, &mut random));
@@ -28,9 +28,9 @@ pub fn fit(points: &Points, k: usize, restarts: usize, seed: u64) -> Fit {
     best
 }
 
-/// Greedy k-means++ (Arthur and Vassilvitskii 2007, section 7): the first centroid is drawn in proportion to
-/// weight, each new one is the best of 2 + ln k candidates drawn in proportion to weight times squared
-/// distance from those there are.
+/// Greedy k-means++ (Arthur and Vassilvitskii 2007, section 7). The first centroid is drawn in proportion to
+/// weight. Each further one is the best of 2 + ln k candidates, drawn in proportion to weight times squared
+/// distance from the centroids so far.
 fn plus_plus(points: &Points, k: usize, random: &mut impl Rng) -> Vec<f64> {
     let candidates = 2 + (k as f64).ln() as usize;
     let weights: Vec<f64> = points.iter().map(|(_, weight)| weight).collect();
@@ -53,7 +53,7 @@ fn plus_plus(points: &Points, k: usize, random: &mut impl Rng) -> Vec<f64> {
     centroids
 }
 
-/// Weight times squared distance of each point to a new centroid, or what it was before if that is less.
+/// Weight times squared distance of each point to a new centroid; the previous cost if that is lower.
 fn costs_to(points: &Points, pick: usize, before: Option<&[f64]>) -> Vec<f64> {
     let centroid = points.point(pick);
     let new = points
@@ -68,7 +68,7 @@ fn costs_to(points: &Points, pick: usize, before: Option<&[f64]>) -> Vec<f64> {
     }
 }
 
-/// An index in proportion to its weight; any where all weights are zero.
+/// Draws an index in proportion to its weight; any index if all weights are zero.
 pub(crate) fn draw(weights: &[f64], random: &mut impl Rng) -> usize {
     let mut left = random.random::<f64>() * weights.iter().sum::<f64>();
     for (index, weight) in weights.iter().enumerate() {

@@ -1,32 +1,32 @@
-//! Are two groups one or two? A likelihood criterion on their second moments.
+//! Are two groups one or two? A likelihood criterion on their second moments decides.
 
 use crate::points::Points;
 
 #[cfg(test)]
 mod tests;
 
-/// How two groups of points lie along the line between their means.
+/// How two groups of points are spread along the line between their means.
 ///
-/// One normal distribution along that line is weighed against two of equal variance by the integrated
-/// completed likelihood (Biernacki, Celeux and Govaert 2000): two explain a point better by
-/// `½ ln(1 + π(1-π) D² / w)`, `D` being the distance of the means, `w` the variance within the groups along
-/// the line and `π` the share of one of them, and it costs the entropy of `π` to say which one it is.
-/// Nothing in it depends on the scale of the data. A normal distribution that is cut in two has less than
-/// zero, a uniform one just zero, two groups with a gap in between more; so has a tail as long as that of a
-/// logarithmic normal distribution, which is why money and counts want a logarithm.
+/// The integrated completed likelihood (Biernacki, Celeux and Govaert 2000) compares one normal distribution
+/// along that line with two of equal variance. Two explain a point better by `½ ln(1 + π(1-π) D² / w)`, where
+/// `D` is the distance of the means, `w` the variance within the groups along the line and `π` the share of
+/// one of them. Saying which group a point belongs to costs the entropy of `π`. The result does not depend on
+/// the scale of the data. It is below zero for a normal distribution that is cut in two, zero for a uniform
+/// one, and above zero for two groups with a gap between them. It is also above zero for a tail as long as
+/// that of a log-normal distribution, so money and counts need a logarithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Separation {
-    /// Effective number of points of the two groups: see [`effective_count`].
+    /// Effective number of points of both groups, see [`effective_count`].
     pub count: f64,
-    /// Share of one of them by weight, 0 to 1.
+    /// Share of the second group by weight, 0 to 1.
     pub share: f64,
-    /// Variance between the groups over that within them, along the line.
+    /// Variance between the groups divided by the variance within them, along the line.
     pub ratio: f64,
     dimensions: usize,
 }
 
 impl Separation {
-    /// Of two groups of `points`, both with weight; `None` where one has none or the means coincide.
+    /// Compares two groups of `points`, given by index. `None` if one has no weight or the means coincide.
     #[must_use]
     pub fn between(points: &Points, left: &[usize], right: &[usize]) -> Option<Self> {
         let weigh = |members: &[usize]| -> f64 {
@@ -39,8 +39,8 @@ impl Separation {
         if of_left <= 0.0 || of_right <= 0.0 || unit <= 0.0 {
             return None;
         }
-        // In a unit in which no square under- or overflows, then along the line, in units of the distance
-        // between the means.
+        // In a unit in which no square under- or overflows. Places along the line are in units of the
+        // distance between the means.
         line.iter_mut().for_each(|x| *x /= unit);
         let squared: f64 = line.iter().map(|x| x * x).sum();
         let spread = |members: &[usize], mean: &[f64]| -> f64 {
@@ -67,44 +67,45 @@ impl Separation {
         })
     }
 
-    /// What two say better than one, nats a point.
+    /// How much better two groups explain the points than one, nats per point.
     #[must_use]
     pub fn gain(&self) -> f64 {
         0.5 * self.ratio.ln_1p() - entropy(self.share)
     }
 
-    /// What the parameters of a second group cost, nats a point (Schwarz 1978): a mean and a share.
+    /// The cost of a second group's parameters, a mean and a share, nats per point (Schwarz 1978).
     #[must_use]
     pub fn penalty(&self) -> f64 {
         (self.dimensions + 1) as f64 * self.count.ln() / (2.0 * self.count)
     }
 
-    /// Two groups explain the points better than one, even at the price of their parameters, by more than chance, and
-    /// by as much more than a uniform distribution as a normal one cut in two does worse: else half of what has no
-    /// gap would be two.
+    /// Whether the points are two groups. Two must explain them better than one by more than the penalty and
+    /// chance, and by as much more than a uniform distribution as a normal one cut in two does worse. Without
+    /// that last term, half of all distributions without a gap would count as two.
     #[must_use]
     pub fn is_two(&self) -> bool {
         self.gain() > self.penalty() + self.chance() - cut_normal(self.share)
     }
 
-    /// They are no more apart than a single normal distribution cut in two at this share, or at least nearer to
-    /// that than to a uniform one by more than chance. Between this and [`Separation::is_two`] there is room, so that
-    /// chance does not make and unmake groups, and of few points nothing is said.
+    /// Whether the points are one group: the gain is nearer to that of a normal distribution cut at this
+    /// share than to that of a uniform one, by more than chance. Some pairs are neither this nor
+    /// [`Separation::is_two`], so that chance does not split and merge groups again and again. Few points are
+    /// neither.
     #[must_use]
     pub fn is_one(&self) -> bool {
         self.gain() + self.chance() < 0.5 * cut_normal(self.share)
     }
 
-    /// Two standard errors of half a logarithm of a ratio of variances: √(1 / 2n) each.
+    /// Two standard errors of half a logarithm of a ratio of variances, √(1 / 2n) each.
     fn chance(&self) -> f64 {
         (2.0 / self.count).sqrt()
     }
 }
 
-/// Kish's effective number of so many weights, whose sum is `total`, above 0: (Σ w)² / Σ w².
+/// Kish's effective number of points for weights that add up to `total`, above 0: (Σ w)² / Σ w².
 #[must_use]
 pub fn effective_count(weights: impl Iterator<Item = f64>, total: f64) -> f64 {
-    // Of shares, as squares of weights that have decayed for long would underflow.
+    // Squares of shares: squares of weights that have decayed for long would underflow.
     let squares: f64 = weights.map(|weight| (weight / total).powi(2)).sum();
     1.0 / squares
 }
@@ -114,8 +115,8 @@ fn entropy(share: f64) -> f64 {
     part(share) + part(1.0 - share)
 }
 
-/// The gain of a normal distribution cut at a quantile: between the parts lies φ(z)² / (π(1-π)) of its
-/// variance.
+/// The gain of a normal distribution cut at the quantile of `share`: the variance between the parts is φ(z)²
+/// / (π(1-π)) of the whole.
 fn cut_normal(share: f64) -> f64 {
     let share = share.clamp(1e-6, 1.0 - 1e-6);
     let z = quantile(share);
@@ -124,7 +125,7 @@ fn cut_normal(share: f64) -> f64 {
     -0.5 * (-between).ln_1p() - entropy(share)
 }
 
-/// The standard normal quantile by bisection of its distribution function.
+/// The standard normal quantile, by bisection of the distribution function.
 fn quantile(probability: f64) -> f64 {
     let (mut low, mut high) = (-8.0, 8.0);
     for _ in 0..60 {
@@ -138,8 +139,8 @@ fn quantile(probability: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// The standard normal distribution function: Zelen and Severo's approximation (Abramowitz and Stegun 26.2.17),
-/// to 1e-7.
+/// The standard normal distribution function, to 1e-7: Zelen and Severo's approximation (Abramowitz and
+/// Stegun 26.2.17).
 fn distribution(z: f64) -> f64 {
     const B: [f64; 5] = [
         0.319_381_530,

@@ -1,12 +1,12 @@
-//! How well a clustering separates, for choosing the number of centroids.
+//! How well a clustering separates the points; chooses the number of centroids.
 
 use crate::lloyd::Fit;
 use crate::nearest::Nearest;
 use crate::points::Points;
 
-/// Weighted mean over the points of `(b - a) / max(a, b)`, `a` being the distance to the own centroid and
-/// `b` that to the nearest other one: the simplified silhouette (Hruschka, de Castro and Campello 2004).
-/// From -1 to 1; 0 for a single centroid.
+/// The simplified silhouette (Hruschka, de Castro and Campello 2004): the weighted mean of `(b - a) / max(a,
+/// b)` over the points, where `a` is the distance to the point's own centroid and `b` the distance to the
+/// nearest other one. From -1 to 1; 0 for a single centroid.
 #[must_use]
 pub fn simplified_silhouette(points: &Points, fit: &Fit) -> f64 {
     let total: f64 = points.iter().map(|(_, weight)| weight).sum();
@@ -27,7 +27,7 @@ fn silhouette(nearest: &Nearest, point: &[f64], label: usize) -> f64 {
     let other = nearest
         .nearest_but(point, label)
         .map_or(own, |hit| hit.squared.sqrt());
-    // Apart, so that neither 0 / 0 nor ∞ / ∞ comes up.
+    // Separate cases, so that neither 0 / 0 nor ∞ / ∞ occurs.
     if own < other {
         1.0 - own / other
     } else if other < own {

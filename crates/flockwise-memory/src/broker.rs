@@ -6,13 +6,13 @@ use std::time::Duration;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::client::MemoryClient;
-use crate::record::Committed;
-use crate::state::{Shared, after, until};
+use crate::record::CommittedRecord;
+use crate::state::{BrokerShared, after, until};
 
 /// A handle to a broker. Clones are handles to the same broker.
 #[derive(Clone, Debug)]
 pub struct MemoryBroker {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<BrokerShared>,
 }
 
 impl MemoryBroker {
@@ -22,7 +22,7 @@ impl MemoryBroker {
     /// If the lengths of `topics.inputs` and `input_partitions` differ.
     #[must_use]
     pub fn new(topics: Topics, input_partitions: &[u32]) -> Self {
-        let shared = Arc::new(Shared::new(topics, input_partitions));
+        let shared = Arc::new(BrokerShared::new(topics, input_partitions));
         Self { shared }
     }
 
@@ -66,12 +66,12 @@ impl MemoryBroker {
     /// # Panics
     /// If the partition does not exist.
     #[must_use]
-    pub fn read(&self, topic: Topic, partition: u32, from: i64) -> Vec<Committed> {
+    pub fn read(&self, topic: Topic, partition: u32, from: i64) -> Vec<CommittedRecord> {
         let number = self.require(topic, partition);
         let state = self.shared.lock();
         let records = state.logs[number].records(from);
         records
-            .map(|(entry, parts)| Committed {
+            .map(|(entry, parts)| CommittedRecord {
                 offset: entry.offset,
                 timestamp_ms: entry.timestamp_ms,
                 key: parts.key.map(<[u8]>::to_vec),

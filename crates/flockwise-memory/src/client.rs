@@ -12,10 +12,10 @@ use flockwise_runtime::broker::{
 };
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
-use crate::log::{Entry, Log, LogPosition};
-use crate::record::Parts;
-use crate::state::{Shared, State, after, until};
-use crate::transaction::Transaction;
+use crate::log::{Log, LogEntry, LogPosition};
+use crate::record::RecordParts;
+use crate::state::{BrokerShared, BrokerState, after, until};
+use crate::transaction::PendingTransaction;
 
 /// How many records a replay copies under one lock.
 const REPLAY_RECORDS: usize = 1024;
@@ -23,7 +23,7 @@ const REPLAY_RECORDS: usize = 1024;
 /// One member of the group, with its transaction. Leaves the group when dropped.
 #[derive(Debug)]
 pub struct MemoryClient {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<BrokerShared>,
     pub(crate) member: String,
     pub(crate) epoch: u64,
     /// Whether the worker has answered the last assignment with [`GroupConsumer::open`].
@@ -31,8 +31,8 @@ pub struct MemoryClient {
     reads: Vec<OpenPartition>,
     /// For each topic whose id the client has asked for, the generation at that time.
     generations: BTreeMap<Topic, u32>,
-    heads: BinaryHeap<Reverse<Head>>,
-    transaction: Transaction,
+    heads: BinaryHeap<Reverse<LogHead>>,
+    transaction: PendingTransaction,
     /// The broker behaves like a real cluster: see [`crate::Conditions`].
     is_simulated: bool,
 }
@@ -66,14 +66,14 @@ impl OpenPartition {
 
 /// The next record of an open partition. The smallest sequence comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
+struct LogHead {
     sequence: u64,
     read: usize,
     place: LogPosition,
 }
 
 impl MemoryClient {
-    pub(crate) fn join(shared: Arc<Shared>, member: &str) -> Self {
+    pub(crate) fn join(shared: Arc<BrokerShared>, member: &str) -> Self {
         let mut state = shared.lock();
         let is_simulated = state.simulation.is_some();
         let epoch = if is_simulated {
@@ -92,7 +92,7 @@ impl MemoryClient {
             reads: Vec::new(),
             generations: BTreeMap::new(),
             heads: BinaryHeap::new(),
-            transaction: Transaction::default(),
+            transaction: PendingTransaction::default(),
             is_simulated,
         }
     }
@@ -100,7 +100,7 @@ impl MemoryClient {
     /// The next event for the worker, if there is one now.
     fn next(
         &mut self,
-        state: &mut State,
+        state: &mut BrokerState,
         limit: usize,
         batch: &mut Batch,
     ) -> Result<Option<WorkerEvent>, Failure> {
@@ -136,7 +136,7 @@ impl MemoryClient {
         while batch.len() < limit
             && let Some(mut first) = self.heads.peek_mut()
         {
-            let Head { read, place, .. } = first.0;
+            let LogHead { read, place, .. } = first.0;
             let OpenPartition { source, number, .. } = self.reads[read];
             let log = &logs[number];
             if let Some((entry, parts)) = log.record(place) {
@@ -449,9 +449,9 @@ impl Drop for MemoryClient {
     }
 }
 
-fn head(log: &Log, read: usize, place: LogPosition) -> Option<Reverse<Head>> {
+fn head(log: &Log, read: usize, place: LogPosition) -> Option<Reverse<LogHead>> {
     let sequence = log.entry(place)?.sequence;
-    Some(Reverse(Head {
+    Some(Reverse(LogHead {
         sequence,
         read,
         place,
@@ -480,7 +480,11 @@ fn begin(log: &Log, source: TopicPartition, start: Start) -> Result<i64, Failure
     }
 }
 
-pub(crate) fn record<'a>(source: TopicPartition, entry: &Entry, parts: Parts<'a>) -> Record<'a> {
+pub(crate) fn record<'a>(
+    source: TopicPartition,
+    entry: &LogEntry,
+    parts: RecordParts<'a>,
+) -> Record<'a> {
     Record {
         source,
         offset: entry.offset,

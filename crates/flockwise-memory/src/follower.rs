@@ -8,17 +8,17 @@ use flockwise_runtime::broker::{Failure, Follower};
 use flockwise_runtime::topics::TopicPartition;
 
 use crate::client::{OpenPartition, record};
-use crate::state::{Shared, State, after, until};
+use crate::state::{BrokerShared, BrokerState, after, until};
 
 /// Reads the committed records of some partitions as they arrive.
 #[derive(Debug)]
 pub struct MemoryFollower {
-    shared: Arc<Shared>,
+    shared: Arc<BrokerShared>,
     reads: Vec<OpenPartition>,
 }
 
 impl MemoryFollower {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<BrokerShared>) -> Self {
         Self {
             shared,
             reads: Vec::new(),
@@ -26,7 +26,7 @@ impl MemoryFollower {
     }
 
     /// Starts with another partition every time, so that a busy one does not starve the others.
-    fn fill(&mut self, state: &State, limit: usize, batch: &mut Batch) {
+    fn fill(&mut self, state: &BrokerState, limit: usize, batch: &mut Batch) {
         let first = 1.min(self.reads.len());
         self.reads.rotate_left(first);
         for read in &mut self.reads {

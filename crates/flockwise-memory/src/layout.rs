@@ -6,13 +6,13 @@ use crate::record::LARGEST_RECORD_BYTES;
 
 /// The numbered partitions of all topics. Fixed for the life of a broker.
 #[derive(Debug)]
-pub(crate) struct Layout {
+pub(crate) struct PartitionLayout {
     topics: Topics,
     /// For each topic, internal ones first: the number of its first partition, and how many it has.
     spans: Vec<(usize, u32)>,
 }
 
-impl Layout {
+impl PartitionLayout {
     pub(crate) fn new(topics: Topics, input_partitions: &[u32]) -> Self {
         assert_eq!(
             topics.inputs.len(),

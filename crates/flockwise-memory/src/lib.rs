@@ -36,5 +36,5 @@ mod truncation;
 pub use broker::MemoryBroker;
 pub use client::MemoryClient;
 pub use follower::MemoryFollower;
-pub use record::Committed;
+pub use record::CommittedRecord;
 pub use simulation::Conditions;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::epochs::Epochs;
-use crate::record::{Parts, Shape};
+use crate::record::{RecordParts, Shape};
 
 /// The size of a chunk, which is freed as a whole.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -14,7 +14,7 @@ const SPARE_CHUNKS: usize = 128;
 /// A partition's records, and the group's committed offset.
 #[derive(Debug)]
 pub(crate) struct Log {
-    pub(crate) chunks: VecDeque<Chunk>,
+    pub(crate) chunks: VecDeque<LogChunk>,
     /// The oldest offset that can be read.
     pub(crate) start: i64,
     /// The offset of the next record.
@@ -30,14 +30,14 @@ pub(crate) struct Log {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Chunk {
+pub(crate) struct LogChunk {
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<LogEntry>,
 }
 
 /// A record without its bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct LogEntry {
     pub(crate) offset: i64,
     /// The record's number among all appends to the broker.
     pub(crate) sequence: u64,
@@ -55,7 +55,7 @@ pub(crate) struct LogPosition {
 
 /// Freed chunks, kept with their memory for reuse.
 #[derive(Debug, Default)]
-pub(crate) struct Pool(Vec<Chunk>);
+pub(crate) struct Pool(Vec<LogChunk>);
 
 impl Log {
     pub(crate) fn new() -> Self {
@@ -90,7 +90,7 @@ impl Log {
     ) -> i64 {
         let offset = self.end;
         self.end += 1;
-        let entry = Entry {
+        let entry = LogEntry {
             offset,
             sequence,
             timestamp_ms,
@@ -102,8 +102,8 @@ impl Log {
     }
 
     /// Appends a record that already has its offset.
-    pub(crate) fn push(&mut self, pool: &mut Pool, entry: Entry, bytes: &[u8]) {
-        self.bytes += bytes.len() + size_of::<Entry>();
+    pub(crate) fn push(&mut self, pool: &mut Pool, entry: LogEntry, bytes: &[u8]) {
+        self.bytes += bytes.len() + size_of::<LogEntry>();
         match self.chunks.back_mut() {
             Some(chunk) if chunk.has_room_for(bytes.len()) => chunk.push(entry, bytes),
             _ => {
@@ -120,7 +120,7 @@ impl Log {
     }
 
     /// Removes the records for which `keeps` returns `false`. The offsets of the others do not change.
-    pub(crate) fn retain(&mut self, pool: &mut Pool, mut keeps: impl FnMut(&Entry) -> bool) {
+    pub(crate) fn retain(&mut self, pool: &mut Pool, mut keeps: impl FnMut(&LogEntry) -> bool) {
         self.bytes = 0;
         for chunk in std::mem::take(&mut self.chunks) {
             for (entry, bytes) in chunk.entries() {
@@ -170,13 +170,13 @@ impl Log {
     }
 
     #[inline]
-    pub(crate) fn entry(&self, place: LogPosition) -> Option<&Entry> {
+    pub(crate) fn entry(&self, place: LogPosition) -> Option<&LogEntry> {
         let entry = self.chunks.get(place.chunk)?.entries.get(place.index)?;
         (entry.offset < self.held_from).then_some(entry)
     }
 
     #[inline]
-    pub(crate) fn record(&self, place: LogPosition) -> Option<(&Entry, Parts<'_>)> {
+    pub(crate) fn record(&self, place: LogPosition) -> Option<(&LogEntry, RecordParts<'_>)> {
         let chunk = self.chunks.get(place.chunk)?;
         let entry = chunk.entries.get(place.index)?;
         if entry.offset >= self.held_from {
@@ -200,7 +200,7 @@ impl Log {
     }
 
     /// Records from an offset on, oldest first.
-    pub(crate) fn records(&self, from: i64) -> impl Iterator<Item = (&Entry, Parts<'_>)> {
+    pub(crate) fn records(&self, from: i64) -> impl Iterator<Item = (&LogEntry, RecordParts<'_>)> {
         let mut place = self.place(from);
         std::iter::from_fn(move || {
             let record = self.record(place)?;
@@ -216,8 +216,8 @@ impl Log {
     }
 }
 
-impl Chunk {
-    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = (&Entry, &[u8])> {
+impl LogChunk {
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = (&LogEntry, &[u8])> {
         self.entries.iter().map(|entry| {
             let first = entry.first_byte as usize;
             (entry, &self.bytes[first..first + entry.shape.len()])
@@ -228,9 +228,9 @@ impl Chunk {
         self.bytes.len() + bytes <= CHUNK_BYTES && self.entries.len() < CHUNK_RECORDS
     }
 
-    fn push(&mut self, entry: Entry, bytes: &[u8]) {
+    fn push(&mut self, entry: LogEntry, bytes: &[u8]) {
         let first_byte = u32::try_from(self.bytes.len()).expect("a chunk with room is small");
-        self.entries.push(Entry {
+        self.entries.push(LogEntry {
             first_byte,
             ..entry
         });
@@ -252,19 +252,19 @@ impl Chunk {
     }
 
     pub(crate) fn len_bytes(&self) -> usize {
-        self.bytes.len() + self.entries.len() * size_of::<Entry>()
+        self.bytes.len() + self.entries.len() * size_of::<LogEntry>()
     }
 }
 
 impl Pool {
-    fn take(&mut self) -> Chunk {
-        self.0.pop().unwrap_or_else(|| Chunk {
+    fn take(&mut self) -> LogChunk {
+        self.0.pop().unwrap_or_else(|| LogChunk {
             bytes: Vec::with_capacity(CHUNK_BYTES),
             entries: Vec::new(),
         })
     }
 
-    pub(crate) fn give(&mut self, mut chunk: Chunk) {
+    pub(crate) fn give(&mut self, mut chunk: LogChunk) {
         let is_outsize = chunk.bytes.capacity() > 2 * CHUNK_BYTES;
         if self.0.len() < SPARE_CHUNKS && !is_outsize {
             chunk.bytes.clear();

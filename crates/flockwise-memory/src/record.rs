@@ -4,7 +4,7 @@ use flockwise_runtime::broker::ORIGIN_HEADER;
 
 /// A copy of a committed record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedRecord {
     /// The record's offset in its partition.
     pub offset: i64,
     /// The record's timestamp, milliseconds since the epoch.
@@ -33,7 +33,7 @@ pub(crate) const LARGEST_RECORD_BYTES: usize = 1 << 30;
 
 /// A record's parts, borrowed from its bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct RecordParts<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
     headers: &'a [u8],
@@ -74,10 +74,10 @@ impl Shape {
 
     /// The parts of a record at the start of `bytes`.
     #[inline]
-    pub(crate) fn split(self, bytes: &[u8]) -> Parts<'_> {
+    pub(crate) fn split(self, bytes: &[u8]) -> RecordParts<'_> {
         let (key, rest) = bytes.split_at(present(self.key));
         let (value, rest) = rest.split_at(present(self.value));
-        Parts {
+        RecordParts {
             key: (self.key != ABSENT).then_some(key),
             value: (self.value != ABSENT).then_some(value),
             headers: &rest[..self.headers as usize],
@@ -85,7 +85,7 @@ impl Shape {
     }
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RecordParts<'a> {
     /// The header with the origin of a forwarded event; `None` if there is none.
     pub(crate) fn origin(self) -> Option<&'a [u8]> {
         self.headers()

@@ -9,11 +9,11 @@ use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::compaction::{Compaction, CompactionTime};
 use crate::group::Group;
-use crate::layout::{Layout, is_consumed};
+use crate::layout::{PartitionLayout, is_consumed};
 use crate::log::{Log, Pool};
 use crate::record::Shape;
 use crate::simulation::Simulation;
-use crate::transaction::Transaction;
+use crate::transaction::PendingTransaction;
 
 /// Bytes of mini-batches that are kept after they are committed, as Kafka keeps them: a new trainer reads again those
 /// that came after the last version.
@@ -21,15 +21,15 @@ const MINI_BATCH_BYTES: usize = 16 << 20;
 
 /// The state behind its lock, and a condition that signals changes.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) layout: Layout,
-    state: Mutex<State>,
+pub(crate) struct BrokerShared {
+    pub(crate) layout: PartitionLayout,
+    state: Mutex<BrokerState>,
     changed: Condvar,
 }
 
 /// The partitions by number, the group, and the current producer of each name.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct BrokerState {
     pub(crate) logs: Vec<Log>,
     pub(crate) group: Group,
     pub(crate) is_retaining: bool,
@@ -49,12 +49,12 @@ pub(crate) struct State {
     waiting: usize,
 }
 
-impl Shared {
+impl BrokerShared {
     pub(crate) fn new(topics: Topics, input_partitions: &[u32]) -> Self {
         let subscribed = [Topic::Repartition, Topic::Samples]
             .map(|topic| (topic, topics.partitions(topic)))
             .to_vec();
-        let layout = Layout::new(topics, input_partitions);
+        let layout = PartitionLayout::new(topics, input_partitions);
         let compactions = layout.sources().map(|source| {
             let is_compacted = Topics::is_compacted(source.topic);
             is_compacted.then(Compaction::new)
@@ -63,7 +63,7 @@ impl Shared {
             Topic::Samples => MINI_BATCH_BYTES,
             _ => 0,
         });
-        let state = State {
+        let state = BrokerState {
             keeps: keeps.collect(),
             logs: (0..layout.len()).map(|_| Log::new()).collect(),
             group: Group::new(subscribed),
@@ -86,12 +86,12 @@ impl Shared {
 
     /// Ignores poisoning: no panic can leave the state half changed, because a worker owns its transaction until it
     /// commits.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BrokerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Like [`Shared::lock`]. In a simulation, ends overdue sessions and transactions first.
-    pub(crate) fn look(&self) -> MutexGuard<'_, State> {
+    /// Like [`BrokerShared::lock`]. In a simulation, ends overdue sessions and transactions first.
+    pub(crate) fn look(&self) -> MutexGuard<'_, BrokerState> {
         let mut state = self.lock();
         if state.simulation.is_some() {
             state.expire_overdue();
@@ -102,9 +102,9 @@ impl Shared {
     /// Releases the lock until the state changes, for at most `patience`.
     pub(crate) fn wait<'a>(
         &self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, BrokerState>,
         patience: Duration,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, BrokerState> {
         state.waiting += 1;
         let (mut state, _) = self
             .changed
@@ -115,14 +115,14 @@ impl Shared {
     }
 
     /// Wakes the threads that wait for a change.
-    pub(crate) fn notify(&self, state: &State) {
+    pub(crate) fn notify(&self, state: &BrokerState) {
         if state.waiting > 0 {
             self.changed.notify_all();
         }
     }
 
     /// Number of records of consumed topics that the group has not committed yet.
-    pub(crate) fn backlog(&self, state: &State) -> u64 {
+    pub(crate) fn backlog(&self, state: &BrokerState) -> u64 {
         let sources = self.layout.sources().zip(&state.logs);
         sources
             .filter(|(source, _)| is_consumed(source.topic))
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl BrokerState {
     /// Appends one record without a transaction.
     pub(crate) fn append(
         &mut self,
@@ -150,7 +150,7 @@ impl State {
     }
 
     /// Commits a transaction's records and positions atomically.
-    pub(crate) fn commit(&mut self, transaction: &Transaction, positions: &[(usize, i64)]) {
+    pub(crate) fn commit(&mut self, transaction: &PendingTransaction, positions: &[(usize, i64)]) {
         for (pending, bytes) in transaction.records() {
             self.push(pending.number, pending.timestamp_ms, pending.shape, bytes);
         }

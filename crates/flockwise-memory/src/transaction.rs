@@ -4,7 +4,7 @@ use crate::record::Shape;
 
 /// The records of one transaction, in one arena that is reused.
 #[derive(Debug, Default)]
-pub(crate) struct Transaction {
+pub(crate) struct PendingTransaction {
     bytes: Vec<u8>,
     entries: Vec<Pending>,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Pending {
     pub(crate) shape: Shape,
 }
 
-impl Transaction {
+impl PendingTransaction {
     pub(crate) fn push(
         &mut self,
         number: usize,

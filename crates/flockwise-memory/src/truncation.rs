@@ -6,7 +6,7 @@ use flockwise_runtime::topics::Topic;
 use crate::broker::MemoryBroker;
 use crate::client::OpenPartition;
 use crate::log::{Log, Pool};
-use crate::state::State;
+use crate::state::BrokerState;
 
 impl Log {
     fn truncate(&mut self, pool: &mut Pool, to: i64) {
@@ -38,7 +38,7 @@ impl OpenPartition {
     }
 }
 
-impl State {
+impl BrokerState {
     /// Fails if an open partition was truncated, as a client does when it notices.
     pub(crate) fn require_uncut(&self, reads: &[OpenPartition]) -> Result<(), Failure> {
         let is_cut = |read: &&OpenPartition| read.is_cut(&self.logs[read.number]);
@@ -64,7 +64,7 @@ impl MemoryBroker {
     pub fn truncate(&self, topic: Topic, partition: u32, to: i64) {
         let number = self.require(topic, partition);
         let mut state = self.shared.lock();
-        let State { logs, pool, .. } = &mut *state;
+        let BrokerState { logs, pool, .. } = &mut *state;
         assert!(to <= logs[number].end, "the partition ends before {to}");
         logs[number].truncate(pool, to);
         self.shared.notify(&state);

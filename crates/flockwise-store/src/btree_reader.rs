@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use crate::load_error::{LoadError, damaged};
 use crate::page::PAGE_HEADER;
 use crate::page::{
-    Meta, Nodes, PageKind, Tree, Value, overflow_count, overflow_pages, word_at, words,
+    Meta, Nodes, PageKind, TreeRoot, Value, overflow_count, overflow_pages, word_at, words,
 };
 use crate::page_file::{PageBuffer, PageFile};
 
@@ -95,7 +95,7 @@ impl<'f> BTreeReader<'f> {
 
     fn tree(
         &mut self,
-        tree: Tree,
+        tree: TreeRoot,
         keys: Keys,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {

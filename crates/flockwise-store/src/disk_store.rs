@@ -78,18 +78,18 @@ pub enum StoreError {
 /// dropped; call [`finish`](Self::finish) before, to wait until everything is written.
 #[derive(Clone, Debug)]
 pub struct DiskStore {
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct StoreShared {
     queue: Arc<WriteQueue>,
     folders: Folders,
     settings: StoreSettings,
     metrics: StoreMetrics,
 }
 
-impl Drop for Shared {
+impl Drop for StoreShared {
     fn drop(&mut self) {
         self.queue.close();
     }
@@ -120,7 +120,7 @@ impl DiskStore {
         thread
             .spawn(move || writer.run())
             .map_err(StoreError::Thread)?;
-        let shared = Shared {
+        let shared = StoreShared {
             queue,
             folders,
             settings,
@@ -156,7 +156,7 @@ impl DiskStore {
 #[derive(Debug)]
 pub struct WorkerStore {
     number: u64,
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
 }
 
 /// Frees the tasks of a worker that ends without releasing them, after a fatal error or a panic.
@@ -242,7 +242,7 @@ impl WorkerStore {
         wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
-        let Shared {
+        let StoreShared {
             queue,
             folders,
             settings,

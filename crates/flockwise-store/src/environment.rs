@@ -11,10 +11,10 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, Put
 
 use crate::manifest::Manifest;
 use crate::page::LONGEST_KEY;
-use crate::record::{Digest, MANIFEST, Slot};
+use crate::record::{Digest, MANIFEST, RecordSlot};
 
 /// The one tree of a checkpoint. `'static`, because it is stored beside its environment.
-type Tree = Database<'static, Bytes, Bytes>;
+type RecordTree = Database<'static, Bytes, Bytes>;
 
 /// Why a batch was not written. The checkpoint must then be discarded.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ impl WriteError {
 #[derive(Debug)]
 pub(crate) struct Environment {
     env: Env,
-    tree: Tree,
+    tree: RecordTree,
 }
 
 impl Environment {
@@ -135,7 +135,7 @@ impl Environment {
     ) -> Result<(), WriteError> {
         // In key order, each page is touched once. If a key has two records, the later one is kept.
         let records: BTreeMap<&[u8], Option<&[u8]>> = batch.records().collect();
-        let mut slot = Slot::default();
+        let mut slot = RecordSlot::default();
         let mut work = BatchWriter {
             tree: self.tree,
             last: self
@@ -180,7 +180,7 @@ fn new_manifest(app: &str, task: u32, batch: &CheckpointBatch) -> Manifest {
 
 /// Writes records in key order.
 struct BatchWriter<'d> {
-    tree: Tree,
+    tree: RecordTree,
     /// No key of the tree is greater than this.
     last: Vec<u8>,
     key: Vec<u8>,

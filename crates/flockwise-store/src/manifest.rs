@@ -57,7 +57,7 @@ impl Manifest {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, LoadError> {
         let damaged = || LoadError::Unusable("its manifest is damaged".to_owned());
         // The version comes first: another format may lay out the rest differently.
-        let version = Reader(bytes).u32().ok_or_else(damaged)?;
+        let version = ManifestReader(bytes).u32().ok_or_else(damaged)?;
         if version != VERSION {
             return Err(LoadError::Unusable(format!(
                 "it has format {version}, and this version reads format {VERSION}"
@@ -67,10 +67,10 @@ impl Manifest {
         if xxh3_64(body) != u64::from_le_bytes(*check) {
             return Err(damaged());
         }
-        Self::body(&mut Reader(&body[4..])).ok_or_else(damaged)
+        Self::body(&mut ManifestReader(&body[4..])).ok_or_else(damaged)
     }
 
-    fn body(input: &mut Reader<'_>) -> Option<Self> {
+    fn body(input: &mut ManifestReader<'_>) -> Option<Self> {
         let (app, changelog) = (input.text()?, input.text()?);
         let (task, plan) = (input.u32()?, input.u64()?);
         let has_offset = input.take::<1>()? == [1];
@@ -127,9 +127,9 @@ impl Manifest {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+struct ManifestReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl ManifestReader<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

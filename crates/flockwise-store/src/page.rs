@@ -39,7 +39,7 @@ pub(crate) enum PageKind {
 
 /// The root of a tree, as a meta page describes it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tree {
+pub(crate) struct TreeRoot {
     pub(crate) depth: u16,
     pub(crate) entries: u64,
     /// Page number; `None`: the tree is empty.
@@ -51,8 +51,8 @@ pub(crate) struct Tree {
 /// The meta page of the file's last transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meta {
-    pub(crate) free: Tree,
-    pub(crate) records: Tree,
+    pub(crate) free: TreeRoot,
+    pub(crate) records: TreeRoot,
     pub(crate) last_page: u64,
     pub(crate) transaction: u64,
 }
@@ -126,9 +126,9 @@ fn not_lmdb() -> LoadError {
     LoadError::Unusable("it is not an LMDB file of format version 1".to_owned())
 }
 
-fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
+fn tree_at(bytes: &[u8], at: usize) -> Option<TreeRoot> {
     let root = word_at(bytes, at + 8 + 4 * WORD)?;
-    Some(Tree {
+    Some(TreeRoot {
         pad: u32_at(bytes, at)?,
         flags: u32::from(u16_at(bytes, at + 4)?),
         depth: u16_at(bytes, at + 6)?,

@@ -18,12 +18,12 @@ const CUT_BYTES: usize = LONGEST_KEY - 1;
 
 /// Encodes records for LMDB. Reuse it to reuse its buffers.
 #[derive(Debug, Default)]
-pub(crate) struct Slot {
+pub(crate) struct RecordSlot {
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
-impl Slot {
+impl RecordSlot {
     /// The key in LMDB of a changelog key.
     pub(crate) fn key(&mut self, key: &[u8]) -> &[u8] {
         self.key.clear();
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn keys_of_any_length_come_back() {
-        let mut slot = Slot::default();
+        let mut slot = RecordSlot::default();
         for length in [0, 1, 20, 493, 494, 508, 509, 510, 511, 512, 5_000] {
             let id = vec![7; length];
             let key = slot.key(&id).to_vec();

@@ -39,7 +39,7 @@ pub(crate) enum CheckpointStatus {
 /// The queue, shared by the handles and the writer.
 #[derive(Debug)]
 pub(crate) struct WriteQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Signals the writer: there is a job, or the store is closed.
     work: Condvar,
     /// Signals the handles: the writer has finished a job, or is dead.
@@ -49,7 +49,7 @@ pub(crate) struct WriteQueue {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     owners: CheckpointOwners,
     tasks: BTreeMap<u32, TaskCheckpoint>,
     /// Bounded: a task has at most one batch and one job that ends its checkpoint in the queue.
@@ -92,7 +92,7 @@ impl WriteQueue {
     pub(crate) fn take_over(&self, task: u32, owner: u64, patience: Duration) -> bool {
         let mut state = self.lock();
         state.owners.take(task, owner);
-        let is_busy = |state: &mut State| state.copy(task).pending > 0 && !state.is_dead;
+        let is_busy = |state: &mut QueueState| state.copy(task).pending > 0 && !state.is_dead;
         let waited = self.done.wait_timeout_while(state, patience, is_busy);
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out() && !state.is_dead
@@ -116,7 +116,7 @@ impl WriteQueue {
         }
     }
 
-    fn state_in(&self, state: &mut State, task: u32, owner: u64) -> CheckpointState {
+    fn state_in(&self, state: &mut QueueState, task: u32, owner: u64) -> CheckpointState {
         if state.is_dead || !state.owners.owns(task, owner) {
             return CheckpointState::Off;
         }
@@ -154,7 +154,7 @@ impl WriteQueue {
         self.end(&mut state, task, owner, job);
     }
 
-    fn end(&self, state: &mut State, task: u32, owner: u64, job: Job) {
+    fn end(&self, state: &mut QueueState, task: u32, owner: u64, job: Job) {
         if state.owners.owns(task, owner) && !state.is_dead {
             self.push(state, task, job);
         }
@@ -187,7 +187,7 @@ impl WriteQueue {
         for task in tasks {
             self.push(&mut state, task, Job::Close);
         }
-        let is_busy = |state: &mut State| {
+        let is_busy = |state: &mut QueueState| {
             let is_pending = state.tasks.values().any(|copy| copy.pending > 0);
             is_pending && !state.is_dead
         };
@@ -204,7 +204,7 @@ impl WriteQueue {
 
     /// Waits for the writer's next job; `None` once the queue is closed and empty.
     pub(crate) fn next(&self) -> Option<(u32, Job)> {
-        let is_idle = |state: &mut State| state.jobs.is_empty() && !state.is_over;
+        let is_idle = |state: &mut QueueState| state.jobs.is_empty() && !state.is_over;
         let state = self.work.wait_while(self.lock(), is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let (task, job) = state.jobs.pop_front()?;
@@ -231,14 +231,14 @@ impl WriteQueue {
         self.done.notify_all();
     }
 
-    fn push(&self, state: &mut State, task: u32, job: Job) {
+    fn push(&self, state: &mut QueueState, task: u32, job: Job) {
         state.copy(task).pending += 1;
         state.jobs.push_back((task, job));
         self.work.notify_all();
     }
 
     /// Ignores poisoning: no panic can leave the state half changed.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -254,7 +254,7 @@ impl TaskCheckpoint {
     }
 }
 
-impl State {
+impl QueueState {
     fn copy(&mut self, task: u32) -> &mut TaskCheckpoint {
         self.tasks.entry(task).or_insert(TaskCheckpoint {
             pending: 0,

@@ -1,8 +1,8 @@
-//! The fewest permissions that a pipeline needs, as lines for `kafka-acls.sh`.
+//! The minimum permissions of a pipeline, as `kafka-acls.sh` commands.
 
 use flockwise_config::Config;
 
-/// A line for each resource; comments begin with `#`.
+/// One command per resource. Comment lines start with `#`.
 pub(crate) fn lines(config: &Config, principal: &str) -> Vec<String> {
     let Config { app, kafka, .. } = config;
     let add = format!(
@@ -10,7 +10,7 @@ pub(crate) fn lines(config: &Config, principal: &str) -> Vec<String> {
         quoted(&kafka.bootstrap_servers),
         quoted(principal)
     );
-    let mut lines = vec![format!("# what pipeline {app} needs")];
+    let mut lines = vec![format!("# permissions of pipeline {app}")];
     lines.extend(
         config
             .inputs
@@ -26,15 +26,15 @@ pub(crate) fn lines(config: &Config, principal: &str) -> Vec<String> {
         format!(
             "{add} --operation Write --operation Describe --resource-pattern-type prefixed --transactional-id {app}-"
         ),
-        "# where it makes its topics itself (else: flockwise topics --apply, by somebody who may)".to_owned(),
+        "# only if the pipeline creates its own topics; otherwise somebody with this permission runs flockwise topics --apply".to_owned(),
         format!("{add} --operation Create {prefixed}"),
-        "# so that run and check see the settings of its topics, and topics --apply may mend them".to_owned(),
+        "# lets run and check read the settings of its topics, and topics --apply correct them".to_owned(),
         format!("{add} --operation DescribeConfigs --operation AlterConfigs {prefixed}"),
     ]);
     lines
 }
 
-/// As a shell takes it for one word.
+/// Quotes `word` for a POSIX shell, if it needs quotes.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ":.,_-/=@".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {

@@ -1,4 +1,4 @@
-//! The command line as typed.
+//! The command line, as parsed by clap.
 
 mod model;
 
@@ -17,17 +17,17 @@ pub(crate) use model::{
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Logs as JSON, one object a line.
+    /// Write logs as JSON, one object per line.
     #[arg(long, global = true)]
     pub(crate) log_json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Play a year of a real shop's orders through the pipeline, nothing to install.
+    /// Play a year of a real shop's orders through the pipeline, without Kafka.
     #[command(after_help = "Example:\n  flockwise demo --once")]
     Demo(DemoArguments),
-    /// Run the pipeline over files of events, without a broker or a server.
+    /// Run the pipeline over files of events, without Kafka.
     #[command(
         after_help = "Example:\n  flockwise replay orders.jsonl.zst --config web-shop.toml --out result"
     )]
@@ -35,58 +35,59 @@ pub(crate) enum Command {
     /// Run the pipeline on Kafka.
     #[command(after_help = "Example:\n  flockwise run --config flockwise.toml")]
     Run(RunArguments),
-    /// Say whether a configuration is valid, and with --connect whether the cluster is as it should be.
+    /// Validate a configuration, and with --connect check the cluster too.
     #[command(after_help = "Example:\n  flockwise check --config flockwise.toml --connect")]
     Check(CheckArguments),
-    /// Show Flockwise's own topics as they are and as they should be, and make those that are missing.
+    /// Compare Flockwise's own topics with what they should be, and with --apply create and correct them.
     #[command(after_help = "Example:\n  flockwise topics --config flockwise.toml --apply")]
     Topics(TopicsArguments),
-    /// Forget a stopped pipeline's customers, and say where its inputs are read from again.
+    /// Delete a stopped pipeline's customers, and read its inputs again from a given position.
     #[command(after_help = "Example:\n  flockwise reset --config flockwise.toml --to earliest")]
     Reset(ResetArguments),
-    /// Look at the versions of the model, and decide which one is in use.
+    /// Inspect the versions of the model, and decide which one is in use.
     #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
     Model(ModelArguments),
-    /// Say which segment a customer is in, why, and what would take them to another; asks a running instance.
+    /// Explain why a customer is in its segment, and what would move it; asks a running instance.
     #[command(after_help = "Example:\n  flockwise customer 17850 --ask http://127.0.0.1:8080")]
     Customer(CustomerArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// End with the orders instead of staying up for /metrics and questions.
+    /// Exit after the last order, instead of serving /metrics and customer queries until Ctrl-C.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Days of the shop's year that pass in a second, once there are segments.
+    /// Days of the shop's year to play per second, once there are segments.
     #[arg(long, default_value = "7", value_name = "DAYS", value_parser = days_a_second)]
     pub(crate) speed: f64,
-    /// Where /metrics listens.
+    /// Address of the HTTP server, for /metrics and customer queries.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: std::net::SocketAddr,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// Files of events, one JSON object a line; .gz and .zst too. With several inputs a file belongs to
-    /// the input whose topic its name starts with.
+    /// Files of events, one JSON object per line, optionally compressed (.gz, .zst). With several inputs, a file
+    /// belongs to the input whose topic its name starts with.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Start from this model instead of a warm-up.
+    /// Start with the model in this file, without a warm-up.
     #[arg(long)]
     pub(crate) model: Option<PathBuf>,
-    /// Write segment-changes.jsonl, lineage.jsonl, customers.jsonl, model.json, dead-letters.jsonl and summary.json here.
+    /// Write segment-changes.jsonl, lineage.jsonl, customers.jsonl, model.json, dead-letters.jsonl and summary.json to
+    /// this directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Leave events after this instant (RFC 3339) out and show everybody as of then.
+    /// Ignore events after this time (RFC 3339), and report every customer as of this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// Workers; the result is the same for any number.
+    /// Number of workers. The result is the same for any number.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: Option<u16>,
-    /// The summary as JSON instead of a table.
+    /// Print the summary as JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -103,14 +104,14 @@ pub(crate) struct CheckArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Ask the cluster too: group, permissions, topics and how durable they are, message sizes, clock; and look at
-    /// the state directory. Refuses what `run` would refuse.
+    /// Also check the cluster (group, permissions, topics and their durability, message sizes, clock) and the state
+    /// directory. Whatever makes `run` refuse to start is reported as a problem.
     #[arg(long)]
     pub(crate) connect: bool,
-    /// Print the fewest permissions that the pipeline needs, as lines for kafka-acls.sh, and nothing else.
+    /// Print only the minimum permissions of the pipeline, as kafka-acls.sh commands.
     #[arg(long, conflicts_with_all = ["connect", "json"])]
     pub(crate) acls: bool,
-    /// Whom --acls gives them to.
+    /// Principal that the --acls commands grant permissions to.
     #[arg(
         long,
         default_value = "User:flockwise",
@@ -118,7 +119,7 @@ pub(crate) struct CheckArguments {
         requires = "acls"
     )]
     pub(crate) principal: String,
-    /// The findings as JSON.
+    /// Print the findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -128,10 +129,10 @@ pub(crate) struct TopicsArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Make the topics that are missing, and mend settings of the others.
+    /// Create missing topics, and correct the settings of existing ones.
     #[arg(long)]
     pub(crate) apply: bool,
-    /// The topics as JSON.
+    /// Print the topics as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -141,31 +142,31 @@ pub(crate) struct ResetArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Where the inputs are read from: `earliest`, a time (RFC 3339, by the records' timestamps), or an offset for
-    /// each partition (orders/0=1200,orders/1=1187).
+    /// Where to read the inputs from: `earliest`, a time (RFC 3339, compared with the records' timestamps), or an
+    /// offset for each partition (orders/0=1200,orders/1=1187).
     #[arg(long, value_name = "TARGET")]
     pub(crate) to: String,
-    /// Keep the model and what it was learnt from.
+    /// Keep the model and the samples that it was learned from.
     #[arg(long)]
     pub(crate) keep_model: bool,
-    /// Do it; without this it is only said what would be done.
+    /// Do it. Without this option, only print what would be done.
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CustomerArguments {
-    /// The customer's id, as in the events.
+    /// Id of the customer, exactly as in the events.
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) customer_id: String,
-    /// Where an instance listens for HTTP; may be given again, and each is asked until one knows. Left out: as in
-    /// the configuration, else http://127.0.0.1:8080.
+    /// HTTP address of an instance. Can be given several times: each instance is asked until one has the customer.
+    /// Default: the address in --config, else http://127.0.0.1:8080.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub(crate) ask: Vec<String>,
-    /// A configuration, whose `[http] listen` says where this machine's instance listens.
+    /// Configuration file. Its `[http] listen` is the address of the instance on this machine.
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// The answer as JSON.
+    /// Print the answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

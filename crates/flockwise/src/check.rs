@@ -1,4 +1,4 @@
-//! `flockwise check`: is the configuration valid, and does the cluster fit it?
+//! `flockwise check`: validates the configuration, and checks the cluster against it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,13 +12,13 @@ use crate::args::CheckArguments;
 use crate::cluster::Cluster;
 use crate::connection::{reason, settings};
 use crate::describe;
-use crate::exit::{Failed, say};
+use crate::exit::{Failed, outln};
 use crate::finding::{self, Finding};
 use crate::pipeline::pipeline;
 use crate::preflight;
 use crate::state_directory;
 
-/// Clocks that differ by less are as good as the same.
+/// Clock differences up to this are ignored.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
@@ -33,12 +33,12 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
     };
     if arguments.json {
         let pipeline = describe::json(&config);
-        say!(
+        outln!(
             "{:#}",
             json!({ "valid": true, "pipeline": pipeline, "findings": findings })
         );
     } else {
-        say!(
+        outln!(
             "{} is valid: pipeline {}\n\n{}",
             arguments.config.display(),
             config.app,
@@ -46,20 +46,20 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
         );
         finding::print(&findings);
     }
-    finding::verdict(&findings)
+    finding::check_outcome(&findings)
 }
 
 fn print_acls(config: &Config, arguments: &CheckArguments) -> Result<(), Failed> {
     for line in acls::lines(config, &arguments.principal) {
-        say!("{line}");
+        outln!("{line}");
     }
     Ok(())
 }
 
-/// The configuration and its settings for Kafka, if these and the model that it names are in order.
+/// The configuration and its Kafka settings, if both and the imported model are valid.
 fn valid(arguments: &CheckArguments) -> Result<(Config, KafkaSettings), Failed> {
     let config = Config::load(&arguments.config, flockwise_config::environment())
-        .map_err(|errors| refused(arguments, errors.problems(), Failed::wrong(&errors)))?;
+        .map_err(|errors| refused(arguments, errors.problems(), Failed::invalid(&errors)))?;
     let settings = settings(&config, &format!("{}-check", config.app));
     let sound = settings.and_then(|settings| pipeline(&config, 1, None).map(|_| settings));
     let settings = sound.map_err(|failed| {
@@ -69,20 +69,20 @@ fn valid(arguments: &CheckArguments) -> Result<(Config, KafkaSettings), Failed> 
     Ok((config, settings))
 }
 
-/// Programs read the problems where they would have read the result.
+/// With `--json`, prints the problems in place of the result. Returns `failed`.
 fn refused(arguments: &CheckArguments, problems: &[Problem], failed: Failed) -> Failed {
     if arguments.json {
         let problem = |problem: &Problem| json!({ "source": problem.source, "text": problem.text });
         let problems: Vec<_> = problems.iter().map(problem).collect();
-        say!("{:#}", json!({ "valid": false, "problems": problems }));
+        outln!("{:#}", json!({ "valid": false, "problems": problems }));
     }
     failed
 }
 
-/// What the brokers and this machine have to say.
+/// Checks the state directory, the cluster and the clock.
 fn connect(config: &Config, settings: &KafkaSettings) -> Vec<Finding> {
     let mut findings = state_directory::findings(&config.state_directory);
-    let preflight = match preflight::look(config, settings) {
+    let preflight = match preflight::inspect(config, settings) {
         Ok(preflight) => preflight,
         Err(failure) => {
             findings.push(Finding::problem("kafka", reason(&failure)));
@@ -97,7 +97,7 @@ fn connect(config: &Config, settings: &KafkaSettings) -> Vec<Finding> {
     findings
 }
 
-/// Could the topics be made that are missing?
+/// A problem if the missing topics cannot be created.
 fn creatable(settings: &KafkaSettings, topics: &Topics, cluster: &Cluster) -> Option<Finding> {
     let missing: Vec<Topic> = cluster
         .survey
@@ -113,8 +113,8 @@ fn creatable(settings: &KafkaSettings, topics: &Topics, cluster: &Cluster) -> Op
     Some(Finding::problem(&topics.app, reason(&failure)))
 }
 
-/// Is this machine's clock right? Kafka tells no time, but what was written tells of the clocks of those who wrote
-/// it.
+/// Compares this machine's clock with the timestamps of input records. Kafka has no request for the time, but records
+/// carry their producers' or brokers' time.
 fn clock(config: &Config, settings: &KafkaSettings, cluster: &Cluster) -> Finding {
     let about = "clock";
     let partitions: Vec<(String, u32)> = cluster
@@ -132,16 +132,13 @@ fn clock(config: &Config, settings: &KafkaSettings, cluster: &Cluster) -> Findin
         .max(CLOCK_TOLERANCE_MS);
     match admin::newer_than(settings, &partitions, now_ms.saturating_add(ahead_ms)) {
         Ok(newer) => match newer.first() {
-            None => Finding::ok(
-                about,
-                "no record of an input is ahead of this machine's clock",
-            ),
+            None => Finding::ok(about, "no input record is ahead of this machine's clock"),
             Some((topic, partition)) => Finding::warning(
                 about,
                 format!(
-                    "{topic}/{partition} and {} other partitions hold records with a timestamp ahead of this \
-                     machine's clock by more than max_ahead: either this clock is behind, and events would go to the \
-                     dead letters, or the producers' clocks are ahead; compare them (timedatectl)",
+                    "{topic}/{partition} and {} other partitions hold records whose timestamp is ahead of this \
+                     machine's clock by more than max_ahead: either this clock is behind, and such events become dead \
+                     letters, or the producers' clocks are ahead; compare the clocks (timedatectl)",
                     newer.len() - 1
                 ),
             ),

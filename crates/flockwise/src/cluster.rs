@@ -1,4 +1,4 @@
-//! The topics of a pipeline as the brokers have them, against what they should be.
+//! Compares a pipeline's topics on the brokers with what they should be.
 
 use std::collections::BTreeMap;
 
@@ -12,56 +12,57 @@ use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
-use crate::connection::{reason, settled};
+use crate::connection::{reason, pipeline_topics};
 use crate::pinned;
 
-/// Every topic of a pipeline as it is, and its group.
+/// The topics of a pipeline and its consumer group, as the brokers describe them.
 pub(crate) struct Cluster {
-    /// Inputs by name, in the order of the configuration.
+    /// Inputs with their names, in the order of the configuration.
     pub(crate) inputs: Vec<(String, Found)>,
     pub(crate) survey: Survey,
-    /// What the pipeline's state was made with, if it has worked before.
+    /// The pipeline record; `None` before the first start.
     pub(crate) record: Option<PipelineRecord>,
 }
 
-/// An internal topic as it is and as it should be.
+/// What was found of an internal topic, and what was expected. `topics --json` prints it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Standing {
+pub(crate) struct TopicStatus {
     #[serde(skip)]
     pub(crate) kind: Topic,
     pub(crate) topic: String,
-    pub(crate) state: State,
-    /// As it should have.
+    pub(crate) state: TopicState,
+    /// The expected number.
     pub(crate) partitions: u32,
+    /// `None` if the topic is missing or cannot be described.
     pub(crate) partitions_found: Option<u32>,
     pub(crate) replication_found: Option<u32>,
-    /// As it should have; more than these may be set.
+    /// The expected settings. A topic may have more.
     pub(crate) settings: BTreeMap<&'static str, String>,
-    /// Those of the settings above as they are; empty where they may not be seen.
+    /// The current values of these settings; empty without permission to read them.
     pub(crate) settings_found: BTreeMap<&'static str, String>,
-    /// What keeps `run` from starting, and what to do about it.
+    /// Reasons for `run` not to start, with what to do about each.
     pub(crate) problems: Vec<String>,
-    /// What is worth mending.
+    /// Findings that should be corrected, but do not keep `run` from starting.
     pub(crate) warnings: Vec<String>,
 }
 
-/// How an internal topic stands.
+/// The result for one internal topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
-    Right,
+pub(crate) enum TopicState {
+    Correct,
     Missing,
     Wrong,
 }
 
 impl Cluster {
-    /// Asks the brokers.
+    /// Asks the brokers for the topics, the group and the pipeline record.
     ///
     /// # Errors
-    /// Where none answers.
-    pub(crate) fn look(config: &Config, settings: &KafkaSettings) -> Result<Self, Failure> {
-        // The names alone, which do not depend on the partitions.
-        let topics = settled(config, &[]);
+    /// If no broker answers.
+    pub(crate) fn inspect(config: &Config, settings: &KafkaSettings) -> Result<Self, Failure> {
+        // Only for the names, which do not depend on the number of partitions.
+        let topics = pipeline_topics(config, &[]);
         let mut survey = admin::survey(settings, &topics)?;
         let found = std::mem::take(&mut survey.inputs);
         let inputs = topics.inputs.into_iter().zip(found).collect();
@@ -79,7 +80,7 @@ impl Cluster {
         })
     }
 
-    /// Partitions of the inputs that are there, in order.
+    /// Partition counts of the inputs that exist, in the order of the configuration.
     pub(crate) fn input_partitions(&self) -> Vec<u32> {
         self.inputs
             .iter()
@@ -87,16 +88,16 @@ impl Cluster {
             .collect()
     }
 
-    /// The pipeline's topics with their sizes; `None` where these follow from an input that is not
-    /// there.
+    /// The pipeline's topics with their partition counts; `None` if these depend on an input that does not
+    /// exist.
     pub(crate) fn topics(&self, config: &Config) -> Option<Topics> {
         let partitions = self.input_partitions();
         let configured = config.state_partitions;
-        // Their number is fixed at first start, whatever inputs come and go later.
+        // The number is fixed at the first start, whatever inputs are added or removed later.
         let fixed = configured.or(self.record.as_ref().map(|record| record.state_partitions));
         let is_known = fixed.is_some() || partitions.len() == self.inputs.len();
         is_known.then(|| {
-            let topics = settled(config, &partitions);
+            let topics = pipeline_topics(config, &partitions);
             Topics {
                 state_partitions: fixed.unwrap_or(topics.state_partitions),
                 ..topics
@@ -104,24 +105,24 @@ impl Cluster {
         })
     }
 
-    /// Every internal topic beside what it should be.
-    pub(crate) fn standings(&self, topics: &Topics) -> Vec<Standing> {
+    /// Compares every internal topic with what it should be.
+    pub(crate) fn statuses(&self, topics: &Topics) -> Vec<TopicStatus> {
         let wrong = wrong_partitions(topics, &self.survey.partitions());
-        let standing = |(topic, found): &(Topic, Found)| {
+        let status = |(topic, found): &(Topic, Found)| {
             let wrong = wrong.iter().filter(|(of, _)| of == topic);
             let wrong = wrong.map(|(_, text)| text.clone()).collect();
-            standing(topics, *topic, found, self.survey.brokers, wrong)
+            status(topics, *topic, found, self.survey.brokers, wrong)
         };
-        self.survey.internal.iter().map(standing).collect()
+        self.survey.internal.iter().map(status).collect()
     }
 
-    /// What mends the settings that differ.
+    /// The changes that correct differing settings.
     pub(crate) fn alterations(&self, topics: &Topics) -> Vec<Alteration> {
         let alteration = |(topic, found): &(Topic, Found)| {
             let found = found.as_ref().ok()?.as_ref()?;
-            let is_set = found.settings.as_ref()?;
+            let current = found.settings.as_ref()?;
             let differs = |setting: &TopicSetting| {
-                let value = is_set.get(setting.key)?;
+                let value = current.get(setting.key)?;
                 setting.judge(value)
             };
             let wanted = admin::topic_settings(*topic, found.replication);
@@ -137,15 +138,15 @@ impl Cluster {
     }
 }
 
-fn standing(
+fn status(
     topics: &Topics,
     topic: Topic,
     found: &Found,
     brokers: u32,
     mut problems: Vec<String>,
-) -> Standing {
-    let there = found.as_ref().ok().and_then(Option::as_ref);
-    let replication = there.map_or(brokers.min(3), |found| found.replication);
+) -> TopicStatus {
+    let existing = found.as_ref().ok().and_then(Option::as_ref);
+    let replication = existing.map_or(brokers.min(3), |found| found.replication);
     let wanted = admin::topic_settings(topic, replication);
     let mut warnings = Vec::new();
     match found {
@@ -161,18 +162,18 @@ fn standing(
         Err(failure) => problems.push(reason(failure).to_owned()),
     }
     let state = match (found, problems.is_empty()) {
-        (Ok(None), true) => State::Missing,
-        (_, true) => State::Right,
-        (_, false) => State::Wrong,
+        (Ok(None), true) => TopicState::Missing,
+        (_, true) => TopicState::Correct,
+        (_, false) => TopicState::Wrong,
     };
-    Standing {
+    TopicStatus {
         kind: topic,
         topic: topics.name(topic),
         state,
         partitions: topics.partitions(topic),
-        partitions_found: there.map(|found| found.partitions),
-        replication_found: there.map(|found| found.replication),
-        settings_found: seen(&wanted, there),
+        partitions_found: existing.map(|found| found.partitions),
+        replication_found: existing.map(|found| found.replication),
+        settings_found: current_settings(&wanted, existing),
         settings: wanted
             .into_iter()
             .map(|setting| (setting.key, setting.value))
@@ -182,7 +183,7 @@ fn standing(
     }
 }
 
-fn seen(wanted: &[TopicSetting], found: Option<&FoundTopic>) -> BTreeMap<&'static str, String> {
+fn current_settings(wanted: &[TopicSetting], found: Option<&FoundTopic>) -> BTreeMap<&'static str, String> {
     let Some(settings) = found.and_then(|found| found.settings.as_ref()) else {
         return BTreeMap::new();
     };
@@ -202,7 +203,7 @@ fn differences(
     let Some(settings) = &found.settings else {
         differences.push((
             Severity::Warning,
-            "its settings may not be seen, so it is not known whether records can be lost; give the \
+            "its settings are not visible, so it is unknown whether records can be lost; grant the \
              principal DescribeConfigs on it"
                 .to_owned(),
         ));
@@ -239,8 +240,8 @@ mod tests {
         }))
     }
 
-    fn stands(topic: Topic, found: &Found) -> Standing {
-        standing(&topics(), topic, found, 3, Vec::new())
+    fn status_of(topic: Topic, found: &Found) -> TopicStatus {
+        status(&topics(), topic, found, 3, Vec::new())
     }
 
     #[test]
@@ -250,13 +251,13 @@ mod tests {
             ("max.message.bytes", "9000000"),
             ("delete.retention.ms", "172800000"),
         ];
-        let right = stands(Topic::Changelog, &found(Some(&larger)));
-        assert_eq!(right.state, State::Right);
+        let right = status_of(Topic::Changelog, &found(Some(&larger)));
+        assert_eq!(right.state, TopicState::Correct);
         assert!(right.warnings.is_empty(), "{:?}", right.warnings);
         assert_eq!(right.settings_found["max.message.bytes"], "9000000");
-        assert_eq!(stands(Topic::Changelog, &Ok(None)).state, State::Missing);
-        let hidden = stands(Topic::Model, &found(None));
-        assert_eq!(hidden.state, State::Right);
+        assert_eq!(status_of(Topic::Changelog, &Ok(None)).state, TopicState::Missing);
+        let hidden = status_of(Topic::Model, &found(None));
+        assert_eq!(hidden.state, TopicState::Correct);
         assert!(hidden.warnings[0].contains("DescribeConfigs"));
     }
 
@@ -266,8 +267,8 @@ mod tests {
             ("cleanup.policy", "delete"),
             ("max.message.bytes", "1048588"),
         ];
-        let wrong = stands(Topic::Changelog, &found(Some(&differing)));
-        assert_eq!(wrong.state, State::Wrong);
+        let wrong = status_of(Topic::Changelog, &found(Some(&differing)));
+        assert_eq!(wrong.state, TopicState::Wrong);
         let problems = wrong.problems.join("\n");
         for part in [
             "cleanup.policy is delete, expected compact:",
@@ -277,8 +278,8 @@ mod tests {
             assert!(problems.contains(part), "{part}\n{problems}");
         }
         let refused = Err(Failure::Config("no permission".to_owned()));
-        let refused = stands(Topic::Model, &refused);
-        assert_eq!(refused.state, State::Wrong);
+        let refused = status_of(Topic::Model, &refused);
+        assert_eq!(refused.state, TopicState::Wrong);
         assert_eq!(refused.problems, ["no permission"]);
     }
 }

@@ -1,4 +1,4 @@
-//! From a configuration to what a Kafka client needs.
+//! Kafka client settings and topic names of a configuration.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use flockwise_runtime::topics::Topics;
 use crate::exit::Failed;
 use crate::pipeline::state_partitions;
 
-/// Reads the configuration that a command is given.
+/// Loads the configuration file, with overrides from the environment.
 pub(crate) fn load(path: &Path) -> Result<Config, Failed> {
-    Config::load(path, flockwise_config::environment()).map_err(Failed::wrong)
+    Config::load(path, flockwise_config::environment()).map_err(Failed::invalid)
 }
 
-/// How a client called `name` reaches the brokers; what librdkafka does not know is refused.
+/// Kafka settings of a client with this client id. Fails on properties that librdkafka does not know.
 pub(crate) fn settings(config: &Config, name: &str) -> Result<KafkaSettings, Failed> {
     let mut settings = KafkaSettings::new(&config.kafka.bootstrap_servers, &config.app, name);
     settings.properties.clone_from(&config.kafka.properties);
@@ -23,12 +23,12 @@ pub(crate) fn settings(config: &Config, name: &str) -> Result<KafkaSettings, Fai
     settings.lost_records = config.kafka.lost_records;
     settings
         .check()
-        .map_err(|failure| Failed::wrong(reason(&failure)))?;
+        .map_err(|failure| Failed::invalid(reason(&failure)))?;
     Ok(settings)
 }
 
-/// The topics of a pipeline over inputs with these partitions.
-pub(crate) fn settled(config: &Config, input_partitions: &[u32]) -> Topics {
+/// The pipeline's topics, for inputs with these partition counts.
+pub(crate) fn pipeline_topics(config: &Config, input_partitions: &[u32]) -> Topics {
     Topics {
         app: config.app.clone(),
         inputs: input_names(config),
@@ -45,12 +45,12 @@ pub(crate) fn input_names(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// A failure of a client that no worker depends on: nobody will start it again.
+/// Converts a failure outside the workers, which is not retried.
 pub(crate) fn failed(failure: Failure) -> Failed {
-    Failed::running(reason(&failure))
+    Failed::runtime(reason(&failure))
 }
 
-/// What happened, without what a worker would do about it.
+/// The reason, without what a worker does about it.
 pub(crate) fn reason(failure: &Failure) -> &str {
     match failure {
         Failure::Fenced(reason)

@@ -1,26 +1,26 @@
-//! What a session came to.
+//! Counts of changes and dead letters for the summary.
 
 use std::collections::BTreeMap;
 
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::worker::SegmentMoves;
 
 /// Changes and dead letters so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Changes of segment.
+    /// Segment changes.
     pub(crate) changes: u64,
     /// Changes by cause.
     pub(crate) by_cause: BTreeMap<&'static str, u64>,
-    /// Changes by segment: in, out. The first segment of a customer is neither.
+    /// Changes into and out of each segment. A customer's first segment does not count.
     pub(crate) by_segment: BTreeMap<u32, (u64, u64)>,
     /// Dead letters by reason.
     pub(crate) dead_letters: BTreeMap<String, u64>,
 }
 
 impl Tally {
-    /// Counts how customers moved.
-    pub(crate) fn moves(&mut self, moves: &SegmentMoves) {
+    /// Adds the moves of one worker.
+    pub(crate) fn add_moves(&mut self, moves: &SegmentMoves) {
         for ((cause, from, to), count) in moves {
             self.changes += count;
             *self.by_cause.entry(cause.name()).or_default() += count;
@@ -33,8 +33,8 @@ impl Tally {
         }
     }
 
-    /// Counts a record of the dead letters' topic.
-    pub(crate) fn dead_letter(&mut self, record: &Committed) {
+    /// Adds a record of the dead letter topic.
+    pub(crate) fn add_dead_letter(&mut self, record: &CommittedRecord) {
         *self
             .dead_letters
             .entry(header(record, "flockwise.reason"))
@@ -42,8 +42,8 @@ impl Tally {
     }
 }
 
-/// A header's text; empty where it is not there.
-pub(crate) fn header(record: &Committed, name: &str) -> String {
+/// The value of a header; empty if there is none.
+pub(crate) fn header(record: &CommittedRecord, name: &str) -> String {
     let found = record.headers.iter().find(|(known, _)| known == name);
     found
         .map(|(_, value)| String::from_utf8_lossy(value).into_owned())

@@ -1,4 +1,4 @@
-//! `flockwise customer`: where somebody is, and why.
+//! `flockwise customer`: a customer's segment, and why it is in it.
 
 mod answer;
 mod ask;
@@ -16,28 +16,28 @@ use flockwise_runtime::queries::{Queries, QueryError};
 
 use crate::args::CustomerArguments;
 use crate::connection::load;
-use crate::exit::{Failed, say};
+use crate::exit::{Failed, outln};
 use answer::Answer;
 
-/// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the HTTP server waits for a worker's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn customer(arguments: &CustomerArguments) -> Result<(), Failed> {
     let text = ask::ask(&addresses(arguments)?, &arguments.customer_id)?;
     if arguments.json {
-        say!("{}", text.trim_end());
+        outln!("{}", text.trim_end());
         return Ok(());
     }
     let answer: Answer = serde_json::from_str(&text).map_err(|error| {
-        Failed::running(format!(
-            "the answer is none that this version of flockwise knows: {error}; --json shows it as it is"
+        Failed::runtime(format!(
+            "cannot parse the response: {error}; the instance may run another version of flockwise; --json prints the raw response"
         ))
     })?;
-    say!("{}", rendering::text(&answer));
+    outln!("{}", rendering::text(&answer));
     Ok(())
 }
 
-/// Whom to ask.
+/// The addresses of the instances to ask.
 fn addresses(arguments: &CustomerArguments) -> Result<Vec<String>, Failed> {
     if !arguments.ask.is_empty() {
         return Ok(arguments.ask.clone());
@@ -47,12 +47,12 @@ fn addresses(arguments: &CustomerArguments) -> Result<Vec<String>, Failed> {
     };
     Ok(vec![format!(
         "http://{}",
-        reached_at(load(config)?.http_listen)
+        local_address(load(config)?.http_listen)
     )])
 }
 
-/// Where a server is reached from this machine that listens there, maybe on all of its addresses.
-fn reached_at(mut listen: SocketAddr) -> SocketAddr {
+/// The address at which this machine reaches a server that listens on `listen`, which may be a wildcard address.
+fn local_address(mut listen: SocketAddr) -> SocketAddr {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -62,19 +62,19 @@ fn reached_at(mut listen: SocketAddr) -> SocketAddr {
     listen
 }
 
-/// Tells of customers over HTTP by asking the workers.
-pub(crate) fn tell(queries: &Queries, plan: &Arc<Plan>) -> LookupCustomer {
+/// The HTTP server's customer lookup, which the workers answer.
+pub(crate) fn lookup(queries: &Queries, plan: &Arc<Plan>) -> LookupCustomer {
     let (queries, plan) = (queries.clone(), Arc::clone(plan));
     Arc::new(
-        move |customer_id| match queries.ask(customer_id, PATIENCE) {
+        move |customer_id| match queries.ask(customer_id, ANSWER_TIMEOUT) {
             Ok(known) => CustomerLookup::Known(Answer::of(&plan, &known).json()),
-            Err(why @ QueryError::Unknown) => CustomerLookup::Unknown(why.to_string()),
-            Err(why @ QueryError::Elsewhere { task }) => CustomerLookup::Elsewhere {
+            Err(error @ QueryError::Unknown) => CustomerLookup::Unknown(error.to_string()),
+            Err(error @ QueryError::Elsewhere { task }) => CustomerLookup::Elsewhere {
                 task,
-                reason: why.to_string(),
+                reason: error.to_string(),
             },
-            Err(why @ (QueryError::Unsettled | QueryError::Busy | QueryError::Late)) => {
-                CustomerLookup::NotNow(why.to_string())
+            Err(error @ (QueryError::Unsettled | QueryError::Busy | QueryError::Late)) => {
+                CustomerLookup::NotNow(error.to_string())
             }
         },
     )
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_server_on_all_addresses_is_reached_on_this_machine() {
-        let reached = |listen: &str| reached_at(listen.parse().unwrap()).to_string();
+        let reached = |listen: &str| local_address(listen.parse().unwrap()).to_string();
         assert_eq!(reached("0.0.0.0:8080"), "127.0.0.1:8080");
         assert_eq!(reached("[::]:80"), "[::1]:80");
         assert_eq!(reached("10.1.2.3:8080"), "10.1.2.3:8080");

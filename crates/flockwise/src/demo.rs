@@ -1,4 +1,4 @@
-//! `flockwise demo`: a year of a real shop, played fast.
+//! `flockwise demo`: plays a year of a real shop's orders.
 
 use std::sync::Arc;
 use std::thread;
@@ -17,57 +17,57 @@ use serde::Deserialize;
 use crate::args::DemoArguments;
 use crate::counts::Tally;
 use crate::customer;
-use crate::event_files::{self, Placing, Tap};
-use crate::exit::{Failed, say};
+use crate::event_files::{self, Router, Source};
+use crate::exit::{Failed, outln};
 use crate::exposition;
 use crate::local_pipeline::Session;
 use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::replay::{PARTITIONS, print};
 use crate::report::feature;
-use crate::segment_stats::{figures, label, readable};
+use crate::segment_stats::{segment_stats, label, readable};
 
-/// The orders of a British shop for gifts, 2010-12-01 to 2011-12-09.
+/// The orders of a British gift shop, 2010-12-01 to 2011-12-09.
 const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");
 const CONFIG: &str = include_str!("../../../config/web-shop.toml");
-/// Changes shown as they happen: one in so many milliseconds, so that a person can read them.
+/// At most one change is shown per this many milliseconds, so that a person can read them.
 const SHOWN_EVERY_MS: u64 = 150;
-/// How soon a question is answered while nothing happens.
-const STEP: Duration = Duration::from_millis(20);
+/// How often customer queries are answered while the demo waits, which bounds their delay.
+const QUERY_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
-    let config = Config::parse(CONFIG).map_err(Failed::running)?;
+    let config = Config::parse(CONFIG).map_err(Failed::runtime)?;
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).map_err(Failed::running)?;
+    let metrics = Metrics::register(&registry).map_err(Failed::runtime)?;
     let readiness = Readiness::new(1);
     exposition::register(&registry, &readiness)?;
     let mut presence = readiness.worker();
     let pipeline = pipeline(&config, PARTITIONS, None)?;
     let queries = Queries::new(1);
-    let tell = customer::tell(&queries, &pipeline.task.plan);
-    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), tell)
-        .map_err(Failed::wrong)?;
+    let lookup = customer::lookup(&queries, &pipeline.task.plan);
+    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), lookup)
+        .map_err(Failed::invalid)?;
     let mut session = Session::start(pipeline, 1, &metrics, &queries)?;
     presence.assigned(PARTITIONS);
-    say!(
-        "A year of orders of a British gift shop, {} days a second; metrics on http://{}/metrics\n\
-         Sixty days make the first segments; from then on customers move:\n",
+    outln!(
+        "A year of orders of a British gift shop, {} days per second; metrics on http://{}/metrics\n\
+         The first 60 days make the first segments; from then on customers move:\n",
         arguments.speed,
         server.address()
     );
     let tally = play(&config, &mut session, arguments.speed)?;
-    let portraits = session.portraits(None);
+    let customer_views = session.customer_views(None);
     let brings_in = config.brings_in.as_deref();
     if let Some(model) = session.model() {
         let plan = &session.pipeline.task.plan;
-        let segments = figures(plan, model, &portraits, brings_in, &tally);
-        say!("");
+        let segments = segment_stats(plan, model, &customer_views, brings_in, &tally);
+        outln!("");
         print(&session, &tally, &segments, brings_in);
     }
     if !arguments.once {
-        say!(
-            "\nThe year is over; /metrics stays up, and `flockwise customer ID --ask http://{}` is answered. \
-             Ctrl-C ends.",
+        outln!(
+            "\nThe year is over. /metrics stays up, and `flockwise customer ID --ask http://{}` explains a customer. \
+             Press Ctrl-C to exit.",
             server.address()
         );
         answer_until_signal(&session)?;
@@ -79,8 +79,8 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
 }
 
 fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Failed> {
-    let reader = event_files::unpack("orders.zst", ORDERS).map_err(Failed::running)?;
-    let taps = vec![Tap {
+    let reader = event_files::unpack("orders.zst", ORDERS).map_err(Failed::runtime)?;
+    let sources = vec![Source {
         name: "the demo's orders".to_owned(),
         input: 0,
         reader,
@@ -88,7 +88,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
     let progress = Progress::start();
     let mut tally = Tally::default();
     let mut pacer = Pacer::new(speed);
-    for chunk in event_files::start(taps, Placing::new(config, PARTITIONS, None))? {
+    for chunk in event_files::start(sources, Router::new(config, PARTITIONS, None))? {
         let chunk = chunk?;
         for slice in chunk.slices(session.slices_ms()) {
             let time_ms = chunk
@@ -100,7 +100,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
             session
                 .drain(Topic::DeadLetters)
                 .iter()
-                .for_each(|letter| tally.dead_letter(letter));
+                .for_each(|letter| tally.add_dead_letter(letter));
             session.discard(Topic::Lineage);
             for record in session.drain_changes() {
                 if let Some(change) = record.value.as_deref().filter(|_| pacer.may_show()) {
@@ -116,7 +116,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
     Ok(tally)
 }
 
-/// Keeps event time at its speed, and the lines few enough to be read.
+/// Keeps event time at the requested speed, and limits how often changes are shown.
 struct Pacer {
     ms_per_second: f64,
     began: Option<(Instant, i64)>,
@@ -132,15 +132,15 @@ impl Pacer {
         }
     }
 
-    /// Waits until an instant's turn has come; what makes the first model is played at once.
+    /// Waits until event time `time_ms` is due. `None`, before the first model, does not wait.
     fn wait(&mut self, time_ms: Option<i64>, session: &Session) {
         let Some(time_ms) = time_ms else { return };
         let (began, first_ms) = *self.began.get_or_insert((Instant::now(), time_ms));
         let due =
             Duration::from_secs_f64(((time_ms - first_ms) as f64 / self.ms_per_second).max(0.0));
         while began.elapsed() < due {
-            session.answer();
-            thread::sleep(STEP.min(due.saturating_sub(began.elapsed())));
+            session.answer_queries();
+            thread::sleep(QUERY_INTERVAL.min(due.saturating_sub(began.elapsed())));
         }
     }
 
@@ -154,20 +154,20 @@ impl Pacer {
     }
 }
 
-/// What a person is told of a change.
+/// The parts of a change record that are shown.
 #[derive(Deserialize)]
 struct ShownChange {
     customer_id: String,
     occurred_at: String,
-    from: Option<ShownPlace>,
-    /// `None`: the customer is removed.
-    to: Option<ShownPlace>,
+    from: Option<ShownSegment>,
+    /// `None` if the customer is removed.
+    to: Option<ShownSegment>,
     cause: String,
     drivers: Vec<ShownDriver>,
 }
 
 #[derive(Deserialize)]
-struct ShownPlace {
+struct ShownSegment {
     name: Option<String>,
 }
 
@@ -178,9 +178,9 @@ struct ShownDriver {
     typical: f64,
 }
 
-/// `2011-03-04 customer 14911: newcomer → regular (behaviour; orders in a quarter 6.2, there 1.1)`
+/// `2011-03-04 customer 14911: newcomer → regular (behaviour; orders lately 6.2, not 1.1)`
 fn sentence(plan: &Plan, change: &[u8]) -> Result<String, Failed> {
-    let change: ShownChange = serde_json::from_slice(change).map_err(Failed::running)?;
+    let change: ShownChange = serde_json::from_slice(change).map_err(Failed::runtime)?;
     let why = change.drivers.first().and_then(|driver| {
         let feature = feature(plan, &driver.feature)?;
         let unit = feature.wording.unit.as_deref();
@@ -191,15 +191,15 @@ fn sentence(plan: &Plan, change: &[u8]) -> Result<String, Failed> {
         "{} customer {}: {} → {} ({}{})",
         &change.occurred_at[..10],
         change.customer_id,
-        name(change.from.as_ref(), "new here"),
+        name(change.from.as_ref(), "no segment"),
         name(change.to.as_ref(), "removed"),
         change.cause,
         why.unwrap_or_default()
     ))
 }
 
-/// What a segment is called; `absent` where there is none.
-fn name<'a>(place: Option<&'a ShownPlace>, absent: &'a str) -> &'a str {
+/// The name of a segment; `absent` if there is no segment.
+fn name<'a>(place: Option<&'a ShownSegment>, absent: &'a str) -> &'a str {
     place.map_or(absent, |place| {
         place.name.as_deref().unwrap_or("a former segment")
     })
@@ -207,10 +207,10 @@ fn name<'a>(place: Option<&'a ShownPlace>, absent: &'a str) -> &'a str {
 
 fn answer_until_signal(session: &Session) -> Result<(), Failed> {
     let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
-    let mut signals = signal_hook::iterator::Signals::new(signals).map_err(Failed::running)?;
+    let mut signals = signal_hook::iterator::Signals::new(signals).map_err(Failed::runtime)?;
     while signals.pending().next().is_none() {
-        session.answer();
-        thread::sleep(STEP);
+        session.answer_queries();
+        thread::sleep(QUERY_INTERVAL);
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ mod tests {
         );
         for (from, to, counterfactual) in [
             (regular, former, "regular → a former segment"),
-            ("null", regular, "new here → regular"),
+            ("null", regular, "no segment → regular"),
             (regular, "null", "regular → removed"),
         ] {
             let expected = format!("2011-08-29 customer 17075: {counterfactual} (time)");

@@ -1,4 +1,4 @@
-//! What a configuration means, in short.
+//! Summarises what a configuration means.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::policy::LearningPolicy;
 use serde_json::{Value, json};
 
-/// Lines under headings, for people.
+/// The summary as text: one section per heading.
 pub(crate) fn text(config: &Config) -> String {
     let features = columns(config.features.iter().map(|feature| {
         let Feature { name, .. } = feature;
@@ -30,7 +30,7 @@ pub(crate) fn text(config: &Config) -> String {
         ("model", vec![model(config)]),
         ("decision", vec![decision(config)]),
         ("sweep", vec![sweep(config)]),
-        ("time", vec![time(config), forgetting(config)]),
+        ("time", vec![time(config), expiry(config)]),
         ("kafka", kafka(config)),
         ("instance", instance(config)),
     ];
@@ -45,7 +45,7 @@ pub(crate) fn text(config: &Config) -> String {
     text
 }
 
-/// The same for programs; durations as in the configuration.
+/// The summary as JSON. Durations have the format of the configuration.
 pub(crate) fn json(config: &Config) -> Value {
     let LearningPolicy { k_min, k_max, .. } = config.learning;
     json!({
@@ -100,7 +100,7 @@ pub(crate) fn json(config: &Config) -> Value {
     })
 }
 
-/// Names and what is said of them, one under the other.
+/// Lines of a name and a text, with the texts aligned.
 fn columns<'a>(rows: impl Iterator<Item = (&'a str, String)> + Clone) -> Vec<String> {
     let width = rows
         .clone()
@@ -117,9 +117,9 @@ fn duration(span_ms: i64) -> String {
 
 fn start(input: &Input) -> String {
     match input.start {
-        InitialStart::Earliest => "the earliest event on".to_owned(),
-        InitialStart::Latest => "what arrives from the first start on".to_owned(),
-        InitialStart::Time(time_ms) => format!("{} on", write_time(time_ms)),
+        InitialStart::Earliest => "the earliest event".to_owned(),
+        InitialStart::Latest => "the first start".to_owned(),
+        InitialStart::Time(time_ms) => write_time(time_ms),
     }
 }
 
@@ -145,13 +145,13 @@ fn what(feature: &Feature) -> String {
     let conditions = feature.base.len() + feature.conditions.len();
     let given = match conditions {
         0 => String::new(),
-        1 => " under one condition".to_owned(),
-        _ => format!(" under {conditions} conditions"),
+        1 => " with 1 condition".to_owned(),
+        _ => format!(" with {conditions} conditions"),
     };
     let less = if feature.reversed_by.is_empty() {
         String::new()
     } else {
-        format!(" less {}", feature.reversed_by.join(", "))
+        format!(" minus {}", feature.reversed_by.join(", "))
     };
     format!("{what}{given}{less}")
 }
@@ -166,7 +166,7 @@ fn horizon(feature: &Feature) -> String {
     }
 }
 
-/// What is done to the number, where anything is.
+/// Transform, clip and weight, if the feature has any.
 fn shape(feature: &Feature) -> String {
     let transform = match feature.transform {
         Transform::None => "",
@@ -175,7 +175,7 @@ fn shape(feature: &Feature) -> String {
     };
     let clip = feature
         .clip
-        .map(|(lowest, highest)| format!(", {lowest} to {highest}"));
+        .map(|(lowest, highest)| format!(", clipped to {lowest} to {highest}"));
     let weight = (feature.weight != 1.0).then(|| format!(", weight {}", feature.weight));
     format!(
         "{transform}{}{}",
@@ -201,25 +201,25 @@ fn model(config: &Config) -> String {
         format!("{k_min} to {k_max} segments")
     };
     let first = match &config.import {
-        Some(path) => format!("begins with {}", path.display()),
+        Some(path) => format!("starts with {}", path.display()),
         None if warm_up_ms > 0 => {
             format!(
-                "the first after {warm_up_customers} customers and {}",
+                "first version after {warm_up_customers} customers and {}",
                 duration(warm_up_ms)
             )
         }
-        None => format!("the first after {warm_up_customers} customers"),
+        None => format!("first version after {warm_up_customers} customers"),
     };
     let learning = if learn && churn_budget < 1.0 {
         format!(
-            "learns with half-life {}, a version that moves more than {} % of all customers is held",
+            "learns with half-life {}; holds versions that move more than {} % of customers",
             duration(half_life_ms),
             churn_budget * 100.0
         )
     } else if learn {
         format!("learns with half-life {}", duration(half_life_ms))
     } else {
-        "stays as it is".to_owned()
+        "does not learn".to_owned()
     };
     format!("{segments}; {first}; {learning}")
 }
@@ -228,7 +228,7 @@ fn decision(config: &Config) -> String {
     let policy = &config.decision;
     let dwell = match policy.dwell {
         1 => String::new(),
-        dwell => format!(", {dwell} scorings in a row"),
+        dwell => format!(", in {dwell} scorings in a row"),
     };
     let patience = match policy.patience {
         0.0 => String::new(),
@@ -236,18 +236,18 @@ fn decision(config: &Config) -> String {
     };
     let cooldown = match policy.cooldown_ms {
         0 => String::new(),
-        cooldown_ms => format!("; then not for {}", duration(cooldown_ms)),
+        cooldown_ms => format!("; then no change for {}", duration(cooldown_ms)),
     };
     format!(
-        "moves where another segment is nearer by more than {} %{patience}{dwell}{cooldown}",
+        "moves a customer when another segment is nearer by more than {} %{patience}{dwell}{cooldown}",
         policy.margin * 100.0,
     )
 }
 
 fn sweep(config: &Config) -> String {
     match config.time.sweep_ms {
-        Some(sweep_ms) => format!("everyone is scored again every {}", duration(sweep_ms)),
-        None => "off: customers are scored at their events alone".to_owned(),
+        Some(sweep_ms) => format!("scores every customer again every {}", duration(sweep_ms)),
+        None => "off: customers are scored only at their events".to_owned(),
     }
 }
 
@@ -257,22 +257,22 @@ fn time(config: &Config) -> String {
         .max_ahead_ms
         .map(|ahead_ms| format!(" and {} ahead", duration(ahead_ms)));
     format!(
-        "events may be {} late{}; partitions are read in step to within {}",
+        "accepts events up to {} late{}; reads partitions in step to within {}",
         duration(config.time.lateness_ms),
         ahead.unwrap_or_default(),
         duration(config.max_skew_ms)
     )
 }
 
-/// Who is let go of, and when.
-fn forgetting(config: &Config) -> String {
+/// When customers expire.
+fn expiry(config: &Config) -> String {
     match (config.time.forget_ms, config.time.sweep_ms) {
         (Some(forget_ms), Some(_)) => format!(
-            "a customer without an event for {} is let go of",
+            "removes customers after {} without an event",
             duration(forget_ms)
         ),
-        (Some(_), None) => "nobody is let go of, since there is no sweep".to_owned(),
-        (None, _) => "nobody is let go of".to_owned(),
+        (Some(_), None) => "never removes customers: that needs a sweep".to_owned(),
+        (None, _) => "never removes customers".to_owned(),
     }
 }
 
@@ -291,28 +291,28 @@ fn kafka(config: &Config) -> Vec<String> {
         kafka.bootstrap_servers, config.app
     )];
     lines.push(match kafka.lost_records {
-        LostRecords::Stop => "a partition of which events are lost stops".to_owned(),
-        LostRecords::Skip => "events that are lost are skipped".to_owned(),
+        LostRecords::Stop => "halts a partition whose events are lost".to_owned(),
+        LostRecords::Skip => "skips lost events".to_owned(),
     });
     if !kafka.properties.is_empty() {
         let names: Vec<&str> = kafka.properties.keys().map(String::as_str).collect();
-        lines.push(format!("with {}", names.join(", ")));
+        lines.push(format!("properties: {}", names.join(", ")));
     }
     lines
 }
 
 fn instance(config: &Config) -> Vec<String> {
     let shards = match config.shards {
-        Some(shards) => format!("{shards} shards"),
-        None => "a worker a core".to_owned(),
+        Some(shards) => format!("{shards} workers"),
+        None => "one worker per core".to_owned(),
     };
     let memory = match config.memory {
-        Some(bytes) => format!("{} MiB", bytes >> 20),
+        Some(bytes) => format!("at most {} MiB", bytes >> 20),
         None => "any amount".to_owned(),
     };
     let standbys = match config.standbys {
-        0 => "keeps nobody else's customers warm".to_owned(),
-        count => format!("keeps {count} tasks warm on either side of each of its own"),
+        0 => "no standbys".to_owned(),
+        count => format!("standbys: {count} on each side of each of its own tasks"),
     };
     vec![
         format!(
@@ -320,6 +320,6 @@ fn instance(config: &Config) -> Vec<String> {
             config.state_directory.display(),
             config.http_listen
         ),
-        format!("{standbys}; customers may take {memory} of memory"),
+        format!("{standbys}; customers may use {memory} of memory"),
     ]
 }

@@ -1,4 +1,4 @@
-//! Files of events, merged in the order of their times and cut into chunks, on a thread of its own.
+//! Reads event files on a separate thread, merges them by event time, and cuts them into chunks.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,12 +14,12 @@ use flockwise_core::plan::Plan;
 
 use crate::exit::Failed;
 
-/// Lines in a chunk.
-const CHUNK: usize = 8192;
-/// Chunks read ahead.
-const AHEAD: usize = 4;
+/// Lines per chunk.
+const CHUNK_LINES: usize = 8192;
+/// Chunks that are read ahead.
+const CHUNKS_AHEAD: usize = 4;
 
-/// Lines with where they go, in order.
+/// Lines in event time order, with their partitions.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     bytes: Vec<u8>,
@@ -30,24 +30,25 @@ pub(crate) struct Chunk {
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     text: Range<usize>,
-    /// Number of the input.
+    /// Index of the input in the configuration.
     pub(crate) input: u16,
-    /// Partition of the customer; 0 for a line that is no event.
+    /// Partition of the customer; 0 if the line is not a valid event.
     pub(crate) partition: u32,
-    /// When it happened; for a line that is no event, as the line before.
+    /// Event time, milliseconds since the epoch; that of the line before if the line is not a valid event, and
+    /// [`i64::MIN`] if there was none.
     pub(crate) time_ms: i64,
 }
 
 impl Chunk {
-    /// Some of the lines, with their bytes.
+    /// The lines of a slice, with their bytes.
     pub(crate) fn lines(&self, slice: Range<usize>) -> impl Iterator<Item = (&Line, &[u8])> {
         self.lines[slice]
             .iter()
             .map(|line| (line, &self.bytes[line.text.clone()]))
     }
 
-    /// Where to cut, so that no slice is in two periods of any of these lengths: what the trainer learns from one is in
-    /// use for the next.
+    /// Cuts the chunk so that no slice spans two periods of either length: what the trainer learns from one period is
+    /// then in use for the next.
     pub(crate) fn slices(&self, periods_ms: [i64; 2]) -> impl Iterator<Item = Range<usize>> {
         let span =
             move |line: &Line| periods_ms.map(|period_ms| line.time_ms.div_euclid(period_ms));
@@ -71,26 +72,26 @@ impl Chunk {
     }
 }
 
-/// Where lines come from: a reader, and the input they belong to.
-pub(crate) struct Tap {
+/// A source of lines: a reader, and the input that its lines belong to.
+pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) input: u16,
     pub(crate) reader: Box<dyn BufRead + Send>,
 }
 
-/// How lines are placed.
-pub(crate) struct Placing {
+/// Decides the partition and the event time of each line.
+pub(crate) struct Router {
     decoders: Vec<Decoder>,
     plan: Plan,
     partitioner: Partitioner,
     partitions: u32,
-    /// Events after this are left out.
+    /// Events after this time are dropped.
     until_ms: Option<i64>,
 }
 
-impl Placing {
+impl Router {
     pub(crate) fn new(config: &Config, partitions: u32, until_ms: Option<i64>) -> Self {
-        // Who and when is all that placing asks, so the plan is that of no features.
+        // Only the customer id and the event time are needed, so the plan has no features.
         let plan = Plan::compile(&[]);
         let decoders = config
             .inputs
@@ -106,8 +107,8 @@ impl Placing {
         }
     }
 
-    /// Says where a line goes; `None`: after the end.
-    fn place(&self, line: &mut Line, text: &[u8], event: &mut Event) -> Option<()> {
+    /// Sets the partition and the event time of a line. `None` if the event is to be dropped.
+    fn route(&self, line: &mut Line, text: &[u8], event: &mut Event) -> Option<()> {
         let decoder = &self.decoders[usize::from(line.input)];
         if decoder.decode(&self.plan, Some(text), event).is_err() {
             line.partition = 0;
@@ -127,54 +128,54 @@ impl Placing {
     }
 }
 
-/// Reads the taps on a thread of its own; an error ends the chunks.
+/// Reads the sources on a separate thread. An error is the last item that the receiver gets.
 pub(crate) fn start(
-    taps: Vec<Tap>,
-    placing: Placing,
+    sources: Vec<Source>,
+    router: Router,
 ) -> Result<Receiver<Result<Chunk, Failed>>, Failed> {
-    let (sender, receiver) = sync_channel(AHEAD);
+    let (sender, receiver) = sync_channel(CHUNKS_AHEAD);
     let work = move || {
-        if let Err(error) = merge(taps, &placing, &sender) {
-            // Nobody listens any more: the replay has ended for another reason.
+        if let Err(error) = merge(sources, &router, &sender) {
+            // Fails only if the receiver is gone: the replay has ended for another reason.
             let _ = sender.send(Err(error));
         }
     };
     std::thread::Builder::new()
         .name("flockwise-feed".to_owned())
         .spawn(work)
-        .map_err(|error| Failed::running(format!("cannot start a thread: {error}")))?;
+        .map_err(|error| Failed::runtime(format!("cannot start a thread: {error}")))?;
     Ok(receiver)
 }
 
-/// A tap and its next line.
-struct Head {
-    tap: Tap,
+/// A source and its next line.
+struct SourceHead {
+    source: Source,
     line: Line,
     text: Vec<u8>,
     number: u64,
 }
 
 fn merge(
-    taps: Vec<Tap>,
-    placing: &Placing,
+    sources: Vec<Source>,
+    router: &Router,
     chunks: &SyncSender<Result<Chunk, Failed>>,
 ) -> Result<(), Failed> {
     let mut event = Event::default();
-    let mut heads = Vec::with_capacity(taps.len());
-    for tap in taps {
+    let mut heads = Vec::with_capacity(sources.len());
+    for source in sources {
         let line = Line {
             text: 0..0,
-            input: tap.input,
+            input: source.input,
             partition: 0,
             time_ms: i64::MIN,
         };
-        let mut head = Head {
-            tap,
+        let mut head = SourceHead {
+            source,
             line,
             text: Vec::new(),
             number: 0,
         };
-        if head.advance(placing, &mut event)? {
+        if head.advance(router, &mut event)? {
             heads.push(head);
         }
     }
@@ -182,10 +183,10 @@ fn merge(
     while let Some(first) = earliest(&heads) {
         let head = &mut heads[first];
         chunk.push(&head.line, &head.text);
-        if !head.advance(placing, &mut event)? {
+        if !head.advance(router, &mut event)? {
             heads.remove(first);
         }
-        if (chunk.lines.len() >= CHUNK || heads.is_empty())
+        if (chunk.lines.len() >= CHUNK_LINES || heads.is_empty())
             && chunks.send(Ok(std::mem::take(&mut chunk))).is_err()
         {
             return Ok(());
@@ -194,23 +195,23 @@ fn merge(
     Ok(())
 }
 
-fn earliest(heads: &[Head]) -> Option<usize> {
+fn earliest(heads: &[SourceHead]) -> Option<usize> {
     (0..heads.len()).min_by_key(|index| heads[*index].line.time_ms)
 }
 
-impl Head {
-    /// Reads on to the next line that counts; `false` at the end.
-    fn advance(&mut self, placing: &Placing, event: &mut Event) -> Result<bool, Failed> {
+impl SourceHead {
+    /// Reads the next line that is neither blank nor dropped. `false` at the end.
+    fn advance(&mut self, router: &Router, event: &mut Event) -> Result<bool, Failed> {
         loop {
             self.text.clear();
             self.number += 1;
             let read = self
-                .tap
+                .source
                 .reader
                 .read_until(b'\n', &mut self.text)
                 .map_err(|error| {
-                    let (name, number) = (&self.tap.name, self.number);
-                    Failed::running(format!("{name}, line {number}: cannot be read: {error}"))
+                    let (name, number) = (&self.source.name, self.number);
+                    Failed::runtime(format!("{name}, line {number}: cannot read it: {error}"))
                 })?;
             if read == 0 {
                 return Ok(false);
@@ -218,7 +219,7 @@ impl Head {
             if self.text.trim_ascii().is_empty() {
                 continue;
             }
-            if placing.place(&mut self.line, &self.text, event).is_some() {
+            if router.route(&mut self.line, &self.text, event).is_some() {
                 return Ok(true);
             }
         }
@@ -226,14 +227,14 @@ impl Head {
 }
 
 /// Opens files of events for a configuration's inputs.
-pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Tap>, Failed> {
+pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Source>, Failed> {
     files
         .iter()
         .map(|path| {
             let reader = reader(path).map_err(|error| {
-                Failed::wrong(format!("{}: cannot be read: {error}", path.display()))
+                Failed::invalid(format!("cannot read {}: {error}", path.display()))
             })?;
-            Ok(Tap {
+            Ok(Source {
                 name: path.display().to_string(),
                 input: input_of(path, config)?,
                 reader,
@@ -245,12 +246,12 @@ pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Tap>, Faile
 fn reader(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a folder; name the files in it"));
+        return Err(io::Error::other("it is a directory; name the files in it"));
     }
     unpack(&path.to_string_lossy(), file)
 }
 
-/// Unpacks what a name ends with: `.gz`, `.zst`, or nothing.
+/// A reader that decompresses by the file extension: `.gz`, `.zst`, or none.
 pub(crate) fn unpack(
     name: &str,
     packed: impl Read + Send + 'static,
@@ -269,8 +270,8 @@ pub(crate) fn unpack(
     })
 }
 
-/// The input that a file belongs to: the only one, or the one whose topic its name starts with (of
-/// several such the longest).
+/// The input that a file belongs to: the only one, or the one whose topic the file name starts with. The longest
+/// topic wins.
 fn input_of(path: &Path, config: &Config) -> Result<u16, Failed> {
     if config.inputs.len() == 1 {
         return Ok(0);
@@ -294,8 +295,8 @@ fn input_of(path: &Path, config: &Config) -> Result<u16, Failed> {
                 .iter()
                 .map(|input| input.topic.as_str())
                 .collect();
-            Failed::wrong(format!(
-                "{}: which input is it for? Its name must start with one of the topics [{}]",
+            Failed::invalid(format!(
+                "{}: cannot tell which input the file belongs to; its name must start with one of the topics [{}]",
                 path.display(),
                 topics.join(", ")
             ))

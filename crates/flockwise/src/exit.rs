@@ -1,10 +1,10 @@
-//! How a command ends.
+//! Exit codes, error output, and writing results to stdout.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// A command that did not do what it was asked to.
+/// Why a command failed, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Failed {
     code: u8,
@@ -12,23 +12,23 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    /// Something failed while running.
-    pub(crate) fn running(message: impl fmt::Display) -> Self {
+    /// Exit code 1: something failed at run time, and another attempt may succeed.
+    pub(crate) fn runtime(message: impl fmt::Display) -> Self {
         Self {
             code: 1,
             message: message.to_string(),
         }
     }
 
-    /// The command line, the configuration or a file named in them is wrong.
-    pub(crate) fn wrong(message: impl fmt::Display) -> Self {
+    /// Exit code 2: the command line, the configuration or a file that they name is invalid.
+    pub(crate) fn invalid(message: impl fmt::Display) -> Self {
         Self {
             code: 2,
             message: message.to_string(),
         }
     }
 
-    /// Says why on stderr.
+    /// Prints the message to stderr.
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("flockwise: {self}");
         ExitCode::from(self.code)
@@ -41,31 +41,32 @@ impl fmt::Display for Failed {
     }
 }
 
-/// Prints a line of the result on stdout.
-macro_rules! say {
-    ($($words:tt)*) => { crate::exit::print_line(format_args!($($words)*)) };
+/// Prints one line of a result to stdout.
+macro_rules! outln {
+    ($($line:tt)*) => { crate::exit::print_line(format_args!($($line)*)) };
 }
-pub(crate) use say;
+pub(crate) use outln;
 
-/// A reader may close the pipe early (`| head`). The command goes on and keeps its exit code.
-pub(crate) fn print_line(words: fmt::Arguments<'_>) {
-    write_line(words);
+/// Prints a line to stdout. If the reader has closed the pipe (`| head`), the command continues and keeps its exit
+/// code.
+pub(crate) fn print_line(line: fmt::Arguments<'_>) {
+    write_line(line);
 }
 
-/// Prints a line of the demo, and ends the process with 0 where the pipe is closed.
-pub(crate) fn print_while_read(words: fmt::Arguments<'_>) {
-    if !write_line(words) {
+/// Prints a line of the demo to stdout. Exits with 0 if the reader has closed the pipe.
+pub(crate) fn print_while_read(line: fmt::Arguments<'_>) {
+    if !write_line(line) {
         std::process::exit(0);
     }
 }
 
-/// `false` where the pipe is closed.
-fn write_line(words: fmt::Arguments<'_>) -> bool {
-    match writeln!(io::stdout().lock(), "{words}") {
+/// `false` if the reader has closed the pipe. Exits with 1 on any other error.
+fn write_line(line: fmt::Arguments<'_>) -> bool {
+    match writeln!(io::stdout().lock(), "{line}") {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
         Err(error) => {
-            eprintln!("flockwise: the result cannot be written to stdout: {error}");
+            eprintln!("flockwise: cannot write the result to stdout: {error}");
             std::process::exit(1);
         }
     }

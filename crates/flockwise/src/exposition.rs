@@ -1,4 +1,4 @@
-//! What a process shows on `/metrics` beside the pipeline's own metrics.
+//! Metrics of the process on `/metrics`, beside those of the pipeline.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use prometheus::Registry;
 
 use crate::exit::Failed;
 
-/// Registers them.
+/// Registers the metrics of the process and of its readiness.
 pub(crate) fn register(registry: &Registry, readiness: &Arc<Readiness>) -> Result<(), Failed> {
-    let collectors = flockwise_http::collectors(readiness).map_err(Failed::running)?;
+    let collectors = flockwise_http::collectors(readiness).map_err(Failed::runtime)?;
     for collector in collectors {
-        registry.register(collector).map_err(Failed::running)?;
+        registry.register(collector).map_err(Failed::runtime)?;
     }
     Ok(())
 }

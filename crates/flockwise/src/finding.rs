@@ -1,34 +1,34 @@
-//! What was found when a pipeline's surroundings were looked at.
+//! Findings of the checks that `check` reports and `run` makes before it starts.
 
 use serde::Serialize;
 
-use crate::exit::{Failed, say};
+use crate::exit::{Failed, outln};
 
-/// What a finding is worth.
+/// How severe a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
-    /// As it should be.
+    /// Nothing to do.
     Ok,
-    /// Worth mending; `run` starts and logs it.
+    /// Should be corrected. `run` logs it and starts.
     Warning,
     /// `run` refuses to start.
     Problem,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// Is it no problem?
+    /// `true` unless it is a problem.
     ok: bool,
     pub(crate) verdict: Verdict,
-    /// A topic, or what else it is about.
+    /// What was checked: a topic, or a word such as `kafka` or `clock`.
     pub(crate) about: String,
-    /// What was found, and where it is a problem, what to do.
+    /// What was found, and for a problem, what to do.
     pub(crate) text: String,
-    /// Is the configuration to be corrected, and not the cluster?
+    /// Whether the configuration, not the cluster, must be corrected.
     #[serde(skip)]
-    is_of_configuration: bool,
+    is_misconfiguration: bool,
 }
 
 impl Finding {
@@ -38,7 +38,7 @@ impl Finding {
             verdict,
             about: about.to_owned(),
             text: text.into(),
-            is_of_configuration: false,
+            is_misconfiguration: false,
         }
     }
 
@@ -54,10 +54,10 @@ impl Finding {
         Self::new(Verdict::Problem, about, text)
     }
 
-    /// A problem that lies in the configuration.
+    /// A problem that must be corrected in the configuration.
     pub(crate) fn misconfigured(about: &str, text: impl Into<String>) -> Self {
         Self {
-            is_of_configuration: true,
+            is_misconfiguration: true,
             ..Self::problem(about, text)
         }
     }
@@ -67,7 +67,7 @@ impl Finding {
     }
 }
 
-/// A line for each finding, the verdict first.
+/// Prints one line per finding, verdict first, after a blank line.
 pub(crate) fn print(findings: &[Finding]) {
     let width = findings
         .iter()
@@ -76,7 +76,7 @@ pub(crate) fn print(findings: &[Finding]) {
         .unwrap_or(0);
     for (index, finding) in findings.iter().enumerate() {
         if index == 0 {
-            say!("");
+            outln!("");
         }
         let verdict = match finding.verdict {
             Verdict::Ok => "ok",
@@ -84,33 +84,33 @@ pub(crate) fn print(findings: &[Finding]) {
             Verdict::Problem => "PROBLEM",
         };
         let Finding { about, text, .. } = finding;
-        say!("{verdict:<8}{about:<width$}  {text}");
+        outln!("{verdict:<8}{about:<width$}  {text}");
     }
 }
 
-/// How `check` ends: code 2 where the configuration is to be corrected, 1 where the cluster is.
-pub(crate) fn verdict(findings: &[Finding]) -> Result<(), Failed> {
+/// The outcome of `check`: exit code 2 if the configuration must be corrected, 1 if only the cluster.
+pub(crate) fn check_outcome(findings: &[Finding]) -> Result<(), Failed> {
     let problems: Vec<&Finding> = problems(findings).collect();
     let count = match problems.len() {
         0 => return Ok(()),
-        1 => "there is a problem".to_owned(),
-        count => format!("there are {count} problems"),
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
     };
-    let text = format!("the cluster does not fit the configuration: {count}");
-    if problems.iter().any(|problem| problem.is_of_configuration) {
-        return Err(Failed::wrong(text));
+    let text = format!("the check found {count}");
+    if problems.iter().any(|problem| problem.is_misconfiguration) {
+        return Err(Failed::invalid(text));
     }
-    Err(Failed::running(text))
+    Err(Failed::runtime(text))
 }
 
-/// How `run` starts: not at all where there is a problem, all of which are named.
+/// Fails with all problems, if there are any: `run` must not start.
 pub(crate) fn refuse(findings: &[Finding]) -> Result<(), Failed> {
     let problems: Vec<String> = problems(findings).map(Finding::line).collect();
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Failed::wrong(format!(
-        "the pipeline does not start:\n  {}",
+    Err(Failed::invalid(format!(
+        "cannot start the pipeline:\n  {}",
         problems.join("\n  ")
     )))
 }
@@ -128,12 +128,12 @@ mod tests {
     #[test]
     fn run_refuses_what_check_calls_a_problem_and_nothing_else() {
         let fine = [Finding::ok("a", "good"), Finding::warning("b", "so-so")];
-        assert!(verdict(&fine).is_ok() && refuse(&fine).is_ok());
+        assert!(check_outcome(&fine).is_ok() && refuse(&fine).is_ok());
         let bad = [
             Finding::problem("c", "gone"),
             Finding::problem("d", "wrong"),
         ];
-        assert!(verdict(&bad).is_err());
+        assert!(check_outcome(&bad).is_err());
         let refused = refuse(&bad).unwrap_err().to_string();
         assert!(
             refused.contains("c: gone") && refused.contains("d: wrong"),

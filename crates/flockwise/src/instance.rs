@@ -1,8 +1,8 @@
-//! Who this process is to the brokers, the same after every restart.
+//! The identity of this process towards the brokers, which stays the same after a restart.
 //!
-//! A transactional id that comes back ends what its predecessor left open, and a group member that
-//! comes back causes no rebalance. Both need an identity that outlives the process, and that no two
-//! processes share: they would fence each other off for ever.
+//! A transactional id that is used again aborts the transaction that its predecessor left open, and a
+//! group member that returns causes no rebalance. Both need an identity that outlives the process. No
+//! two processes may share it, since they would fence each other again and again.
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -13,22 +13,22 @@ use std::time::SystemTime;
 use crate::exit::Failed;
 use crate::private;
 
-/// An identity, held for as long as this lives.
+/// The identity from a state directory, and the lock on the directory. Dropping it releases the lock.
 #[derive(Debug)]
 pub(crate) struct Instance {
     id: String,
-    /// The system lets go of it when the process ends, however it ends.
+    /// The operating system releases the lock when the process ends, even if it is killed.
     _lock: File,
 }
 
 impl Instance {
-    /// Takes the identity that a directory holds, or makes one at first start.
+    /// Locks the directory and reads the identity in it. At the first start, creates both.
     pub(crate) fn claim(directory: &Path) -> Result<Self, Failed> {
         let unusable = |error: io::Error| {
-            Failed::wrong(format!(
-                "state directory {}: {error}; give this user a directory to write to, as \
-                 `directory` under [state] (it is seen from the working directory)",
-                shown(directory)
+            Failed::invalid(format!(
+                "state directory {}: {error}; set `directory` under [state] to a directory that this user \
+                 can write to (a relative path starts at the working directory)",
+                full_path(directory)
             ))
         };
         private::make_folder(directory).map_err(unusable)?;
@@ -39,9 +39,9 @@ impl Instance {
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
         let id = match fs::read_to_string(directory.join("instance")) {
-            Ok(text) => known(text.trim(), directory)?,
+            Ok(text) => parse_id(text.trim(), directory)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(directory).map_err(unusable)?
+                create_id(directory).map_err(unusable)?
             }
             Err(error) => return Err(unusable(error)),
         };
@@ -55,21 +55,21 @@ impl Instance {
     }
 }
 
-fn known(id: &str, directory: &Path) -> Result<String, Failed> {
+fn parse_id(id: &str, directory: &Path) -> Result<String, Failed> {
     let is_hex = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
     if id.len() == 16 && id.bytes().all(is_hex) {
         return Ok(id.to_owned());
     }
-    Err(Failed::wrong(format!(
-        "{}: found {id:?}, expected the 16 hexadecimal digits that were written at first start; \
-         delete the file to start under a new identity, which costs one rebalance and nothing else",
-        shown(&directory.join("instance"))
+    Err(Failed::invalid(format!(
+        "{}: found {id:?}, expected the 16 hexadecimal digits that were written at the first start; \
+         delete the file to start with a new identity, which costs one rebalance and nothing else",
+        full_path(&directory.join("instance"))
     )))
 }
 
-/// Written beside and renamed: a crash leaves an identity or none.
-fn make(directory: &Path) -> io::Result<String> {
-    // The system's own randomness, by way of the hasher that is seeded with it.
+/// Writes a new identity to another file and renames it, so that a crash leaves a whole identity or none.
+fn create_id(directory: &Path) -> io::Result<String> {
+    // `RandomState` is seeded with randomness of the operating system.
     let seen = (SystemTime::now(), std::process::id());
     let id = format!("{:016x}", RandomState::new().hash_one(seen));
     let draft = directory.join("instance.new");
@@ -80,17 +80,17 @@ fn make(directory: &Path) -> io::Result<String> {
     Ok(id)
 }
 
-/// Nothing is wrong with the configuration, and a moment later it may be free: so no error of its.
+/// Exit code 1, since the configuration is right and the directory may be free a moment later.
 fn in_use(directory: &Path) -> Failed {
-    Failed::running(format!(
-        "state directory {} is in use by another flockwise process; end that one, or give this one \
-         a directory of its own, as `directory` under [state] or FLOCKWISE__STATE__DIRECTORY",
-        shown(directory)
+    Failed::runtime(format!(
+        "state directory {} is in use by another flockwise process; stop that process, or give this \
+         one another directory with `directory` under [state] or FLOCKWISE__STATE__DIRECTORY",
+        full_path(directory)
     ))
 }
 
-/// In full where possible, since a relative one says nothing without the working directory.
-fn shown(path: &Path) -> String {
+/// The absolute path if possible: a relative one means nothing without the working directory.
+fn full_path(path: &Path) -> String {
     let full: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     full.display().to_string()
 }

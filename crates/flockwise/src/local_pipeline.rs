@@ -1,5 +1,5 @@
-//! The pipeline in this process: the real worker loop over the in-process broker, driven from one
-//! thread, so that the same events give the same result.
+//! The pipeline in this process, for `demo` and `replay`: the real worker loop over the in-process
+//! broker, driven from one thread, so that the same events give the same result.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use flockwise_core::model::Model;
 use flockwise_core::policy::period_start_ms;
 use flockwise_core::task::Period;
 use flockwise_core::trainer::{CAUGHT_UP, WarmUp};
-use flockwise_memory::{Committed, MemoryBroker, MemoryClient};
+use flockwise_memory::{CommittedRecord, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
@@ -23,20 +23,20 @@ use crate::counts::Tally;
 use crate::event_files::Chunk;
 use crate::exit::Failed;
 
-/// Slices that a period of sampling is played in.
+/// Slices per sampling period.
 const SLICES: i64 = 16;
 
-/// A pipeline in this process.
+/// A pipeline in this process, with its workers and their broker.
 pub(crate) struct Session {
     pub(crate) pipeline: Arc<Pipeline>,
     broker: MemoryBroker,
-    shards: Vec<Worker<MemoryClient>>,
-    read: BTreeMap<(Topic, u32), i64>,
+    workers: Vec<Worker<MemoryClient>>,
+    positions: BTreeMap<(Topic, u32), i64>,
     pub(crate) events: u64,
     pub(crate) stream_ms: Option<(i64, i64)>,
-    /// No event before this time is to come.
+    /// No earlier event can come. Milliseconds since the epoch.
     watermark_ms: i64,
-    /// The period of learning, as in `flockwise run` over a backlog: the same model comes out.
+    /// The current learning period. Periods are those of `flockwise run` over a backlog, so that the model is the same.
     period: Option<Period>,
 }
 
@@ -44,16 +44,16 @@ impl Session {
     /// Starts workers and gives them their tasks.
     pub(crate) fn start(
         mut pipeline: Pipeline,
-        shards: usize,
+        workers: usize,
         metrics: &Metrics,
         queries: &Queries,
     ) -> Result<Self, Failed> {
-        // Nobody is there to approve a version: each is used.
+        // Nobody can approve a version here, so none is held.
         Arc::make_mut(&mut pipeline.task).learning.churn_budget = 1.0;
         let partitions = vec![pipeline.topics.state_partitions; pipeline.topics.inputs.len()];
         let broker = MemoryBroker::new(pipeline.topics.clone(), &partitions);
         let pipeline = Arc::new(pipeline);
-        let shards = (0..shards)
+        let workers = (0..workers)
             .map(|number| {
                 let client = broker.worker(&format!("{}-{number}", pipeline.topics.app));
                 let pipeline = Arc::clone(&pipeline);
@@ -64,18 +64,19 @@ impl Session {
         let mut session = Self {
             pipeline,
             broker,
-            shards,
-            read: BTreeMap::new(),
+            workers,
+            positions: BTreeMap::new(),
             events: 0,
             stream_ms: None,
             watermark_ms: i64::MIN,
             period: None,
         };
-        session.settle()?;
+        session.run_until_idle()?;
         Ok(session)
     }
 
-    /// Periods of event time of which a slice is in one, so that what is learnt is soon in use; any where nobody learns.
+    /// The two periods that no slice may span, in milliseconds of event time, so that a new version is in use soon.
+    /// [`i64::MAX`] if the model does not learn.
     pub(crate) fn slices_ms(&self) -> [i64; 2] {
         let learning = &self.pipeline.task.learning;
         match learning.learn {
@@ -84,11 +85,11 @@ impl Session {
         }
     }
 
-    /// Plays a slice of a chunk and works until nothing is left to do.
+    /// Produces the lines of a slice and runs the workers until they are idle.
     pub(crate) fn play(&mut self, chunk: &Chunk, slice: Range<usize>) -> Result<(), Failed> {
         let mut times = chunk.lines(slice.clone()).map(|(line, _)| line.time_ms);
         if let Some(first_ms) = times.find(|time_ms| *time_ms > i64::MIN) {
-            self.pass_to(first_ms)?;
+            self.advance_watermark(first_ms)?;
         }
         for (line, text) in chunk.lines(slice) {
             let text = text.trim_ascii_end();
@@ -101,11 +102,12 @@ impl Session {
                 self.stream_ms = Some((first.min(line.time_ms), last.max(line.time_ms)));
             }
         }
-        self.settle()
+        self.run_until_idle()
     }
 
-    /// No event before this time is to come: what is due by then is done.
-    fn pass_to(&mut self, watermark_ms: i64) -> Result<(), Failed> {
+    /// Advances the watermark, and begins the next learning period if it is reached. Does nothing if the model does not
+    /// learn.
+    fn advance_watermark(&mut self, watermark_ms: i64) -> Result<(), Failed> {
         if !self.pipeline.task.learning.learn || watermark_ms <= self.watermark_ms {
             return Ok(());
         }
@@ -119,11 +121,11 @@ impl Session {
         self.set_watermark(watermark_ms)
     }
 
-    /// Lets the trainer learn from all that was sampled before the period that a time is in.
+    /// Begins the learning period that contains `time_ms`: the trainer first learns from all earlier samples.
     fn begin_period(&mut self, time_ms: i64) -> Result<(), Failed> {
         let begin_ms = period_start_ms(time_ms, self.period_ms());
         self.set_watermark(begin_ms)?;
-        self.settle()?;
+        self.run_until_idle()?;
         self.tell_sampled(begin_ms)?;
         let period_ms = self.period_ms();
         self.period = Some(Period {
@@ -140,96 +142,96 @@ impl Session {
 
     fn set_watermark(&mut self, watermark_ms: i64) -> Result<(), Failed> {
         let period = self.period;
-        let mut shards = self.shards.iter_mut();
-        shards
+        let mut workers = self.workers.iter_mut();
+        workers
             .try_for_each(|worker| worker.set_watermark(watermark_ms, period))
             .map_err(|failure| failed(&failure))
     }
 
-    /// All has been played: what is due is done.
+    /// Ends the input: the trainer learns from all remaining samples.
     pub(crate) fn finish(&mut self) -> Result<(), Failed> {
         if !self.pipeline.task.learning.learn {
             return Ok(());
         }
         self.period = None;
         self.set_watermark(i64::MAX)?;
-        self.settle()?;
+        self.run_until_idle()?;
         self.tell_sampled(CAUGHT_UP)
     }
 
-    /// Tells the trainer how far all tasks have sampled, and lets it learn.
+    /// Tells the trainer that all tasks have sampled up to `to_ms`, and runs the workers until it has learned.
     fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failed> {
-        let mut shards = self.shards.iter_mut();
-        shards
+        let mut workers = self.workers.iter_mut();
+        workers
             .try_for_each(|worker| worker.tell_sampled(to_ms))
             .map_err(|failure| failed(&failure))?;
-        self.settle()
+        self.run_until_idle()
     }
 
-    /// Lets time pass up to an instant for everybody, as far as there is a sweep.
+    /// Advances the time of all tasks to `to_ms`. With a sweep, this scores customers again.
     pub(crate) fn advance_time(&mut self, to_ms: i64) -> Result<(), Failed> {
-        for worker in &mut self.shards {
+        for worker in &mut self.workers {
             worker
                 .advance_time(to_ms)
                 .map_err(|failure| failed(&failure))?;
         }
-        self.settle()
+        self.run_until_idle()
     }
 
-    fn settle(&mut self) -> Result<(), Failed> {
+    fn run_until_idle(&mut self) -> Result<(), Failed> {
         loop {
             let mut worked = false;
-            for worker in &mut self.shards {
+            for worker in &mut self.workers {
                 worked |= worker
                     .run_once(Duration::ZERO)
                     .map_err(|failure| failed(&failure))?;
             }
-            if !worked && self.shards.iter().all(Worker::is_assigned) {
+            if !worked && self.workers.iter().all(Worker::is_assigned) {
                 return Ok(());
             }
         }
     }
 
-    /// Answers questions while there is nothing to play; to be called again and again.
-    pub(crate) fn answer(&self) {
-        self.shards.iter().for_each(Worker::answer);
+    /// Answers one waiting customer query per worker. To be called repeatedly while nothing is played.
+    pub(crate) fn answer_queries(&self) {
+        self.workers.iter().for_each(Worker::answer);
     }
 
-    /// How customers moved so far.
+    /// Adds all moves so far to `tally`.
     pub(crate) fn count_moves(&self, tally: &mut Tally) {
-        self.shards
+        self.workers
             .iter()
-            .for_each(|worker| tally.moves(worker.moves()));
+            .for_each(|worker| tally.add_moves(worker.moves()));
     }
 
-    /// Changes of segment so far.
+    /// Number of segment changes so far.
     pub(crate) fn changes(&self) -> u64 {
-        self.shards
+        self.workers
             .iter()
             .flat_map(|worker| worker.moves().values())
             .sum()
     }
 
-    /// Lets go of what came out on a topic and nobody asks for.
+    /// Discards the records of a topic.
     pub(crate) fn discard(&mut self, topic: Topic) {
         for partition in 0..self.pipeline.topics.partitions(topic) {
             self.broker.forget(topic, partition, i64::MAX);
         }
     }
 
-    /// Customers' changes since the last call. The steps of the lineage that are among them, without a key, have a
-    /// topic of their own.
-    pub(crate) fn drain_changes(&mut self) -> Vec<Committed> {
+    /// Customers' changes since the last call. Skips the lineage steps on the same topic, which have no key and are
+    /// also on the lineage topic.
+    pub(crate) fn drain_changes(&mut self) -> Vec<CommittedRecord> {
         let mut records = self.drain(Topic::SegmentChanges);
         records.retain(|record| record.key.is_some());
         records
     }
 
-    /// What came out on a topic since the last call, by partition and then in order.
-    pub(crate) fn drain(&mut self, topic: Topic) -> Vec<Committed> {
+    /// The records of a topic since the last call, by partition and offset.
+    pub(crate) fn drain(&mut self, topic: Topic) -> Vec<CommittedRecord> {
         let mut drained = Vec::new();
         for partition in 0..self.pipeline.topics.partitions(topic) {
-            let from = self.read.entry((topic, partition)).or_insert(0);
+            let from = self.positions.entry((topic, partition)).or_insert(0);
             let records = self.broker.read(topic, partition, *from);
             if let Some(last) = records.last() {
                 *from = last.offset + 1;
@@ -240,33 +242,33 @@ impl Session {
         drained
     }
 
-    /// The model in use.
+    /// The latest version that a worker uses; `None` before the first version.
     pub(crate) fn model(&self) -> Option<&Arc<Model>> {
-        let versions = self.shards.iter().filter_map(|worker| worker.versions());
+        let versions = self.workers.iter().filter_map(|worker| worker.versions());
         versions
             .map(|versions| &versions.current)
             .max_by_key(|model| model.version())
     }
 
-    /// What the first version of the model waits for, where there is none.
+    /// What the first version of the model waits for; `None` once there is one.
     pub(crate) fn warm_up(&self) -> Option<WarmUp> {
-        self.shards.iter().find_map(Worker::warm_up)
+        self.workers.iter().find_map(Worker::warm_up)
     }
 
-    /// Customers so far.
+    /// Number of customers.
     pub(crate) fn customers(&self) -> usize {
-        self.shards
+        self.workers
             .iter()
             .flat_map(Worker::tasks)
             .map(|(_, task)| task.rows().len())
             .sum()
     }
 
-    /// Everybody, by id, as of their last scoring or as of an instant.
-    pub(crate) fn portraits(&self, at_ms: Option<i64>) -> Vec<CustomerView> {
+    /// All customers, sorted by id, as of `at_ms` or else as of their last scoring.
+    pub(crate) fn customer_views(&self, at_ms: Option<i64>) -> Vec<CustomerView> {
         let (plan, model) = (&self.pipeline.task.plan, self.model());
-        let mut portraits: Vec<CustomerView> = self
-            .shards
+        let mut customer_views: Vec<CustomerView> = self
+            .workers
             .iter()
             .flat_map(Worker::tasks)
             .flat_map(|(_, task)| {
@@ -277,11 +279,11 @@ impl Session {
                 })
             })
             .collect();
-        portraits.sort_by(|left, right| left.customer_id.cmp(&right.customer_id));
-        portraits
+        customer_views.sort_by(|left, right| left.customer_id.cmp(&right.customer_id));
+        customer_views
     }
 }
 
 fn failed(failure: &Failure) -> Failed {
-    Failed::running(failure)
+    Failed::runtime(failure)
 }

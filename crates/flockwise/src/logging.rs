@@ -1,11 +1,11 @@
-//! Logs go to stderr, as text for people or JSON for machines: stdout is for results.
+//! Sets up logging to stderr, as text or JSON. Stdout is for results only.
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging from a level on, unless `RUST_LOG` says otherwise.
+/// Starts logging at `level` and above. The environment variable `RUST_LOG` takes precedence.
 pub(crate) fn start(level: LevelFilter, json: bool) {
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())

@@ -45,7 +45,7 @@ use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Only a service tells of its life: other commands have their results to show.
+    // Only the service logs its progress: other commands print results.
     let level = match arguments.command {
         Command::Run(_) => LevelFilter::INFO,
         _ => LevelFilter::WARN,

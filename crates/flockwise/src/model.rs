@@ -1,4 +1,4 @@
-//! `flockwise model`: the versions of the model, and which one is in use.
+//! `flockwise model`: inspects the versions of the model, and commands the trainer.
 
 mod command;
 mod diff;

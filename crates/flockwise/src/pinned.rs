@@ -1,5 +1,4 @@
-//! The pipeline record: an instance that is configured otherwise than the state was made is refused before it
-//! joins the group.
+//! The pipeline record. An instance whose configuration does not match it is refused before it joins the group.
 
 use flockwise_codec::pipeline::{InputRecord, PipelineRecord};
 use flockwise_config::Config;
@@ -9,35 +8,38 @@ use flockwise_runtime::broker::{Failure, Start};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::topics::{Topic, Topics};
 
-/// How often an instance tries to write the record while others do.
+/// Attempts to write the record while other instances replace it.
 const ATTEMPTS: usize = 20;
 
-/// Reads the record of a pipeline whose topic for it is there; `None` where none was written yet.
+/// Reads the pipeline record from its topic, which must exist. `None` if no record was written yet.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If the record cannot be read or decoded.
 pub(crate) fn read(
     config: &Config,
     settings: &KafkaSettings,
 ) -> Result<Option<PipelineRecord>, Failure> {
     let topics = names(config);
-    let mut visitor = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
-    let found = visitor.pipeline_record()?;
+    let mut client = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
+    let found = client.pipeline_record()?;
     found.map(|value| decoded(&topics, &value)).transpose()
 }
 
-/// The names alone, which do not depend on the number of tasks.
+/// The topics, only for their names, which do not depend on the number of tasks.
 fn names(config: &Config) -> Topics {
-    crate::connection::settled(config, &[])
+    crate::connection::pipeline_topics(config, &[])
 }
 
 fn decoded(topics: &Topics, value: &[u8]) -> Result<PipelineRecord, Failure> {
     let topic = topics.name(Topic::Pipeline);
-    PipelineRecord::decode(value)
-        .map_err(|reason| Failure::Config(format!("the record on topic {topic}: {reason}")))
+    PipelineRecord::decode(value).map_err(|reason| {
+        Failure::Config(format!(
+            "cannot decode the record on topic {topic}: {reason}"
+        ))
+    })
 }
 
-/// Why this configuration must not work on the state; `None` where it may.
+/// Why this configuration does not match the state; `None` if it does.
 pub(crate) fn mismatch(
     config: &Config,
     state_partitions: u32,
@@ -46,8 +48,8 @@ pub(crate) fn mismatch(
     let differences = record.differences(&configured(config, state_partitions));
     (!differences.is_empty()).then(|| {
         format!(
-            "the state of {} was made with another configuration: {}. Bring the former values back; or stop all instances \
-             and run `flockwise reset`, which reads the inputs again; or give this configuration an `app` of its own",
+            "the state of {} was made with another configuration: {}. Restore the former values, or stop all instances and \
+             run `flockwise reset`, which reads the inputs again, or give this configuration another `app`",
             config.app,
             differences.join("; ")
         )
@@ -59,13 +61,13 @@ fn configured(config: &Config, state_partitions: u32) -> PipelineRecord {
     PipelineRecord::new(config.partitioner, state_partitions, &plan)
 }
 
-/// What the pipeline record settles for every instance.
+/// What the pipeline record fixes for all instances.
 pub(crate) struct Claimed {
-    /// Where the partitions of each input begin that have not been read before, in the order of the configuration.
+    /// Where to start each input's partitions that have no position yet, in the order of the configuration.
     pub(crate) starts: Vec<Vec<Start>>,
-    /// Ids of the topics that these are offsets of.
+    /// Topic id of each input, which these offsets belong to.
     pub(crate) start_ids: Vec<String>,
-    /// When the pipeline was first started, milliseconds since the epoch, where that is known.
+    /// When the pipeline was first started, milliseconds since the epoch; `None` if the record does not say.
     pub(crate) first_started_ms: Option<i64>,
 }
 
@@ -73,18 +75,18 @@ fn first_started(config: &Config, state_partitions: u32) -> PipelineRecord {
     configured(config, state_partitions).started_at(Clock::System.latest_ms())
 }
 
-/// Writes the record, or adds inputs that are new to it.
+/// Writes the record, or adds new inputs to an existing one.
 ///
 /// # Errors
-/// [`Failure::Config`] where another instance has meanwhile written a record that this configuration does not fit.
+/// [`Failure::Config`] if another instance has written a record that this configuration does not match.
 pub(crate) fn claim(
     config: &Config,
     settings: &KafkaSettings,
     topics: &Topics,
 ) -> Result<Claimed, Failure> {
-    let mut visitor = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
+    let mut client = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
     for _ in 0..ATTEMPTS {
-        let read = visitor.pipeline_record()?;
+        let read = client.pipeline_record()?;
         let found = read
             .as_deref()
             .map(|value| decoded(topics, value))
@@ -93,10 +95,10 @@ pub(crate) fn claim(
         if let Some(reason) = mismatch(config, topics.state_partitions, &found) {
             return Err(Failure::Config(reason));
         }
-        let wanted = with_inputs(found, config, &visitor)?;
+        let wanted = with_inputs(found, config, &client)?;
         let value = wanted.encode();
         if read.as_ref() == Some(&value)
-            || visitor.replace_pipeline_record(read.as_deref(), &value)?
+            || client.replace_pipeline_record(read.as_deref(), &value)?
         {
             let starts = config
                 .inputs
@@ -113,48 +115,48 @@ pub(crate) fn claim(
         }
     }
     Err(Failure::Fatal(format!(
-        "other instances keep writing to topic {}",
+        "other instances keep replacing the record on topic {}; try again",
         topics.name(Topic::Pipeline)
     )))
 }
 
-/// The record of a pipeline that is reset: tasks have positions in every partition that its inputs have now.
+/// The pipeline record after a reset. It has no starts, since the tasks have a position in every input partition.
 ///
 /// # Errors
-/// Where an input cannot be described.
-pub(crate) fn of_a_reset(
+/// If an input cannot be described.
+pub(crate) fn after_reset(
     config: &Config,
     settings: &KafkaSettings,
     topics: &Topics,
 ) -> Result<PipelineRecord, Failure> {
-    let visitor = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
+    let client = KafkaTopicClient::connect(settings.clone(), topics.clone())?;
     let mut record = first_started(config, topics.state_partitions);
     for topic in &topics.inputs {
         record.inputs.push(InputRecord {
             topic: topic.clone(),
-            id: visitor.topic_id(topic)?,
+            id: client.topic_id(topic)?,
             starts: Vec::new(),
         });
     }
     Ok(record)
 }
 
-/// The record with every configured input. A topic that was recreated begins at its oldest record: nothing in
-/// it has been read.
+/// The record with every configured input. A topic that was recreated starts at its oldest record, since nothing
+/// in it has been read.
 fn with_inputs(
     mut record: PipelineRecord,
     config: &Config,
-    visitor: &KafkaTopicClient,
+    client: &KafkaTopicClient,
 ) -> Result<PipelineRecord, Failure> {
     for input in &config.inputs {
         let topic = &input.topic;
-        let id = visitor.topic_id(topic)?;
+        let id = client.topic_id(topic)?;
         let known = record.inputs.iter_mut().find(|known| known.topic == *topic);
         match known {
             Some(known) if known.id == id => {}
             Some(known) => (known.id, known.starts) = (id, Vec::new()),
             None => {
-                let starts = visitor.first_offsets(topic, input.start.into())?;
+                let starts = client.first_offsets(topic, input.start.into())?;
                 let topic = topic.clone();
                 record.inputs.push(InputRecord { topic, id, starts });
             }

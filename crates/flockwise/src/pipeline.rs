@@ -1,4 +1,4 @@
-//! From a configuration to a pipeline.
+//! Builds a pipeline from a configuration.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use flockwise_runtime::topics::Topics;
 
 use crate::exit::Failed;
 
-/// Settles a pipeline with so many state partitions; `model` overrides the configured import.
+/// Builds a pipeline with `state_partitions` tasks. A `model` file overrides the configured import.
 pub(crate) fn pipeline(
     config: &Config,
     state_partitions: u32,
@@ -69,17 +69,18 @@ pub(crate) fn pipeline(
     })
 }
 
-/// A model from a file, if it goes with the plan.
+/// Reads a model file. Fails if the model does not match the plan.
 pub(crate) fn import(path: &Path, plan: &Plan) -> Result<ModelParts, Failed> {
-    let unfit = |reason: String| Failed::wrong(format!("model {}: {reason}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| unfit(format!("cannot be read: {error}")))?;
+    let unfit = |reason: String| Failed::invalid(format!("model {}: {reason}", path.display()));
+    let bytes =
+        std::fs::read(path).map_err(|error| unfit(format!("cannot read the file: {error}")))?;
     let parts = decode_model(&bytes, plan).map_err(unfit)?;
     Model::new(plan, parts.clone()).map_err(|error| unfit(error.to_string()))?;
     Ok(parts)
 }
 
-/// State partitions where the configuration leaves them out: the greatest common divisor of the input
-/// topics' partition counts where that is at least half of the largest, else the largest.
+/// The configured number of state partitions. By default, the greatest common divisor of the inputs'
+/// partition counts if it is at least half of the largest count, else the largest count.
 pub(crate) fn state_partitions(configured: Option<u32>, inputs: &[u32]) -> u32 {
     let largest = inputs.iter().copied().max().unwrap_or(1).max(1);
     let divisor = inputs

@@ -1,4 +1,4 @@
-//! What `check --connect` reports and `run` refuses to start with: one look for both, so that they agree.
+//! The checks of the cluster that `check --connect` and `run` share, so that both refuse the same things.
 
 use std::thread;
 
@@ -11,30 +11,30 @@ use flockwise_kafka::admin::{
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::cluster::{Cluster, Standing, State};
+use crate::cluster::{Cluster, TopicStatus, TopicState};
 use crate::connection::reason;
 use crate::finding::Finding;
 use crate::pinned;
 
 mod group;
 
-/// What was found, and the topics that follow from it.
+/// The findings, and the topics derived from the cluster.
 pub(crate) struct Preflight {
     pub(crate) cluster: Cluster,
-    /// The pipeline's topics; `None` where their sizes follow from an input that is not there.
+    /// The pipeline's topics; `None` if their partition counts depend on an input that does not exist.
     pub(crate) topics: Option<Topics>,
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Looks at everything that a start depends on, and changes nothing.
+/// Checks everything on the cluster that a start depends on. Changes nothing.
 ///
 /// # Errors
-/// Where no broker answers.
-pub(crate) fn look(config: &Config, settings: &KafkaSettings) -> Result<Preflight, Failure> {
-    // Both take a connection of their own, and so a tenth of a second.
+/// If no broker answers.
+pub(crate) fn inspect(config: &Config, settings: &KafkaSettings) -> Result<Preflight, Failure> {
+    // In parallel, since each opens its own connection, which takes about 0.1 s.
     let (cluster, transactions) = thread::scope(|scope| {
         let probe = scope.spawn(|| admin::try_transactions(settings));
-        let cluster = Cluster::look(config, settings);
+        let cluster = Cluster::inspect(config, settings);
         (cluster, probe.join())
     });
     let cluster = cluster?;
@@ -42,7 +42,10 @@ pub(crate) fn look(config: &Config, settings: &KafkaSettings) -> Result<Prefligh
     findings.push(match transactions {
         Ok(Ok(())) => Finding::ok("transactions", "allowed"),
         Ok(Err(failure)) => Finding::problem("transactions", reason(&failure)),
-        Err(_) => Finding::problem("transactions", "trying one panicked; please report it"),
+        Err(_) => Finding::problem(
+            "transactions",
+            "the test transaction panicked; please report this as a bug",
+        ),
     });
     findings.extend(group::findings(
         &config.app,
@@ -53,11 +56,11 @@ pub(crate) fn look(config: &Config, settings: &KafkaSettings) -> Result<Prefligh
     findings.extend(inputs.flat_map(|(name, found)| input(name, found)));
     let topics = cluster.topics(config);
     findings.extend(match &topics {
-        Some(topics) => ours(config, topics, &cluster),
+        Some(topics) => own_topics(config, topics, &cluster),
         None => vec![Finding::problem(
             &config.app,
-            "the internal topics cannot be looked at before every input is there, since their \
-             partitions follow from it",
+            "cannot check the internal topics before every input exists: their partition counts \
+             depend on the inputs",
         )],
     });
     Ok(Preflight {
@@ -74,18 +77,18 @@ fn brokers(config: &Config, settings: &KafkaSettings, brokers: u32) -> Finding {
         return Finding::misconfigured(
             "kafka",
             format!(
-                "\"message.max.bytes\" under [kafka.properties] is {largest}, so that an event of up to \
-                 {LARGEST_EVENT} bytes could not be passed on between tasks; leave it out"
+                "\"message.max.bytes\" under [kafka.properties] is {largest}, too small to forward an event, \
+                 which may have {LARGEST_EVENT} bytes, to its task; remove the property"
             ),
         );
     }
     if brokers == 1 {
         let text = format!(
-            "{servers} answers; it is the only broker: customers, model and changes are lost with its disk"
+            "{servers}: only one broker; if its disk fails, customers, model and changes are lost"
         );
         return Finding::warning("kafka", text);
     }
-    Finding::ok("kafka", format!("{servers} answers, {brokers} brokers"))
+    Finding::ok("kafka", format!("{servers}: {brokers} brokers"))
 }
 
 fn input(name: &str, found: &Found) -> Vec<Finding> {
@@ -95,25 +98,25 @@ fn input(name: &str, found: &Found) -> Vec<Finding> {
             return vec![Finding::problem(
                 name,
                 format!(
-                    "there is no topic {name}; create it, or correct its name in the configuration (a \
-                     principal without permission to describe a topic is told the same)"
+                    "there is no topic {name}; create it, or correct its name in the configuration (Kafka \
+                     also says so to a principal that may not describe the topic)"
                 ),
             )];
         }
         Err(failure) => return vec![Finding::problem(name, reason(failure))],
     };
     let mut findings = vec![Finding::ok(name, described(found))];
-    findings.extend(forbidden(name, &found.rights, &[Permission::Read]));
+    findings.extend(missing_permissions(name, &found.rights, &[Permission::Read]));
     findings
 }
 
 fn described(found: &FoundTopic) -> String {
     let partitions = partitions(found.partitions);
     match largest_message_bytes(found) {
-        None => format!("{partitions}; its settings may not be seen"),
+        None => format!("{partitions}; settings not visible"),
         Some(largest) if largest > LARGEST_EVENT as u64 => format!(
-            "{partitions}, records of up to {largest} bytes, of which those above {LARGEST_EVENT} go to \
-             the dead letters"
+            "{partitions}, records of up to {largest} bytes; events of more than {LARGEST_EVENT} bytes \
+             become dead letters"
         ),
         Some(largest) => format!("{partitions}, records of up to {largest} bytes"),
     }
@@ -124,25 +127,25 @@ fn largest_message_bytes(found: &FoundTopic) -> Option<u64> {
     bytes.parse().ok()
 }
 
-/// What is lacking of the rights to something.
-fn forbidden(about: &str, rights: &Permissions, needed: &[Permission]) -> Option<Finding> {
+/// A problem if any of the needed permissions is missing.
+fn missing_permissions(about: &str, rights: &Permissions, needed: &[Permission]) -> Option<Finding> {
     let lacking: Vec<String> = lacking(rights, needed)
         .iter()
         .map(Permission::to_string)
         .collect();
     (!lacking.is_empty()).then(|| {
         let text = format!(
-            "the principal lacks {} on it; `flockwise check --acls` prints all that is needed",
+            "the principal lacks {} on it; `flockwise check --acls` prints all permissions that are needed",
             lacking.join(" and ")
         );
         Finding::problem(about, text)
     })
 }
 
-/// What a pipeline does with an internal topic.
+/// The permissions that a pipeline needs on a topic.
 fn needed(topic: Topic) -> &'static [Permission] {
     match topic {
-        // Without Delete what is processed would stay, and fill the disk.
+        // Without Delete, processed events would stay and fill the brokers' disks.
         Topic::Repartition => &[Permission::Read, Permission::Write, Permission::Delete],
         Topic::Samples | Topic::Model | Topic::Changelog | Topic::Pipeline => {
             &[Permission::Read, Permission::Write]
@@ -152,11 +155,11 @@ fn needed(topic: Topic) -> &'static [Permission] {
     }
 }
 
-fn ours(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Finding> {
+fn own_topics(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Finding> {
     let from = match config.state_partitions {
         Some(_) => "as configured",
-        None if cluster.record.is_some() => "as at first start",
-        None => "from the inputs",
+        None if cluster.record.is_some() => "fixed at the first start",
+        None => "derived from the inputs",
     };
     let text = format!("{} state partitions, {from}", topics.state_partitions);
     let mut findings = vec![Finding::ok(&config.app, text)];
@@ -174,37 +177,37 @@ fn ours(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Finding> {
         Err(failure) => findings.push(Finding::warning(
             &config.app,
             format!(
-                "it cannot be seen whether this pipeline has worked before: {}",
+                "cannot tell whether this pipeline has worked before: {}",
                 reason(&failure)
             ),
         )),
     }
-    for standing in &cluster.standings(topics) {
-        findings.extend(internal(standing));
+    for status in &cluster.statuses(topics) {
+        findings.extend(internal(status));
         let found = cluster.survey.internal.iter();
-        let found = found.filter(|(topic, _)| *topic == standing.kind);
+        let found = found.filter(|(topic, _)| *topic == status.kind);
         findings.extend(found.filter_map(|(topic, found)| {
             let rights = &found.as_ref().ok()?.as_ref()?.rights;
-            forbidden(&standing.topic, rights, needed(*topic))
+            missing_permissions(&status.topic, rights, needed(*topic))
         }));
     }
     findings
 }
 
-fn internal(standing: &Standing) -> Vec<Finding> {
-    let topic = &standing.topic;
-    let partitions = partitions(standing.partitions);
-    let mut findings = match standing.state {
-        State::Right if standing.warnings.is_empty() => vec![Finding::ok(topic, partitions)],
-        State::Missing => {
-            let text = format!("not there yet; `flockwise run` makes it, with {partitions}");
+fn internal(status: &TopicStatus) -> Vec<Finding> {
+    let topic = &status.topic;
+    let partitions = partitions(status.partitions);
+    let mut findings = match status.state {
+        TopicState::Correct if status.warnings.is_empty() => vec![Finding::ok(topic, partitions)],
+        TopicState::Missing => {
+            let text = format!("missing; `flockwise run` creates it with {partitions}");
             vec![Finding::ok(topic, text)]
         }
-        State::Right | State::Wrong => Vec::new(),
+        TopicState::Correct | TopicState::Wrong => Vec::new(),
     };
-    let problems = standing.problems.iter();
+    let problems = status.problems.iter();
     findings.extend(problems.map(|text| Finding::problem(topic, text)));
-    let warnings = standing.warnings.iter();
+    let warnings = status.warnings.iter();
     findings.extend(warnings.map(|text| Finding::warning(topic, text)));
     findings
 }

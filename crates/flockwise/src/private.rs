@@ -1,7 +1,7 @@
-//! Files that hold customers' data are for this user alone.
+//! Keeps files with customer data readable by this user only.
 //!
-//! What an earlier version made readable by others is tightened at start. Where that fails, as on a volume that
-//! belongs to another user, a warning says so and the pipeline starts: it has worked like that before.
+//! At start, permissions that an earlier version left too open are tightened. If that fails, for example on a volume of
+//! another user, a warning is logged and the pipeline starts: it has worked like that before.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -12,36 +12,36 @@ const FOLDER: u32 = 0o700;
 const FILE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 
-/// Files of the state directory itself.
+/// Files that Flockwise keeps in the state directory itself.
 const OWN_FILES: [&str; 3] = ["lock", "instance", "instance.new"];
 
-/// Makes a folder, and those above it that are missing.
+/// Creates a directory with mode 700, and its missing parents.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(path)
 }
 
-/// Makes a file, or empties the one that is there.
+/// Creates a file with mode 600, or truncates an existing one.
 pub(crate) fn make_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(FILE);
     options.open(path)
 }
 
-/// In the root of a volume, and readable by root alone.
-const MADE_WITH_DISKS: &str = "lost+found";
+/// A directory in the root of an ext4 volume, which only root can read.
+const LOST_AND_FOUND: &str = "lost+found";
 
-/// Takes the state directory and what Flockwise keeps there away from other users. A directory that holds other
-/// things as well is left open, with a warning.
+/// Removes other users' access to the state directory and to what Flockwise keeps there. If the directory also holds
+/// other files, its own mode stays as it is, and a warning is logged.
 pub(crate) fn tighten(directory: &Path) {
     let result = entries(directory).and_then(|entries| {
-        let is_foreign = |path: &PathBuf| !is_ours(path) && name(path) != MADE_WITH_DISKS;
+        let is_foreign = |path: &PathBuf| !is_ours(path) && name(path) != LOST_AND_FOUND;
         let is_shared = entries.iter().any(is_foreign);
         for path in entries.iter().filter(|path| is_ours(path)) {
             tighten_all(path)?;
         }
         if is_shared && is_open(directory)? {
             return Err(io::Error::other(
-                "it holds other things than flockwise's state",
+                "it also holds files that are not flockwise's",
             ));
         }
         tighten_one(directory)
@@ -49,8 +49,8 @@ pub(crate) fn tighten(directory: &Path) {
     if let Err(error) = result {
         tracing::warn!(
             directory = %directory.display(), %error,
-            "the state directory holds customers' data and stays open to other users of this machine; give \
-             flockwise a directory of its own with mode 700"
+            "other users of this machine can access the state directory, which holds customer data; give \
+             flockwise its own directory with mode 700"
         );
     }
 }
@@ -66,7 +66,8 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// A file of ours, or an app's folder with nothing but copies of tasks. A link is followed by nobody.
+/// Whether the path is a file of Flockwise, or the directory of an app, with checkpoints only. Symbolic links are not
+/// followed.
 fn is_ours(path: &Path) -> bool {
     let Ok(metadata) = path.symlink_metadata() else {
         return false;

@@ -1,4 +1,4 @@
-//! Progress of long work, on a terminal.
+//! Shows the progress of `demo` and `replay` on a terminal.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::exit::print_while_read;
 use crate::local_pipeline::Session;
 use crate::segment_stats::number;
 
-/// A line on stderr that tells how far it is; nothing where stderr is no terminal.
+/// A progress line on stderr. Hidden if stderr is not a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
 }
@@ -26,7 +26,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// Shows where a session is.
+    /// Updates the line from the state of the pipeline.
     pub(crate) fn show(&self, session: &Session) {
         if self.bar.is_hidden() {
             return;
@@ -45,7 +45,7 @@ impl Progress {
         ));
     }
 
-    /// Prints a line on stdout without breaking the progress line.
+    /// Prints a line to stdout without breaking the progress line.
     pub(crate) fn line(&self, text: &str) {
         self.bar
             .suspend(|| print_while_read(format_args!("{text}")));

@@ -1,4 +1,4 @@
-//! `flockwise replay`: the same pipeline over files of events.
+//! `flockwise replay`: runs the pipeline over files of events.
 
 use std::time::Instant;
 
@@ -11,34 +11,34 @@ use prometheus::Registry;
 
 use crate::args::ReplayArguments;
 use crate::counts::Tally;
-use crate::event_files::{self, Placing};
-use crate::exit::{Failed, say};
+use crate::event_files::{self, Router};
+use crate::exit::{Failed, outln};
 use crate::local_pipeline::Session;
 use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::report;
 use crate::results::{Results, summary};
-use crate::segment_stats::{SegmentFigures, figures, number};
+use crate::segment_stats::{SegmentStats, segment_stats, number};
 
-/// State partitions where the configuration says none: enough for any machine, and the same on all.
+/// State partitions if the configuration has none: enough for any machine, and the same on all.
 pub(crate) const PARTITIONS: u32 = 12;
 
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let config =
-        Config::load(&arguments.config, flockwise_config::environment()).map_err(Failed::wrong)?;
+        Config::load(&arguments.config, flockwise_config::environment()).map_err(Failed::invalid)?;
     let at_ms = arguments.at.as_deref().map(instant).transpose()?;
     let partitions = config.state_partitions.unwrap_or(PARTITIONS);
     let pipeline = pipeline(&config, partitions, arguments.model.as_deref())?;
-    let taps = event_files::open(&arguments.files, &config)?;
+    let sources = event_files::open(&arguments.files, &config)?;
     let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
     let shards = arguments.shards.map(usize::from).or(config.shards);
-    let metrics = Metrics::register(&Registry::new()).map_err(Failed::running)?;
+    let metrics = Metrics::register(&Registry::new()).map_err(Failed::runtime)?;
     let mut session = Session::start(pipeline, shards.unwrap_or(1), &metrics, &Queries::new(0))?;
 
     let started = Instant::now();
     let progress = Progress::start();
     let mut tally = Tally::default();
-    for chunk in event_files::start(taps, Placing::new(&config, partitions, at_ms))? {
+    for chunk in event_files::start(sources, Router::new(&config, partitions, at_ms))? {
         let chunk = chunk?;
         for slice in chunk.slices(session.slices_ms()) {
             session.play(&chunk, slice)?;
@@ -55,28 +55,28 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     progress.done();
     let seconds = started.elapsed().as_secs_f64();
 
-    let portraits = session.portraits(at_ms);
+    let customer_views = session.customer_views(at_ms);
     let brings_in = config.brings_in.as_deref();
     let segments = session.model().map_or_else(Vec::new, |model| {
-        figures(
+        segment_stats(
             &session.pipeline.task.plan,
             model,
-            &portraits,
+            &customer_views,
             brings_in,
             &tally,
         )
     });
     let summary = summary(&session, &tally, &segments, at_ms);
     if let Some(results) = results {
-        results.finish(&session, &portraits, &summary)?;
+        results.finish(&session, &customer_views, &summary)?;
     }
     if arguments.json {
-        say!("{summary:#}");
+        outln!("{summary:#}");
     } else {
         print(&session, &tally, &segments, brings_in);
     }
     eprintln!(
-        "{} events in {seconds:.1} s ({} a second)",
+        "{} events in {seconds:.1} s ({} per second)",
         number(session.events as f64),
         number(session.events as f64 / seconds)
     );
@@ -85,8 +85,8 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
 
 fn instant(text: &str) -> Result<i64, Failed> {
     parse_time(text).ok_or_else(|| {
-        Failed::wrong(format!(
-            "--at {text}: RFC 3339 was expected, as in 2026-01-02T03:04:05Z"
+        Failed::invalid(format!(
+            "--at {text}: expected an RFC 3339 time such as 2026-01-02T03:04:05Z"
         ))
     })
 }
@@ -95,7 +95,7 @@ fn drain(session: &mut Session, tally: &mut Tally, results: &mut Option<Results>
     let dead_letters = session.drain(Topic::DeadLetters);
     dead_letters
         .iter()
-        .for_each(|letter| tally.dead_letter(letter));
+        .for_each(|letter| tally.add_dead_letter(letter));
     match results {
         Some(results) => {
             results.dead_letters.extend(dead_letters);
@@ -109,11 +109,11 @@ fn drain(session: &mut Session, tally: &mut Tally, results: &mut Option<Results>
     }
 }
 
-/// The table, and what else is worth a line.
+/// Prints the table of segments, and the counts of customers, changes and dead letters.
 pub(crate) fn print(
     session: &Session,
     tally: &Tally,
-    segments: &[SegmentFigures],
+    segments: &[SegmentStats],
     brings_in: Option<&str>,
 ) {
     if segments.is_empty() {
@@ -121,9 +121,9 @@ pub(crate) fn print(
             || "`learn` under [model] is false, and there is no model to start from".to_owned(),
             |warm_up| warm_up.to_string(),
         );
-        say!("No segments: {waits}");
+        outln!("No segments: {waits}");
     } else {
-        say!(
+        outln!(
             "{}",
             report::table(&session.pipeline.task.plan, segments, brings_in)
         );
@@ -133,13 +133,16 @@ pub(crate) fn print(
         .iter()
         .map(|(cause, count)| format!("{cause} {}", number(*count as f64)))
         .collect();
-    say!(
-        "{} customers, {} changes of segment ({})",
+    outln!(
+        "{} customers, {} segment changes ({})",
         number(session.customers() as f64),
         number(tally.changes as f64),
         causes.join(", ")
     );
     for (reason, count) in &tally.dead_letters {
-        say!("{} dead letters: {reason}", number(*count as f64));
+        outln!(
+            "dead letters with reason {reason}: {}",
+            number(*count as f64)
+        );
     }
 }

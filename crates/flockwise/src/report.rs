@@ -1,16 +1,16 @@
-//! Tables for people, and the one that `demo` and `replay` end with.
+//! The style of all tables, and the table of segments that ends `demo` and `replay`.
 
 use comfy_table::{ContentArrangement, Row, Table, presets};
 use flockwise_core::feature::Feature;
 use flockwise_core::plan::Plan;
 
-use crate::segment_stats::{SegmentFigures, label, number, readable};
+use crate::segment_stats::{SegmentStats, label, number, readable};
 
-/// Width where the output is no terminal.
+/// Width of a table, in characters.
 const WIDTH: u16 = 120;
 
-/// A table for people, empty yet.
-pub(crate) fn blank(header: impl Into<Row>) -> Table {
+/// An empty table in the common style.
+pub(crate) fn empty_table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -19,14 +19,14 @@ pub(crate) fn blank(header: impl Into<Row>) -> Table {
     table
 }
 
-/// Segments as a table for a marketer.
-pub(crate) fn table(plan: &Plan, figures: &[SegmentFigures], brings_in: Option<&str>) -> String {
+/// The table of segments. Its readers are marketers.
+pub(crate) fn table(plan: &Plan, segments: &[SegmentStats], brings_in: Option<&str>) -> String {
     let money = brings_in.and_then(|name| feature(plan, name));
     let mut header = vec!["segment".to_owned(), "customers".to_owned()];
     header.extend(money.map(|_| "brings in".to_owned()));
-    header.extend(["what sets it apart (all)", "came", "went"].map(str::to_owned));
-    let mut table = blank(header);
-    for segment in figures {
+    header.extend(["what sets it apart (all)", "joined", "left"].map(str::to_owned));
+    let mut table = empty_table(header);
+    for segment in segments {
         let mut row = vec![
             segment.name.clone(),
             format!(
@@ -50,7 +50,7 @@ pub(crate) fn table(plan: &Plan, figures: &[SegmentFigures], brings_in: Option<&
     table.to_string()
 }
 
-fn traits(plan: &Plan, segment: &SegmentFigures) -> String {
+fn traits(plan: &Plan, segment: &SegmentStats) -> String {
     let lines: Vec<String> = segment
         .traits
         .iter()
@@ -62,13 +62,13 @@ fn traits(plan: &Plan, segment: &SegmentFigures) -> String {
         })
         .collect();
     if lines.is_empty() {
-        "like everybody".to_owned()
+        "like all customers".to_owned()
     } else {
         lines.join("\n")
     }
 }
 
-/// A feature by its name.
+/// The feature with this name.
 pub(crate) fn feature<'p>(plan: &'p Plan, name: &str) -> Option<&'p Feature> {
     let index = plan.feature_names().position(|known| known == name)?;
     Some(plan.feature(index))

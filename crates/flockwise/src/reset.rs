@@ -1,4 +1,4 @@
-//! `flockwise reset`: forgets a pipeline's customers and says where its inputs are read from again.
+//! `flockwise reset`: deletes a pipeline's state and sets the positions that its inputs are read from again.
 
 mod target;
 mod writing;
@@ -13,89 +13,89 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::args::ResetArguments;
 use crate::cluster::Cluster;
-use crate::connection::{failed, load, settings, settled};
-use crate::exit::{Failed, say};
+use crate::connection::{failed, load, settings, pipeline_topics};
+use crate::exit::{Failed, outln};
 use crate::pinned;
 use target::Target;
 
-/// What the brokers may take beyond the session's time-out to notice that a member is gone.
-const MARGIN: Duration = Duration::from_secs(5);
+/// How long beyond the session timeout brokers may take to notice that a member is gone.
+const SESSION_MARGIN: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_secs(1);
 
-/// Partitions of the inputs and where each is read from again.
+/// Each input partition and the offset to read it from.
 pub(crate) type Positions = Vec<(String, u32, i64)>;
 
 pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
     let target = Target::parse(&arguments.to)?;
     let settings = settings(&config, &format!("{}-reset", config.app))?;
-    let cluster = Cluster::look(&config, &settings).map_err(failed)?;
-    let topics = sized(&config, &cluster)?;
+    let cluster = Cluster::inspect(&config, &settings).map_err(failed)?;
+    let topics = expected_topics(&config, &cluster)?;
     let positions = positions(&settings, &cluster, &target)?;
     let remade = remade(arguments.keep_model);
-    kept_ones_fit(&topics, &cluster, &remade)?;
+    check_kept_topics(&topics, &cluster, &remade)?;
     show(&topics, &target, &positions, &remade);
     if !arguments.yes {
-        return Err(Failed::wrong(
-            "nothing has been changed; with --yes it is done, and cannot be undone",
+        return Err(Failed::invalid(
+            "nothing has been changed; add --yes to do it, which cannot be undone",
         ));
     }
-    nobody_runs(&settings)?;
+    wait_for_empty_group(&settings)?;
     let reset = Reset {
         records: writing::records(
             &config,
             &topics,
             &positions,
-            &pinned::of_a_reset(&config, &settings, &topics).map_err(failed)?,
+            &pinned::after_reset(&config, &settings, &topics).map_err(failed)?,
             arguments,
         )?,
         offsets: writing::offsets(&topics, &positions, &remade),
         remade,
     };
     admin::reset(&settings, &topics, &reset).map_err(failed)?;
-    // Last of all: without it `run` refuses to start.
+    // Last, since `run` refuses to start without the record.
     pinned::claim(&config, &settings, &topics).map_err(failed)?;
-    say!("done; the next `flockwise run` begins there");
+    outln!("done; the next `flockwise run` starts from these offsets");
     Ok(())
 }
 
-fn sized(config: &Config, cluster: &Cluster) -> Result<Topics, Failed> {
+fn expected_topics(config: &Config, cluster: &Cluster) -> Result<Topics, Failed> {
     for (name, found) in &cluster.inputs {
         if !matches!(found, Ok(Some(_))) {
-            return Err(Failed::wrong(format!(
-                "input {name} is not there or may not be seen; `flockwise check --connect` says more"
+            return Err(Failed::invalid(format!(
+                "input {name} does not exist, or the principal may not describe it; `flockwise check --connect` says more"
             )));
         }
     }
-    // What the state was made with goes with it: the configuration alone counts.
-    Ok(settled(config, &cluster.input_partitions()))
+    // The pipeline record is deleted with the state, so only the configuration counts.
+    Ok(pipeline_topics(config, &cluster.input_partitions()))
 }
 
-/// State must not be taken from under an instance that is at work. One that was stopped stays a member until its
-/// session times out, so that its restart moves nobody's customers: that is waited for.
-fn nobody_runs(settings: &KafkaSettings) -> Result<(), Failed> {
+/// Waits until the group has no members, since the state of a running instance must not be deleted. A stopped instance
+/// stays a member until its session times out, so that a restart causes no rebalance.
+fn wait_for_empty_group(settings: &KafkaSettings) -> Result<(), Failed> {
     let start = Instant::now();
-    let patience = settings.session_timeout() + MARGIN;
+    let patience = settings.session_timeout() + SESSION_MARGIN;
     loop {
         let group = admin::group(settings).map_err(failed)?;
         if group.members.is_empty() {
             return Ok(());
         }
         if start.elapsed() > patience {
-            return Err(still_there(&settings.group, &group.members));
+            return Err(group_not_empty(&settings.group, &group.members));
         }
         tracing::warn!(
             members = group.members.len(),
-            "waiting for the group's members to leave; one that was stopped leaves when its session times out"
+            "waiting for members to leave the group; a stopped instance leaves when its session times out"
         );
         thread::sleep(STEP);
     }
 }
 
-fn still_there(group: &str, members: &[GroupMember]) -> Failed {
+fn group_not_empty(group: &str, members: &[GroupMember]) -> Failed {
     let name = |member: &GroupMember| format!("{} at {}", member.client_id, member.host);
     let members: Vec<String> = members.iter().map(name).collect();
-    Failed::running(format!(
+    Failed::runtime(format!(
         "group {group} has members ({}): stop every instance first; nothing has been changed",
         members.join(", ")
     ))
@@ -117,7 +117,7 @@ fn positions(
     target.positions(&partitions, &bounds)
 }
 
-/// Topics that are made again: all state, and what is on its way.
+/// Topics that are deleted and recreated: all state, and forwarded events.
 fn remade(keeps_model: bool) -> Vec<Topic> {
     let mut remade = vec![Topic::Changelog, Topic::Repartition, Topic::Pipeline];
     if !keeps_model {
@@ -126,8 +126,8 @@ fn remade(keeps_model: bool) -> Vec<Topic> {
     remade
 }
 
-/// Topics that stay must have room for all tasks.
-fn kept_ones_fit(topics: &Topics, cluster: &Cluster, remade: &[Topic]) -> Result<(), Failed> {
+/// Checks that the topics that are kept have enough partitions for all tasks.
+fn check_kept_topics(topics: &Topics, cluster: &Cluster, remade: &[Topic]) -> Result<(), Failed> {
     let found = cluster.survey.partitions();
     let few = found
         .iter()
@@ -136,8 +136,8 @@ fn kept_ones_fit(topics: &Topics, cluster: &Cluster, remade: &[Topic]) -> Result
         return Ok(());
     };
     let (name, wanted) = (topics.name(*topic), topics.partitions(*topic));
-    Err(Failed::wrong(format!(
-        "topic {name} has {count} partitions and is kept, while this configuration needs {wanted}: enlarge it first, with \
+    Err(Failed::invalid(format!(
+        "topic {name} is kept and has {count} partitions, but this configuration needs {wanted}: first add partitions with \
          `kafka-topics.sh --alter --topic {name} --partitions {wanted}`"
     )))
 }
@@ -149,20 +149,20 @@ fn show(topics: &Topics, target: &Target, positions: &Positions, remade: &[Topic
         let names: Vec<String> = chosen.map(|topic| topics.name(topic)).collect();
         names.join(", ")
     };
-    say!("pipeline {} is reset to {target}:", topics.app);
-    say!("  deleted and made again: {}", names(true));
-    say!("  kept: {}", names(false));
-    say!(
-        "  forgotten: every customer with features, segment and sequence, which begins again at 1"
+    outln!("reset of pipeline {} to {target}:", topics.app);
+    outln!("  deleted and recreated: {}", names(true));
+    outln!("  kept: {}", names(false));
+    outln!(
+        "  lost: the features, segment and sequence of every customer; sequences start again at 1"
     );
     if remade.contains(&Topic::Model) {
-        say!("  forgotten: the model; segments are learnt again, and their numbers begin again");
+        outln!("  lost: the model; segments are learned again, and their ids start again");
     }
-    say!(
-        "  told to subscribers: a record \"pipeline.reset\" in each partition of {}",
+    outln!(
+        "  published: a record \"pipeline.reset\" in each partition of {}",
         topics.name(Topic::SegmentChanges)
     );
     for (topic, partition, offset) in positions {
-        say!("  {topic}/{partition} is read from offset {offset}");
+        outln!("  {topic}/{partition} is read from offset {offset}");
     }
 }

@@ -1,4 +1,4 @@
-//! `replay --out DIR`: files that are sorted, so that two runs can be compared.
+//! The files of `replay --out DIR`. Their lines are sorted, so that two runs can be compared.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -8,27 +8,27 @@ use flockwise_codec::model::encode_model;
 use flockwise_codec::time::write_time;
 use flockwise_core::customer_view::CustomerView;
 use flockwise_core::plan::Plan;
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::counts::{Tally, header};
 use crate::exit::Failed;
 use crate::local_pipeline::Session;
-use crate::segment_stats::SegmentFigures;
+use crate::segment_stats::SegmentStats;
 
-/// What is gathered for the files.
+/// Collects the records for the files.
 pub(crate) struct Results {
     directory: PathBuf,
-    pub(crate) changes: Vec<Committed>,
-    pub(crate) lineage: Vec<Committed>,
-    pub(crate) dead_letters: Vec<Committed>,
+    pub(crate) changes: Vec<CommittedRecord>,
+    pub(crate) lineage: Vec<CommittedRecord>,
+    pub(crate) dead_letters: Vec<CommittedRecord>,
 }
 
 impl Results {
-    /// Makes the folder, so that a wrong path is known before the work.
+    /// Creates the directory before the replay, so that a wrong path is an error at once.
     pub(crate) fn create(directory: &Path) -> Result<Self, Failed> {
-        let cannot = |error| Failed::wrong(format!("--out {}: {error}", directory.display()));
+        let cannot = |error| Failed::invalid(format!("--out {}: {error}", directory.display()));
         fs::create_dir_all(directory).map_err(cannot)?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -42,10 +42,10 @@ impl Results {
     pub(crate) fn finish(
         mut self,
         session: &Session,
-        portraits: &[CustomerView],
+        customer_views: &[CustomerView],
         summary: &Value,
     ) -> Result<(), Failed> {
-        // A customer's changes come in order, so a stable sort by customer is enough.
+        // The changes of one customer are in order, so a stable sort by customer keeps that order.
         self.changes.sort_by(|left, right| left.key.cmp(&right.key));
         let changes = self
             .changes
@@ -70,7 +70,7 @@ impl Results {
         });
         self.write("dead-letters.jsonl", dead_letters.iter().map(text))?;
         let plan = &session.pipeline.task.plan;
-        let customers = portraits.iter().map(|view| customer(plan, view));
+        let customers = customer_views.iter().map(|view| customer(plan, view));
         self.write("customers.jsonl", customers)?;
         let model = session.model().map(|model| encode_model(model.parts()));
         self.write("model.json", model.into_iter())?;
@@ -90,9 +90,8 @@ impl Results {
             }
             file.flush()
         };
-        write().map_err(|error| {
-            Failed::running(format!("{}: cannot be written: {error}", path.display()))
-        })
+        write()
+            .map_err(|error| Failed::runtime(format!("cannot write {}: {error}", path.display())))
     }
 }
 
@@ -113,7 +112,7 @@ struct CustomerLine<'a> {
     sequence: u32,
 }
 
-/// Values under the features' names, in the order of the configuration.
+/// Serializes values under the names of their features, in the order of the configuration.
 struct Named<'a>(&'a Plan, &'a [f64]);
 
 impl Serialize for Named<'_> {
@@ -134,13 +133,13 @@ fn customer(plan: &Plan, view: &CustomerView) -> Vec<u8> {
         outlier: view.is_outlier,
         sequence: view.sequence,
     };
-    // Plain numbers and texts: nothing in them can fail to be written to memory.
+    // Cannot fail: only numbers and strings, written to memory.
     serde_json::to_vec(&line).unwrap_or_default()
 }
 
-/// A dead letter: its headers without their prefix, its key and its value; bytes that are no text in
-/// hexadecimal.
-fn dead_letter(record: &Committed) -> Value {
+/// A dead letter: its headers without their prefix, its key and its value. A key or value that is not UTF-8 is written
+/// as hexadecimal digits.
+fn dead_letter(record: &CommittedRecord) -> Value {
     let mut letter = Map::new();
     for name in [
         "reason",
@@ -168,11 +167,11 @@ fn dead_letter(record: &Committed) -> Value {
     Value::Object(letter)
 }
 
-/// What a replay came to; nothing in it depends on the machine or on the number of workers.
+/// The summary of a replay. It does not depend on the machine or the number of workers.
 pub(crate) fn summary(
     session: &Session,
     tally: &Tally,
-    segments: &[SegmentFigures],
+    segments: &[SegmentStats],
     at_ms: Option<i64>,
 ) -> Value {
     json!({

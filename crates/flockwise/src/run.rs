@@ -1,4 +1,4 @@
-//! `flockwise run`: the pipeline on Kafka.
+//! `flockwise run`: runs the pipeline on Kafka.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
 use crate::args::RunArguments;
-use crate::connection::{failed, load, settings, settled};
+use crate::connection::{failed, load, settings, pipeline_topics};
 use crate::customer;
 use crate::exit::Failed;
 use crate::exposition;
@@ -32,63 +32,63 @@ use crate::instance::Instance;
 use crate::pinned;
 use crate::pipeline::pipeline;
 use crate::preflight::{self, Preflight};
-use crate::signals::Stopping;
-use crate::standby_thread::keep_warm;
-use crate::status_log::Summary;
+use crate::signals::Shutdown;
+use crate::standby_thread;
+use crate::status_log::StatusLog;
 use crate::watchdog;
-use crate::workers::{Crew, run_shards};
+use crate::workers::{WorkerContext, run_workers};
 
-/// How long local state may take to be written when everything else has ended.
-const LAST_WRITES: Duration = Duration::from_secs(10);
+/// How long the last checkpoint may take after the workers have ended.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
-    // Before anything that may wait: a signal that nobody listens to ends the process as a failure.
-    let stopping = Stopping::on_signal()?;
+    // Before anything that may block: an unhandled signal would end the process with an error.
+    let shutdown = Shutdown::on_signal()?;
     let config = load(&arguments.config)?;
     let instance = Instance::claim(&config.state_directory)?;
     let identity = format!("{}-{}", config.app, instance.id());
     let settings = settings(&config, &identity)?;
     let pipeline = Arc::new(prepare(&config, &settings)?);
-    let shards = shards(&config, pipeline.topics.state_partitions);
+    let workers = worker_count(&config, pipeline.topics.state_partitions);
 
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).map_err(Failed::running)?;
-    let readiness = Readiness::new(u32::try_from(shards).unwrap_or(u32::MAX));
-    stopping.working(&readiness);
-    let stop = stopping.stop;
-    let queries = Queries::new(shards);
+    let metrics = Metrics::register(&registry).map_err(Failed::runtime)?;
+    let readiness = Readiness::new(u32::try_from(workers).unwrap_or(u32::MAX));
+    shutdown.started(&readiness);
+    let stop = shutdown.stop;
+    let queries = Queries::new(workers);
     exposition::register(&registry, &readiness)?;
     let server = flockwise_http::start(
         config.http_listen,
         registry.clone(),
         Arc::clone(&readiness),
-        customer::tell(&queries, &pipeline.task.plan),
+        customer::lookup(&queries, &pipeline.task.plan),
     )
-    .map_err(not_listening)?;
-    let summary = Summary::start(&registry)?;
+    .map_err(listen_error)?;
+    let status_log = StatusLog::start(&registry)?;
 
-    let clients = KafkaMetrics::register(&registry).map_err(Failed::running)?;
+    let clients = KafkaMetrics::register(&registry).map_err(Failed::runtime)?;
     let connect = |number| {
-        let broker = KafkaBroker::connect(member(&settings, number), pipeline.topics.clone());
+        let broker = KafkaBroker::connect(worker_settings(&settings, number), pipeline.topics.clone());
         broker.map(|broker| broker.metered(&clients, number))
     };
     let state = StoreSettings::new(&config.state_directory, &config.app);
-    let store = DiskStore::start(state, &registry).map_err(Failed::running)?;
+    let store = DiskStore::start(state, &registry).map_err(Failed::runtime)?;
     let standbys = Standbys::new(
         config.standbys,
         pipeline.topics.state_partitions,
         Clock::System,
     );
-    let warm = keep_warm(&standbys, &settings, &pipeline, &metrics, &stop)?;
-    let learning = LearningThread::start().map_err(Failed::running)?;
-    let pulses: Vec<Heartbeat> = (0..shards).map(|_| Heartbeat::default()).collect();
-    watchdog::keep(
-        &pulses,
+    let standby_thread = standby_thread::start(&standbys, &settings, &pipeline, &metrics, &stop)?;
+    let learning = LearningThread::start().map_err(Failed::runtime)?;
+    let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
+    watchdog::start(
+        &heartbeats,
         settings.longest_call(),
         &metrics.progress,
         &readiness,
     )?;
-    let crew = Crew {
+    let context = WorkerContext {
         pipeline: &pipeline,
         time_mode: TimeMode::live(),
         metrics: &metrics,
@@ -98,39 +98,39 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         models: &SharedModels::default(),
         learning: Some(&learning),
         queries: &queries,
-        pulses: &pulses,
+        heartbeats: &heartbeats,
         stop: &stop,
     };
-    let ended = run_shards(shards, connect, &crew);
+    let ended = run_workers(workers, connect, &context);
     stop.store(true, Ordering::Relaxed);
-    drop(summary);
+    drop(status_log);
     readiness.stop();
     server.stop();
-    if !store.finish(LAST_WRITES) {
+    if !store.finish(CHECKPOINT_TIMEOUT) {
         tracing::warn!(
-            "local state is not written to its end; the next start reads more of the changelog"
+            "the checkpoints could not be completed; the next start reads more of the changelog"
         );
     }
-    if warm.is_some_and(|thread| thread.join().is_err()) {
-        tracing::warn!("the thread that kept tasks warm panicked");
+    if standby_thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::warn!("the standby thread panicked");
     }
     ended
 }
 
-/// Looks at the cluster, refuses what cannot go well, and makes the topics that are missing.
+/// Checks the cluster, fails on any problem, creates missing topics, and claims the pipeline record.
 fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed> {
     let Preflight {
         cluster,
         topics,
         findings,
-    } = preflight::look(config, settings).map_err(refused)?;
+    } = preflight::inspect(config, settings).map_err(refused)?;
     for Finding { about, text, .. } in findings.iter().filter(|f| f.verdict == Verdict::Warning) {
         tracing::warn!(about, "{text}");
     }
     finding::refuse(&findings)?;
     let inputs = cluster.input_partitions();
-    let topics = topics.unwrap_or_else(|| settled(config, &inputs));
-    say_partitions(config, &inputs, topics.state_partitions);
+    let topics = topics.unwrap_or_else(|| pipeline_topics(config, &inputs));
+    log_partitions(config, &inputs, topics.state_partitions);
     let mut pipeline = pipeline(config, topics.state_partitions, None)?;
     if cluster.survey.partitions().len() < Topics::internal().len() {
         admin::ensure_topics(settings, &topics).map_err(refused)?;
@@ -142,19 +142,19 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     Ok(pipeline)
 }
 
-/// What only a person can mend is no failure that another start cures.
+/// Exit code 2 for a failure that another start cannot cure.
 fn refused(failure: Failure) -> Failed {
     match failure {
-        Failure::Config(reason) => Failed::wrong(reason),
+        Failure::Config(reason) => Failed::invalid(reason),
         failure => failed(failure),
     }
 }
 
-fn say_partitions(config: &Config, inputs: &[u32], state_partitions: u32) {
+fn log_partitions(config: &Config, inputs: &[u32], state_partitions: u32) {
     if inputs.iter().all(|input| *input == state_partitions) {
         tracing::info!(
             state_partitions,
-            "as many state partitions as every input has"
+            "every input has as many partitions as there are state partitions"
         );
         return;
     }
@@ -167,12 +167,13 @@ fn say_partitions(config: &Config, inputs: &[u32], state_partitions: u32) {
     tracing::info!(
         state_partitions,
         inputs = inputs.join(", "),
-        "state partitions differ from an input's, so some of its events are passed on between tasks"
+        "an input has another number of partitions than there are state partitions: some of its events are forwarded \
+         between tasks"
     );
 }
 
-/// One a core unless configured, and none that could never own a task.
-fn shards(config: &Config, state_partitions: u32) -> usize {
+/// The number of workers: as configured, or one per core, and never more than there are tasks.
+fn worker_count(config: &Config, state_partitions: u32) -> usize {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let wanted = config.shards.unwrap_or(cores);
     let most = state_partitions as usize;
@@ -180,14 +181,14 @@ fn shards(config: &Config, state_partitions: u32) -> usize {
         tracing::warn!(
             shards = wanted,
             state_partitions,
-            "more workers than state partitions: those beyond would have nothing to do and are left out"
+            "more workers than state partitions: the surplus workers would have no task and are not started"
         );
     }
     wanted.min(most)
 }
 
-/// Stable across restarts, so that the brokers know the worker again.
-fn member(instance: &KafkaSettings, number: usize) -> KafkaSettings {
+/// The settings of one worker. Its ids are stable, so that the brokers recognise it after a restart.
+fn worker_settings(instance: &KafkaSettings, number: usize) -> KafkaSettings {
     let id = format!("{}-{number}", instance.transactional_id);
     let mut settings = instance.clone();
     settings.member_id = Some(id.clone());
@@ -195,12 +196,12 @@ fn member(instance: &KafkaSettings, number: usize) -> KafkaSettings {
     settings
 }
 
-/// A port that is taken may be free a moment later, so a supervisor should try again.
-fn not_listening(error: HttpError) -> Failed {
+/// Exit code 1 if the port is in use, since it may be free when the supervisor tries again.
+fn listen_error(error: HttpError) -> Failed {
     match &error {
         HttpError::Listen { source, .. } if source.kind() != io::ErrorKind::AddrInUse => {
-            Failed::wrong(error)
+            Failed::invalid(error)
         }
-        _ => Failed::running(error),
+        _ => Failed::runtime(error),
     }
 }

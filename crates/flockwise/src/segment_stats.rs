@@ -1,4 +1,4 @@
-//! What each segment is and brings in, from everybody's portraits.
+//! Statistics of each segment for the summary, from the views of all customers.
 
 use flockwise_core::customer_view::CustomerView;
 use flockwise_core::feature::Feature;
@@ -8,32 +8,33 @@ use serde::Serialize;
 
 use crate::counts::Tally;
 
-/// Features named as what sets a segment apart, at most.
-const TRAITS: usize = 3;
-/// A feature sets a segment apart from this many standard deviations off the mean on.
-const NOTABLE: f64 = 0.35;
+/// Maximum number of traits of a segment.
+const MAX_TRAITS: usize = 3;
+/// Minimum deviation of a trait from the mean of all customers, in standard deviations.
+const MIN_DEVIATION: f64 = 0.35;
 
-/// One segment in figures.
+/// Statistics of one segment, as in `summary.json`.
 #[derive(Debug, Serialize)]
-pub(crate) struct SegmentFigures {
+pub(crate) struct SegmentStats {
     pub(crate) segment: u32,
     pub(crate) name: String,
-    /// Customers in it now.
+    /// Number of customers in the segment at the end.
     pub(crate) customers: usize,
-    /// Of all customers in a segment, 0 to 1.
+    /// Share of all customers that have a segment, 0 to 1.
     pub(crate) share: f64,
-    /// Sum of the `brings_in` feature over its customers.
+    /// Sum of the configured `brings_in` feature over the segment's customers; `None` if none is configured.
     pub(crate) brings_in: Option<f64>,
-    /// Of what all segments bring in, 0 to 1.
+    /// Share of the sum over all segments, 0 to 1.
     pub(crate) brings_in_share: Option<f64>,
-    /// What sets it apart, strongest first.
+    /// What sets the segment apart, strongest first.
     pub(crate) traits: Vec<Trait>,
-    /// Customers who came from another segment, and who went to one.
+    /// Changes from another segment to this one.
     pub(crate) changes_in: u64,
+    /// Changes from this segment to another one or to none.
     pub(crate) changes_out: u64,
 }
 
-/// A feature that sets a segment apart: medians, in its own units.
+/// A feature that sets a segment apart: the medians of the segment and of all customers, in the feature's own units.
 #[derive(Debug, Serialize)]
 pub(crate) struct Trait {
     pub(crate) feature: String,
@@ -41,24 +42,24 @@ pub(crate) struct Trait {
     pub(crate) everybody: f64,
 }
 
-/// Every segment, by what it brings in, or by its size.
-pub(crate) fn figures(
+/// Statistics of every segment, sorted by `brings_in`, then by size, both descending.
+pub(crate) fn segment_stats(
     plan: &Plan,
     model: &Model,
-    portraits: &[CustomerView],
+    customer_views: &[CustomerView],
     brings_in: Option<&str>,
     tally: &Tally,
-) -> Vec<SegmentFigures> {
+) -> Vec<SegmentStats> {
     let money = brings_in.and_then(|name| plan.feature_names().position(|known| known == name));
-    let placed: Vec<&CustomerView> = portraits
+    let assigned: Vec<&CustomerView> = customer_views
         .iter()
         .filter(|view| view.segment.is_some())
         .collect();
-    let total = money.map(|index| sum(&placed, index));
-    let mut figures: Vec<SegmentFigures> = (0..model.segments().len())
+    let total = money.map(|index| sum(&assigned, index));
+    let mut segment_stats: Vec<SegmentStats> = (0..model.segments().len())
         .map(|index| {
             let segment = &model.segments()[index];
-            let members: Vec<&CustomerView> = placed
+            let members: Vec<&CustomerView> = assigned
                 .iter()
                 .filter(|view| view.segment == Some(segment.id))
                 .copied()
@@ -69,38 +70,38 @@ pub(crate) fn figures(
                 .get(&segment.id)
                 .copied()
                 .unwrap_or_default();
-            SegmentFigures {
+            SegmentStats {
                 segment: segment.id,
                 name: segment.name.clone(),
                 customers: members.len(),
-                share: share(members.len() as f64, placed.len() as f64),
+                share: share(members.len() as f64, assigned.len() as f64),
                 brings_in,
                 brings_in_share: brings_in.zip(total).map(|(own, total)| share(own, total)),
-                traits: traits(plan, model, &placed, &members),
+                traits: traits(plan, model, &assigned, &members),
                 changes_in,
                 changes_out,
             }
         })
         .collect();
-    figures.sort_by(|left, right| {
+    segment_stats.sort_by(|left, right| {
         let money = right
             .brings_in
             .unwrap_or(0.0)
             .total_cmp(&left.brings_in.unwrap_or(0.0));
         money.then(right.customers.cmp(&left.customers))
     });
-    figures
+    segment_stats
 }
 
 fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn sum(portraits: &[&CustomerView], feature: usize) -> f64 {
-    portraits.iter().map(|view| view.features[feature]).sum()
+fn sum(customer_views: &[&CustomerView], feature: usize) -> f64 {
+    customer_views.iter().map(|view| view.features[feature]).sum()
 }
 
-/// The features in which the segment's members are furthest off everybody, in standard deviations.
+/// The features whose mean over the segment's members deviates most from the scaler's mean, in standard deviations.
 fn traits(
     plan: &Plan,
     model: &Model,
@@ -117,12 +118,12 @@ fn traits(
                 members.iter().map(|view| view.vector[index]).sum::<f64>() / members.len() as f64;
             let deviation = scaler.variances[index].sqrt();
             let off = ((mean - scaler.means[index]) / deviation).abs();
-            (deviation > 0.0 && off >= NOTABLE).then_some((off, index))
+            (deviation > 0.0 && off >= MIN_DEVIATION).then_some((off, index))
         })
         .collect();
     off.sort_by(|left, right| right.0.total_cmp(&left.0));
     off.into_iter()
-        .take(TRAITS)
+        .take(MAX_TRAITS)
         .map(|(_, index)| Trait {
             feature: plan.feature(index).name.clone(),
             here: median(members, index),
@@ -131,8 +132,8 @@ fn traits(
         .collect()
 }
 
-fn median(portraits: &[&CustomerView], feature: usize) -> f64 {
-    let mut values: Vec<f64> = portraits
+fn median(customer_views: &[&CustomerView], feature: usize) -> f64 {
+    let mut values: Vec<f64> = customer_views
         .iter()
         .map(|view| view.features[feature])
         .collect();
@@ -145,7 +146,7 @@ fn median(portraits: &[&CustomerView], feature: usize) -> f64 {
     }
 }
 
-/// A feature's name for people.
+/// A feature's label, or else its name with spaces.
 pub(crate) fn label(feature: &Feature) -> String {
     feature
         .wording
@@ -154,7 +155,7 @@ pub(crate) fn label(feature: &Feature) -> String {
         .unwrap_or_else(|| feature.name.replace('_', " "))
 }
 
-/// A value for people: with its unit, and no more digits than it needs.
+/// Formats a value with its unit. The unit `%` formats a share as a percentage.
 pub(crate) fn readable(value: f64, unit: Option<&str>) -> String {
     match unit {
         Some("%") => format!("{:.0} %", value * 100.0),
@@ -164,7 +165,7 @@ pub(crate) fn readable(value: f64, unit: Option<&str>) -> String {
     }
 }
 
-/// Thousands apart by commas; one decimal below ten, none from there on.
+/// Formats a number with commas between thousands, and at most one decimal below ten, else none.
 pub(crate) fn number(value: f64) -> String {
     let rounded = if value.abs() < 9.95 {
         (value * 10.0).round() / 10.0

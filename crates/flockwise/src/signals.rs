@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first stops in good order, the second at once.
+//! Handles SIGTERM and SIGINT: the first signal stops the workers in good order, the second ends the process at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,37 +12,37 @@ use signal_hook::low_level;
 
 use crate::exit::Failed;
 
-/// Supervisors that send SIGTERM send SIGKILL half a minute later, after which nothing says why.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long an orderly stop may take. Supervisors usually send SIGKILL 30 s after SIGTERM, and then no log says why.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(50);
 
-/// What the first signal stops.
-pub(crate) struct Stopping {
-    /// Told to, or about to be.
+/// What the first signal stops, shared with the signal thread.
+pub(crate) struct Shutdown {
+    /// Set by the first signal. The workers stop when it is set.
     pub(crate) stop: Arc<AtomicBool>,
-    /// `None` while nothing works yet that would have to end in order.
-    working: Arc<Mutex<Option<Arc<Readiness>>>>,
+    /// `None` until there is work to stop in order. Until then a signal ends the process at once.
+    readiness: Arc<Mutex<Option<Arc<Readiness>>>>,
 }
 
-impl Stopping {
-    /// Listens to signals from now on, in a thread of its own.
+impl Shutdown {
+    /// Handles signals from now on, on a separate thread.
     pub(crate) fn on_signal() -> Result<Self, Failed> {
-        let signals = Signals::new([SIGTERM, SIGINT]).map_err(Failed::running)?;
-        let stopping = Self {
+        let signals = Signals::new([SIGTERM, SIGINT]).map_err(Failed::runtime)?;
+        let shutdown = Self {
             stop: Arc::default(),
-            working: Arc::default(),
+            readiness: Arc::default(),
         };
-        let (stop, working) = (Arc::clone(&stopping.stop), Arc::clone(&stopping.working));
+        let (stop, current) = (Arc::clone(&shutdown.stop), Arc::clone(&shutdown.readiness));
         thread::Builder::new()
             .name("flockwise-signals".to_owned())
-            .spawn(move || obey(signals, &stop, &working))
-            .map_err(Failed::running)?;
-        Ok(stopping)
+            .spawn(move || handle(signals, &stop, &current))
+            .map_err(Failed::runtime)?;
+        Ok(shutdown)
     }
 
-    /// From here on there is something to be ended in order.
-    pub(crate) fn working(&self, readiness: &Arc<Readiness>) {
-        *lock(&self.working) = Some(Arc::clone(readiness));
+    /// From now on, a signal stops the workers in order and sets `readiness` to stopping.
+    pub(crate) fn started(&self, readiness: &Arc<Readiness>) {
+        *lock(&self.readiness) = Some(Arc::clone(readiness));
     }
 }
 
@@ -50,40 +50,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn obey(mut signals: Signals, stop: &AtomicBool, working: &Mutex<Option<Arc<Readiness>>>) {
+fn handle(mut signals: Signals, stop: &AtomicBool, current: &Mutex<Option<Arc<Readiness>>>) {
     let first = signals.forever().next();
     let name = first.and_then(low_level::signal_name);
-    // Held to the end where nothing works, so that nothing begins to.
-    let working = lock(working);
-    let Some(readiness) = &*working else {
-        tracing::info!(signal = name, "ending before anything has begun");
+    // The lock is held until the process ends, so that no work can start meanwhile.
+    let current = lock(current);
+    let Some(readiness) = &*current else {
+        tracing::info!(signal = name, "exiting before any work has started");
         low_level::exit(0);
     };
     tracing::info!(
         signal = name,
-        "stopping: committing and leaving the group; one more signal ends at once"
+        "stopping: committing and leaving the group; a second signal exits at once"
     );
     readiness.stop();
     stop.store(true, Ordering::Relaxed);
     let since = Instant::now();
-    while since.elapsed() < GRACE {
+    while since.elapsed() < STOP_TIMEOUT {
         if let Some(second) = signals.pending().next() {
-            end_at_once(second);
+            exit_by_signal(second);
         }
         thread::sleep(STEP);
     }
     tracing::error!(
-        "this instance could not commit, leave its group and close its local state within {} s; ending all the \
-         same: what is not committed will be done again. See whether the brokers answer and the disk of the \
-         state directory has room",
-        GRACE.as_secs()
+        "could not commit, leave the group and close the checkpoints within {} s; exiting. Uncommitted work will be \
+         done again. Check that the brokers respond and that the disk of the state directory has space",
+        STOP_TIMEOUT.as_secs()
     );
     low_level::exit(1);
 }
 
-/// As if nobody had listened, so that the parent sees a process that a signal ended.
-fn end_at_once(signal: i32) {
-    tracing::warn!(signal = low_level::signal_name(signal), "ending at once");
+/// Ends the process by the signal's default action, so that the parent sees which signal ended it.
+fn exit_by_signal(signal: i32) {
+    tracing::warn!(signal = low_level::signal_name(signal), "exiting at once");
     if low_level::emulate_default_handler(signal).is_err() {
         low_level::exit(1);
     }

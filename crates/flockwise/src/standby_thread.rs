@@ -1,4 +1,4 @@
-//! Keeps tasks of other instances warm, on a thread of its own, for as long as the process runs.
+//! The thread that keeps standbys current, for as long as the process runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use flockwise_runtime::standby::Standbys;
 
 use crate::exit::Failed;
 
-/// The pause before a follower that failed begins again.
+/// The pause before a failed follower restarts.
 const BACKOFF: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(50);
 
-/// Starts following, where there is anything to follow.
-pub(crate) fn keep_warm(
+/// Starts the thread; `None` if no standbys are configured.
+pub(crate) fn start(
     standbys: &Standbys,
     settings: &KafkaSettings,
     pipeline: &Arc<Pipeline>,
@@ -35,14 +35,14 @@ pub(crate) fn keep_warm(
             while !stop.load(Ordering::Relaxed) {
                 let ended = follow(&standbys, &settings, &pipeline, &metrics, &stop);
                 if let Err(failure) = ended {
-                    tracing::warn!(%failure, "standbys are not up to date; following starts again");
+                    tracing::warn!(%failure, "standbys cannot follow the changelog; retrying");
                     wait(&stop);
                 }
             }
         }
     };
     let thread = thread::Builder::new().name("flockwise-standby".to_owned());
-    thread.spawn(follow).map(Some).map_err(Failed::running)
+    thread.spawn(follow).map(Some).map_err(Failed::runtime)
 }
 
 fn follow(

@@ -1,4 +1,4 @@
-//! Can a pipeline keep its local state and its identity where the configuration says?
+//! Checks that the state directory is writable, has space, and is not open to other users.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,28 +7,28 @@ use std::path::{Path, PathBuf};
 
 use crate::finding::Finding;
 
-/// Written to see that there is room.
+/// Size of the file that is written to check the free space.
 const PROBE_BYTES: usize = 1 << 20;
 
-/// What there is to say about the directory; leaves nothing behind.
+/// Checks the directory, and leaves nothing behind.
 pub(crate) fn findings(directory: &Path) -> Vec<Finding> {
     let about = "state";
     let shown = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let shown = shown.display();
-    let Some(existing) = nearest(directory) else {
-        return vec![Finding::problem(about, format!("{shown} cannot be made"))];
+    let Some(existing) = nearest_existing(directory) else {
+        return vec![Finding::problem(about, format!("cannot create {shown}"))];
     };
     let mut findings = Vec::new();
     match probe(&existing) {
-        Ok(()) => findings.push(Finding::ok(about, format!("{shown} can be written"))),
+        Ok(()) => findings.push(Finding::ok(about, format!("{shown} is writable"))),
         Err(error) if error.kind() == io::ErrorKind::StorageFull => findings.push(Finding::warning(
             about,
-            format!("{shown}: the disk is full; without local state a start reads the changelog whole"),
+            format!("{shown}: the disk is full; without checkpoints each start reads the whole changelog"),
         )),
         Err(error) => findings.push(Finding::problem(
             about,
             format!(
-                "{shown}: {error}; give this user a directory to write to, as `directory` under [state]"
+                "{shown}: {error}; set `directory` under [state] to a directory that this user can write to"
             ),
         )),
     }
@@ -38,14 +38,14 @@ pub(crate) fn findings(directory: &Path) -> Vec<Finding> {
     {
         findings.push(Finding::warning(
             about,
-            format!("{shown} holds customers' data and is open to other users of this machine: chmod 700"),
+            format!("{shown} holds customer data, and other users of this machine can access it: set its mode to 700"),
         ));
     }
     findings
 }
 
-/// The directory, or the nearest one above it that is there.
-fn nearest(directory: &Path) -> Option<PathBuf> {
+/// The directory if it exists, else its nearest existing ancestor.
+fn nearest_existing(directory: &Path) -> Option<PathBuf> {
     let full = std::path::absolute(directory).ok()?;
     let found = full.ancestors().find(|ancestor| ancestor.exists())?;
     Some(if found == full {

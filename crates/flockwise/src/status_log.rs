@@ -1,4 +1,4 @@
-//! A line in the log every half minute, for those who have no Prometheus.
+//! Logs a summary of the metrics every 30 s, for users without Prometheus.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -9,49 +9,49 @@ use prometheus::proto::{Metric, MetricFamily};
 
 use crate::exit::Failed;
 
-const EVERY: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Logs for as long as it lives.
-pub(crate) struct Summary {
+/// Logs until it is dropped.
+pub(crate) struct StatusLog {
     _ends_when_dropped: SyncSender<()>,
 }
 
-impl Summary {
+impl StatusLog {
     pub(crate) fn start(registry: &Registry) -> Result<Self, Failed> {
         let (sender, ended) = sync_channel(0);
         let registry = registry.clone();
         thread::Builder::new()
             .name("flockwise-summary".to_owned())
-            .spawn(move || tell(&registry, &ended))
-            .map_err(Failed::running)?;
+            .spawn(move || log_status(&registry, &ended))
+            .map_err(Failed::runtime)?;
         Ok(Self {
             _ends_when_dropped: sender,
         })
     }
 }
 
-fn tell(registry: &Registry, ended: &Receiver<()>) {
-    let mut before = Figures::default();
-    while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        let now = Figures::of(&registry.gather());
+fn log_status(registry: &Registry, ended: &Receiver<()>) {
+    let mut before = Totals::default();
+    while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let now = Totals::of(&registry.gather());
         tracing::info!(
-            events_per_second = (now.events - before.events) / EVERY.as_secs(),
+            events_per_second = (now.events - before.events) / INTERVAL.as_secs(),
             changes = now.changes - before.changes,
             dead_letters = now.dead_letters - before.dead_letters,
             behind_events = now.behind,
             customers = now.customers,
             segments = now.segments,
             model_version = now.model_version,
-            "the last {} s",
-            EVERY.as_secs()
+            "summary of the last {} s",
+            INTERVAL.as_secs()
         );
         before = now;
     }
 }
 
-/// Totals over workers and labels.
+/// Metric values, summed over workers and labels; segments and model version are maxima.
 #[derive(Debug, Default, PartialEq)]
-struct Figures {
+struct Totals {
     events: u64,
     changes: u64,
     dead_letters: u64,
@@ -61,7 +61,7 @@ struct Figures {
     model_version: u64,
 }
 
-impl Figures {
+impl Totals {
     fn of(families: &[MetricFamily]) -> Self {
         let values = |name: &str| {
             let family = families.iter().find(|family| family.name() == name);
@@ -82,7 +82,7 @@ impl Figures {
     }
 }
 
-/// A counter's or a gauge's; the other of the two is zero.
+/// The value of a counter or a gauge. The one that the metric is not is zero.
 fn value(metric: &Metric) -> u64 {
     let (counter, gauge) = (
         metric.get_counter().get_value(),
@@ -118,7 +118,7 @@ mod tests {
         }
         metrics.lags.report("clicks", 0, 0, Some(4));
         metrics.lags.report("clicks", 1, 0, Some(5));
-        let expected = Figures {
+        let expected = Totals {
             events: 20,
             changes: 6,
             dead_letters: 0,
@@ -127,6 +127,6 @@ mod tests {
             segments: 3,
             model_version: 8,
         };
-        assert_eq!(Figures::of(&registry.gather()), expected);
+        assert_eq!(Totals::of(&registry.gather()), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! `flockwise topics`: the internal topics as they are and as they should be.
+//! `flockwise topics`: compares the internal topics with what they should be, and corrects them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,67 +10,67 @@ use flockwise_runtime::topics::Topics;
 use serde_json::json;
 
 use crate::args::TopicsArguments;
-use crate::cluster::{Cluster, Standing, State};
-use crate::connection::{failed, input_names, load, settings, settled};
-use crate::exit::{Failed, say};
+use crate::cluster::{Cluster, TopicStatus, TopicState};
+use crate::connection::{failed, input_names, load, settings, pipeline_topics};
+use crate::exit::{Failed, outln};
 
-/// How long brokers may take to tell each other of settings that have changed.
-const SETTLED: Duration = Duration::from_secs(5);
+/// How long to wait until all brokers have the changed settings.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(100);
 
 pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
     let settings = settings(&config, &format!("{}-topics", config.app))?;
-    let mut cluster = Cluster::look(&config, &settings).map_err(failed)?;
+    let mut cluster = Cluster::inspect(&config, &settings).map_err(failed)?;
     let topics = expected(&config, &settings, &cluster)?;
     if arguments.apply {
         cluster = apply(&config, &settings, &topics)?;
     }
-    let standings = cluster.standings(&topics);
+    let statuses = cluster.statuses(&topics);
     if arguments.json {
-        say!("{:#}", json!({ "topics": standings }));
+        outln!("{:#}", json!({ "topics": statuses }));
     } else {
-        print(&standings);
+        print(&statuses);
     }
-    let wrong = standings
+    let wrong = statuses
         .iter()
-        .filter(|standing| standing.state == State::Wrong)
+        .filter(|status| status.state == TopicState::Wrong)
         .count();
     let lost = cluster.survey.remains().map_err(failed)?;
     if let Some(lost) = admin::lost_state(&topics, &lost) {
-        return Err(Failed::running(lost));
+        return Err(Failed::runtime(lost));
     }
     if wrong == 0 {
         return Ok(());
     }
-    let way_out = if arguments.apply {
-        "see above for what --apply cannot mend"
+    let advice = if arguments.apply {
+        "see above for what --apply cannot correct"
     } else {
-        "--apply makes missing topics and mends settings"
+        "--apply creates missing topics and corrects settings"
     };
-    Err(Failed::running(format!(
-        "{wrong} of {} topics are not as they should be; {way_out}",
-        standings.len()
+    Err(Failed::runtime(format!(
+        "{wrong} of {} topics are wrong; {advice}",
+        statuses.len()
     )))
 }
 
-/// Makes what is missing, mends settings, and waits until the brokers show it.
+/// Corrects settings, creates missing topics, and waits until the brokers show the changes.
 fn apply(config: &Config, settings: &KafkaSettings, topics: &Topics) -> Result<Cluster, Failed> {
-    let cluster = Cluster::look(config, settings).map_err(failed)?;
+    let cluster = Cluster::inspect(config, settings).map_err(failed)?;
     admin::alter_topics(settings, &cluster.alterations(topics)).map_err(failed)?;
-    let made = admin::ensure_topics(settings, topics).map_err(failed)?;
-    tracing::info!(topics = ?made, "made");
+    let created = admin::ensure_topics(settings, topics).map_err(failed)?;
+    tracing::info!(topics = ?created, "topics created");
     let start = Instant::now();
     loop {
-        let cluster = Cluster::look(config, settings).map_err(failed)?;
-        if cluster.alterations(topics).is_empty() || start.elapsed() > SETTLED {
+        let cluster = Cluster::inspect(config, settings).map_err(failed)?;
+        if cluster.alterations(topics).is_empty() || start.elapsed() > SETTINGS_TIMEOUT {
             return Ok(cluster);
         }
         thread::sleep(STEP);
     }
 }
 
-/// The topics as they should be; an input that decides on it must be there.
+/// The topics as they should be. Fails if their partition counts depend on an input that does not exist.
 fn expected(
     config: &Config,
     settings: &KafkaSettings,
@@ -80,55 +80,55 @@ fn expected(
         Some(topics) => Ok(topics),
         None => {
             let inputs = admin::input_partitions(settings, &input_names(config)).map_err(failed)?;
-            Ok(settled(config, &inputs))
+            Ok(pipeline_topics(config, &inputs))
         }
     }
 }
 
-fn print(standings: &[Standing]) {
+fn print(statuses: &[TopicStatus]) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["topic", "partitions", "replicas", "settings", "state"]);
-    for standing in standings {
-        let replicas = standing.replication_found;
+    for status in statuses {
+        let replicas = status.replication_found;
         table.add_row([
-            standing.topic.clone(),
-            against(standing.partitions_found, standing.partitions),
+            status.topic.clone(),
+            partitions_text(status.partitions_found, status.partitions),
             replicas.map_or_else(String::new, |count| count.to_string()),
-            settings_of(standing),
-            state(standing).to_owned(),
+            settings_of(status),
+            state_text(status).to_owned(),
         ]);
     }
-    say!("{table}");
-    for standing in standings {
-        for problem in standing.problems.iter().chain(&standing.warnings) {
-            say!("{}: {problem}", standing.topic);
+    outln!("{table}");
+    for status in statuses {
+        for problem in status.problems.iter().chain(&status.warnings) {
+            outln!("{}: {problem}", status.topic);
         }
     }
 }
 
-/// What is there, and where that differs, what should be.
-fn against(found: Option<u32>, wanted: u32) -> String {
+/// The expected number; if another one was found, both.
+fn partitions_text(found: Option<u32>, wanted: u32) -> String {
     match found {
-        Some(found) if found != wanted => format!("{found}, not {wanted}"),
+        Some(found) if found != wanted => format!("{found}, expected {wanted}"),
         _ => wanted.to_string(),
     }
 }
 
-fn settings_of(standing: &Standing) -> String {
-    let line = |(key, wanted): (&&str, &String)| match standing.settings_found.get(key) {
-        Some(found) if found != wanted => format!("{key}={found} (made with {wanted})"),
+fn settings_of(status: &TopicStatus) -> String {
+    let line = |(key, wanted): (&&str, &String)| match status.settings_found.get(key) {
+        Some(found) if found != wanted => format!("{key}={found} (default {wanted})"),
         _ => format!("{key}={wanted}"),
     };
-    let lines: Vec<String> = standing.settings.iter().map(line).collect();
+    let lines: Vec<String> = status.settings.iter().map(line).collect();
     lines.join("\n")
 }
 
-fn state(standing: &Standing) -> &'static str {
-    match standing.state {
-        State::Right if standing.warnings.is_empty() => "right",
-        State::Right => "warning, see below",
-        State::Missing => "missing",
-        State::Wrong => "wrong, see below",
+fn state_text(status: &TopicStatus) -> &'static str {
+    match status.state {
+        TopicState::Correct if status.warnings.is_empty() => "ok",
+        TopicState::Correct => "warning, see below",
+        TopicState::Missing => "missing",
+        TopicState::Wrong => "wrong, see below",
     }
 }

@@ -1,5 +1,5 @@
-//! Watches over the workers' threads. One that hangs within a client cannot be ended, and holds up whoever waits for it: only the
-//! end of the process helps.
+//! Ends the process when a worker hangs. A thread that hangs in a client call cannot be ended, and blocks everything that
+//! waits for it.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,45 +12,47 @@ use signal_hook::low_level;
 
 use crate::exit::Failed;
 
-/// Whoever shows no sign of life for so long hangs: a worker gives one at every turn and while it waits or restores, and what
-/// lies between two, a call into a client at the longest, ends after a third of this where no broker answers.
-const SILENCE: Duration = Duration::from_secs(60);
+/// A worker without a heartbeat for this long hangs. It sends one in every turn of its loop, and while it waits or
+/// restores. The longest gap between two is one client call, which ends after a third of this even if no broker
+/// responds.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
-/// `/readyz` fails once a worker has had something to commit for so long, and no commit has succeeded.
-const COMMITLESS: Duration = Duration::from_secs(60);
+/// `/readyz` fails once a worker has had uncommitted work for this long.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long `/livez` tells of it before the process ends: probes ask every 10 s or so.
-const TOLD: Duration = Duration::from_secs(10);
+/// How long `/livez` fails before the process ends, so that a probe, typically every 10 s, sees it.
+const EXIT_DELAY: Duration = Duration::from_secs(10);
 
-/// How often it is looked.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the heartbeats are checked.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts watching, on a thread of its own, for as long as the process runs.
-pub(crate) fn keep(
-    pulses: &[Heartbeat],
+/// Starts the watchdog thread, which runs as long as the process. `longest_call` is the longest that a client call may
+/// take.
+pub(crate) fn start(
+    heartbeats: &[Heartbeat],
     longest_call: Duration,
     progress: &Progress,
     readiness: &Arc<Readiness>,
 ) -> Result<(), Failed> {
-    let mut vigil = Vigil::begin(pulses, longest_call, Instant::now());
+    let mut watchdog = Watchdog::new(heartbeats, longest_call, Instant::now());
     let (progress, readiness) = (progress.clone(), Arc::clone(readiness));
     let watch = move || {
         loop {
-            thread::sleep(LOOK);
-            vigil.look(Instant::now());
-            readiness.silent(&vigil.silent());
+            thread::sleep(INTERVAL);
+            watchdog.check(Instant::now());
+            readiness.silent(&watchdog.silent());
             readiness.stalled(stalled(&progress));
-            if let Some(silence) = vigil.hopeless() {
-                end(silence);
+            if let Some(silence) = watchdog.hung() {
+                exit(silence);
             }
         }
     };
     let thread = thread::Builder::new().name("flockwise-vigil".to_owned());
-    thread.spawn(watch).map(drop).map_err(Failed::running)
+    thread.spawn(watch).map(drop).map_err(Failed::runtime)
 }
 
 fn stalled(progress: &Progress) -> Vec<StalledWorker> {
-    let stalls = progress.stalls(COMMITLESS).into_iter();
+    let stalls = progress.stalls(STALL_LIMIT).into_iter();
     let stalled = stalls.map(|stall| StalledWorker {
         worker: stall.worker,
         lasted: stall.lasted,
@@ -59,22 +61,22 @@ fn stalled(progress: &Progress) -> Vec<StalledWorker> {
     stalled.collect()
 }
 
-fn end(silence: SilentWorker) -> ! {
+fn exit(silence: SilentWorker) -> ! {
     tracing::error!(
         worker = silence.worker,
-        "no sign of life for {} s: the worker hangs, most likely within its Kafka client. The process ends with code 1, to be \
-         started again by its supervisor; others take its tasks over, and what is not committed is done again. \
-         Please report it with the log above",
+        "no heartbeat for {} s: the worker hangs, most likely in its Kafka client. Exiting with code 1, so that a \
+         supervisor restarts the process. Other instances take over its tasks, and uncommitted work is done again. \
+         Please report this as a bug, with the log above",
         silence.lasted.as_secs()
     );
-    // At once: what would be done in order may hang as well.
+    // Without an orderly stop, which may hang as well.
     low_level::exit(1)
 }
 
-/// How long each worker has been silent.
-struct Vigil {
+/// Measures how long each worker has been silent.
+struct Watchdog {
     watched: Vec<Watched>,
-    looked: Instant,
+    checked: Instant,
     limit: Duration,
 }
 
@@ -84,28 +86,28 @@ struct Watched {
     silent: Duration,
 }
 
-impl Vigil {
-    fn begin(pulses: &[Heartbeat], longest_call: Duration, now: Instant) -> Self {
-        let watched = pulses.iter().map(|heartbeat| Watched {
+impl Watchdog {
+    fn new(heartbeats: &[Heartbeat], longest_call: Duration, now: Instant) -> Self {
+        let watched = heartbeats.iter().map(|heartbeat| Watched {
             heartbeat: heartbeat.clone(),
             beats: heartbeat.beats(),
             silent: Duration::ZERO,
         });
         Self {
             watched: watched.collect(),
-            looked: now,
-            limit: SILENCE.max(longest_call * 3),
+            checked: now,
+            limit: SILENCE_LIMIT.max(longest_call * 3),
         }
     }
 
-    /// Looks at everybody. A look that comes late counts as one in time: if the whole process stood still, or the machine
-    /// did, nobody could show anything.
-    fn look(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.looked).min(LOOK * 2);
-        self.looked = now;
+    /// Checks all heartbeats. A late check counts at most twice its interval: if the whole process or machine was paused,
+    /// no worker could send a heartbeat.
+    fn check(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.checked).min(INTERVAL * 2);
+        self.checked = now;
         for watched in &mut self.watched {
             let beats = watched.heartbeat.beats();
-            // Who has ended owes no sign, and is told of elsewhere.
+            // A worker that has ended sends no heartbeats. It is reported elsewhere.
             if beats.is_none() || beats != watched.beats {
                 watched.silent = Duration::ZERO;
             } else {
@@ -125,10 +127,10 @@ impl Vigil {
             .collect()
     }
 
-    /// Somebody whom `/livez` has told of for long enough.
-    fn hopeless(&self) -> Option<SilentWorker> {
+    /// A worker that `/livez` has reported for long enough, so that the process must end.
+    fn hung(&self) -> Option<SilentWorker> {
         let mut silent = self.silent().into_iter();
-        silent.find(|silence| silence.lasted >= self.limit + TOLD)
+        silent.find(|silence| silence.lasted >= self.limit + EXIT_DELAY)
     }
 }
 
@@ -139,86 +141,86 @@ mod tests {
     use super::*;
 
     struct Watch {
-        vigil: Vigil,
+        watchdog: Watchdog,
         now: Instant,
     }
 
     impl Watch {
-        fn over(pulses: &[Heartbeat], longest_call: Duration) -> Self {
+        fn over(heartbeats: &[Heartbeat], longest_call: Duration) -> Self {
             let now = Instant::now();
-            let vigil = Vigil::begin(pulses, longest_call, now);
-            Self { vigil, now }
+            let watchdog = Watchdog::new(heartbeats, longest_call, now);
+            Self { watchdog, now }
         }
 
-        /// Looks as often as that.
-        fn look(&mut self, times: u32) {
+        /// Checks this many times, at the regular interval.
+        fn check(&mut self, times: u32) {
             for _ in 0..times {
-                self.now += LOOK;
-                self.vigil.look(self.now);
+                self.now += INTERVAL;
+                self.watchdog.check(self.now);
             }
         }
 
         fn silent(&self) -> Vec<(usize, u64)> {
-            let silences = self.vigil.silent().into_iter();
-            let told = |silence: SilentWorker| (silence.worker, silence.lasted.as_secs());
-            silences.map(told).collect()
+            let silences = self.watchdog.silent().into_iter();
+            let report = |silence: SilentWorker| (silence.worker, silence.lasted.as_secs());
+            silences.map(report).collect()
         }
     }
 
-    /// Two workers, of which this thread is the second.
-    fn shards() -> [Heartbeat; 2] {
-        let pulses = [Heartbeat::default(), Heartbeat::default()];
-        pulses[1].attach_to_thread();
-        pulses
+    /// Two workers. This thread is the second one.
+    fn two_workers() -> [Heartbeat; 2] {
+        let heartbeats = [Heartbeat::default(), Heartbeat::default()];
+        heartbeats[1].attach_to_thread();
+        heartbeats
     }
 
     #[test]
     fn who_is_silent_is_told_of_and_then_given_up() {
-        let mut watch = Watch::over(&shards(), Duration::ZERO);
-        watch.look(59);
+        let mut watch = Watch::over(&two_workers(), Duration::ZERO);
+        watch.check(59);
         assert_eq!(watch.silent(), []);
         beat();
-        watch.look(1);
+        watch.check(1);
         assert_eq!(watch.silent(), [(0, 60)]);
-        watch.look(9);
-        assert_eq!(watch.vigil.hopeless(), None);
-        watch.look(1);
-        let given_up = watch.vigil.hopeless().map(|silence| silence.worker);
+        watch.check(9);
+        assert_eq!(watch.watchdog.hung(), None);
+        watch.check(1);
+        let given_up = watch.watchdog.hung().map(|silence| silence.worker);
         assert_eq!(given_up, Some(0));
     }
 
     #[test]
     fn a_sign_of_life_begins_it_anew_and_who_has_ended_owes_none() {
-        let pulses = shards();
-        let mut watch = Watch::over(&pulses, Duration::ZERO);
+        let heartbeats = two_workers();
+        let mut watch = Watch::over(&heartbeats, Duration::ZERO);
         thread::scope(|scope| {
-            // A scope does not wait for the very end of a thread.
-            scope.spawn(|| pulses[0].attach_to_thread()).join().unwrap();
+            // Joins, since a scope does not wait for the destructors of a thread's locals.
+            scope.spawn(|| heartbeats[0].attach_to_thread()).join().unwrap();
         });
-        watch.look(65);
+        watch.check(65);
         assert_eq!(watch.silent(), [(1, 65)]);
         beat();
-        watch.look(60);
+        watch.check(60);
         assert_eq!(watch.silent(), []);
-        watch.look(1);
+        watch.check(1);
         assert_eq!(watch.silent(), [(1, 60)]);
     }
 
     #[test]
     fn a_process_that_stood_still_is_given_time() {
-        let mut watch = Watch::over(&shards(), Duration::ZERO);
-        watch.look(30);
+        let mut watch = Watch::over(&two_workers(), Duration::ZERO);
+        watch.check(30);
         watch.now += Duration::from_secs(3600);
-        watch.look(20);
+        watch.check(20);
         assert_eq!(watch.silent(), []);
     }
 
     #[test]
     fn calls_that_may_take_longer_are_waited_for() {
-        let mut watch = Watch::over(&shards(), Duration::from_secs(40));
-        watch.look(119);
+        let mut watch = Watch::over(&two_workers(), Duration::from_secs(40));
+        watch.check(119);
         assert_eq!(watch.silent(), []);
-        watch.look(1);
+        watch.check(1);
         assert_eq!(watch.silent(), [(0, 120), (1, 120)]);
     }
 }

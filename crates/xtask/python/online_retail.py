@@ -1,10 +1,10 @@
-"""UCI "Online Retail" as Segment-spec events.
+"""Converts UCI "Online Retail" to Segment-spec events.
 
     online_retail.py SOURCE OUT.jsonl.zst
 
 SOURCE is the spreadsheet that UCI publishes (.xlsx) or a Parquet file with its columns Description, Quantity,
-InvoiceDate, UnitPrice, CustomerID and Country. The same lines give the same
-bytes. What becomes of them is told in crates/flockwise/data/README.md.
+InvoiceDate, UnitPrice, CustomerID and Country. The same lines give the same bytes. crates/flockwise/data/README.md
+describes the conversion.
 """
 
 import sys
@@ -41,7 +41,7 @@ def main(source, out):
 def read_lines(source):
     rows = rows_of_spreadsheet(source) if source.endswith(".xlsx") else rows_of_parquet(source)
     for description, quantity, minute, price, customer, country in rows:
-        if customer == customer and customer is not None:  # a missing number may come as not-a-number
+        if customer == customer and customer is not None:  # a missing number may be NaN
             name = " ".join(str(description).split())
             yield Line(str(int(customer)), to_minute(minute), country, name, int(quantity), round(price * 1000))
 
@@ -63,12 +63,12 @@ def rows_of_spreadsheet(source):
 
 
 def to_minute(time):
-    """A spreadsheet keeps days as fractions, which come back a few milliseconds off the minute."""
+    """Rounds to the minute: a spreadsheet stores days as fractions, which are a few milliseconds off."""
     return (time + timedelta(seconds=30)).replace(second=0, microsecond=0)
 
 
 def in_baskets(lines):
-    """A customer's lines of one minute, in time order; at the same minute as they first come in the source."""
+    """Groups a customer's lines of one minute. Baskets are in order of time, and in source order within a minute."""
     baskets = defaultdict(list)
     for line in lines:
         baskets[line.minute, line.customer].append(line)

@@ -1,10 +1,10 @@
-"""Which order a refund belongs to, in data that does not say so."""
+"""Finds the order that a refund belongs to, in data without that link."""
 
 from collections import defaultdict
 
 
 class OrderHistory:
-    """One customer's orders, oldest first, and what of each has not come back yet."""
+    """One customer's orders, oldest first, and the goods of each that are not refunded yet."""
 
     def __init__(self):
         self._orders = []
@@ -16,15 +16,15 @@ class OrderHistory:
         self._orders.append((order_id, kept))
 
     def take_back(self, lines):
-        """The id of the order that the goods came from, or None.
+        """Returns the id of the order that the goods came from, or None.
 
-        It is the order that accounts for most of the money at the prices given back, and the latest of these. Where
-        prices fit nowhere (goodwill, a corrected price), it is the latest order that had most of the goods.
+        That is the latest of the orders that account for most of the refunded money at the refunded prices. If no
+        order has these prices (goodwill, a corrected price), it is the latest of the orders with most of the goods.
         """
         best = max(self._orders, key=lambda order: money_held(order[1], lines), default=None)
         if best is None or money_held(best[1], lines) == 0:
             return self._latest_with_the_goods(lines)
-        # max() keeps the first of equals, so the latest of them is looked for from the end
+        # max() returns the first of equal orders, so the latest is searched from the end
         most = money_held(best[1], lines)
         order_id, kept = next(order for order in reversed(self._orders) if money_held(order[1], lines) == most)
         for name, quantity, price in lines:

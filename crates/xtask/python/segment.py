@@ -1,10 +1,10 @@
-"""Segment-spec events as compressed JSON lines; what the data scripts here share."""
+"""Segment-spec events as compressed JSON lines; shared by the data scripts."""
 
 import json
 
 import zstandard
 
-# 8 MiB is the window that every zstd decoder accepts without being told.
+# 8 MiB, the largest window that every zstd decoder accepts by default.
 WINDOW_LOG = 23
 
 
@@ -24,7 +24,7 @@ def track(name, message_id, user_id, time, properties):
 
 
 def money(thousandths):
-    """Amounts are added up as whole thousandths, so that totals are exact, and written as plain numbers."""
+    """An amount as a plain number. Amounts are summed as whole thousandths, so that totals are exact."""
     return int(thousandths // 1000) if thousandths % 1000 == 0 else thousandths / 1000
 
 
@@ -33,7 +33,7 @@ def to_json_lines(events):
 
 
 def write(path, lines, level=22):
-    """The bytes depend on the zstandard version alone, which requirements.txt pins."""
+    """Writes lines with zstd. The bytes depend only on the zstandard version, which requirements.txt pins."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level, window_log=WINDOW_LOG, write_checksum=True, write_content_size=True
     )

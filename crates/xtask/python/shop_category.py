@@ -1,12 +1,12 @@
-"""What kind of goods a line of the shop is, by the words of its description."""
+"""Classifies a line of the shop by the words of its description."""
 
 import re
 
 POSTAGE = {"POSTAGE", "DOTCOM POSTAGE", "CARRIAGE", "NEXT DAY CARRIAGE"}
 ADJUSTMENTS = {"MANUAL", "DISCOUNT", "BANK CHARGES", "CRUK COMMISSION", "SAMPLES", "ADJUST BAD DEBT", "AMAZON FEE"}
 
-# The first category with a word in the description is it: occasions come before materials and rooms, so that a
-# Christmas mug is Christmas and a paper lunch bag is a bag. A word also stands for its plural.
+# The first category with a word in the description applies. Occasions come before materials and rooms, so that a
+# Christmas mug is Christmas and a paper lunch bag is a bag. Plurals match too.
 RULES = [
     ("christmas", "christmas xmas advent nativity reindeer santa rudolph snowman snowflake stocking bauble noel angel "
                   "snow mistletoe holly sleigh poinsettia tinsel robin"),

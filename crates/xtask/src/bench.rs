@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the measurements of `BENCHMARKS.md`, which are a program of their own.
+//! `cargo xtask bench`: runs the program that makes the measurements of `BENCHMARKS.md`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -8,29 +8,29 @@ use clap::Args;
 
 use crate::workspace;
 
-/// What `cargo xtask bench` is asked for.
+/// The arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Some of cpu, latency, pressure, restart, scaling, kernels, nearest, with commas between [default: all]
+    /// Parts to measure, comma-separated: cpu, latency, pressure, restart, scaling, kernels, nearest [default: all]
     #[arg(long)]
     only: Option<String>,
-    /// Rounds of each [default: 3]
+    /// Rounds of each measurement [default: 3]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Events of a cold run; a warm one has three times as many [default: 2000000]
+    /// Events of a cold run; a warm run has three times as many [default: 2000000]
     #[arg(long)]
     events: Option<u64>,
-    /// Only print: leave BENCHMARKS.md as it is
+    /// Only print the tables, and do not change BENCHMARKS.md
     #[arg(long)]
     print: bool,
-    /// More for `flockwise-benches`; `-- --help` shows what there is
+    /// Further options of `flockwise-benches`; `-- --help` lists them
     #[arg(last = true)]
     more: Vec<String>,
 }
 
-/// Measures, in place of this process: so a signal reaches who has children to end.
+/// Replaces this process by the measuring program, so that signals reach it. It must end its child processes.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let mut command = measuring("flockwise-benches");
+    let mut command = measuring_command("flockwise-benches");
     if let Some(only) = &args.only {
         command.args(["--only", only]);
     }
@@ -46,8 +46,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     Err(command.args(&args.more).exec()).context("cannot run cargo")
 }
 
-/// A measuring program of the workspace, to be given its arguments.
-pub(crate) fn measuring(package: &str) -> Command {
+/// A command that runs a measuring program of the workspace. The caller adds the arguments.
+pub(crate) fn measuring_command(package: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command

@@ -1,5 +1,5 @@
-//! `cargo xtask chaos`: a real deployment, broken from a seed. The work is done in `tests/chaos`, which
-//! knows what must come out.
+//! `cargo xtask chaos`: injects faults into a real deployment. Runs the program in `tests/chaos`, which can check the
+//! output.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -14,12 +14,12 @@ use crate::workspace;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct ChaosArgs {
-    /// As `cargo xtask chaos --help` says
+    /// See `cargo xtask chaos --help`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
 
-/// Becomes the program that does it, so that whoever ends this ends that.
+/// Replaces this process by the chaos program, so that signals reach it.
 pub fn run(args: ChaosArgs) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

@@ -1,4 +1,4 @@
-//! Data to try the pipeline on: real orders as Segment-spec events, and a seeded load of any size.
+//! Data sets for experiments: real orders as Segment-spec events, and a seeded load of any size.
 
 mod compressed;
 pub mod generate;
@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use crate::workspace;
 
-/// What `cargo xtask data` is asked for.
+/// The arguments of `cargo xtask data`.
 #[derive(Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -20,28 +20,28 @@ pub struct DataArgs {
 
 #[derive(Subcommand)]
 enum DataSet {
-    /// Orders of a real shop (UCI "Online Retail", CC BY 4.0), the sample that the demo plays
+    /// Orders of a real shop (UCI "Online Retail", CC BY 4.0), which the demo replays
     OnlineRetail {
         /// The spreadsheet that UCI publishes (.xlsx), or a Parquet file with its columns
         #[arg(long)]
         from: PathBuf,
-        /// JSON lines, zstd [default: where the demo finds it]
+        /// Output, zstd-compressed JSON lines [default: the file of the demo]
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// A year of groceries of 2,469 households, from a Python package: for experiments only, never to be committed
+    /// A year of groceries of 2,469 households, from a Python package; for experiments only, must not be committed
     CompleteJourney {
-        /// JSON lines, zstd [default: target/data/journey.jsonl.zst]
+        /// Output, zstd-compressed JSON lines [default: target/data/journey.jsonl.zst]
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Clicks and orders of a made-up shop, the same for the same seed on every machine
+    /// Clicks and orders of a generated shop; the same seed gives the same events on every machine
     Generate(generate::GenerateArgs),
 }
 
-/// Makes the data set that was asked for.
+/// Creates the data set.
 pub fn run(args: DataArgs) -> Result<()> {
-    let or = |out: Option<PathBuf>, place: &str| out.unwrap_or_else(|| workspace().join(place));
+    let or = |out: Option<PathBuf>, default: &str| out.unwrap_or_else(|| workspace().join(default));
     match args.set {
         DataSet::OnlineRetail { from, out } => {
             let out = or(out, "crates/flockwise/data/online-retail.jsonl.zst");

@@ -1,4 +1,4 @@
-//! Long runs of the fuzz targets, guided by coverage (libFuzzer).
+//! Runs of the fuzz targets, guided by coverage (libFuzzer).
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,15 +10,15 @@ use clap::Args;
 
 use crate::workspace;
 
-/// The coverage that libFuzzer needs. cargo-fuzz sets the same; none of it needs a nightly compiler.
+/// Compiler flags for the coverage that libFuzzer needs. cargo-fuzz sets the same. None needs a nightly compiler.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Ccodegen-units=1";
 
-/// Where everything of fuzzing lies, below the workspace.
+/// Folder of all fuzzing files, relative to the workspace.
 const FOLDER: &str = "target/fuzz";
 
-/// What `cargo xtask fuzz` is asked for.
+/// The arguments of `cargo xtask fuzz`.
 #[derive(Args)]
 pub struct FuzzArgs {
     /// Targets [default: all]
@@ -28,7 +28,7 @@ pub struct FuzzArgs {
     seconds: u64,
 }
 
-/// Runs targets one after the other. Fails at the first input that breaks one, and says where it lies.
+/// Runs targets one after another. Fails at the first input that breaks one, and names the folder that it is in.
 pub fn run(args: &FuzzArgs) -> Result<()> {
     let folder = workspace().join(FOLDER);
     let corpus = folder.join("corpus");
@@ -44,9 +44,9 @@ pub fn run(args: &FuzzArgs) -> Result<()> {
     .arg(&corpus)
     .status()
     .map_err(Into::into)
-    .and_then(succeeded)
+    .and_then(check_status)
     .context("cannot write the seeds")?;
-    let program = built(&folder)?;
+    let program = build(&folder)?;
     for target in chosen(&corpus, &args.targets)? {
         let crashes = folder.join("crashes").join(&target).join("");
         fs::create_dir_all(&crashes)?;
@@ -61,7 +61,7 @@ pub fn run(args: &FuzzArgs) -> Result<()> {
         if !output.status.success() {
             let name = target.display();
             bail!(
-                "{report}\n{name} fails; its input is in {}",
+                "{report}\n{name} fails; the input is in {}",
                 crashes.display()
             );
         }
@@ -72,14 +72,14 @@ pub fn run(args: &FuzzArgs) -> Result<()> {
         let inputs = figure("stat::number_of_executed_units:").unwrap_or_default();
         let kept = figure("stat::new_units_added:").unwrap_or_default();
         println!(
-            "{}: {inputs} inputs hold, {kept} of them with new coverage",
+            "{}: {inputs} inputs passed, {kept} of them with new coverage",
             target.display()
         );
     }
     Ok(())
 }
 
-/// The targets of these names, or all.
+/// The targets with these names, or all if there are no names.
 fn chosen(corpus: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(corpus)?.collect::<Result<Vec<_>, _>>()?;
     let mut all: Vec<OsString> = entries.into_iter().map(|entry| entry.file_name()).collect();
@@ -98,9 +98,9 @@ fn chosen(corpus: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Builds the program with coverage, apart from other builds; its path.
-fn built(folder: &Path) -> Result<PathBuf> {
-    // With a target named, the flags do not reach build scripts and procedural macros.
+/// Builds the program with coverage, in its own target folder. Returns its path.
+fn build(folder: &Path) -> Result<PathBuf> {
+    // With `--target`, the flags do not apply to build scripts and procedural macros.
     let host = host()?;
     let features = ["--features", "libfuzzer", "--bin", "fuzz"];
     let status = cargo(&[
@@ -115,11 +115,11 @@ fn built(folder: &Path) -> Result<PathBuf> {
     .arg(folder)
     .env("RUSTFLAGS", COVERAGE)
     .status()?;
-    succeeded(status).context("cannot build the fuzz targets")?;
+    check_status(status).context("cannot build the fuzz targets")?;
     Ok(folder.join(host).join("release/fuzz"))
 }
 
-/// The compiler's own platform, as in `x86_64-unknown-linux-gnu`.
+/// The compiler's host platform, such as `x86_64-unknown-linux-gnu`.
 fn host() -> Result<String> {
     let output = Command::new("rustc")
         .arg("-vV")
@@ -139,7 +139,7 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-fn succeeded(status: std::process::ExitStatus) -> Result<()> {
+fn check_status(status: std::process::ExitStatus) -> Result<()> {
     ensure!(status.success(), "cargo ended with {status}");
     Ok(())
 }

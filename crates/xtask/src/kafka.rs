@@ -1,7 +1,7 @@
-//! Real Apache Kafka (KRaft, no containers) on this machine, for tests and benchmarks.
+//! Runs a real Apache Kafka (KRaft, no containers) on this machine, for tests and benchmarks.
 //!
-//! Every node is a JVM of its own with its files under one directory, which is also the only record of what runs:
-//! `n1/server.properties`, `n1/pid`, `n1/log`, `n1/data`, ... So any process may start what another one stops.
+//! Every node is a separate JVM. A cluster's directory is the only record of what runs: `n1/server.properties`,
+//! `n1/pid`, `n1/log`, `n1/data`, ... So one process may start a node that another one stops.
 
 mod cluster;
 mod command;
@@ -15,14 +15,14 @@ mod tls;
 
 pub use cluster::{Cluster, Running};
 pub use command::{KafkaArgs, run};
-pub use jars::{are_at_hand, tool};
+pub use jars::{are_installed, tool};
 pub use process::Signal;
 pub use servers::{Detour, Servers};
 pub use tls::Secured;
 
 use std::path::{Path, PathBuf};
 
-/// Where a cluster keeps its files unless told otherwise.
+/// The default directory of a cluster's files.
 pub fn default_directory() -> PathBuf {
     workspace().join("target/kafka")
 }

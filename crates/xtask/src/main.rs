@@ -19,21 +19,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Real Apache Kafka on this machine, for tests and benchmarks
+    /// Run a real Apache Kafka on this machine, for tests and benchmarks
     Kafka(kafka::KafkaArgs),
-    /// Every measurement of BENCHMARKS.md, beside Kafka Streams and Flink
+    /// Run the measurements of BENCHMARKS.md, with Kafka Streams and Flink
     Bench(bench::BenchArgs),
-    /// How good the segments are: real shops, made-up streams, peers
+    /// Measure the quality of the segments: real shops, synthetic streams, peers
     Quality(quality::QualityArgs),
-    /// Data sets to try the pipeline on
+    /// Create data sets for experiments
     Data(data::DataArgs),
-    /// Breaks a real deployment from a seed, and compares what comes out with an undisturbed replay
+    /// Inject faults into a real deployment and compare the output with a replay without faults
     Chaos(chaos::ChaosArgs),
-    /// Break one thing at a time and see that the simulator finds it
+    /// Break one thing at a time and check that the simulator or a test notices
     Mutants(mutants::MutantsArgs),
-    /// Play many seeds of the simulator on all cores, and name those that fail
+    /// Simulate many seeds on all cores and list those that fail
     Simulate(simulate::SimulateArgs),
-    /// Run the fuzz targets for long, guided by coverage
+    /// Run the fuzz targets, guided by coverage
     Fuzz(fuzz::FuzzArgs),
 }
 

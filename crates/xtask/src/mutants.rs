@@ -1,8 +1,9 @@
-//! Is the simulator any good? Builds the pipeline with one thing broken at a time, and expects each to be caught.
+//! Tests the tests: builds the pipeline with one thing broken at a time, and expects the simulator or a test to
+//! notice each.
 //!
-//! A mutant is a file of `tests/mutants`: words on what is broken, the arguments of a `cargo test` where another test
-//! than the simulator is to catch it (`test: -p CRATE NAME`), and for each change the file, the text to be found
-//! in it, exactly once, and what to put there. The work is done on a copy of the workspace under `target/mutants`.
+//! A mutant is a file in `tests/mutants`: a description, the arguments of a `cargo test` if not the simulator must
+//! catch it (`test: -p CRATE NAME`), and for each change the file, the text to find, which must occur exactly once,
+//! and its replacement. Mutants are built in a copy of the workspace under `target/mutants`.
 
 mod copy;
 mod mutation;
@@ -19,21 +20,21 @@ use copy::Copy;
 use mutation::Mutation;
 use trial::{Outcome, Trial};
 
-/// What `cargo xtask mutants` is asked for.
+/// The arguments of `cargo xtask mutants`.
 #[derive(Args)]
 pub struct MutantsArgs {
-    /// Seeds within which each mutant must be caught
+    /// Number of seeds within which each mutant must be caught
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
-    /// Only those whose names hold this, or one of these
+    /// Only mutants whose name contains this; may be repeated
     #[arg(long)]
     only: Vec<String>,
-    /// Only see whether every mutant still fits the sources
+    /// Only check that every mutant still fits the sources
     #[arg(long)]
     check: bool,
 }
 
-/// Tries every mutant.
+/// Runs every mutant.
 pub fn run(args: &MutantsArgs) -> Result<()> {
     let mutations = read(&args.only)?;
     for mutation in &mutations {
@@ -50,7 +51,7 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
         seeds: args.seeds,
     };
     if let Outcome::Caught { seed, .. } = trial.run()? {
-        bail!("seed {seed} fails without any mutation: mend that first");
+        bail!("seed {seed} fails without any mutant: fix that first");
     }
     let mut survivors = 0;
     for mutation in &mutations {
@@ -87,7 +88,7 @@ fn read(only: &[String]) -> Result<Vec<Mutation>> {
     let is_wanted = |name: &str| only.is_empty() || only.iter().any(|only| name.contains(only));
     mutations.retain(|mutation| is_wanted(&mutation.name));
     if mutations.is_empty() {
-        bail!("no such mutant in {}", folder.display());
+        bail!("no mutant in {} matches --only", folder.display());
     }
     Ok(mutations)
 }

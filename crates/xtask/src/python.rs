@@ -1,4 +1,4 @@
-//! Python for scripts: a virtual environment, and what is installed in it.
+//! Python virtual environments for scripts.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The interpreter of the environment in a directory, with what is asked for installed; pip does nothing where it
-/// already is.
+/// Creates a virtual environment in `directory` unless it exists, and installs `requirements` and `packages`. Returns
+/// the path of its interpreter.
 ///
 /// # Errors
-/// If there is no Python, or pip fails.
+/// If Python is missing or pip fails.
 pub fn environment(directory: &Path, requirements: &Path, packages: &[&str]) -> Result<PathBuf> {
     let python = directory.join("bin/python");
     if !python.exists() {
@@ -38,10 +38,10 @@ pub fn environment(directory: &Path, requirements: &Path, packages: &[&str]) -> 
     Ok(python)
 }
 
-/// Runs a program to its end.
+/// Runs a program and waits until it ends.
 ///
 /// # Errors
-/// If it cannot be started, or fails.
+/// If it cannot be started or its exit status is not 0.
 pub fn call<'a>(program: &Path, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
     let mut command = Command::new(program);
     command.args(arguments);

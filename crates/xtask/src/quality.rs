@@ -1,29 +1,29 @@
-//! `cargo xtask quality`: how good the segments are, which is a program of its own.
+//! `cargo xtask quality`: runs the program that measures the quality of the segments.
 
 use std::os::unix::process::CommandExt;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::bench::measuring;
+use crate::bench::measuring_command;
 
-/// What `cargo xtask quality` is asked for.
+/// The arguments of `cargo xtask quality`.
 #[derive(Args)]
 pub struct QualityArgs {
-    /// Some of journey, retail, streams, near, peers, with commas between [default: all]
+    /// Parts to measure, comma-separated: journey, retail, streams, near, peers [default: all]
     #[arg(long)]
     only: Option<String>,
-    /// Seeds of each: five for shops, three for streams unless told
+    /// Seeds of each measurement [default: 5 for shops, 3 for streams]
     #[arg(long)]
     seeds: Option<u64>,
-    /// Only print: leave BENCHMARKS.md and its pictures as they are
+    /// Only print the tables, and do not change BENCHMARKS.md and the pictures
     #[arg(long)]
     print: bool,
 }
 
-/// Measures, in place of this process.
+/// Replaces this process by the measuring program.
 pub fn run(args: &QualityArgs) -> Result<()> {
-    let mut command = measuring("flockwise-quality");
+    let mut command = measuring_command("flockwise-quality");
     if let Some(only) = &args.only {
         command.args(["--only", only]);
     }

@@ -1,4 +1,4 @@
-//! Long runs of the simulator: many seeds on several cores, and which of them fail.
+//! Long runs of the simulator: many seeds on several cores. Lists the seeds that fail.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,44 +9,44 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// Seeds that one process plays before it hands its report in.
+/// Number of seeds that one process simulates before it reports.
 const SLICE: u64 = 1_000;
 
-/// The simulator's test that plays many seeds, and the variables that say which, on how many threads, and to go on
-/// after one that fails.
+/// The simulator's test that simulates many seeds, and its environment variables: the seeds, the number of threads,
+/// and whether to continue after a failing seed.
 const TEST: &str = "every_seed_holds";
 const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
 const THREADS: &str = "FLOCKWISE_SIMULATOR_THREADS";
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
-/// What `cargo xtask simulate` is asked for.
+/// The arguments of `cargo xtask simulate`.
 #[derive(Args)]
 pub struct SimulateArgs {
-    /// Number of seeds to play
+    /// Number of seeds to simulate
     #[arg(long, default_value_t = 100_000)]
     seeds: u64,
     /// The first seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Threads; default: one for each core
+    /// Number of threads [default: one per core]
     #[arg(long)]
     jobs: Option<u64>,
-    /// Optimise fully: pays from about 100,000 seeds on
+    /// Build with full optimisation, which pays off from about 100,000 seeds on
     #[arg(long)]
     release: bool,
 }
 
-/// Plays every seed, and fails where one does.
+/// Simulates every seed. Fails if one does.
 pub fn run(args: &SimulateArgs) -> Result<()> {
-    let program = built(args.release)?;
+    let program = build(args.release)?;
     let (mut from, end) = (args.from, args.from + args.seeds);
     let mut all_failed = Vec::new();
     while from < end {
         let to = end.min(from + SLICE);
-        let failed = play(&program, from, to, args.jobs)?;
+        let failed = simulate(&program, from, to, args.jobs)?;
         match failed.is_empty() {
             true => println!("seeds {from}..{to} hold"),
-            false => println!("seeds {from}..{to}: these fail: {failed:?}"),
+            false => println!("seeds {from}..{to}: failing: {failed:?}"),
         }
         all_failed.extend(failed);
         from = to;
@@ -59,8 +59,8 @@ pub fn run(args: &SimulateArgs) -> Result<()> {
     Ok(())
 }
 
-/// Plays a slice; which of its seeds fail.
-fn play(program: &Path, from: u64, to: u64, jobs: Option<u64>) -> Result<Vec<u64>> {
+/// Simulates a slice of seeds. Returns those that fail.
+fn simulate(program: &Path, from: u64, to: u64, jobs: Option<u64>) -> Result<Vec<u64>> {
     let mut command = Command::new(program);
     command
         .args([TEST, "--exact", "--nocapture"])
@@ -70,26 +70,26 @@ fn play(program: &Path, from: u64, to: u64, jobs: Option<u64>) -> Result<Vec<u64
     if let Some(jobs) = jobs {
         command.env(THREADS, jobs.max(1).to_string());
     }
-    let played = command
+    let finished = command
         .output()
         .with_context(|| program.display().to_string())?;
-    let told = String::from_utf8_lossy(&played.stderr);
-    let failed: Vec<u64> = told.lines().filter_map(failed_seed).collect();
-    if !played.status.success() && failed.is_empty() {
-        bail!("seeds {from}..{to} ended without naming a seed:\n{told}");
+    let output = String::from_utf8_lossy(&finished.stderr);
+    let failed: Vec<u64> = output.lines().filter_map(failed_seed).collect();
+    if !finished.status.success() && failed.is_empty() {
+        bail!("seeds {from}..{to} failed without naming a seed:\n{output}");
     }
     Ok(failed)
 }
 
-/// The seed of a line that says that it failed.
+/// The seed in a line that reports a failing seed; `None` for other lines.
 fn failed_seed(line: &str) -> Option<u64> {
     let seed = line.trim().strip_prefix("seed ")?;
     let seed = seed.strip_suffix(" failed; replay it with")?;
     seed.parse().ok()
 }
 
-/// Builds the simulator, and says where its program is.
-fn built(is_release: bool) -> Result<PathBuf> {
+/// Builds the simulator. Returns the path of its program.
+fn build(is_release: bool) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -98,13 +98,13 @@ fn built(is_release: bool) -> Result<PathBuf> {
         .args(is_release.then_some("--release"))
         .current_dir(workspace())
         .stderr(Stdio::inherit());
-    let built = command.output().context("cargo")?;
-    if !built.status.success() {
+    let build = command.output().context("cargo")?;
+    if !build.status.success() {
         bail!("the simulator does not build");
     }
-    let messages = String::from_utf8_lossy(&built.stdout);
+    let messages = String::from_utf8_lossy(&build.stdout);
     let program = messages.lines().rev().find_map(program);
-    program.context("cargo names no program of the simulator")
+    program.context("cargo reports no path of the simulator program")
 }
 
 fn program(message: &str) -> Option<PathBuf> {

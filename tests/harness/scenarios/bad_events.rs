@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use flockwise_codec::decode::LARGEST_EVENT;
-use flockwise_memory::Committed;
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
 use crate::checks::header;
-use crate::events::{InputRecord, generated, put};
+use crate::events::{InputRecord, generated, record};
 use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 
@@ -19,24 +19,24 @@ pub fn bad_events_are_put_aside_whole<S: TestBroker>() {
     };
     let good = wrongly_keyed(generated(3_000, 150, 9));
     let bad = bad_events();
-    let records = among(&good, &bad);
-    let expected = expected_letters(&records, &scenario.pipeline.topics.inputs[0]);
+    let records = interleave(&good, &bad);
+    let expected = expected_dead_letters(&records, &scenario.pipeline.topics.inputs[0]);
     assert_eq!(expected.len(), bad.len());
-    let all: Vec<InputRecord> = records.into_iter().map(|(put, _)| put).collect();
+    let all: Vec<InputRecord> = records.into_iter().map(|(record, _)| record).collect();
     scenario.put(&all);
     let workers = ["a", "b"].map(|member| scenario.worker(member));
     scenario.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(WorkerThread::leave);
-    let letters = scenario.broker.read(Topic::DeadLetters);
+    let dead_letters = scenario.broker.read(Topic::DeadLetters);
     assert_eq!(
-        letters
+        dead_letters
             .iter()
             .flatten()
-            .map(letter)
+            .map(dead_letter)
             .collect::<BTreeMap<_, _>>(),
         expected
     );
-    assert_eq!(letters.iter().flatten().count(), bad.len());
+    assert_eq!(dead_letters.iter().flatten().count(), bad.len());
     assert_eq!(scenario.counter("dead_letters_total"), bad.len() as u64);
     scenario.check_all(&good);
 }
@@ -49,13 +49,13 @@ pub fn tombstones_are_skipped<S: TestBroker>() {
     };
     let good = wrongly_keyed(generated(500, 50, 11));
     let mut records = good.clone();
-    for place in [500, 333, 332, 0] {
+    for index in [500, 333, 332, 0] {
         let value = None;
         records.insert(
-            place,
+            index,
             InputRecord {
                 value,
-                ..good[place.min(499)].clone()
+                ..good[index.min(499)].clone()
             },
         );
     }
@@ -70,77 +70,77 @@ pub fn tombstones_are_skipped<S: TestBroker>() {
     worker.leave();
     assert_eq!(scenario.counter("tombstones_total"), 4);
     assert_eq!(scenario.counter("events_total"), 501);
-    let letters = scenario.broker.read(Topic::DeadLetters);
-    let mut letters = letters.iter().flatten();
-    let letter = letters.next().expect("a dead letter");
-    assert_eq!(header(letter, "flockwise.reason"), "empty");
-    assert_eq!(letters.count(), 0);
+    let dead_letters = scenario.broker.read(Topic::DeadLetters);
+    let mut dead_letters = dead_letters.iter().flatten();
+    let dead_letter = dead_letters.next().expect("a dead letter");
+    assert_eq!(header(dead_letter, "flockwise.reason"), "empty");
+    assert_eq!(dead_letters.count(), 0);
     scenario.check_all(&good);
 }
 
 /// Origin of a dead letter: partition and offset.
-type Place = (String, String);
+type Origin = (String, String);
 /// Topic, reason, key and value of a dead letter.
-type Letter = (String, String, Option<Vec<u8>>, Option<Vec<u8>>);
+type DeadLetter = (String, String, Option<Vec<u8>>, Option<Vec<u8>>);
 
-fn letter(record: &Committed) -> (Place, Letter) {
+fn dead_letter(record: &CommittedRecord) -> (Origin, DeadLetter) {
     assert!(!header(record, "flockwise.detail").is_empty());
     assert!(header(record, "flockwise.timestamp").parse::<i64>().is_ok());
-    let place = (
+    let index = (
         header(record, "flockwise.partition"),
         header(record, "flockwise.offset"),
     );
     let topic = header(record, "flockwise.topic");
     let reason = header(record, "flockwise.reason");
     (
-        place,
+        index,
         (topic, reason, record.key.clone(), record.value.clone()),
     )
 }
 
-fn expected_letters(
+fn expected_dead_letters(
     records: &[(InputRecord, Option<&'static str>)],
     topic: &str,
-) -> BTreeMap<Place, Letter> {
+) -> BTreeMap<Origin, DeadLetter> {
     let mut offsets = [0; PARTITIONS as usize];
-    let mut letters = BTreeMap::new();
-    for (put, reason) in records {
-        let offset = &mut offsets[put.partition as usize];
-        let place = (put.partition.to_string(), offset.to_string());
+    let mut dead_letters = BTreeMap::new();
+    for (record, reason) in records {
+        let offset = &mut offsets[record.partition as usize];
+        let index = (record.partition.to_string(), offset.to_string());
         *offset += 1;
         let Some(reason) = reason else { continue };
-        let mut value = put.value.clone();
+        let mut value = record.value.clone();
         value
             .iter_mut()
             .for_each(|value| value.truncate(LARGEST_EVENT));
-        let letter = (
+        let dead_letter = (
             topic.to_owned(),
             (*reason).to_owned(),
-            Some(put.key.clone()),
+            Some(record.key.clone()),
             value,
         );
-        letters.insert(place, letter);
+        dead_letters.insert(index, dead_letter);
     }
-    letters
+    dead_letters
 }
 
 /// Spreads bad events evenly among the good ones and over all partitions.
-fn among(
+fn interleave(
     good: &[InputRecord],
     bad: &[(Option<Vec<u8>>, &'static str)],
 ) -> Vec<(InputRecord, Option<&'static str>)> {
     let step = good.len() / (bad.len() + 1);
-    let mut records: Vec<_> = good.iter().map(|put| (put.clone(), None)).collect();
+    let mut records: Vec<_> = good.iter().map(|record| (record.clone(), None)).collect();
     for (number, (value, reason)) in bad.iter().enumerate().rev() {
-        let place = (number + 1) * step;
-        let put = InputRecord {
+        let index = (number + 1) * step;
+        let record = InputRecord {
             key: format!("bad-{number}").into_bytes(),
             value: value.clone(),
-            ..good[place].clone()
+            ..good[index].clone()
         };
         records.insert(
-            place,
-            (put.at(0, number as u32 % PARTITIONS), Some(*reason)),
+            index,
+            (record.at(0, number as u32 % PARTITIONS), Some(*reason)),
         );
     }
     records
@@ -210,10 +210,10 @@ fn bad_events() -> Vec<(Option<Vec<u8>>, &'static str)> {
 /// Repeats every tenth record immediately and every twentieth again later. Also returns the number of repetitions.
 fn with_repeats(once: &[InputRecord]) -> (Vec<InputRecord>, u64) {
     let (mut records, mut later) = (Vec::new(), Vec::new());
-    for (number, put) in once.iter().enumerate() {
-        records.push(put.clone());
-        records.extend((number % 10 == 0).then(|| put.clone()));
-        later.extend((number % 20 == 0).then(|| put.clone()));
+    for (number, record) in once.iter().enumerate() {
+        records.push(record.clone());
+        records.extend((number % 10 == 0).then(|| record.clone()));
+        later.extend((number % 20 == 0).then(|| record.clone()));
         if number % 200 == 199 {
             records.append(&mut later);
         }
@@ -232,7 +232,7 @@ pub fn duplicates_and_refunds_count_as_they_should<S: TestBroker>() {
         let line = format!(
             r#"{{"type":"track","event":"{event}","messageId":"{message}","userId":"refunder","timestamp":"2026-03-{day:02}T12:00:00Z","properties":{{"order_id":"{id}","revenue":{revenue},"currency":"EUR","products":[{{"category":"toys","quantity":1}}]}}}}"#
         );
-        put("segment", &line)
+        record("segment", &line)
     };
     let own = well_keyed(vec![
         order("o-1", "Order Completed", "m-1", 100.0, 2),
@@ -255,7 +255,7 @@ pub fn duplicates_and_refunds_count_as_they_should<S: TestBroker>() {
     assert!(counted >= repeated, "{counted} of {repeated}");
     let singles = own.into_iter().zip(is_repeated).filter(|(_, again)| !again);
     let mut clean = once;
-    clean.extend(singles.map(|(put, _)| put));
+    clean.extend(singles.map(|(record, _)| record));
     scenario.check_all(&clean);
     let tasks = scenario.restored();
     let refunder = tasks

@@ -58,7 +58,7 @@ pub fn a_transaction_made_void_by_the_broker_is_done_again<S: TestBroker>() {
             workers.iter().all(|worker| worker.tasks() > 0)
         });
         scenario.put(slice);
-        scenario.broker.void(member);
+        scenario.broker.fence_member(member);
     }
     scenario.wait_until_drained(&workers.each_ref());
     workers.into_iter().for_each(WorkerThread::leave);

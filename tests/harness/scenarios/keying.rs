@@ -32,8 +32,9 @@ pub fn wrongly_keyed_events_are_forwarded_once<S: TestBroker>() {
         return;
     };
     let events = wrongly_keyed(generated(3_000, 150, 2));
-    let is_away =
-        |put: &&InputRecord| Partitioner::Murmur2.partition(&put.key, PARTITIONS) != put.partition;
+    let is_away = |record: &&InputRecord| {
+        Partitioner::Murmur2.partition(&record.key, PARTITIONS) != record.partition
+    };
     let away = events.iter().filter(is_away).count() as u64;
     assert!(away > events.len() as u64 / 2, "{away}");
     scenario.put(&events);
@@ -53,9 +54,9 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: TestBroker>() {
         formats: &["segment", "native"],
         partitions: &[4, 6],
         state_partitions: 5,
-        rest: &[AT_ONCE, FIXED],
+        sections: &[AT_ONCE, FIXED],
     };
-    let Some(mut scenario) = Scenario::<S>::set(&setting, Some(model())) else {
+    let Some(mut scenario) = Scenario::<S>::create(&setting, Some(model())) else {
         return;
     };
     let events: Vec<InputRecord> = generated(3_000, 150, 3)
@@ -82,12 +83,12 @@ pub fn two_inputs_of_different_shape_become_one_customer<S: TestBroker>() {
 
 /// Puts orders and refunds into the first input, keyed, so that a refund stays behind its order. Converts all other
 /// events to the native format and puts them into the second input.
-fn split((put, number): (InputRecord, u32)) -> InputRecord {
-    let value = put.value.as_deref().unwrap_or_default();
+fn split((record, number): (InputRecord, u32)) -> InputRecord {
+    let value = record.value.as_deref().unwrap_or_default();
     let is_order = value.windows(8).any(|window| window == b"order_id");
     if is_order {
-        return put.keyed(Partitioner::Crc32, 4);
+        return record.keyed(Partitioner::Crc32, 4);
     }
     let value = Some(native(value));
-    InputRecord { value, ..put }.at(1, number % 6)
+    InputRecord { value, ..record }.at(1, number % 6)
 }

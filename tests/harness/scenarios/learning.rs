@@ -13,31 +13,32 @@ const SETTING: ScenarioSettings<'static> = ScenarioSettings {
     formats: &["segment"],
     partitions: &[PARTITIONS],
     state_partitions: PARTITIONS,
-    rest: &[LEARNING],
+    sections: &[LEARNING],
 };
 
 /// The first version is learned without a command, more versions follow, all workers use the newest, and the worker
 /// that hosts the trainer may leave.
 pub fn a_model_is_learnt_published_adopted_and_handed_over<S: TestBroker>() {
-    let Some(mut scenario) = Scenario::<S>::set(&SETTING, None) else {
+    let Some(mut scenario) = Scenario::<S>::create(&SETTING, None) else {
         return;
     };
     let events = well_keyed(generated(9_000, 300, 11));
     let mut parts = events.chunks(3_000);
-    let mut put = |scenario: &mut Scenario<S>| scenario.put(parts.next().expect("three parts"));
-    put(&mut scenario);
+    let mut put_next =
+        |scenario: &mut Scenario<S>| scenario.put(parts.next().expect("three parts"));
+    put_next(&mut scenario);
     let (first, second) = (scenario.worker("a"), scenario.worker("b"));
     let before = adopted(&scenario, &[&first, &second]);
     assert!(before > 0, "no model yet");
     // One of these two hosted the trainer. Both have left by the end.
     let third = scenario.worker("c");
     first.leave();
-    put(&mut scenario);
+    put_next(&mut scenario);
     let between = adopted(&scenario, &[&second, &third]);
     assert!(between > before, "version {between} after {before}");
     let fourth = scenario.worker("d");
     second.leave();
-    put(&mut scenario);
+    put_next(&mut scenario);
     let last = adopted(&scenario, &[&third, &fourth]);
     assert!(last > between, "version {last} after {between}");
     [third, fourth].into_iter().for_each(WorkerThread::leave);

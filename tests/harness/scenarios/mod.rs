@@ -2,7 +2,7 @@
 
 mod bad_events;
 mod faults;
-mod handing_over;
+mod handover;
 mod keying;
 mod learning;
 
@@ -14,7 +14,7 @@ pub use faults::{
     a_transaction_made_void_by_the_broker_is_done_again, aborted_transactions_are_done_again,
     shards_that_die_around_commits_lose_and_double_nothing,
 };
-pub use handing_over::{a_second_shard_joins_and_the_first_leaves, everything_starts_again};
+pub use handover::{a_second_shard_joins_and_the_first_leaves, everything_starts_again};
 pub use keying::{
     two_inputs_of_different_shape_become_one_customer, well_keyed_events_are_not_forwarded,
     wrongly_keyed_events_are_forwarded_once,
@@ -62,20 +62,20 @@ const PLAIN: ScenarioSettings<'static> = ScenarioSettings {
     formats: &["segment"],
     partitions: &[PARTITIONS],
     state_partitions: PARTITIONS,
-    rest: &[AT_ONCE, FIXED],
+    sections: &[AT_ONCE, FIXED],
 };
 
 fn plain<S: crate::test_broker::TestBroker>() -> Option<Scenario<S>> {
-    Scenario::set(&PLAIN, Some(model()))
+    Scenario::create(&PLAIN, Some(model()))
 }
 
 /// Partitions records by CRC-32, not by the pipeline's own partitioner. Each customer's events stay in order.
 fn wrongly_keyed(records: Vec<InputRecord>) -> Vec<InputRecord> {
-    let keyed = |put: InputRecord| put.keyed(Partitioner::Crc32, PARTITIONS);
+    let keyed = |record: InputRecord| record.keyed(Partitioner::Crc32, PARTITIONS);
     records.into_iter().map(keyed).collect()
 }
 
 fn well_keyed(records: Vec<InputRecord>) -> Vec<InputRecord> {
-    let keyed = |put: InputRecord| put.keyed(Partitioner::Murmur2, PARTITIONS);
+    let keyed = |record: InputRecord| record.keyed(Partitioner::Murmur2, PARTITIONS);
     records.into_iter().map(keyed).collect()
 }

@@ -24,7 +24,7 @@ use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::dedup::DedupMemory;
 use flockwise_core::rows::Row;
 
-use super::{ChangelogError, VERSION};
+use super::error::{ChangelogError, VERSION};
 use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
 /// The first version of the format that stores a candidate's cost.

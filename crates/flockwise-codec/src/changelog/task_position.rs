@@ -6,12 +6,12 @@ use flockwise_core::sweep_schedule::SkippedSpan;
 use flockwise_core::task::{InputPartition, Progress, TaskPosition};
 use serde::{Deserialize, Serialize};
 
-use super::{ChangelogError, VERSION};
+use super::error::{ChangelogError, VERSION};
 
 #[derive(Serialize, Deserialize)]
 struct TaskPositionRecord {
     format: u8,
-    inputs: Vec<InputRecord>,
+    inputs: Vec<PositionRecord>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     topic_ids: BTreeMap<String, String>,
     repartition_offset: i64,
@@ -38,7 +38,7 @@ struct LeapRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct InputRecord {
+struct PositionRecord {
     topic: String,
     partition: u32,
     next_offset: i64,
@@ -47,7 +47,7 @@ struct InputRecord {
     leader_epoch: Option<i32>,
 }
 
-impl InputRecord {
+impl PositionRecord {
     fn new(topic: &str, partition: u32, progress: Progress) -> Self {
         Self {
             topic: topic.to_owned(),
@@ -71,11 +71,11 @@ pub fn encode_task_position(
         .inputs
         .iter()
         .map(|((topic, partition), progress)| {
-            InputRecord::new(&topics[usize::from(*topic)], *partition, *progress)
+            PositionRecord::new(&topics[usize::from(*topic)], *partition, *progress)
         });
     let others = position.other_inputs.iter();
-    let others =
-        others.map(|((topic, partition), progress)| InputRecord::new(topic, *partition, *progress));
+    let others = others
+        .map(|((topic, partition), progress)| PositionRecord::new(topic, *partition, *progress));
     let record = TaskPositionRecord {
         format: VERSION,
         inputs: inputs.chain(others).collect(),

@@ -4,7 +4,7 @@ use flockwise_core::drift::{ChangeDetector, Drift, Shift};
 use flockwise_core::model::ModelParts;
 use serde::{Deserialize, Serialize};
 
-use super::instant;
+use crate::time::instant;
 use crate::time::write_time;
 
 #[derive(Default, Serialize, Deserialize)]

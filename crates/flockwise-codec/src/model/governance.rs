@@ -4,20 +4,20 @@ use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::trainer::Audit;
 use serde::{Deserialize, Serialize};
 
-use super::instant;
+use crate::time::instant;
 use crate::time::write_time;
 
 /// Whether a version is in use.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum VersionState {
     #[default]
     Live,
     /// Waits for approval.
     Held,
 }
 
-impl State {
+impl VersionState {
     pub(super) fn of(is_held: bool) -> Self {
         if is_held { Self::Held } else { Self::Live }
     }

@@ -41,7 +41,7 @@ const LARGEST_EXPONENT: i64 = 0xffff;
 const BEYOND: u64 = 1 << 40;
 
 /// The parts of a number, checked.
-struct Parts {
+struct NumberParts {
     is_negative: bool,
     /// All digits before the exponent, modulo 2^64.
     mantissa: u64,
@@ -72,7 +72,7 @@ impl Cursor<'_> {
     }
 
     #[inline(always)]
-    fn parts(&mut self) -> Result<Parts, Invalid> {
+    fn parts(&mut self) -> Result<NumberParts, Invalid> {
         let is_negative = self.here() == b'-';
         if is_negative {
             self.advance(1);
@@ -94,7 +94,7 @@ impl Cursor<'_> {
             (power, self.rest) = exponent(rest)?;
             is_integer = false;
         }
-        Ok(Parts {
+        Ok(NumberParts {
             is_negative,
             mantissa,
             digits,
@@ -134,7 +134,7 @@ fn exponent(rest: &[u8]) -> Result<(i64, &[u8]), Invalid> {
     Ok((if sign == b'-' { -size } else { size }, cursor.rest))
 }
 
-impl Parts {
+impl NumberParts {
     /// The number, if one exact operation yields it (Clinger, "How to read floating point numbers
     /// accurately", 1990).
     #[inline(always)]
@@ -171,7 +171,7 @@ impl Parts {
 
 /// Parses any number that the grammar allows. Fails only if the number exceeds the range of an f64.
 #[cold]
-fn slow_path(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
+fn slow_path(bytes: &[u8], parts: &NumberParts) -> Result<Number, Invalid> {
     let text = str::from_utf8(bytes).map_err(|_| Invalid)?;
     if parts.is_integer
         && let Ok(number) = text.parse()
@@ -191,7 +191,7 @@ fn slow_path(bytes: &[u8], parts: &Parts) -> Result<Number, Invalid> {
 
 /// The same number with its first significant digit just after the point, so that the exponent alone gives its
 /// magnitude.
-fn normalised(text: &str, parts: &Parts) -> String {
+fn normalised(text: &str, parts: &NumberParts) -> String {
     let (sign, size) = text.split_at(usize::from(parts.is_negative));
     let mantissa = size.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.replace('.', "");

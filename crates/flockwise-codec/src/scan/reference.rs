@@ -17,24 +17,24 @@ pub(crate) fn scan(
     sink: &mut Sink<'_>,
 ) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(document);
-    json.deserialize_map(Reader { node: root, sink })?;
+    json.deserialize_map(JsonVisitor { node: root, sink })?;
     json.end()
 }
 
 /// Reads a value at a node.
-struct Reader<'r, 's, 'e> {
+struct JsonVisitor<'r, 's, 'e> {
     node: &'r Node,
     sink: &'s mut Sink<'e>,
 }
 
-impl Reader<'_, '_, '_> {
+impl JsonVisitor<'_, '_, '_> {
     fn take<E>(self, found: &JsonValue) -> Result<(), E> {
         self.sink.take(&self.node.targets, found);
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for JsonVisitor<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -42,7 +42,7 @@ impl<'de> DeserializeSeed<'de> for Reader<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_, '_, '_> {
+impl<'de> Visitor<'de> for JsonVisitor<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for Reader<'_, '_, '_> {
         sink.take(&node.targets, &JsonValue::Composite);
         for place in 0.. {
             let next = match node.element(place) {
-                Some(node) => elements.next_element_seed(Reader { node, sink })?,
+                Some(node) => elements.next_element_seed(JsonVisitor { node, sink })?,
                 None => elements.next_element::<IgnoredAny>()?.map(|_| ()),
             };
             if next.is_none() {
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for Reader<'_, '_, '_> {
         sink.take(&node.targets, &JsonValue::Composite);
         while let Some(child) = members.next_key_seed(Name(node))? {
             match child {
-                Some(node) => members.next_value_seed(Reader { node, sink })?,
+                Some(node) => members.next_value_seed(JsonVisitor { node, sink })?,
                 None => {
                     members.next_value::<IgnoredAny>()?;
                 }

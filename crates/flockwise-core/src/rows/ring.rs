@@ -34,7 +34,7 @@ pub(super) struct Room<'a> {
 
 impl Ring {
     /// Entries of `words` words, the older ones and the newer ones.
-    pub(super) fn bisect(self, blocks: &BuddyAllocator, words: usize) -> [&[u64]; 2] {
+    pub(super) fn halves(self, blocks: &BuddyAllocator, words: usize) -> [&[u64]; 2] {
         if self.len == 0 {
             return [&[], &[]];
         }
@@ -93,7 +93,7 @@ impl Ring {
 
     /// Moves to a block for one more than the newest `kept` entries.
     fn shorten(&mut self, kept: usize, words: usize, room: &mut Room<'_>) {
-        let halves = self.bisect(room.blocks, words);
+        let halves = self.halves(room.blocks, words);
         let skipped = halves[0].len() + halves[1].len() - kept * words;
         let entries: Vec<u64> = halves
             .into_iter()
@@ -168,7 +168,7 @@ mod tests {
                 let bound = bounds[index / turns];
                 if index % turns == 0 {
                     // Another bound comes with a restart alone, which puts the oldest first.
-                    let kept = ring.bisect(&blocks, ORDER).concat();
+                    let kept = ring.halves(&blocks, ORDER).concat();
                     let restored = Ring::fill([&kept, &[]], ORDER, &mut blocks);
                     std::mem::replace(&mut ring, restored).give_back(&mut blocks, ORDER);
                 }
@@ -186,7 +186,7 @@ mod tests {
                 for (block, words) in released.drain(..) {
                     blocks.give_back(block, words as usize);
                 }
-                let kept: Vec<u64> = ring.bisect(&blocks, ORDER).concat();
+                let kept: Vec<u64> = ring.halves(&blocks, ORDER).concat();
                 prop_assert_eq!(kept, naive.iter().flatten().copied().collect::<Vec<_>>());
             }
         }

@@ -24,7 +24,7 @@ impl Rows {
         let ordered_ms = move |key| {
             let dedup = DedupMemoryRef {
                 ids: [&[], &[]],
-                orders: orders.bisect(blocks, ORDER),
+                orders: orders.halves(blocks, ORDER),
             };
             dedup.ordered_ms(key)
         };

@@ -1,4 +1,4 @@
-//! Changing settings of topics, and nothing but those named.
+//! Changes the named settings of topics and leaves the others alone.
 
 #![allow(unsafe_code)]
 
@@ -12,24 +12,24 @@ use super::describe::failure;
 use super::request::{Answer, Kind, elements, owned, text};
 use crate::retry::PATIENCE;
 
-/// Settings that a topic is to get; its others stay.
+/// Settings to change on a topic. The others keep their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alteration {
-    /// The topic's name.
+    /// Name of the topic.
     pub topic: String,
-    /// Keys and values.
+    /// Kafka's keys of the settings, with their new values.
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// Sets these; each topic's are set all or none.
+/// Applies the alterations. The settings of one topic change together or not at all.
 pub(super) fn alter(
     client: *mut sys::rd_kafka_t,
     alterations: &[Alteration],
 ) -> Result<(), Failure> {
-    let doing = "setting topics' settings";
+    let doing = "altering topic settings";
     let answer = ask(client, alterations).map_err(|code| failure(doing, code))?;
     let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and all that is taken out of it is copied.
+    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
     let resources = unsafe {
         let result = sys::rd_kafka_event_IncrementalAlterConfigs_result(answer.event());
         elements(
@@ -61,7 +61,7 @@ fn ask(
     for alteration in alterations {
         resources.push(resource(alteration)?);
     }
-    // SAFETY: the client lives during the call; the resources are ours, used and freed here.
+    // SAFETY: the client lives during the call; the resources are ours, and are used and freed here.
     unsafe {
         Answer::to(client, kind, |request| {
             let (array, count) = (resources.as_mut_ptr(), resources.len());
@@ -88,7 +88,7 @@ fn resource(
         .collect::<Result<_, RDKafkaErrorCode>>()?;
     let set = sys::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET;
     let topic = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-    // SAFETY: the resource copies all that it is given; an error of it is freed at once.
+    // SAFETY: the resource copies its arguments; an error is freed immediately.
     unsafe {
         let resource = sys::rd_kafka_ConfigResource_new(topic, name.as_ptr());
         for (key, value) in &entries {
@@ -107,9 +107,9 @@ fn resource(
 }
 
 /// # Safety
-/// The resource lives.
+/// `resource` is valid.
 unsafe fn refusal(resource: *const sys::rd_kafka_ConfigResource_t) -> Option<String> {
-    // SAFETY: as promised.
+    // SAFETY: the caller guarantees it.
     unsafe {
         let code = sys::rd_kafka_ConfigResource_error(resource);
         if code == NO_ERROR {
@@ -120,13 +120,13 @@ unsafe fn refusal(resource: *const sys::rd_kafka_ConfigResource_t) -> Option<Str
         let remedy = match RDKafkaErrorCode::from(code) {
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-                "; give the principal AlterConfigs on it, or have somebody with that right run \
+                "; give the principal AlterConfigs on it, or have someone with that permission run \
                  `flockwise topics --apply`"
             }
             _ => "",
         };
         Some(format!(
-            "topic {topic} did not take its settings: {}{}{reason}{remedy}",
+            "topic {topic} rejected its settings: {}{}{reason}{remedy}",
             RDKafkaErrorCode::from(code),
             if reason.is_empty() { "" } else { ": " },
         ))

@@ -1,4 +1,4 @@
-//! Making topics.
+//! Creates topics.
 
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::errors;
 use crate::retry::PATIENCE;
 use crate::settings::KafkaSettings;
 
-/// Are topics made, or is it only asked whether they could be?
+/// Create the topics, or only check that they could be created?
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Make,
@@ -25,7 +25,7 @@ enum Mode {
 }
 
 impl Admin {
-    /// Makes these, with three replicas or as many as there are brokers, and waits until they are there.
+    /// Creates topics with three replicas, or one per broker if there are fewer, and waits until they exist.
     pub(super) fn create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {
         self.with_replicas(topics, missing, Mode::Make)?;
         missing
@@ -33,12 +33,12 @@ impl Admin {
             .try_for_each(|topic| self.await_topic(&topics.name(*topic)))
     }
 
-    /// Goes through all of it but does not make them.
+    /// Sends the same requests for validation only.
     pub(super) fn try_to_create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {
         self.with_replicas(topics, missing, Mode::Try)
     }
 
-    /// Fewer replicas are asked for only where the brokers say that there are not as many of them.
+    /// Lowers the number of replicas only if the brokers answer that there are too few brokers for it.
     fn with_replicas(&self, topics: &Topics, missing: &[Topic], mode: Mode) -> Result<(), Failure> {
         let mut missing = missing.to_vec();
         let mut replication = REPLICATION;
@@ -49,7 +49,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Returns those for which there are too few brokers.
+    /// Returns the topics for which there are too few brokers.
     fn request(
         &self,
         topics: &Topics,
@@ -68,12 +68,12 @@ impl Admin {
             .validate_only(mode == Mode::Try);
         let client = admin_client(&self.settings)?;
         let results = pollster::block_on(client.create_topics(&new, &options))
-            .map_err(|error| errors::plain("making topics", &error))?;
+            .map_err(|error| errors::plain("creating topics", &error))?;
         let mut too_few = Vec::new();
         for (wanted, result) in wanted.iter().zip(results) {
             match result {
                 Ok(topic) if mode == Mode::Make => made(&topic, replication),
-                // Another instance that started at the same moment was first.
+                // Another instance, started at the same moment, was first.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) if replication > 1 => {
                     too_few.push(wanted.topic);
@@ -84,7 +84,7 @@ impl Admin {
         Ok(too_few)
     }
 
-    /// Metadata reaches the brokers a moment after the topic is made.
+    /// Waits for the topic's metadata, which reaches the brokers a moment after the creation.
     fn await_topic(&self, name: &String) -> Result<(), Failure> {
         for _ in 0..100 {
             let found = describe::topics(self.native(), std::slice::from_ref(name));
@@ -97,7 +97,7 @@ impl Admin {
     }
 }
 
-/// A topic that is to be made.
+/// A topic to create.
 struct Wanted {
     topic: Topic,
     name: String,
@@ -130,11 +130,11 @@ impl Wanted {
 }
 
 fn made(topic: &str, replication: u32) {
-    info!(topic, replication, "topic made");
+    info!(topic, replication, "topic created");
     if replication == 1 {
         warn!(
             topic,
-            "it has one replica, since there is one broker: it is lost with that broker's disk"
+            "the topic has one replica, since there is one broker: it is lost if that broker's disk fails"
         );
     }
 }
@@ -143,16 +143,18 @@ fn not_made(name: &str, code: RDKafkaErrorCode) -> Failure {
     let remedy = match code {
         RDKafkaErrorCode::TopicAuthorizationFailed
         | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            "give the principal Create on topics prefixed with `app`, or make the topics by hand as \
+            "give the principal Create on topics prefixed with `app`, or create the topics by hand as \
              `flockwise topics` lists them"
         }
-        RDKafkaErrorCode::InvalidReplicationFactor => "there is no broker that could hold it",
-        _ => "make it by hand as `flockwise topics` lists it",
+        RDKafkaErrorCode::InvalidReplicationFactor => "no broker can hold it",
+        _ => "create it by hand as `flockwise topics` lists it",
     };
-    Failure::Config(format!("topic {name} could not be made: {code}; {remedy}"))
+    Failure::Config(format!(
+        "topic {name} could not be created: {code}; {remedy}"
+    ))
 }
 
 pub(crate) fn admin_client(settings: &KafkaSettings) -> Result<AdminClient<KafkaContext>, Failure> {
     AdminClient::from_config_and_context(&settings.admin(), KafkaContext::new("admin"))
-        .map_err(|error| errors::plain("making an admin client", &error))
+        .map_err(|error| errors::plain("creating an admin client", &error))
 }

@@ -20,21 +20,21 @@ use crate::retry::ATTEMPT;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) partitions: u32,
-    /// The fewest replicas that a partition has.
+    /// Replicas of the partition that has the fewest.
     pub(super) replication: u32,
     pub(super) rights: Permissions,
 }
 
-/// A consumer group as the brokers describe it; one that is not there has no members.
+/// A consumer group as the brokers describe it. A group that does not exist has no members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupDescription {
-    /// What the principal may do with it.
+    /// What the principal may do with the group.
     pub rights: Permissions,
-    /// Its members.
+    /// The current members.
     pub members: Vec<GroupMember>,
-    /// The assignor that the members have agreed on; empty while they have not.
+    /// Name of the assignor that the members have agreed on; empty if they have not.
     pub assignor: String,
-    /// Does it follow the consumer protocol of KIP-848? `None` where it is not known.
+    /// Does the group use the consumer protocol of KIP-848? `None` if unknown.
     pub is_next_protocol: Option<bool>,
 }
 
@@ -45,11 +45,11 @@ pub struct GroupMember {
     pub instance_id: String,
     /// `client.id`.
     pub client_id: String,
-    /// Where it is connected from.
+    /// Host that the member is connected from.
     pub host: String,
 }
 
-/// Describes topics, in order: `None` is one that is not there.
+/// Describes topics, in the order of `names`. `None` is a topic that does not exist.
 pub(super) fn topics(
     client: *mut sys::rd_kafka_t,
     names: &[String],
@@ -57,7 +57,7 @@ pub(super) fn topics(
     let doing = "describing topics";
     let answer = ask_for_topics(client, names).map_err(|code| failure(doing, code))?;
     let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and all that is taken out of it is copied.
+    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
     let describe = unsafe {
         let result = sys::rd_kafka_event_DescribeTopics_result(answer.event());
         let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
@@ -102,12 +102,12 @@ fn ask_for_topics(
 }
 
 /// # Safety
-/// The description lives.
+/// `topic` is valid.
 unsafe fn topic_description(
     topic: *const sys::rd_kafka_TopicDescription_t,
 ) -> Result<Description, RDKafkaErrorCode> {
     let (mut count, mut operations) = (0, 0);
-    // SAFETY: as promised; what lies in it lives as long.
+    // SAFETY: the caller guarantees it; everything inside lives as long.
     unsafe {
         if let Some(code) = code(sys::rd_kafka_TopicDescription_error(topic)) {
             return Err(code);
@@ -128,7 +128,7 @@ unsafe fn topic_description(
     }
 }
 
-/// Brokers that do not know the question answer with nothing; whoever may describe a topic has a right to it.
+/// An empty list means unknown: old brokers report none, and a principal that may describe has that permission.
 fn rights(allowed: &[Operation]) -> Permissions {
     let right = |operation: &Operation| {
         Some(match operation {
@@ -162,7 +162,7 @@ fn settle(
     }
 }
 
-/// Settings of topics by name, defaults included; those that may not be seen are left out.
+/// Settings of topics by name, defaults included. Omits topics whose settings the principal may not describe.
 pub(super) fn settings(
     client: *mut sys::rd_kafka_t,
     names: &[String],
@@ -195,7 +195,7 @@ pub(super) fn settings(
         })
     }?;
     let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and all that is taken out of it is copied.
+    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
     let resources = unsafe {
         let result = sys::rd_kafka_event_DescribeConfigs_result(answer.event());
         elements(
@@ -211,12 +211,12 @@ pub(super) fn settings(
 }
 
 /// # Safety
-/// The resource lives.
+/// `resource` is valid.
 unsafe fn entries(
     resource: *const sys::rd_kafka_ConfigResource_t,
 ) -> Option<(String, BTreeMap<String, String>)> {
     let mut count = 0;
-    // SAFETY: as promised; what lies in it lives as long.
+    // SAFETY: the caller guarantees it; everything inside lives as long.
     unsafe {
         if sys::rd_kafka_ConfigResource_error(resource) != NO_ERROR {
             return None;
@@ -257,7 +257,7 @@ pub(super) fn group(
         })
     }?;
     let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and all that is taken out of it is copied.
+    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
     unsafe {
         let result = sys::rd_kafka_event_DescribeConsumerGroups_result(answer.event());
         let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &mut count);
@@ -269,16 +269,16 @@ pub(super) fn group(
 }
 
 /// # Safety
-/// The description lives.
+/// `group` is valid.
 unsafe fn group_description(
     group: *const sys::rd_kafka_ConsumerGroupDescription_t,
 ) -> Result<GroupDescription, RDKafkaErrorCode> {
     use sys::rd_kafka_consumer_group_type_t as Type;
     let mut count = 0;
-    // SAFETY: as promised; what lies in it lives as long.
+    // SAFETY: the caller guarantees it; everything inside lives as long.
     unsafe {
         match code(sys::rd_kafka_ConsumerGroupDescription_error(group)) {
-            // Nobody has been in it yet.
+            // The group has never had a member.
             Some(RDKafkaErrorCode::GroupIdNotFound) => return Ok(GroupDescription::default()),
             Some(code) => return Err(code),
             None => {}
@@ -309,7 +309,7 @@ unsafe fn group_description(
     }
 }
 
-/// How an error of a request reads.
+/// The failure for an error code of a request.
 pub(super) fn failure(doing: &str, code: RDKafkaErrorCode) -> Failure {
     errors::plain(doing, &KafkaError::MetadataFetch(code))
 }

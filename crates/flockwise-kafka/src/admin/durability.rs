@@ -1,4 +1,4 @@
-//! Which settings an internal topic needs so that nothing is lost, and what one that differs can cost.
+//! The settings that an internal topic needs to lose no records, and what other values can cause.
 
 use std::collections::BTreeMap;
 
@@ -7,47 +7,47 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::settings::MAX_MESSAGE_BYTES;
 
-/// How bad it is that something is not as it should be.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth mending; nothing of the state can be lost by it alone.
+    /// Should be fixed. Cannot lose state on its own.
     Warning,
-    /// State can be lost or the pipeline stops: `run` refuses to start.
+    /// Can lose state or stop the pipeline: `run` refuses to start.
     Problem,
 }
 
-/// A setting of an internal topic.
+/// The expected value of one setting of an internal topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSetting {
-    /// Kafka's name of it.
+    /// Kafka's key of the setting.
     pub key: &'static str,
-    /// The value that a topic is made with, and altered to.
+    /// The value that topics are created with, and altered to.
     pub value: String,
-    /// What it is worth when it differs.
+    /// Severity of an unacceptable value.
     pub severity: Severity,
-    /// What happens otherwise, as the rest of a sentence.
+    /// What an unacceptable value can cause. A clause, for use after a colon.
     pub why: &'static str,
     rule: Rule,
 }
 
-/// Which other values will do.
+/// Which other values are acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// None.
     Exactly,
-    /// Larger ones, and -1 for no limit.
+    /// Larger ones, and -1, which means no limit.
     AtLeast,
-    /// Larger ones; those from this one on are worth a warning alone.
+    /// As `AtLeast`. Smaller values from this one up are only a warning.
     AtLeastOrSo(i64),
 }
 
-/// Replicas that a topic gets where there are as many brokers: one may be lost while another is restarted.
+/// Replicas of a new topic, if there are enough brokers: one may be lost while another restarts.
 pub(crate) const REPLICATION: u32 = 3;
 
-/// Kafka's default, and twice what copies beside the changelog are trusted for.
+/// Kafka's default, and twice the age up to which checkpoints and standbys are trusted.
 const DELETE_RETENTION_MS: i64 = 2 * MAX_CHECKPOINT_AGE.as_millis() as i64;
 
-/// Is the state of the pipeline in it? The other internal topics are written for others to read.
+/// Does the topic hold state of the pipeline? The other internal topics are output for other readers.
 #[must_use]
 pub fn holds_state(topic: Topic) -> bool {
     matches!(
@@ -56,7 +56,7 @@ pub fn holds_state(topic: Topic) -> bool {
     )
 }
 
-/// The settings of an internal topic with so many replicas.
+/// The expected settings of an internal topic with this number of replicas.
 #[must_use]
 pub fn topic_settings(topic: Topic, replication: u32) -> Vec<TopicSetting> {
     let severity = if holds_state(topic) {
@@ -73,8 +73,8 @@ pub fn topic_settings(topic: Topic, replication: u32) -> Vec<TopicSetting> {
     };
     let mut settings = vec![cleanup_policy(topic, severity), message_bytes(topic)];
     if matches!(topic, Topic::Repartition | Topic::Samples) {
-        // Records that are processed are deleted by Flockwise. Of the mini-batches a new trainer reads the last
-        // four half-lives again: some megabytes a year.
+        // Flockwise itself deletes forwarded records once they are processed. Mini-batches stay, since a new
+        // trainer reads the last four half-lives again: a few megabytes a year.
         let why = "records would be deleted before they are read";
         settings.push(exactly("retention.ms", "-1", why));
         settings.push(exactly("retention.bytes", "-1", why));
@@ -94,13 +94,10 @@ fn cleanup_policy(topic: Topic, severity: Severity) -> TopicSetting {
     let (value, why) = if Topics::is_compacted(topic) {
         (
             "compact",
-            "old records would be deleted, and with them what they hold",
+            "old records would be deleted, and their contents lost",
         )
     } else {
-        (
-            "delete",
-            "of the records with one key only the last would be kept",
-        )
+        ("delete", "only the last record of each key would be kept")
     };
     TopicSetting {
         key: "cleanup.policy",
@@ -111,7 +108,7 @@ fn cleanup_policy(topic: Topic, severity: Severity) -> TopicSetting {
     }
 }
 
-/// Changes and lineage are small; everything else may be as large as an event or a model.
+/// Segment changes and lineage are small. All other records may be as large as an event or a model.
 fn message_bytes(topic: Topic) -> TopicSetting {
     let severity = match topic {
         Topic::SegmentChanges | Topic::Lineage => Severity::Warning,
@@ -131,8 +128,8 @@ fn delete_retention() -> TopicSetting {
         key: "delete.retention.ms",
         value: DELETE_RETENTION_MS.to_string(),
         severity: Severity::Problem,
-        why: "local copies and standbys are trusted for 12 hours without having seen a deletion, and would \
-              bring removed customers back",
+        why: "checkpoints and standbys are trusted for 12 hours: they would miss tombstones that are already \
+              compacted away, and bring removed customers back",
         rule: Rule::AtLeastOrSo(MAX_CHECKPOINT_AGE.as_millis() as i64),
     }
 }
@@ -143,13 +140,13 @@ fn in_sync(severity: Severity, replication: u32) -> TopicSetting {
         key: "min.insync.replicas",
         value: value.to_owned(),
         severity,
-        why: "a record could be acknowledged by one replica alone, and be lost with it",
+        why: "a record could be acknowledged by a single replica, and be lost with it",
         rule: Rule::AtLeast,
     }
 }
 
 impl TopicSetting {
-    /// How bad a value is; `None` where it will do.
+    /// Severity of a value found on a topic; `None` if it is acceptable.
     #[must_use]
     pub fn judge(&self, found: &str) -> Option<Severity> {
         let (Ok(number), Ok(wanted)) = (found.parse::<i64>(), self.value.parse::<i64>()) else {
@@ -164,7 +161,7 @@ impl TopicSetting {
     }
 }
 
-/// What differs from what it should be, as sentences without the topic's name.
+/// The unacceptable values in `found`, as sentences without the topic's name. Skips settings that are not in `found`.
 #[must_use]
 pub fn differing(
     wanted: &[TopicSetting],
@@ -185,7 +182,7 @@ pub fn differing(
     judged.collect()
 }
 
-/// What is wrong with the number of a topic's replicas on a cluster of so many brokers.
+/// What is wrong with a topic's number of replicas on a cluster with this many brokers; `None` if nothing.
 #[must_use]
 pub fn replication(topic: Topic, found: u32, brokers: u32) -> Option<(Severity, String)> {
     let wanted = brokers.min(REPLICATION);
@@ -194,12 +191,12 @@ pub fn replication(topic: Topic, found: u32, brokers: u32) -> Option<(Severity, 
     }
     let (severity, why) = match found {
         0 | 1 if holds_state(topic) => {
-            (Severity::Problem, "it is lost with the disk of one broker")
+            (Severity::Problem, "it is lost when one broker's disk fails")
         }
-        0 | 1 => (Severity::Warning, "it is lost with the disk of one broker"),
+        0 | 1 => (Severity::Warning, "it is lost when one broker's disk fails"),
         _ => (
             Severity::Warning,
-            "nothing can be written, or a record has one copy, while a broker is down",
+            "while a broker is down, it takes no records or keeps a single copy of them",
         ),
     };
     Some((
@@ -212,7 +209,7 @@ pub fn replication(topic: Topic, found: u32, brokers: u32) -> Option<(Severity, 
     ))
 }
 
-/// More replicas are asked for than there are: no record would be taken.
+/// A problem if `min.insync.replicas` exceeds the number of replicas: the topic then accepts no record.
 #[must_use]
 pub fn unwritable(
     found: &BTreeMap<String, String>,
@@ -221,7 +218,7 @@ pub fn unwritable(
     let in_sync: u32 = found.get("min.insync.replicas")?.parse().ok()?;
     (in_sync > replication).then(|| {
         let text = format!(
-            "min.insync.replicas is {in_sync} and there are {replication} replicas: no record can be written; \
+            "min.insync.replicas is {in_sync}, but there are only {replication} replicas: no record can be written; \
              lower it or add replicas"
         );
         (Severity::Problem, text)
@@ -364,7 +361,7 @@ mod tests {
         assert_eq!(severity(Topic::Changelog, 2, 3), Some(Severity::Warning));
         assert_eq!(severity(Topic::Changelog, 3, 5), None);
         assert_eq!(severity(Topic::DeadLetters, 1, 3), Some(Severity::Warning));
-        // Two of three brokers are down: three replicas are three.
+        // Two of three brokers are down, but the topic still has three replicas.
         assert_eq!(severity(Topic::Changelog, 3, 1), None);
     }
 

@@ -1,4 +1,4 @@
-//! Whether a pipeline has worked before: a topic that holds its state is then not to be made again in silence.
+//! Finds out whether a pipeline has run before. If so, its state topics must not be recreated silently.
 
 #![allow(unsafe_code)]
 
@@ -17,28 +17,28 @@ use super::describe::failure;
 use super::request::{Answer, Kind, code, elements, owned, text};
 use crate::retry::{ATTEMPT, retry_query};
 
-/// What is left of a topic.
+/// What a topic shows of earlier use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// There is no such topic.
+    /// The topic does not exist.
     Missing,
     /// No record has ever been written to it.
     Empty,
-    /// Something has been written to it.
+    /// Records have been written to it; they may be deleted by now.
     Written,
 }
 
-/// What a pipeline of this name has left behind.
+/// What earlier runs of the pipeline have left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remains {
-    /// Its topics.
+    /// Each internal topic.
     pub topics: BTreeMap<Topic, Trace>,
-    /// Has its group committed offsets?
+    /// Has the group committed offsets of an internal topic?
     pub has_offsets: bool,
 }
 
-/// Why the pipeline must not start as if it were new: a topic that held its state is gone, or was made again by
-/// hand. `None` where nothing is lost.
+/// Why the pipeline must not start as a new one: a topic that held its state is missing, or was recreated by hand.
+/// `None` if no state is lost.
 #[must_use]
 pub fn lost_state(topics: &Topics, remains: &Remains) -> Option<String> {
     let is = |topic, trace| remains.topics.get(&topic) == Some(&trace);
@@ -46,16 +46,16 @@ pub fn lost_state(topics: &Topics, remains: &Remains) -> Option<String> {
     if is(Topic::Changelog, Trace::Written) && !is(Topic::Pipeline, Trace::Written) {
         let pipeline = topics.name(Topic::Pipeline);
         return Some(format!(
-            "topic {pipeline} is missing or empty, while {name} holds customers: what their state was made with is \
-             recorded there, and without it nobody knows whether this configuration fits; {REMEDY}"
+            "topic {pipeline} is missing or empty, but {name} holds customers: without the pipeline record it is \
+             unknown whether this configuration fits their state; {REMEDY}"
         ));
     }
     if is(Topic::Changelog, Trace::Written) {
         return is(Topic::Repartition, Trace::Missing).then(|| {
             let repartition = topics.name(Topic::Repartition);
             format!(
-                "topic {repartition} is missing, while {name} holds customers: events that were forwarded and not yet \
-                 counted are gone with it; {REMEDY}"
+                "topic {repartition} is missing, but {name} holds customers: events that were forwarded and not yet \
+                 counted are lost; {REMEDY}"
             )
         });
     }
@@ -73,15 +73,15 @@ pub fn lost_state(topics: &Topics, remains: &Remains) -> Option<String> {
         "is empty"
     };
     Some(format!(
-        "topic {name} {what}, but this pipeline has worked before ({evidence}): customers and read positions were in it, \
-         and a start without it would count all events again from sequence 1; {REMEDY}"
+        "topic {name} {what}, but this pipeline has run before ({evidence}): the topic held customers and read positions, \
+         and a start without it would count all events again, with sequences from 1; {REMEDY}"
     ))
 }
 
-const REMEDY: &str = "bring the topic back from a mirror, or run `flockwise reset`, which says what it costs, or start under \
+const REMEDY: &str = "restore the topic from a mirror, run `flockwise reset` (it says what that costs), or start under \
                        another `app`";
 
-/// Offsets that a group has committed, by topic and partition.
+/// The offsets that a group has committed, by topic and partition. Retries, see [`retry_query`].
 pub(super) fn committed(
     client: *mut sys::rd_kafka_t,
     group: &str,
@@ -90,7 +90,7 @@ pub(super) fn committed(
     retry_query(|| committed_once(client, group).map_err(|code| failure(&doing, code)))
 }
 
-/// As [`committed`], asked once: for those who can do without the answer.
+/// As [`committed`], but without retries: for callers that can do without the answer.
 pub(crate) fn committed_once(
     client: *mut sys::rd_kafka_t,
     group: &str,
@@ -109,7 +109,7 @@ fn committed_within(
         patience,
         with_rights: false,
     };
-    // SAFETY: the client lives during the call; the question copies the name and is freed here.
+    // SAFETY: the client lives during the call; the request copies the name and is freed here.
     let answer = unsafe {
         Answer::to(client, kind, |request| {
             let mut asked = [sys::rd_kafka_ListConsumerGroupOffsets_new(
@@ -127,7 +127,7 @@ fn committed_within(
         })
     }?;
     let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and all that is taken out of it is copied.
+    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
     unsafe {
         let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.event());
         let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
@@ -139,12 +139,12 @@ fn committed_within(
 }
 
 /// # Safety
-/// The result lives.
+/// `group` is valid.
 unsafe fn offsets(
     group: *const sys::rd_kafka_group_result_t,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, RDKafkaErrorCode> {
     let mut offsets: BTreeMap<String, BTreeMap<u32, i64>> = BTreeMap::new();
-    // SAFETY: as promised; what lies in it lives as long.
+    // SAFETY: the caller guarantees it; everything inside lives as long.
     unsafe {
         match code(sys::rd_kafka_group_result_error(group)) {
             Some(RDKafkaErrorCode::GroupIdNotFound) => return Ok(offsets),
@@ -189,7 +189,7 @@ mod tests {
         };
         assert!(!is_acknowledged(Duration::from_millis(300)));
         cluster.broker_up(1)?;
-        // The first question is answered before the second, by the same thread.
+        // One librdkafka thread answers both requests, the first one first.
         assert!(is_acknowledged(Duration::from_secs(30)));
         Ok(())
     }

@@ -1,11 +1,11 @@
-//! Whether the internal topics have the partitions that they should.
+//! Checks the partition counts of the internal topics.
 
 use flockwise_runtime::topics::{Topic, Topics};
 
-/// Topics of which only the partitions of tasks are written: more of them stay empty and do no harm.
+/// Topics that may have more partitions than tasks: only those of tasks are written, the others stay empty.
 const MAY_HAVE_MORE: [Topic; 3] = [Topic::SegmentChanges, Topic::DeadLetters, Topic::Lineage];
 
-/// Topics that have a partition for each task.
+/// Topics with one partition per task.
 const BY_TASK: [Topic; 4] = [
     Topic::Changelog,
     Topic::Repartition,
@@ -13,7 +13,7 @@ const BY_TASK: [Topic; 4] = [
     Topic::DeadLetters,
 ];
 
-/// The topics whose number of partitions is wrong, with what to do about it. `found` holds those that are there.
+/// The topics with a wrong partition count, and what to do about each. `found` holds the existing topics' counts.
 #[must_use]
 pub fn wrong_partitions(topics: &Topics, found: &[(Topic, u32)]) -> Vec<(Topic, String)> {
     let is_wrong = |(topic, count): &&(Topic, u32)| {
@@ -27,9 +27,8 @@ pub fn wrong_partitions(topics: &Topics, found: &[(Topic, u32)]) -> Vec<(Topic, 
             let name = topics.name(*topic);
             let expected = topics.partitions(*topic);
             let advice = advice(topics, found, *topic, *count);
-            let text = format!(
-                "topic {name} has {count} partitions where {expected} are expected: {advice}"
-            );
+            let text =
+                format!("topic {name} has {count} partitions, expected {expected}: {advice}");
             (*topic, text)
         })
         .collect()
@@ -40,24 +39,24 @@ fn advice(topics: &Topics, found: &[(Topic, u32)], topic: Topic, count: u32) -> 
         return single(topics, topic);
     }
     match agreed(found) {
-        // The state was made with another number: the configuration, or an input that it follows, has changed.
+        // The state was made with another number: the configuration changed, or an input that it is derived from.
         Some(agreed) => format!(
-            "a customer's state is bound to its partition, so their number is fixed at first start; set \
-             state_partitions = {agreed} as all topics of this app have it, or start under another `app`"
+            "a customer's state is bound to its partition, so the number is fixed at the first start; set \
+             state_partitions = {agreed}, as in all topics of this app, or start under another `app`"
         ),
         None if count > topics.partitions(topic) => format!(
-            "it has been enlarged since it was made, which Kafka cannot undo, and state_partitions must not follow \
-             it: customers would be in two tasks. {}",
+            "partitions were added after its creation, which Kafka cannot undo; do not raise state_partitions to \
+             match, since customers would then be in two tasks. {}",
             start_over(topics)
         ),
         None => format!(
-            "it was made with fewer than the others; {}",
+            "it was created with fewer than the others; {}",
             start_over(topics)
         ),
     }
 }
 
-/// The number of partitions that all topics with one for each task have, where they agree.
+/// The partition count that all topics with one partition per task agree on; `None` if they differ.
 fn agreed(found: &[(Topic, u32)]) -> Option<u32> {
     let mut counts = found
         .iter()
@@ -69,25 +68,25 @@ fn agreed(found: &[(Topic, u32)]) -> Option<u32> {
 
 fn start_over(topics: &Topics) -> String {
     format!(
-        "`flockwise reset` makes {} and {} again and reads the inputs from where you say; or start under another `app`",
+        "`flockwise reset` recreates {} and {} and reads the inputs from where you choose; or start under another `app`",
         topics.name(Topic::Changelog),
         topics.name(Topic::Repartition)
     )
 }
 
-/// A topic that has one partition whatever `state_partitions` is.
+/// Advice for a topic that always has one partition.
 fn single(topics: &Topics, topic: Topic) -> String {
     let name = topics.name(topic);
     let loss = match topic {
         Topic::Samples => {
-            "what the model has been learnt from lately goes with it, and it is learnt on from the version in use"
+            "this loses the latest samples; learning continues from the version in use"
         }
-        Topic::Model => "the model goes with it, and is learnt again with new segments",
-        _ => "its records go with it",
+        Topic::Model => "this loses the model; a new one is learned, with new segments",
+        _ => "this loses its records",
     };
     format!(
-        "it always has one, whatever state_partitions is; stop all instances, delete {name}, and `flockwise topics \
-         --apply` makes it again ({loss})"
+        "it always has one, whatever state_partitions is; stop all instances, delete {name}, and recreate it with \
+         `flockwise topics --apply` ({loss})"
     )
 }
 
@@ -125,7 +124,7 @@ mod tests {
         let found = BY_TASK.map(|topic| (topic, if topic == Topic::Repartition { 8 } else { 6 }));
         let text = advice(&found);
         assert!(
-            text.contains("shop-repartition has 8 partitions where 6"),
+            text.contains("shop-repartition has 8 partitions, expected 6"),
             "{text}"
         );
         assert!(!text.contains("set state_partitions"), "{text}");
@@ -146,7 +145,7 @@ mod tests {
         let text = advice(&[(Topic::Samples, 3), (Topic::Changelog, 6)]);
         assert!(text.contains("it always has one"), "{text}");
         assert!(!text.contains("set state_partitions"), "{text}");
-        // Also where there is one task.
+        // With one task, too.
         let wrong = wrong_partitions(&topics(1), &[(Topic::Samples, 3)]);
         assert!(wrong[0].1.contains("delete shop-samples"), "{wrong:?}");
     }

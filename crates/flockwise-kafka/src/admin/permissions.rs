@@ -1,4 +1,4 @@
-//! What a principal may do with a topic, as the brokers say it.
+//! What a principal may do with a topic or group, as the brokers report it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,33 +6,33 @@ use std::fmt;
 /// An operation that an ACL allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Permission {
-    /// Fetch records; on a group: be a member.
+    /// Fetch records of a topic; join a group.
     Read,
     /// Produce records.
     Write,
-    /// Make a topic.
+    /// Create a topic.
     Create,
-    /// Remove a topic or its records.
+    /// Delete a topic or its records.
     Delete,
-    /// See that it exists.
+    /// See that a topic or group exists.
     Describe,
-    /// See its settings.
+    /// Read a topic's settings.
     DescribeConfigs,
-    /// Change its settings.
+    /// Change a topic's settings.
     AlterConfigs,
 }
 
 impl fmt::Display for Permission {
-    /// As `kafka-acls.sh` writes it.
+    /// The name that `kafka-acls.sh` uses.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, out)
     }
 }
 
-/// All that a principal may do; `None` where the brokers do not say (before Kafka 2.3).
+/// All that a principal may do; `None` if the brokers do not report it (before Kafka 2.3).
 pub type Permissions = Option<BTreeSet<Permission>>;
 
-/// Those of `needed` that are not granted; none where the brokers do not say.
+/// The permissions in `needed` that are not granted. Empty if the brokers do not report any.
 #[must_use]
 pub fn lacking(rights: &Permissions, needed: &[Permission]) -> Vec<Permission> {
     let is_lacking = |right: &&Permission| rights.as_ref().is_some_and(|had| !had.contains(right));

@@ -1,4 +1,4 @@
-//! What can only be found out by trying.
+//! Checks that need a trial.
 
 use flockwise_runtime::broker::Failure;
 use rdkafka::Offset;
@@ -12,11 +12,12 @@ use crate::offset_query;
 use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::KafkaSettings;
 
-/// May this principal have transactions? Takes `settings.transactional_id`, which no worker has, and opens none:
-/// nobody is fenced, and the brokers forget the id after `transactional.id.expiration.ms`.
+/// Checks that this principal may use transactions. Initialises `settings.transactional_id` without opening a
+/// transaction. No worker may use that id, so that none is fenced. Brokers forget the id after
+/// `transactional.id.expiration.ms`.
 ///
 /// # Errors
-/// [`Failure::Config`] says what is not allowed, and what to do.
+/// [`Failure::Config`] says what is not permitted, and what to do.
 pub fn try_transactions(settings: &KafkaSettings) -> Result<(), Failure> {
     let context = KafkaContext::new("probe");
     let producer = clients::producer(&settings.producer(), context)?;
@@ -31,11 +32,10 @@ pub fn try_transactions(settings: &KafkaSettings) -> Result<(), Failure> {
     })
 }
 
-/// Which of these partitions hold a record with a timestamp later than this instant, milliseconds since the
-/// epoch?
+/// The partitions that hold a record with a timestamp of `time_ms` or later, milliseconds since the epoch.
 ///
 /// # Errors
-/// Where the brokers do not answer.
+/// If the brokers do not answer.
 pub fn newer_than(
     settings: &KafkaSettings,
     partitions: &[(String, u32)],

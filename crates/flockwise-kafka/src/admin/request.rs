@@ -1,4 +1,4 @@
-//! Requests of librdkafka's admin API that rdkafka does not offer, made on any client.
+//! Requests of librdkafka's admin API that rdkafka lacks. Any client can make them.
 
 #![allow(unsafe_code)]
 
@@ -10,33 +10,33 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
-/// The event that answers a request; freed when dropped.
+/// The event that answers a request. Freed when dropped.
 pub(super) struct Answer(NonNull<sys::rd_kafka_event_t>);
 
-/// What a request is made with, valid while it is being made.
+/// The arguments of a request, valid until `send` returns.
 pub(super) struct Request {
     pub(super) client: *mut sys::rd_kafka_t,
     pub(super) options: *mut sys::rd_kafka_AdminOptions_t,
     pub(super) queue: *mut sys::rd_kafka_queue_t,
 }
 
-/// A request's kind and how long it may take.
+/// The kind of a request, and how long to wait for its answer.
 #[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) operation: sys::rd_kafka_admin_op_t,
     pub(super) patience: Duration,
-    /// Ask which operations this principal may perform, too.
+    /// Also ask which operations this principal may perform.
     pub(super) with_rights: bool,
 }
 
-/// The longest that librdkafka lets an admin request take.
+/// The longest timeout that librdkafka accepts for an admin request.
 const LONGEST_TIMEOUT_MS: i32 = 3_600_000;
 
 impl Kind {
-    /// The time-out to give librdkafka. A request to a group's coordinator must not time out there while the
-    /// coordinator is looked for: librdkafka 2.12 frees the request, fails it again when the coordinator is found
-    /// and aborts the process (`eonce->refcnt > 0`). Only the wait for its answer ends; the request ends with the
-    /// client.
+    /// The timeout to give librdkafka. A request to a group's coordinator must not time out in librdkafka during
+    /// the search for the coordinator: librdkafka 2.12 frees the request, fails it again when the coordinator is
+    /// found, and aborts the process (`eonce->refcnt > 0`). So only our wait for the answer ends; the request
+    /// ends with the client.
     fn timeout_ms(self, patience_ms: i32) -> i32 {
         use sys::rd_kafka_admin_op_t as Op;
         match self.operation {
@@ -51,8 +51,8 @@ impl Answer {
     /// Makes a request with `send` and waits for its answer.
     ///
     /// # Safety
-    /// `client` is a live client, and stays so during the call. `send` makes exactly one request of this kind
-    /// with what it is given, and keeps none of it.
+    /// `client` is valid during the call. `send` makes exactly one request of this kind with its argument, and
+    /// keeps no part of it.
     pub(super) unsafe fn to(
         client: *mut sys::rd_kafka_t,
         kind: Kind,
@@ -60,8 +60,8 @@ impl Answer {
     ) -> Result<Self, RDKafkaErrorCode> {
         let patience_ms = i32::try_from(kind.patience.as_millis()).unwrap_or(i32::MAX);
         let timeout_ms = kind.timeout_ms(patience_ms);
-        // SAFETY: the client lives. Options and queue are made, used and freed here; the event is handed to
-        // us and lives on its own. An error of `include_authorized_operations` is freed at once.
+        // SAFETY: the client lives. Options and queue are created, used and freed here. We own the event, which
+        // depends on neither. An error of `include_authorized_operations` is freed immediately.
         let event = unsafe {
             let options = sys::rd_kafka_AdminOptions_new(client, kind.operation);
             sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
@@ -98,53 +98,53 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // SAFETY: ours, freed once.
+        // SAFETY: the event is ours, and is freed once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };
     }
 }
 
-/// A name for C; one with a zero byte in it is no topic's or group's.
+/// A name as a C string. No topic or group has a name with a zero byte, so one is an error.
 pub(super) fn text(name: &str) -> Result<CString, RDKafkaErrorCode> {
     CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)
 }
 
-/// A copy of a text that C owns; empty where there is none.
+/// Copies a string that C owns. Null gives an empty string.
 ///
 /// # Safety
-/// The pointer is null or points to a text that ends with a zero byte.
+/// `text` is null or points to a string that ends with a zero byte.
 pub(super) unsafe fn owned(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }
-    // SAFETY: as promised.
+    // SAFETY: the caller guarantees it.
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()
 }
 
-/// The code of an error that C owns, if there is one.
+/// The code of an error that C owns; `None` if there is no error.
 ///
 /// # Safety
-/// The pointer is null or points to a live error.
+/// `error` is null or valid.
 pub(super) unsafe fn code(error: *const sys::rd_kafka_error_t) -> Option<RDKafkaErrorCode> {
     if error.is_null() {
         return None;
     }
-    // SAFETY: as promised.
+    // SAFETY: the caller guarantees it.
     match unsafe { sys::rd_kafka_error_code(error) } {
         NO_ERROR => None,
         code => Some(code.into()),
     }
 }
 
-/// The elements of an array that C owns; none where there is no array.
+/// The elements of an array that C owns. Null gives an empty slice.
 ///
 /// # Safety
-/// The pointer is null, or `count` elements lie there that live as long as `'a`.
+/// `array` is null, or points to `count` elements that live as long as `'a`.
 pub(super) unsafe fn elements<'a, T>(array: *const T, count: usize) -> &'a [T] {
     if array.is_null() || count == 0 {
         return &[];
     }
-    // SAFETY: as promised.
+    // SAFETY: the caller guarantees it.
     unsafe { std::slice::from_raw_parts(array, count) }
 }

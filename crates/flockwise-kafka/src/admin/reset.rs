@@ -1,4 +1,4 @@
-//! Forgetting a pipeline's state, and writing where it begins again.
+//! Deletes a pipeline's state and writes where it starts again.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,42 +24,43 @@ use crate::settings::KafkaSettings;
 /// What a reset does to a pipeline's topics.
 #[derive(Clone, Debug)]
 pub struct Reset {
-    /// Topics that are deleted and made again, empty.
+    /// Topics to delete and recreate empty.
     pub remade: Vec<Topic>,
-    /// Records that are then written, all or none.
+    /// Records to write after that, in one transaction.
     pub records: Vec<ResetRecord>,
-    /// The next offsets that the group is to have committed, for lag tools: topic, partition, offset.
+    /// Next offsets to commit for the group, for lag tools: topic, partition, offset.
     pub offsets: Vec<(String, u32, i64)>,
 }
 
-/// A record that says where the pipeline begins again.
+/// A record that a reset writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResetRecord {
-    /// Which topic.
+    /// Topic to write to.
     pub topic: Topic,
-    /// Which partition.
+    /// Partition to write to.
     pub partition: u32,
-    /// Its key, if it has one.
+    /// Key; `None` for a record without one.
     pub key: Option<Vec<u8>>,
-    /// Its value.
+    /// Value, never a tombstone.
     pub value: Vec<u8>,
 }
 
-/// Where a partition begins and ends, and where it is to be read from.
+/// The first and the end offset of a partition, and the offset for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The oldest offset there may be.
+    /// Log start offset: no older record is there.
     pub start: i64,
-    /// The offset behind the newest record.
+    /// The offset after the newest record.
     pub end: i64,
-    /// That of the first record not older than the time asked for; the end where there is none.
+    /// Offset of the first record with the requested time or a later one, or `end` if there is none. `None` if no
+    /// time was requested.
     pub at_time: Option<i64>,
 }
 
-/// Bounds of these partitions, in order; with a time, milliseconds since the epoch, also its place in each.
+/// Bounds of these partitions, in order. With `time_ms`, milliseconds since the epoch, also the offset for that time.
 ///
 /// # Errors
-/// Where the brokers do not answer.
+/// If the brokers do not answer.
 pub fn bounds(
     settings: &KafkaSettings,
     partitions: &[(String, u32)],
@@ -91,17 +92,17 @@ pub fn bounds(
         .collect()
 }
 
-/// Resets a pipeline that nobody runs. Ended in the middle it leaves a changelog without a record, with which
-/// `run` refuses to start, and may be done again.
+/// Resets a pipeline that has no running instance. An interrupted reset leaves an empty changelog: `run` then
+/// refuses to start, and the reset can be repeated.
 ///
 /// # Errors
-/// [`Failure::Config`] where the group has members, or what is not permitted.
+/// [`Failure::Config`] if the group has members, or if a permission is missing.
 pub fn reset(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(), Failure> {
     let admin = Admin::connect(settings)?;
     let members = admin.group()?.members.len();
     if members > 0 {
         return Err(Failure::Config(format!(
-            "group {} has {members} members again; nothing has been changed",
+            "group {} has {members} members again; nothing was changed. Stop all instances and repeat the reset",
             settings.group
         )));
     }
@@ -154,7 +155,7 @@ impl Admin {
             thread::sleep(Duration::from_millis(50));
         }
         Err(Failure::Fatal(format!(
-            "the brokers still show {} {PATIENCE:?} after its deletion; do the reset again",
+            "the brokers still list {} {PATIENCE:?} after its deletion; repeat the reset",
             names.join(" or ")
         )))
     }
@@ -166,14 +167,14 @@ fn not_deleted(name: &str, code: RDKafkaErrorCode) -> Failure {
             "give the principal Delete on topics prefixed with `app`"
         }
         RDKafkaErrorCode::TopicDeletionDisabled => "set delete.topic.enable on the brokers",
-        _ => "do the reset again",
+        _ => "repeat the reset",
     };
     Failure::Config(format!(
         "topic {name} could not be deleted: {code}; {remedy}"
     ))
 }
 
-/// One transaction: where each task begins, what subscribers are told, and the group's offsets.
+/// Writes one transaction: the records of the reset and the group's offsets.
 fn write(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(), Failure> {
     let context = KafkaContext::new("reset");
     let producer = clients::producer(&settings.producer(), context.clone())?;
@@ -191,12 +192,12 @@ fn write(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(),
     if let Some(record) = context.take_undelivered() {
         return Err(errors::undelivered(&record));
     }
-    flushed.map_err(|error| errors::plain("writing where to begin", &error))?;
-    // Of the group, and no member of it.
+    flushed.map_err(|error| errors::plain("writing the start positions", &error))?;
+    // It has the group's id, but does not join.
     let consumer = clients::consumer(&settings.offset_query(), KafkaContext::new("reset"))?;
     let metadata = consumer
         .group_metadata()
-        .ok_or_else(|| Failure::Fatal("the group's metadata are not known".into()))?;
+        .ok_or_else(|| Failure::Fatal("the consumer has no group metadata".into()))?;
     let offsets = list(&reset.offsets)?;
     retry("committing offsets", || {
         producer.send_offsets_to_transaction(&offsets, &metadata, patience)

@@ -1,4 +1,4 @@
-//! A pipeline's topics and group as the brokers have them: only asks, changes nothing.
+//! Describes a pipeline's topics and group, without changing anything.
 
 use std::collections::BTreeMap;
 
@@ -16,45 +16,45 @@ use crate::offset_query;
 use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 
-/// A topic as the brokers have it.
+/// An existing topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundTopic {
-    /// How many.
+    /// Number of partitions.
     pub partitions: u32,
-    /// The fewest replicas that a partition has.
+    /// Replicas of the partition that has the fewest.
     pub replication: u32,
-    /// What the principal may do with it.
+    /// What the principal may do with the topic.
     pub rights: Permissions,
-    /// Its settings, defaults included; `None` without permission to describe them.
+    /// Settings by key, defaults included; `None` without permission to describe them.
     pub settings: Option<BTreeMap<String, String>>,
 }
 
-/// What looking a topic up brought: `None` is one that is not there, a failure one that may not be asked about.
+/// The result of a topic lookup: `None` if the topic does not exist, a failure if it may not be described.
 pub type Found = Result<Option<FoundTopic>, Failure>;
 
-/// A cluster, as far as a pipeline has to do with it.
+/// The parts of a cluster that concern a pipeline.
 #[derive(Debug)]
 pub struct Survey {
-    /// How many brokers there are.
+    /// Number of brokers.
     pub brokers: u32,
-    /// The inputs, in order.
+    /// The input topics, in the order of the configuration.
     pub inputs: Vec<Found>,
-    /// Flockwise's own topics.
+    /// The internal topics.
     pub internal: Vec<(Topic, Found)>,
-    /// The pipeline's consumer group.
+    /// The pipeline's consumer group, or why it could not be described.
     pub group: Result<GroupDescription, Failure>,
     remains: Result<Remains, Failure>,
 }
 
-/// Looks the cluster over; the names of `topics` count alone. Waits at most the start timeout for a broker.
+/// Surveys the cluster. Only the names in `topics` matter. Waits for a broker for the start timeout at most.
 ///
 /// # Errors
-/// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why they refuse.
+/// [`Failure::Fatal`] says why no broker answers, [`Failure::Config`] why the brokers refuse.
 pub fn survey(settings: &KafkaSettings, topics: &Topics) -> Result<Survey, Failure> {
     Admin::connect(settings)?.survey(topics)
 }
 
-/// Looks these topics up, in order.
+/// Looks up these topics, in order.
 ///
 /// # Errors
 /// As [`survey`].
@@ -62,15 +62,15 @@ pub fn find(settings: &KafkaSettings, names: &[String]) -> Result<Vec<Found>, Fa
     Admin::connect(settings)?.find_all(names)
 }
 
-/// The pipeline's consumer group.
+/// Describes the pipeline's consumer group.
 ///
 /// # Errors
-/// As [`survey`], and without permission to describe it.
+/// As [`survey`], and [`Failure::Config`] without permission to describe the group.
 pub fn group(settings: &KafkaSettings) -> Result<GroupDescription, Failure> {
     Admin::connect(settings)?.group()
 }
 
-/// The largest record that a worker with these settings produces.
+/// The largest record that a worker with these settings produces, bytes.
 #[must_use]
 pub fn largest_record_bytes(settings: &KafkaSettings) -> u32 {
     let configured = settings.properties.get("message.max.bytes");
@@ -80,7 +80,7 @@ pub fn largest_record_bytes(settings: &KafkaSettings) -> u32 {
 }
 
 impl Survey {
-    /// Partitions of the internal topics that are there.
+    /// Partition counts of the existing internal topics.
     #[must_use]
     pub fn partitions(&self) -> Vec<(Topic, u32)> {
         let found = self.internal.iter().filter_map(|(topic, found)| {
@@ -90,10 +90,10 @@ impl Survey {
         found.collect()
     }
 
-    /// What a pipeline of this name has left behind.
+    /// What earlier runs of the pipeline have left behind.
     ///
     /// # Errors
-    /// Where it could not be looked at.
+    /// [`Failure::Config`] if the survey could not find out.
     pub fn remains(&self) -> Result<Remains, Failure> {
         match &self.remains {
             Ok(remains) => Ok(remains.clone()),
@@ -141,7 +141,7 @@ impl Admin {
             let state = match found {
                 Ok(None) => Trace::Missing,
                 Ok(Some(_)) if !is_written => Trace::Empty,
-                // Of one that may not be looked at something else is said.
+                // A topic that may not be described is reported elsewhere.
                 Ok(Some(_)) | Err(_) => Trace::Written,
             };
             (*topic, state)
@@ -158,7 +158,7 @@ impl Admin {
     fn find_all(&self, names: &[String]) -> Result<Vec<Found>, Failure> {
         let describe = retry_query(|| {
             let topics = describe::topics(self.native(), names)?;
-            // As while a leader is chosen: what may pass is asked again.
+            // Retries what may be temporary, such as a leader election.
             match topics
                 .iter()
                 .find(|found| matches!(found, Err(Failure::Fatal(_))))
@@ -173,7 +173,7 @@ impl Admin {
             .filter(|(_, found)| matches!(found, Ok(Some(_))))
             .map(|(name, _)| name.clone())
             .collect();
-        // Without permission there is an answer for each; without any answer they are as good as hidden.
+        // Without permission, the answer omits the topic. Without an answer, no settings are known either.
         let mut settings = describe::settings(self.native(), &there).unwrap_or_default();
         let found = names.iter().zip(describe).map(|(name, found)| {
             found.map(|found| found.map(|found| FoundTopic::of(found, settings.remove(name))))
@@ -186,7 +186,7 @@ impl Admin {
             let metadata = self
                 .consumer
                 .fetch_metadata(Some(&self.settings.group), ATTEMPT)
-                .map_err(|error| errors::plain("asking for the brokers", &error))?;
+                .map_err(|error| errors::plain("listing the brokers", &error))?;
             Ok(u32::try_from(metadata.brokers().len()).unwrap_or(u32::MAX))
         })
     }

@@ -1,4 +1,4 @@
-//! A standby's reader.
+//! The follower, with which standbys read.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ fn set(servers: &str, partitions: u32) -> (Topics, KafkaBroker, KafkaFollower) {
     )
 }
 
-/// Values by partition, as soon as there are so many.
+/// Polls until `count` records have arrived. Returns their values by partition.
 fn read(follower: &mut KafkaFollower, count: usize) -> BTreeMap<u32, Vec<String>> {
     let (mut batch, mut values) = (Batch::default(), BTreeMap::<u32, Vec<String>>::new());
     let (start, mut read) = (Instant::now(), 0);
@@ -106,7 +106,7 @@ fn others_come_and_go_and_the_rest_goes_on_where_it_was() {
     let (a, b, c) = (changelog(0), changelog(1), changelog(2));
     follower.follow(&[(a, None), (b, None)]).expect("followed");
     assert_eq!(read(&mut follower, 2).len(), 2);
-    // What is told of one that is read already counts for nothing.
+    // The offset given for a partition that is followed already is ignored.
     follower.follow(&[(c, None), (b, None)]).expect("followed");
     write("two");
     let values = read(&mut follower, 3);
@@ -122,7 +122,7 @@ fn others_come_and_go_and_the_rest_goes_on_where_it_was() {
     assert_eq!(read(&mut follower, 2)[&0], ["two", "three"]);
 }
 
-/// Of what the client holds of the first reading nothing comes after the second has begun.
+/// Records that the client has fetched for the first reading do not arrive in the second.
 #[test]
 fn one_that_is_let_go_of_and_followed_again_is_read_from_its_beginning() {
     let Some(servers) = kafka() else { return };

@@ -1,4 +1,4 @@
-//! A broker that is dropped comes to an end, whatever the group has just said to it.
+//! Dropping a broker never hangs, whatever rebalance is pending.
 
 use std::sync::mpsc;
 use std::thread;
@@ -11,29 +11,29 @@ use flockwise_runtime::topics::Topics;
 
 use crate::support::{PATIENCE, Worker, kafka, settings, topics};
 
-/// The race that this is about is lost in one round of a few.
+/// The race under test is lost in one of a few rounds.
 const ROUNDS: usize = 6;
 
-/// Until a member that is alone in its group has been told of its partitions.
+/// Time until the only member of a group has received its assignment.
 const TOLD: Duration = Duration::from_millis(400);
 
 fn member(servers: &str, topics: &Topics, protocol: &str) -> KafkaSettings {
     let mut settings = settings(servers, topics, "a");
     settings.member_id = Some(format!("{}-a", topics.app));
     let (key, value) = protocol.split_once('=').expect("key=value");
-    // A member that is gone holds the next one up for as long as this.
+    // A dead member delays the next one for this long.
     for (key, value) in [(key, value), ("session.timeout.ms", "1000")] {
         settings.properties.insert(key.to_owned(), value.to_owned());
     }
     settings
 }
 
-/// On a thread of its own, so that a drop that hangs fails the test and does not hold it up.
+/// Drops on another thread, so that a drop that hangs fails the test instead of blocking it.
 fn drop_in_time<T: Send + 'static>(dropped: T, what: &str) {
     let (done, is_done) = mpsc::sync_channel(1);
     let drop_and_tell = move || {
         drop(dropped);
-        done.send(()).expect("somebody waits");
+        done.send(()).expect("the test waits");
     };
     let thread = thread::Builder::new().name("dropping".to_owned());
     thread.spawn(drop_and_tell).expect("a thread");
@@ -87,7 +87,7 @@ fn dropped_with_a_revocation_that_it_has_not_heard_of() {
             let settings = member(&servers, &topics, protocol);
             let mut worker = Worker::connect(settings, &topics, &[1]);
             worker.run_until(|worker| worker.tasks.len() == 3);
-            // Another one joins, for which this one has to give something up.
+            // Another member joins, so this one has to give up partitions.
             let mut other = member(&servers, &topics, protocol);
             other.transactional_id.push('b');
             other.member_id = None;

@@ -1,4 +1,4 @@
-//! The broker and the follower on a real Apache Kafka. Skipped, with a word, where none is named.
+//! The clients on a real Apache Kafka. Skipped, with a message, if `FLOCKWISE_TEST_KAFKA` is not set.
 
 mod follower;
 mod group_leave;

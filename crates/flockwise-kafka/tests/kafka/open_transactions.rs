@@ -1,4 +1,4 @@
-//! A producer's transaction that is left open on an input.
+//! Another producer's open transaction on an input.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ const FREE: TopicPartition = TopicPartition {
     ..HELD
 };
 
-/// What is logged on this thread.
+/// Captures the log of this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -45,7 +45,7 @@ impl Write for Log {
     }
 }
 
-/// Opens a transaction on the partition, and leaves it open.
+/// Opens a transaction on partition 0, and leaves it open.
 fn foreign_transaction(servers: &str, topic: &str) -> BaseProducer {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", servers)
@@ -66,7 +66,7 @@ fn foreign_transaction(servers: &str, topic: &str) -> BaseProducer {
     producer
 }
 
-/// Records that were read within one poll, of the partition.
+/// Polls once. Returns how many records of this partition were read.
 fn read(broker: &mut KafkaBroker, of: TopicPartition) -> usize {
     let mut batch = Batch::default();
     let turn = broker.poll(Duration::from_millis(50), 100, &mut batch);
@@ -136,7 +136,7 @@ fn a_transaction_that_stays_open_is_measured_and_told_of_with_what_to_do() {
         of_held == 10 && shown() == Some(0.0)
     });
     assert!(
-        log.text().contains("has ended; it is read on"),
+        log.text().contains("has ended; reading goes on"),
         "{}",
         log.text()
     );

@@ -1,4 +1,4 @@
-//! Where reading starts and how it goes on.
+//! Where reading starts, and how it goes on after lost records.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::{
     PATIENCE, delete_before, eventually, kafka, put, put_timed, settings, stamp_by_broker, topics,
 };
 
-/// A broker with its one input partition open, and nothing else read.
+/// A broker that reads its one input partition and nothing else.
 fn replay(servers: &str, topics: &Topics, start: Start) -> KafkaBroker {
     reading_with(settings(servers, topics, "a"), topics, start)
 }
@@ -93,7 +93,8 @@ fn what_is_lost_is_skipped_where_that_is_wanted() {
     assert_eq!(broker.position(INPUT), Some(100));
 }
 
-/// A partition of 100 records and where it is read by two settings.
+/// Two brokers, each at `start` in a partition of 100 records, to which 50 are then added. The first one halts at lost
+/// records, the second one skips them.
 fn truncated(start: Start) -> Option<(KafkaBroker, KafkaBroker)> {
     let servers = kafka()?;
     let brokers = [LostRecords::Stop, LostRecords::Skip].map(|lost_records| {
@@ -212,7 +213,7 @@ fn a_backlog_is_read_in_step() {
     let now_ms = 1_000 * (std::time::UNIX_EPOCH.elapsed().expect("now").as_secs() as i64);
     const RECORDS: i64 = 20_000;
     for partition in 0..3 {
-        // The same hours, at different densities.
+        // The same time span, at different densities.
         let step_ms = 10 * i64::from(partition + 1);
         let times = (0..RECORDS / i64::from(partition + 1)).map(|n| now_ms + n * step_ms);
         put_timed(&servers, &topics.inputs[0], partition, times);
@@ -260,7 +261,7 @@ fn a_position_is_past_the_control_record_that_ends_a_transaction() {
     let Some(servers) = kafka() else { return };
     let topics = topics(&servers, 1, &[1]);
     let mut outsider = settings(&servers, &topics, "b");
-    // A member of the same group that is not polled would hold the other up.
+    // A member of the same group that does not poll would hold up the other.
     outsider.group += "-other";
     let mut other = KafkaBroker::connect(outsider, topics.clone()).expect("connected");
     let mut broker = replay(&servers, &topics, Start::Earliest);
@@ -285,7 +286,7 @@ fn a_position_is_past_the_control_record_that_ends_a_transaction() {
     assert_eq!(broker.lag(INPUT), Some(0));
 }
 
-/// By it a worker knows that its machine's clock is behind.
+/// By this a worker notices that its machine's clock is behind.
 #[test]
 fn the_brokers_clock_is_known_where_they_stamp_records() {
     let Some(servers) = kafka() else { return };

@@ -1,4 +1,4 @@
-//! Records on their way out: none lost, doubled, changed or out of order.
+//! Produced records: none is lost, duplicated, changed or out of order.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn connect(settings: KafkaSettings, topics: &Topics) -> KafkaBroker {
     KafkaBroker::connect(settings, topics.clone()).expect("connected")
 }
 
-/// Of a size of its own, and every byte of it says which number it is of.
+/// A value whose size depends on the number, and which repeats the number throughout.
 fn value(number: u32) -> Vec<u8> {
     let stamp = format!("{number:08}");
     stamp.repeat(1 + number as usize % 60).into_bytes()
@@ -32,7 +32,7 @@ fn send(broker: &mut KafkaBroker, number: u32, headers: &[(&str, &[u8])]) {
     sent.expect("sent");
 }
 
-/// Numbers by partition; their values must be whole.
+/// The replayed numbers by partition. Checks that the values are whole.
 fn replayed(broker: &mut KafkaBroker) -> BTreeMap<u32, Vec<u32>> {
     let mut numbers = BTreeMap::new();
     for partition in 0..PARTITIONS {
@@ -70,7 +70,7 @@ fn every_record_arrives_whole_and_in_order_whichever_way_it_goes() {
     let topics = topics(&servers, PARTITIONS, &[1]);
     let mut broker = connect(settings(&servers, &topics, "a"), &topics);
     for number in 0..20_000 {
-        // Those with headers go alone, and overtake nothing; some follow one another closely.
+        // Records with headers are sent alone, and overtake nothing. Some follow one another closely.
         let is_alone = number % 1_000 < 3 || (6_000..6_300).contains(&number) && number % 2 == 0;
         let headers: &[(&str, &[u8])] = if is_alone { &[("alone", b"")] } else { &[] };
         send(&mut broker, number, headers);
@@ -87,7 +87,7 @@ fn what_follows_an_abort_is_written_over_nothing_that_is_still_on_its_way() {
     let Some(servers) = kafka() else { return };
     let topics = topics(&servers, PARTITIONS, &[1]);
     let mut settings = settings(&servers, &topics, "a");
-    // On their way as soon as they are handed over.
+    // Records are sent as soon as they are handed over.
     settings.properties.insert("linger.ms".into(), "0".into());
     let mut broker = connect(settings.clone(), &topics);
     let mut committed = Vec::new();
@@ -101,8 +101,8 @@ fn what_follows_an_abort_is_written_over_nothing_that_is_still_on_its_way() {
             committed.extend(numbers);
         } else {
             std::thread::sleep(Duration::from_millis(u64::from(round % 4)));
-            // Too soon after a commit librdkafka may ask for it before the transaction has begun for the
-            // broker, who then refuses it: a new client starts from there.
+            // Soon after a commit, librdkafka may request the abort before the broker knows of the new
+            // transaction. The broker then refuses it, and a new client goes on from there.
             if broker.abort().is_err() {
                 drop(broker);
                 broker = connect(settings.clone(), &topics);

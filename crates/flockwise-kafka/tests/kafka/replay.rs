@@ -1,4 +1,4 @@
-//! Reading a log to its end, and what may stand in the way.
+//! Replays of a partition to its end, and what may prevent them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,14 +27,14 @@ const INPUT: TopicPartition = TopicPartition {
     partition: 0,
 };
 
-/// A worker that is no member of the others' group.
+/// A worker in a group of its own.
 fn outsider(servers: &str, topics: &Topics, worker: &str) -> KafkaBroker {
     let mut settings = settings(servers, topics, worker);
     settings.group = format!("{}-{worker}", settings.group);
     KafkaBroker::connect(settings, topics.clone()).expect("connected")
 }
 
-/// A row that goes out at once, since it has a header.
+/// A row that is sent immediately, since it has a header.
 fn row(key: &str) -> Outgoing<'_> {
     Outgoing {
         topic: Topic::Changelog,
@@ -64,7 +64,7 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
     let mut broker = outsider(&servers, &topics, "heir");
     broker.send(row("behind it")).expect("sent");
     broker.commit(&[]).expect("committed");
-    // The record and its predecessor's end, what is open, what is committed behind it, and its end.
+    // A record and its commit marker, the open record, the one committed behind it and its commit marker.
     eventually(|| broker.end_offsets(&[CHANGELOG]).expect("ends") == [5]);
 
     for _ in 0..2 {
@@ -75,7 +75,7 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
         let took = start.elapsed();
         assert!(took < Duration::from_millis(1_500), "{took:?}");
     }
-    // Who it was is in there, though not committed.
+    // The uncommitted record names its worker.
     let mut seen = Vec::new();
     let mut see = |record: Record<'_>| {
         let text =
@@ -88,7 +88,7 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
     assert_eq!(seen[0], (2, "left open".to_owned(), "zombie".to_owned()));
     broker.fence(zombie.transactional_id()).expect("evicted");
     let (replayed, keys) = replay(&mut broker, Some(2));
-    // One more: the end of what was aborted.
+    // One more: the abort marker.
     assert_eq!(replayed, Replayed::Whole(6));
     assert_eq!(keys, ["behind it"]);
     let fenced = zombie.commit(&[]).expect_err("fenced");
@@ -96,7 +96,7 @@ fn a_transaction_that_nobody_ends_is_told_of_and_ended() {
     assert_eq!(replay(&mut broker, None).1, ["kept", "behind it"]);
 }
 
-/// What another instance has committed behind an open transaction counts, although it cannot be read yet.
+/// A record that another instance has committed behind an open transaction counts, although it is not readable yet.
 #[test]
 fn the_pipeline_record_is_replaced_only_where_nobody_else_has_done_so() {
     let Some(servers) = kafka() else { return };

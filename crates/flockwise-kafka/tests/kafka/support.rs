@@ -1,4 +1,4 @@
-//! A small worker over the broker, and clients to look at Kafka from outside.
+//! A small worker, and clients that inspect Kafka from outside.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +21,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The broker to test against; says so where there is none.
+/// The broker to test against. Prints a message if there is none.
 pub(crate) fn kafka() -> Option<String> {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     let _ = tracing_subscriber::fmt()
@@ -38,7 +38,7 @@ pub(crate) fn kafka() -> Option<String> {
     servers
 }
 
-/// Topics of one test: inputs with these partitions, made, and the internal ones.
+/// Creates the topics of one test: inputs with these partition counts, and the internal topics.
 pub(crate) fn topics(servers: &str, state_partitions: u32, inputs: &[u32]) -> Topics {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let app = format!(
@@ -75,10 +75,10 @@ pub(crate) fn make_topic(servers: &str, name: &str, partitions: u32) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("topic {name} was not made");
+    panic!("topic {name} was not created");
 }
 
-/// From some moment on the brokers set the timestamps of a topic's records themselves.
+/// Makes the brokers set the timestamps of a topic's records. Takes effect after a moment.
 pub(crate) fn stamp_by_broker(servers: &str, name: &str) {
     let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("admin client");
     let config = AlterConfig::new(ResourceSpecifier::Topic(name))
@@ -96,11 +96,14 @@ pub(crate) fn delete_topic(servers: &str, name: &str) {
     });
 }
 
-/// Asks until it is so.
+/// Waits until the condition holds.
 pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "it does not come about");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "the condition does not hold in time"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -124,7 +127,7 @@ pub(crate) fn reader(servers: &str, isolation_level: &str) -> BaseConsumer {
         .expect("reader")
 }
 
-/// Puts `values` into a topic, in turn over its partitions.
+/// Writes `values` to a topic, to its partitions in turn.
 pub(crate) fn put(
     servers: &str,
     topic: &str,
@@ -148,7 +151,7 @@ pub(crate) fn put(
     producer.flush(PATIENCE * 6).expect("delivered");
 }
 
-/// Puts values with these times into one partition of a topic.
+/// Writes records with these timestamps to one partition of a topic.
 pub(crate) fn put_timed(
     servers: &str,
     topic: &str,
@@ -172,7 +175,7 @@ pub(crate) fn put_timed(
     producer.flush(PATIENCE).expect("delivered");
 }
 
-/// Removes what lies before an offset, as retention does.
+/// Deletes the records before an offset, as retention does.
 pub(crate) fn delete_before(servers: &str, topic: &str, partition: i32, offset: i64) {
     let admin: AdminClient<DefaultClientContext> = client(servers).create().expect("admin client");
     let mut list = TopicPartitionList::new();
@@ -234,10 +237,10 @@ pub(crate) fn everything(
     panic!("{topic} could not be read to its end");
 }
 
-/// Echoes every input record to the segment changes, its positions in the changelog.
+/// Copies every input record to the segment changes. Keeps its positions in the changelog.
 pub(crate) struct Worker {
     pub(crate) broker: KafkaBroker,
-    /// The next offset of every source, by task; what is not committed is in `dirty` too.
+    /// The committed next offset of every partition, by task. Uncommitted ones are in `dirty`.
     pub(crate) tasks: BTreeMap<u32, BTreeMap<TopicPartition, i64>>,
     pub(crate) handled: usize,
     pub(crate) aborts: Vec<String>,
@@ -265,7 +268,7 @@ impl Worker {
         }
     }
 
-    /// One turn of the loop; commits after every batch.
+    /// One turn of the loop. Commits after every batch.
     pub(crate) fn run_once(&mut self, patience: Duration) -> Result<(), Failure> {
         match self.step(patience) {
             Err(Failure::Abort(reason)) => {
@@ -303,7 +306,7 @@ impl Worker {
         }
     }
 
-    /// Turns until `enough`, or for half a minute.
+    /// Runs until `enough` holds. Fails after a minute.
     pub(crate) fn run_until(&mut self, mut enough: impl FnMut(&Self) -> bool) {
         let start = Instant::now();
         while !enough(self) {
@@ -404,7 +407,7 @@ impl Worker {
         self.broker.close(&closed)
     }
 
-    /// Back to the last commit.
+    /// Reopens all tasks at the last commit.
     fn reopen(&mut self) -> Result<(), Failure> {
         let reads: Vec<_> = self
             .tasks

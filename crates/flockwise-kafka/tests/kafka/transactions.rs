@@ -1,4 +1,4 @@
-//! Workers that share the work, and what the broker does for one.
+//! Transactions, and workers that share a group.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ fn row<'a>(key: &'a str, value: &'a str) -> Outgoing<'a> {
         partition: 0,
         key: Some(key.as_bytes()),
         value: Some(value.as_bytes()),
-        // With one it goes out at once, and is not gathered with others.
+        // With a header it is sent immediately, not gathered with others.
         headers: &[("at", b"once")],
     }
 }
@@ -107,7 +107,7 @@ fn a_successor_ends_the_open_transaction_that_its_restore_would_wait_for() {
     );
     let fenced = first.commit(&[]).expect_err("fenced");
     assert!(matches!(fenced, Failure::Fenced(_)), "{fenced}");
-    // Both are members, and nobody serves the first: it must not be waited for.
+    // Both are members, and nobody polls the first: its drop must not block.
     drop(first);
 }
 
@@ -170,7 +170,7 @@ fn members_hand_over_without_a_loss_or_a_double_next_protocol() {
     members_hand_over(&[("group.protocol", "consumer")]);
 }
 
-/// Others come and go while one stays and events keep arriving.
+/// Members join and leave while one stays and events keep arriving.
 fn members_hand_over(properties: &[(&str, &str)]) {
     let Some(servers) = kafka() else { return };
     let inputs = [8];
@@ -320,10 +320,7 @@ fn topics_that_are_missing_or_of_another_size_are_named() {
     let error = admin::ensure_topics(&settings, &topics)
         .expect_err("another size")
         .to_string();
-    assert!(
-        error.contains("has 2 partitions where 3 are expected"),
-        "{error}"
-    );
+    assert!(error.contains("has 2 partitions, expected 3"), "{error}");
     make_topic(&servers, &format!("{}-extra", topics.app), 1);
 }
 

@@ -38,7 +38,7 @@ fn quantiles_are_as_in_the_tables() {
     }
 }
 
-/// What keeps a pair from being one and two at a time.
+/// This keeps a pair from being both one and two.
 #[test]
 fn a_cut_normal_distribution_gains_less_than_nothing_at_any_share() {
     for step in 0..=1000 {
@@ -52,7 +52,7 @@ fn a_cut_normal_distribution_gains_less_than_nothing_at_any_share() {
     }
 }
 
-/// In the middle lies 2/π of the variance between the halves.
+/// For a cut in the middle, 2/π of the variance is between the halves.
 #[test]
 fn half_a_normal_distribution_gains_what_the_formula_says() {
     let between = 2.0 / std::f64::consts::PI;

@@ -1,4 +1,4 @@
-//! The best cut in two.
+//! The best cut of a sample in two.
 
 use flockwise_kmeans::{Bisection, Points, bisect};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn labels(halves: &Bisection) -> Vec<usize> {
         .collect()
 }
 
-/// The inertia of the best of the cuts across one dimension at the mean, and of no cut.
+/// The inertia of the best cut across one dimension at the mean, and the inertia without a cut.
 fn naive_cut(points: &Points) -> (f64, f64) {
     let (means, whole) = naive_means(points, &vec![0; points.len()], 1);
     let Some(mean) = &means[0] else {
@@ -80,7 +80,7 @@ let rounding = points.iter().map(|(_, weight)| weight).sum::<f64>() * (1e-14 * s
     }
 }
 
-/// 2-means ends where no point changes sides, which may be short of the best: rarely at all, never by much.
+/// 2-means stops when no point changes sides. It rarely misses the best cut, and never by much.
 #[test]
 fn a_cut_across_a_dimension_is_seldom_better() {
     let mut runner = TestRunner::deterministic();
@@ -138,7 +138,7 @@ fn two_groups_are_cut_apart_whatever_their_direction() {
     }
 }
 
-/// Seen from their mean, the others are 1e28 away and have lost their digits.
+/// Relative to their mean, the other points are 1e28 away and have lost their digits.
 #[test]
 fn beside_one_endlessly_far_the_others_keep_their_digits() {
     let rest = normal(4, 99, &[0.0, 0.0]);

@@ -32,7 +32,8 @@ fn naive_lloyd(points: &Points, mut centroids: Vec<f64>) -> (Vec<f64>, Vec<usize
     (centroids, labels, inertia)
 }
 
-/// A sample and where to start: at some of its points, which may coincide, and at one where there may be none.
+/// A sample and starting centroids: some of its points, which may coincide, and perhaps one far from all
+/// points.
 fn start(sample: impl Strategy<Value = Points>) -> impl Strategy<Value = (Points, Vec<f64>)> {
     let picks = prop::collection::vec(any::<prop::sample::Index>(), 1..6);
     (sample, picks, any::<bool>()).prop_map(|(points, picks, is_one_far)| {
@@ -126,7 +127,7 @@ fn where_nothing_weighs_anything_nothing_moves() {
     assert_eq!((fit.weights, fit.inertia), (vec![0.0, 0.0], 0.0));
 }
 
-/// The mean of so many is off by a rounding, at which the points would no longer be at no distance.
+/// The mean of many points has a rounding error. Equal points would then no longer be at distance zero.
 #[test]
 fn equal_points_stay_at_no_distance() {
     let fit = lloyd(&sample(1, &vec![(vec![0.1], 0.3); 1000]), vec![0.1]);

@@ -1,4 +1,4 @@
-//! Fast paths against their naive twins, and what is true of any sample.
+//! Fast paths against their naive versions, and properties of any sample.
 #![allow(clippy::unwrap_used)]
 
 mod bisection;

@@ -1,12 +1,12 @@
-//! The kernels against the exhaustive search.
+//! All kernels against the exhaustive search.
 
 use flockwise_kmeans::{Kernel, Nearest, Scratch};
 use proptest::prelude::*;
 
 use crate::support::naive_nearest;
 
-/// Coordinates as they come: ordinary, tiny differences far off, exact ties, beyond single precision, and so
-/// small that squares underflow in it.
+/// Coordinates of all kinds: ordinary, tiny differences far from zero, exact ties, beyond single precision,
+/// and so small that their squares underflow in it.
 fn coordinate() -> impl Strategy<Value = f64> {
     prop_oneof![
         -10.0..10.0_f64,
@@ -24,7 +24,7 @@ fn coordinate() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// A row of coordinates, all of one kind where `alike`: with ordinary ones among them, tiny ones say nothing.
+/// A row of coordinates, all of one kind if `alike`. Among ordinary coordinates, tiny ones have no effect.
 fn row(alike: bool, length: usize) -> BoxedStrategy<Vec<f64>> {
     let mixed = prop::collection::vec(coordinate(), length);
     if !alike {
@@ -57,10 +57,10 @@ fn case() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>)> {
         })
 }
 
-/// Runs on one kernel, or says that it cannot.
+/// Runs the test on one kernel, or prints that this processor does not have it.
 #[allow(
     clippy::disallowed_macros,
-    reason = "a test that is left out should say so"
+    reason = "a skipped test must be visible"
 )]
 fn on(kernel: Kernel, test: impl FnOnce()) {
     if Kernel::available().contains(&kernel) {
@@ -105,7 +105,8 @@ fn avx512_finds_what_the_exhaustive_search_finds() {
     });
 }
 
-/// Every number of centroids and dimensions around the edges of lanes, groups and chains, the nearest at every place.
+/// Every number of centroids and dimensions around the edges of lanes, groups and chains. Each centroid is
+/// the nearest once.
 #[test]
 fn every_place_is_found_whatever_the_shape() {
     for kernel in Kernel::available() {
@@ -153,7 +154,8 @@ fn of_equally_near_ones_the_first_is_found_in_lanes_rows_and_groups() {
     }
 }
 
-/// The limit once was zero here, and the nearest above it: each of its squares rounds to zero or up.
+/// A former bug: the limit was zero here and the sum of the nearest above it, as each of its squares rounds
+/// to zero or up.
 #[test]
 fn squares_that_underflow_rule_nothing_out() {
     let mut centroids = vec![2.6e-23; 19];

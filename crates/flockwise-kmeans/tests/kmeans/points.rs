@@ -17,7 +17,7 @@ fn what_was_pushed_is_there() {
 }
 
 #[test]
-#[should_panic(expected = "one number a dimension")]
+#[should_panic(expected = "one number per dimension")]
 fn a_point_of_other_dimensions_is_refused() {
     Points::new(2).push(&[1.0], 1.0);
 }

@@ -1,11 +1,11 @@
-//! What a centroid is worth.
+//! The cost of removing a centroid.
 
 use flockwise_kmeans::{Points, assign, removal_costs};
 use proptest::prelude::*;
 
 use crate::support::{any_sample, naive_nearest, sample};
 
-/// The inertia without one of the centroids, less that with all.
+/// The inertia without one of the centroids, minus the inertia with all of them.
 fn naive_cost(points: &Points, centroids: &[f64], removed: usize) -> f64 {
     let dimensions = points.dimensions();
     let mut others = centroids.to_vec();
@@ -28,7 +28,7 @@ proptest! {
         prop_assert_eq!(costs.len(), picks.len());
         for (removed, cost) in costs.iter().enumerate() {
             let naive = naive_cost(&points, &centroids, removed);
-            // The difference of two sums is known to a share of the larger.
+            // The difference of two sums is accurate to a share of the larger one.
             prop_assert!((cost - naive).abs() <= 1e-12 * (fit.inertia + naive), "{cost} and {naive}");
             prop_assert!(*cost >= 0.0);
         }

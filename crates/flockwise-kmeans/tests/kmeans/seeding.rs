@@ -1,4 +1,4 @@
-//! Whole fits: greedy k-means++, the best of several starts.
+//! Complete fits: greedy k-means++, and the best of several starts.
 
 use flockwise_kmeans::{Points, fit};
 
@@ -48,7 +48,7 @@ fn more_starts_are_never_worse() {
     assert!(gains > 1, "another start never gained anything");
 }
 
-/// Nearly all points weigh nothing: a centroid that started at one of them would be lost there.
+/// Nearly all points have no weight. A centroid that started at one of them would stay there.
 #[test]
 fn what_weighs_nothing_is_nowhere_to_start() {
     let mut points = sample(1, &vec![(vec![100.0], 0.0); 1000]);

@@ -1,4 +1,4 @@
-//! One or two.
+//! One group or two.
 
 use flockwise_kmeans::{Points, Separation, bisect};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use crate::support::{
     any_sample, is_close, naive_means, normal, repeated, sample, together, whole,
 };
 
-/// The first so many, and the others.
+/// The indices of the first `first` points, and those of the others.
 fn sides(points: &Points, first: usize) -> [Vec<usize>; 2] {
     [(0..first).collect(), (first..points.len()).collect()]
 }
@@ -17,14 +17,14 @@ fn at(points: &Points, first: usize) -> Option<Separation> {
     Separation::between(points, &left, &right)
 }
 
-/// The points below a value of the first dimension, and the others.
+/// The separation of the points below a value of the first dimension from the others.
 fn below(points: &Points, value: f64) -> Separation {
     let (left, right): (Vec<usize>, Vec<usize>) =
         (0..points.len()).partition(|index| points.point(*index)[0] < value);
     Separation::between(points, &left, &right).unwrap()
 }
 
-/// Share and ratio from the places of all points along the unit vector between the means.
+/// Share and ratio, computed from the places of all points along the unit vector between the means.
 fn naive(points: &Points, first: usize) -> Option<(f64, f64)> {
     let labels: Vec<usize> = (0..points.len())
         .map(|index| usize::from(index >= first))
@@ -74,7 +74,7 @@ fn is_alike(left: Option<Separation>, right: Option<Separation>, relative: f64) 
     }
 }
 
-/// Two groups of points with weight whose means are not next to each other by chance.
+/// Two groups of points with weight, whose means are too far apart to coincide by chance.
 fn two() -> impl Strategy<Value = (Points, usize)> {
     let point = || prop::collection::vec(-1.0..1.0_f64, 3);
     let rows = || prop::collection::vec((point(), 0.1..10.0_f64), 2..20);
@@ -154,7 +154,7 @@ proptest! {
             (Some(weighted), Some(counted)) => {
                 prop_assert!(is_close(weighted.share, counted.share, 1e-12));
                 let alike = is_close(1.0 / weighted.ratio, 1.0 / counted.ratio, 1e-9);
-                // Means that coincide may be a rounding apart, places all the same.
+                // Means that coincide may differ by a rounding, and so may places.
                 let is_nothing = weighted.ratio.max(counted.ratio) < 1e-20;
                 let is_endless = weighted.ratio.min(counted.ratio) > 1e20;
                 prop_assert!(alike || is_nothing || is_endless, "{weighted:?} and {counted:?}");
@@ -183,7 +183,7 @@ fn a_normal_distribution_cut_in_two_is_one() {
         let points = normal(7, 2000, &vec![0.0; dimensions]);
         for value in [-2.0, -1.0, -0.3, 0.0, 0.6, 1.5, 2.5] {
             let found = below(&points, value);
-            // Of a tail alone little can be said.
+            // A tail alone has too few points to decide.
             let is_said = found.is_one() || value.abs() > 1.0;
             assert!(
                 is_said && !found.is_two(),
@@ -193,7 +193,7 @@ fn a_normal_distribution_cut_in_two_is_one() {
     }
 }
 
-/// Also where the cut is sought for, so that it is the best one of all directions.
+/// The same holds for the best cut in any direction.
 #[test]
 fn a_normal_distribution_cut_at_its_best_is_one() {
     for (dimensions, count) in [(1, 500), (2, 1000), (5, 2000), (10, 4000)] {
@@ -227,7 +227,7 @@ fn groups_six_deviations_apart_are_two() {
     }
 }
 
-/// A uniform distribution gains nothing by being cut in the middle, and loses nothing.
+/// A uniform distribution cut in the middle neither gains nor loses.
 #[test]
 fn a_uniform_distribution_cut_in_two_is_neither() {
     for count in [500, 5000] {
@@ -252,7 +252,7 @@ fn what_cannot_be_told_apart_has_no_separation() {
     assert_eq!(at(&around, 2), None);
 }
 
-/// Of few points, and of groups that have all but decayed, nothing is said.
+/// Few points, and groups that have almost decayed, are neither one nor two.
 #[test]
 fn of_few_neither_is_said() {
     for count in [10, 30, 100] {

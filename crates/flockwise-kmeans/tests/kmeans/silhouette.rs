@@ -1,4 +1,4 @@
-//! How well a clustering separates.
+//! The simplified silhouette.
 
 use flockwise_kmeans::{Points, assign, fit, simplified_silhouette};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::seeding::square;
 use crate::support::{any_sample, is_close, naive_nearest, repeated, sample, whole};
 
-/// Of each point by itself, from the definition.
+/// The silhouette computed point by point from the definition.
 fn naive_silhouette(points: &Points, centroids: &[f64]) -> f64 {
     let dimensions = points.dimensions();
     let (mut sum, mut total) = (0.0, 0.0);

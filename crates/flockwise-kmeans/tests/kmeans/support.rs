@@ -1,11 +1,11 @@
-//! Samples, and naive twins that several modules compare with.
+//! Samples, and naive versions that several modules compare with.
 
 use flockwise_kmeans::Points;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The exhaustive search in double precision, in the order of additions that is promised.
+/// The exhaustive search in double precision, with the documented order of additions.
 pub(crate) fn naive_nearest(centroids: &[f64], dimensions: usize, point: &[f64]) -> (usize, f64) {
     let mut best = (0, f64::INFINITY);
     for (index, centroid) in centroids.chunks_exact(dimensions).enumerate() {
@@ -21,8 +21,8 @@ pub(crate) fn naive_nearest(centroids: &[f64], dimensions: usize, point: &[f64])
     best
 }
 
-/// Weighted means of each of `k` sides and the sum of weight times squared distance to the own one, in the most
-/// obvious way; none where a side weighs nothing.
+/// The weighted mean of each of `k` sides, and the sum of weight times squared distance to the mean of the
+/// own side. The mean is `None` if a side has no weight. Computed in the most obvious way.
 pub(crate) fn naive_means(
     points: &Points,
     labels: &[usize],
@@ -61,7 +61,7 @@ pub(crate) fn all(points: &Points) -> Vec<usize> {
     (0..points.len()).collect()
 }
 
-/// Each point as often as it weighs, each time with a weight of one.
+/// Each point repeated as often as its weight says, each time with a weight of one.
 pub(crate) fn repeated(points: &Points) -> Points {
     let mut repeated = Points::new(points.dimensions());
     for (point, weight) in points.iter() {
@@ -72,7 +72,8 @@ pub(crate) fn repeated(points: &Points) -> Points {
     repeated
 }
 
-/// Up to three dimensions and a few whole numbers in each, weights too, so that sums are exact in any order.
+/// Samples of up to three dimensions with small whole numbers as coordinates and weights: sums are exact in
+/// any order.
 pub(crate) fn whole() -> impl Strategy<Value = Points> {
     (1_usize..4, 1_usize..25).prop_flat_map(|(dimensions, count)| {
         let point = prop::collection::vec((-20_i32..20).prop_map(f64::from), dimensions);
@@ -82,7 +83,7 @@ pub(crate) fn whole() -> impl Strategy<Value = Points> {
     })
 }
 
-/// Ordinary numbers, also far from the origin, much smaller and much larger; some weigh nothing.
+/// Samples with ordinary, distant, tiny and huge coordinates; some points have no weight.
 pub(crate) fn any_sample() -> impl Strategy<Value = Points> {
     let places = vec![
         (0.0, 1.0),
@@ -103,7 +104,7 @@ pub(crate) fn any_sample() -> impl Strategy<Value = Points> {
     )
 }
 
-/// Points of a standard normal distribution in `dimensions`, around a centre.
+/// Points of a standard normal distribution around a centre; its length is the number of dimensions.
 pub(crate) fn normal(seed: u64, count: usize, centre: &[f64]) -> Points {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut points = Points::new(centre.len());
@@ -111,7 +112,7 @@ pub(crate) fn normal(seed: u64, count: usize, centre: &[f64]) -> Points {
         let point: Vec<f64> = centre
             .iter()
             .map(|centre| {
-                // Box and Muller's; 1 - x, as the logarithm of zero is not a number to go on with.
+                // Box and Muller's transform, with 1 - x, since the logarithm of zero is not finite.
                 let (length, angle) = (1.0 - random.random::<f64>(), random.random::<f64>());
                 let angle = angle * std::f64::consts::TAU;
                 centre + (-2.0 * length.ln()).sqrt() * angle.cos()
@@ -122,7 +123,7 @@ pub(crate) fn normal(seed: u64, count: usize, centre: &[f64]) -> Points {
     points
 }
 
-/// The points of one after those of the other.
+/// The points of `left`, then those of `right`.
 pub(crate) fn together(left: &Points, right: &Points) -> Points {
     let mut both = left.clone();
     for (point, weight) in right.iter() {
@@ -131,7 +132,7 @@ pub(crate) fn together(left: &Points, right: &Points) -> Points {
     both
 }
 
-/// Equal but for rounding.
+/// Whether two numbers are equal apart from rounding.
 pub(crate) fn is_close(left: f64, right: f64, relative: f64) -> bool {
     (left - right).abs() <= relative * left.abs().max(right.abs())
 }

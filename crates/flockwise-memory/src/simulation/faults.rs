@@ -7,7 +7,7 @@ use crate::broker::MemoryBroker;
 use crate::client::{OpenPartition, record};
 use crate::follower::MemoryFollower;
 use crate::simulation::{Conditions, Simulation};
-use crate::state::State;
+use crate::state::BrokerState;
 
 impl MemoryBroker {
     /// Makes the broker behave like a real cluster. It keeps every record, except those that
@@ -114,7 +114,7 @@ impl MemoryBroker {
     }
 }
 
-impl State {
+impl BrokerState {
     /// Ends overdue sessions and transactions.
     pub(crate) fn expire_overdue(&mut self) {
         self.end_overdue_transactions();

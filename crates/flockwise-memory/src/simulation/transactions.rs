@@ -5,9 +5,9 @@ use flockwise_runtime::topics::TopicPartition;
 
 use super::open_transaction::OpenTransaction;
 use crate::record::Shape;
-use crate::state::State;
+use crate::state::BrokerState;
 
-impl State {
+impl BrokerState {
     fn transaction(&mut self, member: &str) -> Option<&mut OpenTransaction> {
         let simulation = self.simulation.as_mut()?;
         let began = simulation.conditions.clock.now();

@@ -41,7 +41,7 @@ fn a_tombstone_goes_with_its_key_in_the_end() {
         broker.append(Topic::Changelog, 0, n, Some(b"other"), Some(&VALUE));
     }
     let records = broker.read(Topic::Changelog, 0, 0);
-    let is_gone = |record: &crate::Committed| record.key.as_deref() == Some(b"gone");
+    let is_gone = |record: &crate::CommittedRecord| record.key.as_deref() == Some(b"gone");
     assert!(!records.iter().any(is_gone));
     assert_eq!(
         records.last().map(|record| record.timestamp_ms),

@@ -13,31 +13,31 @@ pub(crate) struct ModelArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// The versions there are, the newest last.
+    /// List the versions, newest last.
     #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
     List(ListArguments),
-    /// The segments of a version, what it does to customers, and by whose order it is in use.
+    /// Show a version: its segments, its impact on customers, and the command that put it into use.
     #[command(after_help = "Example:\n  flockwise model show --held --config flockwise.toml")]
     Show(ShowArguments),
-    /// What becomes of the segments from one version to another.
+    /// Compare the segments of two versions.
     #[command(after_help = "Example:\n  flockwise model diff 3 5 --config flockwise.toml")]
     Diff(DiffArguments),
-    /// Write a version as JSON that `import` reads again.
+    /// Write a version as JSON, for `model import`.
     #[command(
         after_help = "Example:\n  flockwise model export --config flockwise.toml --out model.json"
     )]
     Export(ExportArguments),
-    /// Take a model from a file into use, as the next version.
+    /// Put a model from a file into use, as the next version.
     #[command(
         after_help = "Example:\n  flockwise model import model.json --config flockwise.toml --why \"names by marketing\""
     )]
     Import(ImportArguments),
-    /// Take the version that is held into use.
+    /// Put the held version into use.
     #[command(
         after_help = "Example:\n  flockwise model approve 5 --config flockwise.toml --why \"the sale is on\""
     )]
     Approve(DecideArguments),
-    /// Take a former version into use again, as the next version.
+    /// Put a former version into use again, as the next version.
     #[command(
         after_help = "Example:\n  flockwise model rollback 3 --config flockwise.toml --why \"a test was in the data\""
     )]
@@ -49,57 +49,57 @@ pub(crate) struct ListArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// The versions as JSON.
+    /// Print the versions as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
-    /// Its number; left out: the one in use.
+    /// Number of the version. Default: the version in use.
     #[arg(value_name = "VERSION")]
     pub(crate) number: Option<u64>,
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// The one that is held.
+    /// Show the held version.
     #[arg(long, conflicts_with = "number")]
     pub(crate) held: bool,
-    /// The version as JSON.
+    /// Print the version as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArguments {
-    /// Number of the one before; left out: the one in use, or the last but one where none is held.
+    /// Number of the earlier version. Default: the version in use, or the last but one if none is held.
     pub(crate) before: Option<u64>,
-    /// Number of the one after; left out: the one that is held, or the last.
+    /// Number of the later version. Default: the held version, or the last one if none is held.
     pub(crate) after: Option<u64>,
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// The differences as JSON.
+    /// Print the differences as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
-    /// Its number; left out: the one in use.
+    /// Number of the version. Default: the version in use.
     #[arg(value_name = "VERSION")]
     pub(crate) number: Option<u64>,
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Write it into this file instead of to stdout.
+    /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// The model, as `export` and `replay --out` write it.
+    /// Model file, as written by `model export` or `replay --out`.
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) command: CommandArguments,
@@ -107,41 +107,41 @@ pub(crate) struct ImportArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DecideArguments {
-    /// Its number.
+    /// Number of the version.
     #[arg(value_name = "VERSION")]
     pub(crate) number: u64,
     #[command(flatten)]
     pub(crate) command: CommandArguments,
 }
 
-/// What every order to the trainer has.
+/// Arguments of every command to the trainer.
 #[derive(Debug, Args)]
 pub(crate) struct CommandArguments {
     /// The configuration.
     #[arg(long)]
     pub(crate) config: PathBuf,
-    /// Why, for the record.
+    /// Reason for the command, recorded with the version.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) why: String,
-    /// Who says so, for the record; left out: who is logged in.
+    /// Who gives the command, recorded with the version. Default: the environment variable USER.
     #[arg(long, value_name = "NAME", value_parser = reason)]
     pub(crate) who: Option<String>,
-    /// How long to wait until the trainer has carried it out.
+    /// How long to wait for the trainer to execute the command.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) wait: Duration,
-    /// The outcome as JSON.
+    /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Characters that who and why may have: they are kept with the version for ever.
+/// Maximum length of --who and --why, in characters. Both are stored with the version for ever.
 const LONGEST: usize = 1_000;
 
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("it is for the record and may not be empty".to_owned()),
+        "" => Err("it is recorded with the version and may not be empty".to_owned()),
         text if text.chars().count() > LONGEST => {
-            Err(format!("it may have {LONGEST} characters at most"))
+            Err(format!("it may have at most {LONGEST} characters"))
         }
         text => Ok(text.to_owned()),
     }
@@ -151,5 +151,5 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<u32>();
     seconds
         .map(|seconds| Duration::from_secs(seconds.into()))
-        .map_err(|_| "a whole number of seconds is needed, such as 30".to_owned())
+        .map_err(|_| "expected a whole number of seconds, such as 30".to_owned())
 }

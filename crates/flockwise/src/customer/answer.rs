@@ -1,4 +1,4 @@
-//! What is told of a customer, as JSON: written by an instance, read by the command.
+//! The JSON answer about a customer: an instance writes it, `flockwise customer` reads it.
 
 use flockwise_codec::time::write_time;
 use flockwise_core::customer_view::CustomerView;
@@ -9,63 +9,63 @@ use flockwise_core::task::Versions;
 use flockwise_runtime::queries::CustomerAnswer;
 use serde::{Deserialize, Serialize};
 
-/// A customer, in the words of the records of changes.
+/// A customer, with the field names of the change records.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Answer {
     pub(super) customer_id: String,
-    /// `None` before the first model.
-    pub(super) segment: Option<Place>,
+    /// `None` before the first version of the model.
+    pub(super) segment: Option<SegmentRef>,
     pub(super) as_of: String,
-    /// Changes so far.
+    /// Number of the customer's changes so far.
     pub(super) sequence: u32,
     pub(super) model_version: Option<u64>,
     pub(super) distance: Option<f64>,
-    /// 1 - distance / `distance_other`; below zero where the other is nearer.
+    /// 1 - `distance` / `distance_other`; negative if the other segment is nearer.
     pub(super) margin: Option<f64>,
-    /// Far from every segment; `None` where `distance` is.
+    /// Whether the customer is an outlier; `None` if `distance` is.
     pub(super) outlier: Option<bool>,
-    pub(super) nearest_other: Option<Place>,
+    pub(super) nearest_other: Option<SegmentRef>,
     pub(super) distance_other: Option<f64>,
-    /// Hardest pull first.
+    /// By pull, the strongest first.
     pub(super) features: Vec<FeatureLine>,
-    pub(super) counterfactuals: Vec<WayLine>,
+    pub(super) counterfactuals: Vec<CounterfactualLine>,
     pub(super) typical_members: Vec<String>,
 }
 
-/// A segment.
+/// A segment, by id and name.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Place {
+pub(super) struct SegmentRef {
     pub(super) segment: u32,
-    /// `None` where no version at hand has it any more.
+    /// `None` if neither the current nor the previous version has the segment.
     pub(super) name: Option<String>,
     pub(super) strategic: Option<String>,
 }
 
-/// A feature of the customer, in its own units.
+/// A feature of the customer. Values are in the feature's own units.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct FeatureLine {
     pub(super) feature: String,
     pub(super) label: Option<String>,
     pub(super) unit: Option<String>,
     pub(super) value: f64,
-    /// Of the customer's segment.
+    /// The typical value of the customer's segment.
     pub(super) typical: Option<f64>,
-    /// Of the nearest other one.
+    /// The typical value of the nearest other segment.
     pub(super) typical_other: Option<f64>,
-    /// Its part of `distance_other`² - `distance`².
+    /// The feature's part of `distance_other`² - `distance`²; negative if it pulls to the other segment.
     pub(super) pull: Option<f64>,
 }
 
 /// The smallest change of one feature that moves the customer to a segment.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct WayLine {
-    pub(super) to: Place,
-    /// `None` where none does, or none need.
+pub(super) struct CounterfactualLine {
+    pub(super) to: SegmentRef,
+    /// `None` if no single feature moves the customer there, or no change is needed.
     pub(super) feature: Option<String>,
     pub(super) value: Option<f64>,
     pub(super) needed: Option<f64>,
-    /// How far that is, as distances are; 0 where the customer is near enough as it is, `None` where no single
-    /// feature does it.
+    /// Size of the change, in the units of `distance`: 0 if no change is needed, `None` if no single feature
+    /// moves the customer there.
     #[serde(rename = "move")]
     pub(super) length: Option<f64>,
 }
@@ -78,12 +78,12 @@ impl Answer {
         let explained = told.explanation.as_ref().zip(model);
         let other = explained.and_then(|(explanation, model)| {
             let (index, distance) = explanation.other?;
-            Some((Place::at(model, index), distance))
+            Some((SegmentRef::at(model, index), distance))
         });
         let (nearest_other, distance_other) = other.unzip();
         Self {
             customer_id: view.customer_id.clone(),
-            segment: view.segment.map(|id| Place::of(versions, id)),
+            segment: view.segment.map(|id| SegmentRef::of(versions, id)),
             as_of: write_time(view.as_of_ms),
             sequence: view.sequence,
             model_version: model.map(Model::version),
@@ -96,7 +96,7 @@ impl Answer {
             counterfactuals: explained.map_or_else(Vec::new, |(explanation, model)| {
                 let counterfactuals = explanation.counterfactuals.iter();
                 counterfactuals
-                    .map(|counterfactual| WayLine::of(plan, model, view, counterfactual))
+                    .map(|counterfactual| CounterfactualLine::of(plan, model, view, counterfactual))
                     .collect()
             }),
             typical_members: told.typical_members.clone(),
@@ -104,18 +104,18 @@ impl Answer {
     }
 
     pub(super) fn json(&self) -> String {
-        // Plain numbers and texts: nothing in them can fail to be written to memory.
+        // Cannot fail: only numbers and strings, written to memory.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-impl Place {
+impl SegmentRef {
     fn at(model: &Model, index: usize) -> Self {
         let segment = &model.segments()[index];
         Self::named(segment.id, Some(&segment.name))
     }
 
-    /// One that is gone has the name that it had last.
+    /// The segment with this id. A segment that the current version lacks has its name in the previous version.
     fn of(versions: Option<&Versions>, id: u32) -> Self {
         let models = versions.into_iter();
         let mut models = models.flat_map(|v| [Some(&v.current), v.previous.as_ref()]);
@@ -135,7 +135,7 @@ impl Place {
     }
 }
 
-/// All features, in the order of the plan where nothing is explained.
+/// All features, by pull; in the order of the plan without an explanation.
 fn features(
     plan: &Plan,
     view: &CustomerView,
@@ -162,7 +162,7 @@ fn features(
     }
 }
 
-impl WayLine {
+impl CounterfactualLine {
     fn of(
         plan: &Plan,
         model: &Model,
@@ -174,7 +174,7 @@ impl WayLine {
             Requirement::Already | Requirement::NotByOne => None,
         };
         Self {
-            to: Place::at(model, counterfactual.segment),
+            to: SegmentRef::at(model, counterfactual.segment),
             feature: by.map(|by| plan.feature(by.feature).name.clone()),
             value: by.map(|by| view.features[by.feature]),
             needed: by.map(|by| by.needed),
@@ -192,12 +192,12 @@ mod tests {
     use super::super::example::{known, plan};
     use super::*;
 
-    /// Programs are written against it: a difference is to be meant.
+    /// Users' programs parse this JSON: change the golden file only on purpose.
     #[test]
     fn the_answer_is_as_it_was() {
         let versions = known(true).versions;
         let answers = [known(true), known(false)].map(|known| Answer::of(&plan(), &known));
-        let gone = Place::of(versions.as_ref(), 99);
+        let gone = SegmentRef::of(versions.as_ref(), 99);
         let mut found: Vec<String> = answers
             .iter()
             .map(|answer| serde_json::to_string_pretty(answer).unwrap())

@@ -1,4 +1,4 @@
-//! The instances, asked over HTTP until one knows.
+//! Asks one instance after another over HTTP, until one has the customer.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use ureq::Agent;
 
 use crate::exit::Failed;
 
-/// An instance answers within two seconds, if only that it cannot.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of one request. An instance responds within two seconds, if only with an error.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In a path segment, all but the unreserved characters of RFC 3986 are encoded.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -18,44 +18,44 @@ const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// What an instance says where it does not tell of a customer.
+/// The body of an error response.
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
-    /// There where the path was none.
+    /// Present if the server does not know the path.
     available: Option<Vec<String>>,
 }
 
-/// What comes of asking one.
+/// The outcome of one request.
 enum Reply {
     Known(String),
-    /// There is no such customer anywhere.
+    /// The instance owns the customer's task, and there is no such customer.
     Unknown,
-    /// Somebody else may know, and why this one does not.
+    /// Another instance may have the customer. Holds the reason why this one has no answer.
     NotHere(String),
 }
 
-/// Tells of a customer, as JSON.
+/// The JSON answer about a customer, from the first instance that has it.
 pub(super) fn ask(addresses: &[String], customer_id: &str) -> Result<String, Failed> {
     let config = Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(PATIENCE))
-        // Instances are in one's own network, if not on this machine.
+        .timeout_global(Some(TIMEOUT))
+        // Instances run on this machine or in the same network, so the environment's proxy does not apply.
         .proxy(None);
     let agent = Agent::new_with_config(config.build());
-    let mut tried = Vec::new();
+    let mut reasons = Vec::new();
     for address in addresses {
         let reply = ask_one(&agent, address, customer_id);
         match reply.unwrap_or_else(|error| Reply::NotHere(error.to_string())) {
             Reply::Known(text) => return Ok(text),
             Reply::Unknown => return Err(unknown(address, customer_id)),
-            Reply::NotHere(why) => tried.push(format!("  {address}: {why}")),
+            Reply::NotHere(reason) => reasons.push(format!("  {address}: {reason}")),
         }
     }
-    Err(Failed::running(format!(
-        "nobody tells of customer {customer_id}:\n{}\n\
-         is an instance running? name each with --ask, by the address of its `[http] listen`",
-        tried.join("\n")
+    Err(Failed::runtime(format!(
+        "no instance could answer for customer {customer_id}:\n{}\n\
+         check that an instance is running, and give the address of each one (its `[http] listen`) with --ask",
+        reasons.join("\n")
     )))
 }
 
@@ -70,7 +70,7 @@ fn ask_one(agent: &Agent, address: &str, customer_id: &str) -> Result<Reply, ure
         Ok(refusal) if status == 404 && refusal.available.is_none() => Reply::Unknown,
         Ok(refusal) => Reply::NotHere(refusal.error),
         Err(_) => Reply::NotHere(format!(
-            "answers with status {status}, and not as flockwise does"
+            "unexpected response with status {status}; is this a flockwise instance?"
         )),
     })
 }
@@ -88,11 +88,11 @@ fn url(address: &str, customer_id: &str) -> String {
     )
 }
 
-/// Whoever has the task knows all customers of it.
+/// The error for a customer that the owner of its task does not know.
 fn unknown(address: &str, customer_id: &str) -> Failed {
-    Failed::running(format!(
-        "there is no customer {customer_id}: {address} has the task that an id like this belongs to. Ids are \
-         taken as they are in the events; whoever has had none for long is let go of (`time.forget_after`)"
+    Failed::runtime(format!(
+        "there is no customer {customer_id}: {address} owns the task of this id and has no such customer. Give the \
+         id exactly as in the events; a customer without an event for `time.forget_after` is removed"
     ))
 }
 

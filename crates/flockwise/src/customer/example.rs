@@ -1,4 +1,4 @@
-//! A customer for tests.
+//! An example customer for tests.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ pub(super) fn plan() -> Plan {
     ])
 }
 
-/// Four segments: the second is nearest to the first, nobody can have the third's share of refunds, and to the fourth
-/// the refunds alone lead.
+/// Four segments: the second is nearest to the first, the third has an impossible share of refunds, and refunds alone
+/// lead to the fourth.
 fn model() -> Model {
     let segment = |id, name: &str, centroid: [f64; 2]| Segment {
         name: name.to_owned(),
@@ -60,7 +60,7 @@ fn model() -> Model {
     Model::new(&plan(), parts).unwrap()
 }
 
-/// Somebody with 1.5625 orders and a quarter of them given back, with a model or before there is one.
+/// A customer with 1.5625 orders, a quarter of them refunded, with a model or before the first version.
 pub(super) fn known(has_model: bool) -> CustomerAnswer {
     let (model, vector) = (model(), [1.25, 0.25]);
     let seen = Ranges::of(&model);

@@ -1,86 +1,86 @@
-//! What is told of a customer, for people.
+//! Renders the answer about a customer as text.
 
 use comfy_table::{CellAlignment, Table};
 
-use super::answer::{Answer, FeatureLine, Place, WayLine};
+use super::answer::{Answer, FeatureLine, SegmentRef, CounterfactualLine};
 use crate::report;
 use crate::segment_stats::readable;
 
-/// The whole sheet.
+/// The text that `flockwise customer` prints.
 pub(super) fn text(answer: &Answer) -> String {
     let Some(segment) = &answer.segment else {
         return format!(
-            "customer {}: in no segment yet, as of {}\n\n{}",
+            "customer {}: no segment yet, as of {}\n\n{}",
             answer.customer_id,
             answer.as_of,
             features(answer)
         );
     };
-    let mut parts = vec![head(answer, segment), features(answer).to_string()];
+    let mut parts = vec![header(answer, segment), features(answer).to_string()];
     if !answer.counterfactuals.is_empty() {
         parts.push(counterfactuals(answer).to_string());
     }
     if !answer.typical_members.is_empty() {
         parts.push(format!(
-            "typical of the segment: {}",
+            "typical members: {}",
             answer.typical_members.join(", ")
         ));
     }
     parts.join("\n\n")
 }
 
-fn head(answer: &Answer, segment: &Place) -> String {
-    let mut head = format!(
+fn header(answer: &Answer, segment: &SegmentRef) -> String {
+    let mut header = format!(
         "customer {}: {}, as of {}, after {} change{}",
         answer.customer_id,
-        named(segment),
+        segment_text(segment),
         answer.as_of,
         answer.sequence,
         if answer.sequence == 1 { "" } else { "s" },
     );
     let (Some(distance), Some(margin)) = (answer.distance, answer.margin) else {
-        head.push_str("\nthe model has this segment no more: the next scoring gives another");
-        return head;
+        header.push_str("\nthe model no longer has this segment: the next scoring assigns another");
+        return header;
     };
     if let (Some(other), Some(distance_other)) = (&answer.nearest_other, answer.distance_other) {
         let nearer = if margin < 0.0 {
-            "the other is nearer, and not by so much or for so long that the customer moves"
+            "the other is nearer, but not by enough or for long enough to move the customer"
                 .to_owned()
         } else {
-            format!("nearer by {:.0} %", margin * 100.0)
+            format!("the own segment is nearer by {:.0} %", margin * 100.0)
         };
-        head.push_str(&format!(
-            "\nnearest other: {}; distance {distance:.3}, to the other {distance_other:.3}: {nearer}",
-            named(other)
+        header.push_str(&format!(
+            "\ndistance {distance:.3}; nearest other segment: {}, distance {distance_other:.3}; {nearer}",
+            segment_text(other)
         ));
     }
     if answer.outlier == Some(true) {
-        head.push_str(
-            "\nan outlier: far from every segment, so take this one with a grain of salt",
+        header.push_str(
+            "\noutlier: far from every segment, so the segment describes this customer badly",
         );
     }
-    head
+    header
 }
 
 /// `returner, lapsed (segment 4)`
-fn named(place: &Place) -> String {
-    let name = place.name.as_deref().unwrap_or("a former one");
-    format!("{name} (segment {})", place.segment)
+fn segment_text(segment: &SegmentRef) -> String {
+    let name = segment.name.as_deref().unwrap_or("former");
+    format!("{name} (segment {})", segment.segment)
 }
 
 fn features(answer: &Answer) -> Table {
-    let mut table = report::blank([
+    let mut table = report::empty_table([
         "feature",
         "customer",
         "typical here",
-        "typical of the nearest other",
+        "typical of nearest other",
         "pull",
     ]);
     for line in &answer.features {
-        let typical = |value: Option<f64>| value.map_or_else(String::new, |v| told(line, v));
+        let typical = |value: Option<f64>| value.map_or_else(String::new, |v| formatted(line, v));
         table.add_row([
             label(line),
-            told(line, line.value),
+            formatted(line, line.value),
             typical(line.typical),
             typical(line.typical_other),
             line.pull.map_or_else(String::new, signed),
@@ -88,12 +88,12 @@ fn features(answer: &Answer) -> Table {
     }
     if answer.nearest_other.is_some() {
         let sum: f64 = answer.features.iter().filter_map(|line| line.pull).sum();
-        let nothing = String::new;
+        let empty = String::new;
         table.add_row([
-            "together".to_owned(),
-            nothing(),
-            nothing(),
-            nothing(),
+            "total".to_owned(),
+            empty(),
+            empty(),
+            empty(),
             signed(sum),
         ]);
     }
@@ -105,39 +105,39 @@ fn features(answer: &Answer) -> Table {
 
 /// A pull in the units of squared distances.
 fn signed(pull: f64) -> String {
-    // Rounded first: a little less than nothing is nothing.
+    // Rounds first and adds +0.0, so that a small negative value is not shown as -0.00.
     let rounded = (pull * 100.0).round() / 100.0 + 0.0;
     format!("{rounded:+.2}")
 }
 
 fn counterfactuals(answer: &Answer) -> Table {
-    let mut table = report::blank(["another segment", "reached if this alone were otherwise"]);
+    let mut table = report::empty_table(["other segment", "smallest single change that leads there"]);
     let counterfactuals = answer.counterfactuals.iter();
     let reached =
         counterfactuals.filter_map(|counterfactual| Some((counterfactual.length?, counterfactual)));
-    let mut reached: Vec<(f64, &WayLine)> = reached.collect();
+    let mut reached: Vec<(f64, &CounterfactualLine)> = reached.collect();
     reached.sort_by(|left, right| left.0.total_cmp(&right.0));
     for (_, counterfactual) in &reached {
-        table.add_row([named(&counterfactual.to), needed(answer, counterfactual)]);
+        table.add_row([segment_text(&counterfactual.to), needed(answer, counterfactual)]);
     }
     let out_of_reach = answer.counterfactuals.len() - reached.len();
     if out_of_reach > 0 {
         let more = format!("{out_of_reach} more");
-        table.add_row([more, "not reachable by one feature alone".to_owned()]);
+        table.add_row([more, "no single change leads there".to_owned()]);
     }
     table
 }
 
-/// `orders lately 8.4, not 3.2`
-fn needed(answer: &Answer, counterfactual: &WayLine) -> String {
+/// `orders lately 8.4 instead of 3.2`
+fn needed(answer: &Answer, counterfactual: &CounterfactualLine) -> String {
     let feature = counterfactual.feature.as_ref();
     let line = feature.and_then(|name| answer.features.iter().find(|l| l.feature == *name));
     let Some((line, needed)) = line.zip(counterfactual.needed) else {
-        return "near enough as it is: the next scorings decide".to_owned();
+        return "none needed: the next scorings decide".to_owned();
     };
-    let (label, value, needed_told) = (label(line), told(line, line.value), told(line, needed));
-    if value != needed_told {
-        format!("{label} {needed_told}, not {value}")
+    let (label, value, needed_text) = (label(line), formatted(line, line.value), formatted(line, needed));
+    if value != needed_text {
+        format!("{label} {needed_text} instead of {value}")
     } else if needed > line.value {
         format!("{label} a little more than {value}")
     } else {
@@ -150,7 +150,7 @@ fn label(line: &FeatureLine) -> String {
     label.unwrap_or_else(|| line.feature.replace('_', " "))
 }
 
-fn told(line: &FeatureLine, value: f64) -> String {
+fn formatted(line: &FeatureLine, value: f64) -> String {
     readable(value, line.unit.as_deref())
 }
 
@@ -174,8 +174,8 @@ mod tests {
     #[test]
     fn what_it_takes_reads_well_where_numbers_do_not() {
         let answer = Answer::of(&plan(), &known(true));
-        let mut counterfactual = WayLine {
-            to: Place {
+        let mut counterfactual = CounterfactualLine {
+            to: SegmentRef {
                 segment: 7,
                 name: None,
                 strategic: None,
@@ -201,8 +201,8 @@ mod tests {
         ) = (None, None, Some(0.0));
         assert_eq!(
             needed(&answer, &counterfactual),
-            "near enough as it is: the next scorings decide"
+            "none needed: the next scorings decide"
         );
-        assert_eq!(named(&counterfactual.to), "a former one (segment 7)");
+        assert_eq!(segment_text(&counterfactual.to), "former (segment 7)");
     }
 }

@@ -1,4 +1,4 @@
-//! `flockwise model import`, `approve` and `rollback`: orders to the trainer, and what comes of them.
+//! `flockwise model import`, `approve` and `rollback`: send a command to the trainer and wait for its outcome.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,54 +9,54 @@ use flockwise_core::trainer::{CommandAction, Publication, TrainerCommand};
 use serde_json::json;
 
 use crate::args::{CommandArguments, DecideArguments, ImportArguments};
-use crate::exit::{Failed, say};
-use crate::model::topic::{Desk, Setup};
+use crate::exit::{Failed, outln};
+use crate::model::topic::{ModelClient, Setup};
 use crate::model::versions::{State, Versions};
 use crate::pipeline;
 
-/// How soon the topic is looked at again.
+/// How often the topic is polled for the outcome.
 const STEP: Duration = Duration::from_millis(200);
 
-/// What a version has beside its model, in bytes, at most: a review, who, why and offsets.
-const BESIDE_MODEL: u64 = 32 << 10;
+/// Maximum size of what a version record holds beside its model, in bytes: impact, who, why and offsets.
+const OVERHEAD_BYTES: u64 = 32 << 10;
 
 pub(crate) fn import(arguments: &ImportArguments) -> Result<(), Failed> {
     let setup = Setup::of(&arguments.command.config)?;
     let model = pipeline::import(&arguments.file, &setup.plan)?;
-    let mut desk = setup.connect()?;
-    let versions = Versions::of(desk.news()?);
-    check_size(&desk, &versions, &model)?;
+    let mut client = setup.connect()?;
+    let versions = Versions::of(client.publications()?);
+    check_size(&client, &versions, &model)?;
     let command = command(CommandAction::Import(Box::new(model)), &arguments.command);
-    carry_out(&mut desk, &command, &arguments.command)
+    execute(&mut client, &command, &arguments.command)
 }
 
 pub(crate) fn approve(arguments: &DecideArguments) -> Result<(), Failed> {
-    let mut desk = Setup::of(&arguments.command.config)?.connect()?;
-    let versions = desk.versions()?;
+    let mut client = Setup::of(&arguments.command.config)?.connect()?;
+    let versions = client.versions()?;
     let version = versions.held_as(arguments.number)?.number();
     let command = command(CommandAction::Approve { version }, &arguments.command);
-    carry_out(&mut desk, &command, &arguments.command)
+    execute(&mut client, &command, &arguments.command)
 }
 
 pub(crate) fn rollback(arguments: &DecideArguments) -> Result<(), Failed> {
-    let mut desk = Setup::of(&arguments.command.config)?.connect()?;
-    let versions = desk.versions()?;
+    let mut client = Setup::of(&arguments.command.config)?.connect()?;
+    let versions = client.versions()?;
     let model = former(&versions, arguments.number)?;
-    desk.check(&model)?;
-    check_size(&desk, &versions, &model)?;
+    client.check(&model)?;
+    check_size(&client, &versions, &model)?;
     let command = command(CommandAction::Rollback(Box::new(model)), &arguments.command);
-    carry_out(&mut desk, &command, &arguments.command)
+    execute(&mut client, &command, &arguments.command)
 }
 
-/// A version that was in use and is not.
+/// The model of a version that was in use and no longer is.
 fn former(versions: &Versions, number: u64) -> Result<ModelParts, Failed> {
     let version = versions.numbered(number)?;
-    let refused = |why: &str| Err(Failed::running(format!("version {number} {why}")));
+    let refused = |why: &str| Err(Failed::runtime(format!("version {number} {why}")));
     match version.state {
         State::Former => Ok(version.published.model.clone()),
         State::Live => refused("is in use already"),
-        State::Held => refused("is held, and was never in use: approve it"),
-        State::Dropped => refused("was held, and never in use: export and import it"),
+        State::Held => refused("is held and was never in use; approve it instead"),
+        State::Dropped => refused("was held and never in use; export and import it instead"),
     }
 }
 
@@ -72,8 +72,8 @@ fn command(what: CommandAction, arguments: &CommandArguments) -> TrainerCommand 
     }
 }
 
-/// The trainer could neither publish what is too large nor get past the order, whoever it is.
-fn check_size(desk: &Desk, versions: &Versions, model: &ModelParts) -> Result<(), Failed> {
+/// Refuses a model that is too large for a record: no trainer could publish it or get past the command.
+fn check_size(client: &ModelClient, versions: &Versions, model: &ModelParts) -> Result<(), Failed> {
     let newest = versions.held().or_else(|| versions.live());
     let ghosts = newest.map_or(Vec::new(), |version| version.published.model.ghosts.clone());
     let as_published = ModelParts {
@@ -81,74 +81,73 @@ fn check_size(desk: &Desk, versions: &Versions, model: &ModelParts) -> Result<()
         ..model.clone()
     };
     let bytes = encode_publication(&Publication::live(as_published), None).len() as u64;
-    let (bytes, largest) = (bytes + BESIDE_MODEL, desk.largest()?);
+    let (bytes, largest) = (bytes + OVERHEAD_BYTES, client.largest_record_bytes()?);
     if bytes <= largest {
         return Ok(());
     }
-    Err(Failed::running(format!(
-        "the model takes {bytes} bytes as a record, and {largest} are taken: use fewer segments, or raise \
+    Err(Failed::runtime(format!(
+        "the model takes {bytes} bytes as a record, but the limit is {largest}: use fewer segments, or raise \
          max.message.bytes of {} and of the samples topic, and \"message.max.bytes\" under [kafka.properties]",
-        desk.topic()
+        client.topic()
     )))
 }
 
-fn carry_out(
-    desk: &mut Desk,
+fn execute(
+    client: &mut ModelClient,
     command: &TrainerCommand,
     arguments: &CommandArguments,
 ) -> Result<(), Failed> {
-    desk.leave(command)?;
+    client.send(command)?;
     let start = Instant::now();
     loop {
-        let news = desk.news()?;
-        if let Some(outcome) = outcome(&news, command) {
-            return outcome.map(|version| tell(version, command, arguments.json));
+        let publications = client.publications()?;
+        if let Some(outcome) = outcome(&publications, command) {
+            return outcome.map(|version| print_outcome(version, command, arguments.json));
         }
         if start.elapsed() >= arguments.wait {
-            return Err(not_yet(arguments.wait));
+            return Err(timed_out(arguments.wait));
         }
         thread::sleep(STEP);
     }
 }
 
-/// What came of an order, as far as that can be seen: the version that it became, or that it is of no use any
-/// more.
-fn outcome(news: &[Publication], command: &TrainerCommand) -> Option<Result<u64, Failed>> {
+/// The outcome of a command, from the versions published since: the version that it became, or why it cannot be
+/// executed any more. `None` if it is still pending.
+fn outcome(publications: &[Publication], command: &TrainerCommand) -> Option<Result<u64, Failed>> {
     let audit = command.audit();
     let is_ours = |publication: &&Publication| {
         !publication.is_held && publication.command.as_ref() == Some(&audit)
     };
-    if let Some(done) = news.iter().find(is_ours) {
+    if let Some(done) = publications.iter().find(is_ours) {
         return Some(Ok(done.model.version));
     }
     let CommandAction::Approve { version } = command.what else {
         return None;
     };
-    let overtaken = news.iter().find(|publication| {
+    let overtaken = publications.iter().find(|publication| {
         publication.model.version > version
             || (!publication.is_held && publication.command.is_some())
     })?;
-    Some(Err(Failed::running(format!(
-        "version {version} is not held any more: version {} came first; see `flockwise model list`",
+    Some(Err(Failed::runtime(format!(
+        "version {version} is no longer held: version {} came first; see `flockwise model list`",
         overtaken.model.version
     ))))
 }
 
-fn not_yet(waited: Duration) -> Failed {
-    Failed::running(format!(
-        "the order is sent, but no trainer has carried it out within {} s; one that is up reads it sooner or \
-         later. See whether `flockwise run` is up, whether its log says that an order is not carried out, and \
-         `flockwise model list`",
+fn timed_out(waited: Duration) -> Failed {
+    Failed::runtime(format!(
+        "the command is sent, but no trainer has executed it within {} s; it is executed once a trainer runs. \
+         Check that `flockwise run` runs, look for \"command refused\" in its log, and see `flockwise model list`",
         waited.as_secs()
     ))
 }
 
-fn tell(version: u64, command: &TrainerCommand, as_json: bool) {
+fn print_outcome(version: u64, command: &TrainerCommand, as_json: bool) {
     if as_json {
-        say!("{:#}", json!({ "version": version }));
+        outln!("{:#}", json!({ "version": version }));
     } else {
         let what = command.audit().what;
-        say!("version {version} is in use ({what})");
+        outln!("version {version} is in use ({what})");
     }
 }
 
@@ -183,9 +182,9 @@ mod tests {
             at_ms: 2,
             ..command
         };
-        let news = [by(&other, live(2))];
-        let failed = outcome(&news, &approval(2)).unwrap().unwrap_err();
-        assert!(failed.to_string().contains("not held any more"));
+        let publications = [by(&other, live(2))];
+        let failed = outcome(&publications, &approval(2)).unwrap().unwrap_err();
+        assert!(failed.to_string().contains("no longer held"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `flockwise model diff`: what becomes of segments from one version to another.
+//! `flockwise model diff`: compares the segments of two versions.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,29 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::DiffArguments;
-use crate::exit::{Failed, say};
+use crate::exit::{Failed, outln};
 use crate::model::format;
 use crate::model::topic::Setup;
 use crate::report;
 
 pub(crate) fn diff(arguments: &DiffArguments) -> Result<(), Failed> {
-    let mut desk = Setup::of(&arguments.config)?.connect()?;
-    let versions = desk.versions()?;
+    let mut client = Setup::of(&arguments.config)?.connect()?;
+    let versions = client.versions()?;
     let (before, after) = versions.pair(arguments.before, arguments.after)?;
     let (old, new) = (&before.published.model, &after.published.model);
-    desk.check(old)?;
-    desk.check(new)?;
+    client.check(old)?;
+    client.check(new)?;
     let differences = differences(old, new);
     if arguments.json {
         let (before, after) = (before.number(), after.number());
-        say!(
+        outln!(
             "{:#}",
             json!({ "before": before, "after": after, "segments": differences })
         );
     } else {
         let [before, after] = [before, after]
             .map(|version| format!("{} ({})", version.number(), version.state.name()));
-        say!(
+        outln!(
             "version {before} → version {after}\n{}",
             table(&differences)
         );
@@ -38,7 +38,7 @@ pub(crate) fn diff(arguments: &DiffArguments) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A segment in one version and the other.
+/// A segment in both versions.
 #[derive(Debug, PartialEq, Serialize)]
 struct Difference {
     segment: u32,
@@ -46,7 +46,8 @@ struct Difference {
     change: &'static str,
     name_before: Option<String>,
     name_after: Option<String>,
-    /// How far its centroid has moved, in standard deviations of the later version.
+    /// How far the centroid has moved, in standard deviations of the later version; `None` if one version lacks the
+    /// segment.
     distance: Option<f64>,
     share_before: Option<f64>,
     share_after: Option<f64>,
@@ -82,7 +83,7 @@ fn change(old: Option<&Segment>, new: Option<&Segment>) -> &'static str {
     }
 }
 
-/// Over the features in which customers differ.
+/// Distance between the centroids, in standard deviations. Features without variance do not count.
 fn distance(scaler: &Scaler, old: &Segment, new: &Segment) -> f64 {
     let pairs = old.centroid.iter().zip(&new.centroid).enumerate();
     let squared = pairs.map(|(index, (old, new))| ((new - old) * scaler.scale(index, 1.0)).powi(2));
@@ -90,7 +91,7 @@ fn distance(scaler: &Scaler, old: &Segment, new: &Segment) -> f64 {
 }
 
 fn table(differences: &[Difference]) -> Table {
-    let mut table = report::blank([
+    let mut table = report::empty_table([
         "segment",
         "name",
         "",

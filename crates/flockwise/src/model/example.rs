@@ -1,4 +1,4 @@
-//! Versions for tests.
+//! Example versions for tests.
 
 use flockwise_core::feature::{Feature, Transform, Wording};
 use flockwise_core::impact::{Flow, Impact};
@@ -11,7 +11,7 @@ use flockwise_core::trainer::{Audit, Publication};
 const START_MS: i64 = 1_767_312_000_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// What the versions are made of.
+/// The features of the versions.
 pub(super) fn plan() -> Plan {
     let spend = Feature {
         transform: Transform::Sqrt,
@@ -46,7 +46,7 @@ fn model(version: u64, segments: Vec<Segment>) -> ModelParts {
     }
 }
 
-/// A version in use: segments 1, pinned, and 2.
+/// A version in use, with segment 1, which is pinned, and segment 2.
 pub(super) fn live(version: u64) -> Publication {
     let pinned = Segment {
         is_pinned: true,
@@ -56,7 +56,7 @@ pub(super) fn live(version: u64) -> Publication {
     Publication::live(model(version, segments))
 }
 
-/// A version that is held: segment 3 comes and 2 goes.
+/// A held version, in which segment 3 is new and segment 2 is gone.
 pub(super) fn held(version: u64) -> Publication {
     let segments = vec![
         segment(1, "tiny", 60.0, [4.0, 2.0]),
@@ -94,7 +94,7 @@ pub(super) fn held(version: u64) -> Publication {
     }
 }
 
-/// A version that was held and is in use.
+/// A held version that was approved.
 pub(super) fn approved(version: u64) -> Publication {
     Publication {
         is_held: false,
@@ -108,7 +108,7 @@ pub(super) fn approved(version: u64) -> Publication {
     }
 }
 
-/// Checks a text against a file, which has no spaces at the ends of its lines.
+/// Compares a text with a golden file, ignoring spaces at the ends of lines.
 pub(super) fn same(found: &str, golden: &str) {
     let lines = found.lines().map(str::trim_end);
     let found = lines.collect::<Vec<_>>().join("\n");

@@ -1,4 +1,4 @@
-//! What is told of a version, in words and as JSON.
+//! Formats parts of a version as text and JSON.
 
 use flockwise_codec::time::write_time;
 use flockwise_core::aggregate::NEVER_MS;
@@ -9,35 +9,35 @@ use flockwise_core::plan::Plan;
 use flockwise_core::trainer::Audit;
 use serde_json::{Value, json};
 
-/// Features that are told of a segment.
-const STRONGEST: usize = 3;
+/// Maximum number of traits of a segment.
+const MAX_TRAITS: usize = 3;
 
-/// A feature of a segment beside that of all customers.
+/// A feature of a segment, compared with all customers.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trait {
     /// Index of the feature.
     pub(crate) feature: usize,
-    /// Of the segment, in the feature's own units.
+    /// The typical value of the segment, in the feature's own units.
     pub(crate) typical: f64,
-    /// Of all customers.
+    /// The typical value of all customers, in the same units.
     pub(crate) typical_of_all: f64,
-    /// How far the one is from the other, after the transform, in standard deviations.
+    /// Difference of the two after the transform, in standard deviations.
     pub(crate) deviations: f64,
 }
 
-/// A share of all customers.
+/// Formats a share as a percentage.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// A difference of a share of all.
+/// Formats a change of a share as a percentage, with its sign.
 pub(crate) fn signed_percent(share: f64) -> String {
-    // Rounded first: a little less than nothing is nothing.
+    // Rounds first and adds +0.0, so that a small negative value is not shown as -0.0 %.
     let rounded = (share * 1000.0).round() / 10.0 + 0.0;
     format!("{rounded:+.1} %")
 }
 
-/// By what share the quantisation error is another one with the new segments.
+/// The relative change of the quantisation error by the new segments; -0.25 is a quarter less.
 pub(crate) fn error_change(impact: &Impact) -> f64 {
     if impact.error_before > 0.0 {
         impact.error_after / impact.error_before - 1.0
@@ -46,12 +46,12 @@ pub(crate) fn error_change(impact: &Impact) -> f64 {
     }
 }
 
-/// `None` for a model made by hand, which does not say.
+/// When the model was trained; `None` for a model made by hand.
 pub(crate) fn trained_at(model: &ModelParts) -> Option<String> {
     (model.trained_ms != NEVER_MS).then(|| write_time(model.trained_ms))
 }
 
-/// A step of the lineage: `split 4 → 4, 17`.
+/// Formats a lineage step: `split 4 → 4, 17`.
 pub(crate) fn step(step: Step) -> String {
     let name = step.name();
     match step {
@@ -61,29 +61,29 @@ pub(crate) fn step(step: Step) -> String {
     }
 }
 
-/// Each step of a lineage.
+/// Formats each step of a lineage.
 pub(crate) fn steps(lineage: &[Step]) -> Vec<String> {
     lineage.iter().copied().map(step).collect()
 }
 
-/// By whose order a version is in use, and why.
+/// Formats the command that put a version into use.
 pub(crate) fn command(audit: &Audit) -> String {
     let Audit { what, who, why, .. } = audit;
     format!("{what} by {who} at {}: {why}", write_time(audit.at_ms))
 }
 
-/// The same for programs.
-pub(crate) fn order_json(audit: &Audit) -> Value {
+/// The command as JSON.
+pub(crate) fn command_json(audit: &Audit) -> Value {
     json!({ "what": audit.what, "who": audit.who, "why": audit.why, "at": write_time(audit.at_ms) })
 }
 
-/// What share of the customers sampled lately a segment has; of them all where nobody is known.
+/// The segment's share of the customers sampled lately, 0 to 1; 0 if the model has no weights.
 pub(crate) fn share(model: &ModelParts, segment: &Segment) -> f64 {
     let all: f64 = model.segments.iter().map(|segment| segment.weight).sum();
     if all > 0.0 { segment.weight / all } else { 0.0 }
 }
 
-/// What sets a segment apart most, the strongest first.
+/// The features that set the segment apart most, strongest first.
 pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<Trait> {
     let scaler = &model.scaler;
     let found = |feature: usize| {
@@ -99,7 +99,7 @@ pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<
     };
     let mut traits: Vec<Trait> = (0..plan.len()).filter_map(found).collect();
     traits.sort_by(|a, b| b.deviations.abs().total_cmp(&a.deviations.abs()));
-    traits.truncate(STRONGEST);
+    traits.truncate(MAX_TRAITS);
     traits
 }
 

@@ -1,44 +1,44 @@
-//! `flockwise model list`: the versions there are.
+//! `flockwise model list`: lists the versions.
 
 use comfy_table::Table;
 use serde_json::{Value, json};
 
 use crate::args::ListArguments;
-use crate::exit::{Failed, say};
+use crate::exit::{Failed, outln};
 use crate::model::format;
 use crate::model::topic::Setup;
 use crate::model::versions::{Version, Versions};
 use crate::report;
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
-    let mut desk = Setup::of(&arguments.config)?.connect()?;
-    let versions = Versions::of(desk.news()?);
+    let mut client = Setup::of(&arguments.config)?.connect()?;
+    let versions = Versions::of(client.publications()?);
     let warm_up = match versions.is_empty() {
-        true => desk.warm_up()?,
+        true => client.warm_up()?,
         false => None,
     };
     let warm_up = warm_up.map(|warm_up| warm_up.to_string());
     if arguments.json {
         let versions: Vec<Value> = versions.iter().map(entry).collect();
-        say!("{:#}", json!({ "versions": versions, "warm_up": warm_up }));
+        outln!("{:#}", json!({ "versions": versions, "warm_up": warm_up }));
     } else if let Some(warm_up) = warm_up {
-        say!("no version yet: {warm_up}");
+        outln!("no version yet: {warm_up}");
     } else {
-        say!("{}", table(&versions));
+        outln!("{}", table(&versions));
     }
     Ok(())
 }
 
 fn table(versions: &Versions) -> Table {
-    let mut table = report::blank([
+    let mut table = report::empty_table([
         "version",
         "state",
         "trained at",
         "segments",
         "moved",
         "error",
-        "steps",
-        "by order",
+        "lineage",
+        "command",
     ]);
     versions.iter().for_each(|version| {
         table.add_row(row(version));
@@ -75,7 +75,7 @@ fn entry(version: &Version) -> Value {
         "moved": impact.map(|impact| impact.moved),
         "error_change": impact.map(format::error_change),
         "lineage": format::steps(&model.lineage),
-        "order": published.command.as_ref().map(format::order_json),
+        "order": published.command.as_ref().map(format::command_json),
     })
 }
 

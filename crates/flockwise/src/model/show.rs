@@ -1,4 +1,4 @@
-//! `flockwise model show`: one version.
+//! `flockwise model show`: shows one version.
 
 use comfy_table::Table;
 use flockwise_core::impact::{Flow, Impact};
@@ -7,7 +7,7 @@ use flockwise_core::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::args::ShowArguments;
-use crate::exit::{Failed, say};
+use crate::exit::{Failed, outln};
 use crate::model::format::{self, Trait};
 use crate::model::topic::Setup;
 use crate::model::versions::{Version, Versions};
@@ -15,24 +15,24 @@ use crate::report;
 use crate::segment_stats::{label, readable};
 
 pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
-    let mut desk = Setup::of(&arguments.config)?.connect()?;
-    let versions = desk.versions()?;
+    let mut client = Setup::of(&arguments.config)?.connect()?;
+    let versions = client.versions()?;
     let version = if arguments.held {
         let held = versions.held();
-        held.ok_or_else(|| Failed::running("no version is held"))?
+        held.ok_or_else(|| Failed::runtime("no version is held"))?
     } else {
         versions.numbered_or_live(arguments.number)?
     };
-    desk.check(&version.published.model)?;
+    client.check(&version.published.model)?;
     if arguments.json {
-        say!("{:#}", whole(desk.plan(), &versions, version));
+        outln!("{:#}", version_json(client.plan(), &versions, version));
     } else {
-        say!("{}", text(desk.plan(), &versions, version));
+        outln!("{}", text(client.plan(), &versions, version));
     }
     Ok(())
 }
 
-/// Names of segments as of a version; of one that it lacks, as of the last that had it.
+/// Names of segments in a version. A segment that it lacks has its name in the last earlier version that had it.
 struct Names<'v>(Vec<&'v ModelParts>);
 
 impl<'v> Names<'v> {
@@ -63,7 +63,7 @@ fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
     let published = &version.published;
     let model = &published.model;
     let trained = format::trained_at(model);
-    let trained = trained.map_or("made by hand".to_owned(), |at| format!("as of {at}"));
+    let trained = trained.map_or("made by hand".to_owned(), |at| format!("trained at {at}"));
     let mut lines = vec![format!(
         "version {}, {}, {trained}",
         version.number(),
@@ -72,15 +72,15 @@ fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
     lines.extend(published.command.as_ref().map(format::command));
     if !model.lineage.is_empty() {
         let steps = format::steps(&model.lineage).join("; ");
-        lines.push(format!("segments: {steps}"));
+        lines.push(format!("lineage: {steps}"));
     }
     let names = Names::of(versions, version);
-    lines.extend(published.impact.iter().flat_map(|r| reviewed(r, &names)));
+    lines.extend(published.impact.iter().flat_map(|r| impact_lines(r, &names)));
     lines.push(table(plan, model).to_string());
     lines.join("\n")
 }
 
-fn reviewed(impact: &Impact, names: &Names<'_>) -> Vec<String> {
+fn impact_lines(impact: &Impact, names: &Names<'_>) -> Vec<String> {
     let change = format::signed_percent(format::error_change(impact));
     let Impact {
         error_before,
@@ -88,9 +88,9 @@ fn reviewed(impact: &Impact, names: &Names<'_>) -> Vec<String> {
         ..
     } = impact;
     let mut lines = vec![
-        format!("error {error_before:.3} → {error_after:.3} ({change})"),
+        format!("quantisation error {error_before:.3} → {error_after:.3} ({change})"),
         format!(
-            "moves {} of the customers; {} have another nearest segment",
+            "moves {} of customers; for {} another segment is nearest",
             format::percent(impact.moved),
             format::percent(impact.other_nearest)
         ),
@@ -103,16 +103,16 @@ fn reviewed(impact: &Impact, names: &Names<'_>) -> Vec<String> {
 }
 
 fn table(plan: &Plan, model: &ModelParts) -> Table {
-    let mut table = report::blank([
+    let mut table = report::empty_table([
         "segment",
         "name",
         "pinned",
         "customers",
-        "sets it apart (all), in standard deviations",
+        "what sets it apart (all), in standard deviations",
     ]);
     for segment in &model.segments {
         let traits = format::traits(plan, model, segment);
-        let traits: Vec<String> = traits.iter().map(|found| told(plan, found)).collect();
+        let traits: Vec<String> = traits.iter().map(|found| trait_text(plan, found)).collect();
         table.add_row([
             segment.id.to_string(),
             segment.name.clone(),
@@ -125,7 +125,7 @@ fn table(plan: &Plan, model: &ModelParts) -> Table {
 }
 
 /// `orders lately 5.9 (0.9), +1.50`
-fn told(plan: &Plan, found: &Trait) -> String {
+fn trait_text(plan: &Plan, found: &Trait) -> String {
     let feature = plan.feature(found.feature);
     let unit = feature.wording.unit.as_deref();
     let (here, all) = (
@@ -139,7 +139,7 @@ fn told(plan: &Plan, found: &Trait) -> String {
     )
 }
 
-fn whole(plan: &Plan, versions: &Versions, version: &Version) -> Value {
+fn version_json(plan: &Plan, versions: &Versions, version: &Version) -> Value {
     let published = &version.published;
     let model = &published.model;
     let names = Names::of(versions, version);
@@ -155,7 +155,7 @@ fn whole(plan: &Plan, versions: &Versions, version: &Version) -> Value {
         "segments": segments,
         "lineage": format::steps(&model.lineage),
         "impact": published.impact.as_ref().map(|found| impact(found, &names)),
-        "order": published.command.as_ref().map(format::order_json),
+        "order": published.command.as_ref().map(format::command_json),
     })
 }
 
@@ -199,15 +199,15 @@ mod tests {
     #[test]
     fn a_version_is_told_with_what_it_does() {
         let versions = Versions::of(vec![live(1), approved(2), held(3)]);
-        let told = |number| text(&plan(), &versions, versions.numbered(number).unwrap());
-        let found = format!("{}\n\n{}", told(2), told(3));
+        let shown = |number| text(&plan(), &versions, versions.numbered(number).unwrap());
+        let found = format!("{}\n\n{}", shown(2), shown(3));
         same(&found, include_str!("golden/show.txt"));
     }
 
     #[test]
     fn flows_name_segments_that_are_gone() {
         let versions = Versions::of(vec![live(1), held(2)]);
-        let found = whole(&plan(), &versions, versions.held().unwrap());
+        let found = version_json(&plan(), &versions, versions.held().unwrap());
         let flow = &found["impact"]["flows"][0];
         assert_eq!(flow["from"]["name"], "big");
         assert_eq!(flow["to"]["name"], "newcomers");

@@ -1,4 +1,4 @@
-//! Where versions are read, and orders to the trainer are left.
+//! Reads the model topic, and sends commands to the trainer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use flockwise_core::trainer::{Publication, Trainer, TrainerCommand, TrainerInput
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient, admin};
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::connection::{failed, load, settings, settled};
+use crate::connection::{failed, load, settings, pipeline_topics};
 use crate::exit::Failed;
 use crate::model::versions::Versions;
 
-/// A pipeline as configured, before any broker is asked.
+/// A configured pipeline, not yet connected.
 pub(crate) struct Setup {
     pub(crate) plan: Plan,
     learning: LearningPolicy,
@@ -24,11 +24,11 @@ pub(crate) struct Setup {
     topics: Topics,
 }
 
-/// Its model on the brokers.
-pub(crate) struct Desk {
+/// A client of the pipeline's model and samples topics.
+pub(crate) struct ModelClient {
     setup: Setup,
-    visitor: KafkaTopicClient,
-    /// Where versions come that were not read yet.
+    topic_client: KafkaTopicClient,
+    /// The next offset to read of the model topic; `None` before the first read.
     next_offset: Option<i64>,
 }
 
@@ -39,28 +39,28 @@ impl Setup {
             plan: Plan::compile(&config.features),
             learning: config.learning,
             settings: settings(&config, &format!("{}-model", config.app))?,
-            // The topics that matter here have one partition, whatever the inputs have.
-            topics: settled(&config, &[]),
+            // The two topics used here have one partition, so the inputs do not matter.
+            topics: pipeline_topics(&config, &[]),
         })
     }
 
-    pub(crate) fn connect(self) -> Result<Desk, Failed> {
+    pub(crate) fn connect(self) -> Result<ModelClient, Failed> {
         self.expect_topic()?;
-        let visitor = KafkaTopicClient::connect(self.settings.clone(), self.topics.clone());
-        Ok(Desk {
-            visitor: visitor.map_err(failed)?,
+        let topic_client = KafkaTopicClient::connect(self.settings.clone(), self.topics.clone());
+        Ok(ModelClient {
+            topic_client: topic_client.map_err(failed)?,
             setup: self,
             next_offset: None,
         })
     }
 
-    /// Says more than that there is no such topic.
+    /// Fails with instructions if the model topic does not exist.
     fn expect_topic(&self) -> Result<(), Failed> {
         let name = self.topics.name(Topic::Model);
         let found = admin::find(&self.settings, std::slice::from_ref(&name)).map_err(failed)?;
         match found[..] {
-            [Ok(None)] => Err(Failed::running(format!(
-                "there is no topic {name}: `flockwise run` makes it when it first starts, with the `app` of its \
+            [Ok(None)] => Err(Failed::runtime(format!(
+                "there is no topic {name}: `flockwise run` creates it at its first start; check `app` in the \
                  configuration"
             ))),
             _ => Ok(()),
@@ -68,25 +68,25 @@ impl Setup {
     }
 }
 
-impl Desk {
-    /// The versions there are; there must be one.
+impl ModelClient {
+    /// All versions. Fails if there is none.
     pub(crate) fn versions(&mut self) -> Result<Versions, Failed> {
-        let versions = Versions::of(self.news()?);
+        let versions = Versions::of(self.publications()?);
         if versions.is_empty() {
-            return Err(Failed::running(format!(
-                "there is no version on topic {} yet: the first comes when so many customers were seen as \
-                 `model.warm_up` says",
+            return Err(Failed::runtime(format!(
+                "there is no version on topic {} yet: the first one follows the warm-up (`model.warm_up`); \
+                 `flockwise model list` says what it waits for",
                 self.topic()
             )));
         }
         Ok(versions)
     }
 
-    /// What the first version waits for, from the mini-batches that the trainer has been sent.
+    /// What the first version waits for, computed from the mini-batches on the samples topic; `None` if nothing.
     pub(crate) fn warm_up(&mut self) -> Result<Option<WarmUp>, Failed> {
         let Setup { plan, learning, .. } = &self.setup;
         let mut trainer = Trainer::new(Arc::new(plan.clone()), *learning, None);
-        let read = self.visitor.read(Topic::Samples, None, &mut |record| {
+        let read = self.topic_client.read(Topic::Samples, None, &mut |record| {
             let lesson = decode_trainer_input(record.value.unwrap_or_default(), plan);
             if let Ok(TrainerInput::MiniBatch(batch)) = lesson {
                 trainer.absorb(batch, record.offset);
@@ -96,11 +96,11 @@ impl Desk {
         Ok(trainer.pending_warm_up())
     }
 
-    /// What was published since it was last asked, in order.
-    pub(crate) fn news(&mut self) -> Result<Vec<Publication>, Failed> {
+    /// The versions published since the last call, in order.
+    pub(crate) fn publications(&mut self) -> Result<Vec<Publication>, Failed> {
         let mut records = Vec::new();
         let next = self
-            .visitor
+            .topic_client
             .read(Topic::Model, self.next_offset, &mut |record| {
                 records.extend(record.value.map(|value| (record.offset, value.to_vec())));
             });
@@ -110,33 +110,33 @@ impl Desk {
             let read = read.map(|(publication, _)| publication);
             read.map_err(|error| {
                 let topic = self.topic();
-                Failed::running(format!(
-                    "the version at offset {offset} of topic {topic}: {error}"
+                Failed::runtime(format!(
+                    "cannot decode the version at offset {offset} of topic {topic}: {error}"
                 ))
             })
         };
         records.into_iter().map(read).collect()
     }
 
-    /// The features as configured.
+    /// The configured features.
     pub(crate) fn plan(&self) -> &Plan {
         &self.setup.plan
     }
 
-    /// Checks that a version goes with the configuration.
+    /// Checks that a version matches the configured features.
     pub(crate) fn check(&self, model: &ModelParts) -> Result<(), Failed> {
         let made = Model::new(&self.setup.plan, model.clone());
         made.map(drop)
-            .map_err(|error| Failed::running(format!("version {}: {error}", model.version)))
+            .map_err(|error| Failed::runtime(format!("version {}: {error}", model.version)))
     }
 
-    pub(crate) fn leave(&self, command: &TrainerCommand) -> Result<(), Failed> {
-        let sent = self.visitor.send(Topic::Samples, &encode_command(command));
+    pub(crate) fn send(&self, command: &TrainerCommand) -> Result<(), Failed> {
+        let sent = self.topic_client.send(Topic::Samples, &encode_command(command));
         sent.map_err(failed)
     }
 
-    /// The largest record, in bytes, that the trainer can be sent and can publish.
-    pub(crate) fn largest(&self) -> Result<u64, Failed> {
+    /// The largest record, in bytes, that both can be sent to the trainer and published by it.
+    pub(crate) fn largest_record_bytes(&self) -> Result<u64, Failed> {
         let Setup {
             settings, topics, ..
         } = &self.setup;

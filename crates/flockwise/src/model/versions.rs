@@ -1,4 +1,4 @@
-//! The versions there are, and how each stands.
+//! The versions on the model topic, and the state of each.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use serde::Serialize;
 
 use crate::exit::Failed;
 
-/// How a version stands.
+/// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     /// In use.
     Live,
-    /// Waits to be approved.
+    /// Waits for approval.
     Held,
-    /// Was in use.
+    /// Was in use before.
     Former,
-    /// Was held, and others came after it.
+    /// Was held, and another version came after it.
     Dropped,
 }
 
-/// A version and how it stands.
+/// A version and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Version {
     pub(crate) published: Publication,
     pub(crate) state: State,
 }
 
-/// All of them, ascending.
+/// All versions, by ascending number.
 #[derive(Debug)]
 pub(crate) struct Versions(Vec<Version>);
 
@@ -50,8 +50,8 @@ impl Version {
 }
 
 impl Versions {
-    /// From what was published, in order: what comes later replaces what has the same number, as an approved
-    /// version replaces itself.
+    /// Builds the versions from the publications, in order. A later publication replaces an earlier one with the same
+    /// number: an approved version is published again.
     pub(crate) fn of(published: Vec<Publication>) -> Self {
         let last = |is_held: bool| {
             let mut found = published.iter().enumerate().rev();
@@ -84,53 +84,53 @@ impl Versions {
         self.0.iter()
     }
 
-    /// The one in use, if there is one.
+    /// The version in use, if any.
     pub(crate) fn live(&self) -> Option<&Version> {
         self.0.iter().find(|version| version.state == State::Live)
     }
 
-    /// The one that is held, if one is.
+    /// The held version, if any.
     pub(crate) fn held(&self) -> Option<&Version> {
         self.0.iter().find(|version| version.state == State::Held)
     }
 
-    /// The one of this number.
+    /// The version with this number.
     pub(crate) fn numbered(&self, number: u64) -> Result<&Version, Failed> {
         let mut versions = self.0.iter();
         let found = versions.find(|version| version.number() == number);
         found
-            .ok_or_else(|| Failed::running(format!("there is no version {number}; {}", self.all())))
+            .ok_or_else(|| Failed::runtime(format!("there is no version {number}; {}", self.all())))
     }
 
-    /// The one of this number, or the one in use.
+    /// The version with this number, or by default the version in use.
     pub(crate) fn numbered_or_live(&self, number: Option<u64>) -> Result<&Version, Failed> {
         match number {
             Some(number) => self.numbered(number),
             None => self
                 .live()
-                .ok_or_else(|| Failed::running("no version is in use yet")),
+                .ok_or_else(|| Failed::runtime("no version is in use yet")),
         }
     }
 
-    /// Checks that the one of this number waits to be approved.
+    /// The version with this number. Fails unless it is held.
     pub(crate) fn held_as(&self, number: u64) -> Result<&Version, Failed> {
         let held = self.held();
         held.filter(|held| held.number() == number).ok_or_else(|| {
             let instead = held.map_or("none is".to_owned(), |held| {
                 format!("version {} is", held.number())
             });
-            Failed::running(format!("version {number} is not held: {instead}"))
+            Failed::runtime(format!("version {number} is not held: {instead}"))
         })
     }
 
-    /// What to compare: the one in use with the one that is held, or else the last two.
+    /// The versions to compare. By default, the version in use with the held one, or else the last two.
     pub(crate) fn pair(
         &self,
         before: Option<u64>,
         after: Option<u64>,
     ) -> Result<(&Version, &Version), Failed> {
         let newest = self.held().or_else(|| self.0.last());
-        let newest = newest.ok_or_else(|| Failed::running("there is no version yet"))?;
+        let newest = newest.ok_or_else(|| Failed::runtime("there is no version yet"))?;
         let after = after.map_or(Ok(newest), |number| self.numbered(number))?;
         let before = match before {
             Some(number) => self.numbered(number)?,
@@ -138,19 +138,19 @@ impl Versions {
         };
         if before == after {
             let number = after.number();
-            let text = format!("version {number} is to be compared with itself; name two");
-            return Err(Failed::running(text));
+            let text = format!("cannot compare version {number} with itself; name two versions");
+            return Err(Failed::runtime(text));
         }
         Ok((before, after))
     }
 
-    /// The one in use, of one that is held; else the one before.
+    /// The version in use if `after` is held, else the version before `after`.
     fn predecessor(&self, after: &Version) -> Result<&Version, Failed> {
         let live = self.live().filter(|_| after.state == State::Held);
         let before = || self.0.iter().rev().find(|v| v.number() < after.number());
         live.or_else(before).ok_or_else(|| {
             let number = after.number();
-            Failed::running(format!("there is no version before {number}"))
+            Failed::runtime(format!("there is no version before {number}"))
         })
     }
 
@@ -158,7 +158,7 @@ impl Versions {
         let numbers: Vec<String> = self.0.iter().map(|v| v.number().to_string()).collect();
         let rest = numbers.len().saturating_sub(10);
         match rest {
-            0 => format!("there are {}", numbers.join(", ")),
+            0 => format!("the versions are {}", numbers.join(", ")),
             rest => format!("the last are {}", numbers[rest..].join(", ")),
         }
     }
@@ -210,7 +210,7 @@ mod tests {
         let alone = pair(vec![live(1)], None, None);
         assert_eq!(alone, Err("there is no version before 1".to_owned()));
         let unknown = pair(all(), Some(9), None);
-        let expected = "there is no version 9; there are 1, 2, 3, 4";
+        let expected = "there is no version 9; the versions are 1, 2, 3, 4";
         assert_eq!(unknown, Err(expected.to_owned()));
     }
 

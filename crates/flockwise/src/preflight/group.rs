@@ -1,14 +1,14 @@
-//! May this pipeline join its consumer group, and who else is in it?
+//! Checks the consumer group: permissions, partition assignors, and members that are not this pipeline's.
 
 use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{GroupDescription, GroupMember, Permission};
 use flockwise_runtime::broker::Failure;
 
-use super::forbidden;
+use super::missing_permissions;
 use crate::connection::reason;
 use crate::finding::Finding;
 
-/// What there is to say about the group named after `app`.
+/// Checks the consumer group, whose id is `app`.
 pub(super) fn findings(
     app: &str,
     settings: &KafkaSettings,
@@ -22,8 +22,8 @@ pub(super) fn findings(
         }
         Err(failure) => return vec![Finding::warning(&about, reason(failure))],
     };
-    if let Some(forbidden) = forbidden(&about, &group.rights, &[Permission::Read]) {
-        return vec![forbidden];
+    if let Some(missing_permissions) = missing_permissions(&about, &group.rights, &[Permission::Read]) {
+        return vec![missing_permissions];
     }
     let property = |key: &str| settings.properties.get(key).map(String::as_str);
     let is_next = property("group.protocol") == Some("consumer");
@@ -36,16 +36,16 @@ pub(super) fn findings(
 
 fn members(count: usize) -> String {
     match count {
-        0 => "nobody in it".to_owned(),
+        0 => "no members".to_owned(),
         1 => "1 member".to_owned(),
         count => format!("{count} members"),
     }
 }
 
-/// Why the brokers would not let a member in beside those who are there.
+/// Why the group's coordinator would reject a new member; `None` if it would not.
 fn protocol(group: &GroupDescription, is_next: bool, assignors: &str) -> Option<String> {
     if group.members.is_empty() || is_next || group.is_next_protocol == Some(true) {
-        // Brokers convert a group between the protocols, or refuse to; its members share no assignor.
+        // Members of the KIP-848 protocol share no assignor. Brokers convert a group between the protocols, or refuse to.
         return None;
     }
     let is_shared = assignors
@@ -53,14 +53,14 @@ fn protocol(group: &GroupDescription, is_next: bool, assignors: &str) -> Option<
         .any(|assignor| assignor.trim() == group.assignor);
     (!is_shared && !group.assignor.is_empty()).then(|| {
         format!(
-            "its members share partitions out by {:?}, this configuration by {assignors:?}: every member must have \
-             the same partition.assignment.strategy; stop them, or correct it under [kafka.properties]",
+            "its members use the assignor {:?}, but this configuration has {assignors:?}: all members need the same \
+             partition.assignment.strategy; stop them, or correct it under [kafka.properties]",
             group.assignor
         )
     })
 }
 
-/// A member that no `flockwise run` of this app is.
+/// A warning about a member that is not an instance of this app.
 fn stranger(app: &str, group: &GroupDescription) -> Option<String> {
     let is_ours = |member: &&GroupMember| {
         let rest = member.instance_id.strip_prefix(app);
@@ -68,7 +68,7 @@ fn stranger(app: &str, group: &GroupDescription) -> Option<String> {
     };
     let stranger = group.members.iter().find(|member| !is_ours(member))?;
     Some(format!(
-        "a member with client.id {:?} at {} is no Flockwise; a group of its own keeps it from holding partitions back",
+        "the member with client.id {:?} at {} is not an instance of this pipeline and may take partitions from it; give it another group.id",
         stranger.client_id, stranger.host
     ))
 }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(protocol(&ours, false, "range"), None);
         assert_eq!(protocol(&ours, false, "roundrobin, range"), None);
         assert!(protocol(&ours, false, "roundrobin").is_some());
-        // While a group rebalances it has agreed on none.
+        // A group that rebalances has no assignor yet.
         assert_eq!(protocol(&group("shop-a-0", ""), false, "range"), None);
         assert_eq!(protocol(&GroupDescription::default(), false, "range"), None);
     }

@@ -1,4 +1,4 @@
-//! What `--to` says.
+//! Parses `--to`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,19 +9,19 @@ use flockwise_kafka::admin::Bounds;
 use super::Positions;
 use crate::exit::Failed;
 
-/// Where the inputs are to be read from.
+/// Where to read the inputs from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The oldest record of each partition.
     Earliest,
-    /// The first record of each partition with a timestamp not before, milliseconds since the epoch.
+    /// The first record of each partition whose timestamp is not before this, milliseconds since the epoch.
     Time(i64),
     /// An offset for each partition.
     Positions(BTreeMap<(String, u32), i64>),
 }
 
 impl Target {
-    /// Reads `earliest`, a time, or `TOPIC/PARTITION=OFFSET,...`.
+    /// Parses `earliest`, a time, or `TOPIC/PARTITION=OFFSET,...`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failed> {
         if text == "earliest" {
             return Ok(Self::Earliest);
@@ -34,7 +34,7 @@ impl Target {
             let (partition, offset) = position(part.trim()).ok_or_else(|| unreadable(text))?;
             if positions.insert(partition.clone(), offset).is_some() {
                 let (topic, partition) = partition;
-                return Err(Failed::wrong(format!(
+                return Err(Failed::invalid(format!(
                     "--to names {topic}/{partition} twice"
                 )));
             }
@@ -42,7 +42,7 @@ impl Target {
         Ok(Self::Positions(positions))
     }
 
-    /// The time to look up, if it is one.
+    /// The time to look up offsets for; `None` for the other targets.
     pub(crate) fn time_ms(&self) -> Option<i64> {
         match self {
             Self::Time(time_ms) => Some(*time_ms),
@@ -50,7 +50,7 @@ impl Target {
         }
     }
 
-    /// The offset of each of these partitions.
+    /// The offset to read each partition from. `bounds` are those of `partitions`, in the same order.
     pub(crate) fn positions(
         &self,
         partitions: &[(String, u32)],
@@ -59,8 +59,8 @@ impl Target {
         if let Self::Positions(given) = self
             && let Some((topic, number)) = given.keys().find(|key| !partitions.contains(key))
         {
-            return Err(Failed::wrong(format!(
-                "--to names {topic}/{number}, which is no partition of an input"
+            return Err(Failed::invalid(format!(
+                "--to names {topic}/{number}, which is not a partition of an input"
             )));
         }
         let place = |(partition, bounds): (&(String, u32), &Bounds)| {
@@ -76,16 +76,16 @@ impl Target {
         };
         let (topic, number) = partition;
         let offset = *given.get(partition).ok_or_else(|| {
-            Failed::wrong(format!(
-                "--to does not say where {topic}/{number} is read from: name every partition of every input"
+            Failed::invalid(format!(
+                "--to has no offset for {topic}/{number}: name every partition of every input"
             ))
         })?;
         let Bounds { start, end, .. } = bounds;
         if (*start..=*end).contains(&offset) {
             return Ok(offset);
         }
-        Err(Failed::wrong(format!(
-            "--to reads {topic}/{number} from offset {offset}, and it has those from {start} to {end}"
+        Err(Failed::invalid(format!(
+            "--to has offset {offset} for {topic}/{number}, expected an offset from {start} to {end}"
         )))
     }
 }
@@ -93,9 +93,9 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Earliest => out.write_str("the earliest records there are"),
+            Self::Earliest => out.write_str("the earliest records"),
             Self::Time(time_ms) => write!(out, "{}", write_time(*time_ms)),
-            Self::Positions(_) => out.write_str("the positions given"),
+            Self::Positions(_) => out.write_str("the given offsets"),
         }
     }
 }
@@ -109,7 +109,7 @@ fn position(text: &str) -> Option<((String, u32), i64)> {
 }
 
 fn unreadable(text: &str) -> Failed {
-    Failed::wrong(format!(
+    Failed::invalid(format!(
         "--to: found {text:?}, expected \"earliest\", a time with its zone such as 2026-01-31T00:00:00Z, or an offset \
          for each partition such as orders/0=1200,orders/1=1187"
     ))
@@ -147,11 +147,11 @@ mod tests {
             ("yesterday", "expected \"earliest\""),
             ("orders/0", "expected \"earliest\""),
             ("orders/0=-1", "expected \"earliest\""),
-            ("orders/0=9", "it has those from 10 to 20"),
-            ("orders/0=21", "it has those from 10 to 20"),
+            ("orders/0=9", "expected an offset from 10 to 20"),
+            ("orders/0=21", "expected an offset from 10 to 20"),
             (
                 "orders/0=15,orders/1=3",
-                "names orders/1, which is no partition",
+                "names orders/1, which is not a partition",
             ),
             ("orders/0=15,orders/0=16", "twice"),
             ("clicks/0=15", "names clicks/0"),

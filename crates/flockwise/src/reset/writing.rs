@@ -1,4 +1,4 @@
-//! What a reset writes: where each task begins, and what subscribers are told.
+//! The records and offsets that a reset writes.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,8 @@ use crate::args::ResetArguments;
 use crate::exit::Failed;
 use crate::pipeline::pipeline;
 
-/// What the state will be made with, a bookmark for each task, and a notice in each partition of the changes.
+/// The pipeline record, a task position for each task, and a `pipeline.reset` record for each partition of the segment
+/// changes.
 pub(super) fn records(
     config: &Config,
     topics: &Topics,
@@ -60,7 +61,7 @@ pub(super) fn records(
     Ok(records)
 }
 
-/// Tells subscribers that sequences begin again behind it.
+/// The `pipeline.reset` record, after which the customers' sequences start again at 1.
 fn notice(topics: &Topics, positions: &Positions, arguments: &ResetArguments) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
@@ -76,7 +77,7 @@ fn notice(topics: &Topics, positions: &Positions, arguments: &ResetArguments) ->
     record.to_string().into_bytes()
 }
 
-/// What the group is to have committed: the inputs' positions, and nothing of the topics that are made again.
+/// The offsets to commit for the group: the input positions, and 0 for the recreated topics.
 pub(super) fn offsets(
     topics: &Topics,
     positions: &Positions,

@@ -1,4 +1,4 @@
-//! Workers over the in-process broker.
+//! Runs workers over the in-process broker.
 
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
@@ -31,7 +31,7 @@ struct Stage {
     metrics: Metrics,
     readiness: Arc<Readiness>,
     queries: Queries,
-    pulses: [Heartbeat; 2],
+    heartbeats: [Heartbeat; 2],
     stop: AtomicBool,
 }
 
@@ -47,17 +47,17 @@ impl Stage {
             registry,
             readiness: Readiness::new(2),
             queries: Queries::new(2),
-            pulses: Default::default(),
+            heartbeats: Default::default(),
             stop: AtomicBool::new(false),
         }
     }
 
     fn run(
         &self,
-        shards: usize,
+        workers: usize,
         connect: impl Fn(usize) -> Result<MemoryClient, Failure> + Sync,
     ) -> Result<(), String> {
-        let crew = Crew {
+        let context = WorkerContext {
             pipeline: &self.pipeline,
             time_mode: TimeMode::Replay,
             metrics: &self.metrics,
@@ -67,10 +67,10 @@ impl Stage {
             models: &SharedModels::default(),
             learning: None,
             queries: &self.queries,
-            pulses: &self.pulses,
+            heartbeats: &self.heartbeats,
             stop: &self.stop,
         };
-        run_shards(shards, connect, &crew).map_err(|failed| failed.to_string())
+        run_workers(workers, connect, &context).map_err(|failed| failed.to_string())
     }
 
     fn join(&self, number: usize) -> MemoryClient {
@@ -82,7 +82,7 @@ impl Stage {
         self.broker.append(Topic::Input(0), 1, 0, None, Some(event));
     }
 
-    /// Ends everything once the click has been dealt with.
+    /// Stops the workers once the click is processed.
     fn stop_when_drained(&self) {
         let is_drained = self.broker.wait_for_backlog(0, Duration::from_secs(20));
         self.stop.store(true, Ordering::Relaxed);
@@ -103,7 +103,7 @@ fn shards_share_the_work_and_leave_when_told() {
     thread::scope(|scope| {
         let running = scope.spawn(|| stage.run(2, |number| Ok(stage.join(number))));
         while !stage
-            .pulses
+            .heartbeats
             .iter()
             .all(|heartbeat| heartbeat.beats() > Some(1))
         {
@@ -115,7 +115,7 @@ fn shards_share_the_work_and_leave_when_told() {
     assert!(stage.shows("flockwise_events_total 1"));
     assert!(
         stage
-            .pulses
+            .heartbeats
             .iter()
             .all(|heartbeat| heartbeat.beats().is_none())
     );
@@ -125,7 +125,7 @@ fn shards_share_the_work_and_leave_when_told() {
 fn customers_are_told_of_by_the_shard_that_has_them() {
     let stage = Stage::set();
     stage.click();
-    // As if the second worker were another process.
+    // Has no queue for the second worker, as if that ran in another process.
     let first_alone = Queries::new(1);
     let ask = |queries: &Queries, id: &str| {
         loop {
@@ -147,7 +147,7 @@ fn customers_are_told_of_by_the_shard_that_has_them() {
         queries: first_alone,
         ..Stage::set()
     };
-    // Neither is given tasks before both are in the group: the first one alone would get all.
+    // Both join before either gets tasks: one alone would get all of them.
     let both_joined = Barrier::new(2);
     let connect = |number| {
         let worker = stage.join(number);
@@ -215,23 +215,23 @@ fn a_panic_ends_all_and_is_told() {
     });
     let told = ended.unwrap_err();
     assert!(
-        told.contains("shard 1 panicked") && told.contains("bad luck"),
+        told.contains("worker 1 panicked") && told.contains("bad luck"),
         "{told}"
     );
 }
 
 #[test]
 fn waits_grow_to_a_bound_and_begin_anew_after_good_work() {
-    let mut troubles = Troubles::default();
-    let waits: Vec<u128> = (0..9).map(|_| troubles.backoff().as_millis()).collect();
+    let mut history = RestartHistory::default();
+    let waits: Vec<u128> = (0..9).map(|_| history.backoff().as_millis()).collect();
     assert_eq!(
         waits,
         [250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
     );
-    assert!(!troubles.may_be_outage());
-    troubles.worked_for(Duration::from_secs(1));
-    assert_eq!(troubles.backoff(), LONGEST_BACKOFF);
-    troubles.worked_for(RECOVERED);
-    assert_eq!(troubles.backoff(), BACKOFF);
-    assert!(troubles.may_be_outage());
+    assert!(!history.may_be_outage());
+    history.worked_for(Duration::from_secs(1));
+    assert_eq!(history.backoff(), LONGEST_BACKOFF);
+    history.worked_for(RECOVERY_TIME);
+    assert_eq!(history.backoff(), BACKOFF);
+    assert!(history.may_be_outage());
 }

@@ -1,4 +1,4 @@
-//! A file that is compressed as the end of its name says.
+//! A file whose extension decides its compression.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use flate2::write::GzEncoder;
 
-/// Fast, since what is written here is written often.
+/// Fast, since these files are written often.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Where the bytes go; `finish` has to be called, or the end of a compressed file is missing.
+/// A writer. `finish` must be called; otherwise the end of a compressed file is missing.
 pub(super) enum Compressed {
     Plain(BufWriter<File>),
     Gzip(GzEncoder<BufWriter<File>>),
@@ -18,7 +18,7 @@ pub(super) enum Compressed {
 }
 
 impl Compressed {
-    /// `.gz` and `.zst` are compressed, any other name is not. Folders on the way are created.
+    /// Creates a file and its parent folders. `.gz` and `.zst` files are compressed, others are not.
     pub(super) fn create(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)

@@ -1,7 +1,7 @@
-//! A made-up shop's clicks, orders and refunds, for load and for tests: seeded, without a clock, of any size.
+//! Generates a shop's clicks, orders and refunds for load and tests, from a seed, without a clock and of any size.
 //!
-//! Activity follows Zipf's law, days have evenings and bursts, customers join, leave and move between six kinds whose
-//! habits drift. One line in 200 comes up to two days late and one in 200 comes twice, as on a real topic.
+//! Activity follows Zipf's law, with evening peaks and bursts. Customers join, leave and move between six kinds whose
+//! habits drift. One line in 200 is up to two days late and one in 200 is repeated, as on a real topic.
 
 mod calendar;
 mod line;
@@ -17,38 +17,38 @@ use anyhow::Result;
 use clap::Args;
 
 use super::compressed::Compressed;
-use calendar::{DAY_MS, SweepSchedule};
-use line::Happening;
+use calendar::{Calendar, DAY_MS};
+use line::Activity;
 use population::Population;
 use random::Random;
 use visit::{Refund, Visit};
 
-/// One in this many lines comes late, and one in this many twice.
-const RARELY: f64 = 1.0 / 200.0;
+/// Probability that a line is late, and probability that it is repeated.
+const RARE: f64 = 1.0 / 200.0;
 
-/// What `cargo xtask data generate` is asked for.
+/// The arguments of `cargo xtask data generate`.
 #[derive(Args)]
 pub struct GenerateArgs {
     #[command(flatten)]
     load: Load,
-    /// JSON lines; compressed where the name ends in .gz or .zst
+    /// Output, JSON lines; compressed if the name ends in .gz or .zst
     #[arg(long)]
     out: PathBuf,
 }
 
-/// How much, of whom, over which time.
+/// The size of a load.
 #[derive(Args, Clone, Debug)]
 pub struct Load {
-    /// Lines, with those that come twice
+    /// Number of lines, including repeated ones
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub events: u64,
-    /// Customers there may be; the least active of many do not come
+    /// Maximum number of customers; of many, the least active have no events
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub customers: u32,
-    /// The same seed, the same bytes
+    /// Seed; the same seed gives the same bytes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// From 2026-01-01 on
+    /// Number of days, from 2026-01-01 on
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
 }
@@ -71,12 +71,12 @@ pub(super) fn run(args: &GenerateArgs) -> Result<()> {
     Ok(())
 }
 
-/// The lines of a load, without their ends, in the order in which they arrive.
+/// Iterates over the lines of a load, without line ends, in order of arrival.
 pub struct Generator {
     random: Random,
-    calendar: SweepSchedule,
+    calendar: Calendar,
     population: Population,
-    /// What comes when; the number keeps two things of one millisecond apart.
+    /// What is scheduled, by time in ms. The second number makes keys of the same millisecond unique.
     due: BTreeMap<(i64, u64), Due>,
     scheduled: u64,
     identified: Vec<bool>,
@@ -84,22 +84,22 @@ pub struct Generator {
     now_ms: i64,
     events: u64,
     written: u64,
-    /// Lines that the visits under way will still write.
+    /// Number of lines that the current visits will still write.
     expected: u64,
 }
 
 enum Due {
     Visit(Visit),
     Refund(Refund),
-    /// A line that is late, or comes again.
+    /// A line that is late or repeated.
     Line(String),
 }
 
 impl Generator {
-    /// Needs about 15 bytes a customer; `load` says the rest.
+    /// A generator for `load`. Needs about 15 bytes per customer.
     pub fn new(load: &Load) -> Self {
         let mut random = Random::new(load.seed);
-        let calendar = SweepSchedule::new(load.days, &mut random);
+        let calendar = Calendar::new(load.days, &mut random);
         let population = Population::new(load.customers, load.days, load.seed, &mut random);
         Self {
             random,
@@ -121,13 +121,14 @@ impl Generator {
         self.due.insert((at_ms, self.scheduled), due);
     }
 
-    /// Time passes with what is written and on its way, so that the last line comes on the last day.
-    fn pass_time(&mut self) {
+    /// Advances time in proportion to the lines that are written or scheduled, so that the last line is on the last
+    /// day.
+    fn advance_time(&mut self) {
         let share = (self.written + self.expected) as f64 / self.events as f64;
         self.now_ms = self.now_ms.max(self.calendar.at(share.min(1.0)));
     }
 
-    /// What is to happen now; None where a visit should begin before anything else.
+    /// What is due now; `None` if a new visit should begin first.
     fn take_due(&mut self) -> Option<(i64, Due)> {
         let all_on_the_way = self.written + self.expected >= self.events;
         let first = self.due.first_entry()?;
@@ -142,8 +143,8 @@ impl Generator {
         self.schedule(self.now_ms, Due::Visit(visit));
     }
 
-    /// The line that is due now, unless it turns out to be late.
-    fn act(&mut self, at_ms: i64, due: Due) -> Option<String> {
+    /// Runs what is due. Returns its line, unless the line is delayed.
+    fn run_due(&mut self, at_ms: i64, due: Due) -> Option<String> {
         match due {
             Due::Line(line) => Some(line),
             Due::Refund(refund) => {
@@ -156,7 +157,7 @@ impl Generator {
                 let line = line::line(
                     customer.id,
                     at_ms,
-                    &Happening::Identify(customer),
+                    &Activity::Identify(customer),
                     &mut self.random,
                 );
                 self.schedule(at_ms + 1, Due::Visit(visit));
@@ -177,13 +178,13 @@ impl Generator {
     }
 
     fn deliver(&mut self, at_ms: i64, line: String) -> Option<String> {
-        if self.random.chance(RARELY) {
+        if self.random.chance(RARE) {
             let unit = self.random.unit();
             let delay_ms = 60_000 + (unit * unit * unit * 2.0 * DAY_MS as f64) as i64;
             self.schedule(at_ms + delay_ms, Due::Line(line));
             return None;
         }
-        if self.random.chance(RARELY) {
+        if self.random.chance(RARE) {
             let delay_ms = self.random.around(60_000.0) as i64;
             self.schedule(at_ms + delay_ms, Due::Line(line.clone()));
         }
@@ -196,12 +197,12 @@ impl Iterator for Generator {
 
     fn next(&mut self) -> Option<String> {
         while self.written < self.events {
-            self.pass_time();
+            self.advance_time();
             let Some((at_ms, due)) = self.take_due() else {
                 self.open_visit();
                 continue;
             };
-            if let Some(line) = self.act(at_ms, due) {
+            if let Some(line) = self.run_due(at_ms, due) {
                 self.written += 1;
                 return Some(line);
             }

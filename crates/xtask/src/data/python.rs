@@ -1,4 +1,4 @@
-//! The Python scripts of this crate, each run in the virtual environment under `target/venv`.
+//! Runs the Python scripts of this crate in the virtual environment `target/venv`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use crate::python::{call, environment};
 use crate::workspace;
 
-/// Runs a script with paths as its arguments, the last of which it writes. `packages` are installed beside what every
-/// script needs.
+/// Runs a script with paths as arguments. The last one is its output file. `packages` are installed in addition to
+/// the common requirements.
 pub(super) fn run(script: &str, packages: &[&str], paths: &[PathBuf]) -> Result<()> {
     let folder = workspace().join("crates/xtask/python");
     let python = environment(

@@ -1,4 +1,4 @@
-//! A cluster: as it is to be, and as its directory says it is.
+//! A cluster: its settings, and its state on disk.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::servers::Servers;
 use super::tls::Secured;
 use super::{jars, ports, tls};
 
-/// A cluster of real brokers on 127.0.0.1, as it is to be.
+/// The settings of a cluster of real brokers on 127.0.0.1.
 ///
 /// ```no_run
 /// # fn main() -> anyhow::Result<()> {
@@ -32,18 +32,18 @@ pub struct Cluster {
     heap: String,
 }
 
-/// A cluster of one's own, taken down when dropped; after a panic its files stay, to be looked at.
+/// A running cluster, taken down on drop. After a panic its files are kept for inspection.
 #[derive(Debug)]
 pub struct Running {
-    /// To stop and start single nodes.
+    /// Starts and stops single nodes.
     pub cluster: Cluster,
-    /// Where clients connect.
+    /// The addresses that clients connect to.
     pub servers: Servers,
     keeps_files: bool,
 }
 
 impl Running {
-    /// Its files stay when it is taken down, to be looked at.
+    /// Keeps its files when it is taken down, for inspection.
     pub fn keep_files(&mut self) {
         self.keeps_files = true;
     }
@@ -63,10 +63,10 @@ impl Drop for Running {
 }
 
 impl Cluster {
-    /// One node on port 19092, its files in `directory`.
+    /// A cluster of one node on port 19092 with its files in `directory`.
     pub fn at(directory: impl AsRef<Path>) -> Self {
         let directory = directory.as_ref();
-        // The nodes run elsewhere, and are known again by the path on their command line.
+        // Absolute, since nodes run in another directory and are identified by the path on their command line.
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let settings = Settings {
             nodes: 1,
@@ -82,13 +82,13 @@ impl Cluster {
         }
     }
 
-    /// How many brokers; each is a controller too.
+    /// Sets the number of brokers. Each is also a controller.
     pub fn nodes(mut self, nodes: u16) -> Self {
         self.settings.nodes = nodes;
         self
     }
 
-    /// Port of the first node; controllers are 100 above, SASL_SSL 200 above. 0 picks free ones.
+    /// Sets the port of the first node. Controllers use port + 100, SASL_SSL port + 200. 0 chooses free ports.
     pub fn first_port(mut self, port: u16) -> Self {
         self.settings.first_port = port;
         self
@@ -100,19 +100,19 @@ impl Cluster {
         self
     }
 
-    /// Adds so many listeners, at most 4, that send clients elsewhere: [`Servers::detours`] says where.
+    /// Adds listeners, at most 4, that advertise the address of a proxy: see [`Servers::detours`].
     pub fn detours(mut self, detours: u16) -> Self {
         self.settings.detours = detours;
         self
     }
 
-    /// Memory of each node's JVM, such as `256m`.
+    /// Sets the heap size of each node's JVM, such as `256m`.
     pub fn heap(mut self, heap: &str) -> Self {
         heap.clone_into(&mut self.heap);
         self
     }
 
-    /// A broker setting, over the defaults for tests.
+    /// Sets a broker setting, which overrides the defaults for tests.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings
             .overrides
@@ -120,15 +120,16 @@ impl Cluster {
         self
     }
 
-    /// Where its files are.
+    /// The directory of its files.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Starts what does not run yet and waits until every node is ready.
+    /// Starts the nodes that do not run yet, and waits until every node is ready.
     ///
     /// # Errors
-    /// When the directory holds a cluster of another shape, a port is taken, Java or Maven is missing, or a node dies.
+    /// If the directory holds a cluster with other settings, a port is used, Java or Maven is missing, or a node
+    /// dies.
     pub fn up(&self) -> Result<Servers> {
         let _lock = self.lock()?;
         let settings = Settings {
@@ -156,7 +157,7 @@ impl Cluster {
         Ok(servers)
     }
 
-    /// Starts from nothing, and takes the cluster down when the value is dropped.
+    /// Deletes an earlier cluster and starts a new one, which is taken down on drop.
     ///
     /// # Errors
     /// As [`Cluster::up`] and [`Cluster::down`].
@@ -170,22 +171,22 @@ impl Cluster {
         })
     }
 
-    /// Stops every node; the data stays for the next `up`.
+    /// Stops every node and keeps the data for the next `up`.
     ///
     /// # Errors
-    /// When a process cannot be ended.
+    /// If a process cannot be ended.
     pub fn stop(&self) -> Result<()> {
         if !self.directory.exists() {
             return Ok(());
         }
         let _lock = self.lock()?;
-        at_once(&self.existing(), Node::end)
+        in_parallel(&self.existing(), Node::end)
     }
 
     /// Stops every node and deletes its files.
     ///
     /// # Errors
-    /// When a process cannot be ended or a file not deleted.
+    /// If a process cannot be ended or a file cannot be deleted.
     pub fn down(&self) -> Result<()> {
         self.stop()?;
         for node in self.existing() {
@@ -194,23 +195,23 @@ impl Cluster {
         }
         let _ = fs::remove_dir_all(self.directory.join("tls"));
         let _ = fs::remove_file(self.directory.join("lock"));
-        // Somebody else's files in there stay, and so does the directory then.
+        // Fails if the directory contains other files, which are kept.
         let _ = fs::remove_dir(&self.directory);
         Ok(())
     }
 
-    /// Stops (or freezes) node `number`, counted from 1.
+    /// Sends a signal to node `number`, counted from 1.
     ///
     /// # Errors
-    /// When there is no such node, or it does not end.
+    /// If there is no such node, or it does not end.
     pub fn stop_node(&self, number: u16, signal: Signal) -> Result<()> {
         self.node(number)?.signal(signal)
     }
 
-    /// Starts node `number` again, or thaws it, and waits until it is ready.
+    /// Starts node `number` and waits until it is ready. Resumes it if it is frozen.
     ///
     /// # Errors
-    /// When there is no such node, or it dies.
+    /// If there is no such node, or it dies.
     pub fn start_node(&self, number: u16) -> Result<()> {
         let node = self.node(number)?;
         if node.pid().is_some() {
@@ -219,7 +220,7 @@ impl Cluster {
         node.start(&jars::resolve()?, &self.heap)
     }
 
-    /// Every node's name and, if it runs, its pid.
+    /// The name of every node and, if it runs, its pid.
     pub fn status(&self) -> Vec<(String, Option<u32>)> {
         self.existing()
             .iter()
@@ -227,10 +228,10 @@ impl Cluster {
             .collect()
     }
 
-    /// Where clients connect, as the directory has it.
+    /// The addresses of the cluster in the directory.
     ///
     /// # Errors
-    /// When there is no cluster in the directory.
+    /// If there is no cluster in the directory.
     pub fn servers(&self) -> Result<Servers> {
         let properties: Vec<String> = self
             .existing()
@@ -239,7 +240,7 @@ impl Cluster {
             .collect();
         Servers::advertised(&properties, &self.directory).ok_or_else(|| {
             anyhow!(
-                "no cluster in {}: start one with `cargo xtask kafka up`",
+                "no cluster in {}; start one with `cargo xtask kafka up`",
                 self.directory.display()
             )
         })
@@ -259,12 +260,12 @@ impl Cluster {
             node.check_ports_are_free(text)?;
             node.write_properties(text)?;
         }
-        let started = at_once(&missing, |(node, _)| {
+        let started = in_parallel(&missing, |(node, _)| {
             node.format(&jars, tls)?;
             node.start(&jars, &self.heap)
         });
         if started.is_err() {
-            at_once(&missing, |(node, _)| node.end())?;
+            in_parallel(&missing, |(node, _)| node.end())?;
         }
         started
     }
@@ -293,12 +294,12 @@ impl Cluster {
     fn check_same_shape(&self, nodes: &[Node], wanted: &[String]) -> Result<()> {
         let directory = self.directory.display();
         let remedy = format!(
-            "`cargo xtask kafka down --dir {directory}` removes it, another --dir leaves it"
+            "remove it with `cargo xtask kafka down --dir {directory}`, or choose another --dir"
         );
         let count = self.existing().len();
         if count != 0 && count != nodes.len() {
             bail!(
-                "{directory} holds a cluster with a node count of {count}, wanted {}: {remedy}",
+                "{directory} holds a cluster of {count} nodes, expected {}; {remedy}",
                 nodes.len()
             );
         }
@@ -309,15 +310,15 @@ impl Cluster {
                     .lines()
                     .find(|line| !found.lines().any(|has| has == *line));
                 bail!(
-                    "{directory} runs with other settings, wanted {}: {remedy}",
-                    other.unwrap_or("fewer")
+                    "{directory} runs with other settings, expected {}; {remedy}",
+                    other.unwrap_or("fewer settings")
                 );
             }
         }
         Ok(())
     }
 
-    /// Held while nodes are started or stopped: several test programs may share a cluster.
+    /// A file lock, held while nodes are started or stopped, since several test programs may share a cluster.
     fn lock(&self) -> Result<File> {
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("cannot create {}", self.directory.display()))?;
@@ -328,8 +329,8 @@ impl Cluster {
     }
 }
 
-/// Does the same with all of them, each in a thread: a JVM takes seconds to start and to stop.
-fn at_once<T: Sync>(items: &[T], act: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+/// Calls `act` for all items in parallel, since a JVM takes seconds to start and to stop.
+fn in_parallel<T: Sync>(items: &[T], act: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| act(item))).collect();
         let results: Vec<Result<()>> = threads

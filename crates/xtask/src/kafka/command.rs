@@ -1,4 +1,4 @@
-//! `cargo xtask kafka ...`: answers on stdout, everything else on stderr.
+//! `cargo xtask kafka ...`: results go to stdout, everything else to stderr.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Cluster, Signal, default_directory, jars};
 /// The arguments of `cargo xtask kafka`.
 #[derive(Debug, Args)]
 pub struct KafkaArgs {
-    /// Where the cluster keeps its files [default: target/kafka]
+    /// Directory of the cluster's files [default: target/kafka]
     #[arg(long, global = true)]
     dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -19,24 +19,24 @@ pub struct KafkaArgs {
 
 #[derive(Debug, Subcommand)]
 enum KafkaCommand {
-    /// Start the cluster unless it runs already; print its bootstrap servers
+    /// Start the cluster unless it already runs, and print its bootstrap servers
     Up(UpArgs),
     /// Stop every node and delete its files
     Down {
-        /// Keep the data, so that the next `up` goes on with it
+        /// Keep the data for the next `up`
         #[arg(long)]
         keep: bool,
     },
-    /// Say what runs; exit with 1 if any node of it does not
+    /// Print the state of each node; exits with 1 if one does not run
     Status,
-    /// Stop one node, counted from 1; its data stays
+    /// Stop one node, counted from 1, and keep its data
     StopNode {
         node: u16,
-        /// kill: no goodbye; stop: freeze it, as a long pause would
+        /// term: clean shutdown; kill: sudden death; stop: freeze; cont: resume
         #[arg(long, value_enum, default_value_t = Signal::Term)]
         signal: Signal,
     },
-    /// Start one node again, or thaw it
+    /// Start a stopped node, or resume a frozen one
     StartNode { node: u16 },
     /// Run one of Kafka's own tools: topics, groups, configs, acls, ...
     #[command(
@@ -51,19 +51,19 @@ enum KafkaCommand {
 
 #[derive(Debug, Args)]
 struct UpArgs {
-    /// How many brokers; each is a controller too
+    /// Number of brokers; each is also a controller
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
     nodes: u16,
     /// Add a SASL_SSL listener with SCRAM-SHA-512, user `app`, password `app-secret`
     #[arg(long)]
     tls: bool,
-    /// Port of the first node; controllers are 100 above, SASL_SSL 200 above; 0 picks free ones
+    /// Port of the first node; controllers use port + 100, SASL_SSL port + 200; 0 chooses free ports
     #[arg(long, default_value_t = 19092, value_parser = clap::value_parser!(u16).range(0..=65_000))]
     port: u16,
-    /// Memory of each node's JVM
+    /// Heap size of each node's JVM
     #[arg(long, default_value = "256m")]
     heap: String,
-    /// A broker setting, over the defaults for tests
+    /// A broker setting that overrides the defaults for tests
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     settings: Vec<(String, String)>,
 }
@@ -75,7 +75,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// Carries out one `cargo xtask kafka` command.
+/// Runs a `cargo xtask kafka` command.
 pub fn run(args: KafkaArgs) -> Result<()> {
     let cluster = Cluster::at(args.dir.unwrap_or_else(default_directory));
     match args.command {
@@ -117,17 +117,17 @@ fn start(cluster: &Cluster) -> Result<()> {
 fn status(cluster: &Cluster) -> Result<()> {
     let nodes = cluster.status();
     for (name, pid) in &nodes {
-        let state = pid.map_or("stopped".to_owned(), |pid| format!("runs, pid {pid}"));
+        let state = pid.map_or("stopped".to_owned(), |pid| format!("running, pid {pid}"));
         println!("{name}  {state}");
     }
     if nodes.is_empty() {
         bail!(
-            "no cluster in {}: start one with `cargo xtask kafka up`",
+            "no cluster in {}; start one with `cargo xtask kafka up`",
             cluster.directory().display()
         );
     }
     if nodes.iter().any(|(_, pid)| pid.is_none()) {
-        bail!("not every node runs: `cargo xtask kafka start-node N` starts one");
+        bail!("some nodes do not run; start one with `cargo xtask kafka start-node N`");
     }
     println!("bootstrap.servers={}", cluster.servers()?.plain);
     Ok(())

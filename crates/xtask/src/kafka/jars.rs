@@ -1,4 +1,4 @@
-//! Kafka's jars, resolved once by Maven into `target/`, and the JVM that runs them.
+//! Kafka's jars, downloaded once by Maven into `target/`, and the JVM that runs them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use super::{process, workspace};
 
 const POM: &str = include_str!("../../kafka/pom.xml");
-const NO_MAVEN: &str = "Kafka's jars come from Maven; on Debian: apt-get install maven";
-const NO_JAVA: &str = "Kafka 4 runs on a JDK of version 17 or later; on Debian: apt-get install openjdk-17-jdk-headless";
+const NO_MAVEN: &str = "Maven is needed to download Kafka's jars; on Debian: apt-get install maven";
+const NO_JAVA: &str = "Kafka 4 needs a JDK of version 17 or later; on Debian: apt-get install openjdk-17-jdk-headless";
 
-/// Kafka's tools by their usual short names.
+/// Short names and main classes of Kafka's tools.
 const TOOLS: &[(&str, &str)] = &[
     ("acls", "org.apache.kafka.tools.AclCommand"),
     ("configs", "kafka.admin.ConfigCommand"),
@@ -34,18 +34,18 @@ const TOOLS: &[(&str, &str)] = &[
     ("transactions", "org.apache.kafka.tools.TransactionsCommand"),
 ];
 
-/// Could a cluster start without installing or downloading anything?
-pub fn are_at_hand() -> bool {
+/// True if a cluster can start without installing or downloading anything.
+pub fn are_installed() -> bool {
     let jars = fs::read_to_string(workspace().join("target/kafka-jars/pom.xml"));
     let java = Command::new("java").arg("-version").output();
     jars.is_ok_and(|resolved| resolved == POM) && java.is_ok_and(|java| java.status.success())
 }
 
-/// The folder of jars; the first call downloads them.
+/// The folder of Kafka's jars. The first call downloads them.
 pub(super) fn resolve() -> Result<PathBuf> {
     let target = workspace().join("target");
     fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
-    // Two test programs may come here at once.
+    // Locked, since two test programs may do this at the same time.
     let lock = File::create(target.join("kafka-jars.lock"))
         .context("cannot create target/kafka-jars.lock")?;
     lock.lock().context("cannot lock target/kafka-jars.lock")?;
@@ -72,12 +72,12 @@ fn download(target: &Path, jars: &Path) -> Result<()> {
             target.join("m2").display()
         ));
     process::run(&mut maven, NO_MAVEN)?;
-    // Written last: it says that the folder is whole.
+    // Written last, as the mark of a complete folder.
     fs::write(jars.join("pom.xml"), POM)
         .with_context(|| format!("cannot write into {}", jars.display()))
 }
 
-/// A JVM with Kafka on its class path and little appetite; the main class and its arguments are to be added.
+/// A small JVM with Kafka on its class path. The caller adds the main class and its arguments.
 pub(super) fn java(jars: &Path, heap: &str, log_level: &str) -> Command {
     let mut java = Command::new("java");
     java.arg(format!("-Xmx{heap}"))
@@ -91,7 +91,7 @@ pub(super) fn java(jars: &Path, heap: &str, log_level: &str) -> Command {
     java
 }
 
-/// The same for a program that ends at once: compiled quickly rather than well, and quiet.
+/// The same for a short-lived program: with quick compilation and without logs.
 pub(super) fn short_lived(jars: &Path) -> Command {
     let mut java = java(jars, "96m", "error");
     java.arg("-XX:TieredStopAtLevel=1");
@@ -108,7 +108,7 @@ pub(super) fn spawn(java: &mut Command) -> Result<Child> {
         .with_context(|| format!("cannot run java: {NO_JAVA}"))
 }
 
-/// Runs one of Kafka's tools on the caller's terminal.
+/// Runs one of Kafka's tools with inherited stdin, stdout and stderr.
 ///
 /// # Errors
 /// If there is no such tool, or it fails.

@@ -1,4 +1,4 @@
-//! One broker: its files, its process.
+//! One broker: its files and its process.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::process::{self, Signal};
 use super::{jars, ports, properties, tls};
 
-/// Any 16 bytes in URL-safe base64: a throwaway cluster has no need of a name of its own.
+/// Any 16 bytes in URL-safe base64. A throwaway cluster needs no unique id.
 const CLUSTER_ID: &str = "ZmxvY2t3aXNlLXRlc3QtMQ";
 const READY: &str = "Kafka Server started";
 const START: Duration = Duration::from_secs(120);
@@ -52,7 +52,7 @@ impl Node {
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        process::living(
+        process::running_pid(
             &self.pid_file(),
             &self.properties_file().display().to_string(),
         )
@@ -75,7 +75,7 @@ impl Node {
             .with_context(|| format!("cannot start {}", self.name()))
     }
 
-    /// Makes the data directory unless there is one.
+    /// Formats the data directory unless it exists.
     pub(super) fn format(&self, jars: &Path, secured: bool) -> Result<()> {
         if self.home.join("data/meta.properties").exists() {
             return Ok(());
@@ -102,7 +102,7 @@ impl Node {
             .with_context(|| format!("cannot format the storage of {}", self.name()))
     }
 
-    /// Starts the process and waits until it serves.
+    /// Starts the process and waits until it is ready.
     pub(super) fn start(&self, jars: &Path, heap: &str) -> Result<()> {
         let mut child = self.spawn(jars, heap)?;
         let started = process::wait_until(START, || {
@@ -125,12 +125,11 @@ impl Node {
         Ok(())
     }
 
-    /// The predecessor's log is put aside: it has said that it is ready.
+    /// Renames the old log first, since it already contains the ready message.
     fn spawn(&self, jars: &Path, heap: &str) -> Result<Child> {
         let log = self.log_file();
         if log.exists() {
-            fs::rename(&log, log.with_extension("before"))
-                .context("cannot put the old log aside")?;
+            fs::rename(&log, log.with_extension("before")).context("cannot rename the old log")?;
         }
         let log = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut java = jars::java(jars, heap, "info");
@@ -139,14 +138,14 @@ impl Node {
             .current_dir(&self.home)
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log))
-            // Ctrl-C in the terminal is not meant for the broker.
+            // Its own group, so that Ctrl-C in the terminal does not reach the broker.
             .process_group(0);
         let child = jars::spawn(&mut java)?;
         fs::write(self.pid_file(), child.id().to_string()).context("cannot write the pid file")?;
         Ok(child)
     }
 
-    /// Sends the signal, and for one that ends the process waits for the end.
+    /// Sends a signal. For `Term` and `Kill`, waits until the process has ended.
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
         let Some(pid) = self.pid() else {
             return Ok(());
@@ -158,12 +157,12 @@ impl Node {
         Ok(())
     }
 
-    /// Ends the process: asked first, then not.
+    /// Ends the process: with SIGTERM first, then with SIGKILL.
     pub(super) fn end(&self) -> Result<()> {
-        // A frozen process would not hear TERM.
+        // A frozen process does not handle SIGTERM.
         self.signal(Signal::Cont)?;
         if self.signal(Signal::Term).is_err() {
-            eprintln!("{} does not stop when asked: killed", self.name());
+            eprintln!("{} does not end after SIGTERM; killing it", self.name());
             self.signal(Signal::Kill)?;
         }
         let _ = fs::remove_file(self.pid_file());

@@ -1,5 +1,5 @@
-//! Which TCP ports a node takes: broker P, controller P + 100, SASL_SSL P + 200; detour K listens on
-//! P + 10 K and says that it listens on P + 50 + 10 K.
+//! The TCP ports of a node: broker P, controller P + 100, SASL_SSL P + 200. Detour K listens on P + 10 K and
+//! advertises P + 50 + 10 K.
 
 use std::net::TcpListener;
 
@@ -10,19 +10,19 @@ pub(super) const SECURED: u16 = 200;
 pub(super) const DETOUR: u16 = 10;
 pub(super) const ADVERTISED: u16 = 50;
 
-/// Fails if another program listens there.
+/// Fails if another program listens on this port.
 pub(super) fn check_free(port: u16) -> Result<()> {
     if !is_free(port) {
         bail!(
-            "port {port} of 127.0.0.1 is taken by another program: choose others with --port, or --port 0"
+            "port {port} of 127.0.0.1 is used by another program; choose another with --port, or --port 0"
         );
     }
     Ok(())
 }
 
-/// A first port from which `nodes` nodes have all of theirs free.
+/// A first port for which all ports of `nodes` nodes are free.
 pub(super) fn find(nodes: u16) -> Result<u16> {
-    // Below the ports that Linux hands out to outgoing connections, and apart from what another process tries now.
+    // Below Linux's ephemeral ports. The start differs by process, so that two processes rarely try the same ports.
     let start = u16::try_from(std::process::id() % 40).unwrap_or_default();
     (0..40)
         .map(|step| 20_000 + (start + step) % 40 * 300)

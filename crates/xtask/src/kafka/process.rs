@@ -1,4 +1,5 @@
-//! Processes by pid file: started in a group of their own, and ended only if they are still what was started.
+//! Processes with pid files. They run in their own process group, and are signalled only if the pid still belongs to
+//! the process that was started.
 
 use std::fs;
 use std::path::Path;
@@ -8,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// What `stop-node` can do to a node.
+/// The signals that `stop-node` can send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Signal {
-    /// An orderly shutdown.
+    /// Clean shutdown.
     Term,
     /// Sudden death.
     Kill,
-    /// Frozen: connected, and silent.
+    /// Freeze: the node stays connected but does not respond.
     Stop,
-    /// Goes on after `Stop`.
+    /// Resume after `Stop`.
     Cont,
 }
 
@@ -32,13 +33,14 @@ impl Signal {
     }
 }
 
-/// The pid in `file`, if a process with it lives and has `mark` on its command line: pids are used again.
-pub(super) fn living(file: &Path, mark: &str) -> Option<u32> {
+/// The pid in `file`, if a process with this pid runs and has `mark` on its command line. The mark is checked since
+/// pids are reused.
+pub(super) fn running_pid(file: &Path, mark: &str) -> Option<u32> {
     let pid: u32 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
     command_line(pid).contains(mark).then_some(pid)
 }
 
-/// Empty for what is gone and for a zombie.
+/// The command line of a process; empty if it has ended or is a zombie.
 fn command_line(pid: u32) -> String {
     if Path::new("/proc/self/cmdline").exists() {
         let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -67,12 +69,12 @@ pub(super) fn signal(pid: u32, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-/// Polls `done` until it holds; false if it did not within `patience`.
+/// Polls `done` until it returns true. Returns false if it does not within `timeout`.
 pub(super) fn wait_until(
-    patience: Duration,
+    timeout: Duration,
     mut done: impl FnMut() -> Result<bool>,
 ) -> Result<bool> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     while !done()? {
         if Instant::now() > deadline {
             return Ok(false);
@@ -82,17 +84,18 @@ pub(super) fn wait_until(
     Ok(true)
 }
 
-/// Runs `command` to its end, quietly; `remedy` says what to do where the program is missing.
+/// Runs `command` without output. Fails with its output if the exit status is not 0. `remedy` says what to do if the
+/// program is missing.
 pub(super) fn run(command: &mut Command, remedy: &str) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("cannot run {program}: {remedy}"))?;
     if !output.status.success() {
-        let said = [output.stdout, output.stderr].concat();
+        let text = [output.stdout, output.stderr].concat();
         bail!(
             "{program} failed ({}):\n{}",
             output.status,
-            String::from_utf8_lossy(&said).trim_end()
+            String::from_utf8_lossy(&text).trim_end()
         );
     }
     Ok(())
@@ -107,8 +110,8 @@ mod tests {
         let file = std::env::temp_dir().join(format!("xtask-pid-{}", std::process::id()));
         fs::write(&file, std::process::id().to_string()).unwrap();
         let found = (
-            living(&file, "xtask"),
-            living(&file, "n1/server.properties"),
+            running_pid(&file, "xtask"),
+            running_pid(&file, "n1/server.properties"),
         );
         fs::remove_file(&file).unwrap();
         assert_eq!(found, (Some(std::process::id()), None));

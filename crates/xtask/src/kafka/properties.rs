@@ -4,21 +4,21 @@ use std::path::Path;
 
 use super::ports::{ADVERTISED, CONTROLLER, DETOUR, SECURED};
 
-/// What every node of a cluster has in common.
+/// The settings that all nodes of a cluster share.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) nodes: u16,
     pub(super) first_port: u16,
     pub(super) tls: bool,
-    /// Listeners that say they are elsewhere.
+    /// Number of listeners that advertise the address of a proxy.
     pub(super) detours: u16,
-    /// Over the defaults; of two for the same key the last one counts.
+    /// Override the defaults. Of two values for a key, the last one counts.
     pub(super) overrides: Vec<(String, String)>,
 }
 
 const PROTOCOLS: &str = "listener.security.protocol.map";
 
-/// Small and quick: Kafka's own defaults are for servers.
+/// Defaults for small and quick brokers. Kafka's own are for servers.
 const FOR_TESTS: &[(&str, &str)] = &[
     ("process.roles", "broker,controller"),
     (
@@ -36,7 +36,7 @@ const FOR_TESTS: &[(&str, &str)] = &[
     ("group.min.session.timeout.ms", "1000"),
     ("group.consumer.min.session.timeout.ms", "1000"),
     ("group.consumer.min.heartbeat.interval.ms", "500"),
-    // How long a killed broker is missed, and how long its successor has to wait.
+    // How soon the loss of a killed broker is noticed, and how long its successor has to wait.
     ("broker.session.timeout.ms", "3000"),
     ("broker.heartbeat.interval.ms", "500"),
     ("log.cleaner.dedupe.buffer.size", "4194304"),

@@ -1,4 +1,4 @@
-//! Where clients connect.
+//! The addresses that clients connect to.
 
 use std::path::Path;
 
@@ -7,28 +7,28 @@ use anyhow::{Result, anyhow};
 use super::properties;
 use super::tls::Secured;
 
-/// Where clients connect.
+/// The addresses of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers {
-    /// `host:port` of every node, comma-separated; no encryption, no authentication.
+    /// `host:port` of every node, comma-separated, without encryption and authentication.
     pub plain: String,
-    /// The SASL_SSL listeners, if there are any.
+    /// The SASL_SSL listeners, if the cluster has any.
     pub secured: Option<Secured>,
-    /// Every node's part of each detour.
+    /// For each detour, its listener on every node.
     pub detours: Vec<Vec<Detour>>,
 }
 
-/// A listener that clients are sent to by way of something in between, which can get in their way.
+/// A listener that advertises the address of a proxy, so that clients connect through the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detour {
-    /// `host:port` where clients are sent; whatever is in between listens there.
+    /// `host:port` that is advertised to clients. The proxy listens on it.
     pub advertised: String,
-    /// `host:port` of the broker.
+    /// `host:port` that the broker listens on.
     pub listens: String,
 }
 
 impl Servers {
-    /// What the nodes with these `server.properties` advertise; none without any.
+    /// The addresses that nodes with these `server.properties` advertise; `None` if there are no nodes.
     pub(super) fn advertised(properties: &[String], directory: &Path) -> Option<Self> {
         let plain = addresses(properties, "PLAINTEXT://")?;
         let secured =
@@ -57,7 +57,7 @@ impl Servers {
     }
 }
 
-/// The addresses of one kind, comma-separated.
+/// The advertised addresses of one scheme, comma-separated; `None` if there are none.
 fn addresses(properties: &[String], scheme: &str) -> Option<String> {
     let addresses = listeners(properties, "advertised.listeners", scheme);
     (!addresses.is_empty()).then(|| addresses.join(","))
@@ -75,7 +75,7 @@ fn detour(properties: &[String], number: u16) -> Option<Vec<Detour>> {
     (!advertised.is_empty()).then(|| nodes.collect())
 }
 
-/// Every node's addresses of one kind under one key.
+/// Every node's addresses of one scheme under one key.
 fn listeners<'a>(properties: &'a [String], key: &str, scheme: &str) -> Vec<&'a str> {
     let values = properties
         .iter()

@@ -1,4 +1,4 @@
-//! A throwaway certificate authority and one server certificate for 127.0.0.1, made with the openssl program.
+//! A throwaway certificate authority and a server certificate for 127.0.0.1, created with the openssl program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,20 @@ use super::process;
 pub(super) const USER: &str = "app";
 pub(super) const PASSWORD: &str = "app-secret";
 
-const NO_OPENSSL: &str = "certificates are made by openssl; on Debian: apt-get install openssl";
+const NO_OPENSSL: &str =
+    "openssl is needed to create certificates; on Debian: apt-get install openssl";
 const NAMES: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1\n";
 
-/// How a client reaches the SASL_SSL listeners.
+/// What a client needs to connect to the SASL_SSL listeners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secured {
     /// `host:port` of every node, comma-separated.
     pub servers: String,
-    /// The certificate authority to trust, PEM.
+    /// PEM file of the certificate authority to trust.
     pub authority: PathBuf,
-    /// SCRAM-SHA-512 user.
+    /// SCRAM-SHA-512 user name.
     pub user: &'static str,
-    /// Its password.
+    /// Password of the user.
     pub password: &'static str,
 }
 
@@ -37,7 +38,7 @@ impl Secured {
         }
     }
 
-    /// What librdkafka needs, key by key.
+    /// The librdkafka properties.
     pub fn properties(&self) -> [(&'static str, String); 6] {
         [
             ("bootstrap.servers", self.servers.clone()),
@@ -49,7 +50,7 @@ impl Secured {
         ]
     }
 
-    /// The same as a file, for `kcat -F`.
+    /// Path of a file with the same properties, for `kcat -F`.
     pub fn client_file(&self) -> PathBuf {
         self.authority.with_file_name("client.properties")
     }
@@ -64,7 +65,7 @@ impl Secured {
     }
 }
 
-/// `DIR/tls` with `ca.pem` and the broker's `server.pem` (key and certificate), made unless they are there.
+/// Creates `DIR/tls` with `ca.pem` and the broker's `server.pem` (key and certificate), unless they exist.
 pub(super) fn ensure(directory: &Path) -> Result<()> {
     let tls = directory.join("tls");
     if tls.join("server.pem").exists() {
@@ -84,7 +85,7 @@ pub(super) fn ensure(directory: &Path) -> Result<()> {
         &tls,
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.crt",
     )?;
-    // Java reads a key from PEM only as PKCS #8.
+    // Java reads PEM keys only in PKCS #8 format.
     openssl(&tls, "pkcs8 -topk8 -nocrypt -in server.key -out server.p8")?;
     let whole = [
         fs::read(tls.join("server.p8"))?,

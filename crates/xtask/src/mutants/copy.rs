@@ -1,4 +1,4 @@
-//! A copy of the workspace's sources, so that nothing is ever broken in the sources themselves.
+//! A copy of the workspace's sources, so that mutants never change the sources themselves.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// What is no source.
-const LEFT_OUT: [&str; 3] = ["target", ".git", "flockwise-state"];
+/// Folders that are not copied.
+const IGNORED: [&str; 3] = ["target", ".git", "flockwise-state"];
 
-/// The copy.
+/// The folder of the copy.
 pub(super) struct Copy(PathBuf);
 
 impl Copy {
-    /// Brings the copy up to date. What is the same is not touched, so that little is built again.
+    /// Brings the copy up to date. Unchanged files are not touched, so that little is rebuilt.
     pub(super) fn make(from: &Path, to: &Path) -> Result<Self> {
         mirror(from, to)?;
         Ok(Self(to.to_owned()))
@@ -23,7 +23,7 @@ impl Copy {
         &self.0
     }
 
-    /// Does something while some files are others. Somebody may be at work on the sources meanwhile.
+    /// Calls `act` while some files of the copy are replaced. The sources may change meanwhile.
     pub(super) fn with(
         &self,
         files: &BTreeMap<PathBuf, String>,
@@ -49,14 +49,14 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;
         let name = entry.file_name();
-        if LEFT_OUT.iter().any(|left_out| name == *left_out) {
+        if IGNORED.iter().any(|ignored| name == *ignored) {
             continue;
         }
-        let (source, place) = (entry.path(), to.join(&name));
+        let (source, target) = (entry.path(), to.join(&name));
         if entry.file_type()?.is_dir() {
-            mirror(&source, &place)?;
+            mirror(&source, &target)?;
         } else {
-            bring(&source, &place)?;
+            copy_file(&source, &target)?;
         }
         names.push(name);
     }
@@ -72,10 +72,10 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn bring(source: &Path, place: &Path) -> Result<()> {
+fn copy_file(source: &Path, target: &Path) -> Result<()> {
     let bytes = fs::read(source).with_context(|| source.display().to_string())?;
-    if fs::read(place).is_ok_and(|known| known == bytes) {
+    if fs::read(target).is_ok_and(|known| known == bytes) {
         return Ok(());
     }
-    fs::write(place, bytes).with_context(|| place.display().to_string())
+    fs::write(target, bytes).with_context(|| target.display().to_string())
 }

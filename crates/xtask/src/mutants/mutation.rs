@@ -1,4 +1,4 @@
-//! One thing broken.
+//! A mutant: a set of changes to the sources.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// Lines that begin the parts of a change.
+/// Lines that begin the parts of a mutant file.
 const TEST: &str = "test: ";
 const FILE: &str = "--- ";
 const FIND: &str = "<<< find";
 const REPLACE: &str = "=== replace";
 const END: &str = ">>> end";
 
-/// Changes that belong together, under the name of their file.
+/// The changes of one mutant file, under its name.
 #[derive(Debug)]
 pub(super) struct Mutation {
     pub(super) name: String,
-    /// Arguments of the `cargo test` that is to catch it, where that is not the simulator.
+    /// Arguments of the `cargo test` that must catch it; `None` if the simulator must.
     pub(super) test: Option<Vec<String>>,
     changes: Vec<Change>,
 }
@@ -41,7 +41,7 @@ impl Mutation {
         })
     }
 
-    /// The files that it changes, with what they hold then.
+    /// The files that it changes, with their changed content.
     pub(super) fn apply(&self, workspace: &Path) -> Result<BTreeMap<PathBuf, String>> {
         let mut files = BTreeMap::new();
         for change in &self.changes {
@@ -64,7 +64,7 @@ impl Change {
     fn apply(&self, text: &str) -> Result<String> {
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &self.replace, 1)),
-            count => bail!("found {count} times, once was expected:\n{}", self.find),
+            count => bail!("found {count} times, expected once:\n{}", self.find),
         }
     }
 }
@@ -74,7 +74,8 @@ fn test(text: &str) -> Option<Vec<String>> {
     Some(arguments.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Words, then for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in between.
+/// Parses a description, and for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in
+/// between.
 fn parse(text: &str) -> Result<Vec<Change>> {
     let (mut changes, mut file) = (Vec::new(), None);
     let mut lines = text.lines();
@@ -83,14 +84,16 @@ fn parse(text: &str) -> Result<Vec<Change>> {
             file = Some(name.to_owned());
         } else if line == FIND {
             changes.push(Change {
-                file: file.clone().context("no file before a change")?,
+                file: file
+                    .clone()
+                    .context("a change without a preceding `--- FILE` line")?,
                 find: until(&mut lines, REPLACE)?,
                 replace: until(&mut lines, END)?,
             });
         }
     }
     if changes.is_empty() {
-        bail!("nothing is changed");
+        bail!("the mutant has no changes");
     }
     Ok(changes)
 }

@@ -1,4 +1,4 @@
-//! The simulator, or another test, over a copy of the sources.
+//! Runs the simulator or another test on a copy of the sources.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The simulator's test that plays many seeds, and the variable that says how many.
+/// The simulator's test that simulates many seeds, and the environment variable with their number.
 const TEST: &str = "every_seed_holds";
 const SEEDS: &str = "FLOCKWISE_SIMULATOR_SEEDS";
 
 pub(super) struct Trial<'a> {
     pub(super) folder: &'a Path,
-    /// Of its own, so that each mutant builds only what it changes.
+    /// Its own target folder, so that each mutant rebuilds only what it changes.
     pub(super) target: PathBuf,
     pub(super) seeds: u64,
 }
@@ -23,7 +23,7 @@ pub(super) enum Outcome {
         seed: u64,
         reason: String,
     },
-    /// By the tests of these arguments.
+    /// Caught by `cargo test` with these arguments.
     CaughtByTest(String),
     Survived,
 }
@@ -39,7 +39,7 @@ impl fmt::Display for Outcome {
 }
 
 impl Trial<'_> {
-    /// Builds and runs the tests of these arguments.
+    /// Builds and runs `cargo test` with these arguments.
     pub(super) fn run_test(&self, arguments: &[String]) -> Result<Outcome> {
         self.build(arguments)?;
         let ran = self.cargo(arguments).output().context("cargo")?;
@@ -50,33 +50,33 @@ impl Trial<'_> {
     }
 
     fn build(&self, arguments: &[String]) -> Result<()> {
-        // What follows `--` is for the tests.
+        // Arguments after `--` are for the test program.
         let own = arguments.split(|argument| argument == "--").next();
         let mut cargo = self.cargo(own.unwrap_or_default());
         let built = cargo.arg("--no-run").output().context("cargo")?;
         if !built.status.success() {
             bail!(
-                "it does not build:\n{}",
+                "the mutant does not build:\n{}",
                 String::from_utf8_lossy(&built.stderr)
             );
         }
         Ok(())
     }
 
-    /// Builds and plays.
+    /// Builds and runs the simulator.
     pub(super) fn run(&self) -> Result<Outcome> {
         let simulator = ["-p", "flockwise-tests", "--test", "simulator"].map(str::to_owned);
         self.build(&simulator)?;
-        let played = self
+        let finished = self
             .cargo(&simulator)
             .args(["--", TEST, "--nocapture"])
             .output()
             .context("cargo")?;
-        if played.status.success() {
+        if finished.status.success() {
             return Ok(Outcome::Survived);
         }
-        let told = String::from_utf8_lossy(&played.stderr);
-        let lines = || told.lines().map(str::trim);
+        let output = String::from_utf8_lossy(&finished.stderr);
+        let lines = || output.lines().map(str::trim);
         let failed = lines().find_map(|line| {
             let seed = line
                 .strip_prefix("seed ")?
@@ -84,7 +84,7 @@ impl Trial<'_> {
             seed.parse().ok()
         });
         let Some(seed) = failed else {
-            bail!("the simulator ended without naming a seed:\n{told}");
+            bail!("the simulator failed without naming a seed:\n{output}");
         };
         let opening = format!("seed {seed}: ");
         let reason = lines().find_map(|line| line.strip_prefix(&opening));

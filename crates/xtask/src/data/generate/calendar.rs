@@ -1,4 +1,4 @@
-//! When a shop is busy: evenings more than nights, weekends more than weekdays, and now and then a burst.
+//! When a shop is busy: more in the evening than at night, more at weekends than on weekdays, with occasional bursts.
 
 use super::random::Random;
 
@@ -11,15 +11,15 @@ const BY_HOUR: [f64; 24] = [
     0.4, 0.2, 0.1, 0.1, 0.1, 0.2, 0.4, 0.7, 0.9, 1.0, 1.1, 1.2, 1.4, 1.3, 1.1, 1.1, 1.2, 1.4, 1.7,
     2.0, 2.2, 2.0, 1.4, 0.8,
 ];
-/// An hour in this many is a burst: a mailing, a sale, a mention on television.
+/// One hour in this many is a burst: a mailing, a sale, a mention on television.
 const HOURS_PER_BURST: u64 = 100;
 
-pub(super) struct SweepSchedule {
-    /// How much has happened by the start of each hour, and at the end.
+pub(super) struct Calendar {
+    /// Cumulated activity at the start of each hour, and at the end.
     by_start_of_hour: Vec<f64>,
 }
 
-impl SweepSchedule {
+impl Calendar {
     pub(super) fn new(days: u32, random: &mut Random) -> Self {
         let mut by_start_of_hour = vec![0.0];
         let mut sum = 0.0;
@@ -38,7 +38,7 @@ impl SweepSchedule {
         Self { by_start_of_hour }
     }
 
-    /// The time by which this share of everything has happened.
+    /// The time by which this share of all activity has happened, ms since the epoch.
     pub(super) fn at(&self, share: f64) -> i64 {
         let hours = self.by_start_of_hour.len() - 1;
         let wanted = share * self.by_start_of_hour[hours];

@@ -1,4 +1,4 @@
-//! Segment-spec events as text. Every word in them is plain, so nothing needs escaping.
+//! Writes Segment-spec events as JSON. All texts are plain, so nothing needs escaping.
 
 use std::fmt::{self, Write};
 
@@ -34,7 +34,7 @@ pub(super) const CATEGORIES: [&str; 24] = [
     "gifts",
 ];
 
-/// A line of a cart, of an order or of a refund.
+/// A line of a cart, an order or a refund.
 #[derive(Clone)]
 pub(super) struct Product {
     pub(super) number: u64,
@@ -43,8 +43,8 @@ pub(super) struct Product {
     pub(super) quantity: u64,
 }
 
-/// What happens, without who and when.
-pub(super) enum Happening<'a> {
+/// What a customer does, without customer and time.
+pub(super) enum Activity<'a> {
     Identify(&'a Customer),
     PageViewed {
         category: &'static str,
@@ -67,15 +67,15 @@ pub(super) enum Happening<'a> {
     },
 }
 
-/// The line of an event, without its end.
+/// The line of an event, without the line end.
 pub(super) fn line(
     customer: u32,
     at_ms: i64,
-    happening: &Happening<'_>,
+    activity: &Activity<'_>,
     random: &mut Random,
 ) -> String {
     let mut line = String::with_capacity(512);
-    write(&mut line, customer, at_ms, happening, random).expect("writing to a string cannot fail");
+    write(&mut line, customer, at_ms, activity, random).expect("writing to a string cannot fail");
     line
 }
 
@@ -83,12 +83,12 @@ fn write(
     line: &mut String,
     customer: u32,
     at_ms: i64,
-    happening: &Happening<'_>,
+    activity: &Activity<'_>,
     random: &mut Random,
 ) -> fmt::Result {
-    match happening {
-        Happening::Identify(_) => line.push_str(r#"{"type":"identify","#),
-        _ => write!(line, r#"{{"type":"track","event":"{}","#, name(happening))?,
+    match activity {
+        Activity::Identify(_) => line.push_str(r#"{"type":"identify","#),
+        _ => write!(line, r#"{{"type":"track","event":"{}","#, name(activity))?,
     }
     let (high, low) = (random.next(), random.next());
     let at = Timestamp::from_millisecond(at_ms).map_err(|_| fmt::Error)?;
@@ -99,8 +99,8 @@ fn write(
     line.push_str(
         r#""context":{"library":{"name":"analytics.js","version":"4.1.2"},"locale":"en-GB"},"#,
     );
-    match happening {
-        Happening::Identify(customer) => {
+    match activity {
+        Activity::Identify(customer) => {
             let Customer {
                 country, age_band, ..
             } = customer;
@@ -109,56 +109,56 @@ fn write(
                 r#""traits":{{"country":"{country}","age_band":"{age_band}"}}}}"#
             )
         }
-        _ => properties(line, happening),
+        _ => properties(line, activity),
     }
 }
 
-fn name(happening: &Happening<'_>) -> &'static str {
-    match happening {
-        Happening::Identify(_) => "identify",
-        Happening::PageViewed { .. } => "Page Viewed",
-        Happening::ProductsSearched { .. } => "Products Searched",
-        Happening::ProductViewed(_) => "Product Viewed",
-        Happening::ProductAdded(_) => "Product Added",
-        Happening::OrderCompleted { .. } => "Order Completed",
-        Happening::OrderRefunded { .. } => "Order Refunded",
+fn name(activity: &Activity<'_>) -> &'static str {
+    match activity {
+        Activity::Identify(_) => "identify",
+        Activity::PageViewed { .. } => "Page Viewed",
+        Activity::ProductsSearched { .. } => "Products Searched",
+        Activity::ProductViewed(_) => "Product Viewed",
+        Activity::ProductAdded(_) => "Product Added",
+        Activity::OrderCompleted { .. } => "Order Completed",
+        Activity::OrderRefunded { .. } => "Order Refunded",
     }
 }
 
-fn properties(line: &mut String, happening: &Happening<'_>) -> fmt::Result {
+fn properties(line: &mut String, activity: &Activity<'_>) -> fmt::Result {
     line.push_str(r#""properties":{"#);
-    match happening {
-        Happening::Identify(_) => {}
-        Happening::PageViewed { category, page } => write!(
+    match activity {
+        Activity::Identify(_) => {}
+        Activity::PageViewed { category, page } => write!(
             line,
             r#""path":"/{category}/{page}","title":"{category} {page}","referrer":"https://shop.example/{category}""#
         )?,
-        Happening::ProductsSearched { category, page } => {
+        Activity::ProductsSearched { category, page } => {
             write!(line, r#""query":"{category} {page}""#)?;
         }
-        Happening::ProductViewed(product) | Happening::ProductAdded(product) => {
+        Activity::ProductViewed(product) | Activity::ProductAdded(product) => {
             write!(line, r#""currency":"EUR","#)?;
-            content(line, product)?;
+            product_fields(line, product)?;
         }
-        Happening::OrderCompleted {
+        Activity::OrderCompleted {
             order,
             products,
             coupon,
         } => {
             let coupon = if *coupon { r#""coupon":"SAVE10","# } else { "" };
             write!(line, r#""order_id":"o{order:08}",{coupon}"#)?;
-            goods(line, products)?;
+            products_with_revenue(line, products)?;
         }
-        Happening::OrderRefunded { order, products } => {
+        Activity::OrderRefunded { order, products } => {
             write!(line, r#""order_id":"o{order:08}","#)?;
-            goods(line, products)?;
+            products_with_revenue(line, products)?;
         }
     }
     line.push_str("}}");
     Ok(())
 }
 
-fn goods(line: &mut String, products: &[Product]) -> fmt::Result {
+fn products_with_revenue(line: &mut String, products: &[Product]) -> fmt::Result {
     let cents: u64 = products
         .iter()
         .map(|product| product.price_cents * product.quantity)
@@ -171,14 +171,14 @@ fn goods(line: &mut String, products: &[Product]) -> fmt::Result {
     )?;
     for (place, product) in products.iter().enumerate() {
         line.push_str(if place == 0 { "{" } else { ",{" });
-        content(line, product)?;
+        product_fields(line, product)?;
         line.push('}');
     }
     line.push(']');
     Ok(())
 }
 
-fn content(line: &mut String, product: &Product) -> fmt::Result {
+fn product_fields(line: &mut String, product: &Product) -> fmt::Result {
     let Product {
         number,
         category,

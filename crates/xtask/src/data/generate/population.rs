@@ -1,25 +1,25 @@
-//! Who the customers are. Six kinds, whose habits drift, and between which customers move.
+//! The customers: six kinds whose habits drift, and between which customers move.
 
 use super::calendar::{DAY_MS, START_MS};
 use super::random::Random;
 
-/// What a kind of customer does at a time.
+/// The habits of a kind of customer at a time.
 pub(super) struct Habits {
-    /// Steps of a visit before it ends or is paid for.
+    /// Mean number of steps of a visit before it ends or leads to an order.
     pub(super) steps: f64,
-    /// Visits that end in an order.
+    /// Share of visits that end in an order.
     pub(super) buys: f64,
-    /// Mean price of a piece, in cents.
+    /// Mean price of a piece, cents.
     pub(super) price_cents: f64,
-    /// Pieces of a product.
+    /// Mean number of pieces of a product.
     pub(super) pieces: f64,
-    /// Orders of which something goes back.
+    /// Share of orders with a refund.
     pub(super) returns: f64,
-    /// Orders with a coupon.
+    /// Share of orders with a coupon.
     pub(super) coupon: f64,
 }
 
-/// At the first moment and at the last; between them habits drift from the one to the other.
+/// Habits of each kind at the start and at the end. In between they drift linearly.
 const KINDS: [[[f64; 6]; 2]; 6] = [
     // steps, buys, cents, pieces, returns, coupon
     [
@@ -47,7 +47,7 @@ const KINDS: [[[f64; 6]; 2]; 6] = [
         [4.0, 0.25, 3500.0, 1.0, 0.05, 0.2],
     ], // buys presents
 ];
-/// How many in a hundred customers are of each kind.
+/// Share of each kind, percent.
 const SHARES: [u64; 6] = [30, 25, 18, 4, 8, 15];
 
 pub(super) const COUNTRIES: [&str; 8] = ["DE", "FR", "GB", "NL", "ES", "IT", "PL", "SE"];
@@ -56,16 +56,16 @@ pub(super) const AGE_BANDS: [&str; 6] = ["18-24", "25-34", "35-44", "45-54", "55
 pub(super) struct Population {
     seed: u64,
     days: u32,
-    /// Sums of how active customers are, the most active first.
+    /// Cumulated activity of the customers, the most active first.
     activity: Vec<f64>,
-    /// Which customer is how active, so that ids say nothing.
+    /// Customer ids by rank of activity, shuffled so that ids do not reveal it.
     by_rank: Vec<u32>,
 }
 
 impl Population {
     pub(super) fn new(customers: u32, days: u32, seed: u64, random: &mut Random) -> Self {
         let mut sum = 0.0;
-        // Zipf's law; the offset keeps the first few from being most of everything
+        // Zipf's law; the offset prevents that the first few customers cause most events
         let offset = 10.0 + f64::from(customers) / 100.0;
         let activity = (0..customers).map(|rank| {
             sum += 1.0 / (f64::from(rank) + offset);
@@ -84,7 +84,7 @@ impl Population {
         }
     }
 
-    /// Somebody who is a customer at that time.
+    /// Draws a customer that is active at a time.
     pub(super) fn visitor(&self, at_ms: i64, random: &mut Random) -> Customer {
         let total = self.activity.last().copied().unwrap_or(0.0);
         let mut draw = || {
@@ -95,10 +95,10 @@ impl Population {
                 .min(self.by_rank.len() - 1);
             Customer::new(self.by_rank[rank], self.seed, self.days)
         };
-        // bounded: nobody may be there in the first hours of a small population
+        // bounded, since a small population may have no active customer in the first hours
         (0..10)
             .map(|_| draw())
-            .find(|customer| customer.is_there(at_ms))
+            .find(|customer| customer.is_active(at_ms))
             .unwrap_or_else(draw)
     }
 }
@@ -147,7 +147,7 @@ impl Customer {
         }
     }
 
-    fn is_there(&self, at_ms: i64) -> bool {
+    fn is_active(&self, at_ms: i64) -> bool {
         self.joins_ms <= at_ms && (at_ms < self.leaves_ms || self.leaves_ms < self.joins_ms)
     }
 

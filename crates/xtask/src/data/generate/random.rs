@@ -1,5 +1,5 @@
-//! Seeded numbers. Nothing here or in its users calls a logarithm or a power: those differ from machine to machine in
-//! the last digit, and the same seed has to give the same bytes everywhere.
+//! Seeded pseudo-random numbers. Neither this module nor its users call logarithms or powers: their last digit
+//! differs between machines, and the same seed must give the same bytes everywhere.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 pub(super) struct Random(u64);
@@ -9,7 +9,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Numbers that follow from a customer alone, so that who somebody is needs no memory.
+    /// A generator that depends only on seed and customer, so that a customer's properties need not be stored.
     pub(super) fn of_customer(seed: u64, customer: u32) -> Self {
         let mut random = Self(seed ^ u64::from(customer).wrapping_mul(0xD6E8_FEB8_6659_FD93));
         random.next();
@@ -24,12 +24,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to, and without, 1.
+    /// A number from 0 (inclusive) to 1 (exclusive).
     pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// From 0 up to, and without, `end`.
+    /// A number from 0 (inclusive) to `end` (exclusive).
     pub(super) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
@@ -38,7 +38,7 @@ impl Random {
         self.unit() < probability
     }
 
-    /// Mostly small and sometimes three times the mean: stands in for an exponential.
+    /// A number between 0 and three times the mean, mostly small: a substitute for an exponential distribution.
     pub(super) fn around(&mut self, mean: f64) -> f64 {
         let unit = self.unit();
         3.0 * mean * unit * unit

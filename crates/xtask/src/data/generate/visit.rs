@@ -1,6 +1,6 @@
-//! One visit of one customer: pages, a cart, perhaps an order.
+//! A visit of a customer: pages, a cart, perhaps an order.
 
-use super::line::{CATEGORIES, Happening, Product, line};
+use super::line::{Activity, CATEGORIES, Product, line};
 use super::population::Customer;
 use super::random::Random;
 
@@ -13,12 +13,12 @@ pub(super) struct Visit {
     cart: Vec<Product>,
 }
 
-/// A line, and what follows from it.
+/// A line and its consequences.
 pub(super) struct Step {
     pub(super) line: String,
-    /// The visit goes on then.
+    /// Time of the next step; `None` if the visit ends.
     pub(super) next_ms: Option<i64>,
-    /// What will go back to the shop, and when.
+    /// A refund and its time.
     pub(super) refund: Option<(i64, Refund)>,
 }
 
@@ -41,7 +41,7 @@ impl Visit {
         }
     }
 
-    /// Lines that are still to come.
+    /// Number of lines that the visit will still write.
     pub(super) fn lines_left(&self) -> u64 {
         self.steps_left + u64::from(self.buys)
     }
@@ -72,20 +72,20 @@ impl Visit {
         let (category, page) = (self.category(random), random.below(5000));
         let drawn = random.unit();
         let product;
-        let happening = if drawn < 0.3 {
-            Happening::PageViewed { category, page }
+        let activity = if drawn < 0.3 {
+            Activity::PageViewed { category, page }
         } else if drawn < 0.4 {
-            Happening::ProductsSearched { category, page }
+            Activity::ProductsSearched { category, page }
         } else {
             product = self.product(at_ms, random);
             if drawn < 0.75 {
-                Happening::ProductViewed(&product)
+                Activity::ProductViewed(&product)
             } else {
                 self.cart.push(product.clone());
-                Happening::ProductAdded(&product)
+                Activity::ProductAdded(&product)
             }
         };
-        line(self.customer.id, at_ms, &happening, random)
+        line(self.customer.id, at_ms, &activity, random)
     }
 
     fn order(
@@ -99,12 +99,12 @@ impl Visit {
         }
         let habits = self.customer.habits(at_ms);
         let coupon = random.chance(habits.coupon);
-        let happening = Happening::OrderCompleted {
+        let activity = Activity::OrderCompleted {
             order,
             products: &self.cart,
             coupon,
         };
-        let line = line(self.customer.id, at_ms, &happening, random);
+        let line = line(self.customer.id, at_ms, &activity, random);
         let refund = random.chance(habits.returns).then(|| {
             let kept = random.below(self.cart.len() as u64) as usize;
             let products = self.cart[kept..].to_vec();
@@ -139,10 +139,10 @@ impl Visit {
 
 impl Refund {
     pub(super) fn line(&self, at_ms: i64, random: &mut Random) -> String {
-        let happening = Happening::OrderRefunded {
+        let activity = Activity::OrderRefunded {
             order: self.order,
             products: &self.products,
         };
-        line(self.customer, at_ms, &happening, random)
+        line(self.customer, at_ms, &activity, random)
     }
 }

@@ -8,7 +8,7 @@ import org.apache.flink.api.common.typeutils.base.TypeSerializerSingleton;
 import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
-/** The same bytes as on the changelog of the peer on Kafka Streams, behind their number. */
+/** The length, followed by the same bytes as in the changelog of the Kafka Streams peer. */
 final class CustomerSerializer extends TypeSerializerSingleton<Customer> {
     private static final long serialVersionUID = 1;
 
@@ -70,7 +70,7 @@ final class CustomerSerializer extends TypeSerializerSingleton<Customer> {
         return new Snapshot();
     }
 
-    /** Public, and made without arguments: Flink makes it again by name. */
+    /** Public with a public constructor without arguments, since Flink instantiates it by name. */
     public static final class Snapshot extends SimpleTypeSerializerSnapshot<Customer> {
         public Snapshot() {
             super(() -> INSTANCE);

@@ -17,14 +17,14 @@ import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsIni
 import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
-/** The job on Flink in one JVM, its state on the heap, exactly once, until it is told to end. */
+/** The job on Flink in one JVM with heap state and exactly-once processing. Runs until it is terminated. */
 public final class FlinkPeer {
     static final TypeInformation<Tuple2<String, byte[]>> CHANGE =
             Types.TUPLE(Types.STRING, Types.PRIMITIVE_ARRAY(Types.BYTE));
 
     private FlinkPeer() {}
 
-    /** SERVERS APP INPUT OUTPUT MODEL CHECKPOINT_DIRECTORY */
+    /** Arguments: SERVERS APP INPUT OUTPUT MODEL CHECKPOINT_DIRECTORY */
     public static void main(String[] arguments) throws Exception {
         String servers = arguments[0], app = arguments[1], input = arguments[2], output = arguments[3];
         StreamExecutionEnvironment flink =
@@ -43,7 +43,7 @@ public final class FlinkPeer {
         settings.set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, "file://" + checkpointDirectory);
         settings.set(CoreOptions.TMP_DIRS, checkpointDirectory);
         settings.set(PipelineOptions.OBJECT_REUSE, true);
-        // Nothing may fall back to slow serializers unseen.
+        // Fail instead of silently using slow generic serializers.
         settings.set(PipelineOptions.GENERIC_TYPES, false);
         return settings;
     }
@@ -64,7 +64,7 @@ public final class FlinkPeer {
                 .setRecordSerializer(new ChangeSchema(output))
                 .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
                 .setTransactionalIdPrefix(app)
-                // Less than the 15 minutes that a broker allows at most.
+                // Below the brokers' maximum of 15 minutes.
                 .setProperty("transaction.timeout.ms", "600000")
                 .build();
     }

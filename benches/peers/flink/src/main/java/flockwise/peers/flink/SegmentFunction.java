@@ -11,7 +11,7 @@ import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.util.Collector;
 
-/** An event into its customer's state, and a change out where there is one. */
+/** Applies an event to its customer's state and emits the change, if there is one. */
 final class SegmentFunction extends KeyedProcessFunction<String, Event, Tuple2<String, byte[]>> {
     private static final long serialVersionUID = 1;
 

@@ -7,7 +7,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Instant;
 
-/** Writes changes as Flockwise does, but for their id. */
+/** Writes changes in Flockwise's format, except their id. */
 final class ChangeWriter {
     private static final JsonFactory JSON =
             JsonFactory.builder().enable(StreamWriteFeature.USE_FAST_DOUBLE_WRITER).build();

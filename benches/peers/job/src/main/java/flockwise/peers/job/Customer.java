@@ -2,9 +2,9 @@ package flockwise.peers.job;
 
 import java.nio.ByteBuffer;
 
-/** The rolling state of one customer: decaying sums as of its latest event, and where it stands. */
+/** The state of one customer: decaying sums as of its latest event, segment and sequence. */
 public final class Customer {
-    /** Five counts and the revenue of 7 days, the same of 30, orders of 90. */
+    /** Offsets of the columns: five counts and the revenue over 7 days, the same over 30, orders over 90. */
     private static final int DAYS_7 = 0, DAYS_30 = 6, DAYS_90 = 12;
     private static final int REVENUE = 5;
     private static final int VIEWED_MS = 13, BASKETS = 14, ORDERS = 15, TOYS = 16, ALL = 17;
@@ -19,7 +19,7 @@ public final class Customer {
     private long latestMs = Long.MIN_VALUE;
     private final Remembered ids;
     private final Remembered orders;
-    /** 0: none yet. */
+    /** 0 if it has none yet. */
     int segment;
     int sequence;
 
@@ -43,7 +43,7 @@ public final class Customer {
         return latestMs;
     }
 
-    /** Adds an event; false where it was seen before and nothing is changed. */
+    /** Adds an event. Returns false, without a change, if it is a duplicate. */
     public boolean observe(Event event) {
         if (isRepeated(event)) {
             return false;

@@ -1,6 +1,6 @@
 package flockwise.peers.job;
 
-/** The features that pulled a customer most from one point to another, strongest first. */
+/** The features that pulled a customer most from one centroid to another, strongest first. */
 final class Drivers {
     static final int MOST = 3;
 

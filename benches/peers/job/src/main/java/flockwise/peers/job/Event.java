@@ -1,8 +1,8 @@
 package flockwise.peers.job;
 
-/** What the job needs of an event: flat and small, since it is passed on between operators. */
+/** The fields of an event that the job needs. Flat and small, since it is passed between operators. */
 public final class Event {
-    /** The event names that features count, in their order. */
+    /** The event names that features count, in order of the features. */
     public static final int PRODUCT_VIEWED = 0;
     public static final int PAGE_VIEWED = 1;
     public static final int PRODUCT_ADDED = 2;
@@ -13,14 +13,14 @@ public final class Event {
     public String customerId;
     public int name = OTHER;
     public long timeMs;
-    /** Hash of its id; 0 where it has none. */
+    /** Hash of its id; 0 if it has none. */
     public long id;
-    /** Hash of its name and the order that it is about; 0 where there is none. */
+    /** Hash of its name and order id; 0 if it has no order id. */
     public long order;
-    /** NaN where there is none. */
+    /** NaN if there is none. */
     public double revenue = Double.NaN;
     public boolean isToys;
-    /** Where it was read. */
+    /** Partition and offset that it was read from. */
     public int partition;
     public long offset;
 

@@ -8,7 +8,7 @@ import java.io.IOException;
 import java.time.Instant;
 import java.time.LocalDate;
 
-/** Reads events from JSON, token by token: only what the job needs becomes an object. */
+/** Reads events from JSON token by token. Creates objects only for what the job needs. */
 public final class EventReader {
     private static final JsonFactory JSON =
             JsonFactory.builder().enable(StreamReadFeature.USE_FAST_DOUBLE_PARSER).build();
@@ -44,7 +44,7 @@ public final class EventReader {
         return event;
     }
 
-    /** Gives back the order that the event is about, if any. */
+    /** Returns the order id of the event, or null. */
     private static String readProperties(JsonParser json, Event event) throws IOException {
         String orderId = null;
         for (String field; (field = json.nextFieldName()) != null; ) {
@@ -65,7 +65,7 @@ public final class EventReader {
         }
     }
 
-    /** The form that nearly all have is read without the machinery for all the others. */
+    /** A fast path for the usual form; other forms are parsed by Instant. */
     static long milliseconds(String time) {
         if (time.length() != 24 || time.charAt(23) != 'Z') {
             return Instant.parse(time).toEpochMilli();

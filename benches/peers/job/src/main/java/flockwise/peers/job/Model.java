@@ -6,23 +6,23 @@ import java.io.File;
 import java.io.IOException;
 import java.util.List;
 
-/** The segments, from the file that Flockwise imports. */
+/** The segments, read from the model file that Flockwise imports. */
 final class Model {
     static final List<String> FEATURES = List.of(
             "product_viewed_7d", "page_viewed_7d", "product_added_7d", "products_searched_7d",
             "order_completed_7d", "product_viewed_30d", "page_viewed_30d", "product_added_30d",
             "products_searched_30d", "order_completed_30d", "revenue_7d", "revenue_30d", "orders_90d",
             "days_since_view", "basket", "toys");
-    /** The only one under a square root; the others are under a logarithm. */
+    /** The only feature with a square root; all others have a logarithm. */
     private static final int TOYS = 15;
 
     final int version;
     final int[] ids;
     final String[] names;
-    /** In the feature vector's units. */
+    /** In units of the feature vector. */
     final double[] means;
     final double[][] centroids;
-    /** What a dimension is multiplied by before distances are taken. */
+    /** Factors by which dimensions are multiplied before distances are computed. */
     final double[] scale;
     private final double[][] scaled;
 
@@ -70,12 +70,12 @@ final class Model {
 
     static void transform(double[] raw, double[] vector) {
         for (int at = 0; at < raw.length; at++) {
-            // Most counts are zero, and a logarithm is not free.
+            // Most counts are zero, and a logarithm is expensive.
             vector[at] = raw[at] == 0 ? 0 : at == TOYS ? Math.sqrt(raw[at]) : Math.log1p(raw[at]);
         }
     }
 
-    /** Back from the feature vector's units. */
+    /** Converts an element of the feature vector back to the feature's unit. */
     static double invert(int feature, double value) {
         return feature == TOYS ? value * value : Math.expm1(value);
     }
@@ -86,7 +86,7 @@ final class Model {
         }
     }
 
-    /** The index of the nearest segment to a scaled point, {@code but} for one (or -1). */
+    /** The index of the segment nearest to a scaled point, ignoring segment {@code but} (-1 for none). */
     int nearest(double[] point, int but) {
         int best = -1;
         double least = Double.POSITIVE_INFINITY;

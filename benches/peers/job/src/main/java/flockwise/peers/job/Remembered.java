@@ -3,13 +3,13 @@ package flockwise.peers.job;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 
-/** The latest few of many keys, the oldest forgotten first. */
+/** The latest BOUND keys; the oldest is replaced first. */
 final class Remembered {
     private static final int BOUND = 32;
 
     private long[] keys;
     private int count;
-    /** Which is replaced next, once there are as many as may be. */
+    /** The index that is replaced next once all slots are used. */
     private int oldest;
 
     Remembered() {
@@ -57,7 +57,7 @@ final class Remembered {
     Remembered(ByteBuffer in) {
         count = in.get();
         oldest = in.get();
-        // Room for one more: what is read is mostly about to be added to.
+        // Room for one more, since a key is usually added right after reading.
         keys = new long[Math.min(Math.max(count + 1, 2), BOUND)];
         for (int at = 0; at < count; at++) {
             keys[at] = in.getLong();

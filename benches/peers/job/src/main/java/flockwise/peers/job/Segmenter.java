@@ -3,7 +3,7 @@ package flockwise.peers.job;
 import java.io.File;
 import java.io.IOException;
 
-/** Gives customers their nearest segment, and says so where it is another than before. One thread. */
+/** Assigns customers to their nearest segment and writes changes. Not thread-safe. */
 public final class Segmenter {
     private final Model model;
     private final ChangeWriter writer;
@@ -17,13 +17,13 @@ public final class Segmenter {
         writer = new ChangeWriter(model, inputTopic);
     }
 
-    /** Scores a customer at an event just taken in; the change as JSON, or null if there is none. */
+    /** Scores a customer after an event. Returns the change as JSON, or null if there is none. */
     public byte[] score(Customer customer, Event event) throws IOException {
         customer.features(raw);
         Model.transform(raw, vector);
         model.scaled(vector, point);
         int to = model.nearest(point, -1);
-        // Ids count from 1 without gaps, in this model.
+        // This model numbers segments from 1 without gaps.
         int from = customer.segment - 1;
         if (to == from) {
             return null;

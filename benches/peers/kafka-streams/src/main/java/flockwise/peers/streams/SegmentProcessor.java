@@ -11,7 +11,7 @@ import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.processor.api.RecordMetadata;
 import org.apache.kafka.streams.state.KeyValueStore;
 
-/** An event into its customer's state, and a change out where there is one. */
+/** Applies an event to its customer's state and forwards the change, if there is one. */
 final class SegmentProcessor implements Processor<String, Event, String, byte[]> {
     private final Segmenter segmenter;
     private ProcessorContext<String, byte[]> context;

@@ -18,13 +18,13 @@ import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 
-/** The job on Kafka Streams, exactly once, until it is told to end. */
+/** The job on Kafka Streams with exactly-once processing. Runs until it is terminated. */
 public final class StreamsPeer {
     static final String STORE = "customers";
 
     private StreamsPeer() {}
 
-    /** SERVERS APP INPUT OUTPUT MODEL STATE_DIRECTORY, then settings of Kafka Streams as NAME=VALUE. */
+    /** Arguments: SERVERS APP INPUT OUTPUT MODEL STATE_DIRECTORY, then Kafka Streams settings as NAME=VALUE. */
     public static void main(String[] arguments) throws InterruptedException {
         Properties settings = settings(arguments[0], arguments[1], arguments[5]);
         for (int at = 6; at < arguments.length; at++) {
@@ -48,7 +48,7 @@ public final class StreamsPeer {
         System.exit(1);
     }
 
-    /** Leaves the group: who stays in it makes the next start wait for the session to run out. */
+    /** Leaves the group; otherwise the next start would wait for the session timeout. */
     private static void close(KafkaStreams streams) {
         streams.close(CloseOptions.timeout(Duration.ofSeconds(30))
                 .withGroupMembershipOperation(CloseOptions.GroupMembershipOperation.LEAVE_GROUP));
@@ -63,7 +63,7 @@ public final class StreamsPeer {
                 StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2,
                 StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 100,
                 StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1,
-                // All customers of the job: a read then seldom goes to RocksDB.
+                // Room for all customers of the job, so that reads seldom go to RocksDB.
                 StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 128L << 20,
                 StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest"));
         return settings;

@@ -12,26 +12,26 @@ pub fn a_second_shard_joins_and_the_first_leaves<S: TestBroker>() {
     };
     let events = wrongly_keyed(generated(6_000, 200, 4));
     let mut slices = events.chunks(600);
-    let mut put = |scenario: &mut crate::scenario::Scenario<S>, count: usize| {
+    let mut put_next = |scenario: &mut crate::scenario::Scenario<S>, count: usize| {
         slices
             .by_ref()
             .take(count)
             .for_each(|slice| scenario.put(slice));
     };
-    put(&mut scenario, 3);
+    put_next(&mut scenario, 3);
     let first = scenario.worker("a");
     scenario.wait(&[&first], "the first has all tasks", || {
         first.tasks() == PARTITIONS as usize
     });
-    put(&mut scenario, 2);
+    put_next(&mut scenario, 2);
     let second = scenario.worker("b");
-    put(&mut scenario, 2);
+    put_next(&mut scenario, 2);
     scenario.wait(&[&first, &second], "both have tasks", || {
         first.tasks() > 0 && second.tasks() > 0
     });
-    put(&mut scenario, 2);
+    put_next(&mut scenario, 2);
     first.leave();
-    put(&mut scenario, usize::MAX);
+    put_next(&mut scenario, usize::MAX);
     scenario.wait(&[&second], "the second has all", || {
         second.tasks() == PARTITIONS as usize
     });

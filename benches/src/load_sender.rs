@@ -1,5 +1,5 @@
-//! A sender that costs little, since it shares the machine with what is measured, and that says by how much it
-//! falls behind.
+//! A sender for measurements. It uses little CPU, since it shares the machine with the measured program, and it
+//! measures how far it falls behind its schedule.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -11,33 +11,33 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde::Serialize;
 
-use crate::broker::{Kafka, PATIENCE};
+use crate::broker::{Kafka, TIMEOUT};
 use crate::lines::{Line, Lines};
 use crate::schedule::Schedule;
 
-/// What is due is sent this often.
+/// Interval between sends.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Where nobody says how much may be sent, it is sent in slices of so many.
-const AT_ONCE: u64 = 1000;
+/// Maximum number of records in a slice if the sender has no schedule.
+const MAX_SLICE: u64 = 1000;
 
 /// Sends the lines of a load in order, each once.
-pub(crate) struct Supply<'a> {
+pub(crate) struct LoadSender<'a> {
     producer: BaseProducer,
     topic: &'a str,
     lines: &'a Lines,
     sent: u64,
 }
 
-impl<'a> Supply<'a> {
+impl<'a> LoadSender<'a> {
     pub(crate) fn new(kafka: &Kafka, topic: &'a str, lines: &'a Lines) -> Result<Self> {
         let mut config = kafka.client();
         config
             .set("enable.idempotence", "true")
-            // A report of every record costs as much as the record.
+            // A delivery report costs as much as sending the record.
             .set("delivery.report.only.error", "true")
             .set("compression.type", "none")
-            // With less, so many small batches keep the broker busier than Flockwise.
+            // With less, many small batches keep the broker busier than Flockwise.
             .set("linger.ms", "5")
             .set("batch.size", "262144")
             .set("queue.buffering.max.messages", "1000000");
@@ -49,32 +49,32 @@ impl<'a> Supply<'a> {
         })
     }
 
-    /// Sends every line when it is due, or as soon as possible.
-    pub(crate) fn steadily(mut self, schedule: Schedule) -> Result<Lag> {
+    /// Sends every line when it is due, or as soon as possible after that.
+    pub(crate) fn send_on_schedule(mut self, schedule: Schedule) -> Result<Lag> {
         let mut lag = Lag::new(schedule)?;
         while self.sent < self.lines.len() {
             let from = self.sent;
             self.send_to(schedule.due_by(Instant::now()))?;
             if self.sent > from {
-                lag.note(from, self.sent - self.unstored())?;
+                lag.note(from, self.sent - self.unacknowledged())?;
             }
             thread::sleep(SLICE);
         }
-        self.producer.flush(PATIENCE)?;
+        self.producer.flush(TIMEOUT)?;
         Ok(lag)
     }
 
-    /// Keeps so many lines ahead of those that are worked off.
-    pub(crate) fn ahead(mut self, by: u64, worked_off: &AtomicU64) -> Result<()> {
+    /// Stays up to `by` lines ahead of the number of processed lines.
+    pub(crate) fn send_ahead(mut self, by: u64, processed: &AtomicU64) -> Result<()> {
         while self.sent < self.lines.len() {
-            let most = worked_off.load(Ordering::Relaxed).saturating_add(by);
+            let most = processed.load(Ordering::Relaxed).saturating_add(by);
             if self.sent < most {
-                self.send_to(most.min(self.sent + AT_ONCE))?;
+                self.send_to(most.min(self.sent + MAX_SLICE))?;
             } else {
                 thread::sleep(SLICE);
             }
         }
-        Ok(self.producer.flush(PATIENCE)?)
+        Ok(self.producer.flush(TIMEOUT)?)
     }
 
     fn send_to(&mut self, end: u64) -> Result<()> {
@@ -92,22 +92,22 @@ impl<'a> Supply<'a> {
             .partition(line.partition.cast_signed())
             .key(line.key)
             .payload(line.value);
-        while let Err((error, again)) = self.producer.send(record) {
+        while let Err((error, unsent)) = self.producer.send(record) {
             let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
             ensure!(is_full, "sending: {error}");
             self.producer.poll(SLICE);
-            record = again;
+            record = unsent;
         }
         Ok(())
     }
 
-    /// Records that the broker has not said it has.
-    fn unstored(&self) -> u64 {
+    /// Number of records that the broker has not acknowledged.
+    fn unacknowledged(&self) -> u64 {
         u64::try_from(self.producer.in_flight_count()).unwrap_or(0)
     }
 }
 
-/// How far a sender was behind its schedule, slice by slice, of the slices that count.
+/// How far a sender was behind its schedule at the end of each measured slice.
 pub(crate) struct Lag {
     schedule: Schedule,
     sent: Histogram<u64>,
@@ -116,9 +116,10 @@ pub(crate) struct Lag {
 
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct LagFigures {
-    /// From when the first event of a slice was due until all of the slice was handed to the producer.
+    /// Time from when the first event of a slice was due until the whole slice was handed to the producer, 99th
+    /// percentile.
     pub(crate) sent_p99_ms: f64,
-    /// By then, how long ago the oldest event was due that the broker did not have.
+    /// At that moment, the age of the oldest event that the broker had not acknowledged, 99th percentile.
     pub(crate) stored_p99_ms: f64,
 }
 
@@ -131,7 +132,7 @@ impl Lag {
         })
     }
 
-    /// A slice has been sent that began with this event; those before `stored` the broker has.
+    /// Records a sent slice that began with event `from`. The broker has acknowledged all events before `stored`.
     fn note(&mut self, from: u64, stored: u64) -> Result<()> {
         if self.schedule.counts(from) {
             self.sent.record(self.schedule.microseconds_since(from)?)?;

@@ -1,4 +1,4 @@
-//! The trainer on a made-up stream, looked at as it learns.
+//! Runs the trainer on a synthetic stream and evaluates it while it learns.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,114 +16,114 @@ use serde::Serialize;
 use crate::agreement::{adjusted_rand, majorities};
 use crate::groups::{DIMENSIONS, Point, Spacing};
 use crate::movement::DAY_MS;
-use crate::synthetic::{BATCH, EVENT, LENGTH, Story, Stream};
+use crate::synthetic::{BATCH, CHANGE, LENGTH, Scenario, Stream};
 
-/// Points that labels are compared on.
-pub(crate) const LOOKED_AT: usize = 4_000;
-/// Points after which labels are compared with what they were.
-const COMPARED_AFTER: usize = 5_000;
-/// Where it is looked how far centroids have followed.
+/// Number of points on which labels are compared.
+pub(crate) const EVALUATION_POINTS: usize = 4_000;
+/// Labels are compared with earlier ones every this many points.
+const COMPARED_EVERY: usize = 5_000;
+/// The point at which it is measured how far centroids have followed.
 const TRACKED_AT: usize = 50_000;
-/// Groups are told apart where no more than this is missing to who knows their centres.
+/// The groups count as found if the index is at most this much below the upper bound.
 pub(crate) const SLACK: f64 = 0.02;
 
-/// How well groups are told apart at a point of the stream.
+/// How well the groups are found at a point of the stream.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Look {
-    /// So many points in.
+pub(crate) struct Evaluation {
+    /// Position in the stream, points.
     pub(crate) at: usize,
-    /// The adjusted Rand index of the model that there is.
+    /// The adjusted Rand index of the current model.
     pub(crate) index: f64,
-    /// And of who knows the centres, on the same points.
-    pub(crate) at_best: f64,
+    /// The upper bound: the index of the true centres on the same points.
+    pub(crate) upper_bound: f64,
 }
 
-/// What came of a stream.
+/// The result of a stream.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Outcome {
-    /// The adjusted Rand index on points of the time, as the stream went on.
-    pub(crate) curve: Vec<Look>,
-    /// The last of them.
-    pub(crate) last: Look,
-    /// Points from the event until the index was good for good; none where it never was.
+    /// The adjusted Rand index over the stream, each on current points.
+    pub(crate) curve: Vec<Evaluation>,
+    /// The last element of `curve`.
+    pub(crate) last: Evaluation,
+    /// Points from the change until the index stayed good; `None` if it never did.
     pub(crate) recovered: Option<usize>,
-    /// Segments at the end, and how many there should be.
+    /// Number of segments at the end. `expected` is the number of groups.
     pub(crate) segments: usize,
     pub(crate) expected: usize,
-    /// Share of labels that are others after 5,000 points in which nothing happened, at most.
+    /// Maximum share of labels that differ after 5,000 points without a change.
     pub(crate) flipped: f64,
-    /// Share of the groups that were there before and after whose segment has an id of before.
+    /// Share of the groups that exist before and after the change whose segment keeps an earlier id.
     pub(crate) kept: f64,
-    /// Share of the way of groups that move which their centroids have gone, on average; none where none moves.
+    /// Mean share of the groups' displacement that their centroids have followed; `None` if groups do not move.
     pub(crate) tracked: Option<f64>,
-    /// What the trainer did, and after how many points.
+    /// Lineage steps and alarms of the trainer, each with its position in the stream.
     pub(crate) lineage: Vec<(usize, String)>,
 }
 
-impl Look {
+impl Evaluation {
     fn new(at: usize, stream: &Stream, points: &[Point], segments: &[u32]) -> Self {
         Self {
             at,
             index: adjusted_rand(segments, &groups(points)),
-            at_best: stream.at_best(points),
+            upper_bound: stream.upper_bound(points),
         }
     }
 
     fn is_good(&self) -> bool {
-        self.index >= self.at_best - SLACK
+        self.index >= self.upper_bound - SLACK
     }
 }
 
-/// Points with labels that were given once.
+/// Points with the labels that they had at a point of the stream.
 struct Labelled {
     at: usize,
     points: Vec<Point>,
     segments: Vec<u32>,
 }
 
-/// The segments that groups were in, and where these were.
-struct Places {
+/// The segment of each group, and the model with their centroids.
+struct GroupSegments {
     ids: HashMap<usize, u32>,
     model: Model,
 }
 
-/// A course from a stream's first point to its last.
-pub(crate) struct Course {
-    story: Story,
+/// The state of a run over a stream.
+pub(crate) struct Run {
+    scenario: Scenario,
     k: usize,
     plan: Arc<Plan>,
     pub(crate) stream: Stream,
     trainer: Trainer,
     model: Option<Model>,
     compared: Option<Labelled>,
-    before: Option<Places>,
+    before: Option<GroupSegments>,
     tracked: Option<f64>,
     lineage: Vec<(usize, String)>,
-    curve: Vec<Look>,
+    curve: Vec<Evaluation>,
     flipped: f64,
 }
 
-/// Plays a stream.
-pub(crate) fn play(story: Story, k: usize, spacing: Spacing, seed: u64) -> Result<Outcome> {
-    let mut course = Course::new(story, k, spacing, seed);
+/// Runs the trainer on a stream.
+pub(crate) fn run(scenario: Scenario, k: usize, spacing: Spacing, seed: u64) -> Result<Outcome> {
+    let mut run = Run::new(scenario, k, spacing, seed);
     for tick in 0..LENGTH / BATCH {
-        let drawn = course.stream.draw_batch();
-        course.look(tick * BATCH, &drawn);
-        course.learn(tick, drawn)?;
+        let drawn = run.stream.draw_batch();
+        run.evaluate(tick * BATCH, &drawn);
+        run.learn(tick, drawn)?;
     }
-    course.close()
+    run.close()
 }
 
-impl Course {
-    fn new(story: Story, k: usize, spacing: Spacing, seed: u64) -> Self {
+impl Run {
+    fn new(scenario: Scenario, k: usize, spacing: Spacing, seed: u64) -> Self {
         let features = (0..DIMENSIONS).map(|index| Feature::count(format!("f{index}")));
         let plan = Arc::new(Plan::compile(&features.collect::<Vec<_>>()));
         Self {
-            story,
+            scenario,
             k,
             trainer: Trainer::new(Arc::clone(&plan), policy(k, seed), None),
             plan,
-            stream: Stream::new(story, k, spacing, seed),
+            stream: Stream::new(scenario, k, spacing, seed),
             model: None,
             compared: None,
             before: None,
@@ -134,17 +134,17 @@ impl Course {
         }
     }
 
-    /// Holds the model, which has not seen them, against points of the time.
-    fn look(&mut self, at: usize, drawn: &[Point]) {
+    /// Evaluates the model on current points, which it has not learned from.
+    fn evaluate(&mut self, at: usize, drawn: &[Point]) {
         let Some(model) = &self.model else { return };
         let mut points = drawn.to_vec();
-        points.extend(self.stream.probe(LOOKED_AT - drawn.len()));
+        points.extend(self.stream.probe(EVALUATION_POINTS - drawn.len()));
         let segments = segments(model, &points);
         let groups = groups(&points);
         self.curve
-            .push(Look::new(at, &self.stream, &points, &segments));
-        if at + BATCH == EVENT || at + BATCH == TRACKED_AT {
-            let now = Places {
+            .push(Evaluation::new(at, &self.stream, &points, &segments));
+        if at + BATCH == CHANGE || at + BATCH == TRACKED_AT {
+            let now = GroupSegments {
                 ids: majorities(&segments, &groups),
                 model: model.clone(),
             };
@@ -153,7 +153,7 @@ impl Course {
                 Some(before) => self.tracked = before.followed(&now, &self.stream),
             }
         }
-        if at.is_multiple_of(COMPARED_AFTER) {
+        if at.is_multiple_of(COMPARED_EVERY) {
             self.compare(Labelled {
                 at,
                 points,
@@ -165,7 +165,7 @@ impl Course {
     fn compare(&mut self, now: Labelled) {
         let before = self.compared.replace(now);
         let at = self.compared.as_ref().map_or(0, |now| now.at);
-        let still = before.filter(|before| self.story.is_still(before.at, at));
+        let still = before.filter(|before| self.scenario.is_stable(before.at, at));
         if let Some((before, model)) = still.zip(self.model.as_ref()) {
             let again = segments(model, &before.points);
             let pairs = again.iter().zip(&before.segments);
@@ -195,41 +195,42 @@ impl Course {
 
     fn close(self) -> Result<Outcome> {
         let model = self.model.as_ref().context("no model")?;
-        let points = self.stream.probe(LOOKED_AT);
+        let points = self.stream.probe(EVALUATION_POINTS);
         let (segments, groups) = (segments(model, &points), groups(&points));
-        let last = Look::new(LENGTH, &self.stream, &points, &segments);
+        let last = Evaluation::new(LENGTH, &self.stream, &points, &segments);
         let ids = majorities(&segments, &groups);
         let before = self.before.map(|before| before.ids).unwrap_or_default();
         let mut curve = self.curve;
         curve.push(last);
         Ok(Outcome {
-            recovered: recovered(&curve, self.story.begins()),
+            recovered: recovered(&curve, self.scenario.begins()),
             curve,
             last,
             segments: model.segments().len(),
             expected: self.stream.last_k(),
             flipped: self.flipped,
-            kept: kept(self.story, self.k, &before, &ids),
+            kept: kept(self.scenario, self.k, &before, &ids),
             tracked: self.tracked,
             lineage: self.lineage,
         })
     }
 }
 
-impl Places {
-    /// The mean share of the groups' way that their centroids have gone since: what of their displacement lies along it.
+impl GroupSegments {
+    /// The mean share of the groups' displacement that their centroids have followed: the projection of each
+    /// centroid's displacement onto that of its group.
     fn followed(&self, now: &Self, stream: &Stream) -> Option<f64> {
         let mut shares: Vec<f64> = Vec::new();
         for (group, id) in &now.ids {
-            let way = stream.displacement(*group)?;
+            let displacement = stream.displacement(*group)?;
             let from = centroid(&self.model, *self.ids.get(group)?)?;
             let to = centroid(&now.model, *id)?;
-            let length: f64 = way.iter().map(|part| part * part).sum();
-            let gone = way.iter().zip(from.iter().zip(to));
-            let along: f64 = gone.map(|(part, (from, to))| part * (to - from)).sum();
+            let length: f64 = displacement.iter().map(|part| part * part).sum();
+            let parts = displacement.iter().zip(from.iter().zip(to));
+            let along: f64 = parts.map(|(part, (from, to))| part * (to - from)).sum();
             shares.push(along / length);
         }
-        // In the order of size: sums must not depend on the order of a hash map.
+        // Sorted, so that the sum does not depend on the order of the hash map.
         shares.sort_by(f64::total_cmp);
         Some(shares.iter().sum::<f64>() / shares.len() as f64)
     }
@@ -240,7 +241,8 @@ fn centroid(model: &Model, id: u32) -> Option<&[f64]> {
     Some(&model.segments()[index].centroid)
 }
 
-/// A point stands for a customer of the sample: so many a half-life as the pipeline draws, a mini-batch a day.
+/// A point stands for a sampled customer, and a mini-batch for a day. The half-life is set so that as many points are
+/// drawn per half-life as in a pipeline.
 fn policy(k: usize, seed: u64) -> LearningPolicy {
     let mut policy = LearningPolicy {
         k_min: k.div_ceil(2),
@@ -269,24 +271,29 @@ fn groups(points: &[Point]) -> Vec<usize> {
     points.iter().map(|(_, group)| *group).collect()
 }
 
-/// Points from `begins` until the curve was good for good.
-fn recovered(curve: &[Look], begins: usize) -> Option<usize> {
-    let after = || curve.iter().filter(|look| look.at >= begins);
-    let good = after().rev().take_while(|look| look.is_good());
-    good.last().map(|look| look.at - begins)
+/// Points from `begins` until the curve stays good; `None` if it does not.
+fn recovered(curve: &[Evaluation], begins: usize) -> Option<usize> {
+    let after = || curve.iter().filter(|evaluation| evaluation.at >= begins);
+    let good = after().rev().take_while(|evaluation| evaluation.is_good());
+    good.last().map(|evaluation| evaluation.at - begins)
 }
 
-/// Share of the groups with ancestors whose segment has the id of one of these.
-fn kept(story: Story, k: usize, before: &HashMap<usize, u32>, after: &HashMap<usize, u32>) -> f64 {
+/// Share of the groups with ancestors whose segment has the id of one of their ancestors.
+fn kept(
+    scenario: Scenario,
+    k: usize,
+    before: &HashMap<usize, u32>,
+    after: &HashMap<usize, u32>,
+) -> f64 {
     let mut old: HashMap<Vec<usize>, bool> = HashMap::new();
     for (group, id) in after {
-        let ancestors = story.ancestors(*group, k);
+        let ancestors = scenario.ancestors(*group, k);
         let mut ids = ancestors
             .iter()
             .filter_map(|group| before.get(group))
             .peekable();
         if ids.peek().is_some() {
-            // Where one has become two, it is enough that one of them has the id.
+            // If a group was split, it is enough that one half has the id.
             *old.entry(ancestors).or_default() |= ids.any(|before| before == id);
         }
     }
@@ -301,12 +308,12 @@ mod tests {
     #[test]
     fn recovered_is_what_stays_so() {
         let indices = [1.0, 0.5, 0.98, 0.9, 0.97, 0.985];
-        let curve: Vec<Look> = (0..)
+        let curve: Vec<Evaluation> = (0..)
             .zip(indices)
-            .map(|(tens, index)| Look {
+            .map(|(tens, index)| Evaluation {
                 at: 10 * tens,
                 index,
-                at_best: 0.99,
+                upper_bound: 0.99,
             })
             .collect();
         assert_eq!(recovered(&curve, 10), Some(30));
@@ -318,10 +325,10 @@ mod tests {
     fn ids_are_kept_by_half_of_what_was_split_and_by_what_merged() {
         let before = HashMap::from([(0, 10), (1, 11), (2, 12)]);
         let split = HashMap::from([(0, 13), (3, 10), (1, 11), (2, 99)]);
-        assert_eq!(kept(Story::Split, 3, &before, &split), 2.0 / 3.0);
+        assert_eq!(kept(Scenario::Split, 3, &before, &split), 2.0 / 3.0);
         let merged = HashMap::from([(1, 10), (2, 12)]);
-        assert_eq!(kept(Story::Merge, 3, &before, &merged), 1.0);
+        assert_eq!(kept(Scenario::Merge, 3, &before, &merged), 1.0);
         let born = HashMap::from([(0, 10), (1, 11), (2, 12), (3, 13)]);
-        assert_eq!(kept(Story::Birth, 3, &before, &born), 1.0);
+        assert_eq!(kept(Scenario::Birth, 3, &before, &born), 1.0);
     }
 }
