@@ -30,7 +30,7 @@ fn killed_instances_lose_and_double_nothing() {
         scope.spawn(|| {
             backlog
                 .chunks(1_000)
-                .for_each(|chunk| kafka_pipeline.kafka.put(chunk))
+                .for_each(|chunk| kafka_pipeline.kafka.put(chunk));
         });
         kafka_pipeline.wait_for(EVENTS / 10, &mut [&mut first, &mut second]);
         first.kill();

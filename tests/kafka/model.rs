@@ -228,7 +228,7 @@ fn noise(customer: u64, salt: u64) -> f64 {
 fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     let Some(mut shop) = Shop::open() else { return };
     let missing = shop.model(&["list"]);
-    missing.expect(1, &["`flockwise run` makes it"]);
+    missing.expect(1, &["`flockwise run` creates it"]);
     let (process, address) = shop.start();
     let before = first_versions(&mut shop);
     let held = change_until_held(&mut shop);
@@ -251,7 +251,7 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     process.terminate().expect(0, &["command executed"]);
     let why = ["--why", "nobody is there", "--wait", "1"];
     let ended = shop.model(&[&["rollback", "1"], &why[..]].concat());
-    ended.expect(1, &["no trainer has carried it out within 1 s"]);
+    ended.expect(1, &["no trainer has executed it within 1 s"]);
 }
 
 /// Before the first version, `model list`, `/readyz`, the metrics and the log say what the warm-up waits for, and the
@@ -393,7 +393,7 @@ fn import(shop: &Shop) {
     let line = ["import", "model.json", "--why", "names by marketing"];
     let mut command = shop.command(&line);
     command.env("FLOCKWISE__KAFKA__PROPERTIES__MESSAGE_MAX_BYTES", "2000");
-    run(&mut command).expect(1, &["bytes as a record, and 2000 are taken"]);
+    run(&mut command).expect(1, &["bytes as a record, but the limit is 2000"]);
     shop.model(&line).expect(0, &[]);
     let shown = shop.model_json(&["show"]);
     assert_eq!(shown["segments"][0]["name"], "our regulars");

@@ -97,7 +97,7 @@ impl GroupConsumer for Client {
         match &outcome {
             Ok(WorkerEvent::Records) => self.note("polls records", [batch.len() as i64, 0]),
             Ok(WorkerEvent::Assigned(sources)) => {
-                self.note("is assigned", [sources.len() as i64, 0])
+                self.note("is assigned", [sources.len() as i64, 0]);
             }
             Ok(WorkerEvent::Revoked(sources)) => self.note("is revoked", [sources.len() as i64, 0]),
             Ok(WorkerEvent::Lost(sources)) => self.note("loses", [sources.len() as i64, 0]),
@@ -254,7 +254,7 @@ impl TopicReader for Client {
                     .read(client, source.partition);
             }
             (Ok(Replayed::Held(at)), _) => {
-                self.note("waits for an open transaction at", [number, *at])
+                self.note("waits for an open transaction at", [number, *at]);
             }
             (Ok(Replayed::Gone), _) => self.note("finds records deleted in", [number, 0]),
             _ => {}

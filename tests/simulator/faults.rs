@@ -33,7 +33,7 @@ impl Simulation {
             (rates.supersede, Self::supersede),
             (rates.leave, Self::leave),
             (rates.expire, |simulation| {
-                simulation.broker.expire_offsets()
+                simulation.broker.expire_offsets();
             }),
             (rates.compact, |simulation| simulation.compact()),
             (rates.retain, |simulation| simulation.apply_retention()),

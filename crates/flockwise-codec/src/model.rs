@@ -166,7 +166,7 @@ struct ModelSummaryRecord {
     mini_batches: Option<Range<i64>>,
 }
 
-/// Reads the [`Glance`] of a published version.
+/// Reads the [`ModelSummary`] of a published version.
 ///
 /// # Errors
 /// If the bytes are not the JSON of a version. The text says what is wrong.

@@ -26,7 +26,7 @@ pub struct Event {
     text: String,
     customer_id: Range<u32>,
     customer_hash: u64,
-    /// Index of the event's name among [`crate::plan::Plan::id_arena`]; `None`: no feature names it.
+    /// Index of the event's name among [`crate::plan::Plan::names`]; `None`: no feature names it.
     pub name: Option<u16>,
     /// [`hash`] of the event's name.
     pub name_hash: u64,

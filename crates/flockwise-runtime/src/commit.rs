@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::input_alignment::next_offset;
+use crate::running_task::RunningTask;
 use crate::topics::TopicPartition;
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
@@ -126,7 +127,7 @@ impl<B: Broker> Worker<B> {
 
     /// Exports the meter with current gauges and lags.
     pub(crate) fn report_gauges(&mut self) {
-        let tasks = self.tasks.values().map(|running| running.task());
+        let tasks = self.tasks.values().map(RunningTask::task);
         self.meter.customers = tasks.map(|task| task.rows().len() as u64).sum();
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.tasks_behind = self.tasks_behind();

@@ -78,7 +78,7 @@ impl CheckpointBatch {
 /// Which state a load wants: anything else is set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedCheckpoint {
-    /// The changelog's identity, as [`Kept::changelog`].
+    /// The changelog's identity, as [`CheckpointBatch::changelog`].
     pub changelog: String,
     /// The plan's fingerprint.
     pub plan: u64,
@@ -139,7 +139,7 @@ pub trait Store {
     /// How a task's copy stands.
     fn checkpoint_state(&mut self, task: u32) -> CheckpointState;
 
-    /// As [`Store::copy`], once what is being written is written, or `patience` has passed.
+    /// As [`Store::checkpoint_state`], once what is being written is written, or `patience` has passed.
     fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState;
 
     /// Writes records of a task, all or none, behind the caller's back. Only while the copy is not busy.

@@ -13,7 +13,7 @@ pub(crate) use model::{
 
 /// Real-time customer segments from a stream of clicks and purchases.
 #[derive(Debug, Parser)]
-#[command(name = "flockwise", version, about, propagate_version = true)]
+#[command(name = "flockwise", version, propagate_version = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

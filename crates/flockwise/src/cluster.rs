@@ -12,8 +12,8 @@ use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
-use crate::connection::{reason, pipeline_topics};
-use crate::pinned;
+use crate::connection::{pipeline_topics, reason};
+use crate::pipeline_record;
 
 /// The topics of a pipeline and its consumer group, as the brokers describe them.
 pub(crate) struct Cluster {
@@ -50,8 +50,12 @@ pub(crate) struct TopicStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TopicState {
+    /// As it should be, maybe with warnings.
+    #[serde(rename = "right")]
     Correct,
+    /// The topic does not exist.
     Missing,
+    /// It has problems.
     Wrong,
 }
 
@@ -70,7 +74,7 @@ impl Cluster {
         let is_recorded = pipeline
             .any(|(topic, found)| *topic == Topic::Pipeline && matches!(found, Ok(Some(_))));
         let record = match is_recorded {
-            true => pinned::read(config, settings)?,
+            true => pipeline_record::read(config, settings)?,
             false => None,
         };
         Ok(Self {
@@ -183,7 +187,10 @@ fn status(
     }
 }
 
-fn current_settings(wanted: &[TopicSetting], found: Option<&FoundTopic>) -> BTreeMap<&'static str, String> {
+fn current_settings(
+    wanted: &[TopicSetting],
+    found: Option<&FoundTopic>,
+) -> BTreeMap<&'static str, String> {
     let Some(settings) = found.and_then(|found| found.settings.as_ref()) else {
         return BTreeMap::new();
     };
@@ -255,7 +262,10 @@ mod tests {
         assert_eq!(right.state, TopicState::Correct);
         assert!(right.warnings.is_empty(), "{:?}", right.warnings);
         assert_eq!(right.settings_found["max.message.bytes"], "9000000");
-        assert_eq!(status_of(Topic::Changelog, &Ok(None)).state, TopicState::Missing);
+        assert_eq!(
+            status_of(Topic::Changelog, &Ok(None)).state,
+            TopicState::Missing
+        );
         let hidden = status_of(Topic::Model, &found(None));
         assert_eq!(hidden.state, TopicState::Correct);
         assert!(hidden.warnings[0].contains("DescribeConfigs"));

@@ -25,7 +25,7 @@ use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::replay::{PARTITIONS, print};
 use crate::report::feature;
-use crate::segment_stats::{segment_stats, label, readable};
+use crate::segment_stats::{label, readable, segment_stats};
 
 /// The orders of a British gift shop, 2010-12-01 to 2011-12-09.
 const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");

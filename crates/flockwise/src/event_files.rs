@@ -141,7 +141,7 @@ pub(crate) fn start(
         }
     };
     std::thread::Builder::new()
-        .name("flockwise-feed".to_owned())
+        .name("flockwise-files".to_owned())
         .spawn(work)
         .map_err(|error| Failed::runtime(format!("cannot start a thread: {error}")))?;
     Ok(receiver)

@@ -11,10 +11,10 @@ use flockwise_kafka::admin::{
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::cluster::{Cluster, TopicStatus, TopicState};
+use crate::cluster::{Cluster, TopicState, TopicStatus};
 use crate::connection::reason;
 use crate::finding::Finding;
-use crate::pinned;
+use crate::pipeline_record;
 
 mod group;
 
@@ -106,7 +106,11 @@ fn input(name: &str, found: &Found) -> Vec<Finding> {
         Err(failure) => return vec![Finding::problem(name, reason(failure))],
     };
     let mut findings = vec![Finding::ok(name, described(found))];
-    findings.extend(missing_permissions(name, &found.rights, &[Permission::Read]));
+    findings.extend(missing_permissions(
+        name,
+        &found.rights,
+        &[Permission::Read],
+    ));
     findings
 }
 
@@ -128,7 +132,11 @@ fn largest_message_bytes(found: &FoundTopic) -> Option<u64> {
 }
 
 /// A problem if any of the needed permissions is missing.
-fn missing_permissions(about: &str, rights: &Permissions, needed: &[Permission]) -> Option<Finding> {
+fn missing_permissions(
+    about: &str,
+    rights: &Permissions,
+    needed: &[Permission],
+) -> Option<Finding> {
     let lacking: Vec<String> = lacking(rights, needed)
         .iter()
         .map(Permission::to_string)
@@ -166,7 +174,7 @@ fn own_topics(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Findin
     let record = cluster.record.as_ref();
     findings.extend(
         record
-            .and_then(|record| pinned::mismatch(config, topics.state_partitions, record))
+            .and_then(|record| pipeline_record::mismatch(config, topics.state_partitions, record))
             .map(|reason| Finding::misconfigured(&config.app, reason)),
     );
     match cluster.survey.remains() {
@@ -177,7 +185,7 @@ fn own_topics(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Findin
         Err(failure) => findings.push(Finding::warning(
             &config.app,
             format!(
-                "cannot tell whether this pipeline has worked before: {}",
+                "cannot tell whether this pipeline has run before: {}",
                 reason(&failure)
             ),
         )),

@@ -18,14 +18,14 @@ use crate::pipeline::pipeline;
 use crate::progress::Progress;
 use crate::report;
 use crate::results::{Results, summary};
-use crate::segment_stats::{SegmentStats, segment_stats, number};
+use crate::segment_stats::{SegmentStats, number, segment_stats};
 
 /// State partitions if the configuration has none: enough for any machine, and the same on all.
 pub(crate) const PARTITIONS: u32 = 12;
 
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
-    let config =
-        Config::load(&arguments.config, flockwise_config::environment()).map_err(Failed::invalid)?;
+    let config = Config::load(&arguments.config, flockwise_config::environment())
+        .map_err(Failed::invalid)?;
     let at_ms = arguments.at.as_deref().map(instant).transpose()?;
     let partitions = config.state_partitions.unwrap_or(PARTITIONS);
     let pipeline = pipeline(&config, partitions, arguments.model.as_deref())?;

@@ -13,9 +13,9 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::args::ResetArguments;
 use crate::cluster::Cluster;
-use crate::connection::{failed, load, settings, pipeline_topics};
+use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
-use crate::pinned;
+use crate::pipeline_record;
 use target::Target;
 
 /// How long beyond the session timeout brokers may take to notice that a member is gone.
@@ -46,7 +46,7 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
             &config,
             &topics,
             &positions,
-            &pinned::after_reset(&config, &settings, &topics).map_err(failed)?,
+            &pipeline_record::after_reset(&config, &settings, &topics).map_err(failed)?,
             arguments,
         )?,
         offsets: writing::offsets(&topics, &positions, &remade),
@@ -54,7 +54,7 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     };
     admin::reset(&settings, &topics, &reset).map_err(failed)?;
     // Last, since `run` refuses to start without the record.
-    pinned::claim(&config, &settings, &topics).map_err(failed)?;
+    pipeline_record::claim(&config, &settings, &topics).map_err(failed)?;
     outln!("done; the next `flockwise run` starts from these offsets");
     Ok(())
 }

@@ -23,14 +23,14 @@ use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
 use crate::args::RunArguments;
-use crate::connection::{failed, load, settings, pipeline_topics};
+use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::customer;
 use crate::exit::Failed;
 use crate::exposition;
 use crate::finding::{self, Finding, Verdict};
 use crate::instance::Instance;
-use crate::pinned;
 use crate::pipeline::pipeline;
+use crate::pipeline_record;
 use crate::preflight::{self, Preflight};
 use crate::signals::Shutdown;
 use crate::standby_thread;
@@ -69,7 +69,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
 
     let clients = KafkaMetrics::register(&registry).map_err(Failed::runtime)?;
     let connect = |number| {
-        let broker = KafkaBroker::connect(worker_settings(&settings, number), pipeline.topics.clone());
+        let broker =
+            KafkaBroker::connect(worker_settings(&settings, number), pipeline.topics.clone());
         broker.map(|broker| broker.metered(&clients, number))
     };
     let state = StoreSettings::new(&config.state_directory, &config.app);
@@ -135,7 +136,7 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     if cluster.survey.partitions().len() < Topics::internal().len() {
         admin::ensure_topics(settings, &topics).map_err(refused)?;
     }
-    let claimed = pinned::claim(config, settings, &topics).map_err(refused)?;
+    let claimed = pipeline_record::claim(config, settings, &topics).map_err(refused)?;
     pipeline.starts = claimed.starts;
     pipeline.start_ids = claimed.start_ids;
     Arc::make_mut(&mut pipeline.task).history.until_ms = claimed.first_started_ms;

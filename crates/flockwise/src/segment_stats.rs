@@ -98,7 +98,10 @@ fn share(part: f64, whole: f64) -> f64 {
 }
 
 fn sum(customer_views: &[&CustomerView], feature: usize) -> f64 {
-    customer_views.iter().map(|view| view.features[feature]).sum()
+    customer_views
+        .iter()
+        .map(|view| view.features[feature])
+        .sum()
 }
 
 /// The features whose mean over the segment's members deviates most from the scaler's mean, in standard deviations.

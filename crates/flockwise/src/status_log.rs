@@ -21,7 +21,7 @@ impl StatusLog {
         let (sender, ended) = sync_channel(0);
         let registry = registry.clone();
         thread::Builder::new()
-            .name("flockwise-summary".to_owned())
+            .name("flockwise-status".to_owned())
             .spawn(move || log_status(&registry, &ended))
             .map_err(Failed::runtime)?;
         Ok(Self {

@@ -10,8 +10,8 @@ use flockwise_runtime::topics::Topics;
 use serde_json::json;
 
 use crate::args::TopicsArguments;
-use crate::cluster::{Cluster, TopicStatus, TopicState};
-use crate::connection::{failed, input_names, load, settings, pipeline_topics};
+use crate::cluster::{Cluster, TopicState, TopicStatus};
+use crate::connection::{failed, input_names, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
 
 /// How long to wait until all brokers have the changed settings.

@@ -47,7 +47,7 @@ pub(crate) fn start(
             }
         }
     };
-    let thread = thread::Builder::new().name("flockwise-vigil".to_owned());
+    let thread = thread::Builder::new().name("flockwise-watchdog".to_owned());
     thread.spawn(watch).map(drop).map_err(Failed::runtime)
 }
 
@@ -103,7 +103,9 @@ impl Watchdog {
     /// Checks all heartbeats. A late check counts at most twice its interval: if the whole process or machine was paused,
     /// no worker could send a heartbeat.
     fn check(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.checked).min(INTERVAL * 2);
+        let passed = now
+            .saturating_duration_since(self.checked)
+            .min(INTERVAL * 2);
         self.checked = now;
         for watched in &mut self.watched {
             let beats = watched.heartbeat.beats();
@@ -195,7 +197,10 @@ mod tests {
         let mut watch = Watch::over(&heartbeats, Duration::ZERO);
         thread::scope(|scope| {
             // Joins, since a scope does not wait for the destructors of a thread's locals.
-            scope.spawn(|| heartbeats[0].attach_to_thread()).join().unwrap();
+            scope
+                .spawn(|| heartbeats[0].attach_to_thread())
+                .join()
+                .unwrap();
         });
         watch.check(65);
         assert_eq!(watch.silent(), [(1, 65)]);

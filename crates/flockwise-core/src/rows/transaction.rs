@@ -84,7 +84,7 @@ impl Rows {
         self.undo.moves.push(ScheduleChange::Went { row });
     }
 
-    /// Ids of the customers let go of since [`Rows::settle`].
+    /// Ids of the customers let go of since [`Rows::commit`].
     pub(crate) fn expired(&self) -> impl Iterator<Item = &str> {
         self.undo.moves.iter().filter_map(|step| match step {
             ScheduleChange::Went { row } => Some(self.customer_id(*row)),
@@ -147,7 +147,7 @@ impl Rows {
         self.undo = log;
     }
 
-    /// Takes everything back that was done since [`Rows::settle`]. `left` is called with each row that
+    /// Takes everything back that was done since [`Rows::commit`]. `left` is called with each row that
     /// was added, the last first, and the hash of whose it was.
     pub(crate) fn roll_back(&mut self, mut left: impl FnMut(u32, u64)) {
         undo_log::empty(&mut self.touched);

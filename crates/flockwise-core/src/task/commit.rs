@@ -55,7 +55,7 @@ impl Task {
         self.settled.watermark_ms = i64::MIN;
     }
 
-    /// Takes back everything that was done since [`Task::settle`], as if it had never been.
+    /// Takes back everything that was done since [`Task::commit`], as if it had never been.
     pub fn roll_back(&mut self) {
         let (calendar, sampling) = (&mut self.calendar, &mut self.sampling);
         self.rows.roll_back(|row, hash| {
@@ -76,7 +76,7 @@ impl Task {
         self.rows.dirty_len()
     }
 
-    /// Hands out up to `limit` of them as of the last [`Task::settle`], right after which it is to be
+    /// Hands out up to `limit` of them as of the last [`Task::commit`], right after which it is to be
     /// called; what was handed out is taken for kept.
     pub fn take_dirty(&mut self, limit: usize, each: &mut dyn FnMut(DirtyRow<'_>)) {
         self.rows.take_dirty(limit, each);

@@ -5,13 +5,13 @@ use crate::change::{Change, DRIVERS};
 use crate::decide::Cause;
 
 impl Task {
-    /// Ids of customers let go of since [`Task::settle`]: tombstones for the changelog, to be written
+    /// Ids of customers let go of since [`Task::commit`]: tombstones for the changelog, to be written
     /// before the rows touched, since one of them may be back already.
     pub fn expired(&self) -> impl Iterator<Item = &str> {
         self.rows.expired()
     }
 
-    /// Was anybody let go of since [`Task::settle`]?
+    /// Was anybody let go of since [`Task::commit`]?
     #[must_use]
     pub fn has_expired(&self) -> bool {
         self.rows.has_expired()

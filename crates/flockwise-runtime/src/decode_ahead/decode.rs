@@ -13,7 +13,7 @@ use crate::topics::Topic;
 use crate::worker::Worker;
 
 impl<B: Broker> Worker<B> {
-    /// Decodes the records at these indices of the batch into the slots from 0 on. At most [`MAX_DECODED_AHEAD`].
+    /// Decodes the records at these indices of the batch into the slots from 0 on. At most [`super::MAX_DECODED_AHEAD`].
     ///
     /// # Errors
     /// [`Failure::Config`] if another instance forwards events that this one cannot read: see [`ForwardError`].

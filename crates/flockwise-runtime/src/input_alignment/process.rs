@@ -57,7 +57,7 @@ impl<B: Broker> Worker<B> {
         is_holding
     }
 
-    /// The event times up to which records may be processed now: see [`AlignedPartitions::limits`]. A replay has
+    /// The event times up to which records may be processed now: see [`crate::alignment::AlignedPartitions::limits`]. A replay has
     /// none.
     fn limits(&mut self, next: Option<(TopicPartition, i64)>, position: usize) -> Limits {
         if !self.time_mode.is_live() {

@@ -15,8 +15,10 @@ fn filled() -> (Registry, Metrics) {
     let registry = Registry::new();
     let metrics = Metrics::register_by(&registry, &Clock::simulated(100_000)).unwrap();
     let mut meter = WorkerMeter::new(1);
-    let mut counts = Counts::default();
-    counts.events = 5;
+    let mut counts = Counts {
+        events: 5,
+        ..Counts::default()
+    };
     counts.changes[Cause::Time as usize] = 2;
     counts.suppressed_changes[Suppression::Dwell as usize] = 3;
     counts.sweep_outliers = 4;

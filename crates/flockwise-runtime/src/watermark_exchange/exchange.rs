@@ -10,6 +10,7 @@ use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
 use crate::input_alignment::WorkerAlignment;
+use crate::running_task::RunningTask;
 use crate::topics::TopicPartition;
 use crate::watermarks::{Announcement, SendContext, furthest_behind, latest_request, learnt};
 use crate::worker::Worker;
@@ -39,7 +40,7 @@ impl<B: Broker> Worker<B> {
             alignment: self.pipeline.alignment,
             others_have_backlog: self.watermarks.furthest_behind.is_some()
                 || self.watermarks.learnt.is_some(),
-            requested: latest_request(self.tasks.values().map(|running| running.watermarks())),
+            requested: latest_request(self.tasks.values().map(RunningTask::watermarks)),
         };
         let tasks = self.pipeline.topics.state_partitions;
         let learns = self.pipeline.task.learning.learn;

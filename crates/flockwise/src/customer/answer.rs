@@ -72,10 +72,10 @@ pub(super) struct CounterfactualLine {
 
 impl Answer {
     pub(super) fn of(plan: &Plan, known: &CustomerAnswer) -> Self {
-        let (told, versions) = (&known.told, known.versions.as_ref());
-        let view = &told.view;
+        let (description, versions) = (&known.told, known.versions.as_ref());
+        let view = &description.view;
         let model = versions.map(|versions| &*versions.current);
-        let explained = told.explanation.as_ref().zip(model);
+        let explained = description.explanation.as_ref().zip(model);
         let other = explained.and_then(|(explanation, model)| {
             let (index, distance) = explanation.other?;
             Some((SegmentRef::at(model, index), distance))
@@ -92,14 +92,14 @@ impl Answer {
             outlier: view.is_outlier,
             nearest_other,
             distance_other,
-            features: features(plan, view, told.explanation.as_ref()),
+            features: features(plan, view, description.explanation.as_ref()),
             counterfactuals: explained.map_or_else(Vec::new, |(explanation, model)| {
                 let counterfactuals = explanation.counterfactuals.iter();
                 counterfactuals
                     .map(|counterfactual| CounterfactualLine::of(plan, model, view, counterfactual))
                     .collect()
             }),
-            typical_members: told.typical_members.clone(),
+            typical_members: description.typical_members.clone(),
         }
     }
 

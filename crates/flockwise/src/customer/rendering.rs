@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table};
 
-use super::answer::{Answer, FeatureLine, SegmentRef, CounterfactualLine};
+use super::answer::{Answer, CounterfactualLine, FeatureLine, SegmentRef};
 use crate::report;
 use crate::segment_stats::readable;
 
@@ -89,13 +89,7 @@ fn features(answer: &Answer) -> Table {
     if answer.nearest_other.is_some() {
         let sum: f64 = answer.features.iter().filter_map(|line| line.pull).sum();
         let empty = String::new;
-        table.add_row([
-            "total".to_owned(),
-            empty(),
-            empty(),
-            empty(),
-            signed(sum),
-        ]);
+        table.add_row(["total".to_owned(), empty(), empty(), empty(), signed(sum)]);
     }
     if let Some(pulls) = table.column_mut(4) {
         pulls.set_cell_alignment(CellAlignment::Right);
@@ -111,14 +105,18 @@ fn signed(pull: f64) -> String {
 }
 
 fn counterfactuals(answer: &Answer) -> Table {
-    let mut table = report::empty_table(["other segment", "smallest single change that leads there"]);
+    let mut table =
+        report::empty_table(["other segment", "smallest single change that leads there"]);
     let counterfactuals = answer.counterfactuals.iter();
     let reached =
         counterfactuals.filter_map(|counterfactual| Some((counterfactual.length?, counterfactual)));
     let mut reached: Vec<(f64, &CounterfactualLine)> = reached.collect();
     reached.sort_by(|left, right| left.0.total_cmp(&right.0));
     for (_, counterfactual) in &reached {
-        table.add_row([segment_text(&counterfactual.to), needed(answer, counterfactual)]);
+        table.add_row([
+            segment_text(&counterfactual.to),
+            needed(answer, counterfactual),
+        ]);
     }
     let out_of_reach = answer.counterfactuals.len() - reached.len();
     if out_of_reach > 0 {
@@ -135,7 +133,11 @@ fn needed(answer: &Answer, counterfactual: &CounterfactualLine) -> String {
     let Some((line, needed)) = line.zip(counterfactual.needed) else {
         return "none needed: the next scorings decide".to_owned();
     };
-    let (label, value, needed_text) = (label(line), formatted(line, line.value), formatted(line, needed));
+    let (label, value, needed_text) = (
+        label(line),
+        formatted(line, line.value),
+        formatted(line, needed),
+    );
     if value != needed_text {
         format!("{label} {needed_text} instead of {value}")
     } else if needed > line.value {

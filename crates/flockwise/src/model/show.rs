@@ -75,7 +75,12 @@ fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
         lines.push(format!("lineage: {steps}"));
     }
     let names = Names::of(versions, version);
-    lines.extend(published.impact.iter().flat_map(|r| impact_lines(r, &names)));
+    lines.extend(
+        published
+            .impact
+            .iter()
+            .flat_map(|r| impact_lines(r, &names)),
+    );
     lines.push(table(plan, model).to_string());
     lines.join("\n")
 }

@@ -12,7 +12,7 @@ use flockwise_core::trainer::{Publication, Trainer, TrainerCommand, TrainerInput
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient, admin};
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::connection::{failed, load, settings, pipeline_topics};
+use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
 use crate::model::versions::Versions;
 
@@ -131,7 +131,9 @@ impl ModelClient {
     }
 
     pub(crate) fn send(&self, command: &TrainerCommand) -> Result<(), Failed> {
-        let sent = self.topic_client.send(Topic::Samples, &encode_command(command));
+        let sent = self
+            .topic_client
+            .send(Topic::Samples, &encode_command(command));
         sent.map_err(failed)
     }
 

@@ -22,7 +22,9 @@ pub(super) fn findings(
         }
         Err(failure) => return vec![Finding::warning(&about, reason(failure))],
     };
-    if let Some(missing_permissions) = missing_permissions(&about, &group.rights, &[Permission::Read]) {
+    if let Some(missing_permissions) =
+        missing_permissions(&about, &group.rights, &[Permission::Read])
+    {
         return vec![missing_permissions];
     }
     let property = |key: &str| settings.properties.get(key).map(String::as_str);
