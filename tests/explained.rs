@@ -314,7 +314,7 @@ fn an_answer_is_what_the_model_says() {
 
     let ended = scenario.ask("12417", &[]).expect(0, &[]);
     let name = explanation["segment"]["name"].as_str().expect("a name");
-    for word in ["customer 12417", name, "last order", "together", "typical"] {
+    for word in ["customer 12417", name, "last order", "total", "typical"] {
         assert!(ended.stdout.contains(word), "{}", ended.stdout);
     }
     scenario

@@ -52,7 +52,7 @@ fn reset_to_the_earliest_events_counts_each_once() {
     let ended =
         reset(&kafka_pipeline, &["--to", "earliest"]).expect(2, &["nothing has been changed"]);
     assert!(
-        ended.stdout.contains("deleted and made again"),
+        ended.stdout.contains("deleted and recreated"),
         "{ended:#?}"
     );
     kafka_pipeline.check_changes();

@@ -26,10 +26,10 @@ pub struct Bisection {
     pub inertia: f64,
 }
 
-/// Cuts a sample (at least one point) in two by 2-means and keeps the best of several starts. One start lies
-/// along the longest axis of the group. The others begin at a point far from the mean, which finds a small
-/// remote group. If the two sides cannot be told apart, the second is empty. An empty side keeps the centroid
-/// of its last iteration.
+/// Cuts a sample (at least one point) in two by 2-means and keeps the best of several starts. One start lies along
+/// the longest axis of the group. The others begin at a point far from the mean, which finds a small remote group.
+/// If the two sides cannot be told apart, the second is empty. An empty side keeps the centroid of its last
+/// iteration.
 #[must_use]
 pub fn bisect(points: &Points, seed: u64) -> Bisection {
     let all: Vec<usize> = (0..points.len()).collect();
@@ -152,8 +152,7 @@ fn means(points: &Points, is_second: &[bool], before: &[Vec<f64>; 2]) -> ([Vec<f
     (sums, squares.max(0.0))
 }
 
-/// Two points on the axis of largest variance, one standard deviation to either side of the mean (the
-/// origin).
+/// Two points on the axis of largest variance, one standard deviation to either side of the mean (the origin).
 fn ends(points: &Points) -> [Vec<f64>; 2] {
     let mut axis = widest(points);
     let mut variance = 0.0;

@@ -4,21 +4,20 @@ use crate::lanes::Lanes;
 
 /// Which centroids single precision cannot rule out.
 ///
-/// Let u = 2⁻²⁴, half the epsilon of single precision. Rounding moves a point x by at most u|x| and a
-/// centroid c by at most u|c|, so it changes their distance by at most e = u(|x| + |c|). The sum of the D
-/// squares of the rounded gaps has a relative error of at most (D + 3)u, in any order of additions. Let S be
-/// the least of all sums, s its root, and R the largest norm of a centroid. The true distance to that
-/// centroid is at most s + e, so |x| is at most R + s + e, and e is at most u(s + 2R). The truly nearest
-/// centroid is no farther than s + e. Its sum is therefore at most (s + 2e)² = (s(1 + 2u) + 4uR)², times 1 +
-/// (2D + 6)u for the rounding of the two sums. As (a + b)² ≤ (1 + t)a² + (1 + 1/t)b² for any t > 0, that is
-/// at most
+/// Let u = 2⁻²⁴, half the epsilon of single precision. Rounding moves a point x by at most u|x| and a centroid c
+/// by at most u|c|, so it changes their distance by at most e = u(|x| + |c|). The sum of the D squares of the
+/// rounded gaps has a relative error of at most (D + 3)u, in any order of additions. Let S be the least of all
+/// sums, s its root, and R the largest norm of a centroid. The true distance to that centroid is at most s + e, so
+/// |x| is at most R + s + e, and e is at most u(s + 2R). The truly nearest centroid is no farther than s + e. Its
+/// sum is therefore at most (s + 2e)² = (s(1 + 2u) + 4uR)², times 1 + (2D + 6)u for the rounding of the two sums.
+/// As (a + b)² ≤ (1 + t)a² + (1 + 1/t)b² for any t > 0, that is at most
 ///
 /// S(1 + t + (2D + 10)u) + (1 + 1/t)(4uR)²,
 ///
-/// which needs no root. With t = 2⁻¹⁴ the second term is slightly more than 2⁻²⁶R². The code takes at least
-/// twice the rounding term (2D + 10)u and twice the second term. That covers products of small terms, the
-/// rounding of the limit itself, and the rounding of double precision, which decides. Underflow of
-/// coordinates or squares adds far less than D times 2⁻¹²⁶.
+/// which needs no root. With t = 2⁻¹⁴ the second term is slightly more than 2⁻²⁶R². The code takes at least twice
+/// the rounding term (2D + 10)u and twice the second term. That covers products of small terms, the rounding of
+/// the limit itself, and the rounding of double precision, which decides. Underflow of coordinates or squares adds
+/// far less than D times 2⁻¹²⁶.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     relative: f32,
@@ -46,8 +45,8 @@ impl Bound {
 
     /// The largest sum whose centroid may still be the nearest. `sums` holds the least sum of each lane.
     ///
-    /// The limit is not finite if the point or a centroid exceeds the range of single precision. Only then
-    /// can a sum be NaN, and then all sums are NaN or infinite.
+    /// The limit is not finite if the point or a centroid exceeds the range of single precision. Only then can a
+    /// sum be NaN, and then all sums are NaN or infinite.
     #[inline(always)]
     pub(crate) fn limit<L: Lanes>(self, sums: L) -> L {
         let (relative, absolute) = (L::splat(self.relative), L::splat(self.absolute));

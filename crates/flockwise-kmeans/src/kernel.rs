@@ -13,8 +13,8 @@ pub enum Kernel {
     Avx512,
 }
 
-/// A search over [`Lanes`], which [`Kernel::run`] runs. `run` and everything that it calls for every vector
-/// must be `#[inline(always)]`: only inlined code is compiled for the instruction set.
+/// A search over [`Lanes`], which [`Kernel::run`] runs. `run` and everything that it calls for every vector must
+/// be `#[inline(always)]`: only inlined code is compiled for the instruction set.
 pub(crate) trait Search {
     /// The result of the search.
     type Output;
@@ -77,9 +77,9 @@ impl Kernel {
 mod x86 {
     //! Rows in the registers of x86-64.
     //!
-    //! Every `unsafe` block here requires that the processor has the instructions. It does: these types are
-    //! used only in `run_avx2` and `run_avx512` (and in `Kernel::rows`, for a constant), which may be called
-    //! only if the processor has them. Loads and stores cover the sixteen numbers of a row.
+    //! Every `unsafe` block here requires that the processor has the instructions. It does: these types are used
+    //! only in `run_avx2` and `run_avx512` (and in `Kernel::rows`, for a constant), which may be called only if
+    //! the processor has them. Loads and stores cover the sixteen numbers of a row.
 
     use std::arch::x86_64 as arch;
 

@@ -10,8 +10,8 @@ pub(crate) struct Row(pub(crate) [f32; LANES]);
 
 /// A [`Row`] in registers.
 pub(crate) trait Lanes: Copy {
-    /// Number of row sums that are accumulated at a time: enough to keep the processor busy, and no more than
-    /// fit into its registers with their operands.
+    /// Number of row sums that are accumulated at a time: enough to keep the processor busy, and no more than fit
+    /// into its registers with their operands.
     const SUMS: usize;
 
     /// Rows of a group, which are searched together: at most `SUMS`, and at most four.
@@ -45,8 +45,8 @@ pub(crate) trait Lanes: Copy {
     fn least(self) -> Self;
 
     /// Squared Euclidean distance of two points of equal length, in double precision. It adds to four sums,
-    /// because with one sum every addition would wait for the previous one. The order of additions is the
-    /// same on every processor, so that the results are equal to the last bit.
+    /// because with one sum every addition would wait for the previous one. The order of additions is the same on
+    /// every processor, so that the results are equal to the last bit.
     #[inline(always)]
     fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
         let mut sums = [0.0; 4];
@@ -62,8 +62,7 @@ pub(crate) trait Lanes: Copy {
         (sums[0] + sums[2]) + (sums[1] + sums[3])
     }
 
-    /// Adds four squared gaps to four sums. Each product is rounded before it is added: no fused
-    /// multiply-add.
+    /// Adds four squared gaps to four sums. Each product is rounded before it is added: no fused multiply-add.
     #[inline(always)]
     fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
         for (place, sum) in sums.iter_mut().enumerate() {

@@ -2,8 +2,8 @@
 
 use crate::lanes::{LANES, Row};
 
-/// Centroids in groups of rows that are searched together. Within a group, all rows of one dimension precede
-/// those of the next, so that a search reads memory sequentially.
+/// Centroids in groups of rows that are searched together. Within a group, all rows of one dimension precede those
+/// of the next, so that a search reads memory sequentially.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     /// All rows, group by group.
@@ -15,8 +15,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Lays out `centroids` (row by row) in groups of `group` rows. Lanes without a centroid are infinitely
-    /// far.
+    /// Lays out `centroids` (row by row) in groups of `group` rows. Lanes without a centroid are infinitely far.
     pub(crate) fn new(centroids: &[f64], dimensions: usize, group: usize) -> Self {
         let height = (centroids.len() / dimensions).div_ceil(LANES);
         let mut rows = vec![Row([f32::INFINITY; LANES]); height * dimensions];

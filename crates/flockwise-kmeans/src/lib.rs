@@ -1,7 +1,7 @@
 //! K-means: the nearest centroid, k-means on weighted samples, and whether two groups are one.
 //!
-//! Points are rows of `d` numbers. The caller has scaled them, so that plain Euclidean distance is
-//! meaningful. Seeds are arguments; nothing here reads a clock or does IO.
+//! Points are rows of `d` numbers. The caller has scaled them, so that plain Euclidean distance is meaningful.
+//! Seeds are arguments; nothing here reads a clock or does IO.
 
 mod bisection;
 mod bound;

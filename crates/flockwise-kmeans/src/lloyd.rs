@@ -46,8 +46,8 @@ impl Fit {
     }
 }
 
-/// Moves centroids (`k` × `d`, at least one) to the means of the points nearest to them until the inertia
-/// hardly falls (Lloyd 1982). A centroid without points stays where it is.
+/// Moves centroids (`k` × `d`, at least one) to the means of the points nearest to them until the inertia hardly
+/// falls (Lloyd 1982). A centroid without points stays where it is.
 #[must_use]
 pub fn lloyd(points: &Points, centroids: Vec<f64>) -> Fit {
     let mut fit = assign(points, centroids);

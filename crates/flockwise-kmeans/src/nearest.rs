@@ -15,8 +15,8 @@ pub struct Nearest {
     layout: Layout,
     bound: Bound,
     kernel: Kernel,
-    /// All rows are in one group and the sums can stay in registers. Always `false` for `Portable`, which
-    /// leaves registers to the compiler.
+    /// All rows are in one group and the sums can stay in registers. Always `false` for `Portable`, which leaves
+    /// registers to the compiler.
     one_group: bool,
 }
 
@@ -87,21 +87,16 @@ impl Nearest {
         self.exact.is_empty()
     }
 
-    /// The centroid nearest to a finite point of `dimensions` numbers; the first of those that are equally
-    /// near.
+    /// The centroid nearest to a finite point of `dimensions` numbers; the first of those that are equally near.
     ///
-    /// The result equals that of an exhaustive search in double precision, whatever the kernel. If every
-    /// squared distance overflows double precision, the result is the first centroid at an infinite distance.
+    /// The result equals that of an exhaustive search in double precision, whatever the kernel. If every squared
+    /// distance overflows double precision, the result is the first centroid at an infinite distance.
     ///
     /// # Panics
     /// If the point has another number of dimensions.
     #[must_use]
     pub fn nearest(&self, point: &[f64], scratch: &mut Scratch) -> Hit {
-        assert_eq!(
-            point.len(),
-            self.dimensions,
-            "the point has another number of dimensions"
-        );
+        assert_eq!(point.len(), self.dimensions, "the point has another number of dimensions");
         let look = Query {
             point,
             centroids: &self.exact,
@@ -125,8 +120,8 @@ impl Nearest {
         Portable::squared_distance(point, &self.exact[start..start + self.dimensions])
     }
 
-    /// The nearest centroid other than `excluded`; `None` if there is only one. If no squared distance is
-    /// finite, the first of the others at an infinite distance.
+    /// The nearest centroid other than `excluded`; `None` if there is only one. If no squared distance is finite,
+    /// the first of the others at an infinite distance.
     #[must_use]
     pub fn nearest_but(&self, point: &[f64], excluded: usize) -> Option<Hit> {
         let others = (0..self.len()).filter(|index| *index != excluded);

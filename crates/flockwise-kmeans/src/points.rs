@@ -24,11 +24,7 @@ impl Points {
     /// # Panics
     /// If it has another number of dimensions.
     pub fn push(&mut self, point: &[f64], weight: f64) {
-        assert_eq!(
-            point.len(),
-            self.dimensions,
-            "a point needs one number per dimension"
-        );
+        assert_eq!(point.len(), self.dimensions, "a point needs one number per dimension");
         self.values.extend_from_slice(point);
         self.weights.push(weight);
     }
@@ -85,8 +81,7 @@ impl Points {
         let mut mean = vec![0.0; self.dimensions];
         let total: f64 = members.iter().map(|member| self.weight(*member)).sum();
         if total > 0.0 {
-            // The second pass corrects the rounding of the first: the mean of equal points is exactly that
-            // point.
+            // The second pass corrects the rounding of the first: the mean of equal points is exactly that point.
             for _ in 0..2 {
                 let mut off = vec![0.0; self.dimensions];
                 for member in members {

@@ -5,8 +5,8 @@ use crate::nearest::Nearest;
 use crate::points::Points;
 
 /// For each centroid, by how much at most the inertia would rise without it: its points would go to the next
-/// nearest one. This is the utility of the enhanced LBG algorithm (Patanè and Russo 2001), which moves
-/// centroids of low utility to where the distortion is high. Infinite for a single centroid with points.
+/// nearest one. This is the utility of the enhanced LBG algorithm (Patanè and Russo 2001), which moves centroids
+/// of low utility to where the distortion is high. Infinite for a single centroid with points.
 #[must_use]
 pub fn removal_costs(points: &Points, fit: &Fit) -> Vec<f64> {
     let nearest = Nearest::new(&fit.centroids, points.dimensions());

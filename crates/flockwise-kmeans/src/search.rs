@@ -1,8 +1,6 @@
-//! One search: all sums in single precision, then double precision for the few candidates that may be the
-//! least.
+//! One search: all sums in single precision, then double precision for the few candidates that may be the least.
 //!
-//! Everything that runs for every vector is inlined, so that it is compiled for the instruction set of the
-//! kernel.
+//! Everything that runs for every vector is inlined, so that it is compiled for the instruction set of the kernel.
 
 use crate::bound::Bound;
 use crate::kernel::Search;
@@ -19,8 +17,8 @@ pub(crate) struct Query<'a> {
     pub(crate) bound: Bound,
 }
 
-/// Searches if one group holds all centroids: the sums never leave the registers. With sums in memory, each
-/// search would wait for the stores of the previous one, and successive searches would take twice the time.
+/// Searches if one group holds all centroids: the sums never leave the registers. With sums in memory, each search
+/// would wait for the stores of the previous one, and successive searches would take twice the time.
 pub(crate) struct OneGroup<'a, const ROWS: usize>(pub(crate) Query<'a>);
 
 /// Searches group by group, with the sums in memory.
@@ -29,8 +27,8 @@ pub(crate) struct Groups<'a>(pub(crate) Query<'a>, pub(crate) &'a mut Vec<Row>);
 /// Maximum number of rows in a group: a `u64` has one bit for each of their centroids.
 const ROWS: usize = u64::BITS as usize / LANES;
 
-/// Number of dimensions for which the loops are unrolled. It is common, and unrolling saves a fourteenth of
-/// the time.
+/// Number of dimensions for which the loops are unrolled. It is common, and unrolling saves a fourteenth of the
+/// time.
 const UNROLLED: usize = 16;
 
 impl<const ROWS: usize> Search for OneGroup<'_, ROWS> {

@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::lloyd::{Fit, lloyd};
 use crate::points::{Points, squared};
 
-/// The best of `restarts` runs of k-means on `points` (at least one). If there are fewer distinct points than
-/// `k`, some centroids coincide.
+/// The best of `restarts` runs of k-means on `points` (at least one). If there are fewer distinct points than `k`,
+/// some centroids coincide.
 ///
 /// # Panics
 /// If there is no point or `k` is zero.

@@ -7,13 +7,13 @@ mod tests;
 
 /// How two groups of points are spread along the line between their means.
 ///
-/// The integrated completed likelihood (Biernacki, Celeux and Govaert 2000) compares one normal distribution
-/// along that line with two of equal variance. Two explain a point better by `½ ln(1 + π(1-π) D² / w)`, where
-/// `D` is the distance of the means, `w` the variance within the groups along the line and `π` the share of
-/// one of them. Saying which group a point belongs to costs the entropy of `π`. The result does not depend on
-/// the scale of the data. It is below zero for a normal distribution that is cut in two, zero for a uniform
-/// one, and above zero for two groups with a gap between them. It is also above zero for a tail as long as
-/// that of a log-normal distribution, so money and counts need a logarithm.
+/// The integrated completed likelihood (Biernacki, Celeux and Govaert 2000) compares one normal distribution along
+/// that line with two of equal variance. Two explain a point better by `½ ln(1 + π(1-π) D² / w)`, where `D` is the
+/// distance of the means, `w` the variance within the groups along the line and `π` the share of one of them.
+/// Saying which group a point belongs to costs the entropy of `π`. The result does not depend on the scale of the
+/// data. It is below zero for a normal distribution that is cut in two, zero for a uniform one, and above zero for
+/// two groups with a gap between them. It is also above zero for a tail as long as that of a log-normal
+/// distribution, so money and counts need a logarithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Separation {
     /// Effective number of points of both groups, see [`effective_count`].
@@ -39,8 +39,8 @@ impl Separation {
         if of_left <= 0.0 || of_right <= 0.0 || unit <= 0.0 {
             return None;
         }
-        // In a unit in which no square under- or overflows. Places along the line are in units of the
-        // distance between the means.
+        // In a unit in which no square under- or overflows. Places along the line are in units of the distance
+        // between the means.
         line.iter_mut().for_each(|x| *x /= unit);
         let squared: f64 = line.iter().map(|x| x * x).sum();
         let spread = |members: &[usize], mean: &[f64]| -> f64 {
@@ -80,17 +80,16 @@ impl Separation {
     }
 
     /// Whether the points are two groups. Two must explain them better than one by more than the penalty and
-    /// chance, and by as much more than a uniform distribution as a normal one cut in two does worse. Without
-    /// that last term, half of all distributions without a gap would count as two.
+    /// chance, and by as much more than a uniform distribution as a normal one cut in two does worse. Without that
+    /// last term, half of all distributions without a gap would count as two.
     #[must_use]
     pub fn is_two(&self) -> bool {
         self.gain() > self.penalty() + self.chance() - cut_normal(self.share)
     }
 
-    /// Whether the points are one group: the gain is nearer to that of a normal distribution cut at this
-    /// share than to that of a uniform one, by more than chance. Some pairs are neither this nor
-    /// [`Separation::is_two`], so that chance does not split and merge groups again and again. Few points are
-    /// neither.
+    /// Whether the points are one group: the gain is nearer to that of a normal distribution cut at this share
+    /// than to that of a uniform one, by more than chance. Some pairs are neither this nor [`Separation::is_two`],
+    /// so that chance does not split and merge groups again and again. Few points are neither.
     #[must_use]
     pub fn is_one(&self) -> bool {
         self.gain() + self.chance() < 0.5 * cut_normal(self.share)
@@ -115,8 +114,8 @@ fn entropy(share: f64) -> f64 {
     part(share) + part(1.0 - share)
 }
 
-/// The gain of a normal distribution cut at the quantile of `share`: the variance between the parts is φ(z)²
-/// / (π(1-π)) of the whole.
+/// The gain of a normal distribution cut at the quantile of `share`: the variance between the parts is
+/// φ(z)² / (π(1-π)) of the whole.
 fn cut_normal(share: f64) -> f64 {
     let share = share.clamp(1e-6, 1.0 - 1e-6);
     let z = quantile(share);
@@ -139,8 +138,8 @@ fn quantile(probability: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// The standard normal distribution function, to 1e-7: Zelen and Severo's approximation (Abramowitz and
-/// Stegun 26.2.17).
+/// The standard normal distribution function, to 1e-7: Zelen and Severo's approximation (Abramowitz and Stegun
+/// 26.2.17).
 fn distribution(z: f64) -> f64 {
     const B: [f64; 5] = [
         0.319_381_530,

@@ -1,12 +1,12 @@
-//! How well a clustering separates the points; chooses the number of centroids.
+//! How well a clustering separates the points; used to choose the number of centroids.
 
 use crate::lloyd::Fit;
 use crate::nearest::Nearest;
 use crate::points::Points;
 
-/// The simplified silhouette (Hruschka, de Castro and Campello 2004): the weighted mean of `(b - a) / max(a,
-/// b)` over the points, where `a` is the distance to the point's own centroid and `b` the distance to the
-/// nearest other one. From -1 to 1; 0 for a single centroid.
+/// The simplified silhouette (Hruschka, de Castro and Campello 2004): the weighted mean of `(b - a) / max(a, b)`
+/// over the points, where `a` is the distance to the point's own centroid and `b` the distance to the nearest
+/// other one. From -1 to 1; 0 for a single centroid.
 #[must_use]
 pub fn simplified_silhouette(points: &Points, fit: &Fit) -> f64 {
     let total: f64 = points.iter().map(|(_, weight)| weight).sum();

@@ -32,8 +32,7 @@ fn naive_lloyd(points: &Points, mut centroids: Vec<f64>) -> (Vec<f64>, Vec<usize
     (centroids, labels, inertia)
 }
 
-/// A sample and starting centroids: some of its points, which may coincide, and perhaps one far from all
-/// points.
+/// A sample and starting centroids: some of its points, which may coincide, and perhaps one far from all points.
 fn start(sample: impl Strategy<Value = Points>) -> impl Strategy<Value = (Points, Vec<f64>)> {
     let picks = prop::collection::vec(any::<prop::sample::Index>(), 1..6);
     (sample, picks, any::<bool>()).prop_map(|(points, picks, is_one_far)| {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use crate::support::naive_nearest;
 
-/// Coordinates of all kinds: ordinary, tiny differences far from zero, exact ties, beyond single precision,
-/// and so small that their squares underflow in it.
+/// Coordinates of all kinds: ordinary, tiny differences far from zero, exact ties, beyond single precision, and so
+/// small that their squares underflow in it.
 fn coordinate() -> impl Strategy<Value = f64> {
     prop_oneof![
         -10.0..10.0_f64,
@@ -58,7 +58,10 @@ fn case() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>)> {
 }
 
 /// Runs the test on one kernel, or prints that this processor does not have it.
-#[allow(clippy::disallowed_macros, reason = "a skipped test must be visible")]
+#[allow(
+    clippy::disallowed_macros,
+    reason = "a skipped test must be visible"
+)]
 fn on(kernel: Kernel, test: impl FnOnce()) {
     if Kernel::available().contains(&kernel) {
         test();
@@ -102,8 +105,8 @@ fn avx512_finds_what_the_exhaustive_search_finds() {
     });
 }
 
-/// Every number of centroids and dimensions around the edges of lanes, groups and chains. Each centroid is
-/// the nearest once.
+/// Every number of centroids and dimensions around the edges of lanes, groups and chains. Each centroid is the
+/// nearest once.
 #[test]
 fn every_place_is_found_whatever_the_shape() {
     for kernel in Kernel::available() {
@@ -151,8 +154,8 @@ fn of_equally_near_ones_the_first_is_found_in_lanes_rows_and_groups() {
     }
 }
 
-/// A former bug: the limit was zero here and the sum of the nearest above it, as each of its squares rounds
-/// to zero or up.
+/// A former bug: the limit was zero here and the sum of the nearest above it, as each of its squares rounds to
+/// zero or up.
 #[test]
 fn squares_that_underflow_rule_nothing_out() {
     let mut centroids = vec![2.6e-23; 19];

@@ -21,8 +21,8 @@ pub(crate) fn naive_nearest(centroids: &[f64], dimensions: usize, point: &[f64])
     best
 }
 
-/// The weighted mean of each of `k` sides, and the sum of weight times squared distance to the mean of the
-/// own side. The mean is `None` if a side has no weight. Computed in the most obvious way.
+/// The weighted mean of each of `k` sides, and the sum of weight times squared distance to the mean of the own
+/// side. The mean is `None` if a side has no weight. Computed in the most obvious way.
 pub(crate) fn naive_means(
     points: &Points,
     labels: &[usize],
@@ -72,8 +72,8 @@ pub(crate) fn repeated(points: &Points) -> Points {
     repeated
 }
 
-/// Samples of up to three dimensions with small whole numbers as coordinates and weights: sums are exact in
-/// any order.
+/// Samples of up to three dimensions with small whole numbers as coordinates and weights: sums are exact in any
+/// order.
 pub(crate) fn whole() -> impl Strategy<Value = Points> {
     (1_usize..4, 1_usize..25).prop_flat_map(|(dimensions, count)| {
         let point = prop::collection::vec((-20_i32..20).prop_map(f64::from), dimensions);
