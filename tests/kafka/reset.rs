@@ -51,10 +51,7 @@ fn reset_to_the_earliest_events_counts_each_once() {
     kafka_pipeline.check_changes();
     let ended =
         reset(&kafka_pipeline, &["--to", "earliest"]).expect(2, &["nothing has been changed"]);
-    assert!(
-        ended.stdout.contains("deleted and recreated"),
-        "{ended:#?}"
-    );
+    assert!(ended.stdout.contains("deleted and recreated"), "{ended:#?}");
     kafka_pipeline.check_changes();
     reset(&kafka_pipeline, &["--to", "earliest", "--yes"]).expect(0, &[]);
     // The checkpoint on disk belongs to the former changelog.

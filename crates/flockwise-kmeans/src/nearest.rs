@@ -96,7 +96,11 @@ impl Nearest {
     /// If the point has another number of dimensions.
     #[must_use]
     pub fn nearest(&self, point: &[f64], scratch: &mut Scratch) -> Hit {
-        assert_eq!(point.len(), self.dimensions, "the point has another number of dimensions");
+        assert_eq!(
+            point.len(),
+            self.dimensions,
+            "the point has another number of dimensions"
+        );
         let look = Query {
             point,
             centroids: &self.exact,

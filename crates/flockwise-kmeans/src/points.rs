@@ -24,7 +24,11 @@ impl Points {
     /// # Panics
     /// If it has another number of dimensions.
     pub fn push(&mut self, point: &[f64], weight: f64) {
-        assert_eq!(point.len(), self.dimensions, "a point needs one number per dimension");
+        assert_eq!(
+            point.len(),
+            self.dimensions,
+            "a point needs one number per dimension"
+        );
         self.values.extend_from_slice(point);
         self.weights.push(weight);
     }

@@ -58,10 +58,7 @@ fn case() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>)> {
 }
 
 /// Runs the test on one kernel, or prints that this processor does not have it.
-#[allow(
-    clippy::disallowed_macros,
-    reason = "a skipped test must be visible"
-)]
+#[allow(clippy::disallowed_macros, reason = "a skipped test must be visible")]
 fn on(kernel: Kernel, test: impl FnOnce()) {
     if Kernel::available().contains(&kernel) {
         test();
