@@ -1,8 +1,7 @@
-//! Rolling features of one row: what an event adds, what they are worth at a time.
+//! Rolling features of one row: adding an event, and evaluating the row at a point in time.
 //!
-//! A row is [`Plan::stride`] columns and a reference time, the latest event time seen. Decaying sums
-//! are kept as of the reference time, so an event that comes late adds what it is worth by then and the
-//! order of events does not matter.
+//! A row has [`Plan::stride`] columns and a reference time, the latest event time seen. Decaying sums are kept as
+//! of the reference time. A late event adds what it is worth by then, so the order of events does not matter.
 
 use crate::event::Event;
 use crate::feature::{Aggregate, DAY_MS};
@@ -11,10 +10,10 @@ use crate::plan::{Cell, Compiled, Plan};
 /// The reference time of a row without events.
 pub const NEVER_MS: i64 = i64::MIN;
 
-/// Below this, sums of a feature that takes events back are rounding left over from zero.
+/// For a feature with reversals, a denominator up to this is rounding left over from zero.
 const RESIDUE: f64 = 1e-9;
 
-/// A row without events.
+/// The columns of a row without events.
 #[must_use]
 pub fn empty(plan: &Plan) -> Vec<f64> {
     let mut columns = vec![0.0; plan.stride()];
@@ -27,8 +26,8 @@ pub fn empty(plan: &Plan) -> Vec<f64> {
     columns
 }
 
-/// Adds an event to a row. `ordered_ms` finds the time of the order that the event names, if it is one
-/// of an event name (by number) and still remembered: a reversal is weighed at that time.
+/// Adds an event to a row. `ordered_ms` returns when the order that the event refers to was placed under an event
+/// name (by number), if it is still remembered. A reversal is weighted as of that time.
 pub fn observe(
     plan: &Plan,
     columns: &mut [f64],
@@ -77,8 +76,8 @@ fn move_on(plan: &Plan, columns: &mut [f64], reference_ms: &mut i64, time_ms: i6
     *reference_ms = time_ms;
 }
 
-/// What an event adds to a feature's sums, before its weight: the sum's or numerator's term and the
-/// denominator's. `None`: it does not count.
+/// The terms that an event adds to a feature's sums, before weighting: that of the sum or numerator, and that of
+/// the denominator. `None` if the event does not count.
 fn terms(feature: &Compiled, event: &Event) -> Option<(f64, f64)> {
     let holds = feature.conditions.iter().all(|check| check.holds(event));
     match feature.spec.aggregate {
@@ -162,13 +161,13 @@ fn add_at(
     }
 }
 
-/// The bucket of an instant: buckets are open below and closed above, so that at a time on a bucket's
-/// edge the window `T - w < t <= T` is a whole number of them.
+/// The bucket of an instant. Buckets are open below and closed above, so that at a time on the edge of a bucket
+/// the window `T - w < t <= T` is a whole number of buckets.
 fn bucket(time_ms: i64, width_ms: i64) -> i64 {
     (time_ms - 1).div_euclid(width_ms)
 }
 
-/// Makes `bucket` the newest if it is newer, emptying those that fall out of the window.
+/// Makes `bucket` the newest if it is newer, and empties the buckets that fall out of the window.
 fn turn(cell: &mut [f64], buckets: usize, sums: usize, bucket: i64) {
     let newest = cell[0];
     if (bucket as f64) <= newest {
@@ -186,8 +185,8 @@ fn turn(cell: &mut [f64], buckets: usize, sums: usize, bucket: i64) {
     cell[0] = bucket as f64;
 }
 
-/// The features of a row at a time not before its reference time, in their own units, into `raw`
-/// (length [`Plan::len`]), and after transform and clip into `vector`.
+/// Evaluates a row at a time not before its reference time. `raw` (length [`Plan::len`]) receives the features in
+/// their own units, `vector` the features after transform and clip.
 pub fn evaluate(
     plan: &Plan,
     columns: &[f64],
@@ -269,7 +268,7 @@ fn latest(feature: &Compiled, cell: &[f64], span_ms: Option<i64>, at_ms: i64) ->
     })
 }
 
-/// The sum over the buckets `(current - n, current]` of those kept, `(newest - n, newest]`.
+/// The sum over the buckets `(current - n, current]`. The row keeps the buckets `(newest - n, newest]`.
 fn window_sum(newest: f64, sums: &[f64], current: i64) -> f64 {
     if !newest.is_finite() {
         return 0.0;
@@ -279,7 +278,7 @@ fn window_sum(newest: f64, sums: &[f64], current: i64) -> f64 {
     if current <= newest {
         return sums.iter().sum();
     }
-    // The sum of no numbers at all would be -0.0, which shows in records.
+    // Folds from 0.0: an empty `sum()` is -0.0, which shows in records.
     ((current - buckets + 1)..=newest)
         .map(|index| sums[index.rem_euclid(buckets) as usize])
         .fold(0.0, |sum, bucket| sum + bucket)

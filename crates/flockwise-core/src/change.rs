@@ -1,43 +1,45 @@
-//! A customer's change of segment, with what drove it.
+//! A customer's change of segment, with the features that drove it.
 
 use crate::decide::Cause;
 use crate::model::Model;
 use crate::plan::Plan;
 
-/// Features named in a change, at most.
+/// Maximum number of features that a change names.
 pub const DRIVERS: usize = 3;
 
-/// A change of segment as the task decides it.
+/// A change of segment, as a task decides it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// The customer's row in the task.
     pub row: u32,
-    /// From 1, without gaps for a customer.
+    /// Sequence number: from 1, without gaps for a customer.
     pub sequence: u32,
-    /// When, event time, milliseconds since the epoch.
+    /// Event time of the change, milliseconds since the epoch.
     pub occurred_ms: i64,
-    /// Segment id before; `None` the first time.
+    /// Previous segment id; `None` for the first segment.
     pub from: Option<u32>,
-    /// Segment id after; `None` where the customer is let go of, and would begin anew.
+    /// New segment id; `None` if the customer expires. A customer who returns later starts from scratch.
     pub to: Option<u32>,
-    /// Why.
+    /// Why the customer moved.
     pub cause: Cause,
-    /// Distance to the new centroid, where there is one.
+    /// Distance to the new centroid; `None` if the customer expires.
     pub distance: Option<f64>,
-    /// Distance to the former one, where there was one that still is.
+    /// Distance to the previous centroid; `None` if there was none or the model no longer has it.
     pub distance_from: Option<f64>,
-    /// 1 - distance / distance to the former centroid (the first time: to the second nearest).
+    /// 1 - distance / distance to the previous centroid; without one, to the second nearest. `None` if the
+    /// customer expires.
     pub margin: Option<f64>,
-    /// Beyond the reach of every segment: the new one is the nearest, and few in it are so far from it. Never at a
-    /// customer's first event.
+    /// Whether the customer is an outlier: beyond the outlier threshold of every segment. The new segment is then
+    /// the nearest, but few of its customers are that far from it. Always `false` if an event led to the
+    /// customer's first segment.
     pub is_outlier: bool,
-    /// The features that pulled hardest, hardest first.
+    /// The features with the strongest pull, strongest first.
     pub drivers: [Option<Driver>; DRIVERS],
-    /// The version that scored.
+    /// Version of the model that scored.
     pub model_version: u64,
-    /// Where the model is the cause, the version that was in use before.
+    /// The version in use before. Only if the cause is the model.
     pub model_version_before: Option<u64>,
-    /// The event that made it, if one did.
+    /// The event that caused the change; `None` if the sweep did.
     pub trigger: Option<Trigger>,
 }
 
@@ -46,28 +48,28 @@ pub struct Change {
 pub struct Driver {
     /// Index of the feature.
     pub feature: usize,
-    /// What it is for this customer, in its own units.
+    /// The customer's value, in the feature's own units.
     pub value: f64,
-    /// What is typical of the segment left (the first time: of all customers), in the same units.
+    /// The typical value of the previous segment (for a first segment: of all customers), in the same units.
     pub typical: f64,
-    /// Its part of the difference of the squared distances; the parts of all features add up to 1.
+    /// Its share of the difference of the squared distances. The shares of all features add up to 1.
     pub pull: f64,
 }
 
-/// Where an event was read first.
+/// Where an event was first read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trigger {
     /// Number of the input topic.
     pub input: u16,
-    /// Its partition.
+    /// Partition of the input topic.
     pub partition: u32,
-    /// The event's offset.
+    /// Offset in the partition.
     pub offset: i64,
 }
 
-/// The features that pulled a customer from one centroid to another: with x the scaled vector, a the
-/// point left and b the centroid reached, feature i has the part
-/// ((xᵢ-aᵢ)² - (xᵢ-bᵢ)²) / (|x-a|² - |x-b|²). `left` is a point in the feature vector's units.
+/// The features that pulled a customer from one point to another. With x the scaled vector, a the point left and b
+/// the centroid reached, the share of feature i is ((xᵢ-aᵢ)² - (xᵢ-bᵢ)²) / (|x-a|² - |x-b|²). `left` and `reached`
+/// are in the feature vector's units.
 #[must_use]
 pub fn drivers(
     plan: &Plan,
@@ -96,7 +98,7 @@ pub fn drivers(
             insert(&mut strongest, driver);
         }
     }
-    // Only of those that are told, since going back from a logarithm is not cheap.
+    // Only for the features that are returned, since inverting a logarithm is not cheap.
     for driver in strongest.iter_mut().flatten() {
         driver.typical = plan
             .feature(driver.feature)

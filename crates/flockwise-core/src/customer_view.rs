@@ -1,4 +1,4 @@
-//! A customer as of a time, for people and for `replay --out`.
+//! A customer as of a point in time, for people and for `replay --out`.
 
 use flockwise_kmeans::Scratch;
 
@@ -8,30 +8,31 @@ use crate::plan::Plan;
 use crate::rows::Row;
 use crate::task::share_nearer;
 
-/// What is known of a customer as of a time.
+/// A customer as of a point in time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomerView {
-    /// Whose.
+    /// The customer's id.
     pub customer_id: String,
-    /// Segment id, once there is one.
+    /// Segment id; `None` before the first.
     pub segment: Option<u32>,
-    /// The time, milliseconds since the epoch.
+    /// The point in time, milliseconds since the epoch.
     pub as_of_ms: i64,
-    /// Features in their own units.
+    /// Features in their own units, in the order of the plan.
     pub features: Vec<f64>,
-    /// After transform and clip.
+    /// The feature vector: after transform and clip.
     pub vector: Vec<f64>,
-    /// Distance to the segment's centroid.
+    /// Distance to the segment's centroid; `None` if the model does not have the segment.
     pub distance: Option<f64>,
-    /// 1 - distance / distance to the nearest other centroid; below zero where another is nearer.
+    /// 1 - distance / distance to the nearest other centroid; below zero if another is nearer. `None` without a
+    /// distance.
     pub margin: Option<f64>,
-    /// Far from every segment: beyond the reach of each. `None` where there is no distance.
+    /// Whether the customer is beyond the outlier threshold of every segment. `None` without a distance.
     pub is_outlier: Option<bool>,
-    /// Changes so far.
+    /// Number of changes so far.
     pub sequence: u32,
 }
 
-/// How a customer lies to the segments.
+/// How far a customer is from the own segment and from the others.
 #[derive(Clone, Copy)]
 struct SegmentDistance {
     distance: f64,
@@ -39,7 +40,7 @@ struct SegmentDistance {
     is_outlier: bool,
 }
 
-/// Draws a customer as of a time not before the row's last event.
+/// Evaluates a customer as of a time not before the row's last event.
 #[must_use]
 pub fn customer_view(
     plan: &Plan,
@@ -82,7 +83,7 @@ pub fn customer_view(
     }
 }
 
-/// The segment nearest to a vector, whatever the customer's own is.
+/// The id of the segment nearest to a feature vector, whatever the customer's own segment is.
 #[must_use]
 pub fn nearest_segment(model: &Model, vector: &[f64], scratch: &mut Scratch) -> u32 {
     let mut scaled = Vec::new();

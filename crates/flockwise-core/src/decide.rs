@@ -1,4 +1,4 @@
-//! From distance to decision: margin, patience, dwell, cooldown.
+//! From distances to a decision: margin, patience, dwell, cooldown.
 
 use crate::feature::DAY_MS;
 use crate::policy::DecisionPolicy;
@@ -6,21 +6,21 @@ use crate::policy::DecisionPolicy;
 /// Why a customer changed segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// Something the customer did.
+    /// The customer did something.
     Behaviour,
-    /// Nothing: time passed.
+    /// Time passed.
     Time,
-    /// A new version of the model.
+    /// A new version of the model came into use.
     Model,
-    /// A first segment in history: the pipeline was started later than that.
+    /// The customer got a first segment at an event time before the pipeline's first start.
     Backfill,
 }
 
 impl Cause {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 4] = [Self::Behaviour, Self::Time, Self::Model, Self::Backfill];
 
-    /// As records and metrics have it.
+    /// The name in records and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -32,41 +32,41 @@ impl Cause {
     }
 }
 
-/// Where a customer stands.
+/// A customer's segment and the state of the decision on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
-    /// Segment id, once there is one.
+    /// Segment id; `None` before the first.
     pub segment: Option<u32>,
-    /// Changes so far.
+    /// Number of changes so far.
     pub sequence: u32,
     /// When the segment last changed, milliseconds since the epoch.
     pub changed_ms: i64,
-    /// Time of the last scoring; [`crate::aggregate::NEVER_MS`] before the first.
+    /// Time of the last scoring, milliseconds since the epoch; [`crate::aggregate::NEVER_MS`] before the first.
     pub as_of_ms: i64,
-    /// Version of the model at the last scoring; 0: none.
+    /// Version of the model at the last scoring; 0 if there was no model.
     pub version: u64,
-    /// A segment on the way to being the customer's.
+    /// The segment that the customer may move to.
     pub candidate: Option<Candidate>,
 }
 
-/// A segment that scorings in a row have found nearer.
+/// A segment that consecutive scorings found nearer by more than the margin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
     /// Segment id.
     pub segment: u32,
-    /// What staying has cost up to the last scoring, as [`DecisionPolicy::patience`] counts, since another segment than
-    /// the customer's is nearer by the margin; 0 where nobody asks.
+    /// Cost of staying up to the last scoring, in the unit of [`DecisionPolicy::patience`]. It adds up while any
+    /// other segment is nearer by more than the margin. 0 if patience is disabled.
     pub cost: f32,
-    /// What it costs a day from then on.
+    /// Cost of staying from then on, per day.
     pub price: f32,
-    /// Scorings in a row that agreed.
+    /// Number of scorings in a row that agreed on the segment.
     pub agreed: u16,
-    /// Why the first of them found it.
+    /// Cause of the first of them.
     pub cause: Cause,
 }
 
 impl Standing {
-    /// Of a customer never scored.
+    /// The standing of a customer who was never scored.
     pub const NEW: Self = Self {
         segment: None,
         sequence: 0,
@@ -77,54 +77,54 @@ impl Standing {
     };
 }
 
-/// One scoring, for [`decide`].
+/// One scoring, the input of [`decide`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scoring {
-    /// The nearest segment's id.
+    /// Id of the nearest segment.
     pub nearest: u32,
-    /// Distance to it.
+    /// Distance to the nearest segment.
     pub distance: f64,
-    /// Distance to the customer's present segment; `None` where there is none or it is gone.
+    /// Distance to the customer's present segment; `None` if there is none or the model no longer has it.
     pub distance_from: Option<f64>,
-    /// Variance of all customers, in the square of the unit of the distances.
+    /// Variance of all customers, in the squared unit of the distances.
     pub variance: f64,
-    /// Time since the scoring before, milliseconds.
+    /// Time since the previous scoring, milliseconds.
     pub waited_ms: i64,
-    /// The time scored at, milliseconds since the epoch.
+    /// Time of the scoring, milliseconds since the epoch.
     pub at_ms: i64,
-    /// What made the difference, should there be one.
+    /// Cause of a change that this scoring may lead to.
     pub cause: Cause,
 }
 
-/// What comes of a scoring.
+/// The decision on a scoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The present segment is the nearest.
     Stay,
-    /// Another is nearer, but not so that the customer moves.
+    /// Another segment is nearer, but the customer does not move.
     Suppressed(Suppression),
     /// The customer moves to the nearest segment.
     Change(Cause),
 }
 
-/// Why a nearer segment did not become the customer's.
+/// Why a customer does not move to a nearer segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suppression {
-    /// Not nearer by enough.
+    /// It is not nearer by more than the margin.
     Margin,
     /// Staying has not cost enough yet.
     Patience,
-    /// Not often enough in a row.
+    /// Too few scorings in a row agree.
     Dwell,
-    /// Too soon after the last change.
+    /// The last change is too recent.
     Cooldown,
 }
 
 impl Suppression {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 4] = [Self::Margin, Self::Patience, Self::Dwell, Self::Cooldown];
 
-    /// As metrics have it.
+    /// The name in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -136,18 +136,18 @@ impl Suppression {
     }
 }
 
-/// Judges a scoring and updates the candidate; the caller carries a change out.
+/// Decides on a scoring and updates the candidate. The caller carries out a change.
 ///
-/// A customer without a segment, or whose segment is gone, gets the nearest at once. Otherwise the
-/// nearest must be nearer than the present one by more than `margin` of the latter's distance, staying must have
-/// cost `patience`, `dwell` scorings in a row must say so, and `cooldown` must have passed since the last change. The
+/// A customer without a segment, or whose segment is gone, gets the nearest one at once. Otherwise the nearest
+/// must be nearer than the present one by more than `margin` of the latter's distance, staying must have cost
+/// `patience`, `dwell` scorings in a row must agree, and `cooldown` must have passed since the last change. The
 /// cause is that of the first of the scorings that agree.
 ///
-/// Staying costs the squared distance given up by it, as a share of the variance: that of this very scoring, and of
-/// those before it since the margin was passed, each times the days until the next, one at most. So a
-/// customer who is somewhere else altogether moves at once, and who is a little nearer to another segment does so when
-/// that has lasted: a cumulative sum as of Page (1954), which finds a change soonest for how rarely it is wrong. A
-/// burst of events counts no more than the last of them, and a sweep every hour no more than one a day.
+/// Staying costs the squared distance that it gives up, as a share of the variance. This scoring counts once. Each
+/// earlier one since the margin was passed counts times the days until the next scoring, at most one. A customer
+/// far past the margin therefore moves at once; one slightly past it moves only if that persists. This is a
+/// cumulative sum after Page (1954), which detects a change soonest at a given rate of false alarms. A burst of
+/// events counts no more than its last event, and an hourly sweep no more than a daily one.
 pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scoring) -> Verdict {
     let Some(distance_from) = scoring.distance_from else {
         standing.candidate = None;
@@ -183,7 +183,7 @@ pub fn decide(policy: &DecisionPolicy, standing: &mut Standing, scoring: &Scorin
     Verdict::Change(candidate.cause)
 }
 
-/// The candidate with this scoring, whose cost is not told yet.
+/// The candidate after this scoring. The caller sets its cost.
 fn agreeing(before: Option<Candidate>, scoring: &Scoring) -> Candidate {
     match before {
         Some(before) if before.segment == scoring.nearest => Candidate {
@@ -200,7 +200,7 @@ fn agreeing(before: Option<Candidate>, scoring: &Scoring) -> Candidate {
     }
 }
 
-/// Days, one at most.
+/// Milliseconds in days, at most one.
 fn days(waited_ms: i64) -> f64 {
     (waited_ms as f64 / DAY_MS).clamp(0.0, 1.0)
 }
@@ -209,8 +209,8 @@ fn days(waited_ms: i64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Plays scorings given as `nearest distance distance_from hour`, one a line, and writes what comes
-    /// of each.
+    /// Plays scorings given as `nearest distance distance_from hour`, one per line (` t` at the end: by the
+    /// sweep), and compares the verdicts.
     fn check(policy: DecisionPolicy, script: &str, expected: &str) {
         let mut standing = Standing {
             segment: Some(1),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn patience_waits_until_staying_has_cost_enough() {
-        // .4375 a day: one day of that, another, and the third scoring.
+        // Staying costs 0.4375 a day: for the first day, the second day, and the third scoring.
         check(
             PATIENT,
             "2 0.75 1 24\n2 0.75 1 48 t\n2 0.75 1 72",
@@ -325,7 +325,7 @@ mod tests {
         );
     }
 
-    /// Twenty hours at home, then three clicks: the time before them is not held against the customer.
+    /// Twenty hours in the own segment, then three clicks: the time before the clicks costs nothing.
     #[test]
     fn a_burst_counts_as_its_last_event() {
         let clicks = "1 1 1 1\n2 0.75 1 21\n2 0.75 1 21\n2 0.75 1 21";
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn often_counts_no_more_than_long() {
-        // Hours of a day, then days after a month.
+        // Every hour of a day, then every 700 hours.
         let hourly: Vec<String> = (1..=24).map(|hour| format!("2 0.75 1 {hour}")).collect();
         check(
             PATIENT,

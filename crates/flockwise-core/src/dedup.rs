@@ -1,18 +1,18 @@
-//! A bounded memory of a customer's event ids and orders.
+//! A bounded memory of a customer's event ids and order ids.
 
-/// The most ids, and the most orders, that are kept of a customer, whatever the configuration asks for.
+/// Maximum number of event ids, and of orders, that are remembered per customer, whatever the configuration says.
 pub const MAX_REMEMBERED: usize = 4096;
 
-/// What a customer's memory holds, on its way from a record to a row.
+/// The contents of a dedup memory, on the way from a record to a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DedupMemory {
     ids: Vec<u64>,
-    /// Order and time, one after the other.
+    /// Order and time, alternating.
     orders: Vec<u64>,
 }
 
 impl DedupMemory {
-    /// As it was, from [`DedupMemory::ids`] and [`DedupMemory::orders`]: oldest first.
+    /// Rebuilds a memory from [`DedupMemory::ids`] and [`DedupMemory::orders`], oldest first.
     #[must_use]
     pub fn restore(ids: Vec<u64>, orders: Vec<(u64, i64)>) -> Self {
         let words = orders
@@ -24,23 +24,23 @@ impl DedupMemory {
         }
     }
 
-    /// Forgets everything, and keeps the room.
+    /// Forgets everything and keeps the allocations.
     pub fn clear(&mut self) {
         self.ids.clear();
         self.orders.clear();
     }
 
-    /// Adds an event id, newer than those before.
+    /// Appends an event id, which is newer than those before.
     pub fn push_id(&mut self, id: u64) {
         self.ids.push(id);
     }
 
-    /// Adds an order and its time, newer than those before.
+    /// Appends an order and its time (milliseconds since the epoch). It is newer than those before.
     pub fn push_order(&mut self, order: u64, time_ms: i64) {
         self.orders.extend([order, time_ms.cast_unsigned()]);
     }
 
-    /// As a row has it.
+    /// Borrows the memory in the form that a row has.
     #[must_use]
     pub fn view(&self) -> DedupMemoryRef<'_> {
         DedupMemoryRef {
@@ -60,16 +60,16 @@ impl DedupMemory {
     }
 }
 
-/// The latest ids and orders of one customer, where they lie.
+/// The latest event ids and orders of one customer, borrowed from where they are stored.
 #[derive(Clone, Copy, Debug)]
 pub struct DedupMemoryRef<'a> {
-    /// The older ones, then the newer ones.
+    /// The older ids, then the newer ones.
     pub(crate) ids: [&'a [u64]; 2],
     pub(crate) orders: [&'a [u64]; 2],
 }
 
 impl<'a> DedupMemoryRef<'a> {
-    /// Event ids as they lie: the older ones, then the newer ones, each oldest first.
+    /// Event ids in two slices as they are stored: the older ones, then the newer ones, each oldest first.
     #[must_use]
     pub fn id_halves(self) -> [&'a [u64]; 2] {
         self.ids
@@ -88,7 +88,7 @@ impl<'a> DedupMemoryRef<'a> {
             .map(|[order, time_ms]| (*order, time_ms.cast_signed()))
     }
 
-    /// When an order (an [`order_key`]) was placed, if it is still remembered.
+    /// When an order (an [`order_key`]) was placed; `None` if it is not remembered.
     #[must_use]
     pub fn ordered_ms(self, key: u64) -> Option<i64> {
         self.orders()
@@ -97,7 +97,7 @@ impl<'a> DedupMemoryRef<'a> {
     }
 }
 
-/// Names an order of an event name, both as hashes.
+/// The key of an order under an event name, from both hashes.
 #[must_use]
 pub fn order_key(name_hash: u64, order: u64) -> u64 {
     crate::event::mix(name_hash ^ order.rotate_left(1))

@@ -1,33 +1,35 @@
-//! Are customers other than they were? The newcomers of each look against those before.
+//! Drift detection: compares the customers sampled since the last look with those before.
 
-/// A shift of so many standard deviations is looked for: half of it is allowed for at each step.
+/// Size of the shift to detect, in standard deviations. Each step tolerates half of it.
 const SHIFT: f64 = 1.0;
-/// Standard deviations that must have added up. For independent numbers 10 would do, with a false alarm once in
-/// more than a hundred half-lives; but customers sampled today are much like those of yesterday, and 10 gave an alarm
-/// every ten days on a year of real orders, 20 one a month.
+/// The cumulative sum that raises an alarm, in standard deviations. For independent numbers 10 would do, with a
+/// false alarm less than once in a hundred half-lives. But customers sampled today are much like those of
+/// yesterday: on a year of real orders, 10 raised an alarm every ten days, 20 one a month.
 const ALARM: f64 = 20.0;
-/// Steps before anything is said: until then the past is not known.
+/// Number of steps before the first possible alarm. Until then the past is not known.
 const LEARNT: f64 = 12.0;
 
-/// One series against its own past: the cumulative sum test of Page (1954) and Hinkley (1971) to both sides, on
-/// deviations from a mean that follows slowly, in units of a standard deviation that does too.
+/// One series, compared with its own past: the cumulative sum test of Page (1954) and Hinkley (1971) in both
+/// directions, on deviations from a mean that adapts slowly, in units of a standard deviation that adapts slowly,
+/// too.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ChangeDetector {
-    /// Steps seen.
+    /// Number of steps seen.
     pub count: f64,
     /// Mean of the past.
     pub mean: f64,
     /// Variance of the past.
     pub variance: f64,
-    /// What has added up above the mean, standard deviations.
+    /// Cumulative sum above the mean, in standard deviations.
     pub above: f64,
-    /// And below.
+    /// Cumulative sum below the mean, in standard deviations.
     pub below: f64,
 }
 
 impl ChangeDetector {
-    /// Looks at the next number of the series, the past being forgotten by a share `forgotten` a step; says by how
-    /// many standard deviations the series has gone off where that is an alarm, and begins anew from there.
+    /// Takes the next number of the series; a share `forgotten` of the past is forgotten at each step. On an
+    /// alarm, returns by how many standard deviations the number is off, and starts over from there. Ignores
+    /// numbers that are not finite.
     pub fn look(&mut self, x: f64, forgotten: f64) -> Option<f64> {
         if !x.is_finite() {
             return None;
@@ -55,26 +57,27 @@ impl ChangeDetector {
     }
 }
 
-/// What is watched of the customers, and whether they were found to be changing.
+/// The watched series, and whether drift was detected.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drift {
-    /// The quantisation error first, then the mean of each feature; empty before the first look.
+    /// The quantisation error first, then the mean of each feature. Empty before the first look.
     pub watches: Vec<ChangeDetector>,
-    /// Until then the model learns faster, milliseconds since the epoch.
+    /// The model learns faster until this time, milliseconds since the epoch.
     pub fast_until_ms: Option<i64>,
 }
 
-/// Something that has changed.
+/// A detected shift of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shift {
-    /// The feature, by index; `None`: the quantisation error.
+    /// Index of the feature; `None` for the quantisation error.
     pub feature: Option<usize>,
-    /// Standard deviations that it is off its past by now.
+    /// By how many standard deviations it is off its past.
     pub off: f64,
 }
 
 impl Drift {
-    /// Looks at the numbers of a step: the quantisation error, then the means of the features.
+    /// Takes the numbers of a step: the quantisation error, then the means of the features. Returns the series
+    /// that raised an alarm.
     pub fn look(&mut self, numbers: &[f64], forgotten: f64) -> Vec<Shift> {
         self.watches
             .resize(numbers.len(), ChangeDetector::default());
@@ -95,7 +98,7 @@ impl Drift {
 mod tests {
     use super::*;
 
-    /// Numbers that look drawn at random, between -1.7 and 1.7 with a deviation of one.
+    /// Pseudo-random numbers between -1.7 and 1.7 with a standard deviation of one.
     fn noise(step: u64) -> f64 {
         let mixed = crate::event::mix(step);
         ((mixed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5) * 12.0_f64.sqrt()

@@ -1,4 +1,4 @@
-//! One event, decoded: what the pipeline computes with. Reused from event to event.
+//! One decoded event. It is reused from event to event.
 
 use std::ops::Range;
 
@@ -7,48 +7,47 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A JSON value at one of the plan's pointers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Slot {
-    /// Nothing there, or `null`.
+    /// No value, or `null`.
     #[default]
     Absent,
     /// `true` or `false`
     Bool(bool),
     /// A finite number.
     Number(f64),
-    /// Text, as a range of the event's own text.
+    /// Text, as a range for [`Event::text`].
     Text(Range<u32>),
     /// An object or an array.
     Composite,
 }
 
-/// An event as a decoder fills it.
+/// An event, filled by a decoder.
 #[derive(Clone, Debug, Default)]
 pub struct Event {
     text: String,
     customer_id: Range<u32>,
     customer_hash: u64,
-    /// Index of the event's name among [`crate::plan::Plan::names`]; `None`: no feature names it.
+    /// Index of the event's name in [`crate::plan::Plan::names`]; `None` if no feature uses the name.
     pub name: Option<u16>,
     /// [`hash`] of the event's name.
     pub name_hash: u64,
-    /// When it happened, milliseconds since the epoch.
+    /// Event time, milliseconds since the epoch.
     pub time_ms: i64,
-    /// [`hash`] of its id, where it has one.
+    /// [`hash`] of its event id, if it has one.
     pub id: Option<u64>,
-    /// [`hash`] of the id of the order it is about, where it has one.
+    /// [`hash`] of the id of its order, if it has one.
     pub order: Option<u64>,
     single: Vec<Slot>,
     many: Vec<(u16, Slot)>,
 }
 
-/// The hash by which ids are remembered and customers are sampled: XXH3, 64 bits. It is part of the
-/// changelog's format.
+/// The hash of ids for dedup and sampling: XXH3, 64 bits. It is part of the changelog's format.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
 }
 
-/// Scrambles a number so that each of its bits depends on all (the finaliser of SplitMix64, Steele,
-/// Lea and Flood 2014).
+/// Scrambles a number so that each bit of the result depends on all bits (the finaliser of SplitMix64, Steele, Lea
+/// and Flood 2014).
 #[must_use]
 pub fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -57,7 +56,7 @@ pub fn mix(number: u64) -> u64 {
 }
 
 impl Event {
-    /// Forgets the event before and makes room for `pointers` slots.
+    /// Clears the previous event and makes room for `pointers` slots.
     pub fn clear(&mut self, pointers: usize) {
         self.text.clear();
         self.customer_id = 0..0;
@@ -69,20 +68,20 @@ impl Event {
         self.single.resize(pointers, Slot::Absent);
     }
 
-    /// Keeps a text and says where.
+    /// Stores a text and returns its range.
     pub fn keep(&mut self, text: &str) -> Range<u32> {
         let start = self.text.len() as u32;
         self.text.push_str(text);
         start..self.text.len() as u32
     }
 
-    /// The text of a range from [`Event::keep`].
+    /// The text at a range that [`Event::keep`] returned.
     #[must_use]
     pub fn text(&self, range: &Range<u32>) -> &str {
         &self.text[range.start as usize..range.end as usize]
     }
 
-    /// Sets whose event it is, as a range from [`Event::keep`].
+    /// Sets the customer's id, given as a range from [`Event::keep`].
     pub fn set_customer_id(&mut self, id: Range<u32>) {
         self.customer_hash = hash(self.text(&id).as_bytes());
         self.customer_id = id;
@@ -94,13 +93,13 @@ impl Event {
         self.customer_hash
     }
 
-    /// Whose event it is.
+    /// The customer's id.
     #[must_use]
     pub fn customer_id(&self) -> &str {
         self.text(&self.customer_id)
     }
 
-    /// Puts a value at a pointer without `*`.
+    /// Sets the value at a pointer without `*`.
     pub fn put(&mut self, pointer: usize, slot: Slot) {
         self.single[pointer] = slot;
     }
@@ -110,8 +109,8 @@ impl Event {
         self.many.push((pointer as u16, slot));
     }
 
-    /// Every value that is there, with the index of its pointer: those of pointers without `*` first, then the
-    /// others in document order.
+    /// All values that are present, with the indices of their pointers: first those of pointers without `*`, then
+    /// the others in document order.
     pub fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {
         let many = self.many.iter();
         self.single
@@ -121,7 +120,7 @@ impl Event {
             .filter(|(_, slot)| **slot != Slot::Absent)
     }
 
-    /// The values at a pointer in document order; one without `*` has exactly one, maybe absent.
+    /// The values at a pointer, in document order. A pointer without `*` has exactly one, which may be absent.
     pub fn values(&self, pointer: Values) -> impl Iterator<Item = &Slot> {
         let single = (!pointer.many).then(|| &self.single[pointer.index]);
         let many = if pointer.many {
@@ -145,11 +144,11 @@ impl Event {
     }
 }
 
-/// One of the plan's pointers: which, and whether it stands for many values.
+/// One of the plan's pointers: its index, and whether it can have many values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Values {
-    /// Index among [`crate::plan::Plan::pointers`].
+    /// Index in [`crate::plan::Plan::pointers`].
     pub index: usize,
-    /// Does it hold a `*`?
+    /// Whether the pointer contains a `*`.
     pub many: bool,
 }

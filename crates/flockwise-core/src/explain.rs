@@ -1,8 +1,7 @@
-//! Why a customer is in a segment, and what would take them to another.
+//! Why a customer is in a segment, and what would move the customer to another.
 //!
-//! All of it is arithmetic on one version of the model: with x the scaled vector, a the own centroid and b the
-//! nearest other one, feature i pulls towards a by (xᵢ-bᵢ)² - (xᵢ-aᵢ)², and these parts add up to
-//! |x-b|² - |x-a|².
+//! Everything is computed from one version of the model. With x the scaled vector, a the own centroid and b the
+//! nearest other one, feature i pulls towards a by (xᵢ-bᵢ)² - (xᵢ-aᵢ)². These pulls add up to |x-b|² - |x-a|².
 
 mod counterfactual;
 mod interval;
@@ -16,34 +15,34 @@ pub use typical::{Survey, TYPICAL, survey};
 use crate::model::Model;
 use crate::plan::Plan;
 
-/// A customer's place, explained. Segments are indices of the model's, features those of the plan.
+/// Explains a customer's segment. Segments are indices of the model's segments, features indices of the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// The nearest of the other segments and the distance to it, where there is another.
+    /// The nearest other segment and the distance to it; `None` if the model has only one segment.
     pub other: Option<(usize, f64)>,
-    /// What each feature does, the strongest pull first.
+    /// The pull of each feature, the strongest first.
     pub pulls: Vec<Pull>,
-    /// What would take the customer to each of the other segments.
+    /// What would move the customer to each of the other segments.
     pub counterfactuals: Vec<Counterfactual>,
 }
 
-/// What a feature does to keep a customer in a segment.
+/// How a feature pulls between the own segment and the nearest other one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pull {
     /// Index of the feature.
     pub feature: usize,
-    /// What is typical of the own segment, in the feature's own units.
+    /// The typical value of the own segment, in the feature's own units.
     pub typical: f64,
-    /// What is typical of the nearest other one.
+    /// The typical value of the nearest other segment, in the same units; `None` if there is none.
     pub typical_other: Option<f64>,
-    /// Its part of the difference of the squared distances; below zero where it pulls to the other.
+    /// Its part of the difference of the squared distances; below zero if it pulls to the other segment.
     pub pull: f64,
 }
 
-/// Explains why a customer with this feature vector is in the segment of index `own`. A change counts as one that moves
-/// the customer where it makes another segment the nearest, nearer than the own one by more than `margin`, as
-/// [`crate::decide::decide`] has it; patience, dwell and cooldown are left aside. No change leads to a value beyond
-/// those that customers have.
+/// Explains why a customer with this feature vector is in the segment of index `own`. A change moves the customer
+/// if it makes another segment the nearest, nearer than the own one by more than `margin`, as in
+/// [`crate::decide::decide`]. Patience, dwell and cooldown are ignored. No change leads to a value outside `seen`,
+/// the values that customers have.
 #[must_use]
 pub fn explain(
     plan: &Plan,

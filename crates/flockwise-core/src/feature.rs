@@ -1,4 +1,4 @@
-//! Features as they are declared. [`crate::plan`] compiles them.
+//! Declared features. [`crate::plan`] compiles them.
 
 use crate::logarithm::log1p_all;
 use crate::pointer::Pointer;
@@ -6,42 +6,43 @@ use crate::pointer::Pointer;
 /// Milliseconds in a day, the unit of `recency`.
 pub const DAY_MS: f64 = 86_400_000.0;
 
-/// Half-lives after which an event weighs nothing: 2⁻⁴⁰ is below 10⁻¹².
+/// Half-lives after which an event has no weight: 2⁻⁴⁰ is below 10⁻¹².
 const HALF_LIVES: i64 = 40;
 
 /// One declared feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
-    /// Unique, as written in the configuration.
+    /// Unique name, as written in the configuration.
     pub name: String,
-    /// Event names it counts; empty: every event.
+    /// Names of the events it counts; empty for all events.
     pub events: Vec<String>,
-    /// What an event must hold besides, for `share` the denominator's condition.
+    /// Conditions that an event must meet. For `share`, those of the denominator.
     pub base: Vec<Condition>,
-    /// What an event must hold; for `share` the numerator's condition on top of `base`.
+    /// More conditions that an event must meet. For `share`, those of the numerator, on top of `base`.
     pub conditions: Vec<Condition>,
-    /// How events become a number.
+    /// How events are summed up.
     pub aggregate: Aggregate,
     /// The value of an event, for `sum`, `mean` and `last`.
     pub value: Option<Pointer>,
     /// How far back it looks.
     pub horizon: Horizon,
-    /// Event names that take back what an earlier event of `events` added.
+    /// Names of events that subtract what an earlier event of `events` added.
     pub reversed_by: Vec<String>,
-    /// What it is worth where it is undefined, before the transform.
+    /// The value if the aggregate is undefined, before the transform.
     pub default: f64,
-    /// Applied to the aggregate.
+    /// Transform of the aggregate.
     pub transform: Transform,
-    /// Applied after the transform: lowest and highest.
+    /// Lowest and highest value after the transform.
     pub clip: Option<(f64, f64)>,
-    /// Multiplies the scaled dimension, so that squared distances carry its square.
+    /// Factor of the scaled dimension. Squared distances contain its square.
     pub weight: f64,
-    /// How people read it.
+    /// How tables and segment names present it.
     pub wording: Wording,
 }
 
 impl Feature {
-    /// How many events there were, ever: of every name, without condition, as it is. Others are made from it.
+    /// The lifetime count of all events, without condition or transform. Other features are made from it by
+    /// changing fields.
     pub fn count(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -61,8 +62,8 @@ impl Feature {
     }
 }
 
-/// After how long without an event nothing is left of a customer: no event weighs anything in any of the
-/// features, and whoever comes then might as well be new. `None`: something stays for ever.
+/// How long after the last event nothing is left of a customer, milliseconds: no event has weight in any of the
+/// features, and a customer who returns is like a new one. `None` if a feature never forgets.
 pub fn trace_ms<'a>(features: impl IntoIterator<Item = &'a Feature>) -> Option<i64> {
     let mut traces = features
         .into_iter()
@@ -70,20 +71,20 @@ pub fn trace_ms<'a>(features: impl IntoIterator<Item = &'a Feature>) -> Option<i
     traces.try_fold(0, |longest, trace| Some(longest.max(trace?)))
 }
 
-/// How a feature is spoken of in tables and segment names.
+/// How tables and segment names present a feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wording {
-    /// `days since the last order`; left out: the feature's name.
+    /// `days since the last order`; `None`: the feature's name.
     pub label: Option<String>,
-    /// `£`, `days`, `%`.
+    /// Unit, such as `£`, `days` or `%`.
     pub unit: Option<String>,
-    /// What a customer far below the ordinary is called: `one-time`.
+    /// Word for a customer far below the mean, such as `one-time`.
     pub low: Option<String>,
-    /// What a customer far above the ordinary is called: `lapsed`.
+    /// Word for a customer far above the mean, such as `lapsed`.
     pub high: Option<String>,
 }
 
-/// How matching events become a number.
+/// How matching events are summed up: w is the weight of an event, v its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregate {
     /// Σ w
@@ -94,25 +95,25 @@ pub enum Aggregate {
     Mean,
     /// Σ w over `base` and `conditions`, divided by Σ w over `base`.
     Share,
-    /// Days from the last matching event.
+    /// Days since the last matching event.
     Recency,
     /// The value of the last matching event.
     Last,
 }
 
-/// How far back a feature looks and how it weighs what it sees.
+/// How far back a feature looks, and how it weights events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Horizon {
-    /// An event weighs half as much after every such span, milliseconds.
+    /// The weight of an event halves after every such span, milliseconds.
     HalfLife(i64),
-    /// Events younger than the window weigh 1, others 0.
+    /// Events younger than the window have weight 1, others 0.
     Window {
-        /// Milliseconds.
+        /// Length of the window, milliseconds.
         span_ms: i64,
-        /// Aligned to the epoch; `span_ms` is a multiple of it.
+        /// Number of buckets. They are aligned to the epoch; `span_ms` is a multiple of it.
         buckets: u32,
     },
-    /// Every event weighs 1 for ever.
+    /// Every event has weight 1 for ever.
     Lifetime,
 }
 
@@ -120,7 +121,7 @@ impl Horizon {
     fn trace_ms(self) -> Option<i64> {
         match self {
             Self::HalfLife(half_life_ms) => Some(half_life_ms.saturating_mul(HALF_LIVES)),
-            // Buckets are aligned to the epoch, so an event stays for up to one longer.
+            // Buckets are aligned to the epoch, so an event can stay for one bucket longer.
             Self::Window { span_ms, buckets } => {
                 Some(span_ms.saturating_add(span_ms / i64::from(buckets.max(1))))
             }
@@ -129,10 +130,10 @@ impl Horizon {
     }
 }
 
-/// Applied to an aggregate; keeps the sign.
+/// Transform of an aggregate; keeps the sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Transform {
-    /// As it is.
+    /// Leaves the value unchanged.
     #[default]
     None,
     /// sign(x) ln(1 + |x|)
@@ -142,7 +143,7 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// From the features' own units to those of the feature vector.
+    /// Converts values from the features' own units to those of the feature vector.
     pub fn apply(self, values: &mut [f64]) {
         match self {
             Self::None => {}
@@ -153,7 +154,7 @@ impl Transform {
         }
     }
 
-    /// Back from the feature vector's units to the feature's own.
+    /// Converts a value from the feature vector's units back to the feature's own.
     #[must_use]
     pub fn invert(self, value: f64) -> f64 {
         match self {
@@ -164,38 +165,37 @@ impl Transform {
     }
 }
 
-/// What the value under a pointer must be. With `*`, one element must satisfy all conditions on the
-/// same pointer.
+/// A condition on the value at a pointer. With `*`, one element must meet all conditions on the same pointer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// Where to look.
+    /// The pointer to the value.
     pub pointer: Pointer,
-    /// What must hold there.
+    /// The test that the value must pass.
     pub test: Test,
 }
 
-/// One operator with its operand. A value that is absent or `null` satisfies `Exists(false)` alone.
+/// One operator with its operand. A value that is absent or `null` passes only `Exists(false)`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// One of these: a plain value is a list of one.
+    /// Equals one of these. A plain value is a list of one.
     In(Vec<Constant>),
-    /// Not this.
+    /// Does not equal this.
     NotEqual(Constant),
-    /// A number above.
+    /// Is a number above this.
     Greater(f64),
-    /// A number not below.
+    /// Is a number of at least this.
     AtLeast(f64),
-    /// A number below.
+    /// Is a number below this.
     Less(f64),
-    /// A number not above.
+    /// Is a number of at most this.
     AtMost(f64),
-    /// There (`true`), or absent or `null` (`false`).
+    /// Is present (`true`), or is absent or `null` (`false`).
     Exists(bool),
-    /// A text that starts so.
+    /// Is a text with this prefix.
     Prefix(String),
 }
 
-/// What a value may be compared with.
+/// A constant that values are compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
     /// JSON text.

@@ -1,8 +1,8 @@
-//! The identity of a feature plan: a hash of what decides the meaning of a row's columns.
+//! The fingerprint of a feature plan: a hash of everything that decides the meaning of a row's columns.
 //!
-//! It is stored with every row, so the bytes hashed here are a format. They do not depend on the names of
-//! types, fields or variants in this code. Names, wordings, defaults, transforms, clips and weights of features
-//! are left out: they may change while the state stays valid.
+//! It is stored with every row, so the hashed bytes are a format. They do not depend on the names of types, fields
+//! or variants in this code. Names, wordings, defaults, transforms, clips and weights of features are not hashed:
+//! they may change while the state stays valid.
 //!
 //! | what | bytes |
 //! |---|---|
@@ -17,14 +17,14 @@
 //! | test | its tag, then constants, a number, a flag or a text |
 //! | constant | 0 and text, 1 and a number, 2 and a flag |
 //!
-//! Counts and lengths are u32, times i64, numbers the bits of an f64, flags u8, all little-endian. Tags are
-//! given in [`aggregate_tag`] and [`Encoder::test`]. A tag is never used for anything else later.
+//! Counts and lengths are u32, times i64, numbers the bits of an f64, flags u8, all little-endian.
+//! [`aggregate_tag`] and [`Encoder::test`] define the tags. A tag is never reused for anything else.
 
 use crate::event::hash;
 use crate::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test};
 use crate::pointer::Pointer;
 
-/// Version of the encoding. A change of it makes every deployment refuse its state.
+/// Version of the encoding. If it changes, every deployment refuses its state.
 const VERSION: u8 = 1;
 
 /// XXH3-64 of the canonical encoding of these features, in this order.
@@ -35,7 +35,7 @@ pub(crate) fn of_plan(features: &[Feature]) -> u64 {
     hash(&encoder.bytes)
 }
 
-/// The same of one feature, to tell which features of two plans differ.
+/// The fingerprint of one feature, which shows the features in which two plans differ.
 #[must_use]
 pub(crate) fn of_feature(feature: &Feature) -> u64 {
     let mut encoder = Encoder::new();
@@ -225,8 +225,8 @@ mod tests {
         ]
     }
 
-    /// The values were computed from the table above by a program of its own. They are on the disks and topics of
-    /// deployments: a change of one makes them refuse their state.
+    /// A separate program computed these values from the table above. They are on the disks and topics of
+    /// deployments: if one changes, deployments refuse their state.
     #[test]
     fn fingerprints_stay_what_they_are() {
         let features = features();

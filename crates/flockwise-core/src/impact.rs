@@ -1,4 +1,4 @@
-//! What a version of the model would do to customers, before it does it.
+//! The impact of a model version: an estimate of what it does to customers, made before it is used.
 
 use std::collections::BTreeMap;
 
@@ -6,39 +6,40 @@ use flockwise_kmeans::{Points, Scratch};
 
 use crate::model::Model;
 
-/// Flows that a review names, at most.
+/// Maximum number of flows in an impact.
 const FLOWS: usize = 10;
 
-/// What one version does to the customers sampled lately, against the one in use.
+/// What one version does to the recently sampled customers, compared with the version in use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Impact {
-    /// Share of them whom it would move, 0 to 1: another segment is nearer than theirs by more than the margin, or
-    /// theirs is gone. An estimate: patience, dwell and cooldown keep some, and who was kept by them before may go.
+    /// Share of the customers that it would move, 0 to 1: another segment is nearer than theirs by more than the
+    /// margin, or theirs is gone. An estimate: patience, dwell and cooldown hold some back, and may let go some
+    /// that they held before.
     pub moved: f64,
-    /// Share of them whose nearest segment is another, moved or not, 0 to 1.
+    /// Share of the customers whose nearest segment changes, whether they move or not, 0 to 1.
     pub other_nearest: f64,
-    /// From where to where, the largest first.
+    /// The moves from segment to segment, the largest first.
     pub flows: Vec<Flow>,
-    /// Quantisation error with the segments in use: the mean squared distance to the nearest centroid, scaled
-    /// as the new version scales.
+    /// Quantisation error with the segments in use: the mean squared distance to the nearest centroid, in the
+    /// scaled space of the new version.
     pub error_before: f64,
-    /// And with the new ones.
+    /// Quantisation error with the new segments.
     pub error_after: f64,
 }
 
-/// Customers who go from one segment to another.
+/// Customers who move from one segment to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow {
-    /// Segment id.
+    /// Id of the previous segment.
     pub from: u32,
-    /// Segment id.
+    /// Id of the new segment.
     pub to: u32,
-    /// Share of all customers, 0 to 1.
+    /// Share of the sampled customers, 0 to 1.
     pub share: f64,
 }
 
-/// Reviews `next` against `now` on feature vectors with weights: everybody is in the segment that is nearest now, and
-/// leaves it where another is nearer by more than `margin`, a share of the distance.
+/// Compares `next` with `now` on weighted feature vectors. Each customer is taken to be in the segment that is
+/// nearest now, and moves if another is nearer by more than `margin`, a share of the distance.
 #[must_use]
 pub fn impact(now: &Model, next: &Model, margin: f64, sampled: &Points) -> Impact {
     let mut found = WeightedCounts::default();
@@ -95,7 +96,7 @@ impl WeightedCounts {
                 share: share(*weight),
             })
             .collect();
-        // Not a sum, which is -0 of nothing.
+        // Folds from 0.0: an empty `sum()` is -0.0.
         let moved = flows.iter().fold(0.0, |moved, flow| moved + flow.share);
         flows.sort_by(|left, right| right.share.total_cmp(&left.share));
         flows.truncate(FLOWS);

@@ -1,8 +1,7 @@
 //! Events, features, decisions, tasks and the trainer: pure and deterministic.
 //!
-//! Time and seeds are arguments; nothing here reads a clock, draws a random number of its own,
-//! starts a thread or does IO. The way of an event: [`event`] → [`task`] → [`aggregate`] →
-//! [`model`] → [`decide`] → [`change`].
+//! Time and seeds are arguments: nothing here reads a clock, draws random numbers of its own, starts a thread or
+//! does IO. The path of an event: [`event`] → [`task`] → [`aggregate`] → [`model`] → [`decide`] → [`change`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -22,7 +21,7 @@ mod logarithm;
 pub mod model;
 pub mod naming;
 pub mod plan;
-/// JSON pointers with `*`.
+/// JSON pointers in which `*` stands for all elements of an array.
 pub mod pointer;
 pub mod policy;
 pub mod rows;

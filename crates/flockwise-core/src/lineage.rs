@@ -1,39 +1,39 @@
-//! How segments came to be and went.
+//! Lineage: how segments came to be and how they ended.
 
-/// A step from one version's segments to the next one's.
+/// One step from a version's segments to those of the next version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A new segment where nobody was before.
+    /// A new segment in a place that had no customers before.
     Born {
         /// The new segment.
         segment: u32,
     },
-    /// A segment that has become two, one of which keeps the id.
+    /// A segment that became two, one of which keeps the id.
     Split {
-        /// The one that was there.
+        /// The segment that was split.
         segment: u32,
         /// The new one.
         into: u32,
     },
-    /// A segment that has become part of another.
+    /// A segment that became part of another.
     Merged {
-        /// The one that is gone.
+        /// The segment that is gone.
         segment: u32,
-        /// Where most of its customers are now.
+        /// The segment that most of its customers are in now.
         into: u32,
     },
-    /// A segment that nobody is in any more.
+    /// A segment that no customer is in any more.
     Retired {
-        /// The one that is gone.
+        /// The segment that is gone.
         segment: u32,
     },
 }
 
 impl Step {
-    /// All kinds, as records and metrics have them.
+    /// The names of all kinds, in records and metrics.
     pub const NAMES: [&str; 4] = ["born", "split", "merged", "retired"];
 
-    /// The segment it is about and, where there is one, what that became or was joined by.
+    /// The segment, and for a split or a merge the other one.
     #[must_use]
     pub fn segments(self) -> (u32, Option<u32>) {
         match self {
@@ -42,14 +42,14 @@ impl Step {
         }
     }
 
-    /// Does it concern a segment?
+    /// Whether the step involves a segment.
     #[must_use]
     pub fn concerns(self, id: u32) -> bool {
         let (segment, into) = self.segments();
         segment == id || into == Some(id)
     }
 
-    /// As records and metrics have it.
+    /// The name in records and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

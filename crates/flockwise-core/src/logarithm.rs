@@ -1,19 +1,19 @@
-//! ln(1 + x) of many numbers at a time.
+//! ln(1 + x) of many numbers at once.
 //!
-//! A library's function is called for one number after the other; this one is plain arithmetic without a branch,
-//! which the compiler does for several numbers at once. Its result is the same to the last bit wherever IEEE 754
-//! holds. That of a feature is not: decay takes `exp2` from the platform's C library.
+//! A library function handles one number per call. This one is plain arithmetic without branches, so that the
+//! compiler computes several numbers at once. Its result is the same to the last bit wherever IEEE 754 holds. That
+//! of a feature is not, because decay takes `exp2` from the platform's C library.
 
-/// ln 2 in two parts, the upper with zeros at its end, so that a multiple of it is exact.
+/// ln 2 in two parts. The upper one ends in zeros, so that its multiples are exact.
 const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
-/// The upper half of √½ as bits, from which on a significand counts for the next power of two.
+/// The upper half of the bits of √½. A significand from there on counts for the next power of two.
 const SQRT_HALF: u64 = 0x3fe6_a09e_0000_0000;
 const ONE: u64 = 0x3ff0_0000_0000_0000;
 const SIGNIFICAND: u64 = 0x000f_ffff_ffff_ffff;
-/// 2^52 as bits: a whole number below it, put into these bits, is added to 2^52.
+/// 2^52 as bits. A whole number below 2^52 that is put into these bits is added to 2^52.
 const WHOLE: u64 = 0x4330_0000_0000_0000;
-/// Coefficients for (ln(1+s) - ln(1-s) - 2s) / s in powers of s², over |s| < 0.1716 (fdlibm's, by
-/// Remez's algorithm, within 2^-58.45).
+/// Coefficients for (ln(1+s) - ln(1-s) - 2s) / s in powers of s², over |s| < 0.1716 (from fdlibm, by Remez's
+/// algorithm, within 2^-58.45).
 const SERIES: [f64; 7] = [
     6.666_666_666_666_735e-1,
     3.999_999_999_940_942e-1,
@@ -31,8 +31,8 @@ pub(crate) fn log1p_all(numbers: &mut [f64]) {
     }
 }
 
-/// ln(1 + x) for x >= 0, by ln(1 + x) = k ln 2 + ln(1 + f) with 1 + x = 2^k (1 + f), and
-/// ln(1 + f) = 2 artanh(f / (2 + f)); what 1 + x loses of x is put back as a share of it (Kahan).
+/// ln(1 + x) for x >= 0, by ln(1 + x) = k ln 2 + ln(1 + f) with 1 + x = 2^k (1 + f), and ln(1 + f) = 2 artanh(f /
+/// (2 + f)). What 1 + x loses of x is added as a share of the sum (Kahan).
 fn log1p(x: f64) -> f64 {
     let sum = 1.0 + x;
     let lost = if x < 1.0 {
@@ -41,7 +41,7 @@ fn log1p(x: f64) -> f64 {
         1.0 - (sum - x)
     };
     let shifted = sum.to_bits() + (ONE - SQRT_HALF);
-    // Biased, so that the bits can be read as a number of 2^52 and more.
+    // The exponent is biased, so its bits can be read as a number of at least 2^52.
     let power = f64::from_bits((shifted >> 52) | WHOLE) - (f64::from_bits(WHOLE) + 1023.0);
     let f = f64::from_bits((shifted & SIGNIFICAND) + SQRT_HALF) - 1.0;
     let s = f / (2.0 + f);
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// How many numbers lie between two of the same sign.
+    /// How many floating-point numbers lie between two of the same sign.
     fn apart(left: f64, right: f64) -> u64 {
         left.to_bits().abs_diff(right.to_bits())
     }

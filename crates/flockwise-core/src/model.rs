@@ -1,4 +1,4 @@
-//! One version of the model: segments, scaler, and the index to look up the nearest.
+//! One version of the model: segments, scaler, and the search for the nearest segment.
 
 use flockwise_kmeans::{Nearest, Scratch};
 
@@ -7,13 +7,13 @@ use crate::drift::Drift;
 use crate::lineage::Step;
 use crate::plan::Plan;
 
-/// A version as it is learnt, stored and exchanged.
+/// A version in the form in which it is learnt, stored and exchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelParts {
-    /// From 1; each published version is one more.
+    /// Version number, from 1; each published version is one higher.
     pub version: u64,
-    /// Event time up to which it has learnt, or at which it was taken into use by order, milliseconds since
-    /// the epoch; [`NEVER_MS`] where it does not say.
+    /// Event time up to which it has learnt, or at which a command put it into use, milliseconds since the epoch;
+    /// [`NEVER_MS`] if unknown.
     pub trained_ms: i64,
     /// Names of the features, in the order of the vectors.
     pub features: Vec<String>,
@@ -21,27 +21,27 @@ pub struct ModelParts {
     pub scaler: Scaler,
     /// Tactical segments, ascending by id.
     pub segments: Vec<Segment>,
-    /// The next segment that comes to be has this id: above all that ever were.
+    /// Id of the next new segment: above all ids ever used.
     pub next_id: u32,
-    /// How the segments of the version before became these.
+    /// How the segments of the previous version became these.
     pub lineage: Vec<Step>,
-    /// Places where customers were once and are no more, as long as the trainer remembers them.
+    /// Retired centroids, for as long as the trainer remembers them.
     pub ghosts: Vec<RetiredCentroid>,
-    /// Whether customers are changing.
+    /// State of the drift detection.
     pub drift: Drift,
 }
 
-/// A place that a segment has left: who was sampled near it up to a time teaches nothing any more.
+/// A centroid that a segment has left. The trainer ignores customers sampled near it up to a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetiredCentroid {
-    /// In the feature vector's units, as a segment's.
+    /// In the feature vector's units, like that of a segment.
     pub centroid: Vec<f64>,
-    /// Event time, milliseconds since the epoch.
+    /// Event time up to which samples are ignored, milliseconds since the epoch.
     pub until_ms: i64,
 }
 
 impl ModelParts {
-    /// A version without a past: number 1, of no time, its next id above those it has.
+    /// A version without a predecessor: number 1, no training time, the next id above those of `segments`.
     #[must_use]
     pub fn hand_made(features: Vec<String>, scaler: Scaler, segments: Vec<Segment>) -> Self {
         let highest = segments.iter().map(|segment| segment.id).max();
@@ -59,37 +59,37 @@ impl ModelParts {
     }
 }
 
-/// Decayed moments of the feature vectors of customers.
+/// Decayed moments of the customers' feature vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaler {
     /// Mean of each feature.
     pub means: Vec<f64>,
     /// Variance of each feature.
     pub variances: Vec<f64>,
-    /// Customers that they stand for.
+    /// Number of customers that they stand for.
     pub weight: f64,
 }
 
 /// A tactical segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
-    /// Never used again for another segment.
+    /// Never reused for another segment.
     pub id: u32,
-    /// What sets it apart, in words.
+    /// What sets the segment apart, in words.
     pub name: String,
     /// In the feature vector's units: after transform and clip, not scaled and not weighted.
     pub centroid: Vec<f64>,
-    /// Customers that it stands for, of those sampled lately.
+    /// Number of recently sampled customers that it stands for, weighted by age.
     pub weight: f64,
-    /// A person wants it to stay: it is neither merged into another nor retired nor moved elsewhere.
+    /// Pinned by a person: it is neither merged into another, nor retired, nor moved elsewhere.
     pub is_pinned: bool,
-    /// Beyond this distance from the centroid, in the scaled space, a customer is an outlier of it; `None`: nobody
-    /// is.
+    /// Outlier threshold: a customer further than this from the centroid, in the scaled space, is an outlier of
+    /// the segment. `None`: no customer is.
     pub reach: Option<f64>,
 }
 
 impl Segment {
-    /// A segment without a name, standing for nobody yet.
+    /// A segment without a name and without customers.
     #[must_use]
     pub fn new(id: u32, centroid: Vec<f64>) -> Self {
         Self {
@@ -103,13 +103,13 @@ impl Segment {
     }
 }
 
-/// A feature counts as constant below this standard deviation and then has no say in distances,
+/// A feature with a standard deviation up to this is constant and has no weight in distances.
 const CONSTANT: f64 = 1e-9;
-/// and below this share of its mean: a variance taken from sums of squares is rounding by then.
+/// The same holds up to this share of its mean: a variance from sums of squares is then only rounding.
 const ROUNDING: f64 = 1e-6;
 
 impl Scaler {
-    /// Standard deviation of a feature; 0 where it is the same for everybody but for rounding.
+    /// Standard deviation of a feature; 0 if it is constant apart from rounding.
     #[must_use]
     pub fn deviation(&self, index: usize) -> f64 {
         let deviation = self.variances[index].sqrt();
@@ -120,7 +120,7 @@ impl Scaler {
         }
     }
 
-    /// What a dimension of this weight is multiplied by: weight / standard deviation, 0 where constant.
+    /// Factor of a dimension with this weight: weight / standard deviation, 0 if the feature is constant.
     #[must_use]
     pub fn scale(&self, index: usize, weight: f64) -> f64 {
         match self.deviation(index) {
@@ -129,7 +129,8 @@ impl Scaler {
         }
     }
 
-    /// A value brought in to within five standard deviations of the mean; as it is where constant.
+    /// Winsorises a value to five standard deviations from the mean. Leaves it unchanged if the feature is
+    /// constant.
     #[must_use]
     pub fn winsorise(&self, index: usize, x: f64) -> f64 {
         let (mean, reach) = (self.means[index], 5.0 * self.deviation(index));
@@ -141,70 +142,70 @@ impl Scaler {
     }
 }
 
-/// A version ready for use with a plan.
+/// A version prepared for use with a plan.
 #[derive(Clone, Debug)]
 pub struct Model {
     parts: ModelParts,
-    /// What a dimension is multiplied by: weight / standard deviation.
+    /// Factor of each dimension: weight / standard deviation.
     scale: Vec<f64>,
     variance: f64,
     nearest: Nearest,
 }
 
-/// Why a model does not go with a plan.
+/// Why a model does not fit a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// Other features, or in another order.
+    /// It has other features, or the same in another order.
     #[error(
-        "the model is made of the features [{found}], the configuration has [{expected}]: use the configuration that it was made with, or make a new model"
+        "the model has the features [{found}], the configuration has [{expected}]: use the configuration that the model was made with, or make a new model"
     )]
     Features {
-        /// The model's.
+        /// The features of the model, separated by commas.
         found: String,
-        /// The plan's.
+        /// The features of the plan, separated by commas.
         expected: String,
     },
-    /// A row of numbers of the wrong length, or with a number that is not finite.
-    #[error("{what} must hold {expected} finite numbers, one a feature, and holds {found}")]
+    /// A row of numbers has the wrong length, or contains a number that is not finite.
+    #[error("{what} has {found} finite numbers: {expected} are needed, one for each feature")]
     Shape {
-        /// Which row.
+        /// Name of the row.
         what: String,
-        /// Finite numbers it has.
+        /// Number of finite numbers that it has.
         found: usize,
-        /// Numbers it needs.
+        /// Number of finite numbers that it needs.
         expected: usize,
     },
-    /// Nobody could be anywhere.
+    /// It has no segments.
     #[error("the model has no segments: at least one is needed")]
     NoSegments,
-    /// Numbers of customers are neither below zero nor endless.
-    #[error("the weight of {what} is {found}: a finite number not below zero is needed")]
+    /// A weight, which is a number of customers, is negative or not finite.
+    #[error("the weight of {what} is {found}: a finite number of at least 0 is needed")]
     Weight {
-        /// Whose weight.
+        /// What has the weight.
         what: String,
-        /// As it is.
+        /// The weight.
         found: String,
     },
-    /// Nobody is nearer than not at all.
+    /// An outlier threshold, which is a distance, is negative or not finite.
     #[error(
-        "the reach of segment {segment} is {found}: a finite distance not below zero is needed, or none"
+        "the reach of segment {segment} is {found}: a finite distance of at least 0 is needed, or none"
     )]
     Reach {
         /// The segment.
         segment: u32,
-        /// As it is.
+        /// The threshold.
         found: String,
     },
-    /// Ids name segments for ever.
-    #[error("the model has two segments with the id {0}: each needs its own")]
+    /// Two segments have the same id.
+    #[error("the model has two segments with the id {0}: each segment needs its own id")]
     RepeatedId(u32),
 }
 
 impl Model {
-    /// Makes a version ready for a plan.
+    /// Prepares a version for a plan.
     ///
     /// # Errors
-    /// Where it does not fit the plan.
+    /// If the version does not fit the plan.
     pub fn new(plan: &Plan, mut parts: ModelParts) -> Result<Self, ModelError> {
         parts.segments.sort_by_key(|segment| segment.id);
         check(plan, &parts)?;
@@ -234,25 +235,25 @@ impl Model {
         })
     }
 
-    /// As it is stored.
+    /// The version in the form in which it is stored.
     #[must_use]
     pub fn parts(&self) -> &ModelParts {
         &self.parts
     }
 
-    /// Its number.
+    /// The version number.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.parts.version
     }
 
-    /// Segments, ascending by id; an index here is a centroid's.
+    /// Segments, ascending by id. An index here is also the index of the centroid.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.parts.segments
     }
 
-    /// The index of a segment id.
+    /// The index of the segment with an id; `None` if there is none.
     #[must_use]
     pub fn index_of(&self, id: u32) -> Option<usize> {
         self.parts
@@ -261,49 +262,49 @@ impl Model {
             .ok()
     }
 
-    /// What each dimension is multiplied by before distances are taken: weight / standard deviation,
-    /// and 0 for a feature that is the same for everybody.
+    /// Factor of each dimension before distances are taken: weight / standard deviation, and 0 for a constant
+    /// feature.
     #[must_use]
     pub fn scale(&self) -> &[f64] {
         &self.scale
     }
 
-    /// The variance of all customers where distances are taken: the sum of the squared weights of all features that
-    /// are not constant.
+    /// The variance of all customers in the scaled space: the sum of the squared weights of all features that are
+    /// not constant.
     #[must_use]
     pub fn variance(&self) -> f64 {
         self.variance
     }
 
-    /// What a feature of value `x` adds to the difference of the squared distances to two points: above zero where it
-    /// is nearer to the second. All values are in the feature vector's units.
+    /// What a feature of value `x` adds to the difference of the squared distances to two points; above zero if it
+    /// is nearer to `to`. All values are in the feature vector's units.
     #[must_use]
     pub fn pull(&self, feature: usize, x: f64, from: f64, to: f64) -> f64 {
         let squared = |point: f64| ((x - point) * self.scale[feature]).powi(2);
         squared(from) - squared(to)
     }
 
-    /// A feature vector in the space where distances are taken.
+    /// Scales a feature vector into the space in which distances are taken.
     pub fn scaled(&self, vector: &[f64], into: &mut Vec<f64>) {
         into.clear();
         into.extend(vector.iter().zip(&self.scale).map(|(x, scale)| x * scale));
     }
 
-    /// The centroids in the scaled space.
+    /// The search for the nearest centroid in the scaled space.
     #[must_use]
     pub fn nearest(&self) -> &Nearest {
         &self.nearest
     }
 
-    /// The index of the nearest centroid to a scaled point and the distance.
+    /// The index of the centroid nearest to a scaled point, and the distance.
     #[must_use]
     pub fn score(&self, scaled: &[f64], scratch: &mut Scratch) -> (usize, f64) {
         let hit = self.nearest.nearest(scaled, scratch);
         (hit.centroid, hit.squared.sqrt())
     }
 
-    /// Whether a scaled point is far from every segment, given its distance to one of the centroids: beyond the
-    /// reach of each.
+    /// Whether a scaled point is an outlier: beyond the outlier threshold of every segment. `distance` is its
+    /// distance to the centroid of index `index`.
     #[must_use]
     pub fn is_outlier(&self, scaled: &[f64], index: usize, distance: f64) -> bool {
         self.is_beyond(index, distance) && self.is_beyond_all(scaled)
@@ -320,8 +321,8 @@ impl Model {
         (0..self.nearest.len()).all(|index| self.is_beyond(index, distance(index)))
     }
 
-    /// A vector with outliers brought in to within five standard deviations of the mean: what the
-    /// model learns from, so that a few extremes drag neither centroids nor the scaler.
+    /// Winsorises a vector to five standard deviations from the mean. The model learns from such vectors, so that
+    /// a few extreme values distort neither centroids nor the scaler.
     pub fn winsorised(&self, vector: &[f64], into: &mut Vec<f64>) {
         let scaler = &self.parts.scaler;
         into.clear();
@@ -359,7 +360,7 @@ fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {
         reach(segment)?;
     }
     for ghost in &parts.ghosts {
-        row("the centroid of a ghost", &ghost.centroid, plan.len())?;
+        row("a retired centroid", &ghost.centroid, plan.len())?;
     }
     let repeated = parts
         .segments

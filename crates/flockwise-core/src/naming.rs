@@ -1,21 +1,21 @@
-//! Names of segments, made from what sets them apart.
+//! Segment names, made from what sets segments apart.
 
 use crate::model::{Scaler, Segment};
 use crate::plan::Plan;
 
-/// A feature counts for a name from this many standard deviations off the mean on.
+/// A feature counts for a name from this many standard deviations off the mean.
 const NOTABLE: f64 = 0.35;
-/// Words in a name, at most.
+/// Maximum number of words in a name.
 const WORDS: usize = 3;
-/// A name is kept while its words are among so many strongest: more than it has, so that two traits
-/// that change places do not rename a segment.
+/// A name is kept while its words are among this many strongest traits. That is more than it has, so that two
+/// traits that change places do not rename a segment.
 const STRONGEST: usize = WORDS + 1;
 
-/// Names the segments that have none, or whose name no longer holds, so that no two are alike.
+/// Names the segments that have no name or whose name no longer fits. No two names are equal.
 ///
-/// A name is made of the words (`low` and `high` of a feature's wording) of the features whose mean in
-/// the segment is furthest off that of all customers, in standard deviations; as few as tell it from
-/// the others, two if there are two.
+/// A name consists of the words (`low` and `high` of a feature's wording) of the features whose mean in the
+/// segment is furthest from that of all customers, in standard deviations. It has as few words as distinguish it
+/// from the other names, but two if there are two.
 pub fn name_segments(plan: &Plan, scaler: &Scaler, segments: &mut [Segment]) {
     for index in 0..segments.len() {
         let traits = traits(plan, scaler, &segments[index]);
@@ -30,7 +30,7 @@ pub fn name_segments(plan: &Plan, scaler: &Scaler, segments: &mut [Segment]) {
     }
 }
 
-/// Names the segments that have no name; those given by people stay as they are.
+/// Names the segments that have no name. Names given by people stay.
 pub fn name_unnamed(plan: &Plan, scaler: &Scaler, segments: &mut [Segment]) {
     for index in 0..segments.len() {
         if segments[index].name.is_empty() {
@@ -50,7 +50,7 @@ fn rename(segments: &mut [Segment], index: usize, traits: &[String]) {
     segments[index].name = name(traits, &taken, segments[index].id);
 }
 
-/// Words for a segment, strongest first.
+/// The words for a segment, strongest first.
 fn traits(plan: &Plan, scaler: &Scaler, segment: &Segment) -> Vec<String> {
     let mut traits: Vec<(f64, String)> = (0..plan.len())
         .filter_map(|index| {
@@ -76,8 +76,8 @@ fn deviation(scaler: &Scaler, segment: &Segment, index: usize) -> f64 {
     }
 }
 
-/// A feature's word for a side; `None` where only the other side has one, and so this is nothing to
-/// speak of.
+/// A feature's word for one side; `None` if only the other side has one, which makes this side not worth
+/// mentioning.
 fn word(plan: &Plan, index: usize, is_high: bool) -> Option<String> {
     let wording = plan.wording(index);
     match (&wording.low, &wording.high, is_high) {
@@ -94,8 +94,8 @@ fn word(plan: &Plan, index: usize, is_high: bool) -> Option<String> {
     }
 }
 
-/// A name holds while all of its words are still among the strongest; one that people gave, of other
-/// words than the features have, always does.
+/// Whether a name still fits: all of its words are among the strongest traits. A name given by a person, with
+/// words that no feature has, always fits.
 fn holds(plan: &Plan, name: &str, traits: &[String]) -> bool {
     let base = name.split(" #").next().unwrap_or_default();
     if traits.is_empty() || base.is_empty() {
@@ -116,7 +116,7 @@ fn is_ours(plan: &Plan, word: &str) -> bool {
     word == ORDINARY || (0..plan.len()).any(speaks)
 }
 
-/// What a segment is called that is like everybody.
+/// Name of a segment without any trait.
 const ORDINARY: &str = "ordinary";
 
 fn name(traits: &[String], taken: &[String], id: u32) -> String {

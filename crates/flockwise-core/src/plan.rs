@@ -9,20 +9,21 @@ use crate::feature::{
 use crate::fingerprint;
 use crate::pointer::Pointer;
 
-/// Features compiled together. Shape: [`Plan::len`] features over [`Plan::stride`] columns a row.
+/// Compiled features: [`Plan::len`] features over [`Plan::stride`] columns per row.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) features: Vec<Compiled>,
     names: Vec<String>,
     name_hashes: Vec<u64>,
     pointers: Vec<Pointer>,
-    /// For each name, and last for names that no feature knows: what an event of it touches.
+    /// For each event name, the features that such an event touches. The last entry is for names that no feature
+    /// uses.
     touched: Vec<Vec<Touch>>,
-    /// Names that take something back.
+    /// Whether each event name is a reversal.
     reversing: Vec<bool>,
-    /// Columns that decay, by half-life.
+    /// Decaying columns, by half-life.
     pub(crate) decay: Vec<Decay>,
-    /// Features next to each other that are transformed alike.
+    /// Runs of adjacent features with the same transform.
     pub(crate) transforms: Vec<(Transform, Range<usize>)>,
     stride: usize,
     fingerprint: u64,
@@ -38,21 +39,21 @@ fn transforms(features: &[Feature]) -> Vec<(Transform, Range<usize>)> {
     runs.collect()
 }
 
-/// Columns with one half-life.
+/// Columns with the same half-life.
 #[derive(Clone, Debug)]
 pub(crate) struct Decay {
     pub(crate) half_life_ms: f64,
     pub(crate) columns: Range<usize>,
 }
 
-/// A feature and whether an event adds to it or takes back.
+/// A feature, and whether an event adds to it or subtracts from it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Touch {
     pub(crate) feature: usize,
     pub(crate) reverses: bool,
 }
 
-/// A feature with everything resolved.
+/// A feature with its names, pointers and columns resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     pub(crate) spec: Feature,
@@ -60,28 +61,29 @@ pub(crate) struct Compiled {
     pub(crate) base: Vec<Check>,
     pub(crate) conditions: Vec<Check>,
     pub(crate) value: Option<Values>,
-    /// Indices of `spec.events` among the plan's names: whose orders a reversal may name.
+    /// Indices of `spec.events` among the plan's names. A reversal may refer to an order of these.
     pub(crate) events: Vec<u16>,
 }
 
-/// Where a feature's numbers lie in a row.
+/// Where a feature's numbers are in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cell {
-    /// Sums kept at the row's reference time, in the `decay`-th group.
+    /// Sums as of the row's reference time, in the `decay`-th group.
     Decayed { at: usize, decay: usize },
-    /// The newest bucket's number, then the buckets' sums.
+    /// The number of the newest bucket, then the sums of the buckets.
     Windowed {
         at: usize,
         buckets: usize,
         width_ms: i64,
     },
-    /// Plain sums.
+    /// Sums that do not decay.
     Lifetime { at: usize },
-    /// The time of the last matching event, then for `last` its value; `span_ms` of a window.
+    /// The time of the last matching event, then its value for `last`. `span_ms` is the length of the window, if
+    /// any.
     Latest { at: usize, span_ms: Option<i64> },
 }
 
-/// Conditions on one pointer: with `*`, one element must pass them all.
+/// Tests on one pointer: with `*`, one element must pass them all.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     values: Values,
@@ -89,7 +91,7 @@ pub(crate) struct Check {
 }
 
 impl Plan {
-    /// Compiles features; their validity is the configuration's business.
+    /// Compiles features. The configuration has validated them.
     #[must_use]
     pub fn compile(features: &[Feature]) -> Self {
         let mut pointers = Vec::new();
@@ -136,25 +138,25 @@ impl Plan {
         self.features.len()
     }
 
-    /// Without features there is nothing to do.
+    /// Whether there are no features.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.features.is_empty()
     }
 
-    /// Columns of a row.
+    /// Number of columns of a row.
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Event names that features know.
+    /// Event names that features use.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The number of an event's name.
+    /// The number of an event name: its index in [`Plan::names`]. `None` if no feature uses the name.
     #[must_use]
     pub fn name(&self, name: &str) -> Option<u16> {
         self.names
@@ -163,18 +165,18 @@ impl Plan {
             .map(|index| index as u16)
     }
 
-    /// The hash of a name by its number.
+    /// The hash of an event name, by its number.
     pub(crate) fn name_hash(&self, name: u16) -> u64 {
         self.name_hashes[usize::from(name)]
     }
 
-    /// Pointers to fill an [`Event`]'s slots from, in the order of its slots.
+    /// The pointers that fill the slots of an [`Event`], in the order of the slots.
     #[must_use]
     pub fn pointers(&self) -> &[Pointer] {
         &self.pointers
     }
 
-    /// Names of the features in the order of the vector.
+    /// Names of the features, in the order of the vector.
     pub fn feature_names(&self) -> impl Iterator<Item = &str> {
         self.features
             .iter()
@@ -187,19 +189,20 @@ impl Plan {
         &self.features[index].spec
     }
 
-    /// How people read a feature.
+    /// How tables and segment names present a feature.
     #[must_use]
     pub fn wording(&self, index: usize) -> &Wording {
         &self.features[index].spec.wording
     }
 
-    /// Differs where rows of one plan mean something else under another.
+    /// Identifies the meaning of a row's columns. Rows of plans with different fingerprints are not
+    /// interchangeable.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// The fingerprint of each feature alone, in the order of the vector: tells which features of two plans
+    /// The fingerprint of each feature alone, in the order of the vector: shows the features in which two plans
     /// differ.
     pub fn feature_fingerprints(&self) -> impl Iterator<Item = u64> {
         self.features
@@ -207,25 +210,25 @@ impl Plan {
             .map(|feature| fingerprint::of_feature(&feature.spec))
     }
 
-    /// After how long without an event nothing is left of a customer, as [`feature::trace_ms`].
+    /// How long after the last event nothing is left of a customer, milliseconds; see [`feature::trace_ms`].
     #[must_use]
     pub fn trace_ms(&self) -> Option<i64> {
         feature::trace_ms(self.features.iter().map(|feature| &feature.spec))
     }
 
-    /// What an event of this name touches.
+    /// The features that an event of this name touches.
     pub(crate) fn touched(&self, name: Option<u16>) -> &[Touch] {
         &self.touched[name.map_or(self.names.len(), usize::from)]
     }
 
-    /// Does an event of this name take back what another added?
+    /// Whether an event of this name is a reversal.
     pub(crate) fn is_reversing(&self, name: Option<u16>) -> bool {
         name.is_some_and(|name| self.reversing[usize::from(name)])
     }
 }
 
 impl Check {
-    /// Does one of the values (or, where there is none, its absence) pass all tests?
+    /// Whether one of the values passes all tests. If there is no value, an absent one is tested.
     pub(crate) fn holds(&self, event: &Event) -> bool {
         let passes_all = |slot: &Slot| self.tests.iter().all(|test| passes(slot, test, event));
         let mut values = event.values(self.values).peekable();
@@ -336,7 +339,7 @@ fn reversing(features: &[Feature], names: &[String]) -> Vec<bool> {
         .collect()
 }
 
-/// Decaying columns first, one run a half-life, so that moving a row on in time is a few plain loops.
+/// Places decaying columns first, one run per half-life, so that decaying a row is a few plain loops.
 fn lay_out(features: &mut [Compiled]) -> (Vec<Decay>, usize) {
     let mut half_lives: Vec<i64> = features
         .iter()
@@ -395,7 +398,7 @@ fn latest(at: usize, horizon: Horizon) -> Cell {
     Cell::Latest { at, span_ms }
 }
 
-/// Sums that an aggregate needs: Σ w or Σ w v alone, or a numerator and a denominator.
+/// Number of sums of an aggregate: Σ w or Σ w v alone, or a numerator and a denominator.
 pub(crate) fn sums(aggregate: Aggregate) -> usize {
     match aggregate {
         Aggregate::Mean | Aggregate::Share => 2,

@@ -16,19 +16,19 @@ pub enum Step {
 /// Why a text is not a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PointerError {
-    /// Pointers start with a slash.
+    /// It does not start with a slash.
     #[error("`{0}` is not a JSON pointer: it must start with `/`, as in `/properties/revenue`")]
     NoSlash(String),
-    /// `~` is only legal in `~0` and `~1`.
+    /// It has a `~` outside of `~0` and `~1`.
     #[error("`{0}` is not a JSON pointer: `~` is written `~0` and `/` inside a name `~1`")]
     BadEscape(String),
 }
 
 impl Pointer {
-    /// Parses `/a/b`, `/a/*/b`; `~1` is a slash inside a name and `~0` a tilde.
+    /// Parses `/a/b` or `/a/*/b`. Inside a name, `~1` is a slash and `~0` a tilde.
     ///
     /// # Errors
-    /// When the text does not start with a slash or holds a stray tilde.
+    /// If the text does not start with a slash or has a stray tilde.
     pub fn parse(text: &str) -> Result<Self, PointerError> {
         let rest = text
             .strip_prefix('/')
@@ -45,7 +45,7 @@ impl Pointer {
         &self.0
     }
 
-    /// Does it stand for any number of values?
+    /// Whether it contains a `*`, and so stands for any number of values.
     #[must_use]
     pub fn is_many(&self) -> bool {
         self.0.contains(&Step::Every)

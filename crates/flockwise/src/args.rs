@@ -71,7 +71,7 @@ pub(crate) struct ReplayArguments {
     /// belongs to the input whose topic its name starts with.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Start with the model in this file, without a warm-up.
@@ -94,14 +94,14 @@ pub(crate) struct ReplayArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Also check the cluster (group, permissions, topics and their durability, message sizes, clock) and the state
@@ -119,14 +119,14 @@ pub(crate) struct CheckArguments {
         requires = "acls"
     )]
     pub(crate) principal: String,
-    /// Print the findings as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TopicsArguments {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Create missing topics, and correct the settings of existing ones.
@@ -139,7 +139,7 @@ pub(crate) struct TopicsArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ResetArguments {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Where to read the inputs from: `earliest`, a time (RFC 3339, compared with the records' timestamps), or an

@@ -19,7 +19,7 @@ const CHUNK_LINES: usize = 8192;
 /// Chunks that are read ahead.
 const CHUNKS_AHEAD: usize = 4;
 
-/// Lines in event time order, with their partitions.
+/// Lines in the merged order, with their partitions.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     bytes: Vec<u8>,

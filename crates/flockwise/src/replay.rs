@@ -133,11 +133,14 @@ pub(crate) fn print(
         .iter()
         .map(|(cause, count)| format!("{cause} {}", number(*count as f64)))
         .collect();
+    let causes = match causes.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", causes.join(", ")),
+    };
     outln!(
-        "{} customers, {} segment changes ({})",
+        "{} customers, {} segment changes{causes}",
         number(session.customers() as f64),
         number(tally.changes as f64),
-        causes.join(", ")
     );
     for (reason, count) in &tally.dead_letters {
         outln!(

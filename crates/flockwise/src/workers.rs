@@ -42,7 +42,7 @@ pub(crate) struct WorkerContext<'a> {
     pub(crate) time_mode: TimeMode,
     pub(crate) metrics: &'a Metrics,
     pub(crate) readiness: &'a Arc<Readiness>,
-    /// The checkpoints; `None` without a state directory.
+    /// The checkpoints; `None` if none are kept.
     pub(crate) store: Option<&'a DiskStore>,
     pub(crate) standbys: &'a Standbys,
     /// The contents of the model topic, which only one worker needs to read.

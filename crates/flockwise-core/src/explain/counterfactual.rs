@@ -1,10 +1,11 @@
-//! The smallest change of one feature alone that moves a customer to another segment.
+//! Counterfactuals: the smallest change of one feature alone that moves a customer to another segment.
 //!
-//! Let feature i move by v, in the feature vector's units, with the scale s: the squared distance to centroid c
-//! becomes D + s²(v² - 2v(c-x)). The v² is the same for all segments, so "nearer than another one" is linear in v;
-//! "nearer than the own one by a margin m", D_to < (1-m)² D_own, is quadratic and holds between its two roots. All
-//! together hold in an interval, whose point nearest to 0 is the answer, as long as customers have such values: far out
-//! on a line nearly every segment is the nearest somewhere, but nobody is there.
+//! Let feature i with the scale s move by v, in the feature vector's units. The squared distance to centroid c
+//! becomes D + s²(v² - 2v(c-x)). The v² is the same for all segments, so "nearer than another one" is linear in v.
+//! "Nearer than the own one by a margin m", D_to < (1-m)² D_own, is quadratic and holds between its two roots. All
+//! of these conditions together hold in an interval, and the point nearest to 0 in it is the answer. The interval
+//! is limited to values that customers have: far out on a line nearly every segment is the nearest somewhere, but
+//! no customer is there.
 
 use flockwise_kmeans::Scratch;
 
@@ -14,42 +15,42 @@ use crate::feature::{Aggregate, Feature};
 use crate::model::Model;
 use crate::plan::Plan;
 
-/// How to get to another segment.
+/// How a customer could move to another segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counterfactual {
-    /// Index of the segment.
+    /// Index of the other segment.
     pub segment: usize,
-    /// What it takes.
+    /// What the move requires.
     pub requirement: Requirement,
 }
 
-/// What it takes to get to a segment.
+/// What a move to a segment requires.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Requirement {
-    /// Nothing more: it is near enough, and the next scoring, patience, dwell and cooldown decide.
+    /// No change: the segment is near enough already. The next scoring, patience, dwell and cooldown decide.
     Already,
-    /// One feature.
+    /// A change of one feature.
     By(FeatureChange),
-    /// No single feature does it within the values that customers have.
+    /// More than one feature: within the values that customers have, no change of a single one is enough.
     NotByOne,
 }
 
-/// A change of one feature, everything else being as it is.
+/// A change of one feature, with all others unchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureChange {
     /// Index of the feature.
     pub feature: usize,
     /// The value that the feature would need, in its own units.
     pub needed: f64,
-    /// How far that is in the scaled space, where distances are taken.
+    /// Length of the change in the scaled space, where distances are taken.
     pub length: f64,
 }
 
-/// By how much the answer goes beyond the border, as a share of the numbers at hand: the first that rounding, there
-/// and back through the transform, does not undo.
+/// How far the answer lies beyond the border, as a share of the numbers involved. The first of these that survives
+/// rounding, through the transform and back, is used.
 const BEYOND: [f64; 4] = [1e-10, 1e-8, 1e-6, 1e-4];
 
-/// The ways to all segments but the own one.
+/// The counterfactuals for all segments except the own one.
 pub(super) fn counterfactuals(
     plan: &Plan,
     model: &Model,
@@ -81,7 +82,7 @@ pub(super) fn counterfactuals(
     others.map(counterfactual).collect()
 }
 
-/// Where a customer is.
+/// The customer for whom counterfactuals are searched.
 struct Search<'a> {
     plan: &'a Plan,
     model: &'a Model,
@@ -115,7 +116,8 @@ impl Search<'_> {
             .map_or(Requirement::NotByOne, Requirement::By)
     }
 
-    /// The moves along a feature that would do, if there are any, within the values that customers have.
+    /// The moves along a feature that lead to a segment, within the values that customers have; `None` if there
+    /// are none.
     fn interval(&self, to: usize, feature: usize) -> Option<Interval> {
         let square = self.model.scale()[feature].powi(2);
         if square == 0.0 {
@@ -141,8 +143,8 @@ impl Search<'_> {
         (!interval.is_empty()).then_some(interval)
     }
 
-    /// The smallest move within an interval that stands when it is scored, if the feature can have that value: where it
-    /// cannot, none further away will do either.
+    /// The smallest move within an interval that still moves the customer when it is scored. `None` if the feature
+    /// cannot have that value; a longer move would not work either.
     fn try_change(
         &mut self,
         to: usize,
@@ -172,7 +174,7 @@ impl Search<'_> {
         tried.next()
     }
 
-    /// Would a scoring at this point move the customer there?
+    /// Whether a scoring at this point would move the customer to segment `to`.
     fn is_moved(&mut self, to: usize) -> bool {
         let (nearest, distance) = self.model.score(&self.scaled, &mut self.scratch);
         let own = self
@@ -183,7 +185,7 @@ impl Search<'_> {
     }
 }
 
-/// The lowest and the highest value that a feature can have, in its own units.
+/// The lowest and the highest value that an aggregate can have, in the feature's own units.
 fn natural(aggregate: Aggregate) -> (f64, f64) {
     match aggregate {
         Aggregate::Count | Aggregate::Recency => (0.0, f64::INFINITY),
@@ -192,13 +194,14 @@ fn natural(aggregate: Aggregate) -> (f64, f64) {
     }
 }
 
-/// A value in the feature's own units, brought in to those that it can have.
+/// Converts a value of the feature vector to the feature's own units, and clamps it to values that the feature can
+/// have.
 fn needed(feature: &Feature, value: f64) -> f64 {
     let (lowest, highest) = natural(feature.aggregate);
     feature.transform.invert(value).clamp(lowest, highest)
 }
 
-/// What a value in the feature's own units is in the feature vector.
+/// Converts a value in the feature's own units to the feature vector.
 fn in_vector(feature: &Feature, value: f64) -> f64 {
     let mut vector = [value];
     feature.transform.apply(&mut vector);

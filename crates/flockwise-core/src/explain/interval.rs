@@ -1,6 +1,6 @@
-//! Where along a line an inequality holds.
+//! The part of a line in which inequalities hold.
 
-/// An open interval of moves along one feature; empty where `low` is not below `high`.
+/// An open interval of moves along one feature. It is empty unless `low` is below `high`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Interval {
     pub(super) low: f64,
@@ -20,11 +20,11 @@ impl Interval {
     };
 
     pub(super) fn is_empty(self) -> bool {
-        // Not a number is no interval either.
+        // An interval with a NaN is empty, too.
         self.low.partial_cmp(&self.high) != Some(std::cmp::Ordering::Less)
     }
 
-    /// Where b v + c < 0 holds, too.
+    /// The part in which b v + c < 0 holds as well.
     pub(super) fn and_linear(self, b: f64, c: f64) -> Self {
         let root = -c / b;
         if b > 0.0 {
@@ -38,7 +38,7 @@ impl Interval {
         }
     }
 
-    /// Where a v² + b v + c < 0 holds, too, for a >= 0: between the roots.
+    /// The part in which a v² + b v + c < 0 holds as well, for a >= 0: between the roots.
     pub(super) fn and_quadratic(self, a: f64, b: f64, c: f64) -> Self {
         if a <= 0.0 {
             return self.and_linear(b, c);
@@ -47,7 +47,7 @@ impl Interval {
         if discriminant.is_nan() || discriminant <= 0.0 {
             return Self::NOTHING;
         }
-        // Both roots without a difference of numbers nearly alike (Press et al., Numerical Recipes, 5.6).
+        // Computes both roots without a difference of nearly equal numbers (Press et al., Numerical Recipes, 5.6).
         let sum = -0.5 * (b + discriminant.sqrt().copysign(b));
         let (one, other) = (sum / a, c / sum);
         self.and(one.min(other), one.max(other))
@@ -60,7 +60,7 @@ impl Interval {
         }
     }
 
-    /// The point nearest to 0 that is inside by `tiny`, or by half the interval where that is less.
+    /// The point nearest to 0 that is inside by `tiny`, or by half the interval if that is less.
     pub(super) fn nearest_to_zero(self, tiny: f64) -> f64 {
         let inside = tiny.min((self.high - self.low) / 2.0);
         if self.low >= 0.0 {

@@ -1,17 +1,18 @@
-//! The values that customers have: nothing beyond them is offered as a change.
+//! The values that customers have. A counterfactual never goes beyond them.
 
 use crate::model::Model;
 
 /// The lowest and the highest value of each feature among customers, in the feature vector's units.
 ///
-/// A value further than five standard deviations from the mean counts as one that far away, as it does in learning.
+/// A value further than five standard deviations from the mean counts as one that far away, as it does in
+/// learning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranges {
     bounds: Vec<(f64, f64)>,
 }
 
 impl Ranges {
-    /// The ranges of a model's segments, each at what is typical of it: all that is known without customers.
+    /// The ranges that the centroids of a model span: all that is known without customers.
     #[must_use]
     pub fn of(model: &Model) -> Self {
         let features = model.parts().features.len();
@@ -24,7 +25,7 @@ impl Ranges {
         ranges
     }
 
-    /// Makes them hold a customer's feature vector.
+    /// Extends the ranges to a customer's feature vector.
     pub fn include(&mut self, model: &Model, vector: &[f64]) {
         let scaler = &model.parts().scaler;
         for (index, (bounds, x)) in self.bounds.iter_mut().zip(vector).enumerate() {
@@ -33,7 +34,7 @@ impl Ranges {
         }
     }
 
-    /// The lowest and the highest value of a feature, by its index.
+    /// The lowest and the highest value of a feature, by its index, in the feature vector's units.
     #[must_use]
     pub fn bounds(&self, feature: usize) -> (f64, f64) {
         self.bounds[feature]

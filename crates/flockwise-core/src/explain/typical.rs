@@ -1,4 +1,4 @@
-//! Customers who are like their segment, and the values that customers have.
+//! Typical customers of a segment, and the values that customers have.
 
 use super::Ranges;
 use crate::aggregate;
@@ -6,22 +6,22 @@ use crate::model::Model;
 use crate::plan::Plan;
 use crate::rows::Rows;
 
-/// Customers named, at most.
+/// Maximum number of typical customers.
 pub const TYPICAL: usize = 5;
-/// Rows looked at, at most: a worker does nothing else meanwhile.
+/// Maximum number of rows to scan: a worker does nothing else meanwhile.
 const LOOKED_AT: u32 = 10_000;
 
-/// What is found among 10,000 rows of a task at most, evenly apart, as of an instant.
+/// The result of a scan of at most 10,000 evenly spaced rows of a task, as of an instant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Survey<'r> {
-    /// The customers of a segment who are nearest to its centroid, nearest first.
+    /// The customers of a segment that are nearest to its centroid, nearest first.
     pub typical: Vec<&'r str>,
-    /// The values that customers of any segment have.
+    /// The values that customers of all segments have.
     pub ranges: Ranges,
 }
 
-/// Surveys customers as of an instant: which are typical of the segment of index `own`, but for the one of row `but`,
-/// and what values all of them have.
+/// Surveys customers as of an instant: the typical customers of the segment of index `own`, without the customer
+/// of row `but`, and the values that customers of all segments have.
 #[must_use]
 pub fn survey<'r>(
     plan: &Plan,

@@ -46,7 +46,7 @@ pub(crate) enum ModelCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Print the versions as JSON.
@@ -59,7 +59,7 @@ pub(crate) struct ShowArguments {
     /// Number of the version. Default: the version in use.
     #[arg(value_name = "VERSION")]
     pub(crate) number: Option<u64>,
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Show the held version.
@@ -76,7 +76,7 @@ pub(crate) struct DiffArguments {
     pub(crate) before: Option<u64>,
     /// Number of the later version. Default: the held version, or the last one if none is held.
     pub(crate) after: Option<u64>,
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Print the differences as JSON.
@@ -89,7 +89,7 @@ pub(crate) struct ExportArguments {
     /// Number of the version. Default: the version in use.
     #[arg(value_name = "VERSION")]
     pub(crate) number: Option<u64>,
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Write to this file instead of stdout.
@@ -117,7 +117,7 @@ pub(crate) struct DecideArguments {
 /// Arguments of every command to the trainer.
 #[derive(Debug, Args)]
 pub(crate) struct CommandArguments {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Reason for the command, recorded with the version.

@@ -213,10 +213,10 @@ fn a_panic_ends_all_and_is_told() {
         assert_ne!(number, 1, "bad luck");
         Ok(stage.join(number))
     });
-    let told = ended.unwrap_err();
+    let message = ended.unwrap_err();
     assert!(
-        told.contains("worker 1 panicked") && told.contains("bad luck"),
-        "{told}"
+        message.contains("worker 1 panicked") && message.contains("bad luck"),
+        "{message}"
     );
 }
 
