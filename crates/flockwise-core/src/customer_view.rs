@@ -13,7 +13,7 @@ use crate::task::share_nearer;
 pub struct CustomerView {
     /// The customer's id.
     pub customer_id: String,
-    /// Segment id; `None` before the first.
+    /// Segment id; `None` before the first change.
     pub segment: Option<u32>,
     /// The point in time, milliseconds since the epoch.
     pub as_of_ms: i64,

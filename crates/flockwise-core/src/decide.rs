@@ -35,7 +35,7 @@ impl Cause {
 /// A customer's segment and the state of the decision on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
-    /// Segment id; `None` before the first.
+    /// Segment id; `None` before the first change.
     pub segment: Option<u32>,
     /// Number of changes so far.
     pub sequence: u32,

@@ -13,7 +13,7 @@ const FLOWS: usize = 10;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Impact {
     /// Share of the customers that it would move, 0 to 1: another segment is nearer than theirs by more than the
-    /// margin, or theirs is gone. An estimate: patience, dwell and cooldown hold some back, and may let go some
+    /// margin, or theirs is gone. An estimate: patience, dwell and cooldown hold some back, and may release some
     /// that they held before.
     pub moved: f64,
     /// Share of the customers whose nearest segment changes, whether they move or not, 0 to 1.

@@ -31,8 +31,8 @@ pub(crate) fn log1p_all(numbers: &mut [f64]) {
     }
 }
 
-/// ln(1 + x) for x >= 0, by ln(1 + x) = k ln 2 + ln(1 + f) with 1 + x = 2^k (1 + f), and ln(1 + f) = 2 artanh(f /
-/// (2 + f)). What 1 + x loses of x is added as a share of the sum (Kahan).
+/// ln(1 + x) for x >= 0, by ln(1 + x) = k ln 2 + ln(1 + f) with 1 + x = 2^k (1 + f), and ln(1 + f) =
+/// 2 artanh(f / (2 + f)). What 1 + x loses of x is added as a share of the sum (Kahan).
 fn log1p(x: f64) -> f64 {
     let sum = 1.0 + x;
     let lost = if x < 1.0 {

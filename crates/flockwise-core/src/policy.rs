@@ -10,22 +10,22 @@ pub struct DecisionPolicy {
     pub patience: f64,
     /// Number of scorings in a row that must agree, at least 1.
     pub dwell: u16,
-    /// No other change happens for this long after a change, milliseconds of event time.
+    /// No other change happens for this long after a change; milliseconds of event time.
     pub cooldown_ms: i64,
 }
 
 /// How event time is checked, and when customers are scored without an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimePolicy {
-    /// An event further than this behind its own input partition is too late, milliseconds.
+    /// An event further than this behind its own input partition is too late; milliseconds.
     pub lateness_ms: i64,
-    /// An event further than this ahead of the wall clock is rejected, milliseconds; `None` in a replay.
+    /// An event further than this ahead of the wall clock is rejected; milliseconds, `None` in a replay.
     pub max_ahead_ms: Option<i64>,
     /// Period of the sweep, milliseconds; `None`: only events cause scorings.
     pub sweep_ms: Option<i64>,
     /// Number of event ids remembered per customer, for dedup.
     pub remembered_ids: usize,
-    /// The sweep removes a customer without an event for longer than this, milliseconds; `None`: never.
+    /// The sweep removes a customer who has had no event for longer than this; milliseconds, `None`: never.
     pub forget_ms: Option<i64>,
 }
 

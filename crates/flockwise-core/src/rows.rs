@@ -1,7 +1,7 @@
-//! The customers of one task: an index id -> row, a fixed head a row, flat columns, and slabs for what
-//! differs in length.
+//! The customers of one task: an index from id to row, a fixed header per row, flat columns, and arenas for data
+//! of variable length.
 //!
-//! Whatever is done to rows can be taken back until the task is settled: see `undo`.
+//! All changes of rows can be rolled back until the task commits them: see `undo_log`.
 
 mod buddy_allocator;
 mod chunked_vec;
@@ -33,7 +33,7 @@ use row_header::{
 };
 use undo_log::{ScheduleChange, UndoLog};
 
-/// Rows of one task. A row's number is its place and stays; one that is nobody's any more is for others.
+/// Rows of one task. A row keeps its number as long as its customer exists; then another customer may get it.
 #[derive(Clone, Debug)]
 pub struct Rows {
     index: HashTable<u32>,
@@ -49,23 +49,23 @@ pub struct Rows {
     empty: Vec<f64>,
 }
 
-/// One customer's state, as it goes into the changelog.
+/// One customer's state, in the form that the changelog holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
-    /// Whose.
+    /// The customer's id.
     pub customer_id: &'a str,
-    /// Latest event time.
+    /// Reference time: the latest event time, milliseconds since the epoch.
     pub reference_ms: i64,
     /// The plan's columns.
     pub columns: &'a [f64],
-    /// Segment, sequence, dwell.
+    /// Segment, sequence and candidate.
     pub standing: Standing,
-    /// Event ids and orders.
+    /// The dedup memory: event ids and orders.
     pub dedup: DedupMemoryRef<'a>,
 }
 
 impl Rows {
-    /// Nobody yet.
+    /// Rows without customers.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
@@ -89,30 +89,30 @@ impl Rows {
         self.heads.len() - self.free.len() - self.gone
     }
 
-    /// Nobody?
+    /// Whether there are no customers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Row numbers are below this.
+    /// Upper bound of the row numbers, exclusive.
     #[must_use]
     pub fn end(&self) -> u32 {
         self.heads.len() as u32
     }
 
-    /// Is it a customer's row?
+    /// Whether the row belongs to a customer.
     #[must_use]
     pub fn is_live(&self, row: u32) -> bool {
         self.heads.get(row).is_live()
     }
 
-    /// Every customer's row by number.
+    /// The numbers of all customers' rows, ascending.
     pub fn numbers(&self) -> impl Iterator<Item = u32> {
         (0..self.end()).filter(|row| self.is_live(*row))
     }
 
-    /// Memory taken, in bytes.
+    /// Memory used, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.index.allocation_size()
@@ -127,13 +127,13 @@ impl Rows {
             + undo_log::bytes(&self.empty)
     }
 
-    /// The row of a customer, if there is one.
+    /// The row of a customer; `None` if there is none.
     #[must_use]
     pub fn find(&self, customer_id: &str) -> Option<u32> {
         self.look_up(hash(customer_id.as_bytes()), customer_id)
     }
 
-    /// The row of a customer by the [`hash`] of the id, too.
+    /// Like [`Rows::find`], with the [`hash`] of the id already computed.
     pub(crate) fn look_up(&self, hash: u64, customer_id: &str) -> Option<u32> {
         let matches = |row: &u32| {
             let head = self.heads.get(*row);
@@ -142,7 +142,7 @@ impl Rows {
         self.index.find(hash, matches).copied()
     }
 
-    /// Whose row it is; of one who was let go of, until that is settled.
+    /// The customer's id. The row of an expired customer keeps it until the commit.
     #[must_use]
     pub fn customer_id(&self, row: u32) -> &str {
         self.names.text(self.heads.get(row).name())
@@ -173,30 +173,30 @@ impl Rows {
         (self.columns.row(row as usize), reference_ms)
     }
 
-    /// Latest event time of a row.
+    /// Reference time of a row.
     pub(crate) fn reference_ms(&self, row: u32) -> i64 {
         self.heads.get(row).reference_ms
     }
 
-    /// Where the customer stands.
+    /// The customer's segment and decision state.
     #[must_use]
     pub fn standing(&self, row: u32) -> Standing {
         self.heads.get(row).standing()
     }
 
-    /// Event ids and orders.
+    /// The dedup memory of a row.
     pub(crate) fn dedup(&self, row: u32) -> DedupMemoryRef<'_> {
         dedup(self.heads.get(row), &self.blocks)
     }
 
-    /// Was any row touched since the task was settled, of a customer who is still there?
+    /// Whether a row was touched since the last commit whose customer still exists.
     #[must_use]
     pub fn has_touched(&self) -> bool {
         self.touched.iter().any(|row| self.is_live(*row))
     }
 
-    /// Rows touched since the task was settled, in the order of their first touch; not those of
-    /// customers who were let go of since. They are fetched from memory some at a time, to be read at once.
+    /// Rows touched since the last commit, in the order of their first touch, without those of customers who have
+    /// expired since. Rows are loaded into the cache some at a time, because the caller reads each at once.
     pub fn touched(&self) -> impl Iterator<Item = &u32> {
         let together = self.touched.chunks(TOGETHER);
         together.flat_map(|rows| {
@@ -205,14 +205,18 @@ impl Rows {
         })
     }
 
-    /// Puts a row as the changelog has it; a later one of the same customer replaces it. Returns its
-    /// number, and whether the customer is new.
+    /// Restores a row from the changelog. It replaces an earlier row of the same customer. Returns the number of
+    /// the row, and whether the customer is new.
     ///
     /// # Panics
-    /// Where the number of columns is not the plan's: the caller has compared fingerprints.
+    /// If the number of columns is not that of the plan. Callers have compared fingerprints.
     pub(crate) fn restore(&mut self, row: &Row<'_>) -> (u32, bool) {
-        debug_assert!(self.undo.is_empty(), "restored amid a transaction");
-        assert_eq!(row.columns.len(), self.empty.len(), "a row of another plan");
+        debug_assert!(self.undo.is_empty(), "restored during a transaction");
+        assert_eq!(
+            row.columns.len(),
+            self.empty.len(),
+            "the row belongs to another plan"
+        );
         let hash = hash(row.customer_id.as_bytes());
         let known = self.look_up(hash, row.customer_id);
         let number = known.unwrap_or_else(|| self.put(hash, row.customer_id, 0));
@@ -229,7 +233,7 @@ impl Rows {
         (number, known.is_none())
     }
 
-    /// Sets where a customer stands, as nothing that happened but as a restored task knows it.
+    /// Sets a customer's standing during a restore. It is not logged, and the row is not touched.
     pub(crate) fn restore_standing(&mut self, row: u32, standing: &Standing) {
         self.heads.get_mut(row).set_standing(standing);
     }

@@ -1,13 +1,13 @@
-//! When everybody is scored again: each customer at a fixed instant of every period, spread evenly.
+//! When customers are scored without an event: each at a fixed instant of every period, spread evenly.
 //!
-//! The instants depend on the customer's id alone, so a sweep gives the same whatever the batches and
+//! The instants depend only on the customer's id. A sweep therefore has the same result for any batches and
 //! workers, and a slice of it is always small.
 
 use crate::event::mix;
 
-/// Slots that a period of the sweep is cut into, about.
+/// Approximate number of slots of a sweep's period.
 const SLOTS: i64 = 1000;
-/// The same for sampling: what is drawn in a slot is one record, so few slots make few records.
+/// The same for sampling. The customers drawn in a slot are one record, so few slots mean few records.
 const SAMPLING_SLOTS: i64 = 64;
 
 /// The rows due in each slot of a period.
@@ -15,39 +15,39 @@ const SAMPLING_SLOTS: i64 = 64;
 pub struct SweepSchedule {
     slot_ms: i64,
     slots: Vec<Vec<u32>>,
-    /// Entries that the slots have room for.
+    /// Number of entries that the slots have room for.
     room: usize,
     position: Position,
 }
 
-/// How far a calendar is.
+/// How far a schedule is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The last slot swept, counted from the epoch; `None` before the first event.
     swept: Option<i64>,
     /// The last slot whose instant has come.
     come: i64,
-    /// Slots after the first up to the second were left out.
+    /// The slots after the first up to the second were skipped.
     leap: Option<(i64, i64)>,
 }
 
-/// A stretch of time that the sweep left out, since it was more than one period behind.
+/// A span of time that the sweep skipped, because it was more than one period behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkippedSpan {
-    /// The last instant swept before it, milliseconds since the epoch.
+    /// The last instant swept before the span, milliseconds since the epoch.
     pub from_ms: i64,
-    /// The last instant left out.
+    /// The last instant skipped, milliseconds since the epoch.
     pub to_ms: i64,
 }
 
 impl SweepSchedule {
-    /// The calendar of a sweep with a period in milliseconds, at least 1.
+    /// The schedule of a sweep with a period in milliseconds, at least 1.
     #[must_use]
     pub fn new(period_ms: i64) -> Self {
         Self::with_slots(period_ms, SLOTS)
     }
 
-    /// The calendar of sampling with a period in milliseconds, at least 1.
+    /// The schedule of sampling with a period in milliseconds, at least 1.
     #[must_use]
     pub fn for_sampling(period_ms: i64) -> Self {
         Self::with_slots(period_ms, SAMPLING_SLOTS)
@@ -64,12 +64,12 @@ impl SweepSchedule {
         }
     }
 
-    /// Enters a customer by the hash of the id.
+    /// Adds a customer's row, by the hash of the id.
     pub fn enter(&mut self, row: u32, customer_hash: u64) {
         let slot = self.slot_of(customer_hash);
         let rows = &mut self.slots[slot];
         if rows.len() == rows.capacity() {
-            // By an eighth, since there are many slots and each has room to spare.
+            // By an eighth only, since there are many slots, each with spare room.
             let before = rows.capacity();
             rows.reserve_exact(before / 8 + 4);
             self.room += rows.capacity() - before;
@@ -77,7 +77,7 @@ impl SweepSchedule {
         rows.push(row);
     }
 
-    /// Takes a customer out; the others stay in their order.
+    /// Removes a customer's row. The others keep their order.
     pub fn leave(&mut self, row: u32, customer_hash: u64) {
         let slot = self.slot_of(customer_hash);
         let rows = &mut self.slots[slot];
@@ -94,7 +94,7 @@ impl SweepSchedule {
         self.slots.len() as i64
     }
 
-    /// Memory taken, in bytes.
+    /// Memory used, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.room * size_of::<u32>() + self.slots.capacity() * size_of::<Vec<u32>>()
     }
@@ -107,13 +107,13 @@ impl SweepSchedule {
         self.position = position;
     }
 
-    /// The instant of the last slot swept, milliseconds since the epoch.
+    /// The instant of the last slot swept, milliseconds since the epoch; `None` before the first event.
     #[must_use]
     pub fn swept_ms(&self) -> Option<i64> {
         self.position.swept.map(|slot| self.instant_ms(slot))
     }
 
-    /// What was left out less than a period ago.
+    /// The span that was skipped less than a period ago, if there is one.
     #[must_use]
     pub fn leap(&self) -> Option<SkippedSpan> {
         self.position.leap.map(|(from, to)| SkippedSpan {
@@ -122,8 +122,8 @@ impl SweepSchedule {
         })
     }
 
-    /// Goes on where a former owner stopped, be it with another period: it had swept up to `swept_ms`
-    /// while time had come to `now_ms`.
+    /// Continues where a former owner stopped, possibly with another period. The owner had swept up to `swept_ms`
+    /// when time had reached `now_ms`.
     pub fn resume(&mut self, swept_ms: Option<i64>, leap: Option<SkippedSpan>, now_ms: i64) {
         let slot = |ms: i64| ms.div_euclid(self.slot_ms);
         let Some(swept) = swept_ms.map(slot) else {
@@ -138,16 +138,16 @@ impl SweepSchedule {
         self.note(now_ms);
     }
 
-    /// Is there a slot to be swept before time may come to `to_ms`? Nobody may fall behind by more than
-    /// a period.
+    /// Whether a slot must be swept before time may advance to `to_ms`: no customer may fall behind by more than a
+    /// period.
     pub(crate) fn is_overdue(&self, to_ms: i64) -> bool {
         let last = to_ms.div_euclid(self.slot_ms);
         let is_behind = |swept: i64| swept < self.position.come && swept < last - self.period();
         self.position.swept.is_some_and(is_behind)
     }
 
-    /// Lets time come to `to_ms`. The first call only starts the calendar; a jump of more than a period
-    /// skips to the last period, so that one far event costs no more than one round.
+    /// Advances time to `to_ms`. The first call only starts the schedule. A jump of more than a period skips to
+    /// the last period, so that one event far ahead costs no more than one round.
     pub fn note(&mut self, to_ms: i64) {
         let last = to_ms.div_euclid(self.slot_ms);
         let position = &mut self.position;
@@ -166,7 +166,7 @@ impl SweepSchedule {
         }
     }
 
-    /// Moves on to the next slot whose instant has come and returns it, or `None` when there is none.
+    /// Advances to the next slot whose instant has come, and returns it; `None` if there is none.
     pub fn next_slot(&mut self) -> Option<i64> {
         let next = self
             .position
@@ -174,19 +174,19 @@ impl SweepSchedule {
             .filter(|swept| *swept < self.position.come)?
             + 1;
         self.position.swept = Some(next);
-        // Everybody has had a turn since.
+        // By then every customer has had a turn since the skipped span.
         let period = self.period();
         self.position.leap = self.position.leap.filter(|(_, to)| next < to + period);
         Some(next)
     }
 
-    /// The instant a period after the last slot swept; `None` before the first.
+    /// The instant one period after the last slot swept, milliseconds since the epoch; `None` before the first.
     pub(crate) fn next_period_ms(&self) -> Option<i64> {
         let swept = self.position.swept?;
         Some(self.instant_ms(swept + self.period()))
     }
 
-    /// Slots up to a time that are a customer's and are not swept, come or not.
+    /// A customer's slots up to a time that were not swept, whether their instants have come or not.
     pub(crate) fn turns(
         &self,
         customer_hash: u64,
@@ -198,7 +198,7 @@ impl SweepSchedule {
         (first..=last).step_by(self.period() as usize)
     }
 
-    /// Are there slots to be swept?
+    /// Whether slots are due that were not swept.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.position
@@ -218,8 +218,8 @@ impl SweepSchedule {
         &self.slots[slot.rem_euclid(self.period()) as usize]
     }
 
-    /// Milliseconds from the turn before this slot, the one that [`SweepSchedule::next_slot`] gave last, of the rows in it:
-    /// a period, or more where a leap left turns out.
+    /// Milliseconds since the previous turn of the rows in this slot: a period, or more if turns were skipped. The
+    /// slot must be the one that [`SweepSchedule::next_slot`] returned last.
     #[must_use]
     pub fn since_last_turn_ms(&self, slot: i64) -> i64 {
         let before = slot - self.period();
@@ -232,7 +232,7 @@ impl SweepSchedule {
         (slot - last) * self.slot_ms
     }
 
-    /// The last instant at which a customer was due and swept.
+    /// The last instant at which a customer was due and swept; `None` before the first event.
     #[must_use]
     pub fn last_swept_ms(&self, customer_hash: u64) -> Option<i64> {
         let slot = self.last_slot(self.position.swept?, customer_hash);
@@ -243,21 +243,22 @@ impl SweepSchedule {
         Some(self.instant_ms(slot))
     }
 
-    /// The last instant up to now at which a customer was due, swept or not.
+    /// The last instant up to now at which a customer was due, swept or not; `None` before the first event.
     #[must_use]
     pub fn last_due_ms(&self, customer_hash: u64) -> Option<i64> {
         self.position.swept?;
         Some(self.instant_ms(self.last_slot(self.position.come, customer_hash)))
     }
 
-    /// The instant at which a customer is due that has come but is not swept yet.
+    /// The instant at which a customer is due, if it has come but was not swept yet.
     #[must_use]
     pub fn waiting_ms(&self, customer_hash: u64) -> Option<i64> {
         let slot = self.last_slot(self.position.come, customer_hash);
         (slot > self.position.swept?).then(|| self.instant_ms(slot))
     }
 
-    /// The last instant up to this time at which a customer is due, come or not; `None` where it is swept.
+    /// The last instant up to this time at which a customer is due, even if it has not come; `None` if it was
+    /// swept.
     #[must_use]
     pub fn due_before_ms(&self, customer_hash: u64, time_ms: i64) -> Option<i64> {
         let slot = self.last_slot(time_ms.div_euclid(self.slot_ms), customer_hash);
@@ -287,7 +288,7 @@ mod tests {
         assert_eq!(
             calendar.next_slot(),
             None,
-            "the first instant starts the calendar"
+            "the first instant starts the schedule"
         );
         let mut due = vec![0; hashes.len()];
         calendar.note(3 * HOUR_MS);

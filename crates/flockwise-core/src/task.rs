@@ -1,4 +1,4 @@
-//! A task: the customers of one state partition, and what happens to them.
+//! A task: the customers of one state partition, and the work on them.
 
 mod commit;
 mod describe;
@@ -31,20 +31,20 @@ use crate::sweep_schedule::{SkippedSpan, SweepSchedule};
 use crate::trainer::MiniBatch;
 use commit::CommittedState;
 
-/// What every task of a pipeline goes by.
+/// Settings that all tasks of a pipeline share.
 #[derive(Clone, Debug)]
 pub struct TaskSettings {
     /// The feature plan.
     pub plan: Arc<Plan>,
     /// Margin, patience, dwell, cooldown.
     pub decision: DecisionPolicy,
-    /// Lateness and sweep.
+    /// Lateness, sweep, dedup and expiry.
     pub time: TimePolicy,
-    /// Sampling.
+    /// How customers are sampled for the trainer.
     pub learning: LearningPolicy,
-    /// What happened before the pipeline was first started.
+    /// What counts as history.
     pub history: HistoryPolicy,
-    /// State partitions of the pipeline.
+    /// Number of state partitions of the pipeline.
     pub tasks: u32,
 }
 
@@ -53,10 +53,10 @@ pub struct TaskSettings {
 pub struct Progress {
     /// The next offset to read.
     pub next_offset: i64,
-    /// Latest event time on it, by which lateness is judged.
+    /// Latest event time read from it; lateness is relative to it.
     pub time_ms: i64,
-    /// Leader epoch up to which it was read, at least that of the record before `next_offset`: by it the brokers tell
-    /// whether that record is still there. `None` where it is not known, and then nothing can be told.
+    /// Leader epoch up to which it was read, at least that of the record before `next_offset`. With it the brokers
+    /// can tell whether that record still exists. `None` if unknown; then they cannot.
     pub leader_epoch: Option<i32>,
 }
 
@@ -69,65 +69,65 @@ impl Progress {
     };
 }
 
-/// What is written down about a task besides its rows.
+/// A task's position, which is stored beside its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskPosition {
-    /// Input partitions read by the task.
+    /// Input partitions that the task has read.
     pub inputs: BTreeMap<InputPartition, Progress>,
-    /// Positions in topics that are no inputs of this configuration, by name and partition: should one
-    /// become an input again, it is read on from there.
+    /// Positions in topics that are not inputs of this configuration, by name and partition. If such a topic
+    /// becomes an input again, reading continues from there.
     pub other_inputs: BTreeMap<(String, u32), Progress>,
-    /// Of which topics the positions are: ids by name. A topic of another id is another topic.
+    /// Ids of the topics that the positions refer to, by name. A topic with another id is another topic.
     pub topic_ids: BTreeMap<String, String>,
-    /// The next offset of its repartition partition.
+    /// The next offset of the task's repartition partition.
     pub repartition_offset: i64,
-    /// Latest event time of the task's customers.
+    /// Stream time: the latest event time of the task's customers.
     pub stream_ms: i64,
     /// The time that has passed for the sweep: `stream_ms`, but no later than the watermark.
     pub passed_ms: i64,
-    /// The time that has passed for sampling: the watermark, or `stream_ms` where nothing holds that back.
+    /// The time that has passed for sampling: the watermark, or `stream_ms` if no watermark is set.
     pub sampled_ms: i64,
     /// The instant that the sweep has reached.
     pub swept_ms: Option<i64>,
-    /// What it left out on the way, less than a period before.
+    /// The span that the sweep skipped less than a period ago, if there is one.
     pub leap: Option<SkippedSpan>,
-    /// Version of the model in use; 0: none.
+    /// Version of the model in use; 0 if there is none.
     pub version: u64,
-    /// The instant that the sweep had reached when it came into use: customers due later were scored by
+    /// The instant that the sweep had reached when that version came into use. Customers due later were scored by
     /// it.
     pub version_since_ms: Option<i64>,
-    /// How many customers the task has, to see whether all of them come back; `None` where it was written by a
-    /// version that did not count them.
+    /// Number of customers, to check that a restore finds all of them. `None` if the position is from a version of
+    /// Flockwise that did not count them.
     pub customers: Option<u64>,
 }
 
-/// The model in use and the one before, which tells what a new version alone has moved.
+/// The model in use and its predecessor, which shows what the new version alone has moved.
 #[derive(Clone, Debug)]
 pub struct Versions {
     /// The version that scores.
     pub current: Arc<Model>,
-    /// Its predecessor, as long as it is at hand.
+    /// Its predecessor, if it is known.
     pub previous: Option<Arc<Model>>,
 }
 
-/// What a task gives out; the caller owns, reads and clears it.
+/// The output of a task. The caller owns, reads and clears it.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// Changes of segment in the order in which they were decided.
+    /// Changes of segment, in the order of the decisions.
     pub changes: Vec<Change>,
-    /// For the trainer.
+    /// Samples for the trainer.
     pub mini_batches: Vec<MiniBatch>,
-    /// Flips suppressed, in the order of [`crate::decide::Suppression::ALL`].
+    /// Number of suppressed changes, in the order of [`crate::decide::Suppression::ALL`].
     pub suppressed: [u64; Suppression::ALL.len()],
-    /// Scorings by the sweep.
+    /// Number of scorings by the sweep.
     pub swept: u64,
-    /// Those of them that found the customer far from every segment.
+    /// How many of them found an outlier.
     pub swept_outliers: u64,
-    /// Events left out because they were seen before.
+    /// Number of events dropped as duplicates.
     pub duplicates: u64,
 }
 
-/// Why an event is refused by its time.
+/// Why an event is rejected because of its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untimely {
     /// Too far behind its input partition.
@@ -143,11 +143,11 @@ pub struct Task {
     rows: Rows,
     calendar: SweepSchedule,
     position: TaskPosition,
-    /// Whose turn it is to be sampled: as far as the watermark, or the stream's time, whatever the sweep does.
+    /// The schedule of sampling. It follows the watermark, or stream time, whatever the sweep does.
     sampling: SweepSchedule,
     settled: CommittedState,
     sweeping: Sweeping,
-    /// No event before this time is to come: nothing is swept beyond it. Milliseconds since the epoch.
+    /// The watermark, milliseconds since the epoch: no earlier event is expected, and nothing is swept beyond it.
     watermark_ms: i64,
     period: Option<Period>,
     raw: Vec<f64>,
@@ -157,22 +157,23 @@ pub struct Task {
     approached: Vec<u32>,
 }
 
-/// A period of learning, in which all tasks sample alike.
+/// A period of learning, in which all tasks draw the same share of customers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// Its end, milliseconds since the epoch: no task processes an event of this time or later in it.
+    /// End of the period, milliseconds since the epoch: no task processes an event of this time or later in it.
     pub end_ms: i64,
-    /// Customers of all tasks at its beginning.
+    /// Number of customers of all tasks at the beginning of the period.
     pub customers: u64,
 }
 
-/// When customers who have become due are scored.
+/// When due customers are scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sweeping {
-    /// As soon as time has come to it, all of them.
+    /// All of them as soon as they are due.
     #[default]
     AtOnce,
-    /// By and by, as [`Task::sweep_some`] is called; each before anything else happens to that customer.
+    /// In slices, when [`Task::sweep_some`] is called; each customer before anything else happens to that
+    /// customer.
     Later,
 }
 
@@ -203,7 +204,7 @@ impl Task {
         };
         Self {
             rows: Rows::new(&settings.plan),
-            // Without a sweep nobody looks at it.
+            // Unused without a sweep.
             calendar: SweepSchedule::new(settings.time.sweep_ms.unwrap_or(DAY_MS as i64)),
             sampling: SweepSchedule::for_sampling(settings.learning.sampling_ms()),
             settled: CommittedState::new(&position),
@@ -220,24 +221,24 @@ impl Task {
         }
     }
 
-    /// From now on customers who are due are scored at once or later. Sampling is always done at once.
+    /// Sets when due customers are scored. Sampling always happens at once.
     pub fn set_sweeping(&mut self, sweeping: Sweeping) {
         self.sweeping = sweeping;
     }
 
-    /// From now on nothing is swept beyond this event time, before which no event is to come (`i64::MAX`: none at
-    /// all). The sweep goes on with the next event, or with [`Task::advance_time`].
+    /// Sets the watermark: the event time before which no event is expected (`i64::MAX`: no event at all). Nothing
+    /// is swept beyond it. The sweep continues with the next event, or with [`Task::advance_time`].
     pub fn set_watermark(&mut self, watermark_ms: i64) {
         self.watermark_ms = watermark_ms;
     }
 
-    /// In which period of learning the task is, where all tasks and the trainer go from one to the next together;
-    /// `None` where they do not, as with live events.
+    /// Sets the period of learning, if all tasks and the trainer move from one period to the next together; `None`
+    /// if they do not, as with live events.
     pub fn set_period(&mut self, period: Option<Period>) {
         self.period = period;
     }
 
-    /// See [`Task::set_watermark`].
+    /// The watermark, see [`Task::set_watermark`].
     #[must_use]
     pub fn watermark_ms(&self) -> i64 {
         self.watermark_ms
@@ -251,20 +252,20 @@ impl Task {
             .map(|(input, progress)| (*input, *progress))
     }
 
-    /// The id of the topic of this name that the positions are of, where one is known.
+    /// The id of the topic of this name that the positions refer to; `None` if unknown.
     #[must_use]
     pub fn topic_id(&self, topic: &str) -> Option<&str> {
         self.position.topic_ids.get(topic).map(String::as_str)
     }
 
-    /// Notes of which topic the positions are.
+    /// Records which topic the positions refer to.
     pub fn set_topic_id(&mut self, topic: &str, id: &str) {
         self.position
             .topic_ids
             .insert(topic.to_owned(), id.to_owned());
     }
 
-    /// Goes back to the first offset of an input: the positions were those of a topic that is gone.
+    /// Sets the positions of an input to the first offset: they referred to a topic that is gone.
     pub fn restart_input(&mut self, input: u16) {
         let places = self.position.inputs.iter_mut();
         for (_, progress) in places.filter(|((known, _), _)| *known == input) {
@@ -272,13 +273,13 @@ impl Task {
         }
     }
 
-    /// The next offset of its repartition partition.
+    /// The next offset of the task's repartition partition.
     #[must_use]
     pub fn repartition_offset(&self) -> i64 {
         self.position.repartition_offset
     }
 
-    /// Where the task stands in its inputs and in time.
+    /// The task's position in its inputs and in time.
     #[must_use]
     pub fn position(&self) -> TaskPosition {
         TaskPosition {
@@ -289,29 +290,29 @@ impl Task {
         }
     }
 
-    /// The customers.
+    /// The customers' rows.
     #[must_use]
     pub fn rows(&self) -> &Rows {
         &self.rows
     }
 
-    /// Latest event time of the task's customers; [`NEVER_MS`] before the first event.
+    /// Stream time: the latest event time of the task's customers; [`NEVER_MS`] before the first event.
     #[must_use]
     pub fn stream_ms(&self) -> i64 {
         self.position.stream_ms
     }
 
-    /// Notes that everything before `next_offset` of an input partition has been read.
+    /// Records that everything before `next_offset` of an input partition has been read.
     pub fn advance_input(&mut self, input: InputPartition, next_offset: i64) {
         self.progress(input).next_offset = next_offset;
     }
 
-    /// Notes that everything before `next_offset` of the repartition partition has been read.
+    /// Records that everything before `next_offset` of the repartition partition has been read.
     pub fn advance_repartition(&mut self, next_offset: i64) {
         self.position.repartition_offset = next_offset;
     }
 
-    /// Notes the leader epoch of what was read of an input partition, see [`Progress::leader_epoch`].
+    /// Records the leader epoch of what was read from an input partition, see [`Progress::leader_epoch`].
     pub fn set_leader_epoch(&mut self, input: InputPartition, leader_epoch: Option<i32>) {
         self.progress(input).leader_epoch = leader_epoch;
     }
@@ -321,11 +322,10 @@ impl Task {
         inputs.entry(input).or_insert(Progress::NONE)
     }
 
-    /// Judges an event by its time against its own input partition and the clock, wherever its customer
-    /// belongs.
+    /// Checks an event's time against its own input partition and the clock, whichever task owns the customer.
     ///
     /// # Errors
-    /// Where it comes too late or from too far ahead; the partition's time then stays.
+    /// If the event is too late or too far ahead. The partition's time then does not change.
     pub fn judge_time(
         &mut self,
         input: InputPartition,
@@ -344,14 +344,14 @@ impl Task {
         Ok(())
     }
 
-    /// Says whose events come next, by [`Event::customer_hash`]. It changes nothing but how long
-    /// [`Task::process`] then waits for memory; a few dozen at a time are best.
+    /// Announces whose events come next, by [`Event::customer_hash`]. The only effect is that [`Task::process`]
+    /// waits less for memory. A few dozen customers at a time are best.
     pub fn prefetch(&mut self, customers: &[u64]) {
         self.rows.prefetch(customers, &mut self.approached);
     }
 
-    /// Takes in an event of one of the task's customers: sweeps up to its time, updates the customer's
-    /// features, scores, decides.
+    /// Processes an event of one of the task's customers: sweeps up to its time, updates the customer's features,
+    /// scores and decides.
     pub fn process(
         &mut self,
         event: &Event,
@@ -378,7 +378,8 @@ impl Task {
         }
     }
 
-    /// A customer's row, made if need be, and whether it is new. Who is there and due is scored first.
+    /// A customer's row, added if necessary, and whether it is new. An existing customer who is due is scored
+    /// first.
     fn row_of(
         &mut self,
         event: &Event,
@@ -402,8 +403,8 @@ impl Task {
         self.sampling.enter(row, customer_hash);
     }
 
-    /// Scores a customer who comes late as of when the sweep has gone by, so that everybody stands as
-    /// of the last sweep at least: a restored task takes that for granted.
+    /// If the event of a new customer is late, scores the customer as of the last instant that was due. Every
+    /// customer is then scored as of the last sweep at least, which a restore relies on.
     fn catch_up(&mut self, row: u32, versions: Option<&Versions>, output: &mut Output) {
         let due_ms = self.calendar.last_due_ms(self.rows.customer_hash(row));
         let as_of_ms = self.rows.standing(row).as_of_ms;
@@ -416,7 +417,7 @@ impl Task {
         let plan = &self.settings.plan;
         let bound = self.settings.time.remembered_ids;
         let key = event.order.map(|order| order_key(event.name_hash, order));
-        // Several partial refunds of one order are all real, so for them the event id alone tells.
+        // One order can have several partial refunds, so only the event id identifies a repeated one.
         if let Some(key) = key.filter(|_| !plan.is_reversing(event.name)) {
             if self.rows.dedup(row).ordered_ms(key).is_some() {
                 return true;

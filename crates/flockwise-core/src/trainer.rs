@@ -1,5 +1,5 @@
-//! The trainer: learns segments from a sample of customers, those of late weighing more, and lets no version
-//! move more of them than it may without being told to.
+//! The trainer learns segments from a sample of customers, in which recent ones weigh more. It holds a version
+//! that would move more customers than allowed until the version is approved.
 
 mod command;
 mod drift_monitor;
@@ -33,48 +33,48 @@ use sampling_progress::SamplingProgress;
 use scaled_space::ScaledSpace;
 use window::{KEPT_HALF_LIVES, Window};
 
-/// Customers in the trainer's window, at most.
+/// Maximum number of customers in the trainer's window.
 const SAMPLE_BOUND: usize = 65_536;
-/// Customers that the first model is made from, at most: more would not make it better, and the worker
-/// that is the trainer stands still meanwhile.
+/// Maximum number of customers for the first version. More would not improve it, and the worker that hosts the
+/// trainer does nothing else meanwhile.
 const FITTED: usize = 10_000;
-/// By how much of itself the quantisation error must fall for each share of the customers that get another nearest
-/// segment. On continuous data k-means has many solutions that are as good, and who follows each moves everybody
-/// again and again. At 0 the nearest segment of a customer of a year of real orders changes by the model alone eight
-/// times, at 0.1 three times, at no cost in inertia; at 0.2 once, but the model is then some percent behind
-/// (BENCHMARKS.md).
+/// How much the quantisation error must fall, relative to itself, per share of customers whose nearest segment
+/// changes. On continuous data k-means has many equally good solutions; a trainer that follows each of them moves
+/// everybody again and again. At 0, the model alone changes the nearest segment of a customer of a year of real
+/// orders eight times. At 0.1 it does so three times, at no cost in inertia; at 0.2 once, but then the model lags
+/// by a few percent (BENCHMARKS.md).
 const WORTH_A_MOVE: f64 = 0.1;
 
-/// Customers of a task, on their way to the trainer.
+/// Samples of one task, on their way to the trainer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MiniBatch {
-    /// Event time up to which it speaks, milliseconds since the epoch.
+    /// Event time as of which the customers were sampled, milliseconds since the epoch.
     pub at_ms: i64,
-    /// Vectors of customers, by the hash of their ids.
+    /// Feature vectors of customers, with the hashes of their ids.
     pub sample: Vec<(u64, Vec<f64>)>,
 }
 
-/// What the trainer is told.
+/// One input of the trainer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrainerInput {
-    /// By a task.
+    /// Samples of a task.
     MiniBatch(MiniBatch),
-    /// By a person.
+    /// A command of an operator.
     Command(TrainerCommand),
-    /// How far tasks have sampled.
+    /// How far tasks have sampled, by task.
     Sampled(BTreeMap<u32, Sampled>),
 }
 
-/// Learns the model. Its state is the last published versions, the live one and the one held, and the customers
-/// sampled lately; a new owner has the latter from the mini-batches again, from [`Trainer::window_offset`] on.
+/// Learns the model. Its state is the last published versions (the live one and the held one) and the recently
+/// sampled customers. A new owner rebuilds the sample from the mini-batches, from [`Trainer::window_offset`] on.
 #[derive(Clone, Debug)]
 pub struct Trainer {
     plan: Arc<Plan>,
     policy: LearningPolicy,
     window: Window,
-    /// How far the tasks have sampled, as far as they have said.
+    /// How far the tasks have sampled, according to their reports.
     progress: SamplingProgress,
-    /// Mini-batches of instants that not all tasks have come to, with their offsets.
+    /// Mini-batches of instants that not all tasks have reached, with their offsets.
     ahead: Vec<(MiniBatch, i64)>,
     vectors_ahead: usize,
     /// The latest instant of a mini-batch.
@@ -88,14 +88,14 @@ pub struct Trainer {
     seen: Seen,
 }
 
-/// What was seen of the customers since the version that it learns on from.
+/// What was observed since the version from which the trainer continues.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    /// Whether they are changing.
+    /// State of the drift detection.
     drift: Drift,
-    /// Up to when.
+    /// Event time up to which samples were checked for drift, milliseconds since the epoch.
     until_ms: i64,
-    /// Periods after the version in which it was last looked.
+    /// Number of periods between that version and the last look.
     periods: i64,
 }
 
@@ -110,7 +110,7 @@ impl Seen {
 }
 
 impl Trainer {
-    /// A trainer that starts from the version in use. It looks at what it has learnt once in
+    /// A trainer that continues from the version in use. It looks at what it has learnt once in
     /// [`LearningPolicy::look_ms`].
     #[must_use]
     pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelParts>) -> Self {
@@ -132,23 +132,23 @@ impl Trainer {
         }
     }
 
-    /// The same, for customers who stay where they are unless another segment is nearer by more than a margin, a
-    /// share of the distance.
+    /// Sets the margin: customers stay unless another segment is nearer by more than this share of the distance.
     #[must_use]
     pub fn with_margin(mut self, margin: f64) -> Self {
         self.margin = margin;
         self
     }
 
-    /// The same, for a pipeline that began with history. While that is read no version is held: the first are learnt from
-    /// customers who have hardly begun, those after them move many, and there is nobody yet whom that surprises.
+    /// Sets the history that the pipeline starts with. No version is held while history is read: the first
+    /// versions are learnt from customers with few events, the ones after them move many, and nobody relies on the
+    /// segments yet.
     #[must_use]
     pub fn with_history(mut self, history: HistoryPolicy) -> Self {
         self.history = history;
         self
     }
 
-    /// The same, with a version that is held back: it goes on learning from that one.
+    /// Sets the held version. The trainer continues from that one.
     #[must_use]
     pub fn holding(mut self, held: Option<ModelParts>) -> Self {
         let held_ms = held.as_ref().map_or(NEVER_MS, |held| held.trained_ms);
@@ -158,7 +158,7 @@ impl Trainer {
         self
     }
 
-    /// Takes a mini-batch in again that the version it started from has learnt from.
+    /// Takes in a mini-batch again that the version it started from has already learnt from.
     pub fn replay(&mut self, batch: MiniBatch, offset: i64) {
         if !self.policy.learn {
             return;
@@ -171,7 +171,8 @@ impl Trainer {
         }
     }
 
-    /// [`Trainer::absorb`], and [`Trainer::learn_from_window`] where that is due; returns a version where one is to be published.
+    /// [`Trainer::absorb`], and then [`Trainer::learn_from_window`] if it is due. Returns a version if one is to
+    /// be published.
     pub fn fold(&mut self, batch: MiniBatch, offset: i64) -> Option<Publication> {
         if self.absorb(batch, offset) {
             self.learn_from_window()
@@ -180,40 +181,41 @@ impl Trainer {
         }
     }
 
-    /// Takes in the mini-batch at an offset. It counts once all tasks with a backlog have sampled up to its instant.
-    /// `true`: call [`Trainer::learn_from_window`] before anything else, else the versions are not those of a trainer
-    /// that reads the same records again.
+    /// Takes in the mini-batch at an offset. It counts once all tasks with a backlog have sampled up to its
+    /// instant. On `true`, call [`Trainer::learn_from_window`] before anything else; otherwise the versions differ
+    /// from those of a trainer that reads the same records again.
     pub fn absorb(&mut self, batch: MiniBatch, offset: i64) -> bool {
         self.replay(batch, offset);
         self.advance()
     }
 
-    /// Tasks say at an offset how far they have sampled. `true`: as with [`Trainer::absorb`].
+    /// Takes in how far tasks have sampled, as reported at an offset. On `true`, proceed as with
+    /// [`Trainer::absorb`].
     pub fn hear(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) -> bool {
         self.replay_sampled(sampled, offset);
         self.advance()
     }
 
-    /// Takes in again what tasks said before the version that it started from was learnt. That moves no time on: what a
-    /// task said before the first record that is read again is not known, so the others may seem to be all.
+    /// Takes in reports again from before the version it started from. They do not advance time: reports before
+    /// the first record that is read again are unknown, so the known tasks may seem to be all tasks.
     pub fn replay_sampled(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
         self.progress.note(sampled, offset);
     }
 
-    /// Event time in which all tasks of a backlog wait for it once, milliseconds.
+    /// Event time between two waits of all tasks of a backlog for the trainer, milliseconds.
     #[must_use]
     pub fn period_ms(&self) -> u64 {
         self.policy.period_ms(self.live.is_some()).unsigned_abs()
     }
 
-    /// Has every task said how far it has sampled?
+    /// Whether every task has reported how far it has sampled.
     #[must_use]
     pub fn has_heard(&self, tasks: u32) -> bool {
         self.progress.is_of_all(tasks)
     }
 
-    /// The instant up to which all tasks have sampled, [`CAUGHT_UP`] where none has a backlog; and the customers that they
-    /// had then.
+    /// The instant up to which all tasks have sampled, [`CAUGHT_UP`] if none has a backlog, and the number of
+    /// customers that they had then.
     #[must_use]
     pub fn sampled(&self) -> Sampled {
         self.progress.total()
@@ -246,8 +248,8 @@ impl Trainer {
         }
     }
 
-    /// Learns from the window: the first version, or the one after the latest; `None` where the latest is as good.
-    /// This takes long, seconds to minutes for many features and segments.
+    /// Learns from the window: the first version, or the one after the latest; `None` if the latest is as good.
+    /// Takes seconds to minutes with many features and segments.
     pub fn learn_from_window(&mut self) -> Option<Publication> {
         let publication = match self.latest() {
             None => Some(self.first_version()),
@@ -259,8 +261,8 @@ impl Trainer {
         publication
     }
 
-    /// The lowest offset of what a successor has to know: mini-batches that it learns from, and what tasks with a backlog
-    /// said last. It reads from there.
+    /// The offset that a successor must read from: the lowest one of the mini-batches that the trainer learns from
+    /// and of the latest reports of tasks with a backlog. `None` if there are none.
     #[must_use]
     pub fn window_offset(&self) -> Option<i64> {
         let ahead = self.ahead.iter().map(|(_, offset)| *offset);
@@ -268,10 +270,10 @@ impl Trainer {
         ahead.chain(others.into_iter().flatten()).min()
     }
 
-    /// Carries an order out.
+    /// Executes a command.
     ///
     /// # Errors
-    /// Where it cannot be; nothing is different then.
+    /// If the command cannot be executed. Nothing has changed then.
     pub fn execute(&mut self, command: &TrainerCommand) -> Result<Publication, CommandError> {
         let live = match &command.what {
             CommandAction::Approve { version } => self.approved(*version)?,
@@ -297,15 +299,15 @@ impl Trainer {
             version,
             held: held.map(|held| held.version),
         })?;
-        // From now on, so that everybody is looked at before the next one comes: a change has the version that
-        // made it for its cause, and not one that came in between.
+        // The training time is now, so that every customer is scored before the next version comes. The cause of a
+        // change is then the version that made it, and not one that came in between.
         Ok(ModelParts {
             trained_ms: self.now_ms,
             ..meant.clone()
         })
     }
 
-    /// A model from outside as the next version.
+    /// Turns a model from outside into the next version.
     fn replaced(&self, model: &ModelParts) -> Result<ModelParts, CommandError> {
         Model::new(&self.plan, model.clone())?;
         let Some(latest) = self.latest() else {
@@ -334,7 +336,7 @@ impl Trainer {
         }))
     }
 
-    /// The version in use; 0: there is none.
+    /// The version in use; 0 if there is none.
     #[must_use]
     pub fn live_version(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.version)
@@ -350,18 +352,19 @@ impl Trainer {
         Publication::live(first)
     }
 
-    /// Periods are counted from the version on, so that a successor, who goes on from it, looks when this one does.
+    /// Periods are counted from the version, so that a successor that continues from it looks at the same times.
     fn periods_since(&self, model: &ModelParts) -> i64 {
         self.age_ms(model) / self.policy.look_ms()
     }
 
-    /// A version that does not say when it is from is from the epoch.
+    /// Age of a version, milliseconds. A version without a training time counts as one from the epoch.
     fn age_ms(&self, model: &ModelParts) -> i64 {
         self.now_ms.saturating_sub(model.trained_ms.max(0))
     }
 
-    /// Forgets what is too old to count. `false` where fewer customers are left than a first model needs: a gap in
-    /// which nobody was seen teaches nothing, and an imported model stands until enough is known.
+    /// Forgets what is too old to count. Returns `false` if fewer customers are left than a first version needs.
+    /// After a gap without customers there is nothing to learn from, and an imported model stays until there is
+    /// enough.
     fn has_enough(&mut self) -> bool {
         let sampled = self.policy.sampled();
         let kept = sampled.saturating_mul(KEPT_HALF_LIVES as usize);
@@ -370,7 +373,7 @@ impl Trainer {
         self.window.len() >= self.policy.warm_up_customers.clamp(1, sampled)
     }
 
-    /// The next version, if it is worth it.
+    /// The next version, if it is worth publishing.
     fn next_version(&mut self) -> Option<Publication> {
         let latest = self.latest()?.clone();
         self.seen.periods = self.periods_since(&latest);
@@ -380,7 +383,7 @@ impl Trainer {
         let reviewed = next.map(|next| (self.impact(&latest, &next), next));
         let worth = reviewed.filter(|(impact, next)| is_worth_it(impact.as_ref(), next));
         let (impact, next) = match worth {
-            // Where none is held, the latest is the one in use.
+            // If no version is held, the latest is the one in use.
             Some((impact, next)) => (impact.filter(|_| self.held.is_none()), next),
             None if shifts.is_empty() && !self.is_overdue(&latest) && !self.is_calm() => {
                 return None;
@@ -398,18 +401,18 @@ impl Trainer {
         })
     }
 
-    /// Nothing has been published for a half-life: a successor has to look again at all that came since.
+    /// Whether nothing was published for a half-life: a successor has to examine all samples since.
     fn is_overdue(&self, latest: &ModelParts) -> bool {
         self.age_ms(latest) >= self.policy.half_life_ms
     }
 
-    /// The version that is held would move no more than it may by now.
+    /// Whether the held version would by now move no more customers than allowed.
     fn is_calm(&self) -> bool {
         let impact = self.held.as_ref().and_then(|held| self.against_live(held));
         impact.is_some_and(|impact| impact.moved <= self.policy.churn_budget)
     }
 
-    /// The same version again, as of now.
+    /// The latest version again, as of now.
     fn unmoved(&self, latest: &ModelParts) -> ModelParts {
         ModelParts {
             version: latest.version + 1,
@@ -419,8 +422,8 @@ impl Trainer {
         }
     }
 
-    /// A version goes live that moves no more customers than it may; else it is held, until it is approved or
-    /// one after it calms down. What was held before is part of it.
+    /// Makes a version live if it moves no more customers than allowed. Otherwise it is held until it is approved
+    /// or a later one moves few enough. It includes the lineage of a version held before.
     fn govern(&mut self, mut next: ModelParts, impact: Option<Impact>) -> Publication {
         if let Some(held) = self.held.take() {
             next.lineage = [held.lineage, next.lineage].concat();
@@ -445,8 +448,8 @@ impl Trainer {
         self.live.as_ref().and_then(|now| self.impact(now, next))
     }
 
-    /// What a version does to the customers of the window, against another. Those sampled at a place that was left
-    /// since are elsewhere.
+    /// The impact of a version on the customers of the window, compared with another version. Customers sampled
+    /// near a retired centroid do not count: they have moved elsewhere since.
     fn impact(&self, now: &ModelParts, next: &ModelParts) -> Option<Impact> {
         let mut weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
         let space = ScaledSpace::new(&self.plan, &next.scaler);
@@ -464,8 +467,8 @@ impl Trainer {
     }
 }
 
-/// Nobody is moved without a reason: the segments changed, or the customers lie so much nearer to them as pays for those
-/// who have another nearest one.
+/// Whether a version is worth publishing. Customers move only for a reason: the segments changed, or the error
+/// falls by enough to pay for the customers whose nearest segment changes.
 fn is_worth_it(impact: Option<&Impact>, next: &ModelParts) -> bool {
     let Some(impact) = impact else { return true };
     let gain = impact.error_before - impact.error_after;
@@ -474,8 +477,8 @@ fn is_worth_it(impact: Option<&Impact>, next: &ModelParts) -> bool {
         || gain >= WORTH_A_MOVE * impact.other_nearest * impact.error_after
 }
 
-/// Makes variances squares of deviations, as which they are written: who goes on from the published
-/// version has the very same numbers.
+/// Makes variances the squares of deviations, which is how they are written. A successor that continues from the
+/// published version then has exactly the same numbers.
 fn round(scaler: &mut Scaler) {
     for variance in &mut scaler.variances {
         let deviation = variance.sqrt();

@@ -1,8 +1,8 @@
-//! What the pipeline says of itself to Prometheus.
+//! The pipeline's Prometheus metrics.
 //!
-//! A worker counts with plain integers in its own [`WorkerMeter`] and exports what was committed; the
-//! [`Metrics`] that all workers share are handed down, never global. Gauges carry the number of the
-//! worker, so that one that starts again takes up its own series; sum or take the maximum over them.
+//! A worker counts with plain integers in its own [`WorkerMeter`] and exports what was committed. All workers share
+//! one [`Metrics`], which is passed down, never global. Gauges are labelled with the worker's number, so that a
+//! restarted worker continues its own series. Take their sum or maximum over the workers.
 
 mod lags;
 mod latency;
@@ -26,23 +26,23 @@ pub use registrar::{Described, Registrar};
 
 use crate::clock::Clock;
 
-/// How the names of the pipeline's metrics begin.
+/// Prefix of the pipeline's metric names.
 const PREFIX: &str = "flockwise";
 
-/// Why a worker starts again with new clients.
+/// Why a worker restarts with new clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// Another process has its transactional id or its `group.instance.id`.
+    /// Another process has taken over its transactional id or its `group.instance.id`.
     Fenced,
-    /// Its clients can go on no more.
+    /// Its clients cannot be used any more.
     Failed,
 }
 
 impl Restart {
-    /// All of them.
+    /// Every reason, in the order of the discriminants.
     pub const ALL: [Self; 2] = [Self::Fenced, Self::Failed];
 
-    /// As metrics have it.
+    /// The value of the metric label `reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -52,20 +52,20 @@ impl Restart {
     }
 }
 
-/// Why a transaction was taken back.
+/// Why a transaction was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abort {
-    /// The broker declared it void.
+    /// The brokers refused to commit it.
     Refused,
-    /// The worker's partitions had become somebody else's.
+    /// The group had already assigned the worker's partitions to others.
     Lost,
 }
 
 impl Abort {
-    /// All of them.
+    /// Every reason, in the order of the discriminants.
     pub const ALL: [Self; 2] = [Self::Refused, Self::Lost];
 
-    /// As metrics have it.
+    /// The value of the metric label `reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,18 +75,18 @@ impl Abort {
     }
 }
 
-/// The metrics of a process; clones are the same ones.
+/// The metrics of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     counters: Counters,
     gauges: Gauges,
-    /// How each worker gets on.
+    /// When each worker last polled and committed.
     pub progress: Progress,
-    /// How far behind inputs are.
+    /// The lag of each input partition.
     pub lags: InputLags,
-    /// How long commits take.
+    /// Duration of commits.
     pub commit_latency: Latency,
-    /// From the timestamp of an event's record to the commit of what came of it.
+    /// Time from the timestamp of an event's record to the commit of its results.
     pub end_to_end_latency: Latency,
 }
 
@@ -137,12 +137,12 @@ impl Metrics {
     /// Registers every metric.
     ///
     /// # Errors
-    /// Where the registry has metrics of these names already.
+    /// If the registry already has a metric of one of these names.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         Self::register_by(registry, &Clock::System)
     }
 
-    /// The same, measured by a clock.
+    /// As [`Metrics::register`], with a clock for lags and progress.
     ///
     /// # Errors
     /// As [`Metrics::register`].
@@ -150,10 +150,10 @@ impl Metrics {
         Self::register_with(&Registrar::new(registry, PREFIX), clock)
     }
 
-    /// What every metric of the pipeline is.
+    /// Name, type and labels of every metric of the pipeline.
     ///
     /// # Errors
-    /// Where two of them have the same name.
+    /// If two of them have the same name.
     pub fn described() -> prometheus::Result<Vec<Described>> {
         let registry = Registry::new();
         let registrar = Registrar::new(&registry, PREFIX);
@@ -168,26 +168,28 @@ impl Metrics {
             lags: registrar.keep(InputLags::new(clock.clone())?)?,
             counters: Counters::register(registrar)?,
             gauges: Gauges::register(registrar)?,
-            commit_latency: registrar.latency("commit", "How long commits take.")?,
-            end_to_end_latency: registrar
-                .latency("end_to_end", "From an event's timestamp to the commit.")?,
+            commit_latency: registrar.latency("commit", "Duration of transaction commits in seconds.")?,
+            end_to_end_latency: registrar.latency(
+                "end_to_end",
+                "Time from the timestamp of an event's record to the commit of its results in seconds.",
+            )?,
         })
     }
 
-    /// A worker failed and starts again.
+    /// Counts the restart of a failed worker, and notes its error for [`Progress::stalls`].
     pub fn restarted(&self, worker: usize, why: Restart, error: &str) {
         self.counters.restarts[why as usize].inc();
         self.progress.failed(worker, error);
     }
 
-    /// Says that records of other partitions have waited for this one for so much longer.
+    /// Adds `waited` to the time for which records of other partitions were held back to wait for this partition.
     pub fn held_back(&self, topic: &str, partition: u32, waited: Duration) {
         let labels = [topic, &partition.to_string()];
         let waits = self.counters.held_back.with_label_values(&labels);
         waits.inc_by(waited.as_secs_f64());
     }
 
-    /// Says what is kept warm for others.
+    /// Sets the number of standby tasks, and the bytes of memory that they take.
     pub fn standbys(&self, tasks: usize, bytes: usize) {
         self.gauges.standby_tasks.set(tasks as i64);
         self.gauges.standby_bytes.set(bytes as i64);
@@ -199,72 +201,72 @@ impl Counters {
         let one = |name, help| registrar.counter(name, help);
         let held_back = options(
             "alignment_wait_seconds_total",
-            "Time that events of other partitions have waited for this one to come as far.",
+            "Time for which events of other partitions were held back to wait for this partition.",
         );
         Ok(Self {
             held_back: registrar.keep(CounterVec::new(held_back, &["topic", "partition"])?)?,
-            events: one("events_total", "Events processed.")?,
+            events: one("events_total", "Events read from the inputs, including those that became dead letters.")?,
             changes: registrar.counters(
-                ("changes_total", "Changes of segment."),
+                ("changes_total", "Segment changes published."),
                 ("cause", Cause::ALL.map(Cause::name)),
             )?,
             changes_withheld: one(
                 "changes_withheld_total",
-                "Changes of segment from before the pipeline's first start that are not published.",
+                "Segment changes from before the pipeline's first start, which were not published.",
             )?,
             suppressed_changes: registrar.counters(
-                ("suppressed_changes_total", "Nearer segments not moved to."),
+                ("suppressed_changes_total", "Segment changes suppressed by the decision policy."),
                 ("reason", Suppression::ALL.map(Suppression::name)),
             )?,
             dead_letters: registrar.counters(
-                ("dead_letters_total", "Records that could not be processed."),
+                ("dead_letters_total", "Records rejected and written to the dead-letter topic."),
                 ("reason", Reason::ALL.map(Reason::name)),
             )?,
-            duplicates: one("duplicates_total", "Events that had been seen before.")?,
+            duplicates: one("duplicates_total", "Events skipped as duplicates, by event or order id.")?,
             tombstones: one(
                 "tombstones_total",
-                "Input records skipped because they have no value: deletions in a compacted topic.",
+                "Input records skipped because they have no value (deletions in a compacted topic).",
             )?,
-            forwarded_events: one("forwarded_events_total", "Events passed to other tasks.")?,
+            forwarded_events: one("forwarded_events_total", "Events forwarded to the task that owns their customer.")?,
             commits: one("commits_total", "Transactions committed.")?,
             aborts: registrar.counters(
-                ("aborts_total", "Transactions taken back."),
+                ("aborts_total", "Transactions aborted."),
                 ("reason", Abort::ALL.map(Abort::name)),
             )?,
             restarts: registrar.counters(
                 (
                     "worker_restarts_total",
-                    "Times that a worker started again with new clients.",
+                    "Worker restarts with new clients.",
                 ),
                 ("reason", Restart::ALL.map(Restart::name)),
             )?,
             rebalances: one(
                 "rebalances_total",
-                "Assignments, revocations and losses of tasks that workers were told of.",
+                "Rebalance notifications (partitions assigned, revoked or lost) received by the workers.",
             )?,
             restored_records: one(
                 "restored_records_total",
                 "Changelog records read to restore tasks.",
             )?,
-            sweep_scorings: one("sweep_scorings_total", "Customers scored by the sweep.")?,
+            sweep_scorings: one("sweep_scorings_total", "Scorings of customers by the sweep.")?,
             sweep_outliers: one(
                 "sweep_outliers_total",
-                "Customers scored by the sweep who are far from every segment.",
+                "Scorings by the sweep that found the customer to be an outlier.",
             )?,
             standby_takeovers: one(
                 "standby_takeovers_total",
-                "Tasks taken over that were kept warm.",
+                "Tasks taken over from a standby.",
             )?,
             segment_steps: registrar.counters(
                 (
                     "segment_steps_total",
-                    "Segments born, split, merged and retired.",
+                    "Lineage steps: segments born, split, merged or retired.",
                 ),
                 ("step", Step::NAMES),
             )?,
             drift_alarms: one(
                 "drift_alarms_total",
-                "Times that a feature or the quantisation error went off its past.",
+                "Drift alarms of features and of the quantisation error.",
             )?,
         })
     }
@@ -276,56 +278,57 @@ impl Gauges {
         Ok(Self {
             skew: registrar.real_gauges(
                 "alignment_skew_seconds",
-                "Event time between the latest event processed and the earliest next one of the input partitions.",
+                "Event time from the earliest next event to the latest processed event of the worker's input partitions.",
                 &["worker"],
             )?,
-            customers: by_worker("customers", "Customers held.")?,
-            state_bytes: by_worker("state_bytes", "Memory of the customers held.")?,
+            customers: by_worker("customers", "Customers in the tasks of the worker.")?,
+            state_bytes: by_worker("state_bytes", "Memory used by the state of the worker's tasks in bytes.")?,
             halted: by_worker(
                 "halted_partitions",
-                "Not read on: their next record is gone.",
+                "Partitions halted because their next records are lost or damaged.",
             )?,
-            standby_tasks: registrar.gauge("standby_tasks", "Tasks of others kept warm.")?,
-            standby_bytes: registrar.gauge("standby_bytes", "Memory of tasks kept warm.")?,
-            model_version: by_worker("model_version", "Version of the model; 0: none yet.")?,
-            segments: by_worker("segments", "Segments of the model.")?,
+            standby_tasks: registrar
+                .gauge("standby_tasks", "Standbys of tasks that other instances own.")?,
+            standby_bytes: registrar.gauge("standby_bytes", "Memory used by standbys in bytes.")?,
+            model_version: by_worker("model_version", "Version of the model in use; 0 before the first version.")?,
+            segments: by_worker("segments", "Segments of the model in use.")?,
             held_version: by_worker(
                 "model_held_version",
-                "Version of the model that waits for approval, at the trainer; 0: none.",
+                "Model version held for approval; 0 if none. Set by the worker that hosts the trainer.",
             )?,
             moved_share: registrar.real_gauges(
                 "model_moved_share",
-                "Share of all customers that the trainer's last version moves, or would move.",
+                "Share of customers that the latest model version moves, or would move if approved.",
                 &["worker"],
             )?,
-            tasks: registrar.gauges("tasks", "Tasks assigned, by state.", &["worker", "state"])?,
+            tasks: registrar.gauges("tasks", "Tasks owned by the worker, by state.", &["worker", "state"])?,
             tasks_behind: by_worker(
                 "backfill_tasks",
-                "Tasks that have not read all events from before the pipeline's first start.",
+                "Tasks that have not yet read all events from before the pipeline's first start.",
             )?,
             warm_up_customers: by_worker(
                 "warm_up_customers",
-                "Customers sampled for the first version of the model, at the trainer; 0 once there is one.",
+                "Customers sampled for the first model version; 0 once it exists. Set by the trainer's worker.",
             )?,
             warm_up_customers_wanted: by_worker(
                 "warm_up_customers_wanted",
-                "Customers that the first version waits for, at the trainer; 0 once there is one.",
+                "Customers required for the first model version; 0 once it exists. Set by the trainer's worker.",
             )?,
             warm_up_span: by_worker(
                 "warm_up_span_seconds",
-                "Event time that the samples for the first version span, at the trainer.",
+                "Event time spanned by the samples for the first model version; 0 once it exists. Set by the trainer's worker.",
             )?,
             warm_up_span_wanted: by_worker(
                 "warm_up_span_wanted_seconds",
-                "Event time that they must span, at the trainer; 0 once there is a version.",
+                "Event time that these samples must span; 0 once the version exists. Set by the trainer's worker.",
             )?,
         })
     }
 }
 
-/// Always 1; the label says what runs.
+/// Always 1: the label is the version of the program.
 fn build_info(registrar: &Registrar<'_>) -> prometheus::Result<()> {
-    let help = "Always 1, for the version that runs.";
+    let help = "Always 1; the label is the running version.";
     let info = registrar.gauges("build_info", help, &["version"])?;
     set(&info, &[env!("CARGO_PKG_VERSION")], 1);
     Ok(())

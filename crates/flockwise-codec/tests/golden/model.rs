@@ -98,7 +98,7 @@ fn a_model_that_cannot_be_says_why() {
         (
             "\"orders\"",
             "\"visits\"",
-            "the model is made of the features [visits, days_since_order], the configuration has [orders, days_since_order]",
+            "the model has the features [visits, days_since_order], the configuration has [orders, days_since_order]",
         ),
         (
             "\"id\": 12",
@@ -108,22 +108,22 @@ fn a_model_that_cannot_be_says_why() {
         (
             "1234.5",
             "-1",
-            "the weight of the scaler is -1: a finite number not below zero is needed",
+            "the weight of the scaler is -1: a finite number of at least 0 is needed",
         ),
         (
             "234.25",
             "-2",
-            "the weight of segment 12 is -2: a finite number not below zero is needed",
+            "the weight of segment 12 is -2: a finite number of at least 0 is needed",
         ),
         (
             "4.5,",
             "-4.5,",
-            "the reach of segment 12 is -4.5: a finite distance not below zero is needed, or none",
+            "the reach of segment 12 is -4.5: a finite distance of at least 0 is needed, or none",
         ),
         (
             "6.0",
             "6.0, 7.0",
-            "the centroid of segment 12 must hold 2 finite numbers, one a feature, and holds 3",
+            "the centroid of segment 12 has 3 finite numbers: 2 are needed, one for each feature",
         ),
         ("0.1,", "1e400,", "not a model: number out of range"),
     ];

@@ -1,31 +1,31 @@
-//! Memory for what rows remember: blocks of words, each a power of two long.
+//! Memory for the dedup memories of rows: blocks of words, each a power of two long.
 //!
-//! Customers' memories grow by doubling, all of them, so blocks that were outgrown must be good for
-//! larger ones. They are buddies (Knowlton 1965): a free block and the other half of the block that it
-//! was cut from become that block again. A free block holds its own place in the list of its size, so
-//! keeping book costs one bit for two words.
+//! The dedup memories of all customers grow by doubling, so outgrown blocks must be usable for larger ones. Blocks
+//! are buddies (Knowlton 1965): a free block and the other half of the block that it was cut from become that
+//! block again. A free block holds its own links in the list of its size, so bookkeeping costs one bit per two
+//! words.
 
-/// Words of a chunk, as a power of two; the largest block.
+/// Words of a chunk, as a power of two. The largest block is a chunk.
 const CHUNK_BITS: u32 = 13;
 const CHUNK: usize = 1 << CHUNK_BITS;
 const MASK: u32 = CHUNK as u32 - 1;
-/// The smallest block, as a power of two: what a free one needs for its book-keeping.
+/// The smallest block, as a power of two: the size that a free block needs for bookkeeping.
 const SMALLEST: u32 = 1;
 /// Words of the largest block.
 pub(super) const LARGEST: usize = CHUNK;
 const NONE: u32 = u32::MAX;
 
-/// Blocks of words by handle: the number of their first word.
+/// Blocks of words. The handle of a block is the number of its first word.
 #[derive(Clone, Debug)]
 pub(super) struct BuddyAllocator {
     chunks: Vec<Vec<u64>>,
-    /// A bit for each pair of words: does a free block begin there?
+    /// A bit for each pair of words: whether a free block begins there.
     free: Vec<u64>,
     /// The first free block of each size.
     first: [u32; CHUNK_BITS as usize + 1],
 }
 
-/// The length of the block that is taken for so many words.
+/// The length of the block that holds `words` words.
 pub(super) fn length_of_block(words: usize) -> usize {
     words.next_power_of_two().max(1 << SMALLEST)
 }
@@ -41,7 +41,7 @@ impl Default for BuddyAllocator {
 }
 
 impl BuddyAllocator {
-    /// A block for so many words, whatever is in them.
+    /// Takes a block for `words` words. Its contents are arbitrary.
     pub(super) fn take(&mut self, words: usize) -> u32 {
         let size = length_of_block(words).trailing_zeros();
         debug_assert!(size <= CHUNK_BITS);
@@ -57,7 +57,7 @@ impl BuddyAllocator {
         block
     }
 
-    /// Gives back a block that was taken for so many words.
+    /// Frees a block that was taken for `words` words.
     pub(super) fn give_back(&mut self, block: u32, words: usize) {
         self.join(block, length_of_block(words).trailing_zeros());
     }
@@ -75,7 +75,7 @@ impl BuddyAllocator {
         }
     }
 
-    /// Frees a block, with the other half of what it was cut from where that is free too.
+    /// Frees a block. If the other half of the block that it was cut from is free, too, it joins them.
     fn join(&mut self, mut block: u32, mut size: u32) {
         while size < CHUNK_BITS && self.is_free(block ^ (1 << size), size) {
             self.unlink(block ^ (1 << size), size);
@@ -91,13 +91,13 @@ impl BuddyAllocator {
         &self.chunks[(block >> CHUNK_BITS) as usize][at..at + count]
     }
 
-    /// The first words of a block, to be changed.
+    /// The first words of a block, mutable.
     pub(super) fn words_mut(&mut self, block: u32, count: usize) -> &mut [u64] {
         let at = (block & MASK) as usize;
         &mut self.chunks[(block >> CHUNK_BITS) as usize][at..at + count]
     }
 
-    /// Memory taken: all chunks but the first are as large as they will be.
+    /// Memory used, in bytes. All chunks except the first are allocated in full.
     pub(super) fn bytes(&self) -> usize {
         let first = self.chunks.first().map_or(0, Vec::capacity);
         let others = self.chunks.len().saturating_sub(1) * CHUNK;
@@ -105,8 +105,8 @@ impl BuddyAllocator {
             + self.chunks.capacity() * size_of::<Vec<u64>>()
     }
 
-    /// A block at the end. What has to be left out before it, so that it begins at a multiple of its
-    /// size, is free.
+    /// Appends a block at the end. Words that are skipped so that it begins at a multiple of its size become free
+    /// blocks.
     fn append(&mut self, size: u32) -> u32 {
         loop {
             let end = self.chunks.last().map_or(CHUNK, Vec::len);
@@ -215,7 +215,7 @@ mod tests {
             for (block, words) in held {
                 blocks.give_back(block, words);
             }
-            // All that was free is found again in blocks as large as they can be.
+            // All free words are found again, in blocks as large as possible.
             while blocks.first.iter().any(|first| *first != NONE) {
                 let size = (0..blocks.first.len()).rev().find(|size| blocks.first[*size] != NONE).unwrap();
                 blocks.take(1 << size);

@@ -1,6 +1,6 @@
-//! Rows of equal width, kept in chunks: to grow copies nothing and reserves one chunk ahead at most.
+//! Rows of equal width, stored in chunks. Growing copies nothing and reserves at most one chunk ahead.
 
-/// Rows of a chunk, as a power of two.
+/// Rows per chunk, as a power of two.
 const BITS: u32 = 10;
 const CHUNK: usize = 1 << BITS;
 const MASK: usize = CHUNK - 1;
@@ -29,7 +29,7 @@ impl<T: Clone> ChunkedVec<T> {
     pub(super) fn push(&mut self, row: &[T]) {
         debug_assert_eq!(row.len(), self.width);
         if self.len >> BITS == self.chunks.len() {
-            // The first one grows by need, so that a small task stays small.
+            // The first chunk grows as needed, so that a small task stays small.
             let ahead = if self.chunks.is_empty() { 0 } else { CHUNK };
             self.chunks.push(Vec::with_capacity(ahead * self.width));
         }
@@ -37,7 +37,7 @@ impl<T: Clone> ChunkedVec<T> {
         self.len += 1;
     }
 
-    /// Takes the last row away.
+    /// Removes the last row.
     pub(super) fn pop(&mut self) {
         self.len -= 1;
         self.chunks[self.len >> BITS].truncate((self.len & MASK) * self.width);
@@ -58,12 +58,12 @@ impl<T: Clone> ChunkedVec<T> {
         &self.chunks[row as usize >> BITS][row as usize & MASK]
     }
 
-    /// The value of a row of width 1, to be changed.
+    /// The value of a row of width 1, mutable.
     pub(super) fn get_mut(&mut self, row: u32) -> &mut T {
         &mut self.chunks[row as usize >> BITS][row as usize & MASK]
     }
 
-    /// Memory taken: all chunks but the first are as large as they will be.
+    /// Memory used, in bytes. All chunks except the first are allocated in full.
     pub(super) fn bytes(&self) -> usize {
         let first = self.chunks.first().map_or(0, Vec::capacity);
         let others = self.chunks.len().saturating_sub(1) * CHUNK * self.width;

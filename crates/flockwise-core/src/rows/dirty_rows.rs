@@ -1,4 +1,4 @@
-//! Which rows local state does not have as they are.
+//! Dirty rows: those that differ from the checkpoint.
 
 use std::collections::VecDeque;
 
@@ -6,19 +6,19 @@ use super::id_arena::IdSlot;
 use super::row_header::DIRTY;
 use super::{Row, Rows};
 
-/// What local state is to be told of a customer.
+/// A customer whose state the checkpoint must update.
 #[derive(Clone, Copy, Debug)]
 pub enum DirtyRow<'a> {
-    /// The row, as of the last settled transaction.
+    /// The row, as of the last commit.
     Row(Row<'a>),
-    /// The customer of this id is gone.
+    /// The customer with this id is gone.
     Gone(&'a str),
 }
 
-/// What waits to be handed to local state, in the order in which it came up.
+/// Customers that wait for the checkpoint, in the order in which they changed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DirtyRows {
-    /// Each once, as their flags say.
+    /// Each row once: the `DIRTY` flag marks rows that are in here.
     pub(super) rows: VecDeque<u32>,
     /// Ids of customers who are gone.
     pub(super) gone: VecDeque<IdSlot>,
@@ -31,14 +31,14 @@ impl DirtyRows {
 }
 
 impl Rows {
-    /// Customers whom local state does not have as they are, at most.
+    /// Upper bound of the number of customers whose state differs from the checkpoint.
     pub(crate) fn dirty_len(&self) -> usize {
         self.waiting.gone.len() + self.waiting.rows.len()
     }
 
-    /// Hands out up to `limit` of them: first who is gone, then rows, the longest waiting first.
+    /// Passes up to `limit` of them to `each`: first customers who are gone, then rows, the longest waiting first.
     pub(crate) fn take_dirty(&mut self, limit: usize, each: &mut dyn FnMut(DirtyRow<'_>)) {
-        debug_assert!(self.undo.is_empty(), "handed out amid a transaction");
+        debug_assert!(self.undo.is_empty(), "taken during a transaction");
         let gone = limit.min(self.waiting.gone.len());
         for _ in 0..gone {
             self.take_gone(each);
@@ -50,7 +50,7 @@ impl Rows {
         shrink(&mut self.waiting.rows);
     }
 
-    /// One who is back since is told as a row.
+    /// A customer who has returned since is passed as a row instead.
     fn take_gone(&mut self, each: &mut dyn FnMut(DirtyRow<'_>)) {
         let Some(name) = self.waiting.gone.pop_front() else {
             return;
@@ -81,9 +81,9 @@ impl Rows {
         }
     }
 
-    /// Local state begins empty: it has nobody, and so need not be told who is gone.
+    /// Marks all rows dirty, for a checkpoint that starts empty. It has no customers that could be gone.
     pub(crate) fn mark_all_dirty(&mut self) {
-        debug_assert!(self.undo.is_empty(), "handed out amid a transaction");
+        debug_assert!(self.undo.is_empty(), "marked during a transaction");
         for name in std::mem::take(&mut self.waiting.gone) {
             self.names.remove(name);
         }
@@ -95,7 +95,7 @@ impl Rows {
     }
 }
 
-/// After a whole copy was handed out, its list is not kept.
+/// Releases the memory of a list that held all rows.
 fn shrink<T>(waiting: &mut VecDeque<T>) {
     if waiting.capacity() > 1024 && waiting.capacity() > 8 * waiting.len() {
         waiting.shrink_to(2 * waiting.len());

@@ -1,13 +1,13 @@
-//! Customers' ids, one after the other in chunks; the room of one that is gone is for others as long.
+//! Customer ids, one after the other in chunks. The space of a removed id is reused for ids of the same length.
 
-/// Bytes of a granule: ids begin at multiples of it.
+/// Bytes of a granule. Ids begin at multiples of it.
 const GRANULE: usize = 8;
-/// Granules of a chunk, as a power of two: the longest id fits.
+/// Granules per chunk, as a power of two. The longest id fits into a chunk.
 const CHUNK_BITS: u32 = 13;
 const CHUNK: usize = 1 << CHUNK_BITS;
 const MASK: u32 = CHUNK as u32 - 1;
 
-/// Where an id lies.
+/// Location of an id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct IdSlot {
     pub(super) at: u32,
@@ -18,18 +18,18 @@ pub(super) struct IdSlot {
 #[derive(Clone, Debug, Default)]
 pub(super) struct IdArena {
     chunks: Vec<Vec<[u8; GRANULE]>>,
-    /// Free places by length in granules.
+    /// Free locations, by length in granules.
     free: Vec<Vec<u32>>,
     free_bytes: usize,
 }
 
 impl IdArena {
-    /// Keeps an id.
+    /// Stores an id.
     ///
     /// # Panics
-    /// Where it is longer than any decoder lets through.
+    /// If it is longer than any decoder accepts.
     pub(super) fn add(&mut self, id: &str) -> IdSlot {
-        let bytes = u16::try_from(id.len()).expect("an id of less than 64 KiB");
+        let bytes = u16::try_from(id.len()).expect("decoders reject ids of 64 KiB and more");
         let count = id.len().div_ceil(GRANULE);
         let at = self.place(count);
         let (chunk, first) = split(at);
@@ -38,7 +38,7 @@ impl IdArena {
         IdSlot { at, bytes }
     }
 
-    /// Forgets an id.
+    /// Removes an id and frees its space.
     pub(super) fn remove(&mut self, name: IdSlot) {
         let count = usize::from(name.bytes).div_ceil(GRANULE);
         self.give_back(name.at, count);
@@ -56,10 +56,10 @@ impl IdArena {
 
     /// An id as text.
     pub(super) fn text(&self, name: IdSlot) -> &str {
-        std::str::from_utf8(self.get(name)).expect("what was a text when it was kept")
+        std::str::from_utf8(self.get(name)).expect("ids are stored as UTF-8")
     }
 
-    /// Memory taken: all chunks but the first are as large as they will be.
+    /// Memory used, in bytes. All chunks except the first are allocated in full.
     pub(super) fn bytes(&self) -> usize {
         let first = self.chunks.first().map_or(0, Vec::capacity);
         let others = self.chunks.len().saturating_sub(1) * CHUNK;

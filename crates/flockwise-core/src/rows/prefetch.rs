@@ -1,18 +1,18 @@
-//! Waiting for memory once for many customers.
+//! Prefetching rows: one wait for memory for many customers.
 
 use std::hint::black_box;
 
 use super::*;
 
-/// Rows that are waited for together.
+/// Number of rows that are loaded together.
 pub(super) const TOGETHER: usize = 32;
-/// Values in a line of the processor's cache.
+/// Values per cache line.
 const LINE: usize = 8;
 
 impl Rows {
-    /// Reads what an event will need of each of these customers, by the [`hash`]es of their ids, so that
-    /// it is near when their events are worked off. These reads depend on nothing that comes between, so
-    /// the processor waits for all of them together, and not for one after the other.
+    /// Loads what an event will need of each of these customers into the cache, by the [`hash`]es of their ids.
+    /// `rows` receives the rows that were found. The reads do not depend on each other, so the processor waits for
+    /// all of them together and not for one after the other.
     pub(crate) fn prefetch(&self, hashes: &[u64], rows: &mut Vec<u32>) {
         rows.clear();
         rows.extend(hashes.iter().filter_map(|hash| {
@@ -22,16 +22,16 @@ impl Rows {
         self.load_lines(rows);
     }
 
-    /// Reads what is needed of these rows.
+    /// Loads what an event needs of these rows into the cache.
     pub(super) fn load_lines(&self, rows: &[u32]) {
         let seen = rows.iter().fold(0, |seen, row| seen ^ self.read(*row));
         black_box(seen);
     }
 
-    /// Something of every line of memory that an event needs.
+    /// Reads something from every cache line that an event needs.
     fn read(&self, row: u32) -> u64 {
         let head = self.heads.get(row);
-        // The last too, since a row begins anywhere in a line.
+        // The last column, too, since a row can begin anywhere in a line.
         let columns = self.columns.row(row as usize);
         let columns = columns.iter().step_by(LINE).chain(columns.last());
         let ids = self.dedup(row).ids;

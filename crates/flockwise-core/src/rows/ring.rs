@@ -1,39 +1,39 @@
-//! What a row remembers: the last few entries of many, in a block that grows to the bound by need.
+//! The dedup memory of a row: the newest entries, in a block that grows as needed up to the bound.
 
 use super::buddy_allocator::{BuddyAllocator, LARGEST, length_of_block};
 use crate::dedup::MAX_REMEMBERED;
 
-/// Words of an id's entry.
+/// Words per event id.
 pub(super) const ID: usize = 1;
-/// Words of an order's entry: what it is, and when it was.
+/// Words per order: its key and its time.
 pub(super) const ORDER: usize = 2;
 
 const _: () = assert!(MAX_REMEMBERED * ORDER <= LARGEST);
 
-/// The last few of many entries of some words each.
+/// The newest of many entries of equal length.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ring {
     block: u32,
     len: u16,
-    /// Where the oldest is, once the bound is reached.
+    /// Index of the oldest entry, once the bound is reached.
     next: u16,
 }
 
-/// What a push is to know besides the ring.
+/// What a push needs besides the ring.
 pub(super) struct Room<'a> {
     pub(super) blocks: &'a mut BuddyAllocator,
-    /// Entries kept at most, at least 1.
+    /// Maximum number of entries, at least 1.
     pub(super) bound: usize,
-    /// The ring's block was taken in this transaction: nobody will want it back as it was.
+    /// The ring's block was taken in this transaction: a rollback does not need its contents.
     pub(super) is_new: bool,
-    /// Words overwritten in blocks of before this transaction, with what was there.
+    /// Words that were overwritten in blocks from before this transaction, with their former contents.
     pub(super) overwritten: &'a mut Vec<(u32, u64)>,
-    /// Blocks of before this transaction that were outgrown, with the words in them.
+    /// Blocks from before this transaction that were outgrown, with their numbers of words.
     pub(super) released: &'a mut Vec<(u32, u32)>,
 }
 
 impl Ring {
-    /// Entries of `words` words, the older ones and the newer ones.
+    /// Entries of `words` words each: the older ones, then the newer ones.
     pub(super) fn halves(self, blocks: &BuddyAllocator, words: usize) -> [&[u64]; 2] {
         if self.len == 0 {
             return [&[], &[]];
@@ -43,13 +43,13 @@ impl Ring {
         [older, newer]
     }
 
-    /// Keeps an entry, in place of the oldest once there are as many as may be. `true`: the ring lies
-    /// in another block now.
+    /// Appends an entry. Once the bound is reached, it replaces the oldest one. Returns `true` if the ring is in
+    /// another block now.
     pub(super) fn push(&mut self, entry: &[u64], room: &mut Room<'_>) -> bool {
         let bound = room.bound.clamp(1, MAX_REMEMBERED);
         let len = usize::from(self.len);
         if len > bound {
-            // Kept under a larger bound.
+            // Filled under a larger bound.
             self.shorten(bound - 1, entry.len(), room);
             self.append(entry, room.blocks);
             return true;
@@ -91,7 +91,7 @@ impl Ring {
         }
     }
 
-    /// Moves to a block for one more than the newest `kept` entries.
+    /// Moves the newest `kept` entries to a block with room for one more.
     fn shorten(&mut self, kept: usize, words: usize, room: &mut Room<'_>) {
         let halves = self.halves(room.blocks, words);
         let skipped = halves[0].len() + halves[1].len() - kept * words;
@@ -108,7 +108,7 @@ impl Ring {
         (self.len, self.next) = (kept as u16, 0);
     }
 
-    /// Gives the ring's block back, once nobody may want it any more.
+    /// Frees the ring's block: at once if it was taken in this transaction, otherwise on commit.
     fn release(self, words: usize, room: &mut Room<'_>) {
         if room.is_new {
             self.give_back(room.blocks, words);
@@ -118,7 +118,7 @@ impl Ring {
         }
     }
 
-    /// Puts entries, oldest first, into an empty ring; too many: the newest.
+    /// Fills an empty ring with entries, oldest first. Keeps the newest if there are too many.
     pub(super) fn fill(halves: [&[u64]; 2], words: usize, blocks: &mut BuddyAllocator) -> Self {
         let count = (halves[0].len() + halves[1].len()) / words;
         let kept = count.min(MAX_REMEMBERED);
@@ -138,7 +138,7 @@ impl Ring {
         }
     }
 
-    /// Gives the ring's block back.
+    /// Frees the ring's block.
     pub(super) fn give_back(self, blocks: &mut BuddyAllocator, words: usize) {
         if self.len > 0 {
             blocks.give_back(self.block, usize::from(self.len) * words);
@@ -167,7 +167,7 @@ mod tests {
             for (index, (order, is_new)) in pushes.into_iter().enumerate() {
                 let bound = bounds[index / turns];
                 if index % turns == 0 {
-                    // Another bound comes with a restart alone, which puts the oldest first.
+                    // The bound changes only with a restart, which puts the oldest entry first.
                     let kept = ring.halves(&blocks, ORDER).concat();
                     let restored = Ring::fill([&kept, &[]], ORDER, &mut blocks);
                     std::mem::replace(&mut ring, restored).give_back(&mut blocks, ORDER);

@@ -1,4 +1,4 @@
-//! The fixed part of a row: everything but its columns and what is too long to lie in it.
+//! The fixed part of a row: everything except its columns and data of variable length.
 
 use super::id_arena::IdSlot;
 use super::ring::Ring;
@@ -9,27 +9,27 @@ const NO_SEGMENT: u32 = u32::MAX;
 
 /// To be written to the changelog.
 pub(super) const TOUCHED: u8 = 1;
-/// On the list of rows that local state does not have as they are.
+/// On the list of rows that differ from the checkpoint.
 pub(super) const DIRTY: u8 = 1 << 1;
-/// Its head as of before the transaction is in the log.
+/// The undo log has its header from before the transaction.
 pub(super) const LOGGED: u8 = 1 << 2;
-/// Its columns as of before the transaction are in the log.
+/// The undo log has its columns from before the transaction.
 pub(super) const COLUMNS_LOGGED: u8 = 1 << 3;
-/// Its ids lie in a block taken in this transaction.
+/// Its ids are in a block taken in this transaction.
 pub(super) const IDS_NEW: u8 = 1 << 4;
-/// Its orders lie in a block taken in this transaction.
+/// Its orders are in a block taken in this transaction.
 pub(super) const ORDERS_NEW: u8 = 1 << 5;
-/// The customer is let go of, and the row is free once the transaction is settled.
+/// The customer has expired; the row becomes free on commit.
 pub(super) const GONE: u8 = 1 << 6;
-/// Nobody's.
+/// The row belongs to no customer.
 pub(super) const FREE: u8 = 1 << 7;
 
-/// What ends with the transaction.
+/// Flags that a commit clears.
 pub(super) const OPEN: u8 = TOUCHED | LOGGED | COLUMNS_LOGGED | IDS_NEW | ORDERS_NEW;
-/// Of a row that was not there before this transaction: nothing of it need be logged.
+/// Flags of a row that was added in this transaction: nothing of it needs to be logged.
 pub(super) const ADDED: u8 = LOGGED | COLUMNS_LOGGED | IDS_NEW | ORDERS_NEW;
 
-/// One row's.
+/// The header of one row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowHeader {
     pub(super) hash: u64,
@@ -47,7 +47,7 @@ pub(super) struct RowHeader {
     pub(super) flags: u8,
 }
 
-// A row more or less of this is a tenth of a gigabyte for a million customers.
+// The headers of a million customers take a tenth of a gigabyte, so a change of size must be intended.
 const _: () = assert!(size_of::<RowHeader>() == 88);
 
 impl RowHeader {
@@ -71,7 +71,7 @@ impl RowHeader {
         head
     }
 
-    /// Of a row that is nobody's.
+    /// The header of a free row.
     pub(super) fn free(flags: u8) -> Self {
         Self::new(0, IdSlot::default(), FREE | flags)
     }

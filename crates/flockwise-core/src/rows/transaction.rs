@@ -1,10 +1,10 @@
-//! Changes of rows that can be taken back: each first sees to it that the log has what it changes.
+//! Changes of rows that can be rolled back: each one first makes sure that the undo log has what it changes.
 
 use super::row_header::OPEN;
 use super::*;
 
 impl Rows {
-    /// Makes a row for a customer who has none, by the [`hash`] of the id.
+    /// Adds a row for a customer who has none; `hash` is the [`hash`] of the id.
     pub(crate) fn add(&mut self, hash: u64, customer_id: &str) -> u32 {
         let was_free = !self.free.is_empty();
         let row = self.put(hash, customer_id, ADDED);
@@ -12,7 +12,7 @@ impl Rows {
         row
     }
 
-    /// A row's sums and reference time, to be changed, and when orders were placed that it remembers.
+    /// A row's sums and reference time, mutable, and a function that returns when a remembered order was placed.
     pub(crate) fn sums_mut(
         &mut self,
         row: u32,
@@ -32,13 +32,13 @@ impl Rows {
         (columns, &mut head.reference_ms, ordered_ms)
     }
 
-    /// Sets where the customer stands.
+    /// Sets the customer's standing.
     pub(crate) fn set_standing(&mut self, row: u32, standing: &Standing) {
         self.log(row);
         self.heads.get_mut(row).set_standing(standing);
     }
 
-    /// Notes that the row is to be written to the changelog.
+    /// Marks the row as one to be written to the changelog.
     pub(crate) fn touch(&mut self, row: u32) {
         self.log(row);
         let head = self.heads.get_mut(row);
@@ -48,7 +48,8 @@ impl Rows {
         }
     }
 
-    /// Was this id seen? If not it is kept, in place of the oldest once there are `bound`.
+    /// Whether this event id was seen before. If not, it is remembered, in place of the oldest once there are
+    /// `bound`.
     pub(crate) fn is_repeated(&mut self, row: u32, id: u64, bound: usize) -> bool {
         let ids = self.dedup(row).ids;
         let repeated = ids[0].contains(&id) || ids[1].contains(&id);
@@ -64,7 +65,7 @@ impl Rows {
         repeated
     }
 
-    /// Keeps an order, in place of the oldest once there are `bound`.
+    /// Remembers an order, in place of the oldest once there are `bound`.
     pub(crate) fn remember_order(&mut self, row: u32, key: u64, time_ms: i64, bound: usize) {
         self.log(row);
         let head = self.heads.get_mut(row);
@@ -75,7 +76,7 @@ impl Rows {
         }
     }
 
-    /// Lets a customer go: nobody finds the row any more, and it is free once that is settled.
+    /// Removes a customer who has expired: the row can no longer be found, and becomes free on commit.
     pub(crate) fn expire(&mut self, row: u32) {
         self.log(row);
         self.heads.get_mut(row).flags |= GONE;
@@ -84,7 +85,7 @@ impl Rows {
         self.undo.moves.push(ScheduleChange::Went { row });
     }
 
-    /// Ids of the customers let go of since [`Rows::commit`].
+    /// Ids of the customers who have expired since [`Rows::commit`].
     pub(crate) fn expired(&self) -> impl Iterator<Item = &str> {
         self.undo.moves.iter().filter_map(|step| match step {
             ScheduleChange::Went { row } => Some(self.customer_id(*row)),
@@ -96,7 +97,7 @@ impl Rows {
         self.gone > 0
     }
 
-    /// Keeps a row's head as it was before the transaction.
+    /// Logs a row's header as it was before the transaction.
     fn log(&mut self, row: u32) {
         let head = self.heads.get_mut(row);
         if !head.has(LOGGED) {
@@ -115,8 +116,8 @@ impl Rows {
         }
     }
 
-    /// What was done stands, the touched rows are written. `freed` is called with each row that is
-    /// nobody's any more, and the hash of whose it was.
+    /// Makes all changes permanent; the touched rows have been written. Calls `freed` with each row that has
+    /// become free, and the hash of its former customer's id.
     pub(crate) fn commit(&mut self, mut freed: impl FnMut(u32, u64)) {
         let touched = std::mem::take(&mut self.touched);
         for row in &touched {
@@ -147,8 +148,8 @@ impl Rows {
         self.undo = log;
     }
 
-    /// Takes everything back that was done since [`Rows::commit`]. `left` is called with each row that
-    /// was added, the last first, and the hash of whose it was.
+    /// Rolls back everything since [`Rows::commit`]. Calls `left` with each row that was added, the last one
+    /// first, and the hash of its customer's id.
     pub(crate) fn roll_back(&mut self, mut left: impl FnMut(u32, u64)) {
         undo_log::empty(&mut self.touched);
         let mut log = std::mem::take(&mut self.undo);
@@ -185,10 +186,10 @@ impl Rows {
         self.undo = log;
     }
 
-    /// Removes a customer as the changelog does: nothing of it is logged. Returns the row, now free, and
-    /// the hash of whose it was.
+    /// Removes a customer for whom the changelog has a tombstone. Nothing of it is logged. Returns the row, which
+    /// is free now, and the hash of the customer's id.
     pub(crate) fn remove(&mut self, customer_id: &str) -> Option<(u32, u64)> {
-        debug_assert!(self.undo.is_empty(), "removed amid a transaction");
+        debug_assert!(self.undo.is_empty(), "removed during a transaction");
         let row = self.find(customer_id)?;
         let hash = self.customer_hash(row);
         self.unlist(row);
@@ -196,7 +197,7 @@ impl Rows {
         Some((row, hash))
     }
 
-    /// Frees a row that nobody finds any more.
+    /// Frees a row that is no longer in the index.
     fn discard(&mut self, row: u32) {
         let head = *self.heads.get(row);
         head.ids.give_back(&mut self.blocks, ID);
@@ -206,7 +207,7 @@ impl Rows {
         self.free.push(row);
     }
 
-    /// Undoes [`Rows::add`], for the last row added that still is.
+    /// Undoes [`Rows::add`] for the last added row that is left.
     fn take_out(&mut self, row: u32, was_free: bool) {
         self.unlist(row);
         let head = *self.heads.get(row);

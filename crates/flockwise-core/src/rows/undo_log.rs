@@ -1,16 +1,16 @@
-//! What it takes to take back everything since rows were last settled.
+//! The undo log: what a rollback to the last commit needs.
 //!
-//! A row's head and columns are copied when they are first changed, into vectors that are used again; a
-//! ring's entries when they are overwritten. Customers who came and went are noted in order.
+//! A row's header and columns are copied before they are first changed, into vectors that are reused. A ring's
+//! entries are copied before they are overwritten. Customers who were added or expired are logged in order.
 
 use super::row_header::RowHeader;
 
-/// A log's vectors are not made smaller than this many entries.
+/// Vectors never shrink below this number of entries.
 const FLOOR: usize = 1024;
-/// A vector that is so many times larger than what was used gives back.
+/// A vector shrinks if its capacity is this many times larger than what was used.
 const SLACK: usize = 8;
 
-/// The log of a transaction.
+/// The undo log of a transaction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UndoLog {
     pub(super) heads: Vec<(u32, RowHeader)>,
@@ -21,12 +21,12 @@ pub(super) struct UndoLog {
     pub(super) moves: Vec<ScheduleChange>,
 }
 
-/// A customer who came or went.
+/// A customer who was added or has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScheduleChange {
-    /// Into a row, that was free or is one more.
+    /// Added in a row, which was free or is a new one.
     Came { row: u32, was_free: bool },
-    /// Out of a row.
+    /// Expired from a row.
     Went { row: u32 },
 }
 
@@ -35,7 +35,7 @@ impl UndoLog {
         self.heads.is_empty() && self.moves.is_empty()
     }
 
-    /// Forgets everything; what grew huge gives its memory back.
+    /// Clears the log. Vectors that have grown too large release memory.
     pub(super) fn clear(&mut self) {
         empty(&mut self.heads);
         empty(&mut self.columns_of);
@@ -55,7 +55,7 @@ impl UndoLog {
     }
 }
 
-/// Empties a vector that is filled anew in every transaction.
+/// Clears a vector that each transaction fills again.
 pub(super) fn empty<T>(entries: &mut Vec<T>) {
     let wanted = entries.len().max(FLOOR);
     entries.clear();

@@ -1,10 +1,10 @@
-//! What was done stands, or is taken back; and local state is told what stands.
+//! Commit and rollback of a task, and the rows that its checkpoint needs.
 
 use super::{Period, Task, TaskPosition};
 use crate::rows::DirtyRow;
 use crate::sweep_schedule::Position;
 
-/// Where the task stood when it was last settled.
+/// The state of the task at the last commit.
 #[derive(Clone, Debug)]
 pub(super) struct CommittedState {
     position: TaskPosition,
@@ -27,14 +27,14 @@ impl CommittedState {
 }
 
 impl Task {
-    /// Memory taken by the customers and what is known of them, in bytes.
+    /// Memory used by the customers and their schedules, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.rows.bytes() + self.calendar.bytes() + self.sampling.bytes()
     }
 
-    /// What was done since the last call stands: the rows touched are written, and who was let go of is
-    /// gone.
+    /// Makes everything since the last call permanent: the touched rows have been written, and expired customers
+    /// are gone.
     pub fn commit(&mut self) {
         let (calendar, sampling) = (&mut self.calendar, &mut self.sampling);
         self.rows.commit(|row, hash| {
@@ -48,14 +48,14 @@ impl Task {
         self.settled.period = self.period;
     }
 
-    /// Nothing is swept or sampled before [`Task::set_watermark`] says how far: after a restore, also where the first
-    /// transaction is rolled back.
+    /// Stops sweeping and sampling until [`Task::set_watermark`] is called. A restored task needs this; it also
+    /// holds if the first transaction is rolled back.
     pub fn await_watermark(&mut self) {
         self.watermark_ms = i64::MIN;
         self.settled.watermark_ms = i64::MIN;
     }
 
-    /// Takes back everything that was done since [`Task::commit`], as if it had never been.
+    /// Rolls back everything since [`Task::commit`].
     pub fn roll_back(&mut self) {
         let (calendar, sampling) = (&mut self.calendar, &mut self.sampling);
         self.rows.roll_back(|row, hash| {
@@ -65,24 +65,24 @@ impl Task {
         self.position.clone_from(&self.settled.position);
         self.calendar.go_back(self.settled.swept);
         self.sampling.go_back(self.settled.sampled);
-        // Events before a later watermark are to come again.
+        // Events before a later watermark come again.
         self.watermark_ms = self.settled.watermark_ms;
         self.period = self.settled.period;
     }
 
-    /// Customers whom local state does not have as they are, at most.
+    /// Upper bound of the number of customers whose state differs from the checkpoint.
     #[must_use]
     pub fn dirty_len(&self) -> usize {
         self.rows.dirty_len()
     }
 
-    /// Hands out up to `limit` of them as of the last [`Task::commit`], right after which it is to be
-    /// called; what was handed out is taken for kept.
+    /// Passes up to `limit` dirty rows to `each`, as of the last [`Task::commit`]. Call it right after the commit.
+    /// The rows passed count as stored.
     pub fn take_dirty(&mut self, limit: usize, each: &mut dyn FnMut(DirtyRow<'_>)) {
         self.rows.take_dirty(limit, each);
     }
 
-    /// Local state begins anew: it has none of the customers.
+    /// Marks all customers dirty, for a checkpoint that starts empty.
     pub fn mark_all_dirty(&mut self) {
         self.rows.mark_all_dirty();
     }

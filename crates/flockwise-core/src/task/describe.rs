@@ -1,4 +1,4 @@
-//! What is told of a customer when somebody asks.
+//! The description of a customer, for queries.
 
 use super::Task;
 use crate::customer_view::{CustomerView, customer_view};
@@ -8,17 +8,16 @@ use crate::model::Model;
 /// A customer as of the task's time, explained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomerDescription {
-    /// Who, and where.
+    /// The customer's features, segment and distances.
     pub view: CustomerView,
-    /// Why; `None` without a segment of this version.
+    /// Why the customer is in the segment; `None` if the customer has no segment of this version.
     pub explanation: Option<Explanation>,
-    /// Other customers of the same segment and task, the most typical first.
+    /// Ids of other customers of the same segment and task, the most typical first.
     pub typical_members: Vec<String>,
 }
 
 impl Task {
-    /// Tells of a customer as of the stream's time; `None` where the task has no such customer. Nothing changes by
-    /// it.
+    /// Describes a customer as of stream time; `None` if the task has no such customer. Changes nothing.
     #[must_use]
     pub fn describe(
         &self,

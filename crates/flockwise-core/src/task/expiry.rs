@@ -1,23 +1,23 @@
-//! A customer of whom nothing is left is let go of.
+//! Expiry: a customer whose features have all decayed is removed.
 
 use super::{Output, Task, Versions};
 use crate::change::{Change, DRIVERS};
 use crate::decide::Cause;
 
 impl Task {
-    /// Ids of customers let go of since [`Task::commit`]: tombstones for the changelog, to be written
-    /// before the rows touched, since one of them may be back already.
+    /// Ids of customers who have expired since [`Task::commit`]. Write their tombstones to the changelog before
+    /// the touched rows, since one of them may be back already.
     pub fn expired(&self) -> impl Iterator<Item = &str> {
         self.rows.expired()
     }
 
-    /// Was anybody let go of since [`Task::commit`]?
+    /// Whether a customer has expired since [`Task::commit`].
     #[must_use]
     pub fn has_expired(&self) -> bool {
         self.rows.has_expired()
     }
 
-    /// Is nothing left of the customer by then?
+    /// Whether nothing is left of the customer by then.
     pub(super) fn is_expired(&self, row: u32, due_ms: i64) -> bool {
         let silent_ms = due_ms.saturating_sub(self.rows.reference_ms(row));
         let time = self.settings.time;
@@ -27,7 +27,7 @@ impl Task {
                 .is_some_and(|forget_ms| silent_ms > forget_ms)
     }
 
-    /// Takes the customer out, with a last change where there was a segment.
+    /// Removes the customer, with a last change if there was a segment.
     pub(super) fn expire(
         &mut self,
         row: u32,

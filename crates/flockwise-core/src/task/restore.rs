@@ -1,17 +1,17 @@
-//! A task is built again from what was written of it.
+//! Restoring a task from its checkpoint and its changelog.
 
 use super::{Task, TaskPosition};
 use crate::aggregate::NEVER_MS;
 use crate::rows::Row;
 
 impl Task {
-    /// Puts a row as the changelog has it.
+    /// Restores a row from the changelog.
     pub fn restore_row(&mut self, row: &Row<'_>) {
         let number = self.put_row(row);
         self.rows.mark_dirty(number);
     }
 
-    /// Puts a row as local state has it.
+    /// Restores a row from the checkpoint.
     pub fn restore_kept_row(&mut self, row: &Row<'_>) {
         self.put_row(row);
     }
@@ -32,8 +32,8 @@ impl Task {
         }
     }
 
-    /// Goes on from a bookmark, once all rows are restored: customers whom the sweep has scored since
-    /// they were last written stand as of that scoring.
+    /// Continues from a task position, once all rows are restored. Customers whom the sweep has scored since their
+    /// rows were written get the time of that scoring.
     pub fn restore_position(&mut self, position: TaskPosition) {
         let passed_ms = position.passed_ms;
         self.calendar

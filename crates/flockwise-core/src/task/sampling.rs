@@ -1,29 +1,29 @@
-//! Customers are sampled for the trainer, on a calendar of their own: neither the sweep's period nor how often
-//! something happens changes how much is learnt.
+//! Samples customers for the trainer on a separate schedule. Neither the sweep's period nor the number of events
+//! changes how much is learnt.
 
 use super::{Output, Task};
 use crate::event::mix;
 use crate::feature::DAY_MS;
 use crate::trainer::MiniBatch;
 
-/// Before the first version, so many times the customers that it needs are drawn in the time that it waits, a day at
-/// most: chance leaves some of them out.
+/// Before the first version, this many times the customers that it needs are drawn within the warm-up time, or a
+/// day if that is less. Chance leaves some customers out.
 const WARM_UP_DRAWS: f64 = 4.0;
 
-/// Where there are more customers than this many times those at the beginning of the period, as in the first one, each
-/// task goes by its own count: else all of a million new customers would be drawn.
+/// If there are more customers than this many times those at the beginning of the period, as in the first one,
+/// each task uses its own count. Otherwise all of a million new customers would be drawn.
 const GROWTH: u64 = 3;
 
 impl Task {
-    /// Samples the customers whose turn comes up to `to_ms`, each as of the instant of the turn; what was drawn at one
-    /// instant is one mini-batch. To be called before an event of that time is counted.
+    /// Samples the customers whose turn comes up to `to_ms`, each as of the instant of the turn. The customers
+    /// drawn at one instant are one mini-batch. Call it before an event of that time is counted.
     ///
-    /// No customer is sampled later than `to_ms`: who wants to learn only up to a time passes that time.
+    /// No customer is sampled later than `to_ms`: to learn only up to a time, pass that time.
     pub(super) fn sample_until(&mut self, to_ms: i64, has_model: bool, output: &mut Output) {
         if !self.settings.learning.learn {
             return;
         }
-        // Nobody's turn in a period is left out, however far the watermark jumps: all tasks sample alike.
+        // No turn in a period is skipped, however far the watermark jumps: all tasks draw the same share.
         let end_ms = self.period.map_or(i64::MIN, |period| period.end_ms);
         while let Some(step_ms) = self
             .sampling
@@ -51,20 +51,19 @@ impl Task {
         let mut sample = Vec::new();
         for place in 0..self.sampling.rows(slot).len() {
             let row = self.sampling.rows(slot)[place];
-            // Where a later event was counted, the turn was before that.
+            // If a later event was counted, the turn came before it.
             if self.rows.reference_ms(row) < at_ms {
                 sample.extend(self.drawn(row, at_ms, share));
             }
         }
         if !sample.is_empty() {
-            // The order in which rows were made is another one after a restore.
+            // The order of rows is another one after a restore.
             sample.sort_unstable_by_key(|(customer, _)| *customer);
             output.mini_batches.push(MiniBatch { at_ms, sample });
         }
     }
 
-    /// Samples a customer at the turns before an event that comes before the watermark: see
-    /// [`Task::sample_until`].
+    /// Samples a customer at the turns before an event that is ahead of the watermark: see [`Task::sample_until`].
     pub(super) fn sample_before(
         &mut self,
         row: u32,
@@ -89,7 +88,7 @@ impl Task {
         }
     }
 
-    /// A customer with the vector as of an instant, if drawn then.
+    /// The hash of a customer and the feature vector as of an instant; `None` if not drawn then.
     fn drawn(&mut self, row: u32, at_ms: i64, share: f64) -> Option<(u64, Vec<f64>)> {
         let customer = self.rows.customer_hash(row);
         if self.draw(customer, at_ms) >= share || !self.is_there(row, at_ms) {
@@ -99,8 +98,8 @@ impl Task {
         Some((customer, self.vector.clone()))
     }
 
-    /// Which share of all customers is drawn, where their turn before this one was `elapsed_ms` ago. A task that had
-    /// no event for many periods makes up for them by it.
+    /// The share of all customers to draw if their previous turn was `elapsed_ms` ago. After many periods without
+    /// an event, the task thus makes up for them.
     fn sampled_share(&self, elapsed_ms: i64, has_model: bool) -> f64 {
         let learning = &self.settings.learning;
         let elapsed_ms = elapsed_ms as f64;
@@ -114,8 +113,8 @@ impl Task {
         wanted / self.everybody() as f64
     }
 
-    /// Customers of all tasks: those at the beginning of the period, so that all tasks draw alike, unless they are many
-    /// more by now.
+    /// Number of customers of all tasks. It is that at the beginning of the period, so that all tasks draw the
+    /// same share, unless there are many more by now.
     fn everybody(&self) -> u64 {
         let own = self.rows.len() as u64 * u64::from(self.settings.tasks);
         let known = self.period.map(|period| period.customers);
@@ -128,7 +127,7 @@ impl Task {
         (draw >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// A customer whom the sweep has removed, or removes as soon as it comes to it, is not sampled.
+    /// A customer whom the sweep has removed, or will remove as soon as it gets there, is not sampled.
     fn is_there(&self, row: u32, at_ms: i64) -> bool {
         self.rows.is_live(row) && !self.is_expired(row, at_ms)
     }

@@ -1,4 +1,4 @@
-//! One customer is scored, and moves or stays.
+//! Scores one customer, who then moves or stays.
 
 use super::{Occasion, Output, Task, Versions};
 use crate::aggregate;
@@ -78,8 +78,8 @@ impl Task {
         }
     }
 
-    /// What makes the difference, should the customer move: the version, if the one before would have
-    /// left the customer alone.
+    /// The cause of a change, should the customer move: the model, if the previous version would have left the
+    /// customer in place.
     fn cause(
         &mut self,
         standing: &Standing,
@@ -136,7 +136,7 @@ impl Task {
             left,
             reached,
         );
-        // Somebody who has just come is like nobody whom the sweep has seen, and says little by that.
+        // A new customer is unlike all customers that the sweep has seen. That does not make an outlier.
         let is_new = from.is_none() && matches!(occasion, Occasion::Event(_));
         Change {
             row,
@@ -164,7 +164,7 @@ impl Task {
     }
 }
 
-/// By what share one distance is below another: 1 - d / other; 0 where both are 0.
+/// By what share a distance is below another one: 1 - d / other; 0 if both are 0.
 #[must_use]
 pub fn share_nearer(distance: f64, other: f64) -> f64 {
     if other > 0.0 {

@@ -1,17 +1,17 @@
-//! Time passes: customers are scored again as of when they are due.
+//! The sweep: as time passes, customers are scored as of the instants at which they are due.
 
 use super::{Occasion, Output, Sweeping, Task, Versions};
 use crate::aggregate::NEVER_MS;
 
 impl Task {
-    /// Lets time pass for the task's customers up to `to_ms`: those whose turn it is are sampled for the trainer, and
-    /// those who are due are scored as of when they are due, at once or later.
+    /// Advances the task's time to `to_ms`. Customers whose turn it is are sampled for the trainer. Due customers
+    /// are scored as of the instant at which they are due, at once or later.
     pub fn advance_time(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         self.note_version(versions);
         self.position.stream_ms = self.position.stream_ms.max(to_ms);
         let is_first = self.position.passed_ms == NEVER_MS;
         let passes_to_ms = match is_first {
-            // It starts the calendars; nobody is due yet.
+            // The first time starts the schedules; no customer is due yet.
             true => self.position.stream_ms,
             false => self.position.stream_ms.min(self.watermark_ms),
         };
@@ -35,7 +35,7 @@ impl Task {
         }
     }
 
-    /// Notes who becomes due up to `to_ms`.
+    /// Records which customers become due up to `to_ms`.
     fn note_due(&mut self, to_ms: i64, versions: Option<&Versions>, output: &mut Output) {
         if self.settings.time.sweep_ms.is_none() {
             return;
@@ -46,11 +46,9 @@ impl Task {
         self.calendar.note(to_ms);
     }
 
-    /// Works off some of what is due: slots of the calendar, until so many rows were looked at. `true`:
-    /// there is more.
+    /// Sweeps due slots of the schedule until `rows` rows were visited. Returns `true` if more are due.
     ///
-    /// A slot, a thousandth of all customers, is never cut, so that how far the sweep is can be said by
-    /// an instant.
+    /// A slot, a thousandth of all customers, is never split, so that one instant says how far the sweep is.
     pub fn sweep_some(
         &mut self,
         rows: usize,
@@ -66,19 +64,19 @@ impl Task {
             let Some(visited) = self.sweep_slot(versions, output) else {
                 return false;
             };
-            // An empty slot is not for nothing either.
+            // An empty slot costs time, too.
             seen += visited.max(1);
         }
         self.has_due()
     }
 
-    /// Are customers due whom the sweep has not come to?
+    /// Whether customers are due that the sweep has not reached.
     #[must_use]
     pub fn has_due(&self) -> bool {
         self.settings.time.sweep_ms.is_some() && self.calendar.is_behind()
     }
 
-    /// Sweeps the next slot that is due; returns how many rows are in it.
+    /// Sweeps the next due slot and returns its number of rows; `None` if no slot is due.
     fn sweep_slot(&mut self, versions: Option<&Versions>, output: &mut Output) -> Option<usize> {
         let slot = self.calendar.next_slot()?;
         let due_ms = self.calendar.instant_ms(slot);
@@ -98,9 +96,9 @@ impl Task {
         }
     }
 
-    /// Gives customers who have no segment yet the nearest one, as of the stream's time: for when the
-    /// first model comes after the customers did. Looks at so many rows from `row` on; returns where to
-    /// go on, or `None` at the end. Does nothing where only events score.
+    /// Gives customers without a segment the nearest one, as of stream time: for a first model that comes later
+    /// than the customers. Visits `most` rows from `row` on. Returns the row to continue with, or `None` at the
+    /// end. Does nothing if only events cause scorings.
     pub fn assign_unassigned(
         &mut self,
         row: u32,
@@ -118,7 +116,7 @@ impl Task {
 
     fn place(&mut self, row: u32, versions: &Versions, output: &mut Output) {
         if self.is_unassigned(row) {
-            // A customer that the sweep is to remove gets no segment before.
+            // A customer whom the sweep is about to remove must not get a segment before.
             self.visit_before(row, self.position.stream_ms, Some(versions), output);
         }
         if self.is_unassigned(row) {
@@ -133,8 +131,8 @@ impl Task {
         self.rows.is_live(row) && self.rows.standing(row).segment.is_none()
     }
 
-    /// Visits a customer before the sweep comes to it, if it is to come. The row is written then, since
-    /// it is ahead of what the bookmark says.
+    /// Visits a customer before the sweep does, if the sweep is about to. The row is then written, because it is
+    /// ahead of the task position.
     pub(super) fn visit_waiting(
         &mut self,
         row: u32,
@@ -150,8 +148,9 @@ impl Task {
         }
     }
 
-    /// Visits a customer as of the last time that it is due before an event, if the sweep has not been there: also
-    /// where the sweep waits for the watermark, since what the event changes is not to be seen before its time.
+    /// Visits a customer as of the last instant before an event at which the customer is due, if the sweep has
+    /// not. This also applies while the sweep waits for the watermark, because the event must not have an effect
+    /// before its time.
     pub(super) fn visit_before(
         &mut self,
         row: u32,

@@ -1,85 +1,85 @@
-//! What people tell the trainer to do.
+//! Commands that operators give to the trainer.
 
 use crate::drift::Shift;
 use crate::impact::Impact;
 use crate::model::{ModelError, ModelParts};
 
-/// An order, and who gave it, for the record.
+/// A command, and who gave it and why, for the audit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerCommand {
     /// What to do.
     pub what: CommandAction,
-    /// Who says so.
+    /// Who gave the command.
     pub who: String,
-    /// And why.
+    /// Why it was given.
     pub why: String,
-    /// When, wall-clock milliseconds since the epoch.
+    /// When it was given, wall-clock milliseconds since the epoch.
     pub at_ms: i64,
 }
 
-/// What to do.
+/// What a command asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommandAction {
-    /// Take the version that is held into use.
+    /// Put the held version into use.
     Approve {
-        /// Its number; another one is not meant.
+        /// Number of the version. The command is rejected if another version is held.
         version: u64,
     },
-    /// Take this model into use as the next version.
+    /// Put this model into use as the next version.
     Import(Box<ModelParts>),
-    /// Take a former version into use again, as the next version.
+    /// Put an earlier version into use again, as the next version.
     Rollback(Box<ModelParts>),
 }
 
-/// Why an order is not carried out.
+/// Why a command is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// Another version than the one held, or none is.
+    /// Another version is held, or none is.
     #[error(
         "version {version} is not held: {}; see `flockwise model list`",
-        held.map_or("none is".to_owned(), |held| format!("version {held} is"))
+        held.map_or("no version is held".to_owned(), |held| format!("version {held} is held"))
     )]
     NotHeld {
-        /// The one to be approved.
+        /// The version to approve.
         version: u64,
-        /// The one that is held.
+        /// The version that is held; `None` if there is none.
         held: Option<u64>,
     },
-    /// The model does not go with the plan.
+    /// The model does not fit the plan.
     #[error(transparent)]
     Unfit(#[from] ModelError),
 }
 
-/// A version as it is published.
+/// A published version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
     /// The version.
     pub model: ModelParts,
-    /// It would move more customers than it may without being asked for: it is not to be used.
+    /// It would move more customers than allowed. It must not be used until it is approved.
     pub is_held: bool,
-    /// What it does to customers, against the version in use before.
+    /// What it does to customers, compared with the version in use before; `None` for a first version.
     pub impact: Option<Impact>,
-    /// By whose order it is in use.
+    /// The command that put it into use, if there was one.
     pub command: Option<Audit>,
-    /// How the customers sampled since the last look are other than those before them.
+    /// The drift of the customers sampled since the last look, compared with those before.
     pub shifts: Vec<Shift>,
 }
 
-/// Who had a version taken into use, and why.
+/// Who put a version into use, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audit {
-    /// `approve`, `import` or `rollback`.
+    /// `approve`, `import`, or `rollback to` and a version.
     pub what: String,
-    /// Who.
+    /// Who gave the command.
     pub who: String,
-    /// Why.
+    /// Why it was given.
     pub why: String,
-    /// When, wall-clock milliseconds since the epoch.
+    /// When it was given, wall-clock milliseconds since the epoch.
     pub at_ms: i64,
 }
 
 impl Publication {
-    /// A version that is in use, without further ado.
+    /// A live version without an impact, a command or drift.
     #[must_use]
     pub fn live(model: ModelParts) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Publication {
 }
 
 impl TrainerCommand {
-    /// For the record of a version.
+    /// The entry for the record of a version.
     #[must_use]
     pub fn audit(&self) -> Audit {
         let what = match &self.what {

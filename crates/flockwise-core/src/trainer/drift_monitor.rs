@@ -1,4 +1,4 @@
-//! Whether the customers sampled since a version are other than those before.
+//! Drift detection: compares the customers sampled since a version with those before.
 
 use flockwise_kmeans::{Points, assign};
 
@@ -9,13 +9,13 @@ use crate::drift::Shift;
 use crate::model::ModelParts;
 use crate::policy::LOOKS_A_HALF_LIFE;
 
-/// Customers that a step is told from, at least.
+/// Minimum number of customers for a step.
 const FEWEST: usize = 30;
-/// While customers are changing, what was learnt is forgotten so many times as fast.
+/// While there is drift, what was learnt is forgotten this many times as fast.
 const FASTER: i64 = 2;
 
 impl Trainer {
-    /// Looks at who was sampled since the last look; the model learns faster for a half-life from a shift on.
+    /// Checks the customers sampled since the last look. After a shift, the model learns faster for a half-life.
     pub(super) fn watch(&mut self, model: &ModelParts, weighed: &WeightedWindow) -> Vec<Shift> {
         let mut fresh = Points::new(self.plan.len());
         for (index, at_ms) in weighed.at_ms.iter().enumerate() {
@@ -37,7 +37,7 @@ impl Trainer {
         shifts
     }
 
-    /// The quantisation error and the means of the features, as the version scales.
+    /// The quantisation error and the means of the features, in the scaled space of the version.
     fn numbers(&self, model: &ModelParts, fresh: &Points) -> Vec<f64> {
         let space = ScaledSpace::new(&self.plan, &model.scaler);
         let (_, scaled) = space.prepared(fresh);
@@ -48,7 +48,7 @@ impl Trainer {
         [vec![error], scaled.mean(&everybody)].concat()
     }
 
-    /// The half-life in force.
+    /// The half-life in effect, milliseconds.
     pub(super) fn half_life_ms(&self) -> i64 {
         let drift = &self.seen.drift;
         let is_fast = drift

@@ -10,18 +10,19 @@ use crate::lineage::Step;
 use crate::model::{ModelParts, Segment};
 use crate::policy::LearningPolicy;
 
-/// Runs of k-means; the best is kept.
+/// Number of runs of k-means. The best one is used.
 const RESTARTS: usize = 10;
-/// Runs for each number of segments while that is being chosen, on so many customers.
+/// Runs for each number of segments while that number is chosen, on `TRIED_ON` customers.
 const TRIALS: usize = 2;
 const TRIED_ON: usize = 2_000;
-/// Numbers of segments that are tried, at most: segments split and merge later on.
+/// Maximum number of numbers of segments to try: segments split and merge later on.
 const TRIED: usize = 16;
-/// Times that those with whom too few are lose their say, and that segments split and merge, at most.
+/// Maximum number of rounds, both for removing the weight of customers in segments with too few, and for splits
+/// and merges.
 const ROUNDS: usize = 8;
 
 impl Trainer {
-    /// Made from each customer once.
+    /// The first version. Each customer counts once.
     pub(super) fn first_model(&self) -> ModelParts {
         let points = self.window.each_once(FITTED);
         let scaler = moments::scaler(&points, None);
@@ -49,8 +50,8 @@ impl Trainer {
         })
     }
 
-    /// The best k within bounds, by the simplified silhouette where there is a choice, and what weight each point has in
-    /// it.
+    /// The clustering with the best k within bounds, by the simplified silhouette if there is a choice, and the
+    /// weight of each point in it.
     fn cluster(&self, mut points: Points) -> (Fit, Vec<f64>) {
         let LearningPolicy {
             k_min, k_max, seed, ..
@@ -74,7 +75,7 @@ impl Trainer {
         self.refined(points, fit)
     }
 
-    /// With what is two in two, and what is one in one, as later versions would have it.
+    /// Splits and merges the segments as later versions would.
     fn refined(&self, points: Points, fit: Fit) -> (Fit, Vec<f64>) {
         let sampled = Sampled {
             customers: (0..points.len() as u64).collect(),
@@ -89,8 +90,8 @@ impl Trainer {
     }
 }
 
-/// The best k-means where each segment has as many customers as it needs: one who is far from everybody would be a
-/// segment else, and has no say, as long as enough are left who have.
+/// The best k-means in which each segment has as many customers as it needs. Otherwise a customer far from all
+/// others would be a segment. Such customers lose their weight, as long as enough others have one.
 fn fit_many(points: &mut Points, k: usize, restarts: usize, seed: u64) -> Fit {
     let fewest = fewest(points.dimensions());
     let mut found = fit(points, k, restarts, seed);
@@ -106,7 +107,7 @@ fn fit_many(points: &mut Points, k: usize, restarts: usize, seed: u64) -> Fit {
     found
 }
 
-/// Who has a say and is with fewer than so many.
+/// The points with weight whose segment has fewer than `fewest` of them.
 fn of_few(points: &Points, fit: &Fit, fewest: usize) -> Vec<usize> {
     let mut members = fit.members();
     for members in &mut members {
@@ -116,7 +117,7 @@ fn of_few(points: &Points, fit: &Fit, fewest: usize) -> Vec<usize> {
     members.concat()
 }
 
-/// All numbers within bounds where they are few, else some in equal proportions.
+/// All numbers within bounds if they are few; otherwise some of them in equal proportions.
 fn tried(fewest: usize, most: usize) -> impl Iterator<Item = usize> {
     let steps = (most - fewest).min(TRIED - 1);
     let proportion = most as f64 / fewest as f64;

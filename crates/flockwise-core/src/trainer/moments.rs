@@ -1,16 +1,16 @@
-//! Means and variances that a few extremes do not move.
+//! Means and variances that a few extreme values do not move.
 
 use flockwise_kmeans::Points;
 
 use crate::model::Scaler;
 
-/// Beyond so many of the former standard deviations from the former mean a value counts as if it were there:
-/// far enough that a true change of scale is followed within a few versions, and near enough that one
-/// customer at the end of the world does not scale the others to nothing.
+/// A value further than this many former standard deviations from the former mean counts as one that far away.
+/// This is far enough to follow a true change of scale within a few versions, and near enough that one extreme
+/// customer does not scale the others to nothing.
 const REACH: f64 = 50.0;
 
-/// The scaler of a sample: moments of each column, taken again without what lies beyond five standard
-/// deviations. `before` is the former version's.
+/// The scaler of a sample: the moments of each column, computed again with values winsorised to five standard
+/// deviations. `before` is the scaler of the former version.
 pub(super) fn scaler(points: &Points, before: Option<&Scaler>) -> Scaler {
     let within_reach = |column: usize, x: f64| match before {
         Some(before) if before.deviation(column) > 0.0 => {

@@ -1,4 +1,4 @@
-//! The version after another.
+//! The version after another one.
 
 use flockwise_kmeans::Points;
 
@@ -10,8 +10,8 @@ use super::{Trainer, moments};
 use crate::model::{ModelParts, RetiredCentroid, Scaler, Segment};
 
 impl Trainer {
-    /// Made from the window, begun at the version before; `None` where all that the window holds was sampled
-    /// where nobody is any more.
+    /// Learns from the window, starting with the previous version. `None` if all samples of the window are near
+    /// retired centroids.
     pub(super) fn next_model(
         &self,
         model: &ModelParts,
@@ -43,7 +43,7 @@ impl Trainer {
         Some(self.organised(model, learner, scaler, points, ghosts))
     }
 
-    /// What the organiser has come to, in the feature vector's units.
+    /// The result of the learner, in the feature vector's units.
     fn organised(
         &self,
         model: &ModelParts,
@@ -62,7 +62,7 @@ impl Trainer {
         let segments = learner.ids.iter().zip(learnt);
         let segments = segments.map(|(id, (weight, centroid))| {
             let former = model.segments.iter().find(|former| former.id == *id);
-            // Where nobody is now, it stays where it was.
+            // A segment without customers stays where it was.
             let stays = former.filter(|_| weight <= 0.0);
             let centroid = stays.map_or(centroid, |former| former.centroid.clone());
             let known = former.cloned();
@@ -99,7 +99,8 @@ impl Trainer {
     }
 }
 
-/// Takes the weight from whoever was sampled where a ghost is, rather than where a segment is, in its time.
+/// Removes the weight of samples that are nearer to a retired centroid than to any segment and not newer than its
+/// time.
 pub(super) fn mask_retired(
     weighed: &mut WeightedWindow,
     model: &ModelParts,

@@ -1,15 +1,15 @@
-//! Values so far off that they are faults and no tail: who has one teaches nothing.
+//! Values so extreme that they are faults and not a tail. A customer with such a value is not learnt from.
 
 use flockwise_kmeans::Points;
 
-/// The share of values whose distance from the median is taken for usual: a fault that more than one in twenty has is no
-/// exception any more.
+/// Share of values whose distance from the median counts as usual. A fault that more than one in twenty has is no
+/// longer an exception.
 const USUAL: f64 = 0.95;
-/// So many times as far as that is a fault. Of a logarithmic normal distribution as wide as any that people have
-/// (a deviation of 2) it is one value in 30,000, of a normal one none.
+/// A value this many times as far away is a fault. In a log-normal distribution as wide as any of real customers
+/// (a deviation of 2) that is one value in 30,000, in a normal one none.
 const FAULT: f64 = 100.0;
 
-/// Takes the weight from everybody with a value that must be a fault, as it would be the measure of all others.
+/// Removes the weight of every customer with a value that must be a fault, which would otherwise scale all others.
 pub(super) fn drop_outliers(points: &mut Points) {
     for column in 0..points.dimensions() {
         let values = points.iter().map(|(point, _)| point[column]).collect();
@@ -24,8 +24,8 @@ pub(super) fn drop_outliers(points: &mut Points) {
     }
 }
 
-/// The median and how far from it a value may be, measured by those that differ from it: many a feature is the same for
-/// nearly everybody. `None` where all are equal.
+/// The median, and how far from it a value may be. Only values that differ from the median count for that, because
+/// many features are the same for nearly all customers. `None` if all are equal.
 fn usual(mut values: Vec<f64>) -> Option<(f64, f64)> {
     if values.is_empty() {
         return None;

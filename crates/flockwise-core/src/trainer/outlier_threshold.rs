@@ -1,26 +1,27 @@
-//! How far from a segment its customers lie, so that who is further off can be told.
+//! Outlier thresholds: how far from a segment its customers usually are.
 
 use flockwise_kmeans::{Points, effective_count};
 
 use super::scaled_space::ScaledSpace;
 use crate::model::Segment;
 
-/// Far out is what lies so many times the distance between the quartiles above the upper one: Tukey's outer fence
-/// (Exploratory Data Analysis, 1977, section 2D). Of a normal distribution in any number of dimensions that is at
-/// most one in three thousand.
+/// Tukey's outer fence (Exploratory Data Analysis, 1977, section 2D) lies this many times the interquartile range
+/// above the upper quartile. In a normal distribution of any number of dimensions, at most one in three thousand
+/// is beyond.
 const FAR_OUT: f64 = 3.0;
-/// Members whose quartiles are taken, at least: of n values of a normal distribution, the fence has a standard error of
-/// 5.6 / √n standard deviations, and is known to one of them from here on.
+/// Minimum number of members for quartiles. For n values of a normal distribution, the fence has a standard error
+/// of 5.6 / √n standard deviations, so from here on it is known to within one.
 const FEWEST: f64 = 32.0;
-/// Outliers are few: the share of customers who are none in any case. Where most are equal, quartiles say nothing of the
-/// others.
+/// Share of customers who are never outliers, because outliers are few. If most customers are equal, quartiles say
+/// nothing about the others.
 const USUAL: f64 = 0.99;
-/// Quartiles no further apart than this share of them differ by rounding alone.
+/// Quartiles no further apart than this share of the upper one differ only by rounding.
 const ROUNDING: f64 = 1e-9;
 
-/// Gives each segment its reach: the fence of its own members (`labels` says whose a point is), or that of all members of
-/// all segments where this is further: next to wide segments nobody is far from a narrow one by a hair. Distances are of
-/// customers as they are scored, not tamed. At most one in a hundred of them is beyond; of too few nobody is.
+/// Sets the outlier threshold of each segment: the fence of its own members (`labels` has the segment of each
+/// point), or that of the members of all segments if it is further. Next to wide segments, a customer slightly
+/// outside a narrow one is thus no outlier. Distances are those of scored vectors, which are not winsorised. At
+/// most one in a hundred customers is beyond. With too few customers no segment has a threshold.
 pub(super) fn learn_outlier_thresholds(
     segments: &mut [Segment],
     (points, weights): (&Points, &[f64]),
@@ -52,7 +53,7 @@ impl Distances {
         Self(distances)
     }
 
-    /// Tukey's outer fence; `None` where the quartiles say nothing.
+    /// Tukey's outer fence; `None` if there are too few distances, or the quartiles differ only by rounding.
     fn fence(&self) -> Option<f64> {
         let [lower, upper] = [0.25, 0.75].map(|share| self.quantile(share));
         let spread = upper - lower;
@@ -66,7 +67,7 @@ impl Distances {
         self.0.iter().map(|(_, weight)| weight).sum()
     }
 
-    /// The least distance that so large a share by weight does not exceed; 0 of none.
+    /// The least distance that a share of the weight does not exceed; 0 if there is none.
     fn quantile(&self, share: f64) -> f64 {
         let mut left = share * self.total();
         for (distance, weight) in &self.0 {

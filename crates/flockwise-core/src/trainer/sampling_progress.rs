@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 /// How far a task has sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampled {
-    /// Every sample up to this instant has been sent; [`CAUGHT_UP`]: the task has read all there is.
+    /// Every sample up to this instant has been sent; [`CAUGHT_UP`] if the task has read everything.
     pub to_ms: i64,
-    /// Customers of the task then.
+    /// Number of customers of the task at that time.
     pub customers: u64,
 }
 
-/// See [`Sampled::to_ms`].
+/// Value of [`Sampled::to_ms`] for a task without a backlog.
 pub const CAUGHT_UP: i64 = i64::MAX;
 
-/// What each task said last, and the offset at which it said so.
+/// The latest report of each task, with its offset.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SamplingProgress(BTreeMap<u32, (Sampled, i64)>);
 
@@ -25,12 +25,12 @@ impl SamplingProgress {
             .extend(said.map(|(task, sampled)| (*task, (*sampled, offset))));
     }
 
-    /// Has every task said how far it is?
+    /// Whether every task has reported.
     pub(super) fn is_of_all(&self, tasks: u32) -> bool {
         (0..tasks).all(|task| self.0.contains_key(&task))
     }
 
-    /// The instant up to which all of them have sampled, and their customers.
+    /// The instant up to which all tasks have sampled, and the sum of their customers.
     pub(super) fn total(&self) -> Sampled {
         let sampled = || self.0.values().map(|(sampled, _)| sampled);
         let to_ms = sampled().map(|sampled| sampled.to_ms).min();
@@ -40,7 +40,7 @@ impl SamplingProgress {
         }
     }
 
-    /// The first offset of what tasks with a backlog said last.
+    /// The lowest offset of the latest reports of tasks with a backlog; `None` if no task has one.
     pub(super) fn first_offset(&self) -> Option<i64> {
         let said = self.0.values();
         let behind = said.filter(|(sampled, _)| sampled.to_ms != CAUGHT_UP);

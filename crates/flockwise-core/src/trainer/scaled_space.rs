@@ -1,11 +1,11 @@
-//! From the feature vector's units to the space where distances are taken, and back.
+//! Conversion between the feature vector's units and the scaled space, in which distances are taken.
 
 use flockwise_kmeans::{Fit, Points};
 
 use crate::model::Scaler;
 use crate::plan::Plan;
 
-/// What a scaler makes of a plan's vectors.
+/// The scaled space of a plan's vectors under a scaler.
 pub(super) struct ScaledSpace<'s> {
     pub(super) scaler: &'s Scaler,
     pub(super) scale: Vec<f64>,
@@ -20,7 +20,7 @@ impl<'s> ScaledSpace<'s> {
         }
     }
 
-    /// Vectors with outliers tamed, and these scaled.
+    /// The vectors winsorised, and these scaled.
     pub(super) fn prepared(&self, points: &Points) -> (Points, Points) {
         let dimensions = points.dimensions();
         let (mut tamed, mut scaled) = (Points::new(dimensions), Points::new(dimensions));
@@ -42,7 +42,7 @@ impl<'s> ScaledSpace<'s> {
         columns.map(|(x, scale)| x * scale).collect()
     }
 
-    /// A scaled point in the feature vector's units; the mean of all where a feature is the same for everybody.
+    /// Converts a scaled point to the feature vector's units. A constant feature gets the mean of all customers.
     pub(super) fn unscaled(&self, point: &[f64]) -> Vec<f64> {
         let columns = point.iter().zip(&self.scale).zip(&self.scaler.means);
         columns
@@ -50,7 +50,7 @@ impl<'s> ScaledSpace<'s> {
             .collect()
     }
 
-    /// Squared distance between two vectors.
+    /// Squared distance of two feature vectors in the scaled space.
     pub(super) fn squared(&self, left: &[f64], right: &[f64]) -> f64 {
         let columns = left.iter().zip(right).zip(&self.scale);
         columns
@@ -59,7 +59,7 @@ impl<'s> ScaledSpace<'s> {
     }
 }
 
-/// Weight and mean of the points of each label, as they are weighed.
+/// Weight and weighted mean of the points of each label.
 pub(super) fn centroids(points: &Points, fit: &Fit, weights: &[f64]) -> Vec<(f64, Vec<f64>)> {
     let mut found = vec![(0.0, vec![0.0; points.dimensions()]); fit.k()];
     for ((index, label), weight) in fit.labels.iter().enumerate().zip(weights) {

@@ -1,4 +1,4 @@
-//! Segments are born, split, merged, retired and moved to where they are of more use.
+//! The structure of segments: they are born, split, merged, retired, and moved to where they are of more use.
 
 mod bisector;
 mod merge;
@@ -14,22 +14,22 @@ use crate::model::{ModelParts, RetiredCentroid};
 use crate::policy::LearningPolicy;
 use bisector::Bisector;
 
-/// A segment is retired once this many of its customers should have been sampled and none was. Of a segment that is
-/// still there, chance leaves them all out once in e^14 looks, a million.
+/// A segment is retired once this many of its customers should have been sampled and none was. For a segment that
+/// still has customers, chance leaves all of them out once in e^14 looks, a million.
 const MISSED: f64 = 14.0;
 
-/// Sampled customers in the space where distances are taken, in the order of the instants at which they were sampled.
+/// Sampled customers in the scaled space, in the order of the instants at which they were sampled.
 pub(super) struct Sampled {
     pub(super) points: Points,
-    /// Whose each is, by the hash of the id.
+    /// The customer of each sample, by the hash of the id.
     pub(super) customers: Vec<u64>,
-    /// When each was sampled.
+    /// When each was sampled, milliseconds since the epoch.
     pub(super) at_ms: Vec<i64>,
-    /// Those sampled before this are older than a half-life.
+    /// Samples from before this time are older than a half-life; milliseconds since the epoch.
     pub(super) old_ms: i64,
 }
 
-/// Bounds, and what k-means is seeded with.
+/// Bounds of the number of segments, and the seed of k-means.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) k_min: usize,
@@ -51,15 +51,15 @@ impl Bounds {
 pub(super) struct StructureLearner {
     sampled: Sampled,
     bounds: Bounds,
-    /// Segments that a person wants to stay.
+    /// Ids of pinned segments.
     pinned: BTreeSet<u32>,
-    /// Where segments were in the former version, scaled.
+    /// Centroids of the former version, scaled.
     former: BTreeMap<u32, Vec<f64>>,
     pub(super) ids: Vec<u32>,
     pub(super) fit: Fit,
     pub(super) next_id: u32,
     pub(super) steps: Vec<Step>,
-    /// Places that segments have left, scaled, since the former version.
+    /// Centroids that segments have left since the former version, scaled.
     pub(super) ghosts: Vec<RetiredCentroid>,
 }
 
@@ -92,7 +92,7 @@ impl StructureLearner {
         }
     }
 
-    /// A first version, from what k-means has found, its ids counted from 1.
+    /// Starts a first version from the result of k-means. Ids count from 1.
     pub(super) fn first(sampled: Sampled, bounds: Bounds, fit: Fit) -> Self {
         let ids: Vec<u32> = (1..).take(fit.k()).collect();
         Self {
@@ -108,8 +108,8 @@ impl StructureLearner {
         }
     }
 
-    /// Goes on until there is nothing more to do, so many times at most. Nobody has left yet: those sampled are in
-    /// no order of time.
+    /// Merges, splits and relocates until nothing changes, at most `rounds` times. No segment is retired: the
+    /// samples of a first version are not in the order of time.
     pub(super) fn refine(&mut self, rounds: usize) {
         for _ in 0..rounds {
             let before = self.steps.len();
@@ -122,7 +122,7 @@ impl StructureLearner {
         }
     }
 
-    /// Goes to what the next version has.
+    /// Derives the segments of the next version.
     pub(super) fn organise(&mut self) {
         self.retire();
         self.merge();
@@ -134,17 +134,18 @@ impl StructureLearner {
         self.pinned.contains(&self.ids[index])
     }
 
-    /// What each sampled customer stands for, those at places that were left nothing.
+    /// The weight of each sampled customer; zero for those at retired centroids.
     pub(super) fn weights(&self) -> Vec<f64> {
         self.sampled.points.weights()
     }
 
-    /// A segment needs as many customers as it takes to span its space.
+    /// The number of customers that a segment needs: as many as it takes to span its space.
     fn fewest(&self) -> usize {
         fewest(self.sampled.points.dimensions())
     }
 
-    /// Where nobody comes any more, what was there counts no more, and the segment goes if it may.
+    /// If no customers come any more, those that came before no longer count, and the segment is retired if
+    /// allowed.
     fn retire(&mut self) {
         for index in (0..self.ids.len()).rev() {
             if self.is_deserted(index) {
@@ -158,7 +159,7 @@ impl StructureLearner {
         }
     }
 
-    /// Since its last customer was sampled, [`MISSED`] more should have been, at the share it had until then.
+    /// Since its last customer was sampled, [`MISSED`] more should have been, at its share until then.
     fn is_deserted(&self, index: usize) -> bool {
         let counts = |place: &usize| self.sampled.points.weight(*place) > 0.0;
         let is_own = |place: &usize| self.fit.labels[*place] == index && counts(place);
@@ -205,7 +206,7 @@ impl StructureLearner {
         self.ids.remove(index);
     }
 
-    /// All others where they are left without one.
+    /// The fit of all other centroids without this one.
     fn without(&self, index: usize) -> Fit {
         lloyd(&self.sampled.points, self.centroids_without(index))
     }
@@ -224,7 +225,7 @@ impl StructureLearner {
     }
 }
 
-/// Customers that it takes to span a space.
+/// The number of customers that it takes to span a space.
 pub(super) fn fewest(dimensions: usize) -> usize {
     dimensions + 1
 }

@@ -1,11 +1,11 @@
-//! What the first version waits for.
+//! Warm-up: what the first version waits for.
 
 use std::fmt;
 
 use super::{FITTED, Trainer};
 use crate::feature::DAY_MS;
 
-/// How far the trainer is on its way to a first version.
+/// How far the trainer is on the way to a first version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WarmUp {
     /// Different customers in the trainer's window.
@@ -19,7 +19,7 @@ pub struct WarmUp {
 }
 
 impl WarmUp {
-    /// How much of what it waits for is there, from 0 to 1.
+    /// The share of what it waits for that is there, from 0 to 1.
     #[must_use]
     pub fn share(&self) -> f64 {
         let of = |found: f64, wanted: f64| if wanted > 0.0 { found / wanted } else { 1.0 };
@@ -39,7 +39,7 @@ impl WarmUp {
             (false, false) => "the first version to be learnt",
         }
     }
-    /// Is there enough for a first version?
+    /// Whether there is enough for a first version.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.customers >= self.customers_wanted && self.span_ms >= self.span_wanted_ms
@@ -67,7 +67,7 @@ impl fmt::Display for WarmUp {
 }
 
 impl Trainer {
-    /// What the first version waits for, and what of it is there.
+    /// What the first version waits for, and how much of it is there.
     #[must_use]
     pub fn warm_up(&self) -> WarmUp {
         let first_ms = self.first_ms.unwrap_or(self.now_ms);
@@ -79,7 +79,7 @@ impl Trainer {
         }
     }
 
-    /// The same, or `None` once there is a version.
+    /// [`Trainer::warm_up`]; `None` once there is a version, or if the trainer does not learn.
     #[must_use]
     pub fn pending_warm_up(&self) -> Option<WarmUp> {
         let is_pending = self.policy.learn && self.latest().is_none();

@@ -1,4 +1,4 @@
-//! The customers that a model is learnt from: those sampled lately, each as of then.
+//! The window: the recently sampled customers that a model is learnt from, each as of its sampling.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,46 +9,46 @@ use flockwise_kmeans::Points;
 use super::MiniBatch;
 use super::outlier_filter::drop_outliers;
 
-/// Half-lives after which a sampled customer is forgotten: the weight is a sixteenth by then.
+/// Half-lives after which a sample is forgotten. Its weight is a sixteenth by then.
 pub(super) const KEPT_HALF_LIVES: i64 = 4;
 
-/// The largest number that is taken in: sums of the squares of many are finite.
+/// The largest number that is accepted: sums of many squares stay finite.
 const LARGEST: f64 = 1e120;
 
-/// A window over the mini-batches. What it holds does not depend on the order in which they came, so that a new trainer
-/// that reads them again, and one that hears the tasks in another order, hold the same.
+/// A window over the mini-batches. Its contents do not depend on their order. A new trainer that reads them again,
+/// and one that hears the tasks in another order, have the same contents.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    /// By the instant at which they were drawn.
+    /// Samples by the instant at which they were drawn.
     drawn: BTreeMap<i64, Sample>,
-    /// Vectors held.
+    /// Number of vectors.
     vectors: usize,
-    /// How many of them are of each customer, by the hash of the id.
+    /// Number of vectors of each customer, by the hash of the id.
     of_customer: BTreeMap<u64, u32>,
     capacity: usize,
     dimensions: usize,
 }
 
-/// What was drawn at one instant, by all tasks.
+/// What all tasks have drawn at one instant.
 #[derive(Clone, Debug)]
 struct Sample {
-    /// Of the first mini-batch.
+    /// Offset of the first mini-batch.
     offset: i64,
-    /// Sorted.
+    /// Hashes of the customers' ids, sorted.
     hashes: Vec<u64>,
     values: Vec<f64>,
 }
 
-/// Vectors with their weights, whose they are, and when they were sampled, in that order, and then in that of the hashes.
+/// Vectors with their weights, customers and times. They are in the order of the times, then of the hashes.
 pub(super) struct WeightedWindow {
     pub(super) points: Points,
-    /// Hashes of their ids.
+    /// Hashes of the customers' ids.
     pub(super) customers: Vec<u64>,
     pub(super) at_ms: Vec<i64>,
 }
 
 impl Window {
-    /// Holds so many customers at most, those sampled last.
+    /// A window for at most `capacity` vectors, the latest ones.
     pub(super) fn new(dimensions: usize, capacity: usize) -> Self {
         Self {
             drawn: BTreeMap::new(),
@@ -59,22 +59,22 @@ impl Window {
         }
     }
 
-    /// Vectors that it holds: a customer who was sampled twice counts twice.
+    /// Number of vectors. A customer who was sampled twice counts twice.
     pub(super) fn len(&self) -> usize {
         self.vectors
     }
 
-    /// Different customers that it holds.
+    /// Number of different customers.
     pub(super) fn customers(&self) -> usize {
         self.of_customer.len()
     }
 
-    /// The lowest offset of a mini-batch that it holds something of.
+    /// The lowest offset of a mini-batch that the window has something of.
     pub(super) fn first_offset(&self) -> Option<i64> {
         self.drawn.values().map(|drawn| drawn.offset).min()
     }
 
-    /// Takes in what fits the plan and can be reckoned with.
+    /// Takes in the vectors that fit the plan and whose numbers are usable.
     pub(super) fn take(&mut self, batch: MiniBatch, offset: i64) {
         let mut sample = batch.sample;
         sample.retain(|(_, vector)| {
@@ -91,7 +91,7 @@ impl Window {
         }
     }
 
-    /// Forgets what is too old to count, and all but so many.
+    /// Forgets what is too old to count, and then the oldest until at most `kept` vectors are left.
     pub(super) fn forget(&mut self, now_ms: i64, half_life_ms: i64, kept: usize) {
         let bound_ms = now_ms.saturating_sub(half_life_ms.saturating_mul(KEPT_HALF_LIVES));
         let first_ms = |drawn: &BTreeMap<i64, Sample>| drawn.keys().next().copied();
@@ -118,7 +118,7 @@ impl Window {
         }
     }
 
-    /// Everything it holds, weighed by age; faults weigh nothing.
+    /// All vectors, weighted by age. Faults have no weight.
     pub(super) fn weighed(&self, now_ms: i64, half_life_ms: i64) -> WeightedWindow {
         let mut weighed = WeightedWindow {
             points: Points::new(self.dimensions),
@@ -141,8 +141,8 @@ impl Window {
         weighed
     }
 
-    /// Each customer once, as sampled last, in the order of the hashes of their ids: so that the first ones
-    /// are a fair sample. Faults weigh nothing.
+    /// Each customer once, as last sampled, in the order of the hashes of their ids, so that the first ones are a
+    /// fair sample. Faults have no weight.
     pub(super) fn each_once(&self, at_most: usize) -> Points {
         let mut last: Vec<(u64, usize, &[f64])> = self
             .drawn
@@ -176,8 +176,8 @@ impl Sample {
         }
     }
 
-    /// Adds what another task has drawn; which customers that were not there. One who is drawn again at the same instant,
-    /// as where history is read once more after a reset, is as drawn last.
+    /// Adds what another task has drawn; returns the customers that are new here. A customer drawn again at the
+    /// same instant, as when history is read again after a reset, counts as drawn last.
     fn add(&mut self, sample: Vec<(u64, Vec<f64>)>, offset: i64) -> Vec<u64> {
         let dimensions = self.values.len() / self.hashes.len().max(1);
         let values = take(&mut self.values);

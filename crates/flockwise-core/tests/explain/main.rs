@@ -1,4 +1,4 @@
-//! Explanations against their naive twins: sums taken anew, and every value of a feature tried.
+//! Explanations against naive versions: sums computed directly, and every value of a feature tried.
 #![allow(clippy::unwrap_used)]
 
 use flockwise_core::explain::{Explanation, FeatureChange, Ranges, Requirement, explain};
@@ -8,10 +8,10 @@ use flockwise_core::plan::Plan;
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
 
-/// Values of a feature that the twin tries, at each of three spacings.
+/// Number of values of a feature that the naive version tries, at each of three spacings.
 const TRIED: usize = 400;
 
-/// A customer with a model.
+/// A customer and a model.
 #[derive(Debug)]
 struct Scene {
     plan: Plan,
@@ -32,7 +32,7 @@ impl Scene {
         seen
     }
 
-    /// Do customers have this value of a feature?
+    /// Whether customers have this value of a feature.
     fn is_seen(&self, feature: usize, value: f64) -> bool {
         let mut raw = self.raw.clone();
         raw[feature] = value;
@@ -81,8 +81,8 @@ impl Scene {
             .collect()
     }
 
-    /// Where a customer with another value of a feature would move to, if anywhere, and by how much that is
-    /// beyond doubt.
+    /// The segment that a customer with another value of a feature would move to, and by how much that is beyond
+    /// doubt. `None` if the customer would stay.
     fn moved(&self, feature: usize, value: f64) -> Option<(usize, f64)> {
         let mut raw = self.raw.clone();
         raw[feature] = value;
@@ -102,7 +102,7 @@ impl Scene {
         (nearest != self.own && distance < least).then_some((nearest, second - distance))
     }
 
-    /// A value that is offered is one that the feature can have and that customers have.
+    /// A needed value must be one that the feature can have and that customers have.
     fn check_bounds(&self, feature: usize, needed: f64) -> Result<(), TestCaseError> {
         let mut raw = self.raw.clone();
         raw[feature] = needed;
@@ -135,7 +135,7 @@ impl Scene {
         (from[feature] - to[feature]).abs() * self.model.scale()[feature]
     }
 
-    /// Values of a feature, those that it can have, near and far.
+    /// Values near and far that a feature can have.
     fn values(&self, feature: usize) -> Vec<f64> {
         let present = self.raw[feature];
         let (lowest, highest) = match self.plan.feature(feature).aggregate {
@@ -226,7 +226,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                     raw,
                     others,
                 };
-                // Most customers are in the nearest segment; a margin and time put them into any.
+                // Most customers are in the nearest segment. Margin and time can leave a customer in any.
                 if usual < 0.8 {
                     let squared = scene.squared(&scene.vector(&scene.raw));
                     let nearest = squared.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
@@ -290,7 +290,7 @@ proptest! {
             for value in scene.values(feature) {
                 let length = scene.length(feature, value);
                 let Some((to, beyond)) = scene.moved(feature, value) else { continue };
-                // By a hair is by rounding.
+                // A tiny difference may be rounding.
                 let is_found = beyond < 1e-7 || lengths[to] <= length + 1e-7;
                 prop_assert!(is_found, "{to} by {feature} = {value}: {length}, not {}", lengths[to]);
             }
@@ -298,7 +298,8 @@ proptest! {
     }
 }
 
-/// "Last order 1,035,669,459 days ago" was once offered: on the line of a logarithm any segment is somewhere.
+/// A former bug offered "last order 1,035,669,459 days ago": on the line of a logarithm every segment is the
+/// nearest somewhere.
 #[test]
 fn a_value_that_nobody_has_is_not_offered() {
     let feature = |name: &str, aggregate| Feature {
@@ -333,8 +334,8 @@ fn a_value_that_nobody_has_is_not_offered() {
     let Requirement::By(by) = explained.counterfactuals[0].requirement else {
         panic!("{:?}", explained.counterfactuals);
     };
-    assert_eq!(by.feature, 1, "fewer orders do");
-    // Where everybody has as many orders, nothing does.
+    assert_eq!(by.feature, 1, "fewer orders move the customer");
+    // If all customers have as many orders, no change moves this one.
     let alone = ModelParts {
         segments: vec![Segment::new(1, vec![3.0, 3.0])],
         ..model.parts().clone()

@@ -1,4 +1,4 @@
-//! Events as the naive twin keeps them, and as the core takes them.
+//! Events in the form of the naive version, and in that of the core.
 
 use flockwise_core::event::{Event, Slot, hash};
 use flockwise_core::plan::Plan;
@@ -13,7 +13,7 @@ pub(crate) enum Value {
     Composite,
 }
 
-/// One event, kept whole.
+/// One complete event.
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
     pub(crate) name: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct Document {
     pub(crate) s: Value,
     /// At `/n/*`.
     pub(crate) n: Vec<Value>,
-    /// Index of the document that a reversal takes back.
+    /// Index of the document that a reversal reverses.
     pub(crate) reverses: Option<usize>,
 }
 
@@ -40,7 +40,7 @@ impl Document {
         }
     }
 
-    /// Values at a pointer; one without `*` has exactly one.
+    /// Values at a pointer. A pointer without `*` has exactly one.
     pub(crate) fn values(&self, pointer: &str) -> Vec<Value> {
         match pointer {
             "/x" => vec![self.x.clone()],
@@ -60,7 +60,7 @@ impl Document {
     }
 }
 
-/// As a decoder would fill it.
+/// The event that a decoder would make of a document.
 pub(crate) fn event(plan: &Plan, document: &Document) -> Event {
     let mut event = Event::default();
     event.clear(plan.pointers().len());

@@ -1,4 +1,4 @@
-//! Rolling features against their naive twin, over random plans and events in any order.
+//! Rolling features against a naive version, over random plans and events in any order.
 #![allow(clippy::unwrap_used)]
 
 mod document;
@@ -15,13 +15,13 @@ use proptest::prelude::*;
 use document::{Document, event};
 use random::{DAY_MS, HOUR_MS, documents, feature, plain};
 
-/// A row that has seen documents in an order, and its features at a time.
+/// A row that has seen documents in some order.
 struct Seen {
     columns: Vec<f64>,
     reference_ms: i64,
 }
 
-/// Feeds documents, in the order of `order`, to a row of its own; a reversal names its order by index.
+/// Passes documents, in the order of `order`, to a new row. A reversal names its order by index.
 fn observe_all(plan: &Plan, documents: &[Document], order: &[usize]) -> Seen {
     let placed: BTreeMap<usize, (&str, i64)> = documents
         .iter()
@@ -56,7 +56,7 @@ fn features_at(plan: &Plan, seen: &Seen, at_ms: i64) -> (Vec<f64>, Vec<f64>) {
     (raw, vector)
 }
 
-/// Times not before the last event: at it, around it, on edges of buckets, and much later.
+/// Times not before the last event: at it, just after it, on edges of buckets, and much later.
 fn times(last_ms: i64, later: &[i64]) -> Vec<i64> {
     let edge = |width_ms: i64| (last_ms.div_euclid(width_ms) + 1) * width_ms;
     let mut times = vec![
@@ -92,7 +92,7 @@ fn compare(
                 feature,
                 arrived
             );
-            // The library's logarithm may differ in the last two places.
+            // The logarithm of the standard library may differ in the last two places.
             let expected = naive::transformed(feature, raw[index]);
             let slack = 4.0 * f64::EPSILON * expected.abs();
             prop_assert!(

@@ -1,4 +1,4 @@
-//! The naive twin: all events kept, each feature computed anew from its definition.
+//! The naive version: keeps all events and computes each feature from its definition.
 
 use flockwise_core::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test, Transform};
 
@@ -6,13 +6,13 @@ use crate::document::{Document, Value};
 
 const DAY_MS: f64 = 86_400_000.0;
 
-/// What a feature should be, and by how much rounding may move it.
+/// The expected value of a feature, and by how much rounding may change it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     value: f64,
-    /// What the terms add up to without their signs: sums that cancel lose digits of this.
+    /// Sum of the terms without their signs. Sums that cancel lose digits of this.
     magnitude: f64,
-    /// So near to "nothing below the line" that either side of it is right.
+    /// The value that is also right if the denominator is too close to zero to tell.
     alternative: f64,
 }
 
@@ -38,7 +38,8 @@ impl Expected {
     }
 }
 
-/// A number to be added: an event's term above and below the line, its sign and when it counts as of.
+/// One summand: an event's terms in the numerator and the denominator, its sign, and the time as of which it
+/// counts.
 struct Term {
     above: f64,
     below: f64,
@@ -74,7 +75,7 @@ pub(crate) fn transformed(feature: &Feature, value: f64) -> f64 {
     })
 }
 
-/// Of equal times the event that arrived later is the last.
+/// Of events with equal times, the one that arrived later is the last.
 fn last(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     let matching = arrived.iter().filter(|document| {
         let is_within = match feature.horizon {
@@ -124,7 +125,7 @@ fn ratio(
     (above, above_size): (f64, f64),
     (below, below_size): (f64, f64),
 ) -> Expected {
-    // What reversals leave may be rounding or one event long ago: the row cannot tell below 1e-9.
+    // What reversals leave may be rounding or one event long ago. The row cannot tell them apart below 1e-9.
     let is_unsure = !feature.reversed_by.is_empty() && below.abs() <= 1e-4 * below_size;
     let value = if below > 0.0 {
         above / below
@@ -151,7 +152,7 @@ fn weight(horizon: Horizon, time_ms: i64, at_ms: i64) -> f64 {
     }
 }
 
-/// What an event adds to a feature, if it has to do with it.
+/// What an event adds to a feature; `None` if the feature does not count it.
 fn term(feature: &Feature, document: &Document) -> Option<Term> {
     let named = |names: &[String]| names.iter().any(|name| name == document.name);
     let is_reversal = named(&feature.reversed_by);
@@ -184,7 +185,7 @@ fn pointer(feature: &Feature) -> String {
     feature.value.as_ref().unwrap().to_string()
 }
 
-/// One value must pass all conditions on its pointer; where there is none, its absence must.
+/// One value must pass all conditions on its pointer. If there is none, an absent value must.
 fn holds(conditions: &[Condition], document: &Document) -> bool {
     conditions.iter().all(|condition| {
         let on_same = |other: &&Condition| other.pointer == condition.pointer;

@@ -25,7 +25,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Times over two months, often on the edge of an hour or a day, sometimes the same.
+/// Times over two months, often at the edge of an hour or a day; some are equal.
 fn time_ms() -> impl Strategy<Value = i64> {
     prop_oneof![
         0..60 * DAY_MS,
@@ -49,7 +49,7 @@ fn document() -> impl Strategy<Value = Document> {
     )
 }
 
-/// Documents and an order of arrival. Most reversals name another document, and come after it.
+/// Documents and an order of arrival. Most reversals name another document and are no earlier than it.
 pub(crate) fn documents() -> impl Strategy<Value = (Vec<Document>, Vec<usize>)> {
     vec((document(), any::<Index>()), 1..40).prop_flat_map(|drawn| {
         let mut documents: Vec<Document> =
@@ -116,7 +116,7 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A feature as the configuration would let it pass.
+/// A feature that the configuration would accept.
 pub(crate) fn feature() -> impl Strategy<Value = Feature> {
     let aggregate = select(&ALL[..]);
     let value = select(&["/x", "/n/*"][..]);

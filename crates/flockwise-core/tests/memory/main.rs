@@ -1,4 +1,4 @@
-//! A customer's bytes, as the task tells them and as the allocator does.
+//! A customer's bytes, as the task reports them and as the allocator counts them.
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,22 +15,22 @@ use flockwise_core::task::{Output, Task, TaskSettings};
 const CUSTOMERS: usize = 60_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// Counts what is held.
+/// Counts allocated bytes.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: everything is handed on to the system's allocator as it came.
+// SAFETY: all calls are forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller's guarantee is the one that is required.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller's guarantee is the one that is required.
         unsafe { System.dealloc(place, layout) }
     }
 }
@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Sixteen features of a column each.
+/// Sixteen features with one column each.
 fn settings() -> Arc<TaskSettings> {
     let feature = |number: i64| Feature {
         events: vec!["Order".to_owned()],
@@ -93,7 +93,7 @@ fn give(task: &mut Task, plan: &Plan, customer: usize, number: u64, time_ms: i64
     task.process(&event, trigger, None, &mut Output::default());
 }
 
-/// In one test, since the allocator counts for all.
+/// A single test, since the allocator counts for all tests of the process.
 #[test]
 fn a_task_tells_its_bytes_and_a_customer_takes_less_than_300() {
     let settings = settings();
@@ -105,7 +105,7 @@ fn a_task_tells_its_bytes_and_a_customer_takes_less_than_300() {
         let apart = held.abs_diff(told);
         assert!(
             apart < held / 50 + 20_000,
-            "{what}: {told} told, {held} held"
+            "{what}: {told} reported, {held} allocated"
         );
     };
     compare(&task, "without customers");
@@ -122,7 +122,7 @@ fn a_task_tells_its_bytes_and_a_customer_takes_less_than_300() {
     compare(&task, "with two events each");
     task.take_dirty(usize::MAX, &mut |_| {});
     let each = task.bytes() / CUSTOMERS;
-    assert!(each < 300, "{each} bytes a customer");
+    assert!(each < 300, "{each} bytes per customer");
     for round in 2..20 {
         for customer in 0..CUSTOMERS / 10 {
             number += 1;
@@ -132,7 +132,7 @@ fn a_task_tells_its_bytes_and_a_customer_takes_less_than_300() {
     compare(&task, "with twenty events and an open log");
     task.roll_back();
     compare(&task, "rolled back");
-    // Everybody goes, others come: what was freed is used again.
+    // All customers leave and others come: freed memory is reused.
     let most = task.bytes();
     task.advance_time(60 * DAY_MS, None, &mut Output::default());
     task.commit();

@@ -1,4 +1,4 @@
-//! Changes of segment: what they say, when they come, and what has no say in them.
+//! Changes of segment: their contents, their times, and what has no influence on them.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ proptest! {
     #[test]
     fn margin_dwell_and_cooldown_are_kept(acts in acts(), decision in decision()) {
         let settings = settings(decision, None);
-        // Refunds look up their order in the task's memory, which the twin has not.
+        // Refunds look up their order in the task's memory, which the naive version does not have.
         let acts: Vec<Act> = acts.into_iter().filter(|act| act.name != "Refund").collect();
         let (task, output) = play(&settings, &acts);
         let stories = stories(&task, &output);
@@ -99,7 +99,7 @@ proptest! {
         let mut repeated = acts.clone();
         for (which, by_order, later_ms) in &again {
             let first = which.get(&acts);
-            // An order is known by its id under its event's name, even in an event of another id.
+            // An order is identified by its id under its event's name, even in an event with another id.
             let id = if *by_order && first.order.is_some() { Some(9_999) } else { first.id };
             repeated.push(Act { id, time_ms: first.time_ms + later_ms, ..first.clone() });
         }
@@ -114,7 +114,7 @@ proptest! {
         let settings = settings(decision, None);
         let (whole, output) = play(&settings, &acts);
         let whole = stories(&whole, &output);
-        // One customer after the other, beginning with any: nothing is interleaved any more.
+        // One customer after the other, beginning with any of them: nothing is interleaved.
         let mut apart = acts;
         let first = order.index(4) as u8;
         apart.sort_by_key(|act| (act.customer + first) % 4);
@@ -131,7 +131,7 @@ proptest! {
         let (mut task, mut output) = (Task::new(settings.clone()), Output::default());
         let mut last_ms = NEVER_MS;
         for act in &acts {
-            // Time passes in steps of its own where batches end or a partition is silent.
+            // Time also advances without events, as when batches end or a partition is silent.
             for pause in pauses.iter().filter(|pause| last_ms < **pause && **pause < act.time_ms && last_ms > NEVER_MS) {
                 task.advance_time(*pause, Some(&fixed()), &mut output);
             }

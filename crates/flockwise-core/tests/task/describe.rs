@@ -1,4 +1,4 @@
-//! What is told of a customer, against everybody's portraits.
+//! The description of a customer, against the views of all customers.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ fn who_is_unknown_or_has_no_segment_is_told_as_such() {
         (described.view.segment, described.explanation),
         (None, None)
     );
-    // There is a model by now, and the customer was not scored by it yet.
+    // Now there is a model, but it has not scored the customer yet.
     let described = task.describe("customer 1", Some(&fixed().current)).unwrap();
     assert_eq!(
         (described.view.segment, described.explanation),
@@ -96,7 +96,7 @@ fn of_many_customers_some_are_looked_at() {
     let described = task
         .describe("customer 7", Some(&versions.current))
         .unwrap();
-    // All are alike, and of those alike the first row counts.
+    // All customers are alike, and among those the first rows come first.
     let expected = [0, 3, 6, 9, 12].map(|number| format!("customer {number}"));
     assert_eq!(described.typical_members, expected);
 }

@@ -1,4 +1,4 @@
-//! A copy that is handed what it does not have is the task's rows.
+//! A copy that receives the dirty rows has the rows of the task.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::life::{Life, restless, turn};
 
-/// Rows by customer: what a changelog holds, or a local copy.
+/// Rows by customer: the contents of a changelog, or of a checkpoint.
 type Copy = BTreeMap<String, String>;
 
 /// Writes what a commit writes to the changelog.
@@ -62,7 +62,7 @@ proptest! {
         keep(&mut life.task, usize::MAX, &mut copy);
         prop_assert_eq!(life.task.dirty_len(), 0);
         prop_assert!(copy.keys().eq(changelog.keys()));
-        // Rows of the copy may stand as of a later sweep than when they were written.
+        // Rows of the copy may be as of a later sweep than those written to the changelog.
         for row in life.task.rows().numbers() {
             let row = life.task.rows().row(row);
             prop_assert!(copy.contains_key(row.customer_id));
@@ -83,7 +83,7 @@ fn what_local_state_had_need_not_be_handed_to_it() {
     let rows = life.task.rows();
     (0..4).for_each(|row| task.restore_kept_row(&rows.row(row)));
     assert_eq!(task.dirty_len(), 0);
-    // What the changelog has besides.
+    // Rows that the changelog has in addition.
     task.restore_row(&rows.row(2));
     task.restore_row(&rows.row(2));
     assert_eq!(task.dirty_len(), 1);

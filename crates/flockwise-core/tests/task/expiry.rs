@@ -1,4 +1,4 @@
-//! Customers of whom nothing is left.
+//! Customers whose features have all decayed.
 
 use flockwise_core::change::Change;
 use flockwise_core::decide::Cause;
@@ -22,7 +22,7 @@ fn who_is_silent_for_long_enough_leaves_and_begins_anew() {
     Act::order(1, START_MS).give(&mut task, &plan, &fixed(), &mut output);
     task.commit();
     task.advance_time(START_MS + 10 * DAY_MS, Some(&fixed()), &mut output);
-    assert_eq!(task.rows().len(), 1, "not before the time is over");
+    assert_eq!(task.rows().len(), 1, "not before the time has passed");
     let standing = task.rows().standing(0);
     task.advance_time(
         START_MS + 10 * DAY_MS + HOUR_MS,
@@ -53,12 +53,8 @@ fn who_is_silent_for_long_enough_leaves_and_begins_anew() {
     };
     assert_eq!(last, expected);
     assert_eq!(task.expired().collect::<Vec<_>>(), ["customer 1"]);
-    assert_eq!(
-        task.rows().customer_id(0),
-        "customer 1",
-        "until that is settled"
-    );
-    // Back in the same transaction: another row, and the first one is nobody's only afterwards.
+    assert_eq!(task.rows().customer_id(0), "customer 1", "until the commit");
+    // Back in the same transaction: the customer gets another row, and the first one becomes free only on commit.
     let again = Act::order(1, START_MS + 11 * DAY_MS);
     again.give(&mut task, &plan, &fixed(), &mut output);
     let change = output.changes.pop().unwrap();
@@ -68,7 +64,7 @@ fn who_is_silent_for_long_enough_leaves_and_begins_anew() {
     assert_eq!(task.expired().count(), 0);
     let other = Act::order(2, START_MS + 11 * DAY_MS);
     other.give(&mut task, &plan, &fixed(), &mut output);
-    assert_eq!(task.rows().find("customer 2"), Some(0), "used again");
+    assert_eq!(task.rows().find("customer 2"), Some(0), "the row is reused");
     assert_eq!(task.rows().len(), 2);
 }
 
@@ -82,7 +78,7 @@ fn who_has_no_segment_leaves_without_a_word() {
     assert_eq!(
         task.rows().touched().count(),
         0,
-        "nothing is written of who is gone"
+        "no row is written for a customer who is gone"
     );
 }
 
@@ -102,7 +98,10 @@ fn a_tombstone_takes_a_customer_out() {
     );
     output.swept = 0;
     task.advance_time(START_MS + HOUR_MS, Some(&fixed()), &mut output);
-    assert_eq!(output.swept, 4, "nor does the sweep know of it");
+    assert_eq!(
+        output.swept, 4,
+        "the sweep does not visit the removed customer"
+    );
     let tombstones: Vec<String> = told(&mut task);
     assert_eq!(tombstones[0], "Gone(\"customer 3\")");
 }

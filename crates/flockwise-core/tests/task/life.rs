@@ -1,4 +1,4 @@
-//! A task through all that can happen to one.
+//! A task goes through everything that can happen to it.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use crate::shop::{Act, DAY_MS, HOUR_MS, decision, model, settings};
 
-/// What happens, one after the other.
+/// One thing that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum WorkerEvent {
-    /// An event, so much ahead of the last (or behind it).
+    /// An event, this much ahead of the latest one (or behind it).
     Event {
         act: Act,
         ahead_ms: i64,
@@ -42,7 +42,7 @@ pub(crate) fn turn() -> impl Strategy<Value = WorkerEvent> {
                 customer,
                 name,
                 time_ms: 0,
-                // Few of them, so that some repeat, and more than are remembered.
+                // Few ids, so that some repeat, but more than are remembered.
                 id: (!id.is_multiple_of(4)).then_some(id),
                 order: (name != "Page" && id.is_multiple_of(2)).then_some(id / 4),
                 revenue,
@@ -56,7 +56,7 @@ pub(crate) fn turn() -> impl Strategy<Value = WorkerEvent> {
     ]
 }
 
-/// Settings under which everything happens now and then.
+/// Settings with which everything happens now and then.
 pub(crate) fn restless() -> impl Strategy<Value = Arc<TaskSettings>> {
     let sweeps = [None, Some(HOUR_MS), Some(DAY_MS), Some(DAY_MS)];
     let forgets = [None, Some(3 * DAY_MS), Some(20 * DAY_MS)];
@@ -85,7 +85,7 @@ pub(crate) fn restless_with(
     settings
 }
 
-/// A task and what is outside of it.
+/// A task and its surroundings.
 #[derive(Clone)]
 pub(crate) struct Life {
     settings: Arc<TaskSettings>,
@@ -150,7 +150,7 @@ impl Life {
         }
     }
 
-    /// Goes back to a moment that the task was at, too.
+    /// Resets the surroundings to an earlier moment, to which the task was rolled back.
     pub(crate) fn forget_turns_since(&mut self, before: &Self) {
         (self.now_ms, self.newest) = (before.now_ms, before.newest);
         self.output = before.output.clone();
@@ -161,7 +161,7 @@ fn shift(version: u64) -> f64 {
     [0.0, -0.4, 0.3][version as usize % 3]
 }
 
-/// All that is known of everybody, and of the task.
+/// The state of all customers and of the task.
 pub(crate) fn content(task: &Task) -> String {
     let rows = task.rows();
     let story: Vec<String> = rows

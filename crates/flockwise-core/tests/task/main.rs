@@ -1,4 +1,4 @@
-//! What a task does to its customers, with a fixed small model.
+//! What a task does with its customers, with a small fixed model.
 #![allow(clippy::unwrap_used)]
 
 mod changes;

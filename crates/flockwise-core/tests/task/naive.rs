@@ -1,5 +1,5 @@
-//! The naive twin of a task without a sweep: one customer at a time, exhaustive search, and a decision
-//! made anew from all scorings since the last change.
+//! The naive version of a task without a sweep: one customer at a time, an exhaustive search, and a decision
+//! computed from all scorings since the last change.
 
 use flockwise_core::aggregate::{NEVER_MS, empty, evaluate, observe};
 use flockwise_core::decide::Cause;
@@ -9,7 +9,7 @@ use flockwise_core::task::TaskSettings;
 
 use crate::shop::{Act, DAY_MS};
 
-/// A change as it should be.
+/// An expected change.
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) from: Option<u32>,
@@ -17,22 +17,22 @@ pub(crate) struct Expected {
     pub(crate) occurred_ms: i64,
     pub(crate) distance: f64,
     pub(crate) distance_from: Option<f64>,
-    /// Share nearer than the former segment, at first than the second nearest.
+    /// By what share it is nearer than the previous segment; for a first segment, than the second nearest.
     pub(crate) margin: f64,
-    /// Parts of all features, largest first; they add up to 1 where the sum was above zero.
+    /// The shares of all features, largest first. They add up to 1 if the sum was above zero.
     pub(crate) pulls: Vec<(f64, usize)>,
     pub(crate) values: Vec<f64>,
 }
 
 struct Scoring {
     at_ms: i64,
-    /// Since the scoring before, a day at most.
+    /// Days since the previous scoring, at most one.
     days: f64,
     nearest: usize,
     distances: Vec<f64>,
 }
 
-/// Changes of one customer by acts that are all their own and all count.
+/// Changes of one customer, by acts that are all the customer's own and that all count.
 pub(crate) fn changes(settings: &TaskSettings, model: &Model, acts: &[Act]) -> Vec<Expected> {
     let plan = &settings.plan;
     let (mut columns, mut reference_ms, mut as_of_ms) = (empty(plan), NEVER_MS, NEVER_MS);
@@ -105,8 +105,8 @@ fn score(model: &Model, vector: &[f64], at_ms: i64) -> Scoring {
     }
 }
 
-/// Do the scorings since the last change end with `dwell` that agree on a segment nearer by the margin,
-/// the last of them after the cooldown and when staying has cost enough?
+/// Whether the scorings since the last change end with `dwell` that agree on a segment nearer by the margin, the
+/// last of them after the cooldown and when staying has cost enough.
 fn moves(
     policy: &DecisionPolicy,
     model: &Model,
@@ -133,7 +133,7 @@ fn moves(
         let squared = |index: usize| scoring.distances[index].powi(2);
         (squared(present) - squared(scoring.nearest)) / variance
     };
-    // Each one's price counts until the next: oldest first.
+    // The price of each scoring counts until the next one, so oldest first.
     let mut in_turn: Vec<&Scoring> = elsewhere.collect();
     in_turn.reverse();
     let so_far = in_turn.windows(2).fold(0.0, |cost, pair| {
@@ -178,7 +178,7 @@ fn expected(
     }
 }
 
-/// Each feature's share in the difference of the squared distances to the point left and the one reached.
+/// Each feature's share of the difference of the squared distances to the point left and the point reached.
 fn pulls(model: &Model, vector: &[f64], left: &[f64], reached: &[f64]) -> Vec<(f64, usize)> {
     let squared =
         |index: usize, to: &[f64]| ((vector[index] - to[index]) * model.scale()[index]).powi(2);
@@ -198,5 +198,5 @@ fn pulls(model: &Model, vector: &[f64], left: &[f64], reached: &[f64]) -> Vec<(f
     pulls
 }
 
-/// Without a sweep and a new model, whatever happens is behaviour.
+/// Without a sweep and a new model, every cause is behaviour.
 pub(crate) const CAUSE: Cause = Cause::Behaviour;

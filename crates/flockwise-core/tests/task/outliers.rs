@@ -1,4 +1,4 @@
-//! Who is far from every segment is marked, in changes, in portraits and in what the sweep counts.
+//! A customer far from every segment is marked in changes and in customer views, and counted by the sweep.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, acts, model, settings};
 
-/// The shop's model with a reach for each segment.
+/// The shop's model with an outlier threshold for each segment.
 fn reaching(plan: &Plan, reaches: [Option<f64>; 3]) -> Arc<Model> {
     let mut parts: ModelParts = model(1, 0.0).parts().clone();
     let segments = parts.segments.iter_mut().zip(reaches);
@@ -23,7 +23,7 @@ fn reach() -> impl Strategy<Value = Option<f64>> {
     prop::option::weighted(0.8, 0.0..3.0_f64)
 }
 
-/// Beyond the reach of every segment, the plain way.
+/// Whether a point is beyond the outlier threshold of every segment, computed the plain way.
 fn is_far(model: &Model, scaled: &[f64]) -> bool {
     let distance = |segment: &Segment| {
         let columns = segment.centroid.iter().zip(model.scale()).zip(scaled);
@@ -73,7 +73,7 @@ proptest! {
     }
 }
 
-/// Every customer is found far off once a day, or never.
+/// Every scoring by the sweep finds an outlier, or none does.
 #[test]
 fn the_sweep_counts_those_who_are_far_off() {
     let settings = settings(AT_ONCE, Some(DAY_MS));

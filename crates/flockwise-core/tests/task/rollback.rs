@@ -1,4 +1,4 @@
-//! What is rolled back has never been.
+//! A rollback leaves no trace.
 
 use flockwise_core::task::{Output, Sweeping, Task};
 use proptest::prelude::*;
@@ -59,7 +59,11 @@ fn what_undo_is_tried_on_comes_and_goes_and_comes_back() {
     for turn in [order(2, 4 * DAY_MS), order(2, 0), order(1, 0), order(3, 0)] {
         life.turn(&turn);
     }
-    assert_eq!(life.task.expired().count(), 2, "both were gone for a while");
+    assert_eq!(
+        life.task.expired().count(),
+        2,
+        "both had expired for a while"
+    );
     assert_eq!(life.task.rows().len(), 3);
     life.task.roll_back();
     assert_eq!(content(&life.task), before);

@@ -1,4 +1,4 @@
-//! Who is sampled for the trainer: of all customers so many a day, whatever they do.
+//! Sampling for the trainer: a fixed number of all customers a day, whatever they do.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +18,7 @@ fn learning(k_max: usize, half_life_ms: i64) -> Arc<TaskSettings> {
     learning_with(k_max, half_life_ms, Some(HOUR_MS))
 }
 
-/// A shop whose model is learnt from 250 customers a segment, swept that often.
+/// A shop whose model is learnt from 250 customers per segment, with a sweep of this period.
 fn learning_with(k_max: usize, half_life_ms: i64, sweep_ms: Option<i64>) -> Arc<TaskSettings> {
     let fixed = settings(AT_ONCE, sweep_ms);
     Arc::new(TaskSettings {
@@ -32,8 +32,8 @@ fn learning_with(k_max: usize, half_life_ms: i64, sweep_ms: Option<i64>) -> Arc<
     })
 }
 
-/// How often each customer is sampled in days in which customer 7 does something every minute and the others
-/// nothing.
+/// How often each customer is sampled in days in which customer 7 has an event every minute and the others have
+/// none.
 fn sampled(settings: &Arc<TaskSettings>, customers: u8) -> BTreeMap<u64, usize> {
     let mut task = Task::new(Arc::clone(settings));
     let (versions, mut output) = (fixed(), Output::default());
@@ -59,7 +59,7 @@ fn count(output: &Output) -> BTreeMap<u64, usize> {
 
 #[test]
 fn as_many_are_sampled_as_the_window_wants_and_everybody_as_often() {
-    // 250 a segment, of which ln 2 a half-life decay: 8.7 a day.
+    // 250 per segment, of which ln 2 per half-life decay: 8.7 a day.
     let settings = learning(1, 20 * DAY_MS);
     let counts = sampled(&settings, 200);
     let total: usize = counts.values().sum();
@@ -72,7 +72,7 @@ fn as_many_are_sampled_as_the_window_wants_and_everybody_as_often() {
     assert!(counts.len() > 90, "{} of 200 customers", counts.len());
 }
 
-/// 28,800 events in twenty days, and sampled as often as somebody who has none.
+/// 28,800 events in twenty days, but sampled as often as a customer who has none.
 #[test]
 fn a_flood_from_one_customer_counts_as_one_customer() {
     let settings = learning(1, 20 * DAY_MS);
@@ -99,7 +99,7 @@ fn where_there_are_few_everybody_is_sampled_each_time_and_not_more() {
     );
 }
 
-/// A shop with an event every so often: what is sampled of it.
+/// What is sampled in a shop with an event at this interval.
 fn sampled_every(settings: &Arc<TaskSettings>, sweeping: Sweeping, every_ms: i64) -> Output {
     let mut task = Task::new(Arc::clone(settings));
     task.set_sweeping(sweeping);
@@ -112,7 +112,8 @@ fn sampled_every(settings: &Arc<TaskSettings>, sweeping: Sweeping, every_ms: i64
     output
 }
 
-/// A sweep of a minute leaps over the minutes in which nothing happens, and one of a day waits for a day.
+/// A sweep with a period of a minute skips the minutes in which nothing happens, and one with a period of a day
+/// waits for a day.
 #[test]
 fn what_is_sampled_does_not_depend_on_the_sweep() {
     let at = |sweep_ms, sweeping| {
@@ -127,7 +128,7 @@ fn what_is_sampled_does_not_depend_on_the_sweep() {
     }
 }
 
-/// Turns that a leap left out are made up for.
+/// Turns that were skipped are made up for.
 #[test]
 fn a_quiet_task_samples_as_many_as_a_busy_one() {
     let settings = learning(1, 20 * DAY_MS);
@@ -140,15 +141,15 @@ fn a_quiet_task_samples_as_many_as_a_busy_one() {
     assert!((busy - quiet).abs() < 4.0 * deviation, "{busy} and {quiet}");
 }
 
-/// A period of learning of an hour's turns six times over.
+/// A period of learning: an hour's turns six times over.
 const PERIOD_MS: i64 = 6 * HOUR_MS;
 const LANES: u8 = 3;
 
-/// Vectors by instant and customer.
+/// Feature vectors by instant and customer.
 type Drawn = BTreeMap<(i64, u64), Vec<f64>>;
 
-/// What is sampled of events in their order, by period: in the order of time, each as the watermark comes to it, or lane
-/// after lane, while the watermark stays at the beginning of the period.
+/// What is sampled of events, period by period: in the order of time, each when the watermark reaches it; or
+/// partition by partition (`in_lanes`), while the watermark stays at the beginning of the period.
 fn drawn(settings: &Arc<TaskSettings>, events: &[(i64, u8)], in_lanes: bool) -> Drawn {
     let mut task = Task::new(Arc::clone(settings));
     task.set_sweeping(Sweeping::Later);
@@ -185,7 +186,7 @@ fn drawn(settings: &Arc<TaskSettings>, events: &[(i64, u8)], in_lanes: bool) -> 
     drawn
 }
 
-/// The watermark goes on within a transaction; after an abort the events before it come again.
+/// The watermark advances within a transaction. After an abort, the events before it come again.
 #[test]
 fn an_abort_takes_the_watermark_back_with_the_events_before_it() {
     let settings = learning(64, DAY_MS);

@@ -1,4 +1,4 @@
-//! A small shop: its plan, its models, its customers' events.
+//! A small shop: its plan, its models and its customers' events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
     })
 }
 
-/// Three segments: new, regular, lapsed; `shift` moves them for another version.
+/// Three segments: new, regular and lapsed. `shift` moves them for another version.
 pub(crate) fn model(version: u64, shift: f64) -> Arc<Model> {
     let segment = |id, centroid: [f64; 3]| Segment {
         id,
@@ -119,7 +119,7 @@ pub(crate) fn fixed() -> Versions {
     }
 }
 
-/// What a customer does.
+/// Something that a customer does.
 #[derive(Clone, Debug)]
 pub(crate) struct Act {
     pub(crate) customer: u8,
@@ -155,7 +155,7 @@ impl Act {
         event
     }
 
-    /// Gives the act to a task.
+    /// Passes the act to a task.
     pub(crate) fn give(
         &self,
         task: &mut Task,
@@ -166,7 +166,7 @@ impl Act {
         self.give_by(task, plan, Some(versions), output);
     }
 
-    /// Gives the act to a task that may have no model yet.
+    /// Passes the act to a task that may have no model yet.
     pub(crate) fn give_by(
         &self,
         task: &mut Task,
@@ -183,7 +183,7 @@ impl Act {
     }
 }
 
-/// Acts of four customers over a month, in order of time; all ids differ.
+/// Acts of four customers over a month, in order of time. All ids differ.
 pub(crate) fn acts() -> impl Strategy<Value = Vec<Act>> {
     let name = prop::sample::select(&["Order", "Order", "Order", "Page", "Refund"][..]);
     let act = (0..4_u8, name, 0..30 * DAY_MS, 0.0..300.0_f64);
@@ -205,8 +205,8 @@ pub(crate) fn acts() -> impl Strategy<Value = Vec<Act>> {
     })
 }
 
-/// Acts with a bystander who looks at a page every day: time never jumps by more than a daily sweep's
-/// period, over which the sweep would go just one round.
+/// Adds a bystander who looks at a page every day. Time then never jumps by more than the period of a daily sweep,
+/// for which the sweep would go only one round.
 pub(crate) fn with_days(acts: &[Act]) -> Vec<Act> {
     let page = |day| Act {
         name: "Page",
@@ -217,7 +217,7 @@ pub(crate) fn with_days(acts: &[Act]) -> Vec<Act> {
     acts
 }
 
-/// Policies that do something now and then.
+/// Policies that have an effect now and then.
 pub(crate) fn decision() -> impl Strategy<Value = DecisionPolicy> {
     (
         prop_oneof![Just(0.0), 0.0..0.6],
@@ -233,10 +233,10 @@ pub(crate) fn decision() -> impl Strategy<Value = DecisionPolicy> {
         })
 }
 
-/// What a customer's change is, without the number of the row.
+/// The changes of each customer, without the numbers of rows.
 pub(crate) type Story = BTreeMap<String, Vec<Change>>;
 
-/// Changes by customer.
+/// Groups changes by customer.
 pub(crate) fn stories(task: &Task, output: &Output) -> Story {
     let mut stories = Story::new();
     for change in &output.changes {
@@ -249,7 +249,7 @@ pub(crate) fn stories(task: &Task, output: &Output) -> Story {
     stories
 }
 
-/// A new task that is given acts one by one.
+/// Passes acts one by one to a new task.
 pub(crate) fn play(settings: &Arc<TaskSettings>, acts: &[Act]) -> (Task, Output) {
     let (mut task, mut output) = (Task::new(Arc::clone(settings)), Output::default());
     let versions = fixed();

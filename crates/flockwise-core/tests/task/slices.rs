@@ -1,4 +1,4 @@
-//! A sweep in slices does to every customer what one at once does.
+//! A sweep in slices does to every customer what a sweep at once does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use crate::life::{Life, WorkerEvent, restless_with, turn};
 use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, decision};
 
-/// Everybody's changes in order, by customer.
+/// All changes in order, by customer.
 type ChangesByCustomer = BTreeMap<String, Vec<Change>>;
 
-/// Takes the changes out before rows may be used again.
+/// Takes the changes out before rows are reused.
 fn tell(life: &mut Life, told: &mut ChangesByCustomer) {
     for change in life.output.changes.drain(..) {
         let customer_id = life.task.rows().customer_id(change.row).to_owned();
@@ -75,8 +75,8 @@ proptest! {
         sweep_ms in prop::sample::select(&[HOUR_MS, DAY_MS, 1500][..]),
         forget_ms in prop::sample::select(&[None, Some(2 * DAY_MS), Some(20 * DAY_MS)][..]),
     ) {
-        // A version that comes in between scores whom the sweep has not come to: that is the one thing
-        // that slices change.
+        // A version that comes in between scores customers whom the sweep has not reached. This is the only
+        // difference that slices make.
         let turns: Vec<WorkerEvent> = turns.into_iter().filter(|turn| !matches!(turn, WorkerEvent::NewVersion)).collect();
         check(&turns, decision, sweep_ms, forget_ms)?;
     }

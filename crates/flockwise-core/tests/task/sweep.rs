@@ -1,4 +1,4 @@
-//! What happens to customers who do nothing: time passes, models change.
+//! What happens to customers without events: time passes, and models change.
 
 use flockwise_core::change::Trigger;
 use flockwise_core::decide::Cause;
@@ -10,7 +10,7 @@ fn at(hours: i64) -> i64 {
     1000 * DAY_MS + hours * HOUR_MS
 }
 
-/// Changes as `cause from->to`.
+/// Changes in the form `cause from->to`.
 fn told(output: &Output) -> Vec<String> {
     let told = output.changes.iter().map(|change| {
         let place = |segment: Option<u32>| segment.map_or("-".to_owned(), |id| id.to_string());
@@ -98,7 +98,7 @@ fn before_there_is_a_model_nobody_has_a_segment_and_then_the_model_is_the_cause(
     assert_eq!(told(&output), ["model -->2"]);
 }
 
-/// A task with three customers who came before there was a model.
+/// A task with three customers who came before the first model.
 fn unassigned(sweep_ms: Option<i64>) -> (Task, Output) {
     let settings = settings(AT_ONCE, sweep_ms);
     let (mut task, mut output) = (Task::new(settings.clone()), Output::default());
@@ -131,7 +131,7 @@ fn the_first_model_places_everybody_slice_by_slice_as_of_the_streams_time() {
     );
     assert!(task.rows().touched().eq(&[0, 1, 2]));
     assert_eq!(placed(&mut task, 0, &mut output), Some(2));
-    assert_eq!(output.changes.len(), 3, "once is enough");
+    assert_eq!(output.changes.len(), 3, "each customer is placed once");
     assert_eq!(placed(&mut task, 99, &mut output), None, "beyond the end");
 }
 
@@ -149,11 +149,11 @@ fn a_new_version_moves_customers_and_is_the_cause() {
         current: model(2, -0.8),
         previous: Some(model(1, 0.0)),
     };
-    // By the next sweep.
+    // At the next sweep.
     let (mut task, mut output) = play(&settings, &[Act::order(1, at(0))]);
     task.advance_time(at(2), Some(&versions), &mut output);
     assert_eq!(told(&output), ["behaviour -->2", "model 2->5"]);
-    // By the next event, whatever it is.
+    // At the next event, whatever it is.
     let (mut task, mut output) = play(&settings, &[Act::order(1, at(0))]);
     let page = Act {
         name: "Page",
@@ -161,7 +161,7 @@ fn a_new_version_moves_customers_and_is_the_cause() {
     };
     page.give(&mut task, &settings.plan, &versions, &mut output);
     assert_eq!(told(&output), ["behaviour -->2", "model 2->5"]);
-    // Once scored by it, what follows has causes of its own.
+    // Once the version has scored the customer, later changes have their own causes.
     let (mut task, mut output) = play(&settings, &[Act::order(1, at(0))]);
     task.advance_time(at(2), Some(&versions), &mut output);
     task.advance_time(at(60 * 24), Some(&versions), &mut output);

@@ -1,5 +1,4 @@
-//! Data that is constant, equal, scarce, endless or broken: never a number that is none, and always a
-//! model that can be used.
+//! Data that is constant, equal, scarce, infinite or broken: never a NaN, and always a model that can be used.
 
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::naming::name_segments;
@@ -9,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::support::{DAY_MS, Learns, groups, learnt, plan, policy, sample, trainer, version};
 
-/// Uses a model for all it is for: finds the nearest segment, tames, has names that differ.
+/// Uses a model in all ways: finds the nearest segment, winsorises, and checks that names differ.
 fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
     let dimensions = parts.features.len();
     let model = Model::new(&plan(dimensions), parts.clone()).unwrap();
@@ -37,7 +36,7 @@ fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
     assert!(!names.contains(&""));
 }
 
-/// Learns on from the same customers every day.
+/// Continues to learn from the same customers every day.
 fn learn_on(parts: ModelParts, vectors: &[Vec<f64>], days: i64) -> ModelParts {
     let (k, since_ms) = (parts.segments.len(), parts.trained_ms);
     let plan = plan(parts.features.len());
@@ -103,8 +102,8 @@ fn there_are_no_more_segments_than_distinct_customers() {
     }
 }
 
-/// Rounding must not pass for spread: what is the same for everybody has no say, however often it is
-/// averaged, until somebody differs.
+/// Rounding must not count as spread: a constant feature has no weight, however often it is averaged, until a
+/// customer differs.
 #[test]
 fn a_constant_feature_has_no_say_until_somebody_differs() {
     for value in [0.1, 90.3, 1e6 + 0.1, 1e15] {
@@ -173,5 +172,5 @@ fn a_version_of_no_weight_learns_from_the_first_lesson_on() {
     let parts = learn_on(parts, &vectors, 3);
     check(&parts, &vectors);
     assert!((parts.segments[0].centroid[0] - 1.0).abs() < 0.2);
-    assert_eq!(parts.segments.len(), 1, "nobody came to the other");
+    assert_eq!(parts.segments.len(), 1, "no customer came to the other");
 }

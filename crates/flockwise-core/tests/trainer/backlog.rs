@@ -20,7 +20,7 @@ fn slow() -> LearningPolicy {
     }
 }
 
-/// What a task has drawn at an instant: of two groups, and of a third that comes later.
+/// What a task draws at an instant: customers of two groups, and of a third that comes later.
 fn drawn(task: u32, at_ms: i64) -> MiniBatch {
     let sample = (0..4_u32).map(|number| {
         let customer =
@@ -49,7 +49,7 @@ fn claim(task: u32, to_ms: i64) -> BTreeMap<u32, Sampled> {
     BTreeMap::from([(task, sampled)])
 }
 
-/// What is published where, period by period, tasks send what they have drawn in this order.
+/// What is published if tasks send what they have drawn in this order, period by period.
 fn published(turns: &[u32]) -> Vec<Publication> {
     let look_ms = slow().look_ms();
     let mut trainer = Trainer::new(plan(2), slow(), None);
@@ -123,13 +123,13 @@ fn nothing_is_learnt_of_an_instant_before_all_tasks_have_come_to_it() {
 #[test]
 fn a_successor_does_not_take_the_tasks_that_it_has_heard_of_for_all() {
     let mut trainer = Trainer::new(plan(2), slow(), None);
-    // What task 1 says is before the first record that a successor reads.
+    // The report of task 1 is before the first record that a successor reads.
     trainer.hear(&claim(1, 0), 0);
     let mini_batches = || (1..20).map(|hour| (drawn(0, hour * HOUR_MS), hour));
     mini_batches().for_each(|(batch, offset)| {
         trainer.absorb(batch, offset);
     });
-    // Task 0 goes far ahead, and then restarts from its committed position.
+    // Task 0 runs far ahead, and then restarts from its committed position.
     let said = [
         (claim(0, 5 * DAY_MS), 20),
         (claim(0, DAY_MS), 21),

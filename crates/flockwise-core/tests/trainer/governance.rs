@@ -1,4 +1,4 @@
-//! What is held, approved, imported and taken back, and what a person pins.
+//! Versions that are held, approved, imported and rolled back, and segments that a person pins.
 
 use flockwise_core::lineage::Step;
 use flockwise_core::model::ModelParts;
@@ -14,10 +14,10 @@ const A: [f64; 3] = [0.0, 0.0, 0.0];
 const B: [f64; 3] = [20.0, 20.0, 20.0];
 const C: [f64; 3] = [40.0, 0.0, 20.0];
 const TWO: &[[f64; 3]] = &[A, B];
-/// The same, and a third group.
+/// The same two groups and a third one.
 const THREE: &[[f64; 3]] = &[A, B, C];
 
-/// A day's mini-batch.
+/// The mini-batch of a day.
 fn day(day: i64, places: &[[f64; 3]]) -> MiniBatch {
     sample(day * DAY_MS, &around(places, day as u64))
 }
@@ -35,11 +35,11 @@ fn approve(version: u64) -> TrainerCommand {
     command(CommandAction::Approve { version })
 }
 
-/// Holds whatever moves more than a tenth.
+/// Holds versions that move more than a tenth of all customers.
 fn careful() -> LearningPolicy {
     LearningPolicy {
         churn_budget: 0.1,
-        // It looks once a day.
+        // One look a day.
         half_life_ms: 24 * DAY_MS,
         ..policy(2, 4)
     }
@@ -49,7 +49,7 @@ fn first() -> ModelParts {
     learnt(3, careful(), &around(TWO, 0))
 }
 
-/// A trainer to whom a third of all customers has come anew, and what it made of that.
+/// A trainer for which a third of all customers are a new group, and the version that it made of them.
 fn surprised() -> (Trainer, Publication) {
     let mut trainer = Trainer::new(plan(3), careful(), Some(first()));
     let held = trainer.fold(day(1, THREE), 1);
@@ -86,10 +86,13 @@ fn the_held_version_goes_on_learning_and_is_approved_by_its_number_alone() {
     let next = trainer.fold(day(2, THREE), 2).unwrap();
     assert!(
         next.is_held,
-        "against the live one, not the one held before"
+        "compared with the live version, not with the one held before"
     );
     assert_eq!(next.model.version, 3);
-    assert_eq!(next.model.lineage, held.model.lineage, "from the live one");
+    assert_eq!(
+        next.model.lineage, held.model.lineage,
+        "since the live version"
+    );
     let stale = trainer.execute(&approve(2));
     assert_eq!(
         stale,
@@ -115,11 +118,11 @@ fn the_held_version_goes_on_learning_and_is_approved_by_its_number_alone() {
         })
     );
     let after = trainer.fold(day(3, THREE), 3).unwrap();
-    assert!(!after.is_held, "nobody moves any more");
+    assert!(!after.is_held, "no customer moves any more");
 }
 
-/// Everybody is looked at once a period: who was not yet must find the version that was ordered, and the one
-/// before, when that comes.
+/// Every customer is scored once a period. A customer whose turn comes later must still find the approved version
+/// and the one before it.
 #[test]
 fn after_an_order_the_next_version_takes_its_time() {
     let (mut trainer, _) = surprised();
@@ -136,7 +139,8 @@ fn after_an_order_the_next_version_takes_its_time() {
     assert!(trainer.fold(at(48), 7).is_some());
 }
 
-/// The first version is learnt from customers who have hardly begun; those that correct it must not wait for a person.
+/// The first version is learnt from customers with few events. Versions that correct it must not wait for an
+/// approval.
 #[test]
 fn no_version_is_held_while_history_is_read() {
     let history = |until_ms| HistoryPolicy {
@@ -154,12 +158,12 @@ fn no_version_is_held_while_history_is_read() {
     assert_eq!(ids(&in_history.model), [1, 2, 3]);
     assert!(
         in_history.impact.unwrap().moved > 0.1,
-        "it is told all the same"
+        "the impact is reported nevertheless"
     );
-    assert!(publish(DAY_MS).is_held, "later ones are");
+    assert!(publish(DAY_MS).is_held, "versions after history are held");
 }
 
-/// The new group leaves again before anybody looked.
+/// The new group leaves again before the version is approved.
 #[test]
 fn a_held_version_that_calms_down_goes_live() {
     let (mut trainer, _) = surprised();
@@ -202,7 +206,7 @@ fn a_model_of_another_plan_is_not_imported() {
         "{refused:?}"
     );
     let approved = trainer.execute(&approve(2)).unwrap();
-    assert_eq!(approved.model, held.model, "nothing is different");
+    assert_eq!(approved.model, held.model, "nothing has changed");
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn an_import_is_the_next_version() {
     assert!(next.model.segments[1].is_pinned);
 }
 
-/// An heir starts from the last live version and the one held.
+/// A successor starts from the last live version and the held one.
 #[test]
 fn who_goes_on_from_a_held_version_is_level() {
     let (mut trainer, held) = surprised();
@@ -237,7 +241,7 @@ fn who_goes_on_from_a_held_version_is_level() {
     assert_eq!(heir.execute(&approve(20)), Ok(version));
 }
 
-/// Nobody has come to it for long, and yet it stays: a person wants it to.
+/// No customer has come to it for long, but it stays, because a person pinned it.
 #[test]
 fn a_pinned_segment_is_neither_retired_nor_merged() {
     let bold = LearningPolicy {

@@ -1,4 +1,4 @@
-//! The first model: when it comes, how many segments it has, that nothing but the seed decides.
+//! The first version: when it comes, how many segments it has, and that only the seed decides.
 
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::MiniBatch;
@@ -16,7 +16,11 @@ fn a_warm_up_waits_for_customers_and_for_time() {
     };
     let vectors = groups(&CORNERS, 10);
     let mut trainer = trainer(2, waiting);
-    assert_eq!(trainer.learn(sample(0, &vectors[..39]), 0), None, "neither");
+    assert_eq!(
+        trainer.learn(sample(0, &vectors[..39]), 0),
+        None,
+        "neither customers nor time"
+    );
     assert_eq!(
         trainer.learn(sample(DAY_MS, &vectors), 0),
         None,
@@ -25,16 +29,13 @@ fn a_warm_up_waits_for_customers_and_for_time() {
     assert_eq!(
         trainer.learn(sample(DAY_MS, &vectors), 0),
         None,
-        "late batches make no time pass"
+        "late batches do not advance time"
     );
     let model = trainer.learn(sample(2 * DAY_MS, &vectors[..1]), 0).unwrap();
     assert_eq!((model.version, model.trained_ms), (1, 2 * DAY_MS));
-    assert_eq!(
-        model.scaler.weight, 40.0,
-        "of repeated customers the latest counts"
-    );
+    assert_eq!(model.scaler.weight, 40.0, "a repeated customer counts once");
     let next = trainer.learn(sample(3 * DAY_MS, &vectors), 0).unwrap();
-    assert_eq!(next.version, 2, "there is a first one already");
+    assert_eq!(next.version, 2, "there is a first version already");
 }
 
 #[test]

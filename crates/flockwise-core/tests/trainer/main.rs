@@ -1,4 +1,4 @@
-//! The trainer: the first model from a sample, later ones from mini-batches, on awkward data too.
+//! The trainer: the first version from a sample, later ones from mini-batches, also on awkward data.
 #![allow(clippy::unwrap_used)]
 
 mod awkward;

@@ -1,4 +1,4 @@
-//! Names of segments: unique, and stable while they hold.
+//! Segment names: unique, and stable while they fit.
 
 use flockwise_core::model::{Scaler, Segment};
 use flockwise_core::naming::{name_segments, name_unnamed};
@@ -66,7 +66,7 @@ fn a_name_says_what_sets_a_segment_apart() {
 fn a_name_stays_while_its_words_apply_and_not_longer() {
     let mut segments = named(&[[2.0, 1.0, 0.0], [0.0; 3]]);
     let before = names(&segments).join("; ");
-    // The order of strength changes, the words still apply.
+    // The order of strength changes, but the words still fit.
     segments[0].centroid = vec![1.0, 2.0, 3.0];
     name_segments(&plan(3), &scaler(), &mut segments);
     assert_eq!(names(&segments).join("; "), before);

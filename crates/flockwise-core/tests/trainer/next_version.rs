@@ -1,4 +1,4 @@
-//! Later versions against a naive twin: every customer sampled within four half-lives, weighed by age.
+//! Later versions against a naive version: every customer sampled within four half-lives, weighted by age.
 
 use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::model::ModelParts;
@@ -10,10 +10,10 @@ use crate::support::{DAY_MS, Learns, groups, learnt, of_task, plan, policy, samp
 
 const HALF_LIFE_MS: f64 = 10.0 * DAY_MS as f64;
 
-/// Who was sampled: when, in which group, where.
+/// The samples: time, group and vector.
 type Seen = Vec<(i64, usize, Vec<f64>)>;
 
-/// Weight, mean and variance of one column of what was seen, weighed by age.
+/// Weight, mean and variance of one column of the samples, weighted by age.
 fn moments(seen: &Seen, group: Option<usize>, now_ms: i64, column: usize) -> (f64, f64, f64) {
     let of_group = seen
         .iter()
@@ -39,13 +39,13 @@ fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-9 * (1.0 + right.abs())
 }
 
-/// Customers of a day: which group, where.
+/// The customers of a day: group, and place within the group.
 type Customers = Vec<(usize, [f64; 2])>;
 
-/// Days ahead (late where below zero), and customers of two groups far apart, a few within one.
+/// Days ahead (late if below zero), each with customers of two groups that are far apart.
 fn days() -> impl Strategy<Value = Vec<(i64, Customers)>> {
     let customer = (0..2_usize, [-1.0..1.0_f64, -1.0..1.0_f64]);
-    // In turn, so that no group is ever deserted.
+    // Alternating, so that no group is ever deserted.
     let customers = prop::collection::vec(customer, 6..20).prop_map(|mut customers| {
         let each = customers.iter_mut().enumerate();
         each.for_each(|(index, customer)| customer.0 = index % 2);
@@ -90,7 +90,7 @@ proptest! {
     }
 }
 
-/// Few customers after a long time are no reason to give up what is known.
+/// A few customers after a long time are no reason to discard what is known.
 #[test]
 fn after_years_without_customers_the_first_few_teach_nothing() {
     let known = groups(&[&[0.0, 0.0], &[4.0, 4.0]], 50);
@@ -103,7 +103,7 @@ fn after_years_without_customers_the_first_few_teach_nothing() {
     let few = vec![vec![3.0, 3.0]; 99];
     assert_eq!(trainer.learn(sample(1000 * DAY_MS, &few), 0), None);
     let one = trainer.learn(of_task(1, sample(1000 * DAY_MS, &few[..1])), 1);
-    assert!(one.is_some(), "as many as for a first model");
+    assert!(one.is_some(), "as many as a first version needs");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn after_a_half_life_as_many_new_customers_weigh_twice_as_much() {
     assert!(near(x, 2.0) && near(y, 4.0), "{x} {y}");
 }
 
-/// An heir reads the mini-batches of the window again and goes on where the version ended.
+/// A successor reads the mini-batches of the window again and continues where the version ended.
 #[test]
 fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
     let daily = LearningPolicy {

@@ -1,4 +1,5 @@
-//! Outliers: a few customers far from all others drag nothing, and each segment learns how far its members lie.
+//! Outliers: a few customers far from all others distort nothing, and each segment learns how far away its members
+//! are.
 
 use flockwise_core::model::{Model, ModelParts};
 use flockwise_kmeans::Scratch;
@@ -12,8 +13,8 @@ const FEATURES: usize = 6;
 const GROUPS: usize = 5;
 const CUSTOMERS: usize = 1000;
 
-/// Customers spread normally, with a deviation of one, around five places fourteen apart, in six features, of which the
-/// last is the same for all groups.
+/// Customers with a normal distribution, of deviation one, around five places fourteen apart, in six features. The
+/// last feature is the same for all groups.
 fn usual(seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
@@ -29,7 +30,7 @@ fn usual(seed: u64) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// The first version, and the one after forty days in which a tenth of all customers is sampled each.
+/// The first version, and the one after forty days. On each day a tenth of all customers is sampled.
 fn lived((k_min, k_max): (usize, usize), spoil: fn(&mut [Vec<f64>])) -> [ModelParts; 2] {
     let day = |number: i64| {
         let mut vectors = usual(number as u64);
@@ -51,8 +52,8 @@ fn lived((k_min, k_max): (usize, usize), spoil: fn(&mut [Vec<f64>])) -> [ModelPa
     [first, last]
 }
 
-/// How far the centroids of one model are from the nearest of another, in standard deviations, in the feature where it
-/// is most.
+/// The largest distance from a centroid of one model to the nearest of another, in standard deviations, in the
+/// feature in which it is largest.
 fn moved(from: &ModelParts, to: &ModelParts) -> f64 {
     let off = |left: &[f64], right: &[f64]| {
         let gaps = left.iter().zip(right).enumerate();
@@ -71,11 +72,11 @@ fn moved(from: &ModelParts, to: &ModelParts) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// Numbers of segments given and free, and what the data has is among them.
+/// Fixed and free numbers of segments. Both include the number of groups.
 const BOUNDS: [(usize, usize); 2] = [(GROUPS, GROUPS), (2, 12)];
 
-/// Spoilt customers move no centroid by `most` standard deviations, widen no feature's standard deviation by the share
-/// `wider`, and are no segment.
+/// Spoilt customers move no centroid by `most` standard deviations, widen no feature's standard deviation by the
+/// share `wider`, and are no segment.
 fn check(most: f64, wider: f64, spoil: fn(&mut [Vec<f64>])) {
     for bounds in BOUNDS {
         let clean = lived(bounds, |_| {});
@@ -108,7 +109,7 @@ fn one_in_a_hundred_at_the_end_of_the_world_moves_no_centroid() {
     });
 }
 
-/// From just outside the groups to the end of the world.
+/// From just outside the groups to extremely far away.
 #[test]
 fn one_customer_far_off_in_all_features_is_no_segment_and_moves_none() {
     check(0.05, 0.15, |vectors| vectors[7] = vec![30.0; FEATURES]);
@@ -117,7 +118,7 @@ fn one_customer_far_off_in_all_features_is_no_segment_and_moves_none() {
     check(0.01, 0.01, |vectors| vectors[7] = vec![1e30; FEATURES]);
 }
 
-/// Three customers are no segment, where it takes seven, and each is sampled again and again.
+/// Three customers, each sampled again and again, are no segment: that takes seven.
 #[test]
 fn a_few_far_off_in_all_directions_are_no_segment() {
     for version in lived((6, 6), |vectors| {
@@ -134,7 +135,7 @@ fn a_few_far_off_in_all_directions_are_no_segment() {
     }
 }
 
-/// Where there are more segments than the data has, one to spare is the first to go to who is far off.
+/// If there are more segments than groups, a spare segment is the first to go to a customer who is far off.
 #[test]
 fn a_segment_to_spare_is_not_taken_up_by_one_customer() {
     for k in [6, 8] {
@@ -151,7 +152,7 @@ fn a_segment_to_spare_is_not_taken_up_by_one_customer() {
     }
 }
 
-/// Twelve who are alike are a segment, however far off: as many as that is no accident.
+/// Twelve customers who are alike are a segment, however far off: that many are no accident.
 #[test]
 fn a_group_far_off_is_a_segment() {
     let far: fn(&mut [Vec<f64>]) = |vectors| {
@@ -162,7 +163,7 @@ fn a_group_far_off_is_a_segment() {
     assert!(first.segments.len() > GROUPS || last.segments.len() > GROUPS);
 }
 
-/// A tail is none: of revenue without a logarithm, the largest counts as ever.
+/// A tail is no outlier: without a logarithm, too, the largest revenue counts.
 #[test]
 fn a_long_tail_is_learnt_from() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
@@ -192,7 +193,7 @@ fn who_is_beyond_the_fence_of_every_segment_is_an_outlier() {
             .count();
         assert!(
             marked <= 3,
-            "{marked} of a thousand like those it has learnt from"
+            "{marked} of a thousand customers like those it has learnt from"
         );
         assert!(is_outlier(&model, &[20.0; FEATURES]));
         assert!(is_outlier(&model, &[1e30; FEATURES]));
@@ -200,7 +201,8 @@ fn who_is_beyond_the_fence_of_every_segment_is_an_outlier() {
     }
 }
 
-/// Nine in ten of one segment are the same, and those of the other differ by a hair: nobody is far off by a hair.
+/// Nine in ten customers of one segment are equal, and those of the other differ only slightly. A slight
+/// difference makes no outlier.
 #[test]
 fn equal_customers_make_nobody_an_outlier() {
     let mut vectors = vec![vec![0.0, 0.0]; 300];
@@ -227,7 +229,7 @@ fn of_fewer_than_32_customers_nobody_is_an_outlier() {
     assert_eq!((reaches(31), reaches(32)), (0, 2));
 }
 
-/// Tukey's outer fence the plain way.
+/// Tukey's outer fence, computed the plain way.
 fn fence(mut distances: Vec<f64>) -> f64 {
     distances.sort_by(f64::total_cmp);
     let at = |share: f64| distances[(share * distances.len() as f64).ceil() as usize - 1];
@@ -252,7 +254,7 @@ proptest! {
         }
         let all = fence(own.concat());
         for (segment, own) in parts.segments.iter().zip(own) {
-            // At the border between two segments a customer may have been counted with the other.
+            // A customer at the border between two segments may have been counted with the other.
             let expected = if own.len() >= 34 { all.max(fence(own)) } else { all };
             let reach = segment.reach.unwrap();
             prop_assert!((reach / expected - 1.0).abs() < 0.15, "{reach} {expected}");

@@ -11,7 +11,7 @@ use crate::support::{DAY_MS, learnt, plan, policy, sample};
 
 pub(crate) const EACH: usize = 60;
 
-/// Customers spread normally, with a deviation of one, around places.
+/// Customers with a normal distribution, of deviation one, around places.
 pub(crate) fn around(places: &[[f64; 3]], seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = || {
@@ -30,7 +30,8 @@ fn within(k_min: usize, k_max: usize) -> LearningPolicy {
     }
 }
 
-/// Lives through days, each given by where customers are; the last version, and all steps after the first.
+/// Learns through days, each given by the places of its customers. Returns the last version, and all steps after
+/// the first.
 fn lived(policy: LearningPolicy, days: &[Vec<[f64; 3]>]) -> (ModelParts, Vec<Step>) {
     let first = learnt(3, policy, &around(&days[0], 0));
     let mut trainer = Trainer::new(plan(3), policy, Some(first.clone()));
@@ -61,7 +62,7 @@ fn at(model: &ModelParts, place: [f64; 3]) -> u32 {
     nearest.unwrap().id
 }
 
-// Apart in every feature: one that tells nobody from anybody is noise, scaled to the size of the others.
+// Apart in every feature: a feature that separates no groups is noise, scaled to the size of the others.
 const A: [f64; 3] = [0.0, 0.0, 0.0];
 const B: [f64; 3] = [20.0, 20.0, 20.0];
 const C: [f64; 3] = [40.0, 0.0, 20.0];
@@ -75,7 +76,7 @@ fn what_stays_as_it_is_has_no_steps() {
 
 #[test]
 fn one_group_alone_is_not_split_and_not_merged_below_the_fewest() {
-    // Long enough a memory for evidence.
+    // A memory that is long enough for evidence.
     let long = LearningPolicy {
         half_life_ms: 10 * DAY_MS,
         ..within(1, 2)
@@ -111,7 +112,7 @@ fn a_group_that_goes_is_retired_and_its_id_with_it() {
     assert_eq!(
         steps[1..],
         [Step::Born { segment: 4 }],
-        "who comes back is new"
+        "a group that comes back is new"
     );
     assert_eq!(at(&model, C), 4);
 }
@@ -143,7 +144,7 @@ fn two_groups_that_meet_become_one() {
     assert_eq!(model.segments.len(), 2, "{steps:?}");
 }
 
-/// Two places of equal worth, and room for less: whoever has moved once stays.
+/// Places of equal worth, and fewer segments than places: a segment that has moved once stays.
 #[test]
 fn where_there_is_no_room_segments_do_not_go_to_and_fro() {
     let (model, steps) = lived(within(3, 3), &vec![vec![A, B, C, D]; 60]);
@@ -151,7 +152,7 @@ fn where_there_is_no_room_segments_do_not_go_to_and_fro() {
     assert!(steps.len() <= 2, "{steps:?}");
 }
 
-/// Days of three groups, the customers of each spoilt by `spoil`.
+/// Days of three groups. `spoil` changes the customers of each day.
 fn spoilt(days: i64, spoil: impl Fn(i64, &mut Vec<Vec<f64>>)) -> ModelParts {
     let policy = within(2, 6);
     let mut model = learnt(3, policy, &around(&[A, B, C], 0));
@@ -165,7 +166,7 @@ fn spoilt(days: i64, spoil: impl Fn(i64, &mut Vec<Vec<f64>>)) -> ModelParts {
     model
 }
 
-/// In the scale of the other features, one value of 1e30 would make all the others equal.
+/// In the scale of the other features, one value of 1e30 would make all others equal.
 #[test]
 fn one_customer_at_the_end_of_the_world_drags_nobody_along() {
     let model = spoilt(30, |day, vectors| {
@@ -189,7 +190,7 @@ fn one_customer_at_the_end_of_the_world_drags_nobody_along() {
     }
 }
 
-/// Pence instead of thousands of pounds, from one day to the next.
+/// The unit of a feature changes a thousandfold from one day to the next.
 #[test]
 fn a_feature_that_changes_its_scale_a_thousandfold_is_followed() {
     let model = spoilt(60, |day, vectors| {

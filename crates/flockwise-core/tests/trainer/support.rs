@@ -44,7 +44,7 @@ pub(crate) fn sample(at_ms: i64, vectors: &[Vec<f64>]) -> MiniBatch {
     }
 }
 
-/// The same vectors of customers of another task.
+/// The same vectors, for customers of another task.
 pub(crate) fn of_task(task: usize, mut batch: MiniBatch) -> MiniBatch {
     for (customer, _) in &mut batch.sample {
         *customer = mix(*customer ^ mix(task as u64 + 1));
@@ -52,9 +52,9 @@ pub(crate) fn of_task(task: usize, mut batch: MiniBatch) -> MiniBatch {
     batch
 }
 
-/// A trainer's answer, as far as it is a model.
+/// Learning, reduced to the model.
 pub(crate) trait Learns {
-    /// What [`Trainer::fold`] gives, without the review.
+    /// Like [`Trainer::fold`], without the impact.
     fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelParts>;
 }
 
@@ -66,14 +66,14 @@ impl Learns for Trainer {
     }
 }
 
-/// The first model of a sample, without ado.
+/// The first version of a sample.
 pub(crate) fn learnt(features: usize, policy: LearningPolicy, vectors: &[Vec<f64>]) -> ModelParts {
     trainer(features, policy)
         .learn(sample(0, vectors), 0)
         .unwrap()
 }
 
-/// Groups of customers around points, a little spread, as long as the points are.
+/// Groups of customers around points, with a small spread.
 pub(crate) fn groups(around: &[&[f64]], each: usize) -> Vec<Vec<f64>> {
     let mut vectors = Vec::new();
     for step in 0..each {
@@ -92,7 +92,7 @@ pub(crate) fn groups(around: &[&[f64]], each: usize) -> Vec<Vec<f64>> {
     vectors
 }
 
-/// A version with a segment at each centroid.
+/// A version with one segment per centroid.
 pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) -> ModelParts {
     let dimensions = centroids[0].len();
     let segments = centroids.iter().zip(weights).enumerate();

@@ -1,4 +1,4 @@
-//! A continuum of customers, on which k-means has many answers: what is worth a version, and what is not.
+//! A continuum of customers, on which k-means has many solutions: which versions are worth publishing.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn normal(random: &mut impl Rng) -> f64 {
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
-/// So many of 5,000 customers of a day, of one normal group that moves `a_day`.
+/// A day's sample of `count` of 5,000 customers, from one normal group that moves by `a_day` each day.
 fn day(day: i64, count: usize, a_day: f64) -> MiniBatch {
     let mut random = ChaCha8Rng::seed_from_u64(day as u64);
     let sample = (0..count).map(|_| {
@@ -36,7 +36,7 @@ fn day(day: i64, count: usize, a_day: f64) -> MiniBatch {
     }
 }
 
-/// Four segments, the first ones of a day's customers.
+/// Four segments. The first version is made from a day's customers.
 fn careful(churn_budget: f64) -> LearningPolicy {
     LearningPolicy {
         churn_budget,
@@ -45,7 +45,7 @@ fn careful(churn_budget: f64) -> LearningPolicy {
     }
 }
 
-/// What is published of so many days, and on which.
+/// What is published in a range of days, and on which day.
 fn published(
     trainer: &mut Trainer,
     days: std::ops::Range<i64>,
@@ -81,7 +81,7 @@ fn a_version_that_only_moves_people_about_is_not_published() {
     }
 }
 
-/// Most looks publish nothing here, versions are held, and drift is told.
+/// Here most looks publish nothing, versions are held, and drift is detected.
 #[test]
 fn an_heir_of_a_quiet_trainer_is_level() {
     let mut trainer = begun(0.1);
@@ -118,7 +118,7 @@ fn a_model_that_does_not_say_when_it_is_from_learns_on() {
     assert!(found.len() > 3, "{}", found.len());
 }
 
-/// Groups apart, of a few features: nobody has left before the first version.
+/// Separate groups and few features: no customers have left before the first version.
 #[test]
 fn no_group_is_lost_to_the_first_version() {
     for seed in 0..20 {
@@ -156,7 +156,7 @@ fn hand_made(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelParts {
     }
 }
 
-/// K-means has use for two segments in a group of nine tenths of all, and for one in the other.
+/// K-means needs two segments in a group of nine tenths of all customers, and one in the other.
 #[test]
 fn two_of_use_keep_no_others_from_merging() {
     let mut merged = 0;

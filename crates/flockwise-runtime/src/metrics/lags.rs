@@ -1,4 +1,4 @@
-//! How far behind inputs are, measured when it is asked for, so that it grows while nothing is read.
+//! Lags of the inputs. They are computed at each scrape, so that they grow while nothing is read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use prometheus::{GaugeVec, IntGaugeVec};
 use super::{options, set};
 use crate::clock::{Clock, Moment};
 
-/// What was reported longer ago than this is not known any more: a worker that gets on reports every second.
+/// A report that is older than this is stale: a healthy worker reports every second.
 const STALE: Duration = Duration::from_secs(15);
 
-/// The lags of the inputs that the process reads; clones are the same ones.
+/// The lags of the input partitions that the process reads. Clones share them.
 #[derive(Clone, Debug)]
 pub struct InputLags {
     clock: Clock,
@@ -26,18 +26,18 @@ pub struct InputLags {
 #[derive(Clone, Copy, Debug)]
 struct Reported {
     at: Moment,
-    /// Event time processed, or where there was no event yet the time of the first report; milliseconds since the
-    /// epoch.
+    /// Event time processed, or the time of the first report if there was no event yet; milliseconds since the epoch.
     reached_ms: i64,
-    /// When the partition's end was last known to be reached, by the wall clock; `i64::MIN`: never. What is to be read
-    /// has come since, however old its event time is.
+    /// Wall-clock time, milliseconds since the epoch, when the partition's end was last known to be reached;
+    /// `i64::MIN`: never. Unread records have arrived since then, however old their event time is.
     caught_up_ms: i64,
-    /// `None`: the end of the partition is not known.
+    /// Events still to be read; `None`: the end of the partition is unknown.
     events: Option<u64>,
 }
 
 impl Reported {
-    fn since_ms(self) -> i64 {
+    /// Since when the partition has been behind, milliseconds since the epoch.
+    fn behind_since_ms(self) -> i64 {
         self.reached_ms.max(self.caught_up_ms)
     }
 }
@@ -47,12 +47,12 @@ impl InputLags {
         let labels = ["topic", "partition"];
         let seconds = options(
             "input_lag_seconds",
-            "Wall clock minus event time processed, or since the end was last reached where that is later, while events \
-             are to be read or the end is unknown; 0 at the end.",
+            "Time since the event time processed, or since the end of the partition was last reached if that is later; \
+             0 at the end. Grows while nothing is read or the end is unknown.",
         );
         let events = options(
             "input_lag_events",
-            "Events still to be read; no series while the end is unknown.",
+            "Events still to be read. No series while the end of the partition is unknown.",
         );
         Ok(Self {
             clock,
@@ -62,7 +62,8 @@ impl InputLags {
         })
     }
 
-    /// Event time processed of a partition (`i64::MIN`: none yet), and events still to be read, where that is known.
+    /// Reports the event time processed of a partition (milliseconds since the epoch; `i64::MIN`: none yet), and the
+    /// number of events still to be read (`None`: unknown).
     pub fn report(&self, topic: &str, partition: u32, time_ms: i64, events: Option<u64>) {
         let (at, wall_ms) = (self.clock.now(), self.clock.wall_ms());
         let mut inputs = self.lock();
@@ -87,17 +88,17 @@ impl InputLags {
         inputs.insert(key, reported);
     }
 
-    /// Takes the series of a partition away that this process no longer reads.
+    /// Removes the series of a partition that this process no longer reads.
     pub fn forget(&self, topic: &str, partition: u32) {
         self.lock().remove(&(topic.to_owned(), partition));
         let partition = partition.to_string();
         let labels = [topic, &partition];
-        // One that was never set is gone already.
+        // Fails only if there is no such series.
         self.seconds.remove_label_values(&labels).ok();
         self.events.remove_label_values(&labels).ok();
     }
 
-    fn show(&self) {
+    fn update_gauges(&self) {
         let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
         for ((topic, partition), reported) in self.lock().iter() {
             let partition = partition.to_string();
@@ -105,13 +106,13 @@ impl InputLags {
             let events = reported.events.filter(|_| now.since(reported.at) < STALE);
             let behind_ms = match events {
                 Some(0) => 0,
-                _ => wall_ms.saturating_sub(reported.since_ms()).max(0),
+                _ => wall_ms.saturating_sub(reported.behind_since_ms()).max(0),
             };
             let seconds = Duration::from_millis(behind_ms as u64).as_secs_f64();
             self.seconds.with_label_values(&labels).set(seconds);
             match events {
                 Some(events) => set(&self.events, &labels, events),
-                // A lag that stands still would look as if all were well.
+                // A lag that stands still would look healthy.
                 None => drop(self.events.remove_label_values(&labels)),
             }
         }
@@ -129,7 +130,7 @@ impl Collector for InputLags {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.show();
+        self.update_gauges();
         let (seconds, events) = (self.seconds.collect(), self.events.collect());
         seconds.into_iter().chain(events).collect()
     }

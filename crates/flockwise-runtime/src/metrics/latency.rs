@@ -1,4 +1,4 @@
-//! Latencies: recorded to three digits, shown as a histogram.
+//! Latencies, recorded to three significant digits and exported as a Prometheus histogram.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use prometheus::proto::{self, MetricFamily, MetricType};
 
 use super::options;
 
-/// Upper bounds of the latencies' buckets, microseconds.
+/// Upper bounds of the exported buckets, microseconds.
 const BOUNDS_US: [u64; 18] = [
     1_000,
     2_000,
@@ -30,11 +30,11 @@ const BOUNDS_US: [u64; 18] = [
     600_000_000,
     3_600_000_000,
 ];
-/// Latencies above a day count as that long.
-const LONGEST_US: u64 = 86_400_000_000;
+/// Longer latencies are recorded as this: a day, microseconds.
+const MAX_US: u64 = 86_400_000_000;
 const US_PER_S: f64 = 1e6;
 
-/// Latencies to three digits, shown to Prometheus as a histogram; clones are the same one.
+/// A histogram of latencies, recorded to three significant digits. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Latency {
     recorded: Arc<Mutex<Recorded>>,
@@ -49,7 +49,7 @@ struct Recorded {
 
 impl Latency {
     pub(super) fn new(name: &str, help: &str) -> prometheus::Result<Self> {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3)
+        let histogram = Histogram::new_with_bounds(1, MAX_US, 3)
             .map_err(|error| prometheus::Error::Msg(error.to_string()))?;
         let sum_us = 0;
         Ok(Self {
@@ -58,17 +58,17 @@ impl Latency {
         })
     }
 
-    /// Records these under one lock.
+    /// Records latencies. Takes the lock once for all of them.
     pub fn record(&self, latencies: impl Iterator<Item = Duration>) {
         let mut recorded = self.lock();
         for latency in latencies {
-            let us = u64::try_from(latency.as_micros()).map_or(LONGEST_US, |us| us.min(LONGEST_US));
+            let us = u64::try_from(latency.as_micros()).map_or(MAX_US, |us| us.min(MAX_US));
             recorded.histogram.saturating_record(us);
             recorded.sum_us += us;
         }
     }
 
-    /// The latency that this share of all stays within; zero where there is none yet.
+    /// The quantile at `share`, from 0 to 1; zero if nothing was recorded.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Duration {
         Duration::from_micros(self.lock().histogram.value_at_quantile(share))
@@ -86,7 +86,7 @@ impl Collector for Latency {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut metric = proto::Metric::default();
-        metric.set_histogram(self.lock().shown());
+        metric.set_histogram(self.lock().to_histogram());
         let mut family = MetricFamily::default();
         family.set_name(self.description.fq_name.clone());
         family.set_help(self.description.help.clone());
@@ -97,10 +97,10 @@ impl Collector for Latency {
 }
 
 impl Recorded {
-    fn shown(&self) -> proto::Histogram {
+    fn to_histogram(&self) -> proto::Histogram {
         let mut counts = [0; BOUNDS_US.len()];
         for cell in self.histogram.iter_recorded() {
-            // A cell is known by its highest value; one that begins on a bound belongs below it.
+            // The iterator gives a cell's highest value. A cell whose lowest value is a bound belongs below that bound.
             let us = self.histogram.lowest_equivalent(cell.value_iterated_to());
             let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
             if let Some(count) = counts.get_mut(bucket) {
@@ -115,10 +115,10 @@ impl Recorded {
             bucket.set_cumulative_count(cumulative);
             bucket
         });
-        let mut shown = proto::Histogram::default();
-        shown.set_bucket(buckets.collect());
-        shown.set_sample_count(self.histogram.len());
-        shown.set_sample_sum(self.sum_us as f64 / US_PER_S);
-        shown
+        let mut histogram = proto::Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(self.histogram.len());
+        histogram.set_sample_sum(self.sum_us as f64 / US_PER_S);
+        histogram
     }
 }

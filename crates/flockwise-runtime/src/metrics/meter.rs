@@ -1,4 +1,4 @@
-//! What one worker counts between two exports.
+//! The counters and gauges of one worker between two exports.
 
 use std::collections::BTreeMap;
 use std::mem::take;
@@ -15,57 +15,57 @@ use super::{Abort, Counters, Gauges, Metrics, set};
 /// Changes of segment by cause, segment left and segment reached.
 pub type SegmentMoves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;
 
-/// What a transaction counts. It is merged into the totals when the transaction commits and dropped when
-/// it aborts, so that work that is done again counts once.
+/// The counts of one transaction. A commit adds them to the totals and an abort drops them, so that work that is done
+/// again counts once.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Events read from inputs, those that are refused too.
+    /// Events read from the inputs, including rejected ones.
     pub events: u64,
-    /// Changes of segment, by `Cause as usize`.
+    /// Segment changes to publish, by `Cause as usize`.
     pub changes: [u64; Cause::ALL.len()],
-    /// Changes of segment in history that are not published.
+    /// Segment changes in the backfill that are not published.
     pub changes_withheld: u64,
-    /// Flips suppressed, by `Suppression as usize`.
+    /// Segment changes suppressed by the decision policy, by `Suppression as usize`.
     pub suppressed_changes: [u64; Suppression::ALL.len()],
-    /// Records that could not be processed, by `Reason as usize`.
+    /// Records rejected, by `Reason as usize`.
     pub dead_letters: [u64; Reason::ALL.len()],
-    /// Events seen before.
+    /// Events skipped as duplicates.
     pub duplicates: u64,
-    /// Input records without a value: deletions in a compacted topic, which are no events.
+    /// Input records without a value: deletions in a compacted topic, which are not events.
     pub tombstones: u64,
-    /// Events passed on to another task.
+    /// Events forwarded to another task.
     pub forwarded_events: u64,
-    /// Customers scored by the sweep.
+    /// Scorings by the sweep.
     pub sweep_scorings: u64,
-    /// Those of them who are far from every segment.
+    /// Scorings by the sweep that found an outlier.
     pub sweep_outliers: u64,
-    /// Segments born, split, merged and retired, as [`Step::NAMES`].
+    /// Lineage steps, in the order of [`Step::NAMES`].
     pub segment_steps: [u64; Step::NAMES.len()],
-    /// Times that customers were found to be changing.
+    /// Drift alarms.
     pub drift_alarms: u64,
-    /// How customers moved.
+    /// Published segment changes by cause, from and to.
     pub moves: SegmentMoves,
-    /// Timestamp of the record in which each event was read first, milliseconds since the epoch: one for each
-    /// event that a task counted or refused, none for one that it passed on.
+    /// For each event that a task counted or rejected, but not for a forwarded one: the timestamp of the input record,
+    /// milliseconds since the epoch.
     pub received_ms: Vec<i64>,
 }
 
 impl Counts {
-    /// Adds what another counted, but for moves and timestamps.
+    /// Adds the counts of another, except moves and timestamps.
     fn merge(&mut self, other: &Self) {
-        let one = |total: &mut u64, count: u64| *total += count;
-        one(&mut self.events, other.events);
+        let merge_one = |total: &mut u64, count: u64| *total += count;
+        merge_one(&mut self.events, other.events);
         merge_each(&mut self.changes, &other.changes);
-        one(&mut self.changes_withheld, other.changes_withheld);
+        merge_one(&mut self.changes_withheld, other.changes_withheld);
         merge_each(&mut self.suppressed_changes, &other.suppressed_changes);
         merge_each(&mut self.dead_letters, &other.dead_letters);
-        one(&mut self.duplicates, other.duplicates);
-        one(&mut self.tombstones, other.tombstones);
-        one(&mut self.forwarded_events, other.forwarded_events);
-        one(&mut self.sweep_scorings, other.sweep_scorings);
-        one(&mut self.sweep_outliers, other.sweep_outliers);
+        merge_one(&mut self.duplicates, other.duplicates);
+        merge_one(&mut self.tombstones, other.tombstones);
+        merge_one(&mut self.forwarded_events, other.forwarded_events);
+        merge_one(&mut self.sweep_scorings, other.sweep_scorings);
+        merge_one(&mut self.sweep_outliers, other.sweep_outliers);
         merge_each(&mut self.segment_steps, &other.segment_steps);
-        one(&mut self.drift_alarms, other.drift_alarms);
+        merge_one(&mut self.drift_alarms, other.drift_alarms);
     }
 
     /// Counts a step of the lineage.
@@ -90,44 +90,44 @@ impl Counts {
     }
 }
 
-/// What one worker counts: counters since the last export, gauges as of now.
+/// The meter of one worker: counters since the last export, and current gauges.
 #[derive(Debug, Default)]
 pub struct WorkerMeter {
     /// Transactions committed.
     pub commits: u64,
     /// Transactions aborted, by `Abort as usize`.
     pub aborts: [u64; Abort::ALL.len()],
-    /// Tasks taken over that had been kept warm.
+    /// Tasks taken over from a standby.
     pub standby_takeovers: u64,
-    /// Changes of what the worker owns that it was told of.
+    /// Rebalance notifications received: assignments, revocations and losses.
     pub rebalances: u64,
     /// Changelog records read to restore tasks.
     pub restored_records: u64,
-    /// From the record's timestamp to the commit, one for each event.
+    /// For each event, the time from the timestamp of its record to the commit.
     pub end_to_end: Vec<Duration>,
-    /// How long each commit took.
+    /// Duration of each commit.
     pub commit: Vec<Duration>,
-    /// Customers held.
+    /// Customers in the worker's tasks.
     pub customers: u64,
-    /// Memory of their state, bytes.
+    /// Memory that the tasks' state takes, bytes.
     pub state_bytes: u64,
-    /// Partitions that are not read on since their next record is gone.
+    /// Halted partitions.
     pub halted: u64,
-    /// Event time between the latest event processed and the earliest next one, milliseconds.
+    /// Event time from the earliest next event to the latest processed event of the input partitions, milliseconds.
     pub skew_ms: i64,
-    /// Version of the model; 0: none.
+    /// Version of the model in use; 0: none.
     pub model_version: u64,
-    /// Segments of the model.
+    /// Segments of the model in use.
     pub segments: u64,
-    /// Version of the model that is held; 0: none.
+    /// Version that is held for approval; 0: none.
     pub held_version: u64,
-    /// Share of all customers that the last version moves.
+    /// Share of all customers that the latest version moves, or would move if approved; from 0 to 1.
     pub moved_share: f64,
     /// Tasks that run.
     pub tasks_running: u64,
-    /// Tasks that have not read all history of their inputs.
+    /// Tasks that have not read all events from before the pipeline's first start.
     pub tasks_behind: u64,
-    /// What the first version waits for, at the trainer; all 0 where it waits for nothing.
+    /// Progress of warm-up; all 0 without warm-up, and on workers that do not host the trainer.
     pub warm_up: WarmUp,
     /// Tasks that are being restored.
     pub tasks_restoring: u64,
@@ -137,7 +137,7 @@ pub struct WorkerMeter {
 }
 
 impl WorkerMeter {
-    /// A meter at zero for the worker of a number.
+    /// A meter at zero for the worker with this number.
     #[must_use]
     pub fn new(worker: usize) -> Self {
         Self {
@@ -164,7 +164,7 @@ impl WorkerMeter {
         counts.received_ms.clear();
     }
 
-    /// Counts that no abort takes back: of work that is no part of a transaction.
+    /// Counts of work outside transactions. An abort does not drop them.
     pub fn beside_transactions(&mut self) -> &mut Counts {
         &mut self.committed
     }
@@ -175,10 +175,10 @@ impl WorkerMeter {
         &self.moves
     }
 
-    /// Adds the counters to the metrics, which sets them back to zero, and shows the gauges.
+    /// Adds the counters to the metrics, resets them to zero, and sets the gauges.
     pub fn export(&mut self, metrics: &Metrics) {
         self.add_to(&metrics.counters);
-        self.show_in(&metrics.gauges);
+        self.set_gauges(&metrics.gauges);
         metrics.end_to_end_latency.record(self.end_to_end.drain(..));
         metrics.commit_latency.record(self.commit.drain(..));
     }
@@ -192,7 +192,7 @@ impl WorkerMeter {
         add(&counters.restored_records, &mut self.restored_records);
     }
 
-    fn show_in(&self, gauges: &Gauges) {
+    fn set_gauges(&self, gauges: &Gauges) {
         let worker = self.worker.as_str();
         set(&gauges.customers, &[worker], self.customers);
         set(&gauges.state_bytes, &[worker], self.state_bytes);

@@ -1,4 +1,4 @@
-//! How each worker gets on, measured when it is asked for, so that the figures grow while a worker hangs.
+//! Progress of each worker. The gauges are computed at each scrape, so that they grow while a worker hangs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use prometheus::proto::MetricFamily;
 use super::options;
 use crate::clock::{Clock, Moment};
 
-/// What the workers note of their polls and commits; clones are the same notes. They outlive the worker that starts
-/// again under the same number.
+/// When the workers last polled and committed. Clones share it. It survives the restart of a worker, which keeps its
+/// number.
 #[derive(Clone, Debug)]
 pub struct Progress {
     clock: Clock,
@@ -26,20 +26,20 @@ pub struct Progress {
 struct Noted {
     polled: Moment,
     committed: Moment,
-    /// Since when something has waited to be committed, through aborts too.
+    /// Since when uncommitted work has been waiting; an abort does not reset it. `None`: there is none.
     pending: Option<Moment>,
-    /// What went wrong since the last commit, the latest.
+    /// The latest error since the last commit.
     error: Option<String>,
 }
 
-/// A worker whose commits have come to nothing for too long.
+/// A worker that has had uncommitted work for too long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stall {
-    /// Which.
+    /// Its number.
     pub worker: usize,
-    /// Since when something has waited to be committed.
+    /// How long its uncommitted work has been waiting.
     pub lasted: Duration,
-    /// The latest error, if one was told.
+    /// The latest error since its last commit; `None` if none was reported.
     pub error: Option<String>,
 }
 
@@ -51,26 +51,26 @@ impl Progress {
             workers: Arc::default(),
             since_poll: gauge(
                 "seconds_since_poll",
-                "Since the worker last asked its broker for records.",
+                "Seconds since the worker last polled for records.",
             )?,
             since_commit: gauge(
                 "seconds_since_commit",
-                "Since the worker's last successful commit; an idle worker commits every 30 s too.",
+                "Seconds since the worker's last successful commit. An idle worker that owns tasks commits every 30 s.",
             )?,
             uncommitted: gauge(
                 "uncommitted_seconds",
-                "How long the worker's oldest uncommitted work has waited; 0 where there is none.",
+                "Age of the worker's oldest uncommitted work in seconds; 0 if there is none.",
             )?,
         })
     }
 
-    /// The worker has polled.
+    /// Notes that the worker has polled.
     pub fn polled(&self, worker: usize) {
         let now = self.clock.now();
         self.note(worker, now, |noted| noted.polled = now);
     }
 
-    /// The worker has something to commit.
+    /// Notes that the worker has uncommitted work.
     pub fn pending(&self, worker: usize) {
         let now = self.clock.now();
         self.note(worker, now, |noted| {
@@ -78,14 +78,14 @@ impl Progress {
         });
     }
 
-    /// The worker has committed.
+    /// Notes that the worker has committed.
     pub fn committed(&self, worker: usize) {
         let now = self.clock.now();
         self.note(worker, now, |noted| noted.committed = now);
         self.nothing_pending(worker);
     }
 
-    /// The worker owns nothing that could wait for a commit.
+    /// Notes that the worker has no uncommitted work, without a commit: it owns no task.
     pub fn nothing_pending(&self, worker: usize) {
         let now = self.clock.now();
         self.note(worker, now, |noted| {
@@ -94,13 +94,13 @@ impl Progress {
         });
     }
 
-    /// Something came to nothing.
+    /// Notes an error of the worker, which [`Progress::stalls`] reports until its next commit.
     pub fn failed(&self, worker: usize, error: &str) {
         let now = self.clock.now();
         self.note(worker, now, |noted| noted.error = Some(error.to_owned()));
     }
 
-    /// The workers that have had something to commit for this long, and have not.
+    /// The workers that have had uncommitted work for at least `limit`.
     #[must_use]
     pub fn stalls(&self, limit: Duration) -> Vec<Stall> {
         let now = self.clock.now();
@@ -130,17 +130,17 @@ impl Progress {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self) {
+    fn update_gauges(&self) {
         let now = self.clock.now();
         for (worker, noted) in self.lock().iter() {
             let labels = [worker.to_string()];
-            let show = |gauges: &GaugeVec, span: Duration| {
+            let set = |gauges: &GaugeVec, span: Duration| {
                 gauges.with_label_values(&labels).set(span.as_secs_f64());
             };
-            show(&self.since_poll, now.since(noted.polled));
-            show(&self.since_commit, now.since(noted.committed));
+            set(&self.since_poll, now.since(noted.polled));
+            set(&self.since_commit, now.since(noted.committed));
             let pending = noted.pending.map(|pending| now.since(pending));
-            show(&self.uncommitted, pending.unwrap_or_default());
+            set(&self.uncommitted, pending.unwrap_or_default());
         }
     }
 
@@ -158,7 +158,7 @@ impl Collector for Progress {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.show();
+        self.update_gauges();
         let families = self.gauges().into_iter().flat_map(Collector::collect);
         families.collect()
     }

@@ -1,4 +1,4 @@
-//! Makes metrics, registers them, and keeps what they are, so that a test compares them with the documents.
+//! Creates and registers metrics, and records their names, types and labels, which a test compares with the documents.
 
 use std::cell::RefCell;
 
@@ -10,19 +10,19 @@ use prometheus::{
 
 use super::Latency;
 
-/// What a metric is, as its documentation has to say it.
+/// Name, type and labels of a metric. The documentation must agree with them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Described {
-    /// Its full name.
+    /// Its full name, with the prefix.
     pub name: String,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// Names of its labels, in order.
+    /// The names of its labels, in the order of their declaration.
     pub labels: Vec<String>,
 }
 
 impl Described {
-    /// The metrics of a collector, those that have no series yet too.
+    /// The metrics of a collector, including those without a series. Their type is then `untyped`.
     #[must_use]
     pub fn of(collector: &dyn Collector) -> Vec<Self> {
         let families = collector.collect();
@@ -48,7 +48,7 @@ fn kind(of: MetricType) -> &'static str {
     }
 }
 
-/// Registers the metrics of one part of the program, whose names all begin alike.
+/// Registers the metrics of one part of the program, whose names share a prefix.
 pub struct Registrar<'a> {
     registry: &'a Registry,
     prefix: &'static str,
@@ -56,7 +56,7 @@ pub struct Registrar<'a> {
 }
 
 impl<'a> Registrar<'a> {
-    /// For names that begin with `prefix` and an underscore.
+    /// Creates a registrar that puts `prefix` and an underscore before each name.
     #[must_use]
     pub fn new(registry: &'a Registry, prefix: &'static str) -> Self {
         Self {
@@ -66,13 +66,13 @@ impl<'a> Registrar<'a> {
         }
     }
 
-    /// What was registered.
+    /// The metrics that were registered.
     #[must_use]
     pub fn described(self) -> Vec<Described> {
         self.described.into_inner()
     }
 
-    /// A counter without labels.
+    /// Registers a counter without labels.
     ///
     /// # Errors
     /// As [`Registrar::keep`].
@@ -80,7 +80,7 @@ impl<'a> Registrar<'a> {
         self.keep(IntCounter::with_opts(self.options(name, help))?)
     }
 
-    /// One counter for each value of the label, all there from the start, at zero.
+    /// Registers one counter for each value of the label. All are exported from the start, at zero.
     ///
     /// # Errors
     /// As [`Registrar::keep`].
@@ -93,7 +93,7 @@ impl<'a> Registrar<'a> {
         Ok(values.map(|value| family.with_label_values(&[value])))
     }
 
-    /// Counters whose label values are not known beforehand.
+    /// Registers counters whose label values are not known in advance.
     ///
     /// # Errors
     /// As [`Registrar::keep`].
@@ -106,7 +106,7 @@ impl<'a> Registrar<'a> {
         self.keep(IntCounterVec::new(self.options(name, help), labels)?)
     }
 
-    /// A gauge of whole numbers without labels.
+    /// Registers an integer gauge without labels.
     ///
     /// # Errors
     /// As [`Registrar::keep`].
@@ -114,7 +114,7 @@ impl<'a> Registrar<'a> {
         self.keep(IntGauge::with_opts(self.options(name, help))?)
     }
 
-    /// Gauges of whole numbers.
+    /// Registers integer gauges with labels.
     ///
     /// # Errors
     /// As [`Registrar::keep`].
@@ -122,7 +122,7 @@ impl<'a> Registrar<'a> {
         self.keep(IntGaugeVec::new(self.options(name, help), labels)?)
     }
 
-    /// Gauges of real numbers: shares and seconds.
+    /// Registers floating-point gauges with labels, for shares and seconds.
     ///
     /// # Errors
     /// As [`Registrar::keep`].
@@ -137,7 +137,7 @@ impl<'a> Registrar<'a> {
     /// Registers a metric.
     ///
     /// # Errors
-    /// Where the registry has one of this name already.
+    /// If the registry already has a metric of this name.
     pub fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C> {
         self.registry.register(Box::new(metric.clone()))?;
         self.described.borrow_mut().extend(Described::of(&metric));

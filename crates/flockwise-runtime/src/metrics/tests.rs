@@ -10,7 +10,7 @@ fn text(registry: &Registry) -> String {
     TextEncoder::new().encode_to_string(&families).unwrap()
 }
 
-/// Everything set to something, over two exports.
+/// Metrics that were filled by two exports.
 fn filled() -> (Registry, Metrics) {
     let registry = Registry::new();
     let metrics = Metrics::register_by(&registry, &Clock::simulated(100_000)).unwrap();

@@ -1,17 +1,17 @@
-//! Where a segment can be cut in two, and whether it is two.
+//! How a segment is cut in two, and whether it is two.
 
 use std::collections::BTreeSet;
 
 use flockwise_kmeans::{Points, Separation, bisect, squared};
 
-/// The fewest members that are looked at, as a multiple of what a segment needs: two of them, and some to
-/// spare.
+/// Minimum number of members to examine, as a multiple of what a segment needs: enough for two segments and some
+/// to spare.
 const LOOKED_AT: usize = 3;
 
 /// A segment cut in two.
 pub(super) struct Cut {
     pub(super) centroids: [Vec<f64>; 2],
-    /// The members of each side, in the order in which they came.
+    /// The members of each side, in the order in which they were sampled.
     pub(super) members: [Vec<usize>; 2],
     /// By how much the inertia falls.
     pub(super) gain: f64,
@@ -19,32 +19,32 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// How sure it is that the sides are two, nats.
+    /// How certain it is that the sides are two groups, nats.
     pub(super) fn clarity(&self) -> f64 {
         self.separation.count * (self.separation.gain() - self.separation.penalty())
     }
 
-    /// Who came first of all in it.
+    /// The member of both sides that was sampled first.
     pub(super) fn first_member(&self) -> usize {
         let firsts = self.members.iter().filter_map(|side| side.first());
         firsts.min().copied().unwrap_or(0)
     }
 }
 
-/// Cuts segments.
+/// Cuts segments in two.
 pub(super) struct Bisector<'p> {
     pub(super) points: &'p Points,
-    /// Whose each is, by the hash of the id.
+    /// The customer of each point, by the hash of the id.
     pub(super) customers: &'p [u64],
-    /// Customers that a segment needs.
+    /// Number of customers that a segment needs.
     pub(super) fewest: usize,
     pub(super) seed: u64,
 }
 
 impl Bisector<'_> {
-    /// The best cut of members that are two. What they were long ago can hide what they are: so all of them
-    /// are looked at, then the newer half, the newer half of that and so on, as adaptive windows are cut in
-    /// ADWIN (Bifet and Gavaldà 2007).
+    /// The best cut of members who are two groups. Old samples can hide what a segment is now. So it examines all
+    /// members, then the newer half, then the newer half of that and so on, as ADWIN (Bifet and Gavaldà 2007) cuts
+    /// adaptive windows.
     pub(super) fn two(&self, members: &[usize]) -> Option<Cut> {
         let mut newest = members;
         while newest.len() >= LOOKED_AT * self.fewest {
@@ -57,7 +57,7 @@ impl Bisector<'_> {
         None
     }
 
-    /// The best cut of members, whatever they are.
+    /// The best cut of members, whether they are two groups or not.
     pub(super) fn whole(&self, members: &[usize]) -> Option<Cut> {
         let own = self.points.of(members);
         let weight: f64 = own.iter().map(|(_, weight)| weight).sum();
@@ -90,14 +90,14 @@ impl Bisector<'_> {
         cut.separation.is_two() && self.is_counted(cut) && self.is_alive(cut, members)
     }
 
-    /// Both sides have as many members as a segment needs, by Kish's effective number.
+    /// Whether both sides have as many members as a segment needs, by Kish's effective number.
     fn is_counted(&self, cut: &Cut) -> bool {
         let share = cut.separation.share.min(1.0 - cut.separation.share);
         cut.separation.count * share >= self.fewest as f64
     }
 
-    /// Both sides have what a segment needs, by members and by customers: one who is sampled again and again is
-    /// still one.
+    /// Whether both sides have enough members and enough different customers for a segment: one who is sampled
+    /// again and again counts once.
     pub(super) fn are_enough(&self, cut: &Cut) -> bool {
         let has_customers = |members: &Vec<usize>| {
             let mut seen = BTreeSet::new();
@@ -112,9 +112,9 @@ impl Bisector<'_> {
         self.is_counted(cut) && cut.members.iter().all(has_customers)
     }
 
-    /// Both sides are still coming: of the newest members, so many that a side should have enough of them for a
-    /// segment, it has half of that at least. The trail of a segment that moves is a group of its own, but
-    /// nobody comes there any more.
+    /// Whether both sides are still sampled. It takes as many of the newest members as should include enough of a
+    /// side for a segment; the side must have at least half of that. The trail of a segment that moves is a group
+    /// of its own, but no customers come there any more.
     fn is_alive(&self, cut: &Cut, members: &[usize]) -> bool {
         cut.members.iter().all(|side| {
             let newest = (self.fewest * members.len()).div_ceil(side.len().max(1));

@@ -1,16 +1,16 @@
-//! Two segments become one.
+//! Merges: two segments become one.
 
 use flockwise_kmeans::{Fit, Separation};
 
 use super::{StructureLearner, nearest_other};
 use crate::lineage::Step;
 
-/// Members whose separation says how two segments lie to each other now, as a multiple of the fewest a
-/// segment needs.
+/// Number of newest members whose separation counts as the present one, as a multiple of what a segment needs.
 const NEWEST: usize = 12;
 
 impl StructureLearner {
-    /// Two that are no more apart than one cut in two become one, the closest first, unless k-means has use for both.
+    /// Merges pairs that are no more apart than one group cut in two, the closest first, unless k-means needs
+    /// both.
     pub(super) fn merge(&mut self) {
         while self.ids.len() > self.bounds.k_min.max(1) {
             let Some((gone, kept, merged)) = self.closest_to_merge() else {
@@ -25,8 +25,8 @@ impl StructureLearner {
         }
     }
 
-    /// Which goes, into which, and all others without it. What would be undone is not done: none of those left is
-    /// two that was not before.
+    /// The segment to merge, the one to merge it into, and the fit without the former. A merge that would be
+    /// undone is not made: it must not leave a segment that is two and was not before.
     fn closest_to_merge(&self) -> Option<(usize, usize, Fit)> {
         let members = self.fit.members();
         let mut ones: Vec<(usize, usize, f64)> = neighbours(&self.fit)
@@ -45,16 +45,17 @@ impl StructureLearner {
         })
     }
 
-    /// Is one segment more worth what one more is worth on average, by what is lost with it? The error of k segments
-    /// in d dimensions falls like k^(-2/d) (Zador 1982), by a share of 2 / dk for each. Of a large group k-means makes
-    /// several segments: merged, they would come back, where a smaller group gives way to them.
+    /// Whether one segment more is worth what one more is worth on average, measured by the loss without it. The
+    /// error of k segments in d dimensions falls like k^(-2/d) (Zador 1982), by a share of 2 / dk for each.
+    /// K-means makes several segments of a large group. If they were merged, they would come back and displace the
+    /// segment of a smaller group.
     fn is_of_use(&self, without: &Fit) -> bool {
         let spread = (self.sampled.points.dimensions() * self.ids.len()) as f64;
         without.inertia > (1.0 + 2.0 / spread) * self.fit.inertia
     }
 
-    /// How little sets two apart, where they are one: all their members say so, the newest do, and together
-    /// they would not be split.
+    /// How little separates two segments; `None` if they are not one. To be one, all members and the newest ones
+    /// must agree on it, and a split of both together must not follow.
     pub(super) fn oneness(&self, left: &[usize], right: &[usize]) -> Option<f64> {
         let points = &self.sampled.points;
         let separation = Separation::between(points, left, right)?;
@@ -83,7 +84,7 @@ impl StructureLearner {
     }
 }
 
-/// Each centroid with the one nearest to it, each pair once.
+/// Each centroid with weight and the one nearest to it. Each pair occurs once.
 pub(super) fn neighbours(fit: &Fit) -> Vec<(usize, usize)> {
     let mut pairs: Vec<(usize, usize)> = (0..fit.k())
         .filter(|index| fit.weights[*index] > 0.0)

@@ -1,4 +1,4 @@
-//! One segment becomes two, or goes to where it is of more use.
+//! Splits: one segment becomes two, or moves to where it is of more use.
 
 use std::cmp::Ordering;
 
@@ -9,12 +9,12 @@ use super::merge::neighbours;
 use super::{StructureLearner, nearest_other};
 use crate::lineage::Step;
 
-/// What a segment moved elsewhere must gain, as a multiple of what it costs where it was: above 1, so that
-/// two places of the same worth do not take it in turns.
+/// What a segment must gain elsewhere, as a multiple of what it costs where it was. Above 1, so that two places of
+/// equal worth do not take turns.
 const WORTH_MOVING: f64 = 1.5;
 
 impl StructureLearner {
-    /// One that is two becomes two, the clearest first.
+    /// Splits segments that are two groups, the clearest first.
     pub(super) fn split(&mut self) {
         while self.ids.len() < self.bounds.k_max {
             let members = self.fit.members();
@@ -29,12 +29,12 @@ impl StructureLearner {
         }
     }
 
-    /// With this segment in two, and all others where that leaves them, no two are one that were not before.
+    /// Whether a split lasts: no pair of the new fit is one that was not before.
     fn stays_two(&self, index: usize, cut: &Cut) -> bool {
         self.ones(&self.in_two(index, cut, 0)) <= self.ones(&self.fit)
     }
 
-    /// All others where they are left with this segment in two: one half in its place, the other at the end.
+    /// The fit with this segment split: one half takes its place, the other is at the end.
     fn in_two(&self, index: usize, cut: &Cut, in_place: usize) -> Fit {
         let mut centroids = self.fit.centroids.clone();
         let dimensions = self.sampled.points.dimensions();
@@ -49,8 +49,8 @@ impl StructureLearner {
         neighbours(fit).iter().filter(|pair| is_one(pair)).count()
     }
 
-    /// Where there is no room for another one, the segment of least use goes to where one more is of most use,
-    /// as long as that is worth it and there are enough for a segment: a few who are far off are none.
+    /// If there is no room for another segment, moves the one of least use to where one more is of most use, if
+    /// that is worth it and there are enough customers for a segment. A few far-off customers are not enough.
     pub(super) fn relocate(&mut self) {
         if self.ids.len() < self.bounds.k_max {
             return;
@@ -90,8 +90,9 @@ impl StructureLearner {
         self.take_apart(index - usize::from(gone < index), members, cut);
     }
 
-    /// The half with more of its customers of a half-life ago keeps its id; where both have as many, that which is
-    /// nearer to where it was. What lies in neither, being older than what was cut, counts no more.
+    /// Splits a segment. The half with more customers from more than a half-life ago keeps the id; if both have as
+    /// many, the half nearer to the former centroid. Members older than the cut that belong to neither half no
+    /// longer count.
     fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
         let known = self.former.get(&self.ids[index]);
         let was = known.map_or_else(|| self.fit.centroid(index).to_vec(), Clone::clone);
@@ -138,7 +139,7 @@ impl StructureLearner {
         }
     }
 
-    /// The share of a segment's customers who were there a half-life ago.
+    /// The share of a segment's customers who were sampled more than a half-life ago.
     fn old_share(&self, index: usize) -> f64 {
         let labels = self.fit.labels.iter().enumerate();
         let (mut old, mut all) = (0.0, 0.0_f64);
