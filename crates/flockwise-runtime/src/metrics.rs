@@ -205,7 +205,10 @@ impl Counters {
         );
         Ok(Self {
             held_back: registrar.keep(CounterVec::new(held_back, &["topic", "partition"])?)?,
-            events: one("events_total", "Events read from the inputs, including those that became dead letters.")?,
+            events: one(
+                "events_total",
+                "Events read from the inputs, including those that became dead letters.",
+            )?,
             changes: registrar.counters(
                 ("changes_total", "Segment changes published."),
                 ("cause", Cause::ALL.map(Cause::name)),
@@ -215,29 +218,38 @@ impl Counters {
                 "Segment changes from before the pipeline's first start, which were not published.",
             )?,
             suppressed_changes: registrar.counters(
-                ("suppressed_changes_total", "Segment changes suppressed by the decision policy."),
+                (
+                    "suppressed_changes_total",
+                    "Segment changes suppressed by the decision policy.",
+                ),
                 ("reason", Suppression::ALL.map(Suppression::name)),
             )?,
             dead_letters: registrar.counters(
-                ("dead_letters_total", "Records rejected and written to the dead-letter topic."),
+                (
+                    "dead_letters_total",
+                    "Records rejected and written to the dead-letter topic.",
+                ),
                 ("reason", Reason::ALL.map(Reason::name)),
             )?,
-            duplicates: one("duplicates_total", "Events skipped as duplicates, by event or order id.")?,
+            duplicates: one(
+                "duplicates_total",
+                "Events skipped as duplicates, by event or order id.",
+            )?,
             tombstones: one(
                 "tombstones_total",
                 "Input records skipped because they have no value (deletions in a compacted topic).",
             )?,
-            forwarded_events: one("forwarded_events_total", "Events forwarded to the task that owns their customer.")?,
+            forwarded_events: one(
+                "forwarded_events_total",
+                "Events forwarded to the task that owns their customer.",
+            )?,
             commits: one("commits_total", "Transactions committed.")?,
             aborts: registrar.counters(
                 ("aborts_total", "Transactions aborted."),
                 ("reason", Abort::ALL.map(Abort::name)),
             )?,
             restarts: registrar.counters(
-                (
-                    "worker_restarts_total",
-                    "Worker restarts with new clients.",
-                ),
+                ("worker_restarts_total", "Worker restarts with new clients."),
                 ("reason", Restart::ALL.map(Restart::name)),
             )?,
             rebalances: one(
@@ -248,7 +260,10 @@ impl Counters {
                 "restored_records_total",
                 "Changelog records read to restore tasks.",
             )?,
-            sweep_scorings: one("sweep_scorings_total", "Scorings of customers by the sweep.")?,
+            sweep_scorings: one(
+                "sweep_scorings_total",
+                "Scorings of customers by the sweep.",
+            )?,
             sweep_outliers: one(
                 "sweep_outliers_total",
                 "Scorings by the sweep that found the customer to be an outlier.",

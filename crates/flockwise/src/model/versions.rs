@@ -116,8 +116,8 @@ impl Versions {
     pub(crate) fn held_as(&self, number: u64) -> Result<&Version, Failed> {
         let held = self.held();
         held.filter(|held| held.number() == number).ok_or_else(|| {
-            let instead = held.map_or("none is".to_owned(), |held| {
-                format!("version {} is", held.number())
+            let instead = held.map_or("no version is held".to_owned(), |held| {
+                format!("version {} is held", held.number())
             });
             Failed::runtime(format!("version {number} is not held: {instead}"))
         })
@@ -222,6 +222,9 @@ mod tests {
         };
         let held_one = refused(vec![live(1), held(2)], 1);
         assert_eq!(held_one, "version 1 is not held: version 2 is");
-        assert_eq!(refused(vec![live(1)], 1), "version 1 is not held: none is");
+        assert_eq!(
+            refused(vec![live(1)], 1),
+            "version 1 is not held: no version is held"
+        );
     }
 }
