@@ -221,7 +221,7 @@ mod tests {
             versions.held_as(number).unwrap_err().to_string()
         };
         let held_one = refused(vec![live(1), held(2)], 1);
-        assert_eq!(held_one, "version 1 is not held: version 2 is");
+        assert_eq!(held_one, "version 1 is not held: version 2 is held");
         assert_eq!(
             refused(vec![live(1)], 1),
             "version 1 is not held: no version is held"
