@@ -55,7 +55,7 @@ impl Restart {
 /// Why a transaction was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abort {
-    /// The brokers refused to commit it.
+    /// The brokers refused it.
     Refused,
     /// The group had already assigned the worker's partitions to others.
     Lost,
@@ -168,10 +168,12 @@ impl Metrics {
             lags: registrar.keep(InputLags::new(clock.clone())?)?,
             counters: Counters::register(registrar)?,
             gauges: Gauges::register(registrar)?,
-            commit_latency: registrar.latency("commit", "Duration of transaction commits in seconds.")?,
+            commit_latency: registrar
+                .latency("commit", "Duration of transaction commits in seconds.")?,
             end_to_end_latency: registrar.latency(
                 "end_to_end",
-                "Time from the timestamp of an event's record to the commit of its results in seconds.",
+                "Time from the timestamp of an event's record to the commit of its results in \
+                 seconds.",
             )?,
         })
     }
@@ -237,7 +239,8 @@ impl Counters {
             )?,
             tombstones: one(
                 "tombstones_total",
-                "Input records skipped because they have no value (deletions in a compacted topic).",
+                "Input records skipped because they have no value (deletions in a compacted \
+                 topic).",
             )?,
             forwarded_events: one(
                 "forwarded_events_total",
@@ -254,7 +257,8 @@ impl Counters {
             )?,
             rebalances: one(
                 "rebalances_total",
-                "Rebalance notifications (partitions assigned, revoked or lost) received by the workers.",
+                "Rebalance notifications (partitions assigned, revoked or lost) received by the \
+                 workers.",
             )?,
             restored_records: one(
                 "restored_records_total",
@@ -293,49 +297,68 @@ impl Gauges {
         Ok(Self {
             skew: registrar.real_gauges(
                 "alignment_skew_seconds",
-                "Event time from the earliest next event to the latest processed event of the worker's input partitions.",
+                "Event time from the earliest next to the latest processed event of the worker's \
+                 input partitions.",
                 &["worker"],
             )?,
             customers: by_worker("customers", "Customers in the tasks of the worker.")?,
-            state_bytes: by_worker("state_bytes", "Memory used by the state of the worker's tasks in bytes.")?,
+            state_bytes: by_worker(
+                "state_bytes",
+                "Memory used by the state of the worker's tasks in bytes.",
+            )?,
             halted: by_worker(
                 "halted_partitions",
                 "Partitions halted because their next records are lost or damaged.",
             )?,
-            standby_tasks: registrar
-                .gauge("standby_tasks", "Standbys of tasks that other instances own.")?,
+            standby_tasks: registrar.gauge(
+                "standby_tasks",
+                "Standbys of tasks that other instances own.",
+            )?,
             standby_bytes: registrar.gauge("standby_bytes", "Memory used by standbys in bytes.")?,
-            model_version: by_worker("model_version", "Version of the model in use; 0 before the first version.")?,
+            model_version: by_worker(
+                "model_version",
+                "Version of the model in use; 0 before the first version.",
+            )?,
             segments: by_worker("segments", "Segments of the model in use.")?,
             held_version: by_worker(
                 "model_held_version",
-                "Model version held for approval; 0 if none. Set by the worker that hosts the trainer.",
+                "Model version held for approval; 0 if none. Set by the worker that hosts the \
+                 trainer.",
             )?,
             moved_share: registrar.real_gauges(
                 "model_moved_share",
-                "Share of customers that the latest model version moves, or would move if approved.",
+                "Share of customers that the latest version moves, or would move if approved. \
+                 Set by the trainer's worker.",
                 &["worker"],
             )?,
-            tasks: registrar.gauges("tasks", "Tasks owned by the worker, by state.", &["worker", "state"])?,
+            tasks: registrar.gauges(
+                "tasks",
+                "Tasks owned by the worker, by state.",
+                &["worker", "state"],
+            )?,
             tasks_behind: by_worker(
                 "backfill_tasks",
                 "Tasks that have not yet read all events from before the pipeline's first start.",
             )?,
             warm_up_customers: by_worker(
                 "warm_up_customers",
-                "Customers sampled for the first model version; 0 once it exists. Set by the trainer's worker.",
+                "Customers sampled for the first model version; 0 once it exists. Set by the \
+                 trainer's worker.",
             )?,
             warm_up_customers_wanted: by_worker(
                 "warm_up_customers_wanted",
-                "Customers required for the first model version; 0 once it exists. Set by the trainer's worker.",
+                "Customers required for the first model version; 0 once it exists. Set by the \
+                 trainer's worker.",
             )?,
             warm_up_span: by_worker(
                 "warm_up_span_seconds",
-                "Event time spanned by the samples for the first model version; 0 once it exists. Set by the trainer's worker.",
+                "Event time spanned by the samples for the first version; 0 once it exists. Set \
+                 by the trainer's worker.",
             )?,
             warm_up_span_wanted: by_worker(
                 "warm_up_span_wanted_seconds",
-                "Event time that these samples must span; 0 once the version exists. Set by the trainer's worker.",
+                "Event time that these samples must span; 0 once the version exists. Set by the \
+                 trainer's worker.",
             )?,
         })
     }

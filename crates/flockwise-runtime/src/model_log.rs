@@ -1,5 +1,5 @@
-//! What is needed of the model topic: the version in use with its predecessor, the version that is held, and which
-//! mini-batches the newest was learnt from. Kept by a process, so that it reads each version once.
+//! The log of the model topic: the version in use, its predecessor, the held version, and the mini-batches that the
+//! newest version was learnt from. The workers of a process share it, so that the process reads each version once.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,25 +9,25 @@ use flockwise_core::model::{Model, ModelParts};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
 
-/// Versions in use that matter: the current one, and the one before, which tells what the current one moved.
+/// Live versions that are kept: the current one, and its predecessor, which shows what the current one moved.
 const LIVE: usize = 2;
 
-/// The newest versions of the model topic up to an offset. Of all others nothing is kept, and nothing decoded.
+/// The newest versions of the model topic up to an offset. Older ones are neither kept nor decoded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ModelLog {
-    /// The next record to read; `None`: nothing was read yet.
+    /// The next offset to read; `None`: nothing was read yet.
     pub(crate) next_offset: Option<i64>,
-    /// The newest versions in use, oldest first.
+    /// The newest versions that are not held, at most [`LIVE`], oldest first.
     live: Vec<Version<Arc<Model>>>,
-    /// A version that is held, newer than those in use.
+    /// The held version, if it is newer than those.
     held: Option<Version<Arc<ModelParts>>>,
-    /// The mini-batches that the newest was learnt from.
+    /// Offsets of the mini-batches that the newest version was learnt from.
     mini_batches: Option<Range<i64>>,
-    /// Versions decoded so far.
+    /// Number of versions decoded, for tests.
     decoded: u64,
 }
 
-/// A version as it was read, decoded where it was needed.
+/// A version as it was read, or decoded once it was needed.
 #[derive(Clone, Debug)]
 enum Version<M> {
     Bytes(Arc<[u8]>),
@@ -35,10 +35,10 @@ enum Version<M> {
 }
 
 impl ModelLog {
-    /// Takes in the record at an offset; `None` is a tombstone. Decodes nothing.
+    /// Adds the record at an offset; a `value` of `None` is a tombstone. Decodes only the summary.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the record cannot be used.
     pub(crate) fn take(&mut self, offset: i64, value: Option<&[u8]>) -> Result<(), String> {
         self.next_offset = Some(offset + 1);
         let Some(value) = value else { return Ok(()) };
@@ -55,10 +55,10 @@ impl ModelLog {
         Ok(())
     }
 
-    /// The version in use and its predecessor, decoded once.
+    /// The version in use and its predecessor, each decoded once; `None` before the first version.
     ///
     /// # Errors
-    /// What is wrong with one of them.
+    /// Why one of them cannot be used.
     pub(crate) fn versions(&mut self, plan: &Plan) -> Result<Option<Versions>, String> {
         for version in &mut self.live {
             if let Version::Bytes(bytes) = version {
@@ -78,10 +78,10 @@ impl ModelLog {
         }))
     }
 
-    /// The version that is held, decoded once.
+    /// The held version, decoded once; `None` if the newest version is not held.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it cannot be used.
     pub(crate) fn held(&mut self, plan: &Plan) -> Result<Option<Arc<ModelParts>>, String> {
         if let Some(Version::Bytes(bytes)) = &self.held {
             let (publication, _) = decode_publication(bytes, plan)?;
@@ -106,12 +106,12 @@ impl<M: Clone> Version<M> {
     }
 }
 
-/// The model log that the workers of a process share: what one has read, the others need not read again.
+/// The model log that the workers of a process share, so that each record is read by one of them only.
 #[derive(Clone, Debug, Default)]
 pub struct SharedModels(Arc<Mutex<ModelLog>>);
 
 impl SharedModels {
-    /// The log as far as any worker has read it, where that is further.
+    /// Replaces `log` by the shared log if that has read further.
     pub(crate) fn catch_up(&self, log: &mut ModelLog) {
         let shared = self.lock();
         if shared.next_offset > log.next_offset {
@@ -119,7 +119,7 @@ impl SharedModels {
         }
     }
 
-    /// Gives the others what a worker has read and decoded.
+    /// Shares what a worker has read and decoded, unless another has read further.
     pub(crate) fn share(&self, log: &ModelLog) {
         let mut shared = self.lock();
         if log.next_offset >= shared.next_offset {
@@ -127,13 +127,13 @@ impl SharedModels {
         }
     }
 
-    /// Forgets all: the topic does not hold what was read of it.
+    /// Empties the shared log: the topic no longer holds what was read.
     pub(crate) fn clear(&self) {
         *self.lock() = ModelLog::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, ModelLog> {
-        // A log is replaced as a whole, so a panic elsewhere leaves it sound.
+        // The log is replaced as a whole, so it is consistent even after a panic elsewhere.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Records on their way out, encoded into buffers that are used again.
+//! The outbox: encodes records into reused buffers and sends them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,10 +25,10 @@ use crate::pipeline::Pipeline;
 use crate::topics::{Topic, TopicPartition, Topics};
 use crate::trainer_host::SAMPLES;
 
-/// Versions that the model topic keeps.
+/// Number of versions that the model topic keeps. Older ones are deleted.
 const VERSIONS_KEPT: u64 = 100;
 
-/// Encodes and sends.
+/// Encodes and sends the records that a worker produces.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     changes: ChangeEncoder,
@@ -37,7 +37,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// For the records of a pipeline.
+    /// An outbox for the records of a pipeline.
     pub(crate) fn new(pipeline: &Pipeline) -> Self {
         let topics = &pipeline.topics;
         Self {
@@ -47,7 +47,7 @@ impl Outbox {
         }
     }
 
-    /// A customer's change of segment.
+    /// Sends a customer's change.
     pub(crate) fn change(
         &mut self,
         broker: &mut impl Transactions,
@@ -68,7 +68,7 @@ impl Outbox {
         })
     }
 
-    /// Tombstones of the customers let go of, the rows touched and the bookmark of a task.
+    /// Sends the uncommitted state of a task: tombstones of expired customers, touched rows and the task position.
     pub(crate) fn state(
         &mut self,
         broker: &mut impl Transactions,
@@ -77,7 +77,7 @@ impl Outbox {
         task: &Task,
     ) -> Result<(), Failure> {
         let fingerprint = pipeline.task.plan.fingerprint();
-        // First, since one who was let go of may be back already.
+        // Tombstones come first: a customer that expired may have returned already.
         for customer_id in task.expired() {
             self.key.clear();
             row_key(customer_id, &mut self.key);
@@ -97,7 +97,7 @@ impl Outbox {
         broker.send(changelog(partition, &[TASK_POSITION], Some(&self.value)))
     }
 
-    /// A mini-batch for the trainer.
+    /// Sends a mini-batch to the trainer.
     pub(crate) fn mini_batch(
         &mut self,
         broker: &mut impl Transactions,
@@ -114,8 +114,8 @@ impl Outbox {
         })
     }
 
-    /// A version of the model, and which mini-batches it was learnt from. One that is long past makes room, but
-    /// for the one in use.
+    /// Sends a model version with the offsets of the mini-batches that it was learnt from. Deletes the version that is
+    /// [`VERSIONS_KEPT`] older, unless it is the one in use.
     pub(crate) fn model(
         &mut self,
         broker: &mut impl Transactions,
@@ -133,22 +133,23 @@ impl Outbox {
             value: Some(&encode_publication(publication, Some(mini_batches))),
             headers: &[(ORIGIN_HEADER, trainer.as_bytes())],
         })?;
-        let Some(past) = version.checked_sub(VERSIONS_KEPT).filter(|past| *past > 0) else {
+        let Some(old) = version.checked_sub(VERSIONS_KEPT).filter(|old| *old > 0) else {
             return Ok(());
         };
-        if past == in_use {
+        if old == in_use {
             return Ok(());
         }
         broker.send(Outgoing {
             topic: Topic::Model,
             partition: 0,
-            key: Some(past.to_string().as_bytes()),
+            key: Some(old.to_string().as_bytes()),
             value: None,
             headers: &[],
         })
     }
 
-    /// A mark that a task has read the history of its inputs; without a task, that the lineage topic says so of all.
+    /// Sends the mark that a task has read all history of its inputs; if `task` is `None`, the mark that the lineage
+    /// topic announces this of all tasks. `at_ms` is now, milliseconds since the epoch.
     pub(crate) fn mark_caught_up(
         &mut self,
         broker: &mut impl Transactions,
@@ -165,7 +166,8 @@ impl Outbox {
         })
     }
 
-    /// The pipeline has read its history, until an instant, at an instant.
+    /// Announces that the pipeline has read all events from before `until_ms`. `at_ms` is now. Both are milliseconds
+    /// since the epoch.
     pub(crate) fn caught_up(
         &mut self,
         broker: &mut impl Transactions,
@@ -189,8 +191,8 @@ impl Outbox {
         })
     }
 
-    /// How the segments of a version came to be, on the topic of their own and in each partition of the changes, if
-    /// those are published: who reads one has it before the first change under that version.
+    /// Sends the lineage of a version's segments to the lineage topic and, if changes of its time are published, to each
+    /// partition of the change topic: a consumer reads it there before the first change under that version.
     pub(crate) fn lineage(
         &mut self,
         broker: &mut impl Transactions,
@@ -199,14 +201,14 @@ impl Outbox {
         before: Option<&ModelParts>,
     ) -> Result<(), Failure> {
         let topics = &pipeline.topics;
-        let places = std::iter::once((Topic::Lineage, 0));
+        let targets = std::iter::once((Topic::Lineage, 0));
         let changes = match pipeline.task.history.withholds(model.trained_ms) {
             true => 0..0,
             false => 0..topics.partitions(Topic::SegmentChanges),
         };
-        let places = places.chain(changes.map(|partition| (Topic::SegmentChanges, partition)));
+        let targets = targets.chain(changes.map(|partition| (Topic::SegmentChanges, partition)));
         let steps = encode_lineage(&topics.app, model, before);
-        for (topic, partition) in places {
+        for (topic, partition) in targets {
             for step in &steps {
                 broker.send(Outgoing {
                     topic,
@@ -220,7 +222,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// How customers are changing, on the topic of the lineage.
+    /// Sends the drift alarms of a version to the lineage topic.
     pub(crate) fn shifts(
         &mut self,
         broker: &mut impl Transactions,
@@ -239,8 +241,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// An event for the task that owns its customer, with all that this task needs to count it. Where its topic
-    /// takes no record of that size, nothing is sent, and the event is to be refused with what is returned.
+    /// Forwards an event to the task that owns its customer, with all that this task needs to count it. Returns a reject
+    /// if the repartition topic does not accept a record of that size; nothing is sent then.
     pub(crate) fn forward(
         &mut self,
         broker: &mut impl Transactions,
@@ -258,16 +260,16 @@ impl Outbox {
         self.value.clear();
         encode_forward(&pipeline.task.plan, event, &origin, &mut self.value);
         let key = event.customer_id().as_bytes();
-        let (bytes, most) = (
+        let (bytes, limit) = (
             key.len() + self.value.len(),
             broker.max_record_bytes(Topic::Repartition),
         );
-        if bytes > most {
+        if bytes > limit {
             return Ok(Some(Reject {
                 reason: Reason::TooLarge,
                 detail: format!(
-                    "{bytes} bytes to forward, expected at most {most}: raise max.message.bytes of {}, or \
-                     message.max.bytes in kafka.properties",
+                    "the forwarded event takes {bytes} bytes, expected at most {limit}: raise max.message.bytes of \
+                     topic {}, or message.max.bytes in kafka.properties",
                     pipeline.topics.name(Topic::Repartition)
                 ),
             }));
@@ -282,7 +284,7 @@ impl Outbox {
         Ok(None)
     }
 
-    /// Watermarks, for a task.
+    /// Sends watermarks to a task.
     pub(crate) fn watermarks(
         &mut self,
         broker: &mut impl Transactions,
@@ -294,7 +296,7 @@ impl Outbox {
         self.send_value(broker, TopicPartition::repartition(task))
     }
 
-    /// How far tasks have sampled, for the trainer.
+    /// Tells the trainer how far tasks have sampled.
     pub(crate) fn sampled(
         &mut self,
         broker: &mut impl Transactions,
@@ -319,13 +321,13 @@ impl Outbox {
         })
     }
 
-    /// The number by which changes name this input topic.
+    /// The number of this input topic in [`Trigger::input`](flockwise_core::change::Trigger).
     pub(crate) fn input(&mut self, topic: &str) -> u16 {
         self.changes.input(topic)
     }
 
-    /// What could not be processed, as it came, with what was wrong and where it was read. Of a record that its
-    /// topic does not take whole, the begin is kept.
+    /// Sends a rejected record, unchanged, to the dead-letter topic; the headers hold the reason and the origin. A record
+    /// that is too large for the topic is cut, and a header holds its full size.
     pub(crate) fn dead_letter(
         &mut self,
         broker: &mut impl Transactions,
@@ -351,13 +353,13 @@ impl Outbox {
             ("flockwise.timestamp", numbers[2].as_bytes()),
             ("flockwise.cut_from_bytes", sizes.as_bytes()),
         ];
-        let taken: usize = headers
+        let header_bytes: usize = headers
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
         let room = broker
             .max_record_bytes(Topic::DeadLetters)
-            .saturating_sub(taken);
+            .saturating_sub(header_bytes);
         let kept = Kept::within(room, record.key, record.value);
         broker.send(Outgoing {
             topic: Topic::DeadLetters,

@@ -1,4 +1,4 @@
-//! What every worker of a pipeline goes by.
+//! The pipeline as all workers see it, and the time that they use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,36 +15,35 @@ use crate::clock::Clock;
 use crate::memory_budget::MemoryBudget;
 use crate::topics::Topics;
 
-/// A pipeline, settled before the first worker starts.
+/// A pipeline. It does not change once the first worker has started.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    /// Names and sizes of its topics.
+    /// Names and partition counts of its topics.
     pub topics: Topics,
-    /// Where inputs are read from that have not been read before: for each input, in their order, the partitions
-    /// that its topic had when the pipeline first read it. Partitions that it has gained since hold nothing but
-    /// new events and are read from their oldest record.
+    /// The start position of each partition, for each input in order, as of the pipeline's first read of that topic. A
+    /// partition added since then holds only new events and is read from its oldest record.
     pub starts: Vec<Vec<Start>>,
-    /// Ids of the topics that the inputs' starts are offsets of, in their order; empty where they are not known. Of a
-    /// topic with another id nothing has been read, and it begins at its oldest record.
+    /// For each input in order, the id of the topic that its start offsets belong to; empty if unknown. Nothing was read
+    /// of a topic with another id: it is read from its oldest record.
     pub start_ids: Vec<String>,
-    /// How the inputs' events are decoded, in their order.
+    /// The decoder of each input's events, in order.
     pub decoders: Vec<Decoder>,
-    /// Which task a customer belongs to.
+    /// Decides which task owns a customer.
     pub partitioner: Partitioner,
-    /// What tasks go by.
+    /// The settings of the tasks.
     pub task: Arc<TaskSettings>,
-    /// The model to start from instead of a warm-up.
+    /// The model to start with; `None`: warm-up learns the first version.
     pub import: Option<ModelParts>,
-    /// What was processed is committed at least this often.
+    /// A live pipeline commits its work at least this often.
     pub commit_interval: Duration,
-    /// How input partitions are kept in step.
+    /// How input partitions are read in step.
     pub alignment: Alignment,
-    /// What the state may take.
+    /// The memory budget of the state.
     pub memory: Arc<MemoryBudget>,
 }
 
 impl Pipeline {
-    /// Decoders for the formats of the inputs.
+    /// The decoders for the formats of the inputs, in order.
     #[must_use]
     pub fn decoders(formats: &[Format], task: &TaskSettings) -> Vec<Decoder> {
         formats
@@ -53,37 +52,37 @@ impl Pipeline {
             .collect()
     }
 
-    /// Where a partition of an input is read from that has not been read before.
+    /// Where to start reading a partition of an input that was not read before.
     pub(crate) fn start(&self, input: u16, partition: u32) -> Start {
         let starts = self.starts.get(usize::from(input));
         let start = starts.and_then(|starts| starts.get(partition as usize));
         start.copied().unwrap_or(Start::Earliest)
     }
 
-    /// The task that a customer belongs to.
+    /// The task that owns a customer.
     pub(crate) fn home(&self, customer_id: &str) -> u32 {
         let tasks = self.topics.state_partitions;
         self.partitioner.partition(customer_id.as_bytes(), tasks)
     }
 
-    /// The imported model, ready for use.
+    /// The imported model, ready for use; `None` if there is none, or if it does not fit the plan.
     pub(crate) fn imported(&self) -> Option<Arc<Model>> {
         let parts = self.import.clone()?;
         Model::new(&self.task.plan, parts).ok().map(Arc::new)
     }
 }
 
-/// Whose time it is.
+/// Which clock the pipeline uses.
 #[derive(Clone, Debug)]
 pub enum TimeMode {
-    /// The clock judges events from the future, and moves time on once the inputs are idle.
+    /// This clock decides which events are from the future, and advances stream time while the inputs are idle.
     Live(Clock),
-    /// Time is that of the events alone, so the same input gives the same output.
+    /// Only events advance time, so the same input gives the same output.
     Replay,
 }
 
 impl TimeMode {
-    /// A pipeline at work.
+    /// The mode of a running pipeline: the machine's clock.
     #[must_use]
     pub fn live() -> Self {
         Self::Live(Clock::System)
@@ -93,7 +92,7 @@ impl TimeMode {
         matches!(self, Self::Live(_))
     }
 
-    /// What measures spans.
+    /// The clock that measures spans, in a replay too.
     pub(crate) fn clock(&self) -> &Clock {
         match self {
             Self::Live(clock) => clock,
@@ -101,7 +100,7 @@ impl TimeMode {
         }
     }
 
-    /// Milliseconds since the epoch by the clock, if that is to be looked at; see [`Clock::latest_ms`].
+    /// The present time, milliseconds since the epoch, as [`Clock::latest_ms`]; `None` in a replay.
     pub(crate) fn now_ms(&self) -> Option<i64> {
         match self {
             Self::Replay => None,

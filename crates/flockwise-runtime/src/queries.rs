@@ -1,7 +1,7 @@
-//! Questions about customers, put to the workers of this process from other threads.
+//! Queries about customers, which other threads send to the workers of this process.
 //!
-//! Each worker has a short queue, and answers one question a turn at most: about a customer of its own, or that it has
-//! no such task. Asking changes nothing. An answer is what the worker knows now, which may be ahead of its last commit.
+//! Each worker has a short queue and answers at most one query in each step of its loop: it describes a customer of its
+//! own, or replies that it does not own the task. A query changes nothing. The answer may be ahead of the last commit.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,57 +15,57 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::worker::Worker;
 
-/// Questions that wait for one worker, at most.
+/// Queries that wait for one worker, at most.
 const MAX_WAITING: usize = 32;
 
-/// Where questions are left; clones are the same place.
+/// The query queues of all workers of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Queries {
     queues: Arc<[QueryQueue]>,
     clock: Clock,
 }
 
-/// A customer, and the versions of the model that the names of segments are taken from.
+/// The answer to a query: a customer, and the model versions that name its segments.
 #[derive(Clone, Debug)]
 pub struct CustomerAnswer {
-    /// Where and why.
+    /// The customer, with an explanation of the segment.
     pub told: CustomerDescription,
     /// The model in use, if there is one yet.
     pub versions: Option<Versions>,
 }
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// The customer's task is here, and knows no such customer.
+    /// A worker of this process owns the customer's task, and there is no such customer.
     #[error("there is no such customer")]
     Unknown,
-    /// The customer's task is not of this process.
+    /// No worker of this process owns the customer's task.
     #[error(
-        "the customer belongs to task {task}, which this instance does not have: ask the others"
+        "the customer belongs to task {task}, which this instance does not own: ask another instance"
     )]
     Elsewhere {
-        /// Its number.
+        /// The number of the task.
         task: u32,
     },
-    /// Workers wait for their tasks to be shared out.
-    #[error("tasks are being shared out: ask again in a moment")]
+    /// A worker waits for its assignment: the group rebalances.
+    #[error("tasks are being assigned: try again in a moment")]
     Unsettled,
-    /// Too many questions.
-    #[error("too many questions at once: ask again in a moment")]
+    /// The queue of a worker is full.
+    #[error("too many queries are waiting: try again in a moment")]
     Busy,
-    /// A worker does not answer in time.
-    #[error("no answer in time, as while tasks are being restored: ask again in a moment")]
+    /// A worker did not answer in time.
+    #[error("no answer in time, perhaps because tasks are being restored: try again in a moment")]
     Late,
 }
 
-/// One worker's queue; clones are the same one.
+/// One worker's queue. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QueryQueue(Arc<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// How many there are, to be looked at without a lock.
+    /// Length of `queries`, readable without the lock.
     waiting: AtomicUsize,
     queries: Mutex<VecDeque<Query>>,
 }
@@ -74,14 +74,14 @@ struct Queue {
 struct Query {
     customer_id: Arc<str>,
     answers: SyncSender<Answer>,
-    /// Gone when nobody waits any more.
+    /// Dangling once the asker no longer waits.
     asker: Weak<()>,
 }
 
 type Answer = Result<Box<CustomerAnswer>, QueryError>;
 
 impl Queries {
-    /// To so many workers.
+    /// Empty queues for this number of workers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
@@ -94,17 +94,17 @@ impl Queries {
         self.queues.get(worker).cloned().unwrap_or_default()
     }
 
-    /// Asks all workers, and waits for the one that has the customer's task.
+    /// Asks all workers, and waits up to `patience` for the one that owns the customer's task.
     ///
     /// # Errors
-    /// Where there is no such customer, where the task is not here, and where nobody can say so at the moment.
+    /// If there is no such customer, the task is not here, or no worker can tell at the moment: see [`QueryError`].
     pub fn ask(
         &self,
         customer_id: &str,
         patience: Duration,
     ) -> Result<Box<CustomerAnswer>, QueryError> {
-        // With a place for each of them no worker ever waits to be heard.
-        let (answers, answered) = sync_channel(self.queues.len());
+        // There is room for an answer of each worker, so that none blocks on sending it.
+        let (answers, received) = sync_channel(self.queues.len());
         let (asker, start) = (Arc::new(()), self.clock.now());
         let customer_id = Arc::from(customer_id);
         for query_queue in self.queues.iter() {
@@ -113,28 +113,28 @@ impl Queries {
                 answers: answers.clone(),
                 asker: Arc::downgrade(&asker),
             };
-            if !query_queue.leave(query) {
-                // Heard below, with what the others say.
+            if !query_queue.push(query) {
+                // Received below, with the answers of the others.
                 drop(answers.try_send(Err(QueryError::Busy)));
             }
         }
-        let mut why = None;
+        let mut error = None;
         for _ in self.queues.iter() {
             let left = patience.saturating_sub(self.clock.since(start));
-            match answered.recv_timeout(left) {
-                Ok(Err(found @ QueryError::Elsewhere { .. })) => why = why.or(Some(found)),
-                Ok(Err(found @ (QueryError::Unsettled | QueryError::Busy))) => why = Some(found),
+            match received.recv_timeout(left) {
+                Ok(Err(found @ QueryError::Elsewhere { .. })) => error = error.or(Some(found)),
+                Ok(Err(found @ (QueryError::Unsettled | QueryError::Busy))) => error = Some(found),
                 Ok(answer) => return answer,
                 Err(_) => return Err(QueryError::Late),
             }
         }
-        Err(why.unwrap_or(QueryError::Unsettled))
+        Err(error.unwrap_or(QueryError::Unsettled))
     }
 }
 
 impl QueryQueue {
-    /// `false` where too many wait.
-    fn leave(&self, query: Query) -> bool {
+    /// Appends a query; `false` if the queue is full. Drops queries that nobody waits for.
+    fn push(&self, query: Query) -> bool {
         let mut queries = self.lock();
         queries.retain(|query| query.asker.strong_count() > 0);
         let has_room = queries.len() < MAX_WAITING;
@@ -145,13 +145,13 @@ impl QueryQueue {
         has_room
     }
 
-    /// Does nobody wait? Looked at without a lock, every turn.
+    /// Is the queue empty? Cheap, without a lock: the worker asks in every step.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.waiting.load(Ordering::Relaxed) == 0
     }
 
-    /// The first that somebody still waits for.
-    fn take(&self) -> Option<Query> {
+    /// Removes the first query that somebody still waits for.
+    fn pop(&self) -> Option<Query> {
         if self.is_empty() {
             return None;
         }
@@ -171,14 +171,14 @@ impl QueryQueue {
 }
 
 impl<B: Broker> Worker<B> {
-    /// Answers a question, if there is one. The loop does so every turn; whoever drives a worker otherwise may do it
-    /// where there is no turn to take.
+    /// Answers one query, if there is one. Every step of the loop does this; code that drives a worker itself may call
+    /// it between steps.
     pub fn answer(&self) {
-        let Some(query) = self.queries.take() else {
+        let Some(query) = self.queries.pop() else {
             return;
         };
         let answer = self.answer_about(&query.customer_id);
-        // Who asked may have gone meanwhile.
+        // Fails if the asker has stopped waiting.
         drop(query.answers.try_send(answer));
     }
 
@@ -191,10 +191,9 @@ impl<B: Broker> Worker<B> {
             return Err(QueryError::Elsewhere { task });
         };
         let model = self.model.versions().map(|versions| &*versions.current);
-        let told = running.task().describe(customer_id, model);
-        let told = told.ok_or(QueryError::Unknown)?;
+        let description = running.task().describe(customer_id, model);
         Ok(Box::new(CustomerAnswer {
-            told,
+            told: description.ok_or(QueryError::Unknown)?,
             versions: self.model.versions().cloned(),
         }))
     }
@@ -213,19 +212,19 @@ mod tests {
         let (answers, _answered) = sync_channel(MAX_WAITING);
         let asker = Arc::new(());
         let query_queue = queries.queue(0);
-        let leave = || {
-            query_queue.leave(Query {
+        let push = || {
+            query_queue.push(Query {
                 customer_id: Arc::from("ann"),
                 answers: answers.clone(),
                 asker: Arc::downgrade(&asker),
             })
         };
-        assert!((0..MAX_WAITING).all(|_| leave()));
-        assert!(!leave());
+        assert!((0..MAX_WAITING).all(|_| push()));
+        assert!(!push());
         assert_eq!(queries.ask("ann", BRIEFLY).unwrap_err(), QueryError::Busy);
-        // Nobody is told what nobody waits for.
+        // A query that nobody waits for is dropped.
         drop(asker);
-        assert!(query_queue.take().is_none());
+        assert!(query_queue.pop().is_none());
         assert_eq!(queries.ask("ann", BRIEFLY).unwrap_err(), QueryError::Late);
     }
 
@@ -242,7 +241,7 @@ mod tests {
                 let query_queue = queries.queue(worker);
                 scope.spawn(move || {
                     let query = loop {
-                        if let Some(query) = query_queue.take() {
+                        if let Some(query) = query_queue.pop() {
                             break query;
                         }
                         std::thread::yield_now();

@@ -1,44 +1,46 @@
-//! What time it is, as far as a worker can know: events from the future are judged by it.
+//! The reference clock, which decides whether an event is from the future.
 //!
-//! Events are judged by the latest of three clocks, since one that is behind would refuse all of them:
+//! It is the latest of three clocks, since a clock that is behind would reject all events:
 //!
 //! - the wall clock;
-//! - the wall clock as it was when the process began, carried on by the monotonic clock;
-//! - the brokers' clock, by the records that they have stamped themselves (`LogAppendTime`), carried on alike.
+//! - the wall clock at the start of the process, advanced by the monotonic clock;
+//! - the brokers' clock, known from records that brokers have stamped (`LogAppendTime`), advanced the same way.
 //!
-//! Timestamps of producers (`CreateTime`) do not count: theirs are the clocks that are judged. Where all of them are
-//! ahead, this machine's clock is more likely the wrong one, and a warning says so.
+//! Timestamps of producers (`CreateTime`) do not count, because they are what is judged. If all of them are ahead, this
+//! machine's clock is more likely wrong, and a warning is logged.
 
 use crate::clock::{Clock, Moment};
 
-/// Clocks that differ by less are taken for the same.
+/// Clocks that differ by no more than this count as equal, milliseconds.
 const TOLERANCE_MS: i64 = 60_000;
 
-/// So many records in a row must be ahead of the clock before that is told.
-const IN_A_ROW: u32 = 100;
+/// Consecutive records that must be ahead of the clock before a warning is logged.
+const MIN_AHEAD_RECORDS: u32 = 100;
 
-/// The clocks of a worker beyond the machine's own, and what was said about them.
+/// What a worker knows of clocks other than the machine's, and which warnings it has logged.
 #[derive(Debug, Default)]
 pub(crate) struct ReferenceClock {
-    /// The brokers' clock minus the monotonic clock, at least; milliseconds.
+    /// Lower bound of the brokers' clock minus the monotonic clock, milliseconds; `None` before the first stamp.
     brokers_ms: Option<i64>,
-    is_told_of_brokers: bool,
-    /// Records in a row that were ahead of the clock, and the least by which they were; milliseconds.
-    in_a_row: u32,
-    least_ms: i64,
-    is_told_of_producers: bool,
-    /// When the latest commit of a task was made that was restored, by the clock of who made it.
+    has_warned_of_brokers: bool,
+    /// Consecutive records that were ahead of the clock.
+    ahead_records: u32,
+    /// The least by which one of these was ahead, milliseconds.
+    least_ahead_ms: i64,
+    has_warned_of_producers: bool,
+    /// The latest commit of the tasks restored since the last comparison, milliseconds since the epoch by the clock of
+    /// the instance that made it.
     latest_commit_ms: Option<i64>,
 }
 
 impl ReferenceClock {
-    /// The brokers have stamped a record with this time, milliseconds since the epoch, that has arrived by now.
+    /// Notes that a broker stamped a record, which has arrived by `now`, with this time, milliseconds since the epoch.
     pub(crate) fn note_stamp(&mut self, stamped_ms: i64, now: Moment) {
         let ahead_ms = stamped_ms - now.as_ms();
         self.brokers_ms = self.brokers_ms.max(Some(ahead_ms));
     }
 
-    /// Now, milliseconds since the epoch: the latest of the three clocks.
+    /// The present time, milliseconds since the epoch: the latest of the three clocks.
     pub(crate) fn now_ms(&mut self, clock: &Clock) -> i64 {
         let latest_ms = clock.latest_ms();
         let brokers = self
@@ -48,65 +50,66 @@ impl ReferenceClock {
             return latest_ms;
         };
         let behind_ms = brokers_ms - latest_ms;
-        if behind_ms > TOLERANCE_MS && !self.is_told_of_brokers {
-            self.is_told_of_brokers = true;
+        if behind_ms > TOLERANCE_MS && !self.has_warned_of_brokers {
+            self.has_warned_of_brokers = true;
             tracing::warn!(
                 behind_s = behind_ms / 1000,
-                "this machine's clock is behind that of the brokers: events are judged by theirs; check NTP on \
-                 this machine"
+                "this machine's clock is behind the brokers' clock, which now decides which events are too far ahead: \
+                 check NTP on this machine"
             );
         }
         brokers_ms
     }
 
-    /// A record that its producer has stamped with this time has arrived while it is `now_ms`.
+    /// Notes that a record that its producer stamped with `stamped_ms` arrived at `now_ms`, both in milliseconds since
+    /// the epoch.
     pub(crate) fn note_record(&mut self, stamped_ms: i64, now_ms: i64) {
         let ahead_ms = stamped_ms.saturating_sub(now_ms);
         if ahead_ms <= TOLERANCE_MS {
-            self.in_a_row = 0;
+            self.ahead_records = 0;
             return;
         }
-        self.least_ms = match self.in_a_row {
+        self.least_ahead_ms = match self.ahead_records {
             0 => ahead_ms,
-            _ => ahead_ms.min(self.least_ms),
+            _ => ahead_ms.min(self.least_ahead_ms),
         };
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        if self.are_producers_ahead() && !self.is_told_of_producers {
-            self.is_told_of_producers = true;
+        self.ahead_records = self.ahead_records.saturating_add(1);
+        if self.are_producers_ahead() && !self.has_warned_of_producers {
+            self.has_warned_of_producers = true;
             tracing::warn!(
-                ahead_s = self.least_ms / 1000,
-                records = IN_A_ROW,
-                "all recent input records are stamped with times ahead of this machine's clock: it is behind, or \
-                 the producers' clocks are ahead. Events further ahead than `time.max_ahead` become dead letters; \
-                 check NTP on this machine"
+                ahead_s = self.least_ahead_ms / 1000,
+                records = MIN_AHEAD_RECORDS,
+                "all recent input records have timestamps ahead of this machine's clock: it is behind, or the \
+                 producers' clocks are ahead. Events further ahead than `time.max_ahead` become dead letters. \
+                 Check NTP on this machine"
             );
         }
     }
 
-    /// A task was restored whose last commit was made then, by the clock of who made it.
+    /// Notes the last commit of a restored task, milliseconds since the epoch by the clock of the instance that made it.
     pub(crate) fn note_commit(&mut self, at_ms: i64) {
         self.latest_commit_ms = self.latest_commit_ms.max(Some(at_ms));
     }
 
-    /// Says where commits of tasks restored since this was last called are from ahead of the clock.
+    /// Warns if a commit that was noted since the last call is ahead of the clock.
     pub(crate) fn compare_with_commits(&mut self, now_ms: i64) {
         let latest_ms = self.latest_commit_ms.take().unwrap_or(now_ms);
         let ahead_ms = latest_ms.saturating_sub(now_ms);
         if ahead_ms > TOLERANCE_MS {
             tracing::warn!(
                 ahead_s = ahead_ms / 1000,
-                "the changelog holds commits from ahead of this machine's clock: it is behind, or that of the \
-                 instance that wrote them was ahead. Check NTP on both machines"
+                "the changelog holds commits that are ahead of this machine's clock: it is behind, or the clock of \
+                 the instance that wrote them was ahead. Check NTP on both machines"
             );
         }
     }
 
     fn are_producers_ahead(&self) -> bool {
-        self.in_a_row >= IN_A_ROW
+        self.ahead_records >= MIN_AHEAD_RECORDS
     }
 }
 
-/// Says that somebody has set the wall clock, once for each time.
+/// Warns that the wall clock was set, once for each jump.
 pub(crate) fn log_clock_jump(clock: &Clock) {
     let Some(jumped_ms) = clock.jumped_ms() else {
         return;
@@ -115,14 +118,14 @@ pub(crate) fn log_clock_jump(clock: &Clock) {
     if jumped_ms < 0 {
         tracing::warn!(
             by_s,
-            "the wall clock was set back; until this process ends, events are judged by where the clock would \
-             be without that. Check NTP on this machine"
+            "the wall clock was set back. Until this process ends, it decides which events are too far ahead as if \
+             the clock had not been set. Check NTP on this machine"
         );
     } else {
         tracing::warn!(
             by_s,
-            "the wall clock was set forward, or this machine has slept; events from the future are judged by it. \
-             Customers without events do not age by it"
+            "the wall clock was set forward, or this machine has slept. The new time decides which events are too \
+             far ahead, but does not age customers without events"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks from what is at hand of them, and from there on from their changelogs.
+//! Restores tasks from standbys or checkpoints, and from there on from their changelogs.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,31 @@ use crate::topics::TopicPartition;
 use crate::watermarks::Watermarks;
 use crate::worker::Worker;
 
-/// How often a partition that an open transaction holds back is read again, a moment each time, before
-/// the worker gives up: longer than a transaction may live.
+/// Reads of a partition that an open transaction holds back, before the worker gives up. Each waits a moment, so that
+/// together they take longer than a transaction may live.
 pub(crate) const MAX_HELD_READS: u32 = 400;
 
-/// Copies that are loaded before memory is looked at: by no more than these is a limit on it overstepped.
-const LOADED_AT_ONCE: usize = 4;
+/// Checkpoints that are loaded between two memory checks: the limit is exceeded by no more than these.
+const MAX_LOADED_AT_ONCE: usize = 4;
 
-/// A task kept warm, and how many offsets it has still to read.
-struct WarmStandby {
+/// A standby that is taken over, and the number of changelog offsets that it still has to read.
+struct TakenStandby {
     restorer: TaskRestorer,
     behind: i64,
 }
 
 impl<B: Broker> Worker<B> {
-    /// Restores tasks. Those of which something is at hand lack little, and are read on together; what has
-    /// to be read whole is read one after the other, so that memory is looked at in between.
+    /// Restores tasks. Those with a standby or a checkpoint lack little, and are read together. The others are read
+    /// whole, one after the other, so that memory is checked in between.
     pub(crate) fn restore(&mut self, numbers: &[u32]) -> Result<(), Failure> {
         self.meter.tasks_restoring = numbers.len() as u64;
         self.meter.export(&self.metrics);
         let best_starts = self.best_starts(numbers)?.into_iter();
-        let (begun, mut bare): (Vec<_>, Vec<_>) = best_starts.partition(|one| one.next().is_some());
-        bare.extend(self.read_to_end(begun)?);
-        while let Some(one) = bare.pop() {
-            bare.extend(self.read_to_end(vec![one])?);
+        let (started, mut empty): (Vec<_>, Vec<_>) =
+            best_starts.partition(|restorer| restorer.next().is_some());
+        empty.extend(self.read_to_end(started)?);
+        while let Some(restorer) = empty.pop() {
+            empty.extend(self.read_to_end(vec![restorer])?);
         }
         if let Some(now_ms) = self.time_mode.now_ms() {
             self.arrival.reference().compare_with_commits(now_ms);
@@ -46,40 +47,43 @@ impl<B: Broker> Worker<B> {
         Ok(())
     }
 
-    /// Reads tasks to the ends of their changelogs and opens them; those that must begin anew.
+    /// Reads changelogs to their ends and adds the tasks. Returns empty restorers for the tasks whose next offset is
+    /// gone: their changelogs must be read whole.
     fn read_to_end(
         &mut self,
-        mut restorer: Vec<TaskRestorer>,
+        mut restorers: Vec<TaskRestorer>,
     ) -> Result<Vec<TaskRestorer>, Failure> {
-        let (mut held, mut anew) = (BTreeMap::new(), Vec::new());
-        while !restorer.is_empty() {
-            let replayed = replay_to_end(&mut restorer, &mut self.broker, &self.pipeline)?;
-            // Whoever died left the same transaction open in many changelogs.
+        let (mut held_reads, mut emptied) = (BTreeMap::new(), Vec::new());
+        while !restorers.is_empty() {
+            let replayed = replay_to_end(&mut restorers, &mut self.broker, &self.pipeline)?;
+            // A dead owner leaves one transaction open in many changelogs: end it once, then read again.
             let mut has_ended_one = false;
-            for (one, replayed) in std::mem::take(&mut restorer).into_iter().zip(replayed) {
+            for (restorer, replayed) in std::mem::take(&mut restorers).into_iter().zip(replayed) {
                 match replayed {
-                    Replayed::Whole(_) => self.begin(one)?,
-                    Replayed::Held(_) if has_ended_one => restorer.push(one),
+                    Replayed::Whole(_) => self.add_task(restorer)?,
+                    Replayed::Held(_) if has_ended_one => restorers.push(restorer),
                     Replayed::Held(next) => {
-                        let held = held.entry(one.number()).or_insert(0);
-                        *held += 1;
-                        has_ended_one = self.end_open_transaction(&one, next, *held)?;
-                        restorer.push(one);
+                        let held_reads = held_reads.entry(restorer.number()).or_insert(0);
+                        *held_reads += 1;
+                        has_ended_one = self.end_open_transaction(&restorer, next, *held_reads)?;
+                        restorers.push(restorer);
                     }
-                    Replayed::Gone => anew.push(self.restart(one.number())),
+                    Replayed::Gone => emptied.push(self.start_over(restorer.number())),
                 }
             }
         }
-        Ok(anew)
+        Ok(emptied)
     }
 
-    fn restart(&mut self, number: u32) -> TaskRestorer {
+    /// An empty restorer. Sets the task's checkpoint aside.
+    fn start_over(&mut self, number: u32) -> TaskRestorer {
         let reason = "the changelog does not hold its next offset";
         self.checkpointer.store().set_aside(number, reason);
         TaskRestorer::new(&self.pipeline, number)
     }
 
-    fn begin(&mut self, restorer: TaskRestorer) -> Result<(), Failure> {
+    /// Completes a restored task and adds it to the worker.
+    fn add_task(&mut self, restorer: TaskRestorer) -> Result<(), Failure> {
         let number = restorer.number();
         self.meter.restored_records += restorer.records();
         self.arrival
@@ -102,128 +106,135 @@ impl<B: Broker> Worker<B> {
         self.check_memory()
     }
 
-    /// Each task's standby if it is warm, else whichever is further, the standby or local state; nothing
-    /// where there is neither.
+    /// For each task, its standby if that is warm, else its standby or checkpoint, whichever has read further; an empty
+    /// restorer if there is neither.
     fn best_starts(&mut self, numbers: &[u32]) -> Result<Vec<TaskRestorer>, Failure> {
         let mut standbys = self.take_standbys(numbers)?;
-        let is_warm = |warm: &WarmStandby| self.standbys.is_warm(warm.behind);
+        let is_warm = |standby: &TakenStandby| self.standbys.is_warm(standby.behind);
         let cold = numbers.iter().copied();
         let cold: Vec<u32> = cold
             .filter(|number| !standbys.get(number).is_some_and(is_warm))
             .collect();
-        let mut kept = self.load(&cold)?;
+        let mut checkpoints = self.load(&cold)?;
         let mut best_starts = Vec::new();
         for number in numbers {
-            let kept = kept.remove(number);
-            let is_ahead = |warm: &WarmStandby| {
-                kept.as_ref()
-                    .is_none_or(|k| k.next() < warm.restorer.next())
+            let checkpoint = checkpoints.remove(number);
+            let is_ahead = |standby: &TakenStandby| {
+                checkpoint
+                    .as_ref()
+                    .is_none_or(|checkpoint| checkpoint.next() < standby.restorer.next())
             };
             let chosen = match standbys.remove(number).filter(is_ahead) {
-                Some(warm) => Some(self.take_standby(warm)),
-                None => kept,
+                Some(standby) => Some(self.take_standby(standby)),
+                None => checkpoint,
             };
             best_starts.extend(chosen);
         }
         Ok(best_starts)
     }
 
-    /// What is kept warm of these tasks, and has been begun.
-    fn take_standbys(&mut self, numbers: &[u32]) -> Result<BTreeMap<u32, WarmStandby>, Failure> {
+    /// Takes the standbys of these tasks, and keeps those that have read something.
+    fn take_standbys(&mut self, numbers: &[u32]) -> Result<BTreeMap<u32, TakenStandby>, Failure> {
         let take = |number: &u32| self.standbys.take(self.number(), *number);
         let taken = numbers.iter().filter_map(take);
-        let begun: Vec<TaskRestorer> = taken.filter(|one| one.next().is_some()).collect();
-        let sources: Vec<TopicPartition> = begun
+        let started: Vec<TaskRestorer> =
+            taken.filter(|restorer| restorer.next().is_some()).collect();
+        let sources: Vec<TopicPartition> = started
             .iter()
-            .map(|one| TopicPartition::changelog(one.number()))
+            .map(|restorer| TopicPartition::changelog(restorer.number()))
             .collect();
         let ends = match sources.is_empty() {
             true => Vec::new(),
             false => self.broker.end_offsets(&sources)?,
         };
-        let warm = |(restorer, end): (TaskRestorer, i64)| {
+        let standby = |(restorer, end): (TaskRestorer, i64)| {
             let behind = end - restorer.next().unwrap_or(0);
-            (restorer.number(), WarmStandby { restorer, behind })
+            (restorer.number(), TakenStandby { restorer, behind })
         };
-        Ok(begun.into_iter().zip(ends).map(warm).collect())
+        Ok(started.into_iter().zip(ends).map(standby).collect())
     }
 
-    fn take_standby(&mut self, warm: WarmStandby) -> TaskRestorer {
-        let (number, behind) = (warm.restorer.number(), warm.behind);
+    fn take_standby(&mut self, standby: TakenStandby) -> TaskRestorer {
+        let (number, behind) = (standby.restorer.number(), standby.behind);
         tracing::info!(task = number, behind, "taken over from a standby");
         self.meter.standby_takeovers += 1;
-        // What is gone from the task since the copy was written is not known.
+        // The checkpoint may hold customers that were removed since it was written; the standby does not know which.
         self.checkpointer.store().remove(number);
-        warm.restorer
+        standby.restorer
     }
 
-    /// These tasks as far as there is local state of them.
+    /// Loads the checkpoints of these tasks. A task without one gets an empty restorer.
     fn load(&mut self, numbers: &[u32]) -> Result<BTreeMap<u32, TaskRestorer>, Failure> {
         let mut loaded = BTreeMap::new();
         if numbers.is_empty() {
             return Ok(loaded);
         }
-        let wanted = ExpectedCheckpoint {
+        let expected = ExpectedCheckpoint {
             changelog: self.changelog_id()?,
             plan: self.pipeline.task.plan.fingerprint(),
             now_ms: self.time_mode.clock().latest_ms(),
         };
-        for some in numbers.chunks(LOADED_AT_ONCE) {
+        for chunk in numbers.chunks(MAX_LOADED_AT_ONCE) {
             beat();
-            let some = self.load_some(some, &wanted);
-            loaded.extend(some.into_iter().map(|one| (one.number(), one)));
+            let restorers = self.load_chunk(chunk, &expected).into_iter();
+            loaded.extend(restorers.map(|restorer| (restorer.number(), restorer)));
             self.check_memory_with(loaded.values().map(TaskRestorer::bytes).sum())?;
         }
         Ok(loaded)
     }
 
-    fn load_some(&mut self, numbers: &[u32], wanted: &ExpectedCheckpoint) -> Vec<TaskRestorer> {
+    fn load_chunk(&mut self, numbers: &[u32], expected: &ExpectedCheckpoint) -> Vec<TaskRestorer> {
         let pipeline = &*self.pipeline;
         let new = |number: &u32| TaskRestorer::new(pipeline, *number);
-        let mut restorer: Vec<TaskRestorer> = numbers.iter().map(new).collect();
-        let takers = restorer.iter_mut().map(|one| taker(pipeline, one));
-        let mut takers: Vec<_> = takers.collect();
-        let loads = numbers.iter().zip(&mut takers);
+        let mut restorers: Vec<TaskRestorer> = numbers.iter().map(new).collect();
+        let receivers = restorers.iter_mut();
+        let mut receivers: Vec<_> = receivers
+            .map(|restorer| checkpoint_receiver(pipeline, restorer))
+            .collect();
+        let loads = numbers.iter().zip(&mut receivers);
         let loads = loads.map(|(task, each)| Load { task: *task, each });
-        let offsets = self.checkpointer.store().load_all(wanted, loads.collect());
-        drop(takers);
-        for (one, offset) in restorer.iter_mut().zip(offsets) {
+        let offsets = self
+            .checkpointer
+            .store()
+            .load_all(expected, loads.collect());
+        drop(receivers);
+        for (restorer, offset) in restorers.iter_mut().zip(offsets) {
             match offset {
-                Some(offset) => one.resume_from(offset),
-                None => *one = TaskRestorer::new(pipeline, one.number()),
+                Some(offset) => restorer.resume_from(offset),
+                None => *restorer = TaskRestorer::new(pipeline, restorer.number()),
             }
         }
-        restorer
+        restorers
     }
 
-    /// The task's former owner left a transaction open, and whoever it is no longer owns the task: dead, or
-    /// about to find out. Waiting for the transaction to time out would take long.
-    /// `true` where one was ended.
+    /// Ends the transaction that a former owner of the task left open, on the first of its `held_reads`. That owner is
+    /// dead, or about to find out that it lost the task. Waiting until the transaction times out would take long.
+    /// Returns `true` if it was ended.
     fn end_open_transaction(
         &mut self,
         restorer: &TaskRestorer,
         next: i64,
-        held: u32,
+        held_reads: u32,
     ) -> Result<bool, Failure> {
         let number = restorer.number();
-        if held > MAX_HELD_READS {
+        if held_reads > MAX_HELD_READS {
             return Err(Failure::Fatal(format!(
-                "a transaction is open in the changelog of task {number} and does not end; find it with \
+                "a transaction is open in the changelog of task {number} and does not end: find it with \
                  `kafka-transactions.sh find-hanging` and abort it"
             )));
         }
-        if held > 1 {
+        if held_reads > 1 {
             return Ok(false);
         }
-        // Who left it open is written in it, unless it did not get so far.
-        let written = self.writer_behind(number, next)?;
-        let owner = written.as_deref().or_else(|| restorer.owner());
+        // The open transaction names its owner, unless it holds no task position yet.
+        let writer = self.writer_after(number, next)?;
+        let owner = writer.as_deref().or_else(|| restorer.owner());
         match owner.filter(|owner| *owner != self.broker.transactional_id()) {
             Some(owner) => {
                 tracing::warn!(
                     task = number,
                     owner,
-                    "the former owner left a transaction open; it is ended"
+                    "ending a transaction that the former owner left open"
                 );
                 self.broker.fence(owner)?;
                 Ok(true)
@@ -232,8 +243,9 @@ impl<B: Broker> Worker<B> {
         }
     }
 
-    /// Whose bookmark is the next behind an offset of a changelog, committed or not.
-    fn writer_behind(&mut self, number: u32, next: i64) -> Result<Option<String>, Failure> {
+    /// The transactional id of the worker that wrote the first task position from an offset of a changelog on, committed
+    /// or not.
+    fn writer_after(&mut self, number: u32, next: i64) -> Result<Option<String>, Failure> {
         let inputs = &self.pipeline.topics.inputs;
         let mut writer = None;
         self.broker
@@ -249,10 +261,10 @@ impl<B: Broker> Worker<B> {
     }
 }
 
-/// Takes in what is kept of a task, as long as it can be used.
-fn taker(
+/// Applies the records of a task's checkpoint to `restorer`. The closure returns `false` if a record cannot be used.
+fn checkpoint_receiver(
     pipeline: &Pipeline,
     restorer: &mut TaskRestorer,
 ) -> impl FnMut(&[u8], &[u8]) -> bool + Send {
-    move |key, value| restorer.take_checkpointed(pipeline, key, value).is_ok()
+    move |key, value| restorer.apply_checkpointed(pipeline, key, value).is_ok()
 }

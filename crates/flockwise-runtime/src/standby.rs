@@ -1,9 +1,9 @@
-//! Warm standbys: tasks of other processes, kept up to date from their changelogs, so that taking one
-//! over costs milliseconds.
+//! Standbys: copies of other instances' tasks, kept current from their changelogs, so that a takeover takes
+//! milliseconds.
 //!
-//! Who takes a task over is the group's decision, and the assignor is Kafka's `range`: members in order
-//! of their names get runs of neighbouring tasks, and where one goes the borders move. So a process keeps
-//! the tasks next to its own, for each of its own so many on either side as `standbys` says.
+//! The group decides who takes a task over. Kafka's `range` assignor gives members, in the order of their names, runs of
+//! neighbouring tasks. When a member leaves, the borders of the runs move. So a process replicates the tasks next to its
+//! own: for each task that it owns, as many on either side as `standbys` says.
 
 #[cfg(test)]
 mod tests;
@@ -23,118 +23,124 @@ use crate::store::MAX_CHECKPOINT_AGE;
 use crate::task_restorer::TaskRestorer;
 use crate::topics::{Topic, TopicPartition};
 
-/// How long the follower waits for records before it looks whether it is to follow others.
+/// How long a poll waits for records. Between polls, the standbys are adjusted to the current assignment.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
-/// Records taken in under one lock, so that nobody waits long for a task.
+/// Records applied under one lock, so that a worker does not wait long for a standby.
 const MAX_POLL_RECORDS: usize = 1000;
 
-/// A standby is warm that has so many offsets of its changelog still to read at most: a moment's work.
+/// A standby is warm if it has no more than this number of changelog offsets still to read, which takes a moment.
 const WARM_WITHIN: i64 = 10_000;
 
-/// The standbys of a process; clones are the same ones.
+/// The standbys of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Standbys {
     shared: Arc<Mutex<Shared>>,
-    /// How many tasks on either side for each of its own.
+    /// Standbys on either side for each owned task.
     reach: usize,
+    /// Number of tasks of the pipeline.
     tasks: u32,
-    near: i64,
+    /// Offsets that a warm standby may still have to read.
+    warm_within: i64,
     clock: Clock,
+    /// How long a standby is trusted without a record.
     trusted: Duration,
 }
 
-/// What a follower reads: each task, and which of its standbys the records are for. Nothing at first.
+/// The tasks that a follower reads, each with the number of the standby that it reads for. Empty at first.
 #[derive(Debug, Default)]
 pub struct Followed(BTreeMap<u32, u64>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    warm: BTreeMap<u32, Standby>,
-    /// Standbys begun so far.
-    begun: u64,
-    /// Tasks with records that this process cannot use; with the next assignment it may.
-    unfit: BTreeSet<u32>,
-    /// Tasks of this process, by worker.
+    /// By task.
+    standbys: BTreeMap<u32, Standby>,
+    /// Number of standbys created so far.
+    created: u64,
+    /// Tasks with a record that cannot be used. They are tried again after the next assignment.
+    unusable: BTreeSet<u32>,
+    /// Tasks that this process owns, by worker.
     owned: BTreeMap<usize, BTreeSet<u32>>,
-    /// Was a worker given its tasks, even if none?
+    /// Has a worker adopted an assignment, even an empty one?
     is_assigned: bool,
-    /// There was no room for them.
+    /// The standbys did not fit into memory: there are none until the next start.
     is_out_of_memory: bool,
 }
 
 #[derive(Debug)]
 struct Standby {
     restorer: TaskRestorer,
-    /// What tells it from another of the same task, before or after.
+    /// Tells it from an earlier or later standby of the same task.
     number: u64,
-    /// It has, or will read, all that was committed since then: when it was begun or its latest
-    /// record was written. That a poll brings nothing tells nothing: so it is where no broker is reached.
+    /// It has read, or will read, everything committed since this time, milliseconds since the epoch: when it was created,
+    /// or when its latest record was written. An empty poll does not count: it may have reached no broker.
     known_ms: i64,
 }
 
 impl Standbys {
-    /// Standbys of a pipeline with so many tasks; with `reach` 0 there are none.
+    /// Creates the standbys of a pipeline with this number of tasks: for each owned task, `reach` on either side. With
+    /// `reach` 0 there are none.
     #[must_use]
     pub fn new(reach: usize, tasks: u32, clock: Clock) -> Self {
         Self {
             shared: Arc::default(),
             reach,
             tasks,
-            near: WARM_WITHIN,
+            warm_within: WARM_WITHIN,
             clock,
             trusted: MAX_CHECKPOINT_AGE,
         }
     }
 
-    /// Begins a standby anew that has had no record for so long: one that was cut off may hold customers
-    /// whose tombstones are gone.
+    /// Rebuilds a standby that has received no record for longer than this: if it was cut off, it may hold customers
+    /// whose tombstones are gone. The default is [`MAX_CHECKPOINT_AGE`].
     #[must_use]
     pub fn trusted_for(mut self, trusted: Duration) -> Self {
         self.trusted = trusted;
         self
     }
 
-    /// Calls a standby warm that has no more than so many offsets still to read; the others are held
-    /// against local state.
+    /// A standby is warm if it has at most this number of changelog offsets still to read. Another one is taken over only
+    /// if it has read further than the checkpoint. The default is 10,000.
     #[must_use]
     pub fn warm_within(mut self, offsets: i64) -> Self {
-        self.near = offsets;
+        self.warm_within = offsets;
         self
     }
 
-    /// Is a standby warm that has so many offsets still to read?
+    /// Is a standby warm that has this number of offsets still to read?
     pub(crate) fn is_warm(&self, behind: i64) -> bool {
-        behind <= self.near
+        behind <= self.warm_within
     }
 
-    /// Is anything to be kept warm?
+    /// Are standbys configured?
     #[must_use]
     pub fn are_wanted(&self) -> bool {
         self.reach > 0
     }
 
-    /// A task that is kept warm, from here on the worker's.
+    /// Takes the standby of a task that the worker now owns; `None` if there is none that can be trusted.
     pub(crate) fn take(&self, worker: usize, number: u32) -> Option<TaskRestorer> {
         let mut shared = self.lock();
         shared.drop_stale(self.clock.latest_ms(), self.trusted);
-        // Lest it be begun anew before the worker says what it has.
+        // Otherwise the follower might create a new standby before the worker reports its tasks.
         shared.owned.entry(worker).or_default().insert(number);
-        shared.warm.remove(&number).map(|standby| standby.restorer)
+        let standby = shared.standbys.remove(&number);
+        standby.map(|standby| standby.restorer)
     }
 
-    /// A worker has these tasks from here on.
+    /// Sets the tasks that a worker owns. Tries unusable tasks again.
     pub(crate) fn owned_by(&self, worker: usize, tasks: BTreeSet<u32>) {
         let mut shared = self.lock();
         shared.owned.insert(worker, tasks);
-        shared.unfit.clear();
+        shared.unusable.clear();
         shared.is_assigned = true;
     }
 
     /// Follows the changelogs until told to stop.
     ///
     /// # Errors
-    /// Where the follower fails. Another may go on: what is warm stays so, unless the records to go on at are
-    /// gone, which is [`Failure::Fatal`].
+    /// If the follower fails: call this again with a new one. The standbys are kept, except after [`Failure::Fatal`] and
+    /// [`Failure::Fenced`]: the next records are gone, and all standbys are rebuilt.
     pub fn follow(
         &self,
         follower: &mut impl Follower,
@@ -148,12 +154,12 @@ impl Standbys {
             self.follow_on(follower, pipeline, &mut followed, &mut batch)?;
             let mut shared = self.lock();
             shared.drop_above_limit(&pipeline.memory);
-            metrics.standbys(shared.warm.len(), shared.bytes());
+            metrics.standbys(shared.standbys.len(), shared.bytes());
         }
         Ok(())
     }
 
-    /// One step: sees what is to be kept warm, waits for records, takes them in.
+    /// One step: adjusts the standbys to the current assignment, waits for records and applies them.
     ///
     /// # Errors
     /// See [`Standbys::follow`].
@@ -169,12 +175,12 @@ impl Standbys {
         let polled = follower.poll(POLL_TIMEOUT, MAX_POLL_RECORDS, batch);
         let mut shared = self.lock();
         if let Err(failure @ (Failure::Fatal(_) | Failure::Fenced(_))) = polled {
-            // The records to go on at are gone.
-            shared.warm.clear();
+            // The next records are gone.
+            shared.standbys.clear();
             return Err(failure);
         }
         polled?;
-        // Between the tombstones that are gone and these records nothing else would tell.
+        // Before these records are applied: they would make a standby that has missed tombstones look current.
         let now_ms = self.clock.latest_ms();
         shared.drop_stale(now_ms, self.trusted);
         for record in batch.records() {
@@ -183,19 +189,19 @@ impl Standbys {
         Ok(())
     }
 
-    /// Lets go of what is no longer wanted, begins with what is, and says where to read on.
+    /// Drops standbys that are no longer wanted, creates missing ones, and returns what to read for each.
     fn update_wanted(&self, pipeline: &Pipeline) -> Vec<FollowedTask> {
         let shared = &mut *self.lock();
         let wanted = shared.wanted(self.reach, self.tasks);
         let now_ms = self.clock.latest_ms();
-        shared.warm.retain(|number, _| wanted.contains(number));
+        shared.standbys.retain(|number, _| wanted.contains(number));
         shared.drop_stale(now_ms, self.trusted);
-        for task in wanted.difference(&shared.unfit) {
-            shared.warm.entry(*task).or_insert_with(|| {
-                shared.begun += 1;
+        for task in wanted.difference(&shared.unusable) {
+            shared.standbys.entry(*task).or_insert_with(|| {
+                shared.created += 1;
                 Standby {
                     restorer: TaskRestorer::new(pipeline, *task),
-                    number: shared.begun,
+                    number: shared.created,
                     known_ms: now_ms,
                 }
             });
@@ -205,7 +211,7 @@ impl Standbys {
             standby: standby.number,
             from: standby.restorer.next(),
         };
-        shared.warm.iter().map(read).collect()
+        shared.standbys.iter().map(read).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -213,7 +219,7 @@ impl Standbys {
     }
 }
 
-/// What a standby needs to be read.
+/// The task of a standby, the number of the standby, and the next changelog offset (`None`: the oldest).
 #[derive(Clone, Copy, Debug)]
 struct FollowedTask {
     task: u32,
@@ -222,13 +228,13 @@ struct FollowedTask {
 }
 
 impl FollowedTask {
-    fn of_follower(&self) -> (TopicPartition, Option<i64>) {
+    fn read(&self) -> (TopicPartition, Option<i64>) {
         (TopicPartition::changelog(self.task), self.from)
     }
 }
 
 impl Followed {
-    /// Sees to it that these are read, each from where its standby is.
+    /// Makes the follower read exactly these tasks, each from its standby's next offset.
     fn set_followed(
         &mut self,
         reads: &[FollowedTask],
@@ -238,12 +244,12 @@ impl Followed {
         if self.0 == wanted {
             return Ok(());
         }
-        // A follower goes on where it is with what it reads already: one that began anew would lack
-        // everything before.
+        // A follower keeps its position in what it reads already, and a rebuilt standby would miss everything before
+        // that. So it first stops reading for standbys that are gone.
         let goes_on = |read: &&FollowedTask| self.0.get(&read.task) == Some(&read.standby);
-        let going_on = reads.iter().filter(goes_on).map(FollowedTask::of_follower);
+        let going_on = reads.iter().filter(goes_on).map(FollowedTask::read);
         follower.follow(&going_on.collect::<Vec<_>>())?;
-        let all = reads.iter().map(FollowedTask::of_follower);
+        let all = reads.iter().map(FollowedTask::read);
         follower.follow(&all.collect::<Vec<_>>())?;
         self.0 = wanted;
         Ok(())
@@ -251,13 +257,14 @@ impl Followed {
 }
 
 impl Shared {
+    /// The tasks to replicate.
     fn wanted(&self, reach: usize, tasks: u32) -> BTreeSet<u32> {
         let owned: BTreeSet<u32> = self.owned.values().flatten().copied().collect();
         if reach == 0 || !self.is_assigned || self.is_out_of_memory {
             return BTreeSet::new();
         }
         if owned.is_empty() {
-            // A spare, which may come to own any.
+            // A spare instance, which may be assigned any task.
             return (0..tasks).collect();
         }
         let reach = (reach * owned.len()).min(tasks as usize) as i64;
@@ -266,7 +273,7 @@ impl Shared {
             let number = i64::from(*number);
             (-reach..=reach).map(move |step| (number + step).rem_euclid(count) as u32)
         };
-        // From the borders of a run its inner tasks reach no further.
+        // The inner tasks of a run reach no further than those at its borders.
         let borders = owned.iter().filter(|number| {
             let before = (i64::from(**number) - 1).rem_euclid(count) as u32;
             let after = (**number + 1) % tasks;
@@ -280,64 +287,65 @@ impl Shared {
 
     fn bytes(&self) -> usize {
         let bytes = |standby: &Standby| standby.restorer.bytes();
-        self.warm.values().map(bytes).sum()
+        self.standbys.values().map(bytes).sum()
     }
 
-    /// A process's own tasks come first.
+    /// Drops all standbys if they do not fit beside the tasks that the process owns, which take precedence.
     fn drop_above_limit(&mut self, memory: &MemoryBudget) {
         let bytes = self.bytes() as u64;
         if memory.left().is_some_and(|left| bytes > left) {
             tracing::error!(
                 mebibytes = bytes >> 20,
-                tasks = self.warm.len(),
-                "no room to keep tasks of others warm beside the own: given up until the next start; \
-                 allow more with `memory` under [state], or start more instances"
+                tasks = self.standbys.len(),
+                "standbys dropped until the next start: they exceed what `memory` under [state] leaves beside the \
+                 owned tasks; raise it, or start more instances"
             );
             self.is_out_of_memory = true;
-            self.warm.clear();
+            self.standbys.clear();
         }
     }
 
-    /// Lets go of standbys that may lack tombstones which the changelog has no more; those that are wanted
-    /// are begun anew.
+    /// Drops standbys that may have missed tombstones which the changelog no longer has. The next update rebuilds those
+    /// that are wanted.
     fn drop_stale(&mut self, now_ms: i64, trusted: Duration) {
-        self.warm.retain(|task, standby| {
+        self.standbys.retain(|task, standby| {
             let is_trusted = now_ms.abs_diff(standby.known_ms) <= trusted.as_millis() as u64;
             if !is_trusted {
                 tracing::info!(
                     task,
                     known_ms = standby.known_ms,
-                    "a standby has had no record for so long that removals may be gone from the \
-                     changelog: it is begun anew"
+                    "rebuilding a standby: it received no record for so long that tombstones may be gone from the \
+                     changelog"
                 );
             }
             is_trusted
         });
     }
 
+    /// Applies a record to its standby. Drops the standby if the record cannot be used.
     fn apply(&mut self, pipeline: &Pipeline, record: &Record<'_>, now_ms: i64) {
         let number = record.source.partition;
         if record.source.topic != Topic::Changelog {
             return;
         }
-        let Some(standby) = self.warm.get_mut(&number) else {
+        let Some(standby) = self.standbys.get_mut(&number) else {
             return;
         };
         let restorer = &mut standby.restorer;
-        // Behind what was taken in already where the follower began anew.
+        // A new follower repeats records that are applied already.
         if restorer.next().is_some_and(|next| record.offset < next) {
             return;
         }
-        // A clock that is ahead does not make it any younger.
+        // A timestamp ahead of the clock does not make the standby more current than now.
         standby.known_ms = standby.known_ms.max(record.timestamp_ms.min(now_ms));
-        if let Err(error) = restorer.take(pipeline, record) {
+        if let Err(error) = restorer.apply(pipeline, record) {
             tracing::error!(
                 task = number,
                 %error,
-                "a task cannot be kept warm; that is tried again with the next assignment"
+                "standby dropped: a record of its changelog cannot be used; retrying after the next assignment"
             );
-            self.warm.remove(&number);
-            self.unfit.insert(number);
+            self.standbys.remove(&number);
+            self.unusable.insert(number);
         }
     }
 }

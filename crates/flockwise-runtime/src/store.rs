@@ -1,41 +1,40 @@
-//! The port behind which local state stands: a copy of what tasks' changelogs hold, so that a start need
-//! not read them whole.
+//! The port of the local store, which keeps checkpoints of tasks, so that a start need not read whole changelogs.
 //!
-//! A store holds for each task the changelog's records by key, and an offset: with the changelog's
-//! committed records from there on put over them, they are the state as of the last commit. Records may
-//! be newer than the offset, never than the last commit. What a store lost, or gets wrong, costs time
-//! and nothing else.
+//! A checkpoint holds a task's changelog records by key, and an offset. Applying the changelog's committed records from
+//! that offset on gives the state as of the last commit. Records may be newer than the offset, never newer than the last
+//! commit. A checkpoint that is lost or found damaged costs time and nothing else.
 
 use std::time::Duration;
 
-/// How long what is kept beside a changelog is trusted without having been brought up to date. Kafka keeps a
-/// tombstone for a day (`delete.retention.ms`) at least: within half of it none can be gone that was not seen.
+/// How long a checkpoint or standby is trusted after its last update. Kafka keeps a tombstone for at least a day
+/// (`delete.retention.ms`): within half of that, no tombstone can be gone that was not read.
 pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_hours(12);
 
-/// Records of one task on their way to the store, in one arena.
+/// Records of one task to be written to the store, in one arena.
 #[derive(Clone, Debug, Default)]
 pub struct CheckpointBatch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// Which changelog they are of: what tells it from another topic of the same name.
+    /// The id of the changelog topic. It differs from that of any other topic of the same name.
     pub changelog: String,
-    /// The fingerprint of the plan under which rows were kept.
+    /// The fingerprint of the feature plan of the rows.
     pub plan: u64,
-    /// From this offset on the changelog tells what is newer, if that has moved.
+    /// The changelog offset that the checkpoint covers after this batch; `None`: as before.
     pub offset: Option<i64>,
-    /// When the last of them was committed, milliseconds since the epoch.
+    /// Time of the last commit that the records belong to, milliseconds since the epoch.
     pub committed_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// Length of the key.
     key: usize,
-    /// `None`: the key is gone.
+    /// Length of the value; `None`: the key is removed.
     value: Option<usize>,
 }
 
 impl CheckpointBatch {
-    /// Appends a record; `value` writes it, and there is none where it is to be removed.
+    /// Appends a record; a `value` of `None` removes the key.
     pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value.unwrap_or_default());
@@ -45,13 +44,13 @@ impl CheckpointBatch {
         });
     }
 
-    /// Key and value of each record in order.
+    /// Key and value of each record, in order; a value of `None` removes the key.
     pub fn records(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        let mut rest = self.bytes.as_slice();
+        let mut remaining = self.bytes.as_slice();
         self.entries.iter().map(move |entry| {
-            let (key, after) = rest.split_at(entry.key);
+            let (key, after) = remaining.split_at(entry.key);
             let (value, after) = after.split_at(entry.value.unwrap_or(0));
-            rest = after;
+            remaining = after;
             (key, entry.value.map(|_| value))
         })
     }
@@ -62,7 +61,7 @@ impl CheckpointBatch {
         self.entries.len()
     }
 
-    /// Are there none?
+    /// Does it hold no record?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -75,54 +74,53 @@ impl CheckpointBatch {
     }
 }
 
-/// Which state a load wants: anything else is set aside.
+/// What a load expects of a checkpoint. One that differs is set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedCheckpoint {
-    /// The changelog's identity, as [`CheckpointBatch::changelog`].
+    /// The id of the changelog topic, as [`CheckpointBatch::changelog`].
     pub changelog: String,
-    /// The plan's fingerprint.
+    /// The fingerprint of the feature plan.
     pub plan: u64,
-    /// Now, milliseconds since the epoch: what was written too long ago may hold customers whose
-    /// tombstones the changelog no longer has.
+    /// The present time, milliseconds since the epoch. A checkpoint older than [`MAX_CHECKPOINT_AGE`] may hold customers
+    /// whose tombstones the changelog no longer has.
     pub now_ms: i64,
 }
 
-/// A task to be loaded, and who takes its records in: see [`Store::load`].
+/// A task whose checkpoint is loaded, and the receiver of its records: see [`Store::load`].
 pub struct Load<'a> {
-    /// Its number.
+    /// The number of the task.
     pub task: u32,
-    /// Called with every record kept.
+    /// Called with key and value of every record. Returns `false` if the record cannot be used.
     pub each: &'a mut (dyn FnMut(&[u8], &[u8]) -> bool + Send),
 }
 
-/// How a task's copy stands.
+/// The state of a task's checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointState {
-    /// Ready for what is newer.
+    /// Ready for newer records.
     Ready,
-    /// The last records given are being written.
+    /// Still writing the last batch.
     Busy,
-    /// There is none: it is to be given everything, with the offset only along with the last of it.
+    /// There is none: write all rows, and set the offset only in the last batch of them.
     Empty,
-    /// There is none and will be none.
+    /// There is none, and none will be written.
     Off,
 }
 
 impl CheckpointState {
-    /// May records be given?
+    /// May [`Store::write`] be called?
     #[must_use]
     pub fn accepts_records(self) -> bool {
         matches!(self, Self::Ready | Self::Empty)
     }
 }
 
-/// Local state of the tasks of a worker. It never fails a worker: what goes wrong is logged, counted, and
-/// the copy begins anew.
+/// The checkpoints of a worker's tasks. A store never fails its worker: it logs and counts an error, and starts the
+/// checkpoint over.
 pub trait Store {
-    /// Calls `each` with every record kept of a task, and returns the offset from which the changelog goes
-    /// on; `None` where there is nothing that may be trusted, and then nothing was called. `each`
-    /// returns `false` where a record cannot be used: the copy is then set aside, and the caller starts
-    /// over without it.
+    /// Calls `each` with every record of a task's checkpoint. Returns the changelog offset to continue from; `None` if
+    /// there is no checkpoint that can be trusted, in which case `each` is not called. If `each` returns `false`, because
+    /// a record cannot be used, the checkpoint is set aside and the result is `None`: drop what `each` has received.
     fn load(
         &mut self,
         task: u32,
@@ -130,32 +128,33 @@ pub trait Store {
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64>;
 
-    /// As [`Store::load`] of each of these, where possible at once; what came of each, in order.
+    /// As [`Store::load`] for each of these tasks, in parallel if possible. Returns the results in order.
     fn load_all(&mut self, wanted: &ExpectedCheckpoint, loads: Vec<Load<'_>>) -> Vec<Option<i64>> {
         let load = |load: Load<'_>| self.load(load.task, wanted, load.each);
         loads.into_iter().map(load).collect()
     }
 
-    /// How a task's copy stands.
+    /// The state of a task's checkpoint.
     fn checkpoint_state(&mut self, task: u32) -> CheckpointState;
 
-    /// As [`Store::checkpoint_state`], once what is being written is written, or `patience` has passed.
+    /// As [`Store::checkpoint_state`], after waiting up to `patience` while it is [`CheckpointState::Busy`].
     fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState;
 
-    /// Writes records of a task, all or none, behind the caller's back. Only while the copy is not busy.
+    /// Writes records of a task in the background, all or none. Call it only if
+    /// [`CheckpointState::accepts_records`].
     fn write(&mut self, task: u32, records: CheckpointBatch);
 
-    /// The task goes elsewhere: what was given is written, and the copy is left as it is.
+    /// Gives the task up: finishes the last write, and leaves the checkpoint as it is.
     fn release(&mut self, task: u32);
 
-    /// Sets a task's copy aside, for somebody to look into, and begins with an empty one.
+    /// Sets a task's checkpoint aside for inspection, and starts an empty one. `reason` is logged.
     fn set_aside(&mut self, task: u32, reason: &str);
 
-    /// Removes a task's copy, with which nothing is wrong, and begins with an empty one.
+    /// Removes a task's checkpoint, which is not damaged, and starts an empty one.
     fn remove(&mut self, task: u32);
 }
 
-/// No local state: every start reads the changelogs whole.
+/// A store without checkpoints: every start reads whole changelogs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoStore;
 

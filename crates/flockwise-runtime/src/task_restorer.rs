@@ -1,4 +1,4 @@
-//! A task on its way back to life: records of its changelog, from wherever a copy of them is at hand.
+//! Rebuilds a task from the records of its checkpoint and of its changelog.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ pub(crate) struct TaskRestorer {
     number: u32,
     task: Task,
     position: Option<TaskPosition>,
-    /// Who wrote the bookmark: the name of a worker's transactions.
+    /// The transactional id of the worker that wrote the last task position.
     owner: Option<String>,
-    /// The next offset of the changelog; `None`: from its oldest record.
+    /// The next changelog offset to read; `None`: the oldest.
     next: Option<i64>,
     row: StoredRow,
-    /// The latest timestamp of a record of the changelog, milliseconds since the epoch.
+    /// The latest timestamp of the changelog records read, milliseconds since the epoch.
     latest_ms: i64,
-    /// Records of the changelog that were read.
+    /// Number of changelog records read.
     records: u64,
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct TaskRestorer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Changelog,
-    /// Local state, which has the record already.
-    Store,
+    /// The checkpoint, which need not be given the record again.
+    Checkpoint,
 }
 
 impl TaskRestorer {
-    /// Nothing read yet.
+    /// An empty restorer: nothing is read yet.
     pub(crate) fn new(pipeline: &Pipeline, number: u32) -> Self {
         Self {
             number,
@@ -52,17 +52,17 @@ impl TaskRestorer {
         }
     }
 
-    /// Records of the changelog that were read.
+    /// Number of changelog records read.
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
-    /// The offset of the changelog to go on from; `None`: from its oldest record.
+    /// The next changelog offset to read; `None`: the oldest.
     pub(crate) fn next(&self) -> Option<i64> {
         self.next
     }
 
-    /// Goes on from an offset.
+    /// Continues at this changelog offset: the checkpoint covers everything before it.
     pub(crate) fn resume_from(&mut self, offset: i64) {
         self.next = Some(offset);
     }
@@ -71,32 +71,33 @@ impl TaskRestorer {
         self.number
     }
 
-    /// Who wrote the last bookmark read.
+    /// The transactional id of the worker that wrote the last task position read.
     pub(crate) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 
-    /// When the latest of the commits read was made, by the clock of who made it.
+    /// The latest timestamp of the changelog records read, milliseconds since the epoch by the clock of the worker that
+    /// wrote them; `i64::MIN`: none.
     pub(crate) fn latest_commit_ms(&self) -> i64 {
         self.latest_ms
     }
 
-    /// Bytes that it holds.
+    /// Memory that the task's state takes, bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.task.bytes()
     }
 
-    /// Customers so far.
+    /// Number of customers restored so far.
     #[cfg(test)]
     pub(crate) fn customers(&self) -> usize {
         self.task.rows().len()
     }
 
-    /// Takes in a committed record of the changelog.
+    /// Applies a committed record of the changelog.
     ///
     /// # Errors
-    /// Where it was written by a later version or under another plan, or is malformed.
-    pub(crate) fn take(
+    /// If it was written by a later version or with another plan, or is malformed.
+    pub(crate) fn apply(
         &mut self,
         pipeline: &Pipeline,
         record: &Record<'_>,
@@ -104,28 +105,28 @@ impl TaskRestorer {
         self.next = Some(record.offset + 1);
         self.latest_ms = self.latest_ms.max(record.timestamp_ms);
         let key = record.key.unwrap_or_default();
-        self.put(pipeline, key, record.value, Origin::Changelog)
+        self.apply_from(Origin::Changelog, pipeline, key, record.value)
     }
 
-    /// Takes in a record of the local state.
+    /// Applies a record of the checkpoint.
     ///
     /// # Errors
-    /// As [`TaskRestorer::take`].
-    pub(crate) fn take_checkpointed(
+    /// As [`TaskRestorer::apply`].
+    pub(crate) fn apply_checkpointed(
         &mut self,
         pipeline: &Pipeline,
         key: &[u8],
         value: &[u8],
     ) -> Result<(), ChangelogError> {
-        self.put(pipeline, key, Some(value), Origin::Store)
+        self.apply_from(Origin::Checkpoint, pipeline, key, Some(value))
     }
 
-    fn put(
+    fn apply_from(
         &mut self,
+        origin: Origin,
         pipeline: &Pipeline,
         key: &[u8],
         value: Option<&[u8]>,
-        origin: Origin,
     ) -> Result<(), ChangelogError> {
         match (key.split_first(), value) {
             (Some((&TASK_POSITION, _)), Some(value)) => {
@@ -138,7 +139,7 @@ impl TaskRestorer {
                 let row = self.row.as_row();
                 match origin {
                     Origin::Changelog => self.task.restore_row(&row),
-                    Origin::Store => self.task.restore_kept_row(&row),
+                    Origin::Checkpoint => self.task.restore_kept_row(&row),
                 }
             }
             (Some((&ROW, id)), None) => {
@@ -147,21 +148,28 @@ impl TaskRestorer {
                 self.task.remove(id);
             }
             (Some((other, _)), _) => {
-                let reason = format!("unknown kind of key {other}");
+                let reason = format!("found key type {other}, expected {TASK_POSITION} or {ROW}");
                 return Err(ChangelogError::Malformed(reason));
             }
-            (None, _) => return Err(ChangelogError::Malformed("no key".to_owned())),
+            (None, _) => {
+                return Err(ChangelogError::Malformed(
+                    "the record has no key".to_owned(),
+                ));
+            }
         }
         Ok(())
     }
 
-    /// The task as of the last commit read.
+    /// Completes the task as of the last commit read.
     ///
     /// # Errors
-    /// Where not all customers came back that the last commit counted.
+    /// If the number of customers is not the one that the last commit counted.
     pub(crate) fn finish(mut self, pipeline: &Pipeline) -> Result<Task, Failure> {
         let found = self.task.rows().len() as u64;
-        let counted = self.position.as_ref().and_then(|mark| mark.customers);
+        let counted = self
+            .position
+            .as_ref()
+            .and_then(|position| position.customers);
         if let Some(expected) = counted.filter(|expected| *expected != found) {
             let error = ChangelogError::Customers { found, expected };
             return Err(unusable(pipeline, self.number, &error));
@@ -173,32 +181,36 @@ impl TaskRestorer {
     }
 }
 
-/// Reads each on to its changelog's end as of now; how far each got, in order.
+/// Reads the changelog of each restorer to its present end. Returns how far each got, in order.
 ///
 /// # Errors
-/// Where a changelog cannot be read, or holds what this version or plan cannot use.
+/// If a changelog cannot be read, or holds a record that this version or plan cannot use.
 pub(crate) fn replay_to_end<B: Broker>(
-    restorer: &mut [TaskRestorer],
+    restorers: &mut [TaskRestorer],
     broker: &mut B,
     pipeline: &Pipeline,
 ) -> Result<Vec<Replayed>, Failure> {
-    let read = |one: &TaskRestorer| (TopicPartition::changelog(one.number), one.next);
-    let reads: Vec<_> = restorer.iter().map(read).collect();
-    let mut unfit = Ok(());
+    let read = |restorer: &TaskRestorer| {
+        let source = TopicPartition::changelog(restorer.number);
+        (source, restorer.next)
+    };
+    let reads: Vec<_> = restorers.iter().map(read).collect();
+    let mut applied = Ok(());
     let replayed = broker.replay_all(&reads, &mut |record| {
         let number = record.source.partition;
-        let one = restorer.iter_mut().find(|one| one.number == number);
-        if let (Some(one), Ok(())) = (one, &unfit) {
-            one.records += 1;
-            unfit = one
-                .take(pipeline, &record)
+        let mut restorers = restorers.iter_mut();
+        let restorer = restorers.find(|restorer| restorer.number == number);
+        if let (Some(restorer), Ok(())) = (restorer, &applied) {
+            restorer.records += 1;
+            applied = restorer
+                .apply(pipeline, &record)
                 .map_err(|error| unusable(pipeline, number, &error));
         }
     })?;
-    unfit?;
-    for (one, replayed) in restorer.iter_mut().zip(&replayed) {
+    applied?;
+    for (restorer, replayed) in restorers.iter_mut().zip(&replayed) {
         if let Replayed::Whole(next) | Replayed::Held(next) = replayed {
-            one.next = Some(*next);
+            restorer.next = Some(*next);
         }
     }
     Ok(replayed)

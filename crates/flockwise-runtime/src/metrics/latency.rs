@@ -100,7 +100,7 @@ impl Recorded {
     fn to_histogram(&self) -> proto::Histogram {
         let mut counts = [0; BOUNDS_US.len()];
         for cell in self.histogram.iter_recorded() {
-            // The iterator gives a cell's highest value. A cell whose lowest value is a bound belongs below that bound.
+            // The iterator gives a cell's highest value. A cell that starts on a bound counts as within that bound.
             let us = self.histogram.lowest_equivalent(cell.value_iterated_to());
             let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
             if let Some(count) = counts.get_mut(bucket) {

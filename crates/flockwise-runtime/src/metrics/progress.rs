@@ -55,7 +55,8 @@ impl Progress {
             )?,
             since_commit: gauge(
                 "seconds_since_commit",
-                "Seconds since the worker's last successful commit. An idle worker that owns tasks commits every 30 s.",
+                "Seconds since the worker's last successful commit. An idle worker that owns tasks \
+                 commits every 30 s.",
             )?,
             uncommitted: gauge(
                 "uncommitted_seconds",
@@ -85,7 +86,7 @@ impl Progress {
         self.nothing_pending(worker);
     }
 
-    /// Notes that the worker has no uncommitted work, without a commit: it owns no task.
+    /// Notes that the worker has no uncommitted work. One without tasks reports this, since it does not commit.
     pub fn nothing_pending(&self, worker: usize) {
         let now = self.clock.now();
         self.note(worker, now, |noted| {

@@ -22,7 +22,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// The metrics of a collector, including those without a series. Their type is then `untyped`.
+    /// The metrics of a collector, including those without a series.
     #[must_use]
     pub fn of(collector: &dyn Collector) -> Vec<Self> {
         let families = collector.collect();

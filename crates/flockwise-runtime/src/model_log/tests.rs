@@ -1,4 +1,4 @@
-//! What is kept and decoded of a long model topic.
+//! What the log keeps and decodes of a long model topic.
 
 use flockwise_codec::model::encode_publication;
 use flockwise_core::feature::Feature;
@@ -80,7 +80,7 @@ fn what_one_shard_has_read_and_decoded_the_next_has_without_either() {
     shared.catch_up(&mut second);
     assert_eq!(second.next_offset, Some(50));
     assert_eq!(numbers(&mut second), (Some(50), Some(49), None));
-    assert_eq!(second.decoded, 2, "by the first");
+    assert_eq!(second.decoded, 2, "the first worker decoded them");
     let mut behind = log([(1, false)]);
     shared.share(&behind);
     shared.catch_up(&mut behind);

@@ -32,12 +32,12 @@ fn the_neighbours_are_kept_warm_as_many_as_the_own_on_either_side() {
     assert_eq!(
         wanted(&[0, 1, 2], 1, 6),
         [3, 4, 5],
-        "all others, for one of two"
+        "all other tasks, for one of two instances"
     );
     assert_eq!(
         wanted(&[0, 1, 2, 3], 1, 12).len(),
         8,
-        "all others, for one of three"
+        "all other tasks, for one of three instances"
     );
     assert_eq!(wanted(&[7], 2, 12), [5, 6, 8, 9]);
 }
@@ -52,14 +52,14 @@ fn a_spare_keeps_everything_warm_and_nobody_anything_where_none_is_wanted() {
 /// Offset, time, key and value of a record of task 1's changelog.
 type Written = (i64, i64, Vec<u8>, Option<Vec<u8>>);
 
-/// A changelog that is read as a test says.
+/// A follower that returns scripted records.
 #[derive(Default)]
 struct Script {
-    /// What each poll brings; then nothing.
+    /// The records of each poll; after these, polls are empty.
     polls: VecDeque<Vec<Written>>,
-    /// What a poll takes, on this clock.
+    /// How far the next poll advances this clock.
     pause: Option<(Clock, Duration)>,
-    /// What was asked for, one after the other.
+    /// The arguments of each call of `follow`, in order.
     followed: Vec<Vec<(u32, Option<i64>)>>,
 }
 
@@ -89,7 +89,7 @@ impl Follower for Script {
     }
 }
 
-/// An instance that has task 0 of two, and so keeps task 1 warm.
+/// An instance that owns task 0 of two, and so has a standby of task 1.
 struct Scene {
     clock: Clock,
     pipeline: Pipeline,
@@ -140,14 +140,14 @@ impl Scene {
             .expect("it follows");
     }
 
-    /// The customers of the standby of task 1, if there is one.
-    fn warm(&self) -> Option<usize> {
+    /// Number of customers of task 1's standby; `None` if there is no standby.
+    fn standby_customers(&self) -> Option<usize> {
         let shared = self.standbys.lock();
-        let standby = shared.warm.get(&1)?;
+        let standby = shared.standbys.get(&1)?;
         Some(standby.restorer.customers())
     }
 
-    /// From where task 1 is read since the last change.
+    /// From where tasks are read since the last change.
     fn read_from(&self) -> &[(u32, Option<i64>)] {
         self.follower.followed.last().expect("it was followed")
     }
@@ -209,12 +209,16 @@ fn a_standby_that_was_cut_off_for_too_long_is_begun_anew() {
     scene.step(vec![scene.row(5, "anna")]);
     scene.clock.advance(12 * HOUR);
     scene.step(Vec::new());
-    assert_eq!(scene.warm(), Some(1), "no tombstone is gone yet");
+    assert_eq!(
+        scene.standby_customers(),
+        Some(1),
+        "no tombstone can be gone yet"
+    );
     scene.clock.advance(HOUR);
-    // Anna's tombstone may have been before this.
+    // A tombstone of anna may have been deleted before this record.
     scene.step(vec![scene.row(9, "ben")]);
     assert_eq!(scene.read_from(), [(1, None)], "from the oldest record");
-    assert_eq!(scene.warm(), Some(1), "ben alone");
+    assert_eq!(scene.standby_customers(), Some(1), "only ben");
 }
 
 #[test]
@@ -223,10 +227,10 @@ fn what_comes_after_too_long_a_poll_is_not_taken_in() {
     scene.step(vec![scene.row(5, "anna")]);
     scene.follower.pause = Some((scene.clock.clone(), 13 * HOUR));
     scene.step(vec![scene.row(9, "ben")]);
-    assert_eq!(scene.warm(), None);
+    assert_eq!(scene.standby_customers(), None);
     scene.step(vec![scene.row(9, "ben")]);
     assert_eq!(
-        (scene.warm(), scene.read_from()),
+        (scene.standby_customers(), scene.read_from()),
         (Some(1), &[(1, None)][..])
     );
 }
@@ -247,8 +251,8 @@ fn records_that_come_keep_a_standby_and_old_ones_do_not() {
         scene.step(vec![scene.row(offset, "ben")]);
         scene.clock.advance(10 * HOUR);
     }
-    assert_eq!(scene.warm(), Some(1));
-    assert_eq!(scene.follower.followed.len(), 2, "begun once");
+    assert_eq!(scene.standby_customers(), Some(1));
+    assert_eq!(scene.follower.followed.len(), 2, "created once");
     let mut scene = Scene::new();
     scene.step(Vec::new());
     scene.clock.advance(8 * HOUR);
@@ -256,9 +260,9 @@ fn records_that_come_keep_a_standby_and_old_ones_do_not() {
     scene.clock.advance(8 * HOUR);
     scene.step(Vec::new());
     assert_eq!(
-        scene.warm(),
+        scene.standby_customers(),
         Some(0),
-        "begun anew: it was as of the beginning"
+        "rebuilt: it was known only as of its creation"
     );
 }
 
@@ -272,13 +276,21 @@ fn a_task_with_a_record_that_cannot_be_used_is_left_out_until_the_next_assignmen
     for unfit in [of_other_plan, of_later_format] {
         let mut scene = Scene::new();
         scene.step(vec![scene.row(5, "anna"), unfit, scene.row(7, "cleo")]);
-        assert_eq!(scene.warm(), None, "not even what came before");
+        assert_eq!(
+            scene.standby_customers(),
+            None,
+            "not even the records before it are used"
+        );
         scene.step(vec![scene.row(8, "dora")]);
-        assert_eq!(scene.warm(), None, "nor what comes after");
-        assert!(scene.read_from().is_empty(), "and it is read no more");
+        assert_eq!(
+            scene.standby_customers(),
+            None,
+            "nor are later records used"
+        );
+        assert!(scene.read_from().is_empty(), "the task is no longer read");
         scene.standbys.owned_by(0, BTreeSet::from([0]));
         scene.step(vec![scene.row(5, "anna"), scene.row(9, "emil")]);
         assert_eq!(scene.read_from(), [(1, None)], "from the oldest record");
-        assert_eq!(scene.warm(), Some(2));
+        assert_eq!(scene.standby_customers(), Some(2));
     }
 }
