@@ -176,14 +176,15 @@ impl Kafka {
         Ok(processed)
     }
 
-    /// True if the group has committed an input to its end. Inputs hold no transaction markers.
+    /// True if the group has committed an input exactly to its end. Inputs hold no transaction markers. A position beyond
+    /// the end belongs to a topic that was deleted, or to records that were truncated.
     fn is_consumed(&self, input: Topic) -> bool {
         let ends = self.end_offsets(input);
         let Ok(positions) = self.positions(input, ends.len()) else {
             return false;
         };
         let mut pairs = ends.iter().zip(positions);
-        pairs.all(|((start, end), position)| position.unwrap_or(*start) >= *end)
+        pairs.all(|((start, end), position)| position.unwrap_or(*start) == *end)
     }
 
     /// True if the group has committed all records of a topic that is written in transactions.
