@@ -73,7 +73,7 @@ fn an_instance_on_kafka_shows_every_metric_of_the_table_as_it_is_there() {
         .collect();
     let on_occasion: Vec<String> = documented()
         .into_iter()
-        .filter(|row| row.meaning.contains("no series until"))
+        .filter(|row| row.meaning.contains("No series until"))
         .map(|row| row.metric.name)
         .collect();
     let mut missing = Vec::new();
