@@ -1,40 +1,14 @@
 //! The `flockwise` command.
 
-mod acls;
+mod admin;
 mod args;
-mod check;
-mod cluster;
 mod connection;
-mod counts;
-mod customer;
-mod demo;
-mod describe;
-mod event_files;
 mod exit;
-mod exposition;
-mod finding;
-mod instance;
-mod local_pipeline;
+mod local;
 mod logging;
-mod model;
 mod pipeline;
-mod pipeline_record;
-mod preflight;
-mod private;
-mod progress;
-mod replay;
-mod report;
-mod reset;
-mod results;
-mod run;
-mod segment_stats;
-mod signals;
-mod standby_thread;
-mod state_directory;
-mod status_log;
-mod topics;
-mod watchdog;
-mod workers;
+mod service;
+mod views;
 
 use std::process::ExitCode;
 
@@ -52,14 +26,14 @@ fn main() -> ExitCode {
     };
     logging::start(level, arguments.log_json);
     let done = match &arguments.command {
-        Command::Demo(arguments) => demo::demo(arguments),
-        Command::Replay(arguments) => replay::replay(arguments),
-        Command::Run(arguments) => run::run(arguments),
-        Command::Check(arguments) => check::check(arguments),
-        Command::Topics(arguments) => topics::topics(arguments),
-        Command::Reset(arguments) => reset::reset(arguments),
-        Command::Model(arguments) => model::model(arguments),
-        Command::Customer(arguments) => customer::customer(arguments),
+        Command::Demo(arguments) => local::demo::demo(arguments),
+        Command::Replay(arguments) => local::replay::replay(arguments),
+        Command::Run(arguments) => service::run::run(arguments),
+        Command::Check(arguments) => admin::check::check(arguments),
+        Command::Topics(arguments) => admin::topics::topics(arguments),
+        Command::Reset(arguments) => admin::reset::reset(arguments),
+        Command::Model(arguments) => views::model::model(arguments),
+        Command::Customer(arguments) => views::customer::customer(arguments),
     };
     done.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
 }

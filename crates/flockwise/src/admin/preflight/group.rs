@@ -5,8 +5,8 @@ use flockwise_kafka::admin::{GroupDescription, GroupMember, Permission};
 use flockwise_runtime::broker::Failure;
 
 use super::missing_permissions;
+use crate::admin::finding::Finding;
 use crate::connection::reason;
-use crate::finding::Finding;
 
 /// Checks the consumer group, whose id is `app`.
 pub(super) fn findings(

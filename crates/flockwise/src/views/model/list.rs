@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::args::ListArguments;
 use crate::exit::{Failed, outln};
-use crate::model::format;
-use crate::model::topic::Setup;
-use crate::model::versions::{Version, Versions};
-use crate::report;
+use crate::views::model::format;
+use crate::views::model::topic::Setup;
+use crate::views::model::versions::{Version, Versions};
+use crate::views::table;
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     let mut client = Setup::of(&arguments.config)?.connect()?;
@@ -30,7 +30,7 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
 }
 
 fn table(versions: &Versions) -> Table {
-    let mut table = report::empty_table([
+    let mut table = table::empty_table([
         "version",
         "state",
         "trained at",
@@ -82,7 +82,7 @@ fn entry(version: &Version) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example::{approved, held, live, same};
+    use crate::views::model::example::{approved, held, live, same};
 
     #[test]
     fn the_newest_comes_last() {

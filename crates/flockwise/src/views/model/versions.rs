@@ -167,7 +167,7 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example::{held, live};
+    use crate::views::model::example::{held, live};
 
     fn states(published: Vec<Publication>) -> String {
         let versions = Versions::of(published);

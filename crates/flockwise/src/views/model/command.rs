@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::args::{CommandArguments, DecideArguments, ImportArguments};
 use crate::exit::{Failed, outln};
-use crate::model::topic::{ModelClient, Setup};
-use crate::model::versions::{State, Versions};
 use crate::pipeline;
+use crate::views::model::topic::{ModelClient, Setup};
+use crate::views::model::versions::{State, Versions};
 
 /// How often the topic is polled for the outcome.
 const STEP: Duration = Duration::from_millis(200);
@@ -154,7 +154,7 @@ fn print_outcome(version: u64, command: &TrainerCommand, as_json: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example::{held, live};
+    use crate::views::model::example::{held, live};
 
     fn approval(version: u64) -> TrainerCommand {
         TrainerCommand {

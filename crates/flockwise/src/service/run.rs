@@ -22,21 +22,21 @@ use flockwise_runtime::topics::Topics;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
+use crate::admin::finding::{self, Finding, Verdict};
+use crate::admin::pipeline_record;
+use crate::admin::preflight::{self, Preflight};
 use crate::args::RunArguments;
 use crate::connection::{failed, load, pipeline_topics, settings};
-use crate::customer;
 use crate::exit::Failed;
-use crate::exposition;
-use crate::finding::{self, Finding, Verdict};
-use crate::instance::Instance;
 use crate::pipeline::pipeline;
-use crate::pipeline_record;
-use crate::preflight::{self, Preflight};
-use crate::signals::Shutdown;
-use crate::standby_thread;
-use crate::status_log::StatusLog;
-use crate::watchdog;
-use crate::workers::{WorkerContext, run_workers};
+use crate::service::exposition;
+use crate::service::instance::Instance;
+use crate::service::signals::Shutdown;
+use crate::service::standby_thread;
+use crate::service::status_log::StatusLog;
+use crate::service::watchdog;
+use crate::service::workers::{WorkerContext, run_workers};
+use crate::views::customer;
 
 /// How long the last checkpoint may take after the workers have ended.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,11 +11,11 @@ use flockwise_kafka::admin::{self, Bounds, GroupMember};
 use flockwise_kafka::{KafkaSettings, admin::Reset};
 use flockwise_runtime::topics::{Topic, Topics};
 
+use crate::admin::cluster::Cluster;
+use crate::admin::pipeline_record;
 use crate::args::ResetArguments;
-use crate::cluster::Cluster;
 use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
-use crate::pipeline_record;
 use target::Target;
 
 /// How long beyond the session timeout brokers may take to notice that a member is gone.

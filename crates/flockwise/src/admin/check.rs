@@ -7,16 +7,16 @@ use flockwise_kafka::{KafkaSettings, admin};
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::json;
 
-use crate::acls;
+use crate::admin::acls;
+use crate::admin::cluster::Cluster;
+use crate::admin::finding::{self, Finding};
+use crate::admin::preflight;
+use crate::admin::state_directory;
 use crate::args::CheckArguments;
-use crate::cluster::Cluster;
 use crate::connection::{reason, settings};
-use crate::describe;
 use crate::exit::{Failed, outln};
-use crate::finding::{self, Finding};
 use crate::pipeline::pipeline;
-use crate::preflight;
-use crate::state_directory;
+use crate::views::describe;
 
 /// Clock differences up to this are ignored.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;

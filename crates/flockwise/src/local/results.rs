@@ -12,10 +12,10 @@ use flockwise_memory::CommittedRecord;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::counts::{Tally, header};
 use crate::exit::Failed;
-use crate::local_pipeline::Session;
-use crate::segment_stats::SegmentStats;
+use crate::local::counts::{Tally, header};
+use crate::local::local_pipeline::Session;
+use crate::local::segment_stats::SegmentStats;
 
 /// Collects the records for the files.
 pub(crate) struct Results {

@@ -1,23 +1,10 @@
-//! The style of all tables, and the table of segments that ends `demo` and `replay`.
+//! The table of segments that ends `demo` and `replay`.
 
-use comfy_table::{ContentArrangement, Row, Table, presets};
-use flockwise_core::feature::Feature;
 use flockwise_core::plan::Plan;
 
-use crate::segment_stats::{SegmentStats, label, number, readable};
-
-/// Width of a table, in characters.
-const WIDTH: u16 = 120;
-
-/// An empty table in the common style.
-pub(crate) fn empty_table(header: impl Into<Row>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(WIDTH);
-    table.set_header(header);
-    table
-}
+use crate::local::segment_stats::SegmentStats;
+use crate::views::table::empty_table;
+use crate::views::wording::{feature, label, number, readable};
 
 /// The table of segments. Its readers are marketers.
 pub(crate) fn table(plan: &Plan, segments: &[SegmentStats], brings_in: Option<&str>) -> String {
@@ -66,10 +53,4 @@ fn traits(plan: &Plan, segment: &SegmentStats) -> String {
     } else {
         lines.join("\n")
     }
-}
-
-/// The feature with this name.
-pub(crate) fn feature<'p>(plan: &'p Plan, name: &str) -> Option<&'p Feature> {
-    let index = plan.feature_names().position(|known| known == name)?;
-    Some(plan.feature(index))
 }

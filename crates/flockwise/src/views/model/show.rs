@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::args::ShowArguments;
 use crate::exit::{Failed, outln};
-use crate::model::format::{self, Trait};
-use crate::model::topic::Setup;
-use crate::model::versions::{Version, Versions};
-use crate::report;
-use crate::segment_stats::{label, readable};
+use crate::views::model::format::{self, Trait};
+use crate::views::model::topic::Setup;
+use crate::views::model::versions::{Version, Versions};
+use crate::views::table;
+use crate::views::wording::{label, readable};
 
 pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
     let mut client = Setup::of(&arguments.config)?.connect()?;
@@ -108,7 +108,7 @@ fn impact_lines(impact: &Impact, names: &Names<'_>) -> Vec<String> {
 }
 
 fn table(plan: &Plan, model: &ModelParts) -> Table {
-    let mut table = report::empty_table([
+    let mut table = table::empty_table([
         "segment",
         "name",
         "pinned",
@@ -199,7 +199,7 @@ fn impact(impact: &Impact, names: &Names<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example::{approved, held, live, plan, same};
+    use crate::views::model::example::{approved, held, live, plan, same};
 
     #[test]
     fn a_version_is_told_with_what_it_does() {

@@ -12,8 +12,8 @@ use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde::Serialize;
 
+use crate::admin::pipeline_record;
 use crate::connection::{pipeline_topics, reason};
-use crate::pipeline_record;
 
 /// The topics of a pipeline and its consumer group, as the brokers describe them.
 pub(crate) struct Cluster {

@@ -14,7 +14,7 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
-use crate::model::versions::Versions;
+use crate::views::model::versions::Versions;
 
 /// A configured pipeline, not yet connected.
 pub(crate) struct Setup {

@@ -9,8 +9,8 @@ use flockwise_kafka::{KafkaSettings, admin};
 use flockwise_runtime::topics::Topics;
 use serde_json::json;
 
+use crate::admin::cluster::{Cluster, TopicState, TopicStatus};
 use crate::args::TopicsArguments;
-use crate::cluster::{Cluster, TopicState, TopicStatus};
 use crate::connection::{failed, input_names, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
 

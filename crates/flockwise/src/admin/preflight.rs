@@ -11,10 +11,10 @@ use flockwise_kafka::admin::{
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::cluster::{Cluster, TopicState, TopicStatus};
+use crate::admin::cluster::{Cluster, TopicState, TopicStatus};
+use crate::admin::finding::Finding;
+use crate::admin::pipeline_record;
 use crate::connection::reason;
-use crate::finding::Finding;
-use crate::pipeline_record;
 
 mod group;
 

@@ -3,8 +3,8 @@
 use comfy_table::{CellAlignment, Table};
 
 use super::answer::{Answer, CounterfactualLine, FeatureLine, SegmentRef};
-use crate::report;
-use crate::segment_stats::readable;
+use crate::views::table;
+use crate::views::wording::readable;
 
 /// The text that `flockwise customer` prints.
 pub(super) fn text(answer: &Answer) -> String {
@@ -69,7 +69,7 @@ fn segment_text(segment: &SegmentRef) -> String {
 }
 
 fn features(answer: &Answer) -> Table {
-    let mut table = report::empty_table([
+    let mut table = table::empty_table([
         "feature",
         "customer",
         "typical here",
@@ -106,7 +106,7 @@ fn signed(pull: f64) -> String {
 
 fn counterfactuals(answer: &Answer) -> Table {
     let mut table =
-        report::empty_table(["other segment", "smallest single change that leads there"]);
+        table::empty_table(["other segment", "smallest single change that leads there"]);
     let counterfactuals = answer.counterfactuals.iter();
     let reached =
         counterfactuals.filter_map(|counterfactual| Some((counterfactual.length?, counterfactual)));

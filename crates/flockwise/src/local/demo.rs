@@ -15,21 +15,22 @@ use prometheus::Registry;
 use serde::Deserialize;
 
 use crate::args::DemoArguments;
-use crate::counts::Tally;
-use crate::customer;
-use crate::event_files::{self, Router, Source};
 use crate::exit::{Failed, outln};
-use crate::exposition;
-use crate::local_pipeline::Session;
+use crate::local::counts::Tally;
+use crate::local::event_files::{self, Router, Source};
+use crate::local::local_pipeline::Session;
+use crate::local::progress::Progress;
+use crate::local::replay::{PARTITIONS, print};
+use crate::local::segment_stats::segment_stats;
 use crate::pipeline::pipeline;
-use crate::progress::Progress;
-use crate::replay::{PARTITIONS, print};
-use crate::report::feature;
-use crate::segment_stats::{label, readable, segment_stats};
+use crate::service::exposition;
+use crate::views::customer;
+use crate::views::wording::feature;
+use crate::views::wording::{label, readable};
 
 /// The orders of a British gift shop, 2010-12-01 to 2011-12-09.
-const ORDERS: &[u8] = include_bytes!("../data/online-retail.jsonl.zst");
-const CONFIG: &str = include_str!("../../../config/web-shop.toml");
+const ORDERS: &[u8] = include_bytes!("../../data/online-retail.jsonl.zst");
+const CONFIG: &str = include_str!("../../../../config/web-shop.toml");
 /// At most one change is shown per this many milliseconds, so that a person can read them.
 const SHOWN_EVERY_MS: u64 = 150;
 /// How often customer queries are answered while the demo waits, which bounds their delay.

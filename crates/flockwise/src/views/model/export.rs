@@ -6,7 +6,7 @@ use flockwise_codec::model::encode_model;
 
 use crate::args::ExportArguments;
 use crate::exit::{Failed, outln};
-use crate::model::topic::Setup;
+use crate::views::model::topic::Setup;
 
 pub(crate) fn export(arguments: &ExportArguments) -> Result<(), Failed> {
     let mut client = Setup::of(&arguments.config)?.connect()?;

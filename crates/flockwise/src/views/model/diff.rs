@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::args::DiffArguments;
 use crate::exit::{Failed, outln};
-use crate::model::format;
-use crate::model::topic::Setup;
-use crate::report;
+use crate::views::model::format;
+use crate::views::model::topic::Setup;
+use crate::views::table;
 
 pub(crate) fn diff(arguments: &DiffArguments) -> Result<(), Failed> {
     let mut client = Setup::of(&arguments.config)?.connect()?;
@@ -91,7 +91,7 @@ fn distance(scaler: &Scaler, old: &Segment, new: &Segment) -> f64 {
 }
 
 fn table(differences: &[Difference]) -> Table {
-    let mut table = report::empty_table([
+    let mut table = table::empty_table([
         "segment",
         "name",
         "",
@@ -129,7 +129,7 @@ fn row(difference: &Difference) -> [String; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example::{held, live, same};
+    use crate::views::model::example::{held, live, same};
 
     #[test]
     fn segments_come_go_and_get_other_names() {

@@ -19,9 +19,9 @@ use flockwise_runtime::queries::Queries;
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
 
-use crate::counts::Tally;
-use crate::event_files::Chunk;
 use crate::exit::Failed;
+use crate::local::counts::Tally;
+use crate::local::event_files::Chunk;
 
 /// Slices per sampling period.
 const SLICES: i64 = 16;

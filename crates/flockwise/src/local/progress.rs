@@ -7,8 +7,8 @@ use flockwise_codec::time::write_time;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::exit::print_while_read;
-use crate::local_pipeline::Session;
-use crate::segment_stats::number;
+use crate::local::local_pipeline::Session;
+use crate::views::wording::number;
 
 /// A progress line on stderr. Hidden if stderr is not a terminal.
 pub(crate) struct Progress {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::finding::Finding;
+use crate::admin::finding::Finding;
 
 /// Size of the file that is written to check the free space.
 const PROBE_BYTES: usize = 1 << 20;
@@ -70,7 +70,7 @@ fn probe(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::admin::finding::Verdict;
 
     #[test]
     fn a_directory_is_tried_and_left_as_it_was() {

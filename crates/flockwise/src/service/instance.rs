@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::exit::Failed;
-use crate::private;
+use crate::service::private;
 
 /// The identity from a state directory, and the lock on the directory. Dropping it releases the lock.
 #[derive(Debug)]

@@ -10,15 +10,16 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
 use crate::args::ReplayArguments;
-use crate::counts::Tally;
-use crate::event_files::{self, Router};
 use crate::exit::{Failed, outln};
-use crate::local_pipeline::Session;
+use crate::local::counts::Tally;
+use crate::local::event_files::{self, Router};
+use crate::local::local_pipeline::Session;
+use crate::local::progress::Progress;
+use crate::local::results::{Results, summary};
+use crate::local::segment_stats::{SegmentStats, segment_stats};
+use crate::local::segment_table;
 use crate::pipeline::pipeline;
-use crate::progress::Progress;
-use crate::report;
-use crate::results::{Results, summary};
-use crate::segment_stats::{SegmentStats, number, segment_stats};
+use crate::views::wording::number;
 
 /// State partitions if the configuration has none: enough for any machine, and the same on all.
 pub(crate) const PARTITIONS: u32 = 12;
@@ -125,7 +126,7 @@ pub(crate) fn print(
     } else {
         outln!(
             "{}",
-            report::table(&session.pipeline.task.plan, segments, brings_in)
+            segment_table::table(&session.pipeline.task.plan, segments, brings_in)
         );
     }
     let causes: Vec<String> = tally

@@ -1,0 +1,11 @@
+//! Commands on a Kafka cluster that prepare or change a pipeline: `check`, `topics`, `reset`; what `run` checks before it starts.
+
+pub(crate) mod acls;
+pub(crate) mod check;
+pub(crate) mod cluster;
+pub(crate) mod finding;
+pub(crate) mod pipeline_record;
+pub(crate) mod preflight;
+pub(crate) mod reset;
+pub(crate) mod state_directory;
+pub(crate) mod topics;

@@ -1,0 +1,7 @@
+//! What people read: the commands `model` and `customer`, and the style of tables.
+
+pub(crate) mod customer;
+pub(crate) mod describe;
+pub(crate) mod model;
+pub(crate) mod table;
+pub(crate) mod wording;
