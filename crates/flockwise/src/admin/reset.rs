@@ -16,14 +16,11 @@ use crate::admin::pipeline_record;
 use crate::args::ResetArguments;
 use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
-use target::Target;
+use target::{Positions, Target};
 
 /// How long beyond the session timeout brokers may take to notice that a member is gone.
 const SESSION_MARGIN: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_secs(1);
-
-/// Each input partition and the offset to read it from.
-pub(crate) type Positions = Vec<(String, u32, i64)>;
 
 pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;

@@ -6,8 +6,10 @@ use std::fmt;
 use flockwise_codec::time::{parse_time, write_time};
 use flockwise_kafka::admin::Bounds;
 
-use super::Positions;
 use crate::exit::Failed;
+
+/// Each input partition and the offset to read it from.
+pub(crate) type Positions = Vec<(String, u32, i64)>;
 
 /// Where to read the inputs from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use flockwise_runtime::broker::PIPELINE_KEY;
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::json;
 
-use super::Positions;
+use super::target::Positions;
 use crate::args::ResetArguments;
 use crate::exit::Failed;
 use crate::pipeline::pipeline;
