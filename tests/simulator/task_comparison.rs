@@ -1,6 +1,7 @@
 //! Compares two tasks.
 
 use flockwise_core::rows::Row;
+use flockwise_core::segment_sizes::SegmentSizes;
 use flockwise_core::task::Task;
 
 pub(super) use crate::changelog::restore;
@@ -21,6 +22,12 @@ pub(super) fn same(expected: &Task, found: &Task, number: u32) {
             found_row.unwrap_or_else(|| panic!("{} is not in task {number}", row.customer_id));
         same_row(&row, &found.rows().row(found_row), found.position().version);
     }
+    let counted = SegmentSizes::count(found.rows());
+    assert_eq!(
+        found.segment_sizes().sizes(),
+        counted.sizes(),
+        "segment sizes of task {number}"
+    );
 }
 
 fn same_row(expected: &Row<'_>, found: &Row<'_>, version: u64) {

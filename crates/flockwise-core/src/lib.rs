@@ -25,6 +25,7 @@ pub mod plan;
 pub mod pointer;
 pub mod policy;
 pub mod rows;
+pub mod segment_sizes;
 pub mod sweep_schedule;
 pub mod task;
 pub mod trainer;

@@ -27,6 +27,7 @@ use crate::model::Model;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use crate::rows::Rows;
+use crate::segment_sizes::SegmentSizes;
 use crate::sweep_schedule::{SkippedSpan, SweepSchedule};
 use crate::trainer::MiniBatch;
 use commit::CommittedState;
@@ -141,6 +142,7 @@ pub enum Untimely {
 pub struct Task {
     settings: Arc<TaskSettings>,
     rows: Rows,
+    segment_sizes: SegmentSizes,
     calendar: SweepSchedule,
     position: TaskPosition,
     /// The schedule of sampling. It follows the watermark, or stream time, whatever the sweep does.
@@ -204,6 +206,7 @@ impl Task {
         };
         Self {
             rows: Rows::new(&settings.plan),
+            segment_sizes: SegmentSizes::default(),
             // Unused without a sweep.
             calendar: SweepSchedule::new(settings.time.sweep_ms.unwrap_or(DAY_MS as i64)),
             sampling: SweepSchedule::for_sampling(settings.learning.sampling_ms()),
@@ -294,6 +297,12 @@ impl Task {
     #[must_use]
     pub fn rows(&self) -> &Rows {
         &self.rows
+    }
+
+    /// Number of customers in each segment.
+    #[must_use]
+    pub fn segment_sizes(&self) -> &SegmentSizes {
+        &self.segment_sizes
     }
 
     /// Stream time: the latest event time of the task's customers; [`NEVER_MS`] before the first event.

@@ -41,6 +41,7 @@ impl Task {
             calendar.leave(row, hash);
             sampling.leave(row, hash);
         });
+        self.segment_sizes.commit();
         self.settled.position.clone_from(&self.position);
         self.settled.swept = self.calendar.position();
         self.settled.sampled = self.sampling.position();
@@ -62,6 +63,7 @@ impl Task {
             calendar.leave(row, hash);
             sampling.leave(row, hash);
         });
+        self.segment_sizes.roll_back();
         self.position.clone_from(&self.settled.position);
         self.calendar.go_back(self.settled.swept);
         self.sampling.go_back(self.settled.sampled);

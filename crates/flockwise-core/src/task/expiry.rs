@@ -55,6 +55,7 @@ impl Task {
                 trigger: None,
             });
         }
+        self.segment_sizes.change(standing.segment, None);
         self.rows.expire(row);
     }
 }

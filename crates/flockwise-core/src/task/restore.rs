@@ -3,6 +3,7 @@
 use super::{Task, TaskPosition};
 use crate::aggregate::NEVER_MS;
 use crate::rows::Row;
+use crate::segment_sizes::SegmentSizes;
 
 impl Task {
     /// Restores a row from the changelog.
@@ -45,6 +46,7 @@ impl Task {
         if self.settings.time.sweep_ms.is_some() {
             (0..self.rows.end()).for_each(|row| self.restore_as_of(row));
         }
+        self.segment_sizes = SegmentSizes::count(&self.rows);
         self.commit();
     }
 

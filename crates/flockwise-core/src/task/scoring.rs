@@ -69,6 +69,7 @@ impl Task {
                 standing.segment = change.to;
                 standing.sequence = change.sequence;
                 standing.changed_ms = change.occurred_ms;
+                self.segment_sizes.change(change.from, change.to);
                 output.changes.push(change);
             }
         }

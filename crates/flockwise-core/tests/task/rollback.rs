@@ -1,5 +1,6 @@
 //! A rollback leaves no trace.
 
+use flockwise_core::segment_sizes::SegmentSizes;
 use flockwise_core::task::{Output, Sweeping, Task};
 use proptest::prelude::*;
 
@@ -30,6 +31,8 @@ proptest! {
             prop_assert_eq!(content(&life.task), content(&twin.task));
             prop_assert_eq!(format!("{:?}", life.output), format!("{:?}", twin.output));
             prop_assert_eq!(life.task.has_due(), twin.task.has_due());
+            let counted = SegmentSizes::count(life.task.rows());
+            prop_assert_eq!(life.task.segment_sizes().sizes(), counted.sizes());
             if *is_kept {
                 prop_assert_eq!(dirty(&mut life.task), dirty(&mut twin.task));
             }
