@@ -261,7 +261,10 @@ fn every_configuration_for_deployment_is_valid() {
 #[test]
 fn readme_names_every_file_of_a_replay() {
     let read = |path: &str| std::fs::read_to_string(workspace().join(path)).expect("a file");
-    let (readme, results) = (read("README.md"), read("crates/flockwise/src/local/results.rs"));
+    let (readme, results) = (
+        read("README.md"),
+        read("crates/flockwise/src/local/results.rs"),
+    );
     let literals = results.split('"').skip(1).step_by(2);
     let is_file = |text: &&str| text.ends_with(".json") || text.ends_with(".jsonl");
     let files: Vec<&str> = literals.filter(is_file).collect();
