@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use flockwise_codec::changelog::{TASK_POSITION, decode_task_position};
 use flockwise_codec::model::decode_publication;
+use flockwise_codec::summary::{TaskSummary, decode_summary, summary_key};
+use flockwise_core::segment_sizes::SegmentSizes;
 use flockwise_core::task::{InputPartition, Output, Progress, Task, TaskPosition, Versions};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::{Topic, TopicPartition};
@@ -106,8 +108,13 @@ impl CommittedLog {
             *self.commits.entry(*task).or_default() += 1;
             self.read(client, *task);
         }
+        let summaries = sent.iter().filter(|sent| sent.topic == Topic::Summaries);
+        let summaries: Vec<TaskSummary> = summaries.map(summary).collect();
         for sent in sent {
             self.note(sent);
+        }
+        for summary in &summaries {
+            self.check_summary(summary);
         }
         self.take_positions(positions, &written, inputs);
         written.into_iter().collect()
@@ -122,6 +129,21 @@ impl CommittedLog {
         for (name, count) in counts {
             *self.acknowledged.entry(name).or_default() += count;
         }
+    }
+
+    /// Checks that a summary describes the task as of the transaction that contains it.
+    fn check_summary(&self, summary: &TaskSummary) {
+        let none = Changelog::new();
+        let changelog = self.changelogs.get(&summary.task).unwrap_or(&none);
+        let task = task_comparison::restore(&self.pipeline, changelog);
+        let counted = SegmentSizes::count(task.rows());
+        let (customers, segments) = (task.rows().len() as u64, counted.sizes());
+        assert_eq!(
+            (summary.customers, &summary.segments),
+            (customers, segments),
+            "summary of task {}",
+            summary.task
+        );
     }
 
     fn note(&mut self, sent: Sent) {
@@ -323,4 +345,12 @@ impl CommittedLog {
         };
         task_comparison::same(&caught_up(&restored), &caught_up(live), number);
     }
+}
+
+fn summary(sent: &Sent) -> TaskSummary {
+    let value = sent.value.as_deref().expect("a value");
+    let summary = decode_summary(value).expect("a summary");
+    let key = summary_key(summary.task);
+    assert_eq!(sent.key.as_deref(), Some(key.as_bytes()));
+    summary
 }

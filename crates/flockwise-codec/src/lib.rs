@@ -18,6 +18,7 @@ pub mod pipeline;
 mod projection;
 mod scan;
 mod sink;
+pub mod summary;
 pub mod time;
 pub mod trainer_input;
 pub mod watermarks;

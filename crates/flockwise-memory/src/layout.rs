@@ -116,6 +116,7 @@ fn index(topic: Topic) -> usize {
         Topic::SegmentChanges => 5,
         Topic::DeadLetters => 6,
         Topic::Pipeline => 7,
-        Topic::Input(input) => 8 + usize::from(input),
+        Topic::Summaries => 8,
+        Topic::Input(input) => 9 + usize::from(input),
     }
 }

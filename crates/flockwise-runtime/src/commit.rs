@@ -35,16 +35,24 @@ impl<B: Broker> Worker<B> {
         memory_checked
     }
 
-    /// Commits the positions again if nothing was committed for a while. That shows whether the brokers accept commits
-    /// before anything depends on it.
+    /// Commits again if a summary is overdue, or if nothing was committed for a while. The latter shows whether the brokers
+    /// accept commits before anything depends on it.
     pub(crate) fn renew_if_due(&mut self) -> Result<(), Failure> {
         let is_live = self.time_mode.is_live() && self.tasks.is_assigned();
         let is_idle = is_live && !self.transaction.is_open() && !self.tasks.is_empty();
-        if !is_idle || self.time_mode.clock().since(self.commits.latest()) < RENEW_EVERY {
+        if !is_idle {
+            return Ok(());
+        }
+        let now = self.time_mode.clock().now();
+        let renewed = match now.since(self.commits.latest()) < RENEW_EVERY {
+            true => self.tasks.with_overdue_summary(now),
+            false => self.tasks.numbers(),
+        };
+        if renewed.is_empty() {
             return Ok(());
         }
         self.metrics.progress.pending(self.number());
-        self.commit_also(&self.tasks.numbers())
+        self.commit_also(&renewed)
     }
 
     fn write_state(&mut self) -> Result<(), Failure> {
@@ -52,6 +60,21 @@ impl<B: Broker> Worker<B> {
         for (number, running) in self.tasks.dirty() {
             self.outbox
                 .state(&mut self.broker, &self.pipeline, number, running.task())?;
+        }
+        if self.time_mode.is_live() {
+            self.send_summaries()?;
+        }
+        Ok(())
+    }
+
+    fn send_summaries(&mut self) -> Result<(), Failure> {
+        let now = self.time_mode.clock().now();
+        for (number, running) in self.tasks.dirty_mut() {
+            if running.summary().is_due(now) {
+                self.outbox
+                    .summary(&mut self.broker, number, running.task())?;
+                running.summary_sent(now);
+            }
         }
         Ok(())
     }

@@ -60,6 +60,7 @@ impl<B: Broker> Worker<B> {
             | Topic::Changelog
             | Topic::SegmentChanges
             | Topic::DeadLetters
+            | Topic::Summaries
             | Topic::Pipeline => Ok(()),
         }
     }

@@ -34,6 +34,7 @@ mod restore;
 mod running_task;
 pub mod standby;
 pub mod store;
+mod summary_clock;
 mod task_restorer;
 mod tasks;
 mod trainer_host;

@@ -10,8 +10,10 @@ use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{Origin, encode_forward};
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::encode_publication;
+use flockwise_codec::summary::{TaskSummary, encode_summary, summary_key};
 use flockwise_codec::trainer_input::encode_mini_batch;
 use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
+use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::change::Change;
 use flockwise_core::event::Event;
 use flockwise_core::model::ModelParts;
@@ -95,6 +97,30 @@ impl Outbox {
         let (inputs, owner) = (&pipeline.topics.inputs, Some(broker.transactional_id()));
         encode_task_position(&task.position(), inputs, owner, &mut self.value);
         broker.send(changelog(partition, &[TASK_POSITION], Some(&self.value)))
+    }
+
+    /// Sends the summary of a task as of the end of the open transaction.
+    pub(crate) fn summary(
+        &mut self,
+        broker: &mut impl Transactions,
+        number: u32,
+        task: &Task,
+    ) -> Result<(), Failure> {
+        let summary = TaskSummary {
+            task: number,
+            as_of_ms: Some(task.stream_ms()).filter(|time_ms| *time_ms > NEVER_MS),
+            customers: task.rows().len() as u64,
+            segments: task.segment_sizes().sizes().clone(),
+        };
+        self.value.clear();
+        encode_summary(&summary, &mut self.value);
+        broker.send(Outgoing {
+            topic: Topic::Summaries,
+            partition: 0,
+            key: Some(summary_key(number).as_bytes()),
+            value: Some(&self.value),
+            headers: &[],
+        })
     }
 
     /// Sends a mini-batch to the trainer.

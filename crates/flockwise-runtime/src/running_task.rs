@@ -9,6 +9,7 @@ use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 use crate::checkpoint::CheckpointProgress;
 use crate::clock::Moment;
 use crate::idle_clock::IdleClock;
+use crate::summary_clock::SummaryClock;
 use crate::topics::TopicPartition;
 use crate::transaction::Transaction;
 use crate::watermarks::Watermarks;
@@ -34,6 +35,8 @@ pub(crate) struct RunningTask {
     sampled: Option<Sampled>,
     /// The task has read all history of its inputs, and has written its mark.
     has_caught_up: bool,
+    /// When it publishes its summary.
+    summary: SummaryClock,
     /// Input partitions that it reads.
     pub(crate) inputs: Vec<TopicPartition>,
     /// Progress of its checkpoint.
@@ -61,6 +64,7 @@ impl RunningTask {
             is_ahead: false,
             sampled: None,
             has_caught_up: false,
+            summary: SummaryClock::default(),
             inputs: Vec::new(),
             checkpoint: CheckpointProgress::new(now),
         }
@@ -89,6 +93,16 @@ impl RunningTask {
 
     pub(crate) fn has_caught_up(&self) -> bool {
         self.has_caught_up
+    }
+
+    /// When it publishes its summary.
+    pub(crate) fn summary(&self) -> &SummaryClock {
+        &self.summary
+    }
+
+    /// Its summary was sent in the open transaction.
+    pub(crate) fn summary_sent(&mut self, now: Moment) {
+        self.summary.sent(now);
     }
 
     /// The task, to be changed in the open transaction.
@@ -186,12 +200,14 @@ impl RunningTask {
             watermarks,
             sampled: _,
             has_caught_up: _,
+            summary,
             inputs: _,
             checkpoint: _,
         } = self;
         task.commit();
         idle.commit();
         watermarks.commit();
+        summary.commit();
         *is_dirty = false;
         *is_ahead = false;
     }
@@ -207,12 +223,14 @@ impl RunningTask {
             watermarks,
             sampled,
             has_caught_up,
+            summary,
             inputs: _,
             checkpoint: _,
         } = self;
         task.roll_back();
         idle.roll_back();
         watermarks.roll_back();
+        summary.roll_back();
         *is_dirty = false;
         // Customers who were assigned in the transaction have no segment again.
         *unassigned = Some(0);

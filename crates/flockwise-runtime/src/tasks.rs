@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Moment;
 use crate::running_task::RunningTask;
 
 /// The tasks of a worker, by number.
@@ -122,6 +123,14 @@ impl Tasks {
     /// As [`Tasks::dirty`].
     pub(crate) fn dirty_mut(&mut self) -> impl Iterator<Item = (u32, &mut RunningTask)> {
         self.iter_mut().filter(|(_, running)| running.is_dirty())
+    }
+
+    /// Numbers of the tasks whose summary is overdue.
+    pub(crate) fn with_overdue_summary(&self, now: Moment) -> Vec<u32> {
+        self.iter()
+            .filter(|(_, running)| running.summary().is_overdue(now))
+            .map(|(number, _)| number)
+            .collect()
     }
 
     /// The transaction is committed.

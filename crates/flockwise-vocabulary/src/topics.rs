@@ -22,6 +22,8 @@ pub enum Topic {
     SegmentChanges,
     /// Rejected events, with reason and origin.
     DeadLetters,
+    /// The sizes of the segments, by task; one partition, compacted. For dashboards.
+    Summaries,
     /// The pipeline record, which says what the state was made with; one partition, compacted.
     Pipeline,
 }
@@ -94,6 +96,7 @@ impl Topics {
             Topic::Changelog => "changelog",
             Topic::SegmentChanges => "segment-changes",
             Topic::DeadLetters => "dead-letters",
+            Topic::Summaries => "summaries",
             Topic::Pipeline => "pipeline",
         };
         format!("{}-{part}", self.app)
@@ -114,7 +117,7 @@ impl Topics {
 
     /// The topics that Flockwise creates and writes.
     #[must_use]
-    pub fn internal() -> [Topic; 8] {
+    pub fn internal() -> [Topic; 9] {
         [
             Topic::Repartition,
             Topic::Samples,
@@ -124,6 +127,7 @@ impl Topics {
             Topic::SegmentChanges,
             Topic::DeadLetters,
             Topic::Pipeline,
+            Topic::Summaries,
         ]
     }
 
@@ -131,7 +135,9 @@ impl Topics {
     #[must_use]
     pub fn partitions(&self, topic: Topic) -> u32 {
         match topic {
-            Topic::Samples | Topic::Model | Topic::Lineage | Topic::Pipeline => 1,
+            Topic::Samples | Topic::Model | Topic::Lineage | Topic::Summaries | Topic::Pipeline => {
+                1
+            }
             _ => self.state_partitions,
         }
     }
@@ -139,7 +145,10 @@ impl Topics {
     /// Is an internal topic compacted? Then it keeps the last record of each key for ever.
     #[must_use]
     pub fn is_compacted(topic: Topic) -> bool {
-        matches!(topic, Topic::Model | Topic::Changelog | Topic::Pipeline)
+        matches!(
+            topic,
+            Topic::Model | Topic::Changelog | Topic::Summaries | Topic::Pipeline
+        )
     }
 }
 

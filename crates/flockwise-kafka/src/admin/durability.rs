@@ -108,10 +108,10 @@ fn cleanup_policy(topic: Topic, severity: Severity) -> TopicSetting {
     }
 }
 
-/// Segment changes and lineage are small. All other records may be as large as an event or a model.
+/// Segment changes, lineage and summaries are small. All other records may be as large as an event or a model.
 fn message_bytes(topic: Topic) -> TopicSetting {
     let severity = match topic {
-        Topic::SegmentChanges | Topic::Lineage => Severity::Warning,
+        Topic::SegmentChanges | Topic::Lineage | Topic::Summaries => Severity::Warning,
         _ => Severity::Problem,
     };
     TopicSetting {

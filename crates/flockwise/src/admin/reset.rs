@@ -116,7 +116,12 @@ fn positions(
 
 /// Topics that are deleted and recreated: all state, and forwarded events.
 fn remade(keeps_model: bool) -> Vec<Topic> {
-    let mut remade = vec![Topic::Changelog, Topic::Repartition, Topic::Pipeline];
+    let mut remade = vec![
+        Topic::Changelog,
+        Topic::Repartition,
+        Topic::Summaries,
+        Topic::Pipeline,
+    ];
     if !keeps_model {
         remade.extend([Topic::Model, Topic::Samples]);
     }
