@@ -66,6 +66,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "flockwise-core",
             "flockwise-codec",
         ],
+        "flockwise-view" => &["flockwise-vocabulary", "flockwise-core", "flockwise-codec"],
         "flockwise-kafka" | "flockwise-memory" | "flockwise-store" => &[
             "flockwise-vocabulary",
             "flockwise-core",

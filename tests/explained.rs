@@ -320,9 +320,37 @@ fn an_answer_is_what_the_model_says() {
     scenario
         .ask("nobody", &[])
         .expect(1, &["there is no customer nobody"]);
-    let refusal = get(scenario.address, "/customers/nobody").expect("an answer");
+    let refusal = get(scenario.address, "/api/v1/customers/nobody").expect("an answer");
     let refusal: Value = serde_json::from_str(&refusal).expect("JSON");
     assert_eq!(refusal["error"], "there is no such customer");
+}
+
+#[test]
+fn the_demo_serves_the_sizes_of_its_segments_and_its_versions() {
+    let scenario = Scenario::create();
+    let read = |path: &str| -> Value {
+        let document = get(scenario.address, path).expect("an answer");
+        serde_json::from_str(&document).expect("JSON")
+    };
+    let segments = read("/api/v1/segments");
+    let customers = json_lines(&scenario.out("customers.jsonl"));
+    for entry in segments["segments"].as_array().expect("segments") {
+        let is_in = |line: &&Value| line["segment"] == entry["segment"];
+        assert_eq!(
+            customers.iter().filter(is_in).count() as u64,
+            entry["customers"],
+            "{entry}"
+        );
+    }
+    assert_eq!(segments["customers"], customers.len());
+    let summary = std::fs::read_to_string(scenario.out("summary.json")).expect("a summary");
+    let summary: Value = serde_json::from_str(&summary).expect("JSON");
+    assert_eq!(segments["model_version"], summary["model_version"]);
+    let versions = read("/api/v1/model/versions");
+    let versions = versions["versions"].as_array().expect("versions");
+    let live = versions.iter().filter(|version| version["state"] == "live");
+    let live: Vec<&Value> = live.map(|version| &version["version"]).collect();
+    assert_eq!(live, [&segments["model_version"]]);
 }
 
 #[test]

@@ -215,9 +215,10 @@ fn every_aggregate_and_condition_is_as_the_oracle_has_it() {
 }
 
 #[test]
-fn training_is_the_same_for_the_same_shards() {
+fn training_is_the_same_for_any_shards() {
     let scenario = Scenario::with_generated_events(DAILY);
-    scenario.replay("once", &["--shards", "3"]);
-    scenario.replay("again", &["--shards", "3"]);
-    scenario.check_same("once", "again");
+    for shards in ["1", "3"] {
+        scenario.replay(shards, &["--shards", shards]);
+    }
+    scenario.check_same("1", "3");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use crate::events::{InputRecord, lines, record};
 use crate::kafka::{Kafka, servers};
 use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
-use crate::process::{Process, flockwise, folder, free_address, json_lines, run, write_lines};
+use crate::process::{Process, flockwise, folder, free_address, get, json_lines, run, write_lines};
 use crate::test_broker::{TestBroker, topics};
 use crate::{changelog, checks, eventually};
 
@@ -258,6 +259,30 @@ impl KafkaPipeline {
             let id = line["customer_id"].as_str().expect("an id");
             self.check_customer(&customers[id], line);
         }
+    }
+
+    /// Checks that an instance soon serves as many customers of each segment as the replay has.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn check_segments(&self, instance: SocketAddr) {
+        let mut expected = BTreeMap::<u64, u64>::new();
+        for line in json_lines(&self.path("expected/customers.jsonl")) {
+            let segment = line["segment"].as_u64().expect("a segment");
+            *expected.entry(segment).or_default() += 1;
+        }
+        eventually("the instance serves the sizes of the segments", || {
+            let served = get(instance, "/api/v1/segments").unwrap_or_default();
+            let served: Value = serde_json::from_str(&served).unwrap_or_default();
+            let segments = served["segments"].as_array().into_iter().flatten();
+            let of =
+                |entry: &Value| Some((entry["segment"].as_u64()?, entry["customers"].as_u64()?));
+            let sizes = segments
+                .filter_map(of)
+                .filter(|(_, customers)| *customers > 0);
+            served["tasks"]["reported"] == PARTITIONS
+                && sizes.collect::<BTreeMap<_, _>>() == expected
+        });
     }
 
     fn check_customer(&self, found: &CustomerView, line: &Value) {

@@ -100,10 +100,13 @@ fn what_was_kept_warm_is_taken_over_as_it_was() {
     eventually("it has taken over standbys", || {
         metric(address, "flockwise_standby_takeovers_total") > before
     });
-    let (mut first, _) = start_with_standbys(&kafka_pipeline, "first");
+    let (mut first, restarted) = start_with_standbys(&kafka_pipeline, "first");
     kafka_pipeline.kafka.put(last);
     kafka_pipeline.wait_for(EVENTS, &mut [&mut first, &mut second]);
     kafka_pipeline.wait_until_drained();
+    for instance in [address, restarted] {
+        kafka_pipeline.check_segments(instance);
+    }
     first.terminate().expect(0, &[]);
     second.terminate().expect(0, &["taken over from a standby"]);
     kafka_pipeline.check_changes();

@@ -353,7 +353,7 @@ fn approve(shop: &mut Shop, held: u64) {
     approve(held).expect(1, &["is not held"]);
     let shown = shop.model_json(&["show"]);
     assert_eq!(shown["version"], held);
-    assert_eq!(shown["order"]["who"], "anna");
+    assert_eq!(shown["command"]["who"], "anna");
     shop.produce_next_hour();
     shop.produce_next_hour();
     let made = shop.moved_by_model();
@@ -398,5 +398,5 @@ fn import(shop: &Shop) {
     let shown = shop.model_json(&["show"]);
     assert_eq!(shown["segments"][0]["name"], "our regulars");
     assert_eq!(shown["segments"][0]["pinned"], true);
-    assert_eq!(shown["order"]["what"], "import");
+    assert_eq!(shown["command"]["what"], "import");
 }

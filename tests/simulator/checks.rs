@@ -116,8 +116,8 @@ impl Simulation {
         self.pending().is_empty()
     }
 
-    /// Input, repartition and sample partitions that are not read to their ends, and what [`Self::pending_tasks`]
-    /// lists.
+    /// Input, repartition and sample partitions that are not read to their ends, tasks whose summary is older than their
+    /// state, and what [`Self::pending_tasks`] lists.
     fn pending(&self) -> String {
         let unread = self.unread();
         let committed_log = self.committed_log();
@@ -140,6 +140,9 @@ impl Simulation {
                     left += &format!("{topic:?}/{partition} ");
                 }
             }
+        }
+        for task in committed_log.unsummarised() {
+            left += &format!("summary of task {task} ");
         }
         left + &self.pending_tasks()
     }

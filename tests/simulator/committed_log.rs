@@ -52,6 +52,8 @@ pub(super) struct CommittedLog {
     pub(super) unacknowledged: u64,
     /// The held versions.
     held: BTreeSet<u64>,
+    /// Tasks that were committed after their last summary.
+    unsummarised: BTreeSet<u32>,
 }
 
 impl CommittedLog {
@@ -70,6 +72,7 @@ impl CommittedLog {
             acknowledged: Counts::new(),
             unacknowledged: 0,
             held: BTreeSet::new(),
+            unsummarised: BTreeSet::new(),
         }
     }
 
@@ -113,11 +116,18 @@ impl CommittedLog {
         for sent in sent {
             self.note(sent);
         }
+        self.unsummarised.extend(&written);
         for summary in &summaries {
             self.check_summary(summary);
+            self.unsummarised.remove(&summary.task);
         }
         self.take_positions(positions, &written, inputs);
         written.into_iter().collect()
+    }
+
+    /// Tasks that were committed after their last summary.
+    pub(super) fn unsummarised(&self) -> &BTreeSet<u32> {
+        &self.unsummarised
     }
 
     /// A client has got the answer to its commit, or never will.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use flockwise_core::aggregate::NEVER_MS;
+use flockwise_core::task::Task;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,6 +23,19 @@ pub struct TaskSummary {
     pub customers: u64,
     /// Number of customers by segment id. Segments without customers are left out.
     pub segments: BTreeMap<u32, u64>,
+}
+
+impl TaskSummary {
+    /// The present summary of the task with this number.
+    #[must_use]
+    pub fn of(number: u32, task: &Task) -> Self {
+        Self {
+            task: number,
+            as_of_ms: Some(task.stream_ms()).filter(|time_ms| *time_ms > NEVER_MS),
+            customers: task.rows().len() as u64,
+            segments: task.segment_sizes().sizes().clone(),
+        }
+    }
 }
 
 /// A record of the summaries topic is malformed.

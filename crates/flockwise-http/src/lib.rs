@@ -1,4 +1,5 @@
-//! The HTTP server: `/metrics`, `/livez`, `/readyz` and `/customers/{id}`.
+//! The HTTP server: `/metrics`, `/livez`, `/readyz`, and the customers, segments and model versions below
+//! `/api/v1`.
 //!
 //! This is the only asynchronous part of the pipeline: a runtime with a single thread, separate from the workers. It
 //! reads the workers' state through atomics and the metrics registry. It also sends them queries, which they answer
@@ -8,6 +9,7 @@
 
 mod connections;
 mod customers;
+mod documents;
 mod metrics;
 mod process;
 mod readiness;
@@ -17,6 +19,8 @@ mod server;
 mod tests;
 
 pub use customers::{CustomerLookup, LookupCustomer};
+pub use documents::Documents;
 pub use metrics::collectors;
 pub use readiness::{Readiness, SilentWorker, StalledWorker, WorkerPresence};
+pub use routes::Answers;
 pub use server::{HttpError, HttpServer, start};

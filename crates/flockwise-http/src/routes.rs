@@ -13,33 +13,48 @@ use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::{Value, json};
 
 use crate::customers::{CustomerLookup, LookupCustomer};
+use crate::documents::Documents;
 use crate::readiness::{Readiness, SilentWorker, Status};
 
 /// All paths, which the response to an unknown path lists.
-const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/customers/{id}"];
+const PATHS: [&str; 6] = [
+    "/metrics",
+    "/livez",
+    "/readyz",
+    "/api/v1/customers/{id}",
+    "/api/v1/segments",
+    "/api/v1/model/versions",
+];
 
 #[derive(Clone)]
 struct RouteState {
     registry: Registry,
     readiness: Arc<Readiness>,
-    tell: LookupCustomer,
+    answers: Answers,
 }
 
-pub(crate) fn router(
-    registry: Registry,
-    readiness: Arc<Readiness>,
-    tell: LookupCustomer,
-) -> Router {
+/// What answers the requests about customers and segments.
+#[derive(Clone)]
+pub struct Answers {
+    /// Looks up one customer.
+    pub customer: LookupCustomer,
+    /// The documents about all of them.
+    pub documents: Arc<dyn Documents>,
+}
+
+pub(crate) fn router(registry: Registry, readiness: Arc<Readiness>, answers: Answers) -> Router {
     let sources = RouteState {
         registry,
         readiness,
-        tell,
+        answers,
     };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/customers/{id}", get(customer))
+        .route("/api/v1/customers/{id}", get(customer))
+        .route("/api/v1/segments", get(segments))
+        .route("/api/v1/model/versions", get(model_versions))
         .fallback(not_found)
         .with_state(sources)
 }
@@ -91,7 +106,7 @@ async fn customer(
         Err(rejection) => return answer(StatusCode::BAD_REQUEST, &error(&rejection.body_text())),
     };
     // The lookup blocks until a worker answers, and must not block other requests.
-    let told = tokio::task::spawn_blocking(move || (sources.tell)(&id)).await;
+    let told = tokio::task::spawn_blocking(move || (sources.answers.customer)(&id)).await;
     match told {
         Ok(CustomerLookup::Known(customer)) => answer(StatusCode::OK, &customer),
         Ok(CustomerLookup::Unknown(reason)) => answer(StatusCode::NOT_FOUND, &error(&reason)),
@@ -107,6 +122,21 @@ async fn customer(
             let body = error("the customer lookup failed: see the log");
             answer(StatusCode::INTERNAL_SERVER_ERROR, &body)
         }
+    }
+}
+
+async fn segments(State(sources): State<RouteState>) -> Response {
+    document(sources.answers.documents.segments())
+}
+
+async fn model_versions(State(sources): State<RouteState>) -> Response {
+    document(sources.answers.documents.model_versions())
+}
+
+fn document(document: Result<String, String>) -> Response {
+    match document {
+        Ok(document) => answer(StatusCode::OK, &document),
+        Err(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": reason })),
     }
 }
 

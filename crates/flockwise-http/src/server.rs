@@ -11,9 +11,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connections::{ConnectionLimits, LIMITS, serve};
-use crate::customers::LookupCustomer;
 use crate::readiness::Readiness;
-use crate::routes::router;
+use crate::routes::{Answers, router};
 
 /// How long a stop waits for requests in progress.
 const GRACE: Duration = Duration::from_secs(5);
@@ -52,9 +51,9 @@ pub fn start(
     listen: SocketAddr,
     registry: Registry,
     readiness: Arc<Readiness>,
-    tell: LookupCustomer,
+    answers: Answers,
 ) -> Result<HttpServer, HttpError> {
-    start_with(LIMITS, listen, registry, readiness, tell)
+    start_with(LIMITS, listen, registry, readiness, answers)
 }
 
 pub(crate) fn start_with(
@@ -62,7 +61,7 @@ pub(crate) fn start_with(
     listen: SocketAddr,
     registry: Registry,
     readiness: Arc<Readiness>,
-    tell: LookupCustomer,
+    answers: Answers,
 ) -> Result<HttpServer, HttpError> {
     let (listener, address) =
         bind(listen).map_err(|source| HttpError::Listen { listen, source })?;
@@ -73,7 +72,7 @@ pub(crate) fn start_with(
         .build()
         .map_err(HttpError::Thread)?;
     let (shutdown, stopped) = oneshot::channel();
-    let router = router(registry, readiness, tell);
+    let router = router(registry, readiness, answers);
     let serving = runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         serve(listener, router, limits, stopped).await;

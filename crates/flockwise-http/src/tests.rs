@@ -10,7 +10,8 @@ use prometheus::{IntCounter, Registry};
 use crate::connections::{ConnectionLimits, LIMITS};
 use crate::server::start_with;
 use crate::{
-    CustomerLookup, HttpServer, LookupCustomer, Readiness, SilentWorker, StalledWorker, start,
+    Answers, CustomerLookup, Documents, HttpServer, LookupCustomer, Readiness, SilentWorker,
+    StalledWorker, start,
 };
 
 fn serve(readiness: &Arc<Readiness>) -> HttpServer {
@@ -18,9 +19,43 @@ fn serve(readiness: &Arc<Readiness>) -> HttpServer {
     start(any, Registry::new(), Arc::clone(readiness), nobody()).unwrap()
 }
 
-/// A lookup that knows no customer.
-fn nobody() -> LookupCustomer {
-    Arc::new(|id| CustomerLookup::Unknown(format!("there is no customer {id}")))
+/// Documents of a pipeline that has two versions and has not counted its customers yet.
+struct Counting;
+
+impl Documents for Counting {
+    fn segments(&self) -> Result<String, String> {
+        Err("no task has reported yet".to_owned())
+    }
+
+    fn model_versions(&self) -> Result<String, String> {
+        Ok("[1,2]".to_owned())
+    }
+}
+
+fn answers(customer: LookupCustomer) -> Answers {
+    Answers {
+        customer,
+        documents: Arc::new(Counting),
+    }
+}
+
+/// Answers that know no customer.
+fn nobody() -> Answers {
+    answers(Arc::new(|id| {
+        CustomerLookup::Unknown(format!("there is no customer {id}"))
+    }))
+}
+
+#[test]
+fn documents_are_served_and_a_missing_one_says_why() {
+    let server = serve(&Readiness::new(1));
+    let (status, versions) = get(&server, "/api/v1/model/versions");
+    assert_eq!((status, versions), (200, serde_json::json!([1, 2])));
+    let (status, body) = get(&server, "/api/v1/segments");
+    assert_eq!(
+        (status, &body["error"]),
+        (503, &"no task has reported yet".into())
+    );
 }
 
 /// Sends a request and returns status, headers and body.
@@ -149,14 +184,14 @@ fn a_customer_is_told_by_the_id_as_it_was_before_it_was_written_into_a_path() {
         _ => CustomerLookup::Known(serde_json::json!({ "customer_id": id }).to_string()),
     });
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = start(any, Registry::new(), Readiness::new(1), tell).unwrap();
+    let server = start(any, Registry::new(), Readiness::new(1), answers(tell)).unwrap();
     for (path, id) in [
         ("h0001", "h0001"),
         ("a%2Fb%20%C3%A9%3F?x=y", "a/b é?"),
         ("%25", "%"),
         ("a+b", "a+b"),
     ] {
-        let (status, body) = get(&server, &format!("/customers/{path}"));
+        let (status, body) = get(&server, &format!("/api/v1/customers/{path}"));
         assert_eq!((status, &body["customer_id"]), (200, &id.into()));
     }
     let body = |status: u16, path: &str| {
@@ -165,31 +200,37 @@ fn a_customer_is_told_by_the_id_as_it_was_before_it_was_written_into_a_path() {
         body
     };
     let elsewhere = serde_json::json!({ "error": "ask the others", "task": 7 });
-    assert_eq!(body(421, "/customers/elsewhere"), elsewhere);
-    assert_eq!(body(503, "/customers/soon")["error"], "ask again");
-    let failed = body(500, "/customers/panic");
+    assert_eq!(body(421, "/api/v1/customers/elsewhere"), elsewhere);
+    assert_eq!(body(503, "/api/v1/customers/soon")["error"], "ask again");
+    let failed = body(500, "/api/v1/customers/panic");
     assert!(failed["error"].as_str().unwrap().contains("the log"));
-    assert_eq!(body(404, "/customers/")["available"][3], "/customers/{id}");
-    assert_eq!(request(server.address(), "POST", "/customers/a").0, 405);
-    assert!(body(400, "/customers/%FF")["error"].is_string());
+    assert_eq!(
+        body(404, "/api/v1/customers/")["available"][3],
+        "/api/v1/customers/{id}"
+    );
+    assert_eq!(
+        request(server.address(), "POST", "/api/v1/customers/a").0,
+        405
+    );
+    assert!(body(400, "/api/v1/customers/%FF")["error"].is_string());
 }
 
 #[test]
 fn an_unknown_customer_is_not_found() {
-    let (status, body) = get(&serve(&Readiness::new(1)), "/customers/ann");
+    let (status, body) = get(&serve(&Readiness::new(1)), "/api/v1/customers/ann");
     let expected = serde_json::json!({ "error": "there is no customer ann" });
     assert_eq!((status, body), (404, expected));
 }
 
 #[test]
 fn who_waits_for_a_customer_holds_nobody_else_up() {
-    let (answer, answers) = std::sync::mpsc::sync_channel(1);
-    let answers = std::sync::Mutex::new(answers);
-    let tell: LookupCustomer = Arc::new(move |_| answers.lock().unwrap().recv().unwrap());
+    let (answer, awaited) = std::sync::mpsc::sync_channel(1);
+    let awaited = std::sync::Mutex::new(awaited);
+    let tell: LookupCustomer = Arc::new(move |_| awaited.lock().unwrap().recv().unwrap());
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = start(any, Registry::new(), Readiness::new(1), tell).unwrap();
+    let server = start(any, Registry::new(), Readiness::new(1), answers(tell)).unwrap();
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| get(&server, "/customers/ann").0);
+        let asked = scope.spawn(|| get(&server, "/api/v1/customers/ann").0);
         assert_eq!(get(&server, "/livez").0, 200);
         assert!(!asked.is_finished());
         let told = CustomerLookup::NotNow("in a moment".to_owned());
@@ -206,7 +247,14 @@ fn a_wrong_path_says_what_there_is() {
     assert_eq!(body["error"], "unknown path /a%22b");
     assert_eq!(
         body["available"],
-        serde_json::json!(["/metrics", "/livez", "/readyz", "/customers/{id}"])
+        serde_json::json!([
+            "/metrics",
+            "/livez",
+            "/readyz",
+            "/api/v1/customers/{id}",
+            "/api/v1/segments",
+            "/api/v1/model/versions",
+        ])
     );
 }
 

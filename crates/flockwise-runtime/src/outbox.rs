@@ -13,7 +13,6 @@ use flockwise_codec::model::encode_publication;
 use flockwise_codec::summary::{TaskSummary, encode_summary, summary_key};
 use flockwise_codec::trainer_input::encode_mini_batch;
 use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
-use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::change::Change;
 use flockwise_core::event::Event;
 use flockwise_core::model::ModelParts;
@@ -106,14 +105,8 @@ impl Outbox {
         number: u32,
         task: &Task,
     ) -> Result<(), Failure> {
-        let summary = TaskSummary {
-            task: number,
-            as_of_ms: Some(task.stream_ms()).filter(|time_ms| *time_ms > NEVER_MS),
-            customers: task.rows().len() as u64,
-            segments: task.segment_sizes().sizes().clone(),
-        };
         self.value.clear();
-        encode_summary(&summary, &mut self.value);
+        encode_summary(&TaskSummary::of(number, task), &mut self.value);
         broker.send(Outgoing {
             topic: Topic::Summaries,
             partition: 0,

@@ -8,7 +8,7 @@ use crate::clock::Moment;
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// When a task last published its summary, and whether it has changed since.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SummaryClock {
     /// When the last committed summary was sent; `None` before the first.
     published: Option<Moment>,
@@ -16,6 +16,17 @@ pub(crate) struct SummaryClock {
     sent: Option<Moment>,
     /// A commit came after the last summary.
     is_outdated: bool,
+}
+
+impl Default for SummaryClock {
+    /// Of a task that has just been assigned: its former owner may have ended between a commit and its summary.
+    fn default() -> Self {
+        Self {
+            published: None,
+            sent: None,
+            is_outdated: true,
+        }
+    }
 }
 
 impl SummaryClock {

@@ -155,11 +155,9 @@ fn needed(topic: Topic) -> &'static [Permission] {
     match topic {
         // Without Delete, processed events would stay and fill the brokers' disks.
         Topic::Repartition => &[Permission::Read, Permission::Write, Permission::Delete],
-        Topic::Samples
-        | Topic::Model
-        | Topic::Changelog
-        | Topic::Summaries
-        | Topic::Pipeline => &[Permission::Read, Permission::Write],
+        Topic::Samples | Topic::Model | Topic::Changelog | Topic::Summaries | Topic::Pipeline => {
+            &[Permission::Read, Permission::Write]
+        }
         Topic::Lineage | Topic::SegmentChanges | Topic::DeadLetters => &[Permission::Write],
         Topic::Input(_) => &[Permission::Read],
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flockwise_config::Config;
 use flockwise_core::feature::DAY_MS;
 use flockwise_core::plan::Plan;
-use flockwise_http::Readiness;
+use flockwise_http::{Answers, Readiness};
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::queries::Queries;
 use flockwise_runtime::topics::Topic;
@@ -25,6 +25,7 @@ use crate::local::segment_stats::segment_stats;
 use crate::pipeline::pipeline;
 use crate::service::exposition;
 use crate::views::customer;
+use crate::views::shared_view::SharedView;
 use crate::views::wording::feature;
 use crate::views::wording::{label, readable};
 
@@ -45,8 +46,12 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let mut presence = readiness.worker();
     let pipeline = pipeline(&config, PARTITIONS, None)?;
     let queries = Queries::new(1);
-    let lookup = customer::lookup(&queries, &pipeline.task.plan);
-    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), lookup)
+    let view = SharedView::new(&pipeline.task.plan, PARTITIONS);
+    let answers = Answers {
+        customer: customer::lookup(&queries, &pipeline.task.plan),
+        documents: Arc::new(view.clone()),
+    };
+    let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), answers)
         .map_err(Failed::invalid)?;
     let mut session = Session::start(pipeline, 1, &metrics, &queries)?;
     presence.assigned(PARTITIONS);
@@ -56,7 +61,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
         arguments.speed,
         server.address()
     );
-    let tally = play(&config, &mut session, arguments.speed)?;
+    let tally = play(&config, &mut session, &view, arguments.speed)?;
     let customer_views = session.customer_views(None);
     let brings_in = config.brings_in.as_deref();
     if let Some(model) = session.model() {
@@ -79,7 +84,12 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     Ok(())
 }
 
-fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Failed> {
+fn play(
+    config: &Config,
+    session: &mut Session,
+    view: &SharedView,
+    speed: f64,
+) -> Result<Tally, Failed> {
     let reader = event_files::unpack("orders.zst", ORDERS).map_err(Failed::runtime)?;
     let sources = vec![Source {
         name: "the demo's orders".to_owned(),
@@ -98,6 +108,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
                 .max();
             pacer.wait(time_ms.filter(|_| session.model().is_some()), session);
             session.play(&chunk, slice)?;
+            session.show_to(view)?;
             session
                 .drain(Topic::DeadLetters)
                 .iter()
@@ -112,6 +123,7 @@ fn play(config: &Config, session: &mut Session, speed: f64) -> Result<Tally, Fai
         }
     }
     session.finish()?;
+    session.show_to(view)?;
     session.count_moves(&mut tally);
     progress.done();
     Ok(tally)

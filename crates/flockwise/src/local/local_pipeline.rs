@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flockwise_codec::summary::TaskSummary;
 use flockwise_core::customer_view::{CustomerView, customer_view};
 use flockwise_core::model::Model;
 use flockwise_core::policy::period_start_ms;
@@ -22,6 +23,7 @@ use flockwise_runtime::worker::Worker;
 use crate::exit::Failed;
 use crate::local::counts::Tally;
 use crate::local::event_files::Chunk;
+use crate::views::shared_view::SharedView;
 
 /// Slices per sampling period.
 const SLICES: i64 = 16;
@@ -225,6 +227,21 @@ impl Session {
         let mut records = self.drain(Topic::SegmentChanges);
         records.retain(|record| record.key.is_some());
         records
+    }
+
+    /// Shows the view the new versions, and the present customers of each task.
+    pub(crate) fn show_to(&mut self, view: &SharedView) -> Result<(), Failed> {
+        // Not drained: the workers read the topic too.
+        let next = self.positions.entry((Topic::Model, 0)).or_insert(0);
+        let versions = self.broker.read(Topic::Model, 0, *next);
+        *next = versions.last().map_or(*next, |last| last.offset + 1);
+        let tasks = self.workers.iter().flat_map(Worker::tasks);
+        let shown = view.update(|view| {
+            tasks.for_each(|(number, task)| view.summarise(TaskSummary::of(number, task)));
+            let mut values = versions.iter().map(|version| version.value.as_deref());
+            values.try_for_each(|value| view.apply(Topic::Model, value))
+        });
+        shown.map_err(Failed::runtime)
     }
 
     /// The records of a topic since the last call, by partition and offset.

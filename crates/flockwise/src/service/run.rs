@@ -2,13 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use flockwise_config::Config;
-use flockwise_http::{HttpError, Readiness};
-use flockwise_kafka::{KafkaBroker, KafkaMetrics, KafkaSettings, admin};
+use flockwise_http::{Answers, HttpError, Readiness};
+use flockwise_kafka::{KafkaBroker, KafkaFollower, KafkaMetrics, KafkaSettings, admin};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::heartbeat::Heartbeat;
@@ -30,13 +30,14 @@ use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
 use crate::pipeline::pipeline;
 use crate::service::exposition;
+use crate::service::follower_thread::FollowerThread;
 use crate::service::instance::Instance;
 use crate::service::signals::Shutdown;
-use crate::service::standby_thread;
 use crate::service::status_log::StatusLog;
 use crate::service::watchdog;
 use crate::service::workers::{WorkerContext, run_workers};
 use crate::views::customer;
+use crate::views::shared_view::SharedView;
 
 /// How long the last checkpoint may take after the workers have ended.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,11 +59,16 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     let stop = shutdown.stop;
     let queries = Queries::new(workers);
     exposition::register(&registry, &readiness)?;
+    let view = SharedView::new(&pipeline.task.plan, pipeline.topics.state_partitions);
+    let answers = Answers {
+        customer: customer::lookup(&queries, &pipeline.task.plan),
+        documents: Arc::new(view.clone()),
+    };
     let server = flockwise_http::start(
         config.http_listen,
         registry.clone(),
         Arc::clone(&readiness),
-        customer::lookup(&queries, &pipeline.task.plan),
+        answers,
     )
     .map_err(listen_error)?;
     let status_log = StatusLog::start(&registry)?;
@@ -80,7 +86,19 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
         pipeline.topics.state_partitions,
         Clock::System,
     );
-    let standby_thread = standby_thread::start(&standbys, &settings, &pipeline, &metrics, &stop)?;
+    let view_thread = FollowerThread {
+        name: "flockwise-view",
+        warning: "the topics of the model and the summaries cannot be read, so /api/v1 has no segments and versions",
+        follow: move |follower: &mut KafkaFollower, stop: &AtomicBool| view.follow(follower, stop),
+    };
+    let mut followers = vec![view_thread.start(&settings, &pipeline.topics, &stop)?];
+    if standbys.are_wanted() {
+        followers.push(follow_standbys(&standbys, &pipeline, &metrics).start(
+            &settings,
+            &pipeline.topics,
+            &stop,
+        )?);
+    }
     let learning = LearningThread::start().map_err(Failed::runtime)?;
     let heartbeats: Vec<Heartbeat> = (0..workers).map(|_| Heartbeat::default()).collect();
     watchdog::start(
@@ -112,10 +130,28 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
             "the checkpoints could not be completed; the next start reads more of the changelog"
         );
     }
-    if standby_thread.is_some_and(|thread| thread.join().is_err()) {
-        tracing::warn!("the standby thread panicked");
+    for follower in followers {
+        if follower.join().is_err() {
+            tracing::warn!("a thread that follows topics panicked");
+        }
     }
     ended
+}
+
+/// The thread that keeps standbys current.
+fn follow_standbys(
+    standbys: &Standbys,
+    pipeline: &Arc<Pipeline>,
+    metrics: &Metrics,
+) -> FollowerThread<impl Fn(&mut KafkaFollower, &AtomicBool) -> Result<(), Failure> + use<>> {
+    let (standbys, pipeline, metrics) = (standbys.clone(), Arc::clone(pipeline), metrics.clone());
+    FollowerThread {
+        name: "flockwise-standby",
+        warning: "standbys cannot follow the changelog",
+        follow: move |follower: &mut KafkaFollower, stop: &AtomicBool| {
+            standbys.follow(follower, &pipeline, &metrics, stop)
+        },
+    }
 }
 
 /// Checks the cluster, fails on any problem, creates missing topics, and claims the pipeline record.

@@ -83,7 +83,7 @@ fn url(address: &str, customer_id: &str) -> String {
     };
     let address = address.trim_end_matches('/');
     format!(
-        "{scheme}{address}/customers/{}",
+        "{scheme}{address}/api/v1/customers/{}",
         utf8_percent_encode(customer_id, PATH_SEGMENT)
     )
 }
@@ -104,8 +104,8 @@ mod tests {
     fn an_id_is_one_part_of_a_path() {
         assert_eq!(
             url("127.0.0.1:8080", "a/b é?#%-._~"),
-            "http://127.0.0.1:8080/customers/a%2Fb%20%C3%A9%3F%23%25-._~"
+            "http://127.0.0.1:8080/api/v1/customers/a%2Fb%20%C3%A9%3F%23%25-._~"
         );
-        assert_eq!(url("https://x/", "1"), "https://x/customers/1");
+        assert_eq!(url("https://x/", "1"), "https://x/api/v1/customers/1");
     }
 }

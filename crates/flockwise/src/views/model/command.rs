@@ -6,13 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flockwise_codec::model::encode_publication;
 use flockwise_core::model::ModelParts;
 use flockwise_core::trainer::{CommandAction, Publication, TrainerCommand};
+use flockwise_view::VersionState;
 use serde_json::json;
 
 use crate::args::{CommandArguments, DecideArguments, ImportArguments};
 use crate::exit::{Failed, outln};
 use crate::pipeline;
 use crate::views::model::topic::{ModelClient, Setup};
-use crate::views::model::versions::{State, Versions};
+use crate::views::model::versions::Versions;
 
 /// How often the topic is polled for the outcome.
 const STEP: Duration = Duration::from_millis(200);
@@ -53,10 +54,10 @@ fn former(versions: &Versions, number: u64) -> Result<ModelParts, Failed> {
     let version = versions.numbered(number)?;
     let refused = |why: &str| Err(Failed::runtime(format!("version {number} {why}")));
     match version.state {
-        State::Former => Ok(version.published.model.clone()),
-        State::Live => refused("is in use already"),
-        State::Held => refused("is held and was never in use; approve it instead"),
-        State::Dropped => refused("was held and never in use; export and import it instead"),
+        VersionState::Former => Ok(version.published.model.clone()),
+        VersionState::Live => refused("is in use already"),
+        VersionState::Held => refused("is held and was never in use; approve it instead"),
+        VersionState::Dropped => refused("was held and never in use; export and import it instead"),
     }
 }
 

@@ -1,13 +1,9 @@
 //! Formats parts of a version as text and JSON.
 
 use flockwise_codec::time::write_time;
-use flockwise_core::aggregate::NEVER_MS;
-use flockwise_core::impact::Impact;
-use flockwise_core::lineage::Step;
 use flockwise_core::model::{ModelParts, Segment};
 use flockwise_core::plan::Plan;
 use flockwise_core::trainer::Audit;
-use serde_json::{Value, json};
 
 /// Maximum number of traits of a segment.
 const MAX_TRAITS: usize = 3;
@@ -37,44 +33,10 @@ pub(crate) fn signed_percent(share: f64) -> String {
     format!("{rounded:+.1} %")
 }
 
-/// The relative change of the quantisation error by the new segments; -0.25 is a quarter less.
-pub(crate) fn error_change(impact: &Impact) -> f64 {
-    if impact.error_before > 0.0 {
-        impact.error_after / impact.error_before - 1.0
-    } else {
-        0.0
-    }
-}
-
-/// When the model was trained; `None` for a model made by hand.
-pub(crate) fn trained_at(model: &ModelParts) -> Option<String> {
-    (model.trained_ms != NEVER_MS).then(|| write_time(model.trained_ms))
-}
-
-/// Formats a lineage step: `split 4 → 4, 17`.
-pub(crate) fn step(step: Step) -> String {
-    let name = step.name();
-    match step {
-        Step::Born { segment } | Step::Retired { segment } => format!("{name} {segment}"),
-        Step::Split { segment, into } => format!("{name} {segment} → {segment}, {into}"),
-        Step::Merged { segment, into } => format!("{name} {segment} → {into}"),
-    }
-}
-
-/// Formats each step of a lineage.
-pub(crate) fn steps(lineage: &[Step]) -> Vec<String> {
-    lineage.iter().copied().map(step).collect()
-}
-
 /// Formats the command that put a version into use.
 pub(crate) fn command(audit: &Audit) -> String {
     let Audit { what, who, why, .. } = audit;
     format!("{what} by {who} at {}: {why}", write_time(audit.at_ms))
-}
-
-/// The command as JSON.
-pub(crate) fn command_json(audit: &Audit) -> Value {
-    json!({ "what": audit.what, "who": audit.who, "why": audit.why, "at": write_time(audit.at_ms) })
 }
 
 /// The segment's share of the customers sampled lately, 0 to 1; 0 if the model has no weights.

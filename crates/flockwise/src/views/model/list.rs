@@ -1,7 +1,8 @@
 //! `flockwise model list`: lists the versions.
 
 use comfy_table::Table;
-use serde_json::{Value, json};
+use flockwise_view::VersionEntry;
+use serde_json::json;
 
 use crate::args::ListArguments;
 use crate::exit::{Failed, outln};
@@ -19,7 +20,7 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     };
     let warm_up = warm_up.map(|warm_up| warm_up.to_string());
     if arguments.json {
-        let versions: Vec<Value> = versions.iter().map(entry).collect();
+        let versions: Vec<VersionEntry> = versions.iter().map(entry).collect();
         outln!("{:#}", json!({ "versions": versions, "warm_up": warm_up }));
     } else if let Some(warm_up) = warm_up {
         outln!("no version yet: {warm_up}");
@@ -47,36 +48,24 @@ fn table(versions: &Versions) -> Table {
 }
 
 fn row(version: &Version) -> [String; 8] {
-    let published = &version.published;
-    let (model, impact) = (&published.model, published.impact.as_ref());
-    let command = published.command.as_ref();
+    let entry = entry(version);
+    let command = version.published.command.as_ref();
     [
-        version.number().to_string(),
-        version.state.name().to_owned(),
-        format::trained_at(model).unwrap_or_default(),
-        model.segments.len().to_string(),
-        impact.map_or(String::new(), |impact| format::percent(impact.moved)),
-        impact.map_or(String::new(), |impact| {
-            format::signed_percent(format::error_change(impact))
-        }),
-        format::steps(&model.lineage).join("\n"),
+        entry.version.to_string(),
+        entry.state.name().to_owned(),
+        entry.trained_at.unwrap_or_default(),
+        entry.segments.to_string(),
+        entry.moved.map_or(String::new(), format::percent),
+        entry
+            .error_change
+            .map_or(String::new(), format::signed_percent),
+        entry.lineage.join("\n"),
         command.map_or(String::new(), format::command),
     ]
 }
 
-fn entry(version: &Version) -> Value {
-    let published = &version.published;
-    let (model, impact) = (&published.model, published.impact.as_ref());
-    json!({
-        "version": version.number(),
-        "state": version.state,
-        "trained_at": format::trained_at(model),
-        "segments": model.segments.len(),
-        "moved": impact.map(|impact| impact.moved),
-        "error_change": impact.map(format::error_change),
-        "lineage": format::steps(&model.lineage),
-        "order": published.command.as_ref().map(format::command_json),
-    })
+fn entry(version: &Version) -> VersionEntry {
+    VersionEntry::of(&version.published, version.state)
 }
 
 #[cfg(test)]
@@ -94,9 +83,10 @@ mod tests {
     #[test]
     fn programs_read_shares_and_not_percent() {
         let versions = Versions::of(vec![live(1), held(2)]);
-        let found: Vec<Value> = versions.iter().map(entry).collect();
+        let found: Vec<VersionEntry> = versions.iter().map(entry).collect();
+        let found = serde_json::to_value(found).unwrap();
         assert_eq!(found[0]["state"], "live");
-        assert_eq!(found[0]["moved"], Value::Null);
+        assert!(found[0]["moved"].is_null());
         assert_eq!(found[1]["state"], "held");
         assert_eq!(found[1]["moved"], 0.25);
         assert_eq!(found[1]["lineage"][0], "split 1 → 1, 3");

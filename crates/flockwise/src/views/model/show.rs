@@ -4,6 +4,7 @@ use comfy_table::Table;
 use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::model::{ModelParts, Segment};
 use flockwise_core::plan::Plan;
+use flockwise_view::{VersionEntry, error_change};
 use serde_json::{Value, json};
 
 use crate::args::ShowArguments;
@@ -62,17 +63,18 @@ impl<'v> Names<'v> {
 fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
     let published = &version.published;
     let model = &published.model;
-    let trained = format::trained_at(model);
-    let trained = trained.map_or("made by hand".to_owned(), |at| format!("trained at {at}"));
+    let entry = VersionEntry::of(published, version.state);
+    let trained = entry
+        .trained_at
+        .map_or("made by hand".to_owned(), |at| format!("trained at {at}"));
     let mut lines = vec![format!(
         "version {}, {}, {trained}",
         version.number(),
         version.state.name()
     )];
     lines.extend(published.command.as_ref().map(format::command));
-    if !model.lineage.is_empty() {
-        let steps = format::steps(&model.lineage).join("; ");
-        lines.push(format!("lineage: {steps}"));
+    if !entry.lineage.is_empty() {
+        lines.push(format!("lineage: {}", entry.lineage.join("; ")));
     }
     let names = Names::of(versions, version);
     lines.extend(
@@ -86,7 +88,7 @@ fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
 }
 
 fn impact_lines(impact: &Impact, names: &Names<'_>) -> Vec<String> {
-    let change = format::signed_percent(format::error_change(impact));
+    let change = format::signed_percent(error_change(impact));
     let Impact {
         error_before,
         error_after,
@@ -147,6 +149,7 @@ fn trait_text(plan: &Plan, found: &Trait) -> String {
 fn version_json(plan: &Plan, versions: &Versions, version: &Version) -> Value {
     let published = &version.published;
     let model = &published.model;
+    let entry = VersionEntry::of(published, version.state);
     let names = Names::of(versions, version);
     let segments: Vec<Value> = model
         .segments
@@ -154,13 +157,13 @@ fn version_json(plan: &Plan, versions: &Versions, version: &Version) -> Value {
         .map(|s| segment(plan, model, s))
         .collect();
     json!({
-        "version": version.number(),
-        "state": version.state,
-        "trained_at": format::trained_at(model),
+        "version": entry.version,
+        "state": entry.state,
+        "trained_at": entry.trained_at,
         "segments": segments,
-        "lineage": format::steps(&model.lineage),
+        "lineage": entry.lineage,
         "impact": published.impact.as_ref().map(|found| impact(found, &names)),
-        "order": published.command.as_ref().map(format::command_json),
+        "command": entry.command,
     })
 }
 
@@ -192,7 +195,7 @@ fn impact(impact: &Impact, names: &Names<'_>) -> Value {
         "flows": impact.flows.iter().map(flow).collect::<Vec<_>>(),
         "error_before": impact.error_before,
         "error_after": impact.error_after,
-        "error_change": format::error_change(impact),
+        "error_change": error_change(impact),
     })
 }
 

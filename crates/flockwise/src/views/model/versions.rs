@@ -3,45 +3,20 @@
 use std::collections::BTreeMap;
 
 use flockwise_core::trainer::Publication;
-use serde::Serialize;
+use flockwise_view::{Latest, VersionState};
 
 use crate::exit::Failed;
-
-/// The state of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum State {
-    /// In use.
-    Live,
-    /// Waits for approval.
-    Held,
-    /// Was in use before.
-    Former,
-    /// Was held, and another version came after it.
-    Dropped,
-}
 
 /// A version and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Version {
     pub(crate) published: Publication,
-    pub(crate) state: State,
+    pub(crate) state: VersionState,
 }
 
 /// All versions, by ascending number.
 #[derive(Debug)]
 pub(crate) struct Versions(Vec<Version>);
-
-impl State {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Held => "held",
-            Self::Former => "former",
-            Self::Dropped => "dropped",
-        }
-    }
-}
 
 impl Version {
     pub(crate) fn number(&self) -> u64 {
@@ -53,24 +28,14 @@ impl Versions {
     /// Builds the versions from the publications, in order. A later publication replaces an earlier one with the same
     /// number: an approved version is published again.
     pub(crate) fn of(published: Vec<Publication>) -> Self {
-        let last = |is_held: bool| {
-            let mut found = published.iter().enumerate().rev();
-            let found = found.find(|(_, publication)| publication.is_held == is_held);
-            found.map(|(place, publication)| (place, publication.model.version))
-        };
-        let live = last(false);
-        let held = last(true).filter(|held| live.is_none_or(|live| held.0 > live.0));
-        let (live, held) = (live.map(|found| found.1), held.map(|found| found.1));
+        let mut latest = Latest::default();
+        for publication in &published {
+            latest.publish(publication.model.version, publication.is_held);
+        }
         let numbered = published.into_iter().map(|p| (p.model.version, p));
         let last: BTreeMap<u64, Publication> = numbered.collect();
         let version = |published: Publication| {
-            let number = Some(published.model.version);
-            let state = match published.is_held {
-                true if number == held => State::Held,
-                true => State::Dropped,
-                false if number == live => State::Live,
-                false => State::Former,
-            };
+            let state = latest.state(published.model.version, published.is_held);
             Version { published, state }
         };
         Self(last.into_values().map(version).collect())
@@ -86,12 +51,16 @@ impl Versions {
 
     /// The version in use, if any.
     pub(crate) fn live(&self) -> Option<&Version> {
-        self.0.iter().find(|version| version.state == State::Live)
+        self.0
+            .iter()
+            .find(|version| version.state == VersionState::Live)
     }
 
     /// The held version, if any.
     pub(crate) fn held(&self) -> Option<&Version> {
-        self.0.iter().find(|version| version.state == State::Held)
+        self.0
+            .iter()
+            .find(|version| version.state == VersionState::Held)
     }
 
     /// The version with this number.
@@ -146,7 +115,7 @@ impl Versions {
 
     /// The version in use if `after` is held, else the version before `after`.
     fn predecessor(&self, after: &Version) -> Result<&Version, Failed> {
-        let live = self.live().filter(|_| after.state == State::Held);
+        let live = self.live().filter(|_| after.state == VersionState::Held);
         let before = || self.0.iter().rev().find(|v| v.number() < after.number());
         live.or_else(before).ok_or_else(|| {
             let number = after.number();
