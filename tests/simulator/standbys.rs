@@ -7,7 +7,7 @@ use flockwise_memory::MemoryFollower;
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
 use flockwise_runtime::clock::Clock;
-use flockwise_runtime::standby::{Followed, Standbys};
+use flockwise_runtime::standby::{FollowedTasks, Standbys};
 use flockwise_runtime::topics::TopicPartition;
 
 use super::scenario::Scenario;
@@ -22,7 +22,7 @@ pub(super) struct InstanceStandbys {
 /// A follower and its state. Replaced after a failure.
 struct Reader {
     inner: MemoryFollower,
-    followed: Followed,
+    followed: FollowedTasks,
     batch: Batch,
 }
 
@@ -57,7 +57,7 @@ impl Simulation {
         let InstanceStandbys { standbys, reader } = &mut instance_standbys[instance];
         let mut read = reader.take().unwrap_or_else(|| Reader {
             inner: self.broker.follower(),
-            followed: Followed::default(),
+            followed: FollowedTasks::default(),
             batch: Batch::default(),
         });
         let mut follower = FaultyFollower {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{instant, write_time};
 use drift::{DriftRecord, ShiftRecord};
-use governance::{AuditRecord, ImpactRecord, VersionState};
+use governance::{AuditRecord, ImpactRecord, RecordedState};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,8 +23,8 @@ pub(crate) struct ModelRecord {
     #[serde(default = "first")]
     version: u64,
     /// Left out: live.
-    #[serde(default, skip_serializing_if = "VersionState::is_live")]
-    state: VersionState,
+    #[serde(default, skip_serializing_if = "RecordedState::is_live")]
+    state: RecordedState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trained_at: Option<String>,
     features: Vec<String>,
@@ -124,7 +124,7 @@ pub(crate) fn record(publication: &Publication, mini_batches: Option<Range<i64>>
     let parts = &publication.model;
     ModelRecord {
         version: parts.version,
-        state: VersionState::of(publication.is_held),
+        state: RecordedState::of(publication.is_held),
         trained_at: (parts.trained_ms != NEVER_MS).then(|| write_time(parts.trained_ms)),
         features: parts.features.clone(),
         scaler: write_scaler(&parts.scaler),
@@ -161,7 +161,7 @@ pub struct ModelSummary {
 #[derive(Deserialize)]
 struct ModelSummaryRecord {
     #[serde(default)]
-    state: VersionState,
+    state: RecordedState,
     #[serde(default)]
     mini_batches: Option<Range<i64>>,
 }

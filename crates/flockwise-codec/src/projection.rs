@@ -3,7 +3,7 @@
 
 use flockwise_core::event::Values;
 use flockwise_core::plan::Plan;
-use flockwise_core::pointer::{Pointer, Step};
+use flockwise_core::pointer::{Pointer, PointerStep};
 
 use crate::format::Format;
 use crate::scan::{Raw, head, unescape};
@@ -133,8 +133,8 @@ impl Node {
         let mut node = self;
         for step in pointer.steps() {
             node = match step {
-                Step::Every => node.every.get_or_insert_default(),
-                Step::Name(name) => {
+                PointerStep::Every => node.every.get_or_insert_default(),
+                PointerStep::Name(name) => {
                     let place = node.names.iter().position(|(known, _)| known == name);
                     let place = place.unwrap_or_else(|| {
                         node.names.push((name.clone(), Self::default()));

@@ -10,7 +10,7 @@ mod typical;
 
 pub use counterfactual::{Counterfactual, FeatureChange, Requirement};
 pub use ranges::Ranges;
-pub use typical::{Survey, TYPICAL, survey};
+pub use typical::{RowScan, TYPICAL, survey};
 
 use crate::model::Model;
 use crate::plan::Plan;

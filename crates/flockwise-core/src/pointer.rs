@@ -2,11 +2,11 @@ use std::fmt;
 
 /// A JSON pointer (RFC 6901) in which `*` stands for every element of an array.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pointer(Vec<Step>);
+pub struct Pointer(Vec<PointerStep>);
 
 /// One step of a [`Pointer`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Step {
+pub enum PointerStep {
     /// A member of an object, or the decimal index of an element.
     Name(String),
     /// Every element of an array.
@@ -41,20 +41,20 @@ impl Pointer {
 
     /// The steps from the root, at least one.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PointerStep] {
         &self.0
     }
 
     /// Whether it contains a `*`, and so stands for any number of values.
     #[must_use]
     pub fn is_many(&self) -> bool {
-        self.0.contains(&Step::Every)
+        self.0.contains(&PointerStep::Every)
     }
 }
 
-fn step(token: &str) -> Option<Step> {
+fn step(token: &str) -> Option<PointerStep> {
     if token == "*" {
-        return Some(Step::Every);
+        return Some(PointerStep::Every);
     }
     let mut name = String::with_capacity(token.len());
     let mut rest = token.chars();
@@ -68,14 +68,16 @@ fn step(token: &str) -> Option<Step> {
             other => other,
         });
     }
-    Some(Step::Name(name))
+    Some(PointerStep::Name(name))
 }
 
 impl fmt::Display for Pointer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|step| match step {
-            Step::Every => out.write_str("/*"),
-            Step::Name(name) => write!(out, "/{}", name.replace('~', "~0").replace('/', "~1")),
+            PointerStep::Every => out.write_str("/*"),
+            PointerStep::Name(name) => {
+                write!(out, "/{}", name.replace('~', "~0").replace('/', "~1"))
+            }
         })
     }
 }

@@ -102,10 +102,10 @@ impl ClientErrors {
 
 /// The notes of one client's callbacks. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct KafkaContext(Arc<Shared>);
+pub(crate) struct KafkaContext(Arc<ContextState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ContextState {
     client: &'static str,
     rebalances: Mutex<VecDeque<Rebalance>>,
     undelivered: Mutex<Option<Undelivered>>,
@@ -118,7 +118,7 @@ struct Shared {
 impl KafkaContext {
     /// For a client that is called `client` in the log.
     pub(crate) fn new(client: &'static str) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ContextState {
             client,
             rebalances: Mutex::default(),
             undelivered: Mutex::default(),

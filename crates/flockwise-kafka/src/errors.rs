@@ -9,7 +9,7 @@ use crate::context::{ClientErrors, Undelivered};
 
 /// What to do about a call that failed.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum CallOutcome {
     /// Make the same call again.
     Retry(String),
     /// Give up with this failure.
@@ -17,23 +17,23 @@ pub(crate) enum Answer {
 }
 
 /// What to do about a failed call of the transaction protocol.
-pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
+pub(crate) fn answer(doing: &str, error: &KafkaError) -> CallOutcome {
     let KafkaError::Transaction(cause) = error else {
-        return Answer::Fail(plain(doing, error));
+        return CallOutcome::Fail(plain(doing, error));
     };
     let text = format!("{doing}: {cause} ({})", cause.name());
     if let Some(remedy) = remedy(cause.code()) {
-        Answer::Fail(Failure::Config(format!("{text}; {remedy}")))
+        CallOutcome::Fail(Failure::Config(format!("{text}; {remedy}")))
     } else if is_fenced(cause.code()) {
-        Answer::Fail(Failure::Fenced(text))
+        CallOutcome::Fail(Failure::Fenced(text))
     } else if cause.is_fatal() {
-        Answer::Fail(Failure::Fatal(text))
+        CallOutcome::Fail(Failure::Fatal(text))
     } else if cause.txn_requires_abort() {
-        Answer::Fail(Failure::Abort(text))
+        CallOutcome::Fail(Failure::Abort(text))
     } else if cause.is_retriable() {
-        Answer::Retry(text)
+        CallOutcome::Retry(text)
     } else {
-        Answer::Fail(Failure::Fatal(text))
+        CallOutcome::Fail(Failure::Fatal(text))
     }
 }
 

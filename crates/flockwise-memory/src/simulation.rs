@@ -18,7 +18,7 @@ use std::time::Duration;
 use flockwise_runtime::clock::{Clock, Moment};
 use flockwise_runtime::topics::Topic;
 
-use open_transaction::OpenTransaction;
+use open_transaction::SimulatedTransaction;
 pub(crate) use seeded_random::SeededRandom;
 
 /// How a simulated cluster behaves.
@@ -48,7 +48,7 @@ pub(crate) struct Simulation {
     pub(crate) conditions: Conditions,
     pub(crate) random: SeededRandom,
     /// Open transactions by their owner's name.
-    open: BTreeMap<String, OpenTransaction>,
+    open: BTreeMap<String, SimulatedTransaction>,
     /// When each member last polled.
     heard: BTreeMap<String, Moment>,
     /// Number of visible partitions of a topic, if some are hidden.

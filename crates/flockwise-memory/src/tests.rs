@@ -56,7 +56,7 @@ fn values(broker: &MemoryBroker, topic: Topic, partition: u32) -> Vec<String> {
 }
 
 /// A minimal worker loop: answers assignments, reads records, and commits them.
-struct Member {
+struct TestMember {
     broker: MemoryBroker,
     worker: MemoryClient,
     owned: BTreeSet<TopicPartition>,
@@ -64,7 +64,7 @@ struct Member {
     log: Vec<(TopicPartition, i64)>,
 }
 
-impl Member {
+impl TestMember {
     fn join(broker: &MemoryBroker, name: &str) -> Self {
         Self {
             broker: broker.clone(),
@@ -127,7 +127,7 @@ fn with_inputs(owned: TopicPartition) -> Vec<TopicPartition> {
 }
 
 /// Runs all members until each poll is idle.
-fn settle(workers: &mut [Member]) {
+fn settle(workers: &mut [TestMember]) {
     while workers
         .iter_mut()
         .map(|worker| worker.turn(3))

@@ -16,11 +16,11 @@ pub struct Batch {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<RecordEntry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RecordEntry {
     source: TopicPartition,
     offset: i64,
     timestamp_ms: i64,
@@ -130,7 +130,7 @@ impl Records {
             Some(u32::try_from(part.len()).expect("Kafka records are smaller than 2 GiB"))
         };
         let [key, value, origin] = [record.key, record.value, record.origin].map(&mut append);
-        self.entries.push(Entry {
+        self.entries.push(RecordEntry {
             source: record.source,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,

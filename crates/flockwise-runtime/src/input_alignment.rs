@@ -99,7 +99,7 @@ impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
 }
 
 /// Whether a record was processed.
-enum Outcome {
+enum RecordOutcome {
     Processed,
     /// Its event time is over the limit; `i64::MAX` if an earlier record of its partition is held.
     Held(i64),

@@ -28,6 +28,7 @@ mod model_state;
 mod outbox;
 pub mod pipeline;
 pub mod queries;
+mod query_answers;
 mod rebalance;
 mod reference_clock;
 mod restore;

@@ -18,9 +18,9 @@ pub(crate) struct ModelLog {
     /// The next offset to read; `None`: nothing was read yet.
     pub(crate) next_offset: Option<i64>,
     /// The newest versions that are not held, at most [`LIVE`], oldest first.
-    live: Vec<Version<Arc<Model>>>,
+    live: Vec<LoggedVersion<Arc<Model>>>,
     /// The held version, if it is newer than those.
-    held: Option<Version<Arc<ModelParts>>>,
+    held: Option<LoggedVersion<Arc<ModelParts>>>,
     /// Offsets of the mini-batches that the newest version was learnt from.
     mini_batches: Option<Range<i64>>,
     /// Number of versions decoded, for tests.
@@ -29,7 +29,7 @@ pub(crate) struct ModelLog {
 
 /// A version as it was read, or decoded once it was needed.
 #[derive(Clone, Debug)]
-enum Version<M> {
+enum LoggedVersion<M> {
     Bytes(Arc<[u8]>),
     Decoded(M),
 }
@@ -45,11 +45,11 @@ impl ModelLog {
         let summary = summary(value)?;
         self.mini_batches = summary.mini_batches.or(self.mini_batches.take());
         if summary.is_held {
-            self.held = Some(Version::Bytes(value.into()));
+            self.held = Some(LoggedVersion::Bytes(value.into()));
             return Ok(());
         }
         self.held = None;
-        self.live.push(Version::Bytes(value.into()));
+        self.live.push(LoggedVersion::Bytes(value.into()));
         let superfluous = self.live.len().saturating_sub(LIVE);
         self.live.drain(..superfluous);
         Ok(())
@@ -61,14 +61,14 @@ impl ModelLog {
     /// Why one of them cannot be used.
     pub(crate) fn versions(&mut self, plan: &Plan) -> Result<Option<Versions>, String> {
         for version in &mut self.live {
-            if let Version::Bytes(bytes) = version {
+            if let LoggedVersion::Bytes(bytes) = version {
                 let (publication, _) = decode_publication(bytes, plan)?;
                 let model = Model::new(plan, publication.model).map_err(|e| e.to_string())?;
-                *version = Version::Decoded(Arc::new(model));
+                *version = LoggedVersion::Decoded(Arc::new(model));
                 self.decoded += 1;
             }
         }
-        let mut newest = self.live.iter().rev().filter_map(Version::decoded);
+        let mut newest = self.live.iter().rev().filter_map(LoggedVersion::decoded);
         let Some(current) = newest.next() else {
             return Ok(None);
         };
@@ -83,12 +83,12 @@ impl ModelLog {
     /// # Errors
     /// Why it cannot be used.
     pub(crate) fn held(&mut self, plan: &Plan) -> Result<Option<Arc<ModelParts>>, String> {
-        if let Some(Version::Bytes(bytes)) = &self.held {
+        if let Some(LoggedVersion::Bytes(bytes)) = &self.held {
             let (publication, _) = decode_publication(bytes, plan)?;
-            self.held = Some(Version::Decoded(Arc::new(publication.model)));
+            self.held = Some(LoggedVersion::Decoded(Arc::new(publication.model)));
             self.decoded += 1;
         }
-        Ok(self.held.as_ref().and_then(Version::decoded))
+        Ok(self.held.as_ref().and_then(LoggedVersion::decoded))
     }
 
     /// Offsets of the mini-batches that the newest version was learnt from.
@@ -97,7 +97,7 @@ impl ModelLog {
     }
 }
 
-impl<M: Clone> Version<M> {
+impl<M: Clone> LoggedVersion<M> {
     fn decoded(&self) -> Option<M> {
         match self {
             Self::Bytes(_) => None,

@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use flockwise_core::task::{CustomerDescription, Versions};
 
-use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::worker::Worker;
 
 /// Queries that wait for one worker, at most.
 const MAX_WAITING: usize = 32;
@@ -67,18 +65,20 @@ pub(crate) struct QueryQueue(Arc<Queue>);
 struct Queue {
     /// Length of `queries`, readable without the lock.
     waiting: AtomicUsize,
-    queries: Mutex<VecDeque<Query>>,
+    queries: Mutex<VecDeque<CustomerQuery>>,
 }
 
+/// A query in a queue.
 #[derive(Debug)]
-struct Query {
-    customer_id: Arc<str>,
-    answers: SyncSender<Answer>,
+pub(crate) struct CustomerQuery {
+    pub(crate) customer_id: Arc<str>,
+    pub(crate) answers: SyncSender<Answer>,
     /// Dangling once the asker no longer waits.
     asker: Weak<()>,
 }
 
-type Answer = Result<Box<CustomerAnswer>, QueryError>;
+/// What a worker answers.
+pub(crate) type Answer = Result<Box<CustomerAnswer>, QueryError>;
 
 impl Queries {
     /// Empty queues for this number of workers.
@@ -108,7 +108,7 @@ impl Queries {
         let (asker, start) = (Arc::new(()), self.clock.now());
         let customer_id = Arc::from(customer_id);
         for query_queue in self.queues.iter() {
-            let query = Query {
+            let query = CustomerQuery {
                 customer_id: Arc::clone(&customer_id),
                 answers: answers.clone(),
                 asker: Arc::downgrade(&asker),
@@ -134,7 +134,7 @@ impl Queries {
 
 impl QueryQueue {
     /// Appends a query; `false` if the queue is full. Drops queries that nobody waits for.
-    fn push(&self, query: Query) -> bool {
+    fn push(&self, query: CustomerQuery) -> bool {
         let mut queries = self.lock();
         queries.retain(|query| query.asker.strong_count() > 0);
         let has_room = queries.len() < MAX_WAITING;
@@ -151,7 +151,7 @@ impl QueryQueue {
     }
 
     /// Removes the first query that somebody still waits for.
-    fn pop(&self) -> Option<Query> {
+    pub(crate) fn pop(&self) -> Option<CustomerQuery> {
         if self.is_empty() {
             return None;
         }
@@ -162,40 +162,11 @@ impl QueryQueue {
         query
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Query>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<CustomerQuery>> {
         self.0
             .queries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<B: Broker> Worker<B> {
-    /// Answers one query, if there is one. Every step of the loop does this; code that drives a worker itself may call
-    /// it between steps.
-    pub fn answer(&self) {
-        let Some(query) = self.queries.pop() else {
-            return;
-        };
-        let answer = self.answer_about(&query.customer_id);
-        // Fails if the asker has stopped waiting.
-        drop(query.answers.try_send(answer));
-    }
-
-    fn answer_about(&self, customer_id: &str) -> Answer {
-        if !self.tasks.is_assigned() {
-            return Err(QueryError::Unsettled);
-        }
-        let task = self.pipeline.home(customer_id);
-        let Some(running) = self.tasks.get(task) else {
-            return Err(QueryError::Elsewhere { task });
-        };
-        let model = self.model.versions().map(|versions| &*versions.current);
-        let description = running.task().describe(customer_id, model);
-        Ok(Box::new(CustomerAnswer {
-            told: description.ok_or(QueryError::Unknown)?,
-            versions: self.model.versions().cloned(),
-        }))
     }
 }
 
@@ -213,7 +184,7 @@ mod tests {
         let asker = Arc::new(());
         let query_queue = queries.queue(0);
         let push = || {
-            query_queue.push(Query {
+            query_queue.push(CustomerQuery {
                 customer_id: Arc::from("ann"),
                 answers: answers.clone(),
                 asker: Arc::downgrade(&asker),

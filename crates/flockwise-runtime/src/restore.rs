@@ -12,7 +12,7 @@ use crate::running_task::RunningTask;
 use crate::store::{ExpectedCheckpoint, Load};
 use crate::task_restorer::{TaskRestorer, replay_to_end};
 use crate::topics::TopicPartition;
-use crate::watermarks::Watermarks;
+use crate::watermarks::TaskWatermarks;
 use crate::worker::Worker;
 
 /// Reads of a partition that an open transaction holds back, before the worker gives up. Each waits a moment, so that
@@ -97,7 +97,7 @@ impl<B: Broker> Worker<B> {
         let task = restorer.finish(&self.pipeline)?;
         let tasks = self.pipeline.topics.state_partitions;
         let others = (0..tasks).filter(|task| *task != number);
-        let watermarks = Watermarks::new(others, now);
+        let watermarks = TaskWatermarks::new(others, now);
         let running = RunningTask::new(task, sweeping, watermarks, now);
         self.tasks.insert(number, running);
         self.meter.tasks_restoring -= 1;

@@ -12,7 +12,7 @@ use crate::idle_clock::IdleClock;
 use crate::summary_clock::SummaryClock;
 use crate::topics::TopicPartition;
 use crate::transaction::Transaction;
-use crate::watermarks::Watermarks;
+use crate::watermarks::TaskWatermarks;
 
 /// A task, and what of it is not yet committed.
 ///
@@ -30,7 +30,7 @@ pub(crate) struct RunningTask {
     /// Stream time has advanced without changing a row: the changelog does not have it.
     is_ahead: bool,
     /// The watermarks that other tasks have sent.
-    watermarks: Watermarks,
+    watermarks: TaskWatermarks,
     /// The latest end of a learning period up to which the task has sampled, and its customers then.
     sampled: Option<Sampled>,
     /// The task has read all history of its inputs, and has written its mark.
@@ -48,7 +48,7 @@ impl RunningTask {
     pub(crate) fn new(
         mut task: Task,
         sweeping: Sweeping,
-        watermarks: Watermarks,
+        watermarks: TaskWatermarks,
         now: Moment,
     ) -> Self {
         task.set_sweeping(sweeping);
@@ -78,7 +78,7 @@ impl RunningTask {
         &self.idle
     }
 
-    pub(crate) fn watermarks(&self) -> &Watermarks {
+    pub(crate) fn watermarks(&self) -> &TaskWatermarks {
         &self.watermarks
     }
 

@@ -34,7 +34,7 @@ const WARM_WITHIN: i64 = 10_000;
 /// The standbys of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Standbys {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<StandbyState>>,
     /// Standbys on either side for each owned task.
     reach: usize,
     /// Number of tasks of the pipeline.
@@ -48,10 +48,10 @@ pub struct Standbys {
 
 /// The tasks that a follower reads, each with the number of the standby that it reads for. Empty at first.
 #[derive(Debug, Default)]
-pub struct Followed(BTreeMap<u32, u64>);
+pub struct FollowedTasks(BTreeMap<u32, u64>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct StandbyState {
     /// By task.
     standbys: BTreeMap<u32, Standby>,
     /// Number of standbys created so far.
@@ -149,7 +149,7 @@ impl Standbys {
         stop: &AtomicBool,
     ) -> Result<(), Failure> {
         let mut batch = Batch::default();
-        let mut followed = Followed::default();
+        let mut followed = FollowedTasks::default();
         while !stop.load(Ordering::Relaxed) {
             self.follow_on(follower, pipeline, &mut followed, &mut batch)?;
             let mut shared = self.lock();
@@ -167,7 +167,7 @@ impl Standbys {
         &self,
         follower: &mut impl Follower,
         pipeline: &Pipeline,
-        followed: &mut Followed,
+        followed: &mut FollowedTasks,
         batch: &mut Batch,
     ) -> Result<(), Failure> {
         let reads = self.update_wanted(pipeline);
@@ -214,7 +214,7 @@ impl Standbys {
         shared.standbys.iter().map(read).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, StandbyState> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -233,7 +233,7 @@ impl FollowedTask {
     }
 }
 
-impl Followed {
+impl FollowedTasks {
     /// Makes the follower read exactly these tasks, each from its standby's next offset.
     fn set_followed(
         &mut self,
@@ -256,7 +256,7 @@ impl Followed {
     }
 }
 
-impl Shared {
+impl StandbyState {
     /// The tasks to replicate.
     fn wanted(&self, reach: usize, tasks: u32) -> BTreeSet<u32> {
         let owned: BTreeSet<u32> = self.owned.values().flatten().copied().collect();

@@ -31,7 +31,7 @@ pub(crate) struct TaskRestorer {
 
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum RecordOrigin {
     Changelog,
     /// The checkpoint, which need not be given the record again.
     Checkpoint,
@@ -105,7 +105,7 @@ impl TaskRestorer {
         self.next = Some(record.offset + 1);
         self.latest_ms = self.latest_ms.max(record.timestamp_ms);
         let key = record.key.unwrap_or_default();
-        self.apply_from(Origin::Changelog, pipeline, key, record.value)
+        self.apply_from(RecordOrigin::Changelog, pipeline, key, record.value)
     }
 
     /// Applies a record of the checkpoint.
@@ -118,12 +118,12 @@ impl TaskRestorer {
         key: &[u8],
         value: &[u8],
     ) -> Result<(), ChangelogError> {
-        self.apply_from(Origin::Checkpoint, pipeline, key, Some(value))
+        self.apply_from(RecordOrigin::Checkpoint, pipeline, key, Some(value))
     }
 
     fn apply_from(
         &mut self,
-        origin: Origin,
+        origin: RecordOrigin,
         pipeline: &Pipeline,
         key: &[u8],
         value: Option<&[u8]>,
@@ -138,8 +138,8 @@ impl TaskRestorer {
                 decode_row(id, value, pipeline.task.plan.fingerprint(), &mut self.row)?;
                 let row = self.row.as_row();
                 match origin {
-                    Origin::Changelog => self.task.restore_row(&row),
-                    Origin::Checkpoint => self.task.restore_kept_row(&row),
+                    RecordOrigin::Changelog => self.task.restore_row(&row),
+                    RecordOrigin::Checkpoint => self.task.restore_kept_row(&row),
                 }
             }
             (Some((&ROW, id)), None) => {

@@ -30,7 +30,7 @@ const BACKLOG_AFTER: Duration = Duration::from_secs(1);
 ///
 /// Invariant: an abort rolls back the watermarks that its transaction has read, like the forwarded events before them.
 #[derive(Clone, Debug)]
-pub(crate) struct Watermarks {
+pub(crate) struct TaskWatermarks {
     known: ReceivedWatermarks,
     /// As of the last commit; `None`: nothing was received since.
     committed: Option<ReceivedWatermarks>,
@@ -67,7 +67,7 @@ impl ReceivedWatermark {
     }
 }
 
-impl Watermarks {
+impl TaskWatermarks {
     /// For a task that starts to receive now: the watermarks of these tasks are unknown.
     pub(crate) fn new(tasks: impl Iterator<Item = u32>, now: Moment) -> Self {
         let unknown = ReceivedWatermark {
@@ -136,7 +136,7 @@ impl Watermarks {
 /// The task of another worker that is furthest behind, and its watermark; `None` if this worker need not wait. `all` is
 /// what each task of this worker has received: of each watermark, the latest one counts.
 pub(crate) fn furthest_behind<'a>(
-    all: impl Iterator<Item = (u32, &'a Watermarks)> + Clone,
+    all: impl Iterator<Item = (u32, &'a TaskWatermarks)> + Clone,
     tasks: u32,
     now: Moment,
     idle_timeout: Duration,
@@ -152,7 +152,7 @@ pub(crate) fn furthest_behind<'a>(
 /// How far in event time the trainer has learnt; `None` if the tasks need not wait for it. `Learnt::to_ms` is
 /// `i64::MIN` while that is unknown.
 pub(crate) fn learnt<'a>(
-    all: impl Iterator<Item = &'a Watermarks>,
+    all: impl Iterator<Item = &'a TaskWatermarks>,
     now: Moment,
     idle_timeout: Duration,
 ) -> Option<Learnt> {
@@ -169,7 +169,7 @@ pub(crate) fn learnt<'a>(
 
 /// When another worker or the trainer last requested watermarks because it does not know them; `None` if all know them.
 pub(crate) fn latest_request<'a>(
-    all: impl Iterator<Item = &'a Watermarks> + Clone,
+    all: impl Iterator<Item = &'a TaskWatermarks> + Clone,
 ) -> Option<Moment> {
     let by_workers = all
         .clone()
@@ -181,7 +181,7 @@ pub(crate) fn latest_request<'a>(
 }
 
 fn latest_of<'a>(
-    all: impl Iterator<Item = (u32, &'a Watermarks)>,
+    all: impl Iterator<Item = (u32, &'a TaskWatermarks)>,
     task: u32,
 ) -> Option<&'a ReceivedWatermark> {
     let received = all.filter_map(|(_, watermarks)| watermarks.known.received.get(&task));
@@ -321,8 +321,8 @@ mod tests {
     #[test]
     fn a_task_waits_for_those_it_has_not_heard_and_for_those_behind() {
         let clock = Clock::simulated(0);
-        let mut watermarks = Watermarks::new([0, 2].into_iter(), clock.now());
-        let lowest = |watermarks: &Watermarks| watermarks.lowest_ms(clock.now(), IDLE);
+        let mut watermarks = TaskWatermarks::new([0, 2].into_iter(), clock.now());
+        let lowest = |watermarks: &TaskWatermarks| watermarks.lowest_ms(clock.now(), IDLE);
         assert_eq!(lowest(&watermarks), Some(i64::MIN));
         watermarks.hear(&of_tasks(&[(0, 50), (1, 7)]), clock.now());
         assert_eq!(lowest(&watermarks), Some(i64::MIN));
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(lowest(&watermarks), Some(50));
         clock.advance(IDLE);
         assert_eq!(lowest(&watermarks), None, "silent for the idle timeout");
-        let watermarks = Watermarks::new([0, 2].into_iter(), clock.now());
+        let watermarks = TaskWatermarks::new([0, 2].into_iter(), clock.now());
         clock.advance(UNKNOWN);
         assert_eq!(lowest(&watermarks), None, "never received");
     }
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn what_an_aborted_transaction_heard_is_forgotten() {
         let clock = Clock::simulated(0);
-        let mut watermarks = Watermarks::new([1].into_iter(), clock.now());
+        let mut watermarks = TaskWatermarks::new([1].into_iter(), clock.now());
         watermarks.hear(&of_tasks(&[(1, 50)]), clock.now());
         watermarks.commit();
         watermarks.hear(&of_tasks(&[(1, 90)]), clock.now());
@@ -351,9 +351,9 @@ mod tests {
         let clock = Clock::simulated(0);
         let [mut first, second] = [0, 1].map(|own| {
             let others = (0..4).filter(move |task| *task != own);
-            (own, Watermarks::new(others, clock.now()))
+            (own, TaskWatermarks::new(others, clock.now()))
         });
-        let behind = |all: [&(u32, Watermarks); 2]| {
+        let behind = |all: [&(u32, TaskWatermarks); 2]| {
             let all = all.into_iter().map(|(own, watermarks)| (*own, watermarks));
             furthest_behind(all, 4, clock.now(), IDLE)
         };
@@ -361,7 +361,7 @@ mod tests {
         let received = of_tasks(&[(0, 5), (1, 6), (2, 90), (3, 80)]);
         first.1.hear(&received, clock.now());
         assert_eq!(behind([&first, &second]), Some((3, 80)));
-        let trainer = |one: &(u32, Watermarks)| learnt([&one.1].into_iter(), clock.now(), IDLE);
+        let trainer = |one: &(u32, TaskWatermarks)| learnt([&one.1].into_iter(), clock.now(), IDLE);
         assert_eq!(trainer(&first).map(|learnt| learnt.to_ms), Some(i64::MIN));
         let sent = Learnt {
             to_ms: 70,
@@ -389,10 +389,10 @@ mod tests {
     #[test]
     fn who_has_just_got_tasks_is_answered_by_the_others_and_not_by_itself() {
         let clock = Clock::simulated(0);
-        let mut own = Watermarks::new([0, 2].into_iter(), clock.now());
-        let mut other = Watermarks::new([0, 1].into_iter(), clock.now());
+        let mut own = TaskWatermarks::new([0, 2].into_iter(), clock.now());
+        let mut other = TaskWatermarks::new([0, 1].into_iter(), clock.now());
         let mut message = of_tasks(&[(0, 5), (1, 6)]);
-        let requested_both = |own: &Watermarks, other: &Watermarks| {
+        let requested_both = |own: &TaskWatermarks, other: &TaskWatermarks| {
             [own, other].map(|one| latest_request([one].into_iter()))
         };
         own.hear(&message, clock.now());

@@ -10,14 +10,14 @@ use crate::time::write_time;
 /// Whether a version is in use.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum VersionState {
+pub(super) enum RecordedState {
     #[default]
     Live,
     /// Waits for approval.
     Held,
 }
 
-impl VersionState {
+impl RecordedState {
     pub(super) fn of(is_held: bool) -> Self {
         if is_held { Self::Held } else { Self::Live }
     }

@@ -2,7 +2,7 @@
 
 use flockwise_codec::decode::Decoder;
 use flockwise_core::event::{Event, Values};
-use flockwise_core::pointer::{Pointer, Step};
+use flockwise_core::pointer::{Pointer, PointerStep};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -53,24 +53,24 @@ fn whole_event() -> impl Strategy<Value = Value> {
 }
 
 /// Collects all values that a pointer finds, in document order.
-fn walk<'v>(value: &'v Value, steps: &[Step], found: &mut Vec<&'v Value>) {
+fn walk<'v>(value: &'v Value, steps: &[PointerStep], found: &mut Vec<&'v Value>) {
     let Some((step, rest)) = steps.split_first() else {
         found.push(value);
         return;
     };
     match (step, value) {
-        (Step::Every, Value::Array(elements)) => {
+        (PointerStep::Every, Value::Array(elements)) => {
             elements
                 .iter()
                 .for_each(|element| walk(element, rest, found));
         }
-        (Step::Name(name), Value::Object(members)) => {
+        (PointerStep::Name(name), Value::Object(members)) => {
             members
                 .get(name)
                 .into_iter()
                 .for_each(|member| walk(member, rest, found));
         }
-        (Step::Name(name), Value::Array(elements)) => {
+        (PointerStep::Name(name), Value::Array(elements)) => {
             let place: Option<usize> = name.parse().ok();
             let place = place.filter(|place| place.to_string() == *name);
             let element = place.and_then(|place| elements.get(place));

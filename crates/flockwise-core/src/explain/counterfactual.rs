@@ -63,7 +63,7 @@ pub(super) fn counterfactuals(
     model.scaled(vector, &mut scaled);
     let segments = 0..model.segments().len();
     let squared = |segment| model.nearest().squared_distance(&scaled, segment);
-    let mut start = Search {
+    let mut start = CounterfactualSearch {
         plan,
         model,
         margin,
@@ -83,7 +83,7 @@ pub(super) fn counterfactuals(
 }
 
 /// The customer for whom counterfactuals are searched.
-struct Search<'a> {
+struct CounterfactualSearch<'a> {
     plan: &'a Plan,
     model: &'a Model,
     margin: f64,
@@ -96,7 +96,7 @@ struct Search<'a> {
     scratch: Scratch,
 }
 
-impl Search<'_> {
+impl CounterfactualSearch<'_> {
     fn requirement(&mut self, to: usize) -> Requirement {
         if self.is_moved(to) {
             return Requirement::Already;

@@ -13,7 +13,7 @@ const LOOKED_AT: u32 = 10_000;
 
 /// The result of a scan of at most 10,000 evenly spaced rows of a task, as of an instant.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Survey<'r> {
+pub struct RowScan<'r> {
     /// The customers of a segment that are nearest to its centroid, nearest first.
     pub typical: Vec<&'r str>,
     /// The values that customers of all segments have.
@@ -30,7 +30,7 @@ pub fn survey<'r>(
     own: usize,
     but: u32,
     at_ms: i64,
-) -> Survey<'r> {
+) -> RowScan<'r> {
     let segment = Some(model.segments()[own].id);
     let step = rows.end().div_ceil(LOOKED_AT).max(1) as usize;
     let (mut raw, mut vector) = (vec![0.0; plan.len()], vec![0.0; plan.len()]);
@@ -50,7 +50,7 @@ pub fn survey<'r>(
     nearest.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
     nearest.truncate(TYPICAL);
     let typical = nearest.into_iter().map(|(_, row)| rows.customer_id(row));
-    Survey {
+    RowScan {
         typical: typical.collect(),
         ranges,
     }

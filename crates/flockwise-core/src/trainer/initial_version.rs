@@ -4,7 +4,7 @@ use flockwise_kmeans::{Fit, Points, fit, simplified_silhouette};
 
 use super::outlier_threshold::learn_outlier_thresholds;
 use super::scaled_space::{ScaledSpace, centroids};
-use super::structure::{Bounds, Sampled, StructureLearner, fewest};
+use super::structure::{SampledCustomers, SegmentLimits, StructureLearner, fewest};
 use super::{FITTED, Trainer, moments};
 use crate::lineage::Step;
 use crate::model::{ModelParts, Segment};
@@ -77,13 +77,13 @@ impl Trainer {
 
     /// Splits and merges the segments as later versions would.
     fn refined(&self, points: Points, fit: Fit) -> (Fit, Vec<f64>) {
-        let sampled = Sampled {
+        let sampled = SampledCustomers {
             customers: (0..points.len() as u64).collect(),
             at_ms: vec![self.now_ms; points.len()],
             old_ms: self.now_ms,
             points,
         };
-        let mut learner = StructureLearner::first(sampled, Bounds::of(&self.policy), fit);
+        let mut learner = StructureLearner::first(sampled, SegmentLimits::of(&self.policy), fit);
         learner.refine(ROUNDS);
         let weights = learner.weights();
         (learner.fit, weights)

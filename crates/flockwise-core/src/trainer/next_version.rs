@@ -4,7 +4,7 @@ use flockwise_kmeans::Points;
 
 use super::outlier_threshold::learn_outlier_thresholds;
 use super::scaled_space::{ScaledSpace, centroids};
-use super::structure::{Bounds, Sampled, StructureLearner};
+use super::structure::{SampledCustomers, SegmentLimits, StructureLearner};
 use super::window::{KEPT_HALF_LIVES, WeightedWindow};
 use super::{Trainer, moments};
 use crate::model::{ModelParts, RetiredCentroid, Scaler, Segment};
@@ -30,13 +30,13 @@ impl Trainer {
         let scaler = moments::scaler(&weighed.points, Some(&model.scaler));
         let space = ScaledSpace::new(&self.plan, &scaler);
         let (tamed, scaled) = space.prepared(&weighed.points);
-        let sampled = Sampled {
+        let sampled = SampledCustomers {
             points: scaled,
             customers: weighed.customers,
             at_ms: weighed.at_ms,
             old_ms: self.now_ms.saturating_sub(self.policy.half_life_ms),
         };
-        let bounds = Bounds::of(&self.policy);
+        let bounds = SegmentLimits::of(&self.policy);
         let mut learner = StructureLearner::new(sampled, bounds, model, &space);
         learner.organise();
         let points = (&weighed.points, &tamed);

@@ -19,7 +19,7 @@ use bisector::Bisector;
 const MISSED: f64 = 14.0;
 
 /// Sampled customers in the scaled space, in the order of the instants at which they were sampled.
-pub(super) struct Sampled {
+pub(super) struct SampledCustomers {
     pub(super) points: Points,
     /// The customer of each sample, by the hash of the id.
     pub(super) customers: Vec<u64>,
@@ -31,13 +31,13 @@ pub(super) struct Sampled {
 
 /// Bounds of the number of segments, and the seed of k-means.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct SegmentLimits {
     pub(super) k_min: usize,
     pub(super) k_max: usize,
     pub(super) seed: u64,
 }
 
-impl Bounds {
+impl SegmentLimits {
     pub(super) fn of(policy: &LearningPolicy) -> Self {
         Self {
             k_min: policy.k_min,
@@ -49,8 +49,8 @@ impl Bounds {
 
 /// Segments on the way from one version to the next.
 pub(super) struct StructureLearner {
-    sampled: Sampled,
-    bounds: Bounds,
+    sampled: SampledCustomers,
+    bounds: SegmentLimits,
     /// Ids of pinned segments.
     pinned: BTreeSet<u32>,
     /// Centroids of the former version, scaled.
@@ -66,8 +66,8 @@ pub(super) struct StructureLearner {
 impl StructureLearner {
     /// Starts from the former version.
     pub(super) fn new(
-        sampled: Sampled,
-        bounds: Bounds,
+        sampled: SampledCustomers,
+        bounds: SegmentLimits,
         model: &ModelParts,
         space: &ScaledSpace<'_>,
     ) -> Self {
@@ -93,7 +93,7 @@ impl StructureLearner {
     }
 
     /// Starts a first version from the result of k-means. Ids count from 1.
-    pub(super) fn first(sampled: Sampled, bounds: Bounds, fit: Fit) -> Self {
+    pub(super) fn first(sampled: SampledCustomers, bounds: SegmentLimits, fit: Fit) -> Self {
         let ids: Vec<u32> = (1..).take(fit.k()).collect();
         Self {
             sampled,

@@ -4,7 +4,7 @@ use flockwise_runtime::clock::Moment;
 
 /// A transaction that has not ended.
 #[derive(Debug)]
-pub(crate) struct OpenTransaction {
+pub(crate) struct SimulatedTransaction {
     pub(super) began: Moment,
     /// Partition and offset of each of its records.
     pub(super) records: Vec<(usize, i64)>,

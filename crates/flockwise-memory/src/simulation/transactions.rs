@@ -3,16 +3,16 @@
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::TopicPartition;
 
-use super::open_transaction::OpenTransaction;
+use super::open_transaction::SimulatedTransaction;
 use crate::record::Shape;
 use crate::state::BrokerState;
 
 impl BrokerState {
-    fn transaction(&mut self, member: &str) -> Option<&mut OpenTransaction> {
+    fn transaction(&mut self, member: &str) -> Option<&mut SimulatedTransaction> {
         let simulation = self.simulation.as_mut()?;
         let began = simulation.conditions.clock.now();
         let open = simulation.open.entry(member.to_owned());
-        Some(open.or_insert_with(|| OpenTransaction {
+        Some(open.or_insert_with(|| SimulatedTransaction {
             began,
             records: Vec::new(),
             positions: Vec::new(),
@@ -58,7 +58,7 @@ impl BrokerState {
             .simulation
             .as_mut()
             .and_then(|simulation| simulation.open.remove(member));
-        let Some(OpenTransaction {
+        let Some(SimulatedTransaction {
             mut records,
             positions,
             ..
@@ -108,7 +108,7 @@ impl BrokerState {
             &simulation.conditions.clock,
             simulation.conditions.transaction,
         );
-        let is_overdue = |open: &OpenTransaction| clock.since(open.began) > longest;
+        let is_overdue = |open: &SimulatedTransaction| clock.since(open.began) > longest;
         let overdue = simulation.open.iter().filter(|(_, open)| is_overdue(open));
         let overdue: Vec<String> = overdue.map(|(member, _)| member.clone()).collect();
         for member in overdue {

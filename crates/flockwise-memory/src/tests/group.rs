@@ -3,7 +3,7 @@ use flockwise_runtime::broker::Failure;
 use std::thread;
 
 /// Fails if two workers own the same partition.
-fn check_owners(workers: &[Member]) {
+fn check_owners(workers: &[TestMember]) {
     let mut owners = BTreeSet::new();
     for worker in workers {
         for owned in &worker.owned {
@@ -12,7 +12,7 @@ fn check_owners(workers: &[Member]) {
     }
 }
 
-fn owned(worker: &Member) -> Vec<u32> {
+fn owned(worker: &TestMember) -> Vec<u32> {
     let sources = worker.owned.iter();
     let repartition = sources.filter(|source| source.topic == Topic::Repartition);
     repartition.map(|source| source.partition).collect()
@@ -21,14 +21,14 @@ fn owned(worker: &Member) -> Vec<u32> {
 #[test]
 fn three_members_come_and_go_and_no_partition_has_two_owners() {
     let broker = broker(7);
-    let mut workers = vec![Member::join(&broker, "a")];
+    let mut workers = vec![TestMember::join(&broker, "a")];
     for round in 0..60 {
         match round {
-            10 => workers.push(Member::join(&broker, "b")),
+            10 => workers.push(TestMember::join(&broker, "b")),
             // In the middle of the rebalance that the join before has started.
-            11 => workers.push(Member::join(&broker, "c")),
+            11 => workers.push(TestMember::join(&broker, "c")),
             30 => drop(workers.remove(1)),
-            31 => workers.push(Member::join(&broker, "b")),
+            31 => workers.push(TestMember::join(&broker, "b")),
             _ => {}
         }
         // Poll the members unevenly, so that they are at different stages.
@@ -47,7 +47,10 @@ fn three_members_come_and_go_and_no_partition_has_two_owners() {
 #[test]
 fn whoever_leaves_hands_over_first() {
     let broker = broker(2);
-    let mut workers = [Member::join(&broker, "a"), Member::join(&broker, "b")];
+    let mut workers = [
+        TestMember::join(&broker, "a"),
+        TestMember::join(&broker, "b"),
+    ];
     settle(&mut workers);
     assert!(!workers[0].worker.leave());
     assert_eq!(workers[1].turn(1), WorkerEvent::Idle);
@@ -61,7 +64,7 @@ fn whoever_leaves_hands_over_first() {
 #[test]
 fn more_members_than_partitions_have_an_empty_assignment() {
     let broker = broker(1);
-    let mut workers = ["a", "b", "c"].map(|name| Member::join(&broker, name));
+    let mut workers = ["a", "b", "c"].map(|name| TestMember::join(&broker, name));
     assert_eq!(workers[2].turn(1), WorkerEvent::Assigned(Vec::new()));
     assert!(workers[2].worker.leave());
     settle(&mut workers);
@@ -71,10 +74,10 @@ fn more_members_than_partitions_have_an_empty_assignment() {
 #[test]
 fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
     let broker = broker(2);
-    let mut first = Member::join(&broker, "a");
+    let mut first = TestMember::join(&broker, "a");
     first.turn(1);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
-    let mut second = Member::join(&broker, "b");
+    let mut second = TestMember::join(&broker, "b");
     assert!(matches!(poll(&mut first.worker), WorkerEvent::Revoked(_)));
     assert_eq!(poll(&mut first.worker), WorkerEvent::Idle);
     assert_eq!(second.turn(1), WorkerEvent::Idle);
@@ -96,7 +99,10 @@ fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
 fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
     let broker = broker(2);
     broker.append(Topic::Input(0), 0, 0, None, Some(b"{}"));
-    let mut workers = [Member::join(&broker, "a"), Member::join(&broker, "b")];
+    let mut workers = [
+        TestMember::join(&broker, "a"),
+        TestMember::join(&broker, "b"),
+    ];
     settle(&mut workers);
     broker.expel("a");
     // The group does not wait for the expelled member.
@@ -120,7 +126,7 @@ fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
 #[test]
 fn a_patient_poll_wakes_for_a_record() {
     let broker = broker(1);
-    let mut worker = Member::join(&broker, "a");
+    let mut worker = TestMember::join(&broker, "a");
     worker.turn(1);
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -10,7 +10,7 @@ fn fill(broker: &MemoryBroker) {
 }
 
 /// The records that each task has seen, in order.
-fn orders(workers: &[Member]) -> Vec<Vec<(TopicPartition, i64)>> {
+fn orders(workers: &[TestMember]) -> Vec<Vec<(TopicPartition, i64)>> {
     let seen_by_task = |task| {
         let logs = workers.iter().flat_map(|worker| &worker.log);
         logs.filter(|(source, _)| source.partition == task)
@@ -26,9 +26,9 @@ fn every_task_sees_the_same_order_whatever_the_number_of_members_and_the_batches
     let seen = |members: usize, limit: usize| {
         let broker = broker(6);
         fill(&broker);
-        let mut workers: Vec<Member> = names[..members]
+        let mut workers: Vec<TestMember> = names[..members]
             .iter()
-            .map(|name| Member::join(&broker, name))
+            .map(|name| TestMember::join(&broker, name))
             .collect();
         while !broker.is_drained() {
             for worker in &mut workers {
@@ -51,7 +51,7 @@ fn every_task_sees_the_same_order_whatever_the_number_of_members_and_the_batches
 #[test]
 fn one_member_sees_the_order_of_appending() {
     let broker = broker(6);
-    let mut worker = Member::join(&broker, "a");
+    let mut worker = TestMember::join(&broker, "a");
     worker.turn(1);
     fill(&broker);
     let mut batch = Batch::default();

@@ -52,7 +52,7 @@ fn a_tombstone_goes_with_its_key_in_the_end() {
 #[test]
 fn a_long_replay_needs_little_memory() {
     let broker = broker(4);
-    let mut worker = Member::join(&broker, "a");
+    let mut worker = TestMember::join(&broker, "a");
     worker.turn(1);
     let mut largest = 0;
     for n in 0..200_000_u32 {
@@ -85,7 +85,7 @@ fn what_nobody_has_committed_stays() {
 #[test]
 fn a_retaining_broker_keeps_all() {
     let broker = broker(1).retaining();
-    let mut worker = Member::join(&broker, "a");
+    let mut worker = TestMember::join(&broker, "a");
     worker.turn(1);
     for _ in 0..20_000 {
         broker.append(Topic::Input(0), 0, 0, None, Some(&VALUE));
@@ -101,9 +101,9 @@ fn a_retaining_broker_keeps_all() {
 #[test]
 fn mini_batches_are_kept_for_the_next_trainer_within_bounds() {
     let broker = broker(1);
-    let mut worker = Member::join(&broker, "a");
+    let mut worker = TestMember::join(&broker, "a");
     worker.turn(1);
-    let put = |worker: &mut Member, count: u32| {
+    let put = |worker: &mut TestMember, count: u32| {
         for _ in 0..count {
             broker.append(Topic::Samples, 0, 0, None, Some(&VALUE));
         }

@@ -2,7 +2,7 @@
 
 use flockwise_core::task::InputPartition;
 
-use super::{InputAlignment, MAX_RELEASED_PER_CALL, Outcome, WorkerAlignment};
+use super::{InputAlignment, MAX_RELEASED_PER_CALL, RecordOutcome, WorkerAlignment};
 use crate::alignment::{Limits, Run};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure, Start};
@@ -108,7 +108,7 @@ impl<B: Broker> Worker<B> {
             self.prefetch(0..indices.len());
             for (slot, index) in indices.iter().enumerate() {
                 let record = batch.record(*index);
-                if let Outcome::Held(time_ms) = self.align(&record, slot, *index, now_ms)? {
+                if let RecordOutcome::Held(time_ms) = self.align(&record, slot, *index, now_ms)? {
                     self.alignment.partitions.hold(record, Some(time_ms));
                 }
             }
@@ -206,26 +206,26 @@ impl<B: Broker> Worker<B> {
         slot: usize,
         position: usize,
         now_ms: Option<i64>,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<RecordOutcome, Failure> {
         let source = record.source;
         if !matches!(source.topic, Topic::Input(_)) {
             self.receive(record, slot, now_ms)?;
-            return Ok(Outcome::Processed);
+            return Ok(RecordOutcome::Processed);
         }
         if self.alignment.partitions.is_holding(source) {
-            return Ok(Outcome::Held(i64::MAX));
+            return Ok(RecordOutcome::Held(i64::MAX));
         }
         let time_ms = self.time_of(record, slot, now_ms);
         if let Some(time_ms) = time_ms
             && self.exceeds_limit(source, time_ms, position)
         {
-            return Ok(Outcome::Held(time_ms));
+            return Ok(RecordOutcome::Held(time_ms));
         }
         self.receive(record, slot, now_ms)?;
         if let Some(time_ms) = time_ms {
             self.alignment.partitions.reach(source, time_ms);
         }
-        Ok(Outcome::Processed)
+        Ok(RecordOutcome::Processed)
     }
 
     /// Is the next event of a partition over the limit? Computes the limit again if the event is over the last one.

@@ -10,7 +10,11 @@ use flockwise_core::lineage::Step;
 use flockwise_core::trainer::WarmUp;
 use prometheus::IntCounter;
 
-use super::{Abort, Counters, Gauges, Metrics, set};
+use super::counters::Counters;
+use super::gauges::Gauges;
+use super::options::set;
+use super::process_metrics::Metrics;
+use super::reasons::Abort;
 
 /// Changes of segment by cause, segment left and segment reached.
 pub type SegmentMoves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;

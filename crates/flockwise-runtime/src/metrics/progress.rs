@@ -8,13 +8,13 @@ use prometheus::GaugeVec;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::options;
+use super::options::options;
 use crate::clock::{Clock, Moment};
 
 /// When the workers last polled and committed. Clones share it. It survives the restart of a worker, which keeps its
 /// number.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct ProgressMetrics {
     clock: Clock,
     workers: Arc<Mutex<BTreeMap<usize, Noted>>>,
     since_poll: GaugeVec,
@@ -43,7 +43,7 @@ pub struct Stall {
     pub error: Option<String>,
 }
 
-impl Progress {
+impl ProgressMetrics {
     pub(super) fn new(clock: Clock) -> prometheus::Result<Self> {
         let gauge = |name, help| GaugeVec::new(options(name, help), &["worker"]);
         Ok(Self {
@@ -95,7 +95,7 @@ impl Progress {
         });
     }
 
-    /// Notes an error of the worker, which [`Progress::stalls`] reports until its next commit.
+    /// Notes an error of the worker, which [`ProgressMetrics::stalls`] reports until its next commit.
     pub fn failed(&self, worker: usize, error: &str) {
         let now = self.clock.now();
         self.note(worker, now, |noted| noted.error = Some(error.to_owned()));
@@ -150,7 +150,7 @@ impl Progress {
     }
 }
 
-impl Collector for Progress {
+impl Collector for ProgressMetrics {
     fn desc(&self) -> Vec<&Desc> {
         self.gauges()
             .into_iter()

@@ -8,7 +8,7 @@ use prometheus::{
     GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
 };
 
-use super::Latency;
+use super::latency::Latency;
 
 /// Name, type and labels of a metric. The documentation must agree with them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use super::*;
-use crate::transaction::Transaction;
-use prometheus::TextEncoder;
+use flockwise_codec::decode::Reason;
+use flockwise_core::decide::{Cause, Suppression};
 use prometheus::proto::MetricType;
+use prometheus::{Registry, TextEncoder};
+
+use super::*;
+use crate::clock::Clock;
+use crate::transaction::Transaction;
 
 fn text(registry: &Registry) -> String {
     let families = registry.gather();

@@ -17,9 +17,9 @@ const NOW_MS: i64 = 1_800_000_000_000;
 const HOUR: Duration = Duration::from_hours(1);
 
 fn wanted(owned: &[u32], reach: usize, tasks: u32) -> Vec<u32> {
-    let mut shared = Shared {
+    let mut shared = StandbyState {
         is_assigned: true,
-        ..Shared::default()
+        ..StandbyState::default()
     };
     shared.owned.insert(0, owned.iter().copied().collect());
     shared.wanted(reach, tasks).into_iter().collect()
@@ -95,7 +95,7 @@ struct Scene {
     pipeline: Pipeline,
     standbys: Standbys,
     follower: Script,
-    followed: Followed,
+    followed: FollowedTasks,
 }
 
 impl Scene {
@@ -108,7 +108,7 @@ impl Scene {
             standbys,
             clock,
             follower: Script::default(),
-            followed: Followed::default(),
+            followed: FollowedTasks::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::exit::{Failed, outln};
 /// How severe a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
+pub(crate) enum FindingVerdict {
     /// Nothing to do.
     Ok,
     /// Should be corrected. `run` logs it and starts.
@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Finding {
     /// `true` unless it is a problem.
     ok: bool,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: FindingVerdict,
     /// What was checked: a topic, or a word such as `kafka` or `clock`.
     pub(crate) about: String,
     /// What was found, and for a problem, what to do.
@@ -32,9 +32,9 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(verdict: Verdict, about: &str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(verdict: FindingVerdict, about: &str, text: impl Into<String>) -> Self {
         Self {
-            ok: verdict != Verdict::Problem,
+            ok: verdict != FindingVerdict::Problem,
             verdict,
             about: about.to_owned(),
             text: text.into(),
@@ -43,15 +43,15 @@ impl Finding {
     }
 
     pub(crate) fn ok(about: &str, text: impl Into<String>) -> Self {
-        Self::new(Verdict::Ok, about, text)
+        Self::new(FindingVerdict::Ok, about, text)
     }
 
     pub(crate) fn warning(about: &str, text: impl Into<String>) -> Self {
-        Self::new(Verdict::Warning, about, text)
+        Self::new(FindingVerdict::Warning, about, text)
     }
 
     pub(crate) fn problem(about: &str, text: impl Into<String>) -> Self {
-        Self::new(Verdict::Problem, about, text)
+        Self::new(FindingVerdict::Problem, about, text)
     }
 
     /// A problem that must be corrected in the configuration.
@@ -79,9 +79,9 @@ pub(crate) fn print(findings: &[Finding]) {
             outln!("");
         }
         let verdict = match finding.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Problem => "PROBLEM",
+            FindingVerdict::Ok => "ok",
+            FindingVerdict::Warning => "warning",
+            FindingVerdict::Problem => "PROBLEM",
         };
         let Finding { about, text, .. } = finding;
         outln!("{verdict:<8}{about:<width$}  {text}");
@@ -118,7 +118,7 @@ pub(crate) fn refuse(findings: &[Finding]) -> Result<(), Failed> {
 fn problems(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings
         .iter()
-        .filter(|finding| finding.verdict == Verdict::Problem)
+        .filter(|finding| finding.verdict == FindingVerdict::Problem)
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! The checks of the cluster that `check --connect` and `run` share, so that both refuse the same things.
 
+mod group;
+mod permissions;
+
 use std::thread;
 
 use flockwise_codec::decode::LARGEST_EVENT;
 use flockwise_config::Config;
 use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{
-    self, Found, FoundTopic, Permission, Permissions, lacking, largest_record_bytes, lost_state,
+    self, Found, FoundTopic, Permission, largest_record_bytes, lost_state,
 };
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
@@ -15,8 +18,7 @@ use crate::admin::cluster::{Cluster, TopicState, TopicStatus};
 use crate::admin::finding::Finding;
 use crate::admin::pipeline_record;
 use crate::connection::reason;
-
-mod group;
+use permissions::{missing_permissions, needed};
 
 /// The findings, and the topics derived from the cluster.
 pub(crate) struct Preflight {
@@ -129,38 +131,6 @@ fn described(found: &FoundTopic) -> String {
 fn largest_message_bytes(found: &FoundTopic) -> Option<u64> {
     let bytes = found.settings.as_ref()?.get("max.message.bytes")?;
     bytes.parse().ok()
-}
-
-/// A problem if any of the needed permissions is missing.
-fn missing_permissions(
-    about: &str,
-    rights: &Permissions,
-    needed: &[Permission],
-) -> Option<Finding> {
-    let lacking: Vec<String> = lacking(rights, needed)
-        .iter()
-        .map(Permission::to_string)
-        .collect();
-    (!lacking.is_empty()).then(|| {
-        let text = format!(
-            "the principal lacks {} on it; `flockwise check --acls` prints all permissions that are needed",
-            lacking.join(" and ")
-        );
-        Finding::problem(about, text)
-    })
-}
-
-/// The permissions that a pipeline needs on a topic.
-fn needed(topic: Topic) -> &'static [Permission] {
-    match topic {
-        // Without Delete, processed events would stay and fill the brokers' disks.
-        Topic::Repartition => &[Permission::Read, Permission::Write, Permission::Delete],
-        Topic::Samples | Topic::Model | Topic::Changelog | Topic::Summaries | Topic::Pipeline => {
-            &[Permission::Read, Permission::Write]
-        }
-        Topic::Lineage | Topic::SegmentChanges | Topic::DeadLetters => &[Permission::Write],
-        Topic::Input(_) => &[Permission::Read],
-    }
 }
 
 fn own_topics(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Finding> {

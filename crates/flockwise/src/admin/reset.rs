@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flockwise_config::Config;
-use flockwise_kafka::admin::{self, Bounds, GroupMember};
+use flockwise_kafka::admin::{self, GroupMember, OffsetRange};
 use flockwise_kafka::{KafkaSettings, admin::Reset};
 use flockwise_runtime::topics::{Topic, Topics};
 
@@ -16,7 +16,7 @@ use crate::admin::pipeline_record;
 use crate::args::ResetArguments;
 use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
-use target::{Positions, Target};
+use target::{Positions, ResetTarget};
 
 /// How long beyond the session timeout brokers may take to notice that a member is gone.
 const SESSION_MARGIN: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const STEP: Duration = Duration::from_secs(1);
 
 pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
-    let target = Target::parse(&arguments.to)?;
+    let target = ResetTarget::parse(&arguments.to)?;
     let settings = settings(&config, &format!("{}-reset", config.app))?;
     let cluster = Cluster::inspect(&config, &settings).map_err(failed)?;
     let topics = expected_topics(&config, &cluster)?;
@@ -101,7 +101,7 @@ fn group_not_empty(group: &str, members: &[GroupMember]) -> Failed {
 fn positions(
     settings: &KafkaSettings,
     cluster: &Cluster,
-    target: &Target,
+    target: &ResetTarget,
 ) -> Result<Positions, Failed> {
     let partitions: Vec<(String, u32)> = cluster
         .inputs
@@ -109,7 +109,7 @@ fn positions(
         .zip(cluster.input_partitions())
         .flat_map(|((name, _), count)| (0..count).map(move |partition| (name.clone(), partition)))
         .collect();
-    let bounds: Vec<Bounds> =
+    let bounds: Vec<OffsetRange> =
         admin::bounds(settings, &partitions, target.time_ms()).map_err(failed)?;
     target.positions(&partitions, &bounds)
 }
@@ -144,7 +144,7 @@ fn check_kept_topics(topics: &Topics, cluster: &Cluster, remade: &[Topic]) -> Re
     )))
 }
 
-fn show(topics: &Topics, target: &Target, positions: &Positions, remade: &[Topic]) {
+fn show(topics: &Topics, target: &ResetTarget, positions: &Positions, remade: &[Topic]) {
     let names = |wanted: bool| {
         let topics_of = Topics::internal().into_iter();
         let chosen = topics_of.filter(|topic| remade.contains(topic) == wanted);

@@ -70,14 +70,14 @@ fn probe(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::finding::Verdict;
+    use crate::admin::finding::FindingVerdict;
 
     #[test]
     fn a_directory_is_tried_and_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("a/b");
         let found = findings(&deep);
-        assert_eq!(found[0].verdict, Verdict::Ok, "{found:?}");
+        assert_eq!(found[0].verdict, FindingVerdict::Ok, "{found:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -86,9 +86,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let found = findings(folder.path());
-        assert_eq!(found[1].verdict, Verdict::Warning, "{found:?}");
+        assert_eq!(found[1].verdict, FindingVerdict::Warning, "{found:?}");
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        assert_eq!(findings(&file)[0].verdict, Verdict::Problem);
+        assert_eq!(findings(&file)[0].verdict, FindingVerdict::Problem);
     }
 }

@@ -19,7 +19,7 @@ use crate::exit::{Failed, outln};
 use crate::local::counts::Tally;
 use crate::local::event_files::{self, Router, Source};
 use crate::local::local_pipeline::Session;
-use crate::local::progress::Progress;
+use crate::local::progress::ProgressLine;
 use crate::local::replay::{PARTITIONS, print};
 use crate::local::segment_stats::segment_stats;
 use crate::pipeline::pipeline;
@@ -96,7 +96,7 @@ fn play(
         input: 0,
         reader,
     }];
-    let progress = Progress::start();
+    let progress = ProgressLine::start();
     let mut tally = Tally::default();
     let mut pacer = Pacer::new(speed);
     for chunk in event_files::start(sources, Router::new(config, PARTITIONS, None))? {

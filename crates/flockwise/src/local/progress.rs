@@ -11,11 +11,11 @@ use crate::local::local_pipeline::Session;
 use crate::views::wording::number;
 
 /// A progress line on stderr. Hidden if stderr is not a terminal.
-pub(crate) struct Progress {
+pub(crate) struct ProgressLine {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl ProgressLine {
     pub(crate) fn start() -> Self {
         let bar = ProgressBar::new_spinner();
         if !std::io::stderr().is_terminal() {

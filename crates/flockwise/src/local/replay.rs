@@ -14,7 +14,7 @@ use crate::exit::{Failed, outln};
 use crate::local::counts::Tally;
 use crate::local::event_files::{self, Router};
 use crate::local::local_pipeline::Session;
-use crate::local::progress::Progress;
+use crate::local::progress::ProgressLine;
 use crate::local::results::{Results, summary};
 use crate::local::segment_stats::{SegmentStats, segment_stats};
 use crate::local::segment_table;
@@ -37,7 +37,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let mut session = Session::start(pipeline, shards.unwrap_or(1), &metrics, &Queries::new(0))?;
 
     let started = Instant::now();
-    let progress = Progress::start();
+    let progress = ProgressLine::start();
     let mut tally = Tally::default();
     for chunk in event_files::start(sources, Router::new(&config, partitions, at_ms))? {
         let chunk = chunk?;

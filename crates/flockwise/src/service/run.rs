@@ -22,7 +22,7 @@ use flockwise_runtime::topics::Topics;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
-use crate::admin::finding::{self, Finding, Verdict};
+use crate::admin::finding::{self, Finding, FindingVerdict};
 use crate::admin::pipeline_record;
 use crate::admin::preflight::{self, Preflight};
 use crate::args::RunArguments;
@@ -161,7 +161,10 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
         topics,
         findings,
     } = preflight::inspect(config, settings).map_err(refused)?;
-    for Finding { about, text, .. } in findings.iter().filter(|f| f.verdict == Verdict::Warning) {
+    for Finding { about, text, .. } in findings
+        .iter()
+        .filter(|f| f.verdict == FindingVerdict::Warning)
+    {
         tracing::warn!(about, "{text}");
     }
     finding::refuse(&findings)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flockwise_http::{Readiness, SilentWorker, StalledWorker};
 use flockwise_runtime::heartbeat::Heartbeat;
-use flockwise_runtime::metrics::Progress;
+use flockwise_runtime::metrics::ProgressMetrics;
 use signal_hook::low_level;
 
 use crate::exit::Failed;
@@ -31,7 +31,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn start(
     heartbeats: &[Heartbeat],
     longest_call: Duration,
-    progress: &Progress,
+    progress: &ProgressMetrics,
     readiness: &Arc<Readiness>,
 ) -> Result<(), Failed> {
     let mut watchdog = Watchdog::new(heartbeats, longest_call, Instant::now());
@@ -51,7 +51,7 @@ pub(crate) fn start(
     thread.spawn(watch).map(drop).map_err(Failed::runtime)
 }
 
-fn stalled(progress: &Progress) -> Vec<StalledWorker> {
+fn stalled(progress: &ProgressMetrics) -> Vec<StalledWorker> {
     let stalls = progress.stalls(STALL_LIMIT).into_iter();
     let stalled = stalls.map(|stall| StalledWorker {
         worker: stall.worker,

@@ -17,7 +17,7 @@ use flockwise_runtime::queries::{Queries, QueryError};
 use crate::args::CustomerArguments;
 use crate::connection::load;
 use crate::exit::{Failed, outln};
-use answer::Answer;
+use answer::CustomerDocument;
 
 /// How long the HTTP server waits for a worker's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ pub(crate) fn customer(arguments: &CustomerArguments) -> Result<(), Failed> {
         outln!("{}", text.trim_end());
         return Ok(());
     }
-    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
+    let answer: CustomerDocument = serde_json::from_str(&text).map_err(|error| {
         Failed::runtime(format!(
             "cannot parse the response: {error}; the instance may run another version of flockwise; --json prints the raw response"
         ))
@@ -67,7 +67,7 @@ pub(crate) fn lookup(queries: &Queries, plan: &Arc<Plan>) -> LookupCustomer {
     let (queries, plan) = (queries.clone(), Arc::clone(plan));
     Arc::new(
         move |customer_id| match queries.ask(customer_id, ANSWER_TIMEOUT) {
-            Ok(known) => CustomerLookup::Known(Answer::of(&plan, &known).json()),
+            Ok(known) => CustomerLookup::Known(CustomerDocument::of(&plan, &known).json()),
             Err(error @ QueryError::Unknown) => CustomerLookup::Unknown(error.to_string()),
             Err(error @ QueryError::Elsewhere { task }) => CustomerLookup::Elsewhere {
                 task,

@@ -4,7 +4,7 @@ use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{GroupDescription, GroupMember, Permission};
 use flockwise_runtime::broker::Failure;
 
-use super::missing_permissions;
+use super::permissions::missing_permissions;
 use crate::admin::finding::Finding;
 use crate::connection::reason;
 

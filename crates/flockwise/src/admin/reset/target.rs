@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use flockwise_codec::time::{parse_time, write_time};
-use flockwise_kafka::admin::Bounds;
+use flockwise_kafka::admin::OffsetRange;
 
 use crate::exit::Failed;
 
@@ -13,7 +13,7 @@ pub(crate) type Positions = Vec<(String, u32, i64)>;
 
 /// Where to read the inputs from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum ResetTarget {
     /// The oldest record of each partition.
     Earliest,
     /// The first record of each partition whose timestamp is not before this, milliseconds since the epoch.
@@ -22,7 +22,7 @@ pub(crate) enum Target {
     Positions(BTreeMap<(String, u32), i64>),
 }
 
-impl Target {
+impl ResetTarget {
     /// Parses `earliest`, a time, or `TOPIC/PARTITION=OFFSET,...`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failed> {
         if text == "earliest" {
@@ -56,7 +56,7 @@ impl Target {
     pub(crate) fn positions(
         &self,
         partitions: &[(String, u32)],
-        bounds: &[Bounds],
+        bounds: &[OffsetRange],
     ) -> Result<Positions, Failed> {
         if let Self::Positions(given) = self
             && let Some((topic, number)) = given.keys().find(|key| !partitions.contains(key))
@@ -65,14 +65,14 @@ impl Target {
                 "--to names {topic}/{number}, which is not a partition of an input"
             )));
         }
-        let place = |(partition, bounds): (&(String, u32), &Bounds)| {
+        let place = |(partition, bounds): (&(String, u32), &OffsetRange)| {
             let offset = self.offset(partition, bounds)?;
             Ok((partition.0.clone(), partition.1, offset))
         };
         partitions.iter().zip(bounds).map(place).collect()
     }
 
-    fn offset(&self, partition: &(String, u32), bounds: &Bounds) -> Result<i64, Failed> {
+    fn offset(&self, partition: &(String, u32), bounds: &OffsetRange) -> Result<i64, Failed> {
         let Self::Positions(given) = self else {
             return Ok(bounds.at_time.unwrap_or(bounds.start));
         };
@@ -82,7 +82,7 @@ impl Target {
                 "--to has no offset for {topic}/{number}: name every partition of every input"
             ))
         })?;
-        let Bounds { start, end, .. } = bounds;
+        let OffsetRange { start, end, .. } = bounds;
         if (*start..=*end).contains(&offset) {
             return Ok(offset);
         }
@@ -92,7 +92,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ResetTarget {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Earliest => out.write_str("the earliest records"),
@@ -121,16 +121,16 @@ fn unreadable(text: &str) -> Failed {
 mod tests {
     use super::*;
 
-    fn bounds(at_time: Option<i64>) -> Bounds {
-        Bounds {
+    fn bounds(at_time: Option<i64>) -> OffsetRange {
+        OffsetRange {
             start: 10,
             end: 20,
             at_time,
         }
     }
 
-    fn offset(text: &str, bounds: Bounds) -> Result<i64, String> {
-        let target = Target::parse(text).map_err(|failed| failed.to_string())?;
+    fn offset(text: &str, bounds: OffsetRange) -> Result<i64, String> {
+        let target = ResetTarget::parse(text).map_err(|failed| failed.to_string())?;
         let positions = target.positions(&[("orders".to_owned(), 0)], &[bounds]);
         let positions = positions.map_err(|failed| failed.to_string())?;
         Ok(positions[0].2)
@@ -161,7 +161,7 @@ mod tests {
             let refused = offset(text, bounds(None)).unwrap_err();
             assert!(refused.contains(words), "{text}: {refused}");
         }
-        let target = Target::parse("orders/0=15").unwrap();
+        let target = ResetTarget::parse("orders/0=15").unwrap();
         let partitions = [("orders".to_owned(), 0), ("orders".to_owned(), 1)];
         let refused = target.positions(&partitions, &[bounds(None); 2]);
         let refused = refused.unwrap_err().to_string();

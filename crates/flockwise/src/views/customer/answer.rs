@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 /// A customer, with the field names of the change records.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Answer {
+pub(super) struct CustomerDocument {
     pub(super) customer_id: String,
     /// `None` before the first version of the model.
-    pub(super) segment: Option<SegmentRef>,
+    pub(super) segment: Option<NamedSegment>,
     pub(super) as_of: String,
     /// Number of the customer's changes so far.
     pub(super) sequence: u32,
@@ -24,7 +24,7 @@ pub(super) struct Answer {
     pub(super) margin: Option<f64>,
     /// Whether the customer is an outlier; `None` if `distance` is.
     pub(super) outlier: Option<bool>,
-    pub(super) nearest_other: Option<SegmentRef>,
+    pub(super) nearest_other: Option<NamedSegment>,
     pub(super) distance_other: Option<f64>,
     /// By pull, the strongest first.
     pub(super) features: Vec<FeatureLine>,
@@ -34,7 +34,7 @@ pub(super) struct Answer {
 
 /// A segment, by id and name.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct SegmentRef {
+pub(super) struct NamedSegment {
     pub(super) segment: u32,
     /// `None` if neither the current nor the previous version has the segment.
     pub(super) name: Option<String>,
@@ -59,7 +59,7 @@ pub(super) struct FeatureLine {
 /// The smallest change of one feature that moves the customer to a segment.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct CounterfactualLine {
-    pub(super) to: SegmentRef,
+    pub(super) to: NamedSegment,
     /// `None` if no single feature moves the customer there, or no change is needed.
     pub(super) feature: Option<String>,
     pub(super) value: Option<f64>,
@@ -70,7 +70,7 @@ pub(super) struct CounterfactualLine {
     pub(super) length: Option<f64>,
 }
 
-impl Answer {
+impl CustomerDocument {
     pub(super) fn of(plan: &Plan, known: &CustomerAnswer) -> Self {
         let (description, versions) = (&known.told, known.versions.as_ref());
         let view = &description.view;
@@ -78,12 +78,12 @@ impl Answer {
         let explained = description.explanation.as_ref().zip(model);
         let other = explained.and_then(|(explanation, model)| {
             let (index, distance) = explanation.other?;
-            Some((SegmentRef::at(model, index), distance))
+            Some((NamedSegment::at(model, index), distance))
         });
         let (nearest_other, distance_other) = other.unzip();
         Self {
             customer_id: view.customer_id.clone(),
-            segment: view.segment.map(|id| SegmentRef::of(versions, id)),
+            segment: view.segment.map(|id| NamedSegment::of(versions, id)),
             as_of: write_time(view.as_of_ms),
             sequence: view.sequence,
             model_version: model.map(Model::version),
@@ -109,7 +109,7 @@ impl Answer {
     }
 }
 
-impl SegmentRef {
+impl NamedSegment {
     fn at(model: &Model, index: usize) -> Self {
         let segment = &model.segments()[index];
         Self::named(segment.id, Some(&segment.name))
@@ -174,7 +174,7 @@ impl CounterfactualLine {
             Requirement::Already | Requirement::NotByOne => None,
         };
         Self {
-            to: SegmentRef::at(model, counterfactual.segment),
+            to: NamedSegment::at(model, counterfactual.segment),
             feature: by.map(|by| plan.feature(by.feature).name.clone()),
             value: by.map(|by| view.features[by.feature]),
             needed: by.map(|by| by.needed),
@@ -196,8 +196,9 @@ mod tests {
     #[test]
     fn the_answer_is_as_it_was() {
         let versions = known(true).versions;
-        let answers = [known(true), known(false)].map(|known| Answer::of(&plan(), &known));
-        let gone = SegmentRef::of(versions.as_ref(), 99);
+        let answers =
+            [known(true), known(false)].map(|known| CustomerDocument::of(&plan(), &known));
+        let gone = NamedSegment::of(versions.as_ref(), 99);
         let mut found: Vec<String> = answers
             .iter()
             .map(|answer| serde_json::to_string_pretty(answer).unwrap())
@@ -210,7 +211,7 @@ mod tests {
             "\n{found}"
         );
         for answer in answers {
-            let again: Answer = serde_json::from_str(&answer.json()).unwrap();
+            let again: CustomerDocument = serde_json::from_str(&answer.json()).unwrap();
             assert_eq!(again.json(), answer.json());
         }
     }

@@ -20,7 +20,7 @@ const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The body of an error response.
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     error: String,
     /// Present if the server does not know the path.
     available: Option<Vec<String>>,
@@ -66,7 +66,7 @@ fn ask_one(agent: &Agent, address: &str, customer_id: &str) -> Result<Reply, ure
     if status == 200 {
         return Ok(Reply::Known(text));
     }
-    Ok(match serde_json::from_str::<Refusal>(&text) {
+    Ok(match serde_json::from_str::<ErrorBody>(&text) {
         Ok(refusal) if status == 404 && refusal.available.is_none() => Reply::Unknown,
         Ok(refusal) => Reply::NotHere(refusal.error),
         Err(_) => Reply::NotHere(format!(

@@ -2,12 +2,12 @@
 
 use comfy_table::{CellAlignment, Table};
 
-use super::answer::{Answer, CounterfactualLine, FeatureLine, SegmentRef};
+use super::answer::{CounterfactualLine, CustomerDocument, FeatureLine, NamedSegment};
 use crate::views::table;
 use crate::views::wording::readable;
 
 /// The text that `flockwise customer` prints.
-pub(super) fn text(answer: &Answer) -> String {
+pub(super) fn text(answer: &CustomerDocument) -> String {
     let Some(segment) = &answer.segment else {
         return format!(
             "customer {}: no segment yet, as of {}\n\n{}",
@@ -29,7 +29,7 @@ pub(super) fn text(answer: &Answer) -> String {
     parts.join("\n\n")
 }
 
-fn header(answer: &Answer, segment: &SegmentRef) -> String {
+fn header(answer: &CustomerDocument, segment: &NamedSegment) -> String {
     let mut header = format!(
         "customer {}: {}, as of {}, after {} change{}",
         answer.customer_id,
@@ -63,12 +63,12 @@ fn header(answer: &Answer, segment: &SegmentRef) -> String {
 }
 
 /// `returner, lapsed (segment 4)`
-fn segment_text(segment: &SegmentRef) -> String {
+fn segment_text(segment: &NamedSegment) -> String {
     let name = segment.name.as_deref().unwrap_or("former");
     format!("{name} (segment {})", segment.segment)
 }
 
-fn features(answer: &Answer) -> Table {
+fn features(answer: &CustomerDocument) -> Table {
     let mut table = table::empty_table([
         "feature",
         "customer",
@@ -104,7 +104,7 @@ fn signed(pull: f64) -> String {
     format!("{rounded:+.2}")
 }
 
-fn counterfactuals(answer: &Answer) -> Table {
+fn counterfactuals(answer: &CustomerDocument) -> Table {
     let mut table =
         table::empty_table(["other segment", "smallest single change that leads there"]);
     let counterfactuals = answer.counterfactuals.iter();
@@ -127,7 +127,7 @@ fn counterfactuals(answer: &Answer) -> Table {
 }
 
 /// `orders lately 8.4 instead of 3.2`
-fn needed(answer: &Answer, counterfactual: &CounterfactualLine) -> String {
+fn needed(answer: &CustomerDocument, counterfactual: &CounterfactualLine) -> String {
     let feature = counterfactual.feature.as_ref();
     let line = feature.and_then(|name| answer.features.iter().find(|l| l.feature == *name));
     let Some((line, needed)) = line.zip(counterfactual.needed) else {
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_customer_is_told_to_people() {
-        let sheets = [known(true), known(false)].map(|known| text(&Answer::of(&plan(), &known)));
+        let sheets =
+            [known(true), known(false)].map(|known| text(&CustomerDocument::of(&plan(), &known)));
         let found = sheets.join("\n\n");
         let lines = found.lines().map(str::trim_end);
         let found = lines.collect::<Vec<_>>().join("\n");
@@ -175,9 +176,9 @@ mod tests {
     }
     #[test]
     fn what_it_takes_reads_well_where_numbers_do_not() {
-        let answer = Answer::of(&plan(), &known(true));
+        let answer = CustomerDocument::of(&plan(), &known(true));
         let mut counterfactual = CounterfactualLine {
-            to: SegmentRef {
+            to: NamedSegment {
                 segment: 7,
                 name: None,
                 strategic: None,

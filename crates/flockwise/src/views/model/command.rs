@@ -13,7 +13,7 @@ use crate::args::{CommandArguments, DecideArguments, ImportArguments};
 use crate::exit::{Failed, outln};
 use crate::pipeline;
 use crate::views::model::topic::{ModelClient, Setup};
-use crate::views::model::versions::Versions;
+use crate::views::model::versions::VersionHistory;
 
 /// How often the topic is polled for the outcome.
 const STEP: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<(), Failed> {
     let setup = Setup::of(&arguments.command.config)?;
     let model = pipeline::import(&arguments.file, &setup.plan)?;
     let mut client = setup.connect()?;
-    let versions = Versions::of(client.publications()?);
+    let versions = VersionHistory::of(client.publications()?);
     check_size(&client, &versions, &model)?;
     let command = command(CommandAction::Import(Box::new(model)), &arguments.command);
     execute(&mut client, &command, &arguments.command)
@@ -50,7 +50,7 @@ pub(crate) fn rollback(arguments: &DecideArguments) -> Result<(), Failed> {
 }
 
 /// The model of a version that was in use and no longer is.
-fn former(versions: &Versions, number: u64) -> Result<ModelParts, Failed> {
+fn former(versions: &VersionHistory, number: u64) -> Result<ModelParts, Failed> {
     let version = versions.numbered(number)?;
     let refused = |why: &str| Err(Failed::runtime(format!("version {number} {why}")));
     match version.state {
@@ -74,7 +74,11 @@ fn command(what: CommandAction, arguments: &CommandArguments) -> TrainerCommand 
 }
 
 /// Refuses a model that is too large for a record: no trainer could publish it or get past the command.
-fn check_size(client: &ModelClient, versions: &Versions, model: &ModelParts) -> Result<(), Failed> {
+fn check_size(
+    client: &ModelClient,
+    versions: &VersionHistory,
+    model: &ModelParts,
+) -> Result<(), Failed> {
     let newest = versions.held().or_else(|| versions.live());
     let ghosts = newest.map_or(Vec::new(), |version| version.published.model.ghosts.clone());
     let as_published = ModelParts {
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn only_what_was_in_use_is_rolled_back_to() {
-        let versions = Versions::of(vec![live(1), held(2), live(3), held(4)]);
+        let versions = VersionHistory::of(vec![live(1), held(2), live(3), held(4)]);
         assert_eq!(former(&versions, 1).unwrap(), live(1).model);
         let refused = |number| former(&versions, number).unwrap_err().to_string();
         assert_eq!(refused(3), "version 3 is in use already");

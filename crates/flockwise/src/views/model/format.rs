@@ -10,7 +10,7 @@ const MAX_TRAITS: usize = 3;
 
 /// A feature of a segment, compared with all customers.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Trait {
+pub(crate) struct CentroidTrait {
     /// Index of the feature.
     pub(crate) feature: usize,
     /// The typical value of the segment, in the feature's own units.
@@ -46,20 +46,20 @@ pub(crate) fn share(model: &ModelParts, segment: &Segment) -> f64 {
 }
 
 /// The features that set the segment apart most, strongest first.
-pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<Trait> {
+pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<CentroidTrait> {
     let scaler = &model.scaler;
     let found = |feature: usize| {
         let deviation = scaler.deviation(feature);
         let (here, all) = (segment.centroid[feature], scaler.means[feature]);
         let transform = plan.feature(feature).transform;
-        (deviation > 0.0).then(|| Trait {
+        (deviation > 0.0).then(|| CentroidTrait {
             feature,
             typical: transform.invert(here),
             typical_of_all: transform.invert(all),
             deviations: (here - all) / deviation,
         })
     };
-    let mut traits: Vec<Trait> = (0..plan.len()).filter_map(found).collect();
+    let mut traits: Vec<CentroidTrait> = (0..plan.len()).filter_map(found).collect();
     traits.sort_by(|a, b| b.deviations.abs().total_cmp(&a.deviations.abs()));
     traits.truncate(MAX_TRAITS);
     traits

@@ -8,12 +8,12 @@ use crate::args::ListArguments;
 use crate::exit::{Failed, outln};
 use crate::views::model::format;
 use crate::views::model::topic::Setup;
-use crate::views::model::versions::{Version, Versions};
+use crate::views::model::versions::{PublishedVersion, VersionHistory};
 use crate::views::table;
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     let mut client = Setup::of(&arguments.config)?.connect()?;
-    let versions = Versions::of(client.publications()?);
+    let versions = VersionHistory::of(client.publications()?);
     let warm_up = match versions.is_empty() {
         true => client.warm_up()?,
         false => None,
@@ -30,7 +30,7 @@ pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failed> {
     Ok(())
 }
 
-fn table(versions: &Versions) -> Table {
+fn table(versions: &VersionHistory) -> Table {
     let mut table = table::empty_table([
         "version",
         "state",
@@ -47,7 +47,7 @@ fn table(versions: &Versions) -> Table {
     table
 }
 
-fn row(version: &Version) -> [String; 8] {
+fn row(version: &PublishedVersion) -> [String; 8] {
     let entry = entry(version);
     let command = version.published.command.as_ref();
     [
@@ -64,7 +64,7 @@ fn row(version: &Version) -> [String; 8] {
     ]
 }
 
-fn entry(version: &Version) -> VersionEntry {
+fn entry(version: &PublishedVersion) -> VersionEntry {
     VersionEntry::of(&version.published, version.state)
 }
 
@@ -75,14 +75,14 @@ mod tests {
 
     #[test]
     fn the_newest_comes_last() {
-        let versions = Versions::of(vec![live(1), approved(2), held(3)]);
+        let versions = VersionHistory::of(vec![live(1), approved(2), held(3)]);
         let found = table(&versions).to_string();
         same(&found, include_str!("golden/list.txt"));
     }
 
     #[test]
     fn programs_read_shares_and_not_percent() {
-        let versions = Versions::of(vec![live(1), held(2)]);
+        let versions = VersionHistory::of(vec![live(1), held(2)]);
         let found: Vec<VersionEntry> = versions.iter().map(entry).collect();
         let found = serde_json::to_value(found).unwrap();
         assert_eq!(found[0]["state"], "live");

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::args::ShowArguments;
 use crate::exit::{Failed, outln};
-use crate::views::model::format::{self, Trait};
+use crate::views::model::format::{self, CentroidTrait};
 use crate::views::model::topic::Setup;
-use crate::views::model::versions::{Version, Versions};
+use crate::views::model::versions::{PublishedVersion, VersionHistory};
 use crate::views::table;
 use crate::views::wording::{label, readable};
 
@@ -37,7 +37,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
 struct Names<'v>(Vec<&'v ModelParts>);
 
 impl<'v> Names<'v> {
-    fn of(versions: &'v Versions, version: &'v Version) -> Self {
+    fn of(versions: &'v VersionHistory, version: &'v PublishedVersion) -> Self {
         let model = &version.published.model;
         let before = versions
             .iter()
@@ -60,7 +60,7 @@ impl<'v> Names<'v> {
     }
 }
 
-fn text(plan: &Plan, versions: &Versions, version: &Version) -> String {
+fn text(plan: &Plan, versions: &VersionHistory, version: &PublishedVersion) -> String {
     let published = &version.published;
     let model = &published.model;
     let entry = VersionEntry::of(published, version.state);
@@ -132,7 +132,7 @@ fn table(plan: &Plan, model: &ModelParts) -> Table {
 }
 
 /// `orders lately 5.9 (0.9), +1.50`
-fn trait_text(plan: &Plan, found: &Trait) -> String {
+fn trait_text(plan: &Plan, found: &CentroidTrait) -> String {
     let feature = plan.feature(found.feature);
     let unit = feature.wording.unit.as_deref();
     let (here, all) = (
@@ -146,7 +146,7 @@ fn trait_text(plan: &Plan, found: &Trait) -> String {
     )
 }
 
-fn version_json(plan: &Plan, versions: &Versions, version: &Version) -> Value {
+fn version_json(plan: &Plan, versions: &VersionHistory, version: &PublishedVersion) -> Value {
     let published = &version.published;
     let model = &published.model;
     let entry = VersionEntry::of(published, version.state);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_version_is_told_with_what_it_does() {
-        let versions = Versions::of(vec![live(1), approved(2), held(3)]);
+        let versions = VersionHistory::of(vec![live(1), approved(2), held(3)]);
         let shown = |number| text(&plan(), &versions, versions.numbered(number).unwrap());
         let found = format!("{}\n\n{}", shown(2), shown(3));
         same(&found, include_str!("golden/show.txt"));
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn flows_name_segments_that_are_gone() {
-        let versions = Versions::of(vec![live(1), held(2)]);
+        let versions = VersionHistory::of(vec![live(1), held(2)]);
         let found = version_json(&plan(), &versions, versions.held().unwrap());
         let flow = &found["impact"]["flows"][0];
         assert_eq!(flow["from"]["name"], "big");

@@ -14,7 +14,7 @@ use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
-use crate::views::model::versions::Versions;
+use crate::views::model::versions::VersionHistory;
 
 /// A configured pipeline, not yet connected.
 pub(crate) struct Setup {
@@ -70,8 +70,8 @@ impl Setup {
 
 impl ModelClient {
     /// All versions. Fails if there is none.
-    pub(crate) fn versions(&mut self) -> Result<Versions, Failed> {
-        let versions = Versions::of(self.publications()?);
+    pub(crate) fn versions(&mut self) -> Result<VersionHistory, Failed> {
+        let versions = VersionHistory::of(self.publications()?);
         if versions.is_empty() {
             return Err(Failed::runtime(format!(
                 "there is no version on topic {} yet: the first one follows the warm-up (`model.warm_up`); \

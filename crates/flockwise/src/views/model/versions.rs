@@ -9,22 +9,22 @@ use crate::exit::Failed;
 
 /// A version and its state.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Version {
+pub(crate) struct PublishedVersion {
     pub(crate) published: Publication,
     pub(crate) state: VersionState,
 }
 
 /// All versions, by ascending number.
 #[derive(Debug)]
-pub(crate) struct Versions(Vec<Version>);
+pub(crate) struct VersionHistory(Vec<PublishedVersion>);
 
-impl Version {
+impl PublishedVersion {
     pub(crate) fn number(&self) -> u64 {
         self.published.model.version
     }
 }
 
-impl Versions {
+impl VersionHistory {
     /// Builds the versions from the publications, in order. A later publication replaces an earlier one with the same
     /// number: an approved version is published again.
     pub(crate) fn of(published: Vec<Publication>) -> Self {
@@ -36,7 +36,7 @@ impl Versions {
         let last: BTreeMap<u64, Publication> = numbered.collect();
         let version = |published: Publication| {
             let state = latest.state(published.model.version, published.is_held);
-            Version { published, state }
+            PublishedVersion { published, state }
         };
         Self(last.into_values().map(version).collect())
     }
@@ -45,26 +45,26 @@ impl Versions {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Version> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PublishedVersion> {
         self.0.iter()
     }
 
     /// The version in use, if any.
-    pub(crate) fn live(&self) -> Option<&Version> {
+    pub(crate) fn live(&self) -> Option<&PublishedVersion> {
         self.0
             .iter()
             .find(|version| version.state == VersionState::Live)
     }
 
     /// The held version, if any.
-    pub(crate) fn held(&self) -> Option<&Version> {
+    pub(crate) fn held(&self) -> Option<&PublishedVersion> {
         self.0
             .iter()
             .find(|version| version.state == VersionState::Held)
     }
 
     /// The version with this number.
-    pub(crate) fn numbered(&self, number: u64) -> Result<&Version, Failed> {
+    pub(crate) fn numbered(&self, number: u64) -> Result<&PublishedVersion, Failed> {
         let mut versions = self.0.iter();
         let found = versions.find(|version| version.number() == number);
         found
@@ -72,7 +72,10 @@ impl Versions {
     }
 
     /// The version with this number, or by default the version in use.
-    pub(crate) fn numbered_or_live(&self, number: Option<u64>) -> Result<&Version, Failed> {
+    pub(crate) fn numbered_or_live(
+        &self,
+        number: Option<u64>,
+    ) -> Result<&PublishedVersion, Failed> {
         match number {
             Some(number) => self.numbered(number),
             None => self
@@ -82,7 +85,7 @@ impl Versions {
     }
 
     /// The version with this number. Fails unless it is held.
-    pub(crate) fn held_as(&self, number: u64) -> Result<&Version, Failed> {
+    pub(crate) fn held_as(&self, number: u64) -> Result<&PublishedVersion, Failed> {
         let held = self.held();
         held.filter(|held| held.number() == number).ok_or_else(|| {
             let instead = held.map_or("no version is held".to_owned(), |held| {
@@ -97,7 +100,7 @@ impl Versions {
         &self,
         before: Option<u64>,
         after: Option<u64>,
-    ) -> Result<(&Version, &Version), Failed> {
+    ) -> Result<(&PublishedVersion, &PublishedVersion), Failed> {
         let newest = self.held().or_else(|| self.0.last());
         let newest = newest.ok_or_else(|| Failed::runtime("there is no version yet"))?;
         let after = after.map_or(Ok(newest), |number| self.numbered(number))?;
@@ -114,7 +117,7 @@ impl Versions {
     }
 
     /// The version in use if `after` is held, else the version before `after`.
-    fn predecessor(&self, after: &Version) -> Result<&Version, Failed> {
+    fn predecessor(&self, after: &PublishedVersion) -> Result<&PublishedVersion, Failed> {
         let live = self.live().filter(|_| after.state == VersionState::Held);
         let before = || self.0.iter().rev().find(|v| v.number() < after.number());
         live.or_else(before).ok_or_else(|| {
@@ -139,7 +142,7 @@ mod tests {
     use crate::views::model::example::{held, live};
 
     fn states(published: Vec<Publication>) -> String {
-        let versions = Versions::of(published);
+        let versions = VersionHistory::of(published);
         let named = versions
             .iter()
             .map(|v| format!("{} {}", v.number(), v.state.name()));
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_compared_follows_from_what_is_held() {
         let pair = |published: Vec<Publication>, before, after| {
-            let versions = Versions::of(published);
+            let versions = VersionHistory::of(published);
             let pair = versions.pair(before, after);
             pair.map(|(a, b)| (a.number(), b.number()))
                 .map_err(|failed| failed.to_string())
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn only_what_is_held_is_approved() {
         let refused = |published: Vec<Publication>, number| {
-            let versions = Versions::of(published);
+            let versions = VersionHistory::of(published);
             versions.held_as(number).unwrap_err().to_string()
         };
         let held_one = refused(vec![live(1), held(2)], 1);
