@@ -12,7 +12,7 @@ use flockwise_tests::kafka_pipeline::{BOTH, FIRST, KafkaPipeline, PARTITIONS};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
-use xtask::kafka::{LocalCluster, Running, Signal};
+use xtask::kafka::{Cluster, Running, Signal};
 
 use crate::disk::Disk;
 use crate::instance::{Commands, Instance};
@@ -172,10 +172,10 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cluster(folder: &Path) -> LocalCluster {
+fn cluster(folder: &Path) -> Cluster {
     // Preferred leaders return soon. Otherwise a restarted broker would lead nothing, and its loss would have no
     // effect.
-    LocalCluster::at(folder.join("kafka"))
+    Cluster::at(folder.join("kafka"))
         .nodes(number(BROKERS - 1))
         .first_port(0)
         .detours(number(PROCESSES - 1))

@@ -34,7 +34,7 @@ pub use lost_state::{Remains, Trace, lost_state};
 pub use partitions::wrong_partitions;
 pub use permissions::{Permission, Permissions, lacking};
 pub use probe::{newer_than, try_transactions};
-pub use reset::{OffsetRange, Reset, ResetRecord, bounds, reset};
+pub use reset::{Bounds, Reset, ResetRecord, bounds, reset};
 pub use survey::{Found, FoundTopic, Survey, find, group, largest_record_bytes, survey};
 
 /// The number of partitions of each topic in `names`, in order. Waits for a broker for the start timeout at most.

@@ -102,10 +102,10 @@ impl ClientErrors {
 
 /// The notes of one client's callbacks. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct KafkaContext(Arc<ContextState>);
+pub(crate) struct KafkaContext(Arc<Shared>);
 
 #[derive(Debug)]
-struct ContextState {
+struct Shared {
     client: &'static str,
     rebalances: Mutex<VecDeque<Rebalance>>,
     undelivered: Mutex<Option<Undelivered>>,
@@ -118,7 +118,7 @@ struct ContextState {
 impl KafkaContext {
     /// For a client that is called `client` in the log.
     pub(crate) fn new(client: &'static str) -> Self {
-        Self(Arc::new(ContextState {
+        Self(Arc::new(Shared {
             client,
             rebalances: Mutex::default(),
             undelivered: Mutex::default(),

@@ -9,7 +9,7 @@ use crate::context::{ClientErrors, Undelivered};
 
 /// What to do about a call that failed.
 #[derive(Debug)]
-pub(crate) enum CallOutcome {
+pub(crate) enum Answer {
     /// Make the same call again.
     Retry(String),
     /// Give up with this failure.
@@ -17,23 +17,23 @@ pub(crate) enum CallOutcome {
 }
 
 /// What to do about a failed call of the transaction protocol.
-pub(crate) fn answer(doing: &str, error: &KafkaError) -> CallOutcome {
+pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
     let KafkaError::Transaction(cause) = error else {
-        return CallOutcome::Fail(plain(doing, error));
+        return Answer::Fail(plain(doing, error));
     };
     let text = format!("{doing}: {cause} ({})", cause.name());
     if let Some(remedy) = remedy(cause.code()) {
-        CallOutcome::Fail(Failure::Config(format!("{text}; {remedy}")))
+        Answer::Fail(Failure::Config(format!("{text}; {remedy}")))
     } else if is_fenced(cause.code()) {
-        CallOutcome::Fail(Failure::Fenced(text))
+        Answer::Fail(Failure::Fenced(text))
     } else if cause.is_fatal() {
-        CallOutcome::Fail(Failure::Fatal(text))
+        Answer::Fail(Failure::Fatal(text))
     } else if cause.txn_requires_abort() {
-        CallOutcome::Fail(Failure::Abort(text))
+        Answer::Fail(Failure::Abort(text))
     } else if cause.is_retriable() {
-        CallOutcome::Retry(text)
+        Answer::Retry(text)
     } else {
-        CallOutcome::Fail(Failure::Fatal(text))
+        Answer::Fail(Failure::Fatal(text))
     }
 }
 

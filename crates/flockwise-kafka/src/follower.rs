@@ -32,14 +32,14 @@ pub struct KafkaFollower {
     wakeup: Wakeup,
     servers: String,
     topics: Topics,
-    followed: Vec<FollowedPartition>,
+    followed: Vec<Followed>,
     /// Index of the partition that is read first.
     turn: usize,
     served: Instant,
 }
 
 /// A followed partition.
-struct FollowedPartition {
+struct Followed {
     topic: String,
     source: TopicPartition,
     from: Option<i64>,
@@ -120,11 +120,11 @@ impl KafkaFollower {
         source: TopicPartition,
         from: Option<i64>,
         topic: String,
-    ) -> Result<FollowedPartition, Failure> {
+    ) -> Result<Followed, Failure> {
         let partition = source.partition.cast_signed();
         let queue = PartitionQueue::open(&self.consumer, &topic, partition, &self.wakeup)
             .ok_or_else(|| errors::missing_topic(&topic))?;
-        Ok(FollowedPartition {
+        Ok(Followed {
             topic,
             source,
             from,
@@ -184,7 +184,7 @@ impl Follower for KafkaFollower {
     }
 }
 
-impl FollowedPartition {
+impl Followed {
     /// Moves at most `most` records into the batch. Returns how many messages were taken.
     fn read(&mut self, most: usize, batch: &mut Batch) -> Result<usize, Failure> {
         let mut errors = SliceErrors::default();
@@ -224,9 +224,7 @@ impl FollowedPartition {
     }
 }
 
-fn list<'a>(
-    followed: impl Iterator<Item = &'a FollowedPartition>,
-) -> Result<TopicPartitionList, Failure> {
+fn list<'a>(followed: impl Iterator<Item = &'a Followed>) -> Result<TopicPartitionList, Failure> {
     let mut list = TopicPartitionList::new();
     for followed in followed {
         let offset = followed.from.map_or(Offset::Beginning, Offset::Offset);

@@ -141,12 +141,12 @@ impl OpenTransaction {
 mod tests {
     use super::*;
 
-    struct WatchedTransactions {
+    struct Watch {
         open: OpenTransactions,
         start: Instant,
     }
 
-    impl WatchedTransactions {
+    impl Watch {
         fn new() -> Self {
             Self {
                 open: OpenTransactions::new(Duration::from_secs(60)),
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_offset_that_stays_is_told_of_once_and_when_it_is_over() {
-        let mut watch = WatchedTransactions::new();
+        let mut watch = Watch::new();
         assert_eq!(watch.see(0, [10, 10, 10]), (0, None));
         assert_eq!(watch.see(10, [10, 10, 14]), (0, None));
         assert_eq!(watch.see(20, [10, 10, 15]), (10, None));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn transactions_that_follow_one_another_are_no_long_one() {
-        let mut watch = WatchedTransactions::new();
+        let mut watch = Watch::new();
         for turn in 0..20_i64 {
             let stable = 10 * turn;
             let seen = watch.see(stable.unsigned_abs(), [stable, stable, stable + 5]);
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_backlog_that_is_not_fetched_for_a_while_is_no_open_transaction() {
-        let mut watch = WatchedTransactions::new();
+        let mut watch = Watch::new();
         watch.see(0, [10, 500, 510]);
         assert_eq!(watch.see(300, [10, 500, 510]), (0, None));
         assert_eq!(watch.see(310, [500, 500, 510]), (0, None));
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn another_one_right_behind_begins_a_count_of_its_own() {
-        let mut watch = WatchedTransactions::new();
+        let mut watch = Watch::new();
         watch.see(0, [10, 10, 14]);
         assert!(watch.see(60, [10, 10, 14]).1.is_some());
         assert_eq!(watch.see(70, [14, 14, 20]), (0, Some(News::Over)));
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_is_not_seen_for_a_while_begins_again() {
-        let mut watch = WatchedTransactions::new();
+        let mut watch = Watch::new();
         watch.see(0, [10, 10, 14]);
         watch.open.look(&[], watch.start);
         assert_eq!(watch.see(100, [10, 10, 14]), (0, None));

@@ -26,7 +26,7 @@ pub(crate) const SLICE: usize = 256;
 pub(crate) struct PartitionQueue {
     queue: NonNull<sys::rd_kafka_queue_t>,
     /// librdkafka has its address. Not in a `Box`: moving a `Box` invalidates other pointers to its contents.
-    signal: Arc<QueueSignal>,
+    signal: Arc<Signal>,
     topic: CString,
     partition: i32,
     consumer: Arc<BaseConsumer<KafkaContext>>,
@@ -70,12 +70,12 @@ impl Taken {
 }
 
 /// What librdkafka's threads set when something arrives in an empty queue.
-struct QueueSignal {
+struct Signal {
     ready: AtomicBool,
     wakeup: Wakeup,
 }
 
-impl QueueSignal {
+impl Signal {
     /// Ready at first: records may have arrived before the callback was set.
     fn new(wakeup: &Wakeup) -> Arc<Self> {
         Arc::new(Self {
@@ -118,7 +118,7 @@ impl PartitionQueue {
         // SAFETY: the client lives as long as the Arc, the name as long as the call.
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
-        let signal = QueueSignal::new(wakeup);
+        let signal = Signal::new(wakeup);
         // SAFETY: the queue is ours until drop, which removes the callback before the signal is freed.
         // The Arc keeps the signal at its address. Both calls lock the queue themselves.
         unsafe {
@@ -126,7 +126,7 @@ impl PartitionQueue {
             sys::rd_kafka_queue_cb_event_enable(
                 queue.as_ptr(),
                 Some(on_records),
-                QueueSignal::opaque(&signal),
+                Signal::opaque(&signal),
             );
         }
         Some(Self {
@@ -241,7 +241,7 @@ impl Drop for PartitionQueue {
 
 unsafe extern "C" fn on_records(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
     // SAFETY: `PartitionQueue` keeps the signal alive until it has removed this callback.
-    let signal = unsafe { &*opaque.cast::<QueueSignal>() };
+    let signal = unsafe { &*opaque.cast::<Signal>() };
     signal.ready.store(true, Ordering::Release);
     signal.wakeup.wake();
 }
@@ -385,8 +385,8 @@ mod tests {
     #[test]
     fn a_signal_may_move_while_librdkafka_has_its_address() {
         let wakeup = Wakeup::default();
-        let signal = QueueSignal::new(&wakeup);
-        let opaque = QueueSignal::opaque(&signal);
+        let signal = Signal::new(&wakeup);
+        let opaque = Signal::opaque(&signal);
         let moved = Some(signal);
         let signal = moved.as_ref().expect("just moved");
         signal.ready.store(false, Ordering::Release);

@@ -108,11 +108,11 @@ impl<'a> PartitionReplay<'a> {
     pub(crate) fn advance(&mut self, each: &mut dyn FnMut(Record<'_>)) -> Result<usize, Failure> {
         let taken = match take(&mut self.queue, &self.goal, &mut self.progress, each) {
             Ok(taken) => taken,
-            Err(ReplayError::Gone) => {
+            Err(ReadError::Gone) => {
                 self.outcome = Some(Replayed::Gone);
                 return Ok(0);
             }
-            Err(ReplayError::Failed(failure)) => return Err(failure),
+            Err(ReadError::Failed(failure)) => return Err(failure),
         };
         let progress = &self.progress;
         if progress.position >= self.goal.end {
@@ -134,7 +134,7 @@ impl<'a> PartitionReplay<'a> {
 }
 
 /// Why reading ended early.
-enum ReplayError {
+enum ReadError {
     Gone,
     Failed(Failure),
 }
@@ -145,7 +145,7 @@ fn take(
     goal: &ReplayTarget<'_>,
     progress: &mut ReplayProgress,
     each: &mut dyn FnMut(Record<'_>),
-) -> Result<usize, ReplayError> {
+) -> Result<usize, ReadError> {
     let mut errors = SliceErrors::default();
     let taken = queue.take(SLICE, |message| match message.error() {
         // All readable records are before its offset: the last ones may have been compacted away.
@@ -197,12 +197,12 @@ impl ReplayProgress {
         self.readable_end == Some(self.position) && self.advanced.elapsed() >= HELD
     }
 
-    fn broken(&self, goal: &ReplayTarget<'_>, code: RDKafkaErrorCode, reason: &str) -> ReplayError {
+    fn broken(&self, goal: &ReplayTarget<'_>, code: RDKafkaErrorCode, reason: &str) -> ReadError {
         if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
-            return ReplayError::Gone;
+            return ReadError::Gone;
         }
         let (topic, partition) = (goal.topic, goal.source.partition);
-        ReplayError::Failed(match errors::remedy(code) {
+        ReadError::Failed(match errors::remedy(code) {
             Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
             None if is_corrupt(code) => Failure::Fatal(format!(
                 "reading {topic}/{partition}: a batch cannot be read ({reason}). Move leadership to an intact \

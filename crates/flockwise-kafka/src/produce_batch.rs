@@ -21,12 +21,12 @@ pub(crate) struct ProduceBatch {
     arena: Arena,
     count: usize,
     /// Indexed by partition number.
-    partitions: Vec<Vec<QueuedRecord>>,
+    partitions: Vec<Vec<Entry>>,
     messages: Vec<sys::rd_kafka_message_t>,
 }
 
 /// Where a record's key and value lie in the arena.
-struct QueuedRecord {
+struct Entry {
     key: Option<Span>,
     value: Option<Span>,
 }
@@ -65,12 +65,12 @@ impl ProduceBatch {
         true
     }
 
-    fn entry(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<QueuedRecord> {
+    fn entry(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Entry> {
         let mut span = |bytes: Option<&[u8]>| match bytes {
             Some(bytes) => self.arena.keep(bytes).map(Some),
             None => Some(None),
         };
-        Some(QueuedRecord {
+        Some(Entry {
             key: span(key)?,
             value: span(value)?,
         })
@@ -112,7 +112,7 @@ impl ProduceBatch {
 }
 
 /// A record in librdkafka's form. It points into the arena.
-fn message(arena: &Arena, entry: &QueuedRecord) -> sys::rd_kafka_message_t {
+fn message(arena: &Arena, entry: &Entry) -> sys::rd_kafka_message_t {
     let (key, key_len) = pointer(arena, entry.key);
     let (payload, len) = pointer(arena, entry.value);
     sys::rd_kafka_message_t {

@@ -105,21 +105,19 @@ impl Purger {
         let is_new = self.schedule.ended(outcome, now);
         let topic = &self.topic;
         match (outcome, errors.first()) {
-            (PurgeOutcome::Refused, Some((_, error))) if is_new => warn!(
+            (Outcome::Refused, Some((_, error))) if is_new => warn!(
                 topic,
                 %error,
                 "no permission to delete processed records, so the topic grows; give the principal Delete \
                  on it, or set its retention.ms. This is tried again every hour"
             ),
-            (PurgeOutcome::Failed, Some((_, error))) => warn!(
+            (Outcome::Failed, Some((_, error))) => warn!(
                 topic,
                 partitions = errors.len(),
                 %error,
                 "processed records could not be deleted; this is tried again"
             ),
-            (PurgeOutcome::Deleted, _) if is_new => {
-                info!(topic, "processed records are deleted again")
-            }
+            (Outcome::Deleted, _) if is_new => info!(topic, "processed records are deleted again"),
             _ => {}
         }
     }
@@ -140,7 +138,7 @@ fn errors(result: &KafkaResult<TopicPartitionList>) -> Vec<(Option<u32>, KafkaEr
 
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PurgeOutcome {
+enum Outcome {
     /// Everything was deleted.
     Deleted,
     /// A temporary failure: a timeout, a leader that moved, a broker that restarts.
@@ -149,13 +147,13 @@ enum PurgeOutcome {
     Refused,
 }
 
-fn outcome(errors: &[(Option<u32>, KafkaError)]) -> PurgeOutcome {
+fn outcome(errors: &[(Option<u32>, KafkaError)]) -> Outcome {
     if errors.is_empty() {
-        PurgeOutcome::Deleted
+        Outcome::Deleted
     } else if errors.iter().any(|(_, error)| is_refusal(error)) {
-        PurgeOutcome::Refused
+        Outcome::Refused
     } else {
-        PurgeOutcome::Failed
+        Outcome::Failed
     }
 }
 
@@ -178,7 +176,7 @@ fn is_refusal(error: &KafkaError) -> bool {
 struct Schedule {
     due: Instant,
     look_at: Instant,
-    last: PurgeOutcome,
+    last: Outcome,
 }
 
 impl Schedule {
@@ -186,7 +184,7 @@ impl Schedule {
         Self {
             due: now + EVERY,
             look_at: now,
-            last: PurgeOutcome::Deleted,
+            last: Outcome::Deleted,
         }
     }
 
@@ -204,8 +202,8 @@ impl Schedule {
     }
 
     /// Notes how a deletion ended. Returns whether that differs from the deletion before.
-    fn ended(&mut self, outcome: PurgeOutcome, now: Instant) -> bool {
-        if outcome == PurgeOutcome::Refused {
+    fn ended(&mut self, outcome: Outcome, now: Instant) -> bool {
+        if outcome == Outcome::Refused {
             self.due = now + AFTER_REFUSAL;
         }
         std::mem::replace(&mut self.last, outcome) != outcome
@@ -273,11 +271,11 @@ mod tests {
             RDKafkaErrorCode::UnknownTopicOrPartition,
         ];
         for code in passing {
-            assert_eq!(outcome(&failed(code)), PurgeOutcome::Failed, "{code}");
+            assert_eq!(outcome(&failed(code)), Outcome::Failed, "{code}");
         }
         let refused = RDKafkaErrorCode::TopicAuthorizationFailed;
-        assert_eq!(outcome(&failed(refused)), PurgeOutcome::Refused);
-        assert_eq!(outcome(&[]), PurgeOutcome::Deleted);
+        assert_eq!(outcome(&failed(refused)), Outcome::Refused);
+        assert_eq!(outcome(&[]), Outcome::Deleted);
     }
 
     #[test]
@@ -288,21 +286,18 @@ mod tests {
         let now = start + EVERY;
         assert!(schedule.is_due(now));
         schedule.attempted(now);
-        assert!(schedule.ended(PurgeOutcome::Failed, now));
+        assert!(schedule.ended(Outcome::Failed, now));
         assert!(!schedule.is_due(now) && schedule.is_due(now + EVERY));
 
-        assert!(schedule.ended(PurgeOutcome::Refused, now), "to be logged");
+        assert!(schedule.ended(Outcome::Refused, now), "to be logged");
         assert!(!schedule.is_due(now + EVERY));
         let later = now + AFTER_REFUSAL;
         assert!(schedule.is_due(later));
         schedule.attempted(later);
-        assert!(
-            !schedule.ended(PurgeOutcome::Refused, later),
-            "logged before"
-        );
+        assert!(!schedule.ended(Outcome::Refused, later), "logged before");
         let granted = later + AFTER_REFUSAL;
         schedule.attempted(granted);
-        assert!(schedule.ended(PurgeOutcome::Deleted, granted));
+        assert!(schedule.ended(Outcome::Deleted, granted));
         assert!(schedule.is_due(granted + EVERY));
     }
 

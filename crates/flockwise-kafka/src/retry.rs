@@ -8,7 +8,7 @@ use flockwise_runtime::heartbeat::beat;
 use rdkafka::error::KafkaResult;
 use tracing::{debug, warn};
 
-use crate::errors::{self, CallOutcome};
+use crate::errors::{self, Answer};
 
 /// How long a call is retried, to outlast an outage of the brokers. A member that does not poll for longer
 /// than this loses its partitions anyway (`max.poll.interval.ms`).
@@ -36,11 +36,11 @@ pub(crate) fn retry(doing: &str, mut call: impl FnMut() -> KafkaResult<()>) -> R
             return Ok(());
         };
         match errors::answer(doing, &error) {
-            CallOutcome::Fail(failure) => return Err(failure),
-            CallOutcome::Retry(text) if start.elapsed() > RETRY_TIMEOUT => {
+            Answer::Fail(failure) => return Err(failure),
+            Answer::Retry(text) if start.elapsed() > RETRY_TIMEOUT => {
                 return Err(Failure::Fatal(text));
             }
-            CallOutcome::Retry(text) => warn!("{text}; retrying"),
+            Answer::Retry(text) => warn!("{text}; retrying"),
         }
         thread::sleep(BACKOFF);
     }

@@ -13,7 +13,7 @@ mod properties;
 mod servers;
 mod tls;
 
-pub use cluster::{LocalCluster, Running};
+pub use cluster::{Cluster, Running};
 pub use command::{KafkaArgs, run};
 pub use jars::{are_installed, tool};
 pub use process::Signal;

@@ -9,7 +9,7 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::describe::failure;
-use super::request::{AdminEvent, Kind, elements, owned, text};
+use super::request::{Answer, Kind, elements, owned, text};
 use crate::retry::PATIENCE;
 
 /// Settings to change on a topic. The others keep their values.
@@ -51,7 +51,7 @@ pub(super) fn alter(
 fn ask(
     client: *mut sys::rd_kafka_t,
     alterations: &[Alteration],
-) -> Result<AdminEvent, RDKafkaErrorCode> {
+) -> Result<Answer, RDKafkaErrorCode> {
     let kind = Kind {
         operation: Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
         patience: PATIENCE,
@@ -63,7 +63,7 @@ fn ask(
     }
     // SAFETY: the client lives during the call; the resources are ours, and are used and freed here.
     unsafe {
-        AdminEvent::to(client, kind, |request| {
+        Answer::to(client, kind, |request| {
             let (array, count) = (resources.as_mut_ptr(), resources.len());
             sys::rd_kafka_IncrementalAlterConfigs(
                 request.client,

@@ -12,7 +12,7 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::permissions::{Permission, Permissions};
-use super::request::{AdminEvent, Kind, code, elements, owned, text};
+use super::request::{Answer, Kind, code, elements, owned, text};
 use crate::errors;
 use crate::retry::ATTEMPT;
 
@@ -78,7 +78,7 @@ pub(super) fn topics(
 fn ask_for_topics(
     client: *mut sys::rd_kafka_t,
     names: &[String],
-) -> Result<AdminEvent, RDKafkaErrorCode> {
+) -> Result<Answer, RDKafkaErrorCode> {
     let names: Vec<_> = names
         .iter()
         .map(|name| text(name))
@@ -92,7 +92,7 @@ fn ask_for_topics(
     // SAFETY: the client lives during the call; names and pointers outlive it; the collection copies them and
     // is freed here.
     unsafe {
-        AdminEvent::to(client, kind, |request| {
+        Answer::to(client, kind, |request| {
             let topics =
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             sys::rd_kafka_DescribeTopics(request.client, topics, request.options, request.queue);
@@ -179,7 +179,7 @@ pub(super) fn settings(
     let topic = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
     // SAFETY: the client lives during the call; the resources copy the names and are freed here.
     let answer = unsafe {
-        AdminEvent::to(client, kind, |request| {
+        Answer::to(client, kind, |request| {
             let resource =
                 |name: &std::ffi::CString| sys::rd_kafka_ConfigResource_new(topic, name.as_ptr());
             let mut resources: Vec<_> = names.iter().map(resource).collect();
@@ -246,7 +246,7 @@ pub(super) fn group(
     let mut names = [name.as_ptr()];
     // SAFETY: the client lives during the call, and so does the name.
     let answer = unsafe {
-        AdminEvent::to(client, kind, |request| {
+        Answer::to(client, kind, |request| {
             sys::rd_kafka_DescribeConsumerGroups(
                 request.client,
                 names.as_mut_ptr(),

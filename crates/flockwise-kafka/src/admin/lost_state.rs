@@ -14,7 +14,7 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::describe::failure;
-use super::request::{AdminEvent, Kind, code, elements, owned, text};
+use super::request::{Answer, Kind, code, elements, owned, text};
 use crate::retry::{ATTEMPT, retry_query};
 
 /// What a topic shows of earlier use.
@@ -111,7 +111,7 @@ fn committed_within(
     };
     // SAFETY: the client lives during the call; the request copies the name and is freed here.
     let answer = unsafe {
-        AdminEvent::to(client, kind, |request| {
+        Answer::to(client, kind, |request| {
             let mut asked = [sys::rd_kafka_ListConsumerGroupOffsets_new(
                 group.as_ptr(),
                 ptr::null(),

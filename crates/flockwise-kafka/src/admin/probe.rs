@@ -7,7 +7,7 @@ use rdkafka::producer::Producer;
 use super::Admin;
 use crate::clients;
 use crate::context::KafkaContext;
-use crate::errors::{self, CallOutcome};
+use crate::errors::{self, Answer};
 use crate::offset_query;
 use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::KafkaSettings;
@@ -26,8 +26,8 @@ pub fn try_transactions(settings: &KafkaSettings) -> Result<(), Failure> {
         producer
             .init_transactions(ATTEMPT)
             .map_err(|error| match errors::answer(&doing, &error) {
-                CallOutcome::Retry(text) => Failure::Fatal(text),
-                CallOutcome::Fail(failure) => failure,
+                Answer::Retry(text) => Failure::Fatal(text),
+                Answer::Fail(failure) => failure,
             })
     })
 }

@@ -11,7 +11,7 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 /// The event that answers a request. Freed when dropped.
-pub(super) struct AdminEvent(NonNull<sys::rd_kafka_event_t>);
+pub(super) struct Answer(NonNull<sys::rd_kafka_event_t>);
 
 /// The arguments of a request, valid until `send` returns.
 pub(super) struct Request {
@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-impl AdminEvent {
+impl Answer {
     /// Makes a request with `send` and waits for its answer.
     ///
     /// # Safety
@@ -96,7 +96,7 @@ impl AdminEvent {
     }
 }
 
-impl Drop for AdminEvent {
+impl Drop for Answer {
     fn drop(&mut self) {
         // SAFETY: the event is ours, and is freed once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };

@@ -47,7 +47,7 @@ pub struct ResetRecord {
 
 /// The first and the end offset of a partition, and the offset for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OffsetRange {
+pub struct Bounds {
     /// Log start offset: no older record is there.
     pub start: i64,
     /// The offset after the newest record.
@@ -65,7 +65,7 @@ pub fn bounds(
     settings: &KafkaSettings,
     partitions: &[(String, u32)],
     time_ms: Option<i64>,
-) -> Result<Vec<OffsetRange>, Failure> {
+) -> Result<Vec<Bounds>, Failure> {
     let admin = Admin::connect(settings)?;
     let ask = |what| offset_query::ask(&admin.consumer, partitions, what);
     let (starts, ends) = (ask(Offset::Beginning)?, ask(Offset::End)?);
@@ -78,7 +78,7 @@ pub fn bounds(
             Offset::Offset(offset) => offset,
             _ => end,
         });
-        Ok(OffsetRange {
+        Ok(Bounds {
             start,
             end,
             at_time,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flockwise_config::Config;
-use flockwise_kafka::admin::{self, GroupMember, OffsetRange};
+use flockwise_kafka::admin::{self, GroupMember, Bounds};
 use flockwise_kafka::{KafkaSettings, admin::Reset};
 use flockwise_runtime::topics::{Topic, Topics};
 
@@ -109,7 +109,7 @@ fn positions(
         .zip(cluster.input_partitions())
         .flat_map(|((name, _), count)| (0..count).map(move |partition| (name.clone(), partition)))
         .collect();
-    let bounds: Vec<OffsetRange> =
+    let bounds: Vec<Bounds> =
         admin::bounds(settings, &partitions, target.time_ms()).map_err(failed)?;
     target.positions(&partitions, &bounds)
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::node::BrokerNode;
+use super::node::Node;
 use super::process::Signal;
 use super::properties::Settings;
 use super::servers::Servers;
@@ -26,7 +26,7 @@ use super::{jars, ports, tls};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct LocalCluster {
+pub struct Cluster {
     directory: PathBuf,
     settings: Settings,
     heap: String,
@@ -36,7 +36,7 @@ pub struct LocalCluster {
 #[derive(Debug)]
 pub struct Running {
     /// Starts and stops single nodes.
-    pub cluster: LocalCluster,
+    pub cluster: Cluster,
     /// The addresses that clients connect to.
     pub servers: Servers,
     keeps_files: bool,
@@ -62,7 +62,7 @@ impl Drop for Running {
     }
 }
 
-impl LocalCluster {
+impl Cluster {
     /// A cluster of one node on port 19092 with its files in `directory`.
     pub fn at(directory: impl AsRef<Path>) -> Self {
         let directory = directory.as_ref();
@@ -136,9 +136,9 @@ impl LocalCluster {
             first_port: self.choose_port()?,
             ..self.settings.clone()
         };
-        let nodes: Vec<BrokerNode> = settings
+        let nodes: Vec<Node> = settings
             .numbers()
-            .map(|number| BrokerNode::new(&self.directory, number))
+            .map(|number| Node::new(&self.directory, number))
             .collect();
         let wanted: Vec<String> = nodes
             .iter()
@@ -160,7 +160,7 @@ impl LocalCluster {
     /// Deletes an earlier cluster and starts a new one, which is taken down on drop.
     ///
     /// # Errors
-    /// As [`LocalCluster::up`] and [`LocalCluster::down`].
+    /// As [`Cluster::up`] and [`Cluster::down`].
     pub fn run(self) -> Result<Running> {
         self.down()?;
         let servers = self.up()?;
@@ -180,7 +180,7 @@ impl LocalCluster {
             return Ok(());
         }
         let _lock = self.lock()?;
-        in_parallel(&self.existing(), BrokerNode::end)
+        in_parallel(&self.existing(), Node::end)
     }
 
     /// Stops every node and deletes its files.
@@ -236,7 +236,7 @@ impl LocalCluster {
         let properties: Vec<String> = self
             .existing()
             .iter()
-            .filter_map(BrokerNode::properties)
+            .filter_map(Node::properties)
             .collect();
         Servers::advertised(&properties, &self.directory).ok_or_else(|| {
             anyhow!(
@@ -246,12 +246,12 @@ impl LocalCluster {
         })
     }
 
-    fn start(&self, tls: bool, nodes: &[BrokerNode], properties: &[String]) -> Result<()> {
+    fn start(&self, tls: bool, nodes: &[Node], properties: &[String]) -> Result<()> {
         let jars = jars::resolve()?;
         if tls {
             tls::ensure(&self.directory)?;
         }
-        let missing: Vec<(&BrokerNode, &String)> = nodes
+        let missing: Vec<(&Node, &String)> = nodes
             .iter()
             .zip(properties)
             .filter(|(node, _)| node.pid().is_none())
@@ -270,11 +270,11 @@ impl LocalCluster {
         started
     }
 
-    fn existing(&self) -> Vec<BrokerNode> {
-        BrokerNode::in_directory(&self.directory)
+    fn existing(&self) -> Vec<Node> {
+        Node::in_directory(&self.directory)
     }
 
-    fn node(&self, number: u16) -> Result<BrokerNode> {
+    fn node(&self, number: u16) -> Result<Node> {
         let mut existing = self.existing();
         let (directory, count) = (self.directory.display(), existing.len());
         if number == 0 || usize::from(number) > count {
@@ -291,7 +291,7 @@ impl LocalCluster {
         }
     }
 
-    fn check_same_shape(&self, nodes: &[BrokerNode], wanted: &[String]) -> Result<()> {
+    fn check_same_shape(&self, nodes: &[Node], wanted: &[String]) -> Result<()> {
         let directory = self.directory.display();
         let remedy = format!(
             "remove it with `cargo xtask kafka down --dir {directory}`, or choose another --dir"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
-use super::{LocalCluster, Signal, default_directory, jars};
+use super::{Cluster, Signal, default_directory, jars};
 
 /// The arguments of `cargo xtask kafka`.
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// Runs a `cargo xtask kafka` command.
 pub fn run(args: KafkaArgs) -> Result<()> {
-    let cluster = LocalCluster::at(args.dir.unwrap_or_else(default_directory));
+    let cluster = Cluster::at(args.dir.unwrap_or_else(default_directory));
     match args.command {
         KafkaCommand::Up(up) => start(&up.apply(cluster)),
         KafkaCommand::Down { keep: true } => cluster.stop(),
@@ -90,7 +90,7 @@ pub fn run(args: KafkaArgs) -> Result<()> {
 }
 
 impl UpArgs {
-    fn apply(self, cluster: LocalCluster) -> LocalCluster {
+    fn apply(self, cluster: Cluster) -> Cluster {
         let cluster = cluster
             .nodes(self.nodes)
             .first_port(self.port)
@@ -102,7 +102,7 @@ impl UpArgs {
     }
 }
 
-fn start(cluster: &LocalCluster) -> Result<()> {
+fn start(cluster: &Cluster) -> Result<()> {
     let servers = cluster.up()?;
     if let Some(secured) = &servers.secured {
         eprintln!("SASL_SSL, also in {}:", secured.client_file().display());
@@ -114,7 +114,7 @@ fn start(cluster: &LocalCluster) -> Result<()> {
     Ok(())
 }
 
-fn status(cluster: &LocalCluster) -> Result<()> {
+fn status(cluster: &Cluster) -> Result<()> {
     let nodes = cluster.status();
     for (name, pid) in &nodes {
         let state = pid.map_or("stopped".to_owned(), |pid| format!("running, pid {pid}"));

@@ -18,12 +18,12 @@ const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
-pub(super) struct BrokerNode {
+pub(super) struct Node {
     number: u16,
     home: PathBuf,
 }
 
-impl BrokerNode {
+impl Node {
     pub(super) fn new(cluster: &Path, number: u16) -> Self {
         Self {
             number,

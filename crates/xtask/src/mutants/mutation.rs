@@ -19,11 +19,11 @@ pub(super) struct Mutation {
     pub(super) name: String,
     /// Arguments of the `cargo test` that must catch it; `None` if the simulator must.
     pub(super) test: Option<Vec<String>>,
-    changes: Vec<Replacement>,
+    changes: Vec<Change>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Replacement {
+struct Change {
     file: String,
     find: String,
     replace: String,
@@ -60,7 +60,7 @@ impl Mutation {
     }
 }
 
-impl Replacement {
+impl Change {
     fn apply(&self, text: &str) -> Result<String> {
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &self.replace, 1)),
@@ -76,14 +76,14 @@ fn test(text: &str) -> Option<Vec<String>> {
 
 /// Parses a description, and for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in
 /// between.
-fn parse(text: &str) -> Result<Vec<Replacement>> {
+fn parse(text: &str) -> Result<Vec<Change>> {
     let (mut changes, mut file) = (Vec::new(), None);
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(name) = line.strip_prefix(FILE) {
             file = Some(name.to_owned());
         } else if line == FIND {
-            changes.push(Replacement {
+            changes.push(Change {
                 file: file
                     .clone()
                     .context("a change without a preceding `--- FILE` line")?,

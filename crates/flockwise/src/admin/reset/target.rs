@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use flockwise_codec::time::{parse_time, write_time};
-use flockwise_kafka::admin::OffsetRange;
+use flockwise_kafka::admin::Bounds;
 
 use crate::exit::Failed;
 
@@ -56,7 +56,7 @@ impl ResetTarget {
     pub(crate) fn positions(
         &self,
         partitions: &[(String, u32)],
-        bounds: &[OffsetRange],
+        bounds: &[Bounds],
     ) -> Result<Positions, Failed> {
         if let Self::Positions(given) = self
             && let Some((topic, number)) = given.keys().find(|key| !partitions.contains(key))
@@ -65,14 +65,14 @@ impl ResetTarget {
                 "--to names {topic}/{number}, which is not a partition of an input"
             )));
         }
-        let place = |(partition, bounds): (&(String, u32), &OffsetRange)| {
+        let place = |(partition, bounds): (&(String, u32), &Bounds)| {
             let offset = self.offset(partition, bounds)?;
             Ok((partition.0.clone(), partition.1, offset))
         };
         partitions.iter().zip(bounds).map(place).collect()
     }
 
-    fn offset(&self, partition: &(String, u32), bounds: &OffsetRange) -> Result<i64, Failed> {
+    fn offset(&self, partition: &(String, u32), bounds: &Bounds) -> Result<i64, Failed> {
         let Self::Positions(given) = self else {
             return Ok(bounds.at_time.unwrap_or(bounds.start));
         };
@@ -82,7 +82,7 @@ impl ResetTarget {
                 "--to has no offset for {topic}/{number}: name every partition of every input"
             ))
         })?;
-        let OffsetRange { start, end, .. } = bounds;
+        let Bounds { start, end, .. } = bounds;
         if (*start..=*end).contains(&offset) {
             return Ok(offset);
         }
@@ -121,15 +121,15 @@ fn unreadable(text: &str) -> Failed {
 mod tests {
     use super::*;
 
-    fn bounds(at_time: Option<i64>) -> OffsetRange {
-        OffsetRange {
+    fn bounds(at_time: Option<i64>) -> Bounds {
+        Bounds {
             start: 10,
             end: 20,
             at_time,
         }
     }
 
-    fn offset(text: &str, bounds: OffsetRange) -> Result<i64, String> {
+    fn offset(text: &str, bounds: Bounds) -> Result<i64, String> {
         let target = ResetTarget::parse(text).map_err(|failed| failed.to_string())?;
         let positions = target.positions(&[("orders".to_owned(), 0)], &[bounds]);
         let positions = positions.map_err(|failed| failed.to_string())?;
