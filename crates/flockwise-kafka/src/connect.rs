@@ -13,7 +13,7 @@ use rdkafka::producer::Producer;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
-use crate::producer::BatchProducer;
+use crate::producer::PipelineProducer;
 use crate::settings::KafkaSettings;
 use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
@@ -32,7 +32,7 @@ pub(crate) fn connect_producer(
     // The producer's own thread polls it.
     clients::reach(producer.client(), &context, settings, &asked, || {})?;
     let patience = Duration::from_millis(settings.transaction_timeout_ms());
-    let producer = BatchProducer::new(producer, topics, patience * 2)?;
+    let producer = PipelineProducer::new(producer, topics, patience * 2);
     TransactionalProducer::take_over(producer, context, settings, topics)
 }
 

@@ -71,6 +71,17 @@ impl PolledProducer {
             thread: Some(thread),
         })
     }
+
+    /// Waits until nothing is in flight, without lingering; `false` if that takes longer than `patience`.
+    ///
+    /// rdkafka's own flush waits for a delivery report, of which a success has none, for up to a tenth of a second.
+    /// librdkafka's waits on a condition variable for its count of records in flight.
+    pub(crate) fn await_delivery(&self, patience: Duration) -> bool {
+        let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the handle is that of a live client, which `self` owns.
+        let result = unsafe { sys::rd_kafka_flush(self.client().native_ptr(), patience_ms) };
+        result == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
 }
 
 impl Deref for PolledProducer {

@@ -16,7 +16,7 @@ use crate::context::{KafkaContext, Undelivered};
 use crate::errors;
 use crate::generation::generation;
 use crate::polled_producer::PolledProducer;
-use crate::producer::BatchProducer;
+use crate::producer::PipelineProducer;
 use crate::retry::retry;
 use crate::settings::KafkaSettings;
 use crate::size_limits::SizeLimits;
@@ -32,7 +32,7 @@ const FLUSH_STEP: Duration = Duration::from_millis(100);
 
 /// A worker's producer and its transaction.
 pub(crate) struct TransactionalProducer {
-    producer: BatchProducer,
+    producer: PipelineProducer,
     context: KafkaContext,
     /// The longest that a transaction stays open and a record undelivered.
     timeout: Duration,
@@ -46,7 +46,7 @@ pub(crate) struct TransactionalProducer {
 impl TransactionalProducer {
     /// Takes over the transactional id from its former owner, and ends that owner's open transaction.
     pub(crate) fn take_over(
-        producer: BatchProducer,
+        producer: PipelineProducer,
         context: KafkaContext,
         settings: &KafkaSettings,
         topics: &Topics,
@@ -111,7 +111,6 @@ impl TransactionalProducer {
     ) -> Result<(), Failure> {
         phases.begin("deliver");
         self.begin()?;
-        self.producer.hand_over()?;
         self.await_delivery()?;
         self.commit_transaction(phases, positions, consumer)?;
         self.is_open = false;
@@ -120,7 +119,6 @@ impl TransactionalProducer {
 
     /// Discards what was sent since the last commit.
     pub(crate) fn abort(&mut self) -> Result<(), Failure> {
-        self.producer.forget();
         if !self.is_open {
             return Ok(());
         }
@@ -128,7 +126,7 @@ impl TransactionalProducer {
             self.producer().abort_transaction(self.timeout)
         })?;
         // The abort has purged what was not stored yet.
-        self.producer.flush(self.timeout);
+        self.producer().await_delivery(self.timeout);
         self.context.take_undelivered();
         self.is_open = false;
         Ok(())
@@ -176,7 +174,7 @@ impl TransactionalProducer {
     /// makes the commit twenty times slower.
     fn await_delivery(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
-        while !self.producer.flush(FLUSH_STEP) {
+        while !self.producer().await_delivery(FLUSH_STEP) {
             beat();
             if let Some(record) = self.context.take_undelivered() {
                 return Err(self.undelivered(&record));
