@@ -12,7 +12,7 @@ use flockwise_tests::kafka_pipeline::{BOTH, FIRST, KafkaPipeline, PARTITIONS};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
-use xtask::kafka::{Cluster, Running, Signal};
+use xtask::kafka::{KafkaCluster, Running, Signal};
 
 use crate::disk::Disk;
 use crate::instance::{Commands, Instance};
@@ -172,10 +172,10 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cluster(folder: &Path) -> Cluster {
+fn cluster(folder: &Path) -> KafkaCluster {
     // Preferred leaders return soon. Otherwise a restarted broker would lead nothing, and its loss would have no
     // effect.
-    Cluster::at(folder.join("kafka"))
+    KafkaCluster::at(folder.join("kafka"))
         .nodes(number(BROKERS - 1))
         .first_port(0)
         .detours(number(PROCESSES - 1))

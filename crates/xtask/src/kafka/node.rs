@@ -18,12 +18,12 @@ const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct BrokerNode {
     number: u16,
     home: PathBuf,
 }
 
-impl Node {
+impl BrokerNode {
     pub(super) fn new(cluster: &Path, number: u16) -> Self {
         Self {
             number,

@@ -6,7 +6,7 @@ use super::ports::{ADVERTISED, CONTROLLER, DETOUR, SECURED};
 
 /// The settings that all nodes of a cluster share.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct ClusterSettings {
     pub(super) nodes: u16,
     pub(super) first_port: u16,
     pub(super) tls: bool,
@@ -56,7 +56,7 @@ const SECURITY: &[(&str, &str)] = &[
     ),
 ];
 
-impl Settings {
+impl ClusterSettings {
     pub(super) fn numbers(&self) -> std::ops::RangeInclusive<u16> {
         1..=self.nodes
     }
@@ -178,8 +178,8 @@ fn pairs(table: &[(&str, &str)]) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    fn settings(nodes: u16, tls: bool) -> Settings {
-        Settings {
+    fn settings(nodes: u16, tls: bool) -> ClusterSettings {
+        ClusterSettings {
             nodes,
             first_port: 19092,
             tls,
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_detour_listens_where_it_says_that_it_does_not() {
         let detours = 2;
-        let settings = Settings {
+        let settings = ClusterSettings {
             detours,
             ..settings(3, false)
         };
