@@ -2,7 +2,7 @@
 
 mod alter;
 mod create;
-mod describe;
+pub(crate) mod describe;
 mod durability;
 mod lost_state;
 mod partitions;

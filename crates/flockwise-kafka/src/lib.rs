@@ -39,7 +39,6 @@ mod settings;
 mod size_limits;
 mod statistics_monitor;
 mod topic_client;
-mod topic_id;
 mod transaction;
 mod truncation;
 mod wakeup;

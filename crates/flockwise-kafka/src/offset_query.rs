@@ -13,12 +13,12 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::debug;
 
+use crate::admin::describe::topic_id;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
 use crate::retry::{ATTEMPT, retry_query};
 use crate::settings::KafkaSettings;
-use crate::topic_id::topic_id;
 
 /// The longest that uncommitted records are read. Control records are not delivered, so reading never reaches
 /// the end of a partition that ends with one.

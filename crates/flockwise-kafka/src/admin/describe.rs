@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flockwise_runtime::broker::Failure;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 use sys::rd_kafka_AclOperation_t as Operation;
@@ -55,39 +56,83 @@ pub(super) fn topics(
     names: &[String],
 ) -> Result<Vec<Result<Option<Description>, Failure>>, Failure> {
     let doing = "describing topics";
-    let answer = ask_for_topics(client, names).map_err(|code| failure(doing, code))?;
-    let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
-    let describe = unsafe {
-        let result = sys::rd_kafka_event_DescribeTopics_result(answer.event());
-        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-        elements(topics, count)
-    };
+    let answer = ask_for_topics(client, names, true).map_err(|code| failure(doing, code))?;
     let mut found = BTreeMap::new();
-    for topic in describe {
-        // SAFETY: as above.
-        let name = unsafe { owned(sys::rd_kafka_TopicDescription_name(*topic)) };
-        // SAFETY: as above.
-        found.insert(name, unsafe { topic_description(*topic) });
+    for topic in described_topics(&answer) {
+        // SAFETY: the description lives as long as the answer, and everything taken from it is copied.
+        let (name, description) = unsafe {
+            let name = owned(sys::rd_kafka_TopicDescription_name(*topic));
+            (name, topic_description(*topic))
+        };
+        found.insert(name, description);
     }
     let absent = || Err(RDKafkaErrorCode::UnknownTopicOrPartition);
     let told = |name: &String| settle(name, found.remove(name).unwrap_or_else(absent));
     Ok(names.iter().map(told).collect())
 }
 
+/// The id that the brokers gave a topic at its creation, as 32 hexadecimal digits; `None` if they give none.
+pub(crate) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    let asked = ask_for_topics(client.native_ptr(), &[name], false);
+    let id = asked.and_then(|answer| match described_topics(&answer) {
+        // SAFETY: the description lives as long as the answer.
+        [topic, ..] => unsafe { id_of(*topic) },
+        [] => Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+    });
+    id.map_err(|code| match code {
+        RDKafkaErrorCode::UnknownTopicOrPartition => errors::missing_topic(name),
+        code => failure(&format!("asking for the id of {name}"), code),
+    })
+}
+
+/// # Safety
+/// `topic` is valid.
+unsafe fn id_of(
+    topic: *const sys::rd_kafka_TopicDescription_t,
+) -> Result<Option<String>, RDKafkaErrorCode> {
+    // SAFETY: the caller guarantees it; everything inside lives as long.
+    unsafe {
+        if let Some(code) = code(sys::rd_kafka_TopicDescription_error(topic)) {
+            return Err(code);
+        }
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return Ok(None);
+        }
+        let most = sys::rd_kafka_Uuid_most_significant_bits(id);
+        let least = sys::rd_kafka_Uuid_least_significant_bits(id);
+        Ok((most != 0 || least != 0).then(|| format!("{most:016x}{least:016x}")))
+    }
+}
+
+/// The topics in the answer to [`ask_for_topics`].
+fn described_topics(answer: &Answer) -> &[*const sys::rd_kafka_TopicDescription_t] {
+    let mut count = 0;
+    // SAFETY: the event is that of a DescribeTopics request, and owns the array.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(answer.event());
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        elements(topics, count)
+    }
+}
+
 fn ask_for_topics(
     client: *mut sys::rd_kafka_t,
-    names: &[String],
+    names: &[impl AsRef<str>],
+    with_rights: bool,
 ) -> Result<Answer, RDKafkaErrorCode> {
     let names: Vec<_> = names
         .iter()
-        .map(|name| text(name))
+        .map(|name| text(name.as_ref()))
         .collect::<Result<_, _>>()?;
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let kind = Kind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
         patience: ATTEMPT,
-        with_rights: true,
+        with_rights,
     };
     // SAFETY: the client lives during the call; names and pointers outlive it; the collection copies them and
     // is freed here.
@@ -169,7 +214,7 @@ pub(super) fn settings(
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, RDKafkaErrorCode> {
     let names: Vec<_> = names
         .iter()
-        .map(|name| text(name))
+        .map(|name| text(name.as_ref()))
         .collect::<Result<_, _>>()?;
     let kind = Kind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
