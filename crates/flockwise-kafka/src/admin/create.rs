@@ -10,8 +10,9 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::{info, warn};
 
+use super::connection::Admin;
+use super::describe;
 use super::durability::{REPLICATION, topic_settings};
-use super::{Admin, describe};
 use crate::context::KafkaContext;
 use crate::errors;
 use crate::retry::PATIENCE;

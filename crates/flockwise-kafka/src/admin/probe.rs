@@ -4,7 +4,7 @@ use flockwise_runtime::broker::Failure;
 use rdkafka::Offset;
 use rdkafka::producer::Producer;
 
-use super::Admin;
+use super::connection::Admin;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors::{self, Answer};

@@ -12,8 +12,9 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::info;
 
+use super::connection::Admin;
 use super::create::admin_client;
-use super::{Admin, describe};
+use super::describe;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;

@@ -7,7 +7,7 @@ use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 
-use super::Admin;
+use super::connection::Admin;
 use super::describe::{self, Description, GroupDescription};
 use super::lost_state::{self, Remains, Trace};
 use super::permissions::Permissions;
