@@ -13,12 +13,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::context::{KafkaContext, RebalanceKind};
+use crate::context::KafkaContext;
 use crate::errors;
 use crate::group_leave::LeaveState;
 use crate::offset_query::{ask, known};
 use crate::partition_reader::PartitionReader;
 use crate::position_validation::PositionValidation;
+use crate::rebalance::RebalanceKind;
 use crate::wakeup::Wakeup;
 
 /// The open partitions of one consumer.
@@ -63,7 +64,7 @@ impl Assignment {
     /// Gives the acknowledgement that a close waits for, if one is due.
     pub(crate) fn leave_group(&mut self) {
         if self.owed.take().is_some() {
-            self.leaving.answer(&self.consumer);
+            self.leaving.acknowledge(&self.consumer);
         }
     }
 

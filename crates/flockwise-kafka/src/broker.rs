@@ -18,20 +18,22 @@ use tracing::{debug, warn};
 
 use crate::assignment::Assignment;
 use crate::client_metrics::KafkaMetrics;
+use crate::client_queue::ConsumerQueue;
 use crate::clients;
 use crate::connect::{SUBSCRIBED, connect_consumer, connect_producer, join};
-use crate::context::{KafkaContext, Rebalance, RebalanceKind};
+use crate::context::KafkaContext;
 use crate::errors;
 use crate::fair_share::FairShare;
 use crate::fence::fence;
 use crate::generation::generation;
-use crate::group_leave::{self, RebalanceAck};
+use crate::group_leave;
 use crate::group_offsets::GroupOffsets;
 use crate::offset_query::OffsetQuery;
-use crate::partition_queue::GroupQueue;
 use crate::partition_reader::{self, FillOutcome};
+use crate::partition_replay::ReplayRequest;
 use crate::purge::Purger;
-use crate::replay::{ReplayRequest, Replayer};
+use crate::rebalance::{Rebalance, RebalanceAck, RebalanceKind};
+use crate::replay::Replayer;
 use crate::retry::retry_for_known_topic;
 use crate::settings::KafkaSettings;
 use crate::statistics_monitor::StatisticsMonitor;
@@ -56,7 +58,7 @@ pub struct KafkaBroker {
     partitions: BTreeMap<Topic, (Instant, u32)>,
     replayer: Option<Replayer>,
     share: FairShare,
-    group: GroupQueue,
+    group: ConsumerQueue,
     group_rang: Arc<AtomicBool>,
     served: Instant,
     wakeup: Wakeup,
@@ -81,7 +83,7 @@ impl KafkaBroker {
         let partitions = transaction.partitions(&topics)?;
         let config = settings.member(partitions);
         let consumer = connect_consumer(&config, &context, &wakeup, &group_rang)?;
-        let group = GroupQueue::of(&consumer)
+        let group = ConsumerQueue::of_group(&consumer)
             .ok_or_else(|| Failure::Fatal("the consumer has no queue".into()))?;
         join(&consumer, &topics)?;
         Ok(Self {
@@ -132,7 +134,7 @@ impl KafkaBroker {
         self.group_rang.store(false, Ordering::Release);
         self.served = Instant::now();
         loop {
-            match self.group.consumer().poll(Duration::ZERO) {
+            match self.group.client().poll(Duration::ZERO) {
                 Some(Err(error)) => self.note(&error)?,
                 Some(Ok(_)) => {
                     // Every partition has its own queue, so no record can arrive here.
@@ -263,7 +265,7 @@ impl GroupConsumer for KafkaBroker {
     }
 
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
-        let consumer = self.group.consumer();
+        let consumer = self.group.client();
         self.group_offsets.compare(consumer, &self.topics, reads);
         self.assignment.open(reads)
     }
@@ -298,9 +300,7 @@ impl GroupConsumer for KafkaBroker {
     fn generation(&self) -> Option<i64> {
         // Once the close is acknowledged, librdkafka does not answer this.
         let is_member = !self.assignment.leaving.is_acknowledged();
-        is_member
-            .then(|| generation(self.group.consumer()))
-            .flatten()
+        is_member.then(|| generation(self.group.client())).flatten()
     }
 
     fn lag(&self, source: TopicPartition) -> Option<u64> {
@@ -324,12 +324,12 @@ impl GroupConsumer for KafkaBroker {
                 return false;
             }
             self.assignment.leaving.begin();
-            if let Err(error) = self.group.consumer().close_queue() {
+            if let Err(error) = self.group.client().close_queue() {
                 warn!(%error, "error while leaving the group");
                 return true;
             }
         }
-        self.group.consumer().closed()
+        self.group.client().closed()
     }
 }
 
@@ -359,7 +359,7 @@ impl Transactions for KafkaBroker {
         if self.assignment.leaving.is_acknowledged() {
             return Err(Failure::Fatal("the group has been left".into()));
         }
-        let consumer = self.group.consumer();
+        let consumer = self.group.client();
         self.transaction.commit(&list, consumer)?;
         self.assignment.committed(positions);
         self.purger.committed(positions);
@@ -437,7 +437,7 @@ impl TopicReader for KafkaBroker {
         {
             return Ok(*count);
         }
-        let client = self.group.consumer().client();
+        let client = self.group.client().client();
         let name = self.topics.name(topic);
         let count = retry_for_known_topic(|| clients::partitions(client, &name))?;
         self.partitions.insert(topic, (Instant::now(), count));
@@ -453,7 +453,7 @@ impl KafkaBroker {
 
     /// Gives the acknowledgement that a begun close may wait for, or leaves it to the rebalance callback.
     fn leave_group(&mut self) {
-        if !self.group.consumer().closed() {
+        if !self.group.client().closed() {
             if let Some(rebalance) = self.context.take_rebalance() {
                 self.assignment.expect_ack(rebalance.kind);
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use flockwise_runtime::broker::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::context::{ClientErrors, Undelivered};
+use crate::client_errors::ClientErrors;
+use crate::context::Undelivered;
 
 /// What to do about a call that failed.
 #[derive(Debug)]

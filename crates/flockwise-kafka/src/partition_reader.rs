@@ -276,7 +276,7 @@ fn fill_aligned(
 }
 
 /// A message as a record.
-pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>) -> Record<'a> {
+pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message) -> Record<'a> {
     Record {
         source,
         offset: message.offset(),

@@ -15,7 +15,6 @@ use crate::corrupt_batch::{SliceErrors, is_corrupt};
 use crate::errors;
 use crate::partition_queue::{PartitionQueue, SLICE};
 use crate::partition_reader::record;
-use crate::replay::ReplayRequest;
 use crate::wakeup::Wakeup;
 
 /// How long to wait for the end of an open transaction. One that is being committed ends within
@@ -24,6 +23,14 @@ const HELD: Duration = Duration::from_millis(300);
 
 /// How long to wait for a leader that does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A partition to replay.
+pub(crate) struct ReplayRequest {
+    pub(crate) topic: String,
+    pub(crate) source: TopicPartition,
+    /// Offset to start at; `None` for the oldest record.
+    pub(crate) from: Option<i64>,
+}
 
 /// The partition to replay, from `start` to `end`.
 struct ReplayTarget<'a> {

@@ -4,9 +4,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
 use std::ops::Deref;
-use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,6 +14,7 @@ use flockwise_runtime::broker::Failure;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka_sys as sys;
 
+use crate::client_queue::ClientQueue;
 use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
@@ -29,38 +28,25 @@ pub(crate) struct PolledProducer {
 }
 
 struct PollThread {
-    queue: NonNull<sys::rd_kafka_queue_t>,
+    queue: ClientQueue<BaseProducer<KafkaContext>>,
     wakeup: Wakeup,
     is_over: AtomicBool,
-    producer: BaseProducer<KafkaContext>,
 }
-
-// SAFETY: librdkafka's queues may be used from any thread, and so may all other fields.
-unsafe impl Send for PollThread {}
-// SAFETY: as above; each call locks the queue itself.
-unsafe impl Sync for PollThread {}
 
 impl PolledProducer {
     /// Starts the thread.
     pub(crate) fn new(producer: BaseProducer<KafkaContext>) -> Result<Self, Failure> {
-        // SAFETY: the client lives as long as the producer.
-        let queue = unsafe { sys::rd_kafka_queue_get_main(producer.client().native_ptr()) };
-        let queue = NonNull::new(queue)
+        let mut queue = ClientQueue::of_producer(producer)
             .ok_or_else(|| Failure::Fatal("the producer has no queue".into()))?;
+        let wakeup = Wakeup::default();
+        queue.signal_arrivals(&wakeup);
+        // Events that arrived before the callback was set have not woken the thread.
+        wakeup.wake();
         let served = Arc::new(PollThread {
             queue,
-            wakeup: Wakeup::default(),
+            wakeup,
             is_over: AtomicBool::new(false),
-            producer,
         });
-        let opaque = ptr::from_ref::<Wakeup>(&served.wakeup).cast_mut();
-        // SAFETY: the queue is ours until drop, which removes the callback before the wakeup is freed. The
-        // Arc keeps the wakeup at its address.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_event), opaque.cast());
-        }
-        // Events that arrived before the callback was set have not woken the thread.
-        served.wakeup.wake();
         let working = Arc::clone(&served);
         let thread = thread::Builder::new()
             .name("flockwise-sent".to_owned())
@@ -88,7 +74,7 @@ impl Deref for PolledProducer {
     type Target = BaseProducer<KafkaContext>;
 
     fn deref(&self) -> &Self::Target {
-        &self.served.producer
+        self.served.queue.client()
     }
 }
 
@@ -96,9 +82,8 @@ impl PollThread {
     fn serve(&self) {
         while !self.is_over.load(Ordering::Acquire) {
             self.wakeup.wait(LONGEST_POLL);
-            // SAFETY: the queue is ours until drop.
-            while unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) } > 0 {
-                self.producer.poll(Duration::ZERO);
+            while !self.queue.is_empty() {
+                self.queue.client().poll(Duration::ZERO);
             }
         }
     }
@@ -113,20 +98,4 @@ impl Drop for PolledProducer {
             let _ = thread.join();
         }
     }
-}
-
-impl Drop for PollThread {
-    fn drop(&mut self) {
-        // SAFETY: the callback is removed under the queue's lock, so that it cannot run after the wakeup is
-        // freed. Then our reference to the queue is released, while the client lives.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
-            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
-        }
-    }
-}
-
-unsafe extern "C" fn on_event(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
-    // SAFETY: `PollThread` keeps the wakeup alive until it has removed this callback.
-    unsafe { &*opaque.cast::<Wakeup>() }.wake();
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
 use flockwise_runtime::heartbeat::beat;
-use flockwise_runtime::topics::TopicPartition;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -15,7 +14,7 @@ use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
 use crate::offset_query::OffsetQuery;
-use crate::partition_replay::PartitionReplay;
+use crate::partition_replay::{PartitionReplay, ReplayRequest};
 use crate::settings::KafkaSettings;
 use crate::wakeup::Wakeup;
 
@@ -32,14 +31,6 @@ pub(crate) struct Replayer {
     wakeup: Wakeup,
     /// Partition counts by topic, and when they were requested.
     known: BTreeMap<String, (Instant, u32)>,
-}
-
-/// A partition to replay.
-pub(crate) struct ReplayRequest {
-    pub(crate) topic: String,
-    pub(crate) source: TopicPartition,
-    /// Offset to start at; `None` for the oldest record.
-    pub(crate) from: Option<i64>,
 }
 
 impl Replayer {

@@ -11,7 +11,8 @@ use rdkafka::producer::{BaseRecord, Producer};
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
-use crate::replay::{ReplayRequest, Replayer};
+use crate::partition_replay::ReplayRequest;
+use crate::replay::Replayer;
 use crate::settings::KafkaSettings;
 
 /// Reads committed records of a pipeline's topics and sends records, without joining the group.
