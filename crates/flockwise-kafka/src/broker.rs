@@ -41,13 +41,13 @@ use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
 
 /// The group is served at least this often: a member that does not poll is expelled.
-const SERVE_EVERY: Duration = Duration::from_secs(1);
+const SERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a topic's partition count is cached.
-const FRESH: Duration = Duration::from_secs(2);
+const PARTITION_COUNT_TTL: Duration = Duration::from_secs(2);
 
 /// How soon held partitions are checked again.
-const HELD: Duration = Duration::from_millis(20);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A worker's clients: a group member, a transactional producer and, from first use on, a reader of topics.
 pub struct KafkaBroker {
@@ -59,8 +59,8 @@ pub struct KafkaBroker {
     replayer: Option<Replayer>,
     share: FairShare,
     group: ConsumerQueue,
-    group_rang: Arc<AtomicBool>,
-    served: Instant,
+    group_has_events: Arc<AtomicBool>,
+    last_served: Instant,
     wakeup: Wakeup,
     context: KafkaContext,
     settings: KafkaSettings,
@@ -79,10 +79,10 @@ impl KafkaBroker {
         let transaction = connect_producer(&settings, &topics)?;
         let wakeup = Wakeup::default();
         let context = KafkaContext::new("consumer");
-        let group_rang = Arc::new(AtomicBool::new(true));
+        let group_has_events = Arc::new(AtomicBool::new(true));
         let partitions = transaction.partitions(&topics)?;
         let config = settings.member(partitions);
-        let consumer = connect_consumer(&config, &context, &wakeup, &group_rang)?;
+        let consumer = connect_consumer(&config, &context, &wakeup, &group_has_events)?;
         let group = ConsumerQueue::of_group(&consumer)
             .ok_or_else(|| Failure::Fatal("the consumer has no queue".into()))?;
         join(&consumer, &topics)?;
@@ -95,8 +95,8 @@ impl KafkaBroker {
             replayer: None,
             share: FairShare::default(),
             group,
-            group_rang,
-            served: Instant::now(),
+            group_has_events,
+            last_served: Instant::now(),
             wakeup,
             context,
             monitor: StatisticsMonitor::new(&topics, &settings),
@@ -108,16 +108,16 @@ impl KafkaBroker {
     /// Exports the clients' statistics about connections and inputs, labelled with this worker's number.
     #[must_use]
     pub fn metered(mut self, metrics: &KafkaMetrics, worker: usize) -> Self {
-        self.monitor.show_in(metrics);
-        self.context.show_in(metrics, worker);
-        self.transaction.context().show_in(metrics, worker);
+        self.monitor.export_to(metrics);
+        self.context.export_to(metrics, worker);
+        self.transaction.context().export_to(metrics, worker);
         self
     }
 
     /// Serves the group if that is due. Returns a rebalance that the worker must act on.
     fn serve(&mut self) -> Result<Option<WorkerEvent>, Failure> {
-        let is_due = self.served.elapsed() >= SERVE_EVERY;
-        if is_due || self.group_rang.load(Ordering::Acquire) {
+        let is_due = self.last_served.elapsed() >= SERVE_INTERVAL;
+        if is_due || self.group_has_events.load(Ordering::Acquire) {
             self.serve_group()?;
         }
         if self.assignment.is_ack_due() || self.assignment.leaving.is_acknowledged() {
@@ -125,17 +125,17 @@ impl KafkaBroker {
         }
         Ok(self.context.take_rebalance().map(|rebalance| {
             self.assignment.expect_ack(rebalance.kind);
-            self.turn(&rebalance)
+            self.worker_event(&rebalance)
         }))
     }
 
     fn serve_group(&mut self) -> Result<(), Failure> {
         // Cleared before polling, so that an event that arrives meanwhile sets it again.
-        self.group_rang.store(false, Ordering::Release);
-        self.served = Instant::now();
+        self.group_has_events.store(false, Ordering::Release);
+        self.last_served = Instant::now();
         loop {
             match self.group.client().poll(Duration::ZERO) {
-                Some(Err(error)) => self.note(&error)?,
+                Some(Err(error)) => self.check_error(&error)?,
                 Some(Ok(_)) => {
                     // Every partition has its own queue, so no record can arrive here.
                     return Err(Failure::Fatal(
@@ -146,8 +146,8 @@ impl KafkaBroker {
                 None => {}
             }
         }
-        self.assignment.remind(self.served);
-        self.monitor.look(&self.context);
+        self.assignment.log_again(self.last_served);
+        self.monitor.update(&self.context);
         match self.context.client_errors().persistent_refusal() {
             Some(reason) => Err(errors::refused(&self.settings.bootstrap_servers, &reason)),
             None => Ok(()),
@@ -155,7 +155,7 @@ impl KafkaBroker {
     }
 
     /// Handles an error of the consumer as a whole.
-    fn note(&self, error: &KafkaError) -> Result<(), Failure> {
+    fn check_error(&self, error: &KafkaError) -> Result<(), Failure> {
         match error {
             KafkaError::MessageConsumptionFatal(code) => Err(errors::consumer_ended(*code)),
             KafkaError::MessageConsumption(
@@ -172,7 +172,7 @@ impl KafkaBroker {
         }
     }
 
-    fn turn(&self, rebalance: &Rebalance) -> WorkerEvent {
+    fn worker_event(&self, rebalance: &Rebalance) -> WorkerEvent {
         let mut sources: Vec<TopicPartition> = rebalance
             .partitions
             .iter()
@@ -205,13 +205,13 @@ impl KafkaBroker {
         let max_skew_ms = self.settings.max_skew_ms;
         match partition_reader::fill(readers, &mut self.share, max_skew_ms, limit, batch)? {
             FillOutcome::Complete => Ok(None),
-            FillOutcome::Held => Ok(Some(HELD)),
+            FillOutcome::Held => Ok(Some(RECHECK_INTERVAL)),
             FillOutcome::Gone(source) => {
                 let skipped = self
                     .assignment
                     .handle_data_loss(source, self.settings.lost_records)?;
                 skipped.iter().for_each(|loss| self.monitor.skip(loss));
-                Ok(Some(HELD))
+                Ok(Some(RECHECK_INTERVAL))
             }
         }
     }
@@ -242,25 +242,25 @@ impl KafkaBroker {
 impl GroupConsumer for KafkaBroker {
     fn poll(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         limit: usize,
         batch: &mut Batch,
     ) -> Result<WorkerEvent, Failure> {
         batch.clear();
         let start = Instant::now();
         loop {
-            if let Some(turn) = self.serve()? {
-                return Ok(turn);
+            if let Some(event) = self.serve()? {
+                return Ok(event);
             }
             let again = self.read(limit, batch)?;
             if !batch.is_empty() {
                 return Ok(WorkerEvent::Records);
             }
-            let left = patience.saturating_sub(start.elapsed());
+            let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Ok(WorkerEvent::Idle);
             }
-            self.wakeup.wait(left.min(again.unwrap_or(SERVE_EVERY)));
+            self.wakeup.wait(left.min(again.unwrap_or(SERVE_INTERVAL)));
         }
     }
 
@@ -320,7 +320,7 @@ impl GroupConsumer for KafkaBroker {
         if !self.assignment.leaving.has_begun() {
             let served = self.serve_group();
             // Earlier rebalances are acknowledged before the close begins, see `group_leave`.
-            if served.is_ok() && self.is_told() {
+            if served.is_ok() && self.is_rebalance_pending() {
                 return false;
             }
             self.assignment.leaving.begin();
@@ -433,7 +433,7 @@ impl TopicReader for KafkaBroker {
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         if let Some((asked, count)) = self.partitions.get(&topic)
-            && asked.elapsed() < FRESH
+            && asked.elapsed() < PARTITION_COUNT_TTL
         {
             return Ok(*count);
         }
@@ -447,7 +447,7 @@ impl TopicReader for KafkaBroker {
 
 impl KafkaBroker {
     /// Is a rebalance not acknowledged yet?
-    fn is_told(&self) -> bool {
+    fn is_rebalance_pending(&self) -> bool {
         self.assignment.is_ack_due() || self.context.has_rebalance()
     }
 

@@ -11,10 +11,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A refusal this long after the previous one starts a new series: librdkafka repeats an error every
 /// half minute.
-const UNRELATED: Duration = Duration::from_secs(90);
+const REFUSAL_GAP: Duration = Duration::from_secs(90);
 
 /// Refusals count as permanent after this long: a broker that has just started may refuse good credentials.
-const PERSISTENT: Duration = Duration::from_secs(60);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The latest connection error of each kind.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ impl ClientErrors {
     /// Notes that the credentials were refused.
     pub(crate) fn refuse(&mut self, reason: &str, now: Instant) {
         let since = match &self.refused {
-            Some(before) if now.duration_since(before.latest) < UNRELATED => before.since,
+            Some(before) if now.duration_since(before.latest) < REFUSAL_GAP => before.since,
             _ => now,
         };
         self.refused = Some(CredentialRefusal {
@@ -79,11 +79,11 @@ impl ClientErrors {
         });
     }
 
-    /// Why credentials are refused, if that has lasted for [`PERSISTENT`].
+    /// Why credentials are refused, if that has lasted for [`REFUSAL_TIMEOUT`].
     pub(crate) fn persistent_refusal(&self) -> Option<String> {
         let refusal = self.refused.as_ref()?;
         let lasted = refusal.latest.duration_since(refusal.since);
-        (lasted >= PERSISTENT).then(|| refusal.reason.clone())
+        (lasted >= REFUSAL_TIMEOUT).then(|| refusal.reason.clone())
     }
 }
 
@@ -116,10 +116,10 @@ mod tests {
         let (mut errors, start) = (ClientErrors::default(), Instant::now());
         errors.refuse("no such user", start);
         assert_eq!(errors.persistent_refusal(), None);
-        errors.refuse("no such user", start + PERSISTENT);
+        errors.refuse("no such user", start + REFUSAL_TIMEOUT);
         let reason = errors.persistent_refusal();
         assert_eq!(reason.as_deref(), Some("no such user"));
-        errors.refuse("again", start + PERSISTENT + UNRELATED);
+        errors.refuse("again", start + REFUSAL_TIMEOUT + REFUSAL_GAP);
         assert_eq!(errors.persistent_refusal(), None);
     }
 }

@@ -77,7 +77,7 @@ impl KafkaContext {
     }
 
     /// Exports statistics as they arrive; a producer's also while its worker waits for brokers.
-    pub(crate) fn show_in(&self, metrics: &KafkaMetrics, worker: usize) {
+    pub(crate) fn export_to(&self, metrics: &KafkaMetrics, worker: usize) {
         let series = ClientSeries::new(metrics, worker, self.0.client);
         *lock(&self.0.series) = Some(series);
     }
@@ -114,7 +114,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Facilities that are logged at `debug` only: most are reported as errors too. `CONFWARN`: the user's
 /// properties go to producers and consumers alike, and each complains about the other's.
-const SAID_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR"];
+const LOGGED_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR"];
 
 impl ClientContext for KafkaContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -126,7 +126,8 @@ impl ClientContext for KafkaContext {
                 .map_or(message, |(_, reason)| reason);
             lock(&self.0.client_errors).connection = Some(reason.to_owned());
         }
-        if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !SAID_ELSEWHERE.contains(&facility)
+        if (level as i32) <= RDKafkaLogLevel::Warning as i32
+            && !LOGGED_ELSEWHERE.contains(&facility)
         {
             warn!(client, facility, "librdkafka: {message}");
         } else {

@@ -71,7 +71,7 @@ impl Assignment {
             return Ok(None);
         }
         loss.log_skipped();
-        self.open(&[(source, loss.goes_on_at())])?;
+        self.open(&[(source, loss.resume_at())])?;
         Ok(Some(loss))
     }
 
@@ -86,7 +86,7 @@ impl Assignment {
                 Some(ReadError::Gone(truncation)) => truncation,
                 _ => None,
             },
-            there: (end(Offset::Beginning)?, end(Offset::End)?),
+            available: (end(Offset::Beginning)?, end(Offset::End)?),
         })
     }
 
@@ -128,11 +128,11 @@ impl Assignment {
     }
 
     /// Logs the errors of halted partitions again, once a minute.
-    pub(crate) fn remind(&mut self, now: Instant) {
+    pub(crate) fn log_again(&mut self, now: Instant) {
         for reader in &mut self.readers {
             match &mut reader.broken {
-                Some(ReadError::Halted(stopped)) => stopped.remind(now),
-                Some(ReadError::Corrupt(corrupt)) => corrupt.remind(now),
+                Some(ReadError::Halted(stopped)) => stopped.log_again(now),
+                Some(ReadError::Corrupt(corrupt)) => corrupt.log_again(now),
                 _ => {}
             }
         }

@@ -19,7 +19,7 @@ use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// The most records that are taken from a queue at a time.
-pub(crate) const SLICE: usize = 256;
+pub(crate) const SLICE_RECORDS: usize = 256;
 
 /// One partition's queue.
 pub(crate) struct PartitionQueue {
@@ -103,11 +103,11 @@ impl PartitionQueue {
         self.arrivals.is_ready()
     }
 
-    /// Takes at most `most` (and at most [`SLICE`]) records without waiting, calls `each` with them in
+    /// Takes at most `most` (and at most [`SLICE_RECORDS`]) records without waiting, calls `each` with them in
     /// order, and returns how many there were.
     pub(crate) fn take(&mut self, most: usize, mut each: impl FnMut(&Message)) -> usize {
-        let most = most.min(SLICE);
-        let mut messages = [ptr::null_mut::<sys::rd_kafka_message_t>(); SLICE];
+        let most = most.min(SLICE_RECORDS);
+        let mut messages = [ptr::null_mut::<sys::rd_kafka_message_t>(); SLICE_RECORDS];
         // Cleared before polling, so that a record that arrives meanwhile sets it again.
         self.arrivals.set_ready(false);
         // SAFETY: the array has room for `most` pointers; the queue lives during the call.

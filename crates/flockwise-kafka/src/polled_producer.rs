@@ -19,11 +19,11 @@ use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// How long the thread sleeps if nothing wakes it.
-const LONGEST_POLL: Duration = Duration::from_secs(3600);
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 /// A producer and its thread. Dropping it ends the thread.
 pub(crate) struct PolledProducer {
-    served: Arc<PollThread>,
+    poll_thread: Arc<PollThread>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,30 +42,30 @@ impl PolledProducer {
         queue.signal_arrivals(&wakeup);
         // Events that arrived before the callback was set have not woken the thread.
         wakeup.wake();
-        let served = Arc::new(PollThread {
+        let poll_thread = Arc::new(PollThread {
             queue,
             wakeup,
             is_over: AtomicBool::new(false),
         });
-        let working = Arc::clone(&served);
+        let working = Arc::clone(&poll_thread);
         let thread = thread::Builder::new()
-            .name("flockwise-sent".to_owned())
+            .name("flockwise-poll".to_owned())
             .spawn(move || working.serve())
             .map_err(|error| Failure::Fatal(format!("starting a producer's thread: {error}")))?;
         Ok(Self {
-            served,
+            poll_thread,
             thread: Some(thread),
         })
     }
 
-    /// Waits until nothing is in flight, without lingering; `false` if that takes longer than `patience`.
+    /// Waits until nothing is in flight, without lingering; `false` if that takes longer than `timeout`.
     ///
     /// rdkafka's own flush waits for a delivery report, of which a success has none, for up to a tenth of a second.
     /// librdkafka's waits on a condition variable for its count of records in flight.
-    pub(crate) fn await_delivery(&self, patience: Duration) -> bool {
-        let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    pub(crate) fn await_delivery(&self, timeout: Duration) -> bool {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the handle is that of a live client, which `self` owns.
-        let result = unsafe { sys::rd_kafka_flush(self.client().native_ptr(), patience_ms) };
+        let result = unsafe { sys::rd_kafka_flush(self.client().native_ptr(), timeout_ms) };
         result == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 }
@@ -74,14 +74,14 @@ impl Deref for PolledProducer {
     type Target = BaseProducer<KafkaContext>;
 
     fn deref(&self) -> &Self::Target {
-        self.served.queue.client()
+        self.poll_thread.queue.client()
     }
 }
 
 impl PollThread {
     fn serve(&self) {
         while !self.is_over.load(Ordering::Acquire) {
-            self.wakeup.wait(LONGEST_POLL);
+            self.wakeup.wait(MAX_SLEEP);
             while !self.queue.is_empty() {
                 self.queue.client().poll(Duration::ZERO);
             }
@@ -91,8 +91,8 @@ impl PollThread {
 
 impl Drop for PolledProducer {
     fn drop(&mut self) {
-        self.served.is_over.store(true, Ordering::Release);
-        self.served.wakeup.wake();
+        self.poll_thread.is_over.store(true, Ordering::Release);
+        self.poll_thread.wakeup.wake();
         if let Some(thread) = self.thread.take() {
             // The thread does nothing that panics, and drop could not report it.
             let _ = thread.join();

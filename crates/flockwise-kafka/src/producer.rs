@@ -22,15 +22,15 @@ pub(crate) struct PipelineProducer {
     /// Names, which would otherwise be built for every record.
     topics: BTreeMap<Topic, String>,
     /// How long a record may wait for room in librdkafka's queue.
-    patience: Duration,
+    queue_timeout: Duration,
 }
 
 /// How long to wait for room in librdkafka's full queue before trying again.
-const ROOM_STEP: Duration = Duration::from_millis(5);
+const QUEUE_FULL_BACKOFF: Duration = Duration::from_millis(5);
 
 impl PipelineProducer {
     /// A producer for every topic of the pipeline.
-    pub(crate) fn new(producer: PolledProducer, topics: &Topics, patience: Duration) -> Self {
+    pub(crate) fn new(producer: PolledProducer, topics: &Topics, queue_timeout: Duration) -> Self {
         let inputs = (0..topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
         let all = Topics::internal()
             .into_iter()
@@ -38,7 +38,7 @@ impl PipelineProducer {
         Self {
             producer,
             topics: all.map(|topic| (topic, topics.name(topic))).collect(),
-            patience,
+            queue_timeout,
         }
     }
 
@@ -63,11 +63,11 @@ impl PipelineProducer {
             };
             let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
             let since = *full_since.get_or_insert_with(Instant::now);
-            if !is_full || since.elapsed() >= self.patience {
+            if !is_full || since.elapsed() >= self.queue_timeout {
                 return Err(refusal(&error, topic, outgoing));
             }
             beat();
-            self.producer.await_delivery(ROOM_STEP);
+            self.producer.await_delivery(QUEUE_FULL_BACKOFF);
             record = returned;
         }
     }

@@ -106,8 +106,8 @@ impl KafkaTopicClient {
             .send(record.payload(value))
             .map_err(|(error, _)| errors::plain(&format!("sending to {name}"), &error))?;
         // Longer than librdkafka itself waits, since it then reports why a record was not delivered.
-        let patience = self.settings.longest_call();
-        let flushed = producer.flush(patience);
+        let timeout = self.settings.longest_call();
+        let flushed = producer.flush(timeout);
         match context.take_undelivered() {
             Some(record) => Err(given_up(&errors::undelivered(&record))),
             None => flushed.map_err(|error| errors::plain(&format!("sending to {name}"), &error)),

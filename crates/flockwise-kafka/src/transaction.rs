@@ -25,10 +25,10 @@ use crate::size_limits::SizeLimits;
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A commit that takes longer is logged, since the worker stands still meanwhile.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW_COMMIT: Duration = Duration::from_secs(2);
 
 /// How often to check for failed deliveries while waiting for the others.
-const FLUSH_STEP: Duration = Duration::from_millis(100);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A worker's producer and its transaction.
 pub(crate) struct TransactionalProducer {
@@ -40,7 +40,7 @@ pub(crate) struct TransactionalProducer {
     limits: SizeLimits,
     /// Topics whose records can be made smaller: dead letters are cut, and an event too large to be forwarded
     /// becomes a dead letter.
-    shrinking: [String; 2],
+    shrinkable: [String; 2],
 }
 
 impl TransactionalProducer {
@@ -57,7 +57,7 @@ impl TransactionalProducer {
             timeout: Duration::from_millis(settings.transaction_timeout_ms()),
             is_open: false,
             limits: SizeLimits::new(settings.message_max_bytes()),
-            shrinking: [Topic::DeadLetters, Topic::Repartition].map(|topic| topics.name(topic)),
+            shrinkable: [Topic::DeadLetters, Topic::Repartition].map(|topic| topics.name(topic)),
         };
         let start = Instant::now();
         retry("taking over the transactional id", || {
@@ -174,7 +174,7 @@ impl TransactionalProducer {
     /// makes the commit twenty times slower.
     fn await_delivery(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
-        while !self.producer().await_delivery(FLUSH_STEP) {
+        while !self.producer().await_delivery(FLUSH_INTERVAL) {
             beat();
             if let Some(record) = self.context.take_undelivered() {
                 return Err(self.undelivered(&record));
@@ -195,7 +195,7 @@ impl TransactionalProducer {
     /// The failure of a record. One that was too large is sent smaller after the abort, if that is possible.
     fn undelivered(&mut self, record: &Undelivered) -> Failure {
         let is_too_large = record.code == RDKafkaErrorCode::MessageSizeTooLarge;
-        let can_shrink = is_too_large && self.shrinking.contains(&record.topic);
+        let can_shrink = is_too_large && self.shrinkable.contains(&record.topic);
         if !(can_shrink && self.limits.refused(&record.topic, record.bytes)) {
             return errors::undelivered(record);
         }
@@ -267,7 +267,7 @@ impl Phases {
 
     fn log_if_slow(&self) {
         let now = Instant::now();
-        let is_slow = |(_, start): &(_, Instant)| now.duration_since(*start) > SLOW;
+        let is_slow = |(_, start): &(_, Instant)| now.duration_since(*start) > SLOW_COMMIT;
         if !self.0.first().is_some_and(is_slow) {
             return;
         }

@@ -13,9 +13,9 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::permissions::{Permission, Permissions};
-use super::request::{Answer, Kind, code, elements, owned, text};
+use super::request::{AdminResponse, RequestKind, code, elements, owned, text};
 use crate::errors;
-use crate::retry::ATTEMPT;
+use crate::retry::REQUEST_TIMEOUT;
 
 /// A topic as the brokers describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ unsafe fn id_of(
 }
 
 /// The topics in the answer to [`ask_for_topics`].
-fn described_topics(answer: &Answer) -> &[*const sys::rd_kafka_TopicDescription_t] {
+fn described_topics(answer: &AdminResponse) -> &[*const sys::rd_kafka_TopicDescription_t] {
     let mut count = 0;
     // SAFETY: the event is that of a DescribeTopics request, and owns the array.
     unsafe {
@@ -122,22 +122,22 @@ fn described_topics(answer: &Answer) -> &[*const sys::rd_kafka_TopicDescription_
 fn ask_for_topics(
     client: *mut sys::rd_kafka_t,
     names: &[impl AsRef<str>],
-    with_rights: bool,
-) -> Result<Answer, RDKafkaErrorCode> {
+    with_permissions: bool,
+) -> Result<AdminResponse, RDKafkaErrorCode> {
     let names: Vec<_> = names
         .iter()
         .map(|name| text(name.as_ref()))
         .collect::<Result<_, _>>()?;
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        patience: ATTEMPT,
-        with_rights,
+        timeout: REQUEST_TIMEOUT,
+        with_permissions,
     };
     // SAFETY: the client lives during the call; names and pointers outlive it; the collection copies them and
     // is freed here.
     unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             let topics =
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             sys::rd_kafka_DescribeTopics(request.client, topics, request.options, request.queue);
@@ -168,13 +168,13 @@ unsafe fn topic_description(
         Ok(Description {
             partitions: u32::try_from(count).unwrap_or(u32::MAX),
             replication: u32::try_from(replication).unwrap_or(u32::MAX),
-            rights: rights(elements(allowed, operations)),
+            rights: permissions(elements(allowed, operations)),
         })
     }
 }
 
 /// An empty list means unknown: old brokers report none, and a principal that may describe has that permission.
-fn rights(allowed: &[Operation]) -> Permissions {
+fn permissions(allowed: &[Operation]) -> Permissions {
     let right = |operation: &Operation| {
         Some(match operation {
             Operation::RD_KAFKA_ACL_OPERATION_READ => Permission::Read,
@@ -216,15 +216,15 @@ pub(super) fn settings(
         .iter()
         .map(|name| text(name.as_ref()))
         .collect::<Result<_, _>>()?;
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
-        patience: ATTEMPT,
-        with_rights: false,
+        timeout: REQUEST_TIMEOUT,
+        with_permissions: false,
     };
     let topic = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
     // SAFETY: the client lives during the call; the resources copy the names and are freed here.
     let answer = unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             let resource =
                 |name: &std::ffi::CString| sys::rd_kafka_ConfigResource_new(topic, name.as_ptr());
             let mut resources: Vec<_> = names.iter().map(resource).collect();
@@ -283,15 +283,15 @@ pub(super) fn group(
     name: &str,
 ) -> Result<GroupDescription, RDKafkaErrorCode> {
     let name = text(name)?;
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-        patience: ATTEMPT,
-        with_rights: true,
+        timeout: REQUEST_TIMEOUT,
+        with_permissions: true,
     };
     let mut names = [name.as_ptr()];
     // SAFETY: the client lives during the call, and so does the name.
     let answer = unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             sys::rd_kafka_DescribeConsumerGroups(
                 request.client,
                 names.as_mut_ptr(),
@@ -340,7 +340,7 @@ unsafe fn group_description(
             }
         };
         Ok(GroupDescription {
-            rights: rights(elements(allowed, count)),
+            rights: permissions(elements(allowed, count)),
             members: (0..members).map(member).collect(),
             assignor: owned(sys::rd_kafka_ConsumerGroupDescription_partition_assignor(
                 group,

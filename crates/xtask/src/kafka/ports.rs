@@ -5,10 +5,10 @@ use std::net::TcpListener;
 
 use anyhow::{Result, anyhow, bail};
 
-pub(super) const CONTROLLER: u16 = 100;
-pub(super) const SECURED: u16 = 200;
-pub(super) const DETOUR: u16 = 10;
-pub(super) const ADVERTISED: u16 = 50;
+pub(super) const CONTROLLER_PORT_OFFSET: u16 = 100;
+pub(super) const SECURED_PORT_OFFSET: u16 = 200;
+pub(super) const DETOUR_PORT_OFFSET: u16 = 10;
+pub(super) const ADVERTISED_PORT_OFFSET: u16 = 50;
 
 /// Fails if another program listens on this port.
 pub(super) fn check_free(port: u16) -> Result<()> {
@@ -28,8 +28,9 @@ pub(super) fn find(nodes: u16) -> Result<u16> {
         .map(|step| 20_000 + (start + step) % 40 * 300)
         .find(|first| {
             (0..nodes).all(|node| {
-                let detours = (DETOUR..CONTROLLER).step_by(usize::from(DETOUR));
-                [0, CONTROLLER, SECURED]
+                let detours = (DETOUR_PORT_OFFSET..CONTROLLER_PORT_OFFSET)
+                    .step_by(usize::from(DETOUR_PORT_OFFSET));
+                [0, CONTROLLER_PORT_OFFSET, SECURED_PORT_OFFSET]
                     .into_iter()
                     .chain(detours)
                     .all(|kind| is_free(first + node + kind))

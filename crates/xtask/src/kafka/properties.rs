@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::ports::{ADVERTISED, CONTROLLER, DETOUR, SECURED};
+use super::ports::{
+    ADVERTISED_PORT_OFFSET, CONTROLLER_PORT_OFFSET, DETOUR_PORT_OFFSET, SECURED_PORT_OFFSET,
+};
 
 /// The settings that all nodes of a cluster share.
 #[derive(Debug, Clone)]
@@ -113,17 +115,23 @@ impl ClusterSettings {
         let port = self.port(number);
         let mut advertised = format!("PLAINTEXT://127.0.0.1:{port}");
         if self.tls {
-            advertised += &format!(",SASL_SSL://127.0.0.1:{}", port + SECURED);
+            advertised += &format!(",SASL_SSL://127.0.0.1:{}", port + SECURED_PORT_OFFSET);
         }
-        let mut listeners = format!("{advertised},CONTROLLER://127.0.0.1:{}", port + CONTROLLER);
+        let mut listeners = format!(
+            "{advertised},CONTROLLER://127.0.0.1:{}",
+            port + CONTROLLER_PORT_OFFSET
+        );
         for detour in 1..=self.detours {
-            let listens = port + detour * DETOUR;
+            let listens = port + detour * DETOUR_PORT_OFFSET;
             listeners += &format!(",DETOUR{detour}://127.0.0.1:{listens}");
-            advertised += &format!(",DETOUR{detour}://127.0.0.1:{}", listens + ADVERTISED);
+            advertised += &format!(
+                ",DETOUR{detour}://127.0.0.1:{}",
+                listens + ADVERTISED_PORT_OFFSET
+            );
         }
         let voters: Vec<String> = self
             .numbers()
-            .map(|n| format!("{n}@127.0.0.1:{}", self.port(n) + CONTROLLER))
+            .map(|n| format!("{n}@127.0.0.1:{}", self.port(n) + CONTROLLER_PORT_OFFSET))
             .collect();
         [
             ("node.id", number.to_string()),
