@@ -17,5 +17,5 @@ pub use cluster::{KafkaCluster, Running};
 pub use command::{KafkaArgs, run};
 pub use jars::{are_installed, tool};
 pub use process::Signal;
-pub use servers::{Detour, Servers};
+pub use servers::{ProxiedListener, Servers};
 pub use tls::Secured;

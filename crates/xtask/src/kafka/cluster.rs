@@ -72,7 +72,7 @@ impl KafkaCluster {
             nodes: 1,
             first_port: 19092,
             tls: false,
-            detours: 0,
+            proxied_listeners: 0,
             overrides: Vec::new(),
         };
         Self {
@@ -100,9 +100,9 @@ impl KafkaCluster {
         self
     }
 
-    /// Adds listeners, at most 4, that advertise the address of a proxy: see [`Servers::detours`].
-    pub fn detours(mut self, detours: u16) -> Self {
-        self.settings.detours = detours;
+    /// Adds listeners, at most 4, that advertise the address of a proxy: see [`Servers::proxied_listeners`].
+    pub fn proxied_listeners(mut self, proxied_listeners: u16) -> Self {
+        self.settings.proxied_listeners = proxied_listeners;
         self
     }
 
