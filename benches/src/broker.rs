@@ -14,7 +14,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use xtask::data::generate::Load;
-use xtask::kafka::{Cluster, Running};
+use xtask::kafka::{KafkaCluster, Running};
 
 use crate::probe;
 
@@ -32,9 +32,9 @@ pub(crate) struct Kafka {
 pub(crate) type Sender = ThreadedProducer<DefaultProducerContext>;
 
 /// A cluster of one node.
-pub(crate) fn cluster() -> Cluster {
+pub(crate) fn cluster() -> KafkaCluster {
     let directory = workspace("target/bench/kafka");
-    Cluster::at(directory).first_port(0).heap("1g")
+    KafkaCluster::at(directory).first_port(0).heap("1g")
 }
 
 impl Kafka {

@@ -12,7 +12,7 @@ use flockwise_tests::kafka_pipeline::{BOTH, FIRST, KafkaPipeline, PARTITIONS};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
-use xtask::kafka::{Cluster, Running, Signal};
+use xtask::kafka::{KafkaCluster, Running, Signal};
 
 use crate::disk::Disk;
 use crate::instance::{Commands, Instance};
@@ -65,7 +65,7 @@ impl Deployment {
     pub(crate) fn create(plan: &Plan) -> Result<Self> {
         let kafka = cluster(&plan.folder).run()?;
         let servers = kafka.servers.plain.clone();
-        let proxies = kafka.servers.detours.iter();
+        let proxies = kafka.servers.proxied_listeners.iter();
         let proxies = proxies.map(|nodes| nodes.iter().map(Proxy::open).collect());
         clear(&plan.folder)?;
         let files = tempfile::Builder::new()
@@ -172,13 +172,13 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cluster(folder: &Path) -> Cluster {
+fn cluster(folder: &Path) -> KafkaCluster {
     // Preferred leaders return soon. Otherwise a restarted broker would lead nothing, and its loss would have no
     // effect.
-    Cluster::at(folder.join("kafka"))
+    KafkaCluster::at(folder.join("kafka"))
         .nodes(number(BROKERS - 1))
         .first_port(0)
-        .detours(number(PROCESSES - 1))
+        .proxied_listeners(number(PROCESSES - 1))
         .set("leader.imbalance.check.interval.seconds", "5")
         .set("leader.imbalance.per.broker.percentage", "1")
 }
@@ -228,8 +228,10 @@ fn command(
     kafka: &Running,
 ) -> Command {
     let mut command = kafka_pipeline.command_with(config, name);
-    let nodes = kafka.servers.detours[index].iter();
-    let servers: Vec<&str> = nodes.map(|detour| &*detour.advertised).collect();
+    let nodes = kafka.servers.proxied_listeners[index].iter();
+    let servers: Vec<&str> = nodes
+        .map(|proxied_listener| &*proxied_listener.advertised)
+        .collect();
     command
         .env("FLOCKWISE__KAFKA__BOOTSTRAP_SERVERS", servers.join(","))
         // A free port; the process logs which.

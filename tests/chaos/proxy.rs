@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use xtask::kafka::Detour;
+use xtask::kafka::ProxiedListener;
 
 /// Polling interval for new connections.
 const STEP: Duration = Duration::from_millis(25);
@@ -33,7 +33,7 @@ pub(crate) struct Proxy(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
-    detour: Detour,
+    proxied_listener: ProxiedListener,
     mode: Mutex<Mode>,
     changed: Condvar,
     /// Both ends of every connection that may still be open.
@@ -42,9 +42,9 @@ struct Connection {
 
 impl Proxy {
     /// Starts a proxy with its own threads.
-    pub(crate) fn open(detour: &Detour) -> Result<Self> {
+    pub(crate) fn open(proxied_listener: &ProxiedListener) -> Result<Self> {
         let connection = Arc::new(Connection {
-            detour: detour.clone(),
+            proxied_listener: proxied_listener.clone(),
             mode: Mutex::new(Mode::Open),
             changed: Condvar::new(),
             ends: Mutex::default(),
@@ -80,12 +80,12 @@ impl Drop for Proxy {
 
 impl Connection {
     fn listen(&self) -> Result<TcpListener> {
-        let listener = TcpListener::bind(&self.detour.advertised);
+        let listener = TcpListener::bind(&self.proxied_listener.advertised);
         let listener = listener.and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok(listener)
         });
-        listener.with_context(|| format!("cannot listen on {}", self.detour.advertised))
+        listener.with_context(|| format!("cannot listen on {}", self.proxied_listener.advertised))
     }
 
     fn mode(&self) -> Mode {
@@ -101,7 +101,7 @@ impl Connection {
 
     fn connect(self: &Arc<Self>, client: TcpStream) -> io::Result<()> {
         client.set_nonblocking(false)?;
-        let broker = TcpStream::connect(&self.detour.listens)?;
+        let broker = TcpStream::connect(&self.proxied_listener.listens)?;
         for end in [&client, &broker] {
             end.set_nodelay(true)?;
         }
@@ -175,7 +175,7 @@ mod tests {
     /// A proxy to an echo server.
     fn proxy() -> (Proxy, String) {
         let echo = TcpListener::bind("127.0.0.1:0").unwrap();
-        let detour = Detour {
+        let proxied_listener = ProxiedListener {
             advertised: port(),
             listens: echo.local_addr().unwrap().to_string(),
         };
@@ -186,7 +186,10 @@ mod tests {
             }
         };
         spawn("echo", echo_all).unwrap();
-        (Proxy::open(&detour).unwrap(), detour.advertised)
+        (
+            Proxy::open(&proxied_listener).unwrap(),
+            proxied_listener.advertised,
+        )
     }
 
     fn client(address: &str) -> TcpStream {

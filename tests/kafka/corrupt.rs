@@ -10,7 +10,7 @@ use flockwise_tests::kafka::one_cluster_at_a_time;
 use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::folder;
 use flockwise_tests::test_broker::TestBroker;
-use xtask::kafka::Cluster;
+use xtask::kafka::KafkaCluster;
 
 const EVENTS: u64 = 3_000;
 /// Events per call of the producer, which groups them into batches.
@@ -102,7 +102,7 @@ fn a_broken_batch_halts_its_partition_and_is_read_once_it_is_mended() {
     };
     let files = folder();
     let broker = files.path().join("kafka");
-    let kafka = Cluster::at(broker.clone())
+    let kafka = KafkaCluster::at(broker.clone())
         .first_port(0)
         .run()
         .expect("a broker");

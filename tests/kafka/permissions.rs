@@ -14,13 +14,13 @@ use flockwise_tests::process::{
 };
 use flockwise_tests::test_broker::{TestBroker, topics};
 use tempfile::TempDir;
-use xtask::kafka::{Cluster, Running, Secured, tool};
+use xtask::kafka::{KafkaCluster, Running, Secured, tool};
 
 const PARTITIONS: u32 = 2;
 
 /// A broker whose SASL clients need permissions. Clients on the plain listener may do everything.
 fn secured_cluster() -> Running {
-    Cluster::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions"))
+    KafkaCluster::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions"))
         .first_port(0)
         .tls(true)
         .set(

@@ -10,7 +10,7 @@ use flockwise_tests::kafka::{Kafka, one_cluster_at_a_time};
 use flockwise_tests::kafka_pipeline::KafkaPipeline;
 use flockwise_tests::process::{Process, folder, free_address, get};
 use flockwise_tests::test_broker::TestBroker;
-use xtask::kafka::{Cluster, Running, Signal};
+use xtask::kafka::{KafkaCluster, Running, Signal};
 
 const EVENTS: u64 = 12_000;
 /// Number of events that both replicas have.
@@ -20,7 +20,7 @@ const COUNTED: usize = 5_000;
 
 /// Three nodes, two of which have the input. The one that lacks the latest records may become leader.
 fn cluster(files: &Path) -> Running {
-    let cluster = Cluster::at(files.join("kafka")).first_port(0).nodes(3);
+    let cluster = KafkaCluster::at(files.join("kafka")).first_port(0).nodes(3);
     let settings = [
         ("default.replication.factor", "2"),
         ("min.insync.replicas", "1"),

@@ -12,7 +12,7 @@ use flockwise_tests::kafka_pipeline::{KafkaPipeline, PARTITIONS};
 use flockwise_tests::metrics::{documented, shown};
 use flockwise_tests::process::{Process, folder, free_address, get};
 use flockwise_tests::test_broker::TestBroker;
-use xtask::kafka::{Cluster, Signal};
+use xtask::kafka::{KafkaCluster, Signal};
 
 const CUSTOMERS: u32 = 300;
 
@@ -104,7 +104,7 @@ fn while_no_broker_answers_lags_are_unknown_and_grow_and_after_a_restart_without
         return;
     };
     let files = folder();
-    let cluster = Cluster::at(files.path().join("kafka")).first_port(0);
+    let cluster = KafkaCluster::at(files.path().join("kafka")).first_port(0);
     let kafka = cluster.run().expect("the broker starts");
     let kafka_pipeline = KafkaPipeline::on(&kafka.servers.plain, folder(), "");
     let (instance, address) = start(&kafka_pipeline);

@@ -160,7 +160,7 @@ impl Variable {
             && kafka == "kafka"
             && properties == "properties"
         {
-            // Shells allow no dots in names, and properties of librdkafka have no underscores.
+            // Shells allow no dots in names, and no property that can be set has an underscore.
             *property = property.replace('_', ".");
         }
         Some(Self { name, keys, text })

@@ -13,12 +13,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::context::{KafkaContext, RebalanceKind};
+use crate::context::KafkaContext;
 use crate::errors;
 use crate::group_leave::LeaveState;
 use crate::offset_query::{ask, known};
 use crate::partition_reader::PartitionReader;
 use crate::position_validation::PositionValidation;
+use crate::rebalance::RebalanceKind;
 use crate::wakeup::Wakeup;
 
 /// The open partitions of one consumer.
@@ -31,9 +32,9 @@ pub(crate) struct Assignment {
     /// Event times reported for partitions that are not open yet, milliseconds since the epoch.
     reported: BTreeMap<TopicPartition, i64>,
     /// Index of the reader whose progress was reported last.
-    latest: usize,
+    last_reported: usize,
     /// A rebalance that the worker has received and not yet acknowledged.
-    owed: Option<RebalanceKind>,
+    pending_ack: Option<RebalanceKind>,
     /// An eager protocol has revoked everything and not yet assigned anything.
     suspended: bool,
     /// Once leaving has begun, librdkafka gets one acknowledgement and nothing else.
@@ -53,8 +54,8 @@ impl Assignment {
             topics,
             readers: Vec::new(),
             reported: BTreeMap::new(),
-            latest: 0,
-            owed: None,
+            last_reported: 0,
+            pending_ack: None,
             suspended: false,
             leaving: LeaveState::default(),
         }
@@ -62,37 +63,37 @@ impl Assignment {
 
     /// Gives the acknowledgement that a close waits for, if one is due.
     pub(crate) fn leave_group(&mut self) {
-        if self.owed.take().is_some() {
-            self.leaving.answer(&self.consumer);
+        if self.pending_ack.take().is_some() {
+            self.leaving.acknowledge(&self.consumer);
         }
     }
 
     /// The worker has received a rebalance, which it must acknowledge.
     pub(crate) fn expect_ack(&mut self, kind: RebalanceKind) {
-        self.owed = Some(kind);
+        self.pending_ack = Some(kind);
     }
 
     /// Must the worker still acknowledge a rebalance?
     pub(crate) fn is_ack_due(&self) -> bool {
-        self.owed.is_some()
+        self.pending_ack.is_some()
     }
 
     /// May records be read?
     pub(crate) fn is_readable(&self) -> bool {
-        !self.suspended && self.owed.is_none() && !self.leaving.has_begun()
+        !self.suspended && self.pending_ack.is_none() && !self.leaving.has_begun()
     }
 
     /// Notes the event time up to which a partition is processed.
     pub(crate) fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
         // Called for every record, and records of one partition follow one another.
-        if let Some(reader) = self.readers.get_mut(self.latest)
+        if let Some(reader) = self.readers.get_mut(self.last_reported)
             && reader.source == source
         {
             return reader.progress.reported(event_time_ms);
         }
         match self.index(source) {
             Ok(index) => {
-                self.latest = index;
+                self.last_reported = index;
                 self.readers[index].progress.reported(event_time_ms);
             }
             Err(_) => {
@@ -132,16 +133,16 @@ impl Assignment {
             self.leave_group();
             return Ok(());
         }
-        let places = self.places(reads)?;
-        let owed = self.owed.take();
+        let offsets = self.start_offsets(reads)?;
+        let pending_ack = self.pending_ack.take();
         if self.is_cooperative() {
             let again: Vec<TopicPartition> = reads.iter().map(|(source, _)| *source).collect();
             self.unassign_some(&again, false)?;
-            self.place(&places, reads)?;
-            return self.assign_new(owed.is_some());
+            self.insert_readers(&offsets, reads)?;
+            return self.assign_new(pending_ack.is_some());
         }
-        self.place(&places, reads)?;
-        if self.suspended && owed != Some(RebalanceKind::Assigned) {
+        self.insert_readers(&offsets, reads)?;
+        if self.suspended && pending_ack != Some(RebalanceKind::Assigned) {
             return Ok(());
         }
         self.assign_all()
@@ -151,27 +152,30 @@ impl Assignment {
     pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
             self.forget(sources);
-            if self.owed != Some(RebalanceKind::Assigned) {
+            if self.pending_ack != Some(RebalanceKind::Assigned) {
                 self.leave_group();
             }
             return Ok(());
         }
-        let owed = self.owed.take();
-        let given_up = matches!(owed, Some(RebalanceKind::Revoked | RebalanceKind::Lost));
+        let pending_ack = self.pending_ack.take();
+        let is_revoked = matches!(
+            pending_ack,
+            Some(RebalanceKind::Revoked | RebalanceKind::Lost)
+        );
         if self.is_cooperative() {
-            self.unassign_some(sources, given_up)?;
+            self.unassign_some(sources, is_revoked)?;
             self.forget(sources);
         } else {
             let known = self.readers.len();
             self.forget(sources);
-            if given_up {
+            if is_revoked {
                 self.suspend()?;
-            } else if owed.is_none() && !self.suspended && self.readers.len() < known {
+            } else if pending_ack.is_none() && !self.suspended && self.readers.len() < known {
                 self.assign_all()?;
             }
         }
-        if owed == Some(RebalanceKind::Assigned) {
-            self.owed = owed;
+        if pending_ack == Some(RebalanceKind::Assigned) {
+            self.pending_ack = pending_ack;
         }
         Ok(())
     }
@@ -204,8 +208,12 @@ impl Assignment {
     }
 
     /// Creates readers at these positions. The caller assigns them in librdkafka afterwards.
-    fn place(&mut self, places: &[i64], reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
-        for (&(source, start), &position) in reads.iter().zip(places) {
+    fn insert_readers(
+        &mut self,
+        offsets: &[i64],
+        reads: &[(TopicPartition, Start)],
+    ) -> Result<(), Failure> {
+        for (&(source, start), &position) in reads.iter().zip(offsets) {
             let topic = self.topics.name(source.topic);
             // Always a new reader, since the topic may have been recreated. The old one is removed first,
             // since both share one queue and its callback.
@@ -297,7 +305,7 @@ impl Assignment {
     }
 
     /// The offsets to start at, in order.
-    fn places(&self, reads: &[(TopicPartition, Start)]) -> Result<Vec<i64>, Failure> {
+    fn start_offsets(&self, reads: &[(TopicPartition, Start)]) -> Result<Vec<i64>, Failure> {
         reads
             .iter()
             .map(|&(source, start)| self.offset(source, start))

@@ -18,20 +18,22 @@ use tracing::{debug, warn};
 
 use crate::assignment::Assignment;
 use crate::client_metrics::KafkaMetrics;
+use crate::client_queue::ConsumerQueue;
 use crate::clients;
 use crate::connect::{SUBSCRIBED, connect_consumer, connect_producer, join};
-use crate::context::{KafkaContext, Rebalance, RebalanceKind};
+use crate::context::KafkaContext;
 use crate::errors;
 use crate::fair_share::FairShare;
 use crate::fence::fence;
 use crate::generation::generation;
-use crate::group_leave::{self, RebalanceAck};
+use crate::group_leave;
 use crate::group_offsets::GroupOffsets;
 use crate::offset_query::OffsetQuery;
-use crate::partition_queue::GroupQueue;
 use crate::partition_reader::{self, FillOutcome};
+use crate::partition_replay::ReplayRequest;
 use crate::purge::Purger;
-use crate::replay::{ReplayRequest, Replayer};
+use crate::rebalance::{Rebalance, RebalanceAck, RebalanceKind};
+use crate::replay::Replayer;
 use crate::retry::retry_for_known_topic;
 use crate::settings::KafkaSettings;
 use crate::statistics_monitor::StatisticsMonitor;
@@ -39,13 +41,13 @@ use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
 
 /// The group is served at least this often: a member that does not poll is expelled.
-const SERVE_EVERY: Duration = Duration::from_secs(1);
+const SERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a topic's partition count is cached.
-const FRESH: Duration = Duration::from_secs(2);
+const PARTITION_COUNT_TTL: Duration = Duration::from_secs(2);
 
 /// How soon held partitions are checked again.
-const HELD: Duration = Duration::from_millis(20);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A worker's clients: a group member, a transactional producer and, from first use on, a reader of topics.
 pub struct KafkaBroker {
@@ -56,9 +58,9 @@ pub struct KafkaBroker {
     partitions: BTreeMap<Topic, (Instant, u32)>,
     replayer: Option<Replayer>,
     share: FairShare,
-    group: GroupQueue,
-    group_rang: Arc<AtomicBool>,
-    served: Instant,
+    group: ConsumerQueue,
+    group_has_events: Arc<AtomicBool>,
+    last_served: Instant,
     wakeup: Wakeup,
     context: KafkaContext,
     settings: KafkaSettings,
@@ -77,11 +79,11 @@ impl KafkaBroker {
         let transaction = connect_producer(&settings, &topics)?;
         let wakeup = Wakeup::default();
         let context = KafkaContext::new("consumer");
-        let group_rang = Arc::new(AtomicBool::new(true));
+        let group_has_events = Arc::new(AtomicBool::new(true));
         let partitions = transaction.partitions(&topics)?;
         let config = settings.member(partitions);
-        let consumer = connect_consumer(&config, &context, &wakeup, &group_rang)?;
-        let group = GroupQueue::of(&consumer)
+        let consumer = connect_consumer(&config, &context, &wakeup, &group_has_events)?;
+        let group = ConsumerQueue::of_group(&consumer)
             .ok_or_else(|| Failure::Fatal("the consumer has no queue".into()))?;
         join(&consumer, &topics)?;
         Ok(Self {
@@ -93,8 +95,8 @@ impl KafkaBroker {
             replayer: None,
             share: FairShare::default(),
             group,
-            group_rang,
-            served: Instant::now(),
+            group_has_events,
+            last_served: Instant::now(),
             wakeup,
             context,
             monitor: StatisticsMonitor::new(&topics, &settings),
@@ -106,16 +108,16 @@ impl KafkaBroker {
     /// Exports the clients' statistics about connections and inputs, labelled with this worker's number.
     #[must_use]
     pub fn metered(mut self, metrics: &KafkaMetrics, worker: usize) -> Self {
-        self.monitor.show_in(metrics);
-        self.context.show_in(metrics, worker);
-        self.transaction.context().show_in(metrics, worker);
+        self.monitor.export_to(metrics);
+        self.context.export_to(metrics, worker);
+        self.transaction.context().export_to(metrics, worker);
         self
     }
 
     /// Serves the group if that is due. Returns a rebalance that the worker must act on.
     fn serve(&mut self) -> Result<Option<WorkerEvent>, Failure> {
-        let is_due = self.served.elapsed() >= SERVE_EVERY;
-        if is_due || self.group_rang.load(Ordering::Acquire) {
+        let is_due = self.last_served.elapsed() >= SERVE_INTERVAL;
+        if is_due || self.group_has_events.load(Ordering::Acquire) {
             self.serve_group()?;
         }
         if self.assignment.is_ack_due() || self.assignment.leaving.is_acknowledged() {
@@ -123,17 +125,17 @@ impl KafkaBroker {
         }
         Ok(self.context.take_rebalance().map(|rebalance| {
             self.assignment.expect_ack(rebalance.kind);
-            self.turn(&rebalance)
+            self.worker_event(&rebalance)
         }))
     }
 
     fn serve_group(&mut self) -> Result<(), Failure> {
         // Cleared before polling, so that an event that arrives meanwhile sets it again.
-        self.group_rang.store(false, Ordering::Release);
-        self.served = Instant::now();
+        self.group_has_events.store(false, Ordering::Release);
+        self.last_served = Instant::now();
         loop {
-            match self.group.consumer().poll(Duration::ZERO) {
-                Some(Err(error)) => self.note(&error)?,
+            match self.group.client().poll(Duration::ZERO) {
+                Some(Err(error)) => self.check_error(&error)?,
                 Some(Ok(_)) => {
                     // Every partition has its own queue, so no record can arrive here.
                     return Err(Failure::Fatal(
@@ -144,8 +146,8 @@ impl KafkaBroker {
                 None => {}
             }
         }
-        self.assignment.remind(self.served);
-        self.monitor.look(&self.context);
+        self.assignment.log_again(self.last_served);
+        self.monitor.update(&self.context);
         match self.context.client_errors().persistent_refusal() {
             Some(reason) => Err(errors::refused(&self.settings.bootstrap_servers, &reason)),
             None => Ok(()),
@@ -153,7 +155,7 @@ impl KafkaBroker {
     }
 
     /// Handles an error of the consumer as a whole.
-    fn note(&self, error: &KafkaError) -> Result<(), Failure> {
+    fn check_error(&self, error: &KafkaError) -> Result<(), Failure> {
         match error {
             KafkaError::MessageConsumptionFatal(code) => Err(errors::consumer_ended(*code)),
             KafkaError::MessageConsumption(
@@ -170,7 +172,7 @@ impl KafkaBroker {
         }
     }
 
-    fn turn(&self, rebalance: &Rebalance) -> WorkerEvent {
+    fn worker_event(&self, rebalance: &Rebalance) -> WorkerEvent {
         let mut sources: Vec<TopicPartition> = rebalance
             .partitions
             .iter()
@@ -203,13 +205,13 @@ impl KafkaBroker {
         let max_skew_ms = self.settings.max_skew_ms;
         match partition_reader::fill(readers, &mut self.share, max_skew_ms, limit, batch)? {
             FillOutcome::Complete => Ok(None),
-            FillOutcome::Held => Ok(Some(HELD)),
+            FillOutcome::Held => Ok(Some(RECHECK_INTERVAL)),
             FillOutcome::Gone(source) => {
                 let skipped = self
                     .assignment
                     .handle_data_loss(source, self.settings.lost_records)?;
                 skipped.iter().for_each(|loss| self.monitor.skip(loss));
-                Ok(Some(HELD))
+                Ok(Some(RECHECK_INTERVAL))
             }
         }
     }
@@ -240,30 +242,30 @@ impl KafkaBroker {
 impl GroupConsumer for KafkaBroker {
     fn poll(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         limit: usize,
         batch: &mut Batch,
     ) -> Result<WorkerEvent, Failure> {
         batch.clear();
         let start = Instant::now();
         loop {
-            if let Some(turn) = self.serve()? {
-                return Ok(turn);
+            if let Some(event) = self.serve()? {
+                return Ok(event);
             }
             let again = self.read(limit, batch)?;
             if !batch.is_empty() {
                 return Ok(WorkerEvent::Records);
             }
-            let left = patience.saturating_sub(start.elapsed());
+            let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Ok(WorkerEvent::Idle);
             }
-            self.wakeup.wait(left.min(again.unwrap_or(SERVE_EVERY)));
+            self.wakeup.wait(left.min(again.unwrap_or(SERVE_INTERVAL)));
         }
     }
 
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
-        let consumer = self.group.consumer();
+        let consumer = self.group.client();
         self.group_offsets.compare(consumer, &self.topics, reads);
         self.assignment.open(reads)
     }
@@ -298,9 +300,7 @@ impl GroupConsumer for KafkaBroker {
     fn generation(&self) -> Option<i64> {
         // Once the close is acknowledged, librdkafka does not answer this.
         let is_member = !self.assignment.leaving.is_acknowledged();
-        is_member
-            .then(|| generation(self.group.consumer()))
-            .flatten()
+        is_member.then(|| generation(self.group.client())).flatten()
     }
 
     fn lag(&self, source: TopicPartition) -> Option<u64> {
@@ -320,16 +320,16 @@ impl GroupConsumer for KafkaBroker {
         if !self.assignment.leaving.has_begun() {
             let served = self.serve_group();
             // Earlier rebalances are acknowledged before the close begins, see `group_leave`.
-            if served.is_ok() && self.is_told() {
+            if served.is_ok() && self.is_rebalance_pending() {
                 return false;
             }
             self.assignment.leaving.begin();
-            if let Err(error) = self.group.consumer().close_queue() {
+            if let Err(error) = self.group.client().close_queue() {
                 warn!(%error, "error while leaving the group");
                 return true;
             }
         }
-        self.group.consumer().closed()
+        self.group.client().closed()
     }
 }
 
@@ -359,7 +359,7 @@ impl Transactions for KafkaBroker {
         if self.assignment.leaving.is_acknowledged() {
             return Err(Failure::Fatal("the group has been left".into()));
         }
-        let consumer = self.group.consumer();
+        let consumer = self.group.client();
         self.transaction.commit(&list, consumer)?;
         self.assignment.committed(positions);
         self.purger.committed(positions);
@@ -433,11 +433,11 @@ impl TopicReader for KafkaBroker {
 
     fn partitions(&mut self, topic: Topic) -> Result<u32, Failure> {
         if let Some((asked, count)) = self.partitions.get(&topic)
-            && asked.elapsed() < FRESH
+            && asked.elapsed() < PARTITION_COUNT_TTL
         {
             return Ok(*count);
         }
-        let client = self.group.consumer().client();
+        let client = self.group.client().client();
         let name = self.topics.name(topic);
         let count = retry_for_known_topic(|| clients::partitions(client, &name))?;
         self.partitions.insert(topic, (Instant::now(), count));
@@ -447,13 +447,13 @@ impl TopicReader for KafkaBroker {
 
 impl KafkaBroker {
     /// Is a rebalance not acknowledged yet?
-    fn is_told(&self) -> bool {
+    fn is_rebalance_pending(&self) -> bool {
         self.assignment.is_ack_due() || self.context.has_rebalance()
     }
 
     /// Gives the acknowledgement that a begun close may wait for, or leaves it to the rebalance callback.
     fn leave_group(&mut self) {
-        if !self.group.consumer().closed() {
+        if !self.group.client().closed() {
             if let Some(rebalance) = self.context.take_rebalance() {
                 self.assignment.expect_ack(rebalance.kind);
             }

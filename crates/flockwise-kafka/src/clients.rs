@@ -17,10 +17,10 @@ use crate::retry::{self, retry_query};
 use crate::settings::KafkaSettings;
 
 /// How long one request may take before the client's errors are checked.
-const ATTEMPT: Duration = Duration::from_millis(250);
+const METADATA_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Refused credentials are tolerated for this long: a broker that has just started may refuse good ones.
-const DOUBT: Duration = Duration::from_secs(2);
+const REFUSAL_GRACE: Duration = Duration::from_secs(2);
 
 /// Creates a consumer.
 pub(crate) fn consumer(
@@ -56,7 +56,7 @@ pub(crate) fn reach<C: ClientContext>(
     let servers = &settings.bootstrap_servers;
     loop {
         beat();
-        if client.fetch_metadata(Some(topic), ATTEMPT).is_ok() {
+        if client.fetch_metadata(Some(topic), METADATA_TIMEOUT).is_ok() {
             context.clear_errors();
             return Ok(());
         }
@@ -65,7 +65,7 @@ pub(crate) fn reach<C: ClientContext>(
         if let Some(refusal) = client_errors
             .refused
             .as_ref()
-            .filter(|_| start.elapsed() > DOUBT)
+            .filter(|_| start.elapsed() > REFUSAL_GRACE)
         {
             return Err(errors::refused(servers, &refusal.reason));
         }
@@ -79,7 +79,7 @@ pub(crate) fn reach<C: ClientContext>(
 pub(crate) fn partitions<C: ClientContext>(client: &Client<C>, name: &str) -> Result<u32, Failure> {
     let doing = format!("asking for the partitions of {name}");
     retry_query(|| {
-        let metadata = client.fetch_metadata(Some(name), retry::ATTEMPT);
+        let metadata = client.fetch_metadata(Some(name), retry::REQUEST_TIMEOUT);
         partition_count(
             &metadata.map_err(|error| errors::plain(&doing, &error))?,
             name,

@@ -13,7 +13,7 @@ use rdkafka::producer::Producer;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
-use crate::producer::BatchProducer;
+use crate::producer::PipelineProducer;
 use crate::settings::KafkaSettings;
 use crate::transaction::TransactionalProducer;
 use crate::wakeup::Wakeup;
@@ -31,22 +31,22 @@ pub(crate) fn connect_producer(
     let asked = topics.name(Topic::Changelog);
     // The producer's own thread polls it.
     clients::reach(producer.client(), &context, settings, &asked, || {})?;
-    let patience = Duration::from_millis(settings.transaction_timeout_ms());
-    let producer = BatchProducer::new(producer, topics, patience * 2)?;
+    let timeout = Duration::from_millis(settings.transaction_timeout_ms());
+    let producer = PipelineProducer::new(producer, topics, timeout * 2);
     TransactionalProducer::take_over(producer, context, settings, topics)
 }
 
-/// Creates a consumer that sets `group_rang` and wakes the worker when an event of the group arrives.
+/// Creates a consumer that sets `group_has_events` and wakes the worker when an event of the group arrives.
 pub(crate) fn connect_consumer(
     config: &ClientConfig,
     context: &KafkaContext,
     wakeup: &Wakeup,
-    group_rang: &Arc<AtomicBool>,
+    group_has_events: &Arc<AtomicBool>,
 ) -> Result<Arc<BaseConsumer<KafkaContext>>, Failure> {
     let mut consumer = clients::consumer(config, context.clone())?;
-    let (wakeup, group_rang) = (wakeup.clone(), Arc::clone(group_rang));
+    let (wakeup, group_has_events) = (wakeup.clone(), Arc::clone(group_has_events));
     consumer.set_nonempty_callback(move || {
-        group_rang.store(true, Ordering::Release);
+        group_has_events.store(true, Ordering::Release);
         wakeup.wake();
     });
     Ok(Arc::new(consumer))

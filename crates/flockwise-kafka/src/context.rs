@@ -1,8 +1,8 @@
 //! librdkafka's callbacks. They only take notes; the worker loop acts on them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -14,24 +14,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 use tracing::{debug, warn};
 
+use crate::client_errors::ClientErrors;
 use crate::client_metrics::{ClientSeries, KafkaMetrics};
-use crate::group_leave::{self, RebalanceAck};
-
-/// A change of the partitions that this group member owns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rebalance {
-    pub(crate) kind: RebalanceKind,
-    /// Topic names and partitions.
-    pub(crate) partitions: Vec<(String, i32)>,
-}
-
-/// What happened to the partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RebalanceKind {
-    Assigned,
-    Revoked,
-    Lost,
-}
+use crate::rebalance::{Rebalance, RebalanceAck, RebalanceKind, acknowledge_close, decline};
 
 /// A record that was not delivered.
 #[derive(Clone, Debug)]
@@ -42,75 +27,17 @@ pub(crate) struct Undelivered {
     pub(crate) bytes: usize,
 }
 
-/// A client's connection errors, the latest of each kind.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ClientErrors {
-    /// Why a connection failed last.
-    pub(crate) connection: Option<String>,
-    /// All known brokers were down.
-    pub(crate) all_down: bool,
-    /// Credentials were refused.
-    pub(crate) refused: Option<Refusal>,
-    /// When each error code was last reported.
-    said: BTreeMap<i32, Instant>,
-}
-
-/// A series of refusals of the credentials.
-#[derive(Clone, Debug)]
-pub(crate) struct Refusal {
-    since: Instant,
-    latest: Instant,
-    pub(crate) reason: String,
-}
-
-/// A repeated error is logged again only if it was absent for this long.
-const QUIET: Duration = Duration::from_secs(10);
-
-/// A refusal this long after the previous one starts a new series: librdkafka repeats an error every
-/// half minute.
-const UNRELATED: Duration = Duration::from_secs(90);
-
-/// Refusals count as permanent after this long: a broker that has just started may refuse good credentials.
-const PERSISTENT: Duration = Duration::from_secs(60);
-
-impl ClientErrors {
-    /// Should it be logged? librdkafka reports the same error repeatedly, each time with other details.
-    fn is_news(&mut self, code: RDKafkaErrorCode, now: Instant) -> bool {
-        let said = self.said.insert(code as i32, now);
-        said.is_none_or(|before| now.duration_since(before) > QUIET)
-    }
-
-    fn refuse(&mut self, reason: &str, now: Instant) {
-        let since = match &self.refused {
-            Some(before) if now.duration_since(before.latest) < UNRELATED => before.since,
-            _ => now,
-        };
-        self.refused = Some(Refusal {
-            since,
-            latest: now,
-            reason: reason.to_owned(),
-        });
-    }
-
-    /// Why credentials are refused, if that has lasted for [`PERSISTENT`].
-    pub(crate) fn persistent_refusal(&self) -> Option<String> {
-        let refusal = self.refused.as_ref()?;
-        let lasted = refusal.latest.duration_since(refusal.since);
-        (lasted >= PERSISTENT).then(|| refusal.reason.clone())
-    }
-}
-
 /// The notes of one client's callbacks. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct KafkaContext(Arc<Shared>);
+pub(crate) struct KafkaContext(Arc<CallbackNotes>);
 
 #[derive(Debug)]
-struct Shared {
+struct CallbackNotes {
     client: &'static str,
     rebalances: Mutex<VecDeque<Rebalance>>,
     undelivered: Mutex<Option<Undelivered>>,
     client_errors: Mutex<ClientErrors>,
-    answers: Mutex<RebalanceAck>,
+    rebalance_ack: Mutex<RebalanceAck>,
     statistics: Mutex<Option<Box<Statistics>>>,
     series: Mutex<Option<ClientSeries>>,
 }
@@ -118,12 +45,12 @@ struct Shared {
 impl KafkaContext {
     /// For a client that is called `client` in the log.
     pub(crate) fn new(client: &'static str) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(CallbackNotes {
             client,
             rebalances: Mutex::default(),
             undelivered: Mutex::default(),
             client_errors: Mutex::default(),
-            answers: Mutex::default(),
+            rebalance_ack: Mutex::default(),
             statistics: Mutex::default(),
             series: Mutex::default(),
         }))
@@ -150,7 +77,7 @@ impl KafkaContext {
     }
 
     /// Exports statistics as they arrive; a producer's also while its worker waits for brokers.
-    pub(crate) fn show_in(&self, metrics: &KafkaMetrics, worker: usize) {
+    pub(crate) fn export_to(&self, metrics: &KafkaMetrics, worker: usize) {
         let series = ClientSeries::new(metrics, worker, self.0.client);
         *lock(&self.0.series) = Some(series);
     }
@@ -166,16 +93,16 @@ impl KafkaContext {
     }
 
     /// Sets who acknowledges rebalances from now on.
-    pub(crate) fn set_rebalance_ack(&self, answers: RebalanceAck) {
-        *lock(&self.0.answers) = answers;
+    pub(crate) fn set_rebalance_ack(&self, rebalance_ack: RebalanceAck) {
+        *lock(&self.0.rebalance_ack) = rebalance_ack;
     }
 
     /// Who acknowledges the rebalance that has just arrived.
     fn rebalance_ack(&self) -> RebalanceAck {
-        let mut answers = lock(&self.0.answers);
-        let now = *answers;
+        let mut rebalance_ack = lock(&self.0.rebalance_ack);
+        let now = *rebalance_ack;
         if now == RebalanceAck::Once {
-            *answers = RebalanceAck::Never;
+            *rebalance_ack = RebalanceAck::Never;
         }
         now
     }
@@ -187,7 +114,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Facilities that are logged at `debug` only: most are reported as errors too. `CONFWARN`: the user's
 /// properties go to producers and consumers alike, and each complains about the other's.
-const SAID_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR"];
+const LOGGED_ELSEWHERE: [&str; 5] = ["CONFWARN", "ERROR", "FAIL", "FATAL", "TXNERR"];
 
 impl ClientContext for KafkaContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -199,7 +126,8 @@ impl ClientContext for KafkaContext {
                 .map_or(message, |(_, reason)| reason);
             lock(&self.0.client_errors).connection = Some(reason.to_owned());
         }
-        if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !SAID_ELSEWHERE.contains(&facility)
+        if (level as i32) <= RDKafkaLogLevel::Warning as i32
+            && !LOGGED_ELSEWHERE.contains(&facility)
         {
             warn!(client, facility, "librdkafka: {message}");
         } else {
@@ -222,13 +150,14 @@ impl ClientContext for KafkaContext {
             return;
         }
         let mut client_errors = lock(&self.0.client_errors);
-        if client_errors.is_news(code, Instant::now()) {
-            warn!(client = self.0.client, %code, reason, "kafka client error");
+        let now = Instant::now();
+        if let Some(suppressed) = client_errors.count(code, now) {
+            warn!(client = self.0.client, %code, reason, suppressed, "kafka client error");
         }
         match code {
             RDKafkaErrorCode::AllBrokersDown => client_errors.all_down = true,
             RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
-                client_errors.refuse(reason, Instant::now());
+                client_errors.refuse(reason, now);
             }
             RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::Resolve
@@ -254,8 +183,8 @@ impl ConsumerContext for KafkaContext {
         };
         match self.rebalance_ack() {
             RebalanceAck::Loop => self.note(kind, partitions),
-            RebalanceAck::AtOnce => group_leave::answer(consumer, kind),
-            RebalanceAck::Once => group_leave::acknowledge_close(consumer),
+            RebalanceAck::AtOnce => decline(consumer, kind),
+            RebalanceAck::Once => acknowledge_close(consumer),
             RebalanceAck::Never => {}
         }
     }

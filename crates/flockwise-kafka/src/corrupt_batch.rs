@@ -6,7 +6,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tracing::error;
 
 /// How often the error is logged again.
-const REMIND_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The errors of one slice of a partition, and whether its records may still be used.
 #[derive(Debug, Default)]
@@ -55,27 +55,27 @@ pub(crate) fn is_corrupt(code: RDKafkaErrorCode) -> bool {
 
 /// A partition that is halted before a corrupt batch.
 #[derive(Clone, Debug)]
-pub(crate) struct Corrupt {
+pub(crate) struct CorruptBatch {
     text: String,
-    said: Instant,
+    logged_at: Instant,
 }
 
-impl Corrupt {
+impl CorruptBatch {
     /// Logs the error.
     pub(crate) fn at(topic: &str, partition: u32, offset: i64, reason: &str) -> Self {
         let text = text(topic, partition, offset, reason);
         error!("{text}");
         Self {
             text,
-            said: Instant::now(),
+            logged_at: Instant::now(),
         }
     }
 
     /// Logs the error again, once a minute.
-    pub(crate) fn remind(&mut self, now: Instant) {
-        if now.duration_since(self.said) >= REMIND_EVERY {
+    pub(crate) fn log_again(&mut self, now: Instant) {
+        if now.duration_since(self.logged_at) >= LOG_INTERVAL {
             error!("{}", self.text);
-            self.said = now;
+            self.logged_at = now;
         }
     }
 }

@@ -5,23 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use flockwise_runtime::broker::{Failure, Start};
+use flockwise_runtime::broker::Start;
 use flockwise_runtime::topics::{Topic, TopicPartition};
-use flockwise_vocabulary::lost_records::LostRecords;
-use rdkafka::Offset;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use crate::assignment::Assignment;
-use crate::offset_query::known;
-use crate::partition_reader::{PartitionReader, ReadError};
 use crate::truncation::Truncation;
 
-/// How often a partition is reopened, without reading a record in between, if its leader claims to have
-/// the next record but refuses it.
-const MAX_REOPENS: u32 = 5;
-
 /// How often the error is logged again.
-const REMIND_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is known about lost records of a partition.
 #[derive(Clone, Debug)]
@@ -35,142 +26,20 @@ pub(crate) struct DataLoss {
     /// What the leader says about that epoch, if librdkafka reports a truncation.
     pub(crate) truncation: Option<Truncation>,
     /// The oldest offset on the leader, and the one after the newest.
-    pub(crate) there: (i64, i64),
+    pub(crate) available: (i64, i64),
 }
 
 /// A partition that is halted because of lost records.
 #[derive(Clone, Debug)]
 pub(crate) struct Halted {
     loss: DataLoss,
-    said: Instant,
-}
-
-impl Assignment {
-    /// Handles librdkafka's report that records of a partition are lost. Returns the loss if reading skips it.
-    ///
-    /// The report is about librdkafka's last fetch, which may lie far before the offset where the partition was
-    /// reopened since, in records that we deleted ourselves. So this asks the leader whether the report holds.
-    ///
-    /// # Errors
-    /// [`Failure::Abort`] if an input was truncated: as seen from the last commit, nothing may be lost.
-    pub(crate) fn handle_data_loss(
-        &mut self,
-        source: TopicPartition,
-        policy: LostRecords,
-    ) -> Result<Option<DataLoss>, Failure> {
-        let Ok(index) = self.index(source) else {
-            return Ok(None);
-        };
-        let loss = self.loss(&self.readers[index])?;
-        let reader = &self.readers[index];
-        let is_cut = loss.is_truncated() && matches!(source.topic, Topic::Input(_));
-        if is_cut && reader.has_read {
-            return Err(Failure::Abort(loss.text()));
-        }
-        // The report may answer an earlier fetch.
-        if loss.is_available() || (is_cut && reader.reopened == 0) {
-            return self.reopen(index, &loss).map(|()| None);
-        }
-        self.decide(index, loss, policy)
-    }
-
-    fn decide(
-        &mut self,
-        index: usize,
-        loss: DataLoss,
-        policy: LostRecords,
-    ) -> Result<Option<DataLoss>, Failure> {
-        let reader = &mut self.readers[index];
-        let source = reader.source;
-        if source.topic == Topic::Repartition && reader.has_read {
-            // Only the task's owner deletes there, and only what it has processed.
-            return Err(Failure::Fatal(format!(
-                "{}; another instance may own the task by now",
-                loss.text()
-            )));
-        }
-        let goes_on = policy == LostRecords::Skip
-            // Opened at the oldest record, whichever that was a moment ago: nothing was missed.
-            || reader.at_oldest
-            // Samples may go missing, and model versions that were read before are known.
-            || matches!(source.topic, Topic::Samples | Topic::Model);
-        if !goes_on {
-            reader.broken = Some(ReadError::Halted(Halted::at(loss, Instant::now())));
-            return Ok(None);
-        }
-        loss.log_skipped();
-        self.open(&[(source, loss.goes_on_at())])?;
-        Ok(Some(loss))
-    }
-
-    fn loss(&self, reader: &PartitionReader) -> Result<DataLoss, Failure> {
-        let end = |what| self.ask(reader.source, what).and_then(known);
-        Ok(DataLoss {
-            source: reader.source,
-            topic: reader.topic.clone(),
-            wanted: reader.next_offset(),
-            leader_epoch: reader.leader_epoch(),
-            truncation: match reader.broken {
-                Some(ReadError::Gone(truncation)) => truncation,
-                _ => None,
-            },
-            there: (end(Offset::Beginning)?, end(Offset::End)?),
-        })
-    }
-
-    fn reopen(&mut self, index: usize, loss: &DataLoss) -> Result<(), Failure> {
-        let reader = &mut self.readers[index];
-        let (at_oldest, has_read, reopened) =
-            (reader.at_oldest, reader.has_read, reader.reopened + 1);
-        let progress = std::mem::take(&mut reader.progress);
-        if reopened > MAX_REOPENS {
-            return Err(Failure::Fatal(format!(
-                "{}; the leader refuses a record that it has",
-                loss.text()
-            )));
-        }
-        info!(
-            topic = loss.topic,
-            partition = loss.source.partition,
-            wanted = loss.wanted,
-            "records may be lost; reopening the partition"
-        );
-        let start = Start::at(loss.wanted, loss.leader_epoch);
-        self.open(&[(loss.source, start)])?;
-        let reader = &mut self.readers[index];
-        (reader.at_oldest, reader.has_read, reader.reopened) = (at_oldest, has_read, reopened);
-        reader.progress = progress;
-        Ok(())
-    }
-
-    /// The partitions that are halted because their next record is lost or corrupt.
-    pub(crate) fn halted(&self) -> Vec<TopicPartition> {
-        let is_stopped = |reader: &&PartitionReader| {
-            matches!(
-                reader.broken,
-                Some(ReadError::Halted(_) | ReadError::Corrupt(_))
-            )
-        };
-        let stopped = self.readers.iter().filter(is_stopped);
-        stopped.map(|reader| reader.source).collect()
-    }
-
-    /// Logs the errors of halted partitions again, once a minute.
-    pub(crate) fn remind(&mut self, now: Instant) {
-        for reader in &mut self.readers {
-            match &mut reader.broken {
-                Some(ReadError::Halted(stopped)) => stopped.remind(now),
-                Some(ReadError::Corrupt(corrupt)) => corrupt.remind(now),
-                _ => {}
-            }
-        }
-    }
+    logged_at: Instant,
 }
 
 impl DataLoss {
     /// Are all records that were read still there, and the next one there or yet to be written?
-    fn is_available(&self) -> bool {
-        let (oldest, end) = self.there;
+    pub(crate) fn is_available(&self) -> bool {
+        let (oldest, end) = self.available;
         match self.truncation {
             Some(truncation) => truncation.end.is_some_and(|end| end >= self.wanted),
             None => (oldest..=end).contains(&self.wanted),
@@ -179,19 +48,19 @@ impl DataLoss {
 
     /// Are records that were read no longer there?
     pub(crate) fn is_truncated(&self) -> bool {
-        !self.is_available() && self.wanted >= self.there.0
+        !self.is_available() && self.wanted >= self.available.0
     }
 
     /// How many records were deleted unread; `None` if the partition was truncated or recreated.
     pub(crate) fn count(&self) -> Option<i64> {
-        let (oldest, _) = self.there;
+        let (oldest, _) = self.available;
         (oldest > self.wanted).then(|| oldest - self.wanted)
     }
 
     /// Where to go on without the lost records: at the first record that was never read. That is the oldest record if
     /// retention deleted those before it, and for pipeline topics whose records may be read twice.
-    fn goes_on_at(&self) -> Start {
-        let (oldest, end) = self.there;
+    pub(crate) fn resume_at(&self) -> Start {
+        let (oldest, end) = self.available;
         if self.wanted < oldest || matches!(self.source.topic, Topic::Samples | Topic::Model) {
             return Start::Earliest;
         }
@@ -211,9 +80,10 @@ impl DataLoss {
         }
     }
 
-    fn text(&self) -> String {
+    /// What was found where, for an error.
+    pub(crate) fn text(&self) -> String {
         let (topic, partition, wanted) = (&self.topic, self.source.partition, self.wanted);
-        let (oldest, end) = self.there;
+        let (oldest, end) = self.available;
         format!(
             "{topic}/{partition} is to be read at offset {wanted}, but has offsets {oldest} to {end}: {}",
             self.cause()
@@ -224,7 +94,7 @@ impl DataLoss {
         if let Some(count) = self.count() {
             return format!("{count} records were deleted by retention before they were read");
         }
-        let (wanted, end) = (self.wanted, self.there.1);
+        let (wanted, end) = (self.wanted, self.available.1);
         let epoch = self.leader_epoch.unwrap_or(-1);
         match self.truncation {
             Some(Truncation { end: Some(end) }) => format!(
@@ -243,14 +113,14 @@ impl DataLoss {
 
     /// Logs that reading skips the lost records.
     pub(crate) fn log_skipped(&self) {
-        let on = self.goes_on_at().offset().unwrap_or(self.there.0);
+        let on = self.resume_at().offset().unwrap_or(self.available.0);
         warn!(
             topic = self.topic,
             partition = self.source.partition,
             wanted = self.wanted,
             leader_epoch = self.leader_epoch,
-            oldest = self.there.0,
-            end = self.there.1,
+            oldest = self.available.0,
+            end = self.available.1,
             lost = self.count(),
             "skipping lost records: {}; going on at offset {on}",
             self.cause()
@@ -268,8 +138,8 @@ impl DataLoss {
             partition = self.source.partition,
             wanted = self.wanted,
             leader_epoch = self.leader_epoch,
-            oldest = self.there.0,
-            end = self.there.1,
+            oldest = self.available.0,
+            end = self.available.1,
             lost = self.count(),
             "this partition is halted, the others go on: {}. To go on at the first record that was never read, set \
              lost_records = \"skip\" under [kafka] and restart (lost records that were counted stay counted); \
@@ -283,14 +153,17 @@ impl Halted {
     /// Logs the loss as an error.
     pub(crate) fn at(loss: DataLoss, now: Instant) -> Self {
         loss.log_halted();
-        Self { loss, said: now }
+        Self {
+            loss,
+            logged_at: now,
+        }
     }
 
     /// Logs the error again, once a minute.
-    pub(crate) fn remind(&mut self, now: Instant) {
-        if now.duration_since(self.said) >= REMIND_EVERY {
+    pub(crate) fn log_again(&mut self, now: Instant) {
+        if now.duration_since(self.logged_at) >= LOG_INTERVAL {
             self.loss.log_halted();
-            self.said = now;
+            self.logged_at = now;
         }
     }
 }
@@ -299,7 +172,7 @@ impl Halted {
 mod tests {
     use super::*;
 
-    fn loss(wanted: i64, there: (i64, i64)) -> DataLoss {
+    fn loss(wanted: i64, available: (i64, i64)) -> DataLoss {
         let topic = Topic::Input(0);
         DataLoss {
             source: TopicPartition {
@@ -310,14 +183,14 @@ mod tests {
             wanted,
             leader_epoch: Some(4),
             truncation: None,
-            there,
+            available,
         }
     }
 
-    fn truncated(wanted: i64, end: Option<i64>, there: (i64, i64)) -> DataLoss {
+    fn truncated(wanted: i64, end: Option<i64>, available: (i64, i64)) -> DataLoss {
         DataLoss {
             truncation: Some(Truncation { end }),
-            ..loss(wanted, there)
+            ..loss(wanted, available)
         }
     }
 
@@ -327,7 +200,7 @@ mod tests {
         assert_eq!(removed.count(), Some(40));
         assert!(removed.cause().starts_with("40 records"));
         assert!(!removed.is_truncated());
-        assert_eq!(removed.goes_on_at(), Start::Earliest);
+        assert_eq!(removed.resume_at(), Start::Earliest);
     }
 
     #[test]
@@ -337,7 +210,7 @@ mod tests {
         assert!(cut.cause().contains("truncated or recreated"));
         assert!(!cut.is_available());
         assert!(cut.is_truncated());
-        assert_eq!(cut.goes_on_at(), Start::Offset(100));
+        assert_eq!(cut.resume_at(), Start::Offset(100));
     }
 
     #[test]
@@ -345,21 +218,21 @@ mod tests {
         let cut = truncated(1_000, Some(800), (0, 5_000));
         assert!(cut.is_truncated());
         let verified = |offset| Start::at(offset, Some(4));
-        assert_eq!(cut.goes_on_at(), verified(800));
+        assert_eq!(cut.resume_at(), verified(800));
         for part in ["offset 1000", "leader epoch 4", "ends at 800"] {
             assert!(cut.cause().contains(part), "{}", cut.cause());
         }
         let removed_meanwhile = truncated(1_000, Some(800), (900, 5_000));
-        assert_eq!(removed_meanwhile.goes_on_at(), Start::Offset(900));
+        assert_eq!(removed_meanwhile.resume_at(), Start::Offset(900));
         let shorter = truncated(1_000, Some(800), (0, 700));
-        assert_eq!(shorter.goes_on_at(), verified(700));
+        assert_eq!(shorter.resume_at(), verified(700));
     }
 
     #[test]
     fn without_an_end_of_the_epoch_nothing_is_read_twice() {
         let cut = truncated(1_000, None, (0, 5_000));
         assert!(cut.is_truncated());
-        assert_eq!(cut.goes_on_at(), Start::Offset(1_000));
+        assert_eq!(cut.resume_at(), Start::Offset(1_000));
     }
 
     #[test]
@@ -378,6 +251,6 @@ mod tests {
     fn samples_are_read_from_the_oldest() {
         let mut samples = loss(1_000, (0, 100));
         samples.source.topic = Topic::Samples;
-        assert_eq!(samples.goes_on_at(), Start::Earliest);
+        assert_eq!(samples.resume_at(), Start::Earliest);
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use flockwise_runtime::broker::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::context::{ClientErrors, Undelivered};
+use crate::client_errors::ClientErrors;
+use crate::context::Undelivered;
 
 /// What to do about a call that failed.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ErrorAction {
     /// Make the same call again.
     Retry(String),
     /// Give up with this failure.
@@ -17,23 +18,23 @@ pub(crate) enum Answer {
 }
 
 /// What to do about a failed call of the transaction protocol.
-pub(crate) fn answer(doing: &str, error: &KafkaError) -> Answer {
+pub(crate) fn action(doing: &str, error: &KafkaError) -> ErrorAction {
     let KafkaError::Transaction(cause) = error else {
-        return Answer::Fail(plain(doing, error));
+        return ErrorAction::Fail(plain(doing, error));
     };
     let text = format!("{doing}: {cause} ({})", cause.name());
     if let Some(remedy) = remedy(cause.code()) {
-        Answer::Fail(Failure::Config(format!("{text}; {remedy}")))
+        ErrorAction::Fail(Failure::Config(format!("{text}; {remedy}")))
     } else if is_fenced(cause.code()) {
-        Answer::Fail(Failure::Fenced(text))
+        ErrorAction::Fail(Failure::Fenced(text))
     } else if cause.is_fatal() {
-        Answer::Fail(Failure::Fatal(text))
+        ErrorAction::Fail(Failure::Fatal(text))
     } else if cause.txn_requires_abort() {
-        Answer::Fail(Failure::Abort(text))
+        ErrorAction::Fail(Failure::Abort(text))
     } else if cause.is_retriable() {
-        Answer::Retry(text)
+        ErrorAction::Retry(text)
     } else {
-        Answer::Fail(Failure::Fatal(text))
+        ErrorAction::Fail(Failure::Fatal(text))
     }
 }
 

@@ -19,9 +19,9 @@ pub(crate) fn fence(settings: &KafkaSettings, name: &str) -> Result<(), Failure>
         &settings.fencing_producer(name),
         KafkaContext::new("fencer"),
     )?;
-    let patience = Duration::from_millis(settings.transaction_timeout_ms());
+    let timeout = Duration::from_millis(settings.transaction_timeout_ms());
     retry(&format!("ending the transaction of {name}"), || {
-        producer.init_transactions(patience)
+        producer.init_transactions(timeout)
     })?;
     info!(
         name,

@@ -7,7 +7,7 @@ use crate::client_metrics::is_up;
 
 /// After this many microseconds without data over its connection, a broker's ends are out of date. Fetches are
 /// answered within a second, unless the configuration makes them wait longer.
-const SILENT_US: i64 = 15_000_000;
+const MAX_IDLE_US: i64 = 15_000_000;
 
 /// The assigned partitions of some topics.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ fn is_acknowledged(statistics: &Statistics, partition: &Partition) -> bool {
 }
 
 fn has_answered(broker: &Broker) -> bool {
-    is_up(broker) && (0..=SILENT_US).contains(&broker.rxidle)
+    is_up(broker) && (0..=MAX_IDLE_US).contains(&broker.rxidle)
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ pub(crate) mod tests {
         let known = (vec![0], vec![2]);
         assert_eq!(numbers(&statistics("UP", 80_000, &partitions)), known);
         let unknown = (vec![], vec![0, 2]);
-        for (state, rxidle) in [("UP", SILENT_US + 1), ("UP", -1), ("CONNECT", -1)] {
+        for (state, rxidle) in [("UP", MAX_IDLE_US + 1), ("UP", -1), ("CONNECT", -1)] {
             let seen = statistics(state, rxidle, &partitions);
             assert_eq!(numbers(&seen), unknown, "{state} {rxidle}");
         }

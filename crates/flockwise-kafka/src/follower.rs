@@ -16,13 +16,13 @@ use crate::clients;
 use crate::context::KafkaContext;
 use crate::corrupt_batch::{SliceErrors, is_corrupt};
 use crate::errors;
-use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::partition_queue::{PartitionQueue, SLICE_RECORDS};
 use crate::partition_reader::record;
 use crate::settings::KafkaSettings;
 use crate::wakeup::Wakeup;
 
 /// How often the client's events are served.
-const SERVE_EVERY: Duration = Duration::from_secs(1);
+const SERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads partitions for standbys. Its fetches wait on the broker, which gathers data for half a second, so
 /// that following many quiet partitions costs next to nothing.
@@ -34,8 +34,8 @@ pub struct KafkaFollower {
     topics: Topics,
     followed: Vec<Followed>,
     /// Index of the partition that is read first.
-    turn: usize,
-    served: Instant,
+    first: usize,
+    last_served: Instant,
 }
 
 /// A followed partition.
@@ -67,8 +67,8 @@ impl KafkaFollower {
             servers: settings.bootstrap_servers.clone(),
             topics,
             followed: Vec::new(),
-            turn: 0,
-            served: Instant::now(),
+            first: 0,
+            last_served: Instant::now(),
         })
     }
 
@@ -103,7 +103,7 @@ impl KafkaFollower {
                 let name = format!("{topic} with partition {}", source.partition);
                 return Err(errors::missing_topic(&name));
             }
-            new.push(self.set_apart(*source, *from, topic)?);
+            new.push(self.open_queue(*source, *from, topic)?);
         }
         let list = list(new.iter())?;
         if list.count() > 0 {
@@ -115,7 +115,7 @@ impl KafkaFollower {
         Ok(())
     }
 
-    fn set_apart(
+    fn open_queue(
         &self,
         source: TopicPartition,
         from: Option<i64>,
@@ -133,7 +133,7 @@ impl KafkaFollower {
     }
 
     fn serve(&mut self) -> Result<(), Failure> {
-        self.served = Instant::now();
+        self.last_served = Instant::now();
         self.consumer.poll(Duration::ZERO);
         match self.context.client_errors().persistent_refusal() {
             Some(reason) => Err(errors::refused(&self.servers, &reason)),
@@ -144,11 +144,11 @@ impl KafkaFollower {
     /// Reads slices of all ready partitions in turn while there is room. Each call begins with another
     /// partition.
     fn read(&mut self, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
-        self.turn = (self.turn + 1) % self.followed.len().max(1);
+        self.first = (self.first + 1) % self.followed.len().max(1);
         let mut read = true;
         while read {
             read = false;
-            let (last, first) = self.followed.split_at_mut(self.turn);
+            let (last, first) = self.followed.split_at_mut(self.first);
             for followed in first.iter_mut().chain(last) {
                 let room = limit - batch.len();
                 if room == 0 {
@@ -167,19 +167,19 @@ impl Follower for KafkaFollower {
         self.follow_new(reads)
     }
 
-    fn poll(&mut self, patience: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
+    fn poll(&mut self, timeout: Duration, limit: usize, batch: &mut Batch) -> Result<(), Failure> {
         batch.clear();
         let start = Instant::now();
         loop {
-            if self.served.elapsed() >= SERVE_EVERY {
+            if self.last_served.elapsed() >= SERVE_INTERVAL {
                 self.serve()?;
             }
             self.read(limit, batch)?;
-            let left = patience.saturating_sub(start.elapsed());
+            let left = timeout.saturating_sub(start.elapsed());
             if !batch.is_empty() || left.is_zero() {
                 return Ok(());
             }
-            self.wakeup.wait(left.min(SERVE_EVERY));
+            self.wakeup.wait(left.min(SERVE_INTERVAL));
         }
     }
 }
@@ -191,17 +191,17 @@ impl Followed {
         let source = self.source;
         let taken = self
             .queue
-            .take(most.min(SLICE), |message| match message.error() {
+            .take(most.min(SLICE_RECORDS), |message| match message.error() {
                 None => batch.push(record(source, message)),
                 Some((code, reason)) => errors.add(code, reason),
             });
         match errors.worst {
-            Some((code, reason)) => self.judge(code, &reason).map(|()| taken),
+            Some((code, reason)) => self.check_error(code, &reason).map(|()| taken),
             None => Ok(taken),
         }
     }
 
-    fn judge(&self, code: RDKafkaErrorCode, reason: &str) -> Result<(), Failure> {
+    fn check_error(&self, code: RDKafkaErrorCode, reason: &str) -> Result<(), Failure> {
         let (topic, partition) = (&self.topic, self.source.partition);
         if code == RDKafkaErrorCode::AutoOffsetReset {
             return Err(Failure::Fatal(format!(

@@ -15,7 +15,7 @@ use crate::context::KafkaContext;
 
 /// How often to compare: a commit may appear later in the group than in the changelog.
 const ATTEMPTS: u32 = 5;
-const STEP: Duration = Duration::from_millis(200);
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Committed offsets by topic and partition.
 type Committed = BTreeMap<String, BTreeMap<u32, i64>>;
@@ -52,7 +52,7 @@ impl GroupOffsets {
             match differing(&positions, &committed) {
                 None => return,
                 Some(text) if attempt == ATTEMPTS => return warn!("{text}"),
-                Some(_) => thread::sleep(STEP),
+                Some(_) => thread::sleep(RETRY_INTERVAL),
             }
         }
     }

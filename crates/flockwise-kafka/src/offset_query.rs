@@ -13,17 +13,17 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::debug;
 
+use crate::admin::describe::topic_id;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
-use crate::retry::{ATTEMPT, retry_query};
+use crate::retry::{REQUEST_TIMEOUT, retry_query};
 use crate::settings::KafkaSettings;
-use crate::topic_id::topic_id;
 
 /// The longest that uncommitted records are read. Control records are not delivered, so reading never reaches
 /// the end of a partition that ends with one.
-const GLANCE: Duration = Duration::from_millis(500);
-const STEP: Duration = Duration::from_millis(20);
+const UNCOMMITTED_READ_TIMEOUT: Duration = Duration::from_millis(500);
+const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// A client for queries. It reads uncommitted records: a reader of committed records sees an end that lies before open
 /// transactions.
@@ -60,12 +60,12 @@ impl OffsetQuery {
         // Without it, the topic would look like one of another cluster, and so recreated.
         let unknown =
             || Failure::Fatal("the brokers do not report the id of their cluster".to_owned());
-        let cluster = retry_query(|| client.fetch_cluster_id(ATTEMPT).ok_or_else(unknown))?;
+        let cluster = retry_query(|| client.fetch_cluster_id(REQUEST_TIMEOUT).ok_or_else(unknown))?;
         Ok(format!("{cluster}.{id}"))
     }
 
     /// Calls `each` with the records of a partition from an offset on, committed or not, as far as they
-    /// arrive within [`GLANCE`].
+    /// arrive within [`UNCOMMITTED_READ_TIMEOUT`].
     pub(crate) fn read_uncommitted(
         &self,
         topic: &str,
@@ -83,8 +83,8 @@ impl OffsetQuery {
             .and_then(|()| self.consumer.assign(&list))
             .map_err(failed)?;
         let (start, mut next) = (Instant::now(), from);
-        while next < end && start.elapsed() < GLANCE {
-            if let Some(Ok(message)) = self.consumer.poll(STEP) {
+        while next < end && start.elapsed() < UNCOMMITTED_READ_TIMEOUT {
+            if let Some(Ok(message)) = self.consumer.poll(POLL_TIMEOUT) {
                 next = message.offset() + 1;
                 each(Record {
                     source,
@@ -133,7 +133,7 @@ pub(crate) fn ask(
             // Reports a missing topic or permission instead, if that is the cause.
             let missing = partitions
                 .iter()
-                .find_map(|(topic, partition)| expect(consumer, topic, *partition).err());
+                .find_map(|(topic, partition)| check_partition(consumer, topic, *partition).err());
             match missing {
                 Some(failure @ Failure::Config(_)) => failure,
                 _ => Failure::Fatal(format!("asking {}: {error}", describe(partitions))),
@@ -152,7 +152,7 @@ fn ask_once(
         asked.add_partition_offset(topic, partition.cast_signed(), what)?;
     }
     // As times, -1 and -2 stand for the end and the beginning.
-    let answer = consumer.offsets_for_times(asked, ATTEMPT)?;
+    let answer = consumer.offsets_for_times(asked, REQUEST_TIMEOUT)?;
     let offset = |(topic, partition): &(String, u32)| {
         let found = answer.find_partition(topic, partition.cast_signed());
         offset(found)
@@ -160,14 +160,14 @@ fn ask_once(
     partitions.iter().map(offset).collect()
 }
 
-fn expect(
+fn check_partition(
     consumer: &BaseConsumer<KafkaContext>,
     topic: &str,
     partition: u32,
 ) -> Result<(), Failure> {
     beat();
     let metadata = consumer
-        .fetch_metadata(Some(topic), ATTEMPT)
+        .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
         .map_err(|error| errors::plain(&format!("asking for {topic}"), &error))?;
     if clients::partition_count(&metadata, topic)? <= partition {
         return Err(errors::missing_topic(&format!(

@@ -15,7 +15,7 @@ use crate::fetch_state::PartitionFetch;
 #[derive(Debug)]
 pub(crate) struct OpenTransactions {
     /// A transaction that is open for this long is logged.
-    long: Duration,
+    log_after: Duration,
     held: BTreeMap<(String, i32), Held>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct OpenTransactions {
 struct Held {
     stable: i64,
     since: Instant,
-    is_told: bool,
+    is_logged: bool,
 }
 
 /// How long a partition has been held back.
@@ -33,43 +33,43 @@ pub(crate) struct OpenTransaction {
     pub(crate) partition: i32,
     /// Zero if it is not held back.
     pub(crate) lasted: Duration,
-    pub(crate) news: Option<News>,
+    pub(crate) change: Option<Change>,
 }
 
 /// A change that should be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum Change {
     /// The partition has been held back for long at offset `at`, with `behind` records from there on.
-    Long { at: i64, behind: i64 },
+    LongOpen { at: i64, behind: i64 },
     /// The logged transaction has ended: reading goes on.
-    Over,
+    Ended,
 }
 
 impl OpenTransactions {
-    /// Without held partitions. A transaction that is open for `long` is logged.
-    pub(crate) fn new(long: Duration) -> Self {
+    /// Without held partitions. A transaction that is open for `log_after` is logged.
+    pub(crate) fn new(log_after: Duration) -> Self {
         Self {
-            long,
+            log_after,
             held: BTreeMap::new(),
         }
     }
 
     /// Updates all partitions whose ends are known. Forgets those that are no longer among them.
-    pub(crate) fn look(
+    pub(crate) fn update(
         &mut self,
         partitions: &[PartitionFetch],
         now: Instant,
     ) -> Vec<OpenTransaction> {
         let mut before = std::mem::take(&mut self.held);
-        let look = |fetched: &PartitionFetch| {
+        let update = |fetched: &PartitionFetch| {
             let place = (fetched.topic.clone(), fetched.partition);
             let known = before.remove(&place);
-            self.look_at(place, fetched, known, now)
+            self.update_partition(place, fetched, known, now)
         };
-        partitions.iter().map(look).collect()
+        partitions.iter().map(update).collect()
     }
 
-    fn look_at(
+    fn update_partition(
         &mut self,
         (topic, partition): (String, i32),
         fetched: &PartitionFetch,
@@ -80,30 +80,30 @@ impl OpenTransactions {
             topic: topic.clone(),
             partition,
             lasted: Duration::ZERO,
-            news: None,
+            change: None,
         };
-        let was_told = known.as_ref().is_some_and(|held| held.is_told);
+        let was_logged = known.as_ref().is_some_and(|held| held.is_logged);
         let same = known.filter(|held| held.stable == fetched.stable);
         // A reader that has not reached the last stable offset yet is not held back.
         let is_held = fetched.stable < fetched.end && fetched.next >= fetched.stable;
         if !is_held {
-            held_for.news = was_told.then_some(News::Over);
+            held_for.change = was_logged.then_some(Change::Ended);
             return held_for;
         }
         let mut held = same.unwrap_or(Held {
             stable: fetched.stable,
             since: now,
-            is_told: false,
+            is_logged: false,
         });
         held_for.lasted = now.saturating_duration_since(held.since);
-        if held_for.lasted >= self.long && !held.is_told {
-            held.is_told = true;
-            held_for.news = Some(News::Long {
+        if held_for.lasted >= self.log_after && !held.is_logged {
+            held.is_logged = true;
+            held_for.change = Some(Change::LongOpen {
                 at: fetched.stable,
                 behind: fetched.end - fetched.stable,
             });
-        } else if was_told && !held.is_told {
-            held_for.news = Some(News::Over);
+        } else if was_logged && !held.is_logged {
+            held_for.change = Some(Change::Ended);
         }
         self.held.insert((topic, partition), held);
         held_for
@@ -111,17 +111,17 @@ impl OpenTransactions {
 }
 
 impl OpenTransaction {
-    /// Logs the news, and what to do about it.
-    pub(crate) fn say(&self) {
+    /// Logs the change, and what to do about it.
+    pub(crate) fn log(&self) {
         let (topic, partition) = (self.topic.as_str(), self.partition);
-        match self.news {
+        match self.change {
             None => {}
-            Some(News::Over) => info!(
+            Some(Change::Ended) => info!(
                 topic,
                 partition,
                 "the transaction that held this partition back has ended; reading goes on"
             ),
-            Some(News::Long { at, behind }) => warn!(
+            Some(Change::LongOpen { at, behind }) => warn!(
                 topic,
                 partition,
                 offset = at,
@@ -155,7 +155,7 @@ mod tests {
         }
 
         /// Seconds held back and news, after the partition is seen in this state at `seconds`.
-        fn see(&mut self, seconds: u64, [next, stable, end]: [i64; 3]) -> (u64, Option<News>) {
+        fn see(&mut self, seconds: u64, [next, stable, end]: [i64; 3]) -> (u64, Option<Change>) {
             let fetched = PartitionFetch {
                 topic: "orders".to_owned(),
                 partition: 3,
@@ -164,8 +164,8 @@ mod tests {
                 end,
             };
             let now = self.start + Duration::from_secs(seconds);
-            let held = self.open.look(&[fetched], now).remove(0);
-            (held.lasted.as_secs(), held.news)
+            let held = self.open.update(&[fetched], now).remove(0);
+            (held.lasted.as_secs(), held.change)
         }
     }
 
@@ -175,10 +175,10 @@ mod tests {
         assert_eq!(watch.see(0, [10, 10, 10]), (0, None));
         assert_eq!(watch.see(10, [10, 10, 14]), (0, None));
         assert_eq!(watch.see(20, [10, 10, 15]), (10, None));
-        let long = News::Long { at: 10, behind: 8 };
+        let long = Change::LongOpen { at: 10, behind: 8 };
         assert_eq!(watch.see(70, [10, 10, 18]), (60, Some(long)));
         assert_eq!(watch.see(80, [10, 10, 19]), (70, None));
-        assert_eq!(watch.see(90, [19, 19, 19]), (0, Some(News::Over)));
+        assert_eq!(watch.see(90, [19, 19, 19]), (0, Some(Change::Ended)));
         assert_eq!(watch.see(100, [19, 19, 19]), (0, None));
     }
 
@@ -206,7 +206,7 @@ mod tests {
         let mut watch = Watch::new();
         watch.see(0, [10, 10, 14]);
         assert!(watch.see(60, [10, 10, 14]).1.is_some());
-        assert_eq!(watch.see(70, [14, 14, 20]), (0, Some(News::Over)));
+        assert_eq!(watch.see(70, [14, 14, 20]), (0, Some(Change::Ended)));
         assert_eq!(watch.see(130, [14, 14, 20]).0, 60);
     }
 
@@ -214,7 +214,7 @@ mod tests {
     fn a_partition_that_is_not_seen_for_a_while_begins_again() {
         let mut watch = Watch::new();
         watch.see(0, [10, 10, 14]);
-        watch.open.look(&[], watch.start);
+        watch.open.update(&[], watch.start);
         assert_eq!(watch.see(100, [10, 10, 14]), (0, None));
     }
 }

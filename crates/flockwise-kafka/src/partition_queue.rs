@@ -6,30 +6,27 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_void};
-use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
+use crate::client_queue::{ArrivalSignal, ConsumerQueue};
 use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// The most records that are taken from a queue at a time.
-pub(crate) const SLICE: usize = 256;
+pub(crate) const SLICE_RECORDS: usize = 256;
 
 /// One partition's queue.
 pub(crate) struct PartitionQueue {
-    queue: NonNull<sys::rd_kafka_queue_t>,
-    /// librdkafka has its address. Not in a `Box`: moving a `Box` invalidates other pointers to its contents.
-    signal: Arc<Signal>,
+    queue: ConsumerQueue,
+    arrivals: Arc<ArrivalSignal>,
     topic: CString,
     partition: i32,
-    consumer: Arc<BaseConsumer<KafkaContext>>,
     taken: Taken,
 }
 
@@ -69,30 +66,6 @@ impl Taken {
     }
 }
 
-/// What librdkafka's threads set when something arrives in an empty queue.
-struct Signal {
-    ready: AtomicBool,
-    wakeup: Wakeup,
-}
-
-impl Signal {
-    /// Ready at first: records may have arrived before the callback was set.
-    fn new(wakeup: &Wakeup) -> Arc<Self> {
-        Arc::new(Self {
-            ready: AtomicBool::new(true),
-            wakeup: wakeup.clone(),
-        })
-    }
-
-    /// The argument of [`on_records`]. It stays valid while the Arc lives, wherever the Arc is moved.
-    fn opaque(signal: &Arc<Self>) -> *mut c_void {
-        Arc::as_ptr(signal).cast_mut().cast()
-    }
-}
-
-// SAFETY: librdkafka's queues may be used from any thread, and the signal is made of Sync parts.
-unsafe impl Send for PartitionQueue {}
-
 /// Where a partition's readable records end, and how far they have been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -114,69 +87,46 @@ impl PartitionQueue {
         wakeup: &Wakeup,
     ) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
-        let client = consumer.client().native_ptr();
-        // SAFETY: the client lives as long as the Arc, the name as long as the call.
-        let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
-        let queue = NonNull::new(queue)?;
-        let signal = Signal::new(wakeup);
-        // SAFETY: the queue is ours until drop, which removes the callback before the signal is freed.
-        // The Arc keeps the signal at its address. Both calls lock the queue themselves.
-        unsafe {
-            sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
-            sys::rd_kafka_queue_cb_event_enable(
-                queue.as_ptr(),
-                Some(on_records),
-                Signal::opaque(&signal),
-            );
-        }
+        let mut queue = ConsumerQueue::of_partition(consumer, &topic, partition)?;
+        queue.separate();
         Some(Self {
+            arrivals: queue.signal_arrivals(wakeup),
             queue,
-            signal,
             topic,
             partition,
-            consumer: Arc::clone(consumer),
             taken: Taken::default(),
         })
     }
 
     /// May the queue hold records?
     pub(crate) fn is_ready(&self) -> bool {
-        self.signal.ready.load(Ordering::Acquire)
+        self.arrivals.is_ready()
     }
 
-    /// Takes at most `most` (and at most [`SLICE`]) records without waiting, calls `each` with them in
+    /// Takes at most `most` (and at most [`SLICE_RECORDS`]) records without waiting, calls `each` with them in
     /// order, and returns how many there were.
-    pub(crate) fn take(&mut self, most: usize, mut each: impl FnMut(&Message<'_>)) -> usize {
-        let most = most.min(SLICE);
-        let mut messages = [ptr::null_mut::<sys::rd_kafka_message_t>(); SLICE];
+    pub(crate) fn take(&mut self, most: usize, mut each: impl FnMut(&Message)) -> usize {
+        let most = most.min(SLICE_RECORDS);
+        let mut messages = [ptr::null_mut::<sys::rd_kafka_message_t>(); SLICE_RECORDS];
         // Cleared before polling, so that a record that arrives meanwhile sets it again.
-        self.signal.ready.store(false, Ordering::Release);
-        // SAFETY: the array has room for `most` pointers; the queue is ours.
+        self.arrivals.set_ready(false);
+        // SAFETY: the array has room for `most` pointers; the queue lives during the call.
         let taken = unsafe {
             sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), most)
         };
         let taken = usize::try_from(taken).unwrap_or(0);
         if taken == most {
-            self.signal.ready.store(true, Ordering::Release);
+            self.arrivals.set_ready(true);
         }
-        for message in messages
-            .iter()
-            .take(taken)
-            .filter_map(|raw| NonNull::new(*raw))
-        {
-            let taken = Message {
-                raw: message,
-                lifetime: PhantomData,
-            };
-            self.note(&taken);
-            each(&taken);
-            // SAFETY: the message is ours, and no part of it outlives `each`.
-            unsafe { sys::rd_kafka_message_destroy(message.as_ptr()) };
+        let messages = messages.iter().take(taken);
+        for message in messages.filter_map(|raw| NonNull::new(*raw)).map(Message) {
+            self.note(&message);
+            each(&message);
         }
         taken
     }
 
-    fn note(&mut self, message: &Message<'_>) {
+    fn note(&mut self, message: &Message) {
         match message.is_error() {
             true => self.taken.error(message.offset()),
             false => self.taken.record(message.offset(), message.leader_epoch()),
@@ -193,10 +143,14 @@ impl PartitionQueue {
         }
     }
 
+    fn client(&self) -> *mut sys::rd_kafka_t {
+        self.queue.client().client().native_ptr()
+    }
+
     fn end(&self) -> Option<i64> {
         let (mut low, mut high) = (-1, -1);
-        let client = self.consumer.client().native_ptr();
-        // SAFETY: the client lives as long as the Arc; the rest is borrowed for the call.
+        let client = self.client();
+        // SAFETY: the client lives as long as `self`; the rest is borrowed for the call.
         let answer = unsafe {
             sys::rd_kafka_get_watermark_offsets(
                 client,
@@ -212,8 +166,9 @@ impl PartitionQueue {
 
     /// See [`Taken::position`].
     fn position(&self) -> (Option<i64>, Option<i32>) {
-        let client = self.consumer.client().native_ptr();
-        // SAFETY: the list is created, read and freed here; its one element lives as long as the list.
+        let client = self.client();
+        // SAFETY: the client lives as long as `self`; the list is created, read and freed here; its one element lives as
+        // long as the list.
         let (offset, leader_epoch) = unsafe {
             let list = sys::rd_kafka_topic_partition_list_new(1);
             let element =
@@ -228,34 +183,14 @@ impl PartitionQueue {
     }
 }
 
-impl Drop for PartitionQueue {
-    fn drop(&mut self) {
-        // SAFETY: the callback is removed under the queue's lock, so that it cannot run after the signal
-        // is freed. Then our reference to the queue is released, while the client lives.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
-            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
-        }
-    }
-}
+/// A record, or an error of its partition, in librdkafka's memory. Only [`PartitionQueue::take`] makes one, from a message
+/// that librdkafka has handed over: it is valid, and nobody else's, until dropped.
+pub(crate) struct Message(NonNull<sys::rd_kafka_message_t>);
 
-unsafe extern "C" fn on_records(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
-    // SAFETY: `PartitionQueue` keeps the signal alive until it has removed this callback.
-    let signal = unsafe { &*opaque.cast::<Signal>() };
-    signal.ready.store(true, Ordering::Release);
-    signal.wakeup.wake();
-}
-
-/// A record, or an error of its partition, in librdkafka's memory.
-pub(crate) struct Message<'a> {
-    raw: NonNull<sys::rd_kafka_message_t>,
-    lifetime: PhantomData<&'a sys::rd_kafka_message_t>,
-}
-
-impl Message<'_> {
+impl Message {
     fn fields(&self) -> &sys::rd_kafka_message_t {
-        // SAFETY: `PartitionQueue::take` destroys the message only after its last use.
-        unsafe { self.raw.as_ref() }
+        // SAFETY: the message is valid and not written to while `self` lives.
+        unsafe { self.0.as_ref() }
     }
 
     fn is_error(&self) -> bool {
@@ -282,24 +217,26 @@ impl Message<'_> {
 
     /// Epoch of the leader that appended the record; `None` if unknown.
     fn leader_epoch(&self) -> Option<i32> {
-        // SAFETY: the message is alive, see `fields`.
-        let epoch = unsafe { sys::rd_kafka_message_leader_epoch(self.raw.as_ptr()) };
+        // SAFETY: the message is valid while `self` lives.
+        let epoch = unsafe { sys::rd_kafka_message_leader_epoch(self.0.as_ptr()) };
         (epoch >= 0).then_some(epoch)
     }
 
     /// Milliseconds since the epoch; -1 if the record has no timestamp.
     pub(crate) fn timestamp_ms(&self) -> i64 {
-        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the message is alive, see `fields`.
-        unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &mut kind) }
+        self.timestamp().0
     }
 
     /// Did the broker set the timestamp when it appended the record?
     pub(crate) fn is_stamped_by_broker(&self) -> bool {
+        self.timestamp().1 == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
+    }
+
+    fn timestamp(&self) -> (i64, sys::rd_kafka_timestamp_type_t) {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the message is alive, see `fields`.
-        unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &mut kind) };
-        kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
+        // SAFETY: the message is valid while `self` lives.
+        let time_ms = unsafe { sys::rd_kafka_message_timestamp(self.0.as_ptr(), &mut kind) };
+        (time_ms, kind)
     }
 
     /// The record's key; `None` if it has none.
@@ -312,56 +249,22 @@ impl Message<'_> {
         self.bytes(self.fields().payload, self.fields().len)
     }
 
-    /// Bytes of the message, from librdkafka's pointer and length.
+    /// Bytes of the message, from its own pointer and length.
     fn bytes(&self, start: *const c_void, length: usize) -> Option<&[u8]> {
-        // SAFETY: `start` is null, or points to `length` bytes that live as long as the message, see `fields`.
+        // SAFETY: `start` is null, or points to `length` bytes of the message, which are valid while `self` lives.
         (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
     }
 }
 
-/// The queue on which rebalances, errors and log lines arrive.
-pub(crate) struct GroupQueue {
-    queue: NonNull<sys::rd_kafka_queue_t>,
-    consumer: Arc<BaseConsumer<KafkaContext>>,
-}
-
-// SAFETY: librdkafka's queues may be used from any thread.
-unsafe impl Send for GroupQueue {}
-
-impl GroupQueue {
-    /// The queue of a consumer that has a group.
-    pub(crate) fn of(consumer: &Arc<BaseConsumer<KafkaContext>>) -> Option<Self> {
-        // SAFETY: the client lives as long as the Arc.
-        let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        Some(Self {
-            queue: NonNull::new(queue)?,
-            consumer: Arc::clone(consumer),
-        })
-    }
-
-    /// The consumer that the queue belongs to.
-    pub(crate) fn consumer(&self) -> &BaseConsumer<KafkaContext> {
-        &self.consumer
-    }
-
-    /// Does the queue hold no event?
-    pub(crate) fn is_empty(&self) -> bool {
-        // SAFETY: the queue is ours until drop.
-        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) == 0 }
-    }
-}
-
-impl Drop for GroupQueue {
+impl Drop for Message {
     fn drop(&mut self) {
-        // SAFETY: our own reference, released once, while the client lives.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+        // SAFETY: the message is ours, and what was borrowed from it has borrowed `self`.
+        unsafe { sys::rd_kafka_message_destroy(self.0.as_ptr()) };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -380,19 +283,5 @@ mod tests {
         assert_eq!(taken.position(10, 8), (Some(10), Some(8)));
         // A control record of a later leader follows the last record.
         assert_eq!(taken.position(11, 9), (Some(11), Some(9)));
-    }
-
-    #[test]
-    fn a_signal_may_move_while_librdkafka_has_its_address() {
-        let wakeup = Wakeup::default();
-        let signal = Signal::new(&wakeup);
-        let opaque = Signal::opaque(&signal);
-        let moved = Some(signal);
-        let signal = moved.as_ref().expect("just moved");
-        signal.ready.store(false, Ordering::Release);
-        // SAFETY: the signal lives, and the client is not used.
-        unsafe { on_records(ptr::null_mut(), opaque) };
-        assert!(signal.ready.load(Ordering::Acquire));
-        wakeup.wait(Duration::MAX);
     }
 }

@@ -12,17 +12,17 @@ use tracing::warn;
 
 use crate::alignment::{AlignedPartition, Choice, ReadProgress, choose};
 use crate::context::KafkaContext;
-use crate::corrupt_batch::{Corrupt, SliceErrors, is_corrupt};
+use crate::corrupt_batch::{CorruptBatch, SliceErrors, is_corrupt};
 use crate::data_loss::Halted;
 use crate::errors;
 use crate::fair_share::{FairShare, internal_room};
-use crate::partition_queue::{Message, PartitionQueue, SLICE};
+use crate::partition_queue::{Message, PartitionQueue, SLICE_RECORDS};
 use crate::truncation::Truncation;
 use crate::wakeup::Wakeup;
 
 /// Records taken at a time from a partition that waits for others: the records of all partitions should stay
 /// in the processor's cache until their turn.
-const WAITING_SLICE: usize = 64;
+const WAITING_SLICE_RECORDS: usize = 64;
 
 /// Reads one open partition.
 pub(crate) struct PartitionReader {
@@ -61,7 +61,7 @@ pub(crate) enum ReadError {
     /// Records are lost, and the partition stays halted.
     Halted(Halted),
     /// The next batch cannot be read. The position stays before it, and the queue is not read again.
-    Corrupt(Corrupt),
+    Corrupt(CorruptBatch),
     /// The principal may not read it. Says what to do.
     Forbidden(String),
 }
@@ -130,7 +130,7 @@ impl PartitionReader {
     /// Moves at most `most` records into the batch.
     fn read(&mut self, most: usize, batch: &mut Batch) {
         let most = match std::mem::take(&mut self.was_held) {
-            true => most.min(WAITING_SLICE),
+            true => most.min(WAITING_SLICE_RECORDS),
             false => most,
         };
         let (mut first_ms, mut last_ms) = (None, i64::MIN);
@@ -173,7 +173,7 @@ impl PartitionReader {
         let (topic, partition) = (&self.topic, self.source.partition);
         match code {
             RDKafkaErrorCode::AutoOffsetReset => Some(ReadError::Gone(Truncation::parse(reason))),
-            _ if is_corrupt(code) => Some(ReadError::Corrupt(Corrupt::at(
+            _ if is_corrupt(code) => Some(ReadError::Corrupt(CorruptBatch::at(
                 topic,
                 partition,
                 self.position,
@@ -231,7 +231,7 @@ pub(crate) fn fill(
     let room = internal_room(limit, inputs_are_ready);
     share.read(internal, room, PartitionReader::is_ready, |reader, most| {
         let before = batch.len();
-        reader.read(most.min(SLICE), batch);
+        reader.read(most.min(SLICE_RECORDS), batch);
         batch.len() - before
     });
     let mut held = false;
@@ -266,7 +266,7 @@ fn fill_aligned(
         match choose(inputs, max_skew_ms, now) {
             Choice::Read(index) => {
                 let room = limit - batch.len();
-                inputs[index].read(room.min(SLICE), batch);
+                inputs[index].read(room.min(SLICE_RECORDS), batch);
             }
             Choice::Hold => return true,
             Choice::Nothing => return false,
@@ -276,7 +276,7 @@ fn fill_aligned(
 }
 
 /// A message as a record.
-pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message<'a>) -> Record<'a> {
+pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message) -> Record<'a> {
     Record {
         source,
         offset: message.offset(),

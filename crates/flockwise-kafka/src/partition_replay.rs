@@ -13,17 +13,24 @@ use tracing::debug;
 use crate::context::KafkaContext;
 use crate::corrupt_batch::{SliceErrors, is_corrupt};
 use crate::errors;
-use crate::partition_queue::{PartitionQueue, SLICE};
+use crate::partition_queue::{PartitionQueue, SLICE_RECORDS};
 use crate::partition_reader::record;
-use crate::replay::ReplayRequest;
 use crate::wakeup::Wakeup;
 
 /// How long to wait for the end of an open transaction. One that is being committed ends within
 /// milliseconds.
-const HELD: Duration = Duration::from_millis(300);
+const OPEN_TRANSACTION_WAIT: Duration = Duration::from_millis(300);
 
 /// How long to wait for a leader that does not answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A partition to replay.
+pub(crate) struct ReplayRequest {
+    pub(crate) topic: String,
+    pub(crate) source: TopicPartition,
+    /// Offset to start at; `None` for the oldest record.
+    pub(crate) from: Option<i64>,
+}
 
 /// The partition to replay, from `start` to `end`.
 struct ReplayTarget<'a> {
@@ -35,7 +42,7 @@ struct ReplayTarget<'a> {
 
 /// The replay of one partition.
 pub(crate) struct PartitionReplay<'a> {
-    goal: ReplayTarget<'a>,
+    target: ReplayTarget<'a>,
     queue: PartitionQueue,
     progress: ReplayProgress,
     /// How the replay ended; `None` while it runs.
@@ -54,7 +61,7 @@ struct ReplayProgress {
 impl ReplayTarget<'_> {
     /// The outcome, if it is known without reading. Whether the start is before the oldest record shows only
     /// during reading: retention may delete records meanwhile.
-    fn foregone(&self) -> Option<Replayed> {
+    fn known_outcome(&self) -> Option<Replayed> {
         match self.start {
             start if !(0..=self.end).contains(&start) => Some(Replayed::Gone),
             start if start == self.end => Some(Replayed::Whole(self.end)),
@@ -71,31 +78,31 @@ impl<'a> PartitionReplay<'a> {
         consumer: &Arc<BaseConsumer<KafkaContext>>,
         wakeup: &Wakeup,
     ) -> Result<Self, Failure> {
-        let goal = ReplayTarget {
+        let target = ReplayTarget {
             topic: &read.topic,
             source: read.source,
             start,
             end,
         };
-        let partition = goal.source.partition.cast_signed();
-        let queue = PartitionQueue::open(consumer, goal.topic, partition, wakeup)
-            .ok_or_else(|| errors::missing_topic(goal.topic))?;
+        let partition = target.source.partition.cast_signed();
+        let queue = PartitionQueue::open(consumer, target.topic, partition, wakeup)
+            .ok_or_else(|| errors::missing_topic(target.topic))?;
         Ok(Self {
             queue,
-            progress: ReplayProgress::at(goal.start),
-            outcome: goal.foregone(),
-            goal,
+            progress: ReplayProgress::at(target.start),
+            outcome: target.known_outcome(),
+            target,
         })
     }
 
     /// Topic, partition and the offset to start at.
-    pub(crate) fn place(&self) -> (&str, i32, i64) {
+    pub(crate) fn start(&self) -> (&str, i32, i64) {
         let ReplayTarget {
             topic,
             source,
             start,
             ..
-        } = self.goal;
+        } = self.target;
         (topic, source.partition.cast_signed(), start)
     }
 
@@ -106,7 +113,7 @@ impl<'a> PartitionReplay<'a> {
 
     /// Takes the fetched records. Returns how many messages were taken.
     pub(crate) fn advance(&mut self, each: &mut dyn FnMut(Record<'_>)) -> Result<usize, Failure> {
-        let taken = match take(&mut self.queue, &self.goal, &mut self.progress, each) {
+        let taken = match take(&mut self.queue, &self.target, &mut self.progress, each) {
             Ok(taken) => taken,
             Err(ReadError::Gone) => {
                 self.outcome = Some(Replayed::Gone);
@@ -115,19 +122,19 @@ impl<'a> PartitionReplay<'a> {
             Err(ReadError::Failed(failure)) => return Err(failure),
         };
         let progress = &self.progress;
-        if progress.position >= self.goal.end {
-            self.outcome = Some(Replayed::Whole(self.goal.end));
+        if progress.position >= self.target.end {
+            self.outcome = Some(Replayed::Whole(self.target.end));
         } else if taken == 0 && progress.is_held() {
             self.outcome = Some(Replayed::Held(progress.position));
         } else if taken == 0 {
-            progress.check_patience(&self.goal)?;
+            progress.check_timeout(&self.target)?;
         }
         Ok(taken)
     }
 
     /// Logs how far the replay got.
-    pub(crate) fn say(&self, elapsed_ms: u128) {
-        let (topic, partition) = (self.goal.topic, self.goal.source.partition);
+    pub(crate) fn log(&self, elapsed_ms: u128) {
+        let (topic, partition) = (self.target.topic, self.target.source.partition);
         let (records, replayed) = (self.progress.count, self.outcome);
         debug!(topic, partition, records, ?replayed, elapsed_ms, "restored");
     }
@@ -142,26 +149,28 @@ enum ReadError {
 /// Takes the fetched records. Returns how many messages were taken.
 fn take(
     queue: &mut PartitionQueue,
-    goal: &ReplayTarget<'_>,
+    target: &ReplayTarget<'_>,
     progress: &mut ReplayProgress,
     each: &mut dyn FnMut(Record<'_>),
 ) -> Result<usize, ReadError> {
     let mut errors = SliceErrors::default();
-    let taken = queue.take(SLICE, |message| match message.error() {
+    let taken = queue.take(SLICE_RECORDS, |message| match message.error() {
         // All readable records are before its offset: the last ones may have been compacted away.
-        Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.ended(message.offset()),
+        Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.reached_end(message.offset()),
         Some((code, reason)) => errors.add(code, reason),
-        None if message.offset() < goal.end => {
-            each(record(goal.source, message));
+        None if message.offset() < target.end => {
+            each(record(target.source, message));
             progress.count += 1;
         }
         None => {}
     });
     if let Some((code, reason)) = errors.worst {
-        return Err(progress.broken(goal, code, &reason));
+        return Err(progress.read_error(target, code, &reason));
     }
     // Queried only when nothing is left to take. It also passes aborted records.
-    let reached = (taken < SLICE).then(|| queue.extent().position).flatten();
+    let reached = (taken < SLICE_RECORDS)
+        .then(|| queue.extent().position)
+        .flatten();
     progress.reach(reached, taken);
     Ok(taken)
 }
@@ -176,7 +185,7 @@ impl ReplayProgress {
         }
     }
 
-    fn ended(&mut self, offset: i64) {
+    fn reached_end(&mut self, offset: i64) {
         self.readable_end = Some(offset);
         if offset > self.position {
             self.position = offset;
@@ -194,14 +203,19 @@ impl ReplayProgress {
 
     /// Are all committed records read, and is the rest held back by an open transaction?
     fn is_held(&self) -> bool {
-        self.readable_end == Some(self.position) && self.advanced.elapsed() >= HELD
+        self.readable_end == Some(self.position) && self.advanced.elapsed() >= OPEN_TRANSACTION_WAIT
     }
 
-    fn broken(&self, goal: &ReplayTarget<'_>, code: RDKafkaErrorCode, reason: &str) -> ReadError {
+    fn read_error(
+        &self,
+        target: &ReplayTarget<'_>,
+        code: RDKafkaErrorCode,
+        reason: &str,
+    ) -> ReadError {
         if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
             return ReadError::Gone;
         }
-        let (topic, partition) = (goal.topic, goal.source.partition);
+        let (topic, partition) = (target.topic, target.source.partition);
         ReadError::Failed(match errors::remedy(code) {
             Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
             None if is_corrupt(code) => Failure::Fatal(format!(
@@ -216,16 +230,16 @@ impl ReplayProgress {
         })
     }
 
-    fn check_patience(&self, goal: &ReplayTarget<'_>) -> Result<(), Failure> {
-        if self.advanced.elapsed() < PATIENCE {
+    fn check_timeout(&self, target: &ReplayTarget<'_>) -> Result<(), Failure> {
+        if self.advanced.elapsed() < READ_TIMEOUT {
             return Ok(());
         }
-        let (topic, partition) = (goal.topic, goal.source.partition);
-        let (position, end) = (self.position, goal.end);
+        let (topic, partition) = (target.topic, target.source.partition);
+        let (position, end) = (self.position, target.end);
         Err(Failure::Fatal(format!(
             "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; check \
              that the partition's leader is up",
-            PATIENCE.as_secs()
+            READ_TIMEOUT.as_secs()
         )))
     }
 }

@@ -65,10 +65,10 @@ impl KafkaTopicClient {
             &self.settings.fencing_producer(&id),
             KafkaContext::new("pipeline"),
         )?;
-        let patience = Duration::from_millis(self.settings.transaction_timeout_ms());
+        let timeout = Duration::from_millis(self.settings.transaction_timeout_ms());
         let doing = format!("writing to {name}");
         // From here on, an instance that took over the id before can no longer commit.
-        retry(&doing, || producer.init_transactions(patience))?;
+        retry(&doing, || producer.init_transactions(timeout))?;
         if self.settled_pipeline_record()?.as_deref() != read {
             return Ok(false);
         }
@@ -78,7 +78,7 @@ impl KafkaTopicClient {
             producer
                 .send(record.payload(new))
                 .map_err(|(error, _)| error)?;
-            producer.commit_transaction(patience)
+            producer.commit_transaction(timeout)
         };
         match write() {
             Ok(()) => Ok(true),

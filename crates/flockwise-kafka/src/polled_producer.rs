@@ -4,9 +4,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
 use std::ops::Deref;
-use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,60 +14,59 @@ use flockwise_runtime::broker::Failure;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka_sys as sys;
 
+use crate::client_queue::ClientQueue;
 use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// How long the thread sleeps if nothing wakes it.
-const LONGEST_POLL: Duration = Duration::from_secs(3600);
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 /// A producer and its thread. Dropping it ends the thread.
 pub(crate) struct PolledProducer {
-    served: Arc<PollThread>,
+    poll_thread: Arc<PollThread>,
     thread: Option<JoinHandle<()>>,
 }
 
 struct PollThread {
-    queue: NonNull<sys::rd_kafka_queue_t>,
+    queue: ClientQueue<BaseProducer<KafkaContext>>,
     wakeup: Wakeup,
     is_over: AtomicBool,
-    producer: BaseProducer<KafkaContext>,
 }
-
-// SAFETY: librdkafka's queues may be used from any thread, and so may all other fields.
-unsafe impl Send for PollThread {}
-// SAFETY: as above; each call locks the queue itself.
-unsafe impl Sync for PollThread {}
 
 impl PolledProducer {
     /// Starts the thread.
     pub(crate) fn new(producer: BaseProducer<KafkaContext>) -> Result<Self, Failure> {
-        // SAFETY: the client lives as long as the producer.
-        let queue = unsafe { sys::rd_kafka_queue_get_main(producer.client().native_ptr()) };
-        let queue = NonNull::new(queue)
+        let mut queue = ClientQueue::of_producer(producer)
             .ok_or_else(|| Failure::Fatal("the producer has no queue".into()))?;
-        let served = Arc::new(PollThread {
-            queue,
-            wakeup: Wakeup::default(),
-            is_over: AtomicBool::new(false),
-            producer,
-        });
-        let opaque = ptr::from_ref::<Wakeup>(&served.wakeup).cast_mut();
-        // SAFETY: the queue is ours until drop, which removes the callback before the wakeup is freed. The
-        // Arc keeps the wakeup at its address.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_event), opaque.cast());
-        }
+        let wakeup = Wakeup::default();
+        queue.signal_arrivals(&wakeup);
         // Events that arrived before the callback was set have not woken the thread.
-        served.wakeup.wake();
-        let working = Arc::clone(&served);
+        wakeup.wake();
+        let poll_thread = Arc::new(PollThread {
+            queue,
+            wakeup,
+            is_over: AtomicBool::new(false),
+        });
+        let working = Arc::clone(&poll_thread);
         let thread = thread::Builder::new()
-            .name("flockwise-sent".to_owned())
+            .name("flockwise-poll".to_owned())
             .spawn(move || working.serve())
             .map_err(|error| Failure::Fatal(format!("starting a producer's thread: {error}")))?;
         Ok(Self {
-            served,
+            poll_thread,
             thread: Some(thread),
         })
+    }
+
+    /// Waits until nothing is in flight, without lingering; `false` if that takes longer than `timeout`.
+    ///
+    /// rdkafka's own flush waits for a delivery report, of which a success has none, for up to a tenth of a second.
+    /// librdkafka's waits on a condition variable for its count of records in flight.
+    pub(crate) fn await_delivery(&self, timeout: Duration) -> bool {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the handle is that of a live client, which `self` owns.
+        let result = unsafe { sys::rd_kafka_flush(self.client().native_ptr(), timeout_ms) };
+        result == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 }
 
@@ -77,17 +74,16 @@ impl Deref for PolledProducer {
     type Target = BaseProducer<KafkaContext>;
 
     fn deref(&self) -> &Self::Target {
-        &self.served.producer
+        self.poll_thread.queue.client()
     }
 }
 
 impl PollThread {
     fn serve(&self) {
         while !self.is_over.load(Ordering::Acquire) {
-            self.wakeup.wait(LONGEST_POLL);
-            // SAFETY: the queue is ours until drop.
-            while unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) } > 0 {
-                self.producer.poll(Duration::ZERO);
+            self.wakeup.wait(MAX_SLEEP);
+            while !self.queue.is_empty() {
+                self.queue.client().poll(Duration::ZERO);
             }
         }
     }
@@ -95,27 +91,11 @@ impl PollThread {
 
 impl Drop for PolledProducer {
     fn drop(&mut self) {
-        self.served.is_over.store(true, Ordering::Release);
-        self.served.wakeup.wake();
+        self.poll_thread.is_over.store(true, Ordering::Release);
+        self.poll_thread.wakeup.wake();
         if let Some(thread) = self.thread.take() {
             // The thread does nothing that panics, and drop could not report it.
             let _ = thread.join();
         }
     }
-}
-
-impl Drop for PollThread {
-    fn drop(&mut self) {
-        // SAFETY: the callback is removed under the queue's lock, so that it cannot run after the wakeup is
-        // freed. Then our reference to the queue is released, while the client lives.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
-            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
-        }
-    }
-}
-
-unsafe extern "C" fn on_event(_: *mut sys::rd_kafka_t, opaque: *mut c_void) {
-    // SAFETY: `PollThread` keeps the wakeup alive until it has removed this callback.
-    unsafe { &*opaque.cast::<Wakeup>() }.wake();
 }

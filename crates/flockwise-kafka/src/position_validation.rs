@@ -18,8 +18,8 @@ use crate::errors;
 use crate::partition_reader::PartitionReader;
 
 /// How long librdkafka may take to start newly assigned partitions.
-const PATIENCE: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(5);
+const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
+const SEEK_BACKOFF: Duration = Duration::from_millis(5);
 
 /// Positions of input partitions that were read before, and are verified while they are assigned.
 ///
@@ -73,14 +73,14 @@ impl PositionValidation {
             if let Some((code, _)) = consumer.client().fatal_error() {
                 return Err(errors::consumer_ended(code));
             }
-            if start.elapsed() >= PATIENCE {
-                let seconds = PATIENCE.as_secs();
+            if start.elapsed() >= SEEK_TIMEOUT {
+                let seconds = SEEK_TIMEOUT.as_secs();
                 return Err(Failure::Fatal(format!(
                     "the position in {topic}/{partition} could not be verified within {seconds} s"
                 )));
             }
             beat();
-            thread::sleep(STEP);
+            thread::sleep(SEEK_BACKOFF);
         }
         let resumed = list(&targets).and_then(|list| consumer.resume(&list));
         resumed.map_err(failed)
@@ -104,9 +104,9 @@ fn seek(
     consumer: &BaseConsumer<KafkaContext>,
     mut targets: Vec<SeekTarget>,
 ) -> KafkaResult<Vec<SeekTarget>> {
-    let sought = consumer.seek_partitions(list(&targets)?, PATIENCE)?;
-    targets.retain(|place| {
-        let found = sought.find_partition(&place.topic, place.partition);
+    let sought = consumer.seek_partitions(list(&targets)?, SEEK_TIMEOUT)?;
+    targets.retain(|target| {
+        let found = sought.find_partition(&target.topic, target.partition);
         found.is_none_or(|found| found.error().is_err())
     });
     Ok(targets)
@@ -114,15 +114,15 @@ fn seek(
 
 fn list(targets: &[SeekTarget]) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(targets.len());
-    for place in targets {
-        let offset = Offset::Offset(place.offset);
-        list.add_partition_offset(&place.topic, place.partition, offset)?;
+    for target in targets {
+        let offset = Offset::Offset(target.offset);
+        list.add_partition_offset(&target.topic, target.partition, offset)?;
     }
-    for (index, place) in targets.iter().enumerate() {
+    for (index, target) in targets.iter().enumerate() {
         // SAFETY: the list has an element for each of the targets, in order, and outlives the call.
         unsafe {
             let element = (*list.ptr()).elems.add(index);
-            sys::rd_kafka_topic_partition_set_leader_epoch(element, place.leader_epoch);
+            sys::rd_kafka_topic_partition_set_leader_epoch(element, target.leader_epoch);
         }
     }
     Ok(list)

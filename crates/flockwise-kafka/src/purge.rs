@@ -20,10 +20,10 @@ use crate::context::KafkaContext;
 use crate::settings::KafkaSettings;
 
 /// The interval of deletions: short enough to keep the topic small, long enough to cost nothing.
-const EVERY: Duration = Duration::from_secs(30);
+const PURGE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The pause after a refused deletion: somebody may grant the permission meanwhile.
-const AFTER_REFUSAL: Duration = Duration::from_secs(3600);
+const REFUSAL_BACKOFF: Duration = Duration::from_secs(3600);
 
 type Deletion = Pin<Box<dyn Future<Output = KafkaResult<TopicPartitionList>> + Send>>;
 
@@ -54,8 +54,8 @@ impl Purger {
     pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
         self.processed.committed(positions);
         let now = Instant::now();
-        if self.running.is_some() && self.schedule.may_look(now) {
-            self.look(now);
+        if self.running.is_some() && self.schedule.may_check(now) {
+            self.check(now);
         }
         if self.running.is_some() || self.processed.is_empty() || !self.schedule.is_due(now) {
             return;
@@ -86,7 +86,7 @@ impl Purger {
     }
 
     /// Checks whether the last deletion has ended.
-    fn look(&mut self, now: Instant) {
+    fn check(&mut self, now: Instant) {
         let Some(deletion) = &mut self.running else {
             return;
         };
@@ -175,15 +175,15 @@ fn is_refusal(error: &KafkaError) -> bool {
 #[derive(Debug)]
 struct Schedule {
     due: Instant,
-    look_at: Instant,
+    check_at: Instant,
     last: Outcome,
 }
 
 impl Schedule {
     fn new(now: Instant) -> Self {
         Self {
-            due: now + EVERY,
-            look_at: now,
+            due: now + PURGE_INTERVAL,
+            check_at: now,
             last: Outcome::Deleted,
         }
     }
@@ -192,19 +192,19 @@ impl Schedule {
         now >= self.due
     }
 
-    fn may_look(&self, now: Instant) -> bool {
-        now >= self.look_at
+    fn may_check(&self, now: Instant) -> bool {
+        now >= self.check_at
     }
 
     fn attempted(&mut self, now: Instant) {
-        self.due = now + EVERY;
-        self.look_at = now + EVERY;
+        self.due = now + PURGE_INTERVAL;
+        self.check_at = now + PURGE_INTERVAL;
     }
 
     /// Notes how a deletion ended. Returns whether that differs from the deletion before.
     fn ended(&mut self, outcome: Outcome, now: Instant) -> bool {
         if outcome == Outcome::Refused {
-            self.due = now + AFTER_REFUSAL;
+            self.due = now + REFUSAL_BACKOFF;
         }
         std::mem::replace(&mut self.last, outcome) != outcome
     }
@@ -283,22 +283,22 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::new(start);
         assert!(!schedule.is_due(start));
-        let now = start + EVERY;
+        let now = start + PURGE_INTERVAL;
         assert!(schedule.is_due(now));
         schedule.attempted(now);
         assert!(schedule.ended(Outcome::Failed, now));
-        assert!(!schedule.is_due(now) && schedule.is_due(now + EVERY));
+        assert!(!schedule.is_due(now) && schedule.is_due(now + PURGE_INTERVAL));
 
         assert!(schedule.ended(Outcome::Refused, now), "to be logged");
-        assert!(!schedule.is_due(now + EVERY));
-        let later = now + AFTER_REFUSAL;
+        assert!(!schedule.is_due(now + PURGE_INTERVAL));
+        let later = now + REFUSAL_BACKOFF;
         assert!(schedule.is_due(later));
         schedule.attempted(later);
         assert!(!schedule.ended(Outcome::Refused, later), "logged before");
-        let granted = later + AFTER_REFUSAL;
+        let granted = later + REFUSAL_BACKOFF;
         schedule.attempted(granted);
         assert!(schedule.ended(Outcome::Deleted, granted));
-        assert!(schedule.is_due(granted + EVERY));
+        assert!(schedule.is_due(granted + PURGE_INTERVAL));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::batch::Record;
 use flockwise_runtime::broker::{Failure, Replayed};
 use flockwise_runtime::heartbeat::beat;
-use flockwise_runtime::topics::TopicPartition;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -15,15 +14,15 @@ use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
 use crate::offset_query::OffsetQuery;
-use crate::partition_replay::PartitionReplay;
+use crate::partition_replay::{PartitionReplay, ReplayRequest};
 use crate::settings::KafkaSettings;
 use crate::wakeup::Wakeup;
 
 /// How long to wait for records before serving other events.
-const STEP: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long metadata of a topic stay valid: librdkafka forgets unread topics, and then takes seconds to start reading.
-const FRESH: Duration = Duration::from_secs(60);
+const METADATA_TTL: Duration = Duration::from_secs(60);
 
 /// Two clients besides the group member, kept from one restore to the next.
 pub(crate) struct Replayer {
@@ -32,14 +31,6 @@ pub(crate) struct Replayer {
     wakeup: Wakeup,
     /// Partition counts by topic, and when they were requested.
     known: BTreeMap<String, (Instant, u32)>,
-}
-
-/// A partition to replay.
-pub(crate) struct ReplayRequest {
-    pub(crate) topic: String,
-    pub(crate) source: TopicPartition,
-    /// Offset to start at; `None` for the oldest record.
-    pub(crate) from: Option<i64>,
 }
 
 impl Replayer {
@@ -60,7 +51,7 @@ impl Replayer {
     }
 
     /// Calls `each` with every committed record of these partitions, each oldest first, and `meanwhile` about
-    /// every [`STEP`]. Returns how far each partition got, in order.
+    /// every [`POLL_INTERVAL`]. Returns how far each partition got, in order.
     pub(crate) fn replay(
         &mut self,
         reads: &[ReplayRequest],
@@ -69,7 +60,7 @@ impl Replayer {
     ) -> Result<Vec<Replayed>, Failure> {
         let start = Instant::now();
         for read in reads {
-            self.expect(&read.topic, read.source.partition)?;
+            self.check_partition(&read.topic, read.source.partition)?;
         }
         let mut replays = self.replays(reads)?;
         if replays.iter().any(PartitionReplay::is_running) {
@@ -80,14 +71,15 @@ impl Replayer {
             stopped.map_err(|error| errors::plain("ending a restore", &error))?;
         }
         let elapsed_ms = start.elapsed().as_millis();
-        replays.iter().for_each(|replay| replay.say(elapsed_ms));
+        replays.iter().for_each(|replay| replay.log(elapsed_ms));
         Ok(replays.iter().filter_map(|r| r.outcome).collect())
     }
 
     /// Requests the topic's metadata unless they are fresh, and checks that the partition exists.
-    fn expect(&mut self, topic: &str, partition: u32) -> Result<(), Failure> {
+    fn check_partition(&mut self, topic: &str, partition: u32) -> Result<(), Failure> {
         let known = self.known.get(topic);
-        let known = known.filter(|(asked, count)| asked.elapsed() < FRESH && partition < *count);
+        let known =
+            known.filter(|(asked, count)| asked.elapsed() < METADATA_TTL && partition < *count);
         if known.is_some() {
             return Ok(());
         }
@@ -121,7 +113,7 @@ impl Replayer {
     fn assign(&self, replays: &[PartitionReplay<'_>]) -> Result<(), Failure> {
         let mut list = TopicPartitionList::new();
         for replay in replays.iter().filter(|r| r.is_running()) {
-            let (topic, partition, start) = replay.place();
+            let (topic, partition, start) = replay.start();
             list.add_partition_offset(topic, partition, Offset::Offset(start))
                 .map_err(|error| errors::plain("listing what to restore", &error))?;
         }
@@ -136,7 +128,7 @@ impl Replayer {
         each: &mut dyn FnMut(Record<'_>),
         meanwhile: &mut dyn FnMut() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut looked = Instant::now();
+        let mut last_polled = Instant::now();
         loop {
             beat();
             let (mut taken, mut is_over) = (0, true);
@@ -148,12 +140,12 @@ impl Replayer {
                 return Ok(());
             }
             if taken == 0 {
-                self.wakeup.wait(STEP);
+                self.wakeup.wait(POLL_INTERVAL);
             }
-            if looked.elapsed() > STEP {
+            if last_polled.elapsed() > POLL_INTERVAL {
                 self.consumer.poll(Duration::ZERO);
                 meanwhile()?;
-                looked = Instant::now();
+                last_polled = Instant::now();
             }
         }
     }

@@ -8,21 +8,21 @@ use flockwise_runtime::heartbeat::beat;
 use rdkafka::error::KafkaResult;
 use tracing::{debug, warn};
 
-use crate::errors::{self, Answer};
+use crate::errors::{self, ErrorAction};
 
 /// How long a call is retried, to outlast an outage of the brokers. A member that does not poll for longer
 /// than this loses its partitions anyway (`max.poll.interval.ms`).
 const RETRY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How long an unanswered query is retried: leaders move within seconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long one broker may take to answer. It may be gone for good, while another one answers.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(5);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a query about a known topic is retried if a broker does not know the topic: a broker that has just started
 /// may not know it yet. A topic that is really gone stays gone.
-const DOUBT: Duration = Duration::from_secs(10);
+const UNKNOWN_TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause before a retry.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -35,12 +35,12 @@ pub(crate) fn retry(doing: &str, mut call: impl FnMut() -> KafkaResult<()>) -> R
         let Err(error) = call() else {
             return Ok(());
         };
-        match errors::answer(doing, &error) {
-            Answer::Fail(failure) => return Err(failure),
-            Answer::Retry(text) if start.elapsed() > RETRY_TIMEOUT => {
+        match errors::action(doing, &error) {
+            ErrorAction::Fail(failure) => return Err(failure),
+            ErrorAction::Retry(text) if start.elapsed() > RETRY_TIMEOUT => {
                 return Err(Failure::Fatal(text));
             }
-            Answer::Retry(text) => warn!("{text}; retrying"),
+            ErrorAction::Retry(text) => warn!("{text}; retrying"),
         }
         thread::sleep(BACKOFF);
     }
@@ -49,7 +49,7 @@ pub(crate) fn retry(doing: &str, mut call: impl FnMut() -> KafkaResult<()>) -> R
 /// Repeats a query until it succeeds or its failure is permanent.
 pub(crate) fn retry_query<T>(ask: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
     retry_while(ask, |failure, elapsed| {
-        matches!(failure, Failure::Fatal(_)) && elapsed < PATIENCE
+        matches!(failure, Failure::Fatal(_)) && elapsed < QUERY_TIMEOUT
     })
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn retry_for_known_topic<T>(
     ask: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     retry_while(ask, |failure, elapsed| {
-        matches!(failure, Failure::Config(_)) && elapsed < DOUBT
+        matches!(failure, Failure::Config(_)) && elapsed < UNKNOWN_TOPIC_TIMEOUT
     })
 }
 

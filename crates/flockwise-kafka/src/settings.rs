@@ -340,6 +340,20 @@ mod tests {
     }
 
     #[test]
+    fn a_property_with_an_underscore_cannot_be_set() {
+        for key in [
+            "log_level",
+            "enabled_events",
+            "error_cb",
+            "ssl_ca",
+            "default_topic_conf",
+        ] {
+            let error = settings(&[(key, "1")]).check().expect_err(key).to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
     fn every_consumer_checks_what_it_reads() {
         let settings = settings(&[]);
         let consumers = [

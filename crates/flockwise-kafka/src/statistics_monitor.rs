@@ -20,16 +20,16 @@ const STALE: Duration = Duration::from_secs(30);
 pub(crate) struct StatisticsMonitor {
     inputs: Vec<String>,
     /// When the consumer's statistics last arrived, or the client was created.
-    seen: Instant,
+    updated: Instant,
     /// Partitions whose broker did not answer then. A partition that was assigned since is not among them: its end
     /// comes from a fetch.
     unanswered: BTreeSet<(String, i32)>,
     transactions: OpenTransactions,
-    shown: Option<Shown>,
+    exported: Option<ExportedSeries>,
 }
 
 /// The partitions that are exported as metrics.
-struct Shown {
+struct ExportedSeries {
     metrics: KafkaMetrics,
     partitions: BTreeSet<(String, i32)>,
 }
@@ -39,47 +39,47 @@ impl StatisticsMonitor {
     pub(crate) fn new(topics: &Topics, settings: &KafkaSettings) -> Self {
         Self {
             inputs: topics.inputs.clone(),
-            seen: Instant::now(),
+            updated: Instant::now(),
             unanswered: BTreeSet::new(),
             transactions: OpenTransactions::new(settings.long_transaction),
-            shown: None,
+            exported: None,
         }
     }
 
     /// Exports metrics from now on.
-    pub(crate) fn show_in(&mut self, metrics: &KafkaMetrics) {
-        self.shown = Some(Shown {
+    pub(crate) fn export_to(&mut self, metrics: &KafkaMetrics) {
+        self.exported = Some(ExportedSeries {
             metrics: metrics.clone(),
             partitions: BTreeSet::new(),
         });
     }
 
     /// Evaluates new statistics of the consumer, if there are any.
-    pub(crate) fn look(&mut self, consumer: &KafkaContext) {
+    pub(crate) fn update(&mut self, consumer: &KafkaContext) {
         if let Some(statistics) = consumer.take_statistics() {
-            self.take_up(&statistics, Instant::now());
+            self.evaluate(&statistics, Instant::now());
         }
     }
 
-    fn take_up(&mut self, statistics: &Statistics, now: Instant) {
+    fn evaluate(&mut self, statistics: &Statistics, now: Instant) {
         let fetch_state = fetch_state(statistics, &self.inputs);
-        let held = self.transactions.look(&fetch_state.fetched, now);
-        held.iter().for_each(OpenTransaction::say);
+        let held = self.transactions.update(&fetch_state.fetched, now);
+        held.iter().for_each(OpenTransaction::log);
         self.unanswered = fetch_state.unanswered.into_iter().collect();
-        self.seen = now;
-        if let Some(shown) = &mut self.shown {
-            shown.show_held(&held);
+        self.updated = now;
+        if let Some(exported) = &mut self.exported {
+            exported.export_held(&held);
         }
     }
 
     /// Counts lost records of an input that reading has skipped.
     pub(crate) fn skip(&self, loss: &DataLoss) {
-        if let Some(shown) = &self.shown
+        if let Some(exported) = &self.exported
             && matches!(loss.source.topic, Topic::Input(_))
         {
             let partition = loss.source.partition.to_string();
             let labels = [&loss.topic, &partition, loss.reason()];
-            shown.metrics.gaps.with_label_values(&labels).inc();
+            exported.metrics.gaps.with_label_values(&labels).inc();
         }
     }
 
@@ -89,7 +89,7 @@ impl StatisticsMonitor {
         let Topic::Input(input) = source.topic else {
             return true;
         };
-        let is_fresh = now.saturating_duration_since(self.seen) < STALE;
+        let is_fresh = now.saturating_duration_since(self.updated) < STALE;
         let place = (
             self.inputs[usize::from(input)].clone(),
             source.partition.cast_signed(),
@@ -98,8 +98,8 @@ impl StatisticsMonitor {
     }
 }
 
-impl Shown {
-    fn show_held(&mut self, held: &[OpenTransaction]) {
+impl ExportedSeries {
+    fn export_held(&mut self, held: &[OpenTransaction]) {
         let mut before = std::mem::take(&mut self.partitions);
         for held in held {
             let partition = held.partition.to_string();
@@ -121,7 +121,7 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for ExportedSeries {
     fn drop(&mut self) {
         self.partitions.iter().for_each(|place| self.remove(place));
     }
@@ -151,18 +151,18 @@ mod tests {
     #[test]
     fn an_end_is_not_known_once_its_broker_is_away_or_nothing_is_said_any_more() {
         let mut monitor = monitor();
-        let start = monitor.seen;
+        let start = monitor.updated;
         assert!(knows(&monitor, 0, start), "right after the start");
         let partitions = [("active", [5, 5, 5])];
-        monitor.take_up(&statistics("UP", 1_000, &partitions), start);
+        monitor.evaluate(&statistics("UP", 1_000, &partitions), start);
         assert!(knows(&monitor, 0, start));
         assert!(knows(&monitor, 1, start), "assigned since");
         assert!(!knows(&monitor, 0, start + STALE));
         let later = start + EVERY;
-        monitor.take_up(&statistics("CONNECT", -1, &partitions), later);
+        monitor.evaluate(&statistics("CONNECT", -1, &partitions), later);
         assert!(!knows(&monitor, 0, later), "its broker is away");
         let back = later + EVERY;
-        monitor.take_up(&statistics("UP", 1_000, &partitions), back);
+        monitor.evaluate(&statistics("UP", 1_000, &partitions), back);
         assert!(knows(&monitor, 0, back));
     }
 }

@@ -11,7 +11,8 @@ use rdkafka::producer::{BaseRecord, Producer};
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
-use crate::replay::{ReplayRequest, Replayer};
+use crate::partition_replay::ReplayRequest;
+use crate::replay::Replayer;
 use crate::settings::KafkaSettings;
 
 /// Reads committed records of a pipeline's topics and sends records, without joining the group.
@@ -105,8 +106,8 @@ impl KafkaTopicClient {
             .send(record.payload(value))
             .map_err(|(error, _)| errors::plain(&format!("sending to {name}"), &error))?;
         // Longer than librdkafka itself waits, since it then reports why a record was not delivered.
-        let patience = self.settings.longest_call();
-        let flushed = producer.flush(patience);
+        let timeout = self.settings.longest_call();
+        let flushed = producer.flush(timeout);
         match context.take_undelivered() {
             Some(record) => Err(given_up(&errors::undelivered(&record))),
             None => flushed.map_err(|error| errors::plain(&format!("sending to {name}"), &error)),

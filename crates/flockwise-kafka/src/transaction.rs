@@ -16,7 +16,7 @@ use crate::context::{KafkaContext, Undelivered};
 use crate::errors;
 use crate::generation::generation;
 use crate::polled_producer::PolledProducer;
-use crate::producer::BatchProducer;
+use crate::producer::PipelineProducer;
 use crate::retry::retry;
 use crate::settings::KafkaSettings;
 use crate::size_limits::SizeLimits;
@@ -25,14 +25,14 @@ use crate::size_limits::SizeLimits;
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A commit that takes longer is logged, since the worker stands still meanwhile.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW_COMMIT: Duration = Duration::from_secs(2);
 
 /// How often to check for failed deliveries while waiting for the others.
-const FLUSH_STEP: Duration = Duration::from_millis(100);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A worker's producer and its transaction.
 pub(crate) struct TransactionalProducer {
-    producer: BatchProducer,
+    producer: PipelineProducer,
     context: KafkaContext,
     /// The longest that a transaction stays open and a record undelivered.
     timeout: Duration,
@@ -40,13 +40,13 @@ pub(crate) struct TransactionalProducer {
     limits: SizeLimits,
     /// Topics whose records can be made smaller: dead letters are cut, and an event too large to be forwarded
     /// becomes a dead letter.
-    shrinking: [String; 2],
+    shrinkable: [String; 2],
 }
 
 impl TransactionalProducer {
     /// Takes over the transactional id from its former owner, and ends that owner's open transaction.
     pub(crate) fn take_over(
-        producer: BatchProducer,
+        producer: PipelineProducer,
         context: KafkaContext,
         settings: &KafkaSettings,
         topics: &Topics,
@@ -57,7 +57,7 @@ impl TransactionalProducer {
             timeout: Duration::from_millis(settings.transaction_timeout_ms()),
             is_open: false,
             limits: SizeLimits::new(settings.message_max_bytes()),
-            shrinking: [Topic::DeadLetters, Topic::Repartition].map(|topic| topics.name(topic)),
+            shrinkable: [Topic::DeadLetters, Topic::Repartition].map(|topic| topics.name(topic)),
         };
         let start = Instant::now();
         retry("taking over the transactional id", || {
@@ -111,7 +111,6 @@ impl TransactionalProducer {
     ) -> Result<(), Failure> {
         phases.begin("deliver");
         self.begin()?;
-        self.producer.hand_over()?;
         self.await_delivery()?;
         self.commit_transaction(phases, positions, consumer)?;
         self.is_open = false;
@@ -120,7 +119,6 @@ impl TransactionalProducer {
 
     /// Discards what was sent since the last commit.
     pub(crate) fn abort(&mut self) -> Result<(), Failure> {
-        self.producer.forget();
         if !self.is_open {
             return Ok(());
         }
@@ -128,7 +126,7 @@ impl TransactionalProducer {
             self.producer().abort_transaction(self.timeout)
         })?;
         // The abort has purged what was not stored yet.
-        self.producer.flush(self.timeout);
+        self.producer().await_delivery(self.timeout);
         self.context.take_undelivered();
         self.is_open = false;
         Ok(())
@@ -176,7 +174,7 @@ impl TransactionalProducer {
     /// makes the commit twenty times slower.
     fn await_delivery(&mut self) -> Result<(), Failure> {
         let start = Instant::now();
-        while !self.producer.flush(FLUSH_STEP) {
+        while !self.producer().await_delivery(FLUSH_INTERVAL) {
             beat();
             if let Some(record) = self.context.take_undelivered() {
                 return Err(self.undelivered(&record));
@@ -197,7 +195,7 @@ impl TransactionalProducer {
     /// The failure of a record. One that was too large is sent smaller after the abort, if that is possible.
     fn undelivered(&mut self, record: &Undelivered) -> Failure {
         let is_too_large = record.code == RDKafkaErrorCode::MessageSizeTooLarge;
-        let can_shrink = is_too_large && self.shrinking.contains(&record.topic);
+        let can_shrink = is_too_large && self.shrinkable.contains(&record.topic);
         if !(can_shrink && self.limits.refused(&record.topic, record.bytes)) {
             return errors::undelivered(record);
         }
@@ -269,7 +267,7 @@ impl Phases {
 
     fn log_if_slow(&self) {
         let now = Instant::now();
-        let is_slow = |(_, start): &(_, Instant)| now.duration_since(*start) > SLOW;
+        let is_slow = |(_, start): &(_, Instant)| now.duration_since(*start) > SLOW_COMMIT;
         if !self.0.first().is_some_and(is_slow) {
             return;
         }

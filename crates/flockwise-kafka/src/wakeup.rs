@@ -10,17 +10,17 @@ pub(crate) struct Wakeup(Arc<(Mutex<bool>, Condvar)>);
 impl Wakeup {
     /// Wakes the thread that waits, or the next one that will.
     pub(crate) fn wake(&self) {
-        let (rung, changed) = &*self.0;
-        *rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let (woken, changed) = &*self.0;
+        *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
         changed.notify_one();
     }
 
-    /// Waits for a wake-up, for `patience` at most.
-    pub(crate) fn wait(&self, patience: Duration) {
-        let (rung, changed) = &*self.0;
-        let guard = rung.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits for a wake-up, for `timeout` at most.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let (woken, changed) = &*self.0;
+        let guard = woken.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut guard, _) = changed
-            .wait_timeout_while(guard, patience, |rung| !*rung)
+            .wait_timeout_while(guard, timeout, |woken| !*woken)
             .unwrap_or_else(PoisonError::into_inner);
         *guard = false;
     }

@@ -1,7 +1,10 @@
 //! librdkafka properties that a user cannot set, since exactly-once processing or the worker loop depends on them.
+//!
+//! No property that a user can set has an underscore: besides `log_level` and `enabled_events`, only callbacks and binary
+//! values have one, which librdkafka does not accept as text. So environment variables can write dots as underscores.
 
 /// Each reserved property, and why it is reserved or what to set instead.
-const RESERVED: [(&str, &str); 19] = [
+const RESERVED: [(&str, &str); 21] = [
     ("bootstrap.servers", "it is bootstrap_servers under [kafka]"),
     (
         "metadata.broker.list",
@@ -54,6 +57,8 @@ const RESERVED: [(&str, &str); 19] = [
         "statistics.interval.ms",
         "metrics and lags depend on statistics every 10 s",
     ),
+    ("log_level", "it is the environment variable RUST_LOG"),
+    ("enabled_events", "the worker loop depends on it"),
 ];
 
 /// Why a property cannot be set; `None` if it can.

@@ -13,23 +13,9 @@ mod properties;
 mod servers;
 mod tls;
 
-pub use cluster::{Cluster, Running};
+pub use cluster::{KafkaCluster, Running};
 pub use command::{KafkaArgs, run};
 pub use jars::{are_installed, tool};
 pub use process::Signal;
-pub use servers::{Detour, Servers};
+pub use servers::{ProxiedListener, Servers};
 pub use tls::Secured;
-
-use std::path::{Path, PathBuf};
-
-/// The default directory of a cluster's files.
-pub fn default_directory() -> PathBuf {
-    workspace().join("target/kafka")
-}
-
-fn workspace() -> &'static Path {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    crates
-        .and_then(Path::parent)
-        .expect("crates/xtask is two folders below the workspace")
-}

@@ -9,8 +9,8 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::describe::failure;
-use super::request::{Answer, Kind, elements, owned, text};
-use crate::retry::PATIENCE;
+use super::request::{AdminResponse, RequestKind, elements, owned, text};
+use crate::retry::QUERY_TIMEOUT;
 
 /// Settings to change on a topic. The others keep their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +51,11 @@ pub(super) fn alter(
 fn ask(
     client: *mut sys::rd_kafka_t,
     alterations: &[Alteration],
-) -> Result<Answer, RDKafkaErrorCode> {
-    let kind = Kind {
+) -> Result<AdminResponse, RDKafkaErrorCode> {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
-        patience: PATIENCE,
-        with_rights: false,
+        timeout: QUERY_TIMEOUT,
+        with_permissions: false,
     };
     let mut resources = Vec::new();
     for alteration in alterations {
@@ -63,7 +63,7 @@ fn ask(
     }
     // SAFETY: the client lives during the call; the resources are ours, and are used and freed here.
     unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             let (array, count) = (resources.as_mut_ptr(), resources.len());
             sys::rd_kafka_IncrementalAlterConfigs(
                 request.client,

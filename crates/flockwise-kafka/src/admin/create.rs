@@ -10,24 +10,25 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::{info, warn};
 
+use super::connection::Admin;
+use super::describe;
 use super::durability::{REPLICATION, topic_settings};
-use super::{Admin, describe};
 use crate::context::KafkaContext;
 use crate::errors;
-use crate::retry::PATIENCE;
+use crate::retry::QUERY_TIMEOUT;
 use crate::settings::KafkaSettings;
 
 /// Create the topics, or only check that they could be created?
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Make,
-    Try,
+enum CreateMode {
+    Create,
+    ValidateOnly,
 }
 
 impl Admin {
     /// Creates topics with three replicas, or one per broker if there are fewer, and waits until they exist.
     pub(super) fn create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {
-        self.with_replicas(topics, missing, Mode::Make)?;
+        self.with_replicas(topics, missing, CreateMode::Create)?;
         missing
             .iter()
             .try_for_each(|topic| self.await_topic(&topics.name(*topic)))
@@ -35,11 +36,16 @@ impl Admin {
 
     /// Sends the same requests for validation only.
     pub(super) fn try_to_create(&self, topics: &Topics, missing: &[Topic]) -> Result<(), Failure> {
-        self.with_replicas(topics, missing, Mode::Try)
+        self.with_replicas(topics, missing, CreateMode::ValidateOnly)
     }
 
     /// Lowers the number of replicas only if the brokers answer that there are too few brokers for it.
-    fn with_replicas(&self, topics: &Topics, missing: &[Topic], mode: Mode) -> Result<(), Failure> {
+    fn with_replicas(
+        &self,
+        topics: &Topics,
+        missing: &[Topic],
+        mode: CreateMode,
+    ) -> Result<(), Failure> {
         let mut missing = missing.to_vec();
         let mut replication = REPLICATION;
         while !missing.is_empty() {
@@ -55,30 +61,30 @@ impl Admin {
         topics: &Topics,
         missing: &[Topic],
         replication: u32,
-        mode: Mode,
+        mode: CreateMode,
     ) -> Result<Vec<Topic>, Failure> {
-        let wanted: Vec<Wanted> = missing
+        let wanted: Vec<TopicSpec> = missing
             .iter()
-            .map(|topic| Wanted::new(topics, *topic, replication))
+            .map(|topic| TopicSpec::new(topics, *topic, replication))
             .collect();
-        let new: Vec<NewTopic<'_>> = wanted.iter().map(Wanted::as_new_topic).collect();
+        let new: Vec<NewTopic<'_>> = wanted.iter().map(TopicSpec::as_new_topic).collect();
         let options = AdminOptions::new()
-            .request_timeout(Some(PATIENCE))
-            .operation_timeout(Some(PATIENCE))
-            .validate_only(mode == Mode::Try);
+            .request_timeout(Some(QUERY_TIMEOUT))
+            .operation_timeout(Some(QUERY_TIMEOUT))
+            .validate_only(mode == CreateMode::ValidateOnly);
         let client = admin_client(&self.settings)?;
         let results = pollster::block_on(client.create_topics(&new, &options))
             .map_err(|error| errors::plain("creating topics", &error))?;
         let mut too_few = Vec::new();
         for (wanted, result) in wanted.iter().zip(results) {
             match result {
-                Ok(topic) if mode == Mode::Make => made(&topic, replication),
+                Ok(topic) if mode == CreateMode::Create => log_created(&topic, replication),
                 // Another instance, started at the same moment, was first.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) if replication > 1 => {
                     too_few.push(wanted.topic);
                 }
-                Err((name, code)) => return Err(not_made(&name, code)),
+                Err((name, code)) => return Err(creation_failure(&name, code)),
             }
         }
         Ok(too_few)
@@ -98,7 +104,7 @@ impl Admin {
 }
 
 /// A topic to create.
-struct Wanted {
+struct TopicSpec {
     topic: Topic,
     name: String,
     partitions: u32,
@@ -106,7 +112,7 @@ struct Wanted {
     settings: Vec<(&'static str, String)>,
 }
 
-impl Wanted {
+impl TopicSpec {
     fn new(topics: &Topics, topic: Topic, replication: u32) -> Self {
         let settings = topic_settings(topic, replication).into_iter();
         Self {
@@ -129,7 +135,7 @@ impl Wanted {
     }
 }
 
-fn made(topic: &str, replication: u32) {
+fn log_created(topic: &str, replication: u32) {
     info!(topic, replication, "topic created");
     if replication == 1 {
         warn!(
@@ -139,7 +145,7 @@ fn made(topic: &str, replication: u32) {
     }
 }
 
-fn not_made(name: &str, code: RDKafkaErrorCode) -> Failure {
+fn creation_failure(name: &str, code: RDKafkaErrorCode) -> Failure {
     let remedy = match code {
         RDKafkaErrorCode::TopicAuthorizationFailed
         | RDKafkaErrorCode::ClusterAuthorizationFailed => {

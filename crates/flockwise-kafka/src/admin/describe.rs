@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flockwise_runtime::broker::Failure;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 use sys::rd_kafka_AclOperation_t as Operation;
@@ -12,9 +13,9 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::permissions::{Permission, Permissions};
-use super::request::{Answer, Kind, code, elements, owned, text};
+use super::request::{AdminResponse, RequestKind, code, elements, owned, text};
 use crate::errors;
-use crate::retry::ATTEMPT;
+use crate::retry::REQUEST_TIMEOUT;
 
 /// A topic as the brokers describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,44 +56,88 @@ pub(super) fn topics(
     names: &[String],
 ) -> Result<Vec<Result<Option<Description>, Failure>>, Failure> {
     let doing = "describing topics";
-    let answer = ask_for_topics(client, names).map_err(|code| failure(doing, code))?;
-    let mut count = 0;
-    // SAFETY: the answer lives until the end of the function, and everything taken from it is copied.
-    let describe = unsafe {
-        let result = sys::rd_kafka_event_DescribeTopics_result(answer.event());
-        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-        elements(topics, count)
-    };
+    let answer = ask_for_topics(client, names, true).map_err(|code| failure(doing, code))?;
     let mut found = BTreeMap::new();
-    for topic in describe {
-        // SAFETY: as above.
-        let name = unsafe { owned(sys::rd_kafka_TopicDescription_name(*topic)) };
-        // SAFETY: as above.
-        found.insert(name, unsafe { topic_description(*topic) });
+    for topic in described_topics(&answer) {
+        // SAFETY: the description lives as long as the answer, and everything taken from it is copied.
+        let (name, description) = unsafe {
+            let name = owned(sys::rd_kafka_TopicDescription_name(*topic));
+            (name, topic_description(*topic))
+        };
+        found.insert(name, description);
     }
     let absent = || Err(RDKafkaErrorCode::UnknownTopicOrPartition);
     let told = |name: &String| settle(name, found.remove(name).unwrap_or_else(absent));
     Ok(names.iter().map(told).collect())
 }
 
+/// The id that the brokers gave a topic at its creation, as 32 hexadecimal digits; `None` if they give none.
+pub(crate) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    let asked = ask_for_topics(client.native_ptr(), &[name], false);
+    let id = asked.and_then(|answer| match described_topics(&answer) {
+        // SAFETY: the description lives as long as the answer.
+        [topic, ..] => unsafe { id_of(*topic) },
+        [] => Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+    });
+    id.map_err(|code| match code {
+        RDKafkaErrorCode::UnknownTopicOrPartition => errors::missing_topic(name),
+        code => failure(&format!("asking for the id of {name}"), code),
+    })
+}
+
+/// # Safety
+/// `topic` is valid.
+unsafe fn id_of(
+    topic: *const sys::rd_kafka_TopicDescription_t,
+) -> Result<Option<String>, RDKafkaErrorCode> {
+    // SAFETY: the caller guarantees it; everything inside lives as long.
+    unsafe {
+        if let Some(code) = code(sys::rd_kafka_TopicDescription_error(topic)) {
+            return Err(code);
+        }
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return Ok(None);
+        }
+        let most = sys::rd_kafka_Uuid_most_significant_bits(id);
+        let least = sys::rd_kafka_Uuid_least_significant_bits(id);
+        Ok((most != 0 || least != 0).then(|| format!("{most:016x}{least:016x}")))
+    }
+}
+
+/// The topics in the answer to [`ask_for_topics`].
+fn described_topics(answer: &AdminResponse) -> &[*const sys::rd_kafka_TopicDescription_t] {
+    let mut count = 0;
+    // SAFETY: the event is that of a DescribeTopics request, and owns the array.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(answer.event());
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        elements(topics, count)
+    }
+}
+
 fn ask_for_topics(
     client: *mut sys::rd_kafka_t,
-    names: &[String],
-) -> Result<Answer, RDKafkaErrorCode> {
+    names: &[impl AsRef<str>],
+    with_permissions: bool,
+) -> Result<AdminResponse, RDKafkaErrorCode> {
     let names: Vec<_> = names
         .iter()
-        .map(|name| text(name))
+        .map(|name| text(name.as_ref()))
         .collect::<Result<_, _>>()?;
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        patience: ATTEMPT,
-        with_rights: true,
+        timeout: REQUEST_TIMEOUT,
+        with_permissions,
     };
     // SAFETY: the client lives during the call; names and pointers outlive it; the collection copies them and
     // is freed here.
     unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             let topics =
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             sys::rd_kafka_DescribeTopics(request.client, topics, request.options, request.queue);
@@ -123,13 +168,13 @@ unsafe fn topic_description(
         Ok(Description {
             partitions: u32::try_from(count).unwrap_or(u32::MAX),
             replication: u32::try_from(replication).unwrap_or(u32::MAX),
-            rights: rights(elements(allowed, operations)),
+            rights: permissions(elements(allowed, operations)),
         })
     }
 }
 
 /// An empty list means unknown: old brokers report none, and a principal that may describe has that permission.
-fn rights(allowed: &[Operation]) -> Permissions {
+fn permissions(allowed: &[Operation]) -> Permissions {
     let right = |operation: &Operation| {
         Some(match operation {
             Operation::RD_KAFKA_ACL_OPERATION_READ => Permission::Read,
@@ -169,17 +214,17 @@ pub(super) fn settings(
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, RDKafkaErrorCode> {
     let names: Vec<_> = names
         .iter()
-        .map(|name| text(name))
+        .map(|name| text(name.as_ref()))
         .collect::<Result<_, _>>()?;
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
-        patience: ATTEMPT,
-        with_rights: false,
+        timeout: REQUEST_TIMEOUT,
+        with_permissions: false,
     };
     let topic = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
     // SAFETY: the client lives during the call; the resources copy the names and are freed here.
     let answer = unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             let resource =
                 |name: &std::ffi::CString| sys::rd_kafka_ConfigResource_new(topic, name.as_ptr());
             let mut resources: Vec<_> = names.iter().map(resource).collect();
@@ -238,15 +283,15 @@ pub(super) fn group(
     name: &str,
 ) -> Result<GroupDescription, RDKafkaErrorCode> {
     let name = text(name)?;
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-        patience: ATTEMPT,
-        with_rights: true,
+        timeout: REQUEST_TIMEOUT,
+        with_permissions: true,
     };
     let mut names = [name.as_ptr()];
     // SAFETY: the client lives during the call, and so does the name.
     let answer = unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             sys::rd_kafka_DescribeConsumerGroups(
                 request.client,
                 names.as_mut_ptr(),
@@ -295,7 +340,7 @@ unsafe fn group_description(
             }
         };
         Ok(GroupDescription {
-            rights: rights(elements(allowed, count)),
+            rights: permissions(elements(allowed, count)),
             members: (0..members).map(member).collect(),
             assignor: owned(sys::rd_kafka_ConsumerGroupDescription_partition_assignor(
                 group,

@@ -14,8 +14,8 @@ use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 use super::describe::failure;
-use super::request::{Answer, Kind, code, elements, owned, text};
-use crate::retry::{ATTEMPT, retry_query};
+use super::request::{AdminResponse, RequestKind, code, elements, owned, text};
+use crate::retry::{REQUEST_TIMEOUT, retry_query};
 
 /// What a topic shows of earlier use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,23 +95,23 @@ pub(crate) fn committed_once(
     client: *mut sys::rd_kafka_t,
     group: &str,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, RDKafkaErrorCode> {
-    committed_within(client, group, ATTEMPT)
+    committed_within(client, group, REQUEST_TIMEOUT)
 }
 
 fn committed_within(
     client: *mut sys::rd_kafka_t,
     group: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, RDKafkaErrorCode> {
     let group = text(group)?;
-    let kind = Kind {
+    let kind = RequestKind {
         operation: Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-        patience,
-        with_rights: false,
+        timeout,
+        with_permissions: false,
     };
     // SAFETY: the client lives during the call; the request copies the name and is freed here.
     let answer = unsafe {
-        Answer::to(client, kind, |request| {
+        AdminResponse::request(client, kind, |request| {
             let mut asked = [sys::rd_kafka_ListConsumerGroupOffsets_new(
                 group.as_ptr(),
                 ptr::null(),
@@ -183,8 +183,8 @@ mod tests {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .create()?;
-        let is_acknowledged = |patience| {
-            let answer = committed_within(consumer.client().native_ptr(), "shop", patience);
+        let is_acknowledged = |timeout| {
+            let answer = committed_within(consumer.client().native_ptr(), "shop", timeout);
             !matches!(answer, Err(RDKafkaErrorCode::OperationTimedOut))
         };
         assert!(!is_acknowledged(Duration::from_millis(300)));

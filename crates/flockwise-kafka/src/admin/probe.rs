@@ -4,12 +4,12 @@ use flockwise_runtime::broker::Failure;
 use rdkafka::Offset;
 use rdkafka::producer::Producer;
 
-use super::Admin;
+use super::connection::Admin;
 use crate::clients;
 use crate::context::KafkaContext;
-use crate::errors::{self, Answer};
+use crate::errors::{self, ErrorAction};
 use crate::offset_query;
-use crate::retry::{ATTEMPT, retry_query};
+use crate::retry::{REQUEST_TIMEOUT, retry_query};
 use crate::settings::KafkaSettings;
 
 /// Checks that this principal may use transactions. Initialises `settings.transactional_id` without opening a
@@ -24,10 +24,10 @@ pub fn try_transactions(settings: &KafkaSettings) -> Result<(), Failure> {
     let doing = format!("trying a transaction as {}", settings.transactional_id);
     retry_query(|| {
         producer
-            .init_transactions(ATTEMPT)
-            .map_err(|error| match errors::answer(&doing, &error) {
-                Answer::Retry(text) => Failure::Fatal(text),
-                Answer::Fail(failure) => failure,
+            .init_transactions(REQUEST_TIMEOUT)
+            .map_err(|error| match errors::action(&doing, &error) {
+                ErrorAction::Retry(text) => Failure::Fatal(text),
+                ErrorAction::Fail(failure) => failure,
             })
     })
 }

@@ -11,7 +11,7 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
 /// The event that answers a request. Freed when dropped.
-pub(super) struct Answer(NonNull<sys::rd_kafka_event_t>);
+pub(super) struct AdminResponse(NonNull<sys::rd_kafka_event_t>);
 
 /// The arguments of a request, valid until `send` returns.
 pub(super) struct Request {
@@ -22,50 +22,50 @@ pub(super) struct Request {
 
 /// The kind of a request, and how long to wait for its answer.
 #[derive(Clone, Copy)]
-pub(super) struct Kind {
+pub(super) struct RequestKind {
     pub(super) operation: sys::rd_kafka_admin_op_t,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// Also ask which operations this principal may perform.
-    pub(super) with_rights: bool,
+    pub(super) with_permissions: bool,
 }
 
 /// The longest timeout that librdkafka accepts for an admin request.
 const LONGEST_TIMEOUT_MS: i32 = 3_600_000;
 
-impl Kind {
+impl RequestKind {
     /// The timeout to give librdkafka. A request to a group's coordinator must not time out in librdkafka during
     /// the search for the coordinator: librdkafka 2.12 frees the request, fails it again when the coordinator is
     /// found, and aborts the process (`eonce->refcnt > 0`). So only our wait for the answer ends; the request
     /// ends with the client.
-    fn timeout_ms(self, patience_ms: i32) -> i32 {
+    fn timeout_ms(self, wait_ms: i32) -> i32 {
         use sys::rd_kafka_admin_op_t as Op;
         match self.operation {
             Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS
             | Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS => LONGEST_TIMEOUT_MS,
-            _ => patience_ms,
+            _ => wait_ms,
         }
     }
 }
 
-impl Answer {
+impl AdminResponse {
     /// Makes a request with `send` and waits for its answer.
     ///
     /// # Safety
     /// `client` is valid during the call. `send` makes exactly one request of this kind with its argument, and
     /// keeps no part of it.
-    pub(super) unsafe fn to(
+    pub(super) unsafe fn request(
         client: *mut sys::rd_kafka_t,
-        kind: Kind,
+        kind: RequestKind,
         send: impl FnOnce(&Request),
     ) -> Result<Self, RDKafkaErrorCode> {
-        let patience_ms = i32::try_from(kind.patience.as_millis()).unwrap_or(i32::MAX);
-        let timeout_ms = kind.timeout_ms(patience_ms);
+        let wait_ms = i32::try_from(kind.timeout.as_millis()).unwrap_or(i32::MAX);
+        let timeout_ms = kind.timeout_ms(wait_ms);
         // SAFETY: the client lives. Options and queue are created, used and freed here. We own the event, which
         // depends on neither. An error of `include_authorized_operations` is freed immediately.
         let event = unsafe {
             let options = sys::rd_kafka_AdminOptions_new(client, kind.operation);
             sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
-            if kind.with_rights {
+            if kind.with_permissions {
                 let error =
                     sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
                 if !error.is_null() {
@@ -78,7 +78,7 @@ impl Answer {
                 options,
                 queue,
             });
-            let event = sys::rd_kafka_queue_poll(queue, patience_ms);
+            let event = sys::rd_kafka_queue_poll(queue, wait_ms);
             sys::rd_kafka_queue_destroy(queue);
             sys::rd_kafka_AdminOptions_destroy(options);
             event
@@ -96,7 +96,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for AdminResponse {
     fn drop(&mut self) {
         // SAFETY: the event is ours, and is freed once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };

@@ -12,13 +12,14 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::info;
 
+use super::connection::Admin;
 use super::create::admin_client;
-use super::{Admin, describe};
+use super::describe;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
 use crate::offset_query::{self, known};
-use crate::retry::{PATIENCE, retry};
+use crate::retry::{QUERY_TIMEOUT, retry};
 use crate::settings::KafkaSettings;
 
 /// What a reset does to a pipeline's topics.
@@ -130,8 +131,8 @@ impl Admin {
         }
         let list: Vec<&str> = names.iter().map(String::as_str).collect();
         let options = AdminOptions::new()
-            .request_timeout(Some(PATIENCE))
-            .operation_timeout(Some(PATIENCE));
+            .request_timeout(Some(QUERY_TIMEOUT))
+            .operation_timeout(Some(QUERY_TIMEOUT));
         let client = admin_client(&self.settings)?;
         let results = pollster::block_on(client.delete_topics(&list, &options))
             .map_err(|error| errors::plain("deleting topics", &error))?;
@@ -147,7 +148,7 @@ impl Admin {
 
     fn await_absence(&self, names: &[String]) -> Result<(), Failure> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < QUERY_TIMEOUT {
             let found = describe::topics(self.native(), names)?;
             if found.iter().all(|topic| matches!(topic, Ok(None))) {
                 return Ok(());
@@ -155,7 +156,7 @@ impl Admin {
             thread::sleep(Duration::from_millis(50));
         }
         Err(Failure::Fatal(format!(
-            "the brokers still list {} {PATIENCE:?} after its deletion; repeat the reset",
+            "the brokers still list {} {QUERY_TIMEOUT:?} after its deletion; repeat the reset",
             names.join(" or ")
         )))
     }
@@ -178,9 +179,9 @@ fn not_deleted(name: &str, code: RDKafkaErrorCode) -> Failure {
 fn write(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(), Failure> {
     let context = KafkaContext::new("reset");
     let producer = clients::producer(&settings.producer(), context.clone())?;
-    let patience = settings.longest_call();
+    let timeout = settings.longest_call();
     retry("beginning a transaction", || {
-        producer.init_transactions(patience)
+        producer.init_transactions(timeout)
     })?;
     producer
         .begin_transaction()
@@ -188,7 +189,7 @@ fn write(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(),
     for record in &reset.records {
         send(&producer, topics, record)?;
     }
-    let flushed = producer.flush(patience);
+    let flushed = producer.flush(timeout);
     if let Some(record) = context.take_undelivered() {
         return Err(errors::undelivered(&record));
     }
@@ -200,9 +201,9 @@ fn write(settings: &KafkaSettings, topics: &Topics, reset: &Reset) -> Result<(),
         .ok_or_else(|| Failure::Fatal("the consumer has no group metadata".into()))?;
     let offsets = list(&reset.offsets)?;
     retry("committing offsets", || {
-        producer.send_offsets_to_transaction(&offsets, &metadata, patience)
+        producer.send_offsets_to_transaction(&offsets, &metadata, timeout)
     })?;
-    retry("committing", || producer.commit_transaction(patience))
+    retry("committing", || producer.commit_transaction(timeout))
 }
 
 fn send(

@@ -7,13 +7,13 @@ use flockwise_runtime::topics::{Topic, Topics};
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 
-use super::Admin;
+use super::connection::Admin;
 use super::describe::{self, Description, GroupDescription};
 use super::lost_state::{self, Remains, Trace};
 use super::permissions::Permissions;
 use crate::errors;
 use crate::offset_query;
-use crate::retry::{ATTEMPT, retry_query};
+use crate::retry::{REQUEST_TIMEOUT, retry_query};
 use crate::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 
 /// An existing topic.
@@ -185,7 +185,7 @@ impl Admin {
         retry_query(|| {
             let metadata = self
                 .consumer
-                .fetch_metadata(Some(&self.settings.group), ATTEMPT)
+                .fetch_metadata(Some(&self.settings.group), REQUEST_TIMEOUT)
                 .map_err(|error| errors::plain("listing the brokers", &error))?;
             Ok(u32::try_from(metadata.brokers().len()).unwrap_or(u32::MAX))
         })

@@ -6,9 +6,9 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::node::Node;
+use super::node::BrokerNode;
 use super::process::Signal;
-use super::properties::Settings;
+use super::properties::ClusterSettings;
 use super::servers::Servers;
 use super::tls::Secured;
 use super::{jars, ports, tls};
@@ -17,8 +17,8 @@ use super::{jars, ports, tls};
 ///
 /// ```no_run
 /// # fn main() -> anyhow::Result<()> {
-/// use xtask::kafka::{Cluster, Signal};
-/// let kafka = Cluster::at("target/kafka-faults").first_port(0).nodes(3).run()?;
+/// use xtask::kafka::{KafkaCluster, Signal};
+/// let kafka = KafkaCluster::at("target/kafka-faults").first_port(0).nodes(3).run()?;
 /// println!("{}", kafka.servers.plain);
 /// kafka.cluster.stop_node(2, Signal::Kill)?;
 /// kafka.cluster.start_node(2)?;
@@ -26,9 +26,9 @@ use super::{jars, ports, tls};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub struct KafkaCluster {
     directory: PathBuf,
-    settings: Settings,
+    settings: ClusterSettings,
     heap: String,
 }
 
@@ -36,7 +36,7 @@ pub struct Cluster {
 #[derive(Debug)]
 pub struct Running {
     /// Starts and stops single nodes.
-    pub cluster: Cluster,
+    pub cluster: KafkaCluster,
     /// The addresses that clients connect to.
     pub servers: Servers,
     keeps_files: bool,
@@ -62,17 +62,17 @@ impl Drop for Running {
     }
 }
 
-impl Cluster {
+impl KafkaCluster {
     /// A cluster of one node on port 19092 with its files in `directory`.
     pub fn at(directory: impl AsRef<Path>) -> Self {
         let directory = directory.as_ref();
         // Absolute, since nodes run in another directory and are identified by the path on their command line.
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        let settings = Settings {
+        let settings = ClusterSettings {
             nodes: 1,
             first_port: 19092,
             tls: false,
-            detours: 0,
+            proxied_listeners: 0,
             overrides: Vec::new(),
         };
         Self {
@@ -100,9 +100,9 @@ impl Cluster {
         self
     }
 
-    /// Adds listeners, at most 4, that advertise the address of a proxy: see [`Servers::detours`].
-    pub fn detours(mut self, detours: u16) -> Self {
-        self.settings.detours = detours;
+    /// Adds listeners, at most 4, that advertise the address of a proxy: see [`Servers::proxied_listeners`].
+    pub fn proxied_listeners(mut self, proxied_listeners: u16) -> Self {
+        self.settings.proxied_listeners = proxied_listeners;
         self
     }
 
@@ -132,13 +132,13 @@ impl Cluster {
     /// dies.
     pub fn up(&self) -> Result<Servers> {
         let _lock = self.lock()?;
-        let settings = Settings {
+        let settings = ClusterSettings {
             first_port: self.choose_port()?,
             ..self.settings.clone()
         };
-        let nodes: Vec<Node> = settings
+        let nodes: Vec<BrokerNode> = settings
             .numbers()
-            .map(|number| Node::new(&self.directory, number))
+            .map(|number| BrokerNode::new(&self.directory, number))
             .collect();
         let wanted: Vec<String> = nodes
             .iter()
@@ -160,7 +160,7 @@ impl Cluster {
     /// Deletes an earlier cluster and starts a new one, which is taken down on drop.
     ///
     /// # Errors
-    /// As [`Cluster::up`] and [`Cluster::down`].
+    /// As [`KafkaCluster::up`] and [`KafkaCluster::down`].
     pub fn run(self) -> Result<Running> {
         self.down()?;
         let servers = self.up()?;
@@ -180,7 +180,7 @@ impl Cluster {
             return Ok(());
         }
         let _lock = self.lock()?;
-        in_parallel(&self.existing(), Node::end)
+        in_parallel(&self.existing(), BrokerNode::end)
     }
 
     /// Stops every node and deletes its files.
@@ -236,7 +236,7 @@ impl Cluster {
         let properties: Vec<String> = self
             .existing()
             .iter()
-            .filter_map(Node::properties)
+            .filter_map(BrokerNode::properties)
             .collect();
         Servers::advertised(&properties, &self.directory).ok_or_else(|| {
             anyhow!(
@@ -246,12 +246,12 @@ impl Cluster {
         })
     }
 
-    fn start(&self, tls: bool, nodes: &[Node], properties: &[String]) -> Result<()> {
+    fn start(&self, tls: bool, nodes: &[BrokerNode], properties: &[String]) -> Result<()> {
         let jars = jars::resolve()?;
         if tls {
             tls::ensure(&self.directory)?;
         }
-        let missing: Vec<(&Node, &String)> = nodes
+        let missing: Vec<(&BrokerNode, &String)> = nodes
             .iter()
             .zip(properties)
             .filter(|(node, _)| node.pid().is_none())
@@ -270,11 +270,11 @@ impl Cluster {
         started
     }
 
-    fn existing(&self) -> Vec<Node> {
-        Node::in_directory(&self.directory)
+    fn existing(&self) -> Vec<BrokerNode> {
+        BrokerNode::in_directory(&self.directory)
     }
 
-    fn node(&self, number: u16) -> Result<Node> {
+    fn node(&self, number: u16) -> Result<BrokerNode> {
         let mut existing = self.existing();
         let (directory, count) = (self.directory.display(), existing.len());
         if number == 0 || usize::from(number) > count {
@@ -291,7 +291,7 @@ impl Cluster {
         }
     }
 
-    fn check_same_shape(&self, nodes: &[Node], wanted: &[String]) -> Result<()> {
+    fn check_same_shape(&self, nodes: &[BrokerNode], wanted: &[String]) -> Result<()> {
         let directory = self.directory.display();
         let remedy = format!(
             "remove it with `cargo xtask kafka down --dir {directory}`, or choose another --dir"

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
-use super::{Cluster, Signal, default_directory, jars};
+use super::cluster::KafkaCluster;
+use super::jars;
+use super::process::Signal;
+use crate::workspace;
 
 /// The arguments of `cargo xtask kafka`.
 #[derive(Debug, Args)]
@@ -77,7 +80,8 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// Runs a `cargo xtask kafka` command.
 pub fn run(args: KafkaArgs) -> Result<()> {
-    let cluster = Cluster::at(args.dir.unwrap_or_else(default_directory));
+    let directory = args.dir.unwrap_or_else(|| workspace().join("target/kafka"));
+    let cluster = KafkaCluster::at(directory);
     match args.command {
         KafkaCommand::Up(up) => start(&up.apply(cluster)),
         KafkaCommand::Down { keep: true } => cluster.stop(),
@@ -90,7 +94,7 @@ pub fn run(args: KafkaArgs) -> Result<()> {
 }
 
 impl UpArgs {
-    fn apply(self, cluster: Cluster) -> Cluster {
+    fn apply(self, cluster: KafkaCluster) -> KafkaCluster {
         let cluster = cluster
             .nodes(self.nodes)
             .first_port(self.port)
@@ -102,7 +106,7 @@ impl UpArgs {
     }
 }
 
-fn start(cluster: &Cluster) -> Result<()> {
+fn start(cluster: &KafkaCluster) -> Result<()> {
     let servers = cluster.up()?;
     if let Some(secured) = &servers.secured {
         eprintln!("SASL_SSL, also in {}:", secured.client_file().display());
@@ -114,7 +118,7 @@ fn start(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn status(cluster: &Cluster) -> Result<()> {
+fn status(cluster: &KafkaCluster) -> Result<()> {
     let nodes = cluster.status();
     for (name, pid) in &nodes {
         let state = pid.map_or("stopped".to_owned(), |pid| format!("running, pid {pid}"));

@@ -6,7 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{process, workspace};
+use super::process;
+use crate::workspace;
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 const NO_MAVEN: &str = "Maven is needed to download Kafka's jars; on Debian: apt-get install maven";

@@ -13,17 +13,17 @@ use super::{jars, ports, properties, tls};
 
 /// Any 16 bytes in URL-safe base64. A throwaway cluster needs no unique id.
 const CLUSTER_ID: &str = "ZmxvY2t3aXNlLXRlc3QtMQ";
-const READY: &str = "Kafka Server started";
-const START: Duration = Duration::from_secs(120);
-const STOP: Duration = Duration::from_secs(15);
+const READY_LINE: &str = "Kafka Server started";
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct BrokerNode {
     number: u16,
     home: PathBuf,
 }
 
-impl Node {
+impl BrokerNode {
     pub(super) fn new(cluster: &Path, number: u16) -> Self {
         Self {
             number,
@@ -105,7 +105,7 @@ impl Node {
     /// Starts the process and waits until it is ready.
     pub(super) fn start(&self, jars: &Path, heap: &str) -> Result<()> {
         let mut child = self.spawn(jars, heap)?;
-        let started = process::wait_until(START, || {
+        let started = process::wait_until(START_TIMEOUT, || {
             if let Some(status) = child.try_wait()? {
                 bail!(
                     "{} died while starting ({status}); its log ends with:\n{}",
@@ -113,11 +113,11 @@ impl Node {
                     tail(&self.log())
                 );
             }
-            Ok(self.log().contains(READY))
+            Ok(self.log().contains(READY_LINE))
         })?;
         if !started {
             bail!(
-                "{} is not ready after {START:?}; its log ends with:\n{}",
+                "{} is not ready after {START_TIMEOUT:?}; its log ends with:\n{}",
                 self.name(),
                 tail(&self.log())
             );
@@ -170,9 +170,9 @@ impl Node {
     }
 
     fn wait_until_gone(&self, signal: Signal) -> Result<()> {
-        if !process::wait_until(STOP, || Ok(self.pid().is_none()))? {
+        if !process::wait_until(STOP_TIMEOUT, || Ok(self.pid().is_none()))? {
             bail!(
-                "{} still runs {STOP:?} after {signal:?}: try `--signal kill`",
+                "{} still runs {STOP_TIMEOUT:?} after {signal:?}: try `--signal kill`",
                 self.name()
             );
         }

@@ -1,14 +1,14 @@
-//! The TCP ports of a node: broker P, controller P + 100, SASL_SSL P + 200. Detour K listens on P + 10 K and
+//! The TCP ports of a node: broker P, controller P + 100, SASL_SSL P + 200. Proxied listener K listens on P + 10 K and
 //! advertises P + 50 + 10 K.
 
 use std::net::TcpListener;
 
 use anyhow::{Result, anyhow, bail};
 
-pub(super) const CONTROLLER: u16 = 100;
-pub(super) const SECURED: u16 = 200;
-pub(super) const DETOUR: u16 = 10;
-pub(super) const ADVERTISED: u16 = 50;
+pub(super) const CONTROLLER_PORT_OFFSET: u16 = 100;
+pub(super) const SECURED_PORT_OFFSET: u16 = 200;
+pub(super) const PROXIED_PORT_OFFSET: u16 = 10;
+pub(super) const ADVERTISED_PORT_OFFSET: u16 = 50;
 
 /// Fails if another program listens on this port.
 pub(super) fn check_free(port: u16) -> Result<()> {
@@ -28,10 +28,11 @@ pub(super) fn find(nodes: u16) -> Result<u16> {
         .map(|step| 20_000 + (start + step) % 40 * 300)
         .find(|first| {
             (0..nodes).all(|node| {
-                let detours = (DETOUR..CONTROLLER).step_by(usize::from(DETOUR));
-                [0, CONTROLLER, SECURED]
+                let proxied_listeners = (PROXIED_PORT_OFFSET..CONTROLLER_PORT_OFFSET)
+                    .step_by(usize::from(PROXIED_PORT_OFFSET));
+                [0, CONTROLLER_PORT_OFFSET, SECURED_PORT_OFFSET]
                     .into_iter()
-                    .chain(detours)
+                    .chain(proxied_listeners)
                     .all(|kind| is_free(first + node + kind))
             })
         })

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use super::ports::{ADVERTISED, CONTROLLER, DETOUR, SECURED};
+use super::ports::{
+    ADVERTISED_PORT_OFFSET, CONTROLLER_PORT_OFFSET, PROXIED_PORT_OFFSET, SECURED_PORT_OFFSET,
+};
 
 /// The settings that all nodes of a cluster share.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct ClusterSettings {
     pub(super) nodes: u16,
     pub(super) first_port: u16,
     pub(super) tls: bool,
     /// Number of listeners that advertise the address of a proxy.
-    pub(super) detours: u16,
+    pub(super) proxied_listeners: u16,
     /// Override the defaults. Of two values for a key, the last one counts.
     pub(super) overrides: Vec<(String, String)>,
 }
@@ -56,7 +58,7 @@ const SECURITY: &[(&str, &str)] = &[
     ),
 ];
 
-impl Settings {
+impl ClusterSettings {
     pub(super) fn numbers(&self) -> std::ops::RangeInclusive<u16> {
         1..=self.nodes
     }
@@ -75,7 +77,7 @@ impl Settings {
             "log.dirs".to_owned(),
             home.join("data").display().to_string(),
         ));
-        if self.detours > 0 {
+        if self.proxied_listeners > 0 {
             let protocols = self.protocols(&lines);
             lines.retain(|(key, _)| key != PROTOCOLS);
             lines.push((PROTOCOLS.to_owned(), protocols));
@@ -101,10 +103,11 @@ impl Settings {
     fn protocols(&self, lines: &[(String, String)]) -> String {
         let known = lines.iter().find(|(key, _)| key == PROTOCOLS);
         let known = known.map(|(_, protocols)| protocols.clone());
-        let detours = (1..=self.detours).map(|detour| format!("DETOUR{detour}:PLAINTEXT"));
+        let proxied_listeners = (1..=self.proxied_listeners)
+            .map(|proxied_listener| format!("PROXIED{proxied_listener}:PLAINTEXT"));
         known
             .into_iter()
-            .chain(detours)
+            .chain(proxied_listeners)
             .collect::<Vec<_>>()
             .join(",")
     }
@@ -113,17 +116,23 @@ impl Settings {
         let port = self.port(number);
         let mut advertised = format!("PLAINTEXT://127.0.0.1:{port}");
         if self.tls {
-            advertised += &format!(",SASL_SSL://127.0.0.1:{}", port + SECURED);
+            advertised += &format!(",SASL_SSL://127.0.0.1:{}", port + SECURED_PORT_OFFSET);
         }
-        let mut listeners = format!("{advertised},CONTROLLER://127.0.0.1:{}", port + CONTROLLER);
-        for detour in 1..=self.detours {
-            let listens = port + detour * DETOUR;
-            listeners += &format!(",DETOUR{detour}://127.0.0.1:{listens}");
-            advertised += &format!(",DETOUR{detour}://127.0.0.1:{}", listens + ADVERTISED);
+        let mut listeners = format!(
+            "{advertised},CONTROLLER://127.0.0.1:{}",
+            port + CONTROLLER_PORT_OFFSET
+        );
+        for proxied_listener in 1..=self.proxied_listeners {
+            let listens = port + proxied_listener * PROXIED_PORT_OFFSET;
+            listeners += &format!(",PROXIED{proxied_listener}://127.0.0.1:{listens}");
+            advertised += &format!(
+                ",PROXIED{proxied_listener}://127.0.0.1:{}",
+                listens + ADVERTISED_PORT_OFFSET
+            );
         }
         let voters: Vec<String> = self
             .numbers()
-            .map(|n| format!("{n}@127.0.0.1:{}", self.port(n) + CONTROLLER))
+            .map(|n| format!("{n}@127.0.0.1:{}", self.port(n) + CONTROLLER_PORT_OFFSET))
             .collect();
         [
             ("node.id", number.to_string()),
@@ -178,12 +187,12 @@ fn pairs(table: &[(&str, &str)]) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    fn settings(nodes: u16, tls: bool) -> Settings {
-        Settings {
+    fn settings(nodes: u16, tls: bool) -> ClusterSettings {
+        ClusterSettings {
             nodes,
             first_port: 19092,
             tls,
-            detours: 0,
+            proxied_listeners: 0,
             overrides: Vec::new(),
         }
     }
@@ -225,21 +234,21 @@ mod tests {
     }
 
     #[test]
-    fn a_detour_listens_where_it_says_that_it_does_not() {
-        let detours = 2;
-        let settings = Settings {
-            detours,
+    fn a_proxied_listener_listens_where_it_says_that_it_does_not() {
+        let proxied_listeners = 2;
+        let settings = ClusterSettings {
+            proxied_listeners,
             ..settings(3, false)
         };
         let text = settings.render(2, Path::new("/k/n2"));
         let listeners = value(&text, "listeners").unwrap();
         let advertised = value(&text, "advertised.listeners").unwrap();
-        assert!(listeners.ends_with("DETOUR1://127.0.0.1:19103,DETOUR2://127.0.0.1:19113"));
-        assert!(advertised.ends_with("DETOUR1://127.0.0.1:19153,DETOUR2://127.0.0.1:19163"));
+        assert!(listeners.ends_with("PROXIED1://127.0.0.1:19103,PROXIED2://127.0.0.1:19113"));
+        assert!(advertised.ends_with("PROXIED1://127.0.0.1:19153,PROXIED2://127.0.0.1:19163"));
         assert!(
             value(&text, PROTOCOLS)
                 .unwrap()
-                .ends_with("DETOUR2:PLAINTEXT")
+                .ends_with("PROXIED2:PLAINTEXT")
         );
     }
 

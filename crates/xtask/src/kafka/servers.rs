@@ -14,13 +14,13 @@ pub struct Servers {
     pub plain: String,
     /// The SASL_SSL listeners, if the cluster has any.
     pub secured: Option<Secured>,
-    /// For each detour, its listener on every node.
-    pub detours: Vec<Vec<Detour>>,
+    /// For each proxied listener, its addresses at every node.
+    pub proxied_listeners: Vec<Vec<ProxiedListener>>,
 }
 
 /// A listener that advertises the address of a proxy, so that clients connect through the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Detour {
+pub struct ProxiedListener {
     /// `host:port` that is advertised to clients. The proxy listens on it.
     pub advertised: String,
     /// `host:port` that the broker listens on.
@@ -33,11 +33,11 @@ impl Servers {
         let plain = addresses(properties, "PLAINTEXT://")?;
         let secured =
             addresses(properties, "SASL_SSL://").map(|servers| Secured::new(servers, directory));
-        let detours = (1..).map_while(|number| detour(properties, number));
+        let proxied_listeners = (1..).map_while(|number| proxied_listener(properties, number));
         Some(Self {
             plain,
             secured,
-            detours: detours.collect(),
+            proxied_listeners: proxied_listeners.collect(),
         })
     }
 
@@ -63,12 +63,12 @@ fn addresses(properties: &[String], scheme: &str) -> Option<String> {
     (!addresses.is_empty()).then(|| addresses.join(","))
 }
 
-fn detour(properties: &[String], number: u16) -> Option<Vec<Detour>> {
-    let scheme = format!("DETOUR{number}://");
+fn proxied_listener(properties: &[String], number: u16) -> Option<Vec<ProxiedListener>> {
+    let scheme = format!("PROXIED{number}://");
     let advertised = listeners(properties, "advertised.listeners", &scheme);
     let listens = listeners(properties, "listeners", &scheme);
     let nodes = advertised.iter().zip(listens);
-    let nodes = nodes.map(|(advertised, listens)| Detour {
+    let nodes = nodes.map(|(advertised, listens)| ProxiedListener {
         advertised: (*advertised).to_owned(),
         listens: listens.to_owned(),
     });
@@ -97,19 +97,19 @@ mod tests {
         let servers = Servers::advertised(&properties, Path::new("/k")).unwrap();
         assert_eq!(servers.plain, "a:1,a:2");
         assert_eq!(servers.first_port().unwrap(), 1);
-        assert!(servers.detours.is_empty());
+        assert!(servers.proxied_listeners.is_empty());
         assert_eq!(servers.secured.unwrap().servers, "a:201,a:202");
         assert_eq!(Servers::advertised(&[], Path::new("/k")), None);
     }
 
     #[test]
-    fn a_detour_has_two_addresses_at_every_node() {
+    fn a_proxied_listener_has_two_addresses_at_every_node() {
         let properties = [1, 2].map(|n| {
-            format!("listeners=PLAINTEXT://a:{n},DETOUR1://a:1{n}\nadvertised.listeners=PLAINTEXT://a:{n},DETOUR1://a:6{n}\n")
+            format!("listeners=PLAINTEXT://a:{n},PROXIED1://a:1{n}\nadvertised.listeners=PLAINTEXT://a:{n},PROXIED1://a:6{n}\n")
         });
         let servers = Servers::advertised(&properties, Path::new("/k")).unwrap();
-        assert_eq!(servers.detours.len(), 1);
-        let second = &servers.detours[0][1];
+        assert_eq!(servers.proxied_listeners.len(), 1);
+        let second = &servers.proxied_listeners[0][1];
         assert_eq!((&*second.advertised, &*second.listens), ("a:62", "a:12"));
     }
 }

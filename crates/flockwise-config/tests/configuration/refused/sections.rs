@@ -66,6 +66,10 @@ fn kafka() {
              kafka.properties.\"isolation.level\": cannot be set here: Flockwise sets it for exactly-once processing",
         ),
         (
+            "properties = { log_level = 7 }",
+            "kafka.properties.log_level: cannot be set here: it is the environment variable RUST_LOG",
+        ),
+        (
             "properties = { \"sasl.password\" = [\"secret\"] }",
             "kafka.properties.\"sasl.password\": found a list, expected a text, a number, true or false",
         ),
