@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use flockwise_benches::events::{self, CUSTOMERS, EVENTS};
 use flockwise_benches::workspace;
-use xtask::data::generate::Load;
+use xtask::data::generate::GeneratedLoad;
 
 use crate::broker::Kafka;
 use crate::jvm;
@@ -129,7 +129,7 @@ impl Bench {
     }
 
     /// The topic with a load. The first call creates and fills it.
-    pub(crate) fn topic(&self, load: &Load) -> Result<String> {
+    pub(crate) fn topic(&self, load: &GeneratedLoad) -> Result<String> {
         let topic = format!("bench-events-{}", load.events);
         if self.loaded.borrow_mut().insert(topic.clone()) {
             self.kafka.load(&topic, load, iter::empty())?;
@@ -152,6 +152,6 @@ fn clear_folders() -> Result<()> {
 }
 
 /// A load of `events` events of the job's customers.
-pub(crate) fn job(events: u64) -> Load {
+pub(crate) fn job(events: u64) -> GeneratedLoad {
     events::load(events, CUSTOMERS)
 }

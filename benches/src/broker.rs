@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use xtask::data::generate::Load;
+use xtask::data::generate::GeneratedLoad;
 use xtask::kafka::{KafkaCluster, Running};
 
 use crate::probe;
@@ -182,7 +182,7 @@ impl Kafka {
     pub(crate) fn load(
         &self,
         topic: &str,
-        load: &Load,
+        load: &GeneratedLoad,
         mut more: impl Iterator<Item = String>,
     ) -> Result<()> {
         self.make_topic(topic)?;

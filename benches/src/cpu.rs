@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use xtask::data::generate::Load;
+use xtask::data::generate::GeneratedLoad;
 
 use crate::bare::Done;
 use crate::bench::{Bench, job};
@@ -38,7 +38,7 @@ pub(crate) struct Round {
 
 /// A load and its expected number of changes.
 pub(crate) struct Task {
-    pub(crate) load: Load,
+    pub(crate) load: GeneratedLoad,
     pub(crate) topic: String,
     pub(crate) changes: u64,
 }

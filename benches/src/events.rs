@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use flockwise_codec::time::write_time;
-use xtask::data::generate::{Generator, Load};
+use xtask::data::generate::{GeneratedLoad, Generator};
 
 use crate::workspace;
 
@@ -18,8 +18,8 @@ pub const CUSTOMERS: u32 = 100_000;
 
 /// A load of this many events and customers, over 90 days, with a fixed seed.
 #[must_use]
-pub fn load(events: u64, customers: u32) -> Load {
-    Load {
+pub fn load(events: u64, customers: u32) -> GeneratedLoad {
+    GeneratedLoad {
         events,
         customers,
         seed: 42,
@@ -39,7 +39,7 @@ pub fn first(count: usize) -> Vec<String> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn file(load: &Load) -> Result<PathBuf> {
+pub fn file(load: &GeneratedLoad) -> Result<PathBuf> {
     let name = format!("events-{}-{}.jsonl", load.events, load.customers);
     let path = workspace("target/bench").join(name);
     if path.exists() {
@@ -52,7 +52,7 @@ pub fn file(load: &Load) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn write(load: &Load, path: &Path) -> Result<()> {
+fn write(load: &GeneratedLoad, path: &Path) -> Result<()> {
     fs::create_dir_all(workspace("target/bench"))?;
     let mut out = BufWriter::new(File::create(path)?);
     for line in Generator::new(load) {
@@ -65,7 +65,7 @@ fn write(load: &Load, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If the file cannot be read, or `each` fails.
-pub fn each(load: &Load, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+pub fn each(load: &GeneratedLoad, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let path = file(load)?;
     let cannot = || format!("cannot read {}", path.display());
     let mut reader = BufReader::with_capacity(1 << 20, File::open(&path).with_context(cannot)?);

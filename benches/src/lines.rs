@@ -6,7 +6,7 @@ use anyhow::Result;
 use flockwise_benches::events;
 use flockwise_benches::job::PARTITIONS;
 use flockwise_codec::partitioner::Partitioner;
-use xtask::data::generate::Load;
+use xtask::data::generate::GeneratedLoad;
 
 /// All lines in one buffer, with their positions.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub(crate) struct Line<'a> {
 
 impl Lines {
     /// Reads all lines of a load, keyed by customer id.
-    pub(crate) fn load(load: &Load) -> Result<Self> {
+    pub(crate) fn load(load: &GeneratedLoad) -> Result<Self> {
         let mut lines = Self::default();
         events::each(load, |line| lines.push(line))?;
         Ok(lines)

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use flockwise_benches::{events, job};
 use serde::Serialize;
 use serde_json::Value;
-use xtask::data::generate::Load;
+use xtask::data::generate::GeneratedLoad;
 
 use crate::bench::{self, Settings};
 use crate::{children, probe};
@@ -49,7 +49,7 @@ pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {
     table.publish(settings.print)
 }
 
-fn round(program: &Path, load: &Load) -> Result<Round> {
+fn round(program: &Path, load: &GeneratedLoad) -> Result<Round> {
     let machine = probe::load();
     let cpu = probe::cpu_seconds_of_ended()?;
     let start = Instant::now();
@@ -69,7 +69,7 @@ fn round(program: &Path, load: &Load) -> Result<Round> {
 }
 
 /// Number of changes that a replay of a load gives.
-pub(crate) fn expected_changes(program: &Path, load: &Load) -> Result<u64> {
+pub(crate) fn expected_changes(program: &Path, load: &GeneratedLoad) -> Result<u64> {
     changes(&replay(program, load)?)
 }
 
@@ -79,7 +79,7 @@ fn changes(summary: &Value) -> Result<u64> {
         .context("a summary without changes")
 }
 
-fn replay(program: &Path, load: &Load) -> Result<Value> {
+fn replay(program: &Path, load: &GeneratedLoad) -> Result<Value> {
     let mut command = Command::new(program);
     command.arg("replay").arg(events::file(load)?);
     command.arg("--config").arg(job::file());

@@ -6,7 +6,7 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 use serde_json::{Value, json};
-use xtask::data::generate::{Generator, Load};
+use xtask::data::generate::{GeneratedLoad, Generator};
 
 /// A record of an input topic.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub fn lines(events: u64, customers: u32, seed: u64) -> Vec<String> {
 /// The same over `days` days from 2026-01-01. Refunds may come after the last day.
 #[must_use]
 pub fn lines_over(days: u32, events: u64, customers: u32, seed: u64) -> Vec<String> {
-    let load = Load {
+    let load = GeneratedLoad {
         events,
         customers,
         seed,

@@ -63,7 +63,7 @@ impl ReadProgress {
 }
 
 /// A partition to choose from.
-pub(crate) trait AlignedPartition {
+pub(crate) trait ReadablePartition {
     /// Read progress, to be updated.
     fn progress_mut(&mut self) -> &mut ReadProgress;
     /// Read progress.
@@ -86,7 +86,7 @@ pub(crate) enum Choice {
 }
 
 /// Chooses the input partition to read next.
-pub(crate) fn choose<C: AlignedPartition>(
+pub(crate) fn choose<C: ReadablePartition>(
     candidates: &mut [C],
     max_skew_ms: i64,
     now: Instant,
@@ -114,7 +114,7 @@ pub(crate) fn choose<C: AlignedPartition>(
 }
 
 /// Index of the ready partition that is furthest behind. One with an unknown event time comes first.
-fn furthest_behind<C: AlignedPartition>(candidates: &[C]) -> Option<usize> {
+fn furthest_behind<C: ReadablePartition>(candidates: &[C]) -> Option<usize> {
     candidates
         .iter()
         .enumerate()
@@ -144,7 +144,7 @@ mod tests {
         backlog: bool,
     }
 
-    impl AlignedPartition for Partition {
+    impl ReadablePartition for Partition {
         fn progress_mut(&mut self) -> &mut ReadProgress {
             &mut self.progress
         }

@@ -33,12 +33,12 @@ pub(crate) struct OpenTransaction {
     pub(crate) partition: i32,
     /// Zero if it is not held back.
     pub(crate) lasted: Duration,
-    pub(crate) change: Option<Change>,
+    pub(crate) change: Option<TransactionChange>,
 }
 
 /// A change that should be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum TransactionChange {
     /// The partition has been held back for long at offset `at`, with `behind` records from there on.
     LongOpen { at: i64, behind: i64 },
     /// The logged transaction has ended: reading goes on.
@@ -87,7 +87,7 @@ impl OpenTransactions {
         // A reader that has not reached the last stable offset yet is not held back.
         let is_held = fetched.stable < fetched.end && fetched.next >= fetched.stable;
         if !is_held {
-            held_for.change = was_logged.then_some(Change::Ended);
+            held_for.change = was_logged.then_some(TransactionChange::Ended);
             return held_for;
         }
         let mut held = same.unwrap_or(Held {
@@ -98,12 +98,12 @@ impl OpenTransactions {
         held_for.lasted = now.saturating_duration_since(held.since);
         if held_for.lasted >= self.log_after && !held.is_logged {
             held.is_logged = true;
-            held_for.change = Some(Change::LongOpen {
+            held_for.change = Some(TransactionChange::LongOpen {
                 at: fetched.stable,
                 behind: fetched.end - fetched.stable,
             });
         } else if was_logged && !held.is_logged {
-            held_for.change = Some(Change::Ended);
+            held_for.change = Some(TransactionChange::Ended);
         }
         self.held.insert((topic, partition), held);
         held_for
@@ -116,12 +116,12 @@ impl OpenTransaction {
         let (topic, partition) = (self.topic.as_str(), self.partition);
         match self.change {
             None => {}
-            Some(Change::Ended) => info!(
+            Some(TransactionChange::Ended) => info!(
                 topic,
                 partition,
                 "the transaction that held this partition back has ended; reading goes on"
             ),
-            Some(Change::LongOpen { at, behind }) => warn!(
+            Some(TransactionChange::LongOpen { at, behind }) => warn!(
                 topic,
                 partition,
                 offset = at,
@@ -155,7 +155,11 @@ mod tests {
         }
 
         /// Seconds held back and news, after the partition is seen in this state at `seconds`.
-        fn see(&mut self, seconds: u64, [next, stable, end]: [i64; 3]) -> (u64, Option<Change>) {
+        fn see(
+            &mut self,
+            seconds: u64,
+            [next, stable, end]: [i64; 3],
+        ) -> (u64, Option<TransactionChange>) {
             let fetched = PartitionFetch {
                 topic: "orders".to_owned(),
                 partition: 3,
@@ -175,10 +179,13 @@ mod tests {
         assert_eq!(watch.see(0, [10, 10, 10]), (0, None));
         assert_eq!(watch.see(10, [10, 10, 14]), (0, None));
         assert_eq!(watch.see(20, [10, 10, 15]), (10, None));
-        let long = Change::LongOpen { at: 10, behind: 8 };
+        let long = TransactionChange::LongOpen { at: 10, behind: 8 };
         assert_eq!(watch.see(70, [10, 10, 18]), (60, Some(long)));
         assert_eq!(watch.see(80, [10, 10, 19]), (70, None));
-        assert_eq!(watch.see(90, [19, 19, 19]), (0, Some(Change::Ended)));
+        assert_eq!(
+            watch.see(90, [19, 19, 19]),
+            (0, Some(TransactionChange::Ended))
+        );
         assert_eq!(watch.see(100, [19, 19, 19]), (0, None));
     }
 
@@ -206,7 +213,10 @@ mod tests {
         let mut watch = Watch::new();
         watch.see(0, [10, 10, 14]);
         assert!(watch.see(60, [10, 10, 14]).1.is_some());
-        assert_eq!(watch.see(70, [14, 14, 20]), (0, Some(Change::Ended)));
+        assert_eq!(
+            watch.see(70, [14, 14, 20]),
+            (0, Some(TransactionChange::Ended))
+        );
         assert_eq!(watch.see(130, [14, 14, 20]).0, 60);
     }
 

@@ -10,7 +10,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::warn;
 
-use crate::alignment::{AlignedPartition, Choice, ReadProgress, choose};
+use crate::alignment::{Choice, ReadProgress, ReadablePartition, choose};
 use crate::context::KafkaContext;
 use crate::corrupt_batch::{CorruptBatch, SliceErrors, is_corrupt};
 use crate::data_loss::Halted;
@@ -198,7 +198,7 @@ impl PartitionReader {
     }
 }
 
-impl AlignedPartition for PartitionReader {
+impl ReadablePartition for PartitionReader {
     fn progress_mut(&mut self) -> &mut ReadProgress {
         &mut self.progress
     }
@@ -227,7 +227,7 @@ pub(crate) fn fill(
 ) -> Result<FillOutcome, Failure> {
     let inputs = readers.partition_point(|reader| matches!(reader.source.topic, Topic::Input(_)));
     let (inputs, internal) = readers.split_at_mut(inputs);
-    let inputs_are_ready = inputs.iter().any(AlignedPartition::is_ready);
+    let inputs_are_ready = inputs.iter().any(ReadablePartition::is_ready);
     let room = internal_room(limit, inputs_are_ready);
     share.read(internal, room, PartitionReader::is_ready, |reader, most| {
         let before = batch.len();

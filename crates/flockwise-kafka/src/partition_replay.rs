@@ -115,11 +115,11 @@ impl<'a> PartitionReplay<'a> {
     pub(crate) fn advance(&mut self, each: &mut dyn FnMut(Record<'_>)) -> Result<usize, Failure> {
         let taken = match take(&mut self.queue, &self.target, &mut self.progress, each) {
             Ok(taken) => taken,
-            Err(ReadError::Gone) => {
+            Err(ReplayError::Gone) => {
                 self.outcome = Some(Replayed::Gone);
                 return Ok(0);
             }
-            Err(ReadError::Failed(failure)) => return Err(failure),
+            Err(ReplayError::Failed(failure)) => return Err(failure),
         };
         let progress = &self.progress;
         if progress.position >= self.target.end {
@@ -141,7 +141,7 @@ impl<'a> PartitionReplay<'a> {
 }
 
 /// Why reading ended early.
-enum ReadError {
+enum ReplayError {
     Gone,
     Failed(Failure),
 }
@@ -152,7 +152,7 @@ fn take(
     target: &ReplayTarget<'_>,
     progress: &mut ReplayProgress,
     each: &mut dyn FnMut(Record<'_>),
-) -> Result<usize, ReadError> {
+) -> Result<usize, ReplayError> {
     let mut errors = SliceErrors::default();
     let taken = queue.take(SLICE_RECORDS, |message| match message.error() {
         // All readable records are before its offset: the last ones may have been compacted away.
@@ -211,12 +211,12 @@ impl ReplayProgress {
         target: &ReplayTarget<'_>,
         code: RDKafkaErrorCode,
         reason: &str,
-    ) -> ReadError {
+    ) -> ReplayError {
         if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
-            return ReadError::Gone;
+            return ReplayError::Gone;
         }
         let (topic, partition) = (target.topic, target.source.partition);
-        ReadError::Failed(match errors::remedy(code) {
+        ReplayError::Failed(match errors::remedy(code) {
             Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
             None if is_corrupt(code) => Failure::Fatal(format!(
                 "reading {topic}/{partition}: a batch cannot be read ({reason}). Move leadership to an intact \

@@ -105,19 +105,21 @@ impl Purger {
         let is_new = self.schedule.ended(outcome, now);
         let topic = &self.topic;
         match (outcome, errors.first()) {
-            (Outcome::Refused, Some((_, error))) if is_new => warn!(
+            (PurgeOutcome::Refused, Some((_, error))) if is_new => warn!(
                 topic,
                 %error,
                 "no permission to delete processed records, so the topic grows; give the principal Delete \
                  on it, or set its retention.ms. This is tried again every hour"
             ),
-            (Outcome::Failed, Some((_, error))) => warn!(
+            (PurgeOutcome::Failed, Some((_, error))) => warn!(
                 topic,
                 partitions = errors.len(),
                 %error,
                 "processed records could not be deleted; this is tried again"
             ),
-            (Outcome::Deleted, _) if is_new => info!(topic, "processed records are deleted again"),
+            (PurgeOutcome::Deleted, _) if is_new => {
+                info!(topic, "processed records are deleted again")
+            }
             _ => {}
         }
     }
@@ -138,7 +140,7 @@ fn errors(result: &KafkaResult<TopicPartitionList>) -> Vec<(Option<u32>, KafkaEr
 
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum PurgeOutcome {
     /// Everything was deleted.
     Deleted,
     /// A temporary failure: a timeout, a leader that moved, a broker that restarts.
@@ -147,13 +149,13 @@ enum Outcome {
     Refused,
 }
 
-fn outcome(errors: &[(Option<u32>, KafkaError)]) -> Outcome {
+fn outcome(errors: &[(Option<u32>, KafkaError)]) -> PurgeOutcome {
     if errors.is_empty() {
-        Outcome::Deleted
+        PurgeOutcome::Deleted
     } else if errors.iter().any(|(_, error)| is_refusal(error)) {
-        Outcome::Refused
+        PurgeOutcome::Refused
     } else {
-        Outcome::Failed
+        PurgeOutcome::Failed
     }
 }
 
@@ -176,7 +178,7 @@ fn is_refusal(error: &KafkaError) -> bool {
 struct Schedule {
     due: Instant,
     check_at: Instant,
-    last: Outcome,
+    last: PurgeOutcome,
 }
 
 impl Schedule {
@@ -184,7 +186,7 @@ impl Schedule {
         Self {
             due: now + PURGE_INTERVAL,
             check_at: now,
-            last: Outcome::Deleted,
+            last: PurgeOutcome::Deleted,
         }
     }
 
@@ -202,8 +204,8 @@ impl Schedule {
     }
 
     /// Notes how a deletion ended. Returns whether that differs from the deletion before.
-    fn ended(&mut self, outcome: Outcome, now: Instant) -> bool {
-        if outcome == Outcome::Refused {
+    fn ended(&mut self, outcome: PurgeOutcome, now: Instant) -> bool {
+        if outcome == PurgeOutcome::Refused {
             self.due = now + REFUSAL_BACKOFF;
         }
         std::mem::replace(&mut self.last, outcome) != outcome
@@ -271,11 +273,11 @@ mod tests {
             RDKafkaErrorCode::UnknownTopicOrPartition,
         ];
         for code in passing {
-            assert_eq!(outcome(&failed(code)), Outcome::Failed, "{code}");
+            assert_eq!(outcome(&failed(code)), PurgeOutcome::Failed, "{code}");
         }
         let refused = RDKafkaErrorCode::TopicAuthorizationFailed;
-        assert_eq!(outcome(&failed(refused)), Outcome::Refused);
-        assert_eq!(outcome(&[]), Outcome::Deleted);
+        assert_eq!(outcome(&failed(refused)), PurgeOutcome::Refused);
+        assert_eq!(outcome(&[]), PurgeOutcome::Deleted);
     }
 
     #[test]
@@ -286,18 +288,21 @@ mod tests {
         let now = start + PURGE_INTERVAL;
         assert!(schedule.is_due(now));
         schedule.attempted(now);
-        assert!(schedule.ended(Outcome::Failed, now));
+        assert!(schedule.ended(PurgeOutcome::Failed, now));
         assert!(!schedule.is_due(now) && schedule.is_due(now + PURGE_INTERVAL));
 
-        assert!(schedule.ended(Outcome::Refused, now), "to be logged");
+        assert!(schedule.ended(PurgeOutcome::Refused, now), "to be logged");
         assert!(!schedule.is_due(now + PURGE_INTERVAL));
         let later = now + REFUSAL_BACKOFF;
         assert!(schedule.is_due(later));
         schedule.attempted(later);
-        assert!(!schedule.ended(Outcome::Refused, later), "logged before");
+        assert!(
+            !schedule.ended(PurgeOutcome::Refused, later),
+            "logged before"
+        );
         let granted = later + REFUSAL_BACKOFF;
         schedule.attempted(granted);
-        assert!(schedule.ended(Outcome::Deleted, granted));
+        assert!(schedule.ended(PurgeOutcome::Deleted, granted));
         assert!(schedule.is_due(granted + PURGE_INTERVAL));
     }
 

@@ -14,11 +14,11 @@ use xtask::{bench, chaos, data, fuzz, kafka, mutants, quality, simulate};
 )]
 struct Cli {
     #[command(subcommand)]
-    task: Task,
+    task: DevelopmentTask,
 }
 
 #[derive(Subcommand)]
-enum Task {
+enum DevelopmentTask {
     /// Run a real Apache Kafka on this machine, for tests and benchmarks
     Kafka(kafka::KafkaArgs),
     /// Run the measurements of BENCHMARKS.md, with Kafka Streams and Flink
@@ -47,15 +47,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> anyhow::Result<()> {
+fn run(task: DevelopmentTask) -> anyhow::Result<()> {
     match task {
-        Task::Kafka(args) => kafka::run(args),
-        Task::Bench(args) => bench::run(&args),
-        Task::Quality(args) => quality::run(&args),
-        Task::Data(args) => data::run(args),
-        Task::Chaos(args) => chaos::run(args),
-        Task::Mutants(args) => mutants::run(&args),
-        Task::Simulate(args) => simulate::run(&args),
-        Task::Fuzz(args) => fuzz::run(&args),
+        DevelopmentTask::Kafka(args) => kafka::run(args),
+        DevelopmentTask::Bench(args) => bench::run(&args),
+        DevelopmentTask::Quality(args) => quality::run(&args),
+        DevelopmentTask::Data(args) => data::run(args),
+        DevelopmentTask::Chaos(args) => chaos::run(args),
+        DevelopmentTask::Mutants(args) => mutants::run(&args),
+        DevelopmentTask::Simulate(args) => simulate::run(&args),
+        DevelopmentTask::Fuzz(args) => fuzz::run(&args),
     }
 }

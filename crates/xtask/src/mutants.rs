@@ -18,7 +18,7 @@ use clap::Args;
 use crate::workspace;
 use copy::Copy;
 use mutation::Mutation;
-use trial::{Outcome, Trial};
+use trial::{Trial, TrialOutcome};
 
 /// The arguments of `cargo xtask mutants`.
 #[derive(Args)]
@@ -50,7 +50,7 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
         target: workspace().join("target/mutants/target"),
         seeds: args.seeds,
     };
-    if let Outcome::Caught { seed, .. } = trial.run()? {
+    if let TrialOutcome::Caught { seed, .. } = trial.run()? {
         bail!("seed {seed} fails without any mutant: fix that first");
     }
     let mut survivors = 0;
@@ -61,7 +61,7 @@ pub fn run(args: &MutantsArgs) -> Result<()> {
                 None => trial.run(),
             };
             let outcome = outcome.with_context(|| mutation.name.clone())?;
-            survivors += usize::from(outcome == Outcome::Survived);
+            survivors += usize::from(outcome == TrialOutcome::Survived);
             println!("{:<36} {outcome}", mutation.name);
             Ok(())
         })?;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flockwise_config::Config;
-use flockwise_kafka::admin::{self, GroupMember, Bounds};
+use flockwise_kafka::admin::{self, Bounds, GroupMember};
 use flockwise_kafka::{KafkaSettings, admin::Reset};
 use flockwise_runtime::topics::{Topic, Topics};
 

@@ -30,7 +30,7 @@ const RARE: f64 = 1.0 / 200.0;
 #[derive(Args)]
 pub struct GenerateArgs {
     #[command(flatten)]
-    load: Load,
+    load: GeneratedLoad,
     /// Output, JSON lines; compressed if the name ends in .gz or .zst
     #[arg(long)]
     out: PathBuf,
@@ -38,7 +38,7 @@ pub struct GenerateArgs {
 
 /// The size of a load.
 #[derive(Args, Clone, Debug)]
-pub struct Load {
+pub struct GeneratedLoad {
     /// Number of lines, including repeated ones
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub events: u64,
@@ -97,7 +97,7 @@ enum Due {
 
 impl Generator {
     /// A generator for `load`. Needs about 15 bytes per customer.
-    pub fn new(load: &Load) -> Self {
+    pub fn new(load: &GeneratedLoad) -> Self {
         let mut random = Random::new(load.seed);
         let calendar = Calendar::new(load.days, &mut random);
         let population = Population::new(load.customers, load.days, load.seed, &mut random);
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn lines(events: u64, customers: u32, seed: u64) -> Vec<String> {
-        let load = Load {
+        let load = GeneratedLoad {
             events,
             customers,
             seed,

@@ -19,11 +19,11 @@ pub(super) struct Mutation {
     pub(super) name: String,
     /// Arguments of the `cargo test` that must catch it; `None` if the simulator must.
     pub(super) test: Option<Vec<String>>,
-    changes: Vec<Change>,
+    changes: Vec<Replacement>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Change {
+struct Replacement {
     file: String,
     find: String,
     replace: String,
@@ -60,7 +60,7 @@ impl Mutation {
     }
 }
 
-impl Change {
+impl Replacement {
     fn apply(&self, text: &str) -> Result<String> {
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &self.replace, 1)),
@@ -76,14 +76,14 @@ fn test(text: &str) -> Option<Vec<String>> {
 
 /// Parses a description, and for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in
 /// between.
-fn parse(text: &str) -> Result<Vec<Change>> {
+fn parse(text: &str) -> Result<Vec<Replacement>> {
     let (mut changes, mut file) = (Vec::new(), None);
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(name) = line.strip_prefix(FILE) {
             file = Some(name.to_owned());
         } else if line == FIND {
-            changes.push(Change {
+            changes.push(Replacement {
                 file: file
                     .clone()
                     .context("a change without a preceding `--- FILE` line")?,

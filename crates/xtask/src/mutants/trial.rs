@@ -18,7 +18,7 @@ pub(super) struct Trial<'a> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TrialOutcome {
     Caught {
         seed: u64,
         reason: String,
@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     Survived,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for TrialOutcome {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Caught { seed, reason } => write!(to, "caught by seed {seed}: {reason}"),
@@ -40,12 +40,12 @@ impl fmt::Display for Outcome {
 
 impl Trial<'_> {
     /// Builds and runs `cargo test` with these arguments.
-    pub(super) fn run_test(&self, arguments: &[String]) -> Result<Outcome> {
+    pub(super) fn run_test(&self, arguments: &[String]) -> Result<TrialOutcome> {
         self.build(arguments)?;
         let ran = self.cargo(arguments).output().context("cargo")?;
         Ok(match ran.status.success() {
-            true => Outcome::Survived,
-            false => Outcome::CaughtByTest(arguments.join(" ")),
+            true => TrialOutcome::Survived,
+            false => TrialOutcome::CaughtByTest(arguments.join(" ")),
         })
     }
 
@@ -64,7 +64,7 @@ impl Trial<'_> {
     }
 
     /// Builds and runs the simulator.
-    pub(super) fn run(&self) -> Result<Outcome> {
+    pub(super) fn run(&self) -> Result<TrialOutcome> {
         let simulator = ["-p", "flockwise-tests", "--test", "simulator"].map(str::to_owned);
         self.build(&simulator)?;
         let finished = self
@@ -73,7 +73,7 @@ impl Trial<'_> {
             .output()
             .context("cargo")?;
         if finished.status.success() {
-            return Ok(Outcome::Survived);
+            return Ok(TrialOutcome::Survived);
         }
         let output = String::from_utf8_lossy(&finished.stderr);
         let lines = || output.lines().map(str::trim);
@@ -88,7 +88,7 @@ impl Trial<'_> {
         };
         let opening = format!("seed {seed}: ");
         let reason = lines().find_map(|line| line.strip_prefix(&opening));
-        Ok(Outcome::Caught {
+        Ok(TrialOutcome::Caught {
             seed,
             reason: reason.unwrap_or_default().chars().take(100).collect(),
         })

@@ -14,7 +14,7 @@ pub(super) struct Visit {
 }
 
 /// A line and its consequences.
-pub(super) struct Step {
+pub(super) struct VisitStep {
     pub(super) line: String,
     /// Time of the next step; `None` if the visit ends.
     pub(super) next_ms: Option<i64>,
@@ -50,7 +50,12 @@ impl Visit {
         &self.customer
     }
 
-    pub(super) fn step(&mut self, at_ms: i64, next_order: &mut u64, random: &mut Random) -> Step {
+    pub(super) fn step(
+        &mut self,
+        at_ms: i64,
+        next_order: &mut u64,
+        random: &mut Random,
+    ) -> VisitStep {
         let (line, refund) = if self.steps_left > 0 {
             self.steps_left -= 1;
             (self.browse(at_ms, random), None)
@@ -61,7 +66,7 @@ impl Visit {
         };
         let next_ms =
             (self.lines_left() > 0).then(|| at_ms + 1000 + random.around(40_000.0) as i64);
-        Step {
+        VisitStep {
             line,
             next_ms,
             refund,
