@@ -1,6 +1,7 @@
 //! One version of the model: segments, scaler, and the search for the nearest segment.
 
 use flockwise_kmeans::{Nearest, Scratch};
+use ndarray::{Array2, ArrayView1, aview1};
 
 use crate::aggregate::NEVER_MS;
 use crate::drift::Drift;
@@ -212,18 +213,7 @@ impl Model {
         let scale: Vec<f64> = (0..plan.len())
             .map(|index| parts.scaler.scale(index, plan.feature(index).weight))
             .collect();
-        let scaled: Vec<f64> = parts
-            .segments
-            .iter()
-            .flat_map(|segment| {
-                segment
-                    .centroid
-                    .iter()
-                    .zip(&scale)
-                    .map(|(x, scale)| x * scale)
-            })
-            .collect();
-        let nearest = Nearest::new(&scaled, plan.len());
+        let nearest = Nearest::new(scaled_centroids(&parts.segments, aview1(&scale)).view());
         let spread = scale.iter().zip(&parts.scaler.variances);
         Ok(Self {
             variance: spread
@@ -333,6 +323,12 @@ impl Model {
                 .map(|(index, x)| scaler.winsorise(index, *x)),
         );
     }
+}
+
+/// The centroids of `segments`, one row for each, multiplied by the factor of each dimension.
+pub(crate) fn scaled_centroids(segments: &[Segment], scale: ArrayView1<'_, f64>) -> Array2<f64> {
+    let unscaled = |(row, column): (usize, usize)| segments[row].centroid[column];
+    Array2::from_shape_fn((segments.len(), scale.len()), unscaled) * scale
 }
 
 fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {

@@ -1,5 +1,7 @@
 //! The error bound of single precision.
 
+use ndarray::ArrayView2;
+
 use crate::lanes::Lanes;
 
 /// Which centroids single precision cannot rule out.
@@ -28,12 +30,13 @@ pub(crate) struct Bound {
 const TRADE: f64 = 1.0 / 16_384.0;
 
 impl Bound {
-    pub(crate) fn new(centroids: &[f64], dimensions: usize) -> Self {
+    pub(crate) fn new(centroids: ArrayView2<'_, f64>) -> Self {
         let reach = centroids
-            .chunks_exact(dimensions)
+            .rows()
+            .into_iter()
             .map(|centroid| centroid.iter().map(|x| x * x).sum())
             .fold(0.0, f64::max);
-        let dimensions = dimensions as f64;
+        let dimensions = centroids.ncols() as f64;
         let relative = 1.0 + TRADE + 4.0 * (dimensions + 8.0) * f64::from(f32::EPSILON);
         let moved = 2.0_f64.powi(-25) * reach;
         let underflow = dimensions * f64::from(f32::MIN_POSITIVE);

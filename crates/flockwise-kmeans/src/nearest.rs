@@ -1,5 +1,7 @@
 //! The nearest centroid: single precision rules candidates out, double precision decides.
 
+use ndarray::ArrayView2;
+
 use crate::bound::Bound;
 use crate::kernel::Kernel;
 use crate::lanes::{Lanes, Portable, Row};
@@ -36,13 +38,13 @@ pub struct Scratch {
 }
 
 impl Nearest {
-    /// Prepares a search among `centroids`: `count` × `dimensions` finite numbers, row by row.
+    /// Prepares a search among `centroids`: `count` × `dimensions` finite numbers.
     ///
     /// # Panics
-    /// If there is no centroid or no dimension, or the length is not a multiple of `dimensions`.
+    /// If there is no centroid or no dimension.
     #[must_use]
-    pub fn new(centroids: &[f64], dimensions: usize) -> Self {
-        Self::with_kernel(centroids, dimensions, Kernel::detect())
+    pub fn new(centroids: ArrayView2<'_, f64>) -> Self {
+        Self::with_kernel(centroids, Kernel::detect())
     }
 
     /// Like [`Nearest::new`], with one of the kernels in [`Kernel::available`].
@@ -50,27 +52,22 @@ impl Nearest {
     /// # Panics
     /// Like [`Nearest::new`], and if this processor cannot run the kernel.
     #[must_use]
-    pub fn with_kernel(centroids: &[f64], dimensions: usize, kernel: Kernel) -> Self {
+    pub fn with_kernel(centroids: ArrayView2<'_, f64>, kernel: Kernel) -> Self {
         assert!(
             Kernel::available().contains(&kernel),
             "kernel {kernel:?} is not available on this processor"
         );
         assert!(
-            dimensions > 0 && !centroids.is_empty(),
+            !centroids.is_empty(),
             "expected at least one centroid and one dimension"
         );
-        assert_eq!(
-            centroids.len() % dimensions,
-            0,
-            "centroids must be rows of {dimensions} numbers"
-        );
-        let layout = Layout::new(centroids, dimensions, kernel.rows());
+        let layout = Layout::new(centroids, kernel.rows());
         Self {
-            dimensions,
-            exact: centroids.to_vec(),
+            dimensions: centroids.ncols(),
+            exact: centroids.iter().copied().collect(),
             one_group: layout.height <= layout.group && kernel != Kernel::Portable,
             layout,
-            bound: Bound::new(centroids, dimensions),
+            bound: Bound::new(centroids),
             kernel,
         }
     }

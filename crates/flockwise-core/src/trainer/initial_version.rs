@@ -29,7 +29,7 @@ impl Trainer {
         let space = ScaledSpace::new(&self.plan, &scaler);
         let (tamed, scaled) = space.prepared(&points);
         let (fit, weights) = self.cluster(scaled);
-        let found = centroids(&tamed, &fit, &weights).into_iter();
+        let found = centroids(&tamed, &fit, &weights);
         let segment = |(weight, centroid)| Segment {
             weight,
             ..Segment::new(0, centroid)
@@ -58,7 +58,7 @@ impl Trainer {
         } = self.policy;
         if k_min == k_max {
             let fit = fit_many(&mut points, k_min, RESTARTS, seed);
-            return (fit, points.weights());
+            return (fit, points.weights().to_vec());
         }
         let some: Vec<usize> = (0..points.len().min(TRIED_ON)).collect();
         let some = points.of(&some);
@@ -85,7 +85,7 @@ impl Trainer {
         };
         let mut learner = StructureLearner::first(sampled, Bounds::of(&self.policy), fit);
         learner.refine(ROUNDS);
-        let weights = learner.weights();
+        let weights = learner.weights().to_vec();
         (learner.fit, weights)
     }
 }
