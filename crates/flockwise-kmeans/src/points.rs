@@ -4,6 +4,8 @@ use std::iter::zip;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 
+const ROW_MAJOR: &str = "points are in row-major order";
+
 /// Points in `d` dimensions. A point's weight is the number of equal points that it stands for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
@@ -89,7 +91,9 @@ impl Points {
 
     /// All points with their weights.
     pub fn iter(&self) -> impl Iterator<Item = (&[f64], f64)> {
-        let rows = self.values.rows().into_iter().map(slice);
+        // Faster than `rows()`, whose length the compiler does not trust.
+        let values = self.values.as_slice().expect(ROW_MAJOR);
+        let rows = values.chunks_exact(self.dimensions().max(1));
         rows.zip(self.weights.iter().copied())
     }
 
@@ -136,6 +140,7 @@ pub fn squared<'a>(
 }
 
 /// The coordinates of a row side by side, as loops over many points need them.
+#[inline]
 pub(crate) fn slice(row: ArrayView1<'_, f64>) -> &[f64] {
-    row.to_slice().expect("points are in row-major order")
+    row.to_slice().expect(ROW_MAJOR)
 }
