@@ -331,6 +331,15 @@ pub(crate) fn scaled_centroids(segments: &[Segment], scale: ArrayView1<'_, f64>)
     Array2::from_shape_fn((segments.len(), scale.len()), unscaled) * scale
 }
 
+/// By what share a distance is below another one: 1 - d / other; 0 if both are 0.
+pub(crate) fn share_nearer(distance: f64, other: f64) -> f64 {
+    if other > 0.0 {
+        1.0 - distance / other
+    } else {
+        0.0
+    }
+}
+
 fn check(plan: &Plan, parts: &ModelParts) -> Result<(), ModelError> {
     if !parts
         .features

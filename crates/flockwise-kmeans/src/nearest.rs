@@ -3,6 +3,7 @@
 use ndarray::ArrayView2;
 
 use crate::bound::Bound;
+use crate::hit::{Best, Hit};
 use crate::kernel::Kernel;
 use crate::lanes::{Lanes, Portable, Row};
 use crate::layout::Layout;
@@ -20,15 +21,6 @@ pub struct Nearest {
     /// All rows are in one group and the sums can stay in registers. Always `false` for `Portable`, which leaves
     /// registers to the compiler.
     one_group: bool,
-}
-
-/// A centroid and its squared distance.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
-    /// Index of the centroid.
-    pub centroid: usize,
-    /// Squared Euclidean distance.
-    pub squared: f64,
 }
 
 /// Memory that searches reuse.
@@ -138,38 +130,5 @@ impl Nearest {
             best.try_one::<Portable>(centroid);
         }
         best.hit
-    }
-}
-
-/// The nearest of the candidates so far, in double precision.
-pub(crate) struct Best<'a> {
-    point: &'a [f64],
-    centroids: &'a [f64],
-    pub(crate) hit: Hit,
-}
-
-impl<'a> Best<'a> {
-    #[inline(always)]
-    pub(crate) fn new(point: &'a [f64], centroids: &'a [f64]) -> Self {
-        let hit = Hit {
-            centroid: 0,
-            squared: f64::INFINITY,
-        };
-        Self {
-            point,
-            centroids,
-            hit,
-        }
-    }
-
-    /// Tries a candidate. Candidates come in ascending order, so of equally near ones the first stays.
-    #[inline(always)]
-    pub(crate) fn try_one<L: Lanes>(&mut self, centroid: usize) {
-        let dimensions = self.point.len();
-        let start = centroid * dimensions;
-        let squared = L::squared_distance(self.point, &self.centroids[start..start + dimensions]);
-        if squared < self.hit.squared {
-            self.hit = Hit { centroid, squared };
-        }
     }
 }

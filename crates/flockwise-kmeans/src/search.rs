@@ -3,10 +3,10 @@
 //! Everything that runs for every vector is inlined, so that it is compiled for the instruction set of the kernel.
 
 use crate::bound::Bound;
+use crate::hit::{Best, Hit};
 use crate::kernel::Search;
 use crate::lanes::{LANES, Lanes, Row};
 use crate::layout::Layout;
-use crate::nearest::{Best, Hit};
 
 /// The point to look for and the centroids to search.
 #[derive(Clone, Copy)]
