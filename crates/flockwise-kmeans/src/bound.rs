@@ -51,8 +51,8 @@ impl Bound {
     /// The limit is not finite if the point or a centroid exceeds the range of single precision. Only then can a
     /// sum be NaN, and then all sums are NaN or infinite.
     #[inline(always)]
-    pub(crate) fn limit<L: Lanes>(self, sums: L) -> L {
-        let (relative, absolute) = (L::splat(self.relative), L::splat(self.absolute));
-        sums.least().times_plus(relative, absolute)
+    pub(crate) fn limit<L: Lanes>(self, lanes: L, sums: L::Floats) -> L::Floats {
+        let (relative, absolute) = (lanes.splat(self.relative), lanes.splat(self.absolute));
+        lanes.times_plus(lanes.least(sums), relative, absolute)
     }
 }

@@ -34,10 +34,11 @@ impl<'a> Best<'a> {
 
     /// Tries a candidate. Candidates come in ascending order, so of equally near ones the first stays.
     #[inline(always)]
-    pub(crate) fn try_one<L: Lanes>(&mut self, centroid: usize) {
+    pub(crate) fn try_one(&mut self, lanes: impl Lanes, centroid: usize) {
         let dimensions = self.point.len();
         let start = centroid * dimensions;
-        let squared = L::squared_distance(self.point, &self.centroids[start..start + dimensions]);
+        let squared =
+            lanes.squared_distance(self.point, &self.centroids[start..start + dimensions]);
         if squared < self.hit.squared {
             self.hit = Hit { centroid, squared };
         }

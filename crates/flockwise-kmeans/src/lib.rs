@@ -3,6 +3,8 @@
 //! Points are rows of `d` numbers. The caller has scaled them, so that plain Euclidean distance is meaningful.
 //! Seeds are arguments; nothing here reads a clock or does IO.
 
+#![forbid(unsafe_code)]
+
 mod bisection;
 mod bound;
 mod hit;

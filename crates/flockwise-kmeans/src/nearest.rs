@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 
 use crate::bound::Bound;
 use crate::hit::{Best, Hit};
-use crate::kernel::Kernel;
+use crate::kernel::{Instructions, Kernel};
 use crate::lanes::{Lanes, Portable, Row};
 use crate::layout::Layout;
 use crate::search::{Groups, OneGroup, Query};
@@ -17,7 +17,7 @@ pub struct Nearest {
     exact: Vec<f64>,
     layout: Layout,
     bound: Bound,
-    kernel: Kernel,
+    instructions: Instructions,
     /// All rows are in one group and the sums can stay in registers. Always `false` for `Portable`, which leaves
     /// registers to the compiler.
     one_group: bool,
@@ -45,22 +45,21 @@ impl Nearest {
     /// Like [`Nearest::new`], and if this processor cannot run the kernel.
     #[must_use]
     pub fn with_kernel(centroids: ArrayView2<'_, f64>, kernel: Kernel) -> Self {
-        assert!(
-            Kernel::available().contains(&kernel),
-            "kernel {kernel:?} is not available on this processor"
-        );
+        let instructions = kernel.instructions();
+        let instructions =
+            instructions.expect("this processor does not have the kernel's instructions");
         assert!(
             !centroids.is_empty(),
             "expected at least one centroid and one dimension"
         );
-        let layout = Layout::new(centroids, kernel.rows());
+        let layout = Layout::new(centroids, instructions.rows());
         Self {
             dimensions: centroids.ncols(),
             exact: centroids.iter().copied().collect(),
             one_group: layout.height <= layout.group && kernel != Kernel::Portable,
             layout,
             bound: Bound::new(centroids),
-            kernel,
+            instructions,
         }
     }
 
@@ -97,11 +96,11 @@ impl Nearest {
             bound: self.bound,
         };
         let hit = match self.layout.height {
-            1 if self.one_group => self.kernel.run(OneGroup::<1>(look)),
-            2 if self.one_group => self.kernel.run(OneGroup::<2>(look)),
-            3 if self.one_group => self.kernel.run(OneGroup::<3>(look)),
-            4 if self.one_group => self.kernel.run(OneGroup::<4>(look)),
-            _ => self.kernel.run(Groups(look, &mut scratch.sums)),
+            1 if self.one_group => self.instructions.run(OneGroup::<1>(look)),
+            2 if self.one_group => self.instructions.run(OneGroup::<2>(look)),
+            3 if self.one_group => self.instructions.run(OneGroup::<3>(look)),
+            4 if self.one_group => self.instructions.run(OneGroup::<4>(look)),
+            _ => self.instructions.run(Groups(look, &mut scratch.sums)),
         };
         hit.unwrap_or_else(|| self.best(point, 0, 0..self.len()))
     }
@@ -110,7 +109,7 @@ impl Nearest {
     #[must_use]
     pub fn squared_distance(&self, point: &[f64], centroid: usize) -> f64 {
         let start = centroid * self.dimensions;
-        Portable::squared_distance(point, &self.exact[start..start + self.dimensions])
+        Portable.squared_distance(point, &self.exact[start..start + self.dimensions])
     }
 
     /// The nearest centroid other than `excluded`; `None` if there is only one. If no squared distance is finite,
@@ -127,7 +126,7 @@ impl Nearest {
         let mut best = Best::new(point, &self.exact);
         best.hit.centroid = first;
         for centroid in candidates {
-            best.try_one::<Portable>(centroid);
+            best.try_one(Portable, centroid);
         }
         best.hit
     }
