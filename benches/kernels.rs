@@ -3,6 +3,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flockwise_benches::vectors::coordinates;
 use flockwise_kmeans::{Kernel, Nearest, Scratch};
+use ndarray::ArrayView2;
 
 const POINTS: usize = 4096;
 
@@ -12,6 +13,7 @@ criterion_main!(benches);
 fn nearest(criterion: &mut Criterion) {
     for (dimensions, count) in [(16, 32), (32, 64)] {
         let centroids = coordinates(1, count * dimensions);
+        let rows = ArrayView2::from_shape((count, dimensions), &centroids).expect("rows");
         let points = coordinates(2, POINTS * dimensions);
         let mut group = criterion.benchmark_group(format!("nearest D={dimensions} K={count}"));
         group.throughput(Throughput::Elements(POINTS as u64));
@@ -20,7 +22,7 @@ fn nearest(criterion: &mut Criterion) {
             bencher.iter(|| sum(&points, dimensions, |point| naive(point, &centroids)));
         });
         for kernel in Kernel::available() {
-            let nearest = Nearest::with_kernel(&centroids, dimensions, kernel);
+            let nearest = Nearest::with_kernel(rows, kernel);
             let mut scratch = Scratch::default();
             group.bench_function(
                 BenchmarkId::from_parameter(format!("{kernel:?}")),
@@ -34,7 +36,7 @@ fn nearest(criterion: &mut Criterion) {
             );
         }
         for kernel in Kernel::available() {
-            let nearest = Nearest::with_kernel(&centroids, dimensions, kernel);
+            let nearest = Nearest::with_kernel(rows, kernel);
             let name = format!("{kernel:?}, each after the one before");
             group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
                 bencher.iter(|| chase(&nearest, &points, dimensions));

@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use flockwise_benches::report::{Spread, Table, write};
 use flockwise_benches::{vectors, workspace};
 use flockwise_kmeans::{Kernel, Nearest, Scratch};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use xtask::python;
 
@@ -99,7 +100,7 @@ fn table(turns: &[Turn]) -> Table {
 struct Job {
     dimensions: usize,
     points: Vec<f64>,
-    centroids: Vec<f64>,
+    centroids: Array2<f64>,
 }
 
 impl Job {
@@ -109,16 +110,17 @@ impl Job {
             let numbers = vectors::coordinates(seed, count).into_iter();
             numbers.map(|x| f64::from(x as f32)).collect()
         };
+        let centroids = numbers(1, count * dimensions);
         Self {
             dimensions,
             points: numbers(2, POINTS * dimensions),
-            centroids: numbers(1, count * dimensions),
+            centroids: Array2::from_shape_vec((count, dimensions), centroids).expect("rows"),
         }
     }
 
     /// Runs each peer once.
     fn turn(&self, peers: &Peers) -> Result<Vec<PeerResult>> {
-        let nearest = Nearest::new(&self.centroids, self.dimensions);
+        let nearest = Nearest::new(self.centroids.view());
         let mut found = vec![0; POINTS];
         let mut ns = f64::INFINITY;
         for _ in 0..PASSES {
@@ -163,13 +165,13 @@ impl Peers {
     }
 
     fn ask(&self, job: &Job, found: &[u32]) -> Result<Vec<PeerResult>> {
-        let singles = |numbers: &[f64]| -> Vec<u8> {
-            let numbers = numbers.iter().map(|x| *x as f32);
+        let singles = |numbers: &mut dyn Iterator<Item = &f64>| -> Vec<u8> {
+            let numbers = numbers.map(|x| *x as f32);
             numbers.flat_map(f32::to_le_bytes).collect()
         };
         let shape = serde_json::json!({ "dimensions": job.dimensions, "passes": PASSES });
-        self.write("points.f32", &singles(&job.points))?;
-        self.write("centroids.f32", &singles(&job.centroids))?;
+        self.write("points.f32", &singles(&mut job.points.iter()))?;
+        self.write("centroids.f32", &singles(&mut job.centroids.iter()))?;
         let found = found.iter().copied().flat_map(u32::to_le_bytes);
         self.write("found.u32", &found.collect::<Vec<u8>>())?;
         self.write("shape.json", shape.to_string().as_bytes())?;

@@ -31,9 +31,11 @@ impl Snapshot {
 
     /// The inertia of a model's centroids.
     pub(crate) fn inertia(&self, model: &ModelParts) -> f64 {
-        let segments = model.segments.iter();
-        let centroids = segments.flat_map(|segment| scaled(&segment.centroid, &self.scale));
-        assign(&self.points, centroids.collect()).inertia
+        let mut centroids = Points::new(self.scale.len());
+        for segment in &model.segments {
+            centroids.push(&scaled(&segment.centroid, &self.scale), segment.weight);
+        }
+        assign(&self.points, centroids.values().to_owned()).inertia
     }
 }
 

@@ -3,10 +3,9 @@
 use flockwise_kmeans::Scratch;
 
 use crate::aggregate;
-use crate::model::Model;
+use crate::model::{Model, share_nearer};
 use crate::plan::Plan;
 use crate::rows::Row;
-use crate::task::share_nearer;
 
 /// A customer as of a point in time.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! One version of the model: segments, scaler, and the search for the nearest segment.
 
 use flockwise_kmeans::{Nearest, Scratch};
+use ndarray::{Array2, ArrayView1, aview1};
 
 use crate::aggregate::NEVER_MS;
 use crate::drift::Drift;
@@ -212,18 +213,7 @@ impl Model {
         let scale: Vec<f64> = (0..plan.len())
             .map(|index| parts.scaler.scale(index, plan.feature(index).weight))
             .collect();
-        let scaled: Vec<f64> = parts
-            .segments
-            .iter()
-            .flat_map(|segment| {
-                segment
-                    .centroid
-                    .iter()
-                    .zip(&scale)
-                    .map(|(x, scale)| x * scale)
-            })
-            .collect();
-        let nearest = Nearest::new(&scaled, plan.len());
+        let nearest = Nearest::new(scaled_centroids(&parts.segments, aview1(&scale)).view());
         let spread = scale.iter().zip(&parts.scaler.variances);
         Ok(Self {
             variance: spread
@@ -332,6 +322,21 @@ impl Model {
                 .enumerate()
                 .map(|(index, x)| scaler.winsorise(index, *x)),
         );
+    }
+}
+
+/// The centroids of `segments`, one row for each, multiplied by the factor of each dimension.
+pub(crate) fn scaled_centroids(segments: &[Segment], scale: ArrayView1<'_, f64>) -> Array2<f64> {
+    let unscaled = |(row, column): (usize, usize)| segments[row].centroid[column];
+    Array2::from_shape_fn((segments.len(), scale.len()), unscaled) * scale
+}
+
+/// By what share a distance is below another one: 1 - d / other; 0 if both are 0.
+pub(crate) fn share_nearer(distance: f64, other: f64) -> f64 {
+    if other > 0.0 {
+        1.0 - distance / other
+    } else {
+        0.0
     }
 }
 

@@ -26,12 +26,14 @@ use chunked_vec::ChunkedVec;
 pub use dirty_rows::DirtyRow;
 use dirty_rows::DirtyRows;
 use id_arena::IdArena;
-use prefetch::TOGETHER;
 use ring::{ID, ORDER, Ring, Room};
 use row_header::{
     ADDED, COLUMNS_LOGGED, DIRTY, GONE, IDS_NEW, LOGGED, ORDERS_NEW, RowHeader, TOUCHED,
 };
 use undo_log::{ScheduleChange, UndoLog};
+
+/// Number of rows that are loaded into the cache together.
+const TOGETHER: usize = 32;
 
 /// Rows of one task. A row keeps its number as long as its customer exists; then another customer may get it.
 #[derive(Clone, Debug)]

@@ -10,7 +10,6 @@ mod sweeping;
 
 pub use describe::CustomerDescription;
 pub use flockwise_vocabulary::topics::InputPartition;
-pub use scoring::share_nearer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

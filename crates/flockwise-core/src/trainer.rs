@@ -4,6 +4,7 @@
 mod command;
 mod drift_monitor;
 mod initial_version;
+mod mini_batch;
 mod moments;
 mod next_version;
 mod outlier_filter;
@@ -15,6 +16,7 @@ mod warm_up;
 mod window;
 
 pub use command::{Audit, CommandAction, CommandError, Publication, TrainerCommand};
+pub use mini_batch::MiniBatch;
 pub use sampling_progress::{CAUGHT_UP, Sampled};
 pub use warm_up::WarmUp;
 
@@ -44,15 +46,6 @@ const FITTED: usize = 10_000;
 /// orders eight times. At 0.1 it does so three times, at no cost in inertia; at 0.2 once, but then the model lags
 /// by a few percent (BENCHMARKS.md).
 const WORTH_A_MOVE: f64 = 0.1;
-
-/// Samples of one task, on their way to the trainer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MiniBatch {
-    /// Event time as of which the customers were sampled, milliseconds since the epoch.
-    pub at_ms: i64,
-    /// Feature vectors of customers, with the hashes of their ids.
-    pub sample: Vec<(u64, Vec<f64>)>,
-}
 
 /// One input of the trainer.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,7 @@
 //! The error bound of single precision.
 
+use ndarray::ArrayView2;
+
 use crate::lanes::Lanes;
 
 /// Which centroids single precision cannot rule out.
@@ -28,12 +30,13 @@ pub(crate) struct Bound {
 const TRADE: f64 = 1.0 / 16_384.0;
 
 impl Bound {
-    pub(crate) fn new(centroids: &[f64], dimensions: usize) -> Self {
+    pub(crate) fn new(centroids: ArrayView2<'_, f64>) -> Self {
         let reach = centroids
-            .chunks_exact(dimensions)
+            .rows()
+            .into_iter()
             .map(|centroid| centroid.iter().map(|x| x * x).sum())
             .fold(0.0, f64::max);
-        let dimensions = dimensions as f64;
+        let dimensions = centroids.ncols() as f64;
         let relative = 1.0 + TRADE + 4.0 * (dimensions + 8.0) * f64::from(f32::EPSILON);
         let moved = 2.0_f64.powi(-25) * reach;
         let underflow = dimensions * f64::from(f32::MIN_POSITIVE);
@@ -48,8 +51,8 @@ impl Bound {
     /// The limit is not finite if the point or a centroid exceeds the range of single precision. Only then can a
     /// sum be NaN, and then all sums are NaN or infinite.
     #[inline(always)]
-    pub(crate) fn limit<L: Lanes>(self, sums: L) -> L {
-        let (relative, absolute) = (L::splat(self.relative), L::splat(self.absolute));
-        sums.least().times_plus(relative, absolute)
+    pub(crate) fn limit<L: Lanes>(self, lanes: L, sums: L::Floats) -> L::Floats {
+        let (relative, absolute) = (lanes.splat(self.relative), lanes.splat(self.absolute));
+        lanes.times_plus(lanes.least(sums), relative, absolute)
     }
 }

@@ -1,4 +1,7 @@
-//! The search, compiled for each instruction set. All `unsafe` code of this crate is in this module.
+//! The search, compiled for each instruction set. Tokens of `pulp` prove that the processor has the instructions.
+
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::{V3, V4};
 
 use crate::lanes::{Lanes, Portable};
 
@@ -7,20 +10,10 @@ use crate::lanes::{Lanes, Portable};
 pub enum Kernel {
     /// The baseline that every processor of the target supports.
     Portable,
-    /// x86-64 with AVX2 and fused multiply-add.
+    /// x86-64-v3: AVX2 and fused multiply-add.
     Avx2,
-    /// x86-64 with AVX-512.
+    /// x86-64-v4: AVX-512.
     Avx512,
-}
-
-/// A search over [`Lanes`], which [`Kernel::run`] runs. `run` and everything that it calls for every vector must
-/// be `#[inline(always)]`: only inlined code is compiled for the instruction set.
-pub(crate) trait Search {
-    /// The result of the search.
-    type Output;
-
-    /// Searches with the registers of one instruction set.
-    fn run<L: Lanes>(self) -> Self::Output;
 }
 
 impl Kernel {
@@ -33,42 +26,66 @@ impl Kernel {
     /// All kernels that this processor supports, slowest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        #[allow(unused_mut)]
-        let mut kernels = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                kernels.push(Self::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-                kernels.push(Self::Avx512);
-            }
-        }
+        let mut kernels = vec![Self::Portable, Self::Avx2, Self::Avx512];
+        kernels.retain(|kernel| kernel.instructions().is_some());
         kernels
     }
 
-    /// [`Lanes::ROWS`] of the type that [`Kernel::run`] uses.
+    /// The instructions of this kernel; `None` if this processor does not have them.
+    pub(crate) fn instructions(self) -> Option<Instructions> {
+        match self {
+            Self::Portable => Some(Instructions::Portable),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => V3::try_new().map(Instructions::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => V4::try_new().map(Instructions::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => None,
+        }
+    }
+}
+
+/// A search over [`Lanes`], which [`Instructions::run`] runs. `run` and everything that it calls for every vector
+/// must be `#[inline(always)]`: only inlined code is compiled for the instruction set.
+pub(crate) trait Search {
+    /// The result of the search.
+    type Output;
+
+    /// Searches with the registers of one instruction set.
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// Instructions that this processor has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Instructions {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(V3),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(V4),
+}
+
+impl Instructions {
+    /// [`Lanes::ROWS`] of the instructions.
     pub(crate) fn rows(self) -> usize {
         match self {
+            Self::Portable => Portable::ROWS,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => x86::Avx2::ROWS,
+            Self::Avx2(_) => V3::ROWS,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => x86::Avx512::ROWS,
-            _ => Portable::ROWS,
+            Self::Avx512(_) => V4::ROWS,
         }
     }
 
-    /// Runs a search with this instruction set.
+    /// Runs a search with these instructions.
     #[inline]
     pub(crate) fn run<S: Search>(self, search: S) -> S::Output {
         match self {
+            Self::Portable => search.run(Portable),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: only `Nearest` calls this, and it accepts only kernels that `available` returns.
-            Self::Avx2 => unsafe { x86::run_avx2(search) },
+            Self::Avx2(lanes) => lanes.vectorize(x86::Vectorized(lanes, search)),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Self::Avx512 => unsafe { x86::run_avx512(search) },
-            _ => search.run::<Portable>(),
+            Self::Avx512(lanes) => lanes.vectorize(x86::Vectorized(lanes, search)),
         }
     }
 }
@@ -76,24 +93,23 @@ impl Kernel {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     //! Rows in the registers of x86-64.
-    //!
-    //! Every `unsafe` block here requires that the processor has the instructions. It does: these types are used
-    //! only in `run_avx2` and `run_avx512` (and in `Kernel::rows`, for a constant), which may be called only if
-    //! the processor has them. Loads and stores cover the sixteen numbers of a row.
 
-    use std::arch::x86_64 as arch;
+    use pulp::x86::{V3, V4};
+    use pulp::{NullaryFnOnce, Simd, cast, f32x8, f32x16, f64x4};
 
     use super::Search;
-    use crate::lanes::{Lanes, Row};
+    use crate::lanes::{LANES, Lanes, Row};
 
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn run_avx2<S: Search>(search: S) -> S::Output {
-        search.run::<Avx2>()
-    }
+    /// A search and the instructions that it is compiled for.
+    pub(super) struct Vectorized<L, S>(pub(super) L, pub(super) S);
 
-    #[target_feature(enable = "avx512f,fma")]
-    pub(super) fn run_avx512<S: Search>(search: S) -> S::Output {
-        search.run::<Avx512>()
+    impl<L: Lanes, S: Search> NullaryFnOnce for Vectorized<L, S> {
+        type Output = S::Output;
+
+        #[inline(always)]
+        fn call(self) -> S::Output {
+            self.1.run(self.0)
+        }
     }
 
     /// Permutation that swaps the halves of each four lanes.
@@ -103,219 +119,171 @@ mod x86 {
 
     /// Adds four squared gaps in double precision in one register. The compiler would use two.
     #[inline(always)]
-    fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
-        // SAFETY: see the module; loads and stores cover the four numbers.
-        unsafe {
-            let left = arch::_mm256_loadu_pd(left.as_ptr());
-            let gap = arch::_mm256_sub_pd(left, arch::_mm256_loadu_pd(right.as_ptr()));
-            let squares = arch::_mm256_mul_pd(gap, gap);
-            let all = arch::_mm256_add_pd(arch::_mm256_loadu_pd(sums.as_ptr()), squares);
-            arch::_mm256_storeu_pd(sums.as_mut_ptr(), all);
-        }
+    fn add_squares(v3: V3, sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+        let gap = v3.sub_f64s(cast::<_, f64x4>(*left), cast(*right));
+        *sums = cast(v3.add_f64s(cast(*sums), v3.mul_f64s(gap, gap)));
     }
 
     /// A row in two of the sixteen registers.
-    #[derive(Clone, Copy)]
-    pub(super) struct Avx2(arch::__m256, arch::__m256);
-
-    impl Lanes for Avx2 {
+    impl Lanes for V3 {
+        type Floats = [f32x8; 2];
         const SUMS: usize = 4;
         const ROWS: usize = 4;
 
         #[inline(always)]
-        fn splat(number: f32) -> Self {
-            // SAFETY: see the module.
-            let half = unsafe { arch::_mm256_set1_ps(number) };
-            Self(half, half)
+        fn splat(self, number: f32) -> [f32x8; 2] {
+            [self.splat_f32x8(number); 2]
         }
 
         #[inline(always)]
-        fn load(row: &Row) -> Self {
-            let from = row.0.as_ptr();
-            // SAFETY: see the module; two times eight numbers.
-            unsafe {
-                Self(
-                    arch::_mm256_load_ps(from),
-                    arch::_mm256_load_ps(from.add(8)),
-                )
-            }
+        fn load(self, row: &Row) -> [f32x8; 2] {
+            cast(row.0)
         }
 
         #[inline(always)]
-        fn store(self, row: &mut Row) {
-            let to = row.0.as_mut_ptr();
-            // SAFETY: see the module; two times eight numbers.
-            unsafe {
-                arch::_mm256_store_ps(to, self.0);
-                arch::_mm256_store_ps(to.add(8), self.1);
-            }
+        fn store(self, floats: [f32x8; 2], row: &mut Row) {
+            row.0 = cast(floats);
         }
 
         #[inline(always)]
-        fn first(self) -> f32 {
-            // SAFETY: see the module.
-            unsafe { arch::_mm256_cvtss_f32(self.0) }
+        fn first(self, floats: [f32x8; 2]) -> f32 {
+            floats[0].0
         }
 
         #[inline(always)]
-        fn plus(self, other: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                Self(
-                    arch::_mm256_add_ps(self.0, other.0),
-                    arch::_mm256_add_ps(self.1, other.1),
-                )
-            }
+        fn plus(self, left: [f32x8; 2], right: [f32x8; 2]) -> [f32x8; 2] {
+            [
+                self.add_f32s(left[0], right[0]),
+                self.add_f32s(left[1], right[1]),
+            ]
         }
 
         #[inline(always)]
-        fn times_plus(self, factor: Self, summand: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                Self(
-                    arch::_mm256_fmadd_ps(self.0, factor.0, summand.0),
-                    arch::_mm256_fmadd_ps(self.1, factor.1, summand.1),
-                )
-            }
+        fn times_plus(
+            self,
+            floats: [f32x8; 2],
+            factor: [f32x8; 2],
+            summand: [f32x8; 2],
+        ) -> [f32x8; 2] {
+            [
+                self.mul_add_f32x8(floats[0], factor[0], summand[0]),
+                self.mul_add_f32x8(floats[1], factor[1], summand[1]),
+            ]
         }
 
         #[inline(always)]
-        fn plus_squared_gap(self, left: Self, right: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                let lower = arch::_mm256_sub_ps(left.0, right.0);
-                let upper = arch::_mm256_sub_ps(left.1, right.1);
-                Self(
-                    arch::_mm256_fmadd_ps(lower, lower, self.0),
-                    arch::_mm256_fmadd_ps(upper, upper, self.1),
-                )
-            }
+        fn plus_squared_gap(
+            self,
+            sum: [f32x8; 2],
+            left: [f32x8; 2],
+            right: [f32x8; 2],
+        ) -> [f32x8; 2] {
+            let gaps = [
+                self.sub_f32s(left[0], right[0]),
+                self.sub_f32s(left[1], right[1]),
+            ];
+            self.times_plus(gaps, gaps, sum)
         }
 
         #[inline(always)]
-        fn or_less(self, other: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                Self(
-                    arch::_mm256_min_ps(self.0, other.0),
-                    arch::_mm256_min_ps(self.1, other.1),
-                )
-            }
+        fn lesser(self, left: [f32x8; 2], right: [f32x8; 2]) -> [f32x8; 2] {
+            [
+                self.min_f32s(left[0], right[0]),
+                self.min_f32s(left[1], right[1]),
+            ]
         }
 
         #[inline(always)]
-        fn least(self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                let eight = arch::_mm256_min_ps(self.0, self.1);
-                let swapped = arch::_mm256_permute2f128_ps::<1>(eight, eight);
-                let four = arch::_mm256_min_ps(eight, swapped);
-                let two = arch::_mm256_min_ps(four, arch::_mm256_permute_ps::<HALVES>(four));
-                let one = arch::_mm256_min_ps(two, arch::_mm256_permute_ps::<NEIGHBOURS>(two));
-                Self(one, one)
-            }
+        fn least(self, floats: [f32x8; 2]) -> [f32x8; 2] {
+            let avx = self.avx;
+            let eight = cast(self.min_f32s(floats[0], floats[1]));
+            let four = avx._mm256_min_ps(eight, avx._mm256_permute2f128_ps::<1>(eight, eight));
+            let two = avx._mm256_min_ps(four, avx._mm256_permute_ps::<HALVES>(four));
+            let one = avx._mm256_min_ps(two, avx._mm256_permute_ps::<NEIGHBOURS>(two));
+            [cast(one); 2]
         }
 
         #[inline(always)]
-        fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
-            add_squares(sums, left, right);
+        fn add_squares(self, sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+            add_squares(self, sums, left, right);
         }
 
         #[inline(always)]
-        fn at_most(self, limit: Self) -> u16 {
-            // SAFETY: see the module.
-            unsafe {
-                let lower = arch::_mm256_cmp_ps::<{ arch::_CMP_LE_OQ }>(self.0, limit.0);
-                let upper = arch::_mm256_cmp_ps::<{ arch::_CMP_LE_OQ }>(self.1, limit.1);
-                let upper = arch::_mm256_movemask_ps(upper) << 8;
-                (arch::_mm256_movemask_ps(lower) | upper) as u16
-            }
+        fn at_most(self, floats: [f32x8; 2], limit: [f32x8; 2]) -> u16 {
+            let mask = |half: usize| {
+                let is_at_most = self.cmp_le_f32x8(floats[half], limit[half]);
+                self.avx._mm256_movemask_ps(cast(is_at_most))
+            };
+            (mask(0) | mask(1) << (LANES / 2)) as u16
         }
     }
 
     /// A row in one of the thirty-two registers.
-    #[derive(Clone, Copy)]
-    pub(super) struct Avx512(arch::__m512);
-
-    impl Lanes for Avx512 {
+    impl Lanes for V4 {
+        type Floats = f32x16;
         const SUMS: usize = 8;
         const ROWS: usize = 4;
 
         #[inline(always)]
-        fn splat(number: f32) -> Self {
-            // SAFETY: see the module.
-            unsafe { Self(arch::_mm512_set1_ps(number)) }
+        fn splat(self, number: f32) -> f32x16 {
+            self.splat_f32x16(number)
         }
 
         #[inline(always)]
-        fn load(row: &Row) -> Self {
-            // SAFETY: see the module.
-            unsafe { Self(arch::_mm512_load_ps(row.0.as_ptr())) }
+        fn load(self, row: &Row) -> f32x16 {
+            cast(row.0)
         }
 
         #[inline(always)]
-        fn store(self, row: &mut Row) {
-            // SAFETY: see the module.
-            unsafe { arch::_mm512_store_ps(row.0.as_mut_ptr(), self.0) }
+        fn store(self, floats: f32x16, row: &mut Row) {
+            row.0 = cast(floats);
         }
 
         #[inline(always)]
-        fn first(self) -> f32 {
-            // SAFETY: see the module.
-            unsafe { arch::_mm512_cvtss_f32(self.0) }
+        fn first(self, floats: f32x16) -> f32 {
+            floats.0
         }
 
         #[inline(always)]
-        fn plus(self, other: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe { Self(arch::_mm512_add_ps(self.0, other.0)) }
+        fn plus(self, left: f32x16, right: f32x16) -> f32x16 {
+            self.add_f32s(left, right)
         }
 
         #[inline(always)]
-        fn times_plus(self, factor: Self, summand: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe { Self(arch::_mm512_fmadd_ps(self.0, factor.0, summand.0)) }
+        fn times_plus(self, floats: f32x16, factor: f32x16, summand: f32x16) -> f32x16 {
+            self.mul_add_f32x16(floats, factor, summand)
         }
 
         #[inline(always)]
-        fn plus_squared_gap(self, left: Self, right: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                let gap = arch::_mm512_sub_ps(left.0, right.0);
-                Self(arch::_mm512_fmadd_ps(gap, gap, self.0))
-            }
+        fn plus_squared_gap(self, sum: f32x16, left: f32x16, right: f32x16) -> f32x16 {
+            let gap = self.sub_f32s(left, right);
+            self.mul_add_f32x16(gap, gap, sum)
         }
 
         #[inline(always)]
-        fn or_less(self, other: Self) -> Self {
-            // SAFETY: see the module.
-            unsafe { Self(arch::_mm512_min_ps(self.0, other.0)) }
+        fn lesser(self, left: f32x16, right: f32x16) -> f32x16 {
+            self.min_f32s(left, right)
         }
 
         #[inline(always)]
-        fn least(self) -> Self {
-            // SAFETY: see the module.
-            unsafe {
-                let all = self.0;
-                let swapped = arch::_mm512_shuffle_f32x4::<HALVES>(all, all);
-                let eight = arch::_mm512_min_ps(all, swapped);
-                let swapped = arch::_mm512_shuffle_f32x4::<NEIGHBOURS>(eight, eight);
-                let four = arch::_mm512_min_ps(eight, swapped);
-                let two = arch::_mm512_min_ps(four, arch::_mm512_permute_ps::<HALVES>(four));
-                let swapped = arch::_mm512_permute_ps::<NEIGHBOURS>(two);
-                Self(arch::_mm512_min_ps(two, swapped))
-            }
+        fn least(self, floats: f32x16) -> f32x16 {
+            let avx = self.avx512f;
+            let all = cast(floats);
+            let eight = avx._mm512_min_ps(all, avx._mm512_shuffle_f32x4::<HALVES>(all, all));
+            let four =
+                avx._mm512_min_ps(eight, avx._mm512_shuffle_f32x4::<NEIGHBOURS>(eight, eight));
+            let two = avx._mm512_min_ps(four, avx._mm512_permute_ps::<HALVES>(four));
+            cast(avx._mm512_min_ps(two, avx._mm512_permute_ps::<NEIGHBOURS>(two)))
         }
 
         #[inline(always)]
-        fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
-            add_squares(sums, left, right);
+        fn add_squares(self, sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+            add_squares(*self, sums, left, right);
         }
 
         #[inline(always)]
-        fn at_most(self, limit: Self) -> u16 {
-            // SAFETY: see the module.
-            unsafe { arch::_mm512_cmp_ps_mask::<{ arch::_CMP_LE_OQ }>(self.0, limit.0) }
+        fn at_most(self, floats: f32x16, limit: f32x16) -> u16 {
+            self.cmp_le_f32x16(floats, limit).0
         }
     }
 }

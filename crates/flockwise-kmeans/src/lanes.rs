@@ -8,8 +8,11 @@ pub(crate) const LANES: usize = 16;
 #[repr(C, align(64))]
 pub(crate) struct Row(pub(crate) [f32; LANES]);
 
-/// A [`Row`] in registers.
+/// The instructions of a processor on [`Row`]s in registers.
 pub(crate) trait Lanes: Copy {
+    /// A [`Row`] in registers.
+    type Floats: Copy;
+
     /// Number of row sums that are accumulated at a time: enough to keep the processor busy, and no more than fit
     /// into its registers with their operands.
     const SUMS: usize;
@@ -18,42 +21,52 @@ pub(crate) trait Lanes: Copy {
     const ROWS: usize;
 
     /// The same number in every lane.
-    fn splat(number: f32) -> Self;
+    fn splat(self, number: f32) -> Self::Floats;
 
     /// Loads a row from memory.
-    fn load(row: &Row) -> Self;
+    fn load(self, row: &Row) -> Self::Floats;
 
     /// Stores a row to memory.
-    fn store(self, row: &mut Row);
+    fn store(self, floats: Self::Floats, row: &mut Row);
 
     /// The number in the first lane.
-    fn first(self) -> f32;
+    fn first(self, floats: Self::Floats) -> f32;
 
-    /// `self + other`.
-    fn plus(self, other: Self) -> Self;
+    /// `left + right`.
+    fn plus(self, left: Self::Floats, right: Self::Floats) -> Self::Floats;
 
-    /// `self * factor + summand`, rounded once or twice.
-    fn times_plus(self, factor: Self, summand: Self) -> Self;
+    /// `floats * factor + summand`, rounded once or twice.
+    fn times_plus(
+        self,
+        floats: Self::Floats,
+        factor: Self::Floats,
+        summand: Self::Floats,
+    ) -> Self::Floats;
 
-    /// `self + (left - right)²`. The gap is rounded; the rest is rounded once or twice.
-    fn plus_squared_gap(self, left: Self, right: Self) -> Self;
+    /// `sum + (left - right)²`. The gap is rounded; the rest is rounded once or twice.
+    fn plus_squared_gap(
+        self,
+        sum: Self::Floats,
+        left: Self::Floats,
+        right: Self::Floats,
+    ) -> Self::Floats;
 
     /// The lesser of two numbers in each lane; either of them if one is NaN.
-    fn or_less(self, other: Self) -> Self;
+    fn lesser(self, left: Self::Floats, right: Self::Floats) -> Self::Floats;
 
     /// The least of all lanes, in every lane. If a lane is NaN, the least of only some of them.
-    fn least(self) -> Self;
+    fn least(self, floats: Self::Floats) -> Self::Floats;
 
     /// Squared Euclidean distance of two points of equal length, in double precision. It adds to four sums,
     /// because with one sum every addition would wait for the previous one. The order of additions is the same on
     /// every processor, so that the results are equal to the last bit.
     #[inline(always)]
-    fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
+    fn squared_distance(self, left: &[f64], right: &[f64]) -> f64 {
         let mut sums = [0.0; 4];
         let (left, left_rest) = left.as_chunks::<4>();
         let (right, right_rest) = right.as_chunks::<4>();
         for (left, right) in left.iter().zip(right) {
-            Self::add_squares(&mut sums, left, right);
+            self.add_squares(&mut sums, left, right);
         }
         let rest = left_rest.iter().zip(right_rest);
         for ((left, right), sum) in rest.zip(&mut sums) {
@@ -64,7 +77,7 @@ pub(crate) trait Lanes: Copy {
 
     /// Adds four squared gaps to four sums. Each product is rounded before it is added: no fused multiply-add.
     #[inline(always)]
-    fn add_squares(sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
+    fn add_squares(self, sums: &mut [f64; 4], left: &[f64; 4], right: &[f64; 4]) {
         for (place, sum) in sums.iter_mut().enumerate() {
             let gap = left[place] - right[place];
             *sum += gap * gap;
@@ -72,86 +85,97 @@ pub(crate) trait Lanes: Copy {
     }
 
     /// A bit for each lane that is at most the same lane of `limit`; bit 0 is the first lane. NaN never is.
-    fn at_most(self, limit: Self) -> u16;
+    fn at_most(self, floats: Self::Floats, limit: Self::Floats) -> u16;
 }
 
 /// Plain code, which the compiler vectorises for the target's baseline.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; LANES]);
+pub(crate) struct Portable;
 
 impl Lanes for Portable {
+    type Floats = [f32; LANES];
     const SUMS: usize = 2;
     const ROWS: usize = 1;
 
     #[inline(always)]
-    fn splat(number: f32) -> Self {
-        Self([number; LANES])
+    fn splat(self, number: f32) -> [f32; LANES] {
+        [number; LANES]
     }
 
     #[inline(always)]
-    fn load(row: &Row) -> Self {
-        Self(row.0)
+    fn load(self, row: &Row) -> [f32; LANES] {
+        row.0
     }
 
     #[inline(always)]
-    fn store(self, row: &mut Row) {
-        row.0 = self.0;
+    fn store(self, floats: [f32; LANES], row: &mut Row) {
+        row.0 = floats;
     }
 
     #[inline(always)]
-    fn first(self) -> f32 {
-        self.0[0]
+    fn first(self, floats: [f32; LANES]) -> f32 {
+        floats[0]
     }
 
     #[inline(always)]
-    fn plus(mut self, other: Self) -> Self {
-        for (number, other) in self.0.iter_mut().zip(other.0) {
+    fn plus(self, mut left: [f32; LANES], right: [f32; LANES]) -> [f32; LANES] {
+        for (number, other) in left.iter_mut().zip(right) {
             *number += other;
         }
-        self
+        left
     }
 
     #[inline(always)]
-    fn times_plus(mut self, factor: Self, summand: Self) -> Self {
-        for ((number, factor), summand) in self.0.iter_mut().zip(factor.0).zip(summand.0) {
+    fn times_plus(
+        self,
+        mut floats: [f32; LANES],
+        factor: [f32; LANES],
+        summand: [f32; LANES],
+    ) -> [f32; LANES] {
+        for ((number, factor), summand) in floats.iter_mut().zip(factor).zip(summand) {
             *number = *number * factor + summand;
         }
-        self
+        floats
     }
 
     #[inline(always)]
-    fn plus_squared_gap(mut self, left: Self, right: Self) -> Self {
-        for ((number, left), right) in self.0.iter_mut().zip(left.0).zip(right.0) {
+    fn plus_squared_gap(
+        self,
+        mut sum: [f32; LANES],
+        left: [f32; LANES],
+        right: [f32; LANES],
+    ) -> [f32; LANES] {
+        for ((number, left), right) in sum.iter_mut().zip(left).zip(right) {
             let gap = left - right;
             *number += gap * gap;
         }
-        self
+        sum
     }
 
     #[inline(always)]
-    fn or_less(mut self, other: Self) -> Self {
-        for (number, other) in self.0.iter_mut().zip(other.0) {
+    fn lesser(self, mut left: [f32; LANES], right: [f32; LANES]) -> [f32; LANES] {
+        for (number, other) in left.iter_mut().zip(right) {
             *number = lesser(*number, other);
         }
-        self
+        left
     }
 
     #[inline(always)]
-    fn least(self) -> Self {
+    fn least(self, floats: [f32; LANES]) -> [f32; LANES] {
         let mut four = [f32::INFINITY; 4];
-        for numbers in self.0.as_chunks::<4>().0 {
+        for numbers in floats.as_chunks::<4>().0 {
             for (least, number) in four.iter_mut().zip(numbers) {
                 *least = lesser(*number, *least);
             }
         }
-        Self::splat(lesser(lesser(four[0], four[1]), lesser(four[2], four[3])))
+        [lesser(lesser(four[0], four[1]), lesser(four[2], four[3])); LANES]
     }
 
     #[inline(always)]
-    fn at_most(self, limit: Self) -> u16 {
+    fn at_most(self, floats: [f32; LANES], limit: [f32; LANES]) -> u16 {
         // Each lane has its own bit, so that the compiler can compare and combine all lanes at once.
         let mut bits = [0_u32; LANES];
-        for (lane, (number, limit)) in self.0.into_iter().zip(limit.0).enumerate() {
+        for (lane, (number, limit)) in floats.into_iter().zip(limit).enumerate() {
             bits[lane] = if number <= limit { 1 << lane } else { 0 };
         }
         bits.into_iter().fold(0, |all, bit| all | bit) as u16

@@ -1,5 +1,7 @@
 //! Centroids in single precision, in the order in which a search reads them.
 
+use ndarray::ArrayView2;
+
 use crate::lanes::{LANES, Row};
 
 /// Centroids in groups of rows that are searched together. Within a group, all rows of one dimension precede those
@@ -15,17 +17,16 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Lays out `centroids` (row by row) in groups of `group` rows. Lanes without a centroid are infinitely far.
-    pub(crate) fn new(centroids: &[f64], dimensions: usize, group: usize) -> Self {
-        let height = (centroids.len() / dimensions).div_ceil(LANES);
+    /// Lays out `centroids` (a row for each) in groups of `group` rows. Lanes without a centroid are infinitely far.
+    pub(crate) fn new(centroids: ArrayView2<'_, f64>, group: usize) -> Self {
+        let (count, dimensions) = centroids.dim();
+        let height = count.div_ceil(LANES);
         let mut rows = vec![Row([f32::INFINITY; LANES]); height * dimensions];
-        for (index, centroid) in centroids.chunks_exact(dimensions).enumerate() {
+        for ((index, dimension), x) in centroids.indexed_iter() {
             let (row, lane) = (index / LANES, index % LANES);
             let first = row / group * group;
             let width = group.min(height - first);
-            for (dimension, x) in centroid.iter().enumerate() {
-                rows[first * dimensions + dimension * width + row - first].0[lane] = *x as f32;
-            }
+            rows[first * dimensions + dimension * width + row - first].0[lane] = *x as f32;
         }
         Self {
             rows,

@@ -3,8 +3,11 @@
 //! Points are rows of `d` numbers. The caller has scaled them, so that plain Euclidean distance is meaningful.
 //! Seeds are arguments; nothing here reads a clock or does IO.
 
+#![forbid(unsafe_code)]
+
 mod bisection;
 mod bound;
+mod hit;
 mod kernel;
 mod lanes;
 mod layout;
@@ -18,9 +21,10 @@ mod separation;
 mod silhouette;
 
 pub use bisection::{Bisection, bisect};
+pub use hit::Hit;
 pub use kernel::Kernel;
 pub use lloyd::{Fit, assign, lloyd};
-pub use nearest::{Hit, Nearest, Scratch};
+pub use nearest::{Nearest, Scratch};
 pub use points::{Points, squared};
 pub use removal_cost::removal_costs;
 pub use seeding::fit;

@@ -1,7 +1,9 @@
 //! Lloyd's iterations on a weighted sample.
 
+use ndarray::{Array2, aview1};
+
 use crate::nearest::{Nearest, Scratch};
-use crate::points::{Points, add_scaled};
+use crate::points::Points;
 
 /// Maximum number of iterations; the tolerance usually stops much earlier.
 const ITERATIONS: usize = 100;
@@ -11,8 +13,8 @@ const TOLERANCE: f64 = 1e-5;
 /// A clustering of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
-    /// `k` × `d`, row by row.
-    pub centroids: Vec<f64>,
+    /// `k` × `d`.
+    pub centroids: Array2<f64>,
     /// The nearest centroid of each point.
     pub labels: Vec<usize>,
     /// Total weight of the points of each centroid, `k` numbers.
@@ -26,13 +28,6 @@ impl Fit {
     #[must_use]
     pub fn k(&self) -> usize {
         self.weights.len()
-    }
-
-    /// The `d` coordinates of one centroid.
-    #[must_use]
-    pub fn centroid(&self, index: usize) -> &[f64] {
-        let dimensions = self.centroids.len() / self.weights.len();
-        &self.centroids[index * dimensions..][..dimensions]
     }
 
     /// The indices of each centroid's points, ascending.
@@ -49,7 +44,7 @@ impl Fit {
 /// Moves centroids (`k` × `d`, at least one) to the means of the points nearest to them until the inertia hardly
 /// falls (Lloyd 1982). A centroid without points stays where it is.
 #[must_use]
-pub fn lloyd(points: &Points, centroids: Vec<f64>) -> Fit {
+pub fn lloyd(points: &Points, centroids: Array2<f64>) -> Fit {
     let mut fit = assign(points, centroids);
     for _ in 0..ITERATIONS {
         let next = assign(points, means(points, &fit));
@@ -68,8 +63,8 @@ pub fn lloyd(points: &Points, centroids: Vec<f64>) -> Fit {
 
 /// Assigns each point to the nearest of the given centroids (`k` × `d`, at least one), which do not move.
 #[must_use]
-pub fn assign(points: &Points, centroids: Vec<f64>) -> Fit {
-    let nearest = Nearest::new(&centroids, points.dimensions());
+pub fn assign(points: &Points, centroids: Array2<f64>) -> Fit {
+    let nearest = Nearest::new(centroids.view());
     let mut scratch = Scratch::default();
     let mut weights = vec![0.0; nearest.len()];
     let mut inertia = 0.0;
@@ -90,19 +85,18 @@ pub fn assign(points: &Points, centroids: Vec<f64>) -> Fit {
     }
 }
 
-fn means(points: &Points, fit: &Fit) -> Vec<f64> {
-    let dimensions = points.dimensions();
-    let mut sums = vec![0.0; fit.centroids.len()];
+fn means(points: &Points, fit: &Fit) -> Array2<f64> {
+    let mut means = Array2::zeros(fit.centroids.dim());
     for ((point, weight), label) in points.iter().zip(&fit.labels) {
-        add_scaled(&mut sums[label * dimensions..][..dimensions], point, weight);
+        means.row_mut(*label).scaled_add(weight, &aview1(point));
     }
     for (index, weight) in fit.weights.iter().enumerate() {
-        let sum = &mut sums[index * dimensions..][..dimensions];
+        let mut mean = means.row_mut(index);
         if *weight > 0.0 {
-            sum.iter_mut().for_each(|x| *x /= weight);
+            mean /= *weight;
         } else {
-            sum.copy_from_slice(fit.centroid(index));
+            mean.assign(&fit.centroids.row(index));
         }
     }
-    sums
+    means
 }

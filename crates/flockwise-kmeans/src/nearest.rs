@@ -1,7 +1,10 @@
 //! The nearest centroid: single precision rules candidates out, double precision decides.
 
+use ndarray::ArrayView2;
+
 use crate::bound::Bound;
-use crate::kernel::Kernel;
+use crate::hit::{Best, Hit};
+use crate::kernel::{Instructions, Kernel};
 use crate::lanes::{Lanes, Portable, Row};
 use crate::layout::Layout;
 use crate::search::{Groups, OneGroup, Query};
@@ -14,19 +17,10 @@ pub struct Nearest {
     exact: Vec<f64>,
     layout: Layout,
     bound: Bound,
-    kernel: Kernel,
+    instructions: Instructions,
     /// All rows are in one group and the sums can stay in registers. Always `false` for `Portable`, which leaves
     /// registers to the compiler.
     one_group: bool,
-}
-
-/// A centroid and its squared distance.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
-    /// Index of the centroid.
-    pub centroid: usize,
-    /// Squared Euclidean distance.
-    pub squared: f64,
 }
 
 /// Memory that searches reuse.
@@ -36,13 +30,13 @@ pub struct Scratch {
 }
 
 impl Nearest {
-    /// Prepares a search among `centroids`: `count` × `dimensions` finite numbers, row by row.
+    /// Prepares a search among `centroids`: `count` × `dimensions` finite numbers.
     ///
     /// # Panics
-    /// If there is no centroid or no dimension, or the length is not a multiple of `dimensions`.
+    /// If there is no centroid or no dimension.
     #[must_use]
-    pub fn new(centroids: &[f64], dimensions: usize) -> Self {
-        Self::with_kernel(centroids, dimensions, Kernel::detect())
+    pub fn new(centroids: ArrayView2<'_, f64>) -> Self {
+        Self::with_kernel(centroids, Kernel::detect())
     }
 
     /// Like [`Nearest::new`], with one of the kernels in [`Kernel::available`].
@@ -50,28 +44,22 @@ impl Nearest {
     /// # Panics
     /// Like [`Nearest::new`], and if this processor cannot run the kernel.
     #[must_use]
-    pub fn with_kernel(centroids: &[f64], dimensions: usize, kernel: Kernel) -> Self {
+    pub fn with_kernel(centroids: ArrayView2<'_, f64>, kernel: Kernel) -> Self {
+        let instructions = kernel.instructions();
+        let instructions =
+            instructions.expect("this processor does not have the kernel's instructions");
         assert!(
-            Kernel::available().contains(&kernel),
-            "kernel {kernel:?} is not available on this processor"
-        );
-        assert!(
-            dimensions > 0 && !centroids.is_empty(),
+            !centroids.is_empty(),
             "expected at least one centroid and one dimension"
         );
-        assert_eq!(
-            centroids.len() % dimensions,
-            0,
-            "centroids must be rows of {dimensions} numbers"
-        );
-        let layout = Layout::new(centroids, dimensions, kernel.rows());
+        let layout = Layout::new(centroids, instructions.rows());
         Self {
-            dimensions,
-            exact: centroids.to_vec(),
+            dimensions: centroids.ncols(),
+            exact: centroids.iter().copied().collect(),
             one_group: layout.height <= layout.group && kernel != Kernel::Portable,
             layout,
-            bound: Bound::new(centroids, dimensions),
-            kernel,
+            bound: Bound::new(centroids),
+            instructions,
         }
     }
 
@@ -108,11 +96,11 @@ impl Nearest {
             bound: self.bound,
         };
         let hit = match self.layout.height {
-            1 if self.one_group => self.kernel.run(OneGroup::<1>(look)),
-            2 if self.one_group => self.kernel.run(OneGroup::<2>(look)),
-            3 if self.one_group => self.kernel.run(OneGroup::<3>(look)),
-            4 if self.one_group => self.kernel.run(OneGroup::<4>(look)),
-            _ => self.kernel.run(Groups(look, &mut scratch.sums)),
+            1 if self.one_group => self.instructions.run(OneGroup::<1>(look)),
+            2 if self.one_group => self.instructions.run(OneGroup::<2>(look)),
+            3 if self.one_group => self.instructions.run(OneGroup::<3>(look)),
+            4 if self.one_group => self.instructions.run(OneGroup::<4>(look)),
+            _ => self.instructions.run(Groups(look, &mut scratch.sums)),
         };
         hit.unwrap_or_else(|| self.best(point, 0, 0..self.len()))
     }
@@ -121,7 +109,7 @@ impl Nearest {
     #[must_use]
     pub fn squared_distance(&self, point: &[f64], centroid: usize) -> f64 {
         let start = centroid * self.dimensions;
-        Portable::squared_distance(point, &self.exact[start..start + self.dimensions])
+        Portable.squared_distance(point, &self.exact[start..start + self.dimensions])
     }
 
     /// The nearest centroid other than `excluded`; `None` if there is only one. If no squared distance is finite,
@@ -138,41 +126,8 @@ impl Nearest {
         let mut best = Best::new(point, &self.exact);
         best.hit.centroid = first;
         for centroid in candidates {
-            best.try_one::<Portable>(centroid);
+            best.try_one(Portable, centroid);
         }
         best.hit
-    }
-}
-
-/// The nearest of the candidates so far, in double precision.
-pub(crate) struct Best<'a> {
-    point: &'a [f64],
-    centroids: &'a [f64],
-    pub(crate) hit: Hit,
-}
-
-impl<'a> Best<'a> {
-    #[inline(always)]
-    pub(crate) fn new(point: &'a [f64], centroids: &'a [f64]) -> Self {
-        let hit = Hit {
-            centroid: 0,
-            squared: f64::INFINITY,
-        };
-        Self {
-            point,
-            centroids,
-            hit,
-        }
-    }
-
-    /// Tries a candidate. Candidates come in ascending order, so of equally near ones the first stays.
-    #[inline(always)]
-    pub(crate) fn try_one<L: Lanes>(&mut self, centroid: usize) {
-        let dimensions = self.point.len();
-        let start = centroid * dimensions;
-        let squared = L::squared_distance(self.point, &self.centroids[start..start + dimensions]);
-        if squared < self.hit.squared {
-            self.hit = Hit { centroid, squared };
-        }
     }
 }

@@ -1,35 +1,44 @@
 //! A weighted sample held in memory.
 
+use std::iter::zip;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+
+const ROW_MAJOR: &str = "points are in row-major order";
+
 /// Points in `d` dimensions. A point's weight is the number of equal points that it stands for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
-    values: Vec<f64>,
+    /// A row for each point, in row-major order.
+    values: Array2<f64>,
     weights: Vec<f64>,
-    dimensions: usize,
 }
 
 impl Points {
     /// An empty sample in `dimensions` dimensions.
     #[must_use]
     pub fn new(dimensions: usize) -> Self {
-        Self {
-            values: Vec::new(),
-            weights: Vec::new(),
-            dimensions,
-        }
+        Self::with_weights(Array2::zeros((0, dimensions)), Vec::new())
+    }
+
+    /// A point for each row of `values`, in row-major order, and its weight.
+    ///
+    /// # Panics
+    /// If there are not as many weights as rows.
+    #[must_use]
+    pub fn with_weights(values: Array2<f64>, weights: Vec<f64>) -> Self {
+        assert_eq!(values.nrows(), weights.len(), "a point needs one weight");
+        Self { values, weights }
     }
 
     /// Appends a point.
     ///
     /// # Panics
     /// If it has another number of dimensions.
-    pub fn push(&mut self, point: &[f64], weight: f64) {
-        assert_eq!(
-            point.len(),
-            self.dimensions,
-            "a point needs one number per dimension"
-        );
-        self.values.extend_from_slice(point);
+    pub fn push<'a>(&mut self, point: impl Into<ArrayView1<'a, f64>>, weight: f64) {
+        self.values
+            .push_row(point.into())
+            .expect("a point needs one number per dimension");
         self.weights.push(weight);
     }
 
@@ -48,13 +57,19 @@ impl Points {
     /// Number of dimensions.
     #[must_use]
     pub fn dimensions(&self) -> usize {
-        self.dimensions
+        self.values.ncols()
+    }
+
+    /// The coordinates of all points, a row for each.
+    #[must_use]
+    pub fn values(&self) -> ArrayView2<'_, f64> {
+        self.values.view()
     }
 
     /// The coordinates of a point.
     #[must_use]
     pub fn point(&self, index: usize) -> &[f64] {
-        &self.values[index * self.dimensions..][..self.dimensions]
+        slice(self.values.row(index))
     }
 
     /// The weight of a point.
@@ -65,8 +80,8 @@ impl Points {
 
     /// All weights, in the order of the points.
     #[must_use]
-    pub fn weights(&self) -> Vec<f64> {
-        self.weights.clone()
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
     }
 
     /// Changes the weight of a point.
@@ -76,26 +91,29 @@ impl Points {
 
     /// All points with their weights.
     pub fn iter(&self) -> impl Iterator<Item = (&[f64], f64)> {
-        (0..self.len()).map(|index| (self.point(index), self.weight(index)))
+        // Faster than `rows()`, whose length the compiler does not trust.
+        let values = self.values.as_slice().expect(ROW_MAJOR);
+        let rows = values.chunks_exact(self.dimensions().max(1));
+        rows.zip(self.weights.iter().copied())
     }
 
     /// The weighted mean of `members`; zeros if their weights add up to zero.
     #[must_use]
-    pub fn mean(&self, members: &[usize]) -> Vec<f64> {
-        let mut mean = vec![0.0; self.dimensions];
+    pub fn mean(&self, members: &[usize]) -> Array1<f64> {
+        let mut mean = Array1::zeros(self.dimensions());
         let total: f64 = members.iter().map(|member| self.weight(*member)).sum();
         if total > 0.0 {
             // The second pass corrects the rounding of the first: the mean of equal points is exactly that point.
             for _ in 0..2 {
-                let mut off = vec![0.0; self.dimensions];
+                let mut off = Array1::zeros(self.dimensions());
                 for member in members {
                     let share = self.weight(*member) / total;
-                    let gaps = self.point(*member).iter().zip(&mean);
-                    for (off, (x, mean)) in off.iter_mut().zip(gaps) {
-                        *off += share * (x - mean);
-                    }
+                    Zip::from(&mut off)
+                        .and(self.values.row(*member))
+                        .and(&mean)
+                        .for_each(|off, x, mean| *off += share * (x - mean));
                 }
-                add_scaled(&mut mean, &off, 1.0);
+                mean += &off;
             }
         }
         mean
@@ -104,23 +122,25 @@ impl Points {
     /// A sample of `members` alone.
     #[must_use]
     pub fn of(&self, members: &[usize]) -> Self {
-        let mut some = Self::new(self.dimensions);
-        for member in members {
-            some.push(self.point(*member), self.weight(*member));
+        Self {
+            values: self.values.select(Axis(0), members),
+            weights: members.iter().map(|member| self.weight(*member)).collect(),
         }
-        some
     }
 }
 
 /// Squared Euclidean distance of two points.
 #[must_use]
-pub fn squared(left: &[f64], right: &[f64]) -> f64 {
-    left.iter().zip(right).map(|(a, b)| (a - b) * (a - b)).sum()
+pub fn squared<'a>(
+    left: impl Into<ArrayView1<'a, f64>>,
+    right: impl Into<ArrayView1<'a, f64>>,
+) -> f64 {
+    let columns = zip(slice(left.into()), slice(right.into()));
+    columns.map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// `into += factor × from`.
-pub(crate) fn add_scaled(into: &mut [f64], from: &[f64], factor: f64) {
-    for (into, from) in into.iter_mut().zip(from) {
-        *into += from * factor;
-    }
+/// The coordinates of a row side by side, as loops over many points need them.
+#[inline]
+pub(crate) fn slice(row: ArrayView1<'_, f64>) -> &[f64] {
+    row.to_slice().expect(ROW_MAJOR)
 }

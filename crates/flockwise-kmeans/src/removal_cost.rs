@@ -9,7 +9,7 @@ use crate::points::Points;
 /// of low utility to where the distortion is high. Infinite for a single centroid with points.
 #[must_use]
 pub fn removal_costs(points: &Points, fit: &Fit) -> Vec<f64> {
-    let nearest = Nearest::new(&fit.centroids, points.dimensions());
+    let nearest = Nearest::new(fit.centroids.view());
     let mut costs = vec![0.0; fit.k()];
     for ((point, weight), label) in points.iter().zip(&fit.labels) {
         if weight <= 0.0 {

@@ -3,10 +3,10 @@
 //! Everything that runs for every vector is inlined, so that it is compiled for the instruction set of the kernel.
 
 use crate::bound::Bound;
+use crate::hit::{Best, Hit};
 use crate::kernel::Search;
 use crate::lanes::{LANES, Lanes, Row};
 use crate::layout::Layout;
-use crate::nearest::{Best, Hit};
 
 /// The point to look for and the centroids to search.
 #[derive(Clone, Copy)]
@@ -35,33 +35,33 @@ impl<const ROWS: usize> Search for OneGroup<'_, ROWS> {
     type Output = Option<Hit>;
 
     #[inline(always)]
-    fn run<L: Lanes>(self) -> Option<Hit> {
+    fn run<L: Lanes>(self, lanes: L) -> Option<Hit> {
         let Self(look) = self;
         match <&[f64; UNROLLED]>::try_from(look.point) {
             // The same search, with a length that the compiler knows.
-            Ok(point) => in_registers::<L, ROWS>(Query { point, ..look }),
-            Err(_) => in_registers::<L, ROWS>(look),
+            Ok(point) => in_registers::<L, ROWS>(lanes, Query { point, ..look }),
+            Err(_) => in_registers::<L, ROWS>(lanes, look),
         }
     }
 }
 
 #[inline(always)]
-fn in_registers<L: Lanes, const ROWS: usize>(look: Query<'_>) -> Option<Hit> {
-    let sums = sums::<L, ROWS>(look.point, &look.layout.rows);
+fn in_registers<L: Lanes, const ROWS: usize>(lanes: L, look: Query<'_>) -> Option<Hit> {
+    let sums = sums::<L, ROWS>(lanes, look.point, &look.layout.rows);
     let mut least = sums[0];
     for sum in &sums[1..] {
-        least = sum.or_less(least);
+        least = lanes.lesser(*sum, least);
     }
-    let limit = look.bound.limit(least);
-    if !limit.first().is_finite() {
+    let limit = look.bound.limit(lanes, least);
+    if !lanes.first(limit).is_finite() {
         return None;
     }
     let mut near = 0;
     for (row, sum) in sums.iter().enumerate() {
-        near |= u64::from(sum.at_most(limit)) << (row * LANES);
+        near |= u64::from(lanes.at_most(*sum, limit)) << (row * LANES);
     }
     let mut best = Best::new(look.point, look.centroids);
-    decide::<L>(&mut best, 0, near);
+    decide(lanes, &mut best, 0, near);
     Some(best.hit)
 }
 
@@ -69,32 +69,37 @@ impl Search for Groups<'_> {
     type Output = Option<Hit>;
 
     #[inline(always)]
-    fn run<L: Lanes>(self) -> Option<Hit> {
+    fn run<L: Lanes>(self, lanes: L) -> Option<Hit> {
         let Self(look, kept) = self;
         kept.resize(look.layout.height, Row([0.0; LANES]));
-        let mut least = L::splat(f32::INFINITY);
+        let mut least = lanes.splat(f32::INFINITY);
         let mut rows = &look.layout.rows[..];
         for kept in kept.chunks_mut(L::ROWS) {
             let group;
             (group, rows) = rows.split_at(kept.len() * look.point.len());
             least = match kept.len() {
-                1 => keep(sums::<L, 1>(look.point, group), kept, least),
-                2 => keep(sums::<L, 2>(look.point, group), kept, least),
-                3 => keep(sums::<L, 3>(look.point, group), kept, least),
-                _ => keep(sums::<L, ROWS>(look.point, group), kept, least),
+                1 => keep(lanes, sums::<L, 1>(lanes, look.point, group), kept, least),
+                2 => keep(lanes, sums::<L, 2>(lanes, look.point, group), kept, least),
+                3 => keep(lanes, sums::<L, 3>(lanes, look.point, group), kept, least),
+                _ => keep(
+                    lanes,
+                    sums::<L, ROWS>(lanes, look.point, group),
+                    kept,
+                    least,
+                ),
             };
         }
-        let limit = look.bound.limit(least);
-        if !limit.first().is_finite() {
+        let limit = look.bound.limit(lanes, least);
+        if !lanes.first(limit).is_finite() {
             return None;
         }
         let mut best = Best::new(look.point, look.centroids);
         for (part, kept) in kept.chunks(ROWS).enumerate() {
             let mut near = 0;
             for (row, sums) in kept.iter().enumerate() {
-                near |= u64::from(L::load(sums).at_most(limit)) << (row * LANES);
+                near |= u64::from(lanes.at_most(lanes.load(sums), limit)) << (row * LANES);
             }
-            decide::<L>(&mut best, part * ROWS * LANES, near);
+            decide(lanes, &mut best, part * ROWS * LANES, near);
         }
         Some(best.hit)
     }
@@ -102,51 +107,57 @@ impl Search for Groups<'_> {
 
 /// Tries the candidates in double precision: one bit each, the lowest bit for centroid `first`.
 #[inline(always)]
-fn decide<L: Lanes>(best: &mut Best<'_>, first: usize, mut near: u64) {
+fn decide<L: Lanes>(lanes: L, best: &mut Best<'_>, first: usize, mut near: u64) {
     while near != 0 {
-        best.try_one::<L>(first + near.trailing_zeros() as usize);
+        best.try_one(lanes, first + near.trailing_zeros() as usize);
         near &= near - 1;
     }
 }
 
 /// Stores the sums of a group and returns the least sum so far.
 #[inline(always)]
-fn keep<L: Lanes, const ROWS: usize>(sums: [L; ROWS], kept: &mut [Row], mut least: L) -> L {
+fn keep<L: Lanes, const ROWS: usize>(
+    lanes: L,
+    sums: [L::Floats; ROWS],
+    kept: &mut [Row],
+    mut least: L::Floats,
+) -> L::Floats {
     for (sum, kept) in sums.into_iter().zip(kept) {
-        sum.store(kept);
-        least = sum.or_less(least);
+        lanes.store(sum, kept);
+        least = lanes.lesser(sum, least);
     }
     least
 }
 
 /// Squared distances to the centroids of one group.
 #[inline(always)]
-fn sums<L: Lanes, const ROWS: usize>(point: &[f64], group: &[Row]) -> [L; ROWS] {
+fn sums<L: Lanes, const ROWS: usize>(lanes: L, point: &[f64], group: &[Row]) -> [L::Floats; ROWS] {
     if 4 * ROWS <= L::SUMS {
-        chained::<L, ROWS, 4>(point, group)
+        chained::<L, ROWS, 4>(lanes, point, group)
     } else if 2 * ROWS <= L::SUMS {
-        chained::<L, ROWS, 2>(point, group)
+        chained::<L, ROWS, 2>(lanes, point, group)
     } else {
-        chained::<L, ROWS, 1>(point, group)
+        chained::<L, ROWS, 1>(lanes, point, group)
     }
 }
 
 /// Like `sums`, with every sum split into `CHAINS` parts, so that fewer additions wait for the previous one.
 #[inline(always)]
 fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
+    lanes: L,
     point: &[f64],
     group: &[Row],
-) -> [L; ROWS] {
-    let mut sums = [[L::splat(0.0); ROWS]; CHAINS];
+) -> [L::Floats; ROWS] {
+    let mut sums = [[lanes.splat(0.0); ROWS]; CHAINS];
     let (point, point_rest) = point.as_chunks::<CHAINS>();
     let (group, group_rest) = group.as_chunks::<ROWS>().0.as_chunks::<CHAINS>();
     for (point, group) in point.iter().zip(group) {
         for chain in 0..CHAINS {
-            add(&mut sums[chain], point[chain], &group[chain]);
+            add(lanes, &mut sums[chain], point[chain], &group[chain]);
         }
     }
     for (x, rows) in point_rest.iter().zip(group_rest) {
-        add(&mut sums[0], *x, rows);
+        add(lanes, &mut sums[0], *x, rows);
     }
     let mut chains = CHAINS;
     while chains > 1 {
@@ -154,7 +165,7 @@ fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
         for chain in 0..chains {
             let other = sums[chain + chains];
             for (sum, other) in sums[chain].iter_mut().zip(other) {
-                *sum = sum.plus(other);
+                *sum = lanes.plus(*sum, other);
             }
         }
     }
@@ -163,9 +174,14 @@ fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
 
 /// Adds the squared gaps of one dimension.
 #[inline(always)]
-fn add<L: Lanes, const ROWS: usize>(sums: &mut [L; ROWS], x: f64, rows: &[Row; ROWS]) {
-    let x = L::splat(x as f32);
+fn add<L: Lanes, const ROWS: usize>(
+    lanes: L,
+    sums: &mut [L::Floats; ROWS],
+    x: f64,
+    rows: &[Row; ROWS],
+) {
+    let x = lanes.splat(x as f32);
     for (sum, row) in sums.iter_mut().zip(rows) {
-        *sum = sum.plus_squared_gap(x, L::load(row));
+        *sum = lanes.plus_squared_gap(*sum, x, lanes.load(row));
     }
 }

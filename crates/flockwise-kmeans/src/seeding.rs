@@ -1,5 +1,6 @@
 //! Starting centroids for k-means: greedy k-means++, and the best of several starts.
 
+use ndarray::{Array2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -31,11 +32,10 @@ pub fn fit(points: &Points, k: usize, restarts: usize, seed: u64) -> Fit {
 /// Greedy k-means++ (Arthur and Vassilvitskii 2007, section 7). The first centroid is drawn in proportion to
 /// weight. Each further one is the best of 2 + ln k candidates, drawn in proportion to weight times squared
 /// distance from the centroids so far.
-fn plus_plus(points: &Points, k: usize, random: &mut impl Rng) -> Vec<f64> {
+fn plus_plus(points: &Points, k: usize, random: &mut impl Rng) -> Array2<f64> {
     let candidates = 2 + (k as f64).ln() as usize;
-    let weights: Vec<f64> = points.iter().map(|(_, weight)| weight).collect();
-    let first = draw(&weights, random);
-    let mut centroids = points.point(first).to_vec();
+    let first = draw(points.weights(), random);
+    let mut picks = vec![first];
     let mut costs = costs_to(points, first, None);
     for _ in 1..k {
         let best = (0..candidates)
@@ -46,11 +46,11 @@ fn plus_plus(points: &Points, k: usize, random: &mut impl Rng) -> Vec<f64> {
             })
             .min_by(|left, right| left.1.total_cmp(&right.1));
         if let Some((pick, _, closer)) = best {
-            centroids.extend_from_slice(points.point(pick));
+            picks.push(pick);
             costs = closer;
         }
     }
-    centroids
+    points.values().select(Axis(0), &picks)
 }
 
 /// Weight times squared distance of each point to a new centroid; the previous cost if that is lower.

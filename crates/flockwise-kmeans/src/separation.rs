@@ -1,5 +1,7 @@
 //! Are two groups one or two? A likelihood criterion on their second moments decides.
 
+use ndarray::Array1;
+
 use crate::points::Points;
 
 #[cfg(test)]
@@ -34,16 +36,16 @@ impl Separation {
         };
         let (of_left, of_right) = (weigh(left), weigh(right));
         let (from, to) = (points.mean(left), points.mean(right));
-        let mut line: Vec<f64> = to.iter().zip(&from).map(|(to, from)| to - from).collect();
+        let mut line = &to - &from;
         let unit = line.iter().fold(0.0_f64, |unit, x| unit.max(x.abs()));
         if of_left <= 0.0 || of_right <= 0.0 || unit <= 0.0 {
             return None;
         }
         // In a unit in which no square under- or overflows. Places along the line are in units of the distance
         // between the means.
-        line.iter_mut().for_each(|x| *x /= unit);
+        line /= unit;
         let squared: f64 = line.iter().map(|x| x * x).sum();
-        let spread = |members: &[usize], mean: &[f64]| -> f64 {
+        let spread = |members: &[usize], mean: &Array1<f64>| -> f64 {
             let place = |member: usize| {
                 let off = points.point(member).iter().zip(mean).zip(&line);
                 off.map(|((x, mean), line)| (x - mean) / unit * line)

@@ -9,11 +9,11 @@ use crate::points::Points;
 /// other one. From -1 to 1; 0 for a single centroid.
 #[must_use]
 pub fn simplified_silhouette(points: &Points, fit: &Fit) -> f64 {
-    let total: f64 = points.iter().map(|(_, weight)| weight).sum();
+    let total: f64 = points.weights().iter().sum();
     if fit.k() < 2 || total <= 0.0 {
         return 0.0;
     }
-    let nearest = Nearest::new(&fit.centroids, points.dimensions());
+    let nearest = Nearest::new(fit.centroids.view());
     let sum: f64 = points
         .iter()
         .zip(&fit.labels)

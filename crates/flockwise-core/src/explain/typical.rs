@@ -1,6 +1,6 @@
 //! Typical customers of a segment, and the values that customers have.
 
-use super::Ranges;
+use super::ranges::Ranges;
 use crate::aggregate;
 use crate::model::Model;
 use crate::plan::Plan;

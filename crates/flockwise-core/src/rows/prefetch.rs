@@ -4,8 +4,6 @@ use std::hint::black_box;
 
 use super::*;
 
-/// Number of rows that are loaded together.
-pub(super) const TOGETHER: usize = 32;
 /// Values per cache line.
 const LINE: usize = 8;
 

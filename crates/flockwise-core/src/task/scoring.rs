@@ -4,6 +4,7 @@ use super::{Occasion, Output, Task, Versions};
 use crate::aggregate;
 use crate::change::{Change, drivers};
 use crate::decide::{Cause, Scoring, Standing, Suppression, Verdict, decide};
+use crate::model::share_nearer;
 
 impl Task {
     pub(super) fn evaluate(&mut self, row: u32, at_ms: i64) {
@@ -162,15 +163,5 @@ impl Task {
                 Occasion::Sweep => None,
             },
         }
-    }
-}
-
-/// By what share a distance is below another one: 1 - d / other; 0 if both are 0.
-#[must_use]
-pub fn share_nearer(distance: f64, other: f64) -> f64 {
-    if other > 0.0 {
-        1.0 - distance / other
-    } else {
-        0.0
     }
 }

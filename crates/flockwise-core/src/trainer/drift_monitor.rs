@@ -41,11 +41,10 @@ impl Trainer {
     fn numbers(&self, model: &ModelParts, fresh: &Points) -> Vec<f64> {
         let space = ScaledSpace::new(&self.plan, &model.scaler);
         let (_, scaled) = space.prepared(fresh);
-        let segments = model.segments.iter();
-        let centroids = segments.flat_map(|segment| space.scaled(&segment.centroid));
-        let error = assign(&scaled, centroids.collect()).inertia / fresh.len() as f64;
+        let centroids = space.centroids(&model.segments);
+        let error = assign(&scaled, centroids).inertia / fresh.len() as f64;
         let everybody: Vec<usize> = (0..scaled.len()).collect();
-        [vec![error], scaled.mean(&everybody)].concat()
+        [vec![error], scaled.mean(&everybody).to_vec()].concat()
     }
 
     /// The half-life in effect, milliseconds.

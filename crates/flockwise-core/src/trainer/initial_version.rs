@@ -1,10 +1,11 @@
-//! The first version.
+//! The first version, and what it waits for.
 
 use flockwise_kmeans::{Fit, Points, fit, simplified_silhouette};
 
 use super::outlier_threshold::learn_outlier_thresholds;
 use super::scaled_space::{ScaledSpace, centroids};
 use super::structure::{SampledCustomers, SegmentLimits, StructureLearner, fewest};
+use super::warm_up::WarmUp;
 use super::{FITTED, Trainer, moments};
 use crate::lineage::Step;
 use crate::model::{ModelParts, Segment};
@@ -22,6 +23,25 @@ const TRIED: usize = 16;
 const ROUNDS: usize = 8;
 
 impl Trainer {
+    /// What the first version waits for, and how much of it is there.
+    #[must_use]
+    pub fn warm_up(&self) -> WarmUp {
+        let first_ms = self.first_ms.unwrap_or(self.now_ms);
+        WarmUp {
+            customers: self.window.customers(),
+            customers_wanted: self.policy.warm_up_customers.clamp(1, FITTED),
+            span_ms: self.now_ms.saturating_sub(first_ms),
+            span_wanted_ms: self.policy.warm_up_ms,
+        }
+    }
+
+    /// [`Trainer::warm_up`]; `None` once there is a version, or if the trainer does not learn.
+    #[must_use]
+    pub fn pending_warm_up(&self) -> Option<WarmUp> {
+        let is_pending = self.policy.learn && self.latest().is_none();
+        is_pending.then(|| self.warm_up())
+    }
+
     /// The first version. Each customer counts once.
     pub(super) fn first_model(&self) -> ModelParts {
         let points = self.window.each_once(FITTED);
@@ -29,7 +49,7 @@ impl Trainer {
         let space = ScaledSpace::new(&self.plan, &scaler);
         let (tamed, scaled) = space.prepared(&points);
         let (fit, weights) = self.cluster(scaled);
-        let found = centroids(&tamed, &fit, &weights).into_iter();
+        let found = centroids(&tamed, &fit, &weights);
         let segment = |(weight, centroid)| Segment {
             weight,
             ..Segment::new(0, centroid)
@@ -58,7 +78,7 @@ impl Trainer {
         } = self.policy;
         if k_min == k_max {
             let fit = fit_many(&mut points, k_min, RESTARTS, seed);
-            return (fit, points.weights());
+            return (fit, points.weights().to_vec());
         }
         let some: Vec<usize> = (0..points.len().min(TRIED_ON)).collect();
         let some = points.of(&some);
@@ -85,7 +105,7 @@ impl Trainer {
         };
         let mut learner = StructureLearner::first(sampled, SegmentLimits::of(&self.policy), fit);
         learner.refine(ROUNDS);
-        let weights = learner.weights();
+        let weights = learner.weights().to_vec();
         (learner.fit, weights)
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn scaler(points: &Points, before: Option<&Scaler>) -> Scaler {
 
 fn moments(points: &Points, value: impl Fn(usize, f64) -> f64) -> Scaler {
     let dimensions = points.dimensions();
-    let weight: f64 = points.iter().map(|(_, weight)| weight).sum();
+    let weight: f64 = points.weights().iter().sum();
     let mut means = vec![0.0; dimensions];
     for (point, share) in points.iter().map(|(point, own)| (point, own / weight)) {
         for (column, mean) in means.iter_mut().enumerate() {

@@ -24,7 +24,7 @@ impl Trainer {
             &ghosts,
             &ScaledSpace::new(&self.plan, &model.scaler),
         );
-        if weighed.points.iter().all(|(_, weight)| weight <= 0.0) {
+        if weighed.points.weights().iter().all(|weight| *weight <= 0.0) {
             return None;
         }
         let scaler = moments::scaler(&weighed.points, Some(&model.scaler));
@@ -54,7 +54,7 @@ impl Trainer {
     ) -> ModelParts {
         let space = ScaledSpace::new(&self.plan, &scaler);
         let weights = learner.weights();
-        let learnt = centroids(tamed, &learner.fit, &weights);
+        let learnt = centroids(tamed, &learner.fit, weights);
         ghosts.extend(learner.ghosts.iter().map(|ghost| RetiredCentroid {
             centroid: space.unscaled(&ghost.centroid),
             until_ms: ghost.until_ms,
@@ -74,7 +74,7 @@ impl Trainer {
         });
         let mut segments: Vec<Segment> = segments.collect();
         let labels = &learner.fit.labels;
-        learn_outlier_thresholds(&mut segments, (points, &weights), labels, &space);
+        learn_outlier_thresholds(&mut segments, (points, weights), labels, &space);
         self.finished(ModelParts {
             version: model.version + 1,
             trained_ms: self.now_ms,

@@ -1,14 +1,17 @@
 //! Conversion between the feature vector's units and the scaled space, in which distances are taken.
 
-use flockwise_kmeans::{Fit, Points};
+use std::iter::zip;
 
-use crate::model::Scaler;
+use flockwise_kmeans::{Fit, Points};
+use ndarray::{Array1, Array2, aview1};
+
+use crate::model::{Scaler, Segment, scaled_centroids};
 use crate::plan::Plan;
 
 /// The scaled space of a plan's vectors under a scaler.
 pub(super) struct ScaledSpace<'s> {
     pub(super) scaler: &'s Scaler,
-    pub(super) scale: Vec<f64>,
+    pub(super) scale: Array1<f64>,
 }
 
 impl<'s> ScaledSpace<'s> {
@@ -22,24 +25,21 @@ impl<'s> ScaledSpace<'s> {
 
     /// The vectors winsorised, and these scaled.
     pub(super) fn prepared(&self, points: &Points) -> (Points, Points) {
-        let dimensions = points.dimensions();
-        let (mut tamed, mut scaled) = (Points::new(dimensions), Points::new(dimensions));
-        let mut row = Vec::with_capacity(dimensions);
-        for (point, weight) in points.iter() {
-            row.clear();
-            let columns = point.iter().enumerate();
-            row.extend(columns.map(|(index, x)| self.scaler.winsorise(index, *x)));
-            tamed.push(&row, weight);
-            let columns = row.iter_mut().zip(&self.scale);
-            columns.for_each(|(x, scale)| *x *= scale);
-            scaled.push(&row, weight);
+        let mut tamed = points.values().to_owned();
+        for ((_, column), x) in tamed.indexed_iter_mut() {
+            *x = self.scaler.winsorise(column, *x);
         }
-        (tamed, scaled)
+        let scaled = &tamed * &self.scale;
+        let weights = points.weights();
+        (
+            Points::with_weights(tamed, weights.to_vec()),
+            Points::with_weights(scaled, weights.to_vec()),
+        )
     }
 
-    pub(super) fn scaled(&self, vector: &[f64]) -> Vec<f64> {
-        let columns = vector.iter().zip(&self.scale);
-        columns.map(|(x, scale)| x * scale).collect()
+    /// The scaled centroids, one row for each segment.
+    pub(super) fn centroids(&self, segments: &[Segment]) -> Array2<f64> {
+        scaled_centroids(segments, self.scale.view())
     }
 
     /// Converts a scaled point to the feature vector's units. A constant feature gets the mean of all customers.
@@ -60,16 +60,22 @@ impl<'s> ScaledSpace<'s> {
 }
 
 /// Weight and weighted mean of the points of each label.
-pub(super) fn centroids(points: &Points, fit: &Fit, weights: &[f64]) -> Vec<(f64, Vec<f64>)> {
-    let mut found = vec![(0.0, vec![0.0; points.dimensions()]); fit.k()];
-    for ((index, label), weight) in fit.labels.iter().enumerate().zip(weights) {
-        let (total, sums) = &mut found[*label];
-        *total += weight;
-        let columns = sums.iter_mut().zip(points.point(index));
-        columns.for_each(|(sum, x)| *sum += weight * x);
+pub(super) fn centroids(
+    points: &Points,
+    fit: &Fit,
+    weights: &[f64],
+) -> impl Iterator<Item = (f64, Vec<f64>)> {
+    let mut totals = vec![0.0; fit.k()];
+    let mut means = Array2::<f64>::zeros(fit.centroids.dim());
+    for (((point, _), label), weight) in zip(zip(points.iter(), &fit.labels), weights) {
+        totals[*label] += weight;
+        means.row_mut(*label).scaled_add(*weight, &aview1(point));
     }
-    for (total, sums) in found.iter_mut().filter(|(total, _)| *total > 0.0) {
-        sums.iter_mut().for_each(|sum| *sum /= *total);
+    for (mut mean, total) in zip(means.rows_mut(), &totals) {
+        if *total > 0.0 {
+            mean /= *total;
+        }
     }
-    found
+    let means: Vec<Vec<f64>> = means.rows().into_iter().map(|mean| mean.to_vec()).collect();
+    zip(totals, means)
 }

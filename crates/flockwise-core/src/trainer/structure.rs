@@ -7,6 +7,7 @@ mod split;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flockwise_kmeans::{Fit, Points, lloyd, squared};
+use ndarray::{Array1, Array2, Axis};
 
 use super::scaled_space::ScaledSpace;
 use crate::lineage::Step;
@@ -54,7 +55,7 @@ pub(super) struct StructureLearner {
     /// Ids of pinned segments.
     pinned: BTreeSet<u32>,
     /// Centroids of the former version, scaled.
-    former: BTreeMap<u32, Vec<f64>>,
+    former: BTreeMap<u32, Array1<f64>>,
     pub(super) ids: Vec<u32>,
     pub(super) fit: Fit,
     pub(super) next_id: u32,
@@ -71,19 +72,16 @@ impl StructureLearner {
         model: &ModelParts,
         space: &ScaledSpace<'_>,
     ) -> Self {
-        let segments = model.segments.iter();
-        let former = segments.map(|segment| (segment.id, space.scaled(&segment.centroid)));
-        let former: BTreeMap<u32, Vec<f64>> = former.collect();
-        let centroids = model
-            .segments
-            .iter()
-            .flat_map(|segment| former[&segment.id].clone());
+        let centroids = space.centroids(&model.segments);
+        let ids: Vec<u32> = model.segments.iter().map(|segment| segment.id).collect();
+        let rows = centroids.rows().into_iter().map(|row| row.to_owned());
+        let former = ids.iter().copied().zip(rows).collect();
         let pinned = model.segments.iter().filter(|segment| segment.is_pinned);
         Self {
-            fit: lloyd(&sampled.points, centroids.collect()),
+            fit: lloyd(&sampled.points, centroids),
             sampled,
             bounds,
-            ids: model.segments.iter().map(|segment| segment.id).collect(),
+            ids,
             pinned: pinned.map(|segment| segment.id).collect(),
             former,
             next_id: model.next_id,
@@ -135,7 +133,7 @@ impl StructureLearner {
     }
 
     /// The weight of each sampled customer; zero for those at retired centroids.
-    pub(super) fn weights(&self) -> Vec<f64> {
+    pub(super) fn weights(&self) -> &[f64] {
         self.sampled.points.weights()
     }
 
@@ -187,7 +185,7 @@ impl StructureLearner {
 
     fn remember_retired(&mut self, index: usize, until_ms: i64) {
         self.ghosts.push(RetiredCentroid {
-            centroid: self.fit.centroid(index).to_vec(),
+            centroid: self.fit.centroids.row(index).to_vec(),
             until_ms,
         });
     }
@@ -211,15 +209,14 @@ impl StructureLearner {
         lloyd(&self.sampled.points, self.centroids_without(index))
     }
 
-    fn centroids_without(&self, index: usize) -> Vec<f64> {
-        let dimensions = self.sampled.points.dimensions();
+    fn centroids_without(&self, index: usize) -> Array2<f64> {
         let mut centroids = self.fit.centroids.clone();
-        centroids.drain(index * dimensions..(index + 1) * dimensions);
+        centroids.remove_index(Axis(0), index);
         centroids
     }
 
     fn drop_centroid(&mut self, index: usize) {
-        self.fit.centroids = self.centroids_without(index);
+        self.fit.centroids.remove_index(Axis(0), index);
         self.fit.weights.remove(index);
         self.ids.remove(index);
     }
@@ -231,7 +228,7 @@ pub(super) fn fewest(dimensions: usize) -> usize {
 }
 
 fn nearest_other(fit: &Fit, index: usize) -> Option<usize> {
-    let distance = |other: &usize| squared(fit.centroid(index), fit.centroid(*other));
+    let distance = |other: &usize| squared(fit.centroids.row(index), fit.centroids.row(*other));
     (0..fit.k())
         .filter(|other| *other != index)
         .min_by(|left, right| distance(left).total_cmp(&distance(right)))

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::{FITTED, Trainer};
 use crate::feature::DAY_MS;
 
 /// How far the trainer is on the way to a first version.
@@ -63,26 +62,5 @@ impl fmt::Display for WarmUp {
             " (`warm_up` under [model]); it waits for {}",
             self.waits_for()
         )
-    }
-}
-
-impl Trainer {
-    /// What the first version waits for, and how much of it is there.
-    #[must_use]
-    pub fn warm_up(&self) -> WarmUp {
-        let first_ms = self.first_ms.unwrap_or(self.now_ms);
-        WarmUp {
-            customers: self.window.customers(),
-            customers_wanted: self.policy.warm_up_customers.clamp(1, FITTED),
-            span_ms: self.now_ms.saturating_sub(first_ms),
-            span_wanted_ms: self.policy.warm_up_ms,
-        }
-    }
-
-    /// [`Trainer::warm_up`]; `None` once there is a version, or if the trainer does not learn.
-    #[must_use]
-    pub fn pending_warm_up(&self) -> Option<WarmUp> {
-        let is_pending = self.policy.learn && self.latest().is_none();
-        is_pending.then(|| self.warm_up())
     }
 }

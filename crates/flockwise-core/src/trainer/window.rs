@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::mem::take;
+use std::iter::zip;
 
 use flockwise_kmeans::Points;
+use ndarray::{Array2, ArrayView1};
 
-use super::MiniBatch;
+use super::mini_batch::MiniBatch;
 use super::outlier_filter::drop_outliers;
 
 /// Half-lives after which a sample is forgotten. Its weight is a sixteenth by then.
@@ -36,7 +37,8 @@ struct Sample {
     offset: i64,
     /// Hashes of the customers' ids, sorted.
     hashes: Vec<u64>,
-    values: Vec<f64>,
+    /// Their vectors, a row for each.
+    values: Array2<f64>,
 }
 
 /// Vectors with their weights, customers and times. They are in the order of the times, then of the hashes.
@@ -81,7 +83,7 @@ impl Window {
             vector.len() == self.dimensions && vector.iter().all(|x| x.abs() <= LARGEST)
         });
         let drawn = self.drawn.entry(batch.at_ms);
-        let drawn = drawn.or_insert_with(|| Sample::none(offset));
+        let drawn = drawn.or_insert_with(|| Sample::none(offset, self.dimensions));
         for customer in drawn.add(sample, offset) {
             self.vectors += 1;
             *self.of_customer.entry(customer).or_default() += 1;
@@ -132,7 +134,7 @@ impl Window {
             }
             let weight = (-(age_ms as f64) / half_life_ms as f64).exp2();
             weighed.customers.extend_from_slice(&drawn.hashes);
-            for vector in drawn.values.chunks_exact(self.dimensions) {
+            for vector in drawn.values.rows() {
                 weighed.points.push(vector, weight);
                 weighed.at_ms.push(*at_ms);
             }
@@ -144,15 +146,10 @@ impl Window {
     /// Each customer once, as last sampled, in the order of the hashes of their ids, so that the first ones are a
     /// fair sample. Faults have no weight.
     pub(super) fn each_once(&self, at_most: usize) -> Points {
-        let mut last: Vec<(u64, usize, &[f64])> = self
+        let mut last: Vec<(u64, usize, ArrayView1<'_, f64>)> = self
             .drawn
             .values()
-            .flat_map(|drawn| {
-                drawn
-                    .hashes
-                    .iter()
-                    .zip(drawn.values.chunks_exact(self.dimensions))
-            })
+            .flat_map(|drawn| zip(&drawn.hashes, drawn.values.rows()))
             .enumerate()
             .map(|(place, (hash, vector))| (*hash, place, vector))
             .collect();
@@ -168,21 +165,19 @@ impl Window {
 }
 
 impl Sample {
-    fn none(offset: i64) -> Self {
+    fn none(offset: i64, dimensions: usize) -> Self {
         Self {
             offset,
             hashes: Vec::new(),
-            values: Vec::new(),
+            values: Array2::zeros((0, dimensions)),
         }
     }
 
     /// Adds what another task has drawn; returns the customers that are new here. A customer drawn again at the
     /// same instant, as when history is read again after a reset, counts as drawn last.
     fn add(&mut self, sample: Vec<(u64, Vec<f64>)>, offset: i64) -> Vec<u64> {
-        let dimensions = self.values.len() / self.hashes.len().max(1);
-        let values = take(&mut self.values);
-        let known = self.hashes.iter().copied();
-        let known = known.zip(values.chunks_exact(dimensions.max(1)).map(<[f64]>::to_vec));
+        let known = zip(&self.hashes, self.values.rows());
+        let known = known.map(|(hash, vector)| (*hash, vector.to_vec()));
         let mut all: BTreeMap<u64, Vec<f64>> = known.collect();
         let mut added = Vec::new();
         for (customer, vector) in sample {
@@ -192,7 +187,9 @@ impl Sample {
         }
         self.offset = self.offset.min(offset);
         self.hashes = all.keys().copied().collect();
-        self.values = all.into_values().flatten().collect();
+        let shape = (all.len(), self.values.ncols());
+        self.values = Array2::from_shape_vec(shape, all.into_values().flatten().collect())
+            .expect("the vectors fit the plan");
         added
     }
 }

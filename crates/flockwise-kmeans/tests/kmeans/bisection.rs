@@ -1,6 +1,7 @@
 //! The best cut of a sample in two.
 
 use flockwise_kmeans::{Bisection, Points, bisect};
+use ndarray::array;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -150,7 +151,7 @@ fn beside_one_endlessly_far_the_others_keep_their_digits() {
             .all(|side| usize::from(*side) == rest_side)
     );
     assert_eq!(found.centroids[rest_side], rest.mean(&all(&rest)));
-    assert_eq!(found.centroids[1 - rest_side], [1e30, -1e30]);
+    assert_eq!(found.centroids[1 - rest_side], array![1e30, -1e30]);
     let (_, inertia) = naive_means(&rest, &[0; 99], 1);
     assert!(is_close(found.inertia, inertia, 1e-12), "{}", found.inertia);
 }
@@ -162,7 +163,7 @@ fn equal_points_are_all_on_one_side() {
             .map(|index| (vec![x, 0.7], f64::from(index) / 7.0))
             .collect();
         let found = bisect(&sample(2, &rows), 1);
-        assert_eq!(found.centroids, [[x, 0.7], [x, 0.7]]);
+        assert_eq!(found.centroids, [array![x, 0.7], array![x, 0.7]]);
         assert_eq!((found.inertia, found.is_second), (0.0, vec![false; 49]));
     }
 }
@@ -170,7 +171,7 @@ fn equal_points_are_all_on_one_side() {
 #[test]
 fn a_single_point_is_its_own_mean() {
     let found = bisect(&sample(2, &[(vec![0.3, 1e15], 0.2)]), 1);
-    assert_eq!(found.centroids, [[0.3, 1e15], [0.3, 1e15]]);
+    assert_eq!(found.centroids, [array![0.3, 1e15], array![0.3, 1e15]]);
     assert_eq!((found.inertia, found.is_second), (0.0, vec![false]));
 }
 

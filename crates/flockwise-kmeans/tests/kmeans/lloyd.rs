@@ -1,27 +1,31 @@
 //! Lloyd's iterations.
 
 use flockwise_kmeans::{Fit, Points, assign, lloyd};
+use ndarray::{Array2, array};
 use proptest::prelude::*;
 
-use crate::support::{any_sample, is_close, naive_means, naive_nearest, repeated, sample, whole};
+use crate::support::{
+    any_sample, at_points, is_close, naive_means, naive_nearest, repeated, sample, whole,
+};
 
-fn naive_assign(points: &Points, centroids: &[f64]) -> (Vec<usize>, f64) {
+fn naive_assign(points: &Points, centroids: &Array2<f64>) -> (Vec<usize>, f64) {
     let hits = points
         .iter()
-        .map(|(point, weight)| (naive_nearest(centroids, points.dimensions(), point), weight));
+        .map(|(point, weight)| (naive_nearest(centroids, point), weight));
     let hits: Vec<((usize, f64), f64)> = hits.collect();
     let labels = hits.iter().map(|((label, _), _)| *label).collect();
     let inertia = hits.iter().map(|((_, squared), weight)| weight * squared);
     (labels, inertia.sum())
 }
 
-fn naive_lloyd(points: &Points, mut centroids: Vec<f64>) -> (Vec<f64>, Vec<usize>, f64) {
-    let dimensions = points.dimensions();
+fn naive_lloyd(points: &Points, mut centroids: Array2<f64>) -> (Array2<f64>, Vec<usize>, f64) {
     let (mut labels, mut inertia) = naive_assign(points, &centroids);
     for _ in 0..100 {
-        let (means, _) = naive_means(points, &labels, centroids.len() / dimensions);
-        for (centroid, mean) in centroids.chunks_exact_mut(dimensions).zip(means) {
-            centroid.copy_from_slice(&mean.unwrap_or_else(|| centroid.to_vec()));
+        let (means, _) = naive_means(points, &labels, centroids.nrows());
+        for (mut centroid, mean) in centroids.rows_mut().into_iter().zip(means) {
+            if let Some(mean) = mean {
+                centroid.assign(&mean);
+            }
         }
         let before = inertia;
         (labels, inertia) = naive_assign(points, &centroids);
@@ -33,15 +37,13 @@ fn naive_lloyd(points: &Points, mut centroids: Vec<f64>) -> (Vec<f64>, Vec<usize
 }
 
 /// A sample and starting centroids: some of its points, which may coincide, and perhaps one far from all points.
-fn start(sample: impl Strategy<Value = Points>) -> impl Strategy<Value = (Points, Vec<f64>)> {
+fn start(sample: impl Strategy<Value = Points>) -> impl Strategy<Value = (Points, Array2<f64>)> {
     let picks = prop::collection::vec(any::<prop::sample::Index>(), 1..6);
     (sample, picks, any::<bool>()).prop_map(|(points, picks, is_one_far)| {
-        let mut centroids: Vec<f64> = picks
-            .iter()
-            .flat_map(|pick| points.point(pick.index(points.len())).to_vec())
-            .collect();
+        let mut centroids = at_points(&points, &picks);
         if is_one_far {
-            centroids.extend(vec![1000.0; points.dimensions()]);
+            let far = vec![1000.0; points.dimensions()];
+            centroids.push_row((&far).into()).unwrap();
         }
         (points, centroids)
     })
@@ -62,7 +64,7 @@ proptest! {
         prop_assert_eq!(&fit.centroids, &centroids);
         prop_assert_eq!(&fit.labels, &labels);
         prop_assert!(is_close(fit.inertia, inertia, 1e-12), "{} and {inertia}", fit.inertia);
-        prop_assert_eq!(fit.k(), centroids.len() / points.dimensions());
+        prop_assert_eq!(fit.k(), centroids.nrows());
         for label in 0..fit.k() {
             prop_assert!(is_close(fit.weights[label], weights(&points, &fit, label), 1e-12));
         }
@@ -103,8 +105,7 @@ proptest! {
         for (label, members) in members.iter().enumerate() {
             prop_assert!(members.is_sorted());
             prop_assert!(members.iter().all(|member| fit.labels[*member] == label));
-            let dimensions = points.dimensions();
-            prop_assert_eq!(fit.centroid(label), &centroids[label * dimensions..][..dimensions]);
+            prop_assert_eq!(fit.centroids.row(label), centroids.row(label));
         }
     }
 }
@@ -112,8 +113,8 @@ proptest! {
 #[test]
 fn a_centroid_without_weight_stays_where_it_is() {
     let rows = [(vec![0.0], 1.0), (vec![1.0], 1.0), (vec![9.0], 0.0)];
-    let fit = lloyd(&sample(1, &rows), vec![0.0, 8.0, 100.0]);
-    assert_eq!(fit.centroids, [0.5, 8.0, 100.0]);
+    let fit = lloyd(&sample(1, &rows), array![[0.0], [8.0], [100.0]]);
+    assert_eq!(fit.centroids, array![[0.5], [8.0], [100.0]]);
     assert_eq!(fit.weights, [2.0, 0.0, 0.0]);
     assert_eq!((fit.labels, fit.inertia), (vec![0, 0, 1], 0.5));
 }
@@ -121,14 +122,14 @@ fn a_centroid_without_weight_stays_where_it_is() {
 #[test]
 fn where_nothing_weighs_anything_nothing_moves() {
     let rows = [(vec![0.1, 1.0], 0.0), (vec![1.0, 1e30], 0.0)];
-    let fit = lloyd(&sample(2, &rows), vec![0.0, 3.0, 0.7, 0.7]);
-    assert_eq!(fit.centroids, [0.0, 3.0, 0.7, 0.7]);
+    let fit = lloyd(&sample(2, &rows), array![[0.0, 3.0], [0.7, 0.7]]);
+    assert_eq!(fit.centroids, array![[0.0, 3.0], [0.7, 0.7]]);
     assert_eq!((fit.weights, fit.inertia), (vec![0.0, 0.0], 0.0));
 }
 
 /// The mean of many points has a rounding error. Equal points would then no longer be at distance zero.
 #[test]
 fn equal_points_stay_at_no_distance() {
-    let fit = lloyd(&sample(1, &vec![(vec![0.1], 0.3); 1000]), vec![0.1]);
-    assert_eq!((fit.centroids, fit.inertia), (vec![0.1], 0.0));
+    let fit = lloyd(&sample(1, &vec![(vec![0.1], 0.3); 1000]), array![[0.1]]);
+    assert_eq!((fit.centroids, fit.inertia), (array![[0.1]], 0.0));
 }

@@ -1,9 +1,10 @@
 //! All kernels against the exhaustive search.
 
 use flockwise_kmeans::{Kernel, Nearest, Scratch};
+use ndarray::{Array2, array, aview1};
 use proptest::prelude::*;
 
-use crate::support::naive_nearest;
+use crate::support::{naive_nearest, without};
 
 /// Coordinates of all kinds: ordinary, tiny differences far from zero, exact ties, beyond single precision, and so
 /// small that their squares underflow in it.
@@ -42,8 +43,8 @@ fn row(alike: bool, length: usize) -> BoxedStrategy<Vec<f64>> {
         .boxed()
 }
 
-/// Dimensions, centroids and a point. Up to 150 centroids: several groups of every kernel.
-fn case() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>)> {
+/// Centroids and a point. Up to 150 centroids: several groups of every kernel.
+fn case() -> impl Strategy<Value = (Array2<f64>, Vec<f64>)> {
     (
         1_usize..40,
         prop_oneof![1_usize..40, 1_usize..150],
@@ -52,7 +53,8 @@ fn case() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>)> {
         .prop_flat_map(|(dimensions, count, alike)| {
             row(alike, dimensions * (count + 1)).prop_map(move |mut centroids| {
                 let point = centroids.split_off(dimensions * count);
-                (dimensions, centroids, point)
+                let centroids = Array2::from_shape_vec((count, dimensions), centroids).unwrap();
+                (centroids, point)
             })
         })
 }
@@ -67,16 +69,16 @@ fn on(kernel: Kernel, test: impl FnOnce()) {
     }
 }
 
-fn found(kernel: Kernel, centroids: &[f64], point: &[f64]) -> (usize, f64) {
-    let nearest = Nearest::with_kernel(centroids, point.len(), kernel);
+fn found(kernel: Kernel, centroids: &Array2<f64>, point: &[f64]) -> (usize, f64) {
+    let nearest = Nearest::with_kernel(centroids.view(), kernel);
     let hit = nearest.nearest(point, &mut Scratch::default());
     (hit.centroid, hit.squared)
 }
 
 fn finds_what_the_exhaustive_search_finds(kernel: Kernel) {
     let config = ProptestConfig::with_cases(2000);
-    proptest!(config, |((dimensions, centroids, point) in case())| {
-        let expected = naive_nearest(&centroids, dimensions, &point);
+    proptest!(config, |((centroids, point) in case())| {
+        let expected = naive_nearest(&centroids, &point);
         prop_assert_eq!(found(kernel, &centroids, &point), expected);
     });
 }
@@ -111,13 +113,13 @@ fn every_place_is_found_whatever_the_shape() {
             for count in [
                 1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 129,
             ] {
-                let centroids: Vec<f64> = (0..count * dimensions)
-                    .map(|place| (place / dimensions) as f64 + (place % dimensions) as f64 / 7.0)
-                    .collect();
-                let nearest = Nearest::with_kernel(&centroids, dimensions, kernel);
+                let centroids = Array2::from_shape_fn((count, dimensions), |(row, column)| {
+                    row as f64 + column as f64 / 7.0
+                });
+                let nearest = Nearest::with_kernel(centroids.view(), kernel);
                 let mut scratch = Scratch::default();
-                for (index, centroid) in centroids.chunks_exact(dimensions).enumerate() {
-                    let hit = nearest.nearest(centroid, &mut scratch);
+                for (index, centroid) in centroids.rows().into_iter().enumerate() {
+                    let hit = nearest.nearest(centroid.as_slice().unwrap(), &mut scratch);
                     assert_eq!((hit.centroid, hit.squared), (index, 0.0), "{kernel:?}");
                 }
             }
@@ -137,9 +139,9 @@ fn of_equally_near_ones_the_first_is_found_in_lanes_rows_and_groups() {
             (40, 70),
             (7, 129),
         ] {
-            let mut centroids = vec![5.0; 130 * 3];
+            let mut centroids = Array2::from_elem((130, 3), 5.0);
             for index in [first, second] {
-                centroids[index * 3..][..3].copy_from_slice(&[1.0, -1.0, 0.5]);
+                centroids.row_mut(index).assign(&aview1(&[1.0, -1.0, 0.5]));
             }
             let expected = (first, 3.0 * 0.25);
             assert_eq!(
@@ -155,9 +157,9 @@ fn of_equally_near_ones_the_first_is_found_in_lanes_rows_and_groups() {
 /// zero or up.
 #[test]
 fn squares_that_underflow_rule_nothing_out() {
-    let mut centroids = vec![2.6e-23; 19];
-    centroids.extend([0.0; 18]);
-    centroids.push(3e-23);
+    let mut centroids = Array2::zeros((2, 19));
+    centroids.row_mut(0).fill(2.6e-23);
+    centroids[(1, 18)] = 3e-23;
     for kernel in Kernel::available() {
         let hit = found(kernel, &centroids, &[0.0; 19]);
         assert_eq!(hit, (1, 3e-23 * 3e-23), "{kernel:?}");
@@ -169,13 +171,13 @@ fn a_scratch_serves_models_of_any_shape_in_turn() {
     let mut scratch = Scratch::default();
     for kernel in Kernel::available() {
         for (dimensions, count) in [(3, 130), (7, 20), (1, 1), (2, 200), (5, 70)] {
-            let centroids: Vec<f64> = (0..dimensions * count)
-                .map(|x| (x * 37 % 101) as f64)
-                .collect();
-            let nearest = Nearest::with_kernel(&centroids, dimensions, kernel);
+            let centroids = Array2::from_shape_fn((count, dimensions), |(row, column)| {
+                ((row * dimensions + column) * 37 % 101) as f64
+            });
+            let nearest = Nearest::with_kernel(centroids.view(), kernel);
             let point = vec![40.5; dimensions];
             let hit = nearest.nearest(&point, &mut scratch);
-            let expected = naive_nearest(&centroids, dimensions, &point);
+            let expected = naive_nearest(&centroids, &point);
             assert_eq!((hit.centroid, hit.squared), expected, "{kernel:?}");
         }
     }
@@ -184,20 +186,19 @@ fn a_scratch_serves_models_of_any_shape_in_turn() {
 #[test]
 fn beyond_double_precision_the_first_is_found_infinitely_far() {
     for kernel in Kernel::available() {
-        let hit = found(kernel, &[1e300, 2e300, -1e300], &[-1.5e308]);
+        let hit = found(kernel, &array![[1e300], [2e300], [-1e300]], &[-1.5e308]);
         assert_eq!(hit, (0, f64::INFINITY), "{kernel:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn the_nearest_but_one_is_the_nearest_of_the_others((dimensions, centroids, point) in case(), excluded in any::<prop::sample::Index>()) {
-        let nearest = Nearest::new(&centroids, dimensions);
+    fn the_nearest_but_one_is_the_nearest_of_the_others((centroids, point) in case(), excluded in any::<prop::sample::Index>()) {
+        let nearest = Nearest::new(centroids.view());
         let excluded = excluded.index(nearest.len());
-        let mut others = centroids;
-        others.drain(excluded * dimensions..(excluded + 1) * dimensions);
+        let others = without(&centroids, excluded);
         let expected = (!others.is_empty()).then(|| {
-            let (place, squared) = naive_nearest(&others, dimensions, &point);
+            let (place, squared) = naive_nearest(&others, &point);
             (place + usize::from(place >= excluded), squared)
         });
         let found = nearest.nearest_but(&point, excluded).map(|hit| (hit.centroid, hit.squared));
@@ -205,9 +206,9 @@ proptest! {
     }
 
     #[test]
-    fn the_distance_to_one_is_that_of_the_search((dimensions, centroids, point) in case()) {
-        let nearest = Nearest::new(&centroids, dimensions);
-        let (centroid, squared) = naive_nearest(&centroids, dimensions, &point);
+    fn the_distance_to_one_is_that_of_the_search((centroids, point) in case()) {
+        let nearest = Nearest::new(centroids.view());
+        let (centroid, squared) = naive_nearest(&centroids, &point);
         prop_assert_eq!(nearest.squared_distance(&point, centroid), squared);
     }
 }

@@ -1,6 +1,7 @@
 //! Weighted samples and their means.
 
 use flockwise_kmeans::Points;
+use ndarray::{Array1, array};
 use proptest::prelude::*;
 
 use crate::support::{all, any_sample, naive_means, repeated, sample, whole};
@@ -25,8 +26,8 @@ fn a_point_of_other_dimensions_is_refused() {
 #[test]
 fn the_mean_of_what_weighs_nothing_is_zero() {
     let points = sample(2, &[(vec![1.0, 2.0], 0.0), (vec![3.0, 4.0], 0.0)]);
-    assert_eq!(points.mean(&[0, 1]), [0.0, 0.0]);
-    assert_eq!(points.mean(&[]), [0.0, 0.0]);
+    assert_eq!(points.mean(&[0, 1]), array![0.0, 0.0]);
+    assert_eq!(points.mean(&[]), array![0.0, 0.0]);
 }
 
 proptest! {
@@ -35,7 +36,7 @@ proptest! {
         let members: Vec<usize> = (0..points.len()).filter(|index| half || index % 2 == 0).collect();
         let some = points.of(&members);
         let (means, _) = naive_means(&some, &vec![0; some.len()], 1);
-        let naive = means[0].clone().unwrap_or_else(|| vec![0.0; some.dimensions()]);
+        let naive = means[0].clone().unwrap_or_else(|| Array1::zeros(some.dimensions()));
         let size = some.iter().flat_map(|(point, _)| point).fold(0.0_f64, |size, x| size.max(x.abs()));
         for (mean, naive) in points.mean(&members).iter().zip(&naive) {
             prop_assert!((mean - naive).abs() <= 1e-13 * size, "{mean} and {naive}");
@@ -46,7 +47,7 @@ proptest! {
     fn the_mean_of_equal_points_is_that_point(x in prop_oneof![-10.0..10.0_f64, 1e29..1e30_f64], weights in prop::collection::vec(0.01..10.0_f64, 1..200)) {
         let rows: Vec<(Vec<f64>, f64)> = weights.into_iter().map(|weight| (vec![x, -x / 3.0], weight)).collect();
         let points = sample(2, &rows);
-        prop_assert_eq!(points.mean(&all(&points)), vec![x, -x / 3.0]);
+        prop_assert_eq!(points.mean(&all(&points)), array![x, -x / 3.0]);
     }
 
     #[test]
@@ -65,6 +66,6 @@ fn a_point_that_stands_for_nothing_has_no_say() {
     points.push(&[1.0], 1.0);
     points.push(&[9.0], 1.0);
     points.set_weight(1, 0.0);
-    assert_eq!(points.mean(&[0, 1]), [1.0]);
+    assert_eq!(points.mean(&[0, 1]), array![1.0]);
     assert_eq!(points.weight(1), 0.0);
 }

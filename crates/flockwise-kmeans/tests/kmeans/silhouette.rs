@@ -1,29 +1,25 @@
 //! The simplified silhouette.
 
 use flockwise_kmeans::{Points, assign, fit, simplified_silhouette};
+use ndarray::{Array2, array};
 use proptest::prelude::*;
 
 use crate::seeding::square;
-use crate::support::{any_sample, is_close, naive_nearest, repeated, sample, whole};
+use crate::support::{
+    any_sample, at_points, is_close, naive_nearest, repeated, sample, whole, without,
+};
 
 /// The silhouette computed point by point from the definition.
-fn naive_silhouette(points: &Points, centroids: &[f64]) -> f64 {
-    let dimensions = points.dimensions();
+fn naive_silhouette(points: &Points, centroids: &Array2<f64>) -> f64 {
     let (mut sum, mut total) = (0.0, 0.0);
     for (point, weight) in points.iter() {
-        let (own, a) = naive_nearest(centroids, dimensions, point);
-        let mut others = centroids.to_vec();
-        others.drain(own * dimensions..(own + 1) * dimensions);
-        let (a, b) = (a.sqrt(), naive_nearest(&others, dimensions, point).1.sqrt());
+        let (own, a) = naive_nearest(centroids, point);
+        let others = without(centroids, own);
+        let (a, b) = (a.sqrt(), naive_nearest(&others, point).1.sqrt());
         sum += weight * if b > 0.0 { (b - a) / a.max(b) } else { 0.0 };
         total += weight;
     }
     if total > 0.0 { sum / total } else { 0.0 }
-}
-
-fn at_points(points: &Points, picks: &[prop::sample::Index]) -> Vec<f64> {
-    let pick = |pick: &prop::sample::Index| points.point(pick.index(points.len())).to_vec();
-    picks.iter().flat_map(pick).collect()
 }
 
 fn picks() -> impl Strategy<Value = Vec<prop::sample::Index>> {
@@ -61,7 +57,7 @@ fn it_peaks_at_the_number_of_groups() {
 #[test]
 fn a_point_with_the_wrong_centroid_counts_against_it() {
     let points = sample(1, &[(vec![1.0], 1.0), (vec![10.0], 3.0)]);
-    let mut fit = assign(&points, vec![0.0, 10.0]);
+    let mut fit = assign(&points, array![[0.0], [10.0]]);
     assert_eq!(fit.labels, [0, 1]);
     assert!(is_close(
         simplified_silhouette(&points, &fit),
@@ -81,7 +77,7 @@ fn one_centroid_and_points_without_weight_have_none() {
     let points = square();
     assert_eq!(simplified_silhouette(&points, &fit(&points, 1, 1, 1)), 0.0);
     let weightless = sample(1, &[(vec![1.0], 0.0), (vec![2.0], 0.0)]);
-    let fit = assign(&weightless, vec![1.0, 2.0]);
+    let fit = assign(&weightless, array![[1.0], [2.0]]);
     assert_eq!(simplified_silhouette(&weightless, &fit), 0.0);
 }
 
@@ -89,6 +85,6 @@ fn one_centroid_and_points_without_weight_have_none() {
 fn a_centroid_beyond_all_distances_is_just_far() {
     let points = sample(1, &[(vec![1.0], 1.0)]);
     let score = |centroids| simplified_silhouette(&points, &assign(&points, centroids));
-    assert_eq!(score(vec![0.0, 1e200]), 1.0);
-    assert_eq!(score(vec![1e200, -1e200]), 0.0);
+    assert_eq!(score(array![[0.0], [1e200]]), 1.0);
+    assert_eq!(score(array![[1e200], [-1e200]]), 0.0);
 }

@@ -1,14 +1,15 @@
 //! Samples, and naive versions that several modules compare with.
 
 use flockwise_kmeans::Points;
+use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The exhaustive search in double precision, with the documented order of additions.
-pub(crate) fn naive_nearest(centroids: &[f64], dimensions: usize, point: &[f64]) -> (usize, f64) {
+pub(crate) fn naive_nearest(centroids: &Array2<f64>, point: &[f64]) -> (usize, f64) {
     let mut best = (0, f64::INFINITY);
-    for (index, centroid) in centroids.chunks_exact(dimensions).enumerate() {
+    for (index, centroid) in centroids.rows().into_iter().enumerate() {
         let mut sums = [0.0; 4];
         for (place, (c, x)) in centroid.iter().zip(point).enumerate() {
             sums[place % 4] += (x - c) * (x - c);
@@ -27,8 +28,8 @@ pub(crate) fn naive_means(
     points: &Points,
     labels: &[usize],
     k: usize,
-) -> (Vec<Option<Vec<f64>>>, f64) {
-    let means: Vec<Option<Vec<f64>>> = (0..k)
+) -> (Vec<Option<Array1<f64>>>, f64) {
+    let means: Vec<Option<Array1<f64>>> = (0..k)
         .map(|side| {
             let own = || (0..points.len()).filter(|index| labels[*index] == side);
             let total: f64 = own().map(|index| points.weight(index)).sum();
@@ -55,6 +56,19 @@ pub(crate) fn sample(dimensions: usize, rows: &[(Vec<f64>, f64)]) -> Points {
         points.push(point, *weight);
     }
     points
+}
+
+/// Centroids at some of the points.
+pub(crate) fn at_points(points: &Points, picks: &[prop::sample::Index]) -> Array2<f64> {
+    let picks: Vec<usize> = picks.iter().map(|pick| pick.index(points.len())).collect();
+    points.values().select(Axis(0), &picks)
+}
+
+/// All centroids but one.
+pub(crate) fn without(centroids: &Array2<f64>, removed: usize) -> Array2<f64> {
+    let mut others = centroids.clone();
+    others.remove_index(Axis(0), removed);
+    others
 }
 
 pub(crate) fn all(points: &Points) -> Vec<usize> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use flockwise_kmeans::{Points, Separation, bisect, squared};
+use ndarray::Array1;
 
 /// Minimum number of members to examine, as a multiple of what a segment needs: enough for two segments and some
 /// to spare.
@@ -10,7 +11,7 @@ const LOOKED_AT: usize = 3;
 
 /// A segment cut in two.
 pub(super) struct Cut {
-    pub(super) centroids: [Vec<f64>; 2],
+    pub(super) centroids: [Array1<f64>; 2],
     /// The members of each side, in the order in which they were sampled.
     pub(super) members: [Vec<usize>; 2],
     /// By how much the inertia falls.
@@ -60,7 +61,7 @@ impl Bisector<'_> {
     /// The best cut of members, whether they are two groups or not.
     pub(super) fn whole(&self, members: &[usize]) -> Option<Cut> {
         let own = self.points.of(members);
-        let weight: f64 = own.iter().map(|(_, weight)| weight).sum();
+        let weight: f64 = own.weights().iter().sum();
         if weight <= 0.0 {
             return None;
         }

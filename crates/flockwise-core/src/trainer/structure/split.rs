@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use flockwise_kmeans::{Fit, Separation, lloyd, removal_costs, squared};
+use ndarray::Array1;
 
 use super::bisector::Cut;
 use super::merge::neighbours;
@@ -37,9 +38,10 @@ impl StructureLearner {
     /// The fit with this segment split: one half takes its place, the other is at the end.
     fn in_two(&self, index: usize, cut: &Cut, in_place: usize) -> Fit {
         let mut centroids = self.fit.centroids.clone();
-        let dimensions = self.sampled.points.dimensions();
-        centroids[index * dimensions..][..dimensions].copy_from_slice(&cut.centroids[in_place]);
-        centroids.extend_from_slice(&cut.centroids[1 - in_place]);
+        centroids.row_mut(index).assign(&cut.centroids[in_place]);
+        centroids
+            .push_row(cut.centroids[1 - in_place].view())
+            .expect("all centroids have the dimensions of the points");
         lloyd(&self.sampled.points, centroids)
     }
 
@@ -95,7 +97,8 @@ impl StructureLearner {
     /// longer count.
     fn take_apart(&mut self, index: usize, members: &[usize], cut: Cut) {
         let known = self.former.get(&self.ids[index]);
-        let was = known.map_or_else(|| self.fit.centroid(index).to_vec(), Clone::clone);
+        let was = known.cloned();
+        let was = was.unwrap_or_else(|| self.fit.centroids.row(index).to_owned());
         let kept = usize::from(self.is_second_older(&cut, &was));
         let older: Vec<usize> = members
             .iter()
@@ -125,7 +128,7 @@ impl StructureLearner {
         });
     }
 
-    fn is_second_older(&self, cut: &Cut, was: &[f64]) -> bool {
+    fn is_second_older(&self, cut: &Cut, was: &Array1<f64>) -> bool {
         let old = cut.members.each_ref().map(|side| {
             let old = side
                 .iter()
