@@ -125,7 +125,6 @@ fn one_crate_names_each_outside_system() {
         ("rdkafka-sys", "flockwise-kafka"),
         ("axum", "flockwise-http"),
         ("tokio", "flockwise-http"),
-        ("heed", "flockwise-store"),
         ("figment", "flockwise-config"),
         ("clap", "flockwise"),
     ];
@@ -160,7 +159,6 @@ fn pure_crates_can_do_no_io() {
         "tracing",
         "tracing-subscriber",
         "log",
-        "heed",
         "axum",
         "prometheus",
         "signal-hook",

@@ -10,7 +10,7 @@ use std::{io, thread};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Load, Store};
 use prometheus::Registry;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::folders::Folders;
 use crate::load::{Expected, Loaded, load};
@@ -19,13 +19,6 @@ use crate::metrics::StoreMetrics;
 use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
 use crate::writer::Writer;
 
-/// Address space for each open checkpoint. It costs nothing until it is used, and no task's checkpoint comes
-/// close to it. A process has 2^47 bytes of address space, or 2^32 on 32 bits.
-const MAP_BYTES: usize = if size_of::<usize>() > 4 {
-    64 << 30
-} else {
-    64 << 20
-};
 /// How long after a failed write a new checkpoint is started.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// How long a load waits for the writer at most. Well below the time that the group allows its members between polls.
@@ -41,8 +34,6 @@ pub struct StoreSettings {
     pub directory: PathBuf,
     /// The pipeline's name. The store's folder in the directory has this name.
     pub app: String,
-    /// The largest size of a checkpoint in bytes: a multiple of the machine's page size.
-    pub map_bytes: usize,
     /// How long after a failed write the task's next checkpoint is started.
     pub retry_after: Duration,
     /// The machine's clock, or a simulated one.
@@ -50,13 +41,12 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// The defaults: checkpoints of up to 64 GiB (64 MiB on 32 bits), a retry one minute after a failed write.
+    /// The defaults: a retry one minute after a failed write, and the machine's clock.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, app: impl Into<String>) -> Self {
         Self {
             directory: directory.into(),
             app: app.into(),
-            map_bytes: MAP_BYTES,
             retry_after: RETRY_AFTER,
             clock: Clock::System,
         }
@@ -110,7 +100,6 @@ impl DiskStore {
             queue: Arc::clone(&queue),
             folders: folders.clone(),
             app: settings.app.clone(),
-            map_bytes: settings.map_bytes,
             clock,
             metrics: metrics.clone(),
             open: BTreeMap::new(),
@@ -260,9 +249,8 @@ impl WorkerStore {
             app: &settings.app,
             task,
             wanted,
-            map_bytes: settings.map_bytes,
         };
-        match load(&folders.file(task), expected, each) {
+        match load(folders, expected, each) {
             Ok(Loaded { offset, bytes }) => {
                 metrics.show_bytes(task, bytes);
                 queue.set_status(task, self.number, CheckpointStatus::Ready);
@@ -279,6 +267,13 @@ impl WorkerStore {
         let queue = &self.shared.queue;
         match error {
             LoadError::Absent => queue.set_status(task, self.number, CheckpointStatus::Empty),
+            LoadError::OldFormat => {
+                info!(
+                    task,
+                    "removing a checkpoint of an earlier version: the task is restored from its changelog"
+                );
+                queue.discard(task, self.number, Job::Remove);
+            }
             LoadError::Unfinished => {
                 debug!(task, "removing an incomplete checkpoint");
                 queue.discard(task, self.number, Job::Remove);

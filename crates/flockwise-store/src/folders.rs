@@ -42,9 +42,14 @@ impl Folders {
         self.app.join(format!("task-{task}"))
     }
 
-    /// LMDB's file in a task's folder.
+    /// The checkpoint in a task's folder.
     pub(crate) fn file(&self, task: u32) -> PathBuf {
-        self.task(task).join("data.mdb")
+        self.task(task).join("checkpoint.log")
+    }
+
+    /// Does a task's folder hold a checkpoint of an earlier version?
+    pub(crate) fn has_old_format(&self, task: u32) -> bool {
+        self.task(task).join("data.mdb").exists()
     }
 
     /// Renames a task's folder and returns the new path, so that an operator can inspect it. Removes the folder

@@ -7,15 +7,12 @@ use std::io;
 pub(crate) enum LoadError {
     /// The task has no checkpoint yet.
     Absent,
+    /// The task has a checkpoint of an earlier version, an LMDB file. It is removed.
+    OldFormat,
     /// The checkpoint has no offset yet: it was never completed, but it is not damaged. It is removed.
     Unfinished,
     /// The checkpoint must not be used, for this reason. It is set aside.
     Unusable(String),
-}
-
-/// The error for a damaged page.
-pub(crate) fn damaged(page: u64, what: &str) -> LoadError {
-    LoadError::Unusable(format!("page {page} of the file is damaged: {what}"))
 }
 
 impl From<io::Error> for LoadError {

@@ -7,7 +7,7 @@ use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::CheckpointBatch;
 use tracing::{debug, warn};
 
-use crate::environment::{Environment, WriteError};
+use crate::checkpoint_log::{CheckpointLog, WriteError};
 use crate::folders::Folders;
 use crate::metrics::StoreMetrics;
 use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
@@ -18,10 +18,9 @@ pub(crate) struct Writer {
     pub(crate) queue: Arc<WriteQueue>,
     pub(crate) folders: Folders,
     pub(crate) app: String,
-    pub(crate) map_bytes: usize,
     pub(crate) clock: Clock,
     pub(crate) metrics: StoreMetrics,
-    pub(crate) open: BTreeMap<u32, Environment>,
+    pub(crate) open: BTreeMap<u32, CheckpointLog>,
     /// Tasks whose failure is already logged. A task leaves the set with its next successful write.
     pub(crate) logged: BTreeSet<u32>,
 }
@@ -76,17 +75,18 @@ impl Writer {
         batch: &CheckpointBatch,
         is_new: bool,
     ) -> Result<u64, WriteError> {
-        if is_new {
-            self.open.remove(&task);
-            self.folders.remove(task).map_err(heed::Error::Io)?;
-        }
-        let environment = match self.open.remove(&task) {
-            Some(environment) => environment,
-            None => Environment::open(&self.folders.task(task), self.map_bytes)?,
+        let file = self.folders.file(task);
+        let former = self.open.remove(&task);
+        let mut log = if is_new {
+            drop(former);
+            self.folders.remove(task)?;
+            CheckpointLog::create(&file, (&self.app, task), batch)?
+        } else {
+            former.map_or_else(|| CheckpointLog::open(&file), Ok)?
         };
-        environment.write((&self.app, task), batch, is_new)?;
-        let bytes = environment.bytes();
-        self.open.insert(task, environment);
+        log.write(batch)?;
+        let bytes = log.bytes();
+        self.open.insert(task, log);
         Ok(bytes)
     }
 

@@ -1,5 +1,6 @@
 //! Loads return what was written.
 
+use std::fs;
 use std::time::Duration;
 
 use flockwise_runtime::store::{CheckpointState, ExpectedCheckpoint, Load, Store};
@@ -66,6 +67,35 @@ fn later_batches_overwrite_and_remove() {
     assert_eq!(load(&mut worker, 0), Some((10, records.clone())));
     worker.write(0, batch(Some(25)));
     assert_eq!(load(&mut worker, 0), Some((25, records)));
+}
+
+#[test]
+fn a_file_of_mostly_old_records_is_rewritten() {
+    let desk = Desk::set();
+    let mut records = sample(6_000, 1);
+    desk.written(0, &records, 0);
+    let first = desk.file(0).metadata().unwrap().len();
+    let mut worker = desk.store.handle();
+    load(&mut worker, 0);
+    let (mut longest, mut shrinks, mut before) = (0, 0, first);
+    for offset in 1..20 {
+        let news = sample(2_000, offset as u8);
+        records.extend(news.clone());
+        worker.write(0, kept(&news, Some(offset)));
+        settled(&mut worker, 0);
+        let bytes = desk.file(0).metadata().unwrap().len();
+        longest = longest.max(bytes);
+        shrinks += usize::from(bytes < before);
+        before = bytes;
+    }
+    assert!(
+        shrinks > 2 && longest <= first * 3 / 2,
+        "{shrinks}, {longest}"
+    );
+    desk.finish();
+    assert_eq!(load(&mut worker, 0), Some((19, records)));
+    let names = fs::read_dir(desk.app().join("task-0")).unwrap();
+    assert_eq!(names.count(), 1, "no file is left over");
 }
 
 #[test]

@@ -11,29 +11,32 @@ use proptest::sample::Index;
 
 use crate::support::{Desk, NOW_MS, Records, batch, kept, load, sample, settled};
 
-/// A file after several batches, with branches, overflow pages and free pages, and its records after the last batch
-/// and after the one before.
+/// A file after several batches, and its records after the last batch and after the one before.
+#[derive(Default)]
 struct Lived {
     bytes: Vec<u8>,
-    page_bytes: usize,
+    /// Where the batch before the last one ends.
+    confirmed: usize,
     states: [(i64, Records); 2],
 }
 
-impl Lived {
-    fn pages(&self) -> usize {
-        self.bytes.len() / self.page_bytes
-    }
+/// Few and short records, so that a test may change every byte.
+fn few() -> Records {
+    let mut records = sample(5, 1);
+    records.retain(|_, value| value.len() < 1_000);
+    records
 }
 
-fn lived() -> Lived {
+/// Five batches, the first with these records.
+fn lived(mut records: Records) -> Lived {
     let desk = Desk::set();
-    let mut records = sample(1_500, 1);
     desk.written(0, &records, 1);
     let mut worker = desk.store.handle();
     load(&mut worker, 0);
-    let mut former = records.clone();
-    for offset in 2..8 {
+    let (mut former, mut confirmed) = (records.clone(), 0);
+    for offset in 2..6 {
         former.clone_from(&records);
+        confirmed = fs::read(desk.file(0)).unwrap().len();
         let mut news = batch(Some(offset));
         for (number, key) in former.keys().enumerate() {
             match (number + offset as usize) % 9 {
@@ -54,173 +57,166 @@ fn lived() -> Lived {
     }
     desk.finish();
     let bytes = fs::read(desk.file(0)).unwrap();
-    let states = [(6, former), (7, records)];
-    // The page size follows the page header, magic, version, address and map size.
-    let page_bytes = u32::from_ne_bytes(bytes[40..44].try_into().unwrap()) as usize;
+    let states = [(4, former), (5, records)];
     Lived {
         bytes,
-        page_bytes,
+        confirmed,
         states,
     }
 }
 
-/// Puts a file in place of a checkpoint and loads it. Returns whether it was accepted, and checks that it is then
-/// correct.
-fn is_taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> bool {
+/// Puts a file in place of a checkpoint and loads it. Returns the offset if it was accepted, and checks that it is
+/// then correct.
+fn taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> Option<i64> {
     let file = desk.file(0);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, bytes).unwrap();
     let mut worker = desk.store.handle();
-    let loaded = load(&mut worker, 0);
-    let Some(loaded) = loaded else {
+    let Some((offset, mut records)) = load(&mut worker, 0) else {
         assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
-        return false;
+        return None;
     };
-    assert!(lived.states.contains(&loaded), "offset {}", loaded.0);
-    // LMDB can write to an accepted file without ending the process.
-    let (offset, mut records) = (loaded.0 + 10, loaded.1);
-    let news = sample(300, 77);
-    let mut changes = kept(&news, Some(offset));
-    for key in records
-        .keys()
-        .step_by(5)
-        .filter(|key| !news.contains_key(*key))
-    {
-        changes.push(key, None);
-    }
+    assert!(
+        lived.states.contains(&(offset, records.clone())),
+        "offset {offset}"
+    );
+    // The next batch continues an accepted file.
+    let next = offset + 10;
+    let mut changes = batch(Some(next));
     let removed: Vec<_> = records.keys().step_by(5).cloned().collect();
-    records.retain(|key, _| !removed.contains(key) || news.contains_key(key));
-    records.extend(news);
+    for key in removed {
+        changes.push(&key, None);
+        records.remove(&key);
+    }
+    changes.push(b"\x01new", Some(b"value"));
+    records.insert(b"\x01new".to_vec(), b"value".to_vec());
     worker.write(0, changes);
     worker.release(0);
-    let is_right = load(&mut worker, 0) == Some((offset, records));
-    assert!(is_right && desk.metric("failures_total") == Some(0.0));
+    assert_eq!(load(&mut worker, 0), Some((next, records)));
+    assert_eq!(desk.metric("failures_total"), Some(0.0));
     worker.release(0);
     desk.finish();
-    true
+    Some(offset)
 }
 
 #[test]
 fn no_wrong_bytes_are_taken_for_right() {
-    let lived = lived();
-    assert!(is_taken(&Desk::set(), &lived.bytes, &lived));
-    let change = (any::<Index>(), 1..=255_u8);
-    // Meta pages and page headers are a small part of the file, but the most sensitive.
-    let head = (0..4_usize, 0..160_usize, 1..=255_u8);
-    let header = (any::<Index>(), 0..24_usize, 1..=255_u8);
-    let strategy = (vec(change, 0..3), vec(head, 0..2), vec(header, 0..2));
+    let lived = lived(sample(1_500, 1));
+    assert_eq!(taken(&Desk::set(), &lived.bytes, &lived), Some(5));
+    let strategy = vec((any::<Index>(), 1..=255_u8), 1..4);
     let config = ProptestConfig {
-        cases: 1_500,
+        cases: 300,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    proptest!(config, |((anywhere, heads, headers) in strategy)| {
+    proptest!(config, |(changes in strategy)| {
         let mut bytes = lived.bytes.clone();
-        for (at, by) in anywhere {
+        for (at, by) in changes {
             bytes[at.index(lived.bytes.len())] ^= by;
         }
-        for (page, at, by) in heads {
-            bytes[page * lived.page_bytes + at] ^= by;
+        if bytes != lived.bytes {
+            let is_tail = bytes[..lived.confirmed] == lived.bytes[..lived.confirmed];
+            assert_eq!(taken(&Desk::set(), &bytes, &lived), is_tail.then_some(4));
         }
-        for (page, at, by) in headers {
-            bytes[page.index(lived.pages()) * lived.page_bytes + at] ^= by;
-        }
-        is_taken(&Desk::set(), &bytes, &lived);
     });
 }
 
 #[test]
-fn every_byte_of_the_head_may_be_wrong() {
-    let (lived, desk) = (lived(), Desk::set());
-    let mut taken = 0;
-    for page in [0, lived.page_bytes] {
-        for at in 0..152 {
-            for bit in [0x01, 0x80] {
-                let mut bytes = lived.bytes.clone();
-                bytes[page + at] ^= bit;
-                taken += usize::from(is_taken(&desk, &bytes, &lived));
-            }
+fn a_flipped_byte_anywhere_costs_the_last_batch_or_the_copy() {
+    let (lived, desk) = (lived(few()), Desk::set());
+    for at in 0..lived.bytes.len() {
+        let mut bytes = lived.bytes.clone();
+        bytes[at] ^= 0x01;
+        let expected = (at >= lived.confirmed).then_some(4);
+        assert_eq!(taken(&desk, &bytes, &lived), expected, "byte {at}");
+    }
+}
+
+#[test]
+fn a_file_cut_within_its_last_batch_is_an_older_copy() {
+    let (lived, desk) = (lived(few()), Desk::set());
+    for cut in 0..lived.bytes.len() {
+        let expected = (cut >= lived.confirmed).then_some(4);
+        let bytes = &lived.bytes[..cut];
+        assert_eq!(taken(&desk, bytes, &lived), expected, "{cut} bytes");
+        // Zeros stand for a write of which the disk has only the length.
+        let mut grown = bytes.to_vec();
+        grown.resize(lived.bytes.len(), 0);
+        if grown != lived.bytes {
+            // The bytes that were cut off may have been zeros.
+            let is_tail = grown[..lived.confirmed] == lived.bytes[..lived.confirmed];
+            let expected = is_tail.then_some(4);
+            assert_eq!(taken(&desk, &grown, &lived), expected, "{cut} bytes");
         }
     }
-    // Few bytes of the older meta page matter, and many of the newer one.
-    assert!((1..500).contains(&taken), "{taken}");
 }
 
 #[test]
-fn exchanged_pages_and_lost_writes_are_seen() {
-    let (lived, desk) = (lived(), Desk::set());
-    let (pages, page_bytes) = (lived.pages(), lived.page_bytes);
-    for page in 2..pages {
-        // Zeros stand for a write that was confirmed but never reached the disk. Then another page in its place.
-        let mut bytes = lived.bytes.clone();
-        bytes[page * page_bytes..][..page_bytes].fill(0);
-        is_taken(&desk, &bytes, &lived);
-        let mut bytes = lived.bytes.clone();
-        let other = 2 + (page * 7) % (pages - 2);
-        bytes.copy_within(
-            other * page_bytes..(other + 1) * page_bytes,
-            page * page_bytes,
-        );
-        is_taken(&desk, &bytes, &lived);
-    }
+fn a_repeated_batch_is_no_batch() {
+    let (lived, desk) = (lived(sample(50, 1)), Desk::set());
+    let mut bytes = lived.bytes.clone();
+    bytes.extend_from_slice(&lived.bytes[lived.confirmed..]);
+    assert_eq!(taken(&desk, &bytes, &lived), Some(5));
 }
 
 #[test]
-fn a_file_cut_anywhere_is_refused() {
-    let (lived, desk) = (lived(), Desk::set());
-    let (length, page) = (lived.bytes.len(), lived.page_bytes);
-    let many = (0..length).step_by(1_361);
-    let telling = [
-        1,
-        15,
-        16,
-        151,
-        page - 1,
-        page,
-        page + 1,
-        2 * page - 1,
-        2 * page,
-    ];
-    let last = [
-        length - page - 1,
-        length - page,
-        length - page + 1,
-        length - 1,
-    ];
-    let mut is_refused = true;
-    for cut in many.chain(telling).chain(last) {
-        let was_taken = is_taken(&desk, &lived.bytes[..cut], &lived);
-        // The last pages may be free pages.
-        is_refused &= !was_taken || cut > length * 3 / 4;
-        let mut grown = lived.bytes[..cut].to_vec();
-        grown.resize(length, 0);
-        is_taken(&desk, &grown, &lived);
+fn a_copy_of_an_earlier_version_is_removed() {
+    let desk = Desk::set();
+    let folder = desk.app().join("task-0");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("data.mdb"), "an LMDB file").unwrap();
+    let mut worker = desk.store.handle();
+    assert_eq!(load(&mut worker, 0), None);
+    assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+    assert_eq!(desk.names(), [""; 0]);
+    assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
+}
+
+/// If this fails, the format has changed: give it a new version.
+#[test]
+fn the_format_is_the_golden_file() {
+    let desk = Desk::set();
+    let mut worker = desk.store.handle();
+    load(&mut worker, 3);
+    let mut first = batch(None);
+    first.push(b"\x01ada", Some(b"one"));
+    first.push(b"\x01bob", Some(b""));
+    worker.write(3, first);
+    settled(&mut worker, 3);
+    let mut second = batch(Some(42));
+    second.push(b"\x01bob", None);
+    second.push(b"\x01ada", Some(b"two"));
+    worker.write(3, second);
+    desk.finish();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/checkpoint-2.log");
+    let written = fs::read(desk.file(3)).unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&golden, &written).unwrap();
     }
-    assert!(is_refused);
+    assert_eq!(written, fs::read(&golden).unwrap());
+    let expected = Records::from([(b"\x01ada".to_vec(), b"two".to_vec())]);
+    assert_eq!(load(&mut worker, 3), Some((42, expected)));
 }
 
 #[test]
 fn foreign_files_are_set_aside() {
     let foreign: [(&str, &[u8]); 4] = [
-        ("text", b"not a database"),
+        ("text", b"not a checkpoint"),
         ("zeros", &[0; 20_000]),
         ("ones", &[255; 20_000]),
         ("an own file", include_bytes!("damage.rs")),
     ];
     for (name, bytes) in foreign {
         let desk = Desk::set();
-        let lived = Lived {
-            bytes: Vec::new(),
-            page_bytes: 0,
-            states: Default::default(),
-        };
-        assert!(!is_taken(&desk, bytes, &lived), "{name}");
+        assert_eq!(taken(&desk, bytes, &Lived::default()), None, "{name}");
         assert_eq!(
             desk.metric("rejected_checkpoints_total"),
             Some(1.0),
             "{name}"
         );
-        let aside = desk.app().join(format!("task-0.aside-{NOW_MS}/data.mdb"));
+        let aside = desk
+            .app()
+            .join(format!("task-0.aside-{NOW_MS}/checkpoint.log"));
         assert_eq!(fs::read(aside).unwrap(), bytes, "{name}");
     }
 }
@@ -248,11 +244,11 @@ fn a_copy_of_another_task_or_app_is_set_aside() {
 fn what_is_no_folder_or_no_file_is_set_aside() {
     let makings: [fn(&Path); 3] = [
         |folder| fs::write(folder, "a file in the folder's place").unwrap(),
-        |folder| fs::create_dir_all(folder.join("data.mdb/deep")).unwrap(),
+        |folder| fs::create_dir_all(folder.join("checkpoint.log/deep")).unwrap(),
         |folder| {
             fs::create_dir(folder).unwrap();
             let made = std::process::Command::new("mkfifo")
-                .arg(folder.join("data.mdb"))
+                .arg(folder.join("checkpoint.log"))
                 .status();
             assert!(made.unwrap().success());
         },

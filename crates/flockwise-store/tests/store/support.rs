@@ -51,9 +51,9 @@ impl Desk {
         }
     }
 
-    /// A task's LMDB file.
+    /// A task's file.
     pub(crate) fn file(&self, task: u32) -> PathBuf {
-        self.app().join(format!("task-{task}/data.mdb"))
+        self.app().join(format!("task-{task}/checkpoint.log"))
     }
 
     pub(crate) fn app(&self) -> PathBuf {
@@ -131,14 +131,8 @@ pub(crate) fn load_as(
     task: u32,
     wanted: &ExpectedCheckpoint,
 ) -> Option<(i64, Records)> {
-    let (mut records, mut former) = (Records::new(), None::<Vec<u8>>);
+    let mut records = Records::new();
     let offset = worker.load(task, wanted, &mut |key, value| {
-        let is_after = former
-            .as_deref()
-            .is_none_or(|former| former.len() > 490 || former < key);
-        // Keys that are too long for LMDB are ordered only by their beginning.
-        assert!(is_after || key.len() > 490, "records come in key order");
-        former = Some(key.to_vec());
         let former = records.insert(key.to_vec(), value.to_vec());
         assert_eq!(former, None, "no key comes twice");
         true
@@ -163,7 +157,7 @@ pub(crate) fn settled(worker: &mut WorkerStore, task: u32) -> CheckpointState {
     }
 }
 
-/// Records of various sizes. Some values need overflow pages.
+/// Records of various sizes.
 pub(crate) fn sample(count: usize, fill: u8) -> Records {
     let record = |number: usize| {
         let bytes = if number.is_multiple_of(50) {

@@ -138,7 +138,7 @@ mod tests {
         let paths = [
             folder.path().join("lock"),
             folder.path().join("instance"),
-            copy.join("data.mdb"),
+            copy.join("checkpoint.log"),
         ];
         for path in &paths {
             fs::write(path, "").unwrap();
