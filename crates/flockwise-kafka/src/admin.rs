@@ -29,7 +29,7 @@ pub use describe::{GroupDescription, GroupMember};
 pub use durability::{
     Severity, TopicSetting, differing, holds_state, replication, topic_settings, unwritable,
 };
-pub(crate) use lost_state::committed_once;
+pub(crate) use lost_state::{committed, committed_once};
 pub use lost_state::{Remains, Trace, lost_state};
 pub use partitions::wrong_partitions;
 pub use permissions::{Permission, Permissions, lacking};

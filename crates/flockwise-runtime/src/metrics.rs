@@ -17,6 +17,7 @@ use std::time::Duration;
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::lineage::Step;
+use flockwise_core::task::TaskCommand;
 pub use lags::InputLags;
 pub use latency::Latency;
 pub use meter::{Counts, SegmentMoves, WorkerMeter};
@@ -100,6 +101,7 @@ struct Counters {
     duplicates: IntCounter,
     tombstones: IntCounter,
     forwarded_events: IntCounter,
+    task_commands: [IntCounter; TaskCommand::NAMES.len()],
     commits: IntCounter,
     aborts: [IntCounter; Abort::ALL.len()],
     restarts: [IntCounter; Restart::ALL.len()],
@@ -245,6 +247,10 @@ impl Counters {
             forwarded_events: one(
                 "forwarded_events_total",
                 "Events forwarded to the task that owns their customer.",
+            )?,
+            task_commands: registrar.counters(
+                ("task_commands_total", "Commands that tasks have applied."),
+                ("command", TaskCommand::NAMES),
             )?,
             commits: one("commits_total", "Transactions committed.")?,
             aborts: registrar.counters(

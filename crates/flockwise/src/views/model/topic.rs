@@ -10,7 +10,7 @@ use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::{Publication, Trainer, TrainerCommand, TrainerInput, WarmUp};
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient, admin};
-use flockwise_runtime::topics::{Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
@@ -131,10 +131,12 @@ impl ModelClient {
     }
 
     pub(crate) fn send(&self, command: &TrainerCommand) -> Result<(), Failed> {
-        let sent = self
-            .topic_client
-            .send(Topic::Samples, &encode_command(command));
-        sent.map_err(failed)
+        let samples = TopicPartition {
+            topic: Topic::Samples,
+            partition: 0,
+        };
+        let sent = self.topic_client.send(samples, &encode_command(command));
+        sent.map(drop).map_err(failed)
     }
 
     /// The largest record, in bytes, that both can be sent to the trainer and published by it.
