@@ -14,6 +14,7 @@ use flockwise_memory::CommittedRecord;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use super::cluster::SimulatedWorker;
+use super::erasures::Erasures;
 use super::scenario::Scenario;
 use super::simulation::Simulation;
 use crate::changelog;
@@ -90,7 +91,10 @@ impl Simulation {
         self.broker.expire_overdue();
         self.start_what_is_due();
         let share = self.random.scale(1, self.scenario.events) as usize;
-        self.producers().produce(self, share);
+        self.erase_some();
+        if self.may_produce() {
+            self.producers().produce(self, share);
+        }
         (0..self.scenario.instances).for_each(|instance| self.poll_standbys(instance));
         let superseded = std::mem::take(&mut self.cluster().superseded);
         for (client_id, worker) in superseded {
@@ -201,7 +205,11 @@ impl Simulation {
                     .get(&source)
                     .map_or(&[][..], Vec::as_slice);
                 let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
-                let seen = seen.iter().map(|record| (&record.key, &record.value));
+                let is_sent = |record: &&CommittedRecord| {
+                    topic != Topic::Repartition || !Erasures::holds(record)
+                };
+                let seen = seen.iter().filter(is_sent);
+                let seen = seen.map(|record| (&record.key, &record.value));
                 if Topics::is_compacted(topic) {
                     let (mut seen, mut committed): (BTreeMap<_, _>, BTreeMap<_, _>) =
                         (seen.collect(), committed.collect());

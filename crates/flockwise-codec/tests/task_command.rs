@@ -11,8 +11,7 @@ use flockwise_core::plan::Plan;
 use flockwise_core::task::TaskCommand;
 use proptest::prelude::*;
 
-const ERASE: &str =
-    r#"{"command":"erase","customer_id":"h0001","at":"2026-01-02T03:04:05.678Z"}"#;
+const ERASE: &str = r#"{"command":"erase","customer_id":"h0001","at":"2026-01-02T03:04:05.678Z"}"#;
 
 fn erase(customer_id: &str) -> TaskCommand {
     TaskCommand::Erase {
@@ -30,11 +29,7 @@ fn its_bytes_stay_as_they_are() {
 #[test]
 fn an_earlier_version_takes_it_for_an_event_of_a_later_one() {
     assert!(holds_command(ERASE.as_bytes()) && !holds_watermarks(ERASE.as_bytes()));
-    let taken = decode_forward(
-        &Plan::compile(&[]),
-        ERASE.as_bytes(),
-        &mut Event::default(),
-    );
+    let taken = decode_forward(&Plan::compile(&[]), ERASE.as_bytes(), &mut Event::default());
     assert_eq!(taken, Err(ForwardError::Version { found: b'{' }));
 }
 
@@ -50,7 +45,10 @@ fn a_command_of_a_later_version_is_named_and_damage_is_told() {
         ("{}", "missing field `command`"),
         (r#"{"command":"erase"}"#, "missing field `customer_id`"),
         (&ERASE.replace("2026-01-02", "yesterday"), "is not RFC 3339"),
-        (&ERASE.replace(r#","at""#, r#","by":"ann","at""#), "unknown field `by`"),
+        (
+            &ERASE.replace(r#","at""#, r#","by":"ann","at""#),
+            "unknown field `by`",
+        ),
     ] {
         let TaskCommandError::Malformed(reason) = refused(text) else {
             panic!("{text} is malformed");

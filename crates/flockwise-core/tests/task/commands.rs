@@ -72,7 +72,11 @@ fn an_erasure_is_taken_back_by_an_abort() {
     task.apply(&erase("customer 2"), Some(&fixed()), &mut output);
     give(&mut task, 2, START_MS + HOUR_MS, &mut output);
     task.apply(&erase("customer 2"), Some(&fixed()), &mut output);
-    assert_eq!(task.rows().len(), 1, "also if the customer was back already");
+    assert_eq!(
+        task.rows().len(),
+        1,
+        "also if the customer was back already"
+    );
     task.roll_back();
     assert_eq!(content(&task), before);
     assert!(!task.has_expired());
@@ -84,7 +88,10 @@ fn one_who_is_new_in_the_transaction_is_erased_too() {
     give(&mut task, 3, START_MS, &mut output);
     task.apply(&erase("customer 3"), Some(&fixed()), &mut output);
     task.commit();
-    assert_eq!((task.rows().len(), task.rows().find("customer 3")), (2, None));
+    assert_eq!(
+        (task.rows().len(), task.rows().find("customer 3")),
+        (2, None)
+    );
     give(&mut task, 4, START_MS, &mut output);
     assert_eq!(task.rows().find("customer 4"), Some(2), "the row is reused");
 }

@@ -89,7 +89,9 @@ fn print_outcome(
             json!({"customer_id": customer_id, "task": task, "offset": offset, "applied": is_applied})
         ),
         (false, true) => outln!("customer {customer_id} is erased from task {task}"),
-        (false, false) => outln!("the command to erase customer {customer_id} is sent to task {task}"),
+        (false, false) => {
+            outln!("the command to erase customer {customer_id} is sent to task {task}")
+        }
     }
 }
 
