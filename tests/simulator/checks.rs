@@ -53,7 +53,8 @@ impl Simulation {
                 // The next assignment finds the new partitions.
                 self.shut_down(0, Some(self.clock.wall_ms()));
             }
-            if self.producers().is_done() && self.is_drained() {
+            let is_done = self.producers().is_done() && self.has_erased_all();
+            if is_done && self.is_drained() {
                 if self.producers().begin_final_day() {
                     self.note(None, "drained up to the final day", [0, 0]);
                     continue;
@@ -92,7 +93,7 @@ impl Simulation {
         self.start_what_is_due();
         let share = self.random.scale(1, self.scenario.events) as usize;
         self.erase_some();
-        if self.may_produce() {
+        if self.has_erased_all() {
             self.producers().produce(self, share);
         }
         (0..self.scenario.instances).for_each(|instance| self.poll_standbys(instance));

@@ -60,14 +60,15 @@ impl Erasures {
 impl Simulation {
     /// Decides now and then to erase customers.
     pub(super) fn plan_erasures(&self) {
-        if self.scenario.variations.erased && self.random.percent(4) {
+        let may_erase = self.scenario.variations.erased && !self.producers().good.is_empty();
+        if may_erase && self.random.percent(4) {
             self.erasures().is_due = true;
         }
     }
 
     /// Sends the commands that are due, if every event is read.
     pub(super) fn erase_some(&self) {
-        let is_due = self.erasures().is_due && !self.producers().good.is_empty();
+        let is_due = self.erasures().is_due;
         if !is_due || !self.unread().is_empty() {
             return;
         }
@@ -99,8 +100,8 @@ impl Simulation {
         erasures.events_before.insert(customer, before);
     }
 
-    /// False while customers are being erased.
-    pub(super) fn may_produce(&self) -> bool {
+    /// True unless customers are to be erased or are being erased.
+    pub(super) fn has_erased_all(&self) -> bool {
         let erasures = self.erasures();
         let committed_log = self.committed_log();
         let is_applied = |(task, offsets): (&u32, &Vec<i64>)| {

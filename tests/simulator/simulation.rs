@@ -226,7 +226,7 @@ impl Simulation {
 
     fn produce_some(&self) {
         let share = self.scenario.events.div_ceil(self.scenario.steps).max(1);
-        if self.may_produce() && self.random.percent(40) {
+        if self.has_erased_all() && self.random.percent(40) {
             let count = self.random.below(5 * share) as usize;
             self.producers().produce(self, count);
         }
