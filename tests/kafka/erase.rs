@@ -62,7 +62,7 @@ fn a_customer_is_erased_while_the_pipeline_runs_and_after_a_stop() {
     let Some(kafka_pipeline) = KafkaPipeline::create() else {
         return;
     };
-    erase(&kafka_pipeline, "nobody", &[]).expect(1, &["-pipeline"]);
+    erase(&kafka_pipeline, "nobody", &[]).expect(1, &["-pipeline", "`flockwise run` creates it"]);
     kafka_pipeline
         .kafka
         .put(&kafka_pipeline.expect(5_000, 500, 2_000));

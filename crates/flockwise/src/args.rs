@@ -71,7 +71,8 @@ reuses the space.
 
 Not erased: the customer's events on the input topics; dead letters; segment changes published before; the samples of the \
 trainer, which hold a hash of the id and a feature vector; checkpoints that were set aside in the state directory \
-(`*.aside-*`); files that `replay` wrote. Retention deletes what is on topics.
+(`*.aside-*`), and those of instances that no longer own the task; files that `replay` wrote. Retention deletes what is \
+on topics.
 
 An event of the customer that is read afterwards begins a new customer. So stop such events first; `flockwise reset` \
 reads again what is still on the inputs.";

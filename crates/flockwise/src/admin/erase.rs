@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::admin::pipeline_record;
 use crate::args::EraseArguments;
-use crate::connection::{failed, load, pipeline_topics, settings};
+use crate::connection::{expect_topic, failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
 
 /// How often the group's offset is asked for.
@@ -23,6 +23,7 @@ pub(crate) fn erase(arguments: &EraseArguments) -> Result<(), Failed> {
     let config = load(&arguments.config)?;
     let settings = settings(&config, &format!("{}-erase", config.app))?;
     let topics = pipeline_topics(&config, &[]);
+    expect_topic(&settings, &topics, Topic::Pipeline)?;
     let record = pipeline_record::read(&config, &settings).map_err(failed)?;
     let record = record.ok_or_else(|| {
         Failed::runtime(format!(

@@ -12,7 +12,7 @@ use flockwise_core::trainer::{Publication, Trainer, TrainerCommand, TrainerInput
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient, admin};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
-use crate::connection::{failed, load, pipeline_topics, settings};
+use crate::connection::{expect_topic, failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
 use crate::views::model::versions::Versions;
 
@@ -45,26 +45,13 @@ impl Setup {
     }
 
     pub(crate) fn connect(self) -> Result<ModelClient, Failed> {
-        self.expect_topic()?;
+        expect_topic(&self.settings, &self.topics, Topic::Model)?;
         let topic_client = KafkaTopicClient::connect(self.settings.clone(), self.topics.clone());
         Ok(ModelClient {
             topic_client: topic_client.map_err(failed)?,
             setup: self,
             next_offset: None,
         })
-    }
-
-    /// Fails with instructions if the model topic does not exist.
-    fn expect_topic(&self) -> Result<(), Failed> {
-        let name = self.topics.name(Topic::Model);
-        let found = admin::find(&self.settings, std::slice::from_ref(&name)).map_err(failed)?;
-        match found[..] {
-            [Ok(None)] => Err(Failed::runtime(format!(
-                "there is no topic {name}: `flockwise run` creates it at its first start; check `app` in the \
-                 configuration"
-            ))),
-            _ => Ok(()),
-        }
     }
 }
 
