@@ -91,7 +91,7 @@ fn print_outcome(
         ),
         (false, true) => outln!("customer {customer_id} is erased from task {task}"),
         (false, false) => {
-            outln!("the command to erase customer {customer_id} is sent to task {task}")
+            outln!("the command to erase customer {customer_id} is sent to task {task}");
         }
     }
 }
