@@ -20,8 +20,8 @@ fn last(kafka_pipeline: &KafkaPipeline, topic: Topic, key: &[u8]) -> (usize, Com
     let records = partitions.flat_map(|(partition, records)| {
         records.into_iter().map(move |record| (partition, record))
     });
-    let own = records.filter(|(_, record)| record.key.as_deref() == Some(key));
-    own.last().expect("a record of the customer")
+    let mut own = records.filter(|(_, record)| record.key.as_deref() == Some(key));
+    own.next_back().expect("a record of the customer")
 }
 
 fn last_change(kafka_pipeline: &KafkaPipeline, customer: &str) -> Value {
