@@ -12,6 +12,7 @@ use flockwise_codec::forward::{Origin, decode_forward, encode_forward};
 use flockwise_codec::model::{decode_publication, encode_publication, summary};
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_codec::pipeline::PipelineRecord;
+use flockwise_codec::task_command::{decode_task_command, encode_task_command};
 use flockwise_codec::trainer_input::{decode_trainer_input, encode_command, encode_mini_batch};
 use flockwise_codec::watermarks::{
     Learnt, Watermarks, decode_sampled, decode_watermarks, encode_sampled, encode_watermarks,
@@ -135,6 +136,16 @@ pub(crate) fn watermarks(bytes: &[u8]) -> bool {
         Some(out)
     });
     watermarks || sampled
+}
+
+pub(crate) fn task_command_seeds() -> Vec<Vec<u8>> {
+    let erase = br#"{"command":"erase","customer_id":"h0001","at":"2026-01-02T03:04:05.678Z"}"#;
+    vec![erase.to_vec()]
+}
+
+pub(crate) fn task_command(bytes: &[u8]) -> bool {
+    let again = |bytes: &[u8]| Some(encode_task_command(&decode_task_command(bytes).ok()?));
+    is_stable(bytes, again)
 }
 
 pub(crate) fn trainer_input_seeds() -> Vec<Vec<u8>> {

@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "event",
         seeds: codec::event_seeds,
@@ -43,6 +43,12 @@ pub const TARGETS: [Target; 10] = [
         seeds: codec::watermarks_seeds,
         run: codec::watermarks,
         runs: 100_000,
+    },
+    Target {
+        name: "task_command",
+        seeds: codec::task_command_seeds,
+        run: codec::task_command,
+        runs: 50_000,
     },
     Target {
         name: "trainer_input",

@@ -1,5 +1,6 @@
 //! Workers on the in-process broker with a simulated clock.
 
+mod commands;
 mod history;
 mod idle_time;
 mod rebalances;

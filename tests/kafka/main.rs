@@ -3,6 +3,7 @@
 
 mod backlog;
 mod corrupt;
+mod erase;
 mod kill;
 mod model;
 mod permissions;

@@ -14,6 +14,7 @@ use flockwise_memory::CommittedRecord;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use super::cluster::SimulatedWorker;
+use super::erasures::Erasures;
 use super::scenario::Scenario;
 use super::simulation::Simulation;
 use crate::changelog;
@@ -52,7 +53,8 @@ impl Simulation {
                 // The next assignment finds the new partitions.
                 self.shut_down(0, Some(self.clock.wall_ms()));
             }
-            if self.producers().is_done() && self.is_drained() {
+            let is_done = self.producers().is_done() && self.has_erased_all();
+            if is_done && self.is_drained() {
                 if self.producers().begin_final_day() {
                     self.note(None, "drained up to the final day", [0, 0]);
                     continue;
@@ -90,7 +92,10 @@ impl Simulation {
         self.broker.expire_overdue();
         self.start_what_is_due();
         let share = self.random.scale(1, self.scenario.events) as usize;
-        self.producers().produce(self, share);
+        self.erase_some();
+        if self.has_erased_all() {
+            self.producers().produce(self, share);
+        }
         (0..self.scenario.instances).for_each(|instance| self.poll_standbys(instance));
         let superseded = std::mem::take(&mut self.cluster().superseded);
         for (client_id, worker) in superseded {
@@ -201,7 +206,11 @@ impl Simulation {
                     .get(&source)
                     .map_or(&[][..], Vec::as_slice);
                 let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
-                let seen = seen.iter().map(|record| (&record.key, &record.value));
+                let is_sent = |record: &&CommittedRecord| {
+                    topic != Topic::Repartition || !Erasures::holds(record)
+                };
+                let seen = seen.iter().filter(is_sent);
+                let seen = seen.map(|record| (&record.key, &record.value));
                 if Topics::is_compacted(topic) {
                     let (mut seen, mut committed): (BTreeMap<_, _>, BTreeMap<_, _>) =
                         (seen.collect(), committed.collect());
@@ -331,14 +340,8 @@ impl Simulation {
             };
             expected.extend(is_due.then(|| trainer.learn_from_window()).flatten());
         }
-        let versions = self.broker.read(Topic::Model, 0, 0);
-        let published: Vec<Publication> = versions
-            .iter()
-            .map(|version| {
-                let value = version.value.as_deref().unwrap_or_default();
-                decode_publication(value, plan).expect("a version").0
-            })
-            .collect();
+        let (published, deleted) = self.published_versions();
+        expected.retain(|version| !deleted.contains(&version.model.version));
         let numbers = |versions: &[Publication]| -> Vec<u64> {
             versions
                 .iter()
@@ -353,5 +356,27 @@ impl Simulation {
         for (published, expected) in published.iter().zip(&expected) {
             assert_eq!(published, expected, "version {}", expected.model.version);
         }
+    }
+
+    /// The versions on the model topic, and the numbers of those that were deleted there because many followed.
+    fn published_versions(&self) -> (Vec<Publication>, BTreeSet<u64>) {
+        let plan = &self.pipeline.task.plan;
+        let (mut published, mut deleted) = (Vec::<Publication>::new(), BTreeSet::new());
+        for record in self.broker.read(Topic::Model, 0, 0) {
+            if let Some(value) = &record.value {
+                published.push(decode_publication(value, plan).expect("a version").0);
+                continue;
+            }
+            let key = String::from_utf8(record.key.unwrap_or_default()).expect("UTF-8");
+            deleted.insert(key.parse().expect("a version"));
+        }
+        let newest = published.last().map_or(0, |newest| newest.model.version);
+        let is_old = |number: &u64| number + 100 <= newest;
+        assert!(
+            deleted.iter().all(is_old),
+            "{deleted:?} of {newest} deleted"
+        );
+        published.retain(|version| !deleted.contains(&version.model.version));
+        (published, deleted)
     }
 }

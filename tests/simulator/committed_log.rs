@@ -193,15 +193,32 @@ impl CommittedLog {
 
     /// The positions in input partitions that a transaction with these records commits.
     pub(super) fn read_positions_of(&self, sent: &[Sent]) -> Vec<(InputKey, Position)> {
+        let positions = self.task_positions_of(sent);
+        positions
+            .flat_map(|(_, position)| self.read_positions(&position))
+            .collect()
+    }
+
+    /// What a transaction with these records reads of the repartition topic: task, first offset, and the one after the
+    /// last.
+    pub(super) fn repartition_reads_of(&self, sent: &[Sent]) -> Vec<(u32, i64, i64)> {
+        let reads = self.task_positions_of(sent).map(|(task, position)| {
+            let before = self.task_positions.get(&task);
+            let from = before.map_or(0, |before| before.repartition_offset);
+            (task, from, position.repartition_offset)
+        });
+        reads.collect()
+    }
+
+    fn task_positions_of(&self, sent: &[Sent]) -> impl Iterator<Item = (u32, TaskPosition)> {
         let is_task_position = |sent: &&Sent| sent.key.as_deref() == Some(&[TASK_POSITION]);
         let task_positions = sent.iter().filter(|sent| sent.topic == Topic::Changelog);
-        let topics = &self.pipeline.topics.inputs;
-        let read_positions = task_positions.filter(is_task_position).flat_map(|sent| {
+        task_positions.filter(is_task_position).map(|sent| {
             let value = sent.value.as_deref().unwrap_or_default();
+            let topics = &self.pipeline.topics.inputs;
             let (position, _) = decode_task_position(value, topics).expect("a task position");
-            self.read_positions(&position)
-        });
-        read_positions.collect()
+            (sent.partition, position)
+        })
     }
 
     fn read_positions(&self, position: &TaskPosition) -> Vec<(InputKey, Position)> {

@@ -30,6 +30,10 @@ impl Simulation {
             count_record(record, &mut counts);
         }
         let (committed_log, producers) = (self.committed_log(), self.producers());
+        for (task, from, to) in committed_log.repartition_reads_of(sent) {
+            let commands = self.erasures().between(task, from, to);
+            add(&mut counts, "task_commands_total/erase", commands);
+        }
         let none = Reading::default();
         for (input_key, position) in committed_log.read_positions_of(sent) {
             if let Some(produced) = producers.produced.get(&input_key) {
@@ -47,9 +51,10 @@ impl Simulation {
         let mut found = gathered(&self.registry);
         let duplicates = found.remove("duplicates_total").unwrap_or(0);
         assert_eq!(found, committed_log.acknowledged, "counters");
-        // A worker that dies right after a commit has not counted it, and the duplicates of an expired customer count
-        // as new.
-        if committed_log.unacknowledged == 0 && !self.scenario.has_expiry() {
+        // A worker that dies right after a commit has not counted it, and the duplicates of a customer who has expired
+        // or was erased count as new.
+        let is_forgetful = self.scenario.has_expiry() || !self.erasures().is_empty();
+        if committed_log.unacknowledged == 0 && !is_forgetful {
             assert_eq!(duplicates, repeats, "duplicates");
         }
         assert!(
@@ -62,7 +67,7 @@ impl Simulation {
 fn count_record(record: &Sent, counts: &mut Counts) {
     match record.topic {
         Topic::DeadLetters => add(counts, "dead_letters_total", 1),
-        // Without a key it is a watermark record.
+        // Without a key it holds watermarks.
         Topic::Repartition if record.key.is_some() => add(counts, "forwarded_events_total", 1),
         // Without a key it is a lineage step.
         Topic::SegmentChanges if record.key.is_some() => {
@@ -91,7 +96,7 @@ fn gathered(registry: &Registry) -> Counts {
                 | "dead_letters_total"
                 | "forwarded_events_total"
                 | "duplicates_total" => add(&mut counts, name, count),
-                "changes_total" => {
+                "changes_total" | "task_commands_total" => {
                     add(&mut counts, &format!("{name}/{}", label(metric)), count);
                 }
                 _ => {}

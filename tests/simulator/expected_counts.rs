@@ -143,7 +143,7 @@ impl Simulation {
 
     /// Number of read events that are duplicates within the dedup memory.
     pub(super) fn repeats(&self) -> u64 {
-        let events = self.counted(0);
+        let events = self.all_read();
         let expected_counts = expected_counts(&events, self.scenario.time.remembered_ids);
         let counted: u64 = expected_counts
             .values()

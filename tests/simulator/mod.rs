@@ -12,6 +12,7 @@ mod committed_log;
 mod counters;
 mod customers;
 mod disk;
+mod erasures;
 mod expected_counts;
 mod fault_rates;
 mod faults;

@@ -94,12 +94,23 @@ impl CommittedLog {
 }
 
 impl Simulation {
-    /// Valid events that were read, from index `from` on.
+    /// Valid events that were read, from index `from` on, without those of a customer who was erased afterwards.
     pub(super) fn counted(&self, from: usize) -> Vec<InputRecord> {
+        let erasures = self.erasures();
+        self.read_events(|index, record| index >= from && !erasures.has_erased(&record.key, index))
+    }
+
+    /// Valid events that were read.
+    pub(super) fn all_read(&self) -> Vec<InputRecord> {
+        self.read_events(|_, _| true)
+    }
+
+    fn read_events(&self, selects: impl Fn(usize, &InputRecord) -> bool) -> Vec<InputRecord> {
         let (committed_log, producers) = (self.committed_log(), self.producers());
-        let good = producers.good[from..].iter();
-        let read = good.filter(|(id, _)| committed_log.has_read(*id));
-        read.map(|(_, record)| record.clone()).collect()
+        let good = producers.good.iter().enumerate();
+        let selected = good.filter(|(index, (_, record))| selects(*index, record));
+        let read = selected.filter(|(_, (id, _))| committed_log.has_read(*id));
+        read.map(|(_, (_, record))| record.clone()).collect()
     }
 
     /// Current input partitions with a record that is to be read and was not.

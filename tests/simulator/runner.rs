@@ -8,6 +8,7 @@ use std::thread;
 
 use super::client::EXPIRES;
 use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
+use super::erasures::ERASES;
 use super::faults::{RECREATES, TRUNCATES};
 use super::latest_starts::BEGINS_LATE;
 use super::scenario::Scenario;
@@ -26,8 +27,9 @@ const THREADS: &str = "FLOCKWISE_SIMULATOR_THREADS";
 const KEEP_GOING: &str = "FLOCKWISE_SIMULATOR_KEEP_GOING";
 
 /// Trace events that must occur in a sweep of at least [`MIN_SEEDS_FOR_EVENTS`] seeds.
-const EXPECTED_EVENTS: [&str; 7] = [
+const EXPECTED_EVENTS: [&str; 8] = [
     BEGINS_LATE,
+    ERASES,
     EXPIRES,
     MAY_NOT_WRITE,
     RECREATES,

@@ -16,6 +16,7 @@ use prometheus::Registry;
 use super::cluster::{ClientId, Cluster, SimulatedWorker};
 use super::committed_log::CommittedLog;
 use super::disk::Disk;
+use super::erasures::Erasures;
 use super::latest_starts::Starts;
 use super::producers::Producers;
 use super::scenario::Scenario;
@@ -50,6 +51,7 @@ pub(super) struct Simulation {
     pub(super) is_draining: Cell<bool>,
     producers: RefCell<Producers>,
     committed_log: RefCell<CommittedLog>,
+    erasures: RefCell<Erasures>,
     cluster: RefCell<Cluster>,
     /// The disk of each instance.
     disks: RefCell<Vec<Disk>>,
@@ -91,6 +93,7 @@ impl Simulation {
             registry,
             producers: RefCell::new(Producers::new(&scenario, pipeline.partitioner, &random)),
             committed_log: RefCell::new(CommittedLog::new(Arc::clone(&pipeline))),
+            erasures: RefCell::default(),
             cluster: RefCell::new(Cluster::new(scenario.instances, scenario.shards)),
             disks: RefCell::new((0..scenario.instances).map(|_| Disk::default()).collect()),
             instance_standbys: RefCell::new(
@@ -139,6 +142,10 @@ impl Simulation {
 
     pub(super) fn committed_log(&self) -> RefMut<'_, CommittedLog> {
         self.committed_log.borrow_mut()
+    }
+
+    pub(super) fn erasures(&self) -> RefMut<'_, Erasures> {
+        self.erasures.borrow_mut()
     }
 
     pub(super) fn disks(&self) -> RefMut<'_, Vec<Disk>> {
@@ -197,6 +204,8 @@ impl Simulation {
         self.advance(Duration::from_millis(tick));
         self.broker.expire_overdue();
         self.start_what_is_due();
+        self.plan_erasures();
+        self.erase_some();
         self.produce_some();
         if !self.is_draining.get() {
             self.inject_faults();
@@ -217,7 +226,7 @@ impl Simulation {
 
     fn produce_some(&self) {
         let share = self.scenario.events.div_ceil(self.scenario.steps).max(1);
-        if self.random.percent(40) {
+        if self.has_erased_all() && self.random.percent(40) {
             let count = self.random.below(5 * share) as usize;
             self.producers().produce(self, count);
         }

@@ -20,6 +20,8 @@ const RECREATED: u64 = 10;
 const TRUNCATED: u64 = 18;
 /// Of the seeds without a backlog and without truncation.
 const LATEST: u64 = 19;
+/// Of the seeds in which changes do not follow from events alone, and no input is recreated.
+const ERASED: u64 = 30;
 
 /// The variations of a seed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +42,8 @@ pub(super) struct Variations {
     pub(super) truncated: bool,
     /// Records exist before the pipeline first starts, and it starts after them.
     pub(super) latest: bool,
+    /// Commands erase customers.
+    pub(super) erased: bool,
 }
 
 impl Scenario {
@@ -78,6 +82,9 @@ impl Scenario {
         }
         let may_begin_late = !self.variations.backlog && !self.variations.truncated;
         self.variations.latest = may_begin_late && random.percent(LATEST);
+        // Workers may still hold records of an input that was recreated.
+        let may_erase = !self.is_exact() && !self.variations.recreated;
+        self.variations.erased = may_erase && random.percent(ERASED);
     }
 
     /// Makes time pass fast, so that checkpoints are written often, and makes workers pause more often.
@@ -108,6 +115,7 @@ impl Scenario {
             (variations.recreated, "inputs that are recreated"),
             (variations.truncated, "inputs that are truncated"),
             (variations.latest, "a start at the latest record"),
+            (variations.erased, "customers erased on command"),
         ];
         let has = traits.iter().filter(|(has, _)| *has);
         has.map(|(_, name)| *name).collect()

@@ -19,6 +19,7 @@ mod projection;
 mod scan;
 mod sink;
 pub mod summary;
+pub mod task_command;
 pub mod time;
 pub mod trainer_input;
 pub mod watermarks;

@@ -20,6 +20,14 @@ impl Partitioner {
         }
     }
 
+    /// The partitioner of this name; `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Murmur2, Self::Crc32]
+            .into_iter()
+            .find(|partitioner| partitioner.name() == name)
+    }
+
     /// The partition of a key, below `partitions`.
     ///
     /// # Panics

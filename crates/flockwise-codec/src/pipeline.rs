@@ -76,6 +76,12 @@ impl PipelineRecord {
         self
     }
 
+    /// The partitioner; `None` if this version does not know it.
+    #[must_use]
+    pub fn partitioner(&self) -> Option<Partitioner> {
+        Partitioner::named(&self.partitioner)
+    }
+
     /// Encodes the record for the pipeline topic.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

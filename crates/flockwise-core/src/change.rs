@@ -18,16 +18,16 @@ pub struct Change {
     pub occurred_ms: i64,
     /// Previous segment id; `None` for the first segment.
     pub from: Option<u32>,
-    /// New segment id; `None` if the customer expires. A customer who returns later starts from scratch.
+    /// New segment id; `None` if the customer expires or is erased. A customer who returns later starts from scratch.
     pub to: Option<u32>,
     /// Why the customer moved.
     pub cause: Cause,
-    /// Distance to the new centroid; `None` if the customer expires.
+    /// Distance to the new centroid; `None` without a new segment.
     pub distance: Option<f64>,
     /// Distance to the previous centroid; `None` if there was none or the model no longer has it.
     pub distance_from: Option<f64>,
-    /// 1 - distance / distance to the previous centroid; without one, to the second nearest. `None` if the
-    /// customer expires.
+    /// 1 - distance / distance to the previous centroid; without one, to the second nearest. `None` without
+    /// a new segment.
     pub margin: Option<f64>,
     /// Whether the customer is an outlier: beyond the outlier threshold of every segment. The new segment is then
     /// the nearest, but few of its customers are that far from it. Always `false` if an event led to the
@@ -39,7 +39,7 @@ pub struct Change {
     pub model_version: u64,
     /// The version in use before. Only if the cause is the model.
     pub model_version_before: Option<u64>,
-    /// The event that caused the change; `None` if the sweep did.
+    /// The event that caused the change; `None` if the sweep or a command did.
     pub trigger: Option<Trigger>,
 }
 

@@ -14,11 +14,19 @@ pub enum Cause {
     Model,
     /// The customer got a first segment at an event time before the pipeline's first start.
     Backfill,
+    /// An operator had the customer erased.
+    Erasure,
 }
 
 impl Cause {
-    /// All causes.
-    pub const ALL: [Self; 4] = [Self::Behaviour, Self::Time, Self::Model, Self::Backfill];
+    /// All causes. Rows hold the index of one, so a new cause comes last.
+    pub const ALL: [Self; 5] = [
+        Self::Behaviour,
+        Self::Time,
+        Self::Model,
+        Self::Backfill,
+        Self::Erasure,
+    ];
 
     /// The name in records and metrics.
     #[must_use]
@@ -28,6 +36,7 @@ impl Cause {
             Self::Time => "time",
             Self::Model => "model",
             Self::Backfill => "backfill",
+            Self::Erasure => "erasure",
         }
     }
 }

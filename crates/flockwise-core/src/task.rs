@@ -1,5 +1,6 @@
 //! A task: the customers of one state partition, and the work on them.
 
+mod command;
 mod commit;
 mod describe;
 mod expiry;
@@ -8,6 +9,7 @@ mod sampling;
 mod scoring;
 mod sweeping;
 
+pub use command::TaskCommand;
 pub use describe::CustomerDescription;
 pub use flockwise_vocabulary::topics::InputPartition;
 

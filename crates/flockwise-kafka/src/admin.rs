@@ -20,8 +20,8 @@ pub use describe::{GroupDescription, GroupMember};
 pub use durability::{
     Severity, TopicSetting, differing, holds_state, replication, topic_settings, unwritable,
 };
-pub(crate) use lost_state::committed_once;
 pub use lost_state::{Remains, Trace, lost_state};
+pub(crate) use lost_state::{committed, committed_once};
 pub use partitions::wrong_partitions;
 pub use permissions::{Permission, Permissions, lacking};
 pub use probe::{newer_than, try_transactions};

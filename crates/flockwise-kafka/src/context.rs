@@ -36,6 +36,7 @@ struct CallbackNotes {
     client: &'static str,
     rebalances: Mutex<VecDeque<Rebalance>>,
     undelivered: Mutex<Option<Undelivered>>,
+    delivered_offset: Mutex<Option<i64>>,
     client_errors: Mutex<ClientErrors>,
     rebalance_ack: Mutex<RebalanceAck>,
     statistics: Mutex<Option<Box<Statistics>>>,
@@ -49,6 +50,7 @@ impl KafkaContext {
             client,
             rebalances: Mutex::default(),
             undelivered: Mutex::default(),
+            delivered_offset: Mutex::default(),
             client_errors: Mutex::default(),
             rebalance_ack: Mutex::default(),
             statistics: Mutex::default(),
@@ -69,6 +71,11 @@ impl KafkaContext {
     /// Takes the first undelivered record since the last call.
     pub(crate) fn take_undelivered(&self) -> Option<Undelivered> {
         lock(&self.0.undelivered).take()
+    }
+
+    /// Takes the offset of the last delivered record; `None` unless the client reports successful deliveries.
+    pub(crate) fn take_delivered_offset(&self) -> Option<i64> {
+        lock(&self.0.delivered_offset).take()
     }
 
     /// Takes the latest statistics; `None` if they were taken before.
@@ -206,8 +213,12 @@ impl ProducerContext for KafkaContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
-        let Err((error, message)) = result else {
-            return;
+        let (error, message) = match result {
+            Ok(message) => {
+                *lock(&self.0.delivered_offset) = Some(message.offset());
+                return;
+            }
+            Err(failed) => failed,
         };
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
         let mut first = lock(&self.0.undelivered);

@@ -8,6 +8,7 @@ use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 
+use crate::admin::committed;
 use crate::clients;
 use crate::context::KafkaContext;
 use crate::errors;
@@ -91,27 +92,44 @@ impl KafkaTopicClient {
         }
     }
 
-    /// Sends a record to the first partition of a topic, and waits until all replicas have it.
+    /// Sends a record to a partition of a topic, and waits until all replicas have it. Returns its offset.
     ///
     /// # Errors
-    /// If the topic is missing, or the record is too large or is not stored in time.
-    pub fn send(&self, topic: Topic, value: &[u8]) -> Result<(), Failure> {
-        let name = self.topics.name(topic);
+    /// If the topic or the partition is missing, or the record is too large or is not stored in time.
+    pub fn send(&self, to: TopicPartition, value: &[u8]) -> Result<i64, Failure> {
+        let name = self.topics.name(to.topic);
         // A producer alone might make the brokers create a missing topic.
         clients::partitions(self.consumer.client(), &name)?;
         let context = KafkaContext::new("topic-client");
-        let producer = clients::producer(&self.settings.idempotent(), context.clone())?;
-        let record = BaseRecord::<(), [u8]>::to(&name).partition(0);
+        let mut config = self.settings.idempotent();
+        // The report of the delivery has the offset.
+        config.set("delivery.report.only.error", "false");
+        let producer = clients::producer(&config, context.clone())?;
+        let record = BaseRecord::<(), [u8]>::to(&name).partition(to.partition.cast_signed());
         producer
             .send(record.payload(value))
             .map_err(|(error, _)| errors::plain(&format!("sending to {name}"), &error))?;
         // Longer than librdkafka itself waits, since it then reports why a record was not delivered.
         let timeout = self.settings.longest_call();
         let flushed = producer.flush(timeout);
-        match context.take_undelivered() {
-            Some(record) => Err(given_up(&errors::undelivered(&record))),
-            None => flushed.map_err(|error| errors::plain(&format!("sending to {name}"), &error)),
+        if let Some(record) = context.take_undelivered() {
+            return Err(given_up(&errors::undelivered(&record)));
         }
+        flushed.map_err(|error| errors::plain(&format!("sending to {name}"), &error))?;
+        context
+            .take_delivered_offset()
+            .ok_or_else(|| Failure::Fatal(format!("sending to {name}: no offset was reported")))
+    }
+
+    /// The next offset that the group has committed for a partition; `None` if it has committed none.
+    ///
+    /// # Errors
+    /// If no broker answers, or the principal may not describe the group.
+    pub fn committed(&self, source: TopicPartition) -> Result<Option<i64>, Failure> {
+        let client = self.consumer.client().native_ptr();
+        let committed = committed(client, &self.settings.group)?;
+        let partitions = committed.get(&self.topics.name(source.topic));
+        Ok(partitions.and_then(|offsets| offsets.get(&source.partition).copied()))
     }
 }
 

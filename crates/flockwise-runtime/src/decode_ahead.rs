@@ -7,18 +7,26 @@ use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::watermarks::Watermarks;
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
+use flockwise_core::task::TaskCommand;
 
 /// Records that are decoded before the first of them is processed, at most.
 pub(crate) const MAX_DECODED_AHEAD: usize = 32;
+
+/// What a record of the repartition topic holds instead of an event.
+#[derive(Debug)]
+pub(crate) enum TaskMessage {
+    Watermarks(Watermarks),
+    Command(TaskCommand),
+}
 
 /// The content of a decoded record.
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
     pub(crate) event: Event,
-    /// Why the record holds no valid event; `None`: it holds one, or watermarks.
+    /// Why the record holds no valid event; `None`: it holds one, or a message.
     pub(crate) reject: Option<Reject>,
-    /// The watermarks of a record that holds them instead of an event.
-    pub(crate) watermarks: Option<Watermarks>,
+    /// The message of a record that holds no event.
+    pub(crate) message: Option<TaskMessage>,
     /// The input record that held the event.
     pub(crate) trigger: Trigger,
     /// Timestamp of that input record, milliseconds since the epoch.

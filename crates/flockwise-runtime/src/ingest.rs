@@ -9,7 +9,7 @@ use flockwise_core::trainer::CAUGHT_UP;
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure};
-use crate::decode_ahead::Decoded;
+use crate::decode_ahead::{Decoded, TaskMessage};
 use crate::metrics::Counts;
 use crate::reference_clock::log_clock_jump;
 use crate::running_task::RunningTask;
@@ -128,11 +128,18 @@ impl<B: Broker> Worker<B> {
         if let Some(reject) = &decoded.reject {
             return self.write_dead_letter(number, record, &reject.clone());
         }
-        if let Some(watermarks) = &decoded.watermarks {
-            running.receive_watermarks(watermarks, self.arrival.at());
-            return Ok(());
+        match &decoded.message {
+            None => self.update(number, place),
+            Some(TaskMessage::Watermarks(watermarks)) => {
+                running.receive_watermarks(watermarks, self.arrival.at());
+                Ok(())
+            }
+            Some(TaskMessage::Command(command)) => {
+                self.transaction.counts().task_commands[command.index()] += 1;
+                task.apply(command, self.model.versions(), &mut self.output);
+                self.flush_output(number)
+            }
         }
-        self.update(number, place)
     }
 
     fn write_dead_letter(

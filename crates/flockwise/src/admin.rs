@@ -1,8 +1,9 @@
-//! Commands on a Kafka cluster that prepare or change a pipeline: `check`, `topics`, `reset`; what `run` checks before it starts.
+//! Commands on a Kafka cluster that prepare or change a pipeline: `check`, `topics`, `reset`, `erase`; what `run` checks before it starts.
 
 pub(crate) mod acls;
 pub(crate) mod check;
 pub(crate) mod cluster;
+pub(crate) mod erase;
 pub(crate) mod finding;
 pub(crate) mod pipeline_record;
 pub(crate) mod preflight;

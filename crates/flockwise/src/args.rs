@@ -3,6 +3,7 @@
 mod model;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -44,12 +45,52 @@ pub(crate) enum Command {
     /// Delete a stopped pipeline's customers, and read its inputs again from a given position.
     #[command(after_help = "Example:\n  flockwise reset --config flockwise.toml --to earliest")]
     Reset(ResetArguments),
+    /// Erase a customer from a pipeline's state, while instances run.
+    #[command(
+        long_about = ERASE,
+        after_help = "Example:\n  flockwise erase 17850 --config flockwise.toml"
+    )]
+    Erase(EraseArguments),
     /// Inspect the versions of the model, and decide which one is in use.
     #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
     Model(ModelArguments),
     /// Explain why a customer is in its segment, and what would move it; asks a running instance.
     #[command(after_help = "Example:\n  flockwise customer 17850 --ask http://127.0.0.1:8080")]
     Customer(CustomerArguments),
+}
+
+/// What `erase` covers and what it does not.
+const ERASE: &str = "\
+Erase a customer from a pipeline's state, while instances run.
+
+Sends a command to the task that owns the customer, and waits until it is applied. In one transaction the task removes \
+the customer's features, segment and dedup memory, writes a tombstone to the changelog, and, if the customer had a \
+segment, publishes a last change with the cause `erasure` and without a new segment. Checkpoints and standbys follow \
+within seconds. Bytes of the former state remain on disk until the brokers compact the changelog and the checkpoint \
+reuses the space.
+
+Not erased: the customer's events on the input topics; dead letters; segment changes published before; the samples of the \
+trainer, which hold a hash of the id and a feature vector; checkpoints that were set aside in the state directory \
+(`*.aside-*`), and those of instances that no longer own the task; files that `replay` wrote. Retention deletes what is \
+on topics.
+
+An event of the customer that is read afterwards begins a new customer. So stop such events first; `flockwise reset` \
+reads again what is still on the inputs.";
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArguments {
+    /// Id of the customer, exactly as in the events.
+    #[arg(value_name = "CUSTOMER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) customer_id: String,
+    /// Configuration file.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// How long to wait for the task to apply the command. 0: only send it.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) wait: Duration,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -174,4 +215,11 @@ pub(crate) struct CustomerArguments {
 fn days_a_second(text: &str) -> Result<f64, String> {
     let days = text.parse().ok().filter(|days| (0.01..=1e6).contains(days));
     days.ok_or_else(|| "expected a number of days from 0.01 to 1000000".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<u32>();
+    seconds
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .map_err(|_| "expected a whole number of seconds, such as 30".to_owned())
 }

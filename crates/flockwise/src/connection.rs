@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use flockwise_config::Config;
-use flockwise_kafka::KafkaSettings;
+use flockwise_kafka::{KafkaSettings, admin};
 use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::Topics;
+use flockwise_runtime::topics::{Topic, Topics};
 
 use crate::exit::Failed;
 use crate::pipeline::state_partitions;
@@ -43,6 +43,22 @@ pub(crate) fn input_names(config: &Config) -> Vec<String> {
         .iter()
         .map(|input| input.topic.clone())
         .collect()
+}
+
+/// Fails with instructions if a topic that `flockwise run` creates does not exist.
+pub(crate) fn expect_topic(
+    settings: &KafkaSettings,
+    topics: &Topics,
+    topic: Topic,
+) -> Result<(), Failed> {
+    let name = topics.name(topic);
+    let found = admin::find(settings, std::slice::from_ref(&name)).map_err(failed)?;
+    match found[..] {
+        [Ok(None)] => Err(Failed::runtime(format!(
+            "there is no topic {name}: `flockwise run` creates it at its first start; check `app` in the configuration"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Converts a failure outside the workers, which is not retried.

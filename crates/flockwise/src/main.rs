@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => admin::check::check(arguments),
         Command::Topics(arguments) => admin::topics::topics(arguments),
         Command::Reset(arguments) => admin::reset::reset(arguments),
+        Command::Erase(arguments) => admin::erase::erase(arguments),
         Command::Model(arguments) => views::model::model(arguments),
         Command::Customer(arguments) => views::customer::customer(arguments),
     };

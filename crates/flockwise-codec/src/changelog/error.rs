@@ -21,9 +21,8 @@ pub enum ChangelogError {
     },
     /// The restored rows are fewer or more than the last commit counted.
     #[error(
-        "found {found} customers, but the last commit counted {expected}: rows are missing, for example because the topic \
-         was deleted and recreated; bring the former topic back or run `flockwise reset` (if the changelog is complete \
-         and only the checkpoint is not, delete the checkpoints: `directory` under [state])"
+        "found {found} customers, but the last commit counted {expected}: {}",
+        cause_and_remedy(*found, *expected)
     )]
     Customers {
         /// Customers restored.
@@ -41,6 +40,21 @@ pub enum ChangelogError {
         /// The configured plan's fingerprint.
         expected: u64,
     },
+}
+
+fn cause_and_remedy(found: u64, expected: u64) -> &'static str {
+    match found < expected {
+        true => {
+            "rows are missing, for example because the topic was deleted and recreated; bring the former topic back or \
+             run `flockwise reset` (if the changelog is complete and only the checkpoint is not, delete the checkpoints: \
+             `directory` under [state])"
+        }
+        false => {
+            "there are rows of customers who were removed, for example because the changelog no longer has their \
+             tombstones; delete the checkpoints (`directory` under [state]), and if that does not help, run \
+             `flockwise reset`"
+        }
+    }
 }
 
 impl From<Malformed> for ChangelogError {

@@ -1,17 +1,17 @@
-//! Expiry: a customer whose features have all decayed is removed.
+//! Customers leave: those whose features have all decayed expire, others are erased on command.
 
 use super::{Output, Task, Versions};
 use crate::change::{Change, DRIVERS};
 use crate::decide::Cause;
 
 impl Task {
-    /// Ids of customers who have expired since [`Task::commit`]. Write their tombstones to the changelog before
-    /// the touched rows, since one of them may be back already.
+    /// Ids of customers who have expired or were erased since [`Task::commit`]. Write their tombstones to the
+    /// changelog before the touched rows, since one of them may be back already.
     pub fn expired(&self) -> impl Iterator<Item = &str> {
         self.rows.expired()
     }
 
-    /// Whether a customer has expired since [`Task::commit`].
+    /// Whether a customer has expired or was erased since [`Task::commit`].
     #[must_use]
     pub fn has_expired(&self) -> bool {
         self.rows.has_expired()
@@ -27,11 +27,11 @@ impl Task {
                 .is_some_and(|forget_ms| silent_ms > forget_ms)
     }
 
-    /// Removes the customer, with a last change if there was a segment.
-    pub(super) fn expire(
+    /// Removes the customer, with a last change at `at_ms` if there was a segment.
+    pub(super) fn remove_with_change(
         &mut self,
         row: u32,
-        due_ms: i64,
+        (at_ms, cause): (i64, Cause),
         versions: Option<&Versions>,
         output: &mut Output,
     ) {
@@ -40,10 +40,10 @@ impl Task {
             output.changes.push(Change {
                 row,
                 sequence: standing.sequence + 1,
-                occurred_ms: due_ms,
+                occurred_ms: at_ms,
                 from: standing.segment,
                 to: None,
-                cause: Cause::Time,
+                cause,
                 distance: None,
                 distance_from: None,
                 margin: None,

@@ -2,6 +2,7 @@
 
 use super::{Occasion, Output, Sweeping, Task, Versions};
 use crate::aggregate::NEVER_MS;
+use crate::decide::Cause;
 
 impl Task {
     /// Advances the task's time to `to_ms`. Customers whose turn it is are sampled for the trainer. Due customers
@@ -88,7 +89,7 @@ impl Task {
         Some(count)
     }
 
-    fn note_version(&mut self, versions: Option<&Versions>) {
+    pub(super) fn note_version(&mut self, versions: Option<&Versions>) {
         let version = versions.map_or(0, |versions| versions.current.version());
         if version != self.position.version {
             self.position.version = version;
@@ -175,7 +176,7 @@ impl Task {
             return;
         }
         if self.is_expired(row, due_ms) {
-            self.expire(row, due_ms, versions, output);
+            self.remove_with_change(row, (due_ms, Cause::Time), versions, output);
             return;
         }
         self.sweep(row, due_ms, versions, output);

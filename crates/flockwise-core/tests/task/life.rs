@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flockwise_core::policy::DecisionPolicy;
-use flockwise_core::task::{Output, Sweeping, Task, TaskSettings, Versions};
+use flockwise_core::task::{Output, Sweeping, Task, TaskCommand, TaskSettings, Versions};
 use proptest::prelude::*;
 
 use crate::shop::{Act, DAY_MS, HOUR_MS, decision, model, settings};
@@ -23,6 +23,9 @@ pub(crate) enum WorkerEvent {
         rows: usize,
     },
     NewVersion,
+    Erase {
+        customer: u8,
+    },
     Position {
         offset: i64,
     },
@@ -52,6 +55,7 @@ pub(crate) fn turn() -> impl Strategy<Value = WorkerEvent> {
         3 => ahead.prop_map(|ahead_ms| WorkerEvent::Silence { ahead_ms: ahead_ms.abs() }),
         4 => (1..9_usize).prop_map(|rows| WorkerEvent::Slice { rows }),
         2 => Just(WorkerEvent::NewVersion),
+        2 => (0..9_u8).prop_map(|customer| WorkerEvent::Erase { customer }),
         2 => (0..1000_i64).prop_map(|offset| WorkerEvent::Position { offset }),
     ]
 }
@@ -141,6 +145,13 @@ impl Life {
                     self.task
                         .assign_unassigned(0, u32::MAX, &first, &mut self.output);
                 }
+            }
+            WorkerEvent::Erase { customer } => {
+                let erase = TaskCommand::Erase {
+                    customer_id: format!("customer {customer}"),
+                    at_ms: self.now_ms,
+                };
+                task.apply(&erase, versions.as_ref(), output);
             }
             WorkerEvent::Position { offset } => {
                 task.advance_input((0, *offset as u32 % 3), *offset);

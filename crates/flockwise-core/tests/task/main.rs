@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod changes;
+mod commands;
 mod describe;
 mod dirty_rows;
 mod expiry;

@@ -82,7 +82,7 @@ const REMEDY: &str = "restore the topic from a mirror, run `flockwise reset` (it
                        another `app`";
 
 /// The offsets that a group has committed, by topic and partition. Retries, see [`retry_query`].
-pub(super) fn committed(
+pub(crate) fn committed(
     client: *mut sys::rd_kafka_t,
     group: &str,
 ) -> Result<BTreeMap<String, BTreeMap<u32, i64>>, Failure> {

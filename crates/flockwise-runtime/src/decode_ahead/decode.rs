@@ -1,12 +1,14 @@
 //! Decodes the next records of a batch, and prefetches the rows of their customers.
 
+use std::fmt::Display;
 use std::ops::Range;
 
 use flockwise_codec::forward::{ForwardError, decode_forward};
+use flockwise_codec::task_command::{TaskCommandError, decode_task_command, holds_command};
 use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
 use flockwise_core::change::Trigger;
 
-use super::{DecodeAhead, not_forwarded};
+use super::{DecodeAhead, TaskMessage, not_forwarded};
 use crate::batch::{Batch, Record};
 use crate::broker::{Broker, Failure};
 use crate::topics::Topic;
@@ -16,7 +18,8 @@ impl<B: Broker> Worker<B> {
     /// Decodes the records at these indices of the batch into the slots from 0 on. At most [`super::MAX_DECODED_AHEAD`].
     ///
     /// # Errors
-    /// [`Failure::Config`] if another instance forwards events that this one cannot read: see [`ForwardError`].
+    /// [`Failure::Config`] if another instance sends what this one cannot read: see [`ForwardError`] and
+    /// [`TaskCommandError`].
     pub(crate) fn decode_ahead(
         &mut self,
         batch: &Batch,
@@ -52,7 +55,7 @@ impl<B: Broker> Worker<B> {
         let event = &mut decoded.event;
         let result = decoder.decode(&pipeline.task.plan, record.value, event);
         decoded.reject = result.err();
-        decoded.watermarks = None;
+        decoded.message = None;
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.trigger = Trigger {
             input,
@@ -68,11 +71,23 @@ impl<B: Broker> Worker<B> {
         decoded.home = record.source.partition;
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.reject = None;
-        decoded.watermarks = None;
+        decoded.message = None;
         if holds_watermarks(value) {
             match decode_watermarks(value) {
-                Ok(watermarks) => decoded.watermarks = Some(watermarks),
+                Ok(watermarks) => decoded.message = Some(TaskMessage::Watermarks(watermarks)),
                 Err(error) => decoded.reject = Some(not_forwarded(&error)),
+            }
+            return Ok(());
+        }
+        if holds_command(value) {
+            match decode_task_command(value) {
+                Ok(command) => decoded.message = Some(TaskMessage::Command(command)),
+                Err(error @ TaskCommandError::Malformed(_)) => {
+                    decoded.reject = Some(not_forwarded(&error));
+                }
+                Err(error @ TaskCommandError::Unknown(_)) => {
+                    return Err(self.unreadable(record, &error));
+                }
             }
             return Ok(());
         }
@@ -88,14 +103,18 @@ impl<B: Broker> Worker<B> {
             Err(error @ ForwardError::Malformed) => {
                 decoded.reject = Some(not_forwarded(&error));
             }
-            Err(error) => {
-                let topic = self.pipeline.topics.name(Topic::Repartition);
-                let (partition, offset) = (record.source.partition, record.offset);
-                let position = format!("{topic}, partition {partition}, offset {offset}");
-                return Err(Failure::Config(format!("{position}: {error}")));
-            }
+            Err(error) => return Err(self.unreadable(record, &error)),
         }
         Ok(())
+    }
+
+    /// The failure for a record that another instance sent and this one cannot read.
+    fn unreadable(&self, record: &Record<'_>, error: &impl Display) -> Failure {
+        let topic = self.pipeline.topics.name(Topic::Repartition);
+        let (partition, offset) = (record.source.partition, record.offset);
+        Failure::Config(format!(
+            "{topic}, partition {partition}, offset {offset}: {error}"
+        ))
     }
 
     /// Prefetches the customers of the events in these slots. Adjacent events of one task are prefetched in one call:
@@ -104,7 +123,7 @@ impl<B: Broker> Worker<B> {
         let DecodeAhead { decoded, customers } = &mut self.decoded_ahead;
         let events = decoded[slots]
             .iter()
-            .filter(|next| next.reject.is_none() && next.watermarks.is_none());
+            .filter(|next| next.reject.is_none() && next.message.is_none());
         let mut runs = events.peekable();
         while let Some(first) = runs.next() {
             customers.clear();

@@ -3,6 +3,7 @@
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::lineage::Step;
+use flockwise_core::task::TaskCommand;
 use prometheus::{CounterVec, IntCounter};
 
 use super::options::options;
@@ -19,6 +20,7 @@ pub(super) struct Counters {
     pub(super) duplicates: IntCounter,
     pub(super) tombstones: IntCounter,
     pub(super) forwarded_events: IntCounter,
+    pub(super) task_commands: [IntCounter; TaskCommand::NAMES.len()],
     pub(super) commits: IntCounter,
     pub(super) aborts: [IntCounter; Abort::ALL.len()],
     pub(super) restarts: [IntCounter; Restart::ALL.len()],
@@ -79,6 +81,10 @@ impl Counters {
             forwarded_events: one(
                 "forwarded_events_total",
                 "Events forwarded to the task that owns their customer.",
+            )?,
+            task_commands: registrar.counters(
+                ("task_commands_total", "Commands that tasks have applied."),
+                ("command", TaskCommand::NAMES),
             )?,
             commits: one("commits_total", "Transactions committed.")?,
             aborts: registrar.counters(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::lineage::Step;
+use flockwise_core::task::TaskCommand;
 use flockwise_core::trainer::WarmUp;
 use prometheus::IntCounter;
 
@@ -39,6 +40,8 @@ pub struct Counts {
     pub tombstones: u64,
     /// Events forwarded to another task.
     pub forwarded_events: u64,
+    /// Commands applied, in the order of [`TaskCommand::NAMES`].
+    pub task_commands: [u64; TaskCommand::NAMES.len()],
     /// Scorings by the sweep.
     pub sweep_scorings: u64,
     /// Scorings by the sweep that found an outlier.
@@ -66,6 +69,7 @@ impl Counts {
         merge_one(&mut self.duplicates, other.duplicates);
         merge_one(&mut self.tombstones, other.tombstones);
         merge_one(&mut self.forwarded_events, other.forwarded_events);
+        merge_each(&mut self.task_commands, &other.task_commands);
         merge_one(&mut self.sweep_scorings, other.sweep_scorings);
         merge_one(&mut self.sweep_outliers, other.sweep_outliers);
         merge_each(&mut self.segment_steps, &other.segment_steps);
@@ -87,6 +91,7 @@ impl Counts {
         add(&counters.duplicates, &mut self.duplicates);
         add(&counters.tombstones, &mut self.tombstones);
         add(&counters.forwarded_events, &mut self.forwarded_events);
+        add_each(&counters.task_commands, &mut self.task_commands);
         add(&counters.sweep_scorings, &mut self.sweep_scorings);
         add(&counters.sweep_outliers, &mut self.sweep_outliers);
         add_each(&counters.segment_steps, &mut self.segment_steps);

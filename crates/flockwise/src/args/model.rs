@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::seconds;
+
 #[derive(Debug, Args)]
 pub(crate) struct ModelArguments {
     #[command(subcommand)]
@@ -145,11 +147,4 @@ fn reason(text: &str) -> Result<String, String> {
         }
         text => Ok(text.to_owned()),
     }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<u32>();
-    seconds
-        .map(|seconds| Duration::from_secs(seconds.into()))
-        .map_err(|_| "expected a whole number of seconds, such as 30".to_owned())
 }

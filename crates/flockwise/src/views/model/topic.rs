@@ -10,9 +10,9 @@ use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::{Publication, Trainer, TrainerCommand, TrainerInput, WarmUp};
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient, admin};
-use flockwise_runtime::topics::{Topic, Topics};
+use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
-use crate::connection::{failed, load, pipeline_topics, settings};
+use crate::connection::{expect_topic, failed, load, pipeline_topics, settings};
 use crate::exit::Failed;
 use crate::views::model::versions::VersionHistory;
 
@@ -45,26 +45,13 @@ impl Setup {
     }
 
     pub(crate) fn connect(self) -> Result<ModelClient, Failed> {
-        self.expect_topic()?;
+        expect_topic(&self.settings, &self.topics, Topic::Model)?;
         let topic_client = KafkaTopicClient::connect(self.settings.clone(), self.topics.clone());
         Ok(ModelClient {
             topic_client: topic_client.map_err(failed)?,
             setup: self,
             next_offset: None,
         })
-    }
-
-    /// Fails with instructions if the model topic does not exist.
-    fn expect_topic(&self) -> Result<(), Failed> {
-        let name = self.topics.name(Topic::Model);
-        let found = admin::find(&self.settings, std::slice::from_ref(&name)).map_err(failed)?;
-        match found[..] {
-            [Ok(None)] => Err(Failed::runtime(format!(
-                "there is no topic {name}: `flockwise run` creates it at its first start; check `app` in the \
-                 configuration"
-            ))),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -131,10 +118,12 @@ impl ModelClient {
     }
 
     pub(crate) fn send(&self, command: &TrainerCommand) -> Result<(), Failed> {
-        let sent = self
-            .topic_client
-            .send(Topic::Samples, &encode_command(command));
-        sent.map_err(failed)
+        let samples = TopicPartition {
+            topic: Topic::Samples,
+            partition: 0,
+        };
+        let sent = self.topic_client.send(samples, &encode_command(command));
+        sent.map(drop).map_err(failed)
     }
 
     /// The largest record, in bytes, that both can be sent to the trainer and published by it.
