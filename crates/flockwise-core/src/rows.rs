@@ -4,11 +4,13 @@
 //! All changes of rows can be rolled back until the task commits them: see `undo_log`.
 
 mod buddy_allocator;
+mod checkpoint_rows;
 mod chunked_vec;
 mod dirty_rows;
 mod id_arena;
 mod prefetch;
 mod ring;
+mod row;
 mod row_header;
 mod transaction;
 mod undo_log;
@@ -27,6 +29,7 @@ pub use dirty_rows::DirtyRow;
 use dirty_rows::DirtyRows;
 use id_arena::IdArena;
 use ring::{ID, ORDER, Ring, Room};
+pub use row::Row;
 use row_header::{
     ADDED, COLUMNS_LOGGED, DIRTY, GONE, IDS_NEW, LOGGED, ORDERS_NEW, RowHeader, TOUCHED,
 };
@@ -49,21 +52,6 @@ pub struct Rows {
     undo: UndoLog,
     waiting: DirtyRows,
     empty: Vec<f64>,
-}
-
-/// One customer's state, in the form that the changelog holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
-    /// The customer's id.
-    pub customer_id: &'a str,
-    /// Reference time: the latest event time, milliseconds since the epoch.
-    pub reference_ms: i64,
-    /// The plan's columns.
-    pub columns: &'a [f64],
-    /// Segment, sequence and candidate.
-    pub standing: Standing,
-    /// The dedup memory: event ids and orders.
-    pub dedup: DedupMemoryRef<'a>,
 }
 
 impl Rows {

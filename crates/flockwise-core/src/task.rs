@@ -1,37 +1,44 @@
 //! A task: the customers of one state partition, and the work on them.
 
+mod apply_command;
 mod command;
 mod commit;
+mod committed_state;
+mod customer_description;
 mod describe;
 mod expiry;
+mod output;
+mod period;
+mod position;
 mod restore;
 mod sampling;
 mod scoring;
 mod sweeping;
+mod versions;
 
 pub use command::TaskCommand;
-pub use describe::CustomerDescription;
+pub use customer_description::CustomerDescription;
 pub use flockwise_vocabulary::topics::InputPartition;
+pub use output::Output;
+pub use period::Period;
+pub use position::{Progress, TaskPosition};
+pub use versions::Versions;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flockwise_kmeans::Scratch;
 
-use crate::aggregate::{self, NEVER_MS};
-use crate::change::{Change, Trigger};
-use crate::decide::Suppression;
+use crate::aggregate;
+use crate::change::Trigger;
 use crate::dedup::order_key;
 use crate::event::Event;
 use crate::feature::DAY_MS;
-use crate::model::Model;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use crate::rows::Rows;
 use crate::segment_sizes::SegmentSizes;
-use crate::sweep_schedule::{SkippedSpan, SweepSchedule};
-use crate::trainer::MiniBatch;
-use commit::CommittedState;
+use crate::sweep_schedule::SweepSchedule;
+use committed_state::CommittedState;
 
 /// Settings that all tasks of a pipeline share.
 #[derive(Clone, Debug)]
@@ -48,85 +55,6 @@ pub struct TaskSettings {
     pub history: HistoryPolicy,
     /// Number of state partitions of the pipeline.
     pub tasks: u32,
-}
-
-/// How far an input partition has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The next offset to read.
-    pub next_offset: i64,
-    /// Latest event time read from it; lateness is relative to it.
-    pub time_ms: i64,
-    /// Leader epoch up to which it was read, at least that of the record before `next_offset`. With it the brokers
-    /// can tell whether that record still exists. `None` if unknown; then they cannot.
-    pub leader_epoch: Option<i32>,
-}
-
-impl Progress {
-    /// Nothing has been read.
-    const NONE: Self = Self {
-        next_offset: 0,
-        time_ms: NEVER_MS,
-        leader_epoch: None,
-    };
-}
-
-/// A task's position, which is stored beside its rows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskPosition {
-    /// Input partitions that the task has read.
-    pub inputs: BTreeMap<InputPartition, Progress>,
-    /// Positions in topics that are not inputs of this configuration, by name and partition. If such a topic
-    /// becomes an input again, reading continues from there.
-    pub other_inputs: BTreeMap<(String, u32), Progress>,
-    /// Ids of the topics that the positions refer to, by name. A topic with another id is another topic.
-    pub topic_ids: BTreeMap<String, String>,
-    /// The next offset of the task's repartition partition.
-    pub repartition_offset: i64,
-    /// Stream time: the latest event time of the task's customers.
-    pub stream_ms: i64,
-    /// The time that has passed for the sweep: `stream_ms`, but no later than the watermark.
-    pub passed_ms: i64,
-    /// The time that has passed for sampling: the watermark, or `stream_ms` if no watermark is set.
-    pub sampled_ms: i64,
-    /// The instant that the sweep has reached.
-    pub swept_ms: Option<i64>,
-    /// The span that the sweep skipped less than a period ago, if there is one.
-    pub leap: Option<SkippedSpan>,
-    /// Version of the model in use; 0 if there is none.
-    pub version: u64,
-    /// The instant that the sweep had reached when that version came into use. Customers due later were scored by
-    /// it.
-    pub version_since_ms: Option<i64>,
-    /// Number of customers, to check that a restore finds all of them. `None` if the position is from a version of
-    /// Flockwise that did not count them.
-    pub customers: Option<u64>,
-}
-
-/// The model in use and its predecessor, which shows what the new version alone has moved.
-#[derive(Clone, Debug)]
-pub struct Versions {
-    /// The version that scores.
-    pub current: Arc<Model>,
-    /// Its predecessor, if it is known.
-    pub previous: Option<Arc<Model>>,
-}
-
-/// The output of a task. The caller owns, reads and clears it.
-#[derive(Clone, Debug, Default)]
-pub struct Output {
-    /// Changes of segment, in the order of the decisions.
-    pub changes: Vec<Change>,
-    /// Samples for the trainer.
-    pub mini_batches: Vec<MiniBatch>,
-    /// Number of suppressed changes, in the order of [`crate::decide::Suppression::ALL`].
-    pub suppressed: [u64; Suppression::ALL.len()],
-    /// Number of scorings by the sweep.
-    pub swept: u64,
-    /// How many of them found an outlier.
-    pub swept_outliers: u64,
-    /// Number of events dropped as duplicates.
-    pub duplicates: u64,
 }
 
 /// Why an event is rejected because of its time.
@@ -160,15 +88,6 @@ pub struct Task {
     approached: Vec<u32>,
 }
 
-/// A period of learning, in which all tasks draw the same share of customers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Period {
-    /// End of the period, milliseconds since the epoch: no task processes an event of this time or later in it.
-    pub end_ms: i64,
-    /// Number of customers of all tasks at the beginning of the period.
-    pub customers: u64,
-}
-
 /// When due customers are scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sweeping {
@@ -191,20 +110,7 @@ impl Task {
     #[must_use]
     pub fn new(settings: Arc<TaskSettings>) -> Self {
         let features = settings.plan.len();
-        let position = TaskPosition {
-            inputs: BTreeMap::new(),
-            other_inputs: BTreeMap::new(),
-            topic_ids: BTreeMap::new(),
-            repartition_offset: 0,
-            stream_ms: NEVER_MS,
-            swept_ms: None,
-            passed_ms: NEVER_MS,
-            sampled_ms: NEVER_MS,
-            leap: None,
-            version: 0,
-            version_since_ms: None,
-            customers: None,
-        };
+        let position = TaskPosition::start();
         Self {
             rows: Rows::new(&settings.plan),
             segment_sizes: SegmentSizes::default(),

@@ -98,7 +98,7 @@ mod x86 {
     use pulp::{NullaryFnOnce, Simd, cast, f32x8, f32x16, f64x4};
 
     use super::Search;
-    use crate::lanes::{LANES, Lanes, Row};
+    use crate::lanes::{LANES, LaneBlock, Lanes};
 
     /// A search and the instructions that it is compiled for.
     pub(super) struct Vectorized<L, S>(pub(super) L, pub(super) S);
@@ -136,12 +136,12 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn load(self, row: &Row) -> [f32x8; 2] {
+        fn load(self, row: &LaneBlock) -> [f32x8; 2] {
             cast(row.0)
         }
 
         #[inline(always)]
-        fn store(self, floats: [f32x8; 2], row: &mut Row) {
+        fn store(self, floats: [f32x8; 2], row: &mut LaneBlock) {
             row.0 = cast(floats);
         }
 
@@ -230,12 +230,12 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn load(self, row: &Row) -> f32x16 {
+        fn load(self, row: &LaneBlock) -> f32x16 {
             cast(row.0)
         }
 
         #[inline(always)]
-        fn store(self, floats: f32x16, row: &mut Row) {
+        fn store(self, floats: f32x16, row: &mut LaneBlock) {
             row.0 = cast(floats);
         }
 

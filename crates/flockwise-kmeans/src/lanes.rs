@@ -6,11 +6,11 @@ pub(crate) const LANES: usize = 16;
 /// One number for each of [`LANES`] centroids, aligned so that no load spans two cache lines.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Row(pub(crate) [f32; LANES]);
+pub(crate) struct LaneBlock(pub(crate) [f32; LANES]);
 
-/// The instructions of a processor on [`Row`]s in registers.
+/// The instructions of a processor on [`LaneBlock`]s in registers.
 pub(crate) trait Lanes: Copy {
-    /// A [`Row`] in registers.
+    /// A [`LaneBlock`] in registers.
     type Floats: Copy;
 
     /// Number of row sums that are accumulated at a time: enough to keep the processor busy, and no more than fit
@@ -24,10 +24,10 @@ pub(crate) trait Lanes: Copy {
     fn splat(self, number: f32) -> Self::Floats;
 
     /// Loads a row from memory.
-    fn load(self, row: &Row) -> Self::Floats;
+    fn load(self, row: &LaneBlock) -> Self::Floats;
 
     /// Stores a row to memory.
-    fn store(self, floats: Self::Floats, row: &mut Row);
+    fn store(self, floats: Self::Floats, row: &mut LaneBlock);
 
     /// The number in the first lane.
     fn first(self, floats: Self::Floats) -> f32;
@@ -103,12 +103,12 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn load(self, row: &Row) -> [f32; LANES] {
+    fn load(self, row: &LaneBlock) -> [f32; LANES] {
         row.0
     }
 
     #[inline(always)]
-    fn store(self, floats: [f32; LANES], row: &mut Row) {
+    fn store(self, floats: [f32; LANES], row: &mut LaneBlock) {
         row.0 = floats;
     }
 

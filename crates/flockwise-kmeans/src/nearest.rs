@@ -5,7 +5,7 @@ use ndarray::ArrayView2;
 use crate::bound::Bound;
 use crate::hit::{Best, Hit};
 use crate::kernel::{Instructions, Kernel};
-use crate::lanes::{Lanes, Portable, Row};
+use crate::lanes::{LaneBlock, Lanes, Portable};
 use crate::layout::Layout;
 use crate::search::{Groups, OneGroup, Query};
 
@@ -26,7 +26,7 @@ pub struct Nearest {
 /// Memory that searches reuse.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    sums: Vec<Row>,
+    sums: Vec<LaneBlock>,
 }
 
 impl Nearest {

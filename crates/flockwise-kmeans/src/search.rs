@@ -5,7 +5,7 @@
 use crate::bound::Bound;
 use crate::hit::{Best, Hit};
 use crate::kernel::Search;
-use crate::lanes::{LANES, Lanes, Row};
+use crate::lanes::{LANES, LaneBlock, Lanes};
 use crate::layout::Layout;
 
 /// The point to look for and the centroids to search.
@@ -22,7 +22,7 @@ pub(crate) struct Query<'a> {
 pub(crate) struct OneGroup<'a, const ROWS: usize>(pub(crate) Query<'a>);
 
 /// Searches group by group, with the sums in memory.
-pub(crate) struct Groups<'a>(pub(crate) Query<'a>, pub(crate) &'a mut Vec<Row>);
+pub(crate) struct Groups<'a>(pub(crate) Query<'a>, pub(crate) &'a mut Vec<LaneBlock>);
 
 /// Maximum number of rows in a group: a `u64` has one bit for each of their centroids.
 const ROWS: usize = u64::BITS as usize / LANES;
@@ -71,7 +71,7 @@ impl Search for Groups<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) -> Option<Hit> {
         let Self(look, kept) = self;
-        kept.resize(look.layout.height, Row([0.0; LANES]));
+        kept.resize(look.layout.height, LaneBlock([0.0; LANES]));
         let mut least = lanes.splat(f32::INFINITY);
         let mut rows = &look.layout.rows[..];
         for kept in kept.chunks_mut(L::ROWS) {
@@ -119,7 +119,7 @@ fn decide<L: Lanes>(lanes: L, best: &mut Best<'_>, first: usize, mut near: u64) 
 fn keep<L: Lanes, const ROWS: usize>(
     lanes: L,
     sums: [L::Floats; ROWS],
-    kept: &mut [Row],
+    kept: &mut [LaneBlock],
     mut least: L::Floats,
 ) -> L::Floats {
     for (sum, kept) in sums.into_iter().zip(kept) {
@@ -131,7 +131,11 @@ fn keep<L: Lanes, const ROWS: usize>(
 
 /// Squared distances to the centroids of one group.
 #[inline(always)]
-fn sums<L: Lanes, const ROWS: usize>(lanes: L, point: &[f64], group: &[Row]) -> [L::Floats; ROWS] {
+fn sums<L: Lanes, const ROWS: usize>(
+    lanes: L,
+    point: &[f64],
+    group: &[LaneBlock],
+) -> [L::Floats; ROWS] {
     if 4 * ROWS <= L::SUMS {
         chained::<L, ROWS, 4>(lanes, point, group)
     } else if 2 * ROWS <= L::SUMS {
@@ -146,7 +150,7 @@ fn sums<L: Lanes, const ROWS: usize>(lanes: L, point: &[f64], group: &[Row]) -> 
 fn chained<L: Lanes, const ROWS: usize, const CHAINS: usize>(
     lanes: L,
     point: &[f64],
-    group: &[Row],
+    group: &[LaneBlock],
 ) -> [L::Floats; ROWS] {
     let mut sums = [[lanes.splat(0.0); ROWS]; CHAINS];
     let (point, point_rest) = point.as_chunks::<CHAINS>();
@@ -178,7 +182,7 @@ fn add<L: Lanes, const ROWS: usize>(
     lanes: L,
     sums: &mut [L::Floats; ROWS],
     x: f64,
-    rows: &[Row; ROWS],
+    rows: &[LaneBlock; ROWS],
 ) {
     let x = lanes.splat(x as f32);
     for (sum, row) in sums.iter_mut().zip(rows) {

@@ -25,7 +25,7 @@ pub(crate) const FIRST_CHAIN: u64 = 0;
 const REMOVED: u32 = u32::MAX;
 
 /// A record: key and value. A value of `None` removes the key.
-pub(crate) type Record<'b> = (&'b [u8], Option<&'b [u8]>);
+pub(crate) type CheckpointRecord<'b> = (&'b [u8], Option<&'b [u8]>);
 
 /// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(crate) fn file_head(confirmed: u64) -> [u8; FILE_HEAD] {
 }
 
 /// Appends a record. `None`: it is too long; nothing is appended.
-pub(crate) fn push_record(body: &mut Vec<u8>, (key, value): Record<'_>) -> Option<()> {
+pub(crate) fn push_record(body: &mut Vec<u8>, (key, value): CheckpointRecord<'_>) -> Option<()> {
     let key_bytes = u32::try_from(key.len()).ok()?;
     let value_bytes = match value {
         Some(value) => u32::try_from(value.len())
@@ -123,7 +123,7 @@ pub(crate) fn push_record(body: &mut Vec<u8>, (key, value): Record<'_>) -> Optio
 }
 
 /// Takes the first record off a body. `None`: its lengths are wrong.
-pub(crate) fn take_record<'b>(body: &mut &'b [u8]) -> Option<Record<'b>> {
+pub(crate) fn take_record<'b>(body: &mut &'b [u8]) -> Option<CheckpointRecord<'b>> {
     let mut input = FieldReader(body);
     let (key_bytes, value_bytes) = (input.u32()?, input.u32()?);
     let key = input.bytes(key_bytes)?;
@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn records_come_back_and_cut_ones_do_not() {
-        let records: [Record<'_>; 3] = [(b"", Some(b"")), (b"key", None), (b"k", Some(b"value"))];
+        let records: [CheckpointRecord<'_>; 3] =
+            [(b"", Some(b"")), (b"key", None), (b"k", Some(b"value"))];
         let mut body = Vec::new();
         for record in records {
             push_record(&mut body, record).unwrap();

@@ -30,7 +30,7 @@ pub(crate) struct LogReader {
 
 /// The file up to the end of its last complete batch.
 #[derive(Debug)]
-pub(crate) struct Scan {
+pub(crate) struct LogScan {
     /// The manifest of that batch.
     pub(crate) manifest: Manifest,
     /// Where the batch ends.
@@ -63,7 +63,7 @@ impl LogReader {
     ///
     /// A batch that is damaged or incomplete is ignored if it is the last one: the disk may not have confirmed it.
     /// Damage before is an error.
-    pub(crate) fn scan(&mut self) -> Result<Scan, LoadError> {
+    pub(crate) fn scan(&mut self) -> Result<LogScan, LoadError> {
         let confirmed = self.confirmed()?;
         let (found, ended) = self.scan_to(self.bytes);
         if found.as_ref().map_or(0, |scan| scan.end) < confirmed {
@@ -83,7 +83,7 @@ impl LogReader {
     /// Calls `each` with every record that is live, in the order of the file. Stops when it returns `false`.
     pub(crate) fn replay(
         &mut self,
-        scan: &Scan,
+        scan: &LogScan,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), LoadError> {
         let mut is_live = scan.is_live.iter();
@@ -135,10 +135,10 @@ impl LogReader {
     }
 
     /// The last complete batch before `limit`, and why the scan ended: `Ok` at the limit.
-    fn scan_to(&mut self, limit: u64) -> (Option<Scan>, Result<(), LoadError>) {
+    fn scan_to(&mut self, limit: u64) -> (Option<LogScan>, Result<(), LoadError>) {
         let (mut latest, mut found) = (LatestRecords::default(), None);
         let ended = self.scan_blocks(limit, &mut latest, &mut found);
-        let scan = found.map(|(manifest, end, chain)| Scan {
+        let scan = found.map(|(manifest, end, chain)| LogScan {
             manifest,
             end,
             chain,

@@ -4,8 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::block::{BlockHead, BlockKind, FILE_HEAD, FIRST_CHAIN, Record, file_head, push_record};
-use crate::log_reader::Scan;
+use crate::block::{
+    BlockHead, BlockKind, CheckpointRecord, FILE_HEAD, FIRST_CHAIN, file_head, push_record,
+};
+use crate::log_reader::LogScan;
 use crate::manifest::Manifest;
 
 /// A block of records is written once it has this many bytes.
@@ -35,7 +37,7 @@ impl LogWriter {
     }
 
     /// Opens a file to append to its last complete batch. Cuts off what follows, and syncs the rest.
-    pub(crate) fn open(path: &Path, scan: &Scan) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, scan: &LogScan) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(scan.end)?;
         file.sync_all()?;
@@ -67,7 +69,7 @@ impl LogWriter {
     }
 
     /// Appends a record to the batch.
-    pub(crate) fn push(&mut self, record: Record<'_>) -> io::Result<()> {
+    pub(crate) fn push(&mut self, record: CheckpointRecord<'_>) -> io::Result<()> {
         push_record(&mut self.body, record).ok_or(io::ErrorKind::InvalidInput)?;
         if self.body.len() < BLOCK_BYTES {
             return Ok(());

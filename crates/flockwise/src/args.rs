@@ -1,6 +1,7 @@
 //! The command line, as parsed by clap.
 
 mod model;
+mod seconds;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ pub(crate) use model::{
     CommandArguments, DecideArguments, DiffArguments, ExportArguments, ImportArguments,
     ListArguments, ModelArguments, ModelCommand, ShowArguments,
 };
+use seconds::seconds;
 
 /// Real-time customer segments from a stream of clicks and purchases.
 #[derive(Debug, Parser)]
@@ -67,7 +69,7 @@ Sends a command to the task that owns the customer, and waits until it is applie
 the customer's features, segment and dedup memory, writes a tombstone to the changelog, and, if the customer had a \
 segment, publishes a last change with the cause `erasure` and without a new segment. Checkpoints and standbys follow \
 within seconds. Bytes of the former state remain on disk until the brokers compact the changelog and the checkpoint \
-reuses the space.
+is rewritten, which happens as it grows.
 
 Not erased: the customer's events on the input topics; dead letters; segment changes published before; the samples of the \
 trainer, which hold a hash of the id and a feature vector; checkpoints that were set aside in the state directory \
@@ -215,11 +217,4 @@ pub(crate) struct CustomerArguments {
 fn days_a_second(text: &str) -> Result<f64, String> {
     let days = text.parse().ok().filter(|days| (0.01..=1e6).contains(days));
     days.ok_or_else(|| "expected a number of days from 0.01 to 1000000".to_owned())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<u32>();
-    seconds
-        .map(|seconds| Duration::from_secs(seconds.into()))
-        .map_err(|_| "expected a whole number of seconds, such as 30".to_owned())
 }

@@ -1,30 +1,7 @@
 //! Commit and rollback of a task, and the rows that its checkpoint needs.
 
-use super::{Period, Task, TaskPosition};
+use super::Task;
 use crate::rows::DirtyRow;
-use crate::sweep_schedule::Position;
-
-/// The state of the task at the last commit.
-#[derive(Clone, Debug)]
-pub(super) struct CommittedState {
-    position: TaskPosition,
-    swept: Position,
-    sampled: Position,
-    watermark_ms: i64,
-    period: Option<Period>,
-}
-
-impl CommittedState {
-    pub(super) fn new(position: &TaskPosition) -> Self {
-        Self {
-            position: position.clone(),
-            swept: Position::default(),
-            sampled: Position::default(),
-            watermark_ms: i64::MAX,
-            period: None,
-        }
-    }
-}
 
 impl Task {
     /// Memory used by the customers and their schedules, in bytes.

@@ -1,20 +1,10 @@
 //! The description of a customer, for queries.
 
 use super::Task;
-use crate::customer_view::{CustomerView, customer_view};
-use crate::explain::{Explanation, explain, survey};
+use super::customer_description::CustomerDescription;
+use crate::customer_view::customer_view;
+use crate::explain::{explain, survey};
 use crate::model::Model;
-
-/// A customer as of the task's time, explained.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CustomerDescription {
-    /// The customer's features, segment and distances.
-    pub view: CustomerView,
-    /// Why the customer is in the segment; `None` if the customer has no segment of this version.
-    pub explanation: Option<Explanation>,
-    /// Ids of other customers of the same segment and task, the most typical first.
-    pub typical_members: Vec<String>,
-}
 
 impl Task {
     /// Describes a customer as of stream time; `None` if the task has no such customer. Changes nothing.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::seconds;
+use super::seconds::seconds;
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelArguments {

@@ -1,0 +1,22 @@
+//! What a task publishes.
+
+use crate::change::Change;
+use crate::decide::Suppression;
+use crate::trainer::MiniBatch;
+
+/// The output of a task. The caller owns, reads and clears it.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// Changes of segment, in the order of the decisions.
+    pub changes: Vec<Change>,
+    /// Samples for the trainer.
+    pub mini_batches: Vec<MiniBatch>,
+    /// Number of suppressed changes, in the order of [`Suppression::ALL`].
+    pub suppressed: [u64; Suppression::ALL.len()],
+    /// Number of scorings by the sweep.
+    pub swept: u64,
+    /// How many of them found an outlier.
+    pub swept_outliers: u64,
+    /// Number of events dropped as duplicates.
+    pub duplicates: u64,
+}
