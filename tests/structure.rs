@@ -91,9 +91,12 @@ impl<'s> Visit<'s> for FileVisitor {
     fn visit_visibility(&mut self, _: &'s syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'s syn::Path) {
-        let names = path.segments.iter();
-        self.named
-            .push(names.map(|name| name.ident.to_string()).collect());
+        // A single name is a variable or an imported type.
+        if path.segments.len() > 1 {
+            let names = path.segments.iter();
+            self.named
+                .push(names.map(|name| name.ident.to_string()).collect());
+        }
         visit::visit_path(self, path);
     }
 }
@@ -148,7 +151,7 @@ impl Sources {
             })
             .collect();
         for name in names {
-            let deeper = [&place[..], &[name.clone()]].concat();
+            let deeper = [&place[..], std::slice::from_ref(name)].concat();
             if !self.files.contains_key(&deeper) {
                 break;
             }

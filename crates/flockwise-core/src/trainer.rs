@@ -9,6 +9,7 @@ mod moments;
 mod next_version;
 mod outlier_filter;
 mod outlier_threshold;
+mod retired_centroids;
 mod sampling_progress;
 mod scaled_space;
 mod structure;
@@ -31,6 +32,7 @@ use crate::model::{Model, ModelParts, Scaler};
 use crate::naming::name_segments;
 use crate::plan::Plan;
 use crate::policy::{HistoryPolicy, LearningPolicy};
+use retired_centroids::mask_retired;
 use sampling_progress::SamplingProgress;
 use scaled_space::ScaledSpace;
 use window::{KEPT_HALF_LIVES, Window};
@@ -446,7 +448,7 @@ impl Trainer {
     fn impact(&self, now: &ModelParts, next: &ModelParts) -> Option<Impact> {
         let mut weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
         let space = ScaledSpace::new(&self.plan, &next.scaler);
-        next_version::mask_retired(&mut weighed, next, &next.ghosts, &space);
+        mask_retired(&mut weighed, next, &next.ghosts, &space);
         let now = Model::new(&self.plan, now.clone()).ok()?;
         let next = Model::new(&self.plan, next.clone()).ok()?;
         Some(impact(&now, &next, self.margin, &weighed.points))
