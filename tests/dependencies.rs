@@ -52,12 +52,17 @@ fn is_own(name: &str) -> bool {
 /// may.
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
-        "flockwise-vocabulary" | "flockwise-kmeans" | "flockwise-http" | "xtask" => &[],
+        "flockwise-vocabulary"
+        | "flockwise-kmeans"
+        | "flockwise-json"
+        | "flockwise-http"
+        | "xtask" => &[],
         "flockwise-core" => &["flockwise-vocabulary", "flockwise-kmeans"],
         "flockwise-codec" | "flockwise-config" => &[
             "flockwise-vocabulary",
             "flockwise-kmeans",
             "flockwise-core",
+            "flockwise-json",
             "flockwise-codec",
         ],
         "flockwise-runtime" => &[

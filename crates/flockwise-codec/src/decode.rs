@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
+use flockwise_json::{Number, explain, scan};
 
 use crate::format::Format;
-use crate::json_error::explain;
 use crate::projection::{Field, LARGEST_NUMBER, Node, Projection};
-use crate::scan::{Number, scan};
 use crate::sink::{Identity, IdentityValue, Sink};
 use crate::time::parse_time;
 
@@ -135,8 +134,12 @@ impl Decoder {
             return reject(Reason::TooLarge, detail);
         }
         event.clear(self.projection.slots);
-        let mut sink = Sink::new(event);
-        read(&self.projection, bytes, &mut sink)?;
+        // Checking the whole document at once is several times cheaper than checking each text.
+        let document = std::str::from_utf8(bytes)
+            .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
+        let mut sink = Sink::new(event, document);
+        scan(&self.projection.root, document, &mut sink)
+            .or_else(|_| reject_json(&self.projection.root, document))?;
         if let Some(index) = sink.out_of_range {
             let pointer = &plan.pointers()[index];
             return reject(
@@ -194,13 +197,6 @@ impl Decoder {
             detail,
         }
     }
-}
-
-fn read(projection: &Projection, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
-    // Checking the whole document at once is several times cheaper than checking each text.
-    let text = std::str::from_utf8(bytes)
-        .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
-    scan(&projection.root, text, sink).or_else(|_| reject_json(&projection.root, text))
 }
 
 /// Makes a [`Reject`] of the scan's refusal. Shortens the error, which may quote a long text: the detail goes

@@ -4,9 +4,9 @@
 use flockwise_core::event::Values;
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::{Pointer, PointerStep};
+use flockwise_json::{JsonTree, NameTable, RawText};
 
 use crate::format::Format;
-use crate::scan::{Raw, head, unescape};
 
 /// The largest magnitude of a number. Amounts, counts and ratings are smaller, and a sum of larger numbers
 /// would lose the small ones to rounding.
@@ -49,23 +49,12 @@ pub(crate) enum Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     names: Vec<(String, Node)>,
-    /// The [`head`] of each name, in the order of `names`.
-    heads: Vec<u64>,
-    /// For each [`bucket`], the index in `heads` of its first name; `u16::MAX` if the bucket is empty.
-    starts: Starts,
+    /// Looks up an index of `names`.
+    table: NameTable,
     every: Option<Box<Node>>,
     /// Elements wanted by their index. Each also has what is wanted of every element.
     elements: Vec<(usize, Node)>,
     pub(crate) targets: Vec<Target>,
-}
-
-const BUCKETS: usize = 64;
-
-type Starts = [u16; BUCKETS];
-
-/// Spreads heads over buckets, so that most names that are not wanted hit an empty one.
-fn bucket(head: u64) -> usize {
-    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
 
 /// The tree for a format and a plan.
@@ -119,8 +108,7 @@ impl Default for Node {
     fn default() -> Self {
         Self {
             names: Vec::new(),
-            heads: Vec::new(),
-            starts: [u16::MAX; BUCKETS],
+            table: NameTable::new([]),
             every: None,
             elements: Vec::new(),
             targets: Vec::new(),
@@ -147,63 +135,10 @@ impl Node {
         node.targets.push(target);
     }
 
-    /// The child node for a member's name.
-    pub(crate) fn named(&self, name: &str) -> Option<&Self> {
-        self.names
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, node)| node)
-    }
-
-    /// The child node for a member's name as written in a document, escapes included.
-    #[inline(always)]
-    pub(crate) fn member(&self, name: &Raw<'_>) -> Option<&Self> {
-        if name.has_escapes {
-            return self.escaped(name.bytes());
-        }
-        let start = usize::from(self.starts[bucket(name.head)]);
-        let heads = self.heads.get(start..)?;
-        for (place, head) in heads.iter().enumerate() {
-            if *head == name.head {
-                let (known, node) = &self.names[start + place];
-                if name.equals_after_head(known) {
-                    return Some(node);
-                }
-            }
-        }
-        None
-    }
-
-    #[cold]
-    fn escaped(&self, raw: &[u8]) -> Option<&Self> {
-        let raw = str::from_utf8(raw).ok()?;
-        let is_it = |name: &str| {
-            let mut rest = Some(name);
-            let piece = |piece: &str| rest = rest.and_then(|rest| rest.strip_prefix(piece));
-            unescape(raw, piece).is_ok() && rest == Some("")
-        };
-        let mut names = self.names.iter();
-        names.find(|(name, _)| is_it(name)).map(|(_, node)| node)
-    }
-
-    /// The child node for the element with this index: the one for the index, as in `/0`, or else the one for
-    /// every element.
-    pub(crate) fn element(&self, place: usize) -> Option<&Self> {
-        self.elements
-            .iter()
-            .find(|(known, _)| *known == place)
-            .map(|(_, node)| node)
-            .or(self.every.as_deref())
-    }
-
     /// Fills the lookup tables, once all pointers are inserted. A name that is a decimal number without leading
     /// zeros is also the index of an element (RFC 6901).
     fn place(&mut self) {
-        let heads = self.names.iter().map(|(name, _)| head(name.as_bytes()));
-        self.heads = heads.collect();
-        for (place, head) in self.heads.iter().enumerate().rev() {
-            self.starts[bucket(*head)] = place as u16;
-        }
+        self.table = NameTable::new(self.names.iter().map(|(name, _)| name.as_str()));
         for (name, node) in &self.names {
             let place = name.parse().ok();
             if let Some(place) = place.filter(|place: &usize| place.to_string() == *name) {
@@ -232,5 +167,29 @@ impl Node {
                 None => self.names.push((name.clone(), node.clone())),
             }
         }
+    }
+}
+
+impl JsonTree for Node {
+    #[inline(always)]
+    fn member(&self, name: &RawText<'_>) -> Option<&Self> {
+        self.table.find(name).map(|index| &self.names[index].1)
+    }
+
+    fn named(&self, name: &str) -> Option<&Self> {
+        self.names
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, node)| node)
+    }
+
+    /// The child node for the element with this index: the one for the index, as in `/0`, or else the one for
+    /// every element.
+    fn element(&self, place: usize) -> Option<&Self> {
+        self.elements
+            .iter()
+            .find(|(known, _)| *known == place)
+            .map(|(_, node)| node)
+            .or(self.every.as_deref())
     }
 }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use flockwise_core::event::{Event, Slot, Values};
+use flockwise_json::{Invalid, JsonScalar, JsonSink, Number, RawText, unescape};
 
-use crate::projection::{Field, LARGEST_NUMBER, Target};
-use crate::scan::{Invalid, Number, unescape};
+use crate::projection::{Field, LARGEST_NUMBER, Node, Target};
 
 /// A value found at a node of the tree.
 #[derive(Clone, Debug)]
@@ -20,7 +20,9 @@ pub(crate) enum JsonValue {
 
 /// Takes the values that the scan finds.
 pub(crate) struct Sink<'e> {
-    pub(crate) event: &'e mut Event,
+    event: &'e mut Event,
+    /// The end of the document in the event's text buffer.
+    end: usize,
     pub(crate) fields: [Option<Identity>; Field::COUNT],
     /// Index of the pointer in the plan at which a number was out of range.
     pub(crate) out_of_range: Option<usize>,
@@ -43,10 +45,13 @@ pub(crate) enum IdentityValue {
 }
 
 impl<'e> Sink<'e> {
-    /// A sink that has found nothing yet.
-    pub(crate) fn new(event: &'e mut Event) -> Self {
+    /// A sink that has found nothing yet. The event keeps the whole document, so that a text without escapes is just a
+    /// range of it.
+    pub(crate) fn new(event: &'e mut Event, document: &str) -> Self {
+        let end = event.keep(document).end as usize;
         Self {
             event,
+            end,
             fields: [const { None }; Field::COUNT],
             out_of_range: None,
         }
@@ -54,7 +59,7 @@ impl<'e> Sink<'e> {
 
     /// Unescapes a text into the event's text buffer, once for all its targets.
     #[cold]
-    pub(crate) fn keep(&mut self, raw: &[u8]) -> Result<Range<u32>, Invalid> {
+    fn keep(&mut self, raw: &[u8]) -> Result<Range<u32>, Invalid> {
         let text = str::from_utf8(raw).map_err(|_| Invalid)?;
         let mut kept = self.event.keep("");
         // Pieces that are kept one after the other are adjacent.
@@ -64,7 +69,7 @@ impl<'e> Sink<'e> {
 
     /// Stores a value at each of its targets.
     #[inline(always)]
-    pub(crate) fn take(&mut self, targets: &[Target], found: &JsonValue) {
+    fn take(&mut self, targets: &[Target], found: &JsonValue) {
         for target in targets {
             match *target {
                 Target::Slot(values) => self.put(values, found),
@@ -106,5 +111,28 @@ impl<'e> Sink<'e> {
             JsonValue::Composite => IdentityValue::Other("an object or an array"),
         };
         *known = Some(Identity { rank, value });
+    }
+}
+
+impl JsonSink<Node> for Sink<'_> {
+    #[inline(always)]
+    fn scalar(&mut self, place: &Node, value: JsonScalar) {
+        let found = match value {
+            JsonScalar::Null => JsonValue::Null,
+            JsonScalar::Bool(value) => JsonValue::Bool(value),
+            JsonScalar::Number(number) => JsonValue::Number(number),
+            JsonScalar::Composite => JsonValue::Composite,
+        };
+        self.take(&place.targets, &found);
+    }
+
+    #[inline(always)]
+    fn text(&mut self, place: &Node, text: &RawText<'_>) -> Result<(), Invalid> {
+        let range = match text.has_escapes() {
+            true => self.keep(text.bytes())?,
+            false => text.range(self.end),
+        };
+        self.take(&place.targets, &JsonValue::Text(range));
+        Ok(())
     }
 }

@@ -3,41 +3,10 @@
 //! Skipped values are checked too, with two exceptions, because their content is not used: unpaired surrogates
 //! and numbers beyond 64 bits are accepted in a skipped value and rejected in a wanted one.
 
-use std::ops::Range;
-
-use super::Invalid;
-use super::escape;
-use super::nesting::Nesting;
-
-/// A text between its quotes, as written in the document, escapes included.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Raw<'t> {
-    /// The document from the text's first byte on.
-    from: &'t [u8],
-    length: usize,
-    /// The [`head`] of the text.
-    pub(crate) head: u64,
-    pub(crate) has_escapes: bool,
-}
-
-impl<'t> Raw<'t> {
-    pub(crate) fn bytes(&self) -> &'t [u8] {
-        self.from.get(..self.length).unwrap_or_default()
-    }
-
-    /// The text's range in the event's text buffer, in which the document ends at `end`.
-    #[inline(always)]
-    pub(crate) fn range(&self, end: usize) -> Range<u32> {
-        let start = end - self.from.len();
-        start as u32..(start + self.length) as u32
-    }
-
-    /// Whether it equals `text`. The heads must be equal already.
-    #[inline(always)]
-    pub(crate) fn equals_after_head(&self, text: &str) -> bool {
-        self.length == text.len() && (self.length <= 8 || self.bytes()[8..] == text.as_bytes()[8..])
-    }
-}
+use crate::escape;
+use crate::invalid::Invalid;
+use crate::nesting::Nesting;
+use crate::raw_text::{RawText, head};
 
 /// A position in a document: the bytes that are left.
 #[derive(Clone, Copy)]
@@ -46,17 +15,6 @@ pub(crate) struct Cursor<'t> {
 }
 
 const ONES: u64 = u64::MAX / 255;
-
-/// The first eight bytes as one number, padded with zeros. Most names differ in it.
-pub(crate) fn head(text: &[u8]) -> u64 {
-    match text.first_chunk() {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => text
-            .iter()
-            .rev()
-            .fold(0, |head, byte| head << 8 | u64::from(*byte)),
-    }
-}
 
 /// Finds the first special byte in a word: a quote, a backslash or a control character. The lowest bit set in the
 /// result is the top bit of that byte; higher bits may be set wrongly. 0: none of the bytes is special.
@@ -148,12 +106,12 @@ impl<'t> Cursor<'t> {
 
     /// Takes a text, quotes included. Its escapes are complete, but its surrogates may be unpaired.
     #[inline(always)]
-    pub(crate) fn text(&mut self) -> Result<Raw<'t>, Invalid> {
+    pub(crate) fn text(&mut self) -> Result<RawText<'t>, Invalid> {
         self.expect(b'"')?;
         let from = self.rest;
         if let Some((length, head)) = short(from) {
             self.rest = &from[length + 1..];
-            return Ok(Raw {
+            return Ok(RawText {
                 from,
                 length,
                 head,
@@ -162,7 +120,7 @@ impl<'t> Cursor<'t> {
         }
         let (length, has_escapes) = long(from)?;
         self.rest = &from[length + 1..];
-        Ok(Raw {
+        Ok(RawText {
             from,
             length,
             head: head(&from[..length]),

@@ -1,11 +1,11 @@
 //! Parses JSON numbers: integers of 64 bits exactly, all others to the nearest f64.
 
-use super::Invalid;
-use super::cursor::Cursor;
+use crate::cursor::Cursor;
+use crate::invalid::Invalid;
 
 /// A JSON number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Number {
+pub enum Number {
     /// Written without minus sign, fraction and exponent, and fits into 64 bits.
     Natural(u64),
     /// Below zero, written without fraction and exponent, and fits into 64 bits. `-0` is a float.
@@ -17,7 +17,8 @@ pub(crate) enum Number {
 impl Number {
     /// The number as the nearest f64.
     #[inline(always)]
-    pub(crate) fn nearest(self) -> f64 {
+    #[must_use]
+    pub fn nearest(self) -> f64 {
         match self {
             Self::Natural(number) => number as f64,
             Self::Negative(number) => number as f64,

@@ -1,21 +1,17 @@
 //! Compares the scan with the reference: the same values and the same rejections for every document.
 
-use flockwise_core::event::{Event, Slot, Values};
-use flockwise_core::feature::{Condition, Feature, Test};
-use flockwise_core::plan::Plan;
-use flockwise_core::pointer::Pointer;
+mod path_tree;
+mod reference;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Invalid, reference, scan};
-use crate::format::Format;
-use crate::json_error::explain;
-use crate::projection::Projection;
-use crate::sink::{IdentityValue, Sink};
+use crate::{Invalid, explain, scan};
+use path_tree::{Found, PathTree};
 
 /// The names include indices of elements, two names with the same first eight letters, and one of eight letters.
-const POINTERS: [&str; 16] = [
+const PATHS: [&str; 16] = [
     "/a",
     "/b/a",
     "/a/*",
@@ -216,128 +212,62 @@ fn damaged(mut document: String, damage: &[Damage]) -> String {
     document
 }
 
-fn plan(pointers: &[&str]) -> Plan {
-    let feature = |pointer: &&str| Feature {
-        conditions: vec![Condition {
-            pointer: Pointer::parse(pointer).unwrap(),
-            test: Test::Exists(true),
-        }],
-        ..Feature::count(*pointer)
-    };
-    Plan::compile(&pointers.iter().map(feature).collect::<Vec<_>>())
-}
-
-/// A format whose pointers overlap those of the features.
-fn format(pointers: &[&str]) -> Format {
-    let parsed = |texts: &[&str]| {
-        texts
-            .iter()
-            .map(|text| Pointer::parse(text).unwrap())
-            .collect()
-    };
-    let (first, second) = pointers.split_at(pointers.len() / 2);
-    Format {
-        name: "test".to_owned(),
-        customer_id: parsed(first),
-        event: parsed(second),
-        time: parsed(&["/quantity", "/b/0"]),
-        event_id: parsed(&["/a"]),
-        order_id: parsed(&[]),
-    }
-}
-
-/// All that a scan has found, as text.
-fn told(plan: &Plan, sink: &Sink<'_>) -> Vec<String> {
-    let text = |range: &std::ops::Range<u32>| sink.event.text(range).to_owned();
-    let slots = plan
-        .pointers()
-        .iter()
-        .enumerate()
-        .flat_map(|(index, pointer)| {
-            let values = Values {
-                index,
-                many: pointer.is_many(),
-            };
-            sink.event.values(values).map(move |slot| match slot {
-                Slot::Text(range) => format!("{pointer} {:?}", text(range)),
-                Slot::Number(number) => format!("{pointer} {number:?} {:x}", number.to_bits()),
-                other => format!("{pointer} {other:?}"),
-            })
-        });
-    let fields = sink
-        .fields
-        .iter()
-        .map(|field| match field.as_ref().map(|field| &field.value) {
-            Some(IdentityValue::Text(range)) => format!("text {:?}", text(range)),
-            other => format!("{other:?}"),
-        });
-    slots
-        .chain(fields)
-        .chain([format!("{:?}", sink.out_of_range)])
-        .collect()
-}
-
 /// Runs the scan and the reference, and compares what they find.
-fn compare(pointers: &[&str], identity: &[&str], document: &str) -> Result<(), TestCaseError> {
-    let plan = plan(pointers);
-    let projection = Projection::compile(&format(identity), &plan);
-    let (mut event, mut other) = (Event::default(), Event::default());
-    event.clear(projection.slots);
-    other.clear(projection.slots);
-    let (mut sink, mut expected) = (Sink::new(&mut event), Sink::new(&mut other));
-    let found = scan(&projection.root, document, &mut sink);
-    match reference::scan(&projection.root, document, &mut expected) {
+fn compare(paths: &[&str], document: &str) -> Result<(), TestCaseError> {
+    let tree = PathTree::new(paths);
+    let (mut found, mut expected) = (Found::default(), Found::default());
+    let scanned = scan(&tree, document, &mut found);
+    match reference::scan(&tree, document, &mut expected) {
         Ok(()) => {
-            prop_assert_eq!(found, Ok(()), "{}", document);
-            prop_assert_eq!(told(&plan, &sink), told(&plan, &expected), "{}", document);
+            prop_assert_eq!(scanned, Ok(()), "{}", document);
+            prop_assert_eq!(found.0, expected.0, "{}", document);
         }
         Err(error) => {
-            prop_assert_eq!(found, Err(Invalid), "{}: {}", error, document);
-            let words = explain(&projection.root, document).map_err(|error| error.to_string());
+            prop_assert_eq!(scanned, Err(Invalid), "{}: {}", error, document);
+            let words = explain(&tree, document).map_err(|error| error.to_string());
             prop_assert_eq!(words, Err(error.to_string()));
         }
     }
     Ok(())
 }
 
-fn pointers() -> impl Strategy<Value = Vec<&'static str>> {
-    prop::sample::subsequence(&POINTERS[..], 0..POINTERS.len())
+fn paths() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::subsequence(&PATHS[..], 0..PATHS.len())
 }
 
 proptest! {
     #[test]
-    fn whole_documents(document in document(), wanted in pointers(), identity in pointers()) {
-        compare(&wanted, &identity, &document)?;
+    fn whole_documents(document in document(), wanted in paths()) {
+        compare(&wanted, &document)?;
     }
 
     #[test]
     fn damaged_documents(
         document in document(),
         damage in vec(damage(), 1..4),
-        wanted in pointers(),
-        identity in pointers(),
+        wanted in paths(),
     ) {
-        compare(&wanted, &identity, &damaged(document, &damage))?;
+        compare(&wanted, &damaged(document, &damage))?;
     }
 
     #[test]
     fn numbers(number in number(), damage in vec(damage(), 0..2), is_wanted in any::<bool>()) {
         let name = if is_wanted { "a" } else { "b" };
         let number = damaged(number, &damage);
-        compare(&["/a"], &[], &format!("{{\"{name}\":{number}}}"))?;
+        compare(&["/a"], &format!("{{\"{name}\":{number}}}"))?;
     }
 
     #[test]
     fn texts(text in text(), damage in vec(damage(), 0..3), is_wanted in any::<bool>()) {
         let name = if is_wanted { "a" } else { "b" };
         let text = damaged(text, &damage);
-        compare(&["/a"], &[], &format!("{{\"{name}\":{text}}}"))?;
-        compare(&["/a"], &[], &format!("{{{text}:1}}"))?;
+        compare(&["/a"], &format!("{{\"{name}\":{text}}}"))?;
+        compare(&["/a"], &format!("{{{text}:1}}"))?;
     }
 
     #[test]
     fn any_text_at_all(document in "\\PC{0,40}") {
-        compare(&["/a"], &[], &document)?;
+        compare(&["/a"], &document)?;
     }
 }
 
@@ -347,9 +277,9 @@ fn depth_is_bounded_where_it_is_wanted() {
     for depth in 120..135 {
         for (open, close) in [("{\"a\":", "}"), ("[", "]")] {
             let document = open.repeat(depth) + "1" + &close.repeat(depth);
-            compare(&[&pointer], &[], &document).unwrap();
-            compare(&["/a/*/*"], &[], &format!("{{\"a\":{document}}}")).unwrap();
-            compare(&[], &[], &format!("{{\"a\":{document}}}")).unwrap();
+            compare(&[&pointer], &document).unwrap();
+            compare(&["/a/*/*"], &format!("{{\"a\":{document}}}")).unwrap();
+            compare(&[], &format!("{{\"a\":{document}}}")).unwrap();
         }
     }
 }
@@ -368,7 +298,7 @@ fn an_exponent_may_make_up_for_many_digits() {
             format!("1{digits}e{zeros}"),
             format!("0.{digits}1e-{zeros}"),
         ] {
-            compare(&["/a"], &[], &format!("{{\"a\":{number}}}")).unwrap();
+            compare(&["/a"], &format!("{{\"a\":{number}}}")).unwrap();
         }
     }
 }
@@ -385,9 +315,9 @@ fn halves_of_pairs_at_the_ends_of_their_ranges() {
                 format!("\\u{first}x\\u{second}"),
                 format!("\\u{first}\\n\\u{second}"),
             ] {
-                compare(&["/a"], &[], &format!("{{\"a\":\"{text}\"}}")).unwrap();
-                compare(&["/a"], &[], &format!("{{\"b\":\"{text}\"}}")).unwrap();
-                compare(&["/a"], &[], &format!("{{\"{text}\":1}}")).unwrap();
+                compare(&["/a"], &format!("{{\"a\":\"{text}\"}}")).unwrap();
+                compare(&["/a"], &format!("{{\"b\":\"{text}\"}}")).unwrap();
+                compare(&["/a"], &format!("{{\"{text}\":1}}")).unwrap();
             }
         }
     }
@@ -402,10 +332,10 @@ fn texts_of_every_length() {
         for tail in ["", "\\n", "\\u00e9y", "é", "\u{1f}", "\\", "\\x"] {
             for after in ["", ",\"b\":[1,2,3,4,5,6,7,8,9]"] {
                 let document = format!("{{\"a\":\"{plain}{tail}\"{after}}}");
-                compare(&["/a"], &[], &document).unwrap();
+                compare(&["/a"], &document).unwrap();
                 let document = format!("{{\"{plain}{tail}\":1{after}}}");
-                compare(&[&format!("/{plain}"), "/b"], &[], &document).unwrap();
-                compare(&[&format!("/{plain}é")], &[], &document).unwrap();
+                compare(&[&format!("/{plain}"), "/b"], &document).unwrap();
+                compare(&[&format!("/{plain}é")], &document).unwrap();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Escapes in JSON texts.
 
-use super::Invalid;
+use crate::invalid::Invalid;
 
 /// The length of the escape at the start of `text`, backslash included.
 pub(crate) fn length(text: &[u8]) -> Result<usize, Invalid> {
@@ -27,8 +27,11 @@ pub(crate) fn check_pairs(raw: &[u8]) -> Result<(), Invalid> {
 }
 
 /// Unescapes a text and passes it to `each` piece by piece. The escapes must be complete.
+///
+/// # Errors
+/// If a surrogate is not part of a pair.
 #[cold]
-pub(crate) fn unescape(raw: &str, mut each: impl FnMut(&str)) -> Result<(), Invalid> {
+pub fn unescape(raw: &str, mut each: impl FnMut(&str)) -> Result<(), Invalid> {
     let mut rest = raw;
     while let Some((plain, escaped)) = rest.split_once('\\') {
         each(plain);

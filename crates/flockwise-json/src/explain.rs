@@ -1,25 +1,28 @@
 //! Explains why the scan rejected a document, with serde_json's message, line and column.
 //!
 //! serde_json reads the document again, guided by the same tree, because wanted values are checked more
-//! strictly than skipped ones. No value is kept.
+//! strictly than skipped ones.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::projection::Node;
+use crate::scan::JsonTree;
 
-/// serde_json's error for a document, if it finds one.
-pub(crate) fn explain(root: &Node, document: &str) -> Result<(), serde_json::Error> {
+/// Reads a document again with serde_json, and keeps nothing.
+///
+/// # Errors
+/// serde_json's error, if it finds one.
+pub fn explain<T: JsonTree>(root: &T, document: &str) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(document);
     json.deserialize_map(Checker(root))?;
     json.end()
 }
 
 /// Checks a value at a node.
-struct Checker<'r>(&'r Node);
+struct Checker<'r, T>(&'r T);
 
-impl<'de> DeserializeSeed<'de> for Checker<'_> {
+impl<'de, T: JsonTree> DeserializeSeed<'de> for Checker<'_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -27,7 +30,7 @@ impl<'de> DeserializeSeed<'de> for Checker<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Checker<'_> {
+impl<'de, T: JsonTree> Visitor<'de> for Checker<'_, T> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,18 +88,18 @@ impl<'de> Visitor<'de> for Checker<'_> {
 }
 
 /// Looks up the child node for a member's name.
-pub(crate) struct Name<'r>(pub(crate) &'r Node);
+pub(crate) struct Name<'r, T>(pub(crate) &'r T);
 
-impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {
-    type Value = Option<&'r Node>;
+impl<'de, 'r, T: JsonTree> DeserializeSeed<'de> for Name<'r, T> {
+    type Value = Option<&'r T>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
-impl<'r> Visitor<'_> for Name<'r> {
-    type Value = Option<&'r Node>;
+impl<'r, T: JsonTree> Visitor<'_> for Name<'r, T> {
+    type Value = Option<&'r T>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a member's name")

@@ -5,36 +5,38 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::number::Number;
-use crate::json_error::Name;
-use crate::projection::Node;
-use crate::sink::{JsonValue, Sink};
+use super::path_tree::{Found, PathTree};
+use crate::explain::Name;
+use crate::number::Number;
+use crate::scan::{JsonScalar, JsonSink, JsonTree};
 
-/// Does the same as [`super::scan`].
-pub(crate) fn scan(
-    root: &Node,
+/// Does the same as [`crate::scan()`].
+pub(super) fn scan(
+    root: &PathTree,
     document: &str,
-    sink: &mut Sink<'_>,
+    found: &mut Found,
 ) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(document);
-    json.deserialize_map(JsonVisitor { node: root, sink })?;
+    json.deserialize_map(PlaceVisitor { place: root, found })?;
+    // As the scan does, the root object itself is not listed.
+    found.0.remove(0);
     json.end()
 }
 
-/// Reads a value at a node.
-struct JsonVisitor<'r, 's, 'e> {
-    node: &'r Node,
-    sink: &'s mut Sink<'e>,
+/// Reads a value at a place.
+struct PlaceVisitor<'r, 's> {
+    place: &'r PathTree,
+    found: &'s mut Found,
 }
 
-impl JsonVisitor<'_, '_, '_> {
-    fn take<E>(self, found: &JsonValue) -> Result<(), E> {
-        self.sink.take(&self.node.targets, found);
+impl PlaceVisitor<'_, '_> {
+    fn take<E>(self, value: JsonScalar) -> Result<(), E> {
+        self.found.scalar(self.place, value);
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for JsonVisitor<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for PlaceVisitor<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -42,7 +44,7 @@ impl<'de> DeserializeSeed<'de> for JsonVisitor<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for JsonVisitor<'_, '_, '_> {
+impl<'de> Visitor<'de> for PlaceVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,36 +52,36 @@ impl<'de> Visitor<'de> for JsonVisitor<'_, '_, '_> {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.take(&JsonValue::Bool(value))
+        self.take(JsonScalar::Bool(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.take(&JsonValue::Number(Number::Negative(value)))
+        self.take(JsonScalar::Number(Number::Negative(value)))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.take(&JsonValue::Number(Number::Natural(value)))
+        self.take(JsonScalar::Number(Number::Natural(value)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.take(&JsonValue::Number(Number::Float(value)))
+        self.take(JsonScalar::Number(Number::Float(value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        let found = JsonValue::Text(self.sink.event.keep(value));
-        self.take(&found)
+        self.found.add(self.place, format_args!("{value:?}"));
+        Ok(())
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.take(&JsonValue::Null)
+        self.take(JsonScalar::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { node, sink } = self;
-        sink.take(&node.targets, &JsonValue::Composite);
-        for place in 0.. {
-            let next = match node.element(place) {
-                Some(node) => elements.next_element_seed(JsonVisitor { node, sink })?,
+        let Self { place, found } = self;
+        found.scalar(place, JsonScalar::Composite);
+        for index in 0.. {
+            let next = match place.element(index) {
+                Some(place) => elements.next_element_seed(PlaceVisitor { place, found })?,
                 None => elements.next_element::<IgnoredAny>()?.map(|_| ()),
             };
             if next.is_none() {
@@ -90,11 +92,11 @@ impl<'de> Visitor<'de> for JsonVisitor<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { node, sink } = self;
-        sink.take(&node.targets, &JsonValue::Composite);
-        while let Some(child) = members.next_key_seed(Name(node))? {
+        let Self { place, found } = self;
+        found.scalar(place, JsonScalar::Composite);
+        while let Some(child) = members.next_key_seed(Name(place))? {
             match child {
-                Some(node) => members.next_value_seed(JsonVisitor { node, sink })?,
+                Some(place) => members.next_value_seed(PlaceVisitor { place, found })?,
                 None => {
                     members.next_value::<IgnoredAny>()?;
                 }
