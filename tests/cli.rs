@@ -102,7 +102,7 @@ fn what_an_order_about_the_model_lacks_is_named() {
     given("approve 5 --why x --wait soon").expect(2, &["soon", "seconds"]);
     given("show 5 --held").expect(2, &["--held"]);
     let mut command = scenario.command("model approve 5 --config good.toml");
-    run(command.args(["--why", " "])).expect(2, &["may not be empty"]);
+    run(command.args(["--why", " "])).expect(2, &["must not be empty"]);
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn show(topics: &Topics, target: &Target, positions: &Positions, remade: &[Topic
         "  lost: the features, segment and sequence of every customer; sequences start again at 1"
     );
     if remade.contains(&Topic::Model) {
-        outln!("  lost: the model; segments are learned again, and their ids start again");
+        outln!("  lost: the model; segments are learnt again, and their ids start again");
     }
     outln!(
         "  published: a record \"pipeline.reset\" in each partition of {}",
