@@ -33,7 +33,8 @@ impl WriteError {
         let io = match self {
             Self::Unfit(_) => return "nothing to do: a new checkpoint is written",
             Self::Lmdb(heed::Error::Mdb(MdbError::MapFull)) => {
-                return "the checkpoint is larger than its address space: raise `state_partitions` to get smaller ones";
+                return "the checkpoint is larger than the address space of its LMDB file: checkpoints of more `state_partitions` are \
+                        smaller, but only `flockwise reset` or a new `app` can change their number";
             }
             Self::Lmdb(heed::Error::Io(error)) => error.kind(),
             Self::Lmdb(_) => io::ErrorKind::Other,
