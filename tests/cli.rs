@@ -211,7 +211,7 @@ fn a_file_that_cannot_be_read_is_named() {
     fs::create_dir(scenario.path("folder")).expect("a folder");
     let replay = |file: &str| scenario.run(&format!("replay {file} --config good.toml"));
     replay("missing.jsonl").expect(2, &["missing.jsonl"]);
-    replay("folder").expect(2, &["folder", "name the files in it"]);
+    replay("folder").expect(2, &["folder", "give the files in it"]);
     let cut = |name: &str, bytes: Vec<u8>| {
         fs::write(scenario.path(name), &bytes[..bytes.len() / 2]).expect("written");
         replay(name).expect(1, &[name, "line"]);

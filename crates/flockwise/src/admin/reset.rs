@@ -34,7 +34,7 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     show(&topics, &target, &positions, &remade);
     if !arguments.yes {
         return Err(Failed::invalid(
-            "nothing has been changed; add --yes to do it, which cannot be undone",
+            "nothing has been changed; add --yes to carry out the reset, which cannot be undone",
         ));
     }
     wait_for_empty_group(&settings)?;

@@ -140,9 +140,9 @@ const LONGEST: usize = 1_000;
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("it is recorded with the version and must not be empty".to_owned()),
-        text if text.chars().count() > LONGEST => {
-            Err(format!("it is too long: expected at most {LONGEST} characters"))
-        }
+        text if text.chars().count() > LONGEST => Err(format!(
+            "it is too long: expected at most {LONGEST} characters"
+        )),
         text => Ok(text.to_owned()),
     }
 }
