@@ -102,7 +102,7 @@ fn what_an_order_about_the_model_lacks_is_named() {
     given("approve 5 --why x --wait soon").expect(2, &["soon", "seconds"]);
     given("show 5 --held").expect(2, &["--held"]);
     let mut command = scenario.command("model approve 5 --config good.toml");
-    run(command.args(["--why", " "])).expect(2, &["may not be empty"]);
+    run(command.args(["--why", " "])).expect(2, &["must not be empty"]);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_file_that_cannot_be_read_is_named() {
     fs::create_dir(scenario.path("folder")).expect("a folder");
     let replay = |file: &str| scenario.run(&format!("replay {file} --config good.toml"));
     replay("missing.jsonl").expect(2, &["missing.jsonl"]);
-    replay("folder").expect(2, &["folder", "name the files in it"]);
+    replay("folder").expect(2, &["folder", "give the files in it"]);
     let cut = |name: &str, bytes: Vec<u8>| {
         fs::write(scenario.path(name), &bytes[..bytes.len() / 2]).expect("written");
         replay(name).expect(1, &[name, "line"]);

@@ -120,7 +120,7 @@ fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_
     let mut next = scenario.join("next");
     let refused = (0..100).find_map(|_| next.run_once(Duration::ZERO).err());
     assert!(
-        matches!(&refused, Some(Failure::Fatal(text)) if text.contains("a transaction is open")),
+        matches!(&refused, Some(Failure::Fatal(text)) if text.contains("a transaction stays open")),
         "{refused:?}"
     );
     last.abort().expect("aborted");

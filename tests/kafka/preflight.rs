@@ -280,7 +280,7 @@ fn a_changelog_that_is_made_again_under_a_running_instance_ends_it() {
     let ended = process.wait();
     assert_ne!(ended.code, Some(0), "{ended:#?}");
     // If it checks before the topic exists again, it reports the missing topic.
-    let words = ["was deleted and made again", "there is no topic"];
+    let words = ["was deleted and recreated", "there is no topic"];
     assert!(
         words.iter().any(|words| ended.stderr.contains(words)),
         "{ended:#?}"

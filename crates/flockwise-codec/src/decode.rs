@@ -124,7 +124,10 @@ impl Decoder {
     ) -> Result<(), Reject> {
         let bytes = value.unwrap_or_default();
         if bytes.trim_ascii().is_empty() {
-            return reject(Reason::Empty, "no value: an event is one JSON object");
+            return reject(
+                Reason::Empty,
+                "the record has no value, expected one JSON object",
+            );
         }
         if bytes.len() > LARGEST_EVENT {
             let detail = format!(

@@ -111,7 +111,7 @@ fn value(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Option<Poin
             section.report("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
         }
         Some(Aggregate::Count | Aggregate::Recency | Aggregate::Share) if section.has("value") => {
-            section.report("value", "count, recency and share use no value; leave it out, or put a condition under where");
+            section.report("value", "count, recency and share use no value; remove the key, or make it a condition of where");
         }
         _ => {}
     }

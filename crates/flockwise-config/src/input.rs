@@ -56,7 +56,7 @@ fn topic(found: &ConfigValue<'_>, app: &str, inputs: &[Input]) -> Read<String> {
         return Err(found.unexpected("each topic once"));
     }
     if Topics::is_internal(app, &topic) {
-        return Err(found.unexpected("another topic: the app itself writes to this one"));
+        return Err(found.unexpected("another topic: Flockwise itself writes to this one"));
     }
     Ok(topic.into_owned())
 }

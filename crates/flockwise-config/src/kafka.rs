@@ -50,7 +50,9 @@ fn delivery(section: &mut Section<'_>) {
 fn commit_interval(found: &ConfigValue<'_>) -> Result<u64, String> {
     let interval_ms = found.span()?;
     if interval_ms > LONGEST_COMMIT_INTERVAL_MS {
-        return Err(found.unexpected("at most \"30s\": brokers abort transactions that stay open"));
+        return Err(found.unexpected(
+            "at most \"30s\": brokers abort transactions that stay open for too long",
+        ));
     }
     Ok(interval_ms.unsigned_abs())
 }

@@ -141,7 +141,7 @@ fn patience(found: &ConfigValue<'_>) -> Read<f64> {
         .filter(|patience| (0.0..=1000.0).contains(patience))
         .ok_or_else(|| {
             found.unexpected(
-                "a number from 0 to 1000: higher is slower to move; 0.35 is the default, 0 disables it",
+                "a number from 0 to 1000: with a higher one customers move later; 0.35 is the default, 0 disables patience",
             )
         })
 }
@@ -210,7 +210,7 @@ fn forget_after(section: &mut Section<'_>, lateness_ms: i64, features: &[Feature
         text => match duration::parse(&text) {
             Ok(span_ms) if span_ms >= lateness_ms => Ok(Some(span_ms)),
             Ok(_) => Err(found.unexpected(
-                "at least time.lateness, or a late event would find its customer removed and start a new one; or \"off\"",
+                "at least time.lateness, since a late event of a removed customer would start a new one; or \"off\"",
             )),
             Err(error) => Err(format!("{error}; or \"off\"")),
         },

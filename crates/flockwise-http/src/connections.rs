@@ -96,7 +96,7 @@ async fn answer(
     } else if ended.is_none() {
         connection.as_mut().graceful_shutdown();
         if timeout(limits.grace, connection).await.is_err() {
-            tracing::debug!("HTTP connection closed: it took too long");
+            tracing::debug!("HTTP connection closed: it did not finish in time");
         }
     }
 }

@@ -14,8 +14,8 @@ impl<B: Broker> Worker<B> {
         match self.broker.topic_id(Topic::Changelog) {
             Ok(found) if found == restored_from => Ok(()),
             Ok(_) => Err(Failure::Config(format!(
-                "topic {name} was deleted and made again while this pipeline was running: customers in memory are not in \
-                 it. Stop all instances, then bring the former topic back or run `flockwise reset`",
+                "topic {name} was deleted and recreated while this pipeline was running: it lacks the customers that are \
+                 in memory. Stop all instances, then bring the former topic back or run `flockwise reset`",
                 name = self.pipeline.topics.name(Topic::Changelog)
             ))),
             Err(gone @ Failure::Config(_)) => Err(gone),

@@ -133,7 +133,8 @@ impl<B: Broker> Worker<B> {
         if memory.is_nearly_full() && !was_nearly_full {
             tracing::warn!(
                 mebibytes = memory.used() >> 20,
-                "the customers' state takes most of what `memory` under [state] allows"
+                "the customers' state takes more than four fifths of `memory` under [state]; above the limit the process stops. \
+                 Raise `memory`, or start more instances"
             );
         }
         memory.check()

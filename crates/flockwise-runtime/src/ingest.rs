@@ -327,11 +327,15 @@ fn rejected_time(untimely: Untimely, time_ms: i64) -> Reject {
     match untimely {
         Untimely::TooLate => Reject {
             reason: Reason::TooLate,
-            detail: format!("{time} is further behind its partition than `time.lateness` allows"),
+            detail: format!(
+                "time {time} is further behind its input partition than `time.lateness` allows"
+            ),
         },
         Untimely::TooFarAhead => Reject {
             reason: Reason::TooFarAhead,
-            detail: format!("{time} is further ahead of the clock than `time.max_ahead` allows"),
+            detail: format!(
+                "time {time} is further ahead of the clock than `time.max_ahead` allows"
+            ),
         },
     }
 }

@@ -40,7 +40,7 @@ impl InputTopics {
 fn log_recreated(topic: &str) {
     tracing::error!(
         topic,
-        "the topic was recreated, and positions belong to the earlier one: not reading it. To read the new topic from its \
-         oldest record, set lost_records = \"skip\" under [kafka] and restart"
+        "the topic was recreated, and the pipeline's positions belong to the earlier topic: the new topic is not read. To \
+         read it from its oldest record, set lost_records = \"skip\" under [kafka] and restart"
     );
 }

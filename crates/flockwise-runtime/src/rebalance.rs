@@ -114,7 +114,10 @@ impl<B: Broker> Worker<B> {
 
     /// Gives up tasks that the group has already assigned to others.
     pub(crate) fn lost(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        tracing::warn!(?sources, "partitions lost: the session timed out");
+        tracing::warn!(
+            ?sources,
+            "the session of the worker's consumer timed out, and the group took its partitions away"
+        );
         self.count_abort(Abort::Lost);
         self.give_up(sources)
     }
@@ -200,7 +203,9 @@ impl<B: Broker> Worker<B> {
 /// A second abort would leave the trainer unread until the next rebalance: the worker starts over instead.
 fn fatal_if_aborted(failure: Failure) -> Failure {
     match failure {
-        Failure::Abort(reason) => Failure::Fatal(format!("{reason}, twice in one assignment")),
+        Failure::Abort(reason) => Failure::Fatal(format!(
+            "{reason}; this was the second abort in one assignment"
+        )),
         other => other,
     }
 }

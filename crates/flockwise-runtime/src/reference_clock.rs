@@ -54,8 +54,8 @@ impl ReferenceClock {
             self.has_warned_of_brokers = true;
             tracing::warn!(
                 behind_s = behind_ms / 1000,
-                "this machine's clock is behind the brokers' clock, which now decides which events are too far ahead: \
-                 check NTP on this machine"
+                "this machine's clock is behind the brokers' clock. From now on the brokers' clock decides which events \
+                 are too far ahead. Check NTP on this machine"
             );
         }
         brokers_ms
@@ -79,8 +79,8 @@ impl ReferenceClock {
             tracing::warn!(
                 ahead_s = self.least_ahead_ms / 1000,
                 records = MIN_AHEAD_RECORDS,
-                "all recent input records have timestamps ahead of this machine's clock: it is behind, or the \
-                 producers' clocks are ahead. Events further ahead than `time.max_ahead` become dead letters. \
+                "the latest input records all have timestamps ahead of this machine's clock: this clock is behind, or \
+                 the producers' clocks are ahead. Events further ahead than `time.max_ahead` become dead letters. \
                  Check NTP on this machine"
             );
         }
@@ -98,8 +98,8 @@ impl ReferenceClock {
         if ahead_ms > TOLERANCE_MS {
             tracing::warn!(
                 ahead_s = ahead_ms / 1000,
-                "the changelog holds commits that are ahead of this machine's clock: it is behind, or the clock of \
-                 the instance that wrote them was ahead. Check NTP on both machines"
+                "the changelog has commits with times ahead of this machine's clock: this clock is behind, or the clock \
+                 of the instance that wrote them was ahead. Check NTP on both machines"
             );
         }
     }
@@ -118,7 +118,7 @@ pub(crate) fn log_clock_jump(clock: &Clock) {
     if jumped_ms < 0 {
         tracing::warn!(
             by_s,
-            "the wall clock was set back. Until this process ends, it decides which events are too far ahead as if \
+            "the wall clock was set back. Until it ends, this process judges which events are too far ahead as if \
              the clock had not been set. Check NTP on this machine"
         );
     } else {

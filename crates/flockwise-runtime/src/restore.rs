@@ -77,7 +77,7 @@ impl<B: Broker> Worker<B> {
 
     /// An empty restorer. Sets the task's checkpoint aside.
     fn start_over(&mut self, number: u32) -> TaskRestorer {
-        let reason = "the changelog does not hold its next offset";
+        let reason = "the changelog no longer has the offset where the checkpoint ends";
         self.checkpointer.store().set_aside(number, reason);
         TaskRestorer::new(&self.pipeline, number)
     }
@@ -156,7 +156,7 @@ impl<B: Broker> Worker<B> {
 
     fn take_standby(&mut self, standby: TakenStandby) -> TaskRestorer {
         let (number, behind) = (standby.restorer.number(), standby.behind);
-        tracing::info!(task = number, behind, "taken over from a standby");
+        tracing::info!(task = number, behind, "task taken over from a standby");
         self.meter.standby_takeovers += 1;
         // The checkpoint may hold customers that were removed since it was written; the standby does not know which.
         self.checkpointer.store().remove(number);
@@ -219,7 +219,7 @@ impl<B: Broker> Worker<B> {
         let number = restorer.number();
         if held_reads > MAX_HELD_READS {
             return Err(Failure::Fatal(format!(
-                "a transaction is open in the changelog of task {number} and does not end: find it with \
+                "a transaction stays open in the changelog of task {number}: find it with \
                  `kafka-transactions.sh find-hanging` and abort it"
             )));
         }

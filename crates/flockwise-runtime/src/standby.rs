@@ -297,8 +297,8 @@ impl StandbyState {
             tracing::error!(
                 mebibytes = bytes >> 20,
                 tasks = self.standbys.len(),
-                "standbys dropped until the next start: they exceed what `memory` under [state] leaves beside the \
-                 owned tasks; raise it, or start more instances"
+                "standbys dropped until the next start: together with the owned tasks they exceed `memory` under \
+                 [state]; raise `memory`, or start more instances"
             );
             self.is_out_of_memory = true;
             self.standbys.clear();
@@ -342,7 +342,7 @@ impl StandbyState {
             tracing::error!(
                 task = number,
                 %error,
-                "standby dropped: a record of its changelog cannot be used; retrying after the next assignment"
+                "standby dropped: it cannot apply a record of its changelog; a new standby starts after the next assignment"
             );
             self.standbys.remove(&number);
             self.unusable.insert(number);

@@ -142,7 +142,7 @@ impl LearningOutcome {
                 Some(publication)
             }
             Err(error) => {
-                tracing::error!(%error, who, why, "command refused");
+                tracing::error!(%error, who, why, "command refused by the trainer");
                 None
             }
         }

@@ -183,7 +183,10 @@ impl<B: Broker> Worker<B> {
     }
 
     pub(crate) fn note_abort(&mut self, reason: &str) {
-        tracing::warn!(reason, "transaction aborted; going back to the last commit");
+        tracing::warn!(
+            reason,
+            "transaction aborted: the worker reads again from the last commit"
+        );
         self.count_abort(Abort::Refused);
         self.metrics.progress.failed(self.number, reason);
     }
@@ -280,9 +283,9 @@ impl<B: Broker> Worker<B> {
     /// # Errors
     /// As [`Worker::run`].
     pub fn leave(mut self) -> Result<(), Failure> {
-        tracing::info!("leaving");
+        tracing::info!("worker stops: it commits and leaves the group");
         let checkpoints = self.final_checkpoints().unwrap_or_else(|failure| {
-            tracing::warn!(%failure, "no final checkpoint: the next start reads more of the changelog");
+            tracing::warn!(%failure, "the final checkpoint was not written: the next start reads more of the changelog");
             Vec::new()
         });
         // Their rows are no longer dirty in the tasks, so nothing else may be written before them.

@@ -240,7 +240,7 @@ impl WorkerStore {
         if !queue.take_over(task, self.number, PATIENCE) {
             warn!(
                 task,
-                "the checkpoint writer has not finished this task in time: the task is restored from its changelog"
+                "the checkpoint of this task was not written in time: the task is restored from its changelog"
             );
             queue.discard(task, self.number, Job::Remove);
             return None;

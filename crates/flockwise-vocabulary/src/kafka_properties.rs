@@ -5,14 +5,20 @@
 
 /// Each reserved property, and why it is reserved or what to set instead.
 const RESERVED: [(&str, &str); 21] = [
-    ("bootstrap.servers", "it is bootstrap_servers under [kafka]"),
+    ("bootstrap.servers", "set bootstrap_servers under [kafka]"),
     (
         "metadata.broker.list",
-        "it is bootstrap_servers under [kafka]",
+        "set bootstrap_servers under [kafka]",
     ),
-    ("group.id", "it is app at the top of the file"),
-    ("group.instance.id", "it is the instance's own identity"),
-    ("transactional.id", "it is the instance's own identity"),
+    ("group.id", "set app at the top of the file"),
+    (
+        "group.instance.id",
+        "Flockwise derives it from the instance's identity",
+    ),
+    (
+        "transactional.id",
+        "Flockwise derives it from the instance's identity",
+    ),
     (
         "enable.idempotence",
         "Flockwise sets it for exactly-once processing",
@@ -38,7 +44,7 @@ const RESERVED: [(&str, &str); 21] = [
     ),
     (
         "auto.offset.reset",
-        "it is start of each [[input]], and lost_records under [kafka] for what is gone later",
+        "set start of each [[input]], and lost_records under [kafka] for records that are deleted later",
     ),
     ("enable.partition.eof", "the worker loop does not use it"),
     (

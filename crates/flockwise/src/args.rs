@@ -38,13 +38,13 @@ pub(crate) enum Command {
     /// Run the pipeline on Kafka.
     #[command(after_help = "Example:\n  flockwise run --config flockwise.toml")]
     Run(RunArguments),
-    /// Validate a configuration, and with --connect check the cluster too.
+    /// Validate a configuration. With --connect, check the Kafka cluster too.
     #[command(after_help = "Example:\n  flockwise check --config flockwise.toml --connect")]
     Check(CheckArguments),
-    /// Compare Flockwise's own topics with what they should be, and with --apply create and correct them.
+    /// Compare Flockwise's own topics with what they need. With --apply, create missing topics and correct settings.
     #[command(after_help = "Example:\n  flockwise topics --config flockwise.toml --apply")]
     Topics(TopicsArguments),
-    /// Delete a stopped pipeline's customers, and read its inputs again from a given position.
+    /// Delete the state of a stopped pipeline. The next run reads the inputs again from a given position.
     #[command(after_help = "Example:\n  flockwise reset --config flockwise.toml --to earliest")]
     Reset(ResetArguments),
     /// Erase a customer from a pipeline's state, while instances run.
@@ -56,7 +56,7 @@ pub(crate) enum Command {
     /// Inspect the versions of the model, and decide which one is in use.
     #[command(after_help = "Example:\n  flockwise model list --config flockwise.toml")]
     Model(ModelArguments),
-    /// Explain why a customer is in its segment, and what would move it; asks a running instance.
+    /// Ask a running instance why a customer is in a segment, and what would move the customer.
     #[command(after_help = "Example:\n  flockwise customer 17850 --ask http://127.0.0.1:8080")]
     Customer(CustomerArguments),
 }
@@ -110,8 +110,8 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// Files of events, one JSON object per line, optionally compressed (.gz, .zst). With several inputs, a file
-    /// belongs to the input whose topic its name starts with.
+    /// Files of events, one JSON object per line, optionally compressed (.gz, .zst). With several inputs, the
+    /// name of a file must start with the topic of its input.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Configuration file.
@@ -148,7 +148,7 @@ pub(crate) struct CheckArguments {
     #[arg(long)]
     pub(crate) config: PathBuf,
     /// Also check the cluster (group, permissions, topics and their durability, message sizes, clock) and the state
-    /// directory. Whatever makes `run` refuse to start is reported as a problem.
+    /// directory. Everything that makes `run` refuse to start is a problem, the rest are warnings.
     #[arg(long)]
     pub(crate) connect: bool,
     /// Print only the minimum permissions of the pipeline, as kafka-acls.sh commands.
@@ -189,10 +189,10 @@ pub(crate) struct ResetArguments {
     /// offset for each partition (orders/0=1200,orders/1=1187).
     #[arg(long, value_name = "TARGET")]
     pub(crate) to: String,
-    /// Keep the model and the samples that it was learned from.
+    /// Keep the model and the samples that it was learnt from.
     #[arg(long)]
     pub(crate) keep_model: bool,
-    /// Do it. Without this option, only print what would be done.
+    /// Carry out the reset. Without this option, only print what it would do.
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -202,8 +202,8 @@ pub(crate) struct CustomerArguments {
     /// Id of the customer, exactly as in the events.
     #[arg(value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) customer_id: String,
-    /// HTTP address of an instance. Can be given several times: each instance is asked until one has the customer.
-    /// Default: the address in --config, else http://127.0.0.1:8080.
+    /// HTTP address of an instance. If given several times, instances are asked in turn until one has the
+    /// customer. Default: the address in --config, else http://127.0.0.1:8080.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub(crate) ask: Vec<String>,
     /// Configuration file. Its `[http] listen` is the address of the instance on this machine.

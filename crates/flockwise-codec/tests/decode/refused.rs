@@ -6,7 +6,7 @@ use crate::script::{check, check_bytes, native, plan, story};
 
 #[test]
 fn no_value_is_empty() {
-    let empty = "empty: no value: an event is one JSON object";
+    let empty = "empty: the record has no value, expected one JSON object";
     assert_eq!(story(&native(), &plan(&[]), None), empty, "a tombstone");
     check_bytes("", empty);
     check_bytes(" \n\t\r ", empty);

@@ -120,8 +120,8 @@ impl<B: Broker> Worker<B> {
                 tracing::warn!(
                     topic,
                     task = number,
-                    "the topic was recreated: unread records of the earlier topic are lost; reading the new one from its \
-                     oldest record"
+                    "the topic was recreated: unread records of the earlier topic are lost, and the new topic is read from \
+                     its oldest record"
                 );
                 running
                     .change(&mut self.transaction)
@@ -178,7 +178,7 @@ impl<B: Broker> Worker<B> {
             tracing::info!(
                 topic,
                 partition = source.partition,
-                "reading a new input partition"
+                "the input topic has gained a partition: reading it"
             );
         }
         self.open(&reads)?;

@@ -22,7 +22,7 @@ impl<B: Broker> Worker<B> {
         self.model.shared.share(&self.model.log);
         if versions.is_some() && std::mem::take(&mut self.model.is_imported) {
             tracing::info!(
-                "the model topic has a model: not using `model.import`, which is for the first start"
+                "`model.import` is ignored: it is for the first start, and the model topic already has a model"
             );
             self.model.versions = None;
         }
@@ -44,7 +44,7 @@ impl<B: Broker> Worker<B> {
                 }
                 Replayed::Gone => {
                     tracing::warn!(
-                        "the model topic lacks records that were read before: reading it from its start"
+                        "records that were read before are missing from the model topic: reading it again from its start"
                     );
                     self.model.log = ModelLog::default();
                     self.model.shared.clear();
@@ -52,7 +52,7 @@ impl<B: Broker> Worker<B> {
             }
         }
         Err(Failure::Fatal(format!(
-            "a transaction is open in {} and does not end",
+            "a transaction stays open on topic {}: find it with `kafka-transactions.sh find-hanging` and abort it",
             self.pipeline.topics.name(Topic::Model)
         )))
     }

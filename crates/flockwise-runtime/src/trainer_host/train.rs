@@ -113,7 +113,7 @@ impl<B: Broker> Worker<B> {
                 tracing::error!(
                     offset,
                     error,
-                    "skipping a record that the trainer cannot read"
+                    "the trainer cannot decode a record of the samples topic and skips it"
                 );
             })
             .ok();
@@ -185,7 +185,7 @@ impl<B: Broker> Worker<B> {
         } = result;
         if took >= LONG {
             let seconds = took.as_secs_f64();
-            tracing::info!(seconds, "learning took long");
+            tracing::info!(seconds, "learning a model version took long");
         }
         let next = offset + 1;
         let learnt = trainer.window_offset().unwrap_or(next)..next;
@@ -210,7 +210,7 @@ impl<B: Broker> Worker<B> {
             tracing::warn!(
                 version,
                 moved,
-                "this version would move too many customers and is held; see `flockwise model show --held`, \
+                "this version would move a larger share of customers than model.churn_budget, and is held; see `flockwise model show --held`, \
                  then `flockwise model approve {version}`"
             );
         } else {
@@ -243,7 +243,8 @@ impl<B: Broker> Worker<B> {
             tracing::info!(
                 what,
                 deviations,
-                "drift detected: so many standard deviations from its baseline; the model learns faster for a half-life"
+                "drift alarm: {what} is {deviations:.1} standard deviations away from its usual value; for one half-life \
+                 the model forgets twice as fast"
             );
         }
         self.transaction.counts().drift_alarms += publication.shifts.len() as u64;

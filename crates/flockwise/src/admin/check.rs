@@ -136,9 +136,9 @@ fn clock(config: &Config, settings: &KafkaSettings, cluster: &Cluster) -> Findin
             Some((topic, partition)) => Finding::warning(
                 about,
                 format!(
-                    "{topic}/{partition} and {} other partitions hold records whose timestamp is ahead of this \
-                     machine's clock by more than max_ahead: either this clock is behind, and such events become dead \
-                     letters, or the producers' clocks are ahead; compare the clocks (timedatectl)",
+                    "{topic}/{partition} and {} other partitions have records whose timestamp is ahead of this \
+                     machine's clock by more than max_ahead: this clock is behind, and such events become dead letters, \
+                     or the producers' clocks are ahead; compare the clocks (timedatectl)",
                     newer.len() - 1
                 ),
             ),

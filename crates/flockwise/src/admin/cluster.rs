@@ -210,7 +210,7 @@ fn differences(
     let Some(settings) = &found.settings else {
         differences.push((
             Severity::Warning,
-            "its settings are not visible, so it is unknown whether records can be lost; grant the \
+            "the principal may not read its settings, so it is unknown whether records can be lost; grant the \
              principal DescribeConfigs on it"
                 .to_owned(),
         ));

@@ -115,7 +115,7 @@ pub(crate) fn claim(
         }
     }
     Err(Failure::Fatal(format!(
-        "other instances keep replacing the record on topic {}; try again",
+        "other instances have replaced the record on topic {} each time this one tried to; start this instance again",
         topics.name(Topic::Pipeline)
     )))
 }

@@ -61,7 +61,7 @@ pub(crate) fn inspect(config: &Config, settings: &KafkaSettings) -> Result<Prefl
         Some(topics) => own_topics(config, topics, &cluster),
         None => vec![Finding::problem(
             &config.app,
-            "cannot check the internal topics before every input exists: their partition counts \
+            "cannot check the pipeline's own topics before every input exists: their partition counts \
              depend on the inputs",
         )],
     });
@@ -79,14 +79,14 @@ fn brokers(config: &Config, settings: &KafkaSettings, brokers: u32) -> Finding {
         return Finding::misconfigured(
             "kafka",
             format!(
-                "\"message.max.bytes\" under [kafka.properties] is {largest}, too small to forward an event, \
-                 which may have {LARGEST_EVENT} bytes, to its task; remove the property"
+                "\"message.max.bytes\" under [kafka.properties] is {largest}, expected more than \
+                 {LARGEST_EVENT}: an event of that many bytes must fit when it is forwarded to its task; remove the property"
             ),
         );
     }
     if brokers == 1 {
         let text = format!(
-            "{servers}: only one broker; if its disk fails, customers, model and changes are lost"
+            "{servers}: there is only one broker; if its disk fails, customers, model and changes are lost. Use three or more"
         );
         return Finding::warning("kafka", text);
     }
@@ -100,8 +100,8 @@ fn input(name: &str, found: &Found) -> Vec<Finding> {
             return vec![Finding::problem(
                 name,
                 format!(
-                    "there is no topic {name}; create it, or correct its name in the configuration (Kafka \
-                     also says so to a principal that may not describe the topic)"
+                    "there is no topic {name}; create it, or correct its name in the configuration (brokers \
+                     answer the same to a principal without permission to describe it)"
                 ),
             )];
         }
@@ -119,7 +119,7 @@ fn input(name: &str, found: &Found) -> Vec<Finding> {
 fn described(found: &FoundTopic) -> String {
     let partitions = partitions(found.partitions);
     match largest_message_bytes(found) {
-        None => format!("{partitions}; settings not visible"),
+        None => format!("{partitions}; the principal may not read its settings"),
         Some(largest) if largest > LARGEST_EVENT as u64 => format!(
             "{partitions}, records of up to {largest} bytes; events of more than {LARGEST_EVENT} bytes \
              become dead letters"

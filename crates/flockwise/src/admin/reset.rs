@@ -34,7 +34,7 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     show(&topics, &target, &positions, &remade);
     if !arguments.yes {
         return Err(Failed::invalid(
-            "nothing has been changed; add --yes to do it, which cannot be undone",
+            "nothing has been changed; add --yes to carry out the reset, which cannot be undone",
         ));
     }
     wait_for_empty_group(&settings)?;
@@ -158,7 +158,7 @@ fn show(topics: &Topics, target: &ResetTarget, positions: &Positions, remade: &[
         "  lost: the features, segment and sequence of every customer; sequences start again at 1"
     );
     if remade.contains(&Topic::Model) {
-        outln!("  lost: the model; segments are learned again, and their ids start again");
+        outln!("  lost: the model; segments are learnt again, and their ids start again");
     }
     outln!(
         "  published: a record \"pipeline.reset\" in each partition of {}",

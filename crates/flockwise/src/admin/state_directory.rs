@@ -16,7 +16,12 @@ pub(crate) fn findings(directory: &Path) -> Vec<Finding> {
     let shown = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let shown = shown.display();
     let Some(existing) = nearest_existing(directory) else {
-        return vec![Finding::problem(about, format!("cannot create {shown}"))];
+        return vec![Finding::problem(
+            about,
+            format!(
+                "cannot create {shown}; set `directory` under [state] to a directory that this user can create"
+            ),
+        )];
     };
     let mut findings = Vec::new();
     match probe(&existing) {

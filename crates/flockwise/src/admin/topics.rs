@@ -44,9 +44,9 @@ pub(crate) fn topics(arguments: &TopicsArguments) -> Result<(), Failed> {
         return Ok(());
     }
     let advice = if arguments.apply {
-        "see above for what --apply cannot correct"
+        "the list above says what --apply cannot correct"
     } else {
-        "--apply creates missing topics and corrects settings"
+        "with --apply, missing topics are created and settings corrected"
     };
     Err(Failed::runtime(format!(
         "{wrong} of {} topics are wrong; {advice}",

@@ -74,9 +74,9 @@ pub(crate) struct ShowArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArguments {
-    /// Number of the earlier version. Default: the version in use, or the last but one if none is held.
+    /// Number of the earlier version. Default: the version in use; if no version is held, the last but one.
     pub(crate) before: Option<u64>,
-    /// Number of the later version. Default: the held version, or the last one if none is held.
+    /// Number of the later version. Default: the held version; if no version is held, the last one.
     pub(crate) after: Option<u64>,
     /// Configuration file.
     #[arg(long)]
@@ -141,10 +141,10 @@ const LONGEST: usize = 1_000;
 
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("it is recorded with the version and may not be empty".to_owned()),
-        text if text.chars().count() > LONGEST => {
-            Err(format!("it may have at most {LONGEST} characters"))
-        }
+        "" => Err("it is recorded with the version and must not be empty".to_owned()),
+        text if text.chars().count() > LONGEST => Err(format!(
+            "it is too long: expected at most {LONGEST} characters"
+        )),
         text => Ok(text.to_owned()),
     }
 }

@@ -143,7 +143,11 @@ pub(crate) fn start(
     std::thread::Builder::new()
         .name("flockwise-files".to_owned())
         .spawn(work)
-        .map_err(|error| Failed::runtime(format!("cannot start a thread: {error}")))?;
+        .map_err(|error| {
+            Failed::runtime(format!(
+                "cannot start the thread that reads a file: {error}; raise the limit on threads"
+            ))
+        })?;
     Ok(receiver)
 }
 
@@ -246,7 +250,9 @@ pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Source>, Fa
 fn reader(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a directory; name the files in it"));
+        return Err(io::Error::other(
+            "it is a directory, expected a file; give the files in it",
+        ));
     }
     unpack(&path.to_string_lossy(), file)
 }

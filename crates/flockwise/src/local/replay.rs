@@ -87,7 +87,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
 fn instant(text: &str) -> Result<i64, Failed> {
     parse_time(text).ok_or_else(|| {
         Failed::invalid(format!(
-            "--at {text}: expected an RFC 3339 time such as 2026-01-02T03:04:05Z"
+            "--at: found {text:?}, expected an RFC 3339 time such as 2026-01-02T03:04:05Z"
         ))
     })
 }
@@ -119,7 +119,7 @@ pub(crate) fn print(
 ) {
     if segments.is_empty() {
         let waits = session.warm_up().map_or_else(
-            || "`learn` under [model] is false, and there is no model to start from".to_owned(),
+            || "`learn` under [model] is false, and there is no model to start from; set it to true, or give a model with --model".to_owned(),
             |warm_up| warm_up.to_string(),
         );
         outln!("No segments: {waits}");

@@ -41,7 +41,7 @@ pub(crate) fn tighten(directory: &Path) {
         }
         if is_shared && is_open(directory)? {
             return Err(io::Error::other(
-                "it also holds files that are not flockwise's",
+                "it also has files that Flockwise did not write",
             ));
         }
         tighten_one(directory)
@@ -49,8 +49,8 @@ pub(crate) fn tighten(directory: &Path) {
     if let Err(error) = result {
         tracing::warn!(
             directory = %directory.display(), %error,
-            "other users of this machine can access the state directory, which holds customer data; give \
-             flockwise its own directory with mode 700"
+            "other users of this machine can access the state directory, which holds customer data; set \
+             `directory` under [state] to a directory of Flockwise's own, with mode 700"
         );
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     );
     let view_thread = FollowerThread {
         name: "flockwise-view",
-        warning: "the topics of the model and the summaries cannot be read, so /api/v1 has no segments and versions",
+        warning: "cannot read the model and summaries topics, so /api/v1 has no segments and versions",
         follow: move |follower: &mut KafkaFollower, stop: &AtomicBool| view.follow(follower, stop),
     };
     let mut followers = vec![view_thread.start(&settings, &pipeline.topics, &stop)?];
@@ -127,12 +127,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     server.stop();
     if !store.finish(CHECKPOINT_TIMEOUT) {
         tracing::warn!(
-            "the checkpoints could not be completed; the next start reads more of the changelog"
+            "the checkpoints were not completed in time; the next start reads more of the changelog"
         );
     }
     for follower in followers {
         if follower.join().is_err() {
-            tracing::warn!("a thread that follows topics panicked");
+            tracing::warn!(
+                "a thread that follows topics panicked; please report this as a bug, with the log above"
+            );
         }
     }
     ended
@@ -207,8 +209,8 @@ fn log_partitions(config: &Config, inputs: &[u32], state_partitions: u32) {
     tracing::info!(
         state_partitions,
         inputs = inputs.join(", "),
-        "an input has another number of partitions than there are state partitions: some of its events are forwarded \
-         between tasks"
+        "the number of partitions of an input differs from the number of state partitions: some of its events may be \
+         forwarded between tasks"
     );
 }
 
@@ -221,7 +223,7 @@ fn worker_count(config: &Config, state_partitions: u32) -> usize {
         tracing::warn!(
             shards = wanted,
             state_partitions,
-            "more workers than state partitions: the surplus workers would have no task and are not started"
+            "`shards` is above the number of state partitions: the additional workers would have no task and are not started"
         );
     }
     wanted.min(most)

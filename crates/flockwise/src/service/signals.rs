@@ -56,7 +56,7 @@ fn handle(mut signals: Signals, stop: &AtomicBool, current: &Mutex<Option<Arc<Re
     // The lock is held until the process ends, so that no work can start meanwhile.
     let current = lock(current);
     let Some(readiness) = &*current else {
-        tracing::info!(signal = name, "exiting before any work has started");
+        tracing::info!(signal = name, "exiting: no work had started");
         low_level::exit(0);
     };
     tracing::info!(
@@ -82,7 +82,10 @@ fn handle(mut signals: Signals, stop: &AtomicBool, current: &Mutex<Option<Arc<Re
 
 /// Ends the process by the signal's default action, so that the parent sees which signal ended it.
 fn exit_by_signal(signal: i32) {
-    tracing::warn!(signal = low_level::signal_name(signal), "exiting at once");
+    tracing::warn!(
+        signal = low_level::signal_name(signal),
+        "second signal: exiting at once, without a commit"
+    );
     if low_level::emulate_default_handler(signal).is_err() {
         low_level::exit(1);
     }

@@ -113,7 +113,10 @@ fn supervise<B: Broker>(
             Ok(()) => {}
             // Uncommitted work is done again after the next start.
             Err(failure) if context.is_stopping() => {
-                tracing::warn!("failed while stopping: {}", reason(&failure));
+                tracing::warn!(
+                    "worker failed while stopping, uncommitted work is done again after the next start: {}",
+                    reason(&failure)
+                );
             }
             Err(Failure::Config(reason)) => {
                 context.stop.store(true, Ordering::Relaxed);

@@ -46,7 +46,7 @@ fn aggregates_and_their_values() {
     let horizon = "lifetime = true\ndefault = 1.0\n";
     let none = "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"";
     let some =
-        "count, recency and share use no value; leave it out, or put a condition under where";
+        "count, recency and share use no value; remove the key, or make it a condition of where";
     for (lines, expected) in [
         (
             "",

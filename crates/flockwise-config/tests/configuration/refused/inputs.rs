@@ -17,7 +17,7 @@ fn inputs() {
         ),
         (
             "topic = \"shop-samples\"",
-            "input[1] \"shop-samples\".topic: found \"shop-samples\", expected another topic: the app itself writes to this one",
+            "input[1] \"shop-samples\".topic: found \"shop-samples\", expected another topic: Flockwise itself writes to this one",
         ),
         (
             "topic = \"a\"\n[[input]]\ntopic = \"a\"",
@@ -65,7 +65,7 @@ fn every_topic_that_the_app_writes_is_refused_as_its_input() {
         let name = topics.name(topic);
         let toml = input(&format!("topic = \"{name}\""));
         let expected = format!(
-            "input[1] \"{name}\".topic: found \"{name}\", expected another topic: the app itself writes to this one"
+            "input[1] \"{name}\".topic: found \"{name}\", expected another topic: Flockwise itself writes to this one"
         );
         check(&toml, &expected);
     }

@@ -37,7 +37,7 @@ fn kafka() {
         ),
         (
             "commit_interval = \"1m\"",
-            "kafka.commit_interval: found \"1m\", expected at most \"30s\": brokers abort transactions that stay open",
+            "kafka.commit_interval: found \"1m\", expected at most \"30s\": brokers abort transactions that stay open for too long",
         ),
         (
             "lost_records = \"skp\"",
@@ -49,8 +49,8 @@ fn kafka() {
         ),
         (
             "properties = { \"auto.offset.reset\" = \"earliest\" }",
-            "kafka.properties.\"auto.offset.reset\": cannot be set here: it is start of each [[input]], and \
-             lost_records under [kafka] for what is gone later",
+            "kafka.properties.\"auto.offset.reset\": cannot be set here: set start of each [[input]], and \
+             lost_records under [kafka] for records that are deleted later",
         ),
         (
             "\"security.protocol\" = \"SSL\"",
@@ -62,7 +62,7 @@ fn kafka() {
         ),
         (
             "properties = { \"group.id\" = \"x\", \"isolation.level\" = \"read_uncommitted\" }",
-            "kafka.properties.\"group.id\": cannot be set here: it is app at the top of the file\n\
+            "kafka.properties.\"group.id\": cannot be set here: set app at the top of the file\n\
              kafka.properties.\"isolation.level\": cannot be set here: Flockwise sets it for exactly-once processing",
         ),
         (
@@ -196,8 +196,8 @@ fn decision_sweep_time_http_and_report() {
         ),
         (
             "[decision]\npatience = -1",
-            "decision.patience: found the number -1, expected a number from 0 to 1000: higher is slower to move; 0.35 is \
-             the default, 0 disables it",
+            "decision.patience: found the number -1, expected a number from 0 to 1000: with a higher one customers move \
+             later; 0.35 is the default, 0 disables patience",
         ),
         (
             "[decision]\ndwell = 0",
@@ -241,8 +241,8 @@ fn decision_sweep_time_http_and_report() {
         ),
         (
             "[time]\nlateness = \"2d\"\nforget_after = \"1d\"",
-            "time.forget_after: found \"1d\", expected at least time.lateness, or a late event would find its customer \
-             removed and start a new one; or \"off\"",
+            "time.forget_after: found \"1d\", expected at least time.lateness, since a late event of a removed \
+             customer would start a new one; or \"off\"",
         ),
         (
             "[time]\nforget_after = \"never\"",

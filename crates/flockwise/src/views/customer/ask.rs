@@ -70,7 +70,7 @@ fn ask_one(agent: &Agent, address: &str, customer_id: &str) -> Result<Reply, ure
         Ok(refusal) if status == 404 && refusal.available.is_none() => Reply::Unknown,
         Ok(refusal) => Reply::NotHere(refusal.error),
         Err(_) => Reply::NotHere(format!(
-            "unexpected response with status {status}; is this a flockwise instance?"
+            "found an HTTP response with status {status} that is not Flockwise's; check the address"
         )),
     })
 }

@@ -20,7 +20,9 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
     let versions = client.versions()?;
     let version = if arguments.held {
         let held = versions.held();
-        held.ok_or_else(|| Failed::runtime("no version is held"))?
+        held.ok_or_else(|| {
+            Failed::runtime("no version is held; without --held, the version in use is shown")
+        })?
     } else {
         versions.numbered_or_live(arguments.number)?
     };

@@ -80,7 +80,7 @@ impl VersionHistory {
             Some(number) => self.numbered(number),
             None => self
                 .live()
-                .ok_or_else(|| Failed::runtime("no version is in use yet")),
+                .ok_or_else(|| Failed::runtime("no version is in use yet; `flockwise model list` says what the first one waits for")),
         }
     }
 
@@ -102,7 +102,11 @@ impl VersionHistory {
         after: Option<u64>,
     ) -> Result<(&PublishedVersion, &PublishedVersion), Failed> {
         let newest = self.held().or_else(|| self.0.last());
-        let newest = newest.ok_or_else(|| Failed::runtime("there is no version yet"))?;
+        let newest = newest.ok_or_else(|| {
+            Failed::runtime(
+                "there is no version yet; `flockwise model list` says what the first one waits for",
+            )
+        })?;
         let after = after.map_or(Ok(newest), |number| self.numbered(number))?;
         let before = match before {
             Some(number) => self.numbered(number)?,
