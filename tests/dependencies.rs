@@ -179,7 +179,9 @@ fn pure_crates_can_do_no_io() {
         "flockwise-vocabulary",
         "flockwise-kmeans",
         "flockwise-core",
+        "flockwise-json",
         "flockwise-codec",
+        "flockwise-view",
     ] {
         let used = &dependencies[name];
         let wrong: Vec<_> = impure

@@ -18,7 +18,7 @@ const WANTED: [&[&str]; 7] = [
     &["properties", "order_id"],
 ];
 
-/// A page view of 400 bytes, an order of 900, and an order with 50 products of 8 KB, in the format of Segment.
+/// A page view of 400 bytes, an order of 900, and an order with 50 products of 6.5 KB, in the format of Segment.
 fn documents() -> [(&'static str, String); 3] {
     let order = |products: usize| {
         let product = |number: usize| {
