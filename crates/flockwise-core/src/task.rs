@@ -212,7 +212,7 @@ impl Task {
         &self.segment_sizes
     }
 
-    /// Stream time: the latest event time of the task's customers; [`NEVER_MS`] before the first event.
+    /// Stream time: the latest event time of the task's customers; [`aggregate::NEVER_MS`] before the first event.
     #[must_use]
     pub fn stream_ms(&self) -> i64 {
         self.position.stream_ms
