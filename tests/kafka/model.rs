@@ -236,9 +236,10 @@ fn what_would_move_many_is_held_until_it_is_approved_and_can_be_rolled_back() {
     let says = |address| get(address, "/metrics").unwrap_or_default().contains(&line);
     eventually("the metric names the held version", || says(address));
     assert_eq!(shop.segments(), before, "a held version moved customers");
-    process
-        .terminate()
-        .expect(0, &["would move too many customers"]);
+    process.terminate().expect(
+        0,
+        &["larger share of customers than model.churn_budget, and is held"],
+    );
 
     let (process, address) = shop.start();
     eventually("the metric names the held version after a restart", || {
