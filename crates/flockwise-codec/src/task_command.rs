@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{parse_time, write_time};
 
-const ERASE: &str = "erase";
+const ERASE: &str = TaskCommand::NAMES[0];
 
 /// Why a record is not a command that can be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
