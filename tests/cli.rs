@@ -116,8 +116,7 @@ fn a_model_that_cannot_be_imported_is_refused_before_any_broker_is_asked() {
     import("missing.json").expect(2, &["missing.json"]);
     fs::write(scenario.path("torn.json"), "{").expect("written");
     import("torn.json").expect(2, &["torn.json", "not a model"]);
-    let other =
-        r#"{"features":["a"],"scaler":{"deviations":[1]},"segments":[{"id":1,"centroid":[0]}]}"#;
+    let other = r#"{"features":["a"],"artefacts":{"segmentation":{"scaler":{"deviations":[1]},"segments":[{"id":1,"centroid":[0]}]}}}"#;
     fs::write(scenario.path("other.json"), other).expect("written");
     let ended = import("other.json").expect(2, &["other.json", "the features [a]"]);
     assert_eq!(ended.stdout, "");

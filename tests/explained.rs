@@ -123,7 +123,10 @@ impl Shop {
         let config = config.unwrap_or_else(|errors| panic!("{errors}"));
         let features = config.features.iter();
         assert!(features.clone().all(|feature| feature.weight == 1.0));
-        let segments = model["segments"].as_array().expect("segments").iter();
+        let segments = model["artefacts"]["segmentation"]["segments"]
+            .as_array()
+            .expect("segments")
+            .iter();
         Self {
             names: features
                 .clone()
@@ -135,7 +138,7 @@ impl Shop {
                     clip: feature.clip.unwrap_or((f64::MIN, f64::MAX)),
                 })
                 .collect(),
-            deviations: numbers(&model["scaler"]["deviations"]),
+            deviations: numbers(&model["artefacts"]["segmentation"]["scaler"]["deviations"]),
             segments: segments
                 .map(|segment| {
                     (

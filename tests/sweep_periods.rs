@@ -36,7 +36,9 @@ fn error(folder: &Path, events: &Path, sweep: &str) -> f64 {
     let model = fs::read(out.join("model.json"));
     let model = model.unwrap_or_else(|error| panic!("no model with a sweep of {sweep}: {error}"));
     let model: Value = serde_json::from_slice(&model).expect("JSON");
-    let segments = model["segments"].as_array().expect("segments");
+    let segments = model["artefacts"]["segmentation"]["segments"]
+        .as_array()
+        .expect("segments");
     let centroids: Vec<Vec<f64>> = segments
         .iter()
         .map(|segment| numbers(&segment["centroid"]))

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use flockwise_config::Config;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
@@ -71,7 +71,7 @@ pub fn config(formats: &[&str], sections: &[&str]) -> Config {
 
 /// The pipeline of a configuration, on the topics of a test.
 #[must_use]
-pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> Pipeline {
+pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelVersion>) -> Pipeline {
     let task = Arc::new(TaskSettings {
         plan: Arc::new(Plan::compile(&config.features)),
         decision: config.decision,
@@ -105,8 +105,8 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelParts>) -> 
 
 /// A model learned from the generated shop, once per process.
 #[must_use]
-pub fn model() -> ModelParts {
-    static MODEL: LazyLock<ModelParts> = LazyLock::new(|| {
+pub fn model() -> ModelVersion {
+    static MODEL: LazyLock<ModelVersion> = LazyLock::new(|| {
         let config = config(&["segment"], &[LEARNING]);
         let topics = Topics {
             app: "model".to_owned(),
@@ -116,7 +116,7 @@ pub fn model() -> ModelParts {
         let pipeline = pipeline(&config, topics, None);
         let learned = reference::run(&pipeline, &events::generated(4_000, 200, 7));
         let model = learned.model.expect("enough customers for a model");
-        ModelParts {
+        ModelVersion {
             version: 1,
             ..model
         }

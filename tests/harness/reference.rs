@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::task::Task;
 use flockwise_memory::{CommittedRecord, MemoryBroker};
 use flockwise_runtime::metrics::Metrics;
@@ -26,7 +26,7 @@ pub struct Reference {
     /// The segment changes, by partition.
     pub changes: Vec<Vec<CommittedRecord>>,
     /// The model in use at the end; `None` if none was published.
-    pub model: Option<ModelParts>,
+    pub model: Option<ModelVersion>,
 }
 
 /// Runs the records through one worker, keyed by the pipeline's own partitioner, so that none is forwarded.
@@ -63,7 +63,7 @@ pub fn run(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
         changes: changes.collect(),
         model: worker
             .versions()
-            .map(|versions| versions.current.parts().clone()),
+            .map(|versions| versions.current.as_version().clone()),
     }
 }
 

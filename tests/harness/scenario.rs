@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::task::Task;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::Pipeline;
@@ -50,7 +50,7 @@ impl<S: TestBroker> Scenario<S> {
     /// # Panics
     /// If the configuration is invalid.
     #[must_use]
-    pub fn create(setting: &ScenarioSettings<'_>, import: Option<ModelParts>) -> Option<Self> {
+    pub fn create(setting: &ScenarioSettings<'_>, import: Option<ModelVersion>) -> Option<Self> {
         let config = config(setting.formats, setting.sections);
         let topics = topics(setting.state_partitions, setting.formats.len());
         let broker = S::create(topics.clone(), setting.partitions)?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use flockwise_codec::model::decode_publication;
 use flockwise_codec::trainer_input::encode_command;
-use flockwise_core::trainer::{CommandAction, Publication, TrainerCommand};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{CommandAction, TrainerCommand};
 use flockwise_memory::{Conditions, MemoryBroker, MemoryClient};
 use flockwise_runtime::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
 use flockwise_runtime::clock::Clock;

@@ -388,8 +388,9 @@ fn import(shop: &Shop) {
     shop.model(&exported).expect(0, &[]);
     let bytes = fs::read(shop.path("model.json")).expect("exported");
     let mut model: Value = serde_json::from_slice(&bytes).expect("JSON");
-    model["segments"][0]["name"] = json!("our regulars");
-    model["segments"][0]["pinned"] = json!(true);
+    let segment = &mut model["artefacts"]["segmentation"]["segments"][0];
+    segment["name"] = json!("our regulars");
+    segment["pinned"] = json!(true);
     fs::write(shop.path("model.json"), model.to_string()).expect("written");
     let line = ["import", "model.json", "--why", "names by marketing"];
     let mut command = shop.command(&line);

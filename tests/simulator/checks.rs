@@ -8,8 +8,9 @@ use std::time::Duration;
 use flockwise_codec::model::decode_publication;
 use flockwise_codec::trainer_input::decode_trainer_input;
 use flockwise_core::policy::TimePolicy;
+use flockwise_core::publication::Publication;
 use flockwise_core::task::Task;
-use flockwise_core::trainer::{Publication, Trainer, TrainerInput};
+use flockwise_core::trainer::{Trainer, TrainerInput};
 use flockwise_memory::CommittedRecord;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use flockwise_config::Config;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::store::MAX_CHECKPOINT_AGE;
@@ -219,7 +219,7 @@ impl Scenario {
         pipeline
     }
 
-    pub(super) fn import(&self) -> Option<ModelParts> {
+    pub(super) fn import(&self) -> Option<ModelVersion> {
         (self.learning != Learning::WarmUp).then(model)
     }
 }

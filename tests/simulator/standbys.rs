@@ -35,8 +35,8 @@ struct FaultyFollower<'a> {
 
 impl InstanceStandbys {
     pub(super) fn new(scenario: &Scenario, clock: &Clock) -> Self {
-        let (reach, tasks) = (scenario.standbys, scenario.state_partitions);
-        let standbys = Standbys::new(reach, tasks, clock.clone());
+        let (neighbours, tasks) = (scenario.standbys, scenario.state_partitions);
+        let standbys = Standbys::new(neighbours, tasks, clock.clone());
         Self {
             standbys: standbys
                 .warm_within(scenario.warm_within)

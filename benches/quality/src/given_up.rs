@@ -15,13 +15,16 @@ pub(crate) struct GivenUp {
 impl GivenUp {
     /// Adds a scoring with weight `stands_for`. `segment` is the customer's segment after it.
     pub(crate) fn add(&mut self, model: &Model, vector: &[f64], segment: u32, stands_for: f64) {
-        let Some(index) = model.index_of(segment) else {
+        let segmentation = model.segmentation();
+        let Some(index) = segmentation.index_of(segment) else {
             return;
         };
-        model.scaled(vector, &mut self.scaled);
-        let nearest = model.nearest().nearest(&self.scaled, &mut self.scratch);
+        segmentation.scaled(vector, &mut self.scaled);
+        let nearest = segmentation
+            .nearest()
+            .nearest(&self.scaled, &mut self.scratch);
         self.nearest += stands_for * nearest.squared;
-        self.own += stands_for * model.nearest().squared_distance(&self.scaled, index);
+        self.own += stands_for * segmentation.nearest().squared_distance(&self.scaled, index);
     }
 
     /// The share by which inertia is higher than with the nearest segments.

@@ -99,7 +99,7 @@ impl Run {
         let snapshot = Snapshot::of(&year.vectors);
         Ok(Self {
             k,
-            inertia: snapshot.inertia(model.parts()),
+            inertia: snapshot.inertia(model.as_version()),
             versions: year.versions.len(),
             moved: year.moved.clone(),
             snapshot,

@@ -97,10 +97,10 @@ fn lapsed(year: &Year, change: &Change) -> Result<u32> {
     let model: &Model = versions
         .find(|model| model.version() == change.model_version)
         .context("a change names an unknown model version")?;
-    let features = &model.parts().features;
+    let features = &model.as_version().features;
     let recency = features.iter().position(|name| name == RECENCY);
     let recency = recency.context("the model has no feature days_since_order")?;
-    let segments = model.segments().iter();
+    let segments = model.segmentation().segments().iter();
     let longest =
         segments.max_by(|left, right| left.centroid[recency].total_cmp(&right.centroid[recency]));
     Ok(longest.context("no segments")?.id)

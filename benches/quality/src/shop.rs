@@ -48,7 +48,7 @@ impl Year {
     /// When the first version was trained; the end of the year if there is none.
     pub(crate) fn since_ms(&self) -> i64 {
         let first = self.versions.first();
-        first.map_or(self.until_ms, |(_, model)| model.parts().trained_ms)
+        first.map_or(self.until_ms, |(_, model)| model.as_version().trained_ms)
     }
 }
 

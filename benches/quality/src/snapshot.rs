@@ -1,6 +1,6 @@
 //! How tight a model's segments are around all customers at the end.
 
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_kmeans::{Points, assign, fit};
 
 /// Number of batch k-means runs to compare with.
@@ -30,9 +30,9 @@ impl Snapshot {
     }
 
     /// The inertia of a model's centroids.
-    pub(crate) fn inertia(&self, model: &ModelParts) -> f64 {
+    pub(crate) fn inertia(&self, model: &ModelVersion) -> f64 {
         let mut centroids = Points::new(self.scale.len());
-        for segment in &model.segments {
+        for segment in &model.segmentation().segments {
             centroids.push(&scaled(&segment.centroid, &self.scale), segment.weight);
         }
         assign(&self.points, centroids.values().to_owned()).inertia
@@ -59,7 +59,7 @@ fn scaled(vector: &[f64], scale: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use flockwise_core::model::{Scaler, Segment};
+    use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 
     use super::*;
 
@@ -69,7 +69,7 @@ mod tests {
         Snapshot::of(&corners.map(|[x, y]| vec![x, y, 7.0]))
     }
 
-    fn model(centroids: &[[f64; 3]]) -> ModelParts {
+    fn model(centroids: &[[f64; 3]]) -> ModelVersion {
         let segments = centroids.iter().zip(1..);
         let segments = segments.map(|(centroid, id)| Segment::new(id, centroid.to_vec()));
         let scaler = Scaler {
@@ -77,7 +77,10 @@ mod tests {
             variances: vec![1.0; 3],
             weight: 4.0,
         };
-        ModelParts::hand_made(vec![String::new(); 3], scaler, segments.collect())
+        ModelVersion::hand_made(
+            vec![String::new(); 3],
+            Segmentation::new(scaler, segments.collect()),
+        )
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Run {
             recovered: recovered(&curve, self.scenario.begins()),
             curve,
             last,
-            segments: model.segments().len(),
+            segments: model.segmentation().segments().len(),
             expected: self.stream.last_k(),
             flipped: self.flipped,
             kept: kept(self.scenario, self.k, &before, &ids),
@@ -237,8 +237,9 @@ impl GroupSegments {
 }
 
 fn centroid(model: &Model, id: u32) -> Option<&[f64]> {
-    let index = model.index_of(id)?;
-    Some(&model.segments()[index].centroid)
+    let segmentation = model.segmentation();
+    let index = segmentation.index_of(id)?;
+    Some(&segmentation.segments()[index].centroid)
 }
 
 /// A point stands for a sampled customer, and a mini-batch for a day. The half-life is set so that as many points are

@@ -130,7 +130,7 @@ impl ChangeEncoder {
             .models
             .iter()
             .flatten()
-            .flat_map(|model| model.segments());
+            .flat_map(|model| model.segmentation().segments());
         for segment in segments {
             self.places
                 .push((segment.id, place(segment.id, Some(&segment.name))));
@@ -205,7 +205,7 @@ fn place(segment: u32, name: Option<&str>) -> Vec<u8> {
 /// The lineage step that explains a change with cause `model`. A step about the segment left takes
 /// precedence over one about the segment reached.
 fn step_of(model: &Model, change: &Change) -> Option<Step> {
-    let lineage = &model.parts().lineage;
+    let lineage = &model.as_version().lineage;
     let ends = [change.from, change.to].into_iter().flatten();
     ends.into_iter()
         .find_map(|id| lineage.iter().find(|step| step.concerns(id)).copied())

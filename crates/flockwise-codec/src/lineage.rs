@@ -3,8 +3,9 @@
 
 use flockwise_core::drift::Shift;
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{ModelParts, Segment};
-use flockwise_core::trainer::Publication;
+use flockwise_core::model::ModelVersion;
+use flockwise_core::publication::Publication;
+use flockwise_core::segmentation::Segment;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -32,10 +33,14 @@ struct SegmentRef<'s> {
 /// Encodes each step of a version's lineage. The names of segments come from the version itself, or from the
 /// previous version `before` if the version no longer has the segment.
 #[must_use]
-pub fn encode_lineage(app: &str, model: &ModelParts, before: Option<&ModelParts>) -> Vec<Vec<u8>> {
+pub fn encode_lineage(
+    app: &str,
+    model: &ModelVersion,
+    before: Option<&ModelVersion>,
+) -> Vec<Vec<u8>> {
     let of_both = || [Some(model), before].into_iter().flatten();
     let place = |id: u32| {
-        let segments = of_both().flat_map(|model| &model.segments);
+        let segments = of_both().flat_map(|model| &model.segmentation().segments);
         let known = |segment: &&Segment| segment.id == id;
         let name = segments
             .into_iter()

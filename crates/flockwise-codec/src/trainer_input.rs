@@ -3,11 +3,10 @@
 //! 2: a mini-batch. Binary, little endian: at i64, dimensions u16, count u32, and for each customer the hash u64
 //! and the vector, f64. `{`: a command, JSON. 0x82: how far tasks have sampled, see [`crate::watermarks`].
 
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
-use flockwise_core::trainer::{
-    CommandAction, MiniBatch, Publication, TrainerCommand, TrainerInput,
-};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{CommandAction, MiniBatch, TrainerCommand, TrainerInput};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Malformed, Reader, put_f64s};
@@ -74,7 +73,7 @@ enum CommandKind {
 /// Encodes a command.
 #[must_use]
 pub fn encode_command(command: &TrainerCommand) -> Vec<u8> {
-    let whole = |model: &ModelParts| {
+    let whole = |model: &ModelVersion| {
         let live = Publication::live(model.clone());
         Some(Box::new(record(&live, None)))
     };

@@ -12,11 +12,13 @@ use flockwise_core::decide::{Candidate, Cause, Standing};
 use flockwise_core::dedup::DedupMemory;
 use flockwise_core::drift::{ChangeDetector, Drift};
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{ModelParts, RetiredCentroid, Scaler, Segment};
+use flockwise_core::model::{Artefacts, ModelVersion};
 use flockwise_core::plan::Plan;
+use flockwise_core::publication::Publication;
+use flockwise_core::segmentation::{RetiredCentroid, Scaler, Segment, Segmentation};
 use flockwise_core::sweep_schedule::SkippedSpan;
 use flockwise_core::task::{Progress, TaskPosition};
-use flockwise_core::trainer::{MiniBatch, Publication};
+use flockwise_core::trainer::MiniBatch;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -136,22 +138,22 @@ fn sample() -> impl Strategy<Value = Vec<(u64, Vec<f64>)>> {
 }
 
 /// Versions as the trainer publishes them: each variance is the square of a deviation.
-fn parts() -> impl Strategy<Value = ModelParts> {
-    let reach = prop::option::of(number());
+fn version() -> impl Strategy<Value = ModelVersion> {
+    let outlier_threshold = prop::option::of(number());
     let segment = (
         any::<u32>(),
         "[a-z,# \"é]{1,9}",
         vec(number(), 2),
         number(),
-        reach,
+        outlier_threshold,
     )
-        .prop_map(|(id, name, centroid, weight, reach)| Segment {
+        .prop_map(|(id, name, centroid, weight, outlier_threshold)| Segment {
             id,
             name,
             centroid,
             weight,
             is_pinned: false,
-            reach,
+            outlier_threshold,
         });
     let deviation = prop_oneof![0.0..1e15_f64, (0_u32..50).prop_map(|x| f64::from(x) * 0.1)];
     (
@@ -161,22 +163,21 @@ fn parts() -> impl Strategy<Value = ModelParts> {
         ),
         (vec(number(), 2), vec(deviation, 2), number()),
         vec(segment, 0..5),
-        (vec(step(), 0..4), vec(ghost(), 0..3), 0..9_u32, drift()),
+        (vec(step(), 0..4), vec(retired(), 0..3), 0..9_u32, drift()),
+        btree_map("[a-z]{1,3}", json(), 0..3),
     )
         .prop_map(
             |(
                 (version, trained_ms),
                 (means, deviations, weight),
                 segments,
-                (lineage, ghosts, gone, drift),
+                (lineage, retired_centroids, gone, drift),
+                unknown,
             )| {
                 let highest = segments.iter().map(|segment| segment.id).max();
                 let above = highest.map_or(1, |id| id.saturating_add(1));
                 let squared = |deviation: &f64| deviation * deviation;
-                ModelParts {
-                    version,
-                    trained_ms,
-                    features: vec!["a".to_owned(), "b".to_owned()],
+                let segmentation = Segmentation {
                     scaler: Scaler {
                         means,
                         variances: deviations.iter().map(squared).collect(),
@@ -184,8 +185,17 @@ fn parts() -> impl Strategy<Value = ModelParts> {
                     },
                     segments,
                     next_id: above.saturating_add(gone),
+                    retired_centroids,
+                };
+                ModelVersion {
+                    version,
+                    trained_ms,
+                    features: vec!["a".to_owned(), "b".to_owned()],
                     lineage,
-                    ghosts,
+                    artefacts: Artefacts {
+                        segmentation: segmentation.into(),
+                        unknown,
+                    },
                     drift,
                 }
             },
@@ -217,7 +227,19 @@ fn drift() -> impl Strategy<Value = Drift> {
     })
 }
 
-fn ghost() -> impl Strategy<Value = RetiredCentroid> {
+/// JSON as an artefact of a later release may have it.
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        "-?[1-9][0-9]{0,30}(\\.[0-9]{1,4})?(e[0-9]{1,3})?",
+        "\"[a-z é]{0,4}(\\\\u00e9)?\"",
+    ];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        vec(inner, 0..3).prop_map(|elements| format!("[{}]", elements.join(" ,\n")))
+    })
+}
+
+fn retired() -> impl Strategy<Value = RetiredCentroid> {
     let until_ms = -62_135_596_800_000..253_402_200_000_000_i64;
     (vec(number(), 2), until_ms)
         .prop_map(|(centroid, until_ms)| RetiredCentroid { centroid, until_ms })
@@ -253,11 +275,11 @@ proptest! {
     }
 
     #[test]
-    fn models(parts in parts(), learnt in any::<Option<(i64, i64)>>()) {
+    fn models(model in version(), learnt in any::<Option<(i64, i64)>>()) {
         let learnt = learnt.map(|(from, to)| from..to);
         let plan = Plan::compile(&[]);
-        let bytes = encode_publication(&Publication::live(parts.clone()), learnt.clone());
-        prop_assert_eq!(decode_publication(&bytes, &plan), Ok((Publication::live(parts), learnt)));
+        let bytes = encode_publication(&Publication::live(model.clone()), learnt.clone());
+        prop_assert_eq!(decode_publication(&bytes, &plan), Ok((Publication::live(model), learnt)));
     }
 
     #[test]

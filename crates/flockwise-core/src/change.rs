@@ -1,8 +1,8 @@
 //! A customer's change of segment, with the features that drove it.
 
 use crate::decide::Cause;
-use crate::model::Model;
 use crate::plan::Plan;
+use crate::segmentation::SegmentScorer;
 
 /// Maximum number of features that a change names.
 pub const DRIVERS: usize = 3;
@@ -73,13 +73,13 @@ pub struct Trigger {
 #[must_use]
 pub fn drivers(
     plan: &Plan,
-    model: &Model,
+    segmentation: &SegmentScorer,
     raw: &[f64],
     vector: &[f64],
     left: &[f64],
     reached: &[f64],
 ) -> [Option<Driver>; DRIVERS] {
-    let pull = |index: usize| model.pull(index, vector[index], left[index], reached[index]);
+    let pull = |index: usize| segmentation.pull(index, vector[index], left[index], reached[index]);
     let total: f64 = (0..plan.len()).map(pull).sum();
     let mut strongest = [None; DRIVERS];
     for (index, value) in raw.iter().enumerate() {

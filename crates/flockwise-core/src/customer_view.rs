@@ -3,9 +3,10 @@
 use flockwise_kmeans::Scratch;
 
 use crate::aggregate;
-use crate::model::{Model, share_nearer};
+use crate::model::Model;
 use crate::plan::Plan;
 use crate::rows::Row;
+use crate::segmentation::share_nearer;
 
 /// A customer as of a point in time.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,15 +59,17 @@ pub fn customer_view(
         &mut vector,
     );
     let place = model.zip(row.standing.segment).and_then(|(model, id)| {
-        let index = model.index_of(id)?;
+        let segmentation = model.segmentation();
+        let index = segmentation.index_of(id)?;
         let mut scaled = Vec::new();
-        model.scaled(&vector, &mut scaled);
-        let distance = model.nearest().squared_distance(&scaled, index).sqrt();
-        let other = model.nearest().nearest_but(&scaled, index);
+        segmentation.scaled(&vector, &mut scaled);
+        let nearest = segmentation.nearest();
+        let distance = nearest.squared_distance(&scaled, index).sqrt();
+        let other = nearest.nearest_but(&scaled, index);
         Some(SegmentDistance {
             distance,
             margin: other.map_or(1.0, |hit| share_nearer(distance, hit.squared.sqrt())),
-            is_outlier: model.is_outlier(&scaled, index, distance),
+            is_outlier: segmentation.is_outlier(&scaled, index, distance),
         })
     });
     CustomerView {
@@ -85,7 +88,8 @@ pub fn customer_view(
 /// The id of the segment nearest to a feature vector, whatever the customer's own segment is.
 #[must_use]
 pub fn nearest_segment(model: &Model, vector: &[f64], scratch: &mut Scratch) -> u32 {
+    let segmentation = model.segmentation();
     let mut scaled = Vec::new();
-    model.scaled(vector, &mut scaled);
-    model.segments()[model.score(&scaled, scratch).0].id
+    segmentation.scaled(vector, &mut scaled);
+    segmentation.segments()[segmentation.score(&scaled, scratch).0].id
 }

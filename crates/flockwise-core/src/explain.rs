@@ -1,6 +1,6 @@
 //! Why a customer is in a segment, and what would move the customer to another.
 //!
-//! Everything is computed from one version of the model. With x the scaled vector, a the own centroid and b the
+//! Everything is computed from one version of the segmentation. With x the scaled vector, a the own centroid and b the
 //! nearest other one, feature i pulls towards a by (xᵢ-bᵢ)² - (xᵢ-aᵢ)². These pulls add up to |x-b|² - |x-a|².
 
 mod counterfactual;
@@ -12,8 +12,8 @@ pub use counterfactual::{Counterfactual, FeatureChange, Requirement};
 pub use ranges::Ranges;
 pub use typical::{RowScan, TYPICAL, survey};
 
-use crate::model::Model;
 use crate::plan::Plan;
+use crate::segmentation::SegmentScorer;
 
 /// Explains a customer's segment. Segments are indices of the model's segments, features indices of the plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,31 +46,45 @@ pub struct Pull {
 #[must_use]
 pub fn explain(
     plan: &Plan,
-    model: &Model,
+    segmentation: &SegmentScorer,
     margin: f64,
     own: usize,
     vector: &[f64],
     seen: &Ranges,
 ) -> Explanation {
     let mut scaled = Vec::new();
-    model.scaled(vector, &mut scaled);
-    let other = model.nearest().nearest_but(&scaled, own);
+    segmentation.scaled(vector, &mut scaled);
+    let other = segmentation.nearest().nearest_but(&scaled, own);
     let other = other.map(|hit| (hit.centroid, hit.squared.sqrt()));
     Explanation {
         other,
-        pulls: pulls(plan, model, own, other.map(|(index, _)| index), vector),
-        counterfactuals: counterfactual::counterfactuals(plan, model, margin, own, vector, seen),
+        pulls: pulls(
+            plan,
+            segmentation,
+            own,
+            other.map(|(index, _)| index),
+            vector,
+        ),
+        counterfactuals: counterfactual::counterfactuals(
+            plan,
+            segmentation,
+            margin,
+            own,
+            vector,
+            seen,
+        ),
     }
 }
 
 fn pulls(
     plan: &Plan,
-    model: &Model,
+    segmentation: &SegmentScorer,
     own: usize,
     other: Option<usize>,
     vector: &[f64],
 ) -> Vec<Pull> {
-    let centroid = |segment: usize, feature: usize| model.segments()[segment].centroid[feature];
+    let centroid =
+        |segment: usize, feature: usize| segmentation.segments()[segment].centroid[feature];
     let pull = |feature: usize| {
         let typical = |segment: usize| {
             let transform = plan.feature(feature).transform;
@@ -82,7 +96,7 @@ fn pulls(
             typical_other: other.map(typical),
             pull: other.map_or(0.0, |other| {
                 let [from, to] = [other, own].map(|segment| centroid(segment, feature));
-                model.pull(feature, vector[feature], from, to)
+                segmentation.pull(feature, vector[feature], from, to)
             }),
         }
     };

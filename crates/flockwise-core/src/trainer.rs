@@ -3,8 +3,9 @@
 
 mod command;
 mod drift_monitor;
+mod governance;
 mod initial_version;
-mod mini_batch;
+mod input;
 mod moments;
 mod next_version;
 mod outlier_filter;
@@ -16,25 +17,23 @@ mod structure;
 mod warm_up;
 mod window;
 
-pub use command::{Audit, CommandAction, CommandError, Publication, TrainerCommand};
-pub use mini_batch::MiniBatch;
+pub use command::{CommandAction, CommandError, TrainerCommand};
+pub use input::{MiniBatch, TrainerInput};
 pub use sampling_progress::{CAUGHT_UP, Sampled};
 pub use warm_up::WarmUp;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::aggregate::NEVER_MS;
 use crate::drift::Drift;
-use crate::impact::{Impact, impact};
 use crate::lineage::Step;
-use crate::model::{Model, ModelParts, Scaler};
-use crate::naming::name_segments;
+use crate::model::ModelVersion;
 use crate::plan::Plan;
 use crate::policy::{HistoryPolicy, LearningPolicy};
-use retired_centroids::mask_retired;
+use crate::publication::Publication;
+use crate::segmentation::{Impact, Scaler, Segmentation, name_segments};
 use sampling_progress::SamplingProgress;
-use scaled_space::ScaledSpace;
 use window::{KEPT_HALF_LIVES, Window};
 
 /// Maximum number of customers in the trainer's window.
@@ -48,17 +47,6 @@ const FITTED: usize = 10_000;
 /// orders eight times. At 0.1 it does so three times, at no cost in inertia; at 0.2 once, but then the model lags
 /// by a few percent (BENCHMARKS.md).
 const WORTH_A_MOVE: f64 = 0.1;
-
-/// One input of the trainer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TrainerInput {
-    /// Samples of a task.
-    MiniBatch(MiniBatch),
-    /// A command of an operator.
-    Command(TrainerCommand),
-    /// How far tasks have sampled, by task.
-    Sampled(BTreeMap<u32, Sampled>),
-}
 
 /// Learns the model. Its state is the last published versions (the live one and the held one) and the recently
 /// sampled customers. A new owner rebuilds the sample from the mini-batches, from [`Trainer::window_offset`] on.
@@ -76,8 +64,8 @@ pub struct Trainer {
     latest_ms: i64,
     first_ms: Option<i64>,
     now_ms: i64,
-    live: Option<ModelParts>,
-    held: Option<ModelParts>,
+    live: Option<ModelVersion>,
+    held: Option<ModelVersion>,
     margin: f64,
     history: HistoryPolicy,
     seen: Seen,
@@ -95,7 +83,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn with(version: Option<&ModelParts>) -> Self {
+    fn with(version: Option<&ModelVersion>) -> Self {
         version.map_or_else(Self::default, |version| Self {
             drift: version.drift.clone(),
             until_ms: version.trained_ms,
@@ -108,7 +96,7 @@ impl Trainer {
     /// A trainer that continues from the version in use. It looks at what it has learnt once in
     /// [`LearningPolicy::look_ms`].
     #[must_use]
-    pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelParts>) -> Self {
+    pub fn new(plan: Arc<Plan>, policy: LearningPolicy, live: Option<ModelVersion>) -> Self {
         Self {
             window: Window::new(plan.len(), SAMPLE_BOUND),
             progress: SamplingProgress::default(),
@@ -145,7 +133,7 @@ impl Trainer {
 
     /// Sets the held version. The trainer continues from that one.
     #[must_use]
-    pub fn holding(mut self, held: Option<ModelParts>) -> Self {
+    pub fn holding(mut self, held: Option<ModelVersion>) -> Self {
         let held_ms = held.as_ref().map_or(NEVER_MS, |held| held.trained_ms);
         self.now_ms = self.now_ms.max(held_ms);
         self.held = held;
@@ -265,95 +253,30 @@ impl Trainer {
         ahead.chain(others.into_iter().flatten()).min()
     }
 
-    /// Executes a command.
-    ///
-    /// # Errors
-    /// If the command cannot be executed. Nothing has changed then.
-    pub fn execute(&mut self, command: &TrainerCommand) -> Result<Publication, CommandError> {
-        let live = match &command.what {
-            CommandAction::Approve { version } => self.approved(*version)?,
-            CommandAction::Import(model) | CommandAction::Rollback(model) => {
-                self.replaced(model)?
-            }
-        };
-        let impact = self.against_live(&live);
-        self.live = Some(live.clone());
-        self.held = None;
-        self.seen = Seen::with(Some(&live));
-        Ok(Publication {
-            impact,
-            command: Some(command.audit()),
-            ..Publication::live(live)
-        })
-    }
-
-    fn approved(&self, version: u64) -> Result<ModelParts, CommandError> {
-        let held = self.held.as_ref();
-        let meant = held.filter(|held| held.version == version);
-        let meant = meant.ok_or(CommandError::NotHeld {
-            version,
-            held: held.map(|held| held.version),
-        })?;
-        // The training time is now, so that every customer is scored before the next version comes. The cause of a
-        // change is then the version that made it, and not one that came in between.
-        Ok(ModelParts {
-            trained_ms: self.now_ms,
-            ..meant.clone()
-        })
-    }
-
-    /// Turns a model from outside into the next version.
-    fn replaced(&self, model: &ModelParts) -> Result<ModelParts, CommandError> {
-        Model::new(&self.plan, model.clone())?;
-        let Some(latest) = self.latest() else {
-            return Ok(ModelParts {
-                trained_ms: self.now_ms,
-                ..model.clone()
-            });
-        };
-        let ids = |model: &ModelParts| -> BTreeSet<u32> {
-            model.segments.iter().map(|segment| segment.id).collect()
-        };
-        let before = ids(self.live.as_ref().unwrap_or(latest));
-        let after = ids(model);
-        let gone = before.difference(&after);
-        let gone = gone.map(|segment| Step::Retired { segment: *segment });
-        let come = after.difference(&before);
-        let come = come.map(|segment| Step::Born { segment: *segment });
-        Ok(self.finished(ModelParts {
-            version: latest.version + 1,
-            trained_ms: self.now_ms,
-            next_id: model.next_id.max(latest.next_id),
-            lineage: gone.chain(come).collect(),
-            ghosts: latest.ghosts.clone(),
-            drift: latest.drift.clone(),
-            ..model.clone()
-        }))
-    }
-
     /// The version in use; 0 if there is none.
     #[must_use]
     pub fn live_version(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.version)
     }
 
-    fn latest(&self) -> Option<&ModelParts> {
+    fn latest(&self) -> Option<&ModelVersion> {
         self.held.as_ref().or(self.live.as_ref())
     }
 
     fn first_version(&mut self) -> Publication {
-        let first = self.first_model();
+        let (segmentation, lineage) = self.first_segmentation();
+        let first = self.fitted(1, segmentation, lineage);
         self.live = Some(first.clone());
         Publication::live(first)
     }
 
     /// Periods are counted from the version, so that a successor that continues from it looks at the same times.
-    fn periods_since(&self, model: &ModelParts) -> i64 {
+    fn periods_since(&self, model: &ModelVersion) -> i64 {
         self.age_ms(model) / self.policy.look_ms()
     }
 
     /// Age of a version, milliseconds. A version without a training time counts as one from the epoch.
-    fn age_ms(&self, model: &ModelParts) -> i64 {
+    fn age_ms(&self, model: &ModelVersion) -> i64 {
         self.now_ms.saturating_sub(model.trained_ms.max(0))
     }
 
@@ -373,8 +296,10 @@ impl Trainer {
         let latest = self.latest()?.clone();
         self.seen.periods = self.periods_since(&latest);
         let weighed = self.window.weighed(self.now_ms, self.half_life_ms());
-        let shifts = self.watch(&latest, &weighed);
-        let next = self.next_model(&latest, weighed);
+        let shifts = self.watch(latest.segmentation(), &weighed);
+        let next = self.next_segmentation(latest.segmentation(), weighed);
+        let next = next
+            .map(|(segmentation, lineage)| self.fitted(latest.version + 1, segmentation, lineage));
         let reviewed = next.map(|next| (self.impact(&latest, &next), next));
         let worth = reviewed.filter(|(impact, next)| is_worth_it(impact.as_ref(), next));
         let (impact, next) = match worth {
@@ -386,10 +311,6 @@ impl Trainer {
             None => (None, self.unmoved(&latest)),
         };
         let impact = impact.or_else(|| self.against_live(&next));
-        let next = ModelParts {
-            drift: self.seen.drift.clone(),
-            ..next
-        };
         Some(Publication {
             shifts,
             ..self.govern(next, impact)
@@ -397,74 +318,47 @@ impl Trainer {
     }
 
     /// Whether nothing was published for a half-life: a successor has to examine all samples since.
-    fn is_overdue(&self, latest: &ModelParts) -> bool {
+    fn is_overdue(&self, latest: &ModelVersion) -> bool {
         self.age_ms(latest) >= self.policy.half_life_ms
     }
 
-    /// Whether the held version would by now move no more customers than allowed.
-    fn is_calm(&self) -> bool {
-        let impact = self.held.as_ref().and_then(|held| self.against_live(held));
-        impact.is_some_and(|impact| impact.moved <= self.policy.churn_budget)
-    }
-
     /// The latest version again, as of now.
-    fn unmoved(&self, latest: &ModelParts) -> ModelParts {
-        ModelParts {
+    fn unmoved(&self, latest: &ModelVersion) -> ModelVersion {
+        ModelVersion {
             version: latest.version + 1,
             trained_ms: self.now_ms,
             lineage: Vec::new(),
+            drift: self.seen.drift.clone(),
             ..latest.clone()
         }
     }
 
-    /// Makes a version live if it moves no more customers than allowed. Otherwise it is held until it is approved
-    /// or a later one moves few enough. It includes the lineage of a version held before.
-    fn govern(&mut self, mut next: ModelParts, impact: Option<Impact>) -> Publication {
-        if let Some(held) = self.held.take() {
-            next.lineage = [held.lineage, next.lineage].concat();
-        }
-        let moved = impact.as_ref().map_or(0.0, |impact| impact.moved);
-        let is_held = moved > self.policy.churn_budget && !self.history.contains(self.now_ms);
-        if is_held {
-            self.held = Some(next.clone());
-        } else {
-            self.live = Some(next.clone());
-        }
-        Publication {
-            model: next,
-            is_held,
-            impact,
-            command: None,
-            shifts: Vec::new(),
+    /// A version of artefacts that were just fitted.
+    fn fitted(&self, version: u64, segmentation: Segmentation, lineage: Vec<Step>) -> ModelVersion {
+        ModelVersion {
+            version,
+            trained_ms: self.now_ms,
+            features: self.plan.feature_names().map(str::to_owned).collect(),
+            lineage,
+            artefacts: segmentation.into(),
+            drift: self.seen.drift.clone(),
         }
     }
 
-    fn against_live(&self, next: &ModelParts) -> Option<Impact> {
-        self.live.as_ref().and_then(|now| self.impact(now, next))
-    }
-
-    /// The impact of a version on the customers of the window, compared with another version. Customers sampled
-    /// near a retired centroid do not count: they have moved elsewhere since.
-    fn impact(&self, now: &ModelParts, next: &ModelParts) -> Option<Impact> {
-        let mut weighed = self.window.weighed(self.now_ms, self.policy.half_life_ms);
-        let space = ScaledSpace::new(&self.plan, &next.scaler);
-        mask_retired(&mut weighed, next, &next.ghosts, &space);
-        let now = Model::new(&self.plan, now.clone()).ok()?;
-        let next = Model::new(&self.plan, next.clone()).ok()?;
-        Some(impact(&now, &next, self.margin, &weighed.points))
-    }
-
-    fn finished(&self, mut model: ModelParts) -> ModelParts {
-        round(&mut model.scaler);
-        model.segments.sort_by_key(|segment| segment.id);
-        name_segments(&self.plan, &model.scaler, &mut model.segments);
-        model
+    fn finished(&self, mut segmentation: Segmentation) -> Segmentation {
+        let Segmentation {
+            scaler, segments, ..
+        } = &mut segmentation;
+        round(scaler);
+        segments.sort_by_key(|segment| segment.id);
+        name_segments(&self.plan, scaler, segments);
+        segmentation
     }
 }
 
 /// Whether a version is worth publishing. Customers move only for a reason: the segments changed, or the error
 /// falls by enough to pay for the customers whose nearest segment changes.
-fn is_worth_it(impact: Option<&Impact>, next: &ModelParts) -> bool {
+fn is_worth_it(impact: Option<&Impact>, next: &ModelVersion) -> bool {
     let Some(impact) = impact else { return true };
     let gain = impact.error_before - impact.error_after;
     !next.lineage.is_empty()

@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use flockwise_core::trainer::{CommandError, Publication, Trainer, TrainerCommand};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{CommandError, Trainer, TrainerCommand};
 
 /// Jobs in the queue of the thread, at most: one for each worker, and abandoned ones.
 const MAX_QUEUED_JOBS: usize = 64;

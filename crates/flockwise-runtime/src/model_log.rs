@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flockwise_codec::model::{decode_publication, summary};
-use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
 use flockwise_core::task::Versions;
 
@@ -20,7 +20,7 @@ pub(crate) struct ModelLog {
     /// The newest versions that are not held, at most [`LIVE`], oldest first.
     live: Vec<LoggedVersion<Arc<Model>>>,
     /// The held version, if it is newer than those.
-    held: Option<LoggedVersion<Arc<ModelParts>>>,
+    held: Option<LoggedVersion<Arc<ModelVersion>>>,
     /// Offsets of the mini-batches that the newest version was learnt from.
     mini_batches: Option<Range<i64>>,
     /// Number of versions decoded, for tests.
@@ -82,7 +82,7 @@ impl ModelLog {
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub(crate) fn held(&mut self, plan: &Plan) -> Result<Option<Arc<ModelParts>>, String> {
+    pub(crate) fn held(&mut self, plan: &Plan) -> Result<Option<Arc<ModelVersion>>, String> {
         if let Some(LoggedVersion::Bytes(bytes)) = &self.held {
             let (publication, _) = decode_publication(bytes, plan)?;
             self.held = Some(LoggedVersion::Decoded(Arc::new(publication.model)));

@@ -15,9 +15,10 @@ use flockwise_codec::trainer_input::encode_mini_batch;
 use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
 use flockwise_core::change::Change;
 use flockwise_core::event::Event;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
+use flockwise_core::publication::Publication;
 use flockwise_core::task::{Task, Versions};
-use flockwise_core::trainer::{MiniBatch, Publication, Sampled};
+use flockwise_core::trainer::{MiniBatch, Sampled};
 
 use crate::batch::Record;
 use crate::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
@@ -216,8 +217,8 @@ impl Outbox {
         &mut self,
         broker: &mut impl Transactions,
         pipeline: &Pipeline,
-        model: &ModelParts,
-        before: Option<&ModelParts>,
+        model: &ModelVersion,
+        before: Option<&ModelVersion>,
     ) -> Result<(), Failure> {
         let topics = &pipeline.topics;
         let targets = std::iter::once((Topic::Lineage, 0));

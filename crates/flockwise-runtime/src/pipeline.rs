@@ -6,7 +6,7 @@ use std::time::Duration;
 use flockwise_codec::decode::Decoder;
 use flockwise_codec::format::Format;
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::task::TaskSettings;
 
 use crate::alignment::Alignment;
@@ -33,7 +33,7 @@ pub struct Pipeline {
     /// The settings of the tasks.
     pub task: Arc<TaskSettings>,
     /// The model to start with; `None`: warm-up learns the first version.
-    pub import: Option<ModelParts>,
+    pub import: Option<ModelVersion>,
     /// A live pipeline commits its work at least this often.
     pub commit_interval: Duration,
     /// How input partitions are read in step.

@@ -36,7 +36,7 @@ const WARM_WITHIN: i64 = 10_000;
 pub struct Standbys {
     shared: Arc<Mutex<StandbyState>>,
     /// Standbys on either side for each owned task.
-    reach: usize,
+    neighbours: usize,
     /// Number of tasks of the pipeline.
     tasks: u32,
     /// Offsets that a warm standby may still have to read.
@@ -77,13 +77,13 @@ struct Standby {
 }
 
 impl Standbys {
-    /// Creates the standbys of a pipeline with this number of tasks: for each owned task, `reach` on either side. With
-    /// `reach` 0 there are none.
+    /// Creates the standbys of a pipeline with this number of tasks: for each owned task, `neighbours` on either side.
+    /// With 0 there are none.
     #[must_use]
-    pub fn new(reach: usize, tasks: u32, clock: Clock) -> Self {
+    pub fn new(neighbours: usize, tasks: u32, clock: Clock) -> Self {
         Self {
             shared: Arc::default(),
-            reach,
+            neighbours,
             tasks,
             warm_within: WARM_WITHIN,
             clock,
@@ -115,7 +115,7 @@ impl Standbys {
     /// Are standbys configured?
     #[must_use]
     pub fn are_wanted(&self) -> bool {
-        self.reach > 0
+        self.neighbours > 0
     }
 
     /// Takes the standby of a task that the worker now owns; `None` if there is none that can be trusted.
@@ -192,7 +192,7 @@ impl Standbys {
     /// Drops standbys that are no longer wanted, creates missing ones, and returns what to read for each.
     fn update_wanted(&self, pipeline: &Pipeline) -> Vec<FollowedTask> {
         let shared = &mut *self.lock();
-        let wanted = shared.wanted(self.reach, self.tasks);
+        let wanted = shared.wanted(self.neighbours, self.tasks);
         let now_ms = self.clock.latest_ms();
         shared.standbys.retain(|number, _| wanted.contains(number));
         shared.drop_stale(now_ms, self.trusted);
@@ -258,20 +258,20 @@ impl FollowedTasks {
 
 impl StandbyState {
     /// The tasks to replicate.
-    fn wanted(&self, reach: usize, tasks: u32) -> BTreeSet<u32> {
+    fn wanted(&self, neighbours: usize, tasks: u32) -> BTreeSet<u32> {
         let owned: BTreeSet<u32> = self.owned.values().flatten().copied().collect();
-        if reach == 0 || !self.is_assigned || self.is_out_of_memory {
+        if neighbours == 0 || !self.is_assigned || self.is_out_of_memory {
             return BTreeSet::new();
         }
         if owned.is_empty() {
             // A spare instance, which may be assigned any task.
             return (0..tasks).collect();
         }
-        let reach = (reach * owned.len()).min(tasks as usize) as i64;
+        let farthest = (neighbours * owned.len()).min(tasks as usize) as i64;
         let count = i64::from(tasks);
         let near = |number: &u32| {
             let number = i64::from(*number);
-            (-reach..=reach).map(move |step| (number + step).rem_euclid(count) as u32)
+            (-farthest..=farthest).map(move |step| (number + step).rem_euclid(count) as u32)
         };
         // The inner tasks of a run reach no further than those at its borders.
         let borders = owned.iter().filter(|number| {

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use flockwise_codec::watermarks::Learnt;
-use flockwise_core::trainer::{Audit, Publication, Sampled, Trainer, WarmUp};
+use flockwise_core::publication::{Audit, Publication};
+use flockwise_core::trainer::{Sampled, Trainer, WarmUp};
 
 use crate::clock::Moment;
 use crate::learning_thread::{InlineExecutor, LearningExecutor, LearningHandle, LearningOutcome};

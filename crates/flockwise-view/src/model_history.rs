@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_core::model::ModelParts;
-use flockwise_core::trainer::Publication;
+use flockwise_core::model::ModelVersion;
+use flockwise_core::publication::Publication;
 use serde::Serialize;
 
 use crate::version_entry::VersionEntry;
@@ -16,7 +16,7 @@ const MAX_VERSIONS: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct ModelHistory {
     latest: Latest,
-    live: Option<ModelParts>,
+    live: Option<ModelVersion>,
     /// By number. The state is that of the publication, held or live, and not the present one.
     entries: BTreeMap<u64, VersionEntry>,
     /// Number of versions that are not kept any more.
@@ -53,7 +53,7 @@ impl ModelHistory {
     }
 
     /// The version in use; `None` before the first.
-    pub(crate) fn live(&self) -> Option<&ModelParts> {
+    pub(crate) fn live(&self) -> Option<&ModelVersion> {
         self.live.as_ref()
     }
 

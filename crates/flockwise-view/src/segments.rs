@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flockwise_codec::summary::TaskSummary;
 use flockwise_codec::time::write_time;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use serde::Serialize;
 
 use crate::version_entry::trained_at;
@@ -55,12 +55,18 @@ pub struct SegmentEntry {
 
 /// The segments of `model`, counted over the summaries of `tasks` tasks.
 pub(crate) fn segments(
-    model: &ModelParts,
+    model: &ModelVersion,
     summaries: &BTreeMap<u32, TaskSummary>,
     tasks: u32,
 ) -> Segments {
     let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
-    sizes.extend(model.segments.iter().map(|segment| (segment.id, 0)));
+    sizes.extend(
+        model
+            .segmentation()
+            .segments
+            .iter()
+            .map(|segment| (segment.id, 0)),
+    );
     for (segment, customers) in summaries.values().flat_map(|summary| &summary.segments) {
         *sizes.entry(*segment).or_default() += customers;
     }
@@ -84,8 +90,12 @@ pub(crate) fn segments(
     }
 }
 
-fn entry(model: &ModelParts, id: u32, customers: u64, assigned: u64) -> SegmentEntry {
-    let known = model.segments.iter().find(|segment| segment.id == id);
+fn entry(model: &ModelVersion, id: u32, customers: u64, assigned: u64) -> SegmentEntry {
+    let known = model
+        .segmentation()
+        .segments
+        .iter()
+        .find(|segment| segment.id == id);
     SegmentEntry {
         segment: id,
         name: known.map(|segment| segment.name.clone()),

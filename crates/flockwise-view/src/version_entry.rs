@@ -2,10 +2,10 @@
 
 use flockwise_codec::time::write_time;
 use flockwise_core::aggregate::NEVER_MS;
-use flockwise_core::impact::Impact;
 use flockwise_core::lineage::Step;
-use flockwise_core::model::ModelParts;
-use flockwise_core::trainer::{Audit, Publication};
+use flockwise_core::model::ModelVersion;
+use flockwise_core::publication::{Audit, Publication};
+use flockwise_core::segmentation::Impact;
 use serde::Serialize;
 
 use crate::version_state::VersionState;
@@ -53,7 +53,7 @@ impl VersionEntry {
             version: model.version,
             state,
             trained_at: trained_at(model),
-            segments: model.segments.len(),
+            segments: model.segmentation().segments.len(),
             moved: impact.map(|impact| impact.moved),
             error_change: impact.map(error_change),
             lineage: model.lineage.iter().copied().map(step).collect(),
@@ -74,7 +74,7 @@ impl From<&Audit> for CommandEntry {
 }
 
 /// When the model was trained; `None` for a model made by hand.
-pub(crate) fn trained_at(model: &ModelParts) -> Option<String> {
+pub(crate) fn trained_at(model: &ModelVersion) -> Option<String> {
     (model.trained_ms != NEVER_MS).then(|| write_time(model.trained_ms))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_codec::model::decode_model;
 use flockwise_config::Config;
-use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
@@ -70,7 +70,7 @@ pub(crate) fn pipeline(
 }
 
 /// Reads a model file. Fails if the model does not match the plan.
-pub(crate) fn import(path: &Path, plan: &Plan) -> Result<ModelParts, Failed> {
+pub(crate) fn import(path: &Path, plan: &Plan) -> Result<ModelVersion, Failed> {
     let unfit = |reason: String| Failed::invalid(format!("model {}: {reason}", path.display()));
     let bytes =
         std::fs::read(path).map_err(|error| unfit(format!("cannot read the file: {error}")))?;

@@ -1,7 +1,7 @@
 //! The drift state that a version carries.
 
 use flockwise_core::drift::{ChangeDetector, Drift, Shift};
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::time::instant;
@@ -72,7 +72,7 @@ impl TryFrom<DriftRecord> for Drift {
 }
 
 impl ShiftRecord {
-    pub(super) fn of(shift: &Shift, model: &ModelParts) -> Self {
+    pub(super) fn of(shift: &Shift, model: &ModelVersion) -> Self {
         Self {
             feature: shift
                 .feature
@@ -81,7 +81,7 @@ impl ShiftRecord {
         }
     }
 
-    pub(super) fn read(self, model: &ModelParts) -> Result<Shift, String> {
+    pub(super) fn read(self, model: &ModelVersion) -> Result<Shift, String> {
         let index = |name: String| {
             let place = model.features.iter().position(|known| *known == name);
             place.ok_or_else(|| format!("shifts: `{name}` is not a feature of the model"))

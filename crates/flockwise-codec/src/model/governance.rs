@@ -1,7 +1,7 @@
 //! A version's state, its impact, and the command that it comes from.
 
-use flockwise_core::impact::{Flow, Impact};
-use flockwise_core::trainer::Audit;
+use flockwise_core::publication::Audit;
+use flockwise_core::segmentation::{Flow, Impact};
 use serde::{Deserialize, Serialize};
 
 use crate::time::instant;
@@ -61,18 +61,18 @@ pub(super) struct AuditRecord {
 }
 
 impl From<&Impact> for ImpactRecord {
-    fn from(review: &Impact) -> Self {
+    fn from(impact: &Impact) -> Self {
         let flow = |flow: &Flow| FlowRecord {
             from: flow.from,
             to: flow.to,
             share: flow.share,
         };
         Self {
-            moved: review.moved,
-            other_nearest: review.other_nearest,
-            flows: review.flows.iter().map(flow).collect(),
-            error_before: review.error_before,
-            error_after: review.error_after,
+            moved: impact.moved,
+            other_nearest: impact.other_nearest,
+            flows: impact.flows.iter().map(flow).collect(),
+            error_before: impact.error_before,
+            error_after: impact.error_after,
         }
     }
 }

@@ -10,8 +10,9 @@ use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::Cause;
 use flockwise_core::feature::Feature;
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 use flockwise_core::task::Versions;
 use proptest::prelude::*;
 
@@ -106,7 +107,7 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
         centroid: vec![0.0; plan.len()],
         weight: 1.0,
         is_pinned: false,
-        reach: None,
+        outlier_threshold: None,
     };
     let features = plan.feature_names().map(str::to_owned).collect();
     let scaler = Scaler {
@@ -115,7 +116,7 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
         weight: 1.0,
     };
     let segments = (first..).zip(names).map(segment).collect();
-    let parts = ModelParts {
+    let parts = ModelVersion {
         version: 1,
         trained_ms: 0,
         lineage: vec![
@@ -130,7 +131,7 @@ fn model(plan: &Plan, names: &[String], first: u32) -> Arc<Model> {
             },
             Step::Retired { segment: 6 },
         ],
-        ..ModelParts::hand_made(features, scaler, segments)
+        ..ModelVersion::hand_made(features, Segmentation::new(scaler, segments))
     };
     Arc::new(Model::new(plan, parts).unwrap())
 }

@@ -109,7 +109,7 @@ pub(crate) fn encode(
 /// The step about the segment left, or else the one about the segment reached.
 fn step(versions: &Versions, change: &Change) -> Option<StepRecord> {
     let about = |id: Option<u32>| {
-        let steps = versions.current.parts().lineage.iter();
+        let steps = versions.current.as_version().lineage.iter();
         let known = steps.map(|step| match *step {
             Step::Born { segment } => ("born", segment, None),
             Step::Retired { segment } => ("retired", segment, None),
@@ -131,8 +131,9 @@ fn step(versions: &Versions, change: &Change) -> Option<StepRecord> {
 fn name(versions: &Versions, segment: u32) -> Option<&str> {
     let models = [Some(&versions.current), versions.previous.as_ref()];
     models.into_iter().flatten().find_map(|model| {
-        let index = model.index_of(segment)?;
-        Some(model.segments()[index].name.as_str())
+        let segmentation = model.segmentation();
+        let index = segmentation.index_of(segment)?;
+        Some(segmentation.segments()[index].name.as_str())
     })
 }
 

@@ -3,7 +3,7 @@
 use flockwise_codec::trainer_input::{decode_trainer_input, encode_command};
 use flockwise_core::trainer::{CommandAction, TrainerCommand, TrainerInput};
 
-use crate::{parts, plan};
+use crate::{plan, version};
 
 fn command(what: CommandAction) -> TrainerCommand {
     TrainerCommand {
@@ -28,7 +28,7 @@ fn an_approval() {
 #[test]
 fn models_that_are_to_be_used() {
     for what in [CommandAction::Import, CommandAction::Rollback] {
-        let command = command(what(Box::new(parts())));
+        let command = command(what(Box::new(version())));
         let bytes = encode_command(&command);
         assert_eq!(
             decode_trainer_input(&bytes, &plan()),

@@ -9,8 +9,9 @@ mod records;
 use flockwise_core::drift::{ChangeDetector, Drift};
 use flockwise_core::feature::{Aggregate, Feature, Transform};
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{ModelParts, RetiredCentroid, Scaler, Segment};
+use flockwise_core::model::{Artefacts, ModelVersion};
 use flockwise_core::plan::Plan;
+use flockwise_core::segmentation::{RetiredCentroid, Scaler, Segment, Segmentation};
 
 fn feature(name: &str, aggregate: Aggregate) -> Feature {
     Feature {
@@ -27,19 +28,17 @@ pub(crate) fn plan() -> Plan {
     ])
 }
 
-pub(crate) fn parts() -> ModelParts {
+/// A version with an artefact of a later release.
+pub(crate) fn version() -> ModelVersion {
     let segment = |id, name: &str, centroid: [f64; 2], weight| Segment {
         id,
         name: name.to_owned(),
         centroid: centroid.to_vec(),
         weight,
         is_pinned: false,
-        reach: None,
+        outlier_threshold: None,
     };
-    ModelParts {
-        version: 42,
-        trained_ms: 1_767_323_045_678,
-        features: vec!["orders".to_owned(), "days_since_order".to_owned()],
+    let segmentation = Segmentation {
         scaler: Scaler {
             means: vec![0.5, 3.25],
             variances: vec![0.25, 2.25],
@@ -49,11 +48,21 @@ pub(crate) fn parts() -> ModelParts {
             segment(4, "frequent, \"new\"", [1.0, 0.1], 1000.25),
             Segment {
                 is_pinned: true,
-                reach: Some(4.5),
+                outlier_threshold: Some(4.5),
                 ..segment(12, "lapsed", [0.1, 6.0], 234.25)
             },
         ],
         next_id: 15,
+        retired_centroids: vec![RetiredCentroid {
+            centroid: vec![2.0, 0.5],
+            until_ms: 1_767_225_600_000,
+        }],
+    };
+    let tiers = ("tiers".to_owned(), r#"{ "of": [4, 12.50] }"#.to_owned());
+    ModelVersion {
+        version: 42,
+        trained_ms: 1_767_323_045_678,
+        features: vec!["orders".to_owned(), "days_since_order".to_owned()],
         lineage: vec![
             Step::Born { segment: 12 },
             Step::Split {
@@ -66,6 +75,10 @@ pub(crate) fn parts() -> ModelParts {
             },
             Step::Retired { segment: 3 },
         ],
+        artefacts: Artefacts {
+            segmentation: segmentation.into(),
+            unknown: [tiers].into(),
+        },
         drift: Drift {
             watches: vec![ChangeDetector {
                 count: 14.0,
@@ -76,9 +89,5 @@ pub(crate) fn parts() -> ModelParts {
             }],
             fast_until_ms: Some(1_767_225_600_000),
         },
-        ghosts: vec![RetiredCentroid {
-            centroid: vec![2.0, 0.5],
-            until_ms: 1_767_225_600_000,
-        }],
     }
 }

@@ -2,11 +2,11 @@
 
 use flockwise_codec::model::{decode_model, decode_publication, encode_model, encode_publication};
 use flockwise_core::drift::Shift;
-use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::model::Model;
-use flockwise_core::trainer::{Audit, Publication};
+use flockwise_core::publication::{Audit, Publication};
+use flockwise_core::segmentation::{Flow, Impact};
 
-use crate::{parts, plan};
+use crate::{plan, version};
 
 const MODEL: &str = include_str!("model.json");
 
@@ -18,7 +18,7 @@ pub(crate) fn shifts() -> Vec<Shift> {
 
 fn publication() -> Publication {
     Publication {
-        model: parts(),
+        model: version(),
         is_held: true,
         impact: Some(Impact {
             moved: 0.125,
@@ -53,22 +53,38 @@ fn a_model() {
 
 #[test]
 fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
-    let hand_made = r#"{"features": ["orders", "days_since_order"], "scaler": {"deviations": [1, 2]},
-        "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}"#;
-    let parts = decode_model(hand_made.as_bytes(), &plan()).unwrap();
-    assert_eq!((parts.version, parts.next_id), (1, 3));
-    assert_eq!(parts.scaler.means, [0.0, 0.0]);
-    let names: Vec<&str> = parts
+    let hand_made = r#"{"features": ["orders", "days_since_order"], "artefacts": {"segmentation": {
+        "scaler": {"deviations": [1, 2]},
+        "segments": [{"id": 1, "name": "VIP", "centroid": [9, 9]}, {"id": 2, "centroid": [-9, 0]}]}}}"#;
+    let model = decode_model(hand_made.as_bytes(), &plan()).unwrap();
+    let segmentation = model.segmentation();
+    assert_eq!((model.version, segmentation.next_id), (1, 3));
+    assert_eq!(segmentation.scaler.means, [0.0, 0.0]);
+    let names: Vec<&str> = segmentation
         .segments
         .iter()
         .map(|segment| segment.name.as_str())
         .collect();
     assert_eq!(names, ["VIP", "low orders"]);
-    let again = encode_model(&parts);
+    let again = encode_model(&model);
     assert_eq!(
         decode_model(&again, &plan()),
-        Ok(parts),
+        Ok(model),
         "a model without a time stays without one"
+    );
+}
+
+/// Before there were artefacts, `scaler` and `segments` were fields of the version.
+#[test]
+fn a_model_of_another_format_says_what_to_do() {
+    let former = r#"{"features": ["orders"], "scaler": {"deviations": [1]}, "segments": []}"#;
+    let found = decode_model(former.as_bytes(), &plan()).unwrap_err();
+    assert_eq!(
+        found,
+        "not a model: unknown field `scaler`, expected one of `version`, `state`, `trained_at`, `features`, `lineage`, \
+         `drift`, `shifts`, `impact`, `command`, `mini_batches`, `artefacts` at line 1 column 33; if another release of \
+         Flockwise wrote it, use that release; if a person did, it needs `features` and `artefacts.segmentation` \
+         (docs/models.md)"
     );
 }
 
@@ -76,7 +92,7 @@ fn a_model_by_hand_needs_little_and_keeps_the_names_it_has() {
 fn a_model_that_cannot_be_says_why() {
     let told = |text: &str| {
         decode_model(text.as_bytes(), &plan())
-            .and_then(|parts| Model::new(&plan(), parts).map_err(|error| error.to_string()))
+            .and_then(|model| Model::new(&plan(), model).map_err(|error| error.to_string()))
             .unwrap_err()
     };
     let cases = [
@@ -118,7 +134,7 @@ fn a_model_that_cannot_be_says_why() {
         (
             "4.5,",
             "-4.5,",
-            "the reach of segment 12 is -4.5: a finite distance of at least 0 is needed, or none",
+            "the outlier threshold of segment 12 is -4.5: a finite distance of at least 0 is needed, or none",
         ),
         (
             "6.0",
@@ -126,6 +142,16 @@ fn a_model_that_cannot_be_says_why() {
             "the centroid of segment 12 has 3 finite numbers: 2 are needed, one for each feature",
         ),
         ("0.1,", "1e400,", "not a model: number out of range"),
+        (
+            "\"segmentation\"",
+            "\"map\"",
+            "not a model: no artefact `segmentation`: without segments no customer can be scored at line",
+        ),
+        (
+            "\"tiers\"",
+            "\"tiers\": 1, \"tiers\"",
+            "not a model: two artefacts `tiers`",
+        ),
     ];
     for (from, to, expected) in cases {
         let text = if from.is_empty() {

@@ -16,7 +16,7 @@ use flockwise_core::model::Model;
 use flockwise_core::task::{Progress, TaskPosition, Versions};
 use flockwise_core::trainer::MiniBatch;
 
-use crate::{parts, plan};
+use crate::{plan, version};
 
 const CHANGE: &str = include_str!("change.json");
 const FIRST_CHANGE: &str = include_str!("first_change.json");
@@ -86,7 +86,7 @@ fn change() -> Change {
 fn encoded(change: &Change) -> String {
     let plan = plan();
     let versions = Versions {
-        current: Arc::new(Model::new(&plan, parts()).unwrap()),
+        current: Arc::new(Model::new(&plan, version()).unwrap()),
         previous: None,
     };
     let mut out = Vec::new();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
-use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 use flockwise_core::task::{TaskSettings, Versions};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -69,7 +70,7 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
         centroid: centroid.iter().map(|x| x + shift).collect(),
         weight: 1.0,
         is_pinned: false,
-        reach: None,
+        outlier_threshold: None,
     };
     let features = plan().feature_names().map(str::to_owned).collect();
     let scaler = Scaler {
@@ -83,10 +84,10 @@ pub(crate) fn model(version: u64) -> Arc<Model> {
         segment(3, [0.2, 1.5, 0.2]),
         segment(4, [0.0, 2.5, 0.0]),
     ];
-    let parts = ModelParts {
+    let parts = ModelVersion {
         version,
         trained_ms: 0,
-        ..ModelParts::hand_made(features, scaler, segments)
+        ..ModelVersion::hand_made(features, Segmentation::new(scaler, segments))
     };
     Arc::new(Model::new(&plan(), parts).unwrap())
 }

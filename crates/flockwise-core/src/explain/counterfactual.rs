@@ -12,8 +12,8 @@ use flockwise_kmeans::Scratch;
 use super::interval::Interval;
 use super::ranges::Ranges;
 use crate::feature::{Aggregate, Feature};
-use crate::model::Model;
 use crate::plan::Plan;
+use crate::segmentation::SegmentScorer;
 
 /// How a customer could move to another segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,19 +53,19 @@ const BEYOND: [f64; 4] = [1e-10, 1e-8, 1e-6, 1e-4];
 /// The counterfactuals for all segments except the own one.
 pub(super) fn counterfactuals(
     plan: &Plan,
-    model: &Model,
+    segmentation: &SegmentScorer,
     margin: f64,
     own: usize,
     vector: &[f64],
     seen: &Ranges,
 ) -> Vec<Counterfactual> {
     let mut scaled = Vec::new();
-    model.scaled(vector, &mut scaled);
-    let segments = 0..model.segments().len();
-    let squared = |segment| model.nearest().squared_distance(&scaled, segment);
+    segmentation.scaled(vector, &mut scaled);
+    let segments = 0..segmentation.segments().len();
+    let squared = |segment| segmentation.nearest().squared_distance(&scaled, segment);
     let mut start = CounterfactualSearch {
         plan,
-        model,
+        segmentation,
         margin,
         own,
         vector,
@@ -85,7 +85,7 @@ pub(super) fn counterfactuals(
 /// The customer for whom counterfactuals are searched.
 struct CounterfactualSearch<'a> {
     plan: &'a Plan,
-    model: &'a Model,
+    segmentation: &'a SegmentScorer,
     margin: f64,
     own: usize,
     vector: &'a [f64],
@@ -104,7 +104,8 @@ impl CounterfactualSearch<'_> {
         let mut counterfactuals: Vec<(f64, usize, Interval)> = (0..self.plan.len())
             .filter_map(|feature| {
                 let interval = self.interval(to, feature)?;
-                let length = interval.nearest_to_zero(0.0).abs() * self.model.scale()[feature];
+                let length =
+                    interval.nearest_to_zero(0.0).abs() * self.segmentation.scale()[feature];
                 Some((length, feature, interval))
             })
             .collect();
@@ -119,12 +120,12 @@ impl CounterfactualSearch<'_> {
     /// The moves along a feature that lead to a segment, within the values that customers have; `None` if there
     /// are none.
     fn interval(&self, to: usize, feature: usize) -> Option<Interval> {
-        let square = self.model.scale()[feature].powi(2);
+        let square = self.segmentation.scale()[feature].powi(2);
         if square == 0.0 {
             return None;
         }
         let x = self.vector[feature];
-        let gap = |segment: usize| self.model.segments()[segment].centroid[feature] - x;
+        let gap = |segment: usize| self.segmentation.segments()[segment].centroid[feature] - x;
         let (lowest, highest) = self.seen.bounds(feature);
         let mut interval = Interval {
             low: lowest - x,
@@ -151,7 +152,7 @@ impl CounterfactualSearch<'_> {
         feature: usize,
         interval: Interval,
     ) -> Option<FeatureChange> {
-        let (scale, x) = (self.model.scale()[feature], self.vector[feature]);
+        let (scale, x) = (self.segmentation.scale()[feature], self.vector[feature]);
         let border = interval.nearest_to_zero(0.0);
         let size = (1.0 / scale).max(x.abs()).max(border.abs());
         let spec = self.plan.feature(feature);
@@ -176,9 +177,9 @@ impl CounterfactualSearch<'_> {
 
     /// Whether a scoring at this point would move the customer to segment `to`.
     fn is_moved(&mut self, to: usize) -> bool {
-        let (nearest, distance) = self.model.score(&self.scaled, &mut self.scratch);
+        let (nearest, distance) = self.segmentation.score(&self.scaled, &mut self.scratch);
         let own = self
-            .model
+            .segmentation
             .nearest()
             .squared_distance(&self.scaled, self.own);
         nearest == to && distance < own.sqrt() * (1.0 - self.margin)

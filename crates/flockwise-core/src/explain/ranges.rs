@@ -1,6 +1,6 @@
 //! The values that customers have. A counterfactual never goes beyond them.
 
-use crate::model::Model;
+use crate::segmentation::SegmentScorer;
 
 /// The lowest and the highest value of each feature among customers, in the feature vector's units.
 ///
@@ -12,22 +12,22 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// The ranges that the centroids of a model span: all that is known without customers.
+    /// The ranges that the centroids span: all that is known without customers.
     #[must_use]
-    pub fn of(model: &Model) -> Self {
-        let features = model.parts().features.len();
+    pub fn of(segmentation: &SegmentScorer) -> Self {
+        let features = segmentation.scale().len();
         let mut ranges = Self {
             bounds: vec![(f64::INFINITY, f64::NEG_INFINITY); features],
         };
-        for segment in model.segments() {
-            ranges.include(model, &segment.centroid);
+        for segment in segmentation.segments() {
+            ranges.include(segmentation, &segment.centroid);
         }
         ranges
     }
 
     /// Extends the ranges to a customer's feature vector.
-    pub fn include(&mut self, model: &Model, vector: &[f64]) {
-        let scaler = &model.parts().scaler;
+    pub fn include(&mut self, segmentation: &SegmentScorer, vector: &[f64]) {
+        let scaler = segmentation.scaler();
         for (index, (bounds, x)) in self.bounds.iter_mut().zip(vector).enumerate() {
             let x = scaler.winsorise(index, *x);
             *bounds = (bounds.0.min(x), bounds.1.max(x));

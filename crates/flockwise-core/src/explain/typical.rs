@@ -2,9 +2,9 @@
 
 use super::ranges::Ranges;
 use crate::aggregate;
-use crate::model::Model;
 use crate::plan::Plan;
 use crate::rows::Rows;
+use crate::segmentation::SegmentScorer;
 
 /// Maximum number of typical customers.
 pub const TYPICAL: usize = 5;
@@ -25,26 +25,26 @@ pub struct RowScan<'r> {
 #[must_use]
 pub fn survey<'r>(
     plan: &Plan,
-    model: &Model,
+    segmentation: &SegmentScorer,
     rows: &'r Rows,
     own: usize,
     but: u32,
     at_ms: i64,
 ) -> RowScan<'r> {
-    let segment = Some(model.segments()[own].id);
+    let segment = Some(segmentation.segments()[own].id);
     let step = rows.end().div_ceil(LOOKED_AT).max(1) as usize;
     let (mut raw, mut vector) = (vec![0.0; plan.len()], vec![0.0; plan.len()]);
-    let (mut scaled, mut ranges) = (Vec::with_capacity(plan.len()), Ranges::of(model));
+    let (mut scaled, mut ranges) = (Vec::with_capacity(plan.len()), Ranges::of(segmentation));
     let mut nearest: Vec<(f64, u32)> = Vec::new();
     let rows_seen = (0..rows.end()).step_by(step);
     for row in rows_seen.filter(|row| rows.is_live(*row)) {
         let (columns, reference_ms) = rows.sums(row);
         let at_ms = at_ms.max(reference_ms);
         aggregate::evaluate(plan, columns, reference_ms, at_ms, &mut raw, &mut vector);
-        ranges.include(model, &vector);
+        ranges.include(segmentation, &vector);
         if row != but && rows.standing(row).segment == segment {
-            model.scaled(&vector, &mut scaled);
-            nearest.push((model.nearest().squared_distance(&scaled, own), row));
+            segmentation.scaled(&vector, &mut scaled);
+            nearest.push((segmentation.nearest().squared_distance(&scaled, own), row));
         }
     }
     nearest.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));

@@ -20,11 +20,14 @@ impl Task {
         let as_of_ms = as_of_ms.max(row.standing.as_of_ms);
         let plan = &self.settings.plan;
         let view = customer_view(plan, model, &row, as_of_ms);
-        let place = model.and_then(|model| Some((model, model.index_of(row.standing.segment?)?)));
-        let explained = place.map(|(model, own)| {
-            let survey = survey(plan, model, &self.rows, own, number, as_of_ms);
+        let segmentation = model.map(Model::segmentation);
+        let place = segmentation.zip(row.standing.segment);
+        let place =
+            place.and_then(|(segmentation, id)| Some((segmentation, segmentation.index_of(id)?)));
+        let explained = place.map(|(segmentation, own)| {
+            let survey = survey(plan, segmentation, &self.rows, own, number, as_of_ms);
             let (margin, seen) = (self.settings.decision.margin, &survey.ranges);
-            let explanation = explain(plan, model, margin, own, &view.vector, seen);
+            let explanation = explain(plan, segmentation, margin, own, &view.vector, seen);
             let typical = survey.typical.into_iter().map(str::to_owned);
             (explanation, typical.collect())
         });

@@ -4,7 +4,7 @@ use super::{Occasion, Output, Task, Versions};
 use crate::aggregate;
 use crate::change::{Change, drivers};
 use crate::decide::{Cause, Scoring, Standing, Suppression, Verdict, decide};
-use crate::model::share_nearer;
+use crate::segmentation::share_nearer;
 
 impl Task {
     pub(super) fn evaluate(&mut self, row: u32, at_ms: i64) {
@@ -36,28 +36,32 @@ impl Task {
             return;
         };
         self.evaluate(row, at_ms);
-        let model = &versions.current;
-        model.scaled(&self.vector, &mut self.scaled);
-        let (nearest, distance) = model.score(&self.scaled, &mut self.scratch);
-        let present = standing.segment.and_then(|id| model.index_of(id));
+        let segmentation = versions.current.segmentation();
+        segmentation.scaled(&self.vector, &mut self.scaled);
+        let (nearest, distance) = segmentation.score(&self.scaled, &mut self.scratch);
+        let present = standing.segment.and_then(|id| segmentation.index_of(id));
         let distance_from = present.map(|index| match index == nearest {
             true => distance,
-            false => model.nearest().squared_distance(&self.scaled, index).sqrt(),
+            false => segmentation
+                .nearest()
+                .squared_distance(&self.scaled, index)
+                .sqrt(),
         });
         let scoring = Scoring {
-            nearest: model.segments()[nearest].id,
+            nearest: segmentation.segments()[nearest].id,
             distance,
             distance_from,
-            variance: model.variance(),
+            variance: segmentation.variance(),
             waited_ms,
             at_ms,
             cause: self.cause(&standing, present == Some(nearest), occasion, versions),
         };
-        if matches!(occasion, Occasion::Sweep) && model.is_outlier(&self.scaled, nearest, distance)
+        if matches!(occasion, Occasion::Sweep)
+            && segmentation.is_outlier(&self.scaled, nearest, distance)
         {
             output.swept_outliers += 1;
         }
-        standing.version = model.version();
+        standing.version = versions.current.version();
         let verdict = decide(&self.settings.decision, &mut standing, &scoring);
         match verdict {
             Verdict::Stay => {}
@@ -101,6 +105,7 @@ impl Task {
             return Cause::Model;
         };
         let mut scaled = Vec::with_capacity(self.vector.len());
+        let previous = previous.segmentation();
         previous.scaled(&self.vector, &mut scaled);
         let (before, _) = previous.score(&scaled, &mut self.scratch);
         let would_stay = standing.segment == Some(previous.segments()[before].id);
@@ -116,23 +121,23 @@ impl Task {
         occasion: Occasion,
         versions: &Versions,
     ) -> Change {
-        let model = &versions.current;
+        let segmentation = versions.current.segmentation();
         let standing = self.rows.standing(row);
         let from = standing.segment;
         let is_backfill = from.is_none() && self.settings.history.contains(scoring.at_ms);
         let cause = if is_backfill { Cause::Backfill } else { cause };
         let left = from
-            .and_then(|id| model.index_of(id))
-            .map(|index| &model.segments()[index]);
-        let left = left.map_or(&model.parts().scaler.means, |segment| &segment.centroid);
-        let reached = &model.segments()[nearest].centroid;
+            .and_then(|id| segmentation.index_of(id))
+            .map(|index| &segmentation.segments()[index]);
+        let left = left.map_or(&segmentation.scaler().means, |segment| &segment.centroid);
+        let reached = &segmentation.segments()[nearest].centroid;
         let other = scoring.distance_from.or_else(|| {
-            let second = model.nearest().nearest_but(&self.scaled, nearest);
+            let second = segmentation.nearest().nearest_but(&self.scaled, nearest);
             second.map(|hit| hit.squared.sqrt())
         });
         let drivers = drivers(
             &self.settings.plan,
-            model,
+            segmentation,
             &self.raw,
             &self.vector,
             left,
@@ -150,9 +155,9 @@ impl Task {
             distance: Some(scoring.distance),
             distance_from: scoring.distance_from,
             margin: Some(other.map_or(1.0, |other| share_nearer(scoring.distance, other))),
-            is_outlier: !is_new && model.is_outlier(&self.scaled, nearest, scoring.distance),
+            is_outlier: !is_new && segmentation.is_outlier(&self.scaled, nearest, scoring.distance),
             drivers,
-            model_version: model.version(),
+            model_version: versions.current.version(),
             model_version_before: versions
                 .previous
                 .as_ref()

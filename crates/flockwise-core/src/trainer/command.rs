@@ -1,8 +1,7 @@
 //! Commands that operators give to the trainer.
 
-use crate::drift::Shift;
-use crate::impact::Impact;
-use crate::model::{ModelError, ModelParts};
+use crate::model::{ModelError, ModelVersion};
+use crate::publication::Audit;
 
 /// A command, and who gave it and why, for the audit.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +25,9 @@ pub enum CommandAction {
         version: u64,
     },
     /// Put this model into use as the next version.
-    Import(Box<ModelParts>),
+    Import(Box<ModelVersion>),
     /// Put an earlier version into use again, as the next version.
-    Rollback(Box<ModelParts>),
+    Rollback(Box<ModelVersion>),
 }
 
 /// Why a command is rejected.
@@ -48,48 +47,6 @@ pub enum CommandError {
     /// The model does not fit the plan.
     #[error(transparent)]
     Unfit(#[from] ModelError),
-}
-
-/// A published version.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Publication {
-    /// The version.
-    pub model: ModelParts,
-    /// It would move more customers than allowed. It must not be used until it is approved.
-    pub is_held: bool,
-    /// What it does to customers, compared with the version in use before; `None` for a first version.
-    pub impact: Option<Impact>,
-    /// The command that put it into use, if there was one.
-    pub command: Option<Audit>,
-    /// The drift of the customers sampled since the last look, compared with those before.
-    pub shifts: Vec<Shift>,
-}
-
-/// Who put a version into use, and why.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Audit {
-    /// `approve`, `import`, or `rollback to` and a version.
-    pub what: String,
-    /// Who gave the command.
-    pub who: String,
-    /// Why it was given.
-    pub why: String,
-    /// When it was given, wall-clock milliseconds since the epoch.
-    pub at_ms: i64,
-}
-
-impl Publication {
-    /// A live version without an impact, a command or drift.
-    #[must_use]
-    pub fn live(model: ModelParts) -> Self {
-        Self {
-            model,
-            is_held: false,
-            impact: None,
-            command: None,
-            shifts: Vec::new(),
-        }
-    }
 }
 
 impl TrainerCommand {

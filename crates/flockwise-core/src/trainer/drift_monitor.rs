@@ -6,8 +6,8 @@ use super::Trainer;
 use super::scaled_space::ScaledSpace;
 use super::window::WeightedWindow;
 use crate::drift::Shift;
-use crate::model::ModelParts;
 use crate::policy::LOOKS_A_HALF_LIFE;
+use crate::segmentation::Segmentation;
 
 /// Minimum number of customers for a step.
 const FEWEST: usize = 30;
@@ -16,7 +16,11 @@ const FASTER: i64 = 2;
 
 impl Trainer {
     /// Checks the customers sampled since the last look. After a shift, the model learns faster for a half-life.
-    pub(super) fn watch(&mut self, model: &ModelParts, weighed: &WeightedWindow) -> Vec<Shift> {
+    pub(super) fn watch(
+        &mut self,
+        segmentation: &Segmentation,
+        weighed: &WeightedWindow,
+    ) -> Vec<Shift> {
         let mut fresh = Points::new(self.plan.len());
         for (index, at_ms) in weighed.at_ms.iter().enumerate() {
             if *at_ms > self.seen.until_ms && weighed.points.weight(index) > 0.0 {
@@ -27,7 +31,7 @@ impl Trainer {
             return Vec::new();
         }
         let forgotten = 1.0 - (-1.0 / LOOKS_A_HALF_LIFE as f64).exp2();
-        let numbers = self.numbers(model, &fresh);
+        let numbers = self.numbers(segmentation, &fresh);
         let shifts = self.seen.drift.look(&numbers, forgotten);
         self.seen.until_ms = self.now_ms;
         if !shifts.is_empty() {
@@ -37,11 +41,11 @@ impl Trainer {
         shifts
     }
 
-    /// The quantisation error and the means of the features, in the scaled space of the version.
-    fn numbers(&self, model: &ModelParts, fresh: &Points) -> Vec<f64> {
-        let space = ScaledSpace::new(&self.plan, &model.scaler);
+    /// The quantisation error and the means of the features, in the scaled space of the segments.
+    fn numbers(&self, segmentation: &Segmentation, fresh: &Points) -> Vec<f64> {
+        let space = ScaledSpace::new(&self.plan, &segmentation.scaler);
         let (_, scaled) = space.prepared(fresh);
-        let centroids = space.centroids(&model.segments);
+        let centroids = space.centroids(&segmentation.segments);
         let error = assign(&scaled, centroids).inertia / fresh.len() as f64;
         let everybody: Vec<usize> = (0..scaled.len()).collect();
         [vec![error], scaled.mean(&everybody).to_vec()].concat()

@@ -8,8 +8,8 @@ use super::structure::{SampledCustomers, SegmentLimits, StructureLearner, fewest
 use super::warm_up::WarmUp;
 use super::{FITTED, Trainer, moments};
 use crate::lineage::Step;
-use crate::model::{ModelParts, Segment};
 use crate::policy::LearningPolicy;
+use crate::segmentation::{Segment, Segmentation};
 
 /// Number of runs of k-means. The best one is used.
 const RESTARTS: usize = 10;
@@ -42,8 +42,8 @@ impl Trainer {
         is_pending.then(|| self.warm_up())
     }
 
-    /// The first version. Each customer counts once.
-    pub(super) fn first_model(&self) -> ModelParts {
+    /// The segments of the first version, all of them born in it. Each customer counts once.
+    pub(super) fn first_segmentation(&self) -> (Segmentation, Vec<Step>) {
         let points = self.window.each_once(FITTED);
         let scaler = moments::scaler(&points, None);
         let space = ScaledSpace::new(&self.plan, &scaler);
@@ -62,12 +62,9 @@ impl Trainer {
         let born = |segment: &Segment| Step::Born {
             segment: segment.id,
         };
-        let features = self.plan.feature_names().map(str::to_owned).collect();
-        self.finished(ModelParts {
-            trained_ms: self.now_ms,
-            lineage: segments.iter().map(born).collect(),
-            ..ModelParts::hand_made(features, scaler, segments)
-        })
+        let lineage = segments.iter().map(born).collect();
+        let segmentation = Segmentation::new(scaler, segments);
+        (self.finished(segmentation), lineage)
     }
 
     /// The clustering with the best k within bounds, by the simplified silhouette if there is a choice, and the

@@ -2,7 +2,7 @@
 
 use flockwise_kmeans::Points;
 
-use crate::model::Scaler;
+use crate::segmentation::Scaler;
 
 /// A value further than this many former standard deviations from the former mean counts as one that far away.
 /// This is far enough to follow a true change of scale within a few versions, and near enough that one extreme

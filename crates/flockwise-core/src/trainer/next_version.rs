@@ -8,27 +8,28 @@ use super::scaled_space::{ScaledSpace, centroids};
 use super::structure::{SampledCustomers, SegmentLimits, StructureLearner};
 use super::window::{KEPT_HALF_LIVES, WeightedWindow};
 use super::{Trainer, moments};
-use crate::model::{ModelParts, RetiredCentroid, Scaler, Segment};
+use crate::lineage::Step;
+use crate::segmentation::{RetiredCentroid, Scaler, Segment, Segmentation};
 
 impl Trainer {
-    /// Learns from the window, starting with the previous version. `None` if all samples of the window are near
-    /// retired centroids.
-    pub(super) fn next_model(
+    /// Learns from the window, starting with the segments of the previous version. Returns the next segments, and
+    /// the steps that lead to them. `None` if all samples of the window are near retired centroids.
+    pub(super) fn next_segmentation(
         &self,
-        model: &ModelParts,
+        before: &Segmentation,
         mut weighed: WeightedWindow,
-    ) -> Option<ModelParts> {
-        let ghosts = self.remembered_ghosts(model);
+    ) -> Option<(Segmentation, Vec<Step>)> {
+        let retired = self.remembered_centroids(before);
         mask_retired(
             &mut weighed,
-            model,
-            &ghosts,
-            &ScaledSpace::new(&self.plan, &model.scaler),
+            &before.segments,
+            &retired,
+            &ScaledSpace::new(&self.plan, &before.scaler),
         );
         if weighed.points.weights().iter().all(|weight| *weight <= 0.0) {
             return None;
         }
-        let scaler = moments::scaler(&weighed.points, Some(&model.scaler));
+        let scaler = moments::scaler(&weighed.points, Some(&before.scaler));
         let space = ScaledSpace::new(&self.plan, &scaler);
         let (tamed, scaled) = space.prepared(&weighed.points);
         let sampled = SampledCustomers {
@@ -38,31 +39,32 @@ impl Trainer {
             old_ms: self.now_ms.saturating_sub(self.policy.half_life_ms),
         };
         let bounds = SegmentLimits::of(&self.policy);
-        let mut learner = StructureLearner::new(sampled, bounds, model, &space);
+        let mut learner = StructureLearner::new(sampled, bounds, before, &space);
         learner.organise();
         let points = (&weighed.points, &tamed);
-        Some(self.organised(model, learner, scaler, points, ghosts))
+        Some(self.organised(before, learner, scaler, points, retired))
     }
 
     /// The result of the learner, in the feature vector's units.
     fn organised(
         &self,
-        model: &ModelParts,
+        before: &Segmentation,
         learner: StructureLearner,
         scaler: Scaler,
         (points, tamed): (&Points, &Points),
-        mut ghosts: Vec<RetiredCentroid>,
-    ) -> ModelParts {
+        mut retired_centroids: Vec<RetiredCentroid>,
+    ) -> (Segmentation, Vec<Step>) {
         let space = ScaledSpace::new(&self.plan, &scaler);
         let weights = learner.weights();
         let learnt = centroids(tamed, &learner.fit, weights);
-        ghosts.extend(learner.ghosts.iter().map(|ghost| RetiredCentroid {
-            centroid: space.unscaled(&ghost.centroid),
-            until_ms: ghost.until_ms,
+        let retired = learner.retired_centroids.iter();
+        retired_centroids.extend(retired.map(|retired| RetiredCentroid {
+            centroid: space.unscaled(&retired.centroid),
+            until_ms: retired.until_ms,
         }));
         let segments = learner.ids.iter().zip(learnt);
         let segments = segments.map(|(id, (weight, centroid))| {
-            let former = model.segments.iter().find(|former| former.id == *id);
+            let former = before.segments.iter().find(|former| former.id == *id);
             // A segment without customers stays where it was.
             let stays = former.filter(|_| weight <= 0.0);
             let centroid = stays.map_or(centroid, |former| former.centroid.clone());
@@ -76,25 +78,21 @@ impl Trainer {
         let mut segments: Vec<Segment> = segments.collect();
         let labels = &learner.fit.labels;
         learn_outlier_thresholds(&mut segments, (points, weights), labels, &space);
-        self.finished(ModelParts {
-            version: model.version + 1,
-            trained_ms: self.now_ms,
-            features: model.features.clone(),
+        let segmentation = self.finished(Segmentation {
+            scaler,
             segments,
             next_id: learner.next_id,
-            lineage: learner.steps,
-            ghosts,
-            scaler,
-            drift: model.drift.clone(),
-        })
+            retired_centroids,
+        });
+        (segmentation, learner.steps)
     }
 
-    fn remembered_ghosts(&self, model: &ModelParts) -> Vec<RetiredCentroid> {
+    fn remembered_centroids(&self, before: &Segmentation) -> Vec<RetiredCentroid> {
         let reach_ms = self.policy.half_life_ms.saturating_mul(KEPT_HALF_LIVES);
         let bound_ms = self.now_ms.saturating_sub(reach_ms);
-        let ghosts = model.ghosts.iter();
-        ghosts
-            .filter(|ghost| ghost.until_ms >= bound_ms)
+        let retired = before.retired_centroids.iter();
+        retired
+            .filter(|retired| retired.until_ms >= bound_ms)
             .cloned()
             .collect()
     }

@@ -3,7 +3,7 @@
 use flockwise_kmeans::{Points, effective_count};
 
 use super::scaled_space::ScaledSpace;
-use crate::model::Segment;
+use crate::segmentation::Segment;
 
 /// Tukey's outer fence (Exploratory Data Analysis, 1977, section 2D) lies this many times the interquartile range
 /// above the upper quartile. In a normal distribution of any number of dimensions, at most one in three thousand
@@ -40,7 +40,7 @@ pub(super) fn learn_outlier_thresholds(
     for (segment, own) in segments.iter_mut().zip(distances) {
         let own = Distances::new(own).fence().unwrap_or(0.0);
         let reach = least.map(|least| least.max(own));
-        segment.reach = reach.filter(|reach| reach.is_finite());
+        segment.outlier_threshold = reach.filter(|reach| reach.is_finite());
     }
 }
 

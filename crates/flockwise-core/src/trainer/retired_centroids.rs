@@ -2,17 +2,17 @@
 
 use super::scaled_space::ScaledSpace;
 use super::window::WeightedWindow;
-use crate::model::{ModelParts, RetiredCentroid};
+use crate::segmentation::{RetiredCentroid, Segment};
 
 /// Removes the weight of samples that are nearer to a retired centroid than to any segment and not newer than its
 /// time.
 pub(super) fn mask_retired(
     weighed: &mut WeightedWindow,
-    model: &ModelParts,
-    ghosts: &[RetiredCentroid],
+    segments: &[Segment],
+    retired: &[RetiredCentroid],
     space: &ScaledSpace<'_>,
 ) {
-    let Some(last_ms) = ghosts.iter().map(|ghost| ghost.until_ms).max() else {
+    let Some(last_ms) = retired.iter().map(|retired| retired.until_ms).max() else {
         return;
     };
     for index in 0..weighed.points.len() {
@@ -21,13 +21,13 @@ pub(super) fn mask_retired(
             continue;
         }
         let point = weighed.points.point(index);
-        let haunted = ghosts
+        let distance = retired
             .iter()
-            .filter(|ghost| at_ms <= ghost.until_ms)
-            .map(|ghost| space.squared(point, &ghost.centroid))
+            .filter(|retired| at_ms <= retired.until_ms)
+            .map(|retired| space.squared(point, &retired.centroid))
             .fold(f64::INFINITY, f64::min);
-        let mut settled = model.segments.iter();
-        if settled.all(|segment| space.squared(point, &segment.centroid) > haunted) {
+        let mut segments = segments.iter();
+        if segments.all(|segment| space.squared(point, &segment.centroid) > distance) {
             weighed.points.set_weight(index, 0.0);
         }
     }

@@ -5,8 +5,8 @@ use std::iter::zip;
 use flockwise_kmeans::{Fit, Points};
 use ndarray::{Array1, Array2, aview1};
 
-use crate::model::{Scaler, Segment, scaled_centroids};
 use crate::plan::Plan;
+use crate::segmentation::{Scaler, Segment, scaled_centroids};
 
 /// The scaled space of a plan's vectors under a scaler.
 pub(super) struct ScaledSpace<'s> {

@@ -11,8 +11,8 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::scaled_space::ScaledSpace;
 use crate::lineage::Step;
-use crate::model::{ModelParts, RetiredCentroid};
 use crate::policy::LearningPolicy;
+use crate::segmentation::{RetiredCentroid, Segmentation};
 use bisector::Bisector;
 
 /// A segment is retired once this many of its customers should have been sampled and none was. For a segment that
@@ -61,7 +61,7 @@ pub(super) struct StructureLearner {
     pub(super) next_id: u32,
     pub(super) steps: Vec<Step>,
     /// Centroids that segments have left since the former version, scaled.
-    pub(super) ghosts: Vec<RetiredCentroid>,
+    pub(super) retired_centroids: Vec<RetiredCentroid>,
 }
 
 impl StructureLearner {
@@ -69,14 +69,15 @@ impl StructureLearner {
     pub(super) fn new(
         sampled: SampledCustomers,
         bounds: SegmentLimits,
-        model: &ModelParts,
+        segmentation: &Segmentation,
         space: &ScaledSpace<'_>,
     ) -> Self {
-        let centroids = space.centroids(&model.segments);
-        let ids: Vec<u32> = model.segments.iter().map(|segment| segment.id).collect();
+        let segments = &segmentation.segments;
+        let centroids = space.centroids(segments);
+        let ids: Vec<u32> = segments.iter().map(|segment| segment.id).collect();
         let rows = centroids.rows().into_iter().map(|row| row.to_owned());
         let former = ids.iter().copied().zip(rows).collect();
-        let pinned = model.segments.iter().filter(|segment| segment.is_pinned);
+        let pinned = segments.iter().filter(|segment| segment.is_pinned);
         Self {
             fit: lloyd(&sampled.points, centroids),
             sampled,
@@ -84,9 +85,9 @@ impl StructureLearner {
             ids,
             pinned: pinned.map(|segment| segment.id).collect(),
             former,
-            next_id: model.next_id,
+            next_id: segmentation.next_id,
             steps: Vec::new(),
-            ghosts: Vec::new(),
+            retired_centroids: Vec::new(),
         }
     }
 
@@ -102,7 +103,7 @@ impl StructureLearner {
             ids,
             fit,
             steps: Vec::new(),
-            ghosts: Vec::new(),
+            retired_centroids: Vec::new(),
         }
     }
 
@@ -184,7 +185,7 @@ impl StructureLearner {
     }
 
     fn remember_retired(&mut self, index: usize, until_ms: i64) {
-        self.ghosts.push(RetiredCentroid {
+        self.retired_centroids.push(RetiredCentroid {
             centroid: self.fit.centroids.row(index).to_vec(),
             until_ms,
         });

@@ -38,6 +38,7 @@ impl WarmUp {
             (false, false) => "the first version to be learnt",
         }
     }
+
     /// Whether there is enough for a first version.
     #[must_use]
     pub fn is_complete(&self) -> bool {

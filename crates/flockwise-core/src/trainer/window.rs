@@ -7,7 +7,7 @@ use std::iter::zip;
 use flockwise_kmeans::Points;
 use ndarray::{Array2, ArrayView1};
 
-use super::mini_batch::MiniBatch;
+use super::input::MiniBatch;
 use super::outlier_filter::drop_outliers;
 
 /// Half-lives after which a sample is forgotten. Its weight is a sixteenth by then.

@@ -3,19 +3,19 @@
 
 use flockwise_core::explain::{Explanation, FeatureChange, Ranges, Requirement, explain};
 use flockwise_core::feature::{Aggregate, Feature, Transform};
-use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
 use flockwise_core::plan::Plan;
+use flockwise_core::segmentation::{Scaler, Segment, SegmentScorer, Segmentation};
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
 
 /// Number of values of a feature that the naive version tries, at each of three spacings.
 const TRIED: usize = 400;
 
-/// A customer and a model.
+/// A customer and the segments.
 #[derive(Debug)]
 struct Scene {
     plan: Plan,
-    model: Model,
+    segmentation: SegmentScorer,
     margin: f64,
     own: usize,
     raw: Vec<f64>,
@@ -25,9 +25,9 @@ struct Scene {
 
 impl Scene {
     fn seen(&self) -> Ranges {
-        let mut seen = Ranges::of(&self.model);
+        let mut seen = Ranges::of(&self.segmentation);
         for raw in &self.others {
-            seen.include(&self.model, &self.vector(raw));
+            seen.include(&self.segmentation, &self.vector(raw));
         }
         seen
     }
@@ -56,7 +56,7 @@ impl Scene {
         let seen = self.seen();
         explain(
             &self.plan,
-            &self.model,
+            &self.segmentation,
             self.margin,
             self.own,
             &vector,
@@ -66,9 +66,10 @@ impl Scene {
 
     /// The squared distance to each segment, from the centroids as they are stored.
     fn squared(&self, vector: &[f64]) -> Vec<f64> {
-        let gap =
-            |(index, (x, c)): (usize, (&f64, &f64))| ((x - c) * self.model.scale()[index]).powi(2);
-        let segments = self.model.segments().iter();
+        let gap = |(index, (x, c)): (usize, (&f64, &f64))| {
+            ((x - c) * self.segmentation.scale()[index]).powi(2)
+        };
+        let segments = self.segmentation.segments().iter();
         segments
             .map(|segment| {
                 vector
@@ -88,8 +89,8 @@ impl Scene {
         raw[feature] = value;
         let vector = self.vector(&raw);
         let mut scaled = Vec::new();
-        self.model.scaled(&vector, &mut scaled);
-        let (nearest, distance) = self.model.score(&scaled, &mut Scratch::default());
+        self.segmentation.scaled(&vector, &mut scaled);
+        let (nearest, distance) = self.segmentation.score(&scaled, &mut Scratch::default());
         let squared = self.squared(&vector);
         let least = squared[self.own].sqrt() * (1.0 - self.margin);
         let others = squared
@@ -122,8 +123,11 @@ impl Scene {
             _ => true,
         };
         prop_assert!(natural, "{needed} is none of {:?}", spec.aggregate);
-        let Scaler { means, .. } = &self.model.parts().scaler;
-        let (mean, deviation) = (means[feature], self.model.parts().scaler.deviation(feature));
+        let Scaler { means, .. } = self.segmentation.scaler();
+        let (mean, deviation) = (
+            means[feature],
+            self.segmentation.scaler().deviation(feature),
+        );
         prop_assert!((x - mean).abs() <= 5.0 * deviation + slack);
         Ok(())
     }
@@ -132,7 +136,7 @@ impl Scene {
         let mut raw = self.raw.clone();
         raw[feature] = value;
         let (from, to) = (self.vector(&self.raw), self.vector(&raw));
-        (from[feature] - to[feature]).abs() * self.model.scale()[feature]
+        (from[feature] - to[feature]).abs() * self.segmentation.scale()[feature]
     }
 
     /// Values near and far that a feature can have.
@@ -207,7 +211,6 @@ fn scene() -> impl Strategy<Value = Scene> {
                 for (index, feature) in features.iter_mut().enumerate() {
                     feature.name = format!("f{index}");
                 }
-                let names = features.iter().map(|feature| feature.name.clone());
                 let scaler = Scaler {
                     means: vec![1.0; features.len()],
                     variances,
@@ -215,12 +218,12 @@ fn scene() -> impl Strategy<Value = Scene> {
                 };
                 let segments = centroids.into_iter().zip(1..);
                 let segments = segments.map(|(centroid, id)| Segment::new(id, centroid));
-                let parts = ModelParts::hand_made(names.collect(), scaler, segments.collect());
+                let segmentation = Segmentation::new(scaler, segments.collect());
                 let plan = Plan::compile(&features);
-                let model = Model::new(&plan, parts).unwrap();
+                let segmentation = SegmentScorer::new(&plan, segmentation.into()).unwrap();
                 let mut scene = Scene {
                     plan,
-                    model,
+                    segmentation,
                     margin,
                     own: any,
                     raw,
@@ -264,7 +267,7 @@ proptest! {
     #[test]
     fn no_smaller_change_of_one_feature_moves_the_customer(scene in scene()) {
         let explained = scene.explained();
-        let segments = scene.model.segments().len();
+        let segments = scene.segmentation.segments().len();
         prop_assert_eq!(explained.counterfactuals.len(), segments - 1);
         let now = scene.moved(0, scene.raw[0]).map(|(segment, _)| segment);
         let mut lengths = vec![f64::INFINITY; segments];
@@ -275,7 +278,7 @@ proptest! {
                     0.0
                 }
                 Requirement::By(FeatureChange { feature, needed, length }) => {
-                    prop_assert!(scene.model.scale()[feature] > 0.0);
+                    prop_assert!(scene.segmentation.scale()[feature] > 0.0);
                     let moved = scene.moved(feature, needed).map(|(segment, _)| segment);
                     prop_assert_eq!(moved, Some(counterfactual.segment), "at {} of {}", needed, feature);
                     let found = scene.length(feature, needed);
@@ -321,28 +324,21 @@ fn a_value_that_nobody_has_is_not_offered() {
         Segment::new(1, vec![3.0, 3.0]),
         Segment::new(2, vec![3.4, 0.5]),
     ];
-    let names = ["days_since_order", "orders"].map(str::to_owned);
-    let model = Model::new(
-        &plan,
-        ModelParts::hand_made(names.to_vec(), scaler, segments),
-    )
-    .unwrap();
+    let alone = Segmentation::new(scaler.clone(), segments[..1].to_vec());
+    let segmentation = Segmentation::new(scaler, segments);
+    let segmentation = SegmentScorer::new(&plan, segmentation.into()).unwrap();
     let vector = [(20.0_f64).ln_1p(), (19.0_f64).ln_1p()];
-    let mut seen = Ranges::of(&model);
-    seen.include(&model, &[(373.0_f64).ln_1p(), 0.0]);
-    let explained = explain(&plan, &model, 0.0, 0, &vector, &seen);
+    let mut seen = Ranges::of(&segmentation);
+    seen.include(&segmentation, &[(373.0_f64).ln_1p(), 0.0]);
+    let explained = explain(&plan, &segmentation, 0.0, 0, &vector, &seen);
     let Requirement::By(by) = explained.counterfactuals[0].requirement else {
         panic!("{:?}", explained.counterfactuals);
     };
     assert_eq!(by.feature, 1, "fewer orders move the customer");
     // If all customers have as many orders, no change moves this one.
-    let alone = ModelParts {
-        segments: vec![Segment::new(1, vec![3.0, 3.0])],
-        ..model.parts().clone()
-    };
-    let mut only = Ranges::of(&Model::new(&plan, alone).unwrap());
-    only.include(&model, &[(373.0_f64).ln_1p(), 3.0]);
-    let explained = explain(&plan, &model, 0.0, 0, &vector, &only);
+    let mut only = Ranges::of(&SegmentScorer::new(&plan, alone.into()).unwrap());
+    only.include(&segmentation, &[(373.0_f64).ln_1p(), 3.0]);
+    let explained = explain(&plan, &segmentation, 0.0, 0, &vector, &only);
     assert_eq!(
         explained.counterfactuals[0].requirement,
         Requirement::NotByOne

@@ -45,7 +45,7 @@ proptest! {
             let explanation = described.explanation.unwrap();
             for way in &explanation.counterfactuals {
                 let Requirement::By(by) = way.requirement else { continue };
-                let centroids = versions.current.segments().iter().map(|s| &s.centroid);
+                let centroids = versions.current.segmentation().segments().iter().map(|s| &s.centroid);
                 let vectors = everybody.iter().map(|other| &other.vector).chain(centroids);
                 let values = vectors.map(|vector| vector[by.feature]);
                 let highest = values.fold(f64::NEG_INFINITY, f64::max);

@@ -80,12 +80,16 @@ pub(crate) fn changes(settings: &TaskSettings, model: &Model, acts: &[Act]) -> V
 
 fn score(model: &Model, vector: &[f64], at_ms: i64) -> Scoring {
     let distance = |centroid: &[f64]| -> f64 {
-        let gaps = vector.iter().zip(centroid).zip(model.scale());
+        let gaps = vector
+            .iter()
+            .zip(centroid)
+            .zip(model.segmentation().scale());
         gaps.map(|((x, c), scale)| (x * scale - c * scale).powi(2))
             .sum::<f64>()
             .sqrt()
     };
     let distances: Vec<f64> = model
+        .segmentation()
         .segments()
         .iter()
         .map(|segment| distance(&segment.centroid))
@@ -116,7 +120,7 @@ fn moves(
     let (Some((segment, changed_ms)), Some(now)) = (last, since.last()) else {
         return true;
     };
-    let present = model.index_of(segment).unwrap();
+    let present = model.segmentation().index_of(segment).unwrap();
     let is_elsewhere = |scoring: &&Scoring| {
         let bound = scoring.distances[present] * (1.0 - policy.margin);
         scoring.nearest != present && scoring.distances[scoring.nearest] < bound
@@ -126,9 +130,12 @@ fn moves(
         .clone()
         .take_while(|scoring| scoring.nearest == now.nearest)
         .count();
-    let variance: f64 = std::iter::zip(model.scale(), &model.parts().scaler.variances)
-        .map(|(scale, variance)| scale * scale * variance)
-        .sum();
+    let variance: f64 = std::iter::zip(
+        model.segmentation().scale(),
+        &model.segmentation().scaler().variances,
+    )
+    .map(|(scale, variance)| scale * scale * variance)
+    .sum();
     let lost = |scoring: &Scoring| {
         let squared = |index: usize| scoring.distances[index].powi(2);
         (squared(present) - squared(scoring.nearest)) / variance
@@ -154,16 +161,16 @@ fn expected(
     vector: &[f64],
 ) -> Expected {
     let now = since.last().unwrap();
-    let left = from.and_then(|segment| model.index_of(segment));
+    let left = from.and_then(|segment| model.segmentation().index_of(segment));
     let others = (0..now.distances.len()).filter(|index| *index != now.nearest);
     let second = others.map(|index| now.distances[index]).reduce(f64::min);
     let other = left.map(|index| now.distances[index]).or(second).unwrap();
-    let point = left.map_or(&model.parts().scaler.means, |index| {
-        &model.segments()[index].centroid
+    let point = left.map_or(&model.segmentation().scaler().means, |index| {
+        &model.segmentation().segments()[index].centroid
     });
     Expected {
         from,
-        to: model.segments()[now.nearest].id,
+        to: model.segmentation().segments()[now.nearest].id,
         occurred_ms: now.at_ms,
         distance: now.distances[now.nearest],
         distance_from: left.map(|index| now.distances[index]),
@@ -172,7 +179,7 @@ fn expected(
             model,
             vector,
             point,
-            &model.segments()[now.nearest].centroid,
+            &model.segmentation().segments()[now.nearest].centroid,
         ),
         values: raw.to_vec(),
     }
@@ -180,8 +187,9 @@ fn expected(
 
 /// Each feature's share of the difference of the squared distances to the point left and the point reached.
 fn pulls(model: &Model, vector: &[f64], left: &[f64], reached: &[f64]) -> Vec<(f64, usize)> {
-    let squared =
-        |index: usize, to: &[f64]| ((vector[index] - to[index]) * model.scale()[index]).powi(2);
+    let squared = |index: usize, to: &[f64]| {
+        ((vector[index] - to[index]) * model.segmentation().scale()[index]).powi(2)
+    };
     let gains: Vec<f64> = (0..vector.len())
         .map(|index| squared(index, left) - squared(index, reached))
         .collect();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use flockwise_core::customer_view::customer_view;
-use flockwise_core::model::{Model, ModelParts, Segment};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
+use flockwise_core::segmentation::{Segment, SegmentScorer};
 use flockwise_core::task::{Output, Task, Versions};
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
@@ -12,44 +13,53 @@ use proptest::prelude::*;
 use crate::shop::{AT_ONCE, Act, DAY_MS, HOUR_MS, acts, model, settings};
 
 /// The shop's model with an outlier threshold for each segment.
-fn reaching(plan: &Plan, reaches: [Option<f64>; 3]) -> Arc<Model> {
-    let mut parts: ModelParts = model(1, 0.0).parts().clone();
-    let segments = parts.segments.iter_mut().zip(reaches);
-    segments.for_each(|(segment, reach)| segment.reach = reach);
+fn with_thresholds(plan: &Plan, thresholds: [Option<f64>; 3]) -> Arc<Model> {
+    let mut parts: ModelVersion = model(1, 0.0).as_version().clone();
+    let segments = &mut Arc::make_mut(&mut parts.artefacts.segmentation).segments;
+    let segments = segments.iter_mut().zip(thresholds);
+    segments.for_each(|(segment, threshold)| segment.outlier_threshold = threshold);
     Arc::new(Model::new(plan, parts).unwrap())
 }
 
-fn reach() -> impl Strategy<Value = Option<f64>> {
+fn threshold() -> impl Strategy<Value = Option<f64>> {
     prop::option::weighted(0.8, 0.0..3.0_f64)
 }
 
 /// Whether a point is beyond the outlier threshold of every segment, computed the plain way.
-fn is_far(model: &Model, scaled: &[f64]) -> bool {
+fn is_far(segmentation: &SegmentScorer, scaled: &[f64]) -> bool {
     let distance = |segment: &Segment| {
-        let columns = segment.centroid.iter().zip(model.scale()).zip(scaled);
+        let columns = segment
+            .centroid
+            .iter()
+            .zip(segmentation.scale())
+            .zip(scaled);
         let squares = columns.map(|((centroid, scale), x)| (centroid * scale - x).powi(2));
         squares.sum::<f64>().sqrt()
     };
-    let mut segments = model.segments().iter();
-    segments.all(|segment| segment.reach.is_some_and(|reach| distance(segment) > reach))
+    let mut segments = segmentation.segments().iter();
+    segments.all(|segment| {
+        let threshold = segment.outlier_threshold;
+        threshold.is_some_and(|threshold| distance(segment) > threshold)
+    })
 }
 
 proptest! {
     #[test]
-    fn an_outlier_is_beyond_the_reach_of_every_segment(
+    fn an_outlier_is_beyond_the_threshold_of_every_segment(
         scaled in prop::array::uniform3(-6.0..6.0_f64),
-        reaches in prop::array::uniform3(reach()),
+        thresholds in prop::array::uniform3(threshold()),
     ) {
-        let model = reaching(&settings(AT_ONCE, None).plan, reaches);
-        let (index, distance) = model.score(&scaled, &mut Scratch::default());
-        prop_assert_eq!(model.is_outlier(&scaled, index, distance), is_far(&model, &scaled));
+        let model = with_thresholds(&settings(AT_ONCE, None).plan, thresholds);
+        let segmentation = model.segmentation();
+        let (index, distance) = segmentation.score(&scaled, &mut Scratch::default());
+        prop_assert_eq!(segmentation.is_outlier(&scaled, index, distance), is_far(segmentation, &scaled));
     }
 
     #[test]
-    fn changes_portraits_and_the_sweep_say_the_same(acts in acts(), reach in 0.0..2.0_f64) {
+    fn changes_portraits_and_the_sweep_say_the_same(acts in acts(), threshold in 0.0..2.0_f64) {
         let settings = settings(AT_ONCE, Some(6 * HOUR_MS));
         let plan = &settings.plan;
-        let current = reaching(plan, [Some(reach); 3]);
+        let current = with_thresholds(plan, [Some(threshold); 3]);
         let versions = Versions { current: Arc::clone(&current), previous: None };
         let (mut task, mut output) = (Task::new(Arc::clone(&settings)), Output::default());
         for act in &acts {
@@ -57,7 +67,7 @@ proptest! {
         }
         for change in &output.changes {
             let is_first_event = change.from.is_none() && change.trigger.is_some();
-            let is_far = change.distance.is_some_and(|distance| distance > reach);
+            let is_far = change.distance.is_some_and(|distance| distance > threshold);
             prop_assert_eq!(change.is_outlier, is_far && !is_first_event);
         }
         prop_assert!(output.swept_outliers <= output.swept);
@@ -65,8 +75,8 @@ proptest! {
             let row = task.rows().row(row);
             let found = customer_view(plan, Some(&current), &row, row.standing.as_of_ms);
             let mut scaled = Vec::new();
-            current.scaled(&found.vector, &mut scaled);
-            prop_assert_eq!(found.is_outlier, Some(is_far(&current, &scaled)));
+            current.segmentation().scaled(&found.vector, &mut scaled);
+            prop_assert_eq!(found.is_outlier, Some(is_far(current.segmentation(), &scaled)));
             let unassigned = customer_view(plan, None, &row, row.standing.as_of_ms);
             prop_assert_eq!(unassigned.is_outlier, None);
         }
@@ -77,8 +87,8 @@ proptest! {
 #[test]
 fn the_sweep_counts_those_who_are_far_off() {
     let settings = settings(AT_ONCE, Some(DAY_MS));
-    for (reach, is_far) in [(0.0, true), (1e9, false)] {
-        let current = reaching(&settings.plan, [Some(reach); 3]);
+    for (threshold, is_far) in [(0.0, true), (1e9, false)] {
+        let current = with_thresholds(&settings.plan, [Some(threshold); 3]);
         let versions = Versions {
             current,
             previous: None,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use flockwise_core::change::{Change, Trigger};
 use flockwise_core::event::{Event, Slot, hash};
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
-use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 use flockwise_core::task::{Output, Task, TaskSettings, Versions};
 use proptest::prelude::*;
 
@@ -91,7 +92,7 @@ pub(crate) fn model(version: u64, shift: f64) -> Arc<Model> {
         centroid: centroid.iter().map(|x| x + shift).collect(),
         weight: 1.0,
         is_pinned: false,
-        reach: None,
+        outlier_threshold: None,
     };
     let features = plan().feature_names().map(str::to_owned).collect();
     let scaler = Scaler {
@@ -104,10 +105,10 @@ pub(crate) fn model(version: u64, shift: f64) -> Arc<Model> {
         segment(5, [1.6, 0.3, 5.0]),
         segment(9, [0.1, 2.8, 0.0]),
     ];
-    let parts = ModelParts {
+    let parts = ModelVersion {
         version,
         trained_ms: 0,
-        ..ModelParts::hand_made(features, scaler, segments)
+        ..ModelVersion::hand_made(features, Segmentation::new(scaler, segments))
     };
     Arc::new(Model::new(&plan(), parts).unwrap())
 }

@@ -1,5 +1,7 @@
 //! What happens to customers without events: time passes, and models change.
 
+use std::sync::Arc;
+
 use flockwise_core::change::Trigger;
 use flockwise_core::decide::Cause;
 use flockwise_core::task::{Output, Task, Untimely, Versions};
@@ -172,9 +174,11 @@ fn a_new_version_moves_customers_and_is_the_cause() {
 fn a_segment_that_is_gone_is_left_for_the_nearest() {
     let settings = settings(AT_ONCE, Some(HOUR_MS));
     let (mut task, mut output) = play(&settings, &[Act::order(1, at(0))]);
-    let mut parts = fixed().current.parts().clone();
+    let mut parts = fixed().current.as_version().clone();
     parts.version = 2;
-    parts.segments.remove(0);
+    Arc::make_mut(&mut parts.artefacts.segmentation)
+        .segments
+        .remove(0);
     let current = flockwise_core::model::Model::new(&settings.plan, parts).unwrap();
     let versions = Versions {
         current: current.into(),

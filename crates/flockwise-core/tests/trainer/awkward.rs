@@ -1,7 +1,9 @@
 //! Data that is constant, equal, scarce, infinite or broken: never a NaN, and always a model that can be used.
 
-use flockwise_core::model::{Model, ModelParts};
-use flockwise_core::naming::name_segments;
+use std::sync::Arc;
+
+use flockwise_core::model::{Model, ModelVersion};
+use flockwise_core::segmentation::name_segments;
 use flockwise_core::trainer::Trainer;
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
@@ -9,36 +11,40 @@ use proptest::prelude::*;
 use crate::support::{DAY_MS, Learns, groups, learnt, plan, policy, sample, trainer, version};
 
 /// Uses a model in all ways: finds the nearest segment, winsorises, and checks that names differ.
-fn check(parts: &ModelParts, vectors: &[Vec<f64>]) {
+fn check(parts: &ModelVersion, vectors: &[Vec<f64>]) {
     let dimensions = parts.features.len();
     let model = Model::new(&plan(dimensions), parts.clone()).unwrap();
-    assert!(
-        model.scale().iter().all(|scale| scale.is_finite()),
-        "{:?}",
-        model.scale()
-    );
-    let (mut scaled, mut tamed) = (Vec::new(), Vec::new());
+    let segmentation = model.segmentation();
+    let scale = segmentation.scale();
+    assert!(scale.iter().all(|scale| scale.is_finite()), "{scale:?}");
+    let mut scaled = Vec::new();
     for vector in vectors {
-        model.scaled(vector, &mut scaled);
-        let (_, distance) = model.score(&scaled, &mut Scratch::default());
+        segmentation.scaled(vector, &mut scaled);
+        let (_, distance) = segmentation.score(&scaled, &mut Scratch::default());
         assert!(distance.is_finite(), "{distance} from {vector:?}");
-        model.winsorised(vector, &mut tamed);
-        assert!(tamed.iter().all(|x| x.is_finite()));
+        let columns = vector.iter().enumerate();
+        let mut tamed = columns.map(|(index, x)| segmentation.scaler().winsorise(index, *x));
+        assert!(tamed.all(f64::is_finite));
     }
     let mut names: Vec<&str> = parts
+        .segmentation()
         .segments
         .iter()
         .map(|segment| segment.name.as_str())
         .collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), parts.segments.len(), "names differ");
+    assert_eq!(
+        names.len(),
+        parts.segmentation().segments.len(),
+        "names differ"
+    );
     assert!(!names.contains(&""));
 }
 
 /// Continues to learn from the same customers every day.
-fn learn_on(parts: ModelParts, vectors: &[Vec<f64>], days: i64) -> ModelParts {
-    let (k, since_ms) = (parts.segments.len(), parts.trained_ms);
+fn learn_on(parts: ModelVersion, vectors: &[Vec<f64>], days: i64) -> ModelVersion {
+    let (k, since_ms) = (parts.segmentation().segments.len(), parts.trained_ms);
     let plan = plan(parts.features.len());
     let mut trainer = Trainer::new(plan, policy(1, k), Some(parts.clone()));
     let later = |day: i64| sample(since_ms + day * DAY_MS, vectors);
@@ -62,7 +68,7 @@ proptest! {
         k_min in 1..4_usize, more in 0..4_usize,
     ) {
         let first = learnt(3, policy(k_min, k_min + more), &vectors);
-        prop_assert!(first.segments.len() <= k_min + more);
+        prop_assert!(first.segmentation().segments.len() <= k_min + more);
         check(&first, &vectors);
         check(&first, &later);
         let last = learn_on(first, &later, 5);
@@ -76,10 +82,10 @@ fn customers_who_are_all_equal_are_one_ordinary_segment() {
         let vectors = vec![vec![value, 0.1]; 1000];
         let parts = learn_on(learnt(2, policy(2, 5), &vectors), &vectors, 50);
         check(&parts, &vectors);
-        assert_eq!(parts.segments.len(), 1, "{value}");
-        assert_eq!(parts.segments[0].name, "ordinary", "{value}");
+        assert_eq!(parts.segmentation().segments.len(), 1, "{value}");
+        assert_eq!(parts.segmentation().segments[0].name, "ordinary", "{value}");
         let model = Model::new(&plan(2), parts).unwrap();
-        assert_eq!(model.scale(), [0.0, 0.0], "{value}");
+        assert_eq!(model.segmentation().scale(), [0.0, 0.0], "{value}");
     }
 }
 
@@ -87,7 +93,13 @@ fn customers_who_are_all_equal_are_one_ordinary_segment() {
 fn one_customer_is_enough_for_a_model() {
     let parts = learnt(2, policy(3, 8), &[vec![1.0, 2.0]]);
     check(&parts, &[vec![1.0, 2.0], vec![1e15, -1e15]]);
-    assert_eq!((parts.segments.len(), parts.scaler.weight), (1, 1.0));
+    assert_eq!(
+        (
+            parts.segmentation().segments.len(),
+            parts.segmentation().scaler.weight
+        ),
+        (1, 1.0)
+    );
 }
 
 #[test]
@@ -98,7 +110,7 @@ fn there_are_no_more_segments_than_distinct_customers() {
     for (k_min, k_max) in [(2, 8), (8, 8), (5, 20)] {
         let parts = learnt(2, policy(k_min, k_max), &vectors);
         check(&parts, &vectors);
-        assert_eq!(parts.segments.len(), 3, "{k_min} to {k_max}");
+        assert_eq!(parts.segmentation().segments.len(), 3, "{k_min} to {k_max}");
     }
 }
 
@@ -110,13 +122,19 @@ fn a_constant_feature_has_no_say_until_somebody_differs() {
         let mut vectors = groups(&[&[0.0, 0.0], &[5.0, 5.0]], 500);
         vectors.iter_mut().for_each(|vector| vector[1] = value);
         let first = learnt(2, policy(2, 4), &vectors);
-        assert_eq!(first.segments.len(), 2, "{value}");
+        assert_eq!(first.segmentation().segments.len(), 2, "{value}");
         let parts = learn_on(first, &vectors, 200);
         check(&parts, &vectors);
         let model = Model::new(&plan(2), parts.clone()).unwrap();
-        assert_eq!(model.scale()[1], 0.0, "{value} {:?}", parts.scaler);
+        assert_eq!(
+            model.segmentation().scale()[1],
+            0.0,
+            "{value} {:?}",
+            parts.segmentation().scaler
+        );
         assert!(
             parts
+                .segmentation()
                 .segments
                 .iter()
                 .all(|segment| !segment.name.contains("f1"))
@@ -126,7 +144,7 @@ fn a_constant_feature_has_no_say_until_somebody_differs() {
         }
         let parts = learn_on(parts, &vectors, 20);
         let model = Model::new(&plan(2), parts).unwrap();
-        assert!(model.scale()[1] > 0.0, "{value}");
+        assert!(model.segmentation().scale()[1] > 0.0, "{value}");
     }
 }
 
@@ -136,8 +154,9 @@ fn a_few_extremes_drag_no_centroid_away() {
     vectors[7] = vec![1e4, 0.0];
     let parts = learnt(2, policy(3, 3), &vectors);
     check(&parts, &vectors);
-    let bound = parts.scaler.means[0] + 5.0 * parts.scaler.deviation(0);
-    for segment in &parts.segments {
+    let bound =
+        parts.segmentation().scaler.means[0] + 5.0 * parts.segmentation().scaler.deviation(0);
+    for segment in &parts.segmentation().segments {
         assert!(
             segment.centroid[0] <= bound * 1.01,
             "{:?} beyond {bound}",
@@ -167,10 +186,15 @@ fn vectors_of_another_plan_or_with_no_numbers_are_left_out() {
 #[test]
 fn a_version_of_no_weight_learns_from_the_first_lesson_on() {
     let mut parts = version(0, &[&[0.0, 0.0], &[5.0, 5.0]], &[0.0, 0.0]);
-    name_segments(&plan(2), &parts.scaler.clone(), &mut parts.segments);
+    let segmentation = Arc::make_mut(&mut parts.artefacts.segmentation);
+    name_segments(&plan(2), &segmentation.scaler, &mut segmentation.segments);
     let vectors = groups(&[&[1.0, 1.0]], 10);
     let parts = learn_on(parts, &vectors, 3);
     check(&parts, &vectors);
-    assert!((parts.segments[0].centroid[0] - 1.0).abs() < 0.2);
-    assert_eq!(parts.segments.len(), 1, "no customer came to the other");
+    assert!((parts.segmentation().segments[0].centroid[0] - 1.0).abs() < 0.2);
+    assert_eq!(
+        parts.segmentation().segments.len(),
+        1,
+        "no customer came to the other"
+    );
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use flockwise_core::event::hash;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::trainer::{CAUGHT_UP, MiniBatch, Publication, Sampled, Trainer};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{CAUGHT_UP, MiniBatch, Sampled, Trainer};
 use proptest::prelude::*;
 
 use crate::support::{DAY_MS, plan, policy};

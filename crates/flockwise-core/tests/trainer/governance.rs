@@ -1,11 +1,12 @@
 //! Versions that are held, approved, imported and rolled back, and segments that a person pins.
 
+use std::sync::Arc;
+
 use flockwise_core::lineage::Step;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::policy::{HistoryPolicy, LearningPolicy};
-use flockwise_core::trainer::{
-    CommandAction, CommandError, MiniBatch, Publication, Trainer, TrainerCommand,
-};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{CommandAction, CommandError, MiniBatch, Trainer, TrainerCommand};
 
 use crate::structure::around;
 use crate::support::{DAY_MS, groups, learnt, plan, policy, sample};
@@ -45,7 +46,7 @@ fn careful() -> LearningPolicy {
     }
 }
 
-fn first() -> ModelParts {
+fn first() -> ModelVersion {
     learnt(3, careful(), &around(TWO, 0))
 }
 
@@ -56,8 +57,13 @@ fn surprised() -> (Trainer, Publication) {
     (trainer, held.unwrap())
 }
 
-fn ids(model: &ModelParts) -> Vec<u32> {
-    model.segments.iter().map(|segment| segment.id).collect()
+fn ids(model: &ModelVersion) -> Vec<u32> {
+    model
+        .segmentation()
+        .segments
+        .iter()
+        .map(|segment| segment.id)
+        .collect()
 }
 
 #[test]
@@ -186,9 +192,18 @@ fn a_rollback_is_the_next_version_and_gives_no_id_twice() {
     let back = trainer
         .execute(&command(CommandAction::Rollback(Box::new(former.clone()))))
         .unwrap();
-    assert_eq!((back.model.version, back.model.next_id), (3, 4));
-    assert_eq!(back.model.segments, former.segments);
-    assert_eq!(back.model.scaler, former.scaler);
+    assert_eq!(
+        (back.model.version, back.model.segmentation().next_id),
+        (3, 4)
+    );
+    assert_eq!(
+        back.model.segmentation().segments,
+        former.segmentation().segments
+    );
+    assert_eq!(
+        back.model.segmentation().scaler,
+        former.segmentation().scaler
+    );
     assert_eq!(back.model.lineage, [Step::Retired { segment: 3 }]);
     assert_eq!(back.command.unwrap().what, "rollback to 1");
     let again = trainer.fold(day(2, THREE), 2).unwrap();
@@ -213,18 +228,40 @@ fn a_model_of_another_plan_is_not_imported() {
 fn an_import_is_the_next_version() {
     let mut trainer = Trainer::new(plan(3), careful(), Some(first()));
     let mut named = first();
-    named.segments[1].name = "whales".to_owned();
-    named.segments[1].is_pinned = true;
+    let segments = &mut Arc::make_mut(&mut named.artefacts.segmentation).segments;
+    segments[1].name = "whales".to_owned();
+    segments[1].is_pinned = true;
     let import = trainer
         .execute(&command(CommandAction::Import(Box::new(named))))
         .unwrap();
     assert_eq!(
-        (import.model.version, &*import.model.segments[1].name),
+        (
+            import.model.version,
+            &*import.model.segmentation().segments[1].name
+        ),
         (2, "whales")
     );
     let next = trainer.fold(day(1, TWO), 1).unwrap();
-    assert_eq!(&*next.model.segments[1].name, "whales");
-    assert!(next.model.segments[1].is_pinned);
+    assert_eq!(&*next.model.segmentation().segments[1].name, "whales");
+    assert!(next.model.segmentation().segments[1].is_pinned);
+}
+
+/// This release cannot fit an artefact that it does not know, so it keeps it only where it copies a version.
+#[test]
+fn an_unknown_artefact_stays_where_a_version_is_copied() {
+    let mut model = first();
+    let tiers = ("tiers".to_owned(), "[1]".to_owned());
+    model.artefacts.unknown = [tiers].into();
+    let tiers = |publication: &Publication| publication.model.artefacts.unknown.len();
+    for action in [CommandAction::Import, CommandAction::Rollback] {
+        let (mut trainer, learnt) = surprised();
+        assert_eq!(tiers(&learnt), 0);
+        let copied = trainer.execute(&command(action(Box::new(model.clone()))));
+        assert_eq!(tiers(&copied.unwrap()), 1);
+    }
+    model.version = 2;
+    let mut trainer = Trainer::new(plan(3), careful(), Some(first())).holding(Some(model));
+    assert_eq!(tiers(&trainer.execute(&approve(2)).unwrap()), 1);
 }
 
 /// A successor starts from the last live version and the held one.
@@ -250,10 +287,9 @@ fn a_pinned_segment_is_neither_retired_nor_merged() {
     };
     let after = |is_pinned: bool| {
         let mut model = first();
-        let far = model
-            .segments
-            .iter_mut()
-            .find(|segment| segment.centroid[0] > 10.0);
+        let segments = &mut Arc::make_mut(&mut model.artefacts.segmentation).segments;
+        let mut segments = segments.iter_mut();
+        let far = segments.find(|segment| segment.centroid[0] > 10.0);
         far.unwrap().is_pinned = is_pinned;
         let mut trainer = Trainer::new(plan(3), bold, Some(model));
         let versions = (1..60).filter_map(|at| trainer.fold(day(at, &[A]), at));

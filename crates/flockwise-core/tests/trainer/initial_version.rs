@@ -33,7 +33,11 @@ fn a_warm_up_waits_for_customers_and_for_time() {
     );
     let model = trainer.learn(sample(2 * DAY_MS, &vectors[..1]), 0).unwrap();
     assert_eq!((model.version, model.trained_ms), (1, 2 * DAY_MS));
-    assert_eq!(model.scaler.weight, 40.0, "a repeated customer counts once");
+    assert_eq!(
+        model.segmentation().scaler.weight,
+        40.0,
+        "a repeated customer counts once"
+    );
     let next = trainer.learn(sample(3 * DAY_MS, &vectors), 0).unwrap();
     assert_eq!(next.version, 2, "there is a first version already");
 }
@@ -69,7 +73,12 @@ fn who_is_not_to_learn_does_not() {
 #[test]
 fn the_number_of_segments_is_the_best_within_bounds() {
     let vectors = groups(&CORNERS, 25);
-    let found = |k_min, k_max| learnt(2, policy(k_min, k_max), &vectors).segments.len();
+    let found = |k_min, k_max| {
+        learnt(2, policy(k_min, k_max), &vectors)
+            .segmentation()
+            .segments
+            .len()
+    };
     assert_eq!((found(2, 8), found(1, 4), found(4, 4)), (4, 4, 4));
     assert_eq!((found(1, 1), found(3, 3)), (1, 3));
     assert!((1..=3).contains(&found(1, 3)));
@@ -83,13 +92,25 @@ fn segments_lie_where_the_groups_are() {
         let distance = |centroid: &[f64]| (centroid[0] - corner[0]).hypot(centroid[1] - corner[1]);
         assert!(
             model
+                .segmentation()
                 .segments
                 .iter()
                 .any(|segment| distance(&segment.centroid) < 0.1)
         );
     }
-    assert!(model.segments.iter().all(|segment| segment.weight == 25.0));
-    let ids: Vec<u32> = model.segments.iter().map(|segment| segment.id).collect();
+    assert!(
+        model
+            .segmentation()
+            .segments
+            .iter()
+            .all(|segment| segment.weight == 25.0)
+    );
+    let ids: Vec<u32> = model
+        .segmentation()
+        .segments
+        .iter()
+        .map(|segment| segment.id)
+        .collect();
     assert_eq!(ids, [1, 2, 3, 4]);
 }
 

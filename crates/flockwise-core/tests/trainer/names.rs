@@ -1,7 +1,6 @@
 //! Segment names: unique, and stable while they fit.
 
-use flockwise_core::model::{Scaler, Segment};
-use flockwise_core::naming::{name_segments, name_unnamed};
+use flockwise_core::segmentation::{Scaler, Segment, name_segments, name_unnamed};
 use proptest::prelude::*;
 
 use crate::support::plan;
@@ -21,7 +20,7 @@ fn segments(centroids: &[[f64; 3]]) -> Vec<Segment> {
         centroid: centroid.to_vec(),
         weight: 1.0,
         is_pinned: false,
-        reach: None,
+        outlier_threshold: None,
     };
     centroids.iter().enumerate().map(segment).collect()
 }

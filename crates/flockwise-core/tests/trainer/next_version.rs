@@ -1,7 +1,7 @@
 //! Later versions against a naive version: every customer sampled within four half-lives, weighted by age.
 
 use flockwise_core::aggregate::NEVER_MS;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::Trainer;
 use proptest::prelude::*;
@@ -78,10 +78,10 @@ proptest! {
         prop_assert_eq!(model.trained_ms, now_ms);
         for column in 0..2 {
             let (total, mean, variance) = moments(&seen, None, now_ms, column);
-            prop_assert!(near(model.scaler.means[column], mean));
-            prop_assert!(near(model.scaler.variances[column], variance));
-            prop_assert!(near(model.scaler.weight, total));
-            for (group, segment) in model.segments.iter().enumerate() {
+            prop_assert!(near(model.segmentation().scaler.means[column], mean));
+            prop_assert!(near(model.segmentation().scaler.variances[column], variance));
+            prop_assert!(near(model.segmentation().scaler.weight, total));
+            for (group, segment) in model.segmentation().segments.iter().enumerate() {
                 let (total, mean, _) = moments(&seen, Some(group), now_ms, column);
                 prop_assert!(near(segment.centroid[column], mean), "{} {mean}", segment.centroid[column]);
                 prop_assert!(near(segment.weight, total));
@@ -113,7 +113,7 @@ fn after_a_half_life_as_many_new_customers_weigh_twice_as_much() {
     trainer.learn(sample(0, &vec![vec![0.0, 0.0]; 10]), 0);
     let new = vec![vec![3.0, 6.0]; 10];
     let model = trainer.learn(sample(10 * DAY_MS, &new), 1).unwrap();
-    let [x, y] = model.segments[0].centroid[..] else {
+    let [x, y] = model.segmentation().segments[0].centroid[..] else {
         panic!("two numbers");
     };
     assert!(near(x, 2.0) && near(y, 4.0), "{x} {y}");
@@ -133,7 +133,7 @@ fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
         let vectors = groups(&places.each_ref().map(|place| &place[..]), 4);
         sample(hour * DAY_MS / 24, &vectors)
     };
-    let mut published: Vec<(ModelParts, i64)> = Vec::new();
+    let mut published: Vec<(ModelVersion, i64)> = Vec::new();
     for hour in 1..=1500 {
         let version = trainer.learn(batch(hour), hour);
         published.extend(version.map(|version| (version, trainer.window_offset().unwrap())));
@@ -147,10 +147,10 @@ fn a_version_is_published_once_in_a_while_and_who_goes_on_from_it_is_level() {
     assert!(from > 1, "the window has moved on");
     let mut heir = Trainer::new(plan(2), daily, Some(version));
     (from..=50 * 24).for_each(|hour| heir.replay(batch(hour), hour));
-    let inherited: Vec<ModelParts> = (50 * 24 + 1..=1500)
+    let inherited: Vec<ModelVersion> = (50 * 24 + 1..=1500)
         .filter_map(|hour| heir.learn(batch(hour), hour))
         .collect();
-    let expected: Vec<ModelParts> = published.drain(49..).map(|(version, _)| version).collect();
+    let expected: Vec<ModelVersion> = published.drain(49..).map(|(version, _)| version).collect();
     assert_eq!(inherited, expected);
 }
 
@@ -166,7 +166,7 @@ fn a_version_without_a_time_stands_until_enough_is_known() {
     assert_eq!(trainer.learn(sample(20_000 * DAY_MS, &ten), 0), None);
     let others = of_task(1, sample(20_000 * DAY_MS, &ten));
     let model = trainer.learn(others, 1).unwrap();
-    assert_eq!(model.segments[0].centroid, [3.0, 6.0]);
+    assert_eq!(model.segmentation().segments[0].centroid, [3.0, 6.0]);
     assert_eq!((model.version, model.trained_ms), (2, 20_000 * DAY_MS));
 }
 

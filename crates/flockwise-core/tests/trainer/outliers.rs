@@ -1,7 +1,7 @@
 //! Outliers: a few customers far from all others distort nothing, and each segment learns how far away its members
 //! are.
 
-use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_kmeans::Scratch;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -31,7 +31,7 @@ fn usual(seed: u64) -> Vec<Vec<f64>> {
 }
 
 /// The first version, and the one after forty days. On each day a tenth of all customers is sampled.
-fn lived((k_min, k_max): (usize, usize), spoil: fn(&mut [Vec<f64>])) -> [ModelParts; 2] {
+fn lived((k_min, k_max): (usize, usize), spoil: fn(&mut [Vec<f64>])) -> [ModelVersion; 2] {
     let day = |number: i64| {
         let mut vectors = usual(number as u64);
         spoil(&mut vectors);
@@ -54,19 +54,19 @@ fn lived((k_min, k_max): (usize, usize), spoil: fn(&mut [Vec<f64>])) -> [ModelPa
 
 /// The largest distance from a centroid of one model to the nearest of another, in standard deviations, in the
 /// feature in which it is largest.
-fn moved(from: &ModelParts, to: &ModelParts) -> f64 {
+fn moved(from: &ModelVersion, to: &ModelVersion) -> f64 {
     let off = |left: &[f64], right: &[f64]| {
         let gaps = left.iter().zip(right).enumerate();
-        gaps.map(|(index, (a, b))| (a - b).abs() / from.scaler.deviation(index))
+        gaps.map(|(index, (a, b))| (a - b).abs() / from.segmentation().scaler.deviation(index))
             .fold(0.0, f64::max)
     };
     let nearest = |centroid: &[f64]| {
-        let others = to.segments.iter();
+        let others = to.segmentation().segments.iter();
         others
             .map(|other| off(centroid, &other.centroid))
             .fold(f64::INFINITY, f64::min)
     };
-    let segments = from.segments.iter();
+    let segments = from.segmentation().segments.iter();
     segments
         .map(|segment| nearest(&segment.centroid))
         .fold(0.0, f64::max)
@@ -82,11 +82,12 @@ fn check(most: f64, wider: f64, spoil: fn(&mut [Vec<f64>])) {
         let clean = lived(bounds, |_| {});
         let spoilt = lived(bounds, spoil);
         for (clean, spoilt) in clean.iter().zip(&spoilt) {
-            assert_eq!(spoilt.segments.len(), GROUPS, "{bounds:?}");
+            assert_eq!(spoilt.segmentation().segments.len(), GROUPS, "{bounds:?}");
             let moved = moved(clean, spoilt);
             assert!(moved < most, "{moved} with {bounds:?}");
             for index in 0..FEATURES {
-                let ratio = spoilt.scaler.deviation(index) / clean.scaler.deviation(index);
+                let ratio = spoilt.segmentation().scaler.deviation(index)
+                    / clean.segmentation().scaler.deviation(index);
                 assert!((ratio - 1.0).abs() < wider, "{ratio} with {bounds:?}");
             }
         }
@@ -126,11 +127,15 @@ fn a_few_far_off_in_all_directions_are_no_segment() {
         vectors[1] = vec![-40.0; FEATURES];
         vectors[2] = vec![40.0; FEATURES];
     }) {
-        let mut weights = version.segments.iter().map(|segment| segment.weight);
+        let mut weights = version
+            .segmentation()
+            .segments
+            .iter()
+            .map(|segment| segment.weight);
         assert!(
             weights.all(|weight| weight > 50.0),
             "{:?}",
-            version.segments
+            version.segmentation().segments
         );
     }
 }
@@ -144,7 +149,12 @@ fn a_segment_to_spare_is_not_taken_up_by_one_customer() {
             |vectors: &mut [Vec<f64>]| vectors[7] = vec![1e30; FEATURES],
         ] {
             for version in lived((k, k), spoil) {
-                let weights: Vec<f64> = version.segments.iter().map(|s| s.weight).collect();
+                let weights: Vec<f64> = version
+                    .segmentation()
+                    .segments
+                    .iter()
+                    .map(|s| s.weight)
+                    .collect();
                 let is_fit = weights.iter().all(|weight| *weight > 50.0);
                 assert!(is_fit && weights.len() == k, "{weights:?}");
             }
@@ -160,7 +170,9 @@ fn a_group_far_off_is_a_segment() {
         own.for_each(|vector| vector.iter_mut().for_each(|x| *x += 40.0));
     };
     let [first, last] = lived((2, 12), far);
-    assert!(first.segments.len() > GROUPS || last.segments.len() > GROUPS);
+    assert!(
+        first.segmentation().segments.len() > GROUPS || last.segmentation().segments.len() > GROUPS
+    );
 }
 
 /// A tail is no outlier: without a logarithm, too, the largest revenue counts.
@@ -170,7 +182,7 @@ fn a_long_tail_is_learnt_from() {
     let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
     let vectors: Vec<Vec<f64>> = (0..2000).map(|_| vec![(2.0 * normal()).exp()]).collect();
     let parts = learnt(1, policy(1, 1), &vectors);
-    assert_eq!(parts.segments[0].weight, 2000.0);
+    assert_eq!(parts.segmentation().segments[0].weight, 2000.0);
     let most = vectors.iter().map(|vector| vector[0]).fold(0.0, f64::max);
     assert!(most > 500.0, "{most}");
 }
@@ -178,9 +190,9 @@ fn a_long_tail_is_learnt_from() {
 /// Whether a customer is an outlier of a model.
 fn is_outlier(model: &Model, vector: &[f64]) -> bool {
     let mut scaled = Vec::new();
-    model.scaled(vector, &mut scaled);
-    let (index, distance) = model.score(&scaled, &mut Scratch::default());
-    model.is_outlier(&scaled, index, distance)
+    model.segmentation().scaled(vector, &mut scaled);
+    let (index, distance) = model.segmentation().score(&scaled, &mut Scratch::default());
+    model.segmentation().is_outlier(&scaled, index, distance)
 }
 
 #[test]
@@ -211,22 +223,29 @@ fn equal_customers_make_nobody_an_outlier() {
     let parts = learnt(2, policy(2, 2), &vectors);
     let model = Model::new(&plan(2), parts.clone()).unwrap();
     let marked = vectors.iter().filter(|vector| is_outlier(&model, vector));
-    assert_eq!(marked.count(), 0, "{:?}", parts.segments);
+    assert_eq!(marked.count(), 0, "{:?}", parts.segmentation().segments);
     let all_equal = learnt(2, policy(2, 2), &vec![vec![3.0, 4.0]; 500]);
-    assert!(all_equal.segments.iter().all(|s| s.reach.is_none()));
+    assert!(
+        all_equal
+            .segmentation()
+            .segments
+            .iter()
+            .all(|s| s.outlier_threshold.is_none())
+    );
 }
 
 #[test]
 fn of_fewer_than_32_customers_nobody_is_an_outlier() {
     let some = |count: usize| learnt(FEATURES, policy(2, 2), &usual(0)[..count]);
-    let reaches = |count| {
+    let thresholds = |count| {
         some(count)
+            .segmentation()
             .segments
             .iter()
-            .filter(|s| s.reach.is_some())
+            .filter(|s| s.outlier_threshold.is_some())
             .count()
     };
-    assert_eq!((reaches(31), reaches(32)), (0, 2));
+    assert_eq!((thresholds(31), thresholds(32)), (0, 2));
 }
 
 /// Tukey's outer fence, computed the plain way.
@@ -240,24 +259,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_reach_is_the_fence_of_all_or_of_the_own_members(
+    fn a_threshold_is_the_fence_of_all_or_of_the_own_members(
         vectors in prop::collection::vec(prop::collection::vec(-3.0..3.0_f64, 2), 100..200),
     ) {
         let parts = learnt(2, policy(2, 2), &vectors);
         let model = Model::new(&plan(2), parts.clone()).unwrap();
-        let mut own = vec![Vec::new(); parts.segments.len()];
+        let mut own = vec![Vec::new(); parts.segmentation().segments.len()];
         let mut scaled = Vec::new();
         for vector in &vectors {
-            model.scaled(vector, &mut scaled);
-            let (index, distance) = model.score(&scaled, &mut Scratch::default());
+            model.segmentation().scaled(vector, &mut scaled);
+            let (index, distance) = model.segmentation().score(&scaled, &mut Scratch::default());
             own[index].push(distance);
         }
         let all = fence(own.concat());
-        for (segment, own) in parts.segments.iter().zip(own) {
+        for (segment, own) in parts.segmentation().segments.iter().zip(own) {
             // A customer at the border between two segments may have been counted with the other.
             let expected = if own.len() >= 34 { all.max(fence(own)) } else { all };
-            let reach = segment.reach.unwrap();
-            prop_assert!((reach / expected - 1.0).abs() < 0.15, "{reach} {expected}");
+            let threshold = segment.outlier_threshold.unwrap();
+            prop_assert!((threshold / expected - 1.0).abs() < 0.15, "{threshold} {expected}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Segments that are born, split, merged and retired, and keep their ids meanwhile.
 
 use flockwise_core::lineage::Step;
-use flockwise_core::model::ModelParts;
+use flockwise_core::model::ModelVersion;
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::trainer::Trainer;
 use rand::{RngExt, SeedableRng};
@@ -32,7 +32,7 @@ fn within(k_min: usize, k_max: usize) -> LearningPolicy {
 
 /// Learns through days, each given by the places of its customers. Returns the last version, and all steps after
 /// the first.
-fn lived(policy: LearningPolicy, days: &[Vec<[f64; 3]>]) -> (ModelParts, Vec<Step>) {
+fn lived(policy: LearningPolicy, days: &[Vec<[f64; 3]>]) -> (ModelVersion, Vec<Step>) {
     let first = learnt(3, policy, &around(&days[0], 0));
     let mut trainer = Trainer::new(plan(3), policy, Some(first.clone()));
     let (mut last, mut steps) = (first, Vec::new());
@@ -47,7 +47,7 @@ fn lived(policy: LearningPolicy, days: &[Vec<[f64; 3]>]) -> (ModelParts, Vec<Ste
 }
 
 /// The segment whose centroid is nearest to a place.
-fn at(model: &ModelParts, place: [f64; 3]) -> u32 {
+fn at(model: &ModelVersion, place: [f64; 3]) -> u32 {
     let squared = |centroid: &[f64]| -> f64 {
         centroid
             .iter()
@@ -56,6 +56,7 @@ fn at(model: &ModelParts, place: [f64; 3]) -> u32 {
             .sum()
     };
     let nearest = model
+        .segmentation()
         .segments
         .iter()
         .min_by(|a, b| squared(&a.centroid).total_cmp(&squared(&b.centroid)));
@@ -71,7 +72,7 @@ const D: [f64; 3] = [0.0, 40.0, 40.0];
 #[test]
 fn what_stays_as_it_is_has_no_steps() {
     let (model, steps) = lived(within(2, 6), &vec![vec![A, B, C]; 40]);
-    assert_eq!((model.segments.len(), steps), (3, vec![]));
+    assert_eq!((model.segmentation().segments.len(), steps), (3, vec![]));
 }
 
 #[test]
@@ -82,9 +83,9 @@ fn one_group_alone_is_not_split_and_not_merged_below_the_fewest() {
         ..within(1, 2)
     };
     let (model, steps) = lived(long, &vec![vec![A]; 40]);
-    assert_eq!(model.segments.len(), 1, "{steps:?}");
+    assert_eq!(model.segmentation().segments.len(), 1, "{steps:?}");
     let (model, _) = lived(within(3, 6), &vec![vec![A]; 40]);
-    assert!(model.segments.len() >= 3);
+    assert!(model.segmentation().segments.len() >= 3);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_group_that_parts_is_split_and_one_half_keeps_the_id() {
         matches!(steps[..], [Step::Split { into: 3, .. }]),
         "{steps:?}"
     );
-    assert_eq!(model.segments.len(), 3);
+    assert_eq!(model.segmentation().segments.len(), 3);
     let [left, right] = [half(10.0), half(-10.0)].map(|place| at(&model, place));
     assert!(left != right && left.max(right) == 3, "{left} {right}");
 }
@@ -141,19 +142,19 @@ fn two_groups_that_meet_become_one() {
     days.extend((0..=10).map(meeting));
     days.extend(vec![meeting(10); 20]);
     let (model, steps) = lived(within(2, 6), &days);
-    assert_eq!(model.segments.len(), 2, "{steps:?}");
+    assert_eq!(model.segmentation().segments.len(), 2, "{steps:?}");
 }
 
 /// Places of equal worth, and fewer segments than places: a segment that has moved once stays.
 #[test]
 fn where_there_is_no_room_segments_do_not_go_to_and_fro() {
     let (model, steps) = lived(within(3, 3), &vec![vec![A, B, C, D]; 60]);
-    assert_eq!(model.segments.len(), 3);
+    assert_eq!(model.segmentation().segments.len(), 3);
     assert!(steps.len() <= 2, "{steps:?}");
 }
 
 /// Days of three groups. `spoil` changes the customers of each day.
-fn spoilt(days: i64, spoil: impl Fn(i64, &mut Vec<Vec<f64>>)) -> ModelParts {
+fn spoilt(days: i64, spoil: impl Fn(i64, &mut Vec<Vec<f64>>)) -> ModelVersion {
     let policy = within(2, 6);
     let mut model = learnt(3, policy, &around(&[A, B, C], 0));
     let mut trainer = Trainer::new(plan(3), policy, Some(model.clone()));
@@ -181,6 +182,7 @@ fn one_customer_at_the_end_of_the_world_drags_nobody_along() {
     );
     for (id, place) in ids.into_iter().zip([A, B, C]) {
         let segment = model
+            .segmentation()
             .segments
             .iter()
             .find(|segment| segment.id == id)
@@ -204,7 +206,7 @@ fn a_feature_that_changes_its_scale_a_thousandfold_is_followed() {
         ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2],
         "{ids:?}"
     );
-    assert_eq!(model.segments.len(), 3);
-    let deviation = model.scaler.deviation(0);
+    assert_eq!(model.segmentation().segments.len(), 3);
+    let deviation = model.segmentation().scaler.deviation(0);
     assert!((10_000.0..30_000.0).contains(&deviation), "{deviation}");
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use flockwise_core::event::{hash, mix};
 use flockwise_core::feature::Feature;
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 use flockwise_core::trainer::{MiniBatch, Trainer};
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -55,11 +56,11 @@ pub(crate) fn of_task(task: usize, mut batch: MiniBatch) -> MiniBatch {
 /// Learning, reduced to the model.
 pub(crate) trait Learns {
     /// Like [`Trainer::fold`], without the impact.
-    fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelParts>;
+    fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelVersion>;
 }
 
 impl Learns for Trainer {
-    fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelParts> {
+    fn learn(&mut self, batch: MiniBatch, offset: i64) -> Option<ModelVersion> {
         let publication = self.fold(batch, offset)?;
         assert!(!publication.is_held, "nothing is held without a budget");
         Some(publication.model)
@@ -67,7 +68,11 @@ impl Learns for Trainer {
 }
 
 /// The first version of a sample.
-pub(crate) fn learnt(features: usize, policy: LearningPolicy, vectors: &[Vec<f64>]) -> ModelParts {
+pub(crate) fn learnt(
+    features: usize,
+    policy: LearningPolicy,
+    vectors: &[Vec<f64>],
+) -> ModelVersion {
     trainer(features, policy)
         .learn(sample(0, vectors), 0)
         .unwrap()
@@ -93,7 +98,7 @@ pub(crate) fn groups(around: &[&[f64]], each: usize) -> Vec<Vec<f64>> {
 }
 
 /// A version with one segment per centroid.
-pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) -> ModelParts {
+pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) -> ModelVersion {
     let dimensions = centroids[0].len();
     let segments = centroids.iter().zip(weights).enumerate();
     let plan = plan(dimensions);
@@ -109,10 +114,13 @@ pub(crate) fn version(trained_ms: i64, centroids: &[&[f64]], weights: &[f64]) ->
         centroid: centroid.to_vec(),
         weight: *weight,
         is_pinned: false,
-        reach: None,
+        outlier_threshold: None,
     });
-    ModelParts {
+    ModelVersion {
         trained_ms,
-        ..ModelParts::hand_made(features.collect(), scaler, segments.collect())
+        ..ModelVersion::hand_made(
+            features.collect(),
+            Segmentation::new(scaler, segments.collect()),
+        )
     }
 }

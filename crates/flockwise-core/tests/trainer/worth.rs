@@ -5,10 +5,12 @@ use std::sync::Arc;
 use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::event::hash;
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::trainer::{MiniBatch, Publication, Trainer};
+use flockwise_core::publication::Publication;
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
+use flockwise_core::trainer::{MiniBatch, Trainer};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -109,7 +111,7 @@ fn an_heir_of_a_quiet_trainer_is_level() {
 fn a_model_that_does_not_say_when_it_is_from_learns_on() {
     let mut teacher = begun(1.0);
     let first = published(&mut teacher, 0..1, 0.0).remove(0).1.model;
-    let start = ModelParts {
+    let start = ModelVersion {
         trained_ms: NEVER_MS,
         ..first
     };
@@ -136,12 +138,21 @@ fn no_group_is_lost_to_the_first_version() {
         };
         let mut trainer = Trainer::new(plan(1), policy(4, 16), None);
         let first = trainer.fold(batch, 0).unwrap().model;
-        let total: f64 = first.segments.iter().map(|segment| segment.weight).sum();
-        assert_eq!((first.segments.len(), total), (8, 400.0), "seed {seed}");
+        let total: f64 = first
+            .segmentation()
+            .segments
+            .iter()
+            .map(|segment| segment.weight)
+            .sum();
+        assert_eq!(
+            (first.segmentation().segments.len(), total),
+            (8, 400.0),
+            "seed {seed}"
+        );
     }
 }
 
-fn hand_made(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelParts {
+fn hand_made(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelVersion {
     let segments = (1..).zip(centroids);
     let segments = segments.map(|(id, centroid)| Segment::new(id, centroid.to_vec()));
     let scaler = Scaler {
@@ -150,9 +161,9 @@ fn hand_made(plan: &Arc<Plan>, centroids: &[[f64; 2]]) -> ModelParts {
         weight: 1.0,
     };
     let features = plan.feature_names().map(str::to_owned).collect();
-    ModelParts {
+    ModelVersion {
         trained_ms: 0,
-        ..ModelParts::hand_made(features, scaler, segments.collect())
+        ..ModelVersion::hand_made(features, Segmentation::new(scaler, segments.collect()))
     }
 }
 

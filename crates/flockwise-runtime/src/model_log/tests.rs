@@ -2,8 +2,8 @@
 
 use flockwise_codec::model::encode_publication;
 use flockwise_core::feature::Feature;
-use flockwise_core::model::{Scaler, Segment};
-use flockwise_core::trainer::Publication;
+use flockwise_core::publication::Publication;
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 
 use super::*;
 
@@ -18,9 +18,9 @@ fn record(version: u64, is_held: bool) -> Vec<u8> {
         weight: 1.0,
     };
     let segments = vec![Segment::new(1, vec![version as f64])];
-    let parts = ModelParts {
+    let parts = ModelVersion {
         version,
-        ..ModelParts::hand_made(vec!["f0".to_owned()], scaler, segments)
+        ..ModelVersion::hand_made(vec!["f0".to_owned()], Segmentation::new(scaler, segments))
     };
     let publication = Publication {
         is_held,

@@ -123,7 +123,7 @@ impl<B: Broker> Worker<B> {
             tasks.for_each(|(_, running)| running.look_for_unassigned());
         }
         self.meter.model_version = version;
-        self.meter.segments = versions.current.segments().len() as u64;
+        self.meter.segments = versions.current.segmentation().segments().len() as u64;
         let before = model
             .versions
             .take()

@@ -16,13 +16,13 @@ use crate::topics::Topics;
 const NOW_MS: i64 = 1_800_000_000_000;
 const HOUR: Duration = Duration::from_hours(1);
 
-fn wanted(owned: &[u32], reach: usize, tasks: u32) -> Vec<u32> {
+fn wanted(owned: &[u32], neighbours: usize, tasks: u32) -> Vec<u32> {
     let mut shared = StandbyState {
         is_assigned: true,
         ..StandbyState::default()
     };
     shared.owned.insert(0, owned.iter().copied().collect());
-    shared.wanted(reach, tasks).into_iter().collect()
+    shared.wanted(neighbours, tasks).into_iter().collect()
 }
 
 #[test]

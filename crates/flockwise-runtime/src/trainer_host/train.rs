@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use flockwise_codec::trainer_input::decode_trainer_input;
 use flockwise_codec::watermarks::Learnt;
-use flockwise_core::trainer::{Publication, Trainer, TrainerInput, WarmUp};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{Trainer, TrainerInput, WarmUp};
 
 use super::{LONG, RunningTrainer, SAMPLES, TrainerState};
 use crate::batch::Record;
@@ -25,7 +26,7 @@ impl<B: Broker> Worker<B> {
         let held = held.map_err(|error| self.unfit(&error))?;
         let mini_batches = self.model.log().mini_batches();
         let versions = self.model.versions();
-        let live = versions.map(|versions| versions.current.parts().clone());
+        let live = versions.map(|versions| versions.current.as_version().clone());
         if let Some(parts) = live.as_ref().filter(|_| mini_batches.is_none()) {
             let imported = Publication::live(parts.clone());
             self.outbox
@@ -219,7 +220,7 @@ impl<B: Broker> Worker<B> {
         }
         self.report_drift(publication)?;
         let versions = self.model.versions();
-        let in_use = versions.map(|versions| versions.current.parts());
+        let in_use = versions.map(|versions| versions.current.as_version());
         let number = in_use.map_or(0, |model| model.version);
         self.outbox
             .model(&mut self.broker, publication, learnt, number)?;

@@ -1,9 +1,10 @@
 //! Versions of a model for tests.
 
 use flockwise_core::feature::Feature;
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
-use flockwise_core::trainer::Publication;
+use flockwise_core::publication::Publication;
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 
 /// The features of the versions.
 pub(crate) fn plan() -> Plan {
@@ -23,9 +24,12 @@ pub(crate) fn live(version: u64) -> Publication {
         weight: 100.0,
     };
     let segments = vec![segment(1, "small", 1.0), segment(2, "big", 9.0)];
-    Publication::live(ModelParts {
+    Publication::live(ModelVersion {
         version,
-        ..ModelParts::hand_made(vec!["orders".to_owned()], scaler, segments)
+        ..ModelVersion::hand_made(
+            vec!["orders".to_owned()],
+            Segmentation::new(scaler, segments),
+        )
     })
 }
 

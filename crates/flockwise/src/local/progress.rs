@@ -40,7 +40,9 @@ impl ProgressLine {
             day.unwrap_or_default(),
             number(session.events as f64 / seconds),
             number(session.customers() as f64),
-            session.model().map_or(0, |model| model.segments().len()),
+            session
+                .model()
+                .map_or(0, |model| model.segmentation().segments().len()),
             number(session.changes() as f64),
         ));
     }

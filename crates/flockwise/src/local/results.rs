@@ -72,7 +72,9 @@ impl Results {
         let plan = &session.pipeline.task.plan;
         let customers = customer_views.iter().map(|view| customer(plan, view));
         self.write("customers.jsonl", customers)?;
-        let model = session.model().map(|model| encode_model(model.parts()));
+        let model = session
+            .model()
+            .map(|model| encode_model(model.as_version()));
         self.write("model.json", model.into_iter())?;
         self.write(
             "summary.json",

@@ -55,9 +55,9 @@ pub(crate) fn segment_stats(
         .filter(|view| view.segment.is_some())
         .collect();
     let total = money.map(|index| sum(&assigned, index));
-    let mut segment_stats: Vec<SegmentStats> = (0..model.segments().len())
+    let mut segment_stats: Vec<SegmentStats> = (0..model.segmentation().segments().len())
         .map(|index| {
-            let segment = &model.segments()[index];
+            let segment = &model.segmentation().segments()[index];
             let members: Vec<&CustomerView> = assigned
                 .iter()
                 .filter(|view| view.segment == Some(segment.id))
@@ -113,7 +113,7 @@ fn traits(
     if members.is_empty() {
         return Vec::new();
     }
-    let scaler = &model.parts().scaler;
+    let scaler = model.segmentation().scaler();
     let mut off: Vec<(f64, usize)> = (0..plan.len())
         .filter_map(|index| {
             let mean =

@@ -111,7 +111,7 @@ impl CustomerDocument {
 
 impl NamedSegment {
     fn at(model: &Model, index: usize) -> Self {
-        let segment = &model.segments()[index];
+        let segment = &model.segmentation().segments()[index];
         Self::named(segment.id, Some(&segment.name))
     }
 
@@ -121,7 +121,8 @@ impl NamedSegment {
         let mut models = models.flat_map(|v| [Some(&v.current), v.previous.as_ref()]);
         let found = models.find_map(|model| {
             let model = model?;
-            Some(&*model.segments()[model.index_of(id)?].name)
+            let segmentation = model.segmentation();
+            Some(&*segmentation.segments()[segmentation.index_of(id)?].name)
         });
         Self::named(id, found)
     }

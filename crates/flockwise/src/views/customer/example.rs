@@ -5,8 +5,9 @@ use std::sync::Arc;
 use flockwise_core::customer_view::CustomerView;
 use flockwise_core::explain::{Ranges, explain};
 use flockwise_core::feature::{Aggregate, Feature, Transform, Wording};
-use flockwise_core::model::{Model, ModelParts, Scaler, Segment};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
+use flockwise_core::segmentation::{Scaler, Segment, Segmentation};
 use flockwise_core::task::{CustomerDescription, Versions};
 use flockwise_runtime::queries::CustomerAnswer;
 
@@ -53,9 +54,9 @@ fn model() -> Model {
         weight: 100.0,
     };
     let features = ["orders_30d", "refund_share"].map(str::to_owned).to_vec();
-    let parts = ModelParts {
+    let parts = ModelVersion {
         version: 42,
-        ..ModelParts::hand_made(features, scaler, segments)
+        ..ModelVersion::hand_made(features, Segmentation::new(scaler, segments))
     };
     Model::new(&plan(), parts).unwrap()
 }
@@ -63,8 +64,9 @@ fn model() -> Model {
 /// A customer with 1.5625 orders, a quarter of them refunded, with a model or before the first version.
 pub(super) fn known(has_model: bool) -> CustomerAnswer {
     let (model, vector) = (model(), [1.25, 0.25]);
-    let seen = Ranges::of(&model);
-    let explanation = has_model.then(|| explain(&plan(), &model, 0.5, 0, &vector, &seen));
+    let seen = Ranges::of(model.segmentation());
+    let explanation =
+        has_model.then(|| explain(&plan(), model.segmentation(), 0.5, 0, &vector, &seen));
     let distance_other = explanation.as_ref().and_then(|e| Some(e.other?.1));
     let told = CustomerDescription {
         view: CustomerView {

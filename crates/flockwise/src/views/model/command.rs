@@ -1,11 +1,13 @@
 //! `flockwise model import`, `approve` and `rollback`: send a command to the trainer and wait for its outcome.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flockwise_codec::model::encode_publication;
-use flockwise_core::model::ModelParts;
-use flockwise_core::trainer::{CommandAction, Publication, TrainerCommand};
+use flockwise_core::model::ModelVersion;
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{CommandAction, TrainerCommand};
 use flockwise_view::VersionState;
 use serde_json::json;
 
@@ -50,7 +52,7 @@ pub(crate) fn rollback(arguments: &DecideArguments) -> Result<(), Failed> {
 }
 
 /// The model of a version that was in use and no longer is.
-fn former(versions: &VersionHistory, number: u64) -> Result<ModelParts, Failed> {
+fn former(versions: &VersionHistory, number: u64) -> Result<ModelVersion, Failed> {
     let version = versions.numbered(number)?;
     let refused = |why: &str| Err(Failed::runtime(format!("version {number} {why}")));
     match version.state {
@@ -77,14 +79,17 @@ fn command(what: CommandAction, arguments: &CommandArguments) -> TrainerCommand 
 fn check_size(
     client: &ModelClient,
     versions: &VersionHistory,
-    model: &ModelParts,
+    model: &ModelVersion,
 ) -> Result<(), Failed> {
     let newest = versions.held().or_else(|| versions.live());
-    let ghosts = newest.map_or(Vec::new(), |version| version.published.model.ghosts.clone());
-    let as_published = ModelParts {
-        ghosts,
-        ..model.clone()
-    };
+    let mut as_published = model.clone();
+    if let Some(newest) = newest {
+        let segmentation = Arc::make_mut(&mut as_published.artefacts.segmentation);
+        let latest = newest.published.model.segmentation();
+        segmentation
+            .retired_centroids
+            .clone_from(&latest.retired_centroids);
+    }
     let bytes = encode_publication(&Publication::live(as_published), None).len() as u64;
     let (bytes, largest) = (bytes + OVERHEAD_BYTES, client.largest_record_bytes()?);
     if bytes <= largest {

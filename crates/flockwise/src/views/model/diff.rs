@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use comfy_table::Table;
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::model::ModelVersion;
+use flockwise_core::segmentation::{Scaler, Segment};
 use serde::Serialize;
 use serde_json::json;
 
@@ -53,10 +54,10 @@ struct Difference {
     share_after: Option<f64>,
 }
 
-fn differences(before: &ModelParts, after: &ModelParts) -> Vec<Difference> {
+fn differences(before: &ModelVersion, after: &ModelVersion) -> Vec<Difference> {
     let mut pairs: BTreeMap<u32, [Option<&Segment>; 2]> = BTreeMap::new();
     for (side, model) in [before, after].into_iter().enumerate() {
-        for segment in &model.segments {
+        for segment in &model.segmentation().segments {
             pairs.entry(segment.id).or_default()[side] = Some(segment);
         }
     }
@@ -67,7 +68,7 @@ fn differences(before: &ModelParts, after: &ModelParts) -> Vec<Difference> {
         name_after: new.map(|new| new.name.clone()),
         distance: old
             .zip(new)
-            .map(|(old, new)| distance(&after.scaler, old, new)),
+            .map(|(old, new)| distance(&after.segmentation().scaler, old, new)),
         share_before: old.map(|old| format::share(before, old)),
         share_after: new.map(|new| format::share(after, new)),
     };
@@ -128,6 +129,8 @@ fn row(difference: &Difference) -> [String; 5] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::views::model::example::{held, live, same};
 
@@ -141,7 +144,8 @@ mod tests {
     #[test]
     fn a_feature_that_is_the_same_for_everybody_has_no_say() {
         let (before, mut after) = (live(1).model, held(2).model);
-        after.scaler.variances = vec![0.0, 1.0];
+        let segmentation = Arc::make_mut(&mut after.artefacts.segmentation);
+        segmentation.scaler.variances = vec![0.0, 1.0];
         let found = differences(&before, &after);
         assert_eq!(found[0].distance, Some(1.0));
     }

@@ -1,11 +1,11 @@
 //! Example versions for tests.
 
 use flockwise_core::feature::{Feature, Transform, Wording};
-use flockwise_core::impact::{Flow, Impact};
 use flockwise_core::lineage::Step;
-use flockwise_core::model::{ModelParts, Scaler, Segment};
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
-use flockwise_core::trainer::{Audit, Publication};
+use flockwise_core::publication::{Audit, Publication};
+use flockwise_core::segmentation::{Flow, Impact, Scaler, Segment, Segmentation};
 
 /// 2026-01-02T00:00:00Z.
 const START_MS: i64 = 1_767_312_000_000;
@@ -32,17 +32,17 @@ fn segment(id: u32, name: &str, weight: f64, centroid: [f64; 2]) -> Segment {
     }
 }
 
-fn model(version: u64, segments: Vec<Segment>) -> ModelParts {
+fn model(version: u64, segments: Vec<Segment>) -> ModelVersion {
     let scaler = Scaler {
         means: vec![10.0, 1.0],
         variances: vec![16.0, 1.0],
         weight: 100.0,
     };
     let features = ["spend", "orders"].map(str::to_owned).to_vec();
-    ModelParts {
+    ModelVersion {
         version,
         trained_ms: START_MS + version as i64 * DAY_MS,
-        ..ModelParts::hand_made(features, scaler, segments)
+        ..ModelVersion::hand_made(features, Segmentation::new(scaler, segments))
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn held(version: u64) -> Publication {
         },
     ];
     Publication {
-        model: ModelParts {
+        model: ModelVersion {
             lineage,
             ..model(version, segments)
         },

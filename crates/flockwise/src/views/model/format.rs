@@ -1,9 +1,10 @@
 //! Formats parts of a version as text and JSON.
 
 use flockwise_codec::time::write_time;
-use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
-use flockwise_core::trainer::Audit;
+use flockwise_core::publication::Audit;
+use flockwise_core::segmentation::Segment;
 
 /// Maximum number of traits of a segment.
 const MAX_TRAITS: usize = 3;
@@ -40,14 +41,15 @@ pub(crate) fn command(audit: &Audit) -> String {
 }
 
 /// The segment's share of the customers sampled lately, 0 to 1; 0 if the model has no weights.
-pub(crate) fn share(model: &ModelParts, segment: &Segment) -> f64 {
-    let all: f64 = model.segments.iter().map(|segment| segment.weight).sum();
+pub(crate) fn share(model: &ModelVersion, segment: &Segment) -> f64 {
+    let segments = model.segmentation().segments.iter();
+    let all: f64 = segments.map(|segment| segment.weight).sum();
     if all > 0.0 { segment.weight / all } else { 0.0 }
 }
 
 /// The features that set the segment apart most, strongest first.
-pub(crate) fn traits(plan: &Plan, model: &ModelParts, segment: &Segment) -> Vec<CentroidTrait> {
-    let scaler = &model.scaler;
+pub(crate) fn traits(plan: &Plan, model: &ModelVersion, segment: &Segment) -> Vec<CentroidTrait> {
+    let scaler = &model.segmentation().scaler;
     let found = |feature: usize| {
         let deviation = scaler.deviation(feature);
         let (here, all) = (segment.centroid[feature], scaler.means[feature]);

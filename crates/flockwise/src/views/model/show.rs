@@ -1,9 +1,9 @@
 //! `flockwise model show`: shows one version.
 
 use comfy_table::Table;
-use flockwise_core::impact::{Flow, Impact};
-use flockwise_core::model::{ModelParts, Segment};
+use flockwise_core::model::ModelVersion;
 use flockwise_core::plan::Plan;
+use flockwise_core::segmentation::{Flow, Impact, Segment};
 use flockwise_view::{VersionEntry, error_change};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<(), Failed> {
 }
 
 /// Names of segments in a version. A segment that it lacks has its name in the last earlier version that had it.
-struct Names<'v>(Vec<&'v ModelParts>);
+struct Names<'v>(Vec<&'v ModelVersion>);
 
 impl<'v> Names<'v> {
     fn of(versions: &'v VersionHistory, version: &'v PublishedVersion) -> Self {
@@ -45,13 +45,16 @@ impl<'v> Names<'v> {
             .iter()
             .filter(|other| other.number() < version.number());
         let before = before.map(|other| &other.published.model);
-        let mut models: Vec<&ModelParts> = before.chain([model]).collect();
+        let mut models: Vec<&ModelVersion> = before.chain([model]).collect();
         models.reverse();
         Self(models)
     }
 
     fn name(&self, id: u32) -> Option<&'v str> {
-        let segments = self.0.iter().flat_map(|model| &model.segments);
+        let segments = self
+            .0
+            .iter()
+            .flat_map(|model| &model.segmentation().segments);
         let mut segments = segments.filter(|segment| segment.id == id);
         segments.next().map(|segment| &*segment.name)
     }
@@ -111,7 +114,7 @@ fn impact_lines(impact: &Impact, names: &Names<'_>) -> Vec<String> {
     lines
 }
 
-fn table(plan: &Plan, model: &ModelParts) -> Table {
+fn table(plan: &Plan, model: &ModelVersion) -> Table {
     let mut table = table::empty_table([
         "segment",
         "name",
@@ -119,7 +122,7 @@ fn table(plan: &Plan, model: &ModelParts) -> Table {
         "customers",
         "what sets it apart (all), in standard deviations",
     ]);
-    for segment in &model.segments {
+    for segment in &model.segmentation().segments {
         let traits = format::traits(plan, model, segment);
         let traits: Vec<String> = traits.iter().map(|found| trait_text(plan, found)).collect();
         table.add_row([
@@ -153,11 +156,8 @@ fn version_json(plan: &Plan, versions: &VersionHistory, version: &PublishedVersi
     let model = &published.model;
     let entry = VersionEntry::of(published, version.state);
     let names = Names::of(versions, version);
-    let segments: Vec<Value> = model
-        .segments
-        .iter()
-        .map(|s| segment(plan, model, s))
-        .collect();
+    let segments = model.segmentation().segments.iter();
+    let segments: Vec<Value> = segments.map(|s| segment(plan, model, s)).collect();
     json!({
         "version": entry.version,
         "state": entry.state,
@@ -169,7 +169,7 @@ fn version_json(plan: &Plan, versions: &VersionHistory, version: &PublishedVersi
     })
 }
 
-fn segment(plan: &Plan, model: &ModelParts, segment: &Segment) -> Value {
+fn segment(plan: &Plan, model: &ModelVersion, segment: &Segment) -> Value {
     let traits = format::traits(plan, model, segment).into_iter();
     let traits = traits.map(|found| {
         json!({

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use flockwise_codec::model::decode_publication;
 use flockwise_codec::trainer_input::{decode_trainer_input, encode_command};
-use flockwise_core::model::{Model, ModelParts};
+use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::LearningPolicy;
-use flockwise_core::trainer::{Publication, Trainer, TrainerCommand, TrainerInput, WarmUp};
+use flockwise_core::publication::Publication;
+use flockwise_core::trainer::{Trainer, TrainerCommand, TrainerInput, WarmUp};
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient, admin};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
@@ -111,7 +112,7 @@ impl ModelClient {
     }
 
     /// Checks that a version matches the configured features.
-    pub(crate) fn check(&self, model: &ModelParts) -> Result<(), Failed> {
+    pub(crate) fn check(&self, model: &ModelVersion) -> Result<(), Failed> {
         let made = Model::new(&self.setup.plan, model.clone());
         made.map(drop)
             .map_err(|error| Failed::runtime(format!("version {}: {error}", model.version)))

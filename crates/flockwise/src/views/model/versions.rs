@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_core::trainer::Publication;
+use flockwise_core::publication::Publication;
 use flockwise_view::{Latest, VersionState};
 
 use crate::exit::Failed;

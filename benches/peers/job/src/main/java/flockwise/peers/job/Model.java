@@ -29,12 +29,13 @@ final class Model {
     private Model(JsonNode json) throws IOException {
         checkFeatures(json.get("features"));
         version = json.get("version").asInt();
-        means = numbers(json.get("scaler").get("means"));
-        scale = numbers(json.get("scaler").get("deviations"));
+        JsonNode segmentation = json.get("artefacts").get("segmentation");
+        means = numbers(segmentation.get("scaler").get("means"));
+        scale = numbers(segmentation.get("scaler").get("deviations"));
         for (int at = 0; at < scale.length; at++) {
             scale[at] = 1.0 / scale[at];
         }
-        JsonNode segments = json.get("segments");
+        JsonNode segments = segmentation.get("segments");
         ids = new int[segments.size()];
         names = new String[ids.length];
         centroids = new double[ids.length][];

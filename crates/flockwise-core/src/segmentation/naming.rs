@@ -1,6 +1,7 @@
 //! Segment names, made from what sets segments apart.
 
-use crate::model::{Scaler, Segment};
+use super::scaler::Scaler;
+use super::segment::Segment;
 use crate::plan::Plan;
 
 /// A feature counts for a name from this many standard deviations off the mean.

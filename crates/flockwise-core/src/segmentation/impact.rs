@@ -1,15 +1,15 @@
-//! The impact of a model version: an estimate of what it does to customers, made before it is used.
+//! The impact of a segmentation: an estimate of what it does to customers, made before it is used.
 
 use std::collections::BTreeMap;
 
 use flockwise_kmeans::{Points, Scratch};
 
-use crate::model::Model;
+use super::scorer::SegmentScorer;
 
 /// Maximum number of flows in an impact.
 const FLOWS: usize = 10;
 
-/// What one version does to the recently sampled customers, compared with the version in use.
+/// What the segments of one version do to the recently sampled customers, compared with those in use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Impact {
     /// Share of the customers that it would move, 0 to 1: another segment is nearer than theirs by more than the
@@ -41,7 +41,7 @@ pub struct Flow {
 /// Compares `next` with `now` on weighted feature vectors. Each customer is taken to be in the segment that is
 /// nearest now, and moves if another is nearer by more than `margin`, a share of the distance.
 #[must_use]
-pub fn impact(now: &Model, next: &Model, margin: f64, sampled: &Points) -> Impact {
+pub fn impact(now: &SegmentScorer, next: &SegmentScorer, margin: f64, sampled: &Points) -> Impact {
     let mut found = WeightedCounts::default();
     let mut scratch = Scratch::default();
     let (mut seen_now, mut seen_next) = (Vec::new(), Vec::new());
@@ -66,7 +66,7 @@ pub fn impact(now: &Model, next: &Model, margin: f64, sampled: &Points) -> Impac
             *found.flows.entry((from.id, to)).or_default() += weight;
         }
     }
-    found.impact()
+    found.into_impact()
 }
 
 #[derive(Default)]
@@ -79,7 +79,7 @@ struct WeightedCounts {
 }
 
 impl WeightedCounts {
-    fn impact(self) -> Impact {
+    fn into_impact(self) -> Impact {
         let share = |weight: f64| {
             if self.total > 0.0 {
                 weight / self.total
