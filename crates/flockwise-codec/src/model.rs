@@ -127,6 +127,18 @@ struct ModelSummaryRecord {
     mini_batches: Option<Range<i64>>,
 }
 
+/// The key of a version on the model topic.
+#[must_use]
+pub fn version_key(version: u64) -> String {
+    version.to_string()
+}
+
+/// The version of a [`version_key`]; `None` if it is none.
+#[must_use]
+pub fn decode_version_key(key: &[u8]) -> Option<u64> {
+    str::from_utf8(key).ok()?.parse().ok()
+}
+
 /// Reads the [`ModelSummary`] of a published version.
 ///
 /// # Errors

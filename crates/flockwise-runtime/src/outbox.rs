@@ -9,7 +9,7 @@ use flockwise_codec::changelog::{TASK_POSITION, encode_row, encode_task_position
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{Origin, encode_forward};
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
-use flockwise_codec::model::encode_publication;
+use flockwise_codec::model::{encode_publication, version_key};
 use flockwise_codec::summary::{TaskSummary, encode_summary, summary_key};
 use flockwise_codec::trainer_input::encode_mini_batch;
 use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
@@ -144,7 +144,7 @@ impl Outbox {
         in_use: u64,
     ) -> Result<(), Failure> {
         let version = publication.model.version;
-        let key = version.to_string();
+        let key = version_key(version);
         let trainer = broker.transactional_id().to_owned();
         broker.send(Outgoing {
             topic: Topic::Model,
@@ -162,7 +162,7 @@ impl Outbox {
         broker.send(Outgoing {
             topic: Topic::Model,
             partition: 0,
-            key: Some(old.to_string().as_bytes()),
+            key: Some(version_key(old).as_bytes()),
             value: None,
             headers: &[],
         })

@@ -9,18 +9,13 @@ use serde::Serialize;
 use crate::version_entry::VersionEntry;
 use crate::version_state::{Latest, VersionState};
 
-/// Number of versions that are kept. Those before are only counted.
-const MAX_VERSIONS: usize = 1000;
-
-/// The version in use with its segments, and the entries of the last [`MAX_VERSIONS`] versions.
+/// The version in use with its segments, and the entries of the versions that the trainer has not deleted.
 #[derive(Debug, Default)]
 pub(crate) struct ModelHistory {
     latest: Latest,
     live: Option<ModelVersion>,
     /// By number. The state is that of the publication, held or live, and not the present one.
     entries: BTreeMap<u64, VersionEntry>,
-    /// Number of versions that are not kept any more.
-    earlier: u64,
 }
 
 /// The versions of the model, for readers.
@@ -28,8 +23,6 @@ pub(crate) struct ModelHistory {
 pub struct ModelVersions {
     /// By ascending number.
     pub versions: Vec<VersionEntry>,
-    /// Number of earlier versions, which are left out.
-    pub earlier: u64,
 }
 
 impl ModelHistory {
@@ -43,13 +36,14 @@ impl ModelHistory {
         };
         let entry = VersionEntry::of(&publication, state);
         self.entries.insert(entry.version, entry);
-        if self.entries.len() > MAX_VERSIONS {
-            self.entries.pop_first();
-            self.earlier += 1;
-        }
         if !publication.is_held {
             self.live = Some(publication.model);
         }
+    }
+
+    /// Removes a version that the trainer has deleted. It is never the one in use.
+    pub(crate) fn delete(&mut self, version: u64) {
+        self.entries.remove(&version);
     }
 
     /// The version in use; `None` before the first.
@@ -57,7 +51,7 @@ impl ModelHistory {
         self.live.as_ref()
     }
 
-    /// All kept versions with their present states.
+    /// All versions with their present states.
     pub(crate) fn versions(&self) -> ModelVersions {
         let present = |entry: &VersionEntry| {
             let is_held = entry.state == VersionState::Held;
@@ -69,7 +63,6 @@ impl ModelHistory {
         };
         ModelVersions {
             versions: self.entries.values().map(present).collect(),
-            earlier: self.earlier,
         }
     }
 }
@@ -95,15 +88,5 @@ mod tests {
         history.publish(live(3));
         assert_eq!(states(&history), ["1 former", "2 dropped", "3 live"]);
         assert_eq!(history.live().unwrap().version, 3);
-    }
-
-    #[test]
-    fn versions_beyond_the_limit_are_counted() {
-        let mut history = ModelHistory::default();
-        let last = MAX_VERSIONS as u64 + 7;
-        (1..=last).for_each(|number| history.publish(live(number)));
-        let ModelVersions { versions, earlier } = history.versions();
-        assert_eq!((versions.len(), earlier), (MAX_VERSIONS, 7));
-        assert_eq!(versions[0].version, 8);
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod example;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flockwise_codec::model::decode_publication;
+use flockwise_codec::model::{decode_publication, decode_version_key};
 use flockwise_codec::summary::{SummaryError, TaskSummary, decode_summary};
 use flockwise_core::plan::Plan;
 use flockwise_vocabulary::topics::Topic;
@@ -52,16 +52,26 @@ impl View {
     /// The topics that the view is made from, each with one partition.
     pub const TOPICS: [Topic; 2] = [Topic::Model, Topic::Summaries];
 
-    /// Applies a record of one of [`View::TOPICS`]. Records of a topic come in order. Ignores tombstones and other topics.
+    /// Applies a record of one of [`View::TOPICS`]. Records of a topic come in order. A tombstone on the model topic
+    /// deletes a version. Ignores other tombstones and other topics.
     ///
     /// # Errors
-    /// If the record cannot be decoded.
-    pub fn apply(&mut self, topic: Topic, value: Option<&[u8]>) -> Result<(), ViewError> {
+    /// If the value cannot be decoded.
+    pub fn apply(
+        &mut self,
+        topic: Topic,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), ViewError> {
         match (topic, value) {
             (Topic::Model, Some(value)) => {
                 let decoded = decode_publication(value, &self.plan);
                 let (publication, _) = decoded.map_err(ViewError::Version)?;
                 self.model.publish(publication);
+            }
+            (Topic::Model, None) => {
+                let deleted = key.and_then(decode_version_key);
+                deleted.inspect(|version| self.model.delete(*version));
             }
             (Topic::Summaries, Some(value)) => self.summarise(decode_summary(value)?),
             _ => {}
@@ -90,7 +100,7 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use flockwise_codec::model::encode_publication;
+    use flockwise_codec::model::{encode_publication, version_key};
     use flockwise_codec::summary::encode_summary;
 
     use super::example::{live, plan};
@@ -113,13 +123,14 @@ mod tests {
         let mut view = View::new(Arc::new(plan()), 3);
         assert_eq!(view.segments(), None);
         let version = encode_publication(&live(4), None);
-        view.apply(Topic::Model, Some(&version)).unwrap();
+        view.apply(Topic::Model, Some(b"4"), Some(&version))
+            .unwrap();
         for bytes in [
             summary(0, 9, &[(1, 9)]),
             summary(2, 11, &[(2, 6), (7, 2)]),
             summary(0, 10, &[(1, 4), (2, 6)]),
         ] {
-            view.apply(Topic::Summaries, Some(&bytes)).unwrap();
+            view.apply(Topic::Summaries, None, Some(&bytes)).unwrap();
         }
         let segments = view.segments().unwrap();
         let json = serde_json::to_string_pretty(&segments).unwrap();
@@ -129,10 +140,24 @@ mod tests {
     #[test]
     fn a_record_that_cannot_be_decoded_is_named() {
         let mut view = View::new(Arc::new(plan()), 1);
-        let model = view.apply(Topic::Model, Some(b"{}")).unwrap_err();
+        let model = view.apply(Topic::Model, None, Some(b"{}")).unwrap_err();
         assert!(model.to_string().contains("model topic"), "{model}");
-        let summary = view.apply(Topic::Summaries, Some(b"{}")).unwrap_err();
+        let summary = view.apply(Topic::Summaries, None, Some(b"{}")).unwrap_err();
         assert!(summary.to_string().contains("summaries topic"), "{summary}");
-        view.apply(Topic::Model, None).unwrap();
+    }
+
+    #[test]
+    fn a_version_that_the_trainer_deleted_is_gone() {
+        let mut view = View::new(Arc::new(plan()), 1);
+        for number in 1..=3 {
+            let version = encode_publication(&live(number), None);
+            let key = version_key(number);
+            view.apply(Topic::Model, Some(key.as_bytes()), Some(&version))
+                .unwrap();
+        }
+        view.apply(Topic::Model, Some(b"1"), None).unwrap();
+        let versions = view.model_versions().versions;
+        let numbers: Vec<u64> = versions.iter().map(|entry| entry.version).collect();
+        assert_eq!(numbers, [2, 3]);
     }
 }

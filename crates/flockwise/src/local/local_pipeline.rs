@@ -238,8 +238,13 @@ impl Session {
         let tasks = self.workers.iter().flat_map(Worker::tasks);
         let shown = view.update(|view| {
             tasks.for_each(|(number, task)| view.summarise(TaskSummary::of(number, task)));
-            let mut values = versions.iter().map(|version| version.value.as_deref());
-            values.try_for_each(|value| view.apply(Topic::Model, value))
+            versions.iter().try_for_each(|version| {
+                view.apply(
+                    Topic::Model,
+                    version.key.as_deref(),
+                    version.value.as_deref(),
+                )
+            })
         });
         shown.map_err(Failed::runtime)
     }

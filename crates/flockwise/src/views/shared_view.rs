@@ -68,7 +68,9 @@ impl SharedView {
             follower.poll(POLL_TIMEOUT, MAX_POLL_RECORDS, &mut batch)?;
             self.update(|view| {
                 let mut records = batch.records();
-                records.try_for_each(|record| view.apply(record.source.topic, record.value))
+                records.try_for_each(|record| {
+                    view.apply(record.source.topic, record.key, record.value)
+                })
             })
             .map_err(|error| Failure::Config(error.to_string()))?;
         }

@@ -33,6 +33,9 @@ pub(crate) struct ModelClient {
     next_offset: Option<i64>,
 }
 
+/// Offset, key and value.
+type PublishedRecord = (i64, Vec<u8>, Vec<u8>);
+
 impl Setup {
     pub(crate) fn of(config: &Path) -> Result<Self, Failed> {
         let config = load(config)?;
@@ -84,16 +87,20 @@ impl ModelClient {
         Ok(trainer.pending_warm_up())
     }
 
-    /// The versions published since the last call, in order.
+    /// The versions published since the last call and not deleted, in order.
     pub(crate) fn publications(&mut self) -> Result<Vec<Publication>, Failed> {
-        let mut records = Vec::new();
+        let mut records: Vec<PublishedRecord> = Vec::new();
         let next = self
             .topic_client
             .read(Topic::Model, self.next_offset, &mut |record| {
-                records.extend(record.value.map(|value| (record.offset, value.to_vec())));
+                let key = record.key.unwrap_or_default();
+                match record.value {
+                    Some(value) => records.push((record.offset, key.to_vec(), value.to_vec())),
+                    None => records.retain(|(_, published, _)| published != key),
+                }
             });
         self.next_offset = Some(next.map_err(failed)?);
-        let read = |(offset, value): (i64, Vec<u8>)| {
+        let read = |(offset, _, value): PublishedRecord| {
             let read = decode_publication(&value, &self.setup.plan);
             let read = read.map(|(publication, _)| publication);
             read.map_err(|error| {
