@@ -1,6 +1,7 @@
 //! A checkpoint of a million customers: written completely, written in part, and loaded. The file is in the page
 //! cache, on the disk of temporary files.
 
+use flockwise_runtime::task_id::TaskId;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ fn store(criterion: &mut Criterion) {
     let all = batch(0, CUSTOMERS, 1);
     group.bench_function("write all", |bencher| {
         bencher.iter(|| {
-            worker.remove(0);
+            worker.remove(TaskId(0));
             write(&mut worker, all.clone());
         });
     });
@@ -68,12 +69,12 @@ fn batch(first: u64, count: u64, fill: u64) -> CheckpointBatch {
 
 fn write(worker: &mut WorkerStore, batch: CheckpointBatch) {
     wait_until_written(worker);
-    worker.write(0, batch);
+    worker.write(TaskId(0), batch);
     wait_until_written(worker);
 }
 
 fn wait_until_written(worker: &mut WorkerStore) {
-    while worker.checkpoint_state(0) == CheckpointState::Busy {
+    while worker.checkpoint_state(TaskId(0)) == CheckpointState::Busy {
         std::thread::yield_now();
     }
 }
@@ -85,7 +86,7 @@ fn load(worker: &mut WorkerStore) -> usize {
         now_ms: NOW_MS,
     };
     let mut bytes = 0;
-    let offset = worker.load(0, &wanted, &mut |key, value| {
+    let offset = worker.load(TaskId(0), &wanted, &mut |key, value| {
         bytes += black_box(key).len() + black_box(value).len();
         true
     });

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::{CheckpointBatch, ExpectedCheckpoint, Store};
+use flockwise_runtime::task_id::TaskId;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
 const APP: &str = "shop";
-const TASK: u32 = 0;
+const TASK: TaskId = TaskId(0);
 const NOW_MS: i64 = 1_800_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -21,6 +21,7 @@ use flockwise_config::Config;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 use flockwise_core::trainer::{MiniBatch, Sampled, TrainerInput};
+use flockwise_runtime::task_id::TaskId;
 
 /// The plan of the web shop, and its decoder.
 static SHOP: LazyLock<(Plan, Decoder)> = LazyLock::new(|| {
@@ -110,7 +111,10 @@ pub(crate) fn watermarks_seeds() -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     encode_watermarks(
         &Watermarks {
-            tasks: BTreeMap::from([(0, 1_767_323_045_678), (7, i64::MAX), (11, i64::MIN)]),
+            tasks: BTreeMap::from(
+                [(0, 1_767_323_045_678), (7, i64::MAX), (11, i64::MIN)]
+                    .map(|(task, at_ms)| (TaskId(task), at_ms)),
+            ),
             trainer: Some(Learnt {
                 to_ms: 1_767_323_000_000,
                 version: 42,
@@ -162,7 +166,7 @@ pub(crate) fn trainer_input_seeds() -> Vec<Vec<u8>> {
         to_ms: 1_767_323_000_000,
         customers: 100,
     };
-    encode_sampled(&BTreeMap::from([(3, count)]), &mut sampled);
+    encode_sampled(&BTreeMap::from([(TaskId(3), count)]), &mut sampled);
     let command = br#"{"command":"approve","version":43,"who":"ann","why":"autumn","at":"2026-01-01T00:00:00.000Z"}"#;
     vec![batch, sampled, command.to_vec()]
 }

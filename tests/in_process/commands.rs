@@ -124,7 +124,7 @@ fn run_until_idle(worker: &mut Member) -> Result<(), Failure> {
 }
 
 fn customers(worker: &Member) -> Vec<String> {
-    let rows = |(_, task): (u32, &flockwise_core::task::Task)| {
+    let rows = |(_, task): (_, &flockwise_core::task::Task)| {
         let rows = task.rows();
         let ids: Vec<String> = rows
             .numbers()

@@ -92,7 +92,7 @@ fn run_until_idle(worker: &mut Member) {
 
 /// How far each task's stream time is ahead of an event time, ms.
 fn ahead_ms(worker: &Member, event_ms: i64) -> Vec<i64> {
-    let ahead = |(_, task): (u32, &flockwise_core::task::Task)| task.stream_ms() - event_ms;
+    let ahead = |(_, task): (_, &flockwise_core::task::Task)| task.stream_ms() - event_ms;
     worker.tasks().map(ahead).collect()
 }
 

@@ -85,7 +85,7 @@ fn run_until_idle(shards: &mut [&mut Member]) {
 }
 
 fn owned(worker: &Member) -> Vec<u32> {
-    worker.tasks().map(|(number, _)| number).collect()
+    worker.tasks().map(|(task, _)| task.0).collect()
 }
 
 /// A loses task 2 and gets it back, but B owned it in between, in a generation that A missed.

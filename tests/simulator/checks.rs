@@ -12,6 +12,7 @@ use flockwise_core::publication::Publication;
 use flockwise_core::task::Task;
 use flockwise_core::trainer::{Trainer, TrainerInput};
 use flockwise_memory::CommittedRecord;
+use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
 use super::cluster::SimulatedWorker;
@@ -163,8 +164,8 @@ impl Simulation {
         }
         let tasks: BTreeMap<_, _> = shards.flat_map(SimulatedWorker::tasks).collect();
         let waits = |task: &Task| task.has_due() || task.watermark_ms() < task.stream_ms();
-        let is_due = |number: &u32| tasks.get(number).copied().is_none_or(waits);
-        let due = (0..self.scenario.state_partitions).filter(is_due);
+        let is_due = |task: &TaskId| tasks.get(task).copied().is_none_or(waits);
+        let due = TaskId::all(self.scenario.state_partitions).filter(is_due);
         due.map(|task| format!("sweep/{task} ")).collect()
     }
 

@@ -1,5 +1,6 @@
 //! A worker's client in the simulation. Every call may fail, pause, or end with the death of the process.
 
+use flockwise_runtime::task_id::TaskId;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -251,7 +252,7 @@ impl TopicReader for Client {
                 let client = self.client_id.client;
                 self.simulation
                     .committed_log()
-                    .read(client, source.partition);
+                    .read(client, TaskId(source.partition));
             }
             (Ok(Replayed::Held(at)), _) => {
                 self.note("waits for an open transaction at", [number, *at]);

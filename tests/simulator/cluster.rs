@@ -1,6 +1,7 @@
 //! The cluster: instances with slots, and a worker in each slot.
 
 use flockwise_runtime::model_log::SharedModels;
+use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::worker::Worker;
 
 use super::client::Client;
@@ -82,7 +83,7 @@ pub(super) struct Slot {
     /// True if the current run began with records or an idle poll, not with an assignment, revocation or loss.
     is_plain: bool,
     /// Tasks that the current run committed, if it sent nothing after the commit.
-    committed: Vec<u32>,
+    committed: Vec<TaskId>,
 }
 
 /// All instances and slots.
@@ -184,7 +185,7 @@ impl Cluster {
         slot.committed.clear();
     }
 
-    pub(super) fn commit(&mut self, slot: usize, tasks: Vec<u32>) {
+    pub(super) fn commit(&mut self, slot: usize, tasks: Vec<TaskId>) {
         self.slots[slot].committed = tasks;
     }
 
@@ -194,7 +195,7 @@ impl Cluster {
     }
 
     /// Tasks that are unchanged since their commit in the current run.
-    pub(super) fn committed(&self, slot: usize) -> &[u32] {
+    pub(super) fn committed(&self, slot: usize) -> &[TaskId] {
         let slot = &self.slots[slot];
         if slot.is_plain { &slot.committed } else { &[] }
     }

@@ -9,6 +9,7 @@ use flockwise_codec::summary::{TaskSummary, decode_summary, summary_key};
 use flockwise_core::segment_sizes::SegmentSizes;
 use flockwise_core::task::{InputPartition, Output, Progress, Task, TaskPosition, Versions};
 use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
 use super::counters::Counts;
@@ -35,12 +36,12 @@ pub(super) struct CommittedLog {
     pipeline: Arc<Pipeline>,
     /// Keys and values by topic and partition, in the order of commits.
     pub(super) records: BTreeMap<TopicPartition, Vec<Sent>>,
-    pub(super) changelogs: BTreeMap<u32, Changelog>,
-    pub(super) task_positions: BTreeMap<u32, TaskPosition>,
+    pub(super) changelogs: BTreeMap<TaskId, Changelog>,
+    pub(super) task_positions: BTreeMap<TaskId, TaskPosition>,
     /// Number of commits to each changelog.
-    commits: BTreeMap<u32, u64>,
+    commits: BTreeMap<TaskId, u64>,
     /// For each client and task, the number of commits that the client's state includes.
-    known: BTreeMap<(Client, u32), u64>,
+    known: BTreeMap<(Client, TaskId), u64>,
     /// The committed positions of the group. Unlike the broker's, they never expire.
     pub(super) positions: BTreeMap<TopicPartition, i64>,
     /// What was read of each input partition, according to the task positions.
@@ -53,7 +54,7 @@ pub(super) struct CommittedLog {
     /// The held versions.
     held: BTreeSet<u64>,
     /// Tasks that were committed after their last summary.
-    unsummarised: BTreeSet<u32>,
+    unsummarised: BTreeSet<TaskId>,
 }
 
 impl CommittedLog {
@@ -76,17 +77,17 @@ impl CommittedLog {
         }
     }
 
-    fn commits_of(&self, task: u32) -> u64 {
+    fn commits_of(&self, task: TaskId) -> u64 {
         self.commits.get(&task).copied().unwrap_or(0)
     }
 
     /// A client has read a changelog to its end.
-    pub(super) fn read(&mut self, client: Client, task: u32) {
+    pub(super) fn read(&mut self, client: Client, task: TaskId) {
         self.known.insert((client, task), self.commits_of(task));
     }
 
     /// True if a client knows the latest commit of a task.
-    pub(super) fn is_current(&self, client: Client, task: u32) -> bool {
+    pub(super) fn is_current(&self, client: Client, task: TaskId) -> bool {
         self.known.get(&(client, task)) == Some(&self.commits_of(task))
     }
 
@@ -97,11 +98,11 @@ impl CommittedLog {
         sent: Vec<Sent>,
         positions: &[(TopicPartition, i64)],
         inputs: &[u16],
-    ) -> Vec<u32> {
-        let written: BTreeSet<u32> = sent
+    ) -> Vec<TaskId> {
+        let written: BTreeSet<TaskId> = sent
             .iter()
             .filter(|sent| sent.topic == Topic::Changelog)
-            .map(|sent| sent.partition)
+            .map(|sent| TaskId(sent.partition))
             .collect();
         for task in &written {
             assert!(
@@ -126,7 +127,7 @@ impl CommittedLog {
     }
 
     /// Tasks that were committed after their last summary.
-    pub(super) fn unsummarised(&self) -> &BTreeSet<u32> {
+    pub(super) fn unsummarised(&self) -> &BTreeSet<TaskId> {
         &self.unsummarised
     }
 
@@ -172,22 +173,22 @@ impl CommittedLog {
     fn note_changelog(&mut self, sent: &Sent) {
         let key = sent.key.clone().expect("a key");
         let Some(value) = sent.value.clone() else {
-            self.changelog(sent.partition).remove(&key);
+            self.changelog(TaskId(sent.partition)).remove(&key);
             return;
         };
         if key == [TASK_POSITION] {
             let topics = &self.pipeline.topics.inputs;
             let (position, _) = decode_task_position(&value, topics).expect("a task position");
-            self.check_task_position(sent.partition, &position);
+            self.check_task_position(TaskId(sent.partition), &position);
             for (input_key, position) in self.read_positions(&position) {
                 self.readings.entry(input_key).or_default().reach(position);
             }
-            self.task_positions.insert(sent.partition, position);
+            self.task_positions.insert(TaskId(sent.partition), position);
         }
-        self.changelog(sent.partition).insert(key, value);
+        self.changelog(TaskId(sent.partition)).insert(key, value);
     }
 
-    fn changelog(&mut self, task: u32) -> &mut Changelog {
+    fn changelog(&mut self, task: TaskId) -> &mut Changelog {
         self.changelogs.entry(task).or_default()
     }
 
@@ -203,7 +204,7 @@ impl CommittedLog {
     /// last.
     pub(super) fn repartition_reads_of(&self, sent: &[Sent]) -> Vec<(u32, i64, i64)> {
         let reads = self.task_positions_of(sent).map(|(task, position)| {
-            let before = self.task_positions.get(&task);
+            let before = self.task_positions.get(&TaskId(task));
             let from = before.map_or(0, |before| before.repartition_offset);
             (task, from, position.repartition_offset)
         });
@@ -243,7 +244,7 @@ impl CommittedLog {
 
     /// Checks that nothing in a task position goes back, except if a topic was recreated or a partition lost records
     /// that were read.
-    fn check_task_position(&self, task: u32, position: &TaskPosition) {
+    fn check_task_position(&self, task: TaskId, position: &TaskPosition) {
         let version = position.version;
         assert!(
             version == 0 || self.versions.contains(&version),
@@ -309,7 +310,7 @@ impl CommittedLog {
     fn take_positions(
         &mut self,
         positions: &[(TopicPartition, i64)],
-        written: &BTreeSet<u32>,
+        written: &BTreeSet<TaskId>,
         inputs: &[u16],
     ) {
         let mut expected = BTreeMap::new();
@@ -319,7 +320,7 @@ impl CommittedLog {
             };
             let repartition = TopicPartition {
                 topic: Topic::Repartition,
-                partition: *task,
+                partition: task.0,
             };
             expected.insert(repartition, position.repartition_offset);
             let reads = |((input, _), _): &(&InputPartition, &Progress)| inputs.contains(input);
@@ -348,12 +349,12 @@ impl CommittedLog {
     pub(super) fn check_live(
         &self,
         pipeline: &Pipeline,
-        number: u32,
+        task_id: TaskId,
         live: &Task,
         versions: Option<&Versions>,
     ) {
         let none = Changelog::new();
-        let changelog = self.changelogs.get(&number).unwrap_or(&none);
+        let changelog = self.changelogs.get(&task_id).unwrap_or(&none);
         let mut restored = task_comparison::restore(pipeline, changelog);
         for (input, topic) in (0..).zip(&pipeline.topics.inputs) {
             if let (Some(before), Some(id)) = (restored.topic_id(topic), live.topic_id(topic))
@@ -370,7 +371,7 @@ impl CommittedLog {
             while task.sweep_some(usize::MAX, versions, &mut output) {}
             task
         };
-        task_comparison::same(&caught_up(&restored), &caught_up(live), number);
+        task_comparison::same(&caught_up(&restored), &caught_up(live), task_id);
     }
 }
 

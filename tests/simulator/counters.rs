@@ -1,5 +1,6 @@
 //! Expected values of the counters: what workers committed and got the answer for, counted without the product.
 
+use flockwise_runtime::task_id::TaskId;
 use std::collections::BTreeMap;
 
 use flockwise_runtime::topics::Topic;
@@ -31,7 +32,7 @@ impl Simulation {
         }
         let (committed_log, producers) = (self.committed_log(), self.producers());
         for (task, from, to) in committed_log.repartition_reads_of(sent) {
-            let commands = self.erasures().between(task, from, to);
+            let commands = self.erasures().between(TaskId(task), from, to);
             add(&mut counts, "task_commands_total/erase", commands);
         }
         let none = Reading::default();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flockwise_runtime::checkpoint_owner::CheckpointOwners;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
+use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::Topic;
 
 use super::cluster::{ClientId, InjectionPoint};
@@ -41,11 +42,11 @@ struct CheckpointPage {
 /// The checkpoints on an instance's disk, by task.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    pages: BTreeMap<u32, CheckpointPage>,
+    pages: BTreeMap<TaskId, CheckpointPage>,
     /// Pending writes, each with the time at which it becomes durable.
-    writing: BTreeMap<u32, (CheckpointBatch, i64)>,
+    writing: BTreeMap<TaskId, (CheckpointBatch, i64)>,
     /// A copy of the pages from an earlier restart.
-    earlier_pages: BTreeMap<u32, CheckpointPage>,
+    earlier_pages: BTreeMap<TaskId, CheckpointPage>,
     /// Which of the process's stores may write each task's checkpoint.
     owners: CheckpointOwners,
     /// Number of stores opened so far.
@@ -74,15 +75,15 @@ impl CheckpointPage {
 }
 
 impl Disk {
-    fn finish(&mut self, task: u32) {
+    fn finish(&mut self, task: TaskId) {
         if let Some((batch, _)) = self.writing.remove(&task) {
             self.pages.entry(task).or_default().apply(&batch);
         }
     }
 
     fn finish_due(&mut self, now_ms: i64) {
-        let is_due = |(_, (_, at_ms)): &(&u32, &(CheckpointBatch, i64))| *at_ms <= now_ms;
-        let due: Vec<u32> = self
+        let is_due = |(_, (_, at_ms)): &(&TaskId, &(CheckpointBatch, i64))| *at_ms <= now_ms;
+        let due: Vec<TaskId> = self
             .writing
             .iter()
             .filter(is_due)
@@ -93,7 +94,7 @@ impl Disk {
 
     /// Power loss: each pending write becomes durable or is lost.
     pub(super) fn crash(&mut self, random: &SeededRandom) {
-        let tasks: Vec<u32> = self.writing.keys().copied().collect();
+        let tasks: Vec<TaskId> = self.writing.keys().copied().collect();
         for task in tasks {
             if random.percent(50) {
                 self.finish(task);
@@ -106,7 +107,7 @@ impl Disk {
     /// Draws what a restart finds on the disk, and returns the trace event.
     pub(super) fn restart(&mut self, random: &SeededRandom) -> &'static str {
         // An instance that shut down has waited for its writes.
-        let writing: Vec<u32> = self.writing.keys().copied().collect();
+        let writing: Vec<TaskId> = self.writing.keys().copied().collect();
         writing.into_iter().for_each(|task| self.finish(task));
         match random.below(12) {
             0 => {
@@ -184,7 +185,7 @@ impl DiskStore {
         act(disk)
     }
 
-    fn discard(&self, what: &'static str, task: u32) {
+    fn discard(&self, what: &'static str, task: TaskId) {
         if self.is_alive() {
             self.note(what, task, 0);
             self.with(|disk| {
@@ -196,8 +197,8 @@ impl DiskStore {
         }
     }
 
-    fn note(&self, what: &'static str, task: u32, number: i64) {
-        let numbers = [i64::from(task), number];
+    fn note(&self, what: &'static str, task: TaskId, number: i64) {
+        let numbers = [i64::from(task.0), number];
         self.simulation
             .note(Some(self.client_id.slot), what, numbers);
     }
@@ -206,7 +207,7 @@ impl DiskStore {
 impl Store for DiskStore {
     fn load(
         &mut self,
-        task: u32,
+        task: TaskId,
         wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
@@ -236,7 +237,7 @@ impl Store for DiskStore {
         offset
     }
 
-    fn checkpoint_state(&mut self, task: u32) -> CheckpointState {
+    fn checkpoint_state(&mut self, task: TaskId) -> CheckpointState {
         self.with(|disk| match disk.pages.get(&task) {
             _ if !disk.owners.owns(task, self.handle) => CheckpointState::Off,
             _ if disk.writing.contains_key(&task) => CheckpointState::Busy,
@@ -245,7 +246,7 @@ impl Store for DiskStore {
         })
     }
 
-    fn await_checkpoint(&mut self, task: u32, _timeout: Duration) -> CheckpointState {
+    fn await_checkpoint(&mut self, task: TaskId, _timeout: Duration) -> CheckpointState {
         self.with(|disk| {
             if disk.owners.owns(task, self.handle) {
                 disk.finish(task);
@@ -254,7 +255,7 @@ impl Store for DiskStore {
         self.checkpoint_state(task)
     }
 
-    fn write(&mut self, task: u32, records: CheckpointBatch) {
+    fn write(&mut self, task: TaskId, records: CheckpointBatch) {
         if !self.is_alive_at(InjectionPoint::BeforeCheckpoint) {
             return;
         }
@@ -277,7 +278,7 @@ impl Store for DiskStore {
         });
     }
 
-    fn release(&mut self, task: u32) {
+    fn release(&mut self, task: TaskId) {
         if self.is_alive() {
             self.with(|disk| {
                 if disk.owners.release(task, self.handle) {
@@ -287,11 +288,11 @@ impl Store for DiskStore {
         }
     }
 
-    fn set_aside(&mut self, task: u32, _reason: &str) {
+    fn set_aside(&mut self, task: TaskId, _reason: &str) {
         self.discard("sets its checkpoint aside", task);
     }
 
-    fn remove(&mut self, task: u32) {
+    fn remove(&mut self, task: TaskId) {
         self.discard(TAKES_OVER, task);
     }
 }
@@ -307,8 +308,8 @@ impl Drop for DiskStore {
 
 impl Disk {
     /// The undamaged checkpoints, with all pending writes done.
-    fn into_intact_pages(mut self) -> BTreeMap<u32, CheckpointPage> {
-        let writing: Vec<u32> = self.writing.keys().copied().collect();
+    fn into_intact_pages(mut self) -> BTreeMap<TaskId, CheckpointPage> {
+        let writing: Vec<TaskId> = self.writing.keys().copied().collect();
         writing.into_iter().for_each(|task| self.finish(task));
         self.pages.retain(|_, page| !page.is_altered);
         self.pages
@@ -337,21 +338,21 @@ impl Simulation {
 
     /// Checks that a checkpoint plus the committed changelog from its offset on gives the same task as the whole
     /// changelog.
-    fn check_page(&self, task: u32, page: &CheckpointPage) {
+    fn check_page(&self, task: TaskId, page: &CheckpointPage) {
         let Some(offset) = page.offset else {
             return;
         };
         // A restore from this checkpoint would wait for the open transaction, so there is nothing to compare yet.
-        if self.broker.is_held_back(Topic::Changelog, task) {
+        if self.broker.is_held_back(Topic::Changelog, task.0) {
             return;
         }
-        let end = self.broker.stable(Topic::Changelog, task);
+        let end = self.broker.stable(Topic::Changelog, task.0);
         assert!(
             offset <= end,
             "the checkpoint of task {task} covers offset {offset}, but its changelog ends at {end}"
         );
         let mut records = page.records.clone();
-        for record in self.broker.read(Topic::Changelog, task, offset) {
+        for record in self.broker.read(Topic::Changelog, task.0, offset) {
             let key = record.key.expect("a key");
             match record.value {
                 Some(value) => records.insert(key, value),

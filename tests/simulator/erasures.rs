@@ -3,6 +3,7 @@
 //! A command lies behind the forwarded events of its task, but inputs are read beside it. So one is sent when every event
 //! is read, and the producers wait until it is applied: then it is known which events count again.
 
+use flockwise_runtime::task_id::TaskId;
 use std::collections::BTreeMap;
 
 use flockwise_codec::task_command::encode_task_command;
@@ -24,14 +25,14 @@ pub(super) struct Erasures {
     /// Some customers are to be erased once every event is read.
     is_due: bool,
     /// Offsets of the commands, by task.
-    offsets: BTreeMap<u32, Vec<i64>>,
+    offsets: BTreeMap<TaskId, Vec<i64>>,
     /// For each customer that was erased, the number of valid events produced before.
     events_before: BTreeMap<Vec<u8>, usize>,
 }
 
 impl Erasures {
     /// Number of commands to a task from an offset up to another.
-    pub(super) fn between(&self, task: u32, from: i64, to: i64) -> u64 {
+    pub(super) fn between(&self, task: TaskId, from: i64, to: i64) -> u64 {
         let offsets = self.offsets.get(&task).into_iter().flatten();
         offsets.filter(|offset| (from..to).contains(offset)).count() as u64
     }
@@ -96,7 +97,11 @@ impl Simulation {
             .append(Topic::Repartition, task, now_ms, None, Some(&command));
         self.note(None, ERASES, [i64::from(task), offset]);
         let mut erasures = self.erasures();
-        erasures.offsets.entry(task).or_default().push(offset);
+        erasures
+            .offsets
+            .entry(TaskId(task))
+            .or_default()
+            .push(offset);
         erasures.events_before.insert(customer, before);
     }
 
@@ -104,7 +109,7 @@ impl Simulation {
     pub(super) fn has_erased_all(&self) -> bool {
         let erasures = self.erasures();
         let committed_log = self.committed_log();
-        let is_applied = |(task, offsets): (&u32, &Vec<i64>)| {
+        let is_applied = |(task, offsets): (&TaskId, &Vec<i64>)| {
             let position = committed_log
                 .positions
                 .get(&TopicPartition::repartition(*task));

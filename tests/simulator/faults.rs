@@ -183,7 +183,7 @@ impl Simulation {
             self.broker.remove(Topic::Input(*input), *partition, below);
         }
         let below = share(position.repartition_offset);
-        self.broker.remove(Topic::Repartition, *task, below);
+        self.broker.remove(Topic::Repartition, task.0, below);
     }
 
     /// Skips offsets, as another producer's aborted records or transaction markers do.

@@ -8,6 +8,7 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 use flockwise_memory::MemoryBroker;
+use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::Topic;
 
 use super::customers::{final_day, main_lines};
@@ -53,7 +54,7 @@ pub(super) struct Producers {
     partitioner: Partitioner,
     tasks: u32,
     /// For each task, the most that an event's time was ahead of the clock. Stream time is never further ahead.
-    ahead_ms: BTreeMap<u32, i64>,
+    ahead_ms: BTreeMap<TaskId, i64>,
     /// The records produced to each partition.
     pub(super) produced: BTreeMap<InputKey, Produced>,
     /// How often each input was recreated.
@@ -200,13 +201,13 @@ impl Producers {
     fn note_time(&mut self, next: &PlannedRecord, now_ms: i64) {
         let Some(time_ms) = next.time_ms else { return };
         let task = self.partitioner.partition(&next.record.key, self.tasks);
-        let ahead_ms = self.ahead_ms.entry(task).or_insert(i64::MIN);
+        let ahead_ms = self.ahead_ms.entry(TaskId(task)).or_insert(i64::MIN);
         *ahead_ms = (time_ms - now_ms).max(*ahead_ms);
     }
 
     /// The latest that a task's stream time may be: an event's time plus the time that has passed since it was
     /// produced.
-    pub(super) fn latest_stream_ms(&self, task: u32, now_ms: i64) -> i64 {
+    pub(super) fn latest_stream_ms(&self, task: TaskId, now_ms: i64) -> i64 {
         let ahead_ms = self.ahead_ms.get(&task).copied();
         ahead_ms.map_or(i64::MIN, |ahead_ms| now_ms.saturating_add(ahead_ms))
     }

@@ -284,19 +284,21 @@ impl Simulation {
         }
         let (committed_log, producers, now_ms) =
             (self.committed_log(), self.producers(), self.clock.wall_ms());
-        for (number, task) in worker.tasks() {
-            let (stream_ms, latest_ms) =
-                (task.stream_ms(), producers.latest_stream_ms(number, now_ms));
+        for (task_id, task) in worker.tasks() {
+            let (stream_ms, latest_ms) = (
+                task.stream_ms(),
+                producers.latest_stream_ms(task_id, now_ms),
+            );
             assert!(
                 stream_ms <= latest_ms,
-                "the stream time of task {number}, {stream_ms}, is {} ms later than any event allows",
+                "the stream time of task {task_id}, {stream_ms}, is {} ms later than any event allows",
                 stream_ms - latest_ms
             );
-            let is_committed = cluster.committed(client_id.slot).contains(&number);
-            if is_committed && committed_log.is_current(client_id.client, number) {
+            let is_committed = cluster.committed(client_id.slot).contains(&task_id);
+            if is_committed && committed_log.is_current(client_id.client, task_id) {
                 let setup = cluster.instances[client_id.instance].setup.as_ref();
                 let pipeline = &setup.expect("a configuration").pipeline;
-                committed_log.check_live(pipeline, number, task, worker.versions());
+                committed_log.check_live(pipeline, task_id, task, worker.versions());
             }
         }
     }

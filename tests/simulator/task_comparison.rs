@@ -3,30 +3,31 @@
 use flockwise_core::rows::Row;
 use flockwise_core::segment_sizes::SegmentSizes;
 use flockwise_core::task::Task;
+use flockwise_runtime::task_id::TaskId;
 
 pub(super) use crate::changelog::restore;
 
 /// Panics if two tasks differ in anything that can affect later output.
-pub(super) fn same(expected: &Task, found: &Task, number: u32) {
+pub(super) fn same(expected: &Task, found: &Task, task_id: TaskId) {
     assert_eq!(
         found.position(),
         expected.position(),
-        "position of task {number}"
+        "position of task {task_id}"
     );
     let count = |task: &Task| task.rows().len();
-    assert_eq!(count(found), count(expected), "customers of task {number}");
+    assert_eq!(count(found), count(expected), "customers of task {task_id}");
     for row in expected.rows().numbers() {
         let row = expected.rows().row(row);
         let found_row = found.rows().find(row.customer_id);
         let found_row =
-            found_row.unwrap_or_else(|| panic!("{} is not in task {number}", row.customer_id));
+            found_row.unwrap_or_else(|| panic!("{} is not in task {task_id}", row.customer_id));
         same_row(&row, &found.rows().row(found_row), found.position().version);
     }
     let counted = SegmentSizes::count(found.rows());
     assert_eq!(
         found.segment_sizes().sizes(),
         counted.sizes(),
-        "segment sizes of task {number}"
+        "segment sizes of task {task_id}"
     );
 }
 

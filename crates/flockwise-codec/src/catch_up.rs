@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use flockwise_vocabulary::task_id::TaskId;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -27,7 +28,7 @@ struct CaughtUpRecord {
 
 /// Key of the mark that this task's backfill has ended.
 #[must_use]
-pub fn caught_up_key(task: u32) -> Vec<u8> {
+pub fn caught_up_key(task: TaskId) -> Vec<u8> {
     format!("{TASK_PREFIX}{task}").into_bytes()
 }
 
@@ -63,7 +64,7 @@ pub fn encode_caught_up(
 /// The marks found on the pipeline topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    tasks: BTreeSet<u32>,
+    tasks: BTreeSet<TaskId>,
     /// The end of the backfill was announced on the lineage topic.
     pub is_announced: bool,
 }
@@ -77,13 +78,13 @@ impl Marks {
         self.is_announced |= key == ANNOUNCED_KEY;
         let key = std::str::from_utf8(key).ok();
         let task = key.and_then(|key| key.strip_prefix(TASK_PREFIX)?.parse().ok());
-        self.tasks.extend::<Option<u32>>(task);
+        self.tasks.extend(task.map(TaskId));
     }
 
     /// Whether every task below `tasks` has its mark.
     #[must_use]
     pub fn is_complete(&self, tasks: u32) -> bool {
-        (0..tasks).all(|task| self.tasks.contains(&task))
+        TaskId::all(tasks).all(|task| self.tasks.contains(&task))
     }
 }
 
@@ -97,10 +98,10 @@ mod tests {
         marks.take(Some(b"pipeline"), Some(b"{}"));
         marks.take(None, Some(&value));
         for task in [0, 2, 2] {
-            marks.take(Some(&caught_up_key(task)), Some(&value));
+            marks.take(Some(&caught_up_key(TaskId(task))), Some(&value));
         }
         assert!(!marks.is_complete(3) && marks.is_complete(1));
-        marks.take(Some(&caught_up_key(1)), Some(&value));
+        marks.take(Some(&caught_up_key(TaskId(1))), Some(&value));
         assert!(marks.is_complete(3) && !marks.is_announced);
         marks.take(Some(ANNOUNCED_KEY), Some(&value));
         assert!(marks.is_announced);

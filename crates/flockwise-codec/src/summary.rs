@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use flockwise_core::aggregate::NEVER_MS;
 use flockwise_core::task::Task;
+use flockwise_vocabulary::task_id::TaskId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,8 +16,8 @@ use crate::time::{parse_time, write_time};
 /// The customers of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskSummary {
-    /// Number of the task.
-    pub task: u32,
+    /// The task.
+    pub task: TaskId,
     /// Latest event time of the task, milliseconds since the epoch; `None` before its first event.
     pub as_of_ms: Option<i64>,
     /// Number of customers, those without a segment included.
@@ -26,11 +27,11 @@ pub struct TaskSummary {
 }
 
 impl TaskSummary {
-    /// The present summary of the task with this number.
+    /// The present summary of a task.
     #[must_use]
-    pub fn of(number: u32, task: &Task) -> Self {
+    pub fn of(task_id: TaskId, task: &Task) -> Self {
         Self {
-            task: number,
+            task: task_id,
             as_of_ms: Some(task.stream_ms()).filter(|time_ms| *time_ms > NEVER_MS),
             customers: task.rows().len() as u64,
             segments: task.segment_sizes().sizes().clone(),
@@ -59,14 +60,14 @@ struct SummaryRecord {
 
 /// Key of a task's summary.
 #[must_use]
-pub fn summary_key(task: u32) -> String {
+pub fn summary_key(task: TaskId) -> String {
     task.to_string()
 }
 
 /// Appends the JSON of a summary.
 pub fn encode_summary(summary: &TaskSummary, out: &mut Vec<u8>) {
     let record = SummaryRecord {
-        task: summary.task,
+        task: summary.task.0,
         as_of: summary.as_of_ms.map(write_time),
         customers: summary.customers,
         segments: summary.segments.clone(),
@@ -86,7 +87,7 @@ pub fn decode_summary(value: &[u8]) -> Result<TaskSummary, SummaryError> {
         Some(text) => Some(parse_time(&text).ok_or(SummaryError::AsOf(text))?),
     };
     Ok(TaskSummary {
-        task: record.task,
+        task: TaskId(record.task),
         as_of_ms,
         customers: record.customers,
         segments: record.segments,
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn its_bytes_stay_as_they_are_and_come_back() {
         let summary = TaskSummary {
-            task: 3,
+            task: TaskId(3),
             as_of_ms: Some(1_772_323_200_000),
             customers: 42,
             segments: BTreeMap::from([(2, 30), (11, 7)]),

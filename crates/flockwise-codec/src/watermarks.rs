@@ -25,6 +25,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_core::trainer::Sampled;
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::bytes::{Malformed, Reader, put_number, put_signed};
 
@@ -37,7 +38,7 @@ const SAMPLED: u8 = 0x82;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks {
     /// Watermarks by task, milliseconds since the epoch; `i64::MAX`: the task has read its inputs to the end.
-    pub tasks: BTreeMap<u32, i64>,
+    pub tasks: BTreeMap<TaskId, i64>,
     /// The trainer's progress; `None` if the worker does not know it.
     pub trainer: Option<Learnt>,
     /// The worker has new tasks and knows no other watermarks yet: the other workers must send theirs.
@@ -74,7 +75,7 @@ pub fn encode_watermarks(watermarks: &Watermarks, out: &mut Vec<u8>) {
     out.push(WATERMARKS);
     put_number(watermarks.tasks.len() as u64, out);
     for (task, watermark_ms) in &watermarks.tasks {
-        put_number(u64::from(*task), out);
+        put_number(u64::from(task.0), out);
         put_signed(*watermark_ms, out);
     }
     out.push(u8::from(watermarks.trainer.is_some()));
@@ -99,7 +100,7 @@ pub fn decode_watermarks(value: &[u8]) -> Result<Watermarks, Malformed> {
     let count = input.number()?;
     let mut watermarks = Watermarks::default();
     for _ in 0..count {
-        let task = input.fitting()?;
+        let task = TaskId(input.fitting()?);
         watermarks.tasks.insert(task, input.signed()?);
     }
     if flag(&mut input)? {
@@ -124,11 +125,11 @@ fn flag(input: &mut Reader<'_>) -> Result<bool, Malformed> {
 }
 
 /// Appends to `out` how far tasks have sampled, by task.
-pub fn encode_sampled(sampled: &BTreeMap<u32, Sampled>, out: &mut Vec<u8>) {
+pub fn encode_sampled(sampled: &BTreeMap<TaskId, Sampled>, out: &mut Vec<u8>) {
     out.push(SAMPLED);
     put_number(sampled.len() as u64, out);
     for (task, sampled) in sampled {
-        put_number(u64::from(*task), out);
+        put_number(u64::from(task.0), out);
         put_signed(sampled.to_ms, out);
         put_number(sampled.customers, out);
     }
@@ -138,7 +139,7 @@ pub fn encode_sampled(sampled: &BTreeMap<u32, Sampled>, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// If [`encode_sampled`] did not write the bytes.
-pub fn decode_sampled(value: &[u8]) -> Result<BTreeMap<u32, Sampled>, Malformed> {
+pub fn decode_sampled(value: &[u8]) -> Result<BTreeMap<TaskId, Sampled>, Malformed> {
     let mut input = Reader(value);
     if input.u8()? != SAMPLED {
         return Err(Malformed);
@@ -146,7 +147,7 @@ pub fn decode_sampled(value: &[u8]) -> Result<BTreeMap<u32, Sampled>, Malformed>
     let count = input.number()?;
     let mut tasks = BTreeMap::new();
     for _ in 0..count {
-        let task = input.fitting()?;
+        let task = TaskId(input.fitting()?);
         let sampled = Sampled {
             to_ms: input.signed()?,
             customers: input.number()?,
@@ -163,7 +164,11 @@ mod tests {
 
     fn watermarks() -> Watermarks {
         Watermarks {
-            tasks: BTreeMap::from([(0, i64::MAX), (3, 1_767_225_600_000), (300, i64::MIN)]),
+            tasks: BTreeMap::from([
+                (TaskId(0), i64::MAX),
+                (TaskId(3), 1_767_225_600_000),
+                (TaskId(300), i64::MIN),
+            ]),
             trainer: Some(Learnt {
                 to_ms: 1_767_225_600_000,
                 version: 7,
@@ -205,7 +210,10 @@ mod tests {
     #[test]
     fn what_was_sampled_has_a_fixed_form() {
         let sampled = |to_ms, customers| Sampled { to_ms, customers };
-        let sampled = BTreeMap::from([(0, sampled(i64::MAX, 0)), (3, sampled(1_000, 300))]);
+        let sampled = BTreeMap::from([
+            (TaskId(0), sampled(i64::MAX, 0)),
+            (TaskId(3), sampled(1_000, 300)),
+        ]);
         let mut value = Vec::new();
         encode_sampled(&sampled, &mut value);
         assert_eq!(hex(&value), "820200feffffffffffffffff010003d00fac02");
@@ -227,7 +235,7 @@ mod tests {
             to_ms: 1,
             customers: 2,
         };
-        encode_sampled(&BTreeMap::from([(1, sampled)]), &mut value);
+        encode_sampled(&BTreeMap::from([(TaskId(1), sampled)]), &mut value);
         for end in 0..value.len() {
             assert_eq!(decode_sampled(&value[..end]), Err(Malformed), "{end}");
         }

@@ -33,6 +33,7 @@ use crate::plan::Plan;
 use crate::policy::{HistoryPolicy, LearningPolicy};
 use crate::publication::Publication;
 use crate::segmentation::{Impact, Scaler, Segmentation, name_segments};
+use flockwise_vocabulary::task_id::TaskId;
 use sampling_progress::SamplingProgress;
 use window::{KEPT_HALF_LIVES, Window};
 
@@ -174,14 +175,14 @@ impl Trainer {
 
     /// Takes in how far tasks have sampled, as reported at an offset. On `true`, proceed as with
     /// [`Trainer::absorb`].
-    pub fn hear(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) -> bool {
+    pub fn hear(&mut self, sampled: &BTreeMap<TaskId, Sampled>, offset: i64) -> bool {
         self.replay_sampled(sampled, offset);
         self.advance()
     }
 
     /// Takes in reports again from before the version it started from. They do not advance time: reports before
     /// the first record that is read again are unknown, so the known tasks may seem to be all tasks.
-    pub fn replay_sampled(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
+    pub fn replay_sampled(&mut self, sampled: &BTreeMap<TaskId, Sampled>, offset: i64) {
         self.progress.note(sampled, offset);
     }
 

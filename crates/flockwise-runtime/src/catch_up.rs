@@ -1,6 +1,7 @@
 //! Catching up: the pipeline has read its history, the events from before its first start.
 
 use flockwise_codec::catch_up::Marks;
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::broker::{Broker, Failure};
 use crate::running_task::RunningTask;
@@ -23,12 +24,12 @@ impl<B: Broker> Worker<B> {
             .iter()
             .filter(|(_, running)| !running.has_caught_up());
         let caught_up = behind.filter(|(_, running)| self.has_read(running, until_ms));
-        let numbers: Vec<u32> = caught_up.map(|(number, _)| number).collect();
+        let task_ids: Vec<TaskId> = caught_up.map(|(task_id, _)| task_id).collect();
         let at_ms = self.time_mode.clock().latest_ms();
-        for number in numbers {
+        for task_id in task_ids {
             self.outbox
-                .mark_caught_up(&mut self.broker, Some(number), at_ms)?;
-            if let Some(running) = self.tasks.get_mut(number) {
+                .mark_caught_up(&mut self.broker, Some(task_id), at_ms)?;
+            if let Some(running) = self.tasks.get_mut(task_id) {
                 running.set_caught_up(&mut self.transaction);
             }
         }
@@ -90,6 +91,6 @@ impl<B: Broker> Worker<B> {
         self.outbox.mark_caught_up(&mut self.broker, None, at_ms)?;
         // With task positions: a worker that has lost its tasks meanwhile cannot commit this.
         self.transaction.open();
-        self.commit_also(&self.tasks.numbers())
+        self.commit_also(&self.tasks.ids())
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::store::{CheckpointBatch, NoStore, Store};
+use flockwise_vocabulary::task_id::TaskId;
 
 /// How often a task's checkpoint is brought up to date. The next start reads what is newer from the changelog; a
 /// customer who acts all the time is written once in this time.
@@ -63,15 +64,15 @@ impl Checkpointer {
 /// Writes the final checkpoints after the worker has left, when others can already take its tasks over.
 pub(crate) fn write_final_checkpoints(
     mut store: Box<dyn Store>,
-    checkpoints: Vec<(u32, CheckpointBatch)>,
+    checkpoints: Vec<(TaskId, CheckpointBatch)>,
 ) {
-    for (number, batch) in checkpoints {
+    for (task_id, batch) in checkpoints {
         if store
-            .await_checkpoint(number, FINAL_WRITE_TIMEOUT)
+            .await_checkpoint(task_id, FINAL_WRITE_TIMEOUT)
             .accepts_records()
         {
-            store.write(number, batch);
+            store.write(task_id, batch);
         }
-        store.release(number);
+        store.release(task_id);
     }
 }

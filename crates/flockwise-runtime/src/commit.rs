@@ -46,7 +46,7 @@ impl<B: Broker> Worker<B> {
         let now = self.time_mode.clock().now();
         let renewed = match now.since(self.commits.latest()) < RENEW_EVERY {
             true => self.tasks.with_overdue_summary(now),
-            false => self.tasks.numbers(),
+            false => self.tasks.ids(),
         };
         if renewed.is_empty() {
             return Ok(());
@@ -57,9 +57,9 @@ impl<B: Broker> Worker<B> {
 
     fn write_state(&mut self) -> Result<(), Failure> {
         self.note_positions();
-        for (number, running) in self.tasks.dirty() {
+        for (task_id, running) in self.tasks.dirty() {
             self.outbox
-                .state(&mut self.broker, &self.pipeline, number, running.task())?;
+                .state(&mut self.broker, &self.pipeline, task_id, running.task())?;
         }
         if self.time_mode.is_live() {
             self.send_summaries()?;
@@ -69,10 +69,10 @@ impl<B: Broker> Worker<B> {
 
     fn send_summaries(&mut self) -> Result<(), Failure> {
         let now = self.time_mode.clock().now();
-        for (number, running) in self.tasks.dirty_mut() {
+        for (task_id, running) in self.tasks.dirty_mut() {
             if running.summary().is_due(now) {
                 self.outbox
-                    .summary(&mut self.broker, number, running.task())?;
+                    .summary(&mut self.broker, task_id, running.task())?;
                 running.summary_sent(now);
             }
         }
@@ -82,7 +82,7 @@ impl<B: Broker> Worker<B> {
     /// Moves positions past control records: every polled record is processed, unless alignment holds it back. The position
     /// of a truncated input moves back to where it is read on.
     fn note_positions(&mut self) {
-        for (number, running) in self.tasks.dirty_mut() {
+        for (task_id, running) in self.tasks.dirty_mut() {
             let task = running.change(&mut self.transaction);
             let inputs: Vec<_> = task.inputs().collect();
             for (input, progress) in inputs {
@@ -93,7 +93,7 @@ impl<B: Broker> Worker<B> {
                 task.set_leader_epoch(input, leader_epoch);
             }
             let known = task.repartition_offset();
-            let source = TopicPartition::repartition(number);
+            let source = TopicPartition::repartition(task_id);
             let position = self.broker.position(source).unwrap_or(known);
             task.advance_repartition(position.max(known));
         }
@@ -102,9 +102,9 @@ impl<B: Broker> Worker<B> {
     /// The next offset of everything that the dirty tasks read.
     fn positions(&self) -> Vec<(TopicPartition, i64)> {
         let mut positions: Vec<(TopicPartition, i64)> = Vec::new();
-        for (number, running) in self.tasks.dirty() {
+        for (task_id, running) in self.tasks.dirty() {
             let task = running.task();
-            let repartition = TopicPartition::repartition(number);
+            let repartition = TopicPartition::repartition(task_id);
             positions.push((repartition, task.repartition_offset()));
             let inputs = task.inputs();
             positions.extend(inputs.map(|(input, progress)| (input.into(), progress.next_offset)));

@@ -8,6 +8,7 @@ use flockwise_codec::watermarks::Watermarks;
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
 use flockwise_core::task::TaskCommand;
+use flockwise_vocabulary::task_id::TaskId;
 
 /// Records that are decoded before the first of them is processed, at most.
 pub(crate) const MAX_DECODED_AHEAD: usize = 32;
@@ -32,7 +33,7 @@ pub(crate) struct Decoded {
     /// Timestamp of that input record, milliseconds since the epoch.
     pub(crate) timestamp_ms: i64,
     /// The task that owns the event's customer.
-    pub(crate) home: u32,
+    pub(crate) owner: TaskId,
 }
 
 /// The next records, each decoded into a slot.

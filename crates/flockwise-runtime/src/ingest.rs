@@ -6,6 +6,7 @@ use flockwise_codec::decode::{Reason, Reject};
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::{Output, Untimely};
 use flockwise_core::trainer::CAUGHT_UP;
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure};
@@ -75,12 +76,12 @@ impl<B: Broker> Worker<B> {
             event,
             reject,
             trigger,
-            home,
+            owner,
             ..
         } = self.decoded_ahead.get(place);
         let partition = trigger.partition;
-        let owner = self.pipeline.topics.task_of(partition);
-        let Some(running) = self.tasks.get_mut(owner) else {
+        let reader = self.pipeline.topics.task_of(partition);
+        let Some(running) = self.tasks.get_mut(reader) else {
             return Ok(());
         };
         let input = (trigger.input, partition);
@@ -93,7 +94,7 @@ impl<B: Broker> Worker<B> {
         }
         self.transaction.counts().events += 1;
         if let Some(reject) = reject {
-            return self.write_dead_letter(owner, record, &reject.clone());
+            return self.write_dead_letter(reader, record, &reject.clone());
         }
         if let Some(now_ms) = now_ms {
             self.arrival
@@ -102,34 +103,34 @@ impl<B: Broker> Worker<B> {
         }
         let time_ms = event.time_ms;
         if let Err(untimely) = task.judge_time(input, time_ms, now_ms) {
-            return self.write_dead_letter(owner, record, &rejected_time(untimely, time_ms));
+            return self.write_dead_letter(reader, record, &rejected_time(untimely, time_ms));
         }
-        if *home == owner {
-            return self.update(owner, place);
+        if *owner == reader {
+            return self.update(reader, place);
         }
         let forwarded =
             self.outbox
-                .forward(&mut self.broker, &self.pipeline, *home, event, record)?;
+                .forward(&mut self.broker, &self.pipeline, *owner, event, record)?;
         if let Some(reject) = forwarded {
-            return self.write_dead_letter(owner, record, &reject);
+            return self.write_dead_letter(reader, record, &reject);
         }
         self.transaction.counts().forwarded_events += 1;
         Ok(())
     }
 
     fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
-        let number = record.source.partition;
-        let Some(running) = self.tasks.get_mut(number) else {
+        let task_id = TaskId(record.source.partition);
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
         let task = running.change(&mut self.transaction);
         task.advance_repartition(record.offset + 1);
         let decoded = self.decoded_ahead.get(place);
         if let Some(reject) = &decoded.reject {
-            return self.write_dead_letter(number, record, &reject.clone());
+            return self.write_dead_letter(task_id, record, &reject.clone());
         }
         match &decoded.message {
-            None => self.update(number, place),
+            None => self.update(task_id, place),
             Some(TaskMessage::Watermarks(watermarks)) => {
                 running.receive_watermarks(watermarks, self.arrival.at());
                 Ok(())
@@ -137,14 +138,14 @@ impl<B: Broker> Worker<B> {
             Some(TaskMessage::Command(command)) => {
                 self.transaction.counts().task_commands[command.index()] += 1;
                 task.apply(command, self.model.versions(), &mut self.output);
-                self.flush_output(number)
+                self.flush_output(task_id)
             }
         }
     }
 
     fn write_dead_letter(
         &mut self,
-        number: u32,
+        task_id: TaskId,
         record: &Record<'_>,
         reject: &Reject,
     ) -> Result<(), Failure> {
@@ -152,12 +153,12 @@ impl<B: Broker> Worker<B> {
         counts.dead_letters[reject.reason as usize] += 1;
         counts.received_ms.push(record.timestamp_ms);
         self.outbox
-            .dead_letter(&mut self.broker, &self.pipeline, number, record, reject)
+            .dead_letter(&mut self.broker, &self.pipeline, task_id, record, reject)
     }
 
     /// Counts an event for its customer.
-    fn update(&mut self, number: u32, place: usize) -> Result<(), Failure> {
-        let Some(running) = self.tasks.get_mut(number) else {
+    fn update(&mut self, task_id: TaskId, place: usize) -> Result<(), Failure> {
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
         let Decoded {
@@ -173,7 +174,7 @@ impl<B: Broker> Worker<B> {
             self.model.versions(),
             &mut self.output,
         );
-        self.flush_output(number)
+        self.flush_output(task_id)
     }
 
     /// Advances, by the clock, the stream time of tasks that have had no event for a while and have none to read.
@@ -187,18 +188,18 @@ impl<B: Broker> Worker<B> {
         let has_lag = |source: &TopicPartition| {
             alignment.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
         };
-        let is_waiting = |number: u32, running: &RunningTask| {
+        let is_waiting = |task_id: TaskId, running: &RunningTask| {
             running.task().watermark_ms() != CAUGHT_UP
                 || running.inputs.iter().any(has_lag)
-                || has_lag(&TopicPartition::repartition(number))
+                || has_lag(&TopicPartition::repartition(task_id))
         };
-        let idle = self.tasks.iter().filter_map(|(number, running)| {
+        let idle = self.tasks.iter().filter_map(|(task_id, running)| {
             let to_ms = running.idle().stream_ms(now, clock_ms)?;
-            (!is_waiting(number, running)).then_some((number, to_ms))
+            (!is_waiting(task_id, running)).then_some((task_id, to_ms))
         });
-        let idle: Vec<(u32, i64)> = idle.collect();
+        let idle: Vec<(TaskId, i64)> = idle.collect();
         idle.into_iter()
-            .try_for_each(|(number, to_ms)| self.advance_task(number, to_ms))
+            .try_for_each(|(task_id, to_ms)| self.advance_task(task_id, to_ms))
     }
 
     /// Is there a model, and may there be customers without a segment?
@@ -211,16 +212,16 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn assign_initial_segments(&mut self) -> Result<bool, Failure> {
         let mut tasks = self.tasks.iter();
         let waiting = tasks.find(|(_, running)| running.has_unassigned());
-        let Some(number) = waiting.map(|(number, _)| number) else {
+        let Some(task_id) = waiting.map(|(task_id, _)| task_id) else {
             return Ok(false);
         };
         drop(tasks);
-        let (Some(versions), Some(running)) = (self.model.versions(), self.tasks.get_mut(number))
+        let (Some(versions), Some(running)) = (self.model.versions(), self.tasks.get_mut(task_id))
         else {
             return Ok(false);
         };
         running.assign_some(MAX_ASSIGNED_PER_CALL, versions, &mut self.output);
-        self.flush_and_settle(number)?;
+        self.flush_and_settle(task_id)?;
         Ok(true)
     }
 
@@ -234,40 +235,40 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn sweep_some(&mut self) -> Result<bool, Failure> {
         let tasks = self.tasks.iter();
         let behind = tasks.filter(|(_, running)| running.task().has_due());
-        let numbers: Vec<u32> = behind.map(|(number, _)| number).collect();
-        for number in &numbers {
-            let Some(running) = self.tasks.get_mut(*number) else {
+        let task_ids: Vec<TaskId> = behind.map(|(task_id, _)| task_id).collect();
+        for task_id in &task_ids {
+            let Some(running) = self.tasks.get_mut(*task_id) else {
                 continue;
             };
             let (task, versions) = (running.beside_transaction(), self.model.versions());
             task.sweep_some(MAX_SWEPT_PER_CALL, versions, &mut self.output);
-            self.flush_and_settle(*number)?;
+            self.flush_and_settle(*task_id)?;
         }
-        Ok(!numbers.is_empty())
+        Ok(!task_ids.is_empty())
     }
 
     /// Advances a task's stream time, and sweeps it up to there.
-    pub(crate) fn advance_task(&mut self, number: u32, to_ms: i64) -> Result<(), Failure> {
-        let Some(running) = self.tasks.get_mut(number) else {
+    pub(crate) fn advance_task(&mut self, task_id: TaskId, to_ms: i64) -> Result<(), Failure> {
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
         let (task, versions) = (running.beside_transaction(), self.model.versions());
         task.advance_time(to_ms, versions, &mut self.output);
-        self.flush_and_settle(number)
+        self.flush_and_settle(task_id)
     }
 
     /// After time has passed over a task: sends what that produced, and settles what it left unchanged.
-    fn flush_and_settle(&mut self, number: u32) -> Result<(), Failure> {
-        self.flush_output(number)?;
-        if let Some(running) = self.tasks.get_mut(number) {
+    fn flush_and_settle(&mut self, task_id: TaskId) -> Result<(), Failure> {
+        self.flush_output(task_id)?;
+        if let Some(running) = self.tasks.get_mut(task_id) {
             running.settle_if_unchanged(&mut self.transaction);
         }
         Ok(())
     }
 
     /// Sends and counts what a task has produced.
-    fn flush_output(&mut self, number: u32) -> Result<(), Failure> {
-        let Some(running) = self.tasks.get_mut(number) else {
+    fn flush_output(&mut self, task_id: TaskId) -> Result<(), Failure> {
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
         let is_silent = self.output.changes.is_empty()
@@ -289,7 +290,7 @@ impl<B: Broker> Worker<B> {
             for change in changes.filter(|change| !history.withholds(change.occurred_ms)) {
                 let customer_id = running.task().rows().customer_id(change.row);
                 self.outbox
-                    .change(&mut self.broker, versions, number, customer_id, change)?;
+                    .change(&mut self.broker, versions, task_id, customer_id, change)?;
             }
         }
         for batch in &self.output.mini_batches {

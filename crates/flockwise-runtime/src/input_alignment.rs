@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::broker::{Broker, GroupConsumer};
 use crate::clock::{Clock, Moment};
 use crate::topics::TopicPartition;
+use flockwise_vocabulary::task_id::TaskId;
 
 /// Held records that one call processes, at most: commits and rebalances must not wait.
 const MAX_RELEASED_PER_CALL: usize = 1000;
@@ -74,7 +75,7 @@ impl<'a, B> WorkerAlignment<'a, B> {
     pub(crate) fn new(
         broker: &'a B,
         clock: &'a Clock,
-        furthest_behind: Option<(u32, i64)>,
+        furthest_behind: Option<(TaskId, i64)>,
     ) -> Self {
         Self {
             broker,

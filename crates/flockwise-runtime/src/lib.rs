@@ -45,4 +45,4 @@ mod watermark_exchange;
 mod watermarks;
 pub mod worker;
 
-pub use flockwise_vocabulary::topics;
+pub use flockwise_vocabulary::{task_id, topics};

@@ -19,6 +19,7 @@ use flockwise_core::model::ModelVersion;
 use flockwise_core::publication::Publication;
 use flockwise_core::task::{Task, Versions};
 use flockwise_core::trainer::{MiniBatch, Sampled};
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::batch::Record;
 use crate::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
@@ -54,7 +55,7 @@ impl Outbox {
         &mut self,
         broker: &mut impl Transactions,
         versions: &Versions,
-        partition: u32,
+        owner: TaskId,
         customer_id: &str,
         change: &Change,
     ) -> Result<(), Failure> {
@@ -63,7 +64,7 @@ impl Outbox {
             .encode(versions, customer_id, change, &mut self.value);
         broker.send(Outgoing {
             topic: Topic::SegmentChanges,
-            partition,
+            partition: owner.0,
             key: Some(customer_id.as_bytes()),
             value: Some(&self.value),
             headers: &[],
@@ -75,7 +76,7 @@ impl Outbox {
         &mut self,
         broker: &mut impl Transactions,
         pipeline: &Pipeline,
-        partition: u32,
+        task_id: TaskId,
         task: &Task,
     ) -> Result<(), Failure> {
         let fingerprint = pipeline.task.plan.fingerprint();
@@ -83,7 +84,7 @@ impl Outbox {
         for customer_id in task.expired() {
             self.key.clear();
             row_key(customer_id, &mut self.key);
-            broker.send(changelog(partition, &self.key, None))?;
+            broker.send(changelog(task_id, &self.key, None))?;
         }
         for row in task.rows().touched() {
             let row = task.rows().row(*row);
@@ -91,27 +92,27 @@ impl Outbox {
             row_key(row.customer_id, &mut self.key);
             self.value.clear();
             encode_row(&row, fingerprint, &mut self.value);
-            broker.send(changelog(partition, &self.key, Some(&self.value)))?;
+            broker.send(changelog(task_id, &self.key, Some(&self.value)))?;
         }
         self.value.clear();
         let (inputs, owner) = (&pipeline.topics.inputs, Some(broker.transactional_id()));
         encode_task_position(&task.position(), inputs, owner, &mut self.value);
-        broker.send(changelog(partition, &[TASK_POSITION], Some(&self.value)))
+        broker.send(changelog(task_id, &[TASK_POSITION], Some(&self.value)))
     }
 
     /// Sends the summary of a task as of the end of the open transaction.
     pub(crate) fn summary(
         &mut self,
         broker: &mut impl Transactions,
-        number: u32,
+        task_id: TaskId,
         task: &Task,
     ) -> Result<(), Failure> {
         self.value.clear();
-        encode_summary(&TaskSummary::of(number, task), &mut self.value);
+        encode_summary(&TaskSummary::of(task_id, task), &mut self.value);
         broker.send(Outgoing {
             topic: Topic::Summaries,
             partition: 0,
-            key: Some(summary_key(number).as_bytes()),
+            key: Some(summary_key(task_id).as_bytes()),
             value: Some(&self.value),
             headers: &[],
         })
@@ -173,7 +174,7 @@ impl Outbox {
     pub(crate) fn mark_caught_up(
         &mut self,
         broker: &mut impl Transactions,
-        task: Option<u32>,
+        task: Option<TaskId>,
         at_ms: i64,
     ) -> Result<(), Failure> {
         let key = task.map_or_else(|| ANNOUNCED_KEY.to_vec(), caught_up_key);
@@ -267,7 +268,7 @@ impl Outbox {
         &mut self,
         broker: &mut impl Transactions,
         pipeline: &Pipeline,
-        partition: u32,
+        owner: TaskId,
         event: &Event,
         record: &Record<'_>,
     ) -> Result<Option<Reject>, Failure> {
@@ -296,7 +297,7 @@ impl Outbox {
         }
         broker.send(Outgoing {
             topic: Topic::Repartition,
-            partition,
+            partition: owner.0,
             key: Some(key),
             value: Some(&self.value),
             headers: &[],
@@ -308,7 +309,7 @@ impl Outbox {
     pub(crate) fn watermarks(
         &mut self,
         broker: &mut impl Transactions,
-        task: u32,
+        task: TaskId,
         watermarks: &Watermarks,
     ) -> Result<(), Failure> {
         self.value.clear();
@@ -320,7 +321,7 @@ impl Outbox {
     pub(crate) fn sampled(
         &mut self,
         broker: &mut impl Transactions,
-        sampled: &BTreeMap<u32, Sampled>,
+        sampled: &BTreeMap<TaskId, Sampled>,
     ) -> Result<(), Failure> {
         self.value.clear();
         encode_sampled(sampled, &mut self.value);
@@ -352,7 +353,7 @@ impl Outbox {
         &mut self,
         broker: &mut impl Transactions,
         pipeline: &Pipeline,
-        partition: u32,
+        task: TaskId,
         record: &Record<'_>,
         reject: &Reject,
     ) -> Result<(), Failure> {
@@ -383,7 +384,7 @@ impl Outbox {
         let kept = Kept::within(room, record.key, record.value);
         broker.send(Outgoing {
             topic: Topic::DeadLetters,
-            partition,
+            partition: task.0,
             key: kept.key,
             value: kept.value,
             headers: &headers[..headers.len() - usize::from(!kept.is_cut)],
@@ -391,10 +392,10 @@ impl Outbox {
     }
 }
 
-fn changelog<'a>(partition: u32, key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing<'a> {
+fn changelog<'a>(task: TaskId, key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing<'a> {
     Outgoing {
         topic: Topic::Changelog,
-        partition,
+        partition: task.0,
         key: Some(key),
         value,
         headers: &[],

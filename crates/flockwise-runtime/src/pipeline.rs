@@ -8,6 +8,7 @@ use flockwise_codec::format::Format;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::task::TaskSettings;
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::alignment::Alignment;
 use crate::broker::Start;
@@ -60,9 +61,9 @@ impl Pipeline {
     }
 
     /// The task that owns a customer.
-    pub(crate) fn home(&self, customer_id: &str) -> u32 {
+    pub(crate) fn owner(&self, customer_id: &str) -> TaskId {
         let tasks = self.topics.state_partitions;
-        self.partitioner.partition(customer_id.as_bytes(), tasks)
+        TaskId(self.partitioner.partition(customer_id.as_bytes(), tasks))
     }
 
     /// The imported model, ready for use; `None` if there is none, or if it does not fit the plan.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use flockwise_core::task::{CustomerDescription, Versions};
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::clock::Clock;
 
@@ -44,7 +45,7 @@ pub enum QueryError {
     )]
     Elsewhere {
         /// The number of the task.
-        task: u32,
+        task: TaskId,
     },
     /// A worker waits for its assignment: the group rebalances.
     #[error("tasks are being assigned: try again in a moment")]
@@ -204,8 +205,8 @@ mod tests {
         let queries = Queries::new(3);
         let answers = [
             QueryError::Unsettled,
-            QueryError::Elsewhere { task: 4 },
-            QueryError::Elsewhere { task: 4 },
+            QueryError::Elsewhere { task: TaskId(4) },
+            QueryError::Elsewhere { task: TaskId(4) },
         ];
         std::thread::scope(|scope| {
             for (worker, answer) in answers.into_iter().enumerate() {

@@ -20,7 +20,7 @@ impl<B: Broker> Worker<B> {
         if !self.tasks.is_assigned() {
             return Err(QueryError::Unsettled);
         }
-        let task = self.pipeline.home(customer_id);
+        let task = self.pipeline.owner(customer_id);
         let Some(running) = self.tasks.get(task) else {
             return Err(QueryError::Elsewhere { task });
         };

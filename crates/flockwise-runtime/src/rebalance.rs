@@ -8,6 +8,7 @@ use crate::running_task::RunningTask;
 use crate::topics::{Topic, TopicPartition};
 use crate::trainer_host::SAMPLES;
 use crate::worker::Worker;
+use flockwise_vocabulary::task_id::TaskId;
 
 impl<B: Broker> Worker<B> {
     /// Adopts an assignment. If a transaction aborts meanwhile, it is adopted a second time as a whole: half an
@@ -35,7 +36,7 @@ impl<B: Broker> Worker<B> {
         let mut all = sources.to_vec();
         all.extend(
             self.tasks
-                .numbers()
+                .ids()
                 .into_iter()
                 .map(TopicPartition::repartition),
         );
@@ -56,8 +57,8 @@ impl<B: Broker> Worker<B> {
         let mut reads = vec![self.model.read()];
         for source in sources {
             match source.topic {
-                Topic::Repartition if added.contains(&source.partition) => {
-                    reads.extend(self.task_reads(source.partition)?);
+                Topic::Repartition if added.contains(&TaskId(source.partition)) => {
+                    reads.extend(self.task_reads(TaskId(source.partition))?);
                 }
                 Topic::Samples if !self.trainer.is_running() => {
                     reads.push(self.open_trainer()?);
@@ -70,9 +71,9 @@ impl<B: Broker> Worker<B> {
         self.note_starts()?;
         self.tasks.set_assigned();
         self.watermarks.start_over();
-        let owned = self.tasks.numbers();
+        let owned = self.tasks.ids();
         tracing::info!(tasks = ?owned, "tasks assigned");
-        let owned = owned.into_iter().collect::<BTreeSet<u32>>();
+        let owned = owned.into_iter().collect::<BTreeSet<TaskId>>();
         self.standbys.owned_by(self.number(), owned);
         self.report_gauges();
         Ok(())
@@ -84,12 +85,12 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Adds the assigned tasks that do not run yet. Returns their numbers.
-    fn resume_or_restore(&mut self, sources: &[TopicPartition]) -> Result<Vec<u32>, Failure> {
+    fn resume_or_restore(&mut self, sources: &[TopicPartition]) -> Result<Vec<TaskId>, Failure> {
         let tasks = sources.iter().filter(|s| s.topic == Topic::Repartition);
-        let numbers = tasks.map(|source| source.partition);
-        let added: Vec<u32> = numbers.filter(|n| !self.tasks.contains(*n)).collect();
+        let task_ids = tasks.map(|source| TaskId(source.partition));
+        let added: Vec<TaskId> = task_ids.filter(|n| !self.tasks.contains(*n)).collect();
         let mut unknown = added.clone();
-        unknown.retain(|number| !self.tasks.resume(*number));
+        unknown.retain(|task_id| !self.tasks.resume(*task_id));
         self.restore(&unknown)?;
         Ok(added)
     }
@@ -128,8 +129,8 @@ impl<B: Broker> Worker<B> {
         self.roll_back_state();
         self.close_suspended();
         let revoked = self.take_out(sources);
-        let numbers = revoked.tasks.iter().map(|(number, _)| *number);
-        self.release_checkpoints(&numbers.collect::<Vec<u32>>());
+        let task_ids = revoked.tasks.iter().map(|(task_id, _)| *task_id);
+        self.release_checkpoints(&task_ids.collect::<Vec<TaskId>>());
         self.close(&revoked.sources)?;
         // The remaining tasks were in the same transaction.
         self.reopen()
@@ -144,10 +145,11 @@ impl<B: Broker> Worker<B> {
         for source in sources {
             match source.topic {
                 Topic::Repartition => {
-                    if let Some(running) = self.tasks.remove(source.partition) {
+                    let task_id = TaskId(source.partition);
+                    if let Some(running) = self.tasks.remove(task_id) {
                         self.forget_lags(&running.inputs);
                         revoked.sources.extend(&running.inputs);
-                        revoked.tasks.push((source.partition, running));
+                        revoked.tasks.push((task_id, running));
                     }
                 }
                 Topic::Samples => self.trainer.stop(),
@@ -186,8 +188,8 @@ impl<B: Broker> Worker<B> {
     fn reopen(&mut self) -> Result<(), Failure> {
         self.look_at_topic_ids_if_told();
         let mut reads = Vec::new();
-        for number in self.tasks.numbers() {
-            reads.extend(self.task_reads(number)?);
+        for task_id in self.tasks.ids() {
+            reads.extend(self.task_reads(task_id)?);
         }
         if self.trainer.is_running() {
             self.trainer.stop();
@@ -214,5 +216,5 @@ fn fatal_if_aborted(failure: Failure) -> Failure {
 struct Revoked {
     /// The revoked partitions, and the inputs of their tasks.
     sources: Vec<TopicPartition>,
-    tasks: Vec<(u32, RunningTask)>,
+    tasks: Vec<(TaskId, RunningTask)>,
 }

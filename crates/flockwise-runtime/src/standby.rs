@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod tests;
 
+use flockwise_vocabulary::task_id::TaskId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,18 +49,18 @@ pub struct Standbys {
 
 /// The tasks that a follower reads, each with the number of the standby that it reads for. Empty at first.
 #[derive(Debug, Default)]
-pub struct FollowedTasks(BTreeMap<u32, u64>);
+pub struct FollowedTasks(BTreeMap<TaskId, u64>);
 
 #[derive(Debug, Default)]
 struct StandbyState {
     /// By task.
-    standbys: BTreeMap<u32, Standby>,
+    standbys: BTreeMap<TaskId, Standby>,
     /// Number of standbys created so far.
     created: u64,
     /// Tasks with a record that cannot be used. They are tried again after the next assignment.
-    unusable: BTreeSet<u32>,
+    unusable: BTreeSet<TaskId>,
     /// Tasks that this process owns, by worker.
-    owned: BTreeMap<usize, BTreeSet<u32>>,
+    owned: BTreeMap<usize, BTreeSet<TaskId>>,
     /// Has a worker adopted an assignment, even an empty one?
     is_assigned: bool,
     /// The standbys did not fit into memory: there are none until the next start.
@@ -119,17 +120,17 @@ impl Standbys {
     }
 
     /// Takes the standby of a task that the worker now owns; `None` if there is none that can be trusted.
-    pub(crate) fn take(&self, worker: usize, number: u32) -> Option<TaskRestorer> {
+    pub(crate) fn take(&self, worker: usize, task_id: TaskId) -> Option<TaskRestorer> {
         let mut shared = self.lock();
         shared.drop_stale(self.clock.latest_ms(), self.trusted);
         // Otherwise the follower might create a new standby before the worker reports its tasks.
-        shared.owned.entry(worker).or_default().insert(number);
-        let standby = shared.standbys.remove(&number);
+        shared.owned.entry(worker).or_default().insert(task_id);
+        let standby = shared.standbys.remove(&task_id);
         standby.map(|standby| standby.restorer)
     }
 
     /// Sets the tasks that a worker owns. Tries unusable tasks again.
-    pub(crate) fn owned_by(&self, worker: usize, tasks: BTreeSet<u32>) {
+    pub(crate) fn owned_by(&self, worker: usize, tasks: BTreeSet<TaskId>) {
         let mut shared = self.lock();
         shared.owned.insert(worker, tasks);
         shared.unusable.clear();
@@ -194,7 +195,9 @@ impl Standbys {
         let shared = &mut *self.lock();
         let wanted = shared.wanted(self.neighbours, self.tasks);
         let now_ms = self.clock.latest_ms();
-        shared.standbys.retain(|number, _| wanted.contains(number));
+        shared
+            .standbys
+            .retain(|task_id, _| wanted.contains(task_id));
         shared.drop_stale(now_ms, self.trusted);
         for task in wanted.difference(&shared.unusable) {
             shared.standbys.entry(*task).or_insert_with(|| {
@@ -206,7 +209,7 @@ impl Standbys {
                 }
             });
         }
-        let read = |(task, standby): (&u32, &Standby)| FollowedTask {
+        let read = |(task, standby): (&TaskId, &Standby)| FollowedTask {
             task: *task,
             standby: standby.number,
             from: standby.restorer.next(),
@@ -222,7 +225,7 @@ impl Standbys {
 /// The task of a standby, the number of the standby, and the next changelog offset (`None`: the oldest).
 #[derive(Clone, Copy, Debug)]
 struct FollowedTask {
-    task: u32,
+    task: TaskId,
     standby: u64,
     from: Option<i64>,
 }
@@ -240,7 +243,7 @@ impl FollowedTasks {
         reads: &[FollowedTask],
         follower: &mut impl Follower,
     ) -> Result<(), Failure> {
-        let wanted: BTreeMap<u32, u64> = reads.iter().map(|r| (r.task, r.standby)).collect();
+        let wanted: BTreeMap<TaskId, u64> = reads.iter().map(|r| (r.task, r.standby)).collect();
         if self.0 == wanted {
             return Ok(());
         }
@@ -258,30 +261,33 @@ impl FollowedTasks {
 
 impl StandbyState {
     /// The tasks to replicate.
-    fn wanted(&self, neighbours: usize, tasks: u32) -> BTreeSet<u32> {
-        let owned: BTreeSet<u32> = self.owned.values().flatten().copied().collect();
+    fn wanted(&self, neighbours: usize, tasks: u32) -> BTreeSet<TaskId> {
+        let owned: BTreeSet<TaskId> = self.owned.values().flatten().copied().collect();
         if neighbours == 0 || !self.is_assigned || self.is_out_of_memory {
             return BTreeSet::new();
         }
         if owned.is_empty() {
             // A spare instance, which may be assigned any task.
-            return (0..tasks).collect();
+            return TaskId::all(tasks).collect();
         }
         let farthest = (neighbours * owned.len()).min(tasks as usize) as i64;
         let count = i64::from(tasks);
-        let near = |number: &u32| {
-            let number = i64::from(*number);
-            (-farthest..=farthest).map(move |step| (number + step).rem_euclid(count) as u32)
+        let neighbour = move |task: TaskId, step: i64| {
+            TaskId((i64::from(task.0) + step).rem_euclid(count) as u32)
+        };
+        let near = |task: &TaskId| {
+            let task = *task;
+            (-farthest..=farthest).map(move |step| neighbour(task, step))
         };
         // The inner tasks of a run reach no further than those at its borders.
-        let borders = owned.iter().filter(|number| {
-            let before = (i64::from(**number) - 1).rem_euclid(count) as u32;
-            let after = (**number + 1) % tasks;
-            !(owned.contains(&before) && owned.contains(&after))
+        let borders = owned.iter().filter(|task| {
+            ![-1, 1]
+                .into_iter()
+                .all(|step| owned.contains(&neighbour(**task, step)))
         });
         borders
             .flat_map(near)
-            .filter(|number| !owned.contains(number))
+            .filter(|task| !owned.contains(task))
             .collect()
     }
 
@@ -312,7 +318,7 @@ impl StandbyState {
             let is_trusted = now_ms.abs_diff(standby.known_ms) <= trusted.as_millis() as u64;
             if !is_trusted {
                 tracing::info!(
-                    task,
+                    task = task.0,
                     known_ms = standby.known_ms,
                     "rebuilding a standby: it received no record for so long that tombstones may be gone from the \
                      changelog"
@@ -324,11 +330,11 @@ impl StandbyState {
 
     /// Applies a record to its standby. Drops the standby if the record cannot be used.
     fn apply(&mut self, pipeline: &Pipeline, record: &Record<'_>, now_ms: i64) {
-        let number = record.source.partition;
+        let task_id = TaskId(record.source.partition);
         if record.source.topic != Topic::Changelog {
             return;
         }
-        let Some(standby) = self.standbys.get_mut(&number) else {
+        let Some(standby) = self.standbys.get_mut(&task_id) else {
             return;
         };
         let restorer = &mut standby.restorer;
@@ -340,12 +346,12 @@ impl StandbyState {
         standby.known_ms = standby.known_ms.max(record.timestamp_ms.min(now_ms));
         if let Err(error) = restorer.apply(pipeline, record) {
             tracing::error!(
-                task = number,
+                task = task_id.0,
                 %error,
                 "standby dropped: it cannot apply a record of its changelog; a new standby starts after the next assignment"
             );
-            self.standbys.remove(&number);
-            self.unusable.insert(number);
+            self.standbys.remove(&task_id);
+            self.unusable.insert(task_id);
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use flockwise_vocabulary::task_id::TaskId;
+
 /// How long a checkpoint or standby is trusted after its last update. Kafka keeps a tombstone for at least a day
 /// (`delete.retention.ms`): within half of that, no tombstone can be gone that was not read.
 pub const MAX_CHECKPOINT_AGE: Duration = Duration::from_hours(12);
@@ -89,7 +91,7 @@ pub struct ExpectedCheckpoint {
 /// A task whose checkpoint is loaded, and the receiver of its records: see [`Store::load`].
 pub struct Load<'a> {
     /// The number of the task.
-    pub task: u32,
+    pub task: TaskId,
     /// Called with key and value of every record. Returns `false` if the record cannot be used.
     pub each: &'a mut (dyn FnMut(&[u8], &[u8]) -> bool + Send),
 }
@@ -123,7 +125,7 @@ pub trait Store {
     /// a record cannot be used, the checkpoint is set aside and the result is `None`: drop what `each` has received.
     fn load(
         &mut self,
-        task: u32,
+        task: TaskId,
         wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64>;
@@ -135,23 +137,23 @@ pub trait Store {
     }
 
     /// The state of a task's checkpoint.
-    fn checkpoint_state(&mut self, task: u32) -> CheckpointState;
+    fn checkpoint_state(&mut self, task: TaskId) -> CheckpointState;
 
     /// As [`Store::checkpoint_state`], after waiting up to `patience` while it is [`CheckpointState::Busy`].
-    fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState;
+    fn await_checkpoint(&mut self, task: TaskId, patience: Duration) -> CheckpointState;
 
     /// Writes records of a task in the background, all or none. Call it only if
     /// [`CheckpointState::accepts_records`].
-    fn write(&mut self, task: u32, records: CheckpointBatch);
+    fn write(&mut self, task: TaskId, records: CheckpointBatch);
 
     /// Gives the task up: finishes the last write, and leaves the checkpoint as it is.
-    fn release(&mut self, task: u32);
+    fn release(&mut self, task: TaskId);
 
     /// Sets a task's checkpoint aside for inspection, and starts an empty one. `reason` is logged.
-    fn set_aside(&mut self, task: u32, reason: &str);
+    fn set_aside(&mut self, task: TaskId, reason: &str);
 
     /// Removes a task's checkpoint, which is not damaged, and starts an empty one.
-    fn remove(&mut self, task: u32);
+    fn remove(&mut self, task: TaskId);
 }
 
 /// A store without checkpoints: every start reads whole changelogs.
@@ -161,26 +163,26 @@ pub struct NoStore;
 impl Store for NoStore {
     fn load(
         &mut self,
-        _task: u32,
+        _task: TaskId,
         _wanted: &ExpectedCheckpoint,
         _each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
         None
     }
 
-    fn checkpoint_state(&mut self, _task: u32) -> CheckpointState {
+    fn checkpoint_state(&mut self, _task: TaskId) -> CheckpointState {
         CheckpointState::Off
     }
 
-    fn await_checkpoint(&mut self, _task: u32, _patience: Duration) -> CheckpointState {
+    fn await_checkpoint(&mut self, _task: TaskId, _patience: Duration) -> CheckpointState {
         CheckpointState::Off
     }
 
-    fn write(&mut self, _task: u32, _records: CheckpointBatch) {}
+    fn write(&mut self, _task: TaskId, _records: CheckpointBatch) {}
 
-    fn release(&mut self, _task: u32) {}
+    fn release(&mut self, _task: TaskId) {}
 
-    fn set_aside(&mut self, _task: u32, _reason: &str) {}
+    fn set_aside(&mut self, _task: TaskId, _reason: &str) {}
 
-    fn remove(&mut self, _task: u32) {}
+    fn remove(&mut self, _task: TaskId) {}
 }

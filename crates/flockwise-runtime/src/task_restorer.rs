@@ -6,6 +6,7 @@ use flockwise_codec::changelog::{
     ChangelogError, ROW, StoredRow, TASK_POSITION, decode_row, decode_task_position,
 };
 use flockwise_core::task::{Task, TaskPosition};
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::batch::Record;
 use crate::broker::{Broker, Failure, Replayed};
@@ -15,7 +16,7 @@ use crate::topics::{Topic, TopicPartition};
 /// A task as far as its changelog has been read.
 #[derive(Debug)]
 pub(crate) struct TaskRestorer {
-    number: u32,
+    task_id: TaskId,
     task: Task,
     position: Option<TaskPosition>,
     /// The transactional id of the worker that wrote the last task position.
@@ -39,9 +40,9 @@ enum RecordOrigin {
 
 impl TaskRestorer {
     /// An empty restorer: nothing is read yet.
-    pub(crate) fn new(pipeline: &Pipeline, number: u32) -> Self {
+    pub(crate) fn new(pipeline: &Pipeline, task_id: TaskId) -> Self {
         Self {
-            number,
+            task_id,
             task: Task::new(Arc::clone(&pipeline.task)),
             position: None,
             owner: None,
@@ -67,8 +68,8 @@ impl TaskRestorer {
         self.next = Some(offset);
     }
 
-    pub(crate) fn number(&self) -> u32 {
-        self.number
+    pub(crate) fn task_id(&self) -> TaskId {
+        self.task_id
     }
 
     /// The transactional id of the worker that wrote the last task position read.
@@ -172,7 +173,7 @@ impl TaskRestorer {
             .and_then(|position| position.customers);
         if let Some(expected) = counted.filter(|expected| *expected != found) {
             let error = ChangelogError::Customers { found, expected };
-            return Err(unusable(pipeline, self.number, &error));
+            return Err(unusable(pipeline, self.task_id, &error));
         }
         if let Some(position) = self.position {
             self.task.restore_position(position);
@@ -191,20 +192,20 @@ pub(crate) fn replay_to_end<B: Broker>(
     pipeline: &Pipeline,
 ) -> Result<Vec<Replayed>, Failure> {
     let read = |restorer: &TaskRestorer| {
-        let source = TopicPartition::changelog(restorer.number);
+        let source = TopicPartition::changelog(restorer.task_id);
         (source, restorer.next)
     };
     let reads: Vec<_> = restorers.iter().map(read).collect();
     let mut applied = Ok(());
     let replayed = broker.replay_all(&reads, &mut |record| {
-        let number = record.source.partition;
+        let task_id = TaskId(record.source.partition);
         let mut restorers = restorers.iter_mut();
-        let restorer = restorers.find(|restorer| restorer.number == number);
+        let restorer = restorers.find(|restorer| restorer.task_id == task_id);
         if let (Some(restorer), Ok(())) = (restorer, &applied) {
             restorer.records += 1;
             applied = restorer
                 .apply(pipeline, &record)
-                .map_err(|error| unusable(pipeline, number, &error));
+                .map_err(|error| unusable(pipeline, task_id, &error));
         }
     })?;
     applied?;
@@ -216,7 +217,7 @@ pub(crate) fn replay_to_end<B: Broker>(
     Ok(replayed)
 }
 
-fn unusable(pipeline: &Pipeline, number: u32, error: &ChangelogError) -> Failure {
+fn unusable(pipeline: &Pipeline, task_id: TaskId, error: &ChangelogError) -> Failure {
     let topic = pipeline.topics.name(Topic::Changelog);
-    Failure::Config(format!("{topic}, partition {number}: {error}"))
+    Failure::Config(format!("{topic}, partition {task_id}: {error}"))
 }

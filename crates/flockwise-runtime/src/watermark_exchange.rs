@@ -4,6 +4,7 @@
 mod exchange;
 
 use flockwise_codec::watermarks::Learnt;
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::clock::Moment;
 use crate::watermarks::WatermarkSender;
@@ -13,7 +14,7 @@ use crate::watermarks::WatermarkSender;
 pub(crate) struct WatermarkExchange {
     sender: WatermarkSender,
     /// The task of another worker that is furthest behind, and its watermark.
-    furthest_behind: Option<(u32, i64)>,
+    furthest_behind: Option<(TaskId, i64)>,
     /// How far the trainer has learnt, if tasks wait for it.
     learnt: Option<Learnt>,
 }
@@ -28,7 +29,7 @@ impl WatermarkExchange {
     }
 
     /// The task of another worker that this one waits for, and its watermark.
-    pub(crate) fn furthest_behind(&self) -> Option<(u32, i64)> {
+    pub(crate) fn furthest_behind(&self) -> Option<(TaskId, i64)> {
         self.furthest_behind
     }
 

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use flockwise_vocabulary::task_id::TaskId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(crate) struct TaskWatermarks {
 #[derive(Clone, Debug)]
 struct ReceivedWatermarks {
     /// By task, without the receiving task itself.
-    received: BTreeMap<u32, ReceivedWatermark>,
+    received: BTreeMap<TaskId, ReceivedWatermark>,
     trainer: ReceivedWatermark,
     /// The trainer's progress, as last received.
     learnt: Option<Learnt>,
@@ -72,7 +73,7 @@ impl ReceivedWatermark {
 
 impl TaskWatermarks {
     /// For a task that starts to receive now: the watermarks of these tasks are unknown.
-    pub(crate) fn new(tasks: impl Iterator<Item = u32>, now: Moment) -> Self {
+    pub(crate) fn new(tasks: impl Iterator<Item = TaskId>, now: Moment) -> Self {
         let unknown = ReceivedWatermark {
             watermark_ms: None,
             at: now,
@@ -102,7 +103,7 @@ impl TaskWatermarks {
             }
         }
         // A message that contains the receiving task's own number is from its own worker.
-        let is_own = |task: &u32| !self.known.received.contains_key(task);
+        let is_own = |task: &TaskId| !self.known.received.contains_key(task);
         if message.asks && !message.tasks.keys().any(is_own) {
             self.known.requested = Some(now);
         }
@@ -139,12 +140,12 @@ impl TaskWatermarks {
 /// The task of another worker that is furthest behind, and its watermark; `None` if this worker need not wait. `all` is
 /// what each task of this worker has received: of each watermark, the latest one counts.
 pub(crate) fn furthest_behind<'a>(
-    all: impl Iterator<Item = (u32, &'a TaskWatermarks)> + Clone,
+    all: impl Iterator<Item = (TaskId, &'a TaskWatermarks)> + Clone,
     tasks: u32,
     now: Moment,
     idle_timeout: Duration,
-) -> Option<(u32, i64)> {
-    let others = (0..tasks).filter(|task| all.clone().all(|(own, _)| own != *task));
+) -> Option<(TaskId, i64)> {
+    let others = TaskId::all(tasks).filter(|task| all.clone().all(|(own, _)| own != *task));
     let holding = others.filter_map(|task| {
         let received = latest_of(all.clone(), task)?;
         Some((task, received.holding_ms(now, idle_timeout)?))
@@ -184,8 +185,8 @@ pub(crate) fn latest_request<'a>(
 }
 
 fn latest_of<'a>(
-    all: impl Iterator<Item = (u32, &'a TaskWatermarks)>,
-    task: u32,
+    all: impl Iterator<Item = (TaskId, &'a TaskWatermarks)>,
+    task: TaskId,
 ) -> Option<&'a ReceivedWatermark> {
     let received = all.filter_map(|(_, watermarks)| watermarks.known.received.get(&task));
     received.max_by_key(|received| recency(received))
@@ -210,7 +211,7 @@ pub(crate) struct Announcement {
     /// How far each task has read its inputs, and how far the trainer has learnt.
     pub(crate) watermarks: Message,
     /// How far each task has sampled its customers.
-    pub(crate) sampled: BTreeMap<u32, Sampled>,
+    pub(crate) sampled: BTreeMap<TaskId, Sampled>,
 }
 
 impl Announcement {
@@ -279,7 +280,7 @@ impl WatermarkSender {
     }
 
     /// Has a task that was reported as caught up had unread records for [`BACKLOG_AFTER`]?
-    fn falls_behind(&mut self, tasks: &BTreeMap<u32, i64>, now: Moment) -> bool {
+    fn falls_behind(&mut self, tasks: &BTreeMap<TaskId, i64>, now: Moment) -> bool {
         let sent = &self.sent.watermarks.tasks;
         let falls_behind = tasks.iter().any(|(task, watermark_ms)| {
             *watermark_ms != CAUGHT_UP && sent.get(task) == Some(&CAUGHT_UP)
@@ -307,7 +308,7 @@ impl WatermarkSender {
 }
 
 /// Has a task advanced by at least `by_ms` since it was sent? A task that had caught up has not.
-fn advances(sent: &BTreeMap<u32, i64>, now: &BTreeMap<u32, i64>, by_ms: i64) -> bool {
+fn advances(sent: &BTreeMap<TaskId, i64>, now: &BTreeMap<TaskId, i64>, by_ms: i64) -> bool {
     now.iter().any(|(task, watermark_ms)| {
         let sent = sent.get(task).filter(|sent| **sent != CAUGHT_UP);
         sent.is_some_and(|sent| watermark_ms.saturating_sub(*sent) >= by_ms)

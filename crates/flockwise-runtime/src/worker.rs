@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flockwise_core::task::{Output, Task, Versions};
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::arrival::Arrival;
 use crate::batch::Batch;
@@ -317,7 +318,7 @@ impl<B: Broker> Worker<B> {
     }
 
     /// The tasks that the worker owns, by number.
-    pub fn tasks(&self) -> impl Iterator<Item = (u32, &Task)> {
+    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         let tasks = self.tasks.iter();
         tasks.map(|(number, running)| (number, running.task()))
     }
@@ -333,7 +334,7 @@ impl<B: Broker> Worker<B> {
     /// # Errors
     /// As [`Worker::run`].
     pub fn advance_time(&mut self, to_ms: i64) -> Result<(), Failure> {
-        for number in self.tasks.numbers() {
+        for number in self.tasks.ids() {
             self.advance_task(number, to_ms)?;
         }
         self.commit()

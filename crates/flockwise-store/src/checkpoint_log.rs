@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flockwise_runtime::store::CheckpointBatch;
+use flockwise_runtime::task_id::TaskId;
 
 use crate::load_error::LoadError;
 use crate::log_reader::LogReader;
@@ -73,7 +74,7 @@ impl CheckpointLog {
     /// Creates the checkpoint that begins with this batch. Other users may not read it or its folder.
     pub(crate) fn create(
         path: &Path,
-        (app, task): (&str, u32),
+        (app, task): (&str, TaskId),
         batch: &CheckpointBatch,
     ) -> Result<Self, WriteError> {
         if let Some(folder) = path.parent() {

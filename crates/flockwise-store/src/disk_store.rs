@@ -9,6 +9,7 @@ use std::{io, thread};
 
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Load, Store};
+use flockwise_runtime::task_id::TaskId;
 use prometheus::Registry;
 use tracing::{debug, info, warn};
 
@@ -160,7 +161,7 @@ impl Store for WorkerStore {
     /// before all are checked.
     fn load(
         &mut self,
-        task: u32,
+        task: TaskId,
         wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
@@ -190,11 +191,11 @@ impl Store for WorkerStore {
         results.into_iter().map(offset).collect()
     }
 
-    fn checkpoint_state(&mut self, task: u32) -> CheckpointState {
+    fn checkpoint_state(&mut self, task: TaskId) -> CheckpointState {
         self.shared.queue.checkpoint_state(task, self.number)
     }
 
-    fn await_checkpoint(&mut self, task: u32, patience: Duration) -> CheckpointState {
+    fn await_checkpoint(&mut self, task: TaskId, patience: Duration) -> CheckpointState {
         let start = Instant::now();
         loop {
             match self.checkpoint_state(task) {
@@ -204,22 +205,22 @@ impl Store for WorkerStore {
         }
     }
 
-    fn write(&mut self, task: u32, records: CheckpointBatch) {
+    fn write(&mut self, task: TaskId, records: CheckpointBatch) {
         self.shared.queue.write(task, self.number, records);
     }
 
     /// Returns at once. The writer closes the checkpoint later.
-    fn release(&mut self, task: u32) {
+    fn release(&mut self, task: TaskId) {
         self.shared.queue.release(task, self.number);
     }
 
-    fn set_aside(&mut self, task: u32, reason: &str) {
+    fn set_aside(&mut self, task: TaskId, reason: &str) {
         let found = reason.to_owned();
         let job = Job::SetAside { found };
         self.shared.queue.discard(task, self.number, job);
     }
 
-    fn remove(&mut self, task: u32) {
+    fn remove(&mut self, task: TaskId) {
         self.shared.queue.discard(task, self.number, Job::Remove);
     }
 }
@@ -227,7 +228,7 @@ impl Store for WorkerStore {
 impl WorkerStore {
     fn load_one(
         &self,
-        task: u32,
+        task: TaskId,
         wanted: &ExpectedCheckpoint,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Option<i64> {
@@ -239,7 +240,7 @@ impl WorkerStore {
         } = &*self.shared;
         if !queue.take_over(task, self.number, PATIENCE) {
             warn!(
-                task,
+                task = task.0,
                 "the checkpoint of this task was not written in time: the task is restored from its changelog"
             );
             queue.discard(task, self.number, Job::Remove);
@@ -263,19 +264,19 @@ impl WorkerStore {
         }
     }
 
-    fn start_over(&self, task: u32, error: LoadError) {
+    fn start_over(&self, task: TaskId, error: LoadError) {
         let queue = &self.shared.queue;
         match error {
             LoadError::Absent => queue.set_status(task, self.number, CheckpointStatus::Empty),
             LoadError::OldFormat => {
                 info!(
-                    task,
+                    task = task.0,
                     "removing a checkpoint of an earlier version: the task is restored from its changelog"
                 );
                 queue.discard(task, self.number, Job::Remove);
             }
             LoadError::Unfinished => {
-                debug!(task, "removing an incomplete checkpoint");
+                debug!(task = task.0, "removing an incomplete checkpoint");
                 queue.discard(task, self.number, Job::Remove);
             }
             LoadError::Unusable(found) => {

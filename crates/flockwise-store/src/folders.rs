@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flockwise_runtime::task_id::TaskId;
+
 /// Names that an app's folder must not have: the state directory's own files, and no name at all.
 const TAKEN: [&str; 4] = ["lock", "instance", "instance.new", ""];
 
@@ -38,23 +40,23 @@ impl Folders {
     }
 
     /// A task's folder.
-    pub(crate) fn task(&self, task: u32) -> PathBuf {
+    pub(crate) fn task(&self, task: TaskId) -> PathBuf {
         self.app.join(format!("task-{task}"))
     }
 
     /// The checkpoint in a task's folder.
-    pub(crate) fn file(&self, task: u32) -> PathBuf {
+    pub(crate) fn file(&self, task: TaskId) -> PathBuf {
         self.task(task).join("checkpoint.log")
     }
 
     /// Does a task's folder hold a checkpoint of an earlier version?
-    pub(crate) fn has_old_format(&self, task: u32) -> bool {
+    pub(crate) fn has_old_format(&self, task: TaskId) -> bool {
         self.task(task).join("data.mdb").exists()
     }
 
     /// Renames a task's folder and returns the new path, so that an operator can inspect it. Removes the folder
     /// that was set aside for the task before.
-    pub(crate) fn set_aside(&self, task: u32, now_ms: i64) -> io::Result<PathBuf> {
+    pub(crate) fn set_aside(&self, task: TaskId, now_ms: i64) -> io::Result<PathBuf> {
         let prefix = format!("task-{task}.aside-");
         for entry in fs::read_dir(&self.app)? {
             let entry = entry?;
@@ -68,7 +70,7 @@ impl Folders {
     }
 
     /// Removes a task's folder, if there is one.
-    pub(crate) fn remove(&self, task: u32) -> io::Result<()> {
+    pub(crate) fn remove(&self, task: TaskId) -> io::Result<()> {
         remove(&self.task(task))
     }
 }
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn no_app_lies_outside_or_upon_what_is_there() {
-        let folder = |app| Folders::new(Path::new("state"), app).task(7);
+        let folder = |app| Folders::new(Path::new("state"), app).task(TaskId(7));
         let cases = [
             ("shop", "state/shop/task-7"),
             ("lock", "state/app-lock/task-7"),
@@ -111,12 +113,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let folders = Folders::new(directory.path(), "shop");
         for (task, now_ms) in [(1, 5), (11, 6), (1, 7), (1, 7)] {
-            fs::create_dir_all(folders.task(task)).unwrap();
-            folders.set_aside(task, now_ms).unwrap();
+            fs::create_dir_all(folders.task(TaskId(task))).unwrap();
+            folders.set_aside(TaskId(task), now_ms).unwrap();
         }
         // A file in the folder's place is set aside too.
-        fs::write(folders.task(2), "oops").unwrap();
-        folders.set_aside(2, 8).unwrap();
+        fs::write(folders.task(TaskId(2)), "oops").unwrap();
+        folders.set_aside(TaskId(2), 8).unwrap();
         let entries = fs::read_dir(directory.path().join("shop")).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -124,6 +126,6 @@ mod tests {
             names,
             ["task-1.aside-7", "task-11.aside-6", "task-2.aside-8"]
         );
-        folders.remove(1).unwrap();
+        folders.remove(TaskId(1)).unwrap();
     }
 }

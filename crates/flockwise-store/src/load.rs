@@ -1,6 +1,7 @@
 //! Loads a checkpoint.
 
 use flockwise_runtime::store::ExpectedCheckpoint;
+use flockwise_runtime::task_id::TaskId;
 
 use crate::folders::Folders;
 use crate::load_error::LoadError;
@@ -10,7 +11,7 @@ use crate::log_reader::LogReader;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) app: &'a str,
-    pub(crate) task: u32,
+    pub(crate) task: TaskId,
     pub(crate) wanted: &'a ExpectedCheckpoint,
 }
 

@@ -4,6 +4,7 @@
 //! offset i64, committed i64, compact bytes u64. Its block has the hash.
 
 use flockwise_runtime::store::{CheckpointBatch, ExpectedCheckpoint, MAX_CHECKPOINT_AGE};
+use flockwise_runtime::task_id::TaskId;
 
 use crate::block::FieldReader;
 use crate::load_error::LoadError;
@@ -16,7 +17,7 @@ const OLDEST_MS: u64 = MAX_CHECKPOINT_AGE.as_millis() as u64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) app: String,
-    pub(crate) task: u32,
+    pub(crate) task: TaskId,
     pub(crate) changelog: String,
     pub(crate) plan: u64,
     /// The changelog offset from which to replay; `None`: the checkpoint is not complete yet.
@@ -29,7 +30,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// The manifest of a checkpoint without an offset.
-    pub(crate) fn new(app: &str, task: u32, batch: &CheckpointBatch) -> Self {
+    pub(crate) fn new(app: &str, task: TaskId, batch: &CheckpointBatch) -> Self {
         Self {
             app: app.to_owned(),
             task,
@@ -47,7 +48,7 @@ impl Manifest {
             out.extend_from_slice(&(text.len() as u32).to_le_bytes());
             out.extend_from_slice(text.as_bytes());
         }
-        out.extend_from_slice(&self.task.to_le_bytes());
+        out.extend_from_slice(&self.task.0.to_le_bytes());
         out.extend_from_slice(&self.plan.to_le_bytes());
         out.push(u8::from(self.offset.is_some()));
         out.extend_from_slice(&self.offset.unwrap_or(0).to_le_bytes());
@@ -68,7 +69,7 @@ impl Manifest {
         let offset = input.u64()? as i64;
         let manifest = Self {
             app,
-            task,
+            task: TaskId(task),
             changelog,
             plan,
             offset: has_offset.then_some(offset),
@@ -82,7 +83,7 @@ impl Manifest {
     pub(crate) fn check(
         &self,
         app: &str,
-        task: u32,
+        task: TaskId,
         wanted: &ExpectedCheckpoint,
     ) -> Result<i64, LoadError> {
         let unusable = |what: String| Err(LoadError::Unusable(what));
@@ -121,7 +122,7 @@ mod tests {
     fn manifest() -> Manifest {
         Manifest {
             app: "shop".to_owned(),
-            task: 3,
+            task: TaskId(3),
             changelog: "shop-changelog 7".to_owned(),
             plan: 9,
             offset: Some(41),
@@ -154,7 +155,7 @@ mod tests {
             now_ms: 1_000_000_000_000 + OLDEST_MS as i64,
         };
         let check = |manifest: Manifest| {
-            let judged = format!("{:?}", manifest.check("shop", 3, &wanted));
+            let judged = format!("{:?}", manifest.check("shop", TaskId(3), &wanted));
             judged.replace('\\', "")
         };
         assert_eq!(check(manifest()), "Ok(41)");
@@ -162,7 +163,7 @@ mod tests {
             (
                 "to task 4 of app \"shop\"",
                 Manifest {
-                    task: 4,
+                    task: TaskId(4),
                     ..manifest()
                 },
             ),

@@ -1,6 +1,7 @@
 //! The store's Prometheus metrics.
 
 use flockwise_runtime::metrics::{Described, Registrar};
+use flockwise_runtime::task_id::TaskId;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGaugeVec, Registry};
 
 /// Upper bounds of the write-time buckets, seconds.
@@ -58,7 +59,7 @@ impl StoreMetrics {
         })
     }
 
-    pub(crate) fn show_bytes(&self, task: u32, bytes: u64) {
+    pub(crate) fn show_bytes(&self, task: TaskId, bytes: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.bytes
             .with_label_values(&[&task.to_string()])
@@ -66,7 +67,7 @@ impl StoreMetrics {
     }
 
     /// Removes the series of a task that this process no longer has.
-    pub(crate) fn forget(&self, task: u32) {
+    pub(crate) fn forget(&self, task: TaskId) {
         // The series may not exist.
         self.bytes.remove_label_values(&[&task.to_string()]).ok();
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flockwise_runtime::checkpoint_owner::CheckpointOwners;
 use flockwise_runtime::clock::{Clock, Moment};
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState};
+use flockwise_runtime::task_id::TaskId;
 
 /// With this much in the queue, every checkpoint is busy: a slow disk must not fill the memory.
 const QUEUE_BYTES: usize = 256 * 1024 * 1024;
@@ -51,9 +52,9 @@ pub(crate) struct WriteQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     owners: CheckpointOwners,
-    tasks: BTreeMap<u32, TaskCheckpoint>,
+    tasks: BTreeMap<TaskId, TaskCheckpoint>,
     /// Bounded: a task has at most one batch and one job that ends its checkpoint in the queue.
-    jobs: VecDeque<(u32, Job)>,
+    jobs: VecDeque<(TaskId, Job)>,
     queued_bytes: usize,
     handles: u64,
     /// The store is closed: no more jobs will come.
@@ -89,7 +90,7 @@ impl WriteQueue {
 
     /// Makes a handle the task's owner, and waits until the task has no pending jobs. Returns `false` if that takes
     /// longer than `patience`, or if the writer is dead.
-    pub(crate) fn take_over(&self, task: u32, owner: u64, patience: Duration) -> bool {
+    pub(crate) fn take_over(&self, task: TaskId, owner: u64, patience: Duration) -> bool {
         let mut state = self.lock();
         state.owners.take(task, owner);
         let is_busy = |state: &mut QueueState| state.copy(task).pending > 0 && !state.is_dead;
@@ -99,7 +100,7 @@ impl WriteQueue {
     }
 
     /// Sets the status after a load. Ignored if the handle does not own the task.
-    pub(crate) fn set_status(&self, task: u32, owner: u64, status: CheckpointStatus) {
+    pub(crate) fn set_status(&self, task: TaskId, owner: u64, status: CheckpointStatus) {
         let mut state = self.lock();
         if state.owners.owns(task, owner) {
             state.copy(task).set_status(status);
@@ -108,7 +109,7 @@ impl WriteQueue {
 
     /// See [`flockwise_runtime::store::Store::checkpoint_state`]. Off for every handle but the owner; busy for all
     /// while the queue is full.
-    pub(crate) fn checkpoint_state(&self, task: u32, owner: u64) -> CheckpointState {
+    pub(crate) fn checkpoint_state(&self, task: TaskId, owner: u64) -> CheckpointState {
         let mut state = self.lock();
         match state.queued_bytes {
             QUEUE_BYTES.. => CheckpointState::Busy,
@@ -116,7 +117,7 @@ impl WriteQueue {
         }
     }
 
-    fn state_in(&self, state: &mut QueueState, task: u32, owner: u64) -> CheckpointState {
+    fn state_in(&self, state: &mut QueueState, task: TaskId, owner: u64) -> CheckpointState {
         if state.is_dead || !state.owners.owns(task, owner) {
             return CheckpointState::Off;
         }
@@ -133,7 +134,7 @@ impl WriteQueue {
     }
 
     /// Queues a batch. Accepts it even if other tasks have filled the queue since the owner asked for the state.
-    pub(crate) fn write(&self, task: u32, owner: u64, batch: CheckpointBatch) {
+    pub(crate) fn write(&self, task: TaskId, owner: u64, batch: CheckpointBatch) {
         let mut state = self.lock();
         let is_new = match self.state_in(&mut state, task, owner) {
             CheckpointState::Ready => false,
@@ -148,20 +149,20 @@ impl WriteQueue {
     }
 
     /// Queues a job that ends the checkpoint, if the handle owns the task or no handle does.
-    pub(crate) fn discard(&self, task: u32, owner: u64, job: Job) {
+    pub(crate) fn discard(&self, task: TaskId, owner: u64, job: Job) {
         let mut state = self.lock();
         state.owners.claim(task, owner);
         self.end(&mut state, task, owner, job);
     }
 
-    fn end(&self, state: &mut QueueState, task: u32, owner: u64, job: Job) {
+    fn end(&self, state: &mut QueueState, task: TaskId, owner: u64, job: Job) {
         if state.owners.owns(task, owner) && !state.is_dead {
             self.push(state, task, job);
         }
     }
 
     /// Gives up the task, and closes its checkpoint.
-    pub(crate) fn release(&self, task: u32, owner: u64) {
+    pub(crate) fn release(&self, task: TaskId, owner: u64) {
         let mut state = self.lock();
         if state.owners.release(task, owner) {
             self.push(&mut state, task, Job::Close);
@@ -203,7 +204,7 @@ impl WriteQueue {
     }
 
     /// Waits for the writer's next job; `None` once the queue is closed and empty.
-    pub(crate) fn next(&self) -> Option<(u32, Job)> {
+    pub(crate) fn next(&self) -> Option<(TaskId, Job)> {
         let is_idle = |state: &mut QueueState| state.jobs.is_empty() && !state.is_over;
         let state = self.work.wait_while(self.lock(), is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
@@ -215,7 +216,7 @@ impl WriteQueue {
     }
 
     /// Marks a job as done. `status` is the new status; `None`: unchanged.
-    pub(crate) fn finished(&self, task: u32, status: Option<CheckpointStatus>) {
+    pub(crate) fn finished(&self, task: TaskId, status: Option<CheckpointStatus>) {
         let mut state = self.lock();
         let copy = state.copy(task);
         copy.pending = copy.pending.saturating_sub(1);
@@ -231,7 +232,7 @@ impl WriteQueue {
         self.done.notify_all();
     }
 
-    fn push(&self, state: &mut QueueState, task: u32, job: Job) {
+    fn push(&self, state: &mut QueueState, task: TaskId, job: Job) {
         state.copy(task).pending += 1;
         state.jobs.push_back((task, job));
         self.work.notify_all();
@@ -255,7 +256,7 @@ impl TaskCheckpoint {
 }
 
 impl QueueState {
-    fn copy(&mut self, task: u32) -> &mut TaskCheckpoint {
+    fn copy(&mut self, task: TaskId) -> &mut TaskCheckpoint {
         self.tasks.entry(task).or_insert(TaskCheckpoint {
             pending: 0,
             status: CheckpointStatus::Empty,
@@ -277,9 +278,9 @@ mod tests {
     fn queue() -> WriteQueue {
         let queue = WriteQueue::new(Clock::simulated(0), Duration::ZERO);
         for task in 1..=3 {
-            assert!(queue.take_over(task, task.into(), Duration::ZERO));
+            assert!(queue.take_over(TaskId(task), task.into(), Duration::ZERO));
             assert_eq!(
-                queue.checkpoint_state(task, task.into()),
+                queue.checkpoint_state(TaskId(task), task.into()),
                 CheckpointState::Empty
             );
         }
@@ -289,53 +290,53 @@ mod tests {
     #[test]
     fn with_too_much_to_be_written_all_is_busy_and_what_was_promised_is_taken() {
         let queue = queue();
-        queue.write(1, 1, batch(QUEUE_BYTES));
-        assert_eq!(queue.checkpoint_state(2, 2), CheckpointState::Busy);
+        queue.write(TaskId(1), 1, batch(QUEUE_BYTES));
+        assert_eq!(queue.checkpoint_state(TaskId(2), 2), CheckpointState::Busy);
         // This task asked for the state before the queue was full.
-        queue.write(2, 2, batch(10));
+        queue.write(TaskId(2), 2, batch(10));
         for _ in 0..2 {
             let (task, job) = queue.next().unwrap();
             assert!(matches!(job, Job::Write { is_new: true, .. }));
             queue.finished(task, Some(CheckpointStatus::Ready));
             assert_eq!(
-                queue.checkpoint_state(task, task.into()),
+                queue.checkpoint_state(task, task.0.into()),
                 CheckpointState::Ready
             );
         }
-        assert_eq!(queue.checkpoint_state(3, 3), CheckpointState::Empty);
+        assert_eq!(queue.checkpoint_state(TaskId(3), 3), CheckpointState::Empty);
     }
 
     #[test]
     fn nobody_waits_for_a_writer_that_is_no_more() {
         let queue = queue();
-        queue.write(1, 1, batch(10));
+        queue.write(TaskId(1), 1, batch(10));
         queue.dead();
         let long = Duration::from_secs(1_000);
-        assert!(!queue.take_over(1, 2, long) && !queue.finish(long));
-        assert_eq!(queue.checkpoint_state(1, 2), CheckpointState::Off);
-        queue.write(1, 2, batch(10));
-        queue.discard(1, 2, Job::Remove);
-        queue.release(1, 2);
+        assert!(!queue.take_over(TaskId(1), 2, long) && !queue.finish(long));
+        assert_eq!(queue.checkpoint_state(TaskId(1), 2), CheckpointState::Off);
+        queue.write(TaskId(1), 2, batch(10));
+        queue.discard(TaskId(1), 2, Job::Remove);
+        queue.release(TaskId(1), 2);
     }
 
     #[test]
     fn a_load_that_waits_in_vain_begins_anew_behind_what_is_at_work() {
         let queue = queue();
-        queue.write(1, 1, batch(10));
-        assert!(!queue.take_over(1, 2, Duration::ZERO));
-        queue.discard(1, 2, Job::Remove);
+        queue.write(TaskId(1), 1, batch(10));
+        assert!(!queue.take_over(TaskId(1), 2, Duration::ZERO));
+        queue.discard(TaskId(1), 2, Job::Remove);
         let (task, _) = queue.next().unwrap();
         queue.finished(task, Some(CheckpointStatus::Ready));
-        assert_eq!(queue.checkpoint_state(1, 2), CheckpointState::Busy);
-        assert!(matches!(queue.next(), Some((1, Job::Remove))));
-        queue.finished(1, Some(CheckpointStatus::Empty));
-        assert_eq!(queue.checkpoint_state(1, 2), CheckpointState::Empty);
+        assert_eq!(queue.checkpoint_state(TaskId(1), 2), CheckpointState::Busy);
+        assert!(matches!(queue.next(), Some((TaskId(1), Job::Remove))));
+        queue.finished(TaskId(1), Some(CheckpointStatus::Empty));
+        assert_eq!(queue.checkpoint_state(TaskId(1), 2), CheckpointState::Empty);
     }
 
     #[test]
     fn what_is_queued_is_done_before_the_end() {
         let queue = queue();
-        queue.write(1, 1, batch(10));
+        queue.write(TaskId(1), 1, batch(10));
         queue.close();
         assert!(queue.next().is_some() && queue.next().is_none());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::CheckpointBatch;
+use flockwise_runtime::task_id::TaskId;
 use tracing::{debug, warn};
 
 use crate::checkpoint_log::{CheckpointLog, WriteError};
@@ -20,9 +21,9 @@ pub(crate) struct Writer {
     pub(crate) app: String,
     pub(crate) clock: Clock,
     pub(crate) metrics: StoreMetrics,
-    pub(crate) open: BTreeMap<u32, CheckpointLog>,
+    pub(crate) open: BTreeMap<TaskId, CheckpointLog>,
     /// Tasks whose failure is already logged. A task leaves the set with its next successful write.
-    pub(crate) logged: BTreeSet<u32>,
+    pub(crate) logged: BTreeSet<TaskId>,
 }
 
 impl Writer {
@@ -36,7 +37,7 @@ impl Writer {
         }
     }
 
-    fn work(&mut self, task: u32, job: Job) -> Option<CheckpointStatus> {
+    fn work(&mut self, task: TaskId, job: Job) -> Option<CheckpointStatus> {
         match job {
             Job::Write { batch, is_new } => return Some(self.write(task, &batch, is_new)),
             Job::Close => {
@@ -49,7 +50,7 @@ impl Writer {
         Some(CheckpointStatus::Empty)
     }
 
-    fn write(&mut self, task: u32, batch: &CheckpointBatch, is_new: bool) -> CheckpointStatus {
+    fn write(&mut self, task: TaskId, batch: &CheckpointBatch, is_new: bool) -> CheckpointStatus {
         let start = self.clock.now();
         match self.try_to_write(task, batch, is_new) {
             Ok(bytes) => {
@@ -71,7 +72,7 @@ impl Writer {
     /// Writes a batch and returns the length of the file in bytes.
     fn try_to_write(
         &mut self,
-        task: u32,
+        task: TaskId,
         batch: &CheckpointBatch,
         is_new: bool,
     ) -> Result<u64, WriteError> {
@@ -91,14 +92,14 @@ impl Writer {
     }
 
     /// Counts a failure, logs it once, and removes the checkpoint to free its space.
-    fn lost(&mut self, task: u32, batch: &CheckpointBatch, error: &WriteError) {
+    fn lost(&mut self, task: TaskId, batch: &CheckpointBatch, error: &WriteError) {
         self.metrics.failures.inc();
         self.metrics.forget(task);
         let file = self.folders.file(task);
         let copy_bytes = file.metadata().map_or(0, |metadata| metadata.len());
         if self.logged.insert(task) {
             warn!(
-                task, %error, batch_bytes = batch.bytes(), copy_bytes,
+                task = task.0, %error, batch_bytes = batch.bytes(), copy_bytes,
                 folder = %self.folders.task(task).display(), remedy = error.remedy(),
                 "a task's checkpoint could not be written: the pipeline continues without it and starts a new one \
                  later; until then, a start reads the task's whole changelog"
@@ -107,12 +108,12 @@ impl Writer {
         self.remove(task);
     }
 
-    fn close(&mut self, task: u32) {
+    fn close(&mut self, task: TaskId) {
         self.open.remove(&task);
         self.metrics.forget(task);
     }
 
-    fn set_aside(&mut self, task: u32, found: &str) {
+    fn set_aside(&mut self, task: TaskId, found: &str) {
         self.close(task);
         let folder = self.folders.task(task);
         let folder = folder.display();
@@ -120,19 +121,19 @@ impl Writer {
             Ok(aside) => {
                 self.metrics.set_aside.inc();
                 warn!(
-                    task, found, folder = %folder, aside = %aside.display(),
+                    task = task.0, found, folder = %folder, aside = %aside.display(),
                     "a task's checkpoint cannot be used and was set aside: inspect it, then delete it; the task is \
                      restored from its changelog and gets a new checkpoint"
                 );
             }
             // The checkpoint was discarded before its first batch, so there is no folder.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                debug!(task, found, "no checkpoint to set aside");
+                debug!(task = task.0, found, "no checkpoint to set aside");
             }
             Err(error) => {
                 self.metrics.failures.inc();
                 warn!(
-                    task, found, folder = %folder, %error,
+                    task = task.0, found, folder = %folder, %error,
                     "a task's checkpoint cannot be used and could not be set aside: the task is restored from its \
                      changelog, and a new checkpoint replaces this one"
                 );
@@ -141,10 +142,10 @@ impl Writer {
     }
 
     /// Removes the checkpoint. If that fails, it is removed before the next one is written.
-    fn remove(&mut self, task: u32) {
+    fn remove(&mut self, task: TaskId) {
         self.close(task);
         if let Err(error) = self.folders.remove(task) {
-            debug!(task, %error, "a task's old checkpoint could not be removed");
+            debug!(task = task.0, %error, "a task's old checkpoint could not be removed");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flockwise_codec::summary::TaskSummary;
 use flockwise_codec::time::write_time;
 use flockwise_core::model::ModelVersion;
+use flockwise_vocabulary::task_id::TaskId;
 use serde::Serialize;
 
 use crate::version_entry::trained_at;
@@ -56,7 +57,7 @@ pub struct SegmentEntry {
 /// The segments of `model`, counted over the summaries of `tasks` tasks.
 pub(crate) fn segments(
     model: &ModelVersion,
-    summaries: &BTreeMap<u32, TaskSummary>,
+    summaries: &BTreeMap<TaskId, TaskSummary>,
     tasks: u32,
 ) -> Segments {
     let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod example;
 
+use flockwise_vocabulary::task_id::TaskId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub struct View {
     tasks: u32,
     model: ModelHistory,
     /// The latest summary of each task.
-    summaries: BTreeMap<u32, TaskSummary>,
+    summaries: BTreeMap<TaskId, TaskSummary>,
 }
 
 /// A record cannot be decoded.
@@ -108,7 +109,7 @@ mod tests {
 
     fn summary(task: u32, customers: u64, segments: &[(u32, u64)]) -> Vec<u8> {
         let summary = TaskSummary {
-            task,
+            task: TaskId(task),
             as_of_ms: Some(1_772_323_200_000 + i64::from(task)),
             customers,
             segments: segments.iter().copied().collect(),

@@ -1,4 +1,4 @@
-//! The words that several crates share: topics, start positions, policies and reserved properties.
+//! The words that several crates share: topics, task ids, start positions, policies and reserved properties.
 //!
 //! Below all other crates, so that no list of topics, properties or defaults exists twice. No code but what maps one word
 //! to another.
@@ -6,4 +6,5 @@
 pub mod kafka_properties;
 pub mod lost_records;
 pub mod start;
+pub mod task_id;
 pub mod topics;

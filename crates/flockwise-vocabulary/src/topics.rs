@@ -1,5 +1,7 @@
 //! The topics a pipeline reads and writes.
 
+use crate::task_id::TaskId;
+
 /// A partition of an input topic: the input's number in the configuration and the partition's, both from 0.
 pub type InputPartition = (u16, u32);
 
@@ -40,19 +42,19 @@ pub struct TopicPartition {
 impl TopicPartition {
     /// The changelog partition that holds a task's state.
     #[must_use]
-    pub fn changelog(task: u32) -> Self {
+    pub fn changelog(task: TaskId) -> Self {
         Self {
             topic: Topic::Changelog,
-            partition: task,
+            partition: task.0,
         }
     }
 
     /// The repartition partition of a task: the worker that is assigned it owns the task.
     #[must_use]
-    pub fn repartition(task: u32) -> Self {
+    pub fn repartition(task: TaskId) -> Self {
         Self {
             topic: Topic::Repartition,
-            partition: task,
+            partition: task.0,
         }
     }
 }
@@ -80,8 +82,8 @@ pub struct Topics {
 impl Topics {
     /// The task that reads the input partitions with this number.
     #[must_use]
-    pub fn task_of(&self, partition: u32) -> u32 {
-        partition % self.state_partitions
+    pub fn task_of(&self, partition: u32) -> TaskId {
+        TaskId(partition % self.state_partitions)
     }
 
     /// The topic's name on the brokers.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::command::TrainerCommand;
 use super::sampling_progress::Sampled;
+use flockwise_vocabulary::task_id::TaskId;
 
 /// Samples of one task, on their way to the trainer.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,5 +23,5 @@ pub enum TrainerInput {
     /// A command of an operator.
     Command(TrainerCommand),
     /// How far tasks have sampled, by task.
-    Sampled(BTreeMap<u32, Sampled>),
+    Sampled(BTreeMap<TaskId, Sampled>),
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use flockwise_vocabulary::task_id::TaskId;
+
 /// How far a task has sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampled {
@@ -16,10 +18,10 @@ pub const CAUGHT_UP: i64 = i64::MAX;
 
 /// The latest report of each task, with its offset.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SamplingProgress(BTreeMap<u32, (Sampled, i64)>);
+pub(super) struct SamplingProgress(BTreeMap<TaskId, (Sampled, i64)>);
 
 impl SamplingProgress {
-    pub(super) fn note(&mut self, sampled: &BTreeMap<u32, Sampled>, offset: i64) {
+    pub(super) fn note(&mut self, sampled: &BTreeMap<TaskId, Sampled>, offset: i64) {
         let said = sampled.iter();
         self.0
             .extend(said.map(|(task, sampled)| (*task, (*sampled, offset))));
@@ -27,7 +29,7 @@ impl SamplingProgress {
 
     /// Whether every task has reported.
     pub(super) fn is_of_all(&self, tasks: u32) -> bool {
-        (0..tasks).all(|task| self.0.contains_key(&task))
+        TaskId::all(tasks).all(|task| self.0.contains_key(&task))
     }
 
     /// The instant up to which all tasks have sampled, and the sum of their customers.

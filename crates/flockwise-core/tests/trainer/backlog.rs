@@ -6,6 +6,7 @@ use flockwise_core::event::hash;
 use flockwise_core::policy::LearningPolicy;
 use flockwise_core::publication::Publication;
 use flockwise_core::trainer::{CAUGHT_UP, MiniBatch, Sampled, Trainer};
+use flockwise_vocabulary::task_id::TaskId;
 use proptest::prelude::*;
 
 use crate::support::{DAY_MS, plan, policy};
@@ -42,12 +43,12 @@ fn drawn(task: u32, at_ms: i64) -> MiniBatch {
     }
 }
 
-fn claim(task: u32, to_ms: i64) -> BTreeMap<u32, Sampled> {
+fn claim(task: u32, to_ms: i64) -> BTreeMap<TaskId, Sampled> {
     let sampled = Sampled {
         to_ms,
         customers: 5,
     };
-    BTreeMap::from([(task, sampled)])
+    BTreeMap::from([(TaskId(task), sampled)])
 }
 
 /// What is published if tasks send what they have drawn in this order, period by period.

@@ -2,6 +2,7 @@
 
 use flockwise_codec::changelog::{TASK_POSITION, encode_row, encode_task_position, row_key};
 use flockwise_core::rows::DirtyRow;
+use flockwise_vocabulary::task_id::TaskId;
 
 use super::{CHECKPOINT_EVERY, MAX_ROWS_PER_CALL};
 use crate::broker::{Broker, Failure};
@@ -20,10 +21,10 @@ impl<B: Broker> Worker<B> {
         let tasks = self.tasks.iter();
         let under_way = tasks.filter(|(_, running)| running.checkpoint.offset.is_some());
         let ready = under_way
-            .map(|(number, _)| number)
-            .find(|number| store.checkpoint_state(*number).accepts_records());
+            .map(|(task_id, _)| task_id)
+            .find(|task_id| store.checkpoint_state(*task_id).accepts_records());
         match ready {
-            Some(number) => self.checkpoint_task(number),
+            Some(task_id) => self.checkpoint_task(task_id),
             None => self.begin_checkpoints(),
         }
     }
@@ -32,15 +33,15 @@ impl<B: Broker> Worker<B> {
     fn begin_checkpoints(&mut self) -> Result<(), Failure> {
         let (now, store) = (self.time_mode.clock().now(), self.checkpointer.store());
         let mut due = Vec::new();
-        for (number, running) in self.tasks.iter_mut() {
+        for (task_id, running) in self.tasks.iter_mut() {
             let is_due = now.since(running.checkpoint.began) >= CHECKPOINT_EVERY;
             if is_due && running.checkpoint.offset.is_none() {
                 running.checkpoint.began = now;
-                let state = store.checkpoint_state(number);
+                let state = store.checkpoint_state(task_id);
                 if state == CheckpointState::Empty
                     || (state == CheckpointState::Ready && running.task().dirty_len() > 0)
                 {
-                    due.push(number);
+                    due.push(task_id);
                 }
             }
         }
@@ -48,8 +49,8 @@ impl<B: Broker> Worker<B> {
             return Ok(());
         }
         let ends = self.fenced_end_offsets(&due)?;
-        for (number, end) in due.iter().zip(ends) {
-            if let Some(running) = self.tasks.get_mut(*number) {
+        for (task_id, end) in due.iter().zip(ends) {
+            if let Some(running) = self.tasks.get_mut(*task_id) {
                 running.checkpoint.offset = Some(end);
             }
         }
@@ -58,43 +59,43 @@ impl<B: Broker> Worker<B> {
 
     /// The end offsets of tasks' changelogs, followed by a commit of those tasks. The commit succeeds only if the worker
     /// has owned them all the time: their rows then hold everything before the end offsets.
-    fn fenced_end_offsets(&mut self, numbers: &[u32]) -> Result<Vec<i64>, Failure> {
-        let changelogs = numbers.iter().copied().map(TopicPartition::changelog);
+    fn fenced_end_offsets(&mut self, task_ids: &[TaskId]) -> Result<Vec<i64>, Failure> {
+        let changelogs = task_ids.iter().copied().map(TopicPartition::changelog);
         let ends = self.broker.end_offsets(&changelogs.collect::<Vec<_>>())?;
-        self.commit_also(numbers)?;
+        self.commit_also(task_ids)?;
         Ok(ends)
     }
 
     /// Commits, and writes the positions of these tasks even if nothing has changed them.
-    pub(crate) fn commit_also(&mut self, numbers: &[u32]) -> Result<(), Failure> {
-        for number in numbers {
-            if let Some(running) = self.tasks.get_mut(*number) {
+    pub(crate) fn commit_also(&mut self, task_ids: &[TaskId]) -> Result<(), Failure> {
+        for task_id in task_ids {
+            if let Some(running) = self.tasks.get_mut(*task_id) {
                 running.change(&mut self.transaction);
             }
         }
         self.commit()
     }
 
-    fn checkpoint_task(&mut self, number: u32) -> Result<(), Failure> {
-        let state = self.checkpointer.store().checkpoint_state(number);
-        let Some(running) = self.tasks.get_mut(number) else {
+    fn checkpoint_task(&mut self, task_id: TaskId) -> Result<(), Failure> {
+        let state = self.checkpointer.store().checkpoint_state(task_id);
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
         if state == CheckpointState::Empty {
             running.beside_transaction().mark_all_dirty();
         }
         if running.is_ahead() {
-            self.commit_also(&[number])?;
+            self.commit_also(&[task_id])?;
         }
-        let Some(running) = self.tasks.get_mut(number) else {
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
         let mut offset = None;
         if running.task().dirty_len() <= MAX_ROWS_PER_CALL {
             offset = running.checkpoint.offset.take();
         }
-        let batch = self.checkpoint_batch(number, MAX_ROWS_PER_CALL, offset)?;
-        self.checkpointer.store().write(number, batch);
+        let batch = self.checkpoint_batch(task_id, MAX_ROWS_PER_CALL, offset)?;
+        self.checkpointer.store().write(task_id, batch);
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl<B: Broker> Worker<B> {
     /// position follows them.
     fn checkpoint_batch(
         &mut self,
-        number: u32,
+        task_id: TaskId,
         limit: usize,
         offset: Option<i64>,
     ) -> Result<CheckpointBatch, Failure> {
@@ -112,7 +113,7 @@ impl<B: Broker> Worker<B> {
         batch.plan = plan;
         batch.offset = offset;
         batch.committed_ms = self.commits.latest_ms();
-        let Some(running) = self.tasks.get_mut(number) else {
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(batch);
         };
         let (mut key, mut value) = (Vec::new(), Vec::new());
@@ -153,22 +154,22 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Leaves the checkpoints of tasks that go elsewhere as they are.
-    pub(crate) fn release_checkpoints(&mut self, numbers: &[u32]) {
+    pub(crate) fn release_checkpoints(&mut self, task_ids: &[TaskId]) {
         let store = self.checkpointer.store();
-        numbers.iter().for_each(|number| store.release(*number));
+        task_ids.iter().for_each(|task_id| store.release(*task_id));
     }
 
     /// Commits, and returns all that the checkpoints lack, to be written once the worker has left the group.
     ///
     /// # Errors
     /// As [`Worker::run_once`]. If the transaction aborts, there is nothing to write.
-    pub(crate) fn final_checkpoints(&mut self) -> Result<Vec<(u32, CheckpointBatch)>, Failure> {
+    pub(crate) fn final_checkpoints(&mut self) -> Result<Vec<(TaskId, CheckpointBatch)>, Failure> {
         let store = self.checkpointer.store();
-        let numbers = self.tasks.numbers().into_iter();
-        let numbers: Vec<u32> = numbers
-            .filter(|number| store.checkpoint_state(*number) != CheckpointState::Off)
+        let task_ids = self.tasks.ids().into_iter();
+        let task_ids: Vec<TaskId> = task_ids
+            .filter(|task_id| store.checkpoint_state(*task_id) != CheckpointState::Off)
             .collect();
-        let ends = match self.fenced_end_offsets(&numbers) {
+        let ends = match self.fenced_end_offsets(&task_ids) {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
                 self.roll_back()?;
@@ -177,14 +178,14 @@ impl<B: Broker> Worker<B> {
             ends => ends?,
         };
         let mut checkpoints = Vec::new();
-        for (number, end) in numbers.into_iter().zip(ends) {
-            let state = self.checkpointer.store().checkpoint_state(number);
-            let running = self.tasks.get_mut(number);
+        for (task_id, end) in task_ids.into_iter().zip(ends) {
+            let state = self.checkpointer.store().checkpoint_state(task_id);
+            let running = self.tasks.get_mut(task_id);
             if let Some(running) = running.filter(|_| state == CheckpointState::Empty) {
                 running.beside_transaction().mark_all_dirty();
             }
-            let batch = self.checkpoint_batch(number, usize::MAX, Some(end))?;
-            checkpoints.push((number, batch));
+            let batch = self.checkpoint_batch(task_id, usize::MAX, Some(end))?;
+            checkpoints.push((task_id, batch));
         }
         Ok(checkpoints)
     }

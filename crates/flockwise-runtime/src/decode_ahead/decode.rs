@@ -7,6 +7,7 @@ use flockwise_codec::forward::{ForwardError, decode_forward};
 use flockwise_codec::task_command::{TaskCommandError, decode_task_command, holds_command};
 use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
 use flockwise_core::change::Trigger;
+use flockwise_vocabulary::task_id::TaskId;
 
 use super::{DecodeAhead, TaskMessage, not_forwarded};
 use crate::batch::{Batch, Record};
@@ -62,13 +63,13 @@ impl<B: Broker> Worker<B> {
             partition: record.source.partition,
             offset: record.offset,
         };
-        decoded.home = pipeline.home(decoded.event.customer_id());
+        decoded.owner = pipeline.owner(decoded.event.customer_id());
     }
 
     fn decode_forwarded(&mut self, record: &Record<'_>, slot: usize) -> Result<(), Failure> {
         let decoded = &mut self.decoded_ahead.decoded[slot];
         let value = record.value.unwrap_or_default();
-        decoded.home = record.source.partition;
+        decoded.owner = TaskId(record.source.partition);
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.reject = None;
         decoded.message = None;
@@ -128,10 +129,10 @@ impl<B: Broker> Worker<B> {
         while let Some(first) = runs.next() {
             customers.clear();
             customers.push(first.event.customer_hash());
-            while let Some(next) = runs.next_if(|next| next.home == first.home) {
+            while let Some(next) = runs.next_if(|next| next.owner == first.owner) {
                 customers.push(next.event.customer_hash());
             }
-            if let Some(running) = self.tasks.get_mut(first.home) {
+            if let Some(running) = self.tasks.get_mut(first.owner) {
                 running.beside_transaction().prefetch(customers);
             }
         }

@@ -6,16 +6,17 @@ use crate::input_alignment::next_offset;
 use crate::running_task::RunningTask;
 use crate::topics::{Topic, TopicPartition};
 use crate::worker::Worker;
+use flockwise_vocabulary::task_id::TaskId;
 
 impl<B: Broker> Worker<B> {
     /// The inputs of a task and its repartition partition, and where to read on in each.
     pub(crate) fn task_reads(
         &mut self,
-        number: u32,
+        task_id: TaskId,
     ) -> Result<Vec<(TopicPartition, Start)>, Failure> {
-        self.check_topic_ids(number);
-        let inputs = self.input_sources(number)?;
-        let Some(running) = self.tasks.get_mut(number) else {
+        self.check_topic_ids(task_id);
+        let inputs = self.input_sources(task_id)?;
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(Vec::new());
         };
         running.inputs = inputs;
@@ -23,8 +24,8 @@ impl<B: Broker> Worker<B> {
             0 => Start::Earliest,
             offset => Start::Offset(offset),
         };
-        let mut reads = vec![(TopicPartition::repartition(number), repartition_start)];
-        let starts = self.tasks.get(number).into_iter().flat_map(|running| {
+        let mut reads = vec![(TopicPartition::repartition(task_id), repartition_start)];
+        let starts = self.tasks.get(task_id).into_iter().flat_map(|running| {
             let sources = running.inputs.iter();
             sources.map(|source| (*source, self.start_of(running, *source)))
         });
@@ -61,12 +62,12 @@ impl<B: Broker> Worker<B> {
     /// The input partitions that a task reads: those congruent to its number. A partition that the task has a position
     /// of, or has open, is among them even if a broker with stale metadata omits it: one that is not opened again
     /// after an abort would skip the aborted records.
-    fn input_sources(&mut self, number: u32) -> Result<Vec<TopicPartition>, Failure> {
+    fn input_sources(&mut self, task_id: TaskId) -> Result<Vec<TopicPartition>, Failure> {
         let mut sources = Vec::new();
         for input in 0..self.pipeline.topics.inputs.len() as u16 {
             let topic = Topic::Input(input);
             let found = self.broker.partitions(topic)?;
-            let known = self.tasks.get(number).into_iter();
+            let known = self.tasks.get(task_id).into_iter();
             let known = known.flat_map(|running| {
                 let positions = running.task().inputs();
                 let positions = positions.map(|(input, _)| TopicPartition::from(input));
@@ -74,7 +75,8 @@ impl<B: Broker> Worker<B> {
             });
             let known = known.filter(|source| source.topic == topic);
             let partitions = known.fold(found, |most, source| most.max(source.partition + 1));
-            let own = (number..partitions).step_by(self.pipeline.topics.state_partitions as usize);
+            let own =
+                (task_id.0..partitions).step_by(self.pipeline.topics.state_partitions as usize);
             sources.extend(own.map(|partition| TopicPartition { topic, partition }));
         }
         sources.retain(|source| !self.inputs.recreated.contains(&source.topic));
@@ -103,9 +105,9 @@ impl<B: Broker> Worker<B> {
     /// Compares the ids of topics with those that the task's positions belong to. Positions in a recreated topic are
     /// void. As for other lost records, `lost_records` decides whether to read the new topic from its oldest record or
     /// not at all.
-    fn check_topic_ids(&mut self, number: u32) {
+    fn check_topic_ids(&mut self, task_id: TaskId) {
         let skips = self.broker.skips_lost_records();
-        let Some(running) = self.tasks.get_mut(number) else {
+        let Some(running) = self.tasks.get_mut(task_id) else {
             return;
         };
         let names = &self.pipeline.topics.inputs;
@@ -119,7 +121,7 @@ impl<B: Broker> Worker<B> {
             if is_same == Some(false) {
                 tracing::warn!(
                     topic,
-                    task = number,
+                    task = task_id.0,
                     "the topic was recreated: unread records of the earlier topic are lost, and the new topic is read from \
                      its oldest record"
                 );
@@ -188,14 +190,14 @@ impl<B: Broker> Worker<B> {
     /// Partitions that inputs have gained, and where each starts.
     fn gained(&mut self) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         let mut reads = Vec::new();
-        for number in self.tasks.numbers() {
-            let mut sources = self.input_sources(number)?;
-            let Some(running) = self.tasks.get_mut(number) else {
+        for task_id in self.tasks.ids() {
+            let mut sources = self.input_sources(task_id)?;
+            let Some(running) = self.tasks.get_mut(task_id) else {
                 continue;
             };
             sources.retain(|source| !running.inputs.contains(source));
             running.inputs.extend(&sources);
-            let running = self.tasks.get(number).into_iter();
+            let running = self.tasks.get(task_id).into_iter();
             reads.extend(running.flat_map(|running| {
                 let sources = sources.iter();
                 sources.map(|source| (*source, self.start_of(running, *source)))

@@ -21,8 +21,11 @@ fn wanted(owned: &[u32], neighbours: usize, tasks: u32) -> Vec<u32> {
         is_assigned: true,
         ..StandbyState::default()
     };
-    shared.owned.insert(0, owned.iter().copied().collect());
-    shared.wanted(neighbours, tasks).into_iter().collect()
+    shared
+        .owned
+        .insert(0, owned.iter().copied().map(TaskId).collect());
+    let wanted = shared.wanted(neighbours, tasks).into_iter();
+    wanted.map(|task| task.0).collect()
 }
 
 #[test]
@@ -77,7 +80,7 @@ impl Follower for Script {
         }
         for (offset, timestamp_ms, key, value) in self.polls.pop_front().unwrap_or_default() {
             batch.push(Record {
-                source: TopicPartition::changelog(1),
+                source: TopicPartition::changelog(TaskId(1)),
                 offset,
                 timestamp_ms,
                 key: Some(&key),
@@ -102,7 +105,7 @@ impl Scene {
     fn new() -> Self {
         let clock = Clock::simulated(NOW_MS);
         let standbys = Standbys::new(1, 2, clock.clone());
-        standbys.owned_by(0, BTreeSet::from([0]));
+        standbys.owned_by(0, BTreeSet::from([TaskId(0)]));
         Self {
             pipeline: pipeline(),
             standbys,
@@ -143,7 +146,7 @@ impl Scene {
     /// Number of customers of task 1's standby; `None` if there is no standby.
     fn standby_customers(&self) -> Option<usize> {
         let shared = self.standbys.lock();
-        let standby = shared.standbys.get(&1)?;
+        let standby = shared.standbys.get(&TaskId(1))?;
         Some(standby.restorer.customers())
     }
 
@@ -240,7 +243,7 @@ fn a_standby_that_was_cut_off_for_too_long_is_not_taken_over() {
     let mut scene = Scene::new();
     scene.step(vec![scene.row(5, "anna")]);
     scene.clock.advance(13 * HOUR);
-    assert!(scene.standbys.take(0, 1).is_none());
+    assert!(scene.standbys.take(0, TaskId(1)).is_none());
 }
 
 #[test]
@@ -288,7 +291,7 @@ fn a_task_with_a_record_that_cannot_be_used_is_left_out_until_the_next_assignmen
             "nor are later records used"
         );
         assert!(scene.read_from().is_empty(), "the task is no longer read");
-        scene.standbys.owned_by(0, BTreeSet::from([0]));
+        scene.standbys.owned_by(0, BTreeSet::from([TaskId(0)]));
         scene.step(vec![scene.row(5, "anna"), scene.row(9, "emil")]);
         assert_eq!(scene.read_from(), [(1, None)], "from the oldest record");
         assert_eq!(scene.standby_customers(), Some(2));

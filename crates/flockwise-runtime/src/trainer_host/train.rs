@@ -221,9 +221,9 @@ impl<B: Broker> Worker<B> {
         self.report_drift(publication)?;
         let versions = self.model.versions();
         let in_use = versions.map(|versions| versions.current.as_version());
-        let number = in_use.map_or(0, |model| model.version);
+        let task_id = in_use.map_or(0, |model| model.version);
         self.outbox
-            .model(&mut self.broker, publication, learnt, number)?;
+            .model(&mut self.broker, publication, learnt, task_id)?;
         if publication.is_held {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use flockwise_codec::watermarks::{Learnt, Watermarks as Message};
 use flockwise_core::policy::period_start_ms;
 use flockwise_core::task::Period;
 use flockwise_core::trainer::{CAUGHT_UP, Sampled};
+use flockwise_vocabulary::task_id::TaskId;
 
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
@@ -54,7 +55,7 @@ impl<B: Broker> Worker<B> {
     }
 
     fn announce(&mut self, announcement: &Announcement) -> Result<(), Failure> {
-        for task in 0..self.pipeline.topics.state_partitions {
+        for task in TaskId::all(self.pipeline.topics.state_partitions) {
             self.outbox
                 .watermarks(&mut self.broker, task, &announcement.watermarks)?;
         }
@@ -68,13 +69,13 @@ impl<B: Broker> Worker<B> {
 
     /// The watermark of each task of this worker; [`CAUGHT_UP`] if the task has no backlog: nothing is unread, or the
     /// watermark is within `max_skew` of the present time.
-    fn own_watermarks(&mut self) -> BTreeMap<u32, i64> {
+    fn own_watermarks(&mut self) -> BTreeMap<TaskId, i64> {
         let topics = &self.pipeline.topics;
         let context = WorkerAlignment::new(&self.broker, self.time_mode.clock(), None);
         let live_ms = self.time_mode.now_ms().unwrap_or(i64::MAX);
         let live_ms = live_ms.saturating_sub(self.pipeline.alignment.max_skew_ms);
         let mut watermarks = BTreeMap::new();
-        for task in self.tasks.numbers() {
+        for task in self.tasks.ids() {
             let selects = |source: TopicPartition| topics.task_of(source.partition) == task;
             let watermark_ms = self.alignment.watermark_ms(selects, &context);
             let behind = watermark_ms.filter(|watermark_ms| *watermark_ms < live_ms);
@@ -97,7 +98,7 @@ impl<B: Broker> Worker<B> {
         let tasks = self.pipeline.topics.state_partitions;
         let idle_timeout = self.pipeline.alignment.idle_timeout;
         let receiving = self.tasks.iter();
-        let receiving = receiving.map(|(number, running)| (number, running.watermarks()));
+        let receiving = receiving.map(|(task_id, running)| (task_id, running.watermarks()));
         self.watermarks.furthest_behind =
             furthest_behind(receiving.clone(), tasks, now, idle_timeout);
         let learnt = match self.pipeline.task.learning.learn {
@@ -147,14 +148,14 @@ impl<B: Broker> Worker<B> {
         period: Option<Period>,
     ) -> Result<(), Failure> {
         let mut tasks = Vec::new();
-        for (number, running) in self.tasks.iter_mut() {
+        for (task_id, running) in self.tasks.iter_mut() {
             running.beside_transaction().set_period(period);
             running.beside_transaction().set_watermark(watermark_ms);
-            tasks.push((number, running.task().stream_ms()));
+            tasks.push((task_id, running.task().stream_ms()));
         }
         tasks
             .into_iter()
-            .try_for_each(|(number, stream_ms)| self.advance_task(number, stream_ms))
+            .try_for_each(|(task_id, stream_ms)| self.advance_task(task_id, stream_ms))
     }
 
     /// In a replay: reports to the trainer that all tasks have sampled up to `to_ms`, milliseconds since the epoch.
@@ -163,7 +164,7 @@ impl<B: Broker> Worker<B> {
     /// As [`Worker::run`].
     pub fn tell_sampled(&mut self, to_ms: i64) -> Result<(), Failure> {
         let tasks = self.tasks.iter_mut();
-        let sampled = tasks.map(|(number, running)| (number, running.sampled_to(to_ms)));
+        let sampled = tasks.map(|(task_id, running)| (task_id, running.sampled_to(to_ms)));
         self.outbox.sampled(&mut self.broker, &sampled.collect())?;
         self.transaction.open();
         Ok(())
@@ -173,9 +174,9 @@ impl<B: Broker> Worker<B> {
     /// sampled, in whole periods.
     fn advance_to_watermarks(
         &mut self,
-        own: &BTreeMap<u32, i64>,
+        own: &BTreeMap<TaskId, i64>,
         now: Moment,
-    ) -> Result<BTreeMap<u32, Sampled>, Failure> {
+    ) -> Result<BTreeMap<TaskId, Sampled>, Failure> {
         let idle_timeout = self.pipeline.alignment.idle_timeout;
         let (period_ms, end_ms) = (self.period_ms(), self.period_end_ms());
         let known = self
@@ -187,9 +188,9 @@ impl<B: Broker> Worker<B> {
             customers: learnt.customers,
         });
         let (mut advanced, mut sampled) = (Vec::new(), BTreeMap::new());
-        for (number, running) in self.tasks.iter_mut() {
+        for (task_id, running) in self.tasks.iter_mut() {
             let others = running.watermarks().lowest_ms(now, idle_timeout);
-            let own_ms = own.get(&number).copied().unwrap_or(CAUGHT_UP);
+            let own_ms = own.get(&task_id).copied().unwrap_or(CAUGHT_UP);
             let mut watermark_ms = others.map_or(own_ms, |others_ms| others_ms.min(own_ms));
             let period_start_ms = period_start_ms(watermark_ms, period_ms);
             if end_ms.is_some_and(|end_ms| watermark_ms >= end_ms) {
@@ -199,12 +200,12 @@ impl<B: Broker> Worker<B> {
             running.beside_transaction().set_period(period);
             if watermark_ms != running.task().watermark_ms() {
                 running.beside_transaction().set_watermark(watermark_ms);
-                advanced.push((number, running.task().stream_ms()));
+                advanced.push((task_id, running.task().stream_ms()));
             }
-            sampled.insert(number, running.sampled_to(period_start_ms));
+            sampled.insert(task_id, running.sampled_to(period_start_ms));
         }
-        for (number, stream_ms) in advanced {
-            self.advance_task(number, stream_ms)?;
+        for (task_id, stream_ms) in advanced {
+            self.advance_task(task_id, stream_ms)?;
         }
         Ok(sampled)
     }

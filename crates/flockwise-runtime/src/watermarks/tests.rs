@@ -8,7 +8,7 @@ const IDLE: Duration = Duration::from_secs(30);
 #[test]
 fn a_task_waits_for_those_it_has_not_heard_and_for_those_behind() {
     let clock = Clock::simulated(0);
-    let mut watermarks = TaskWatermarks::new([0, 2].into_iter(), clock.now());
+    let mut watermarks = TaskWatermarks::new([0, 2].map(TaskId).into_iter(), clock.now());
     let lowest = |watermarks: &TaskWatermarks| watermarks.lowest_ms(clock.now(), IDLE);
     assert_eq!(lowest(&watermarks), Some(i64::MIN));
     watermarks.hear(&of_tasks(&[(0, 50), (1, 7)]), clock.now());
@@ -17,7 +17,7 @@ fn a_task_waits_for_those_it_has_not_heard_and_for_those_behind() {
     assert_eq!(lowest(&watermarks), Some(50));
     clock.advance(IDLE);
     assert_eq!(lowest(&watermarks), None, "silent for the idle timeout");
-    let watermarks = TaskWatermarks::new([0, 2].into_iter(), clock.now());
+    let watermarks = TaskWatermarks::new([0, 2].map(TaskId).into_iter(), clock.now());
     clock.advance(UNKNOWN);
     assert_eq!(lowest(&watermarks), None, "never received");
 }
@@ -25,7 +25,7 @@ fn a_task_waits_for_those_it_has_not_heard_and_for_those_behind() {
 #[test]
 fn what_an_aborted_transaction_heard_is_forgotten() {
     let clock = Clock::simulated(0);
-    let mut watermarks = TaskWatermarks::new([1].into_iter(), clock.now());
+    let mut watermarks = TaskWatermarks::new([TaskId(1)].into_iter(), clock.now());
     watermarks.hear(&of_tasks(&[(1, 50)]), clock.now());
     watermarks.commit();
     watermarks.hear(&of_tasks(&[(1, 90)]), clock.now());
@@ -37,18 +37,19 @@ fn what_an_aborted_transaction_heard_is_forgotten() {
 fn a_shard_waits_for_tasks_of_others_as_any_of_its_tasks_heard_last() {
     let clock = Clock::simulated(0);
     let [mut first, second] = [0, 1].map(|own| {
-        let others = (0..4).filter(move |task| *task != own);
+        let own = TaskId(own);
+        let others = TaskId::all(4).filter(move |task| *task != own);
         (own, TaskWatermarks::new(others, clock.now()))
     });
-    let behind = |all: [&(u32, TaskWatermarks); 2]| {
+    let behind = |all: [&(TaskId, TaskWatermarks); 2]| {
         let all = all.into_iter().map(|(own, watermarks)| (*own, watermarks));
         furthest_behind(all, 4, clock.now(), IDLE)
     };
-    assert_eq!(behind([&first, &second]), Some((2, i64::MIN)));
+    assert_eq!(behind([&first, &second]), Some((TaskId(2), i64::MIN)));
     let received = of_tasks(&[(0, 5), (1, 6), (2, 90), (3, 80)]);
     first.1.hear(&received, clock.now());
-    assert_eq!(behind([&first, &second]), Some((3, 80)));
-    let trainer = |one: &(u32, TaskWatermarks)| learnt([&one.1].into_iter(), clock.now(), IDLE);
+    assert_eq!(behind([&first, &second]), Some((TaskId(3), 80)));
+    let trainer = |one: &(TaskId, TaskWatermarks)| learnt([&one.1].into_iter(), clock.now(), IDLE);
     assert_eq!(trainer(&first).map(|learnt| learnt.to_ms), Some(i64::MIN));
     let sent = Learnt {
         to_ms: 70,
@@ -66,7 +67,10 @@ fn a_shard_waits_for_tasks_of_others_as_any_of_its_tasks_heard_last() {
 
 fn of_tasks(tasks: &[(u32, i64)]) -> Message {
     Message {
-        tasks: tasks.iter().copied().collect(),
+        tasks: tasks
+            .iter()
+            .map(|(task, at_ms)| (TaskId(*task), *at_ms))
+            .collect(),
         ..Message::default()
     }
 }
@@ -76,8 +80,8 @@ fn of_tasks(tasks: &[(u32, i64)]) -> Message {
 #[test]
 fn who_has_just_got_tasks_is_answered_by_the_others_and_not_by_itself() {
     let clock = Clock::simulated(0);
-    let mut own = TaskWatermarks::new([0, 2].into_iter(), clock.now());
-    let mut other = TaskWatermarks::new([0, 1].into_iter(), clock.now());
+    let mut own = TaskWatermarks::new([0, 2].map(TaskId).into_iter(), clock.now());
+    let mut other = TaskWatermarks::new([0, 1].map(TaskId).into_iter(), clock.now());
     let mut message = of_tasks(&[(0, 5), (1, 6)]);
     let requested_both = |own: &TaskWatermarks, other: &TaskWatermarks| {
         [own, other].map(|one| latest_request([one].into_iter()))
@@ -108,10 +112,10 @@ fn what_the_trainer_waits_for_is_sent_at_once() {
         to_ms,
         customers: 1,
     };
-    announcement.sampled.insert(0, sampled(0));
+    announcement.sampled.insert(TaskId(0), sampled(0));
     watermark_sender.sent(announcement.clone(), clock.now());
     assert!(!watermark_sender.is_due(&announcement, &context(&clock)));
-    announcement.sampled.insert(0, sampled(1));
+    announcement.sampled.insert(TaskId(0), sampled(1));
     assert!(watermark_sender.is_due(&announcement, &context(&clock)));
 }
 

@@ -1,5 +1,6 @@
 //! Damaged files: each is rejected, or returns exactly what was written.
 
+use flockwise_runtime::task_id::TaskId;
 use std::fs;
 use std::path::Path;
 
@@ -30,13 +31,13 @@ fn few() -> Records {
 /// Five batches, the first with these records.
 fn lived(mut records: Records) -> Lived {
     let desk = Desk::set();
-    desk.written(0, &records, 1);
+    desk.written(TaskId(0), &records, 1);
     let mut worker = desk.store.handle();
-    load(&mut worker, 0);
+    load(&mut worker, TaskId(0));
     let (mut former, mut confirmed) = (records.clone(), 0);
     for offset in 2..6 {
         former.clone_from(&records);
-        confirmed = fs::read(desk.file(0)).unwrap().len();
+        confirmed = fs::read(desk.file(TaskId(0))).unwrap().len();
         let mut news = batch(Some(offset));
         for (number, key) in former.keys().enumerate() {
             match (number + offset as usize) % 9 {
@@ -52,11 +53,11 @@ fn lived(mut records: Records) -> Lived {
                 _ => {}
             }
         }
-        worker.write(0, news);
-        settled(&mut worker, 0);
+        worker.write(TaskId(0), news);
+        settled(&mut worker, TaskId(0));
     }
     desk.finish();
-    let bytes = fs::read(desk.file(0)).unwrap();
+    let bytes = fs::read(desk.file(TaskId(0))).unwrap();
     let states = [(4, former), (5, records)];
     Lived {
         bytes,
@@ -68,12 +69,12 @@ fn lived(mut records: Records) -> Lived {
 /// Puts a file in place of a checkpoint and loads it. Returns the offset if it was accepted, and checks that it is
 /// then correct.
 fn taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> Option<i64> {
-    let file = desk.file(0);
+    let file = desk.file(TaskId(0));
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, bytes).unwrap();
     let mut worker = desk.store.handle();
-    let Some((offset, mut records)) = load(&mut worker, 0) else {
-        assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+    let Some((offset, mut records)) = load(&mut worker, TaskId(0)) else {
+        assert_eq!(settled(&mut worker, TaskId(0)), CheckpointState::Empty);
         return None;
     };
     assert!(
@@ -90,11 +91,11 @@ fn taken(desk: &Desk, bytes: &[u8], lived: &Lived) -> Option<i64> {
     }
     changes.push(b"\x01new", Some(b"value"));
     records.insert(b"\x01new".to_vec(), b"value".to_vec());
-    worker.write(0, changes);
-    worker.release(0);
-    assert_eq!(load(&mut worker, 0), Some((next, records)));
+    worker.write(TaskId(0), changes);
+    worker.release(TaskId(0));
+    assert_eq!(load(&mut worker, TaskId(0)), Some((next, records)));
     assert_eq!(desk.metric("failures_total"), Some(0.0));
-    worker.release(0);
+    worker.release(TaskId(0));
     desk.finish();
     Some(offset)
 }
@@ -166,8 +167,8 @@ fn a_copy_of_an_earlier_version_is_removed() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("data.mdb"), "an LMDB file").unwrap();
     let mut worker = desk.store.handle();
-    assert_eq!(load(&mut worker, 0), None);
-    assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+    assert_eq!(load(&mut worker, TaskId(0)), None);
+    assert_eq!(settled(&mut worker, TaskId(0)), CheckpointState::Empty);
     assert_eq!(desk.names(), [""; 0]);
     assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }
@@ -177,25 +178,25 @@ fn a_copy_of_an_earlier_version_is_removed() {
 fn the_format_is_the_golden_file() {
     let desk = Desk::set();
     let mut worker = desk.store.handle();
-    load(&mut worker, 3);
+    load(&mut worker, TaskId(3));
     let mut first = batch(None);
     first.push(b"\x01ada", Some(b"one"));
     first.push(b"\x01bob", Some(b""));
-    worker.write(3, first);
-    settled(&mut worker, 3);
+    worker.write(TaskId(3), first);
+    settled(&mut worker, TaskId(3));
     let mut second = batch(Some(42));
     second.push(b"\x01bob", None);
     second.push(b"\x01ada", Some(b"two"));
-    worker.write(3, second);
+    worker.write(TaskId(3), second);
     desk.finish();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/checkpoint-2.log");
-    let written = fs::read(desk.file(3)).unwrap();
+    let written = fs::read(desk.file(TaskId(3))).unwrap();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&golden, &written).unwrap();
     }
     assert_eq!(written, fs::read(&golden).unwrap());
     let expected = Records::from([(b"\x01ada".to_vec(), b"two".to_vec())]);
-    assert_eq!(load(&mut worker, 3), Some((42, expected)));
+    assert_eq!(load(&mut worker, TaskId(3)), Some((42, expected)));
 }
 
 #[test]
@@ -224,18 +225,18 @@ fn foreign_files_are_set_aside() {
 #[test]
 fn a_copy_of_another_task_or_app_is_set_aside() {
     let desk = Desk::set();
-    desk.written(1, &sample(50, 1), 4);
+    desk.written(TaskId(1), &sample(50, 1), 4);
     fs::rename(desk.app().join("task-1"), desk.app().join("task-2")).unwrap();
-    assert_eq!(load(&mut desk.store.handle(), 2), None);
+    assert_eq!(load(&mut desk.store.handle(), TaskId(2)), None);
     desk.finish();
     assert_eq!(desk.names(), [format!("task-2.aside-{NOW_MS}")]);
     let folder = tempfile::tempdir().unwrap();
-    desk.written(1, &sample(50, 1), 4);
+    desk.written(TaskId(1), &sample(50, 1), 4);
     fs::create_dir(folder.path().join("shoe")).unwrap();
     fs::rename(desk.app().join("task-1"), folder.path().join("shoe/task-1")).unwrap();
     let settings = StoreSettings::new(folder.path(), "shoe");
     let shoe = Desk::with(Some(folder), settings);
-    assert_eq!(load(&mut shoe.store.handle(), 1), None);
+    assert_eq!(load(&mut shoe.store.handle(), TaskId(1)), None);
     shoe.finish();
     assert_eq!(shoe.metric("rejected_checkpoints_total"), Some(1.0));
 }
@@ -258,12 +259,12 @@ fn what_is_no_folder_or_no_file_is_set_aside() {
         fs::create_dir(desk.app()).unwrap();
         make(&desk.app().join("task-0"));
         let mut worker = desk.store.handle();
-        assert_eq!(load(&mut worker, 0), None);
-        assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
+        assert_eq!(load(&mut worker, TaskId(0)), None);
+        assert_eq!(settled(&mut worker, TaskId(0)), CheckpointState::Empty);
         assert_eq!(desk.metric("rejected_checkpoints_total"), Some(1.0));
         let records = sample(10, 1);
-        worker.write(0, kept(&records, Some(1)));
-        assert_eq!(load(&mut worker, 0), Some((1, records)));
+        worker.write(TaskId(0), kept(&records, Some(1)));
+        assert_eq!(load(&mut worker, TaskId(0)), Some((1, records)));
     }
 }
 
@@ -272,7 +273,7 @@ fn a_folder_without_a_file_is_no_copy() {
     let desk = Desk::set();
     fs::create_dir_all(desk.app().join("task-0")).unwrap();
     let mut worker = desk.store.handle();
-    assert_eq!(load(&mut worker, 0), None);
-    assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
+    assert_eq!(load(&mut worker, TaskId(0)), None);
+    assert_eq!(worker.checkpoint_state(TaskId(0)), CheckpointState::Empty);
     assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }

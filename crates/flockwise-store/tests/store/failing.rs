@@ -1,5 +1,6 @@
 //! Disks that are full or read-only: logged once, counted, and the process continues.
 
+use flockwise_runtime::task_id::TaskId;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -19,26 +20,26 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn comes_to_its_end(desk: &Desk) {
     let (small, large) = (sample(500, 1), sample(20_000, 2));
     let mut worker = desk.store.handle();
-    assert_eq!(load(&mut worker, 0), None);
-    worker.write(0, kept(&small, Some(1)));
-    assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
+    assert_eq!(load(&mut worker, TaskId(0)), None);
+    worker.write(TaskId(0), kept(&small, Some(1)));
+    assert_eq!(settled(&mut worker, TaskId(0)), CheckpointState::Ready);
     for failures in 1..3 {
-        worker.write(0, kept(&large, Some(2)));
+        worker.write(TaskId(0), kept(&large, Some(2)));
         desk.finish();
         assert_eq!(desk.metric("failures_total"), Some(f64::from(failures)));
-        assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
+        assert_eq!(worker.checkpoint_state(TaskId(0)), CheckpointState::Busy);
         assert_eq!(desk.names(), [""; 0], "the space on the disk is freed");
         // Neither a load nor a discard makes the retry sooner.
-        assert_eq!(load(&mut worker, 0), None);
-        worker.set_aside(0, "tested");
+        assert_eq!(load(&mut worker, TaskId(0)), None);
+        worker.set_aside(TaskId(0), "tested");
         desk.finish();
         desk.clock.advance(MINUTE - Duration::from_millis(1));
-        assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
+        assert_eq!(worker.checkpoint_state(TaskId(0)), CheckpointState::Busy);
         desk.clock.advance(Duration::from_millis(1));
-        assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
+        assert_eq!(worker.checkpoint_state(TaskId(0)), CheckpointState::Empty);
     }
-    worker.write(0, kept(&small, Some(3)));
-    assert_eq!(load(&mut worker, 0), Some((3, small)));
+    worker.write(TaskId(0), kept(&small, Some(3)));
+    assert_eq!(load(&mut worker, TaskId(0)), Some((3, small)));
     assert_eq!(desk.metric("rejected_checkpoints_total"), Some(0.0));
 }
 
@@ -155,13 +156,13 @@ fn goes_on_in_a_bad_place() {
     }
     let mut worker = desk.store.handle();
     for failures in 1..4 {
-        assert_eq!(load(&mut worker, 0), None);
-        assert_eq!(settled(&mut worker, 0), CheckpointState::Empty);
-        worker.write(0, kept(&sample(10, 1), Some(1)));
+        assert_eq!(load(&mut worker, TaskId(0)), None);
+        assert_eq!(settled(&mut worker, TaskId(0)), CheckpointState::Empty);
+        worker.write(TaskId(0), kept(&sample(10, 1), Some(1)));
         desk.finish();
-        assert_eq!(worker.checkpoint_state(0), CheckpointState::Busy);
+        assert_eq!(worker.checkpoint_state(TaskId(0)), CheckpointState::Busy);
         assert!(desk.metric("failures_total") >= Some(f64::from(failures)));
         desk.clock.advance(MINUTE);
-        assert_eq!(worker.checkpoint_state(0), CheckpointState::Empty);
+        assert_eq!(worker.checkpoint_state(TaskId(0)), CheckpointState::Empty);
     }
 }

@@ -1,5 +1,6 @@
 //! A process that is killed while it writes leaves a complete batch and loses no confirmed one.
 
+use flockwise_runtime::task_id::TaskId;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -50,7 +51,7 @@ fn a_killed_process_leaves_a_whole_batch() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let (offset, records) = load(&mut desk.store.handle(), 0).expect("a checkpoint");
+        let (offset, records) = load(&mut desk.store.handle(), TaskId(0)).expect("a checkpoint");
         assert!(offset >= confirmed && confirmed > former, "round {round}");
         assert!(
             records == generation(offset),
@@ -89,7 +90,7 @@ fn writes_until_it_is_killed() {
     let settings = StoreSettings::new(folder, APP);
     let desk = Desk::with(None, settings);
     let mut worker = desk.store.handle();
-    let loaded = load(&mut worker, 0);
+    let loaded = load(&mut worker, TaskId(0));
     let (former, mut records) = loaded.unwrap_or((-1, Records::new()));
     for offset in former + 1.. {
         let next = generation(offset);
@@ -98,8 +99,8 @@ fn writes_until_it_is_killed() {
             batch.push(key, None);
         }
         records = next;
-        worker.write(0, batch);
-        assert_eq!(settled(&mut worker, 0), CheckpointState::Ready);
+        worker.write(TaskId(0), batch);
+        assert_eq!(settled(&mut worker, TaskId(0)), CheckpointState::Ready);
         println!("written {offset}");
     }
 }

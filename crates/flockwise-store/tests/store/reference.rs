@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_runtime::store::{CheckpointState, Store};
+use flockwise_runtime::task_id::TaskId;
 use flockwise_store::WorkerStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -61,8 +62,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn make(&mut self, worker: usize, task: u32, doing: &Doing) {
-        let twin = self.twins.entry(task).or_default();
+    fn make(&mut self, worker: usize, task: TaskId, doing: &Doing) {
+        let twin = self.twins.entry(task.0).or_default();
         let handle = &mut self.workers[worker];
         match doing {
             Doing::Load => {
@@ -125,10 +126,10 @@ proptest! {
         let workers = (0..SHARDS).map(|_| desk.store.handle()).collect();
         let mut pair = Pair { desk, workers, twins: BTreeMap::new(), offset: 0 };
         for (worker, task, doing) in &doings {
-            pair.make(*worker, *task, doing);
+            pair.make(*worker, TaskId(*task), doing);
         }
         for task in 0..TASKS {
-            pair.make(0, task, &Doing::Load);
+            pair.make(0, TaskId(task), &Doing::Load);
         }
         prop_assert_eq!(pair.desk.metric("failures_total"), Some(0.0));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::store::{CheckpointBatch, CheckpointState, ExpectedCheckpoint, Store};
+use flockwise_runtime::task_id::TaskId;
 use flockwise_store::{DiskStore, StoreSettings, WorkerStore};
 use prometheus::{Registry, TextEncoder};
 use tempfile::TempDir;
@@ -52,7 +53,7 @@ impl Desk {
     }
 
     /// A task's file.
-    pub(crate) fn file(&self, task: u32) -> PathBuf {
+    pub(crate) fn file(&self, task: TaskId) -> PathBuf {
         self.app().join(format!("task-{task}/checkpoint.log"))
     }
 
@@ -86,7 +87,7 @@ impl Desk {
     }
 
     /// Writes a task's checkpoint with these records and this offset, and closes it.
-    pub(crate) fn written(&self, task: u32, records: &Records, offset: i64) {
+    pub(crate) fn written(&self, task: TaskId, records: &Records, offset: i64) {
         let mut worker = self.store.handle();
         load(&mut worker, task);
         worker.write(task, kept(records, Some(offset)));
@@ -122,13 +123,13 @@ pub(crate) fn kept(records: &Records, offset: Option<i64>) -> CheckpointBatch {
 }
 
 /// Loads a task's checkpoint: its offset and records, or `None`.
-pub(crate) fn load(worker: &mut WorkerStore, task: u32) -> Option<(i64, Records)> {
+pub(crate) fn load(worker: &mut WorkerStore, task: TaskId) -> Option<(i64, Records)> {
     load_as(worker, task, &wanted())
 }
 
 pub(crate) fn load_as(
     worker: &mut WorkerStore,
-    task: u32,
+    task: TaskId,
     wanted: &ExpectedCheckpoint,
 ) -> Option<(i64, Records)> {
     let mut records = Records::new();
@@ -147,7 +148,7 @@ pub(crate) fn load_as(
 }
 
 /// Waits until the task's checkpoint is no longer busy, and returns its state.
-pub(crate) fn settled(worker: &mut WorkerStore, task: u32) -> CheckpointState {
+pub(crate) fn settled(worker: &mut WorkerStore, task: TaskId) -> CheckpointState {
     let start = std::time::Instant::now();
     loop {
         match worker.checkpoint_state(task) {

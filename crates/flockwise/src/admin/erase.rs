@@ -8,6 +8,7 @@ use flockwise_codec::task_command::encode_task_command;
 use flockwise_core::task::TaskCommand;
 use flockwise_kafka::KafkaTopicClient;
 use flockwise_runtime::clock::Clock;
+use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::{Topic, TopicPartition};
 use serde_json::json;
 
@@ -52,14 +53,15 @@ pub(crate) fn erase(arguments: &EraseArguments) -> Result<(), Failed> {
 }
 
 /// The task that owns a customer, as pinned when the pipeline first started.
-fn owner(record: &PipelineRecord, customer_id: &str) -> Result<u32, Failed> {
+fn owner(record: &PipelineRecord, customer_id: &str) -> Result<TaskId, Failed> {
     let partitioner = record.partitioner().ok_or_else(|| {
         Failed::runtime(
             "this version does not know the pipeline's partitioner: use the version that `flockwise run` has",
         )
     })?;
     let tasks = record.state_partitions.max(1);
-    Ok(partitioner.partition(customer_id.as_bytes(), tasks))
+    let partition = partitioner.partition(customer_id.as_bytes(), tasks);
+    Ok(TaskId(partition))
 }
 
 /// Waits until the group has committed the record. It does so in the transaction that has the record's effects.
@@ -108,7 +110,7 @@ mod tests {
         for partitioner in [Partitioner::Murmur2, Partitioner::Crc32] {
             let record = PipelineRecord::new(partitioner, 7, &Plan::compile(&[]));
             let expected = partitioner.partition(b"h0001", 7);
-            assert_eq!(owner(&record, "h0001").unwrap(), expected);
+            assert_eq!(owner(&record, "h0001").unwrap(), TaskId(expected));
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn lookup(queries: &Queries, plan: &Arc<Plan>) -> LookupCustomer {
             Ok(known) => CustomerLookup::Known(CustomerDocument::of(&plan, &known).json()),
             Err(error @ QueryError::Unknown) => CustomerLookup::Unknown(error.to_string()),
             Err(error @ QueryError::Elsewhere { task }) => CustomerLookup::Elsewhere {
-                task,
+                task: task.0,
                 reason: error.to_string(),
             },
             Err(error @ (QueryError::Unsettled | QueryError::Busy | QueryError::Late)) => {

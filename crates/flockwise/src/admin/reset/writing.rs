@@ -1,5 +1,6 @@
 //! The records and offsets that a reset writes.
 
+use flockwise_runtime::task_id::TaskId;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,7 +39,7 @@ pub(super) fn records(
     for number in 0..topics.state_partitions {
         let mut task = Task::new(Arc::clone(&settings));
         for (topic, partition, offset) in positions {
-            if topics.task_of(*partition) == number {
+            if topics.task_of(*partition) == TaskId(number) {
                 let input = topics.inputs.iter().position(|name| name == topic);
                 task.advance_input((input.unwrap_or_default() as u16, *partition), *offset);
             }

@@ -162,7 +162,7 @@ fn customers_are_told_of_by_the_shard_that_has_them() {
         stage.stop.store(true, Ordering::Relaxed);
         assert_eq!(running.join().unwrap(), Ok(()));
         let are_elsewhere = answers.iter().filter(
-            |answer| matches!(answer, Err(QueryError::Elsewhere { task }) if *task < PARTITIONS),
+            |answer| matches!(answer, Err(QueryError::Elsewhere { task }) if task.0 < PARTITIONS),
         );
         let are_elsewhere = are_elsewhere.count();
         assert!((5..35).contains(&are_elsewhere), "{answers:?}");
