@@ -52,7 +52,7 @@ impl Damage {
             file,
             byte: start + byte,
             log_message: format!(
-                "{topic}/{partition} is halted at offset {offset}, the others go on"
+                "{topic}/{partition} is halted at offset {offset}, the other partitions are still read"
             ),
             unreadable: in_partition as u64 - offset,
         }

@@ -123,7 +123,7 @@ impl Scenario {
         self.kafka_pipeline.wait_until_drained();
         instance
             .terminate()
-            .expect(0, &[&format!("going on at offset {REPLICATED}")]);
+            .expect(0, &[&format!("continuing at offset {REPLICATED}")]);
         self.kafka_pipeline.check_changes();
         self.kafka_pipeline.check_customers();
     }

@@ -54,7 +54,7 @@ impl ReadProgress {
         self.unreported_slices <= MAX_UNREPORTED_SLICES
     }
 
-    /// Should the others, which wait for this partition, go on waiting?
+    /// Should the others, which wait for this partition, continue to wait?
     fn is_worth_waiting_for(&mut self, now: Instant) -> bool {
         let since = *self.waiting_since.get_or_insert(now);
         self.has_timed_out |= now.saturating_duration_since(since) >= BACKLOG_TIMEOUT;

@@ -82,9 +82,9 @@ impl CorruptBatch {
 
 fn text(topic: &str, partition: u32, offset: i64, reason: &str) -> String {
     format!(
-        "{topic}/{partition} is halted at offset {offset}, the others go on: a batch cannot be read ({reason}). \
-         Check disk and memory of the partition's leader, move leadership to an intact replica, and restart this \
-         instance"
+        "{topic}/{partition} is halted at offset {offset}, the other partitions are still read: a batch cannot \
+         be read ({reason}). Check disk and memory of the partition's leader, move leadership to an intact replica, and \
+         restart this instance"
     )
 }
 

@@ -57,7 +57,7 @@ impl DataLoss {
         (oldest > self.wanted).then(|| oldest - self.wanted)
     }
 
-    /// Where to go on without the lost records: at the first record that was never read. That is the oldest record if
+    /// Where to continue without the lost records: at the first record that was never read. That is the oldest record if
     /// retention deleted those before it, and for pipeline topics whose records may be read twice.
     pub(crate) fn resume_at(&self) -> Start {
         let (oldest, end) = self.available;
@@ -122,7 +122,7 @@ impl DataLoss {
             oldest = self.available.0,
             end = self.available.1,
             lost = self.count(),
-            "skipping lost records: {}; going on at offset {on}",
+            "skipping lost records: {}; continuing at offset {on}",
             self.cause()
         );
     }
@@ -141,9 +141,9 @@ impl DataLoss {
             oldest = self.available.0,
             end = self.available.1,
             lost = self.count(),
-            "this partition is halted, the others go on: {}. To go on at the first record that was never read, set \
-             lost_records = \"skip\" under [kafka] and restart (lost records that were counted stay counted); \
-             {advice}",
+            "this partition is halted, the other partitions are still read: {}. To continue at the first record that was \
+             never read, set lost_records = \"skip\" under [kafka] and restart (lost records that were counted stay \
+             counted); {advice}",
             self.cause()
         );
     }

@@ -69,7 +69,7 @@ fn differing(positions: &[(String, u32, i64)], committed: &Committed) -> Option<
     let (topic, partition, offset, found) = differing.next()?;
     let others = differing.count();
     Some(format!(
-        "the group's offset of {topic}/{partition} is {found}, but reading goes on at {offset}, the position of the state \
+        "the group's offset of {topic}/{partition} is {found}, but the pipeline reads from {offset}, the position of the state \
          ({others} other partitions differ too): resetting the group's offsets has no effect; to read from elsewhere, \
          stop all instances and run `flockwise reset`"
     ))
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(differing(&positions, &BTreeMap::new()), None);
         let text = differing(&positions, &committed(&[(0, 0), (1, 0)])).unwrap_or_default();
         assert!(
-            text.contains("orders/0 is 0, but reading goes on at 7"),
+            text.contains("orders/0 is 0, but the pipeline reads from 7"),
             "{text}"
         );
         assert!(text.contains("1 other partitions"), "{text}");

@@ -41,7 +41,7 @@ pub(crate) struct OpenTransaction {
 pub(crate) enum TransactionChange {
     /// The partition has been held back for long at offset `at`, with `behind` records from there on.
     LongOpen { at: i64, behind: i64 },
-    /// The logged transaction has ended: reading goes on.
+    /// The logged transaction has ended: reading continues.
     Ended,
 }
 
@@ -119,7 +119,7 @@ impl OpenTransaction {
             Some(TransactionChange::Ended) => info!(
                 topic,
                 partition,
-                "the transaction that held this partition back has ended; reading goes on"
+                "the transaction that held this partition back has ended; reading continues"
             ),
             Some(TransactionChange::LongOpen { at, behind }) => warn!(
                 topic,

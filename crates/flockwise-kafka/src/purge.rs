@@ -118,7 +118,7 @@ impl Purger {
                 "processed records could not be deleted; this is tried again"
             ),
             (PurgeOutcome::Deleted, _) if is_new => {
-                info!(topic, "processed records are deleted again");
+                info!(topic, "processed records can be deleted again");
             }
             _ => {}
         }

@@ -66,7 +66,7 @@ pub enum Failure {
     /// The client cannot be used any more: build a new one.
     #[error("{0}; the worker starts again with a new client")]
     Fatal(String),
-    /// The transaction cannot be committed: abort, roll back, go on.
+    /// The transaction cannot be committed: abort, roll back, continue.
     #[error("{0}; the transaction is aborted and done again")]
     Abort(String),
     /// Only a changed configuration or cluster helps: wrong password, missing topic, missing permission.
@@ -95,7 +95,7 @@ pub trait GroupConsumer {
     ) -> Result<WorkerEvent, Failure>;
 
     /// Acknowledges an assignment, even an empty one, by reading these partitions from these positions. A partition that
-    /// is open already starts over at its new position. The other open ones go on undisturbed, even after an eager
+    /// is open already starts over at its new position. The other open ones continue undisturbed, even after an eager
     /// revocation: only [`GroupConsumer::close`] ends them.
     ///
     /// # Errors
@@ -254,7 +254,7 @@ pub trait TopicReader {
 
 /// Reads committed records of partitions as they arrive, outside the group: for standbys.
 pub trait Follower {
-    /// Follows exactly these partitions, each from an offset (`None`: the oldest). One that is followed already goes on
+    /// Follows exactly these partitions, each from an offset (`None`: the oldest). One that is followed already continues
     /// where it is.
     ///
     /// # Errors

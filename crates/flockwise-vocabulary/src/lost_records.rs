@@ -4,7 +4,7 @@
 /// truncated or recreated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LostRecords {
-    /// Halt it, and log an error every minute. The other partitions go on.
+    /// Halt it, and log an error every minute. The other partitions are still read.
     #[default]
     Stop,
     /// Go on with the first record that was never read, and log a warning: the oldest one if retention deleted records,

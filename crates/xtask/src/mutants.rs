@@ -2,10 +2,11 @@
 //! notice each.
 //!
 //! A mutant is a file in `tests/mutants`: a description, the arguments of a `cargo test` if not the simulator must
-//! catch it (`test: -p CRATE NAME`), and for each change the file, the text to find, which must occur exactly once,
-//! and its replacement. Mutants are built in a copy of the workspace under `target/mutants`.
+//! catch it (`test: -p CRATE NAME`), and for each change the function, the text to find, which must occur exactly
+//! once in it, and its replacement. Mutants are built in a copy of the workspace under `target/mutants`.
 
 mod copy;
+mod function;
 mod mutation;
 mod trial;
 

@@ -136,7 +136,7 @@ fn a_transaction_that_stays_open_is_measured_and_told_of_with_what_to_do() {
         of_held == 10 && shown() == Some(0.0)
     });
     assert!(
-        log.text().contains("has ended; reading goes on"),
+        log.text().contains("has ended; reading continues"),
         "{}",
         log.text()
     );

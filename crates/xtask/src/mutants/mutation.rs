@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::function::FunctionName;
+
 /// Lines that begin the parts of a mutant file.
 const TEST: &str = "test: ";
-const FILE: &str = "--- ";
+const FUNCTION: &str = "--- ";
 const FIND: &str = "<<< find";
 const REPLACE: &str = "=== replace";
 const END: &str = ">>> end";
@@ -24,7 +26,7 @@ pub(super) struct Mutation {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Replacement {
-    file: String,
+    function: FunctionName,
     find: String,
     replace: String,
 }
@@ -45,15 +47,13 @@ impl Mutation {
     pub(super) fn apply(&self, workspace: &Path) -> Result<BTreeMap<PathBuf, String>> {
         let mut files = BTreeMap::new();
         for change in &self.changes {
-            let path = PathBuf::from(&change.file);
+            let about = || format!("{}: {}", self.name, change.function);
+            let path = change.function.file(workspace).with_context(about)?;
             let before = match files.remove(&path) {
                 Some(changed) => changed,
-                None => fs::read_to_string(workspace.join(&path))
-                    .with_context(|| format!("{}: {}", self.name, change.file))?,
+                None => fs::read_to_string(workspace.join(&path))?,
             };
-            let after = change
-                .apply(&before)
-                .with_context(|| format!("{}: {}", self.name, change.file))?;
+            let after = change.apply(&before).with_context(about)?;
             files.insert(path, after);
         }
         Ok(files)
@@ -62,8 +62,13 @@ impl Mutation {
 
 impl Replacement {
     fn apply(&self, text: &str) -> Result<String> {
-        match text.matches(&self.find).count() {
-            1 => Ok(text.replacen(&self.find, &self.replace, 1)),
+        let range = self.function.range(text)?;
+        let function = &text[range.clone()];
+        match function.matches(&self.find).count() {
+            1 => {
+                let changed = function.replacen(&self.find, &self.replace, 1);
+                Ok([&text[..range.start], &changed, &text[range.end..]].concat())
+            }
             count => bail!("found {count} times, expected once:\n{}", self.find),
         }
     }
@@ -74,19 +79,19 @@ fn test(text: &str) -> Option<Vec<String>> {
     Some(arguments.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Parses a description, and for each change `--- FILE`, `<<< find`, `=== replace` and `>>> end` with lines in
+/// Parses a description, and for each change `--- CRATE FUNCTION`, `<<< find`, `=== replace` and `>>> end` with lines in
 /// between.
 fn parse(text: &str) -> Result<Vec<Replacement>> {
-    let (mut changes, mut file) = (Vec::new(), None);
+    let (mut changes, mut function) = (Vec::new(), None);
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if let Some(name) = line.strip_prefix(FILE) {
-            file = Some(name.to_owned());
+        if let Some(name) = line.strip_prefix(FUNCTION) {
+            function = Some(name.parse()?);
         } else if line == FIND {
             changes.push(Replacement {
-                file: file
+                function: function
                     .clone()
-                    .context("a change without a preceding `--- FILE` line")?,
+                    .context("a change without a preceding `--- CRATE FUNCTION` line")?,
                 find: until(&mut lines, REPLACE)?,
                 replace: until(&mut lines, END)?,
             });
@@ -114,13 +119,13 @@ fn until<'a>(lines: &mut impl Iterator<Item = &'a str>, end: &str) -> Result<Str
 mod tests {
     use super::*;
 
-    const TEXT: &str = "Words.\n--- a/b.rs\n<<< find\none\ntwo\n=== replace\n>>> end\n<<< find\nx\n=== replace\ny\n>>> end\n";
+    const TEXT: &str = "Words.\n--- a-crate B::c\n<<< find\none\ntwo\n=== replace\n>>> end\n<<< find\nx\n=== replace\ny\n>>> end\n";
 
     #[test]
     fn a_file_of_changes_is_read() {
         let changes = parse(TEXT).unwrap();
         assert_eq!(changes.len(), 2);
-        assert_eq!(changes[0].file, "a/b.rs");
+        assert_eq!(changes[0].function.to_string(), "a-crate B::c");
         assert_eq!(changes[0].find, "one\ntwo\n");
         assert_eq!(changes[0].replace, "");
         assert_eq!(changes[1].replace, "y\n");
@@ -137,9 +142,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_said() {
         let change = &parse(TEXT).unwrap()[1];
-        assert_eq!(change.apply("x\nz\n").unwrap(), "y\nz\n");
-        assert!(change.apply("z\n").is_err());
-        assert!(change.apply("x\nx\n").is_err());
+        let file = |body: &str| format!("fn x() {{\nx\n}}\nimpl B {{\nfn c() {{\n{body}}}\n}}\n");
+        assert_eq!(change.apply(&file("x\n+ z\n")).unwrap(), file("y\n+ z\n"));
+        assert!(change.apply(&file("z\n")).is_err());
+        assert!(change.apply(&file("x\n+ x\n")).is_err());
         assert!(parse("words").is_err());
     }
 }
