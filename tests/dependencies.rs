@@ -78,6 +78,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "flockwise-codec",
             "flockwise-runtime",
         ],
+        "flockwise-simulation" => &["flockwise-runtime", "flockwise-memory"],
         _ => return None,
     })
 }
@@ -111,6 +112,7 @@ fn crates_use_each_other_in_one_direction_only() {
 #[test]
 fn the_product_uses_neither_tests_nor_development_tasks() {
     let outside = [
+        "flockwise-simulation",
         "flockwise-tests",
         "flockwise-benches",
         "flockwise-quality",

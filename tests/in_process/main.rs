@@ -1,6 +1,7 @@
-//! Workers on the in-process broker with a simulated clock.
+//! Workers on the in-process broker, or on a simulated cluster, with a simulated clock.
 
 mod commands;
+mod conditions;
 mod history;
 mod idle_time;
 mod rebalances;
@@ -8,3 +9,4 @@ mod rolled_half_life;
 mod suite;
 mod trainers;
 mod truncated;
+mod unfinished_version;

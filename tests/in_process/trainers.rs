@@ -7,8 +7,7 @@ use flockwise_codec::model::decode_publication;
 use flockwise_codec::trainer_input::encode_command;
 use flockwise_core::publication::Publication;
 use flockwise_core::trainer::{CommandAction, TrainerCommand};
-use flockwise_memory::{Conditions, MemoryBroker, MemoryClient};
-use flockwise_runtime::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
+use flockwise_memory::{MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
@@ -85,51 +84,6 @@ impl Scenario {
         let decode = |value: Vec<u8>| decode_publication(&value, plan).expect("a version").0;
         values.map(decode).collect()
     }
-}
-
-/// Conditions under which a transaction stays open until it is committed, aborted or 60 s old.
-fn with_transactions(clock: &Clock) -> Conditions {
-    Conditions {
-        clock: clock.clone(),
-        seed: 1,
-        session: Duration::from_secs(10),
-        transaction: Duration::from_secs(60),
-        tombstones: Duration::from_secs(60),
-        is_static: false,
-        idle_percent: 0,
-        most_records: 1_000,
-    }
-}
-
-/// The version in the open transaction may be committed but not visible yet. A trainer that did not wait would reuse
-/// its number.
-#[test]
-fn a_new_trainer_waits_for_the_end_of_the_transaction_in_which_the_last_one_was_publishing() {
-    let mut scenario = Scenario::create();
-    scenario.broker = scenario
-        .broker
-        .simulated(with_transactions(&scenario.clock));
-    let mut last = scenario.broker.worker("last");
-    let published = last.send(Outgoing {
-        topic: Topic::Model,
-        partition: 0,
-        key: Some(b"1"),
-        value: Some(b"a version"),
-        headers: &[(ORIGIN_HEADER, b"last")],
-    });
-    published.expect("sent");
-    let mut next = scenario.join("next");
-    let refused = (0..100).find_map(|_| next.run_once(Duration::ZERO).err());
-    assert!(
-        matches!(&refused, Some(Failure::Fatal(text)) if text.contains("a transaction stays open")),
-        "{refused:?}"
-    );
-    last.abort().expect("aborted");
-    let mut next = scenario.join("next");
-    assert!((0..100).any(|_| {
-        next.run_once(Duration::ZERO).expect("no failure");
-        next.is_assigned()
-    }));
 }
 
 #[test]

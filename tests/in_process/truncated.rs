@@ -4,19 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_memory::{CommittedRecord, MemoryBroker, MemoryClient};
+use flockwise_memory::CommittedRecord;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
+use flockwise_simulation::{Conditions, SimulatedBroker, SimulatedClient};
 use flockwise_tests::checks;
 use flockwise_tests::events::{InputRecord, generated};
-use flockwise_tests::memory::append;
 use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
 use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
+
+use crate::conditions::conditions;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const INPUT: Topic = Topic::Input(0);
@@ -26,7 +28,7 @@ const READ: usize = 1_500;
 const ALL: usize = 4_000;
 
 struct Scenario {
-    broker: MemoryBroker,
+    broker: SimulatedBroker,
     pipeline: Arc<Pipeline>,
     clock: Clock,
     registry: Registry,
@@ -34,23 +36,27 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn create(broker: impl Fn(MemoryBroker) -> MemoryBroker) -> Self {
+    fn create(skips_lost_records: bool) -> Self {
         let config = config(&["segment"], &[AT_ONCE, FIXED]);
         let mut pipeline = pipeline(&config, topics(2, 1), Some(model()));
         // Long, so that workers commit only when they have nothing more to read.
         pipeline.commit_interval = Duration::from_secs(3_600);
         let registry = Registry::new();
-        let memory = MemoryBroker::new(pipeline.topics.clone(), &[1]).retaining();
+        let clock = Clock::simulated(NOW_MS);
+        let conditions = Conditions {
+            skips_lost_records,
+            ..conditions(&clock)
+        };
         Self {
-            broker: broker(memory),
+            broker: SimulatedBroker::new(pipeline.topics.clone(), &[1], conditions),
             pipeline: Arc::new(pipeline),
-            clock: Clock::simulated(NOW_MS),
+            clock,
             metrics: Metrics::register(&registry).expect("a new registry"),
             registry,
         }
     }
 
-    fn join(&self) -> Worker<MemoryClient> {
+    fn join(&self) -> Worker<SimulatedClient> {
         let client = self.broker.worker("member");
         let time_mode = TimeMode::Live(self.clock.clone());
         let pipeline = Arc::clone(&self.pipeline);
@@ -59,16 +65,25 @@ impl Scenario {
 
     fn put(&self, records: &[InputRecord]) {
         for record in records {
-            append(&self.broker, &record.clone().at(0, 0));
+            let InputRecord {
+                timestamp_ms,
+                key,
+                value,
+                ..
+            } = record;
+            self.broker
+                .append(INPUT, 0, *timestamp_ms, Some(key), value.as_deref());
         }
     }
 
-    fn run_until_idle(&self, worker: &mut Worker<MemoryClient>) {
-        let mut has_worked = true;
-        while has_worked {
+    /// Runs the worker until 20 runs in a row are idle: a poll may miss records that are there.
+    fn run_until_idle(&self, worker: &mut Worker<SimulatedClient>) {
+        let mut idle = 0;
+        while idle < 20 {
             self.clock.advance(Duration::from_millis(100));
-            has_worked =
+            let has_worked =
                 worker.run_once(Duration::ZERO).expect("no failure") || !worker.is_assigned();
+            idle = if has_worked { 0 } else { idle + 1 };
         }
     }
 
@@ -113,7 +128,7 @@ fn replace(scenario: &Scenario, records: &[InputRecord]) {
 #[test]
 fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
     for restarts in [true, false] {
-        let scenario = Scenario::create(MemoryBroker::skipping_lost_records);
+        let scenario = Scenario::create(true);
         let records = records();
         let mut worker = scenario.join();
         scenario.put(&records[..READ]);
@@ -134,7 +149,7 @@ fn reading_goes_on_where_the_records_differ_after_a_restart_and_meanwhile() {
 
 #[test]
 fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothing_twice() {
-    let scenario = Scenario::create(MemoryBroker::skipping_lost_records);
+    let scenario = Scenario::create(true);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..READ]);
@@ -152,7 +167,7 @@ fn a_start_between_the_point_of_truncation_and_the_former_position_counts_nothin
 
 #[test]
 fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_differ() {
-    let scenario = Scenario::create(MemoryBroker::skipping_lost_records);
+    let scenario = Scenario::create(true);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..READ]);
@@ -169,7 +184,7 @@ fn a_partition_truncated_again_before_more_was_read_goes_on_where_its_records_di
 
 #[test]
 fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
-    let scenario = Scenario::create(|broker| broker);
+    let scenario = Scenario::create(false);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..KEPT]);
@@ -185,7 +200,7 @@ fn what_was_read_and_not_committed_is_taken_back_and_nothing_is_lost() {
 
 #[test]
 fn a_truncated_partition_stops_unless_lost_records_are_skipped() {
-    let scenario = Scenario::create(|broker| broker);
+    let scenario = Scenario::create(false);
     let records = records();
     let mut worker = scenario.join();
     scenario.put(&records[..READ]);

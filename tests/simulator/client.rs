@@ -4,12 +4,12 @@ use flockwise_runtime::task_id::TaskId;
 use std::rc::Rc;
 use std::time::Duration;
 
-use flockwise_memory::MemoryClient;
 use flockwise_runtime::batch::{Batch, Record};
 use flockwise_runtime::broker::{
     Failure, GroupConsumer, Outgoing, Replayed, Start, TopicReader, Transactions, WorkerEvent,
 };
 use flockwise_runtime::topics::{Topic, TopicPartition};
+use flockwise_simulation::SimulatedClient;
 
 use super::cluster::{ClientId, InjectionPoint};
 use super::committed_log::Sent;
@@ -24,7 +24,7 @@ pub(super) struct Client {
     simulation: Rc<Simulation>,
     client_id: ClientId,
     setup: Setup,
-    inner: MemoryClient,
+    inner: SimulatedClient,
     /// Records of the open transaction.
     sent: Vec<Sent>,
     /// The last poll's records, with global input numbers.
@@ -36,7 +36,7 @@ impl Client {
         simulation: Rc<Simulation>,
         client_id: ClientId,
         setup: Setup,
-        inner: MemoryClient,
+        inner: SimulatedClient,
     ) -> Self {
         Self {
             simulation,

@@ -7,9 +7,9 @@ use flockwise_codec::format::Format;
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
-use flockwise_memory::MemoryBroker;
 use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::Topic;
+use flockwise_simulation::SimulatedBroker;
 
 use super::customers::{final_day, main_lines};
 use super::produced_log::{InputKey, Produced, RecordId};
@@ -212,7 +212,7 @@ impl Producers {
         ahead_ms.map_or(i64::MIN, |ahead_ms| now_ms.saturating_add(ahead_ms))
     }
 
-    fn append(&mut self, next: PlannedRecord, broker: &MemoryBroker, random: &SeededRandom) {
+    fn append(&mut self, next: PlannedRecord, broker: &SimulatedBroker, random: &SeededRandom) {
         let partition = self.partition(&next, random);
         let record = next.record.at_partition(partition);
         let offset = broker.append(
@@ -258,7 +258,7 @@ impl Producers {
     }
 
     /// Gives the inputs their final number of partitions.
-    pub(super) fn grow(&mut self, broker: &MemoryBroker) {
+    pub(super) fn grow(&mut self, broker: &SimulatedBroker) {
         for (input, (now, last)) in (0..).zip(&mut self.partitions) {
             *now = *last;
             broker.show_partitions(Topic::Input(input), *last);
@@ -266,7 +266,7 @@ impl Producers {
     }
 
     /// Deletes and recreates an input.
-    pub(super) fn recreate(&mut self, input: u16, broker: &MemoryBroker) {
+    pub(super) fn recreate(&mut self, input: u16, broker: &SimulatedBroker) {
         self.generations[usize::from(input)] += 1;
         self.ends.retain(|(known, _), _| *known != input);
         self.latest_ms.retain(|(known, _), _| *known != input);
@@ -283,7 +283,7 @@ impl Producers {
         &mut self,
         partition_id: (u16, u32),
         records: usize,
-        broker: &MemoryBroker,
+        broker: &SimulatedBroker,
     ) -> i64 {
         let (input, partition) = partition_id;
         let topic = Topic::Input(input);

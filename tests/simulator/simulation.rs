@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_memory::{Conditions, MemoryBroker};
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topic;
+use flockwise_simulation::{Conditions, SimulatedBroker};
 use prometheus::Registry;
 
 use super::cluster::{ClientId, Cluster, SimulatedWorker};
@@ -35,7 +35,7 @@ pub(super) struct Simulation {
     pub(super) pipeline: Arc<Pipeline>,
     /// The configurations that instances may start with. The first reads every input.
     pub(super) setups: Vec<Setup>,
-    pub(super) broker: MemoryBroker,
+    pub(super) broker: SimulatedBroker,
     /// The brokers' clock. No fault sets it.
     pub(super) clock: Clock,
     /// Each instance's clock. Correct when the instance starts; faults may set it later.
@@ -78,12 +78,11 @@ impl Simulation {
             transaction: scenario.transaction,
             tombstones: scenario.trusted,
             is_static: scenario.is_static,
+            skips_lost_records: true,
             idle_percent: scenario.idle_percent,
             most_records: scenario.most_records,
         };
-        let broker = MemoryBroker::new(pipeline.topics.clone(), &last)
-            .simulated(conditions)
-            .skipping_lost_records();
+        let broker = SimulatedBroker::new(pipeline.topics.clone(), &last, conditions);
         for (input, (first, _)) in (0..).zip(&scenario.input_partitions) {
             broker.show_partitions(Topic::Input(input), *first);
         }

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use flockwise_memory::MemoryFollower;
 use flockwise_runtime::batch::Batch;
 use flockwise_runtime::broker::{Failure, Follower};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::standby::{FollowedTasks, Standbys};
 use flockwise_runtime::topics::TopicPartition;
+use flockwise_simulation::SimulatedFollower;
 
 use super::scenario::Scenario;
 use super::simulation::Simulation;
@@ -21,7 +21,7 @@ pub(super) struct InstanceStandbys {
 
 /// A follower and its state. Replaced after a failure.
 struct Reader {
-    inner: MemoryFollower,
+    inner: SimulatedFollower,
     followed: FollowedTasks,
     batch: Batch,
 }
@@ -30,7 +30,7 @@ struct Reader {
 struct FaultyFollower<'a> {
     simulation: &'a Simulation,
     slot: usize,
-    inner: &'a mut MemoryFollower,
+    inner: &'a mut SimulatedFollower,
 }
 
 impl InstanceStandbys {

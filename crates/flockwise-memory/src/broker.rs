@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 
+use crate::broker_state::{BrokerShared, after, until};
 use crate::client::MemoryClient;
 use crate::record::CommittedRecord;
-use crate::state::{BrokerShared, after, until};
 
 /// A handle to a broker. Clones are handles to the same broker.
 #[derive(Clone, Debug)]
 pub struct MemoryBroker {
-    pub(crate) shared: Arc<BrokerShared>,
+    shared: Arc<BrokerShared>,
 }
 
 impl MemoryBroker {
@@ -24,13 +24,6 @@ impl MemoryBroker {
     pub fn new(topics: Topics, input_partitions: &[u32]) -> Self {
         let shared = Arc::new(BrokerShared::new(topics, input_partitions));
         Self { shared }
-    }
-
-    /// Keeps every record forever, in compacted topics too. For tests.
-    #[must_use]
-    pub fn retaining(self) -> Self {
-        self.shared.lock().is_retaining = true;
-        self
     }
 
     /// Joins the group as `member`. Fences an earlier member of the same name.
@@ -148,7 +141,7 @@ impl MemoryBroker {
         self.shared.notify(&state);
     }
 
-    pub(crate) fn require(&self, topic: Topic, partition: u32) -> usize {
+    fn require(&self, topic: Topic, partition: u32) -> usize {
         let number = self
             .shared
             .layout

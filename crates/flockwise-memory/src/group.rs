@@ -2,15 +2,19 @@
 //!
 //! Rebalances are eager and have two phases: all members give up all their partitions, and once all have, the group
 //! assigns the partitions again. So no partition ever has two owners.
+//!
+//! The simulated cluster of the tests, `flockwise-simulation`, has the same group, so that this protocol is written
+//! once. Two methods are for it alone: [`Group::rejoin`], for static members, and [`Group::members`], for members that
+//! are silent or get their events late.
 
 use std::collections::BTreeMap;
 
-use flockwise_runtime::broker::WorkerEvent;
+use flockwise_runtime::broker::{Failure, WorkerEvent};
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
 /// The members of the group by name.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     subscribed: Vec<(Topic, u32)>,
     members: BTreeMap<String, Member>,
     is_rebalancing: bool,
@@ -18,17 +22,19 @@ pub(crate) struct Group {
     pub(crate) round: i64,
 }
 
+/// A member of the group.
 #[derive(Debug)]
-struct Member {
-    standing: MemberState,
+pub struct Member {
+    /// Its partitions, and what it knows of them.
+    pub state: MemberState,
     is_leaving: bool,
     /// The last round in which it got an assignment.
-    round: i64,
+    pub round: i64,
 }
 
-/// A member's partitions, and what it knows of them. `is_delivered`: the member's last poll has returned the event.
+/// A member's partitions, and what it knows of them.
 #[derive(Debug)]
-enum MemberState {
+pub enum MemberState {
     /// Has no partitions, and waits for the others to give up theirs.
     Waiting,
     /// Has an assignment that it does not know of yet.
@@ -37,18 +43,24 @@ enum MemberState {
     Serving(Vec<TopicPartition>),
     /// Must give up these partitions.
     Revoking {
+        /// Those that it has not given up yet.
         sources: Vec<TopicPartition>,
+        /// The member's last poll has returned [`WorkerEvent::Revoked`].
         is_delivered: bool,
     },
     /// Was expelled: these partitions are no longer its own, and the group does not wait for it.
     Losing {
+        /// Those that it has not given up yet.
         sources: Vec<TopicPartition>,
+        /// The member's last poll has returned [`WorkerEvent::Lost`].
         is_delivered: bool,
     },
 }
 
 impl Group {
-    pub(crate) fn new(subscribed: Vec<(Topic, u32)>) -> Self {
+    /// A group without members. `subscribed` has each topic that is assigned, and its number of partitions.
+    #[must_use]
+    pub fn new(subscribed: Vec<(Topic, u32)>) -> Self {
         Self {
             subscribed,
             members: BTreeMap::new(),
@@ -58,9 +70,9 @@ impl Group {
     }
 
     /// Adds a member, or replaces the one of the same name.
-    pub(crate) fn join(&mut self, name: &str) {
+    pub fn join(&mut self, name: &str) {
         let member = Member {
-            standing: MemberState::Waiting,
+            state: MemberState::Waiting,
             is_leaving: false,
             round: 0,
         };
@@ -69,7 +81,7 @@ impl Group {
     }
 
     /// A static member comes back under its name: it gets its partitions again, without a rebalance.
-    pub(crate) fn rejoin(&mut self, name: &str) {
+    pub fn rejoin(&mut self, name: &str) {
         let Some(member) = self
             .members
             .get_mut(name)
@@ -77,62 +89,35 @@ impl Group {
         else {
             return self.join(name);
         };
-        match std::mem::replace(&mut member.standing, MemberState::Waiting) {
+        match std::mem::replace(&mut member.state, MemberState::Waiting) {
             MemberState::Serving(sources) | MemberState::Chosen(sources) => {
-                member.standing = MemberState::Chosen(sources);
+                member.state = MemberState::Chosen(sources);
             }
             MemberState::Revoking { .. } => self.assign_if_all_wait(),
             MemberState::Waiting | MemberState::Losing { .. } => self.join(name),
         }
     }
 
-    /// Whether the group has a member of this name, even one that does not know yet that it was expelled.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
-    }
-
-    /// Names of all members.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.members.keys().cloned().collect()
-    }
-
-    /// Whether a member believes that it may read.
-    pub(crate) fn believes_to_serve(&self, name: &str) -> bool {
-        self.standing(name).is_some_and(|standing| {
-            matches!(
-                standing,
-                MemberState::Serving(_)
-                    | MemberState::Revoking {
-                        is_delivered: false,
-                        ..
-                    }
-                    | MemberState::Losing {
-                        is_delivered: false,
-                        ..
-                    }
-            )
-        })
-    }
-
-    /// The last round in which a member got an assignment; `None` if it is not in the group.
-    pub(crate) fn round_of(&self, name: &str) -> Option<i64> {
-        self.members.get(name).map(|member| member.round)
+    /// The members by name. One that was expelled stays until it knows that and has given up its partitions.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<String, Member> {
+        &self.members
     }
 
     /// Removes a member that is gone without having left.
-    pub(crate) fn remove(&mut self, name: &str) {
+    pub fn remove(&mut self, name: &str) {
         if self.members.remove(name).is_some() {
             self.rebalance();
         }
     }
 
     /// Expels a member. It learns of that with its next poll.
-    pub(crate) fn expel(&mut self, name: &str) {
+    pub fn expel(&mut self, name: &str) {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        let sources = member.standing.sources().to_vec();
-        member.standing = match sources.is_empty() {
+        let sources = member.state.sources().to_vec();
+        member.state = match sources.is_empty() {
             true => MemberState::Waiting,
             false => MemberState::Losing {
                 sources,
@@ -143,13 +128,13 @@ impl Group {
     }
 
     /// A member wants to leave. Returns whether it has left, which it cannot before it gives up its partitions.
-    pub(crate) fn leave(&mut self, name: &str) -> bool {
+    pub fn leave(&mut self, name: &str) -> bool {
         let Some(member) = self.members.get_mut(name) else {
             return true;
         };
         member.is_leaving = true;
-        member.standing.revoke();
-        if member.standing.has_nothing() {
+        member.state.revoke();
+        if member.state.has_nothing() {
             self.remove(name);
             return true;
         }
@@ -157,16 +142,16 @@ impl Group {
     }
 
     /// The next event for a member, if there is one.
-    pub(crate) fn turn(&mut self, name: &str) -> Option<WorkerEvent> {
-        self.members.get_mut(name)?.standing.take_event()
+    pub fn turn(&mut self, name: &str) -> Option<WorkerEvent> {
+        self.members.get_mut(name)?.state.take_event()
     }
 
     /// A member has closed these partitions.
-    pub(crate) fn hand_over(&mut self, name: &str, closed: &[TopicPartition]) {
+    pub fn hand_over(&mut self, name: &str, closed: &[TopicPartition]) {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        let (sources, is_lost) = match &mut member.standing {
+        let (sources, is_lost) = match &mut member.state {
             MemberState::Revoking {
                 sources,
                 is_delivered,
@@ -181,7 +166,7 @@ impl Group {
         if !sources.is_empty() {
             return;
         }
-        member.standing = MemberState::Waiting;
+        member.state = MemberState::Waiting;
         if member.is_leaving {
             self.remove(name);
         } else if is_lost {
@@ -193,40 +178,59 @@ impl Group {
 
     /// Whether a member may read.
     pub(crate) fn is_serving(&self, name: &str) -> bool {
-        self.standing(name)
-            .is_some_and(|standing| matches!(standing, MemberState::Serving(_)))
+        self.state(name)
+            .is_some_and(|state| matches!(state, MemberState::Serving(_)))
+    }
+
+    /// Fails if a member was expelled, or commits positions although the group has moved to a later generation without
+    /// it.
+    ///
+    /// # Errors
+    /// [`Failure::Abort`].
+    pub fn require_current(
+        &self,
+        name: &str,
+        positions: &[(TopicPartition, i64)],
+    ) -> Result<(), Failure> {
+        let is_stale = !positions.is_empty() && !self.is_current(name);
+        if is_stale || self.is_lost(name) {
+            return Err(Failure::Abort(format!(
+                "member {name} committed with an outdated generation"
+            )));
+        }
+        Ok(())
     }
 
     /// Whether a member may commit positions.
-    pub(crate) fn is_current(&self, name: &str) -> bool {
-        self.standing(name).is_some_and(|standing| {
+    fn is_current(&self, name: &str) -> bool {
+        self.state(name).is_some_and(|state| {
             matches!(
-                standing,
+                state,
                 MemberState::Serving(_) | MemberState::Revoking { .. }
             )
         })
     }
 
     /// Whether a member was expelled and has not given up its partitions yet.
-    pub(crate) fn is_lost(&self, name: &str) -> bool {
-        self.standing(name)
-            .is_some_and(|standing| matches!(standing, MemberState::Losing { .. }))
+    pub fn is_lost(&self, name: &str) -> bool {
+        self.state(name)
+            .is_some_and(|state| matches!(state, MemberState::Losing { .. }))
     }
 
-    fn standing(&self, name: &str) -> Option<&MemberState> {
-        self.members.get(name).map(|member| &member.standing)
+    fn state(&self, name: &str) -> Option<&MemberState> {
+        self.members.get(name).map(|member| &member.state)
     }
 
     fn rebalance(&mut self) {
         self.is_rebalancing = true;
         for member in self.members.values_mut() {
-            member.standing.revoke();
+            member.state.revoke();
         }
         self.assign_if_all_wait();
     }
 
     fn assign_if_all_wait(&mut self) {
-        let is_ready = |member: &Member| !matches!(member.standing, MemberState::Revoking { .. });
+        let is_ready = |member: &Member| !matches!(member.state, MemberState::Revoking { .. });
         if !self.is_rebalancing || !self.members.values().all(is_ready) {
             return;
         }
@@ -235,11 +239,11 @@ impl Group {
         let mut waiting: Vec<&mut Member> = self
             .members
             .values_mut()
-            .filter(|member| matches!(member.standing, MemberState::Waiting))
+            .filter(|member| matches!(member.state, MemberState::Waiting))
             .collect();
         let lists = ranges(&self.subscribed, waiting.len());
         for (member, sources) in waiting.iter_mut().zip(lists) {
-            member.standing = MemberState::Chosen(sources);
+            member.state = MemberState::Chosen(sources);
             member.round = self.round;
         }
     }

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::epochs::Epochs;
+use flockwise_runtime::batch::Record;
+use flockwise_runtime::topics::TopicPartition;
+
 use crate::record::{RecordParts, Shape};
 
 /// The size of a chunk, which is freed as a whole.
@@ -20,11 +22,6 @@ pub(crate) struct Log {
     /// The offset of the next record.
     pub(crate) end: i64,
     pub(crate) committed: Option<i64>,
-    /// How often the topic was recreated.
-    pub(crate) generation: u32,
-    pub(crate) epochs: Epochs,
-    /// Records from this offset on must not be read, because the first of them belongs to an open transaction.
-    pub(crate) held_from: i64,
     /// Bytes of the records in memory, their entries included.
     pub(crate) bytes: usize,
 }
@@ -64,18 +61,7 @@ impl Log {
             start: 0,
             end: 0,
             committed: None,
-            generation: 0,
-            epochs: Epochs::default(),
-            held_from: i64::MAX,
             bytes: 0,
-        }
-    }
-
-    /// The empty partition of a topic that was deleted and recreated.
-    pub(crate) fn recreated(&self) -> Self {
-        Self {
-            generation: self.generation + 1,
-            ..Self::new()
         }
     }
 
@@ -114,11 +100,6 @@ impl Log {
         }
     }
 
-    /// Takes offsets that no record will have, as control records do.
-    pub(crate) fn skip(&mut self, offsets: i64) {
-        self.end += offsets;
-    }
-
     /// Removes the records for which `keeps` returns `false`. The offsets of the others do not change.
     pub(crate) fn retain(&mut self, pool: &mut Pool, mut keeps: impl FnMut(&LogEntry) -> bool) {
         self.bytes = 0;
@@ -130,17 +111,6 @@ impl Log {
             }
             pool.give(chunk);
         }
-    }
-
-    /// The last stable offset: the first one that must not be read yet.
-    pub(crate) fn stable(&self) -> i64 {
-        self.end.min(self.held_from)
-    }
-
-    /// The offset of the first record from `from` on; the last stable offset if there is none.
-    pub(crate) fn next_readable(&self, from: i64) -> i64 {
-        let entry = self.entry(self.place(from));
-        entry.map_or(self.stable().max(from), |entry| entry.offset)
     }
 
     /// Frees the chunks that lie wholly below an offset.
@@ -171,17 +141,13 @@ impl Log {
 
     #[inline]
     pub(crate) fn entry(&self, place: LogPosition) -> Option<&LogEntry> {
-        let entry = self.chunks.get(place.chunk)?.entries.get(place.index)?;
-        (entry.offset < self.held_from).then_some(entry)
+        self.chunks.get(place.chunk)?.entries.get(place.index)
     }
 
     #[inline]
     pub(crate) fn record(&self, place: LogPosition) -> Option<(&LogEntry, RecordParts<'_>)> {
         let chunk = self.chunks.get(place.chunk)?;
         let entry = chunk.entries.get(place.index)?;
-        if entry.offset >= self.held_from {
-            return None;
-        }
         let bytes = &chunk.bytes[entry.first_byte as usize..];
         Some((entry, entry.shape.split(bytes)))
     }
@@ -271,5 +237,21 @@ impl Pool {
             chunk.entries.clear();
             self.0.push(chunk);
         }
+    }
+}
+
+/// A record as a poll or a replay returns it.
+pub(crate) fn polled<'a>(
+    source: TopicPartition,
+    entry: &LogEntry,
+    parts: RecordParts<'a>,
+) -> Record<'a> {
+    Record {
+        source,
+        offset: entry.offset,
+        timestamp_ms: entry.timestamp_ms,
+        key: parts.key,
+        value: parts.value,
+        origin: parts.origin(),
     }
 }

@@ -3,7 +3,6 @@
 mod group;
 mod order;
 mod retention;
-mod simulation;
 mod transactions;
 
 use std::collections::BTreeSet;

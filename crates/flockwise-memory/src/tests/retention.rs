@@ -83,22 +83,6 @@ fn what_nobody_has_committed_stays() {
 }
 
 #[test]
-fn a_retaining_broker_keeps_all() {
-    let broker = broker(1).retaining();
-    let mut worker = TestMember::join(&broker, "a");
-    worker.turn(1);
-    for _ in 0..20_000 {
-        broker.append(Topic::Input(0), 0, 0, None, Some(&VALUE));
-        broker.append(Topic::Changelog, 0, 0, Some(b"key"), Some(&VALUE));
-    }
-    while !broker.is_drained() {
-        worker.turn(5000);
-    }
-    assert_eq!(broker.read(Topic::Input(0), 0, 0).len(), 20_000);
-    assert_eq!(broker.read(Topic::Changelog, 0, 0).len(), 20_000);
-}
-
-#[test]
 fn mini_batches_are_kept_for_the_next_trainer_within_bounds() {
     let broker = broker(1);
     let mut worker = TestMember::join(&broker, "a");

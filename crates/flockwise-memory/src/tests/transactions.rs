@@ -1,7 +1,7 @@
 use super::*;
 use flockwise_runtime::broker::{Failure, ORIGIN_HEADER};
 
-use crate::client::now_ms;
+use flockwise_runtime::clock::Clock;
 
 #[test]
 fn what_is_sent_is_seen_once_it_is_committed_and_all_at_once() {
@@ -103,7 +103,7 @@ fn a_record_comes_as_it_was_sent() {
     let headers: &[(&str, &[u8])] = &[("other", b"x"), (ORIGIN_HEADER, b"clicks/3/912")];
     let mut record = outgoing(Topic::Repartition, 0, "anna", "");
     record.headers = headers;
-    let before_ms = now_ms();
+    let before_ms = Clock::System.wall_ms();
     worker.send(record).unwrap();
     record.value = None;
     record.key = None;
@@ -121,7 +121,7 @@ fn a_record_comes_as_it_was_sent() {
     assert_eq!(records[0].value, Some(b"".as_slice()));
     assert_eq!(records[0].origin, Some(b"clicks/3/912".as_slice()));
     assert_eq!(records[0].offset, 0);
-    assert!((before_ms..=now_ms()).contains(&records[0].timestamp_ms));
+    assert!((before_ms..=Clock::System.wall_ms()).contains(&records[0].timestamp_ms));
     assert_eq!((records[1].key, records[1].value), (None, None));
     assert_eq!(records[1].origin, None);
 

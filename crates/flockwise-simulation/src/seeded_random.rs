@@ -22,7 +22,7 @@ impl SeededRandom {
     }
 
     /// An index into a list of this length, which must not be empty.
-    pub(crate) fn place(&mut self, length: usize) -> usize {
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         (self.next() % length.max(1) as u64) as usize
     }
 }

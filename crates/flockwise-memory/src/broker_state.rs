@@ -1,19 +1,17 @@
 //! The broker's state, guarded by one lock.
 
-use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flockwise_runtime::broker::Failure;
-use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
+use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::compaction::{Compaction, CompactionTime};
+use crate::compaction::Compaction;
 use crate::group::Group;
-use crate::layout::{PartitionLayout, is_consumed};
 use crate::log::{Log, Pool};
+use crate::partition_layout::{PartitionLayout, is_consumed};
+use crate::pending_transaction::PendingTransaction;
+use crate::producer_epochs::ProducerEpochs;
 use crate::record::Shape;
-use crate::simulation::Simulation;
-use crate::transaction::PendingTransaction;
 
 /// Bytes of mini-batches that are kept after they are committed, as Kafka keeps them: a new trainer reads again those
 /// that came after the last version.
@@ -27,24 +25,19 @@ pub(crate) struct BrokerShared {
     changed: Condvar,
 }
 
-/// The partitions by number, the group, and the current producer of each name.
+/// The partitions by number, the group, and the producers' epochs.
 #[derive(Debug)]
 pub(crate) struct BrokerState {
     pub(crate) logs: Vec<Log>,
     pub(crate) group: Group,
-    pub(crate) is_retaining: bool,
-    /// Clients continue after lost records instead of halting the partition.
-    pub(crate) skips_lost_records: bool,
-    /// The simulated cluster's state; `None` for the plain broker.
-    pub(crate) simulation: Option<Box<Simulation>>,
+    pub(crate) producers: ProducerEpochs,
     /// By partition; `None` if it is not compacted.
     compactions: Vec<Option<Compaction>>,
     /// Bytes of each partition that are kept after the group has committed them.
     keeps: Vec<usize>,
-    pub(crate) pool: Pool,
+    pool: Pool,
     sequence: u64,
-    epochs: HashMap<String, u64>,
-    pub(crate) scratch: Vec<u8>,
+    scratch: Vec<u8>,
     /// Number of threads that wait for a change. At zero, a notification would be a wasted system call.
     waiting: usize,
 }
@@ -67,13 +60,10 @@ impl BrokerShared {
             keeps: keeps.collect(),
             logs: (0..layout.len()).map(|_| Log::new()).collect(),
             group: Group::new(subscribed),
-            is_retaining: false,
-            skips_lost_records: false,
-            simulation: None,
+            producers: ProducerEpochs::default(),
             compactions: compactions.collect(),
             pool: Pool::default(),
             sequence: 0,
-            epochs: HashMap::new(),
             scratch: Vec::new(),
             waiting: 0,
         };
@@ -88,15 +78,6 @@ impl BrokerShared {
     /// commits.
     pub(crate) fn lock(&self) -> MutexGuard<'_, BrokerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Like [`BrokerShared::lock`]. In a simulation, ends overdue sessions and transactions first.
-    pub(crate) fn look(&self) -> MutexGuard<'_, BrokerState> {
-        let mut state = self.lock();
-        if state.simulation.is_some() {
-            state.expire_overdue();
-        }
-        state
     }
 
     /// Releases the lock until the state changes, for at most `patience`.
@@ -157,7 +138,7 @@ impl BrokerState {
         for &(number, position) in positions {
             self.logs[number].committed = Some(position);
             // A compacted topic keeps its committed records: each reader reads it from the start.
-            if self.compactions[number].is_none() && !self.is_retaining {
+            if self.compactions[number].is_none() {
                 let log = &mut self.logs[number];
                 log.trim_to(&mut self.pool, position, self.keeps[number]);
             }
@@ -172,73 +153,16 @@ impl BrokerState {
         self.logs[number].trim(&mut self.pool, below);
     }
 
-    pub(crate) fn push(
-        &mut self,
-        number: usize,
-        timestamp_ms: i64,
-        shape: Shape,
-        bytes: &[u8],
-    ) -> i64 {
+    fn push(&mut self, number: usize, timestamp_ms: i64, shape: Shape, bytes: &[u8]) -> i64 {
         let sequence = self.sequence;
         self.sequence += 1;
         self.logs[number].append(&mut self.pool, sequence, timestamp_ms, shape, bytes)
     }
 
-    /// Compacts all compacted partitions, due or not.
-    pub(crate) fn compact_all(&mut self) {
-        let simulation = self.simulation.as_ref();
-        let terms = simulation.map_or_else(CompactionTime::default, |simulation| CompactionTime {
-            now_ms: simulation.conditions.clock.wall_ms(),
-            keep_ms: simulation.conditions.tombstones.as_millis() as i64,
-        });
-        for (log, compaction) in self.logs.iter_mut().zip(&mut self.compactions) {
-            if let Some(compaction) = compaction {
-                compaction.run(log, &mut self.pool, terms);
-            }
-        }
-    }
-
     fn compact(&mut self, number: usize) {
-        if let Some(compaction) = &mut self.compactions[number]
-            && !self.is_retaining
-        {
+        if let Some(compaction) = &mut self.compactions[number] {
             compaction.run_if_due(&mut self.logs[number], &mut self.pool);
         }
-    }
-
-    /// Registers a new producer of this name and returns its epoch. Fences the previous one.
-    pub(crate) fn begin_epoch(&mut self, member: &str) -> u64 {
-        let epoch = self.epochs.entry(member.to_owned()).or_default();
-        *epoch += 1;
-        *epoch
-    }
-
-    pub(crate) fn is_fenced(&self, member: &str, epoch: u64) -> bool {
-        self.epochs.get(member) != Some(&epoch)
-    }
-
-    pub(crate) fn require_unfenced(&self, member: &str, epoch: u64) -> Result<(), Failure> {
-        if self.is_fenced(member, epoch) {
-            return Err(Failure::Fenced(format!(
-                "member {member} was fenced by a newer member of the same name"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Fails if the group has moved to a later generation without this member.
-    pub(crate) fn require_current(
-        &self,
-        member: &str,
-        positions: &[(TopicPartition, i64)],
-    ) -> Result<(), Failure> {
-        let is_stale = !positions.is_empty() && !self.group.is_current(member);
-        if is_stale || self.group.is_lost(member) {
-            return Err(Failure::Abort(format!(
-                "member {member} committed with an outdated generation"
-            )));
-        }
-        Ok(())
     }
 }
 

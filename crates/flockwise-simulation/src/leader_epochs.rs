@@ -2,12 +2,12 @@
 
 /// The leader epochs of a partition and their first offsets, oldest first. Before the first, the epoch is 0.
 #[derive(Debug, Default)]
-pub(crate) struct Epochs {
+pub(crate) struct LeaderEpochs {
     latest: i32,
     starts: Vec<(i32, i64)>,
 }
 
-impl Epochs {
+impl LeaderEpochs {
     /// The epoch of the record before an offset.
     pub(crate) fn before(&self, offset: i64) -> i32 {
         let mut begun = self.starts.iter().rev();
