@@ -263,7 +263,7 @@ fn readme_names_every_file_of_a_replay() {
     let read = |path: &str| std::fs::read_to_string(workspace().join(path)).expect("a file");
     let (readme, results) = (
         read("README.md"),
-        read("crates/flockwise/src/local/results.rs"),
+        read("crates/flockwise/src/local/result_files.rs"),
     );
     let literals = results.split('"').skip(1).step_by(2);
     let is_file = |text: &&str| text.ends_with(".json") || text.ends_with(".jsonl");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flockwise_tests::events::lines;
-use flockwise_tests::pipeline::FEATURES;
 use flockwise_tests::process::{flockwise, folder, json_lines, run, workspace, write_lines};
+use flockwise_tests::scenario_pipeline::FEATURES;
 use tempfile::TempDir;
 
 /// The files that `replay --out` writes.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use flockwise_tests::events::lines_over;
-use flockwise_tests::pipeline::FEATURES;
 use flockwise_tests::process::{flockwise, folder, json_lines, run, write_lines};
+use flockwise_tests::scenario_pipeline::FEATURES;
 use serde_json::Value;
 
 const CUSTOMERS: u32 = 300;

@@ -12,7 +12,7 @@ use flockwise_benches::events::{self, CUSTOMERS, EVENTS};
 use flockwise_benches::workspace;
 use xtask::data::generate::GeneratedLoad;
 
-use crate::broker::Kafka;
+use crate::bench_broker::Kafka;
 use crate::jvm;
 use crate::program::Program;
 

@@ -10,9 +10,9 @@ use rdkafka::producer::{BaseRecord, Producer};
 use serde::Serialize;
 
 use crate::bench::Bench;
-use crate::broker::{Kafka, TIMEOUT, send};
-use crate::first::start_ready;
-use crate::probe;
+use crate::bench_broker::{Kafka, TIMEOUT, send};
+use crate::first_change::start_ready;
+use crate::process_figures;
 use crate::program::{Program, Start};
 use crate::schedule::{Figures, Latencies, Schedule, now_ms};
 use flockwise_benches::report::{Table, cell, write};
@@ -63,8 +63,8 @@ fn round(bench: &Bench, program: Program, number: usize) -> Result<Round> {
     kafka.make_topic(&topic)?;
     let (instance, listener) = start_ready(bench, program, &Start::new(&app, &topic))?;
 
-    let (load, process) = (probe::load(), instance.process.id());
-    let cpu = probe::cpu_seconds(process)?;
+    let (load, process) = (process_figures::load(), instance.process.id());
+    let cpu = process_figures::cpu_seconds(process)?;
     let (rate, settings) = (u64::from(RATE), &bench.settings);
     let warm_up = rate * u64::from(settings.warm_up);
     let total = warm_up + rate * u64::from(settings.seconds);
@@ -76,7 +76,7 @@ fn round(bench: &Bench, program: Program, number: usize) -> Result<Round> {
         writer.join().expect("the writer does not panic")?;
         latencies
     })?;
-    let cpu = probe::cpu_seconds(process)? - cpu;
+    let cpu = process_figures::cpu_seconds(process)? - cpu;
     instance.process.stop()?;
     kafka.delete_topics(&app)?;
     Ok(printed(Round {

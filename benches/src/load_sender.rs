@@ -11,8 +11,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde::Serialize;
 
-use crate::broker::{Kafka, TIMEOUT};
-use crate::lines::{Line, Lines};
+use crate::bench_broker::{Kafka, TIMEOUT};
+use crate::load_lines::{Line, Lines};
 use crate::schedule::Schedule;
 
 /// Interval between sends.

@@ -3,28 +3,28 @@
 //! Writes tables to stdout and into `BENCHMARKS.md`, progress to stderr, and every figure to a JSON file under
 //! `target/bench`.
 
-mod bare;
+mod bare_consumer;
 mod bench;
-mod broker;
+mod bench_broker;
 mod children;
-mod cpu;
-mod first;
+mod cpu_time;
+mod first_change;
 mod flockwise;
 mod jvm;
 mod latency;
-mod lines;
+mod load_lines;
 mod load_sender;
 mod micro;
 mod nearest;
-mod outcome;
 mod pressure;
-mod probe;
+mod process_figures;
 mod program;
+mod progress_trace;
+mod published_changes;
 mod replay;
 mod restart;
 mod scaling;
 mod schedule;
-mod trace;
 
 use std::process::ExitCode;
 
@@ -74,11 +74,11 @@ fn run(arguments: &Arguments) -> Result<()> {
         events,
     }) = &arguments.inner
     {
-        return bare::consume(servers, topic, *events);
+        return bare_consumer::consume(servers, topic, *events);
     }
     children::end_on_signal(|| {
         // Errors are ignored, since the process exits right after this.
-        let _ = broker::cluster().down();
+        let _ = bench_broker::cluster().down();
     })?;
     measure(&arguments.settings)
 }
@@ -101,7 +101,7 @@ fn measure(settings: &Settings) -> Result<()> {
     }
     let bench = Bench::prepare(settings, program)?;
     if wanted(Part::Cpu) {
-        cpu::measure(&bench)?;
+        cpu_time::measure(&bench)?;
     }
     if wanted(Part::Latency) {
         latency::measure(&bench)?;

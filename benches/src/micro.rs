@@ -9,7 +9,7 @@ use flockwise_benches::workspace;
 use serde_json::Value;
 
 use crate::bench::Settings;
-use crate::{children, probe, replay};
+use crate::{children, process_figures, replay};
 use flockwise_benches::report::Table;
 
 /// Runs all of them.
@@ -21,7 +21,7 @@ pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {
 }
 
 fn run(bench: &str) -> Result<f64> {
-    let load = probe::load();
+    let load = process_figures::load();
     eprintln!("cargo bench --bench {bench}, load {load}");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);

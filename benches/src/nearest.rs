@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use xtask::python;
 
 use crate::bench::Settings;
-use crate::{children, probe};
+use crate::{children, process_figures};
 
 const POINTS: usize = 100_000;
 /// Dimensions and centroids.
@@ -57,7 +57,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<()> {
     for (dimensions, count) in SHAPES {
         let job = Job::new(dimensions, count);
         for _ in 0..settings.rounds * TURNS_PER_ROUND {
-            let load = probe::load();
+            let load = process_figures::load();
             for PeerResult { peer, ns, differ } in job.turn(&peers)? {
                 ensure!(
                     differ < DIFFER,

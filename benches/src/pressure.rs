@@ -18,13 +18,13 @@ use rdkafka::message::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::Bench;
-use crate::cpu::Task;
-use crate::lines::Lines;
+use crate::cpu_time::Task;
+use crate::load_lines::Lines;
 use crate::load_sender::{LagFigures, LoadSender};
-use crate::probe;
+use crate::process_figures;
 use crate::program::{Instance, Program, Start};
+use crate::progress_trace::{ChangeWatcher, RUN_TIMEOUT, Trace};
 use crate::schedule::{Figures, Latencies, Schedule, await_changes};
-use crate::trace::{ChangeWatcher, RUN_TIMEOUT, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
 /// Share of the highest throughput.
@@ -133,7 +133,7 @@ impl Pressure<'_> {
         let (instance, listener) = self.start(&app, &topic)?;
         let lines_sender = LoadSender::new(&self.bench.kafka, &topic, &self.lines)?;
 
-        let (load, before) = (probe::load(), self.cpu_seconds(&instance)?);
+        let (load, before) = (process_figures::load(), self.cpu_seconds(&instance)?);
         let schedule = Schedule::new(rate, self.lines.len() / 3, self.lines.len());
         let (latencies, lag) = thread::scope(|scope| {
             let sender = named(scope, "sender", || lines_sender.send_on_schedule(schedule))?;
@@ -167,9 +167,9 @@ impl Pressure<'_> {
 
     fn cpu_seconds(&self, instance: &Instance) -> Result<Cores> {
         Ok(Cores {
-            flockwise: probe::cpu_seconds(instance.process.id())?,
+            flockwise: process_figures::cpu_seconds(instance.process.id())?,
             broker: self.bench.kafka.cpu_seconds(),
-            sender_and_listener: probe::cpu_seconds(std::process::id())?,
+            sender_and_listener: process_figures::cpu_seconds(std::process::id())?,
         })
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use xtask::data::generate::GeneratedLoad;
 
 use crate::bench::{self, Settings};
-use crate::{children, probe};
+use crate::{children, process_figures};
 use flockwise_benches::report::{Table, cell, write};
 
 #[derive(Serialize)]
@@ -50,15 +50,15 @@ pub(crate) fn measure(settings: &Settings, program: &Path) -> Result<()> {
 }
 
 fn round(program: &Path, load: &GeneratedLoad) -> Result<Round> {
-    let machine = probe::load();
-    let cpu = probe::cpu_seconds_of_ended()?;
+    let machine = process_figures::load();
+    let cpu = process_figures::cpu_seconds_of_ended()?;
     let start = Instant::now();
     let summary = replay(program, load)?;
     let (seconds, events) = (start.elapsed().as_secs_f64(), load.events as f64);
     let round = Round {
         load: machine,
         events_a_second: events / seconds,
-        cpu_seconds_a_million: (probe::cpu_seconds_of_ended()? - cpu) / events * 1e6,
+        cpu_seconds_a_million: (process_figures::cpu_seconds_of_ended()? - cpu) / events * 1e6,
         changes: changes(&summary)?,
     };
     eprintln!(

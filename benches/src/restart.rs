@@ -7,10 +7,10 @@ use flockwise_benches::events;
 use serde::Serialize;
 
 use crate::bench::Bench;
-use crate::first::{await_changes, send_newcomers, start_ready};
-use crate::probe::{self, Memory};
+use crate::first_change::{await_changes, send_newcomers, start_ready};
+use crate::process_figures::{self, Memory};
 use crate::program::{Instance, Program, Start};
-use crate::trace::{ChangeWatcher, Trace};
+use crate::progress_trace::{ChangeWatcher, Trace};
 use flockwise_benches::report::{Table, cell, write};
 
 /// Event time of the last events, after all days of the load, ms since the epoch.
@@ -136,7 +136,7 @@ fn round(
     if from == From::Changelog {
         program.delete_state(&start)?;
     }
-    let load = probe::load();
+    let load = process_figures::load();
     let listener = bench.kafka.listener(&start.changes())?;
     let prefix = format!("{}-{from:?}-{number}", program.name());
     let newcomers = send_newcomers(&bench.kafka, topic, &prefix)?;
@@ -149,7 +149,7 @@ fn round(
         load,
         first_seconds: (seen.first - began).as_secs_f64(),
         all_seconds: (seen.all - began).as_secs_f64(),
-        cpu_seconds: probe::cpu_seconds(instance.process.id())?,
+        cpu_seconds: process_figures::cpu_seconds(instance.process.id())?,
         resident_mb: Memory::of(instance.process.id())?.resident_mb,
     };
     eprintln!(

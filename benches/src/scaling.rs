@@ -5,10 +5,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::bench::Bench;
-use crate::cpu::{Task, process};
-use crate::outcome::Outcome;
-use crate::probe;
+use crate::cpu_time::{Task, process};
+use crate::process_figures;
 use crate::program::{Program, Start};
+use crate::published_changes::Outcome;
 use flockwise_benches::report::{Table, cell, write};
 
 const SHARDS: [u32; 2] = [1, 2];
@@ -62,7 +62,7 @@ fn round(bench: &Bench, task: &Task, shards: u32, number: usize) -> Result<Round
         shards,
         ..Start::new(&app, &task.topic)
     };
-    let (load, broker) = (probe::load(), bench.kafka.cpu_seconds());
+    let (load, broker) = (process_figures::load(), bench.kafka.cpu_seconds());
     let (trace, _) = process(bench, Program::Flockwise, &start, task.load.events)?;
     let broker = bench.kafka.cpu_seconds_since(broker);
     Outcome::await_changes(&bench.kafka, &start.changes(), task.changes)?;

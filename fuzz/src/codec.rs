@@ -11,7 +11,7 @@ use flockwise_codec::format::Format;
 use flockwise_codec::forward::{Origin, decode_forward, encode_forward};
 use flockwise_codec::model::{decode_publication, encode_publication, summary};
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_codec::pipeline::PipelineRecord;
+use flockwise_codec::pipeline_record::PipelineRecord;
 use flockwise_codec::task_command::{decode_task_command, encode_task_command};
 use flockwise_codec::trainer_input::{decode_trainer_input, encode_command, encode_mini_batch};
 use flockwise_codec::watermarks::{

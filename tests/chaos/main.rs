@@ -3,7 +3,7 @@
 //! Events arrive at a steady rate while processes and brokers are killed, frozen and disconnected. In the end the
 //! output must equal that of a replay of the same events without faults. Started by `cargo xtask chaos`.
 
-mod checks;
+mod check_output;
 mod clock;
 mod deployment;
 mod disk;
@@ -181,7 +181,7 @@ impl Arguments {
         };
         eprintln!("{} events at {} per second", events.len(), self.rate);
         let outcome = run.run();
-        let ended = checks::end(deployment, stop);
+        let ended = check_output::end(deployment, stop);
         Ok(self.report(deployment, &run, outcome, ended, &events))
     }
 
@@ -212,7 +212,7 @@ impl Arguments {
             failures.push("interrupted".to_owned());
         } else {
             let (differing, count) =
-                checks::check_results(&deployment.kafka_pipeline, &event_log, events.len());
+                check_output::check_results(&deployment.kafka_pipeline, &event_log, events.len());
             failures.extend(differing);
             changes = count;
         }

@@ -17,8 +17,8 @@ use tempfile::TempDir;
 
 use crate::events::{InputRecord, lines, record};
 use crate::kafka::{Kafka, servers};
-use crate::pipeline::{AT_ONCE, FEATURES, config, pipeline};
 use crate::process::{Process, flockwise, folder, free_address, get, json_lines, run, write_lines};
+use crate::scenario_pipeline::{AT_ONCE, FEATURES, config, pipeline};
 use crate::test_broker::{TestBroker, topics};
 use crate::{changelog, checks, eventually};
 

@@ -9,10 +9,10 @@ pub mod kafka;
 pub mod kafka_pipeline;
 pub mod memory;
 pub mod metrics;
-pub mod pipeline;
 pub mod process;
 pub mod reference;
 pub mod scenario;
+pub mod scenario_pipeline;
 pub mod scenarios;
 #[path = "../simulator/mod.rs"]
 pub mod simulator;

@@ -13,8 +13,8 @@ use prometheus::proto::MetricFamily;
 
 use crate::events::InputRecord;
 use crate::faulty_broker::{Fault, FaultScript};
-use crate::pipeline::{config, pipeline};
 use crate::reference::{Reference, run};
+use crate::scenario_pipeline::{config, pipeline};
 use crate::test_broker::{TestBroker, topics};
 use crate::worker_thread::{WorkerSetup, WorkerThread};
 use crate::{changelog, checks, eventually};

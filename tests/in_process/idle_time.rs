@@ -14,7 +14,7 @@ use flockwise_tests::checks::header;
 use flockwise_tests::events::record;
 use flockwise_tests::faulty_broker::{FaultScript, FaultyBroker};
 use flockwise_tests::memory::append;
-use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
+use flockwise_tests::scenario_pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 

@@ -12,8 +12,8 @@ use flockwise_tests::checks;
 use flockwise_tests::events::{InputRecord, generated};
 use flockwise_tests::faulty_broker::{FaultScript, FaultyBroker};
 use flockwise_tests::memory::append;
-use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
+use flockwise_tests::scenario_pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 

@@ -15,7 +15,7 @@ use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
 use flockwise_tests::events::generated;
 use flockwise_tests::memory::append;
-use flockwise_tests::pipeline::{LEARNING, config, pipeline};
+use flockwise_tests::scenario_pipeline::{LEARNING, config, pipeline};
 use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 

@@ -13,8 +13,8 @@ use flockwise_runtime::worker::Worker;
 use flockwise_simulation::{Conditions, SimulatedBroker, SimulatedClient};
 use flockwise_tests::checks;
 use flockwise_tests::events::{InputRecord, generated};
-use flockwise_tests::pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::reference;
+use flockwise_tests::scenario_pipeline::{AT_ONCE, FIXED, config, model, pipeline};
 use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 

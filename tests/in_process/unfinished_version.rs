@@ -10,7 +10,7 @@ use flockwise_runtime::pipeline::TimeMode;
 use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
 use flockwise_simulation::SimulatedBroker;
-use flockwise_tests::pipeline::{LEARNING, config, pipeline};
+use flockwise_tests::scenario_pipeline::{LEARNING, config, pipeline};
 use flockwise_tests::test_broker::topics;
 use prometheus::Registry;
 

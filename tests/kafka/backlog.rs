@@ -8,8 +8,8 @@ use flockwise_codec::partitioner::Partitioner;
 use flockwise_tests::events::{InputRecord, lines_over, record};
 use flockwise_tests::eventually;
 use flockwise_tests::kafka::{Kafka, servers};
-use flockwise_tests::pipeline::FEATURES;
 use flockwise_tests::process::{Process, flockwise, folder, run, write_lines};
+use flockwise_tests::scenario_pipeline::FEATURES;
 use flockwise_tests::test_broker::{TestBroker, topics};
 use serde_json::Value;
 

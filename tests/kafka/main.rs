@@ -2,16 +2,16 @@
 //! tests are in one binary, so that they wait in parallel.
 
 mod backlog;
-mod corrupt;
+mod corrupt_batch;
 mod erase;
-mod kill;
-mod model;
+mod instance_metrics;
+mod killed_processes;
+mod model_commands;
 mod permissions;
 mod preflight;
-mod recreated;
+mod recreated_input;
 mod reset;
-mod rolling;
-mod starts;
+mod rolling_inputs;
+mod start_positions;
 mod suite;
-mod truncated;
-mod watching;
+mod truncated_input;

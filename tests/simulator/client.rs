@@ -13,7 +13,7 @@ use flockwise_simulation::SimulatedClient;
 
 use super::cluster::{ClientId, InjectionPoint};
 use super::committed_log::Sent;
-use super::setup::Setup;
+use super::rolling_configurations::Setup;
 use super::simulation::Simulation;
 
 /// Trace event: a commit removes expired customers.

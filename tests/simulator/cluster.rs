@@ -5,7 +5,7 @@ use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::worker::Worker;
 
 use super::client::Client;
-use super::setup::Setup;
+use super::rolling_configurations::Setup;
 
 /// A simulated worker.
 pub(super) type SimulatedWorker = Worker<Client>;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use flockwise_codec::changelog::{TASK_POSITION, decode_task_position};
 use flockwise_codec::model::decode_publication;
-use flockwise_codec::summary::{TaskSummary, decode_summary, summary_key};
+use flockwise_codec::task_summary::{TaskSummary, decode_summary, summary_key};
 use flockwise_core::segment_sizes::SegmentSizes;
 use flockwise_core::task::{InputPartition, Output, Progress, Task, TaskPosition, Versions};
 use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::{Topic, TopicPartition};
 
-use super::counters::Counts;
+use super::check_metrics::Counts;
 use super::produced_log::InputKey;
 use super::task_comparison;
 use super::truncated_reads::{Position, Reading};

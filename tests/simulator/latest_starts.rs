@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flockwise_runtime::broker::Start;
 use flockwise_runtime::topics::Topic;
 
-use super::setup::Setup;
+use super::rolling_configurations::Setup;
 use super::simulation::Simulation;
 
 /// Trace event: an input partition is read from its end on.

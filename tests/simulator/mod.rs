@@ -4,27 +4,28 @@
 //! `FLOCKWISE_SIMULATOR_SEED=7 cargo test -p flockwise-tests --test simulator -- replay_one --nocapture` replays one
 //! seed; `FLOCKWISE_SIMULATOR_SEEDS=10000` makes the test simulate 10,000 seeds.
 
-mod checks;
+mod check_against_reference;
+mod check_expected_counts;
+mod check_metrics;
 mod client;
 mod client_faults;
 mod cluster;
 mod committed_log;
-mod counters;
 mod customers;
 mod disk;
+mod drain;
 mod erasures;
-mod expected_counts;
 mod fault_rates;
 mod faults;
 mod latest_starts;
-mod learning;
 mod produced_log;
 mod producers;
+mod rolling_configurations;
 mod runner;
 mod scenario;
 mod seeded_random;
-mod setup;
 mod simulation;
+mod slow_learning;
 mod standbys;
 mod startup;
 mod task_comparison;

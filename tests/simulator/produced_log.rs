@@ -1,7 +1,7 @@
 //! The produced records, and which of them were read before their topic was recreated or their partition truncated.
 
+use super::check_metrics::{Counts, add};
 use super::committed_log::CommittedLog;
-use super::counters::{Counts, add};
 use super::simulation::Simulation;
 use super::truncated_reads::{Position, Reading};
 use crate::events::InputRecord;

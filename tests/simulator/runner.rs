@@ -11,8 +11,8 @@ use super::disk::{MAY_NOT_WRITE, TAKES_OVER};
 use super::erasures::ERASES;
 use super::faults::{RECREATES, TRUNCATES};
 use super::latest_starts::BEGINS_LATE;
+use super::rolling_configurations::REFUSED;
 use super::scenario::Scenario;
-use super::setup::REFUSED;
 use super::simulation::{START_MS, Simulation};
 use super::trace::Trace;
 

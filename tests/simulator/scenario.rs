@@ -13,7 +13,7 @@ use flockwise_runtime::topics::Topics;
 use super::fault_rates::{FaultRates, rates};
 use super::seeded_random::SeededRandom;
 use super::variations::Variations;
-use crate::pipeline::{AT_ONCE, config, model, pipeline};
+use crate::scenario_pipeline::{AT_ONCE, config, model, pipeline};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;

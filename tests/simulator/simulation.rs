@@ -19,9 +19,9 @@ use super::disk::Disk;
 use super::erasures::Erasures;
 use super::latest_starts::Starts;
 use super::producers::Producers;
+use super::rolling_configurations::Setup;
 use super::scenario::Scenario;
 use super::seeded_random::SeededRandom;
-use super::setup::Setup;
 use super::standbys::InstanceStandbys;
 use super::trace::{Trace, TraceEvent};
 

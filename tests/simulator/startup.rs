@@ -9,9 +9,9 @@ use flockwise_runtime::worker::Worker;
 
 use super::client::Client;
 use super::disk::DiskStore;
-use super::learning::SlowExecutor;
-use super::setup::REFUSED;
+use super::rolling_configurations::REFUSED;
 use super::simulation::Simulation;
+use super::slow_learning::SlowExecutor;
 use super::standbys::InstanceStandbys;
 
 impl Simulation {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::Settings;
 use crate::inertia::JOURNEY;
 use crate::jobs::on_all_cores;
-use crate::lasting::Delay;
+use crate::lasting_moves::Delay;
 use crate::movement::{DAY_MS, Movement};
 use crate::picture::{Curve, Picture};
 use crate::shop::{self, Year};

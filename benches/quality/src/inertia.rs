@@ -8,9 +8,9 @@ use flockwise_benches::workspace;
 use flockwise_config::Config;
 
 use crate::Settings;
+use crate::final_inertia::Snapshot;
 use crate::jobs::on_all_cores;
 use crate::shop::{self, Year};
-use crate::snapshot::Snapshot;
 
 /// A shop's year and its target inertia.
 pub(crate) struct Shop {

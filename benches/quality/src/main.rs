@@ -4,17 +4,17 @@
 
 mod agreement;
 mod decisions;
-mod given_up;
+mod final_inertia;
 mod groups;
 mod inertia;
+mod inertia_given_up;
 mod jobs;
-mod lapsed;
-mod lasting;
+mod lapsed_customers;
+mod lasting_moves;
 mod movement;
 mod peers;
 mod picture;
 mod shop;
-mod snapshot;
 mod streams;
 mod synthetic;
 mod training_run;
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
             }
             Part::Retail => {
                 inertia::measure(&inertia::RETAIL, &settings)?;
-                lapsed::measure(&settings)?;
+                lapsed_customers::measure(&settings)?;
             }
             Part::Streams => streams::measure(&streams::APART, &settings)?,
             Part::Near => streams::measure(&streams::NEAR, &settings)?,

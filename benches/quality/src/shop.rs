@@ -17,7 +17,7 @@ use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::{Output, Task, TaskSettings, Versions};
 use flockwise_core::trainer::Trainer;
 
-use crate::given_up::GivenUp;
+use crate::inertia_given_up::GivenUp;
 use crate::movement::DAY_MS;
 
 /// One of this many customers is measured once a day.

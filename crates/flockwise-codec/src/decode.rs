@@ -6,9 +6,9 @@ use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
 use flockwise_json::{Number, explain, scan};
 
+use crate::event_sink::{Identity, IdentityValue, Sink};
 use crate::format::Format;
 use crate::projection::{Field, LARGEST_NUMBER, Node, Projection};
-use crate::sink::{Identity, IdentityValue, Sink};
 use crate::time::parse_time;
 
 /// The longest customer id that is accepted, in bytes.

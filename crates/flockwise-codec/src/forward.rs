@@ -18,7 +18,7 @@ use flockwise_core::event::{Event, Slot};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 
-use crate::bytes::{Malformed, Reader, put_number, put_signed};
+use crate::little_endian::{Malformed, Reader, put_number, put_signed};
 
 const VERSION: u8 = 1;
 

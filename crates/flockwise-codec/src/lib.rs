@@ -2,24 +2,24 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod bytes;
 pub mod catch_up;
 pub mod change;
 pub mod changelog;
 pub mod decode;
+mod event_sink;
 pub mod format;
 pub mod forward;
 mod json_writer;
 pub mod lineage;
+mod little_endian;
 pub mod model;
 pub mod partitioner;
-pub mod pipeline;
+pub mod pipeline_record;
 mod projection;
-mod sink;
-pub mod summary;
 pub mod task_command;
+pub mod task_summary;
 pub mod time;
 pub mod trainer_input;
 pub mod watermarks;
 
-pub use bytes::Malformed;
+pub use little_endian::Malformed;

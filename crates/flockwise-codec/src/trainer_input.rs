@@ -9,7 +9,7 @@ use flockwise_core::publication::Publication;
 use flockwise_core::trainer::{CommandAction, MiniBatch, TrainerCommand, TrainerInput};
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::{Malformed, Reader, put_f64s};
+use crate::little_endian::{Malformed, Reader, put_f64s};
 use crate::model::{ModelRecord, publication, record};
 use crate::time::{parse_time, write_time};
 use crate::watermarks::{decode_sampled, is_sampled};

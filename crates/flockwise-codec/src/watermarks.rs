@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use flockwise_core::trainer::Sampled;
 use flockwise_vocabulary::task_id::TaskId;
 
-use crate::bytes::{Malformed, Reader, put_number, put_signed};
+use crate::little_endian::{Malformed, Reader, put_number, put_signed};
 
 /// Differs from the first byte of a forwarded event: see [`crate::forward`].
 const WATERMARKS: u8 = 0x81;

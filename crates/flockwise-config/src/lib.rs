@@ -35,7 +35,7 @@ mod value;
 
 pub use flockwise_codec::partitioner::Partitioner;
 pub use flockwise_vocabulary::lost_records::LostRecords;
-pub use flockwise_vocabulary::start::InitialStart;
+pub use flockwise_vocabulary::start_position::InitialStart;
 pub use problem::{ConfigErrors, Problem};
 pub use sources::environment;
 

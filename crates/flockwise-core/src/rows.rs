@@ -6,14 +6,14 @@
 mod buddy_allocator;
 mod checkpoint_rows;
 mod chunked_vec;
+mod dedup_ring;
 mod dirty_rows;
 mod id_arena;
 mod prefetch;
-mod ring;
 mod row;
 mod row_header;
-mod transaction;
 mod undo_log;
+mod undoable_changes;
 
 use hashbrown::HashTable;
 
@@ -25,10 +25,10 @@ use crate::plan::Plan;
 
 use buddy_allocator::BuddyAllocator;
 use chunked_vec::ChunkedVec;
+use dedup_ring::{ID, ORDER, Ring, Room};
 pub use dirty_rows::DirtyRow;
 use dirty_rows::DirtyRows;
 use id_arena::IdArena;
-use ring::{ID, ORDER, Ring, Room};
 pub use row::Row;
 use row_header::{
     ADDED, COLUMNS_LOGGED, DIRTY, GONE, IDS_NEW, LOGGED, ORDERS_NEW, RowHeader, TOUCHED,

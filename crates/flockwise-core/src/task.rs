@@ -2,13 +2,13 @@
 
 mod apply_command;
 mod command;
-mod commit;
+mod commit_and_rollback;
 mod committed_state;
 mod customer_description;
-mod describe;
+mod describe_customer;
 mod expiry;
+mod learning_period;
 mod output;
-mod period;
 mod position;
 mod restore;
 mod sampling;
@@ -19,8 +19,8 @@ mod versions;
 pub use command::TaskCommand;
 pub use customer_description::CustomerDescription;
 pub use flockwise_vocabulary::topics::InputPartition;
+pub use learning_period::Period;
 pub use output::Output;
-pub use period::Period;
 pub use position::{Progress, TaskPosition};
 pub use versions::Versions;
 

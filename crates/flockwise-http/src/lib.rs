@@ -11,7 +11,7 @@ mod connections;
 mod customers;
 mod documents;
 mod metrics;
-mod process;
+mod process_metrics;
 mod readiness;
 mod routes;
 mod server;

@@ -6,7 +6,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Result};
 
-use crate::process::ProcessMetrics;
+use crate::process_metrics::ProcessMetrics;
 use crate::readiness::Readiness;
 
 /// The collectors to register in addition to those of the pipeline.

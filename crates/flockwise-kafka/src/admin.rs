@@ -1,30 +1,32 @@
 //! Creates, checks and alters topics, and counts their partitions, before any worker starts.
 
-mod alter;
-mod connection;
-mod create;
-pub(crate) mod describe;
-mod durability;
+mod admin_client;
+mod admin_request;
+mod alter_topics;
+mod create_topics;
+mod describe_pipeline;
+pub(crate) mod describe_requests;
+mod durable_settings;
+mod ensure_topics;
 mod lost_state;
-mod partitions;
+mod newer_records;
+mod partition_counts;
 mod permissions;
-mod probe;
-mod request;
-mod reset;
-mod survey;
-mod topic_setup;
+mod reset_pipeline;
+mod try_transactions;
 
-pub use alter::Alteration;
-pub(crate) use create::admin_client;
-pub use describe::{GroupDescription, GroupMember};
-pub use durability::{
+pub use alter_topics::Alteration;
+pub(crate) use create_topics::admin_client;
+pub use describe_pipeline::{Found, FoundTopic, Survey, find, group, largest_record_bytes, survey};
+pub use describe_requests::{GroupDescription, GroupMember};
+pub use durable_settings::{
     Severity, TopicSetting, differing, holds_state, replication, topic_settings, unwritable,
 };
+pub use ensure_topics::{alter_topics, ensure_topics, input_partitions, try_to_create};
 pub use lost_state::{Remains, Trace, lost_state};
 pub(crate) use lost_state::{committed, committed_once};
-pub use partitions::wrong_partitions;
+pub use newer_records::newer_than;
+pub use partition_counts::wrong_partitions;
 pub use permissions::{Permission, Permissions, lacking};
-pub use probe::{newer_than, try_transactions};
-pub use reset::{Bounds, Reset, ResetRecord, bounds, reset};
-pub use survey::{Found, FoundTopic, Survey, find, group, largest_record_bytes, survey};
-pub use topic_setup::{alter_topics, ensure_topics, input_partitions, try_to_create};
+pub use reset_pipeline::{Bounds, Reset, ResetRecord, bounds, reset};
+pub use try_transactions::try_transactions;

@@ -13,13 +13,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::context::KafkaContext;
-use crate::errors;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::group_leave::LeaveState;
 use crate::offset_query::{ask, known};
 use crate::partition_reader::PartitionReader;
 use crate::position_validation::PositionValidation;
-use crate::rebalance::RebalanceKind;
+use crate::rebalance_acknowledgement::RebalanceKind;
 use crate::wakeup::Wakeup;
 
 /// The open partitions of one consumer.
@@ -345,5 +345,5 @@ fn list<'a>(
 }
 
 fn done(doing: &str, result: KafkaResult<()>) -> Result<(), Failure> {
-    result.map_err(|error| errors::plain(doing, &error))
+    result.map_err(|error| classify_error::plain(doing, &error))
 }

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka_sys as sys;
 
-use crate::context::KafkaContext;
+use crate::client_context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// A reference to a queue, and the client `C` that it belongs to.

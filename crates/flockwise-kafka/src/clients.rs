@@ -10,8 +10,8 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
 
-use crate::context::KafkaContext;
-use crate::errors;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::polled_producer::PolledProducer;
 use crate::retry::{self, retry_query};
 use crate::settings::KafkaSettings;
@@ -29,7 +29,7 @@ pub(crate) fn consumer(
 ) -> Result<BaseConsumer<KafkaContext>, Failure> {
     config
         .create_with_context(context)
-        .map_err(|error| errors::plain("creating a consumer", &error))
+        .map_err(|error| classify_error::plain("creating a consumer", &error))
 }
 
 /// Creates a producer, with a thread that serves only errors and failed deliveries.
@@ -39,7 +39,7 @@ pub(crate) fn producer(
 ) -> Result<PolledProducer, Failure> {
     let producer = config
         .create_with_context(context)
-        .map_err(|error| errors::plain("creating a producer", &error))?;
+        .map_err(|error| classify_error::plain("creating a producer", &error))?;
     PolledProducer::new(producer)
 }
 
@@ -67,10 +67,14 @@ pub(crate) fn reach<C: ClientContext>(
             .as_ref()
             .filter(|_| start.elapsed() > REFUSAL_GRACE)
         {
-            return Err(errors::refused(servers, &refusal.reason));
+            return Err(classify_error::refused(servers, &refusal.reason));
         }
         if start.elapsed() >= timeout {
-            return Err(errors::unreachable(servers, timeout, &client_errors));
+            return Err(classify_error::unreachable(
+                servers,
+                timeout,
+                &client_errors,
+            ));
         }
     }
 }
@@ -81,7 +85,7 @@ pub(crate) fn partitions<C: ClientContext>(client: &Client<C>, name: &str) -> Re
     retry_query(|| {
         let metadata = client.fetch_metadata(Some(name), retry::REQUEST_TIMEOUT);
         partition_count(
-            &metadata.map_err(|error| errors::plain(&doing, &error))?,
+            &metadata.map_err(|error| classify_error::plain(&doing, &error))?,
             name,
         )
     })
@@ -93,7 +97,7 @@ pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Fa
         .topics()
         .iter()
         .find(|topic| topic.name() == name)
-        .ok_or_else(|| errors::missing_topic(name))?;
+        .ok_or_else(|| classify_error::missing_topic(name))?;
     match topic.error().map(RDKafkaErrorCode::from) {
         None => {}
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -102,13 +106,15 @@ pub(crate) fn partition_count(metadata: &Metadata, name: &str) -> Result<u32, Fa
             )));
         }
         // Temporary, as during a leader election.
-        Some(code) if errors::remedy(code).is_none() && code != RDKafkaErrorCode::InvalidTopic => {
+        Some(code)
+            if classify_error::remedy(code).is_none() && code != RDKafkaErrorCode::InvalidTopic =>
+        {
             return Err(Failure::Fatal(format!("metadata of topic {name}: {code}")));
         }
-        Some(_) => return Err(errors::missing_topic(name)),
+        Some(_) => return Err(classify_error::missing_topic(name)),
     }
     match u32::try_from(topic.partitions().len()) {
-        Ok(0) | Err(_) => Err(errors::missing_topic(name)),
+        Ok(0) | Err(_) => Err(classify_error::missing_topic(name)),
         Ok(count) => Ok(count),
     }
 }

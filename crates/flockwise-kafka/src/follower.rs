@@ -12,10 +12,10 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::warn;
 
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::clients;
-use crate::context::KafkaContext;
 use crate::corrupt_batch::{SliceErrors, is_corrupt};
-use crate::errors;
 use crate::partition_queue::{PartitionQueue, SLICE_RECORDS};
 use crate::partition_reader::record;
 use crate::settings::KafkaSettings;
@@ -79,7 +79,7 @@ impl KafkaFollower {
         if list.count() > 0 {
             self.consumer
                 .incremental_unassign(&list)
-                .map_err(|error| errors::plain("unfollowing partitions", &error))?;
+                .map_err(|error| classify_error::plain("unfollowing partitions", &error))?;
         }
         self.followed.retain(|followed| is_wanted(&followed.source));
         Ok(())
@@ -101,7 +101,7 @@ impl KafkaFollower {
             counts.insert(topic.clone(), count);
             if source.partition >= count {
                 let name = format!("{topic} with partition {}", source.partition);
-                return Err(errors::missing_topic(&name));
+                return Err(classify_error::missing_topic(&name));
             }
             new.push(self.open_queue(*source, *from, topic)?);
         }
@@ -109,7 +109,7 @@ impl KafkaFollower {
         if list.count() > 0 {
             self.consumer
                 .incremental_assign(&list)
-                .map_err(|error| errors::plain("following partitions", &error))?;
+                .map_err(|error| classify_error::plain("following partitions", &error))?;
         }
         self.followed.extend(new);
         Ok(())
@@ -123,7 +123,7 @@ impl KafkaFollower {
     ) -> Result<Followed, Failure> {
         let partition = source.partition.cast_signed();
         let queue = PartitionQueue::open(&self.consumer, &topic, partition, &self.wakeup)
-            .ok_or_else(|| errors::missing_topic(&topic))?;
+            .ok_or_else(|| classify_error::missing_topic(&topic))?;
         Ok(Followed {
             topic,
             source,
@@ -136,7 +136,7 @@ impl KafkaFollower {
         self.last_served = Instant::now();
         self.consumer.poll(Duration::ZERO);
         match self.context.client_errors().persistent_refusal() {
-            Some(reason) => Err(errors::refused(&self.servers, &reason)),
+            Some(reason) => Err(classify_error::refused(&self.servers, &reason)),
             None => Ok(()),
         }
     }
@@ -215,7 +215,7 @@ impl Followed {
                  rebuilt from the start"
             )));
         }
-        if let Some(remedy) = errors::remedy(code) {
+        if let Some(remedy) = classify_error::remedy(code) {
             let text = format!("following {topic}/{partition}: {reason}; {remedy}");
             return Err(Failure::Config(text));
         }
@@ -230,7 +230,7 @@ fn list<'a>(followed: impl Iterator<Item = &'a Followed>) -> Result<TopicPartiti
         let offset = followed.from.map_or(Offset::Beginning, Offset::Offset);
         let partition = followed.source.partition.cast_signed();
         list.add_partition_offset(&followed.topic, partition, offset)
-            .map_err(|error| errors::plain("listing partitions", &error))?;
+            .map_err(|error| classify_error::plain("listing partitions", &error))?;
     }
     Ok(list)
 }

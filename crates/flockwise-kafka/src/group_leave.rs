@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rdkafka::consumer::BaseConsumer;
 
+use crate::client_context::KafkaContext;
 use crate::client_queue::ConsumerQueue;
-use crate::context::KafkaContext;
-use crate::rebalance::{RebalanceAck, RebalanceKind, acknowledge_close, decline};
+use crate::rebalance_acknowledgement::{RebalanceAck, RebalanceKind, acknowledge_close, decline};
 
 /// How far leaving the group has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::debug;
 
-use crate::admin::describe::topic_id;
+use crate::admin::describe_requests::topic_id;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::clients;
-use crate::context::KafkaContext;
-use crate::errors;
 use crate::retry::{REQUEST_TIMEOUT, retry_query};
 use crate::settings::KafkaSettings;
 
@@ -74,7 +74,7 @@ impl OffsetQuery {
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
         let doing = format!("reading uncommitted records of {topic}");
-        let failed = |error: KafkaError| errors::plain(&doing, &error);
+        let failed = |error: KafkaError| classify_error::plain(&doing, &error);
         let end = self.end_offsets(&[(topic.to_owned(), source.partition)])?[0];
         // Without metadata, the first fetch waits for seconds.
         clients::partitions(self.consumer.client(), topic)?;
@@ -168,9 +168,9 @@ fn check_partition(
     beat();
     let metadata = consumer
         .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
-        .map_err(|error| errors::plain(&format!("asking for {topic}"), &error))?;
+        .map_err(|error| classify_error::plain(&format!("asking for {topic}"), &error))?;
     if clients::partition_count(&metadata, topic)? <= partition {
-        return Err(errors::missing_topic(&format!(
+        return Err(classify_error::missing_topic(&format!(
             "{topic} with partition {partition}"
         )));
     }

@@ -14,8 +14,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
+use crate::client_context::KafkaContext;
 use crate::client_queue::{ArrivalSignal, ConsumerQueue};
-use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// The most records that are taken from a queue at a time.

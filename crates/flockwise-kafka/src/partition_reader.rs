@@ -10,12 +10,12 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::warn;
 
-use crate::alignment::{Choice, ReadProgress, ReadablePartition, choose};
-use crate::context::KafkaContext;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::corrupt_batch::{CorruptBatch, SliceErrors, is_corrupt};
 use crate::data_loss::Halted;
-use crate::errors;
 use crate::fair_share::{FairShare, internal_room};
+use crate::next_partition::{Choice, ReadProgress, ReadablePartition, choose};
 use crate::partition_queue::{Message, PartitionQueue, SLICE_RECORDS};
 use crate::truncation::Truncation;
 use crate::wakeup::Wakeup;
@@ -87,7 +87,7 @@ impl PartitionReader {
         position: i64,
     ) -> Result<Self, Failure> {
         let queue = PartitionQueue::open(consumer, &topic, source.partition.cast_signed(), wakeup)
-            .ok_or_else(|| errors::missing_topic(&topic))?;
+            .ok_or_else(|| classify_error::missing_topic(&topic))?;
         Ok(Self {
             source,
             topic,

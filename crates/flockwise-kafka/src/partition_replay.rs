@@ -10,9 +10,9 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::debug;
 
-use crate::context::KafkaContext;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::corrupt_batch::{SliceErrors, is_corrupt};
-use crate::errors;
 use crate::partition_queue::{PartitionQueue, SLICE_RECORDS};
 use crate::partition_reader::record;
 use crate::wakeup::Wakeup;
@@ -86,7 +86,7 @@ impl<'a> PartitionReplay<'a> {
         };
         let partition = target.source.partition.cast_signed();
         let queue = PartitionQueue::open(consumer, target.topic, partition, wakeup)
-            .ok_or_else(|| errors::missing_topic(target.topic))?;
+            .ok_or_else(|| classify_error::missing_topic(target.topic))?;
         Ok(Self {
             queue,
             progress: ReplayProgress::at(target.start),
@@ -216,7 +216,7 @@ impl ReplayProgress {
             return ReplayError::Gone;
         }
         let (topic, partition) = (target.topic, target.source.partition);
-        ReplayError::Failed(match errors::remedy(code) {
+        ReplayError::Failed(match classify_error::remedy(code) {
             Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
             None if is_corrupt(code) => Failure::Fatal(format!(
                 "reading {topic}/{partition}: a batch cannot be read ({reason}). Move leadership to an intact \

@@ -14,8 +14,8 @@ use flockwise_runtime::broker::Failure;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka_sys as sys;
 
+use crate::client_context::KafkaContext;
 use crate::client_queue::ClientQueue;
-use crate::context::KafkaContext;
 use crate::wakeup::Wakeup;
 
 /// How long the thread sleeps if nothing wakes it.

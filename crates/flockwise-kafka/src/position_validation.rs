@@ -13,8 +13,8 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
-use crate::context::KafkaContext;
-use crate::errors;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::partition_reader::PartitionReader;
 
 /// How long librdkafka may take to start newly assigned partitions.
@@ -71,7 +71,7 @@ impl PositionValidation {
                 break;
             };
             if let Some((code, _)) = consumer.client().fatal_error() {
-                return Err(errors::consumer_ended(code));
+                return Err(classify_error::consumer_ended(code));
             }
             if start.elapsed() >= SEEK_TIMEOUT {
                 let seconds = SEEK_TIMEOUT.as_secs();
@@ -129,5 +129,5 @@ fn list(targets: &[SeekTarget]) -> KafkaResult<TopicPartitionList> {
 }
 
 fn failed(error: KafkaError) -> Failure {
-    errors::plain("verifying positions", &error)
+    classify_error::plain("verifying positions", &error)
 }

@@ -10,9 +10,9 @@ use flockwise_runtime::heartbeat::beat;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::clients;
-use crate::context::KafkaContext;
-use crate::errors;
 use crate::offset_query::OffsetQuery;
 use crate::partition_replay::{PartitionReplay, ReplayRequest};
 use crate::settings::KafkaSettings;
@@ -68,7 +68,7 @@ impl Replayer {
             let read = self.read(&mut replays, each, meanwhile);
             let stopped = self.consumer.unassign();
             read?;
-            stopped.map_err(|error| errors::plain("ending a restore", &error))?;
+            stopped.map_err(|error| classify_error::plain("ending a restore", &error))?;
         }
         let elapsed_ms = start.elapsed().as_millis();
         replays.iter().for_each(|replay| replay.log(elapsed_ms));
@@ -86,7 +86,7 @@ impl Replayer {
         let count = clients::partitions(self.consumer.client(), topic)?;
         if count <= partition {
             let name = format!("{topic} with partition {partition}");
-            return Err(errors::missing_topic(&name));
+            return Err(classify_error::missing_topic(&name));
         }
         self.known.insert(topic.to_owned(), (Instant::now(), count));
         Ok(())
@@ -115,11 +115,11 @@ impl Replayer {
         for replay in replays.iter().filter(|r| r.is_running()) {
             let (topic, partition, start) = replay.start();
             list.add_partition_offset(topic, partition, Offset::Offset(start))
-                .map_err(|error| errors::plain("listing what to restore", &error))?;
+                .map_err(|error| classify_error::plain("listing what to restore", &error))?;
         }
         self.consumer
             .assign(&list)
-            .map_err(|error| errors::plain("starting a restore", &error))
+            .map_err(|error| classify_error::plain("starting a restore", &error))
     }
 
     fn read(

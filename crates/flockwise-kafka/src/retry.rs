@@ -8,7 +8,7 @@ use flockwise_runtime::heartbeat::beat;
 use rdkafka::error::KafkaResult;
 use tracing::{debug, warn};
 
-use crate::errors::{self, ErrorAction};
+use crate::classify_error::{self, ErrorAction};
 
 /// How long a call is retried, to outlast an outage of the brokers. A member that does not poll for longer
 /// than this loses its partitions anyway (`max.poll.interval.ms`).
@@ -35,7 +35,7 @@ pub(crate) fn retry(doing: &str, mut call: impl FnMut() -> KafkaResult<()>) -> R
         let Err(error) = call() else {
             return Ok(());
         };
-        match errors::action(doing, &error) {
+        match classify_error::action(doing, &error) {
             ErrorAction::Fail(failure) => return Err(failure),
             ErrorAction::Retry(text) if start.elapsed() > RETRY_TIMEOUT => {
                 return Err(Failure::Fatal(text));

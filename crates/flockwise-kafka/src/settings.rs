@@ -8,7 +8,7 @@ use flockwise_vocabulary::kafka_properties::reserved;
 use flockwise_vocabulary::lost_records::LostRecords;
 use rdkafka::ClientConfig;
 
-use crate::errors;
+use crate::classify_error;
 
 /// One worker's settings for Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl KafkaSettings {
         self.client()
             .create_native_config()
             .map(drop)
-            .map_err(|error| errors::plain("reading kafka.properties", &error))
+            .map_err(|error| classify_error::plain("reading kafka.properties", &error))
     }
 
     /// How long a transaction may stay open, and a record undelivered, milliseconds.

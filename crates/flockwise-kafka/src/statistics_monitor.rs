@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use flockwise_runtime::topics::{Topic, TopicPartition, Topics};
 use rdkafka::Statistics;
 
+use crate::client_context::KafkaContext;
 use crate::client_metrics::KafkaMetrics;
-use crate::context::KafkaContext;
 use crate::data_loss::DataLoss;
 use crate::fetch_state::fetch_state;
 use crate::open_transactions::{OpenTransaction, OpenTransactions};

@@ -9,9 +9,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 
 use crate::admin::committed;
+use crate::classify_error;
+use crate::client_context::KafkaContext;
 use crate::clients;
-use crate::context::KafkaContext;
-use crate::errors;
 use crate::partition_replay::ReplayRequest;
 use crate::replay::Replayer;
 use crate::settings::KafkaSettings;
@@ -108,14 +108,14 @@ impl KafkaTopicClient {
         let record = BaseRecord::<(), [u8]>::to(&name).partition(to.partition.cast_signed());
         producer
             .send(record.payload(value))
-            .map_err(|(error, _)| errors::plain(&format!("sending to {name}"), &error))?;
+            .map_err(|(error, _)| classify_error::plain(&format!("sending to {name}"), &error))?;
         // Longer than librdkafka itself waits, since it then reports why a record was not delivered.
         let timeout = self.settings.longest_call();
         let flushed = producer.flush(timeout);
         if let Some(record) = context.take_undelivered() {
-            return Err(given_up(&errors::undelivered(&record)));
+            return Err(given_up(&classify_error::undelivered(&record)));
         }
-        flushed.map_err(|error| errors::plain(&format!("sending to {name}"), &error))?;
+        flushed.map_err(|error| classify_error::plain(&format!("sending to {name}"), &error))?;
         context
             .take_delivered_offset()
             .ok_or_else(|| Failure::Fatal(format!("sending to {name}: no offset was reported")))

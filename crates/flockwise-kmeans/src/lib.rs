@@ -6,25 +6,25 @@
 #![forbid(unsafe_code)]
 
 mod bisection;
-mod bound;
-mod hit;
-mod kernel;
-mod lanes;
-mod layout;
+mod centroid_layout;
+mod instruction_sets;
 mod lloyd;
 mod nearest;
+mod nearest_candidate;
+mod nearest_simd;
 mod points;
 mod removal_cost;
-mod search;
 mod seeding;
 mod separation;
 mod silhouette;
+mod simd_lanes;
+mod single_precision_bound;
 
 pub use bisection::{Bisection, bisect};
-pub use hit::Hit;
-pub use kernel::Kernel;
+pub use instruction_sets::Kernel;
 pub use lloyd::{Fit, assign, lloyd};
 pub use nearest::{Nearest, Scratch};
+pub use nearest_candidate::Hit;
 pub use points::{Points, squared};
 pub use removal_cost::removal_costs;
 pub use seeding::fit;

@@ -2,12 +2,12 @@
 
 use ndarray::ArrayView2;
 
-use crate::bound::Bound;
-use crate::hit::{Best, Hit};
-use crate::kernel::{Instructions, Kernel};
-use crate::lanes::{LaneBlock, Lanes, Portable};
-use crate::layout::Layout;
-use crate::search::{Groups, OneGroup, Query};
+use crate::centroid_layout::Layout;
+use crate::instruction_sets::{Instructions, Kernel};
+use crate::nearest_candidate::{Best, Hit};
+use crate::nearest_simd::{Groups, OneGroup, Query};
+use crate::simd_lanes::{LaneBlock, Lanes, Portable};
+use crate::single_precision_bound::Bound;
 
 /// Centroids laid out to find the nearest one.
 #[derive(Clone, Debug)]

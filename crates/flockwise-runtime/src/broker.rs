@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-pub use flockwise_vocabulary::start::Start;
+pub use flockwise_vocabulary::start_position::Start;
 
 use crate::batch::{Batch, Record};
 use crate::topics::{Topic, TopicPartition};

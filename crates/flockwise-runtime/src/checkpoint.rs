@@ -1,6 +1,6 @@
 //! Checkpoints: committed rows are handed to the local store in the background, a slice at a time.
 
-mod write;
+mod hand_rows_to_store;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Failure};
 use crate::clock::Moment;
-use crate::input_alignment::next_offset;
+use crate::event_time_alignment::next_offset;
 use crate::running_task::RunningTask;
 use crate::topics::TopicPartition;
 use crate::trainer_host::SAMPLES;

@@ -1,6 +1,13 @@
-//! What a dead letter keeps of a rejected record, which may be larger than the dead-letter topic accepts.
+//! Dead letters: writes rejected records. A record may be larger than the dead-letter topic accepts.
 
-use flockwise_codec::decode::LARGEST_EVENT;
+use flockwise_codec::decode::{LARGEST_EVENT, Reject};
+use flockwise_vocabulary::task_id::TaskId;
+
+use crate::batch::Record;
+use crate::broker::{Broker, Failure, Outgoing, Transactions};
+use crate::pipeline::Pipeline;
+use crate::topics::Topic;
+use crate::worker::Worker;
 
 /// Bytes that are kept of a key that does not fit beside its value, at most.
 const CUT_KEY_BYTES: usize = 16 << 10;
@@ -8,19 +15,76 @@ const CUT_KEY_BYTES: usize = 16 << 10;
 /// Bytes of a detail that are kept, at most. No detail that Flockwise writes is that long.
 const DETAIL_BYTES: usize = 4 << 10;
 
+impl<B: Broker> Worker<B> {
+    /// Turns a rejected record into a dead letter of the task that has read it.
+    pub(crate) fn write_dead_letter(
+        &mut self,
+        task_id: TaskId,
+        record: &Record<'_>,
+        reject: &Reject,
+    ) -> Result<(), Failure> {
+        let counts = self.transaction.counts();
+        counts.dead_letters[reject.reason as usize] += 1;
+        counts.received_ms.push(record.timestamp_ms);
+        send(&mut self.broker, &self.pipeline, task_id, record, reject)
+    }
+}
+
+/// Sends a rejected record, unchanged, to the dead-letter topic; the headers hold the reason and the origin. A record
+/// that is too large for the topic is cut, and a header holds its full size.
+fn send(
+    broker: &mut impl Transactions,
+    pipeline: &Pipeline,
+    task: TaskId,
+    record: &Record<'_>,
+    reject: &Reject,
+) -> Result<(), Failure> {
+    let topic = pipeline.topics.name(record.source.topic);
+    let numbers = [
+        record.source.partition.to_string(),
+        record.offset.to_string(),
+        record.timestamp_ms.to_string(),
+    ];
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let sizes = format!("key={} value={}", length(record.key), length(record.value));
+    let headers: [(&str, &[u8]); 7] = [
+        ("flockwise.reason", reject.reason.name().as_bytes()),
+        ("flockwise.detail", short(&reject.detail).as_bytes()),
+        ("flockwise.topic", topic.as_bytes()),
+        ("flockwise.partition", numbers[0].as_bytes()),
+        ("flockwise.offset", numbers[1].as_bytes()),
+        ("flockwise.timestamp", numbers[2].as_bytes()),
+        ("flockwise.cut_from_bytes", sizes.as_bytes()),
+    ];
+    let header_bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let room = broker
+        .max_record_bytes(Topic::DeadLetters)
+        .saturating_sub(header_bytes);
+    let kept = Kept::within(room, record.key, record.value);
+    broker.send(Outgoing {
+        topic: Topic::DeadLetters,
+        partition: task.0,
+        key: kept.key,
+        value: kept.value,
+        headers: &headers[..headers.len() - usize::from(!kept.is_cut)],
+    })
+}
 /// The key and value of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kept<'a> {
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
+struct Kept<'a> {
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
     /// Part of the key or value is missing.
-    pub(crate) is_cut: bool,
+    is_cut: bool,
 }
 
 impl<'a> Kept<'a> {
     /// As much of a record as fits into `room` bytes: all of it, or the beginnings of key and value, which may be
     /// empty. A value is cut to [`LARGEST_EVENT`] bytes in any case.
-    pub(crate) fn within(room: usize, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
+    fn within(room: usize, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let value_fits = length(value) <= LARGEST_EVENT;
         if value_fits && length(key).saturating_add(length(value)) <= room {
@@ -49,7 +113,7 @@ fn prefix(bytes: Option<&[u8]>, limit: usize) -> Option<&[u8]> {
 }
 
 /// The beginning of a detail, short enough for a header.
-pub(crate) fn short(detail: &str) -> &str {
+fn short(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(DETAIL_BYTES)]
 }
 

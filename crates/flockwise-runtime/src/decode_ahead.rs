@@ -1,7 +1,7 @@
 //! Decodes events some records ahead of processing them, so that their customers' rows can be prefetched into the
 //! processor's cache.
 
-mod decode;
+mod decode_and_prefetch;
 
 use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::watermarks::Watermarks;

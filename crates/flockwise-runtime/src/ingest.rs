@@ -143,19 +143,6 @@ impl<B: Broker> Worker<B> {
         }
     }
 
-    fn write_dead_letter(
-        &mut self,
-        task_id: TaskId,
-        record: &Record<'_>,
-        reject: &Reject,
-    ) -> Result<(), Failure> {
-        let counts = self.transaction.counts();
-        counts.dead_letters[reject.reason as usize] += 1;
-        counts.received_ms.push(record.timestamp_ms);
-        self.outbox
-            .dead_letter(&mut self.broker, &self.pipeline, task_id, record, reject)
-    }
-
     /// Counts an event for its customer.
     fn update(&mut self, task_id: TaskId, place: usize) -> Result<(), Failure> {
         let Some(running) = self.tasks.get_mut(task_id) else {

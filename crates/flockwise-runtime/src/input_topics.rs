@@ -1,6 +1,6 @@
 //! Input topics: which partitions a task reads, from where, and topics that gain partitions or are recreated.
 
-mod reads;
+mod partitions_to_read;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -2,24 +2,23 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod alignment;
+mod answer_queries;
 mod arrival;
 pub mod batch;
 pub mod broker;
 mod catch_up;
-mod changelog_watch;
 mod checkpoint;
 pub mod checkpoint_owner;
 pub mod clock;
 mod commit;
-mod commit_times;
 mod dead_letter;
 mod decode_ahead;
+pub mod event_time_alignment;
 pub mod heartbeat;
 mod idle_clock;
 mod ingest;
-mod input_alignment;
 mod input_topics;
+mod latest_commit;
 pub mod learning_thread;
 pub mod memory_budget;
 pub mod metrics;
@@ -28,10 +27,12 @@ mod model_state;
 mod outbox;
 pub mod pipeline;
 pub mod queries;
-mod query_answers;
 mod rebalance;
+mod recreated_changelog;
 mod reference_clock;
-mod restore;
+mod restore_source;
+mod restore_tasks;
+mod rollback;
 mod running_task;
 pub mod standby;
 pub mod store;

@@ -4,23 +4,23 @@
 //! one [`Metrics`], which is passed down, never global. Gauges are labelled with the worker's number, so that a
 //! restarted worker continues its own series. Take their sum or maximum over the workers.
 
+mod abort_reasons;
+mod all_metrics;
 mod counters;
 mod gauges;
 mod lags;
 mod latency;
 mod meter;
-mod options;
-mod process_metrics;
-mod progress;
-mod reasons;
+mod metric_options;
 mod registrar;
+mod stalled_workers;
 #[cfg(test)]
 mod tests;
 
+pub use abort_reasons::{Abort, Restart};
+pub use all_metrics::Metrics;
 pub use lags::InputLags;
 pub use latency::Latency;
 pub use meter::{Counts, SegmentMoves, WorkerMeter};
-pub use process_metrics::Metrics;
-pub use progress::{ProgressMetrics, Stall};
-pub use reasons::{Abort, Restart};
 pub use registrar::{Described, Registrar};
+pub use stalled_workers::{ProgressMetrics, Stall};

@@ -1,6 +1,6 @@
 //! The model versions that a worker scores with, and how it follows the model topic.
 
-mod sync;
+mod follow_model_topic;
 
 use flockwise_core::task::Versions;
 

@@ -10,7 +10,7 @@ use flockwise_codec::decode::{Reason, Reject};
 use flockwise_codec::forward::{Origin, encode_forward};
 use flockwise_codec::lineage::{encode_lineage, encode_shifts};
 use flockwise_codec::model::{encode_publication, version_key};
-use flockwise_codec::summary::{TaskSummary, encode_summary, summary_key};
+use flockwise_codec::task_summary::{TaskSummary, encode_summary, summary_key};
 use flockwise_codec::trainer_input::encode_mini_batch;
 use flockwise_codec::watermarks::{Watermarks, encode_sampled, encode_watermarks};
 use flockwise_core::change::Change;
@@ -23,7 +23,6 @@ use flockwise_vocabulary::task_id::TaskId;
 
 use crate::batch::Record;
 use crate::broker::{Failure, ORIGIN_HEADER, Outgoing, Transactions};
-use crate::dead_letter::{Kept, short};
 use crate::pipeline::Pipeline;
 use crate::topics::{Topic, TopicPartition, Topics};
 use crate::trainer_host::SAMPLES;
@@ -345,50 +344,6 @@ impl Outbox {
     /// The number of this input topic in [`Trigger::input`](flockwise_core::change::Trigger).
     pub(crate) fn input(&mut self, topic: &str) -> u16 {
         self.changes.input(topic)
-    }
-
-    /// Sends a rejected record, unchanged, to the dead-letter topic; the headers hold the reason and the origin. A record
-    /// that is too large for the topic is cut, and a header holds its full size.
-    pub(crate) fn dead_letter(
-        &mut self,
-        broker: &mut impl Transactions,
-        pipeline: &Pipeline,
-        task: TaskId,
-        record: &Record<'_>,
-        reject: &Reject,
-    ) -> Result<(), Failure> {
-        let topic = pipeline.topics.name(record.source.topic);
-        let numbers = [
-            record.source.partition.to_string(),
-            record.offset.to_string(),
-            record.timestamp_ms.to_string(),
-        ];
-        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let sizes = format!("key={} value={}", length(record.key), length(record.value));
-        let headers: [(&str, &[u8]); 7] = [
-            ("flockwise.reason", reject.reason.name().as_bytes()),
-            ("flockwise.detail", short(&reject.detail).as_bytes()),
-            ("flockwise.topic", topic.as_bytes()),
-            ("flockwise.partition", numbers[0].as_bytes()),
-            ("flockwise.offset", numbers[1].as_bytes()),
-            ("flockwise.timestamp", numbers[2].as_bytes()),
-            ("flockwise.cut_from_bytes", sizes.as_bytes()),
-        ];
-        let header_bytes: usize = headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        let room = broker
-            .max_record_bytes(Topic::DeadLetters)
-            .saturating_sub(header_bytes);
-        let kept = Kept::within(room, record.key, record.value);
-        broker.send(Outgoing {
-            topic: Topic::DeadLetters,
-            partition: task.0,
-            key: kept.key,
-            value: kept.value,
-            headers: &headers[..headers.len() - usize::from(!kept.is_cut)],
-        })
     }
 }
 

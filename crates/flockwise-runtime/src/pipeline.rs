@@ -10,9 +10,9 @@ use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::task::TaskSettings;
 use flockwise_vocabulary::task_id::TaskId;
 
-use crate::alignment::Alignment;
 use crate::broker::Start;
 use crate::clock::Clock;
+use crate::event_time_alignment::Alignment;
 use crate::memory_budget::MemoryBudget;
 use crate::topics::Topics;
 

@@ -1,6 +1,6 @@
 //! The trainer, hosted by the worker that is assigned the samples topic.
 
-mod train;
+mod learn_and_publish;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The exchange of watermarks: a worker sends those of its tasks and receives those of the others; see
 //! [`crate::watermarks`].
 
-mod exchange;
+mod send_and_advance;
 
 use flockwise_codec::watermarks::Learnt;
 use flockwise_vocabulary::task_id::TaskId;

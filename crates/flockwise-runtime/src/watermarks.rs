@@ -13,8 +13,8 @@ use std::time::Duration;
 use flockwise_codec::watermarks::{Learnt, Watermarks as Message};
 use flockwise_core::trainer::{CAUGHT_UP, Sampled};
 
-use crate::alignment::Alignment;
 use crate::clock::Moment;
+use crate::event_time_alignment::Alignment;
 
 /// How often watermarks are sent again within one idle timeout, while any task has a backlog.
 const RENEWALS: u32 = 3;

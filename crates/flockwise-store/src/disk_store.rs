@@ -13,12 +13,12 @@ use flockwise_runtime::task_id::TaskId;
 use prometheus::Registry;
 use tracing::{debug, info, warn};
 
+use crate::checkpoint_writer::Writer;
 use crate::folders::Folders;
-use crate::load::{Expected, Loaded, load};
+use crate::load_checkpoint::{Expected, Loaded, load};
 use crate::load_error::LoadError;
 use crate::metrics::StoreMetrics;
 use crate::write_queue::{CheckpointStatus, Job, WriteQueue};
-use crate::writer::Writer;
 
 /// How long after a failed write a new checkpoint is started.
 const RETRY_AFTER: Duration = Duration::from_secs(60);

@@ -17,18 +17,18 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod block;
+mod checkpoint_format;
 mod checkpoint_log;
+mod checkpoint_writer;
 mod disk_store;
 mod folders;
-mod load;
+mod load_checkpoint;
 mod load_error;
 mod log_reader;
 mod log_writer;
 mod manifest;
 mod metrics;
 mod write_queue;
-mod writer;
 
 pub use disk_store::{DiskStore, StoreError, StoreSettings, WorkerStore};
 pub use metrics::described_metrics;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use crate::block::{
+use crate::checkpoint_format::{
     BLOCK_HEAD, BlockHead, BlockKind, FILE_HEAD, FIRST_CHAIN, FieldReader, MAGIC, VERSION,
     take_record,
 };

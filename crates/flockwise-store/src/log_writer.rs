@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::block::{
+use crate::checkpoint_format::{
     BlockHead, BlockKind, CheckpointRecord, FILE_HEAD, FIRST_CHAIN, file_head, push_record,
 };
 use crate::log_reader::LogScan;

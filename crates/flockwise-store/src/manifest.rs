@@ -6,7 +6,7 @@
 use flockwise_runtime::store::{CheckpointBatch, ExpectedCheckpoint, MAX_CHECKPOINT_AGE};
 use flockwise_runtime::task_id::TaskId;
 
-use crate::block::FieldReader;
+use crate::checkpoint_format::FieldReader;
 use crate::load_error::LoadError;
 
 /// The oldest usable checkpoint. Until this age, the changelog still has every tombstone that the checkpoint has not

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_codec::summary::TaskSummary;
+use flockwise_codec::task_summary::TaskSummary;
 use flockwise_codec::time::write_time;
 use flockwise_core::model::ModelVersion;
 use flockwise_vocabulary::task_id::TaskId;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flockwise_codec::model::{decode_publication, decode_version_key};
-use flockwise_codec::summary::{SummaryError, TaskSummary, decode_summary};
+use flockwise_codec::task_summary::{SummaryError, TaskSummary, decode_summary};
 use flockwise_core::plan::Plan;
 use flockwise_vocabulary::topics::Topic;
 use thiserror::Error;
@@ -102,7 +102,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use flockwise_codec::model::{encode_publication, version_key};
-    use flockwise_codec::summary::encode_summary;
+    use flockwise_codec::task_summary::encode_summary;
 
     use super::example::{live, plan};
     use super::*;

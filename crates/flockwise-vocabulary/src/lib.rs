@@ -5,6 +5,6 @@
 
 pub mod kafka_properties;
 pub mod lost_records;
-pub mod start;
+pub mod start_position;
 pub mod task_id;
 pub mod topics;

@@ -2,13 +2,13 @@
 
 mod admin;
 mod args;
-mod connection;
+mod build_pipeline;
 mod exit;
+mod kafka_settings;
 mod local;
 mod logging;
-mod pipeline;
+mod reports;
 mod service;
-mod views;
 
 use std::process::ExitCode;
 
@@ -33,8 +33,8 @@ fn main() -> ExitCode {
         Command::Topics(arguments) => admin::topics::topics(arguments),
         Command::Reset(arguments) => admin::reset::reset(arguments),
         Command::Erase(arguments) => admin::erase::erase(arguments),
-        Command::Model(arguments) => views::model::model(arguments),
-        Command::Customer(arguments) => views::customer::customer(arguments),
+        Command::Model(arguments) => reports::model::model(arguments),
+        Command::Customer(arguments) => reports::customer::customer(arguments),
     };
     done.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
 }

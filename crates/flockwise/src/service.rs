@@ -1,10 +1,11 @@
 //! `run`: the service, from its workers and their watchdog to its metrics and its log.
 
-pub(crate) mod exposition;
+pub(crate) mod expose_process_metrics;
 pub(crate) mod follower_thread;
-pub(crate) mod instance;
-pub(crate) mod private;
+pub(crate) mod instance_id;
+pub(crate) mod private_files;
 pub(crate) mod run;
+pub(crate) mod shared_view;
 pub(crate) mod signals;
 pub(crate) mod status_log;
 pub(crate) mod watchdog;

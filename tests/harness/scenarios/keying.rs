@@ -5,8 +5,8 @@ use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, plain, well_keyed, wrongly_keyed};
 use crate::events::{InputRecord, generated, native};
-use crate::pipeline::{AT_ONCE, FIXED, model};
 use crate::scenario::{Scenario, ScenarioSettings};
+use crate::scenario_pipeline::{AT_ONCE, FIXED, model};
 use crate::test_broker::TestBroker;
 
 /// If producers use the pipeline's partitioner, no event is forwarded.

@@ -4,8 +4,8 @@ use flockwise_runtime::topics::Topic;
 
 use super::{PARTITIONS, well_keyed};
 use crate::events::generated;
-use crate::pipeline::LEARNING;
 use crate::scenario::{Scenario, ScenarioSettings};
+use crate::scenario_pipeline::LEARNING;
 use crate::test_broker::TestBroker;
 use crate::worker_thread::WorkerThread;
 

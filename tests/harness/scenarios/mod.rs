@@ -22,8 +22,8 @@ pub use keying::{
 pub use learning::a_model_is_learnt_published_adopted_and_handed_over;
 
 use crate::events::InputRecord;
-use crate::pipeline::{AT_ONCE, FIXED, model};
 use crate::scenario::{Scenario, ScenarioSettings};
+use crate::scenario_pipeline::{AT_ONCE, FIXED, model};
 use flockwise_codec::partitioner::Partitioner;
 
 /// Makes one test per scenario for one broker.

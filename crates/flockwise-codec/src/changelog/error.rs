@@ -1,6 +1,6 @@
 //! The format of changelog records, and why one cannot be used.
 
-use crate::bytes::Malformed;
+use crate::little_endian::Malformed;
 
 /// The format that this version writes, and the latest that it reads.
 pub(super) const VERSION: u8 = 2;

@@ -25,7 +25,7 @@ use flockwise_core::dedup::DedupMemory;
 use flockwise_core::rows::Row;
 
 use super::error::{ChangelogError, VERSION};
-use crate::bytes::{Malformed, Reader, put_number, put_signed};
+use crate::little_endian::{Malformed, Reader, put_number, put_signed};
 
 /// The first version of the format that stores a candidate's cost.
 const WITH_COST: u8 = 2;

@@ -1,7 +1,7 @@
 //! The fixed part of a row: everything except its columns and data of variable length.
 
+use super::dedup_ring::Ring;
 use super::id_arena::IdSlot;
-use super::ring::Ring;
 use crate::aggregate::NEVER_MS;
 use crate::decide::{Candidate, Standing};
 

@@ -1,6 +1,6 @@
 //! What a rollback returns to.
 
-use super::period::Period;
+use super::learning_period::Period;
 use super::position::TaskPosition;
 use crate::sweep_schedule::Position;
 

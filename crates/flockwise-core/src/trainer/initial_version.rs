@@ -6,7 +6,7 @@ use super::outlier_threshold::learn_outlier_thresholds;
 use super::scaled_space::{ScaledSpace, centroids};
 use super::structure::{SampledCustomers, SegmentLimits, StructureLearner, fewest};
 use super::warm_up::WarmUp;
-use super::{FITTED, Trainer, moments};
+use super::{FITTED, Trainer, robust_moments};
 use crate::lineage::Step;
 use crate::policy::LearningPolicy;
 use crate::segmentation::{Segment, Segmentation};
@@ -45,7 +45,7 @@ impl Trainer {
     /// The segments of the first version, all of them born in it. Each customer counts once.
     pub(super) fn first_segmentation(&self) -> (Segmentation, Vec<Step>) {
         let points = self.window.each_once(FITTED);
-        let scaler = moments::scaler(&points, None);
+        let scaler = robust_moments::scaler(&points, None);
         let space = ScaledSpace::new(&self.plan, &scaler);
         let (tamed, scaled) = space.prepared(&points);
         let (fit, weights) = self.cluster(scaled);

@@ -7,7 +7,7 @@ use super::retired_centroids::mask_retired;
 use super::scaled_space::{ScaledSpace, centroids};
 use super::structure::{SampledCustomers, SegmentLimits, StructureLearner};
 use super::window::{KEPT_HALF_LIVES, WeightedWindow};
-use super::{Trainer, moments};
+use super::{Trainer, robust_moments};
 use crate::lineage::Step;
 use crate::segmentation::{RetiredCentroid, Scaler, Segment, Segmentation};
 
@@ -29,7 +29,7 @@ impl Trainer {
         if weighed.points.weights().iter().all(|weight| *weight <= 0.0) {
             return None;
         }
-        let scaler = moments::scaler(&weighed.points, Some(&before.scaler));
+        let scaler = robust_moments::scaler(&weighed.points, Some(&before.scaler));
         let space = ScaledSpace::new(&self.plan, &scaler);
         let (tamed, scaled) = space.prepared(&weighed.points);
         let sampled = SampledCustomers {

@@ -12,5 +12,5 @@ mod outliers;
 mod rollback;
 mod sampling;
 mod shop;
-mod slices;
 mod sweep;
+mod sweep_in_slices;

@@ -1,7 +1,7 @@
 //! The trainer: the first version from a sample, later ones from mini-batches, also on awkward data.
 #![allow(clippy::unwrap_used)]
 
-mod awkward;
+mod awkward_data;
 mod backlog;
 mod governance;
 mod initial_version;
@@ -10,4 +10,4 @@ mod next_version;
 mod outliers;
 mod structure;
 mod support;
-mod worth;
+mod worth_publishing;

@@ -13,8 +13,8 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_admin_op_t as Op;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as NO_ERROR;
 
-use super::describe::failure;
-use super::request::{AdminResponse, RequestKind, code, elements, owned, text};
+use super::admin_request::{AdminResponse, RequestKind, code, elements, owned, text};
+use super::describe_requests::failure;
 use crate::retry::{REQUEST_TIMEOUT, retry_query};
 
 /// What a topic shows of earlier use.

@@ -6,8 +6,8 @@ use flockwise_core::lineage::Step;
 use flockwise_core::task::TaskCommand;
 use prometheus::{CounterVec, IntCounter};
 
-use super::options::options;
-use super::reasons::{Abort, Restart};
+use super::abort_reasons::{Abort, Restart};
+use super::metric_options::options;
 use super::registrar::Registrar;
 
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGaugeVec};
 
-use super::options::{options, set};
+use super::metric_options::{options, set};
 use crate::clock::{Clock, Moment};
 
 /// A report that is older than this is stale: a healthy worker reports every second.

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use prometheus::core::{Collector, Desc, Describer};
 use prometheus::proto::{self, MetricFamily, MetricType};
 
-use super::options::options;
+use super::metric_options::options;
 
 /// Upper bounds of the exported buckets, microseconds.
 const BOUNDS_US: [u64; 18] = [

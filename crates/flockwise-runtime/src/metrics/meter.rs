@@ -11,11 +11,11 @@ use flockwise_core::task::TaskCommand;
 use flockwise_core::trainer::WarmUp;
 use prometheus::IntCounter;
 
+use super::abort_reasons::Abort;
+use super::all_metrics::Metrics;
 use super::counters::Counters;
 use super::gauges::Gauges;
-use super::options::set;
-use super::process_metrics::Metrics;
-use super::reasons::Abort;
+use super::metric_options::set;
 
 /// Changes of segment by cause, segment left and segment reached.
 pub type SegmentMoves = BTreeMap<(Cause, Option<u32>, Option<u32>), u64>;

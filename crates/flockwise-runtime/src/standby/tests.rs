@@ -10,7 +10,7 @@ use flockwise_core::rows::Row;
 use flockwise_core::task::TaskSettings;
 
 use super::*;
-use crate::alignment::Alignment;
+use crate::event_time_alignment::Alignment;
 use crate::topics::Topics;
 
 const NOW_MS: i64 = 1_800_000_000_000;

@@ -7,16 +7,16 @@ use flockwise_kafka::{KafkaSettings, admin};
 use flockwise_runtime::topics::{Topic, Topics};
 use serde_json::json;
 
-use crate::admin::acls;
-use crate::admin::cluster::Cluster;
+use crate::admin::compare_topics::Cluster;
 use crate::admin::finding::{self, Finding};
+use crate::admin::needed_acls;
 use crate::admin::preflight;
 use crate::admin::state_directory;
 use crate::args::CheckArguments;
-use crate::connection::{reason, settings};
+use crate::build_pipeline::pipeline;
 use crate::exit::{Failed, outln};
-use crate::pipeline::pipeline;
-use crate::views::describe;
+use crate::kafka_settings::{reason, settings};
+use crate::reports::describe_configuration;
 
 /// Clock differences up to this are ignored.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
@@ -32,7 +32,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
         Vec::new()
     };
     if arguments.json {
-        let pipeline = describe::json(&config);
+        let pipeline = describe_configuration::json(&config);
         outln!(
             "{:#}",
             json!({ "valid": true, "pipeline": pipeline, "findings": findings })
@@ -42,7 +42,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
             "{} is valid: pipeline {}\n\n{}",
             arguments.config.display(),
             config.app,
-            describe::text(&config).trim_end()
+            describe_configuration::text(&config).trim_end()
         );
         finding::print(&findings);
     }
@@ -50,7 +50,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
 }
 
 fn print_acls(config: &Config, arguments: &CheckArguments) -> Result<(), Failed> {
-    for line in acls::lines(config, &arguments.principal) {
+    for line in needed_acls::lines(config, &arguments.principal) {
         outln!("{line}");
     }
     Ok(())

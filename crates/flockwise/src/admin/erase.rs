@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flockwise_codec::pipeline::PipelineRecord;
+use flockwise_codec::pipeline_record::PipelineRecord;
 use flockwise_codec::task_command::encode_task_command;
 use flockwise_core::task::TaskCommand;
 use flockwise_kafka::KafkaTopicClient;
@@ -12,10 +12,10 @@ use flockwise_runtime::task_id::TaskId;
 use flockwise_runtime::topics::{Topic, TopicPartition};
 use serde_json::json;
 
-use crate::admin::pipeline_record;
+use crate::admin::check_pipeline_record;
 use crate::args::EraseArguments;
-use crate::connection::{expect_topic, failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
+use crate::kafka_settings::{expect_topic, failed, load, pipeline_topics, settings};
 
 /// How often the group's offset is asked for.
 const STEP: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub(crate) fn erase(arguments: &EraseArguments) -> Result<(), Failed> {
     let settings = settings(&config, &format!("{}-erase", config.app))?;
     let topics = pipeline_topics(&config, &[]);
     expect_topic(&settings, &topics, Topic::Pipeline)?;
-    let record = pipeline_record::read(&config, &settings).map_err(failed)?;
+    let record = check_pipeline_record::read(&config, &settings).map_err(failed)?;
     let record = record.ok_or_else(|| {
         Failed::runtime(format!(
             "topic {} has no record of a pipeline: `flockwise run` writes it at its first start",

@@ -1,7 +1,7 @@
 //! The checks of the cluster that `check --connect` and `run` share, so that both refuse the same things.
 
 mod group;
-mod permissions;
+mod missing_permissions;
 
 use std::thread;
 
@@ -14,11 +14,11 @@ use flockwise_kafka::admin::{
 use flockwise_runtime::broker::Failure;
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::admin::cluster::{Cluster, TopicState, TopicStatus};
+use crate::admin::check_pipeline_record;
+use crate::admin::compare_topics::{Cluster, TopicState, TopicStatus};
 use crate::admin::finding::Finding;
-use crate::admin::pipeline_record;
-use crate::connection::reason;
-use permissions::{missing_permissions, needed};
+use crate::kafka_settings::reason;
+use missing_permissions::{missing_permissions, needed};
 
 /// The findings, and the topics derived from the cluster.
 pub(crate) struct Preflight {
@@ -144,7 +144,9 @@ fn own_topics(config: &Config, topics: &Topics, cluster: &Cluster) -> Vec<Findin
     let record = cluster.record.as_ref();
     findings.extend(
         record
-            .and_then(|record| pipeline_record::mismatch(config, topics.state_partitions, record))
+            .and_then(|record| {
+                check_pipeline_record::mismatch(config, topics.state_partitions, record)
+            })
             .map(|reason| Finding::misconfigured(&config.app, reason)),
     );
     match cluster.survey.remains() {

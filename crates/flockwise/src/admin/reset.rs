@@ -1,7 +1,7 @@
 //! `flockwise reset`: deletes a pipeline's state and sets the positions that its inputs are read from again.
 
-mod target;
-mod writing;
+mod parse_target;
+mod written_positions;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use flockwise_kafka::admin::{self, Bounds, GroupMember};
 use flockwise_kafka::{KafkaSettings, admin::Reset};
 use flockwise_runtime::topics::{Topic, Topics};
 
-use crate::admin::cluster::Cluster;
-use crate::admin::pipeline_record;
+use crate::admin::check_pipeline_record;
+use crate::admin::compare_topics::Cluster;
 use crate::args::ResetArguments;
-use crate::connection::{failed, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
-use target::{Positions, ResetTarget};
+use crate::kafka_settings::{failed, load, pipeline_topics, settings};
+use parse_target::{Positions, ResetTarget};
 
 /// How long beyond the session timeout brokers may take to notice that a member is gone.
 const SESSION_MARGIN: Duration = Duration::from_secs(5);
@@ -39,19 +39,19 @@ pub(crate) fn reset(arguments: &ResetArguments) -> Result<(), Failed> {
     }
     wait_for_empty_group(&settings)?;
     let reset = Reset {
-        records: writing::records(
+        records: written_positions::records(
             &config,
             &topics,
             &positions,
-            &pipeline_record::after_reset(&config, &settings, &topics).map_err(failed)?,
+            &check_pipeline_record::after_reset(&config, &settings, &topics).map_err(failed)?,
             arguments,
         )?,
-        offsets: writing::offsets(&topics, &positions, &remade),
+        offsets: written_positions::offsets(&topics, &positions, &remade),
         remade,
     };
     admin::reset(&settings, &topics, &reset).map_err(failed)?;
     // Last, since `run` refuses to start without the record.
-    pipeline_record::claim(&config, &settings, &topics).map_err(failed)?;
+    check_pipeline_record::claim(&config, &settings, &topics).map_err(failed)?;
     outln!("done; the next `flockwise run` starts from these offsets");
     Ok(())
 }

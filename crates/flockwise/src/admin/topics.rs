@@ -9,10 +9,10 @@ use flockwise_kafka::{KafkaSettings, admin};
 use flockwise_runtime::topics::Topics;
 use serde_json::json;
 
-use crate::admin::cluster::{Cluster, TopicState, TopicStatus};
+use crate::admin::compare_topics::{Cluster, TopicState, TopicStatus};
 use crate::args::TopicsArguments;
-use crate::connection::{failed, input_names, load, pipeline_topics, settings};
 use crate::exit::{Failed, outln};
+use crate::kafka_settings::{failed, input_names, load, pipeline_topics, settings};
 
 /// How long to wait until all brokers have the changed settings.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -15,19 +15,19 @@ use prometheus::Registry;
 use serde::Deserialize;
 
 use crate::args::DemoArguments;
+use crate::build_pipeline::pipeline;
 use crate::exit::{Failed, outln};
-use crate::local::counts::Tally;
 use crate::local::event_files::{self, Router, Source};
 use crate::local::local_pipeline::Session;
-use crate::local::progress::ProgressLine;
 use crate::local::replay::{PARTITIONS, print};
 use crate::local::segment_stats::segment_stats;
-use crate::pipeline::pipeline;
-use crate::service::exposition;
-use crate::views::customer;
-use crate::views::shared_view::SharedView;
-use crate::views::wording::feature;
-use crate::views::wording::{label, readable};
+use crate::local::summary_counts::Tally;
+use crate::local::terminal_progress::ProgressLine;
+use crate::reports::customer;
+use crate::reports::wording::feature;
+use crate::reports::wording::{label, readable};
+use crate::service::expose_process_metrics;
+use crate::service::shared_view::SharedView;
 
 /// The orders of a British gift shop, 2010-12-01 to 2011-12-09.
 const ORDERS: &[u8] = include_bytes!("../../data/online-retail.jsonl.zst");
@@ -42,7 +42,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).map_err(Failed::runtime)?;
     let readiness = Readiness::new(1);
-    exposition::register(&registry, &readiness)?;
+    expose_process_metrics::register(&registry, &readiness)?;
     let mut presence = readiness.worker();
     let pipeline = pipeline(&config, PARTITIONS, None)?;
     let queries = Queries::new(1);

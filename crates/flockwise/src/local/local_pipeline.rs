@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flockwise_codec::summary::TaskSummary;
+use flockwise_codec::task_summary::TaskSummary;
 use flockwise_core::customer_view::{CustomerView, customer_view};
 use flockwise_core::model::Model;
 use flockwise_core::policy::period_start_ms;
@@ -21,9 +21,9 @@ use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
 
 use crate::exit::Failed;
-use crate::local::counts::Tally;
 use crate::local::event_files::Chunk;
-use crate::views::shared_view::SharedView;
+use crate::local::summary_counts::Tally;
+use crate::service::shared_view::SharedView;
 
 /// Slices per sampling period.
 const SLICES: i64 = 16;

@@ -10,16 +10,16 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
 use crate::args::ReplayArguments;
+use crate::build_pipeline::pipeline;
 use crate::exit::{Failed, outln};
-use crate::local::counts::Tally;
 use crate::local::event_files::{self, Router};
 use crate::local::local_pipeline::Session;
-use crate::local::progress::ProgressLine;
-use crate::local::results::{Results, summary};
+use crate::local::result_files::{Results, summary};
 use crate::local::segment_stats::{SegmentStats, segment_stats};
 use crate::local::segment_table;
-use crate::pipeline::pipeline;
-use crate::views::wording::number;
+use crate::local::summary_counts::Tally;
+use crate::local::terminal_progress::ProgressLine;
+use crate::reports::wording::number;
 
 /// State partitions if the configuration has none: enough for any machine, and the same on all.
 pub(crate) const PARTITIONS: u32 = 12;

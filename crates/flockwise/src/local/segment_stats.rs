@@ -5,7 +5,7 @@ use flockwise_core::model::Model;
 use flockwise_core::plan::Plan;
 use serde::Serialize;
 
-use crate::local::counts::Tally;
+use crate::local::summary_counts::Tally;
 
 /// Maximum number of traits of a segment.
 const MAX_TRAITS: usize = 3;

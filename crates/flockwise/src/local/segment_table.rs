@@ -3,8 +3,8 @@
 use flockwise_core::plan::Plan;
 
 use crate::local::segment_stats::SegmentStats;
-use crate::views::table::empty_table;
-use crate::views::wording::{feature, label, number, readable};
+use crate::reports::table::empty_table;
+use crate::reports::wording::{feature, label, number, readable};
 
 /// The table of segments. Its readers are marketers.
 pub(crate) fn table(plan: &Plan, segments: &[SegmentStats], brings_in: Option<&str>) -> String {

@@ -22,22 +22,22 @@ use flockwise_runtime::topics::Topics;
 use flockwise_store::{DiskStore, StoreSettings};
 use prometheus::Registry;
 
+use crate::admin::check_pipeline_record;
 use crate::admin::finding::{self, Finding, FindingVerdict};
-use crate::admin::pipeline_record;
 use crate::admin::preflight::{self, Preflight};
 use crate::args::RunArguments;
-use crate::connection::{failed, load, pipeline_topics, settings};
+use crate::build_pipeline::pipeline;
 use crate::exit::Failed;
-use crate::pipeline::pipeline;
-use crate::service::exposition;
+use crate::kafka_settings::{failed, load, pipeline_topics, settings};
+use crate::reports::customer;
+use crate::service::expose_process_metrics;
 use crate::service::follower_thread::FollowerThread;
-use crate::service::instance::Instance;
+use crate::service::instance_id::Instance;
+use crate::service::shared_view::SharedView;
 use crate::service::signals::Shutdown;
 use crate::service::status_log::StatusLog;
 use crate::service::watchdog;
 use crate::service::workers::{WorkerContext, run_workers};
-use crate::views::customer;
-use crate::views::shared_view::SharedView;
 
 /// How long the last checkpoint may take after the workers have ended.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failed> {
     shutdown.started(&readiness);
     let stop = shutdown.stop;
     let queries = Queries::new(workers);
-    exposition::register(&registry, &readiness)?;
+    expose_process_metrics::register(&registry, &readiness)?;
     let view = SharedView::new(&pipeline.task.plan, pipeline.topics.state_partitions);
     let answers = Answers {
         customer: customer::lookup(&queries, &pipeline.task.plan),
@@ -177,7 +177,7 @@ fn prepare(config: &Config, settings: &KafkaSettings) -> Result<Pipeline, Failed
     if cluster.survey.partitions().len() < Topics::internal().len() {
         admin::ensure_topics(settings, &topics).map_err(refused)?;
     }
-    let claimed = pipeline_record::claim(config, settings, &topics).map_err(refused)?;
+    let claimed = check_pipeline_record::claim(config, settings, &topics).map_err(refused)?;
     pipeline.starts = claimed.starts;
     pipeline.start_ids = claimed.start_ids;
     Arc::make_mut(&mut pipeline.task).history.until_ms = claimed.first_started_ms;

@@ -23,8 +23,8 @@ use flockwise_runtime::store::{NoStore, Store};
 use flockwise_runtime::worker::Worker;
 use flockwise_store::DiskStore;
 
-use crate::connection::reason;
 use crate::exit::Failed;
+use crate::kafka_settings::reason;
 
 /// The wait before a worker restarts: the first one, and the longest.
 const BACKOFF: Duration = Duration::from_millis(250);

@@ -4,9 +4,9 @@ use flockwise_kafka::KafkaSettings;
 use flockwise_kafka::admin::{GroupDescription, GroupMember, Permission};
 use flockwise_runtime::broker::Failure;
 
-use super::permissions::missing_permissions;
+use super::missing_permissions::missing_permissions;
 use crate::admin::finding::Finding;
-use crate::connection::reason;
+use crate::kafka_settings::reason;
 
 /// Checks the consumer group, whose id is `app`.
 pub(super) fn findings(

@@ -11,7 +11,7 @@ use flockwise_runtime::topics::Topic;
 use prometheus::Registry;
 
 use super::*;
-use crate::pipeline::pipeline;
+use crate::build_pipeline::pipeline;
 
 const CONFIG: &str = "
     app = \"shop\"
